@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Counted in BPF, per CPU, before anything can fail: for each kind seen = delivered + lost, at any load.
+ * The user side counts what it took out of the ring and asserts the identity.
+ */
+#ifndef MEMWHY_ABI_COUNTERS_H
+#define MEMWHY_ABI_COUNTERS_H
+
+#include "event.h"
+
+enum mw_fault_counter {
+	MW_FAULTS_SEEN = 0,       /* faults of traced spaces */
+	MW_FAULTS_RECORDED,       /* an entry was written (with or without its stack) */
+	MW_FAULTS_TABLE_FULL,     /* no chunk free: the page's stack and time are not known */
+	MW_STACKS_NEW,            /* distinct stacks stored */
+	MW_STACKS_LOST,           /* occurrences whose stack found no slot */
+	MW_STACKS_UNREADABLE,     /* walks that met memory that could not be read */
+	MW_FRAMES_BY_HELPER,      /* frames that the direct read had to leave to bpf_probe_read_user */
+	MW_SPACES_FULL,           /* forks and execs that found no free space */
+	MW_FAULT_COUNTERS,
+};
+
+struct mw_counters {
+	mw_u64 seen[MW_EVENT_KINDS]; /* by enum mw_event_kind */
+	mw_u64 lost[MW_EVENT_KINDS]; /* the ring had no room */
+	mw_u64 fault[MW_FAULT_COUNTERS];
+};
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Records of the ring: what happened to an address space, and to the processes on it. One struct for each kind;
+ * no field changes its meaning. Removals are logged when the system call is entered (a range can be reused before
+ * it returns), mmap and mremap when it returns, and only when it succeeded. Addresses and lengths are in bytes.
+ */
+#ifndef MEMWHY_ABI_EVENT_H
+#define MEMWHY_ABI_EVENT_H
+
+#include "types.h"
+
+enum mw_event_kind {
+	MW_EVENT_NONE = 0,
+	MW_EVENT_VMA_MAP,     /* struct mw_vma_map: mmap returned */
+	MW_EVENT_VMA_UNMAP,   /* struct mw_vma_unmap: munmap, madvise, brk shrink, MAP_FIXED entered */
+	MW_EVENT_VMA_MOVE,    /* struct mw_vma_move: mremap returned */
+	MW_EVENT_VMA_BRK,     /* struct mw_vma_brk: the heap end was moved up */
+	MW_EVENT_VMA_ADVISE,  /* struct mw_vma_unmap: MADV_FREE, HUGEPAGE, COLLAPSE ...: pages stay */
+	MW_EVENT_SPACE_FORK,  /* struct mw_space_fork: a child got an address space of its own */
+	MW_EVENT_SPACE_EXEC,  /* struct mw_space_exec: the process got a new address space */
+	MW_EVENT_SPACE_END,   /* struct mw_space_end: the address space was torn down */
+	MW_EVENT_PROCESS_EXIT,/* struct mw_process_exit: the last thread of a process exits */
+	MW_EVENT_OOM_VICTIM,  /* struct mw_oom_victim: the kernel chose it to be killed */
+	MW_EVENT_KINDS,
+};
+
+struct mw_event_header {
+	mw_u32 kind;  /* enum mw_event_kind */
+	mw_u32 space; /* whose address space; 0 is never sent */
+	mw_s32 tgid;
+	mw_s32 tid;
+	mw_u64 time_ns; /* bpf_ktime_get_ns(): CLOCK_MONOTONIC */
+	mw_u64 tick;    /* bpf_jiffies64() & MW_ENTRY_TICK_MASK, to compare with entries of the page table */
+};
+
+struct mw_vma_map {
+	struct mw_event_header h;
+	mw_u64 start;
+	mw_u64 bytes;
+	mw_u32 prot;
+	mw_u32 flags; /* MAP_* as the caller gave them */
+	mw_s32 fd;
+	mw_u32 stack; /* slot of the stack table, or MW_ENTRY_STACK_* */
+	mw_u64 offset;
+};
+
+/* why pages leave, or what was advised */
+enum mw_unmap_why {
+	MW_UNMAP_MUNMAP = 1,
+	MW_UNMAP_FIXED = 2,      /* MAP_FIXED over what was there */
+	MW_UNMAP_BRK = 3,        /* the heap end was moved down */
+	MW_UNMAP_MADVISE = 4,    /* `advice` says which: DONTNEED 4, REMOVE 9, DONTNEED_LOCKED 24 leave at once */
+};
+
+struct mw_vma_unmap {
+	struct mw_event_header h;
+	mw_u64 start;
+	mw_u64 bytes;
+	mw_u32 why;    /* enum mw_unmap_why */
+	mw_u32 advice; /* MADV_* for MW_UNMAP_MADVISE, else 0 */
+	mw_u32 stack;
+	mw_u32 pad;
+};
+
+struct mw_vma_move {
+	struct mw_event_header h;
+	mw_u64 old_start;
+	mw_u64 old_bytes;
+	mw_u64 new_start;
+	mw_u64 new_bytes;
+	mw_u32 stack;
+	mw_u32 flags; /* MREMAP_* */
+};
+
+struct mw_vma_brk {
+	struct mw_event_header h;
+	mw_u64 old_end;
+	mw_u64 new_end;
+	mw_u32 stack;
+	mw_u32 pad;
+};
+
+struct mw_space_fork {
+	struct mw_event_header h; /* space: the parent's */
+	mw_u32 child_space;       /* 0: the child is not traced */
+	mw_s32 child_tgid;
+};
+
+struct mw_space_exec {
+	struct mw_event_header h; /* space: the old one */
+	mw_u32 new_space;
+	mw_u32 pad;
+};
+
+struct mw_space_end {
+	struct mw_event_header h;
+};
+
+/* rss_pages: what the kernel's counters said last (file, anon, swap entries, shmem); ~0 where they could not be read */
+struct mw_process_exit {
+	struct mw_event_header h;
+	mw_u32 exit_code; /* as in wait(2): signal in the low 7 bits, status << 8 */
+	mw_u32 pad;
+	mw_u64 rss_pages[4];
+};
+
+struct mw_oom_victim {
+	struct mw_event_header h; /* tgid: the victim's */
+};
+
+MW_ASSERT_SIZE(struct mw_event_header, 32);
+MW_ASSERT_SIZE(struct mw_vma_map, 72);
+MW_ASSERT_SIZE(struct mw_vma_unmap, 64);
+MW_ASSERT_SIZE(struct mw_vma_move, 72);
+MW_ASSERT_SIZE(struct mw_vma_brk, 56);
+MW_ASSERT_SIZE(struct mw_space_fork, 40);
+MW_ASSERT_SIZE(struct mw_space_exec, 40);
+MW_ASSERT_SIZE(struct mw_space_end, 32);
+MW_ASSERT_SIZE(struct mw_process_exit, 72);
+MW_ASSERT_SIZE(struct mw_oom_victim, 32);
+
+#endif

@@ -1,0 +1,7 @@
+# Warnings and sanitizers of all of our code; third-party headers come in as system headers.
+add_library(memwhy_options INTERFACE)
+target_compile_options(memwhy_options INTERFACE -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -fno-omit-frame-pointer)
+if(MEMWHY_SANITIZE)
+  target_compile_options(memwhy_options INTERFACE -fsanitize=${MEMWHY_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(memwhy_options INTERFACE -fsanitize=${MEMWHY_SANITIZE})
+endif()

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that memwhy ever learns about a process, as plain values in one variant.
+//
+// What it is: the one language between the live sources (probe, procfs, goruntime), the trace file and the
+// model. Recorded, live and scripted events enter the model by the same door (EventSink), so what is explained
+// offline is what was explained live. What it is not: kernel layouts (include/memwhy/abi) or file layouts
+// (userspace/trace). What comes next: Go tables as read from the runtime join as further alternatives.
+//
+// Raw inputs, not conclusions: "these pages were present in this scan", "this page was faulted by that stack at that
+// tick". Only timeline/ reconciles them.
+//
+//   Event { time 81'200'000'000, VmaList { space 1, … } }
+//   Event { time 81'204'100'000, PageScan { space 1, runs {{0x7f12'34605, 512, huge}, …} } }
+//   Event { time 81'204'900'000, PageTableRuns { space 1, runs {{0x7f12'34605, 1, stack 9, tick 4295213}, …} } }
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "events/process.h"
+#include "events/recording.h"
+
+namespace memwhy::events {
+
+// One mapping of an address space, as /proc/PID/maps shows it.
+struct Vma {
+  AddressRange range;
+  bool read = false, write = false, exec = false, shared = false;
+  uint64_t offset = 0;   // of `range.start` in the file, bytes
+  uint64_t device = 0;   // makedev(); 0 with inode 0: anonymous
+  uint64_t inode = 0;
+  std::string name;      // path, "[heap]", "[stack]", "[anon: Go: heap]"…; " (deleted)" is kept
+  bool shmem = false;    // a shared-memory object: memfd, SysV, tmpfs, shared anonymous memory
+  bool hugetlb = false;  // on hugetlbfs: stands beside RSS, not in it
+  bool operator==(const Vma&) const = default;
+};
+
+// The whole list at one moment, in order of address, without vsyscall. Replaces the one before.
+struct VmaList {
+  SpaceId space{};
+  std::vector<Vma> vmas;
+};
+
+enum ScanFlags : uint8_t {
+  kScanHuge = 1,     // mapped by a PMD: part of a 2 MiB page
+  kScanFile = 2,     // a page of the page cache (asked for only over private file mappings)
+  kScanSwapped = 4,  // not resident: in swap
+};
+
+// `count` pages from `page` on with equal flags. Resident unless kScanSwapped.
+struct ScanRun {
+  PageNumber page = 0;
+  uint32_t count = 0;
+  uint8_t flags = 0;
+  bool operator==(const ScanRun&) const = default;
+};
+
+// One pass over an address space: pages present, not the zero page, not hugetlb. In order of page.
+struct PageScan {
+  SpaceId space{};
+  uint64_t scan = 0;  // numbered from 1 in each recording
+  TimeNs start{};     // Event::time is the end
+  bool complete = true;  // false: the target vanished, or a range was refused, half-way
+  std::string method;    // "PAGEMAP_SCAN" | "pagemap"
+  std::vector<ScanRun> runs;
+  std::optional<Counters> before, after;  // read around the pass
+  uint64_t resident_pages() const;
+};
+
+// How a page-table entry came about (bits of include/memwhy/abi/table.h).
+enum FaultFlags : uint8_t { kFaultWrite = 1, kFaultKernel = 2 };
+
+// `count` pages from `page` on that hold the same entry.
+struct TableRun {
+  PageNumber page = 0;
+  uint32_t count = 0;
+  StackId stack{};
+  uint64_t tick = 0;  // jiffies64; ClockAnchor maps it to time
+  uint8_t flags = 0;  // FaultFlags
+  bool operator==(const TableRun&) const = default;
+};
+
+// Entries of the kernel's page table that changed since the last such event of this space; `restated`: all of them,
+// and what is not in it no longer exists. `as_of_tick`: every fault before it is in here or in an earlier event.
+struct PageTableRuns {
+  SpaceId space{};
+  bool restated = false;
+  uint64_t as_of_tick = 0;
+  std::vector<TableRun> runs;
+};
+
+// A stack, innermost frame first: the faulting (or calling) instruction, then return addresses.
+struct Stack {
+  StackId id{};
+  SpaceId space{};  // in which it was first seen; a forked child may share it
+  bool cut = false;         // deeper than the kernel side keeps
+  bool unreadable = false;  // a frame pointer led nowhere
+  std::vector<uint64_t> frames;
+};
+
+// The mapping family. `stack` is who asked for it.
+struct VmaMapped {
+  SpaceId space{};
+  Pid tid = 0;
+  AddressRange range;
+  uint32_t prot = 0, flags = 0;
+  int32_t fd = -1;
+  uint64_t offset = 0;
+  StackId stack{};
+  uint64_t tick = 0;
+};
+
+enum class UnmapWhy : uint8_t { kMunmap = 1, kFixed = 2, kBrk = 3, kMadvise = 4 };
+
+// Pages of the range leave (they may be gone a moment later than `time`: logged when the call is entered).
+struct VmaUnmapped {
+  SpaceId space{};
+  Pid tid = 0;
+  AddressRange range;
+  UnmapWhy why{};
+  uint32_t advice = 0;  // MADV_* for kMadvise: the mapping stays, its pages go
+  StackId stack{};
+  uint64_t tick = 0;
+};
+
+// madvise whose pages stay: MADV_FREE 8, MADV_HUGEPAGE 14, MADV_COLLAPSE 25 …
+struct VmaAdvised {
+  SpaceId space{};
+  Pid tid = 0;
+  AddressRange range;
+  uint32_t advice = 0;
+  StackId stack{};
+  uint64_t tick = 0;
+};
+
+struct VmaMoved {
+  SpaceId space{};
+  Pid tid = 0;
+  AddressRange from, to;  // lengths differ when it grew or shrank; from.start == to.start: in place
+  StackId stack{};
+  uint64_t tick = 0;
+};
+
+struct HeapGrown {  // brk moved up
+  SpaceId space{};
+  Pid tid = 0;
+  AddressRange range;
+  StackId stack{};
+  uint64_t tick = 0;
+};
+
+using Payload =
+    std::variant<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SymbolInfo, SpaceStart,
+                 SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters, VmaList, PageScan, PageTableRuns, Stack,
+                 VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved, HeapGrown, Loss>;
+
+struct Event {
+  TimeNs time = 0;
+  Payload payload;
+};
+
+// Where every event goes. One thread owns a sink. Events arrive in order of time, within one second of their
+// occurrence when live; a sink must accept any event for a space that it has not seen start.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void on_event(const Event& event) = 0;
+};
+
+// One line for a person ("+1.204s space 1 scan 3: 40,961 pages in 812 runs"); the text form of trace_dump.
+std::string describe(const Event& event, TimeNs origin);
+
+}  // namespace memwhy::events

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Events about processes: address spaces that start and end, the binaries in them, names for their addresses.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace memwhy::events {
+
+enum class StartHow : uint8_t { kAttached, kForked, kExeced };
+
+// An address space that is recorded from now on. Restated with the same id when its identity becomes better known.
+struct SpaceStart {
+  SpaceId space{};
+  Pid tgid = 0;
+  StartHow how{};
+  SpaceId parent{};         // kForked: copied from; kExeced: replaces
+  std::string comm, exe;    // exe: the link's text, " (deleted)" kept
+  BinaryId exe_binary{};    // kNone until it was read
+  uint64_t started_ns = 0;  // process start on CLOCK_BOOTTIME
+  std::string cgroup;       // path in the hierarchy that limits memory; "" unknown
+  std::string elf_class;    // "x86-64" | "i386" | "aarch64" … of the exe
+};
+
+enum class EndWhy : uint8_t { kExited, kExeced, kDetached };
+
+struct SpaceEnd {
+  SpaceId space{};
+  EndWhy why{};
+};
+
+struct ProcessExit {
+  SpaceId space{};
+  Pid tgid = 0;
+  uint32_t exit_code = 0;  // wait(2) status
+  std::optional<uint64_t> rss_bytes;  // from the kernel's counters, where the mm was still there
+};
+
+struct OomVictim {
+  SpaceId space{};
+  Pid tgid = 0;
+};
+
+// What build info says of a Go program.
+struct GoBuild {
+  std::string version;  // "go1.26.8"
+  bool race = false, cgo = false;
+  std::string default_godebug;
+};
+
+// An ELF file that is mapped into a recorded space. Every fact is from the file itself.
+struct BinaryInfo {
+  BinaryId id{};
+  std::string path;  // as mapped
+  uint64_t device = 0, inode = 0;
+  std::string build_id;  // hex; "" none
+  bool stripped = false;
+  bool unreadable = false;         // `problem` says why; nothing below is known
+  std::string problem;
+  std::optional<GoBuild> go;
+};
+
+// A source position. Names are demangled and complete; "" unknown.
+struct SourceFrame {
+  std::string function;
+  std::string file;
+  uint32_t line = 0;
+};
+
+// Names of one code address in one space, innermost inlined frame first; empty frames: only the module is known.
+// Resolved on first sight: a recorder that is killed must not cost names.
+struct SymbolInfo {
+  SpaceId space{};
+  uint64_t address = 0;  // as in Stack::frames; a return address is looked up at address - 1
+  bool is_return = false;
+  BinaryId binary{};
+  uint64_t file_offset = 0;  // of the address in the binary's file
+  std::vector<SourceFrame> frames;
+};
+
+struct Thread {
+  Pid tid = 0;
+  uint64_t stack_pointer = 0;  // user sp; 0 unknown
+  uint64_t tls = 0;            // FS base; 0 unknown
+};
+
+struct ThreadList {
+  SpaceId space{};
+  std::vector<Thread> threads;
+};
+
+// Read at 1 Hz from status and the cgroup; what is unknown is absent.
+struct Counters {
+  SpaceId space{};
+  uint64_t rss_anon_bytes = 0, rss_file_bytes = 0, rss_shmem_bytes = 0, swap_bytes = 0;
+  uint64_t peak_bytes = 0, page_table_bytes = 0, hugetlb_bytes = 0;
+  uint64_t error_bytes = 0;  // the kernel's bound on the sum of the RSS counters
+  uint32_t threads = 0;
+  std::optional<uint64_t> cgroup_usage_bytes, cgroup_limit_bytes;
+  uint64_t rss_bytes() const { return rss_anon_bytes + rss_file_bytes + rss_shmem_bytes; }
+};
+
+}  // namespace memwhy::events

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// Explanation: the whole answer as values, computed once. Formats in report/ only print it; the field names are
+// the keys of `memwhy explain --json` (format memwhy.explain/1). Unknown is absent (null), never 0.
+// Shares are 0-1, bytes are integers, times are CLOCK_MONOTONIC ns until report/ converts them with the anchors.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "events/event.h"
+
+namespace memwhy::explain {
+
+// An entry under an owner: the heaviest pieces of evidence.
+struct TopEntry {
+  uint64_t bytes = 0;
+  std::string what;  // "stack" | "file" | "vma" | "goroutine-group" | "size-class"
+  std::string how;   // "fault" | "mmap site" | "inherited by fork" …
+  std::vector<std::string> frames;  // "func (file:line)", innermost first
+  bool truncated = false;
+  std::string name;  // of the file or mapping
+  std::optional<double> age_s;
+};
+
+struct LedgerLine {
+  std::string id;     // architecture §4.1, stable
+  std::string label;  // for people
+  uint64_t bytes = 0;
+  std::optional<double> growth_bytes_per_s;  // needs two scans
+  std::optional<double> arrived_bytes_per_s, left_bytes_per_s;
+  bool in_heap_profile = false;
+  std::array<uint64_t, 4> ages = {};  // bytes older than 10 s, 1 min, 10 min, 1 h
+  uint64_t huge_bytes = 0, lazy_bytes = 0;
+  std::vector<TopEntry> top;
+};
+
+struct TimelinePoint {
+  TimeNs time = 0;
+  uint64_t rss_bytes = 0;
+  std::map<std::string, uint64_t> ledger;                                    // empty between scans
+  std::map<std::string, std::pair<uint64_t, uint64_t>> arrived_left;         // bytes since the point before
+};
+
+struct TimelineEvent {
+  TimeNs time = 0;
+  std::string what;  // "gc" | "step" | "oom" | "exec" | "fork" | "limit" | "thp"
+  std::string text;
+  std::optional<uint64_t> bytes;
+};
+
+enum class FindingKind : uint8_t { kExplains, kProblem };
+enum class Confidence : uint8_t { kHigh, kMedium, kLow };
+
+struct Finding {
+  std::string id;  // architecture §4.2, stable
+  FindingKind kind = FindingKind::kExplains;
+  std::string claim;  // one sentence with bytes
+  uint64_t bytes = 0;
+  double share = 0;  // of rss.bytes
+  std::optional<double> growth_bytes_per_s;
+  std::optional<uint64_t> recoverable_bytes;
+  std::string remedy;
+  Confidence confidence = Confidence::kLow;
+  std::vector<std::string> evidence, against;
+};
+
+struct RssSummary {
+  uint64_t bytes = 0;  // pages of one scan pass; the ledger's leaves sum to it
+  uint64_t anon = 0, file = 0, shmem = 0;
+  std::optional<uint64_t> start_bytes, peak_bytes;
+  std::optional<uint64_t> counter_bytes, counter_error_bytes;  // VmRSS around the pass, with the kernel's error bound
+};
+
+struct ProcessCoverage {
+  uint64_t unattributed_bytes = 0, before_attach_bytes = 0, truncated_stack_bytes = 0;
+  std::optional<int64_t> rss_gap_bytes;  // counter_bytes - bytes
+  uint64_t stale_bytes = 0;
+  uint64_t lost_stack_bytes = 0;
+  bool scan_complete = true;
+};
+
+struct GoSummary {
+  std::string version;
+  bool race = false, cgo = false, stripped = false;
+  std::string layout = "none";  // "dwarf" | "table" | "unverified" | "none"
+};
+
+struct ProcessExplanation {
+  Pid pid = 0;
+  std::string comm, exe, build_id, cgroup;
+  std::optional<std::string> container, pod;
+  std::optional<uint64_t> started_boottime_ns;
+  std::optional<GoSummary> go;
+  RssSummary rss;
+  std::optional<uint64_t> heap_profile_inuse_bytes;
+  std::string heap_profile_source = "not_read";  // buckets|file|off_in_binary|unreadable|not_read|not_go
+  std::vector<LedgerLine> ledger;                // heaviest first; Σ bytes == rss.bytes
+  std::vector<TimelinePoint> timeline;
+  std::vector<TimelineEvent> events;
+  std::vector<std::pair<std::string, uint64_t>> beside_rss;
+  std::vector<Finding> findings;  // heaviest cause first, problems before explanations
+  ProcessCoverage coverage;
+  std::optional<std::string> note;  // "no scan was completed: …"
+};
+
+struct RecordingCoverage {
+  std::vector<events::Hook> hooks;
+  std::string stack_read;
+  std::vector<std::string> not_seen;
+  uint64_t events_seen = 0, events_lost = 0;
+  uint64_t faults_seen = 0, faults_lost = 0, stacks_lost = 0;
+  std::optional<double> bpf_cpu_share;  // of one CPU
+  bool complete = false;
+  std::string ended;  // "stopped|target_exited|killed|size|duration"
+  std::vector<std::string> damage;
+};
+
+struct Explanation {
+  TimeNs start = 0, end = 0;
+  std::optional<events::ClockAnchor> anchor;  // to print times as RFC 3339
+  events::RecordingInfo recording;
+  std::vector<ProcessExplanation> processes;
+  RecordingCoverage coverage;
+};
+
+}  // namespace memwhy::explain

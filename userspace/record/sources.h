@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a Session needs of the world, as three small interfaces. record/ declares them, app/ implements them over
+// probe/, procfs/ and symbols/, tests implement them as scripts.
+//
+// Threads: KernelSource::drain and ::coverage belong to `intake`; everything else belongs to `sampler`.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "events/event.h"
+
+namespace memwhy::record {
+
+// The hooks in the kernel. Nothing is attached while no space is traced.
+class KernelSource {
+ public:
+  virtual ~KernelSource() = default;
+
+  // Starts to trace the address space of `tgid` (any live thread's mm). The first call attaches the hooks.
+  // kTargetGone: no such process. kUsage: a kernel thread.
+  virtual Result<SpaceId> trace(Pid tgid, bool follow) = 0;
+  virtual Status untrace(SpaceId space) = 0;
+
+  // Takes what the ring holds, without waiting: VMA and process events, each with its own time.
+  // Stacks that they name are given first. Returns the number of ring records taken.
+  virtual size_t drain(const std::function<void(events::Event)>& emit) = 0;
+  virtual events::Coverage coverage() = 0;
+
+  virtual events::HookReport hooks() const = 0;
+  virtual Result<events::ClockAnchor> clock() = 0;
+  // Entries that changed since the last call for this space (all when `restate`), new stacks first. false: nothing changed.
+  virtual bool read_table(SpaceId space, bool restate, const std::function<void(events::Event)>& emit) = 0;
+  virtual Result<events::ThreadList> threads(SpaceId space) = 0;
+  // Gives back table chunks outside `mapped` (nullopt: the space ended) and stacks that nothing names any more.
+  virtual void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) = 0;
+};
+
+// The files below /proc of one traced process, bound to the process as it was when opened (pidfd, dirfd, start time).
+class ProcessSource {
+ public:
+  virtual ~ProcessSource() = default;
+  virtual bool alive() const = 0;
+  virtual Result<events::SpaceStart> identity() = 0;
+  virtual Result<events::Counters> counters() = 0;
+  virtual Result<std::vector<events::Vma>> vmas() = 0;
+  // One paced pass (<= 64 MiB of populated range a step, then a pause). Fills everything but `scan` and `space`.
+  virtual Result<events::PageScan> scan(const std::vector<events::Vma>& vmas) = 0;
+};
+
+class ProcessOpener {
+ public:
+  virtual ~ProcessOpener() = default;
+  virtual Result<std::unique_ptr<ProcessSource>> open(Pid tgid) = 0;
+};
+
+// Names for addresses, and facts of binaries. One per session; remembers what it has said.
+class SymbolSource {
+ public:
+  virtual ~SymbolSource() = default;
+  // Emits BinaryInfo and SymbolInfo for what is new in this stack, looked up in these mappings of this process.
+  virtual void resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas, const events::Stack& stack,
+                       const std::function<void(events::Event)>& emit) = 0;
+  // The executable: emits BinaryInfo if new. kNone: could not be read (a BinaryInfo with `unreadable` says why).
+  virtual BinaryId executable(Pid tgid, SpaceId space, const std::function<void(events::Event)>& emit) = 0;
+};
+
+}  // namespace memwhy::record

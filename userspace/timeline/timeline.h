@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Timeline: the sink that turns raw events into the state of each address space. Pure: no clock, no /proc, no
+// libbpf; the same events give the same state, live and from a file.
+//
+// What comes next: GoHeap series join here; explain/ reads ScanResult and AddressSpace and decides owners.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "events/event.h"
+#include "timeline/address_space.h"
+#include "timeline/page_group.h"
+
+namespace memwhy::timeline {
+
+// What is known of the whole recording.
+struct RecordingState {
+  events::RecordingInfo info;
+  std::optional<events::ClockAnchor> first_anchor, last_anchor;
+  std::vector<events::HookReport> hooks;     // the last one is in force
+  std::optional<events::Coverage> coverage;  // the last one: cumulative
+  std::vector<events::Loss> losses;
+  std::optional<events::RecordingEnd> end;
+  TimeNs first_event = 0, last_event = 0;
+};
+
+class Timeline : public events::EventSink {
+ public:
+  using ScanObserver = std::function<void(const AddressSpace&, const ScanResult&)>;
+
+  // Called after each scan was reconciled, before the next event.
+  explicit Timeline(ScanObserver on_scan = {});
+  ~Timeline() override;
+
+  void on_event(const events::Event& event) override;
+
+  const RecordingState& recording() const;
+  std::vector<SpaceId> spaces() const;               // in order of first sight
+  const AddressSpace* space(SpaceId id) const;       // nullptr: never seen
+  const events::Stack* stack(StackId id) const;      // nullptr: never delivered
+  const events::BinaryInfo* binary(BinaryId id) const;
+  // Names for an address as used in `space`; falls back to the parents it was forked from. nullptr: unknown.
+  const events::SymbolInfo* symbol(SpaceId space, uint64_t address, bool is_return) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace memwhy::timeline
