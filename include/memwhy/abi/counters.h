@@ -17,6 +17,7 @@ enum mw_fault_counter {
 	MW_STACKS_UNREADABLE,     /* walks that met memory that could not be read */
 	MW_FRAMES_BY_HELPER,      /* frames that the direct read had to leave to bpf_probe_read_user */
 	MW_SPACES_FULL,           /* forks and execs that found no free space */
+	MW_CHUNKS_NEW,            /* chunks claimed */
 	MW_FAULT_COUNTERS,
 };
 
@@ -24,6 +25,9 @@ struct mw_counters {
 	mw_u64 seen[MW_EVENT_KINDS]; /* by enum mw_event_kind */
 	mw_u64 lost[MW_EVENT_KINDS]; /* the ring had no room */
 	mw_u64 fault[MW_FAULT_COUNTERS];
+	mw_u64 pad;
 };
+
+MW_ASSERT_SIZE(struct mw_counters, 256); /* whole cache lines: one element of an array for each CPU */
 
 #endif

@@ -82,18 +82,28 @@ struct mw_vma_brk {
 
 struct mw_space_fork {
 	struct mw_event_header h; /* space: the parent's */
-	mw_u32 child_space;       /* 0: the child is not traced */
+	mw_u32 child_space;       /* 0: no room for another space */
 	mw_s32 child_tgid;
 };
 
 struct mw_space_exec {
 	struct mw_event_header h; /* space: the old one */
-	mw_u32 new_space;
-	mw_u32 pad;
+	mw_u32 new_space;         /* 0: no room for another space */
+	mw_u32 flags;             /* MW_EXEC_* */
+};
+
+#define MW_EXEC_BORROWED 1u /* the caller was a vfork or CLONE_VM child: the old space lives on in its parent */
+
+enum mw_end_why {
+	MW_END_EXIT = 1,
+	MW_END_EXEC = 2,
+	MW_END_STALE = 3, /* its end was not seen; noticed when the kernel used the mm again */
 };
 
 struct mw_space_end {
-	struct mw_event_header h;
+	struct mw_event_header h; /* tgid, tid: of whoever dropped the last reference */
+	mw_u32 why;               /* enum mw_end_why */
+	mw_u32 pad;
 };
 
 /* rss_pages: what the kernel's counters said last (file, anon, swap entries, shmem); ~0 where they could not be read */
@@ -115,7 +125,7 @@ MW_ASSERT_SIZE(struct mw_vma_move, 72);
 MW_ASSERT_SIZE(struct mw_vma_brk, 56);
 MW_ASSERT_SIZE(struct mw_space_fork, 40);
 MW_ASSERT_SIZE(struct mw_space_exec, 40);
-MW_ASSERT_SIZE(struct mw_space_end, 32);
+MW_ASSERT_SIZE(struct mw_space_end, 40);
 MW_ASSERT_SIZE(struct mw_process_exit, 72);
 MW_ASSERT_SIZE(struct mw_oom_victim, 32);
 

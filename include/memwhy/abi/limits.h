@@ -19,5 +19,14 @@
 
 #define MW_SLOT_EMPTY 0ull /* free to be claimed by compare-and-swap */
 #define MW_SLOT_TOMB 1ull  /* the daemon is clearing it: matches nothing, can't be claimed */
+#define MW_SLOT_BUSY 2ull  /* spaces[] only: claimed, its fields are being written */
+
+/*
+ * A slot is found in two ways. stack_hash[] and chunk_key[]: the hot path looks at MW_HOT_PROBES slots; the slow path
+ * looks for the key at all probes before it claims the first empty slot. So the daemon may free a slot in the middle
+ * of a probe chain. spaces[]: a look-up ends at the first EMPTY slot (an untraced process pays one load); a space that
+ * ends leaves TOMB, which the next claim may take.
+ */
+#define MW_HOT_PROBES 2
 
 #endif

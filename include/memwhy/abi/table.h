@@ -43,15 +43,58 @@ struct mw_stack {
 
 /* An address space that is traced. mm is the kernel's pointer, only a key: never printed, never dereferenced here. */
 struct mw_space {
-	mw_u64 mm; /* MW_SLOT_EMPTY, MW_SLOT_TOMB or a kernel address */
+	mw_u64 mm; /* MW_SLOT_EMPTY, TOMB, BUSY or a kernel address; written last */
 	mw_u32 space;
 	mw_u32 flags; /* MW_SPACE_* */
 };
 
 #define MW_SPACE_FOLLOW 1u /* children get a space of their own and are traced too */
 
+/*
+ * A process on a traced space, by tgid: its mm is gone from the task before exec and exit are seen.
+ * BORROWED: a vfork or CLONE_VM child, on the mm of somebody else until it execs.
+ */
+struct mw_member {
+	mw_u64 mm;
+	mw_u32 space;
+	mw_u32 flags; /* MW_SPACE_FOLLOW | MW_MEMBER_* */
+};
+
+#define MW_MEMBER_BORROWED 2u
+
+#define MW_CALIBRATE_STEP 64u /* distances that one run of `calibrate` tries */
+
+/* One line of the iterator `space_threads`. */
+struct mw_thread {
+	mw_s32 tid;
+	mw_u32 pad;
+	mw_u64 sp;  /* user stack pointer; 0 unknown */
+	mw_u64 tls; /* FS base; 0 unknown */
+};
+
+/* What the daemon asks of the iterators and of BPF_PROG_TEST_RUN, and what they answer. */
+struct mw_request {
+	mw_u64 mm;         /* space_threads, space_members: whose; claim: answer, 0 = no such process */
+	mw_s32 tgid;       /* claim: whom to trace */
+	mw_u32 flags;      /* claim: MW_SPACE_* */
+	mw_u32 space;      /* claim: answer; 0 with mm set = no room */
+	mw_u32 kernel;     /* claim: answer; the target is a kernel thread */
+	mw_u32 found;      /* claim: answer; a task with that tgid exists */
+	mw_u32 la57;       /* calibrate: answer; 5-level page tables */
+	mw_u64 word_at;    /* calibrate: address of a word of the daemon ... */
+	mw_u64 word;       /* ... and what it holds */
+	mw_u64 skip_gib;   /* calibrate: first distance below the page table to try, GiB */
+	mw_u64 direct_map; /* calibrate: answer; where the direct map starts, 0 = not found */
+	mw_u64 time_ns;    /* clock: answer */
+	mw_u64 boot_ns;    /* clock: answer */
+	mw_u64 tick;       /* clock: answer */
+};
+
 MW_ASSERT_SIZE(struct mw_chunk, 4096);
 MW_ASSERT_SIZE(struct mw_stack, 8 + 8 * 128);
 MW_ASSERT_SIZE(struct mw_space, 16);
+MW_ASSERT_SIZE(struct mw_member, 16);
+MW_ASSERT_SIZE(struct mw_thread, 24);
+MW_ASSERT_SIZE(struct mw_request, 88);
 
 #endif

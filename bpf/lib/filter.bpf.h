@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * "Is it ours?": address spaces by their mm. First thing in every program; all that an untraced process pays
+ * for.
+ *
+ *   mm 0xffff8881'0a3c'5e80 -> slot 0x9f1:  [0x9f1] other mm   [0x9f2] TOMB   [0x9f3] this mm -> space 3
+ *                                            an EMPTY slot on the way ends the search: not traced
+ */
+#ifndef MEMWHY_FILTER_BPF_H
+#define MEMWHY_FILTER_BPF_H
+
+#include "maps.bpf.h"
+#include "compat.bpf.h"
+
+#define HASH_FACTOR 0x9E3779B97F4A7C15ull /* 2^64 / golden ratio, odd */
+
+static __always_inline u32 space_home(u64 mm)
+{
+	return (mm * HASH_FACTOR) >> 44;
+}
+
+/* NULL: not traced. */
+static __always_inline struct mw_space *space_of(u64 mm)
+{
+	u32 home = space_home(mm);
+
+	for (u32 i = 0; i < MW_SPACE_PROBES; i++) {
+		struct mw_space *s = &spaces[(home + i) & space_mask];
+		u64 key = s->mm;
+
+		if (key == MW_SLOT_EMPTY)
+			return NULL;
+		if (key == mm)
+			return s;
+	}
+	return NULL;
+}
+
+static __always_inline struct mw_space *current_space(struct task_struct *task)
+{
+	return space_of(number(task->mm));
+}
+
+static __always_inline u32 space_index(u64 mm)
+{
+	u32 home = space_home(mm);
+
+	for (u32 i = 0; i < MW_SPACE_PROBES; i++)
+		if (spaces[(home + i) & space_mask].mm == mm)
+			return (home + i) & space_mask;
+	return ~0u;
+}
+
+/* Gives mm a new space; 0: no room. The key is written last: nobody meets a half-written space. */
+static __always_inline u32 space_claim(u64 mm, u32 flags, u64 brk)
+{
+	u32 home = space_home(mm);
+
+	for (u32 i = 0; i < MW_SPACE_PROBES; i++) {
+		u32 at = (home + i) & space_mask;
+		u64 key = spaces[at].mm;
+
+		if (key > MW_SLOT_TOMB ||
+		    __sync_val_compare_and_swap(&spaces[at].mm, key, MW_SLOT_BUSY) != key)
+			continue;
+		spaces[at].space = __sync_fetch_and_add(&last_space, 1) + 1;
+		spaces[at].flags = flags;
+		space_brk[at] = brk;
+		__sync_lock_test_and_set(&spaces[at].mm, mm);
+		return spaces[at].space;
+	}
+	struct mw_counters *c = cpu_counters();
+
+	if (c)
+		__sync_fetch_and_add(&c->fault[MW_SPACES_FULL], 1);
+	return 0;
+}
+
+/* Forgets mm and returns its space; 0: it had none. */
+static __always_inline u32 space_release(u64 mm)
+{
+	struct mw_space *s = space_of(mm);
+
+	if (!s)
+		return 0;
+	u32 space = s->space;
+
+	return __sync_val_compare_and_swap(&s->mm, mm, MW_SLOT_TOMB) == mm ? space : 0;
+}
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map and every shared variable, once. Each program file includes this; all is weak, so that the linker
+ * keeps one copy. What is hot and never resized stands in .bss (an address in the program text, no look-up).
+ *
+ *   .bss      spaces[] space_brk[] stack_hash[] chunk_key[] chunk_tick[] request      mmap-ed by the daemon
+ *   table     chunk of 512 entries (4 KiB)       stacks   frames of a distinct stack       mmap-ed
+ *   counters  one element for each CPU                                                mmap-ed
+ *   ring      events                 members  tgid -> space          scratch  one for each kind of program
+ * and CPU
+ */
+#ifndef MEMWHY_MAPS_BPF_H
+#define MEMWHY_MAPS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include "memwhy/abi/counters.h"
+#include "memwhy/abi/event.h"
+#include "memwhy/abi/limits.h"
+#include "memwhy/abi/table.h"
+
+/* Facts that the daemon fixes before load; to the verifier they are constants, and what they exclude is cut
+ * out. */
+const volatile mw_u32 stack_mask __weak =
+    MW_STACKS - 1; /* number of slots in use - 1; powers of two, at most the defaults */
+const volatile mw_u32 chunk_mask __weak = MW_CHUNKS - 1;
+const volatile mw_u32 space_mask __weak = MW_SPACES - 1;
+const volatile bool read_direct __weak =
+    false;				 /* stacks are read through the direct map: needs bpf_rdonly_cast */
+const volatile bool la57 __weak = false; /* 5-level page tables */
+const volatile mw_u64 direct_map __weak = 0;	/* where the direct map of physical memory starts */
+const volatile bool end_at_exit __weak = false; /* no exit_mmap hook: a space ends with its process */
+
+struct mw_space spaces[MW_SPACES] __weak;
+mw_u64 space_brk[MW_SPACES] __weak;  /* end of the heap as last seen, to tell growth */
+mw_u32 last_space __weak;	     /* id that was given last */
+mw_u64 stack_hash[MW_STACKS] __weak; /* hash of the stack in this slot */
+mw_u64 chunk_key[MW_CHUNKS] __weak;  /* space << MW_CHUNK_SHIFT | address >> 21 */
+mw_u32 chunk_tick[MW_CHUNKS] __weak; /* low half of the tick of the chunk's last fault: what the daemon need
+					not re-read */
+struct mw_request request __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MW_CHUNKS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct mw_chunk);
+} table __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MW_STACKS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct mw_stack);
+} stacks __weak SEC(".maps");
+
+struct {
+	__uint(type,
+	       BPF_MAP_TYPE_ARRAY); /* indexed by CPU; resized to the number of possible CPUs before load */
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct mw_counters);
+} counters __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, MW_RING_BYTES);
+} ring __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * MW_SPACES);
+	__type(key, s32);
+	__type(value, struct mw_member);
+} members __weak SEC(".maps");
+
+/* A program that interrupts another (a kernel-mode fault inside a system call) must not use the same scratch.
+ */
+enum scratch_of { SCRATCH_FAULT_USER, SCRATCH_FAULT_KERNEL, SCRATCH_ENTER, SCRATCH_EXIT, SCRATCH_KINDS };
+
+#define WINDOW_WORDS 256u /* 2 KiB of user stack, read in one go */
+
+struct frame {
+	u64 next, ret; /* what lies at a frame pointer: the caller's frame pointer, the return address */
+};
+
+struct scratch {
+	u64 window[WINDOW_WORDS];
+	u64 start;	    /* user address of window[0] ... */
+	u64 reach;	    /* ... and the largest offset of a whole frame in it */
+	struct frame alone; /* one frame that was read by itself */
+	u64 bp, hash;	    /* of the walk under way */
+	u64 frames[MW_STACK_FRAMES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCH_KINDS);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches __weak SEC(".maps");
+
+static __always_inline struct mw_counters *cpu_counters(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&counters, &cpu);
+}
+
+#endif

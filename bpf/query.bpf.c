@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the daemon asks: iterators over tasks (it reads them like files) and programs that it runs once by
+ * BPF_PROG_TEST_RUN. Questions and answers go through `request`. Nothing here is ever attached to an event.
+ */
+#include "lib/maps.bpf.h"
+#include <bpf/bpf_tracing.h>
+#include "lib/compat.bpf.h"
+#include "lib/filter.bpf.h"
+
+/* "Trace request.tgid": finds the mm of any thread and gives it a space, or finds the space that it has. */
+SEC("iter/task")
+int claim(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (!task || task->tgid != request.tgid || request.mm)
+		return 0;
+	request.found = 1;
+	if (task->flags & PF_KTHREAD) {
+		request.kernel = 1;
+		return 0;
+	}
+	u64 mm = number(task->mm);
+	struct mw_space *s = mm ? space_of(mm) : NULL;
+
+	if (!mm)
+		return 0;
+	if (s)
+		s->flags |= request.flags;
+	request.space = s ? s->space : space_claim(mm, request.flags, task->mm->brk);
+	barrier();
+	if (number(task->mm) != mm) { /* it exits or execs this moment: its end may have been missed */
+		space_release(mm);
+		request.space = 0;
+		return 0;
+	}
+	request.mm = mm;
+	return 0;
+}
+
+/* After claim: every process on request.mm becomes a member. */
+SEC("iter/task")
+int space_members(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (!task || task->flags & PF_KTHREAD || !request.mm || number(task->mm) != request.mm)
+		return 0;
+	s32 tgid = task->tgid;
+	struct mw_member m = {
+	    .mm = request.mm,
+	    .space = request.space,
+	    .flags = request.flags | (tgid == request.tgid ? 0 : MW_MEMBER_BORROWED),
+	};
+
+	bpf_map_update_elem(&members, &tgid, &m, BPF_ANY);
+	return 0;
+}
+
+/* Threads of request.mm, one struct mw_thread each. */
+SEC("iter/task")
+int space_threads(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (!task || task->flags & PF_KTHREAD || !request.mm || number(task->mm) != request.mm)
+		return 0;
+	struct mw_thread t = {.tid = task->pid, .sp = user_regs(task)->sp, .tls = task->thread.fsbase};
+
+	bpf_seq_write(ctx->meta->seq, &t, sizeof(t));
+	return 0;
+}
+
+/* The tick that page-table entries carry, and the time that events carry, at one moment. */
+SEC("raw_tp")
+int clock(void *ctx)
+{
+	request.time_ns = bpf_ktime_get_ns();
+	request.boot_ns = bpf_ktime_get_boot_ns();
+	request.tick = bpf_jiffies64() & MW_ENTRY_TICK_MASK;
+	return 0;
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Object: the BPF object, loaded with the ways that this kernel has, and its memory as we see it.
+// Only object.cpp knows the skeleton.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "memwhy/abi/counters.h"
+#include "memwhy/abi/table.h"
+#include "probe/hooks.h"
+#include "probe/kernel_probe.h"
+
+struct memwhy_bpf;  // the skeleton
+
+namespace memwhy::probe {
+
+// Memory of a map, shared with the kernel.
+class Mapping {
+ public:
+  Mapping() = default;
+  static Result<Mapping> of_map(int map, size_t bytes);
+  Mapping(Mapping&& other) noexcept;
+  Mapping& operator=(Mapping&& other) noexcept;
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping();
+  template <typename T>
+  T* as() const {
+    return static_cast<T*>(address_);
+  }
+
+ private:
+  void* address_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+// Which way each hook of the catalogue is attached; nullptr: it is left out, and why.
+struct Choice {
+  const HookSpec* hook = nullptr;
+  const Way* way = nullptr;
+  bool covered = false;  // by another hook
+  std::string why_not;   // what the ways that were tried first answered
+};
+
+class Object {
+ public:
+  static Result<std::unique_ptr<Object>> load(const Options& options);
+  ~Object();
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+
+  const std::vector<Choice>& choices() const { return choices_; }
+  bool reads_direct() const { return direct_; }
+
+  Result<std::vector<Link>> attach_all() const;
+  // Runs a program of query.bpf.c once. Questions and answers are in request().
+  Status run(const char* program) const;
+  // Reads an iterator of query.bpf.c to its end.
+  Result<std::string> iterate(const char* program) const;
+
+  int ring_fd() const;
+  int members_fd() const;
+  // Descriptors of the programs that are loaded, with their names.
+  std::vector<std::pair<std::string, int>> programs() const;
+
+  mw_request& request() const;
+  mw_space* spaces() const;
+  mw_u64* stack_hashes() const;
+  mw_u64* chunk_keys() const;
+  uint32_t* chunk_ticks() const;
+  mw_chunk* table() const { return table_.as<mw_chunk>(); }
+  mw_stack* stacks() const { return stacks_.as<mw_stack>(); }
+  const mw_counters* counters() const { return counters_.as<mw_counters>(); }
+  uint32_t cpus() const { return cpus_; }
+  uint32_t space_slots() const { return spaces_in_use_; }
+  uint32_t stack_slots() const { return stacks_in_use_; }
+  uint32_t chunk_slots() const { return chunks_in_use_; }
+
+ private:
+  Object(KernelOffer kernel, const Options& options);
+  Status calibrate();
+  Status choose(const Options& options);
+  Status open(bool queries_only);
+  Status load_chosen();
+  bool refuse(const std::string& program, const std::string& why);
+  struct SkeletonCloser {
+    void operator()(memwhy_bpf* skeleton) const;
+  };
+
+  KernelOffer kernel_;
+  Options options_;
+  std::unique_ptr<memwhy_bpf, SkeletonCloser> skeleton_;
+  std::vector<Choice> choices_;
+  Mapping table_, stacks_, counters_;
+  uint32_t cpus_ = 0, spaces_in_use_ = 0, stacks_in_use_ = 0, chunks_in_use_ = 0, ring_bytes_ = 0;
+  bool direct_ = false, la57_ = false;
+  uint64_t direct_map_ = 0;
+};
+
+}  // namespace memwhy::probe

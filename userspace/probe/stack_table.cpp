@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/stack_table.h"
+
+#include <algorithm>
+
+namespace memwhy::probe {
+namespace {
+
+template <typename T>
+T load(T& word) {
+  return std::atomic_ref<T>(word).load(std::memory_order_acquire);
+}
+
+template <typename T>
+void store(T& word, T value) {
+  std::atomic_ref<T>(word).store(value, std::memory_order_release);
+}
+
+bool is_hash(uint64_t word) { return word != MW_SLOT_EMPTY && word != MW_SLOT_TOMB; }
+
+}  // namespace
+
+StackTable::StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots)
+    : hashes_(hashes), stacks_(stacks), slots_(slots), known_(slots) {}
+
+std::optional<StackId> StackTable::resolve(uint32_t slot, SpaceId space, std::vector<events::Stack>& fresh) {
+  if (slot == MW_ENTRY_STACK_LOST) return StackId::kLost;
+  if (slot >= slots_) return StackId::kNone;
+  const std::lock_guard lock(mutex_);
+  Slot& known = known_[slot];
+  const uint64_t hash = load(hashes_[slot]);
+  if (known.id != StackId::kNone && (hash == known.hash || !is_hash(hash))) return known.id;
+  if (!is_hash(hash)) return StackId::kNone;
+
+  const uint32_t frames = std::min(load(stacks_[slot].n), MW_STACK_FRAMES);
+  if (frames == 0) return std::nullopt;
+  events::Stack stack;
+  stack.space = space;
+  stack.cut = (stacks_[slot].flags & MW_STACK_CUT) != 0;
+  stack.unreadable = (stacks_[slot].flags & MW_STACK_UNREADABLE) != 0;
+  stack.frames.assign(stacks_[slot].ip, stacks_[slot].ip + frames);
+
+  const auto [entry, is_new] = ids_.try_emplace(hash, StackId{last_id_ + 1});
+  known.hash = hash;
+  known.id = entry->second;
+  known.idle = 0;
+  if (is_new) {
+    ++last_id_;
+    stack.id = entry->second;
+    fresh.push_back(std::move(stack));
+  }
+  return known.id;
+}
+
+void StackTable::sweep(const std::vector<bool>& named) {
+  const std::lock_guard lock(mutex_);
+  for (uint32_t slot = 0; slot < slots_; ++slot) {
+    Slot& known = known_[slot];
+    if (known.tomb != 0) {
+      if (!named[slot]) {
+        store(stacks_[slot].n, 0u);
+        freed_.fetch_add(1, std::memory_order_relaxed);
+      }
+      store<mw_u64>(hashes_[slot], named[slot] ? known.tomb : MW_SLOT_EMPTY);
+      known = named[slot] ? Slot{known.hash, known.id, 0, 0} : Slot{};
+      --tombs_;
+      continue;
+    }
+    mw_u64 hash = load(hashes_[slot]);
+    if (named[slot] || !is_hash(hash)) {
+      known.idle = 0;
+    } else if (++known.idle == 2 && load(stacks_[slot].n) != 0 &&
+               std::atomic_ref(hashes_[slot]).compare_exchange_strong(hash, MW_SLOT_TOMB)) {
+      known.tomb = hash;
+      ++tombs_;
+    }
+  }
+}
+
+}  // namespace memwhy::probe

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// StackTable: slots of the kernel side's stack table -> StackIds of the recording.
+//
+// A slot is a place, reused when nothing names its stack any more; a StackId is for ever, one for each
+// distinct chain of frames:
+//
+//   slot 0x0beef, hash 0xbeef... -> StackId 9      freed, taken by hash 0x77aa... -> StackId 31
+//   slot 0x01234, hash 0xbeef... -> StackId 9      (the same stack came back in another slot)
+//
+// Freeing a slot takes three passes, because programs that have found it may be about to write it into an
+// entry: unnamed, unnamed again -> TOMB (no longer found), still unnamed -> EMPTY.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.h"
+#include "events/event.h"
+#include "memwhy/abi/table.h"
+
+namespace memwhy::probe {
+
+class StackTable {
+ public:
+  // The arrays are shared with the kernel and outlive this.
+  StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots);
+
+  // The id of the stack in `slot` (or MW_ENTRY_STACK_*); a stack that has none yet is added to `fresh`.
+  // nullopt: it is being written at this moment.
+  std::optional<StackId> resolve(uint32_t slot, SpaceId space, std::vector<events::Stack>& fresh);
+
+  // One pass: `named[slot]` is true for each slot that some entry or undrained event may name.
+  void sweep(const std::vector<bool>& named);
+  bool has_tombs() const { return tombs_ > 0; }
+  uint64_t freed() const { return freed_.load(std::memory_order_relaxed); }
+  uint32_t slots() const { return slots_; }
+
+ private:
+  struct Slot {
+    uint64_t hash = 0;  // that `id` stands for
+    StackId id{};
+    uint64_t tomb = 0;  // hash that was taken out of the table
+    uint8_t idle = 0;   // passes in which nothing named it
+  };
+  mw_u64* hashes_;
+  mw_stack* stacks_;
+  uint32_t slots_;
+  std::mutex mutex_;  // intake resolves stacks of ring events, sampler those of entries
+  std::vector<Slot> known_;
+  std::unordered_map<uint64_t, StackId> ids_;  // by hash
+  uint32_t last_id_ = 0;
+  size_t tombs_ = 0;
+  std::atomic<uint64_t> freed_{0};
+};
+
+}  // namespace memwhy::probe
