@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Binary: one ELF file, opened once: its facts, and names for its addresses.
+//
+// What it is: the readers of this room behind one lookup; tables are read when they are first needed. What it
+// is not: an address of a process: the caller maps those to offsets in the file (symbolizer.h).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "events/process.h"
+#include "symbols/byte_source.h"
+#include "symbols/elf_file.h"
+#include "symbols/elf_symbols.h"
+#include "symbols/go_line_table.h"
+
+namespace memwhy::symbols {
+
+struct BinaryFacts {
+  std::string machine;      // "x86-64"
+  std::string build_id;     // hex of the GNU build id; "" none
+  std::string go_build_id;  // "" none
+  bool stripped = false;    // no .symtab
+  std::optional<events::GoBuild> go;
+};
+
+class Binary {
+ public:
+  // How much of the file is kept in memory at once, symbol tables apart.
+  static constexpr uint64_t kCacheBytes = 64 << 20;
+
+  // kBadInput: not an ELF file, or damaged; kEnvironment: of another machine.
+  static Result<std::unique_ptr<Binary>> open(std::unique_ptr<ByteSource> bytes);
+
+  const BinaryFacts& facts() const { return facts_; }
+  const ElfFile& elf() const { return elf_; }
+
+  // The frames at an address (link-time, or by the offset in the file), innermost inlined first; empty: not
+  // known. `is_return`: a return address, so the call before it is meant.
+  std::vector<events::SourceFrame> lookup(uint64_t vaddr, bool is_return);
+  std::vector<events::SourceFrame> lookup_offset(uint64_t file_offset, bool is_return);
+
+  size_t memory_bytes() const;
+
+ private:
+  Binary(std::unique_ptr<ByteSource> bytes, ElfFile elf)
+      : bytes_(std::move(bytes), kCacheBytes), elf_(std::move(elf)) {}
+  void read_go();
+
+  BlockCache bytes_;
+  ElfFile elf_;
+  BinaryFacts facts_;
+  std::optional<GoLineTable> go_lines_;
+  std::optional<SymbolTable> symbols_;  // read at the first address that the Go table does not know
+};
+
+}  // namespace memwhy::symbols

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// ByteSource: the bytes of a file that somebody else made, read at an offset.
+//
+// What it is: the only thing that the parsers of this room see, so that they can run anywhere (later in a
+// child without privilege) and on anything (a file, a memfd, a test's array). What it is not: a mapping; a
+// file of a target may shrink while it is read, which kills whoever mapped it, and here it is a short read.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <unordered_map>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace memwhy::symbols {
+
+static_assert(std::endian::native == std::endian::little,
+              "the readers copy little-endian values as they are");
+
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+  virtual uint64_t size() const = 0;
+  // Fills all of `out` from `offset` on, or fails: kBadInput when the range is not inside the source.
+  virtual Status read_at(uint64_t offset, std::span<std::byte> out) = 0;
+};
+
+// A regular file, by pread. Its size is the size when it was opened.
+class FileBytes final : public ByteSource {
+ public:
+  // kBadInput: not a regular file, or larger than `cap_bytes`.
+  static Result<std::unique_ptr<FileBytes>> open(Fd fd, uint64_t cap_bytes);
+
+  uint64_t size() const override { return size_; }
+  Status read_at(uint64_t offset, std::span<std::byte> out) override;
+
+ private:
+  FileBytes(Fd fd, uint64_t size) : fd_(std::move(fd)), size_(size) {}
+
+  Fd fd_;
+  uint64_t size_;
+};
+
+class MemoryBytes final : public ByteSource {
+ public:
+  explicit MemoryBytes(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
+
+  uint64_t size() const override { return bytes_.size(); }
+  Status read_at(uint64_t offset, std::span<std::byte> out) override;
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+// Keeps what was read of another source, in blocks, so that a table is searched in memory and only its
+// touched part is read: the pclntab of a large program has 100 MiB, a lookup touches 20 of its blocks.
+//
+//   offset 0x1a5f08 -> block 105 (0x1a4000 … 0x1a7fff) -> read once, then a copy
+//
+// When the blocks reach the cap they are all dropped, and reading begins anew.
+class BlockCache final : public ByteSource {
+ public:
+  static constexpr uint64_t kBlockBytes = 16 << 10;
+
+  BlockCache(std::unique_ptr<ByteSource> source, uint64_t cap_bytes)
+      : source_(std::move(source)), cap_bytes_(cap_bytes) {}
+
+  uint64_t size() const override { return source_->size(); }
+  // Reads of more than a block go past the cache.
+  Status read_at(uint64_t offset, std::span<std::byte> out) override;
+  uint64_t held_bytes() const { return blocks_.size() * kBlockBytes; }
+
+ private:
+  Result<const std::byte*> block(uint64_t number);
+
+  std::unique_ptr<ByteSource> source_;
+  uint64_t cap_bytes_;
+  std::unordered_map<uint64_t, std::unique_ptr<std::byte[]>> blocks_;
+  uint64_t last_number_ = ~uint64_t{0};
+  const std::byte* last_ = nullptr;
+};
+
+// One little-endian value or structure; nothing when it is not inside the source.
+template <typename T>
+std::optional<T> load(ByteSource& source, uint64_t offset) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  T value;
+  if (!source.read_at(offset, std::as_writable_bytes(std::span(&value, 1)))) return std::nullopt;
+  return value;
+}
+
+// `count` of them; nothing when they are not inside the source (checked before anything is allocated).
+template <typename T>
+std::optional<std::vector<T>> load_array(ByteSource& source, uint64_t offset, uint64_t count) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  if (offset > source.size() || count > (source.size() - offset) / sizeof(T)) return std::nullopt;
+  std::vector<T> values(count);
+  if (!source.read_at(offset, std::as_writable_bytes(std::span(values)))) return std::nullopt;
+  return values;
+}
+
+// The NUL-terminated string at `offset`, which must end before `end`; cut after `cap_bytes`.
+std::optional<std::string> load_string(ByteSource& source, uint64_t offset, uint64_t end,
+                                       size_t cap_bytes = 4096);
+
+// Offsets of `needle` in [begin, end), at most `most`, those with (offset - begin) % alignment == 0.
+std::vector<uint64_t> find_bytes(ByteSource& source, uint64_t begin, uint64_t end,
+                                 std::span<const std::byte> needle, uint64_t alignment, size_t most);
+
+}  // namespace memwhy::symbols

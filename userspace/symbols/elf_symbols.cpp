@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "symbols/elf_symbols.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace memwhy::symbols {
+namespace {
+
+constexpr uint64_t kMaxSymbols = 16 << 20;
+constexpr uint64_t kBatch = 32 << 10;        // symbols read at once
+constexpr uint64_t kUnsizedBytes = 4 << 10;  // how far a symbol without a size may reach
+constexpr size_t kMaxAliases = 16;
+constexpr size_t kMaxStepsBack = 32;  // symbols nested in the one that is looked for
+
+uint8_t rank_of(uint8_t binding) {
+  if (binding == STB_GLOBAL || binding == STB_GNU_UNIQUE) return 0;
+  return binding == STB_WEAK ? 1 : 2;
+}
+
+size_t leading_underscores(const std::string& name) {
+  return std::min(name.find_first_not_of('_'), name.size());
+}
+
+}  // namespace
+
+SymbolTable SymbolTable::read(ByteSource& source, const ElfFile& elf) {
+  SymbolTable table;
+  for (const uint32_t type : {SHT_SYMTAB, SHT_DYNSYM}) {
+    const Section* section = elf.section_of_type(type);
+    if (section == nullptr || section->link >= elf.sections().size()) continue;
+    table.add_all(source, *section, elf.sections()[section->link]);
+    if (!table.symbols_.empty()) break;
+  }
+  return table;
+}
+
+void SymbolTable::add_all(ByteSource& source, const Section& table, const Section& strings) {
+  if (strings.offset > source.size() || strings.bytes > source.size() - strings.offset) return;
+  strings_offset_ = strings.offset;
+  strings_end_ = strings.offset + strings.bytes;
+  const uint64_t count = std::min(table.bytes / sizeof(Elf64_Sym), kMaxSymbols);
+  for (uint64_t first = 0; first < count; first += kBatch) {
+    const auto batch = load_array<Elf64_Sym>(source, table.offset + first * sizeof(Elf64_Sym),
+                                             std::min(kBatch, count - first));
+    if (!batch) break;
+    for (const Elf64_Sym& one : *batch) {
+      const unsigned type = ELF64_ST_TYPE(one.st_info);
+      const bool is_function = type == STT_FUNC || type == STT_GNU_IFUNC;
+      if (!is_function || one.st_shndx == SHN_UNDEF || one.st_value == 0 || one.st_name >= strings.bytes)
+        continue;
+      symbols_.push_back({one.st_value, one.st_size, one.st_name, rank_of(ELF64_ST_BIND(one.st_info))});
+    }
+  }
+  symbols_.shrink_to_fit();
+  std::sort(symbols_.begin(), symbols_.end(), [](const Symbol& a, const Symbol& b) {
+    if (a.vaddr != b.vaddr) return a.vaddr < b.vaddr;
+    if (a.rank != b.rank) return a.rank < b.rank;
+    return a.name < b.name;
+  });
+}
+
+bool SymbolTable::contains(size_t index, uint64_t vaddr) const {
+  const Symbol& symbol = symbols_[index];
+  if (symbol.bytes != 0) return vaddr - symbol.vaddr < symbol.bytes;
+  const uint64_t next =
+      index + 1 < symbols_.size() ? symbols_[index + 1].vaddr : std::numeric_limits<uint64_t>::max();
+  return vaddr < next && vaddr - symbol.vaddr < kUnsizedBytes;
+}
+
+// Several names for one address: the best rank decides, then the one that looks least internal (malloc, not
+// __libc_malloc), then the alphabet, so that the answer never depends on the order in the file.
+std::string SymbolTable::best_name(ByteSource& source, size_t index) const {
+  const Symbol chosen = symbols_[index];
+  size_t first = index;
+  while (first > 0 && symbols_[first - 1].vaddr == chosen.vaddr) --first;
+  std::string best;
+  for (size_t i = first; i < symbols_.size() && i - first < kMaxAliases; ++i) {
+    if (symbols_[i].vaddr != chosen.vaddr || symbols_[i].rank != symbols_[first].rank) break;
+    std::optional<std::string> name = load_string(source, strings_offset_ + symbols_[i].name, strings_end_);
+    if (!name || name->empty()) continue;
+    // The version of a versioned symbol ("memcpy@@GLIBC_2.14") is not a part of its name.
+    if (const size_t at = name->find('@'); at != std::string::npos && at > 0) name->resize(at);
+    const size_t mine = leading_underscores(*name), theirs = leading_underscores(best);
+    if (best.empty() || mine < theirs || (mine == theirs && *name < best)) best = std::move(*name);
+  }
+  return best;
+}
+
+std::optional<std::string> SymbolTable::lookup(ByteSource& source, uint64_t vaddr) const {
+  auto after = std::upper_bound(symbols_.begin(), symbols_.end(), vaddr,
+                                [](uint64_t value, const Symbol& symbol) { return value < symbol.vaddr; });
+  for (size_t step = 0; step < kMaxStepsBack && after != symbols_.begin(); ++step) {
+    --after;
+    const auto index = static_cast<size_t>(after - symbols_.begin());
+    if (!contains(index, vaddr)) continue;
+    std::string name = best_name(source, index);
+    if (name.empty()) return std::nullopt;
+    return name;
+  }
+  return std::nullopt;
+}
+
+}  // namespace memwhy::symbols

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// SymbolTable: the functions that an ELF file names, sorted by address.
+//
+// What it is: .symtab, or .dynsym when the file was stripped (.dynsym is a part of .symtab). What it is not:
+// sources of line numbers; demangled (demangle.h).
+//
+//   address    size   name        lookup(0x401310) -> "parse", offset 0x10
+//   0x401200   0x100  main        lookup(0x401490) -> nothing: behind the end of parse, before helper
+//   0x401300   0x120  parse
+//   0x4014a0   0      helper      no size (assembly): reaches to the next symbol, 4 KiB at most
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "symbols/byte_source.h"
+#include "symbols/elf_file.h"
+
+namespace memwhy::symbols {
+
+class SymbolTable {
+ public:
+  // Empty when the file has no usable table.
+  static SymbolTable read(ByteSource& source, const ElfFile& elf);
+
+  // The raw name of the function that contains `vaddr`.
+  std::optional<std::string> lookup(ByteSource& source, uint64_t vaddr) const;
+
+  size_t count() const { return symbols_.size(); }
+  size_t memory_bytes() const { return symbols_.capacity() * sizeof(Symbol); }
+
+ private:
+  struct Symbol {
+    uint64_t vaddr = 0;
+    uint64_t bytes = 0;
+    uint32_t name = 0;  // offset in the string table
+    uint8_t rank = 0;   // of several names for one address the lowest is taken: global, weak, local
+  };
+
+  void add_all(ByteSource& source, const Section& table, const Section& strings);
+  bool contains(size_t index, uint64_t vaddr) const;
+  std::string best_name(ByteSource& source, size_t index) const;
+
+  std::vector<Symbol> symbols_;
+  uint64_t strings_offset_ = 0, strings_end_ = 0;
+};
+
+}  // namespace memwhy::symbols
