@@ -43,6 +43,7 @@ struct Vma {
 struct VmaList {
   SpaceId space{};
   std::vector<Vma> vmas;
+  bool operator==(const VmaList&) const = default;
 };
 
 enum ScanFlags : uint8_t {
@@ -69,6 +70,7 @@ struct PageScan {
   std::vector<ScanRun> runs;
   std::optional<Counters> before, after;  // read around the pass
   uint64_t resident_pages() const;
+  bool operator==(const PageScan&) const = default;
 };
 
 // How a page-table entry came about (bits of include/memwhy/abi/table.h).
@@ -91,6 +93,7 @@ struct PageTableRuns {
   bool restated = false;
   uint64_t as_of_tick = 0;
   std::vector<TableRun> runs;
+  bool operator==(const PageTableRuns&) const = default;
 };
 
 // A stack, innermost frame first: the faulting (or calling) instruction, then return addresses.
@@ -100,6 +103,7 @@ struct Stack {
   bool cut = false;         // deeper than the kernel side keeps
   bool unreadable = false;  // a frame pointer led nowhere
   std::vector<uint64_t> frames;
+  bool operator==(const Stack&) const = default;
 };
 
 // The mapping family. `stack` is who asked for it.
@@ -112,6 +116,7 @@ struct VmaMapped {
   uint64_t offset = 0;
   StackId stack{};
   uint64_t tick = 0;
+  bool operator==(const VmaMapped&) const = default;
 };
 
 enum class UnmapWhy : uint8_t { kMunmap = 1, kFixed = 2, kBrk = 3, kMadvise = 4 };
@@ -125,6 +130,7 @@ struct VmaUnmapped {
   uint32_t advice = 0;  // MADV_* for kMadvise: the mapping stays, its pages go
   StackId stack{};
   uint64_t tick = 0;
+  bool operator==(const VmaUnmapped&) const = default;
 };
 
 // madvise whose pages stay: MADV_FREE 8, MADV_HUGEPAGE 14, MADV_COLLAPSE 25 …
@@ -135,6 +141,7 @@ struct VmaAdvised {
   uint32_t advice = 0;
   StackId stack{};
   uint64_t tick = 0;
+  bool operator==(const VmaAdvised&) const = default;
 };
 
 struct VmaMoved {
@@ -143,6 +150,7 @@ struct VmaMoved {
   AddressRange from, to;  // lengths differ when it grew or shrank; from.start == to.start: in place
   StackId stack{};
   uint64_t tick = 0;
+  bool operator==(const VmaMoved&) const = default;
 };
 
 struct HeapGrown {  // brk moved up
@@ -151,6 +159,7 @@ struct HeapGrown {  // brk moved up
   AddressRange range;
   StackId stack{};
   uint64_t tick = 0;
+  bool operator==(const HeapGrown&) const = default;
 };
 
 using Payload =
@@ -161,6 +170,7 @@ using Payload =
 struct Event {
   TimeNs time = 0;
   Payload payload;
+  bool operator==(const Event&) const = default;
 };
 
 // Where every event goes. One thread owns a sink. Events arrive in order of time, within one second of their

@@ -24,6 +24,7 @@ struct SpaceStart {
   uint64_t started_ns = 0;  // process start on CLOCK_BOOTTIME
   std::string cgroup;       // path in the hierarchy that limits memory; "" unknown
   std::string elf_class;    // "x86-64" | "i386" | "aarch64" … of the exe
+  bool operator==(const SpaceStart&) const = default;
 };
 
 enum class EndWhy : uint8_t { kExited, kExeced, kDetached };
@@ -31,6 +32,7 @@ enum class EndWhy : uint8_t { kExited, kExeced, kDetached };
 struct SpaceEnd {
   SpaceId space{};
   EndWhy why{};
+  bool operator==(const SpaceEnd&) const = default;
 };
 
 struct ProcessExit {
@@ -38,11 +40,13 @@ struct ProcessExit {
   Pid tgid = 0;
   uint32_t exit_code = 0;  // wait(2) status
   std::optional<uint64_t> rss_bytes;  // from the kernel's counters, where the mm was still there
+  bool operator==(const ProcessExit&) const = default;
 };
 
 struct OomVictim {
   SpaceId space{};
   Pid tgid = 0;
+  bool operator==(const OomVictim&) const = default;
 };
 
 // What build info says of a Go program.
@@ -50,6 +54,7 @@ struct GoBuild {
   std::string version;  // "go1.26.8"
   bool race = false, cgo = false;
   std::string default_godebug;
+  bool operator==(const GoBuild&) const = default;
 };
 
 // An ELF file that is mapped into a recorded space. Every fact is from the file itself.
@@ -62,6 +67,7 @@ struct BinaryInfo {
   bool unreadable = false;         // `problem` says why; nothing below is known
   std::string problem;
   std::optional<GoBuild> go;
+  bool operator==(const BinaryInfo&) const = default;
 };
 
 // A source position. Names are demangled and complete; "" unknown.
@@ -69,6 +75,7 @@ struct SourceFrame {
   std::string function;
   std::string file;
   uint32_t line = 0;
+  bool operator==(const SourceFrame&) const = default;
 };
 
 // Names of one code address in one space, innermost inlined frame first; empty frames: only the module is known.
@@ -80,17 +87,20 @@ struct SymbolInfo {
   BinaryId binary{};
   uint64_t file_offset = 0;  // of the address in the binary's file
   std::vector<SourceFrame> frames;
+  bool operator==(const SymbolInfo&) const = default;
 };
 
 struct Thread {
   Pid tid = 0;
   uint64_t stack_pointer = 0;  // user sp; 0 unknown
   uint64_t tls = 0;            // FS base; 0 unknown
+  bool operator==(const Thread&) const = default;
 };
 
 struct ThreadList {
   SpaceId space{};
   std::vector<Thread> threads;
+  bool operator==(const ThreadList&) const = default;
 };
 
 // Read at 1 Hz from status and the cgroup; what is unknown is absent.
@@ -102,6 +112,7 @@ struct Counters {
   uint32_t threads = 0;
   std::optional<uint64_t> cgroup_usage_bytes, cgroup_limit_bytes;
   uint64_t rss_bytes() const { return rss_anon_bytes + rss_file_bytes + rss_shmem_bytes; }
+  bool operator==(const Counters&) const = default;
 };
 
 }  // namespace memwhy::events

@@ -18,18 +18,21 @@ struct RecordingInfo {
   uint64_t page_bytes = 4096;
   uint32_t part = 0;              // 0, then 1, 2 … when --max-size rotated
   std::vector<std::string> what;  // targets as asked for: "pid 4711", "comm web", "cgroup /x"; never arguments
+  bool operator==(const RecordingInfo&) const = default;
 };
 
 // One moment on every clock. tick is jiffies64 & MW_ENTRY_TICK_MASK; two anchors give the rate.
 struct ClockAnchor {
   uint64_t monotonic_ns = 0, boottime_ns = 0, realtime_ns = 0;
   uint64_t tick = 0;
+  bool operator==(const ClockAnchor&) const = default;
 };
 
 struct Hook {
   std::string name;     // "page_fault_user"
   std::string attach;   // "tp_btf" | "raw_tp" | "tracepoint" | "fentry" | "kprobe" | "perf_event" | "none"
   std::string purpose;  // "page faults in user mode"
+  bool operator==(const Hook&) const = default;
 };
 
 // Which hooks are attached, chosen by asking the running kernel, and what therefore is not seen. Repeated when it changes.
@@ -37,16 +40,19 @@ struct HookReport {
   std::vector<Hook> hooks;
   std::string stack_read;             // "direct" | "bulk"
   std::vector<std::string> not_seen;  // sentences
+  bool operator==(const HookReport&) const = default;
 };
 
 struct ProgramCost {
   std::string program;
   uint64_t runs = 0, run_time_ns = 0;  // since load; 0 run time when the kernel's statistics are off
+  bool operator==(const ProgramCost&) const = default;
 };
 
 struct KindCount {
   std::string kind;  // "vma_map", "page_fault" …
   uint64_t seen = 0, delivered = 0, lost = 0;
+  bool operator==(const KindCount&) const = default;
 };
 
 // Cumulative since the start, at 1 Hz and at the end. For ring kinds seen = delivered + lost.
@@ -56,6 +62,7 @@ struct Coverage {
   uint64_t faults_seen = 0, faults_recorded = 0, faults_table_full = 0;
   uint64_t stacks_new = 0, stacks_lost = 0, stacks_unreadable = 0, frames_by_helper = 0;
   uint64_t chunks_used = 0, chunks_limit = 0, stacks_used = 0, stacks_limit = 0;
+  bool operator==(const Coverage&) const = default;
 };
 
 // Something did not arrive. `what`: "removal" (forces a rescan), "fork", "exec", "stack", "queue"…
@@ -63,10 +70,12 @@ struct Loss {
   SpaceId space{};  // kNone: not known which
   std::string what;
   uint64_t count = 0;
+  bool operator==(const Loss&) const = default;
 };
 
 struct RecordingEnd {
   std::string why;  // "stopped" | "target_exited" | "duration" | "size" | "output_full"
+  bool operator==(const RecordingEnd&) const = default;
 };
 
 }  // namespace memwhy::events

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every kind of event comes back as it went in.
+#include "unit/trace/samples.h"
+
+#include <set>
+
+#include "trace/batch.h"
+#include "trace/column.h"
+
+namespace memwhy::trace::test {
+namespace {
+
+TEST(RoundTrip, samples_have_every_kind) {
+  std::set<size_t> kinds;
+  for (const Event& event : every_event()) kinds.insert(event.payload.index());
+  EXPECT_EQ(kinds.size(), std::variant_size_v<Payload>);
+}
+
+TEST(RoundTrip, every_field_of_every_kind) {
+  const std::vector<Event> written = every_event();
+  const auto reader = Reader::from_bytes(recording_of(written));
+  ASSERT_TRUE(reader.ok());
+  Collector read;
+  const auto summary = reader->read_all(read);
+  ASSERT_TRUE(summary.ok());
+  ASSERT_EQ(read.events.size(), written.size());
+  for (size_t i = 0; i < written.size(); ++i) {
+    EXPECT_TRUE(read.events[i] == written[i])
+        << "wrote " << describe(written[i], kOrigin) << "\nread  " << describe(read.events[i], kOrigin);
+  }
+  EXPECT_TRUE(summary->complete) << (summary->damage.empty() ? "" : summary->damage[0]);
+  EXPECT_EQ(summary->ended, "stopped");
+  EXPECT_EQ(summary->events, written.size());
+  EXPECT_EQ(summary->events_lost, 0u);
+  EXPECT_EQ(summary->first_time, kOrigin);
+  EXPECT_EQ(summary->last_time, written.back().time);
+  EXPECT_EQ(summary->chunks, 2u);  // the events, the end
+  EXPECT_EQ(summary->uuid, kUuid);
+  EXPECT_EQ(summary->part, 0u) << "the second RecordingInfo is the one in force";
+}
+
+TEST(RoundTrip, the_same_in_many_chunks) {
+  const std::vector<Event> written = every_event();
+  for (const size_t per_chunk : {1, 2, 3, 7}) {
+    Collector read;
+    const auto reader = Reader::from_bytes(recording_of(written, per_chunk));
+    const auto summary = reader->read_all(read);
+    ASSERT_TRUE(summary.ok());
+    EXPECT_TRUE(summary->complete);
+    EXPECT_EQ(read.events, written);
+    EXPECT_EQ(summary->chunks, (written.size() + per_chunk - 1) / per_chunk + 1);
+  }
+}
+
+TEST(RoundTrip, a_field_that_is_left_out_is_not_the_default_of_its_struct) {
+  PageScan scan;
+  scan.complete = false;  // default true
+  RecordingInfo info;
+  info.page_bytes = 0;  // default 4096
+  const std::vector<Event> written = {{1, scan}, {2, info}};
+  Collector read;
+  ASSERT_TRUE(Reader::from_bytes(recording_of(written))->read_all(read).ok());
+  EXPECT_EQ(read.events, written);
+}
+
+TEST(RoundTrip, an_event_that_is_too_large_is_told_in_its_place) {
+  const std::vector<Event> written = {{1, OomVictim{space(1), 5}},
+                                      {2, RecordingEnd{std::string(kMaxRawBytes, 0)}},
+                                      {3, OomVictim{space(2), 6}}};
+  Collector read;
+  const auto summary = Reader::from_bytes(recording_of(written))->read_all(read);
+  ASSERT_TRUE(summary.ok());
+  ASSERT_EQ(read.events.size(), 3u);
+  EXPECT_EQ(read.events[1].payload, Payload(Loss{SpaceId::kNone, "RecordingEnd too large", 1}));
+  EXPECT_FALSE(summary->complete);
+  EXPECT_EQ(summary->events_not_written, 1u);
+}
+
+TEST(Column, varints_of_every_length) {
+  std::string bytes;
+  std::vector<uint64_t> values = {0};
+  for (unsigned bit = 0; bit < 64; ++bit) {
+    values.push_back(uint64_t{1} << bit);
+    values.push_back((uint64_t{1} << bit) - 1);
+  }
+  values.push_back(~uint64_t{0});
+  for (const uint64_t value : values) append_varint(bytes, value);
+  ColumnReader column(bytes);
+  EXPECT_EQ(column.count_left(), values.size());
+  for (const uint64_t value : values) EXPECT_EQ(column.next(), value);
+  EXPECT_TRUE(column.at_end());
+  EXPECT_FALSE(column.failed());
+}
+
+TEST(Column, refuses_what_is_no_varint) {
+  const auto fails = [](std::string_view bytes) {
+    ColumnReader column(bytes);
+    EXPECT_EQ(column.next(), 0u);
+    return column.failed() && column.at_end();
+  };
+  EXPECT_TRUE(fails(""));
+  EXPECT_TRUE(fails("\x80"));
+  EXPECT_TRUE(fails(std::string(9, '\xff') + "\x02"));                 // 65 bits
+  EXPECT_TRUE(fails(std::string(10, '\x80') + std::string(1, '\0')));  // eleven bytes
+}
+
+TEST(Column, zigzag_keeps_small_differences_small) {
+  EXPECT_EQ(zigzag(0), 0u);
+  EXPECT_EQ(zigzag(~uint64_t{0}), 1u);
+  EXPECT_EQ(zigzag(1), 2u);
+  EXPECT_EQ(zigzag(uint64_t{1} << 63), ~uint64_t{0});
+  for (const uint64_t value : {uint64_t{0}, uint64_t{1}, ~uint64_t{0}, uint64_t{1} << 63, kBig}) {
+    EXPECT_EQ(unzigzag(zigzag(value)), value);
+  }
+}
+
+TEST(Column, numbers_that_do_not_fit_their_field_are_refused) {
+  uint32_t narrow = 0;
+  EXPECT_TRUE(from_wire(0xffff'ffff, narrow));
+  EXPECT_FALSE(from_wire(0x1'0000'0000, narrow));
+  int32_t number = 0;
+  EXPECT_TRUE(from_wire(zigzag(static_cast<uint64_t>(int64_t{INT32_MIN})), number));
+  EXPECT_EQ(number, INT32_MIN);
+  EXPECT_FALSE(from_wire(zigzag(uint64_t{1} << 31), number));
+  bool flag = false;
+  EXPECT_FALSE(from_wire(2, flag));
+  UnmapWhy why{};
+  EXPECT_FALSE(from_wire(255, why));
+}
+
+}  // namespace
+}  // namespace memwhy::trace::test

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// One event of every kind, with a value in every field, and the few lines that every test of the trace file
+// needs.
+//
+// A field that is added to a struct breaks the structured bindings below: give it a number in trace/fields.h
+// or trace/rows.h, a line in FORMAT.md, and a value here.
+#pragma once
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "events/event.h"
+#include "trace/chunk.h"
+#include "trace/output.h"
+#include "trace/reader.h"
+#include "trace/writer.h"
+
+namespace memwhy::events {
+inline void PrintTo(const Event& event, std::ostream* out) { *out << describe(event, 0); }
+}  // namespace memwhy::events
+
+namespace memwhy::trace::test {
+
+using namespace memwhy::events;  // NOLINT: tests are about events
+
+constexpr uint64_t kBig = 0xfedc'ba98'7654'3210;  // ten bytes as a varint
+constexpr TimeNs kOrigin = 81'200'000'000;
+
+inline SpaceId space(uint32_t number) { return static_cast<SpaceId>(number); }
+inline StackId stack(uint32_t number) { return static_cast<StackId>(number); }
+inline BinaryId binary(uint32_t number) { return static_cast<BinaryId>(number); }
+
+inline Counters sample_counters() {
+  return {space(1), 1'048'576, 4096, 8192, kBig, 5, 6, 7, 524'288, 12, 0, 1u << 30};
+}
+
+inline std::vector<Vma> sample_vmas() {
+  return {
+      {{0x400000, 0x52a000}, true, false, true, false, 0x1000, 0xfe01, 1234, "/usr/bin/web", false, false},
+      {{0x7f12'3460'0000, 0x7f12'7460'0000},
+       true,
+       true,
+       false,
+       false,
+       0,
+       0,
+       0,
+       "[anon: Go: heap]",
+       false,
+       false},
+      {{0x7f12'7460'0000, 0x7f12'7470'0000},
+       true,
+       true,
+       false,
+       true,
+       kBig,
+       1,
+       99,
+       "/memfd:x (deleted)",
+       true,
+       true},
+      {{0x7ffc'0000'0000, 0x7ffc'0002'1000}, false, false, false, false, 0, 0, 0, "", false, false},
+      {{0xffff'ffff'ffff'f000, 0xffff'ffff'ffff'ffff},
+       false,
+       false,
+       false,
+       false,
+       0,
+       0,
+       0,
+       "\xff\n\"",
+       false,
+       false}};
+}
+
+// Every alternative; where a field is optional or a flag, once with and once without.
+inline std::vector<Event> every_event() {
+  std::vector<Payload> payloads = {
+      RecordingInfo{"0.1.0", "web-1", "6.18.5", "x86_64", 4, 16384, 3, {"pid 4711", "", "cgroup /x"}},
+      RecordingInfo{},
+      ClockAnchor{81'200'000'000, 81'300'000'000, 1'795'311'428'000'000'000, 4'295'213},
+      HookReport{{{"page_fault_user", "tp_btf", "page faults in user mode"}, {"", "none", ""}},
+                 "direct",
+                 {"hugetlb", ""}},
+      Coverage{
+          {{"vma_map", 10, 9, 1}, {}}, {{"fault_user", 1000, 85'000}}, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, kBig},
+      Stack{stack(9), space(1), true, true, {0x45d2a1, 0x7f12'0000'0001, 0, ~uint64_t{0}, 5}},
+      Stack{stack(10), space(2), false, false, {}},
+      BinaryInfo{binary(1), "/usr/bin/web", 0xfe01, 1234, "a1b2c3", true, true, "cut off",
+                 GoBuild{"go1.26.8", true, true, "madvdontneed=0"}},
+      BinaryInfo{binary(2), "/lib/libc.so.6", 1, 2, "", false, false, "", {}},
+      SymbolInfo{space(1), 0x45d2a1, true, binary(1), 0x5d2a1, {{"inner", "a.go", 7}, {"main.main", "", 0}}},
+      SymbolInfo{space(1), 0x7f12'0000'0001, false, binary(2), 0, {}},
+      SpaceStart{space(1), 4711, StartHow::kExeced, space(7), "web", "/usr/bin/web (deleted)", binary(1),
+                 kBig, "/system.slice/web", "x86-64"},
+      SpaceStart{space(2), -1, StartHow::kAttached, SpaceId::kNone, "", "", BinaryId::kNone, 0, "", ""},
+      SpaceEnd{space(2), EndWhy::kDetached},
+      ProcessExit{space(2), 4712, 0x8900, 0},
+      ProcessExit{space(2), 4712, 0, {}},
+      OomVictim{space(1), 4711},
+      ThreadList{space(1), {{4711, 0x7ffc'0000'1000, 0x7f12'0000'0740}, {4713, 0, 0}, {-5, kBig, 1}}},
+      ThreadList{space(1), {}},
+      sample_counters(),
+      Counters{},
+      VmaList{space(1), sample_vmas()},
+      VmaList{space(1), {}},
+      PageScan{space(1),
+               3,
+               81'100'000'000,
+               false,
+               "PAGEMAP_SCAN",
+               {{0x7f12'34600, 512, kScanHuge},
+                {0x7f12'34805, 1, 0},
+                {0x400, 3, kScanFile | kScanSwapped},
+                {kBig, 0xffff'ffff, 0xff}},
+               sample_counters(),
+               Counters{}},
+      PageScan{},
+      PageTableRuns{space(1),
+                    true,
+                    4'295'300,
+                    {{0x7f12'34600, 512, stack(9), 4'295'213, kFaultWrite},
+                     {0x7f12'34805, 1, StackId::kLost, 4'295'200, kFaultWrite | kFaultKernel},
+                     {0x400, 7, StackId::kNone, kBig, 0}}},
+      PageTableRuns{},
+      VmaMapped{space(1), 4713, {0x7f12'3460'0000, 0x7f12'7460'0000}, 3, 0x22, -1, 0, stack(9), 4'295'213},
+      VmaUnmapped{
+          space(1), 4713, {0x7f12'3460'0000, 0x7f12'3470'0000}, UnmapWhy::kMadvise, 4, stack(9), 4'295'214},
+      VmaUnmapped{space(2), 4714, {0, 0x1000}, UnmapWhy::kBrk, 0, StackId::kNone, 0},
+      VmaAdvised{space(1), 4713, {0x7f12'3460'0000, 0x7f12'3480'0000}, 14, StackId::kLost, 4'295'215},
+      VmaMoved{space(1), 4713, {0x1000, 0x3000}, {0x9000, 0xd000}, stack(10), kBig},
+      HeapGrown{space(1), 4713, {0x55550000, 0x55570000}, stack(9), 4'295'216},
+      VmaMapped{space(0xffff'ffff), -4713, {kBig, 5}, ~0u, ~0u, 77, kBig, stack(9), 1},
+      Loss{space(1), "removal", kBig},
+      RecordingEnd{"stopped"}};
+  std::vector<Event> events;
+  TimeNs time = kOrigin;
+  for (Payload& payload : payloads) {
+    events.push_back({time, std::move(payload)});
+    time += 10'000'000;
+  }
+  events[5].time -= 25'000'000;  // order is kept even where time goes back
+  return events;
+}
+
+// How many fields each struct has: see above.
+[[maybe_unused]] inline void every_field_is_known() {
+  [[maybe_unused]] const auto& [i1, i2, i3, i4, i5, i6, i7, i8] = RecordingInfo{};
+  [[maybe_unused]] const auto& [a1, a2, a3, a4] = ClockAnchor{};
+  [[maybe_unused]] const auto& [h1, h2, h3] = Hook{};
+  [[maybe_unused]] const auto& [r1, r2, r3] = HookReport{};
+  [[maybe_unused]] const auto& [p1, p2, p3] = ProgramCost{};
+  [[maybe_unused]] const auto& [k1, k2, k3, k4] = KindCount{};
+  [[maybe_unused]] const auto& [c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13] = Coverage{};
+  [[maybe_unused]] const auto& [l1, l2, l3] = Loss{};
+  [[maybe_unused]] const auto& [e1] = RecordingEnd{};
+  [[maybe_unused]] const auto& [s1, s2, s3, s4, s5, s6, s7, s8, s9, s10] = SpaceStart{};
+  [[maybe_unused]] const auto& [n1, n2] = SpaceEnd{};
+  [[maybe_unused]] const auto& [x1, x2, x3, x4] = ProcessExit{};
+  [[maybe_unused]] const auto& [o1, o2] = OomVictim{};
+  [[maybe_unused]] const auto& [g1, g2, g3, g4] = GoBuild{};
+  [[maybe_unused]] const auto& [b1, b2, b3, b4, b5, b6, b7, b8, b9] = BinaryInfo{};
+  [[maybe_unused]] const auto& [f1, f2, f3] = SourceFrame{};
+  [[maybe_unused]] const auto& [y1, y2, y3, y4, y5, y6] = SymbolInfo{};
+  [[maybe_unused]] const auto& [t1, t2, t3] = Thread{};
+  [[maybe_unused]] const auto& [tl1, tl2] = ThreadList{};
+  [[maybe_unused]] const auto& [u1, u2, u3, u4, u5, u6, u7, u8, u9, u10, u11, u12] = Counters{};
+  [[maybe_unused]] const auto& [v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11] = Vma{};
+  [[maybe_unused]] const auto& [vl1, vl2] = VmaList{};
+  [[maybe_unused]] const auto& [sr1, sr2, sr3] = ScanRun{};
+  [[maybe_unused]] const auto& [ps1, ps2, ps3, ps4, ps5, ps6, ps7, ps8] = PageScan{};
+  [[maybe_unused]] const auto& [tr1, tr2, tr3, tr4, tr5] = TableRun{};
+  [[maybe_unused]] const auto& [pt1, pt2, pt3, pt4] = PageTableRuns{};
+  [[maybe_unused]] const auto& [st1, st2, st3, st4, st5] = Stack{};
+  [[maybe_unused]] const auto& [m1, m2, m3, m4, m5, m6, m7, m8, m9] = VmaMapped{};
+  [[maybe_unused]] const auto& [w1, w2, w3, w4, w5, w6, w7] = VmaUnmapped{};
+  [[maybe_unused]] const auto& [d1, d2, d3, d4, d5, d6] = VmaAdvised{};
+  [[maybe_unused]] const auto& [q1, q2, q3, q4, q5, q6] = VmaMoved{};
+  [[maybe_unused]] const auto& [z1, z2, z3, z4, z5] = HeapGrown{};
+}
+
+class Collector : public EventSink {
+ public:
+  void on_event(const Event& event) override { events.push_back(event); }
+  std::vector<Event> events;
+};
+
+constexpr std::array<uint8_t, 16> kUuid = {0x6f, 0x1c, 0x52, 0x0e, 0x3b, 0x7a, 0x4d, 0x10,
+                                           0x9a, 0x44, 0x5e, 0x21, 0x80, 0xc3, 0x77, 0x01};
+
+inline std::string bytes_of(int fd) {
+  std::string bytes;
+  char buffer[1 << 16];
+  for (ssize_t got = 0; (got = ::pread(fd, buffer, sizeof buffer, static_cast<off_t>(bytes.size()))) > 0;) {
+    bytes.append(buffer, static_cast<size_t>(got));
+  }
+  return bytes;
+}
+
+// The file that a writer makes of these events, each chunk holding at most `events_per_chunk` of them.
+inline std::string recording_of(const std::vector<Event>& events, size_t events_per_chunk = 1u << 20,
+                                const char* why = "stopped") {
+  auto output = create_unlinked_output();
+  EXPECT_TRUE(output.ok());
+  auto writer = Writer::create(std::move(output).value(), {"", 0, kUuid});
+  EXPECT_TRUE(writer.ok());
+  size_t count = 0;
+  for (const Event& event : events) {
+    (*writer)->on_event(event);
+    if (++count % events_per_chunk == 0) (*writer)->flush();
+  }
+  EXPECT_TRUE((*writer)->finish(why).ok());
+  const Fd file = (*writer)->release();
+  return bytes_of(file.get());
+}
+
+// A file header that is whole.
+inline std::string file_header() {
+  FileHeader header;
+  header.uuid = kUuid;
+  header.hash = hash_of(header);
+  return {reinterpret_cast<const char*>(&header), sizeof header};
+}
+
+// A directory that is gone when the test ends.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string name = testing::TempDir() + "memwhy-trace.XXXXXX";
+    path_ = ::mkdtemp(name.data());
+  }
+  ~TemporaryDirectory() { [[maybe_unused]] const int status = ::system(("rm -rf '" + path_ + "'").c_str()); }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace memwhy::trace::test

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bytes that anybody may have made to events: the visitors that read fields and columns. Every count is held
+// against a budget of memory and against the bytes that are there.
+#include <protozero/pbf_reader.hpp>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "trace/kinds.h"
+
+namespace memwhy::trace {
+namespace {
+
+struct ColumnsIn {
+  std::array<ColumnReader, kMostColumns>& columns;
+  const std::array<bool, kMostColumns>& present;
+  const std::vector<std::string_view>& names;
+  uint64_t& budget;
+  bool& failed;
+
+  uint64_t next(uint32_t number) const { return present[number - 1] ? columns[number - 1].next() : 0; }
+  template <typename T>
+  void column(uint32_t number, T& field) const {
+    if (!from_wire(next(number), field)) failed = true;
+  }
+  template <typename T>
+  void difference(uint32_t number, T& field, uint64_t predicted) const {
+    if (!from_u64(predicted + unzigzag(next(number)), field)) failed = true;
+  }
+  void bits(uint32_t number, auto&... field) const {
+    uint64_t word = next(number);
+    ((field = (word & 1) != 0, word >>= 1), ...);
+    if (word != 0) failed = true;
+  }
+  void name(uint32_t number, std::string& field) const {
+    const uint64_t index = next(number);
+    if (index >= names.size() || names[index].size() > budget) {
+      failed = true;
+      return;
+    }
+    budget -= names[index].size();
+    field = names[index];
+  }
+};
+
+struct Zero {
+  void operator()(uint32_t /*number*/, auto& field) const { field = {}; }
+};
+
+struct FieldReader {
+  protozero::pbf_reader& in;
+  uint64_t& budget;  // bytes that this event may still take
+  bool& handled;
+  bool& failed;
+
+  void operator()(uint32_t number, auto& field) const {
+    if (handled || in.tag() != number) return;
+    handled = true;
+    read(field);
+  }
+
+  template <typename T>
+  static bool message(std::string_view bytes, T& out, uint64_t& budget) {
+    fields(Zero{}, out);
+    bool failed = false;
+    protozero::pbf_reader in(bytes.data(), bytes.size());
+    while (!failed && in.next()) {
+      bool handled = false;
+      fields(FieldReader{in, budget, handled, failed}, out);
+      if (!handled) in.skip();
+    }
+    return !failed;
+  }
+
+ private:
+  std::string_view bytes() const {
+    if (in.wire_type() != protozero::pbf_wire_type::length_delimited) {
+      failed = true;
+      in.skip();
+      return {};
+    }
+    const protozero::data_view view = in.get_view();
+    return {view.data(), view.size()};
+  }
+  bool take(uint64_t wanted) const {
+    if (wanted > budget) {
+      failed = true;
+      return false;
+    }
+    budget -= wanted;
+    return true;
+  }
+
+  template <Number T>
+  void read(T& field) const {
+    if (in.wire_type() != protozero::pbf_wire_type::varint) {
+      failed = true;
+      in.skip();
+    } else if (!from_wire(in.get_uint64(), field)) {
+      failed = true;
+    }
+  }
+  void read(std::string& field) const { field = bytes(); }
+  void read(std::vector<std::string>& field) const {
+    const std::string_view text = bytes();
+    if (take(sizeof(std::string) + text.size())) field.emplace_back(text);
+  }
+  void read(std::optional<uint64_t>& field) const { read(field.emplace()); }
+  template <typename T>
+  void read(std::optional<T>& field) const {
+    if (!message(bytes(), field.emplace(), budget)) failed = true;
+  }
+  template <typename T>
+  void read(std::vector<T>& field) const {
+    const std::string_view element = bytes();
+    if (take(sizeof(T)) && !message(element, field.emplace_back(), budget)) failed = true;
+  }
+  template <Row T>
+  void read(std::vector<T>& rows) const {
+    const std::string_view message_bytes = bytes();
+    std::array<ColumnReader, kMostColumns> columns;
+    std::array<bool, kMostColumns> present{};
+    std::vector<std::string_view> names;
+    protozero::pbf_reader sub(message_bytes.data(), message_bytes.size());
+    while (sub.next()) {
+      const uint32_t number = sub.tag();
+      const bool known = number <= kColumns<T> || number == kNames;
+      if (!known || sub.wire_type() != protozero::pbf_wire_type::length_delimited) {
+        sub.skip();
+        continue;
+      }
+      const protozero::data_view view = sub.get_view();
+      if (number == kNames) {
+        if (take(sizeof(std::string_view))) names.emplace_back(view.data(), view.size());
+      } else {
+        columns[number - 1] = ColumnReader({view.data(), view.size()});
+        present[number - 1] = true;
+      }
+      if (failed) return;
+    }
+    const size_t count = columns[0].count_left();
+    if (count > budget / sizeof(T)) {
+      failed = true;
+      return;
+    }
+    budget -= count * sizeof(T);
+    rows.clear();
+    rows.reserve(count);
+    const ColumnsIn source{columns, present, names, budget, failed};
+    const T none{};
+    for (size_t i = 0; i < count && !failed; ++i) {
+      T& r = rows.emplace_back();
+      row(source, r, i == 0 ? none : rows[i - 1]);
+    }
+    for (uint32_t i = 0; i < kColumns<T>; ++i) failed |= columns[i].failed() || !columns[i].at_end();
+  }
+};
+
+template <size_t... I>
+bool decode_kind(size_t index, std::string_view bytes, events::Payload& payload, std::index_sequence<I...>) {
+  bool decoded = false;
+  const auto attempt = [&]<typename T>(T&& message) {
+    if constexpr (!Call<std::remove_reference_t<T>>) {
+      uint64_t budget = kMaxDecodedBytes;
+      decoded = FieldReader::message(bytes, message, budget);
+      payload = std::forward<T>(message);
+    }
+  };
+  ((index == I ? attempt(std::tuple_element_t<I, Kinds>{}) : void()), ...);
+  return decoded;
+}
+
+template <size_t... I>
+bool next_call(size_t index, const ColumnsIn& source, CallBefore& before, events::Payload& payload,
+               std::index_sequence<I...>) {
+  bool known = false;
+  const auto attempt = [&]<typename T>(T&& event) {
+    if constexpr (Call<std::remove_reference_t<T>>) {
+      known = true;
+      call(source, event, before);
+      payload = std::forward<T>(event);
+    }
+  };
+  ((index == I ? attempt(std::tuple_element_t<I, Kinds>{}) : void()), ...);
+  return known;
+}
+
+constexpr auto kAllKinds = std::make_index_sequence<kLastEventKind>{};
+
+}  // namespace
+
+bool decode_message(EventKind kind, std::string_view bytes, events::Payload& payload) {
+  try {  // protozero says by exceptions that bytes are not protobuf
+    return decode_kind(static_cast<size_t>(kind) - 1, bytes, payload, kAllKinds);
+  } catch (const protozero::exception&) {
+    return false;
+  }
+}
+
+bool decode_end(std::string_view bytes, End& end) {
+  try {
+    uint64_t budget = kMaxDecodedBytes;
+    return FieldReader::message(bytes, end, budget);
+  } catch (const protozero::exception&) {
+    return false;
+  }
+}
+
+bool CallReader::open(std::string_view message) {
+  try {
+    protozero::pbf_reader in(message.data(), message.size());
+    while (in.next()) {
+      if (in.tag() > kCallColumns || in.wire_type() != protozero::pbf_wire_type::length_delimited) {
+        in.skip();
+        continue;
+      }
+      const protozero::data_view view = in.get_view();
+      columns_[in.tag() - 1] = ColumnReader({view.data(), view.size()});
+    }
+    return true;
+  } catch (const protozero::exception&) {
+    return false;
+  }
+}
+
+bool CallReader::next(EventKind kind, events::Payload& payload) {
+  static constexpr auto kAllPresent = [] {
+    std::array<bool, kMostColumns> all{};
+    all.fill(true);
+    return all;
+  }();
+  static const std::vector<std::string_view> kNoNames;
+  uint64_t budget = 0;
+  bool failed = false;
+  const ColumnsIn source{columns_, kAllPresent, kNoNames, budget, failed};
+  if (!next_call(static_cast<size_t>(kind) - 1, source, before_, payload, kAllKinds)) return false;
+  for (const ColumnReader& column : columns_) failed |= column.failed();
+  return !failed;
+}
+
+bool CallReader::at_end() const {
+  bool end = true;
+  for (const ColumnReader& column : columns_) end &= column.at_end();
+  return end;
+}
+
+}  // namespace memwhy::trace

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which field of each event has which number in the file: the one list that the encoder and the decoder both
+// walk, so that they can't differ. FORMAT.md has the same as a .proto. Numbers are never reused.
+//
+// A visitor is called as visit(number, field) for each field of a message. Lists of rows are in rows.h.
+#pragma once
+
+#include "events/event.h"
+#include "trace/column.h"
+#include "trace/format.h"
+
+namespace memwhy::trace {
+
+template <>
+inline constexpr uint64_t kGreatest<events::StartHow> = static_cast<uint64_t>(events::StartHow::kExeced);
+template <>
+inline constexpr uint64_t kGreatest<events::EndWhy> = static_cast<uint64_t>(events::EndWhy::kDetached);
+template <>
+inline constexpr uint64_t kGreatest<events::UnmapWhy> = static_cast<uint64_t>(events::UnmapWhy::kMadvise);
+
+// T or const T: the encoder walks constant events, the decoder fills them.
+template <typename M, typename T>
+concept Is = std::same_as<std::remove_const_t<M>, T>;
+
+// The payload of a kEnd chunk.
+struct End {
+  EndHow how{};
+  std::string why;                  // as events::RecordingEnd
+  uint64_t events = 0;              // written to this part, restated ones included
+  uint64_t events_not_written = 0;  // given to the writer when the output took no more
+};
+
+void fields(auto&& visit, Is<events::RecordingInfo> auto& m) {
+  visit(1, m.tool_version);
+  visit(2, m.host);
+  visit(3, m.kernel_release);
+  visit(4, m.architecture);
+  visit(5, m.cpus);
+  visit(6, m.page_bytes);
+  visit(7, m.part);
+  visit(8, m.what);
+}
+void fields(auto&& visit, Is<events::ClockAnchor> auto& m) {
+  visit(1, m.monotonic_ns);
+  visit(2, m.boottime_ns);
+  visit(3, m.realtime_ns);
+  visit(4, m.tick);
+}
+void fields(auto&& visit, Is<events::Hook> auto& m) {
+  visit(1, m.name);
+  visit(2, m.attach);
+  visit(3, m.purpose);
+}
+void fields(auto&& visit, Is<events::HookReport> auto& m) {
+  visit(1, m.hooks);
+  visit(2, m.stack_read);
+  visit(3, m.not_seen);
+}
+void fields(auto&& visit, Is<events::KindCount> auto& m) {
+  visit(1, m.kind);
+  visit(2, m.seen);
+  visit(3, m.delivered);
+  visit(4, m.lost);
+}
+void fields(auto&& visit, Is<events::ProgramCost> auto& m) {
+  visit(1, m.program);
+  visit(2, m.runs);
+  visit(3, m.run_time_ns);
+}
+void fields(auto&& visit, Is<events::Coverage> auto& m) {
+  visit(1, m.kinds);
+  visit(2, m.programs);
+  visit(3, m.faults_seen);
+  visit(4, m.faults_recorded);
+  visit(5, m.faults_table_full);
+  visit(6, m.stacks_new);
+  visit(7, m.stacks_lost);
+  visit(8, m.stacks_unreadable);
+  visit(9, m.frames_by_helper);
+  visit(10, m.chunks_used);
+  visit(11, m.chunks_limit);
+  visit(12, m.stacks_used);
+  visit(13, m.stacks_limit);
+}
+void fields(auto&& visit, Is<events::RecordingEnd> auto& m) { visit(1, m.why); }
+void fields(auto&& visit, Is<events::GoBuild> auto& m) {
+  visit(1, m.version);
+  visit(2, m.race);
+  visit(3, m.cgo);
+  visit(4, m.default_godebug);
+}
+void fields(auto&& visit, Is<events::BinaryInfo> auto& m) {
+  visit(1, m.id);
+  visit(2, m.path);
+  visit(3, m.device);
+  visit(4, m.inode);
+  visit(5, m.build_id);
+  visit(6, m.stripped);
+  visit(7, m.unreadable);
+  visit(8, m.problem);
+  visit(9, m.go);
+}
+void fields(auto&& visit, Is<events::SourceFrame> auto& m) {
+  visit(1, m.function);
+  visit(2, m.file);
+  visit(3, m.line);
+}
+void fields(auto&& visit, Is<events::SymbolInfo> auto& m) {
+  visit(1, m.space);
+  visit(2, m.address);
+  visit(3, m.is_return);
+  visit(4, m.binary);
+  visit(5, m.file_offset);
+  visit(6, m.frames);
+}
+void fields(auto&& visit, Is<events::SpaceStart> auto& m) {
+  visit(1, m.space);
+  visit(2, m.tgid);
+  visit(3, m.how);
+  visit(4, m.parent);
+  visit(5, m.comm);
+  visit(6, m.exe);
+  visit(7, m.exe_binary);
+  visit(8, m.started_ns);
+  visit(9, m.cgroup);
+  visit(10, m.elf_class);
+}
+void fields(auto&& visit, Is<events::SpaceEnd> auto& m) {
+  visit(1, m.space);
+  visit(2, m.why);
+}
+void fields(auto&& visit, Is<events::ProcessExit> auto& m) {
+  visit(1, m.space);
+  visit(2, m.tgid);
+  visit(3, m.exit_code);
+  visit(4, m.rss_bytes);
+}
+void fields(auto&& visit, Is<events::OomVictim> auto& m) {
+  visit(1, m.space);
+  visit(2, m.tgid);
+}
+void fields(auto&& visit, Is<events::ThreadList> auto& m) {
+  visit(1, m.space);
+  visit(2, m.threads);
+}
+void fields(auto&& visit, Is<events::Counters> auto& m) {
+  visit(1, m.space);
+  visit(2, m.rss_anon_bytes);
+  visit(3, m.rss_file_bytes);
+  visit(4, m.rss_shmem_bytes);
+  visit(5, m.swap_bytes);
+  visit(6, m.peak_bytes);
+  visit(7, m.page_table_bytes);
+  visit(8, m.hugetlb_bytes);
+  visit(9, m.error_bytes);
+  visit(10, m.threads);
+  visit(11, m.cgroup_usage_bytes);
+  visit(12, m.cgroup_limit_bytes);
+}
+void fields(auto&& visit, Is<events::VmaList> auto& m) {
+  visit(1, m.space);
+  visit(2, m.vmas);
+}
+void fields(auto&& visit, Is<events::PageScan> auto& m) {
+  visit(1, m.space);
+  visit(2, m.scan);
+  visit(3, m.start);
+  visit(4, m.complete);
+  visit(5, m.method);
+  visit(6, m.runs);
+  visit(7, m.before);
+  visit(8, m.after);
+}
+void fields(auto&& visit, Is<events::PageTableRuns> auto& m) {
+  visit(1, m.space);
+  visit(2, m.restated);
+  visit(3, m.as_of_tick);
+  visit(4, m.runs);
+}
+void fields(auto&& visit, Is<events::Stack> auto& m) {
+  visit(1, m.id);
+  visit(2, m.space);
+  visit(3, m.cut);
+  visit(4, m.unreadable);
+  visit(5, m.frames);
+}
+void fields(auto&& visit, Is<events::Loss> auto& m) {
+  visit(1, m.space);
+  visit(2, m.what);
+  visit(3, m.count);
+}
+
+void fields(auto&& visit, Is<End> auto& m) {
+  visit(1, m.how);
+  visit(2, m.why);
+  visit(3, m.events);
+  visit(4, m.events_not_written);
+}
+
+}  // namespace memwhy::trace

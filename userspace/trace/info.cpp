@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/info.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace memwhy::trace {
+namespace {
+
+constexpr size_t kMostTargets = 10'000;
+
+class InfoSink : public events::EventSink {
+ public:
+  explicit InfoSink(FileInfo& info) : info_(info) {}
+
+  void on_event(const events::Event& event) override {
+    const auto& payload = event.payload;
+    if (const auto* recording = std::get_if<events::RecordingInfo>(&payload)) {
+      info_.recording = *recording;
+    } else if (const auto* hooks = std::get_if<events::HookReport>(&payload)) {
+      info_.hooks = *hooks;
+    } else if (const auto* coverage = std::get_if<events::Coverage>(&payload)) {
+      info_.coverage = *coverage;
+    } else if (const auto* anchor = std::get_if<events::ClockAnchor>(&payload)) {
+      if (!first_anchor_) first_anchor_ = *anchor;
+      last_anchor_ = *anchor;
+    } else if (const auto* loss = std::get_if<events::Loss>(&payload)) {
+      info_.lost_events += loss->count;
+    } else if (const auto* start = std::get_if<events::SpaceStart>(&payload)) {
+      if (TargetInfo* target = find(start->space, event.time)) target->start = *start;
+    } else if (const auto* end = std::get_if<events::SpaceEnd>(&payload)) {
+      if (TargetInfo* target = find(end->space, event.time)) target->end = event.time;
+    } else if (const auto* scan = std::get_if<events::PageScan>(&payload)) {
+      if (TargetInfo* target = find(scan->space, event.time)) ++target->scans;
+    }
+  }
+
+  const std::optional<events::ClockAnchor>& first_anchor() const { return first_anchor_; }
+  const std::optional<events::ClockAnchor>& last_anchor() const { return last_anchor_; }
+
+ private:
+  TargetInfo* find(SpaceId space, TimeNs now) {
+    const auto known = index_.find(static_cast<uint32_t>(space));
+    if (known != index_.end()) return &info_.targets[known->second];
+    if (info_.targets.size() >= kMostTargets) {
+      ++info_.targets_left_out;  // counts statements, not spaces: to count those would take the memory that
+                                 // this saves
+      return nullptr;
+    }
+    index_[static_cast<uint32_t>(space)] = info_.targets.size();
+    TargetInfo& target = info_.targets.emplace_back();
+    target.start.space = space;
+    target.first_seen = now;
+    return &target;
+  }
+
+  FileInfo& info_;
+  std::unordered_map<uint32_t, size_t> index_;
+  std::optional<events::ClockAnchor> first_anchor_, last_anchor_;
+};
+
+int64_t realtime_of(const events::ClockAnchor& anchor, TimeNs time) {
+  return static_cast<int64_t>(anchor.realtime_ns +
+                              (time - anchor.monotonic_ns));  // modulo 2^64: time may be before it
+}
+
+}  // namespace
+
+Result<FileInfo> info(const Reader& reader) {
+  FileInfo info;
+  InfoSink sink(info);
+  Result<ReadSummary> summary = reader.read_all(sink);
+  if (!summary) return std::move(summary).error();
+  info.summary = std::move(summary).value();
+  if (sink.first_anchor() && info.summary.events != 0) {
+    info.start_realtime_ns = realtime_of(*sink.first_anchor(), info.summary.first_time);
+    info.end_realtime_ns = realtime_of(*sink.last_anchor(), info.summary.last_time);
+  }
+  return info;
+}
+
+}  // namespace memwhy::trace

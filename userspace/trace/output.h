@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where recordings go: files that never replace, follow or expose anything.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace memwhy::trace {
+
+// Creates `path`, mode 0600, open for reading and writing. kOutput: it exists (a link counts, wherever it
+// leads), or its directory is writable by everybody without the sticky bit.
+Result<Fd> create_output(const std::string& path);
+
+// A file without a name, mode 0600, in `directory`: gone when the last descriptor is closed.
+Result<Fd> create_unlinked_output(const std::string& directory = "/var/tmp");
+
+// The name of part `part` of a rotated recording: "web.memwhy" -> "web.memwhy", "web.1.memwhy",
+// "web.2.memwhy" …
+std::string part_path(const std::string& path, uint32_t part);
+
+}  // namespace memwhy::trace

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trace/restate.h"
+
+#include <algorithm>
+
+#include "trace/messages.h"
+
+namespace memwhy::trace {
+namespace {
+
+constexpr uint64_t kEntryBytes = 160;  // about what an entry costs beside its message
+
+// Stacks that an event names.
+template <typename F>
+void for_each_stack(const events::Payload& payload, F&& f) {
+  std::visit(
+      [&](const auto& event) {
+        if constexpr (requires { event.stack; }) f(event.stack);
+      },
+      payload);
+  if (const auto* table = std::get_if<events::PageTableRuns>(&payload)) {
+    StackId last{};
+    for (const events::TableRun& run : table->runs) {
+      if (run.stack != last) f(run.stack);
+      last = run.stack;
+    }
+  }
+}
+
+}  // namespace
+
+bool Restatement::define(Definition& entry, std::string_view message) {
+  const bool known = entry.part == part_ + 1 && entry.message == message;
+  if (entry.part == 0) definition_bytes_ += kEntryBytes;
+  definition_bytes_ += message.size() - entry.message.size();
+  entry.message = message;
+  entry.part = part_ + 1;
+  return !known;
+}
+
+bool Restatement::remember(const events::Event& event, EventKind kind, std::string_view message) {
+  const auto& payload = event.payload;
+  if (const auto* binary = std::get_if<events::BinaryInfo>(&payload)) {
+    return define(binaries_[static_cast<uint32_t>(binary->id)], message);
+  }
+  if (const auto* symbol = std::get_if<events::SymbolInfo>(&payload)) {
+    make_room();
+    Definition& entry = symbols_[{symbol->address, static_cast<uint32_t>(symbol->space), symbol->is_return}];
+    entry.binary = symbol->binary;
+    return define(entry, message);
+  }
+  if (const auto* stack = std::get_if<events::Stack>(&payload)) {
+    make_room();
+    return define(stacks_[static_cast<uint32_t>(stack->id)], message);
+  }
+  if (keep_readings_) remember_reading(event, kind, message);
+  return true;
+}
+
+void Restatement::remember_reading(const events::Event& event, EventKind kind, std::string_view message) {
+  const auto& payload = event.payload;
+  const auto reading = [&](SpaceId space) -> Readings& {
+    Readings& readings = spaces_[space];
+    readings.last[kind] = {kind, event.time, std::string(message)};
+    return readings;
+  };
+  if (const auto* info = std::get_if<events::RecordingInfo>(&payload)) {
+    info_ = *info;
+  } else if (kind == EventKind::kHookReport) {
+    hooks_ = Record{kind, event.time, std::string(message)};
+  } else if (kind == EventKind::kCoverage) {
+    coverage_ = Record{kind, event.time, std::string(message)};
+  } else if (kind == EventKind::kClockAnchor) {
+    auto& anchor = first_anchor_ ? last_anchor_ : first_anchor_;
+    anchor = Record{kind, event.time, std::string(message)};
+  } else if (const auto* start = std::get_if<events::SpaceStart>(&payload)) {
+    reading(start->space).exe = start->exe_binary;
+  } else if (const auto* vmas = std::get_if<events::VmaList>(&payload)) {
+    reading(vmas->space);
+  } else if (const auto* scan = std::get_if<events::PageScan>(&payload)) {
+    if (scan->complete) reading(scan->space);
+  } else if (const auto* threads = std::get_if<events::ThreadList>(&payload)) {
+    reading(threads->space);
+  } else if (const auto* counters = std::get_if<events::Counters>(&payload)) {
+    reading(counters->space);
+  } else if (const auto* end = std::get_if<events::SpaceEnd>(&payload)) {
+    spaces_.erase(end->space);
+  }
+}
+
+void Restatement::define_for(const events::Event& event, const Emit& emit) {
+  if (part_ == 0) return;  // in the first part they all came by themselves
+  for_each_stack(event.payload, [&](StackId id) { write_stack(id, emit); });
+  if (const auto* symbol = std::get_if<events::SymbolInfo>(&event.payload))
+    write_binary(symbol->binary, emit);
+}
+
+void Restatement::write_stack(StackId id, const Emit& emit) {
+  const auto found = stacks_.find(static_cast<uint32_t>(id));
+  if (found == stacks_.end() || found->second.part == part_ + 1) return;
+  found->second.part = part_ + 1;
+  emit(EventKind::kStack, found->second.message);
+  events::Payload stack;
+  if (!decode_message(EventKind::kStack, found->second.message, stack)) return;
+  for (const uint64_t address : std::get<events::Stack>(stack).frames) write_symbols(address, emit);
+}
+
+// In every space that knows a name for it: a forked child uses its parent's stacks, and names.
+void Restatement::write_symbols(uint64_t address, const Emit& emit) {
+  for (auto symbol = symbols_.lower_bound({address, 0, false});
+       symbol != symbols_.end() && symbol->first.address == address; ++symbol) {
+    if (symbol->second.part == part_ + 1) continue;
+    symbol->second.part = part_ + 1;
+    write_binary(symbol->second.binary, emit);
+    emit(EventKind::kSymbolInfo, symbol->second.message);
+  }
+}
+
+void Restatement::write_binary(BinaryId id, const Emit& emit) {
+  const auto found = binaries_.find(static_cast<uint32_t>(id));
+  if (found == binaries_.end() || found->second.part == part_ + 1) return;
+  found->second.part = part_ + 1;
+  emit(EventKind::kBinaryInfo, found->second.message);
+}
+
+void Restatement::make_room() {
+  if (definition_bytes_ <= kMaxDefinitionBytes) return;
+  const auto drop_unused = [this](auto& entries, bool all) {
+    std::erase_if(entries, [&](const auto& entry) {
+      const bool drop = all || entry.second.part != part_ + 1;
+      if (drop) definition_bytes_ -= entry.second.message.size() + kEntryBytes;
+      return drop;
+    });
+  };
+  drop_unused(stacks_, false);
+  drop_unused(symbols_, false);
+  // Everything is in use in this part: forgetting it costs repetition in this part and names in later ones.
+  if (definition_bytes_ > kMaxDefinitionBytes / 2) {
+    drop_unused(stacks_, true);
+    drop_unused(symbols_, true);
+  }
+}
+
+std::vector<Record> Restatement::begin_part(uint32_t part, TimeNs now) {
+  part_ = part;
+  std::vector<Record> readings;
+  TimeNs earliest = now;
+  for (const auto& [space, reading] : spaces_) {
+    for (const auto& [kind, record] : reading.last) {
+      if (kind == EventKind::kSpaceStart || record.time + kOldestReadingNs < now) continue;
+      readings.push_back(record);
+      earliest = std::min(earliest, record.time);
+    }
+  }
+  std::stable_sort(readings.begin(), readings.end(),
+                   [](const Record& a, const Record& b) { return a.time < b.time; });
+
+  std::vector<Record> out;
+  const auto say = [&](EventKind kind, std::string_view message) {
+    out.push_back({kind, earliest, std::string(message)});
+  };
+  if (info_) {
+    info_->part = part;
+    std::string message;
+    encode_message(*info_, message);
+    say(EventKind::kRecordingInfo, message);
+  }
+  for (const auto& once : {first_anchor_, last_anchor_, hooks_, coverage_}) {
+    if (once) say(once->kind, once->message);
+  }
+  for (const auto& [space, reading] : spaces_) {
+    write_binary(reading.exe, say);
+    const auto start = reading.last.find(EventKind::kSpaceStart);
+    if (start != reading.last.end()) say(EventKind::kSpaceStart, start->second.message);
+  }
+  out.insert(out.end(), readings.begin(), readings.end());
+  return out;
+}
+
+}  // namespace memwhy::trace
