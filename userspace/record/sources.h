@@ -22,13 +22,15 @@ class KernelSource {
  public:
   virtual ~KernelSource() = default;
 
-  // Starts to trace the address space of `tgid` (any live thread's mm). The first call attaches the hooks.
-  // kTargetGone: no such process. kUsage: a kernel thread.
+  // Starts to trace the address space of `tgid` (any live thread's mm). The first call attaches the hooks. One that
+  // is traced already keeps its number. kTargetGone: no such process. kUsage: a kernel thread.
   virtual Result<SpaceId> trace(Pid tgid, bool follow) = 0;
+  // Forgets it: its table can't be read any more.
   virtual Status untrace(SpaceId space) = 0;
 
   // Takes what the ring holds, without waiting: VMA and process events, each with its own time.
-  // Stacks that they name are given first. Returns the number of ring records taken.
+  // Stacks that they name are given first; a Loss for what the ring had no room for since the last call. Returns the
+  // number of ring records taken.
   virtual size_t drain(const std::function<void(events::Event)>& emit) = 0;
   virtual events::Coverage coverage() = 0;
 

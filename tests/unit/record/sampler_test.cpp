@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: Apache-2.0
+// The schedule, on a clock that only the test moves.
+#include "record/sampler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "record/target.h"
+#include "unit/record/scripted_sources.h"
+
+namespace memwhy::record {
+namespace {
+
+using events::EndWhy;
+using events::StartHow;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::IsSupersetOf;
+using testing::Not;
+using Words = std::vector<std::string>;
+
+class SamplerTest : public testing::Test {
+ protected:
+  SamplerTest() { make({}); }
+  void make(SamplerOptions options) {
+    sampler_ = std::make_unique<Sampler>(kernel_, processes_, symbols_, clock_, options,
+                                         [this](events::Event event) { events_.push_back(std::move(event)); });
+  }
+  // Runs everything that is due until `until`, each thing at its moment. What came, as words with seconds since begin.
+  Words run(TimeNs until) {
+    events_.clear();
+    while (sampler_->next_due() <= begin_ + until) {
+      clock_.set(std::max(clock_.now(), sampler_->next_due()));
+      sampler_->run_due();
+    }
+    clock_.set(begin_ + until);
+    return words(events_);
+  }
+  // The moments (ms since begin) of events of one kind in events_.
+  template <typename T>
+  std::vector<uint64_t> moments() const {
+    std::vector<uint64_t> all;
+    for (const auto& event : events_) {
+      if (std::holds_alternative<T>(event.payload)) all.push_back((event.time - begin_) / kMs);
+    }
+    return all;
+  }
+  events::SpaceStart start(uint32_t space, Pid pid, StartHow how, uint32_t parent) {
+    events::SpaceStart start;
+    start.space = SpaceId{space};
+    start.tgid = pid;
+    start.how = how;
+    start.parent = SpaceId{parent};
+    return start;
+  }
+  void tell(events::Payload payload) { sampler_->handle({clock_.now(), std::move(payload)}); }
+  static events::Stack stack(uint32_t id, uint32_t space, std::vector<uint64_t> frames = {0x1000123}) {
+    events::Stack s;
+    s.id = StackId{id};
+    s.space = SpaceId{space};
+    s.frames = std::move(frames);
+    return s;
+  }
+
+  ManualClock clock_;
+  TimeNs begin_ = clock_.now();
+  ScriptedKernel kernel_{clock_};
+  ScriptedProcesses processes_;
+  ScriptedSymbols symbols_;
+  std::vector<events::Event> events_;
+  std::unique_ptr<Sampler> sampler_;
+};
+
+TEST_F(SamplerTest, AttachReadsEverythingInOrder) {
+  processes_[10];
+  const auto space = sampler_->add(10);
+  ASSERT_TRUE(space);
+  EXPECT_EQ(*space, SpaceId{1});
+  EXPECT_THAT(words(events_), ElementsAre("hooks", "anchor", "start 1", "counters 1", "vmas 1", "scan 1", "threads 1", "whole table 1"));
+  const auto& identity = std::get<events::SpaceStart>(events_[2].payload);
+  EXPECT_EQ(identity.how, StartHow::kAttached);
+  EXPECT_EQ(identity.exe_binary, BinaryId{7});
+  EXPECT_EQ(std::get<events::PageScan>(events_[5].payload).scan, 1U);
+  EXPECT_EQ(std::get<events::PageScan>(events_[5].payload).after->space, SpaceId{1});
+  EXPECT_EQ(sampler_->rss_bytes(), uint64_t{100} << 20);
+}
+
+TEST_F(SamplerTest, TheScheduleOfALongRecording) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  run(125 * kSecond);
+  std::vector<uint64_t> seconds;
+  for (uint64_t s = 1; s <= 125; ++s) seconds.push_back(s * 1000);
+  EXPECT_EQ(moments<events::Counters>(), seconds);
+  EXPECT_EQ(moments<events::PageTableRuns>(), seconds);
+  std::vector<uint64_t> tens;
+  for (uint64_t s = 10; s <= 120; s += 10) tens.push_back(s * 1000);
+  EXPECT_EQ(moments<events::PageScan>(), tens);
+  EXPECT_EQ(moments<events::VmaList>(), tens);
+  EXPECT_EQ(moments<events::ThreadList>(), tens);
+  EXPECT_THAT(moments<events::ClockAnchor>(), ElementsAre(60'000, 120'000));
+  std::vector<uint64_t> restated;
+  for (const auto& event : events_) {
+    const auto* table = std::get_if<events::PageTableRuns>(&event.payload);
+    if (table != nullptr && table->restated) restated.push_back((event.time - begin_) / kMs);
+  }
+  EXPECT_THAT(restated, ElementsAre(60'000, 120'000));
+  EXPECT_EQ(std::ranges::count(kernel_.calls(), "reclaim 1 outside"), 2);
+}
+
+TEST_F(SamplerTest, AShortRecordingIsScannedEachQuarter) {
+  EXPECT_EQ(scan_period_for(std::nullopt), 10 * kSecond);
+  EXPECT_EQ(scan_period_for(40 * kSecond), 10 * kSecond);
+  EXPECT_EQ(scan_period_for(39 * kSecond), 9'750 * kMs);
+  make({scan_period_for(10 * kSecond), false});
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  run(9'999 * kMs);
+  EXPECT_THAT(moments<events::PageScan>(), ElementsAre(2'500, 5'000, 7'500));
+  EXPECT_THAT(words(events_), Contains("table 1").Times(9 + 2));  // 1 Hz, and after the scans between two seconds
+}
+
+TEST_F(SamplerTest, TheTableIsReadAfterTheScanAndTheVmasBefore) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  run(9 * kSecond);
+  EXPECT_THAT(run(10 * kSecond), ElementsAre("counters 1", "vmas 1", "scan 1", "threads 1", "table 1"));
+  EXPECT_TRUE(std::ranges::is_sorted(events_, {}, &events::Event::time));
+}
+
+TEST_F(SamplerTest, AJumpOfFivePercentIsScannedAtOnce) {
+  auto& process = processes_[10];
+  process.rss_bytes = 1000 * kPageBytes;
+  ASSERT_TRUE(sampler_->add(10));
+  process.rss_bytes += 50 * kPageBytes - 1;
+  run(1 * kSecond);
+  EXPECT_THAT(moments<events::PageScan>(), IsEmpty());
+  process.rss_bytes = 1064 * kPageBytes;
+  run(2 * kSecond);
+  EXPECT_THAT(moments<events::PageScan>(), ElementsAre(2'000));
+  run(3 * kSecond);
+  EXPECT_THAT(moments<events::PageScan>(), IsEmpty()) << "measured from the last scan";
+  process.rss_bytes = 900 * kPageBytes;
+  run(12 * kSecond);
+  EXPECT_THAT(moments<events::PageScan>(), ElementsAre(4'000)) << "the next one in turn is 10 s later";
+  run(14 * kSecond);
+  EXPECT_THAT(moments<events::PageScan>(), ElementsAre(14'000));
+}
+
+TEST_F(SamplerTest, ALostRemovalForcesARescanAtOnce) {
+  processes_[10];
+  processes_[11];
+  ASSERT_TRUE(sampler_->add(10));
+  ASSERT_TRUE(sampler_->add(11));
+  run(3'200 * kMs);
+  tell(events::Loss{SpaceId{2}, "removal", 3});
+  EXPECT_LE(sampler_->next_due(), clock_.now());
+  EXPECT_THAT(run(3'300 * kMs), ElementsAre("vmas 2", "scan 2", "threads 2", "table 2"));
+  tell(events::Loss{SpaceId::kNone, "removal", 1});
+  EXPECT_THAT(run(3'400 * kMs), ElementsAre("vmas 1", "scan 1", "threads 1", "table 1", "vmas 2", "scan 2", "threads 2", "table 2"));
+  tell(events::Loss{SpaceId::kNone, "stack", 1});
+  EXPECT_THAT(run(3'500 * kMs), IsEmpty());
+}
+
+TEST_F(SamplerTest, ScansOutOfTurnCostAtMostOnePercentOfACpu) {
+  auto& process = processes_[10];
+  process.on_call = [&](const std::string& call) {
+    if (call == "scan") clock_.burn(20 * kMs);
+  };
+  ASSERT_TRUE(sampler_->add(10));
+  tell(events::Loss{SpaceId::kNone, "removal", 1});
+  run(1'900 * kMs);
+  EXPECT_THAT(moments<events::PageScan>(), IsEmpty());
+  run(2'100 * kMs);
+  EXPECT_THAT(moments<events::PageScan>(), ElementsAre(2'000));
+  EXPECT_EQ(sampler_->costs()[0].scans, 2U);
+  EXPECT_EQ(sampler_->costs()[0].scan_cpu_ns, 40 * kMs);
+  EXPECT_EQ(sampler_->costs()[0].tgid, 10);
+}
+
+TEST_F(SamplerTest, StopIsALastLook) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  run(4'300 * kMs);
+  events_.clear();
+  sampler_->finish();
+  EXPECT_THAT(words(events_), ElementsAre("counters 1", "vmas 1", "scan 1", "threads 1", "table 1", "anchor"));
+  EXPECT_THAT(kernel_.calls(), Not(Contains("untrace 1")));
+  sampler_->release();
+  EXPECT_THAT(kernel_.calls(), Contains("untrace 1"));
+  EXPECT_EQ(processes_.open_now, 0);
+}
+
+TEST_F(SamplerTest, NewStacksAreNamedInTheSpaceOfTheirFirstSight) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  kernel_.put_table(SpaceId{1}, stack(5, 1));
+  EXPECT_THAT(run(1 * kSecond), ElementsAre("counters 1", "stack 1", "table 1", "symbol 1"));
+  tell(stack(6, 1));
+  EXPECT_EQ(symbols_.resolved, (std::vector<ScriptedSymbols::Call>{{10, 1, 1, 5}, {10, 1, 1, 6}}));
+  tell(stack(7, 99));
+  EXPECT_EQ(symbols_.resolved.size(), 2U) << "of a space that is not ours";
+}
+
+TEST_F(SamplerTest, ALibraryLoadedSinceTheListIsLookedUpInANewOne) {
+  auto& process = processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  events::Vma library;
+  library.range = {0x7f0000000000, 0x7f0000001000};
+  process.vmas.push_back(library);
+  run(2'500 * kMs);
+  events_.clear();
+  tell(stack(5, 1, {0x7f0000000010}));
+  EXPECT_THAT(words(events_), ElementsAre("vmas 1", "symbol 1"));
+  EXPECT_EQ(symbols_.resolved.back().vmas, 2U);
+  tell(stack(6, 1, {0x5}));
+  tell(stack(7, 1, {0x6}));
+  EXPECT_THAT(words(events_), ElementsAre("vmas 1", "symbol 1", "symbol 1", "symbol 1")) << "once a second";
+}
+
+TEST_F(SamplerTest, AForkedChildIsOpenedWhenItHasNotExeced) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  processes_[20].comm = "child";
+  events_.clear();
+  tell(start(2, 20, StartHow::kForked, 1));
+  EXPECT_THAT(run(99 * kMs), IsEmpty());
+  EXPECT_EQ(processes_.opened, 1);
+  EXPECT_THAT(run(209 * kMs), IsEmpty()) << "read, and not yet certain";
+  EXPECT_EQ(processes_.opened, 2);
+  EXPECT_THAT(run(210 * kMs), ElementsAre("start 2", "vmas 2", "vmas 2", "scan 2", "threads 2", "table 2"));
+  const auto& identity = std::get<events::SpaceStart>(events_[0].payload);
+  EXPECT_EQ(identity.how, StartHow::kForked);
+  EXPECT_EQ(identity.parent, SpaceId{1});
+  EXPECT_EQ(identity.comm, "child");
+  EXPECT_EQ(sampler_->targets(), 2U);
+}
+
+TEST_F(SamplerTest, AForkThatExecsIsNeverLookedAt) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  tell(start(2, 20, StartHow::kForked, 1));
+  processes_[20].comm = "program";
+  run(30 * kMs);
+  tell(start(3, 20, StartHow::kExeced, 2));
+  EXPECT_EQ(sampler_->targets(), 2U);
+  EXPECT_THAT(kernel_.calls(), Contains("reclaim 2 all"));
+  run(140 * kMs);
+  EXPECT_THAT(words(events_), ElementsAre("start 3", "vmas 3", "vmas 3", "scan 3", "threads 3", "table 3"));
+}
+
+TEST_F(SamplerTest, AnIdentityReadAfterTheExecIsNotTheOldSpaces) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  processes_[20].comm = "new";
+  tell(start(2, 20, StartHow::kForked, 1));
+  run(150 * kMs);  // read at 100 ms
+  events_.clear();
+  sampler_->handle({begin_ + 90 * kMs, start(3, 20, StartHow::kExeced, 2)});
+  EXPECT_THAT(words(events_), Not(Contains("start 2")));
+  EXPECT_THAT(run(300 * kMs), Contains("start 3"));
+}
+
+TEST_F(SamplerTest, AnIdentityReadBeforeTheExecIs) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  processes_[20].comm = "old";
+  tell(start(2, 20, StartHow::kForked, 1));
+  run(150 * kMs);
+  events_.clear();
+  sampler_->handle({begin_ + 120 * kMs, start(3, 20, StartHow::kExeced, 2)});
+  EXPECT_THAT(words(events_), Contains("start 2"));
+}
+
+TEST_F(SamplerTest, ExecReplacesTheTarget) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  processes_[10].mapped = false;
+  processes_.replace(10).comm = "after";
+  events_.clear();
+  tell(start(2, 10, StartHow::kExeced, 1));
+  EXPECT_EQ(sampler_->targets(), 1U);
+  EXPECT_FALSE(sampler_->deserted());
+  EXPECT_THAT(kernel_.calls(), Contains("reclaim 1 all"));
+  const auto seen = run(1 * kSecond);
+  EXPECT_THAT(seen, Contains("start 2"));
+  EXPECT_THAT(seen, Contains("scan 2"));
+  EXPECT_THAT(seen, Not(Contains("counters 1")));
+  EXPECT_EQ(processes_.open_now, 1);
+}
+
+TEST_F(SamplerTest, AVforkChildsExecLeavesItsParentAlone) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  processes_[20];
+  tell(start(2, 20, StartHow::kExeced, 1));
+  EXPECT_EQ(sampler_->targets(), 2U);
+  EXPECT_THAT(run(1 * kSecond), Contains("counters 1"));
+}
+
+TEST_F(SamplerTest, StacksOfAShortLivedChildAreNamedByItsParentsMappings) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  tell(start(2, 20, StartHow::kForked, 1));
+  tell(stack(5, 2));
+  EXPECT_THAT(symbols_.resolved, IsEmpty());
+  kernel_.put_table(SpaceId{2}, stack(6, 2));
+  tell(events::SpaceEnd{SpaceId{2}, EndWhy::kExited});
+  EXPECT_EQ(symbols_.resolved, (std::vector<ScriptedSymbols::Call>{{10, 1, 1, 5}, {10, 1, 1, 6}}));
+  EXPECT_EQ(sampler_->targets(), 1U);
+}
+
+TEST_F(SamplerTest, ATargetThatExitsEndsTheRecordingAfterAMoment) {
+  auto& process = processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  run(500 * kMs);
+  process.alive = false;
+  kernel_.put_table(SpaceId{1}, stack(9, 1));
+  events_.clear();
+  tell(events::ProcessExit{SpaceId{1}, 10, 0, std::nullopt});
+  tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExited});
+  EXPECT_THAT(words(events_), ElementsAre("stack 1", "table 1", "symbol 1")) << "the table outlives the process";
+  EXPECT_THAT(kernel_.calls(), Contains("reclaim 1 all"));
+  EXPECT_FALSE(sampler_->deserted());
+  EXPECT_EQ(sampler_->next_due(), begin_ + 700 * kMs);
+  clock_.set(begin_ + 700 * kMs);
+  EXPECT_TRUE(sampler_->deserted());
+  EXPECT_EQ(processes_.open_now, 0);
+}
+
+TEST_F(SamplerTest, AnExitWhoseEventWasLostIsNoticed) {
+  auto& process = processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  process.alive = false;
+  EXPECT_THAT(run(1'199 * kMs), ElementsAre("table 1")) << "the kernel's word may be on its way";
+  EXPECT_THAT(run(1'200 * kMs), ElementsAre("table 1", "exited 1"));
+  EXPECT_EQ(sampler_->targets(), 0U);
+}
+
+TEST_F(SamplerTest, AnExecWhoseEventWasLostIsNoticed) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  processes_[10].mapped = false;
+  processes_.replace(10).comm = "after";
+  kernel_.be(10, 2);
+  tell(events::Loss{SpaceId::kNone, "exec", 1});
+  run(1 * kSecond);
+  EXPECT_THAT(words(events_), IsSupersetOf({"table 1", "start? 2", "start 2", "vmas 2"}));
+  EXPECT_THAT(words(events_), Contains("scan 2"));
+  EXPECT_THAT(kernel_.calls(), Contains("untrace 1"));
+  EXPECT_EQ(sampler_->targets(), 1U);
+}
+
+// A target that vanishes in each step of the attach.
+class VanishingTest : public SamplerTest, public testing::WithParamInterface<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Steps, VanishingTest, testing::Values("identity", "counters", "vmas", "scan"),
+                         [](const auto& step) { return step.param; });
+
+TEST_P(VanishingTest, DuringAttach) {
+  auto& process = processes_[10];
+  process.on_call = [&](const std::string& call) {
+    if (call == GetParam()) process.alive = false;
+  };
+  const auto added = sampler_->add(10);
+  ASSERT_FALSE(added);
+  EXPECT_EQ(added.error().code(), ErrorCode::kTargetGone);
+  EXPECT_EQ(added.error().message(), "pid 10 went away while it was being attached");
+  EXPECT_EQ(sampler_->targets(), 0U);
+  EXPECT_EQ(processes_.open_now, 0);
+  EXPECT_THAT(kernel_.calls(), Contains("untrace 1"));
+  EXPECT_EQ(word(events_.back()), "exited 1");
+}
+
+TEST_P(VanishingTest, WhileItIsRecorded) {
+  auto& process = processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  run(9'900 * kMs);
+  process.on_call = [&](const std::string& call) {
+    if (call == GetParam()) process.alive = false;
+  };
+  run(9'999 * kMs);
+  process.alive = GetParam() != "identity";  // which is not read again
+  run(11 * kSecond);
+  EXPECT_EQ(sampler_->targets(), 0U);
+  EXPECT_EQ(word(events_.back()), "exited 1");
+  EXPECT_EQ(processes_.open_now, 0);
+}
+
+TEST_P(VanishingTest, AtTheLastLook) {
+  auto& process = processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  process.on_call = [&](const std::string& call) {
+    if (call == GetParam()) process.alive = false;
+  };
+  events_.clear();
+  sampler_->finish();
+  EXPECT_EQ(word(events_.back()), "anchor");
+  sampler_->release();
+  EXPECT_EQ(processes_.open_now, 0);
+}
+
+TEST_F(SamplerTest, AnExecDuringAttachIsAttachedAgain) {
+  auto& process = processes_[10];
+  process.on_call = [&](const std::string& call) {
+    if (call != "scan") return;
+    process.mapped = false;
+    processes_.replace(10).comm = "after";
+    kernel_.be(10, 2);
+  };
+  kernel_.be(10, 1);
+  const auto keep = processes_.open(10);  // the script must outlive its replacement
+  const auto added = sampler_->add(10);
+  ASSERT_TRUE(added) << added.error().message();
+  EXPECT_EQ(*added, SpaceId{2});
+  EXPECT_THAT(words(events_), Contains("execed 1"));
+  EXPECT_EQ(word(events_.back()), "whole table 2");
+}
+
+TEST_F(SamplerTest, AddAndRemove) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  EXPECT_EQ(*sampler_->add(10), SpaceId{1}) << "twice is once";
+  EXPECT_EQ(processes_.open_now, 1);
+  EXPECT_EQ(sampler_->remove(11).error().code(), ErrorCode::kTargetGone);
+  events_.clear();
+  ASSERT_TRUE(sampler_->remove(10));
+  EXPECT_THAT(words(events_), ElementsAre("table 1", "detached 1"));
+  const auto calls = kernel_.calls();
+  EXPECT_GT(std::ranges::find(calls, "untrace 1"), std::ranges::find(calls, "table 1")) << "a table that is let go is gone";
+  EXPECT_EQ(processes_.open_now, 0);
+}
+
+TEST_F(SamplerTest, AFullTableIsReclaimedAtEachScan) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  sampler_->set_table_fill(0.8);
+  run(10 * kSecond);
+  EXPECT_EQ(std::ranges::count(kernel_.calls(), "reclaim 1 outside"), 1);
+}
+
+TEST_F(SamplerTest, AThousandChildrenLeaveNothingBehind) {
+  make({10 * kSecond, true});
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  EXPECT_THAT(kernel_.calls(), Contains("trace 10 follow"));
+  for (uint32_t i = 0; i < 1000; ++i) {
+    const Pid pid = static_cast<Pid>(100 + i);
+    processes_[pid];
+    tell(start(2 + i, pid, StartHow::kForked, 1));
+    run((i + 1) * 120 * kMs);
+    processes_[pid].alive = false;
+    tell(events::SpaceEnd{SpaceId{2 + i}, EndWhy::kExited});
+  }
+  EXPECT_EQ(sampler_->targets(), 1U);
+  EXPECT_EQ(processes_.open_now, 1);
+}
+
+}  // namespace
+}  // namespace memwhy::record

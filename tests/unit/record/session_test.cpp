@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole sessions, with their threads and the system's clock, over scripted sources. Nothing here waits for a length of
+// time; it waits for what must happen.
+#include "record/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "unit/record/scripted_sources.h"
+
+namespace memwhy::record {
+namespace {
+
+using testing::Contains;
+
+events::VmaMapped mapped() {
+  events::VmaMapped event;
+  event.space = SpaceId{1};
+  return event;
+}
+
+size_t entries(const char* directory) {
+  return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(directory), {}));
+}
+
+class SessionTest : public testing::Test {
+ protected:
+  std::unique_ptr<Session> make(SessionOptions options = {}) {
+    options.info.tool_version = "test";
+    return std::make_unique<Session>(kernel_, processes_, symbols_, sink_, clock_, std::move(options));
+  }
+  // Each event in order of time, the first and the last where they belong.
+  void check_frame(const std::string& why) const {
+    const auto events = sink_.events();
+    ASSERT_FALSE(events.empty());
+    EXPECT_EQ(word(events.front()), "info");
+    EXPECT_EQ(word(events.back()), "end of recording: " + why);
+    EXPECT_TRUE(std::ranges::is_sorted(events, {}, &events::Event::time));
+  }
+
+  SystemClock clock_;
+  ScriptedKernel kernel_{clock_};
+  ScriptedProcesses processes_;
+  ScriptedSymbols symbols_;
+  CollectingSink sink_;
+};
+
+TEST_F(SessionTest, AddRecordStop) {
+  processes_[10];
+  auto session = make();
+  ASSERT_TRUE(session->start());
+  EXPECT_EQ(session->start().error().code(), ErrorCode::kUsage);
+  ASSERT_TRUE(session->add(10));
+  EXPECT_EQ(session->add(11).error().code(), ErrorCode::kTargetGone);
+  EXPECT_EQ(session->wait(0), std::nullopt);
+  EXPECT_EQ(session->finish(), "stopped");
+  check_frame("stopped");
+  const auto all = words(sink_.events());
+  EXPECT_THAT(all, Contains("scan 1").Times(2));
+  EXPECT_THAT(all, Contains("coverage"));
+  EXPECT_THAT(kernel_.calls(), Contains("untrace 1"));
+  EXPECT_EQ(session->progress().scans, 2U);
+  EXPECT_EQ(session->progress().rss_bytes, uint64_t{100} << 20);
+  EXPECT_EQ(session->finish(), "stopped") << "again is harmless";
+  EXPECT_EQ(session->add(10).error().code(), ErrorCode::kUsage);
+}
+
+TEST_F(SessionTest, EndsWhenEveryTargetIsGone) {
+  processes_[10];
+  auto session = make();
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  kernel_.put(clock_.now(), events::SpaceEnd{SpaceId{1}, events::EndWhy::kExited});
+  EXPECT_EQ(session->wait(100 * kSecond), "target_exited");
+  EXPECT_EQ(session->finish(), "target_exited");
+  check_frame("target_exited");
+  EXPECT_THAT(words(sink_.events()), Contains("exited 1").Times(1));
+}
+
+TEST_F(SessionTest, EndsAfterItsDuration) {
+  processes_[10];
+  SessionOptions options;
+  options.duration = 300 * kMs;
+  auto session = make(options);
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  EXPECT_EQ(session->wait(100 * kSecond), "duration");
+  session->finish();
+  check_frame("duration");
+  EXPECT_GE(sink_.events().back().time - sink_.events().front().time, 300 * kMs);
+}
+
+TEST_F(SessionTest, TheSinkItselfMayEndIt) {
+  processes_[10];
+  auto session = make();
+  sink_.on_each = [&](const events::Event& event) {
+    if (std::holds_alternative<events::PageScan>(event.payload)) session->request_stop("output_full");
+  };
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  EXPECT_EQ(session->wait(100 * kSecond), "output_full");
+  session->request_stop("stopped");
+  EXPECT_EQ(session->finish(), "output_full") << "the first reason counts";
+  check_frame("output_full");
+}
+
+TEST_F(SessionTest, EventsOfAllThreadsAreInOrderOfTime) {
+  processes_[10];
+  auto session = make();
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  const TimeNs now = clock_.now();
+  for (TimeNs back = 0; back < 200; ++back) kernel_.put(now - back * 1000, mapped());
+  sink_.wait_for<events::VmaMapped>();
+  session->finish();
+  check_frame("stopped");
+  EXPECT_THAT(words(sink_.events()), Contains("mmap 1").Times(200));
+}
+
+TEST_F(SessionTest, ALostRemovalIsFollowedByAScan) {
+  processes_[10];
+  auto session = make();
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  kernel_.put(clock_.now(), events::Loss{SpaceId::kNone, "removal", 1});
+  sink_.wait_for<events::PageScan>([](const auto& scan) { return scan.scan == 2; });
+  session->finish();
+  const auto all = words(sink_.events());
+  const auto loss = std::ranges::find(all, "loss of removal");
+  ASSERT_NE(loss, all.end());
+  EXPECT_NE(std::find(loss, all.end(), "scan 1"), all.end());
+}
+
+TEST_F(SessionTest, ChildrenAreFollowedThroughForkAndExec) {
+  processes_[10];
+  processes_[20].comm = "program";
+  SessionOptions options;
+  options.follow = true;
+  auto session = make(options);
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  events::SpaceStart start;
+  start.space = SpaceId{2};
+  start.tgid = 20;
+  start.how = events::StartHow::kForked;
+  start.parent = SpaceId{1};
+  kernel_.put(clock_.now(), start);
+  start.space = SpaceId{3};
+  start.how = events::StartHow::kExeced;
+  start.parent = SpaceId{2};
+  kernel_.put(clock_.now(), start);
+  sink_.wait_for<events::PageScan>([](const auto& scan) { return scan.space == SpaceId{3}; });
+  kernel_.put(clock_.now(), events::SpaceEnd{SpaceId{1}, events::EndWhy::kExited});
+  kernel_.put(clock_.now(), events::SpaceEnd{SpaceId{3}, events::EndWhy::kExited});
+  EXPECT_EQ(session->wait(100 * kSecond), "target_exited");
+  session->finish();
+  check_frame("target_exited");
+  const auto all = words(sink_.events());
+  for (const char* once : {"start? 2", "execed 2", "start? 3", "start 3", "exited 1", "exited 3"}) {
+    EXPECT_THAT(all, Contains(once).Times(1));
+  }
+}
+
+TEST_F(SessionTest, AddAndRemoveWhileItRuns) {
+  processes_[10];
+  processes_[11];
+  SessionOptions options;
+  options.end_alone = false;
+  auto session = make(options);
+  ASSERT_TRUE(session->start());
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(session->add(10));
+    ASSERT_TRUE(session->add(11));
+    ASSERT_TRUE(session->remove(10));
+    ASSERT_TRUE(session->remove(11));
+  }
+  EXPECT_EQ(session->wait(0), std::nullopt);
+  session->finish();
+  EXPECT_THAT(words(sink_.events()), Contains("detached 1").Times(20));
+  EXPECT_EQ(processes_.open_now, 0);
+}
+
+TEST_F(SessionTest, AHundredTimesLeavesNoThreadAndNoFile) {
+  processes_[10];
+  auto session = make();
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  session->finish();
+  const size_t threads = entries("/proc/self/task");
+  const size_t files = entries("/proc/self/fd");
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(session->start());
+    ASSERT_TRUE(session->add(10));
+    if (i % 2 == 0) session->finish();
+    if (i % 2 == 1) session = make();
+  }
+  session.reset();
+  EXPECT_EQ(entries("/proc/self/task"), threads);
+  EXPECT_EQ(entries("/proc/self/fd"), files);
+  EXPECT_EQ(processes_.open_now, 0);
+  EXPECT_THAT(words(sink_.events()), Contains("end of recording: stopped").Times(101));
+}
+
+TEST_F(SessionTest, ScansAreNumberedAnewInEachRecording) {
+  processes_[10];
+  auto session = make();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(session->start());
+    ASSERT_TRUE(session->add(10));
+    session->finish();
+  }
+  std::vector<uint64_t> numbers;
+  for (const auto& event : sink_.events()) {
+    if (const auto* scan = std::get_if<events::PageScan>(&event.payload)) numbers.push_back(scan->scan);
+  }
+  EXPECT_EQ(numbers, (std::vector<uint64_t>{1, 2, 1, 2}));
+}
+
+TEST_F(SessionTest, AStalledSinkCostsCountedEventsAndNoMemory) {
+  processes_[10];
+  SessionOptions options;
+  options.queue_bytes = 200 * bytes_of({0, events::VmaMapped{}});
+  auto session = make(options);
+  std::mutex gate;
+  std::condition_variable opened;
+  bool open = false;
+  sink_.on_each = [&](const events::Event& event) {
+    if (!std::holds_alternative<events::VmaMapped>(event.payload)) return;
+    std::unique_lock lock(gate);
+    opened.wait(lock, [&] { return open; });
+  };
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  for (int i = 0; i < 1000; ++i) kernel_.put(clock_.now(), mapped());
+  while (session->progress().events_lost == 0) std::this_thread::yield();
+  const uint64_t lost = session->progress().events_lost;
+  {
+    const std::lock_guard lock(gate);
+    open = true;
+  }
+  opened.notify_all();
+  session->finish();
+  check_frame("stopped");
+  size_t delivered = 0;
+  uint64_t told = 0;
+  for (const auto& event : sink_.events()) {
+    if (std::holds_alternative<events::VmaMapped>(event.payload)) ++delivered;
+    if (const auto* loss = std::get_if<events::Loss>(&event.payload)) told += loss->what == "queue" ? loss->count : 0;
+  }
+  EXPECT_EQ(delivered + told, 1000U) << "what did not arrive was told";
+  EXPECT_LE(lost, 1000U);
+}
+
+}  // namespace
+}  // namespace memwhy::record

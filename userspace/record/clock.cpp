@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record/clock.h"
+
+#include <time.h>
+
+#include <chrono>
+
+namespace memwhy::record {
+namespace {
+
+uint64_t read_clock(clockid_t id) {
+  timespec now = {};
+  ::clock_gettime(id, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
+TimeNs SystemClock::now() { return read_clock(CLOCK_MONOTONIC); }
+
+uint64_t SystemClock::thread_cpu_ns() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+
+void SystemClock::wait(std::unique_lock<std::mutex>& lock, std::condition_variable& wake, TimeNs deadline) {
+  using std::chrono::nanoseconds;
+  using std::chrono::steady_clock;
+  const TimeNs at = now();
+  if (deadline <= at) return;
+  wake.wait_until(lock, steady_clock::now() + nanoseconds(deadline - at));
+}
+
+}  // namespace memwhy::record

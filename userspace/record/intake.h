@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Intake: what one look at the kernel side's ring does. No thread of its own: Session calls poll() every 50 ms.
+//
+// It never waits. An event for which the queue has no room is dropped and counted by what it was; the count becomes a
+// Loss as soon as there is room. Every Loss, the kernel side's own too, is told to the sampler, which reads again what
+// can be read again.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "events/event.h"
+#include "record/clock.h"
+#include "record/event_queue.h"
+#include "record/sources.h"
+
+namespace memwhy::record {
+
+constexpr TimeNs kPollPeriod = 50'000'000;
+constexpr TimeNs kCoveragePeriod = 1'000'000'000;
+
+class Intake {
+ public:
+  // false: the sampler has no room for the notice.
+  using Notify = std::function<bool(events::Event)>;
+
+  Intake(KernelSource& kernel, Clock& clock, EventQueue& queue, Notify notify);
+
+  void poll();
+  // The last look: the ring, coverage, and what was lost.
+  void finish();
+
+  const std::optional<events::Coverage>& coverage() const { return coverage_; }
+  double faults_per_s() const { return faults_per_s_; }
+  // What the kernel side had no room for, as of the last coverage, and what was dropped here.
+  uint64_t lost() const;
+
+ private:
+  void accept(events::Event event);
+  void read_coverage(TimeNs now);
+  void report_losses(TimeNs now);
+  void count_loss(const std::string& what, uint64_t count);
+
+  KernelSource& kernel_;
+  Clock& clock_;
+  EventQueue& queue_;
+  Notify notify_;
+  TimeNs next_coverage_ = 0;
+  TimeNs coverage_time_ = 0;
+  std::optional<events::Coverage> coverage_;
+  double faults_per_s_ = 0;
+  std::map<std::string, uint64_t> unreported_;  // what -> count; a handful of keys
+  uint64_t dropped_ = 0;
+};
+
+}  // namespace memwhy::record

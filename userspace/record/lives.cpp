@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record/lives.h"
+
+namespace memwhy::record {
+
+void Lives::pass(events::Event event) {
+  if (event.time < last_) {
+    event.time = last_;
+    ++late_;
+  }
+  last_ = event.time;
+  if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
+    // The old space is over, unless a vfork child left its parent's.
+    const auto old = living_.find(start->parent);
+    if (start->how == events::StartHow::kExeced && old != living_.end() && old->second == start->tgid &&
+        start->parent != start->space) {
+      living_.erase(old);
+      sink_.on_event({event.time, events::SpaceEnd{start->parent, events::EndWhy::kExeced}});
+    }
+    living_[start->space] = start->tgid;
+  }
+  if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) {
+    if (living_.erase(end->space) == 0) return;
+  }
+  sink_.on_event(event);
+}
+
+}  // namespace memwhy::record

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lives: the last station before the EventSink. Each address space starts before it ends and ends once, and time does
+// not go back.
+//
+// An end is told twice where both the kernel and the sampler saw it, and not at all where an exec replaced the space;
+// only here, where everything passes in order, can that be put right.
+#pragma once
+
+#include <unordered_map>
+
+#include "events/event.h"
+
+namespace memwhy::record {
+
+class Lives {
+ public:
+  explicit Lives(events::EventSink& sink) : sink_(sink) {}
+
+  void pass(events::Event event);
+  // Events that came after a later one had left; their time was moved up.
+  uint64_t late() const { return late_; }
+
+ private:
+  events::EventSink& sink_;
+  std::unordered_map<SpaceId, Pid> living_;
+  TimeNs last_ = 0;
+  uint64_t late_ = 0;
+};
+
+}  // namespace memwhy::record

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is recorded, and when what is due. What is read of a target is in sampler_read.cpp.
+#include "record/sampler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "fmt/format.h"
+#include "record/target.h"
+
+namespace memwhy::record {
+
+TimeNs scan_period_for(std::optional<TimeNs> duration) {
+  constexpr TimeNs kUsual = 10'000'000'000;
+  if (!duration || *duration >= 4 * kUsual) return kUsual;
+  return std::max<TimeNs>(*duration / 4, 100'000'000);
+}
+
+Sampler::Sampler(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols, Clock& clock,
+                 SamplerOptions options, Emit emit)
+    : kernel_(kernel),
+      processes_(processes),
+      symbols_(symbols),
+      clock_(clock),
+      options_(options),
+      emit_(std::move(emit)) {}
+
+Sampler::~Sampler() = default;
+
+Sampler::Target* Sampler::find(SpaceId space) {
+  const auto found = targets_.find(space);
+  return found == targets_.end() ? nullptr : found->second.get();
+}
+
+Sampler::Target* Sampler::find_owner(Pid tgid) {
+  for (auto& [space, target] : targets_) {
+    if (target->tgid == tgid) return target.get();
+  }
+  return nullptr;
+}
+
+Sampler::Target& Sampler::make(SpaceId space, Pid tgid) {
+  auto target = std::make_unique<Target>();
+  target->space = space;
+  target->tgid = tgid;
+  target->cost.space = space;
+  target->cost.tgid = tgid;
+  return *(targets_[space] = std::move(target));
+}
+
+void Sampler::emit(TimeNs time, events::Payload payload) { emit_({time, std::move(payload)}); }
+
+void Sampler::anchor() {
+  if (auto anchor = kernel_.clock()) emit(clock_.now(), *std::move(anchor));
+  next_anchor_ = clock_.now() + kRestatePeriod;
+}
+
+// Told once, and again when it changes.
+void Sampler::hooks() {
+  events::HookReport now = kernel_.hooks();
+  if (hooks_ == now) return;
+  hooks_ = now;
+  emit(clock_.now(), std::move(now));
+}
+
+Result<SpaceId> Sampler::add(Pid tgid) {
+  if (const Target* known = find_owner(tgid)) return known->space;
+  // A process that execs while it is being attached has another address space a moment later.
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const TimeNs begun = clock_.now();
+    auto source = processes_.open(tgid);
+    if (!source) return std::move(source).error();
+    const auto space = kernel_.trace(tgid, options_.follow);
+    if (!space) return space.error();
+    hooks();
+    if (next_anchor_ == 0) anchor();
+    if (find(*space) != nullptr) return *space;  // shared with a target: a vfork child, CLONE_VM
+
+    Target& target = make(*space, tgid);
+    target.source = *std::move(source);
+    auto identity = target.source->identity();
+    if (identity) {
+      target.pending = Pending{*std::move(identity), {}, begun};
+      target.pending->identity.how = events::StartHow::kAttached;
+      confirm(target);
+      if (read_counters(target) && scan(target)) {
+        read_table(target, true);
+        resolve_waiting(target);
+        had_targets_ = true;
+        return *space;
+      }
+    }
+    const bool alive = target.source->alive();
+    end(*space, alive ? events::EndWhy::kExeced : events::EndWhy::kExited);
+    if (!identity && identity.error().code() != ErrorCode::kTargetGone) return std::move(identity).error();
+    if (!alive) break;
+  }
+  return Error(ErrorCode::kTargetGone, fmt::format("pid {} went away while it was being attached", tgid));
+}
+
+Status Sampler::remove(Pid tgid) {
+  const Target* target = find_owner(tgid);
+  if (target == nullptr) return Error(ErrorCode::kTargetGone, fmt::format("pid {} is not recorded", tgid));
+  end(target->space, events::EndWhy::kDetached);
+  return {};
+}
+
+void Sampler::handle(const events::Event& event) {
+  if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) return on_start(event.time, *start);
+  if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) return on_end(event.time, end->space);
+  if (const auto* loss = std::get_if<events::Loss>(&event.payload)) return on_loss(*loss);
+  if (const auto* exit = std::get_if<events::ProcessExit>(&event.payload)) {
+    Target* target = find(exit->space);
+    // Its address space ends with it, unless another process shares it.
+    if (target != nullptr && target->tgid == exit->tgid) target->check_at = clock_.now() + kGrace;
+    return;
+  }
+  if (const auto* stack = std::get_if<events::Stack>(&event.payload)) {
+    Target* target = find(stack->space);
+    if (target != nullptr) resolve(*target, *stack);
+  }
+}
+
+void Sampler::on_start(TimeNs time, const events::SpaceStart& start) {
+  if (start.space == SpaceId::kNone || start.how == events::StartHow::kAttached || find(start.space) != nullptr) return;
+  const TimeNs now = clock_.now();
+  Target& target = make(start.space, start.tgid);
+  target.start = start;
+  if (start.how == events::StartHow::kForked) {
+    target.open_at = now + kOpenForkAfter;  // most children exec at once, and are never looked at
+    return;
+  }
+  // A vfork child execs out of its parent's space, which goes on.
+  const Target* old = find(start.parent);
+  if (old != nullptr && old->tgid == start.tgid) {
+    on_end(time, start.parent);
+  }
+  open(target);
+}
+
+void Sampler::on_end(TimeNs time, SpaceId space) {
+  Target* target = find(space);
+  if (target == nullptr) return;
+  if (target->pending && target->pending->read_at >= time) target->pending.reset();  // read beyond an exec
+  end(space, std::nullopt);
+}
+
+void Sampler::on_loss(const events::Loss& loss) {
+  const TimeNs now = clock_.now();
+  for (auto& [space, target] : targets_) {
+    if (loss.space != SpaceId::kNone && loss.space != space) continue;
+    if (loss.what == "removal") target->rescan = true;
+    if (loss.what == "exec" || loss.what == "exit" || loss.what == "fork") target->check_at = now;
+  }
+}
+
+// Opens the files of a space that the kernel told of, and holds what they say until it is certain to be this space's.
+void Sampler::open(Target& target) {
+  target.open_at = kNever;
+  target.check_at = clock_.now() + kGrace;  // too late: its end is told by the kernel, unless that was lost
+  auto source = processes_.open(target.tgid);
+  if (!source) return;
+  auto identity = (*source)->identity();
+  auto vmas = (*source)->vmas();
+  if (!identity || !vmas) return;
+  target.check_at = kNever;
+  target.source = *std::move(source);
+  identity->how = target.start.how;
+  identity->parent = target.start.parent;
+  target.pending = Pending{*std::move(identity), *std::move(vmas), clock_.now()};
+  target.confirm_at = clock_.now() + kConfirmAfter;
+}
+
+void Sampler::confirm(Target& target) {
+  Pending pending = *std::exchange(target.pending, std::nullopt);
+  target.confirm_at = kNever;
+  pending.identity.space = target.space;
+  pending.identity.exe_binary =
+      symbols_.executable(target.tgid, target.space, [this](events::Event event) { emit_(std::move(event)); });
+  emit(pending.read_at, std::move(pending.identity));
+  if (!pending.vmas.empty()) {
+    target.vmas = std::move(pending.vmas);
+    target.vmas_at = pending.read_at;
+    emit(pending.read_at, events::VmaList{target.space, target.vmas});
+  }
+  const TimeNs now = clock_.now();
+  target.next_tick = now + kTickPeriod;
+  target.next_restate = now + kRestatePeriod;
+  target.next_scan = now;
+}
+
+// A target that could not be read, or about which an event was lost.
+void Sampler::check(Target& target) {
+  target.check_at = kNever;
+  const TimeNs now = clock_.now();
+  if (!target.source) {
+    const auto source = processes_.open(target.tgid);
+    if (source || source.error().code() != ErrorCode::kTargetGone) return;
+  }
+  const bool alive = target.source && target.source->alive();
+  if (alive && target.source->vmas()) {
+    target.missing_since = kNever;
+    return;
+  }
+  // The kernel's own word of it is on its way, unless it was lost.
+  if (target.missing_since == kNever) target.missing_since = now;
+  if (now < target.missing_since + kGrace) {
+    target.check_at = target.missing_since + kGrace;
+    return;
+  }
+  const SpaceId old = target.space;
+  const Pid tgid = target.tgid;
+  if (!alive) return end(old, events::EndWhy::kExited);
+  const auto space = kernel_.trace(tgid, options_.follow);
+  if (!space) return end(old, events::EndWhy::kExited);
+  events::SpaceStart start;
+  start.space = *space;
+  start.tgid = tgid;
+  start.how = events::StartHow::kExeced;
+  start.parent = old;
+  end(old, events::EndWhy::kExeced);
+  emit(clock_.now(), start);
+  on_start(clock_.now(), start);
+}
+
+// The last of a target: its table, which outlives it, and the names of its stacks. `say`: nobody else tells of the end.
+void Sampler::end(SpaceId space, std::optional<events::EndWhy> say) {
+  Target& target = *find(space);
+  if (target.pending) confirm(target);
+  target.open_at = kNever;
+  read_table(target, false);
+  resolve_waiting(target);
+  if (say) {
+    emit(clock_.now(), events::SpaceEnd{space, *say});
+    static_cast<void>(kernel_.untrace(space));
+  }
+  kernel_.reclaim(space, std::nullopt);
+  targets_.erase(space);
+  if (targets_.empty()) deserted_since_ = clock_.now();
+}
+
+TimeNs Sampler::next_due() const {
+  TimeNs due = next_anchor_ == 0 ? kNever : next_anchor_;
+  for (const auto& [space, target] : targets_) due = std::min(due, target->due());
+  const TimeNs deserted_at = deserted_since_ + kGrace;
+  if (had_targets_ && targets_.empty() && deserted_at > clock_.now()) due = std::min(due, deserted_at);
+  return due;
+}
+
+void Sampler::run_due() {
+  if (next_anchor_ != 0 && clock_.now() >= next_anchor_) anchor();
+  std::vector<SpaceId> due;
+  for (const auto& [space, target] : targets_) {
+    if (target->due() <= clock_.now()) due.push_back(space);
+  }
+  for (const SpaceId space : due) {
+    Target* target = find(space);
+    if (target == nullptr) continue;
+    const TimeNs now = clock_.now();
+    if (target->open_at <= now) open(*target);
+    if (target->confirm_at <= now) confirm(*target);
+    const bool tick = target->next_tick <= now;
+    if (tick) {
+      while (target->next_tick <= now) target->next_tick += kTickPeriod;
+      if (!read_counters(*target)) target->check_at = now;
+    }
+    const bool scanned = target->scan_due() <= now && scan(*target);
+    if (tick || scanned) {
+      const bool restate = target->next_restate <= now;
+      if (restate) target->next_restate = now + kRestatePeriod;
+      read_table(*target, restate);
+      resolve_waiting(*target);
+      if (restate || (scanned && table_fill_ > 0.75)) reclaim(*target);
+    }
+    if (target->check_at <= now) check(*target);
+  }
+}
+
+void Sampler::finish() {
+  std::vector<SpaceId> all;
+  for (const auto& [space, target] : targets_) all.push_back(space);
+  for (const SpaceId space : all) {
+    Target& target = *find(space);
+    if (!target.source) open(target);
+    if (target.pending) confirm(target);
+    if (!target.source) continue;
+    if (read_counters(target)) static_cast<void>(scan(target));
+    read_table(target, false);
+    resolve_waiting(target);
+  }
+  if (had_targets_) anchor();
+}
+
+void Sampler::release() {
+  for (const auto& [space, target] : targets_) static_cast<void>(kernel_.untrace(space));
+  targets_.clear();
+}
+
+size_t Sampler::targets() const { return targets_.size(); }
+
+bool Sampler::deserted() const {
+  return had_targets_ && targets_.empty() && clock_.now() >= deserted_since_ + kGrace;
+}
+
+uint64_t Sampler::rss_bytes() const {
+  uint64_t sum = 0;
+  for (const auto& [space, target] : targets_) sum += target->rss_bytes;
+  return sum;
+}
+
+std::vector<TargetCost> Sampler::costs() const {
+  std::vector<TargetCost> costs;
+  for (const auto& [space, target] : targets_) costs.push_back(target->cost);
+  return costs;
+}
+
+}  // namespace memwhy::record

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sampler: what is read of which target, and when. No thread and no waiting of its own: Session (or a test with a
+// clock of its own) asks next_due() and calls run_due().
+//
+//   attach   identity, counters, VMA list, scan, table, threads
+//   1 Hz     counters, changed table runs
+//   10 s     VMA list, scan, table, threads   (a quarter of a recording that is shorter than 40 s)
+//   at once  the same, when RSS moved 5 % since the last scan or a removal was lost; never for more than 1 % of a CPU
+//   60 s     table restated whole, chunks given back, clock anchor
+//   stop     the same as at attach
+//
+// The order around a scan is part of the contract: the VMA list is read before it, the table after it, so that a page
+// of the scan has its entry and its mapping; the times of the events say the same.
+//
+// A forked or exec'd space is named at once, but what is read of /proc could already be its successor's. So it is held
+// back until a later look at the ring has brought no exec (`kConfirmAfter`).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "events/event.h"
+#include "record/clock.h"
+#include "record/sources.h"
+
+namespace memwhy::record {
+
+struct SamplerOptions {
+  TimeNs scan_period = 10'000'000'000;
+  bool follow = false;
+};
+
+// The scan period of a recording of this length.
+TimeNs scan_period_for(std::optional<TimeNs> duration);
+
+// What recording a target costs us, in CPU time of our own.
+struct TargetCost {
+  SpaceId space{};
+  Pid tgid = 0;
+  uint64_t scans = 0, scan_cpu_ns = 0;
+  uint64_t table_reads = 0, table_cpu_ns = 0;
+  uint64_t counter_reads = 0, counter_cpu_ns = 0;
+};
+
+class Sampler {
+ public:
+  using Emit = std::function<void(events::Event)>;
+
+  Sampler(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols, Clock& clock, SamplerOptions options,
+          Emit emit);
+  ~Sampler();
+
+  Result<SpaceId> add(Pid tgid);
+  Status remove(Pid tgid);
+
+  // From intake: SpaceStart, SpaceEnd, ProcessExit, Stack, Loss. Others are ignored.
+  void handle(const events::Event& event);
+
+  TimeNs next_due() const;
+  void run_due();
+  // The last look at every target and the last clock anchor.
+  void finish();
+  // Hooks are let go. After the last look of intake.
+  void release();
+
+  size_t targets() const;
+  // There were targets, and for a while there has been none.
+  bool deserted() const;
+  uint64_t scans() const { return scans_; }
+  uint64_t rss_bytes() const;
+  std::vector<TargetCost> costs() const;
+  // How full the kernel's page table is, 0 to 1; told by intake's coverage.
+  void set_table_fill(double fill) { table_fill_ = fill; }
+
+ private:
+  struct Target;
+
+  Target* find(SpaceId space);
+  Target* find_owner(Pid tgid);
+  Target& make(SpaceId space, Pid tgid);
+  void emit(TimeNs time, events::Payload payload);
+  void anchor();
+  void hooks();
+
+  void on_start(TimeNs time, const events::SpaceStart& start);
+  void on_end(TimeNs time, SpaceId space);
+  void on_loss(const events::Loss& loss);
+  void open(Target& target);
+  void confirm(Target& target);
+  void check(Target& target);
+  void end(SpaceId space, std::optional<events::EndWhy> say);
+
+  bool read_counters(Target& target);
+  bool read_vmas(Target& target);
+  bool scan(Target& target);
+  void read_table(Target& target, bool restate);
+  void reclaim(Target& target);
+  void resolve(Target& target, const events::Stack& stack);
+  void resolve_waiting(Target& target);
+
+  KernelSource& kernel_;
+  ProcessOpener& processes_;
+  SymbolSource& symbols_;
+  Clock& clock_;
+  const SamplerOptions options_;
+  Emit emit_;
+  std::map<SpaceId, std::unique_ptr<Target>> targets_;
+  TimeNs next_anchor_ = 0;
+  uint64_t scans_ = 0;
+  double table_fill_ = 0;
+  bool had_targets_ = false;
+  TimeNs deserted_since_ = 0;
+  std::optional<events::HookReport> hooks_;
+};
+
+}  // namespace memwhy::record

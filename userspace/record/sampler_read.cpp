@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the sampler reads of one target, and the events it makes of that.
+#include <algorithm>
+#include <utility>
+
+#include "record/sampler.h"
+#include "record/target.h"
+
+namespace memwhy::record {
+namespace {
+
+// Adds the CPU time of a scope to a counter.
+class CpuMeter {
+ public:
+  CpuMeter(Clock& clock, uint64_t& sum) : clock_(clock), sum_(sum), begun_(clock.thread_cpu_ns()) {}
+  ~CpuMeter() { sum_ += clock_.thread_cpu_ns() - begun_; }
+  CpuMeter(const CpuMeter&) = delete;
+  CpuMeter& operator=(const CpuMeter&) = delete;
+
+ private:
+  Clock& clock_;
+  uint64_t& sum_;
+  uint64_t begun_;
+};
+
+bool moved(uint64_t then, uint64_t now) {
+  constexpr uint64_t kLeast = 64 * kPageBytes;  // 5 % of nearly nothing is nothing
+  const uint64_t difference = then > now ? then - now : now - then;
+  return difference * 20 >= then && difference >= kLeast;
+}
+
+bool maps_all(const std::vector<events::Vma>& vmas, const std::vector<uint64_t>& frames) {
+  return std::all_of(frames.begin(), frames.end(), [&](uint64_t address) {
+    const auto above = std::upper_bound(vmas.begin(), vmas.end(), address,
+                                        [](uint64_t a, const events::Vma& vma) { return a < vma.range.end; });
+    return above != vmas.end() && above->range.contains(address);
+  });
+}
+
+}  // namespace
+
+bool Sampler::read_counters(Target& target) {
+  const CpuMeter meter(clock_, target.cost.counter_cpu_ns);
+  ++target.cost.counter_reads;
+  auto counters = target.source->counters();
+  if (!counters) return false;
+  counters->space = target.space;
+  target.rss_bytes = counters->rss_bytes();
+  if (target.rss_at_scan != 0 && moved(target.rss_at_scan, target.rss_bytes)) target.rescan = true;
+  emit(clock_.now(), *std::move(counters));
+  return true;
+}
+
+bool Sampler::read_vmas(Target& target) {
+  auto vmas = target.source->vmas();
+  if (!vmas) return false;
+  target.vmas = *std::move(vmas);
+  target.vmas_at = clock_.now();
+  emit(target.vmas_at, events::VmaList{target.space, target.vmas});
+  return true;
+}
+
+// The VMA list, the pass, the threads. The table is read afterwards, by the caller. false: the space is gone.
+bool Sampler::scan(Target& target) {
+  const TimeNs begun = clock_.now();
+  const uint64_t cpu_before = target.cost.scan_cpu_ns;
+  {
+    const CpuMeter meter(clock_, target.cost.scan_cpu_ns);
+    target.next_scan = begun + options_.scan_period;
+    target.rescan = false;
+    auto pass = read_vmas(target) ? target.source->scan(target.vmas)
+                                  : Result<events::PageScan>(Error(ErrorCode::kTargetGone, "no address space"));
+    if (!pass) {
+      target.check_at = std::min(target.check_at, clock_.now());
+      return false;
+    }
+    pass->space = target.space;
+    pass->scan = ++scans_;
+    for (auto* counters : {&pass->before, &pass->after}) {
+      if (*counters) (*counters)->space = target.space;
+    }
+    if (pass->after) target.rss_bytes = pass->after->rss_bytes();
+    target.rss_at_scan = target.rss_bytes;
+    emit(clock_.now(), *std::move(pass));
+    if (auto threads = kernel_.threads(target.space)) {
+      threads->space = target.space;
+      emit(clock_.now(), *std::move(threads));
+    }
+  }
+  ++target.cost.scans;
+  target.scan_allowed_at = clock_.now() + kScanBudget * (target.cost.scan_cpu_ns - cpu_before);
+  return true;
+}
+
+void Sampler::read_table(Target& target, bool restate) {
+  const CpuMeter meter(clock_, target.cost.table_cpu_ns);
+  ++target.cost.table_reads;
+  const TimeNs begun = clock_.now();
+  std::vector<events::Stack> stacks;
+  kernel_.read_table(target.space, restate, [&](events::Event event) {
+    event.time = std::max(event.time, begun);  // after the scan that was before
+    if (const auto* stack = std::get_if<events::Stack>(&event.payload)) stacks.push_back(*stack);
+    emit_(std::move(event));
+  });
+  for (const events::Stack& stack : stacks) resolve(target, stack);
+}
+
+// Chunks of the kernel's table that are outside every mapping. What was mapped since the scan counts as mapped.
+void Sampler::reclaim(Target& target) {
+  const auto now = target.source ? target.source->vmas() : Result<std::vector<events::Vma>>(target.vmas);
+  if (!now) return;
+  std::vector<AddressRange> mapped;
+  for (const auto* list : {&std::as_const(target.vmas), &*now}) {
+    for (const events::Vma& vma : *list) mapped.push_back(vma.range);
+  }
+  std::sort(mapped.begin(), mapped.end());
+  size_t kept = 0;
+  for (const AddressRange& range : mapped) {
+    if (kept > 0 && range.start <= mapped[kept - 1].end) {
+      mapped[kept - 1].end = std::max(mapped[kept - 1].end, range.end);
+    } else {
+      mapped[kept++] = range;
+    }
+  }
+  mapped.resize(kept);
+  kernel_.reclaim(target.space, mapped);
+}
+
+void Sampler::resolve(Target& target, const events::Stack& stack) {
+  const bool listed = !target.vmas.empty();
+  if (!listed) {
+    if (target.waiting.size() < kWaitingStacks) {
+      target.waiting.push_back(stack);
+    } else {
+      emit(clock_.now(), events::Loss{target.space, "symbols", 1});
+    }
+    return;
+  }
+  // A library that was loaded since the list was read.
+  const bool old = clock_.now() >= target.vmas_at + kTickPeriod;
+  if (old && target.source && !target.pending && !maps_all(target.vmas, stack.frames)) {
+    static_cast<void>(read_vmas(target));
+    target.vmas_at = clock_.now();
+  }
+  symbols_.resolve(target.tgid, target.space, target.vmas, stack,
+                   [this](events::Event event) { emit_(std::move(event)); });
+}
+
+void Sampler::resolve_waiting(Target& target) {
+  if (target.waiting.empty()) return;
+  const auto emit_event = [this](events::Event event) { emit_(std::move(event)); };
+  // A child that was gone before it was opened had its parent's mappings.
+  const Target* from = target.vmas.empty() ? find(target.start.parent) : &target;
+  if (target.vmas.empty() && (target.source || target.open_at != kNever)) return;
+  if (from == nullptr || from->vmas.empty()) return;
+  for (const events::Stack& stack : std::exchange(target.waiting, {})) {
+    symbols_.resolve(from->tgid, from->space, from->vmas, stack, emit_event);
+  }
+}
+
+}  // namespace memwhy::record

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Session: a recording that can be started, changed while it runs, and stopped, many times in one process.
+//
+// What it is: three threads, each the only owner of what it touches, joined by bounded queues.
+//   intake   takes what the kernel side's ring holds, every 50 ms; never waits, counts what it must drop
+//   sampler  everything that is opened of the targets, and when it is read (record/sampler.h)
+//   sink     puts events in order of their own time (1 s window) and hands them to the EventSink
+// What it is not: hooks, /proc or symbols (those come in through record/sources.h), nor a file or a page model (those
+// are behind the EventSink). What comes next: the overhead governor, which reads Progress::costs.
+//
+//   Session session(kernel, processes, symbols, sink, clock, options);
+//   session.start();
+//   if (Status attached = session.add(4711); !attached) …   // hooks attached, first scan taken
+//   while (!session.wait(250'000'000)) { print(session.progress()); if (interrupted) session.request_stop("stopped"); }
+//   std::string why = session.finish();                      // last scan, RecordingEnd; everything is in the sink
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "events/event.h"
+#include "record/clock.h"
+#include "record/event_queue.h"
+#include "record/intake.h"
+#include "record/sampler.h"
+#include "record/sources.h"
+
+namespace memwhy::record {
+
+struct SessionOptions {
+  events::RecordingInfo info;  // the first event
+  std::optional<TimeNs> duration;
+  bool follow = false;      // children of targets are recorded too
+  bool end_alone = true;    // end when every target is gone; false: go on and wait for add()
+  size_t queue_bytes = size_t{64} << 20;
+  size_t inbox_bytes = size_t{16} << 20;
+};
+
+// A snapshot for the person who waits, and for what judges the cost.
+struct Progress {
+  TimeNs elapsed_ns = 0;
+  size_t targets = 0;
+  uint64_t rss_bytes = 0;  // of all targets, as of their last counters
+  uint64_t faults = 0;     // since the start
+  double faults_per_s = 0;
+  uint64_t events_lost = 0;
+  uint64_t scans = 0;
+  std::vector<TargetCost> costs;
+};
+
+class Session {
+ public:
+  // All of them must outlive the session.
+  Session(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols, events::EventSink& sink, Clock& clock,
+          SessionOptions options);
+  ~Session();  // finishes
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Begins a recording: the threads run, RecordingInfo is the first event. kUsage: it runs already.
+  Status start();
+
+  // Returns when the target is traced and was scanned once. A child that was stopped before its exec may be added, and
+  // released afterwards: nothing of its program is missed. kTargetGone: no such process, or it exited meanwhile.
+  Status add(Pid tgid);
+  Status remove(Pid tgid);
+
+  // The recording ends soon. The first reason counts. May be called by any thread, by the sink's own too.
+  void request_stop(const std::string& why);
+
+  // Why the recording is over ("stopped", "duration", "target_exited" …), or nothing after `timeout`.
+  std::optional<std::string> wait(TimeNs timeout);
+
+  // Stops if it runs: last scans, RecordingEnd, all events handed to the sink, threads joined. Returns why it ended.
+  std::string finish();
+
+  Progress progress() const;
+
+ private:
+  using Command = std::function<void(bool run)>;  // false: too late, say so
+
+  void run_intake();
+  void run_sampler();
+  void run_sink();
+  bool sampler_step();
+  bool notify(events::Event event);  // intake to sampler
+  Status command(std::function<Status()> work);
+  void snapshot();
+
+  KernelSource& kernel_;
+  ProcessOpener& processes_;
+  SymbolSource& symbols_;
+  events::EventSink& sink_;
+  Clock& clock_;
+  const SessionOptions options_;
+
+  // One recording; made by start(), gone after finish().
+  std::unique_ptr<EventQueue> queue_;
+  std::unique_ptr<Intake> intake_;
+  std::unique_ptr<Sampler> sampler_;
+  std::thread intake_thread_, sampler_thread_, sink_thread_;
+
+  mutable std::mutex mutex_;  // guards all below
+  std::condition_variable sampler_wake_, intake_wake_, ended_;
+  std::deque<events::Event> inbox_;  // for the sampler
+  size_t inbox_bytes_ = 0;
+  std::deque<Command> commands_;
+  bool running_ = false;
+  bool sampler_done_ = true;
+  bool intake_stop_ = false;
+  std::optional<std::string> stop_why_;
+  TimeNs begun_ = 0;
+  double table_fill_ = 0;
+  Progress progress_;
+};
+
+}  // namespace memwhy::record

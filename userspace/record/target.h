@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the sampler keeps of one address space. Private to the sampler: sampler.cpp and sampler_read.cpp.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "record/sampler.h"
+
+namespace memwhy::record {
+
+constexpr TimeNs kNever = std::numeric_limits<TimeNs>::max();
+constexpr TimeNs kTickPeriod = 1'000'000'000;
+constexpr TimeNs kRestatePeriod = 60'000'000'000;
+constexpr TimeNs kOpenForkAfter = 100'000'000;
+constexpr TimeNs kConfirmAfter = 110'000'000;  // two looks at the ring, and some
+constexpr TimeNs kGrace = 200'000'000;         // for the kernel's word of an end to arrive
+constexpr uint64_t kScanBudget = 100;          // a scan is repeated at once for at most 1/100 of a CPU
+constexpr size_t kWaitingStacks = 4096;
+
+// Read of /proc, and not yet certain to be of this space.
+struct Pending {
+  events::SpaceStart identity;
+  std::vector<events::Vma> vmas;
+  TimeNs read_at = 0;
+};
+
+struct Sampler::Target {
+  SpaceId space{};
+  Pid tgid = 0;
+  events::SpaceStart start;  // as the kernel told it
+  std::unique_ptr<ProcessSource> source;  // null: not opened yet, or gone before
+  std::optional<Pending> pending;
+
+  std::vector<events::Vma> vmas;
+  TimeNs vmas_at = 0;
+  std::vector<events::Stack> waiting;  // stacks that came before the first VMA list
+
+  TimeNs open_at = kNever, confirm_at = kNever, check_at = kNever;
+  TimeNs next_tick = kNever, next_scan = kNever, next_restate = kNever;
+  TimeNs missing_since = kNever;
+  TimeNs scan_allowed_at = 0;  // for scans out of turn
+  bool rescan = false;         // wanted out of turn
+
+  uint64_t rss_bytes = 0;
+  uint64_t rss_at_scan = 0;
+  TargetCost cost;
+
+  TimeNs scan_due() const { return rescan && source && !pending ? std::min(next_scan, scan_allowed_at) : next_scan; }
+  TimeNs due() const { return std::min({open_at, confirm_at, check_at, next_tick, scan_due()}); }
+};
+
+}  // namespace memwhy::record
