@@ -29,7 +29,8 @@ struct RssPoint {
 
 class AddressSpace {
  public:
-  AddressSpace(SpaceId id, const AddressSpace* parent);
+  struct State;
+  explicit AddressSpace(std::unique_ptr<State> state);  // made by Timeline
   ~AddressSpace();
   AddressSpace(const AddressSpace&) = delete;
   AddressSpace& operator=(const AddressSpace&) = delete;
@@ -55,7 +56,6 @@ class AddressSpace {
   // Bytes the model itself takes for this space.
   size_t memory_bytes() const;
 
-  struct State;
   State& state() { return *state_; }
 
  private:

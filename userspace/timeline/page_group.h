@@ -10,9 +10,11 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/ids.h"
+#include "events/event.h"
 
 namespace memwhy::timeline {
 
@@ -33,8 +35,11 @@ constexpr size_t kHowCount = 9;
 // Thresholds of page retention: bytes older than 10 s, 1 min, 10 min, 1 h.
 constexpr std::array<TimeNs, 4> kAgeLimits = {10'000'000'000, 60'000'000'000, 600'000'000'000, 3'600'000'000'000};
 
+// A page that lies in no mapping of the list: the list is older than the scan, or the trace is damaged.
+constexpr uint32_t kNoVma = 0xffffffff;
+
 struct PageGroup {
-  uint32_t vma = 0;  // index into AddressSpace::vmas() as of the same scan
+  uint32_t vma = 0;  // index into ScanResult::vmas (AddressSpace::vmas() as of the same scan), or kNoVma
   How how = How::kUnknown;
   StackId stack{};
   bool file_page = false;  // a page of the page cache, not an anonymous copy (private file mappings only)
@@ -59,6 +64,15 @@ struct ScanResult {
   std::vector<PageGroup> arrived;  // resident now and not in the scan before (or reborn): a subset of groups' pages
   std::vector<PageGroup> left;     // resident in the scan before and gone; vma indexes that scan's list
   uint64_t stale_pages = 0;        // entries of pages that are not resident (and no removal was seen for): quality
+  uint64_t doubtful_pages = 0;     // resident pages whose entry is older than a removal that was lost since the scan before
+  // The lists that the indexes mean; never null in a result of the model.
+  std::shared_ptr<const std::vector<events::Vma>> vmas;         // of groups and arrived
+  std::shared_ptr<const std::vector<events::Vma>> vmas_before;  // of left
+
+  // nullptr for kNoVma.
+  const events::Vma* vma_of(const PageGroup& group) const {
+    return vmas && group.vma < vmas->size() ? &(*vmas)[group.vma] : nullptr;
+  }
 };
 
 }  // namespace memwhy::timeline

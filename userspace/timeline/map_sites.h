@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// MapSites: who made what is mapped now. An interval list in order of address; ranges are cut as parts go or move.
+//
+//   mmap 0x100+64 by s1, munmap 0x110+8, mremap 0x118+40 -> 0x900+50 by s2:
+//     [0x100,0x110) s1 kMmap    [0x900,0x928) s1 kMmap (its maker moves with it)    [0x928,0x932) s2 kMremap (what it grew by)
+#pragma once
+
+#include <vector>
+
+#include "timeline/address_space.h"
+
+namespace memwhy::timeline {
+
+class MapSites {
+ public:
+  static constexpr size_t kMax = size_t{1} << 17;  // twice the kernel's limit of mappings
+
+  void add(const MapSite& site);
+  void cut(AddressRange range);
+  void move(AddressRange from, AddressRange to, const MapSite& by);
+  // Forgets what no mapping of the list covers, unless it is newer than `newer`: the list may be older than it.
+  void clip(const std::vector<events::Vma>& vmas, TimeNs newer);
+  const MapSite* find(uint64_t address) const;
+  const std::vector<MapSite>& all() const { return sites_; }
+  void clear() { sites_ = {}; }
+
+ private:
+  std::vector<MapSite>::iterator first_ending_after(uint64_t address);
+  std::vector<MapSite> sites_;
+};
+
+}  // namespace memwhy::timeline

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "timeline/page_model.h"
+
+#include <algorithm>
+
+namespace memwhy::timeline {
+namespace {
+
+// The kernel side takes the tick of a fault a moment before it writes the entry.
+constexpr uint64_t kEntrySlackTicks = 2;
+
+PageRange clamped(PageNumber page, uint64_t count) {
+  if (page >= kPageLimit) return {};
+  return {page, std::min(page + count, kPageLimit)};
+}
+
+PageRange overlap(PageRange a, PageRange b) { return {std::max(a.start, b.start), std::min(a.end, b.end)}; }
+
+// Adds a page to a list of runs of equal words.
+void add_page(std::vector<PageModel::Grave>& graves, PageNumber page, PageWord word, uint64_t tick) {
+  if (!graves.empty()) {
+    PageModel::Grave& last = graves.back();
+    if (last.pages.end == page && last.word == word && last.tick == tick) {
+      ++last.pages.end;
+      return;
+    }
+  }
+  graves.push_back({tick, {page, page + 1}, word});
+}
+
+}  // namespace
+
+uint32_t vma_index(const std::vector<events::Vma>& vmas, PageNumber page) {
+  const uint64_t address = page << kPageShift;
+  const auto it = std::partition_point(vmas.begin(), vmas.end(),
+                                       [address](const events::Vma& vma) { return vma.range.end <= address; });
+  return it != vmas.end() && it->range.start <= address ? static_cast<uint32_t>(it - vmas.begin()) : kNoVma;
+}
+
+void PageModel::bury(PageNumber page, PageWord word, uint64_t tick) {
+  if (graves.size() >= kMaxGraves) graves.erase(graves.begin(), graves.begin() + kMaxGraves / 2);
+  add_page(graves, page, word, tick);
+}
+
+void PageModel::note_left(PageNumber page, PageWord word, uint64_t count) {
+  left.add(vma_index(*scan_vmas, page), word, count, table.absolute(word), ages);
+}
+
+void PageModel::apply(const events::PageTableRuns& event) {
+  PageEditor editor(table);
+  for (const events::TableRun& run : event.runs) {
+    const bool known = event.restated && run.tick + kEntrySlackTicks < as_of_;
+    const How how = (run.flags & events::kFaultKernel) != 0 ? How::kKernelFault : How::kFault;
+    apply_run(editor, run, how, known, 0);
+  }
+  as_of_ = std::max(as_of_, event.as_of_tick);
+}
+
+void PageModel::apply_inherited(const std::vector<events::TableRun>& runs, uint64_t fork_tick) {
+  PageEditor editor(table);
+  for (const events::TableRun& run : runs) {
+    if (run.tick <= fork_tick + 1) apply_run(editor, run, How::kInherited, false, fork_tick);
+  }
+}
+
+void PageModel::apply_run(PageEditor& editor, const events::TableRun& run, How how, bool known, uint64_t fork_tick) {
+  const PageRange pages = clamped(run.page, run.count);
+  if (pages.empty()) return;
+  const uint8_t flags = (run.flags & events::kFaultWrite) != 0 ? PageWord::kWrite : 0;
+  const uint64_t tick = run.tick;
+  if (!table.holds(tick)) editor.flush();
+  const PageWord word(how, stacks_->index(run.stack), table.relative(tick), flags);
+
+  // Nearly always nothing has happened since.
+  if ((moves_.empty() || newest_move_ < tick) && removed_.newest() <= tick && freed_.newest() < tick) {
+    return put(editor, pages, word, known, fork_tick);
+  }
+  std::vector<Piece> pieces{{pages, tick, false, false}};
+  carry(pieces, tick);
+  for (const Piece& piece : pieces) {
+    const PageWord placed = piece.moved ? word.moved() : word;
+    auto alive = [&](PageRange part) {
+      freed_.each(part, [&](PageRange sub, uint64_t freed) {
+        const bool lazy = piece.lazy || (freed != 0 && freed >= piece.since);
+        put(editor, sub, lazy ? placed.with(PageWord::kLazy) : placed, known, fork_tick);
+      });
+    };
+    if (removed_.newest() <= piece.since) {
+      alive(piece.pages);
+      continue;
+    }
+    removed_.each(piece.pages, [&](PageRange part, uint64_t removed) {
+      if (removed <= piece.since) alive(part);
+    });
+  }
+}
+
+// Takes the pieces of an entry of `tick` through the moves that happened since.
+void PageModel::carry(std::vector<Piece>& pieces, uint64_t tick) const {
+  for (const Move& move : moves_) {
+    if (move.tick < tick) continue;
+    for (size_t i = 0, n = pieces.size(); i < n; ++i) {
+      const Piece piece = pieces[i];
+      const PageRange taken = overlap(piece.pages, move.from);
+      if (taken.empty() || move.tick < piece.since) continue;
+      pieces[i].pages = {piece.pages.start, taken.start};
+      if (taken.end < piece.pages.end) pieces.push_back({{taken.end, piece.pages.end}, piece.since, piece.lazy, piece.moved});
+      move.removed.each(taken, [&](PageRange part, uint64_t removed) {
+        if (removed > piece.since) return;
+        move.freed.each(part, [&](PageRange sub, uint64_t freed) {
+          const PageNumber to = move.to.start + (sub.start - move.from.start);
+          const PageRange there = overlap({to, to + sub.pages()}, move.to);
+          if (!there.empty()) {
+            pieces.push_back({there, move.tick, piece.lazy || (freed != 0 && freed >= piece.since), true});
+          }
+        });
+      });
+    }
+    std::erase_if(pieces, [](const Piece& piece) { return piece.pages.empty(); });
+  }
+}
+
+// Does the entry `word` replace what is known of a page?
+bool PageModel::accepts(PageWord old, PageWord word, bool known, uint64_t fork_tick) const {
+  const uint64_t tick = word.tick();
+  if (word.how() == How::kInherited) {
+    if (old.empty()) return true;
+    if (table.absolute(word) >= fork_tick) return false;  // in the tick of the fork: better than nothing, no more
+    return old.how() == How::kInherited ? old.tick() <= tick : old.weak() && tick <= old.tick();
+  }
+  if (!known) return !old.own() || old.tick() <= tick;
+  // Heard before, or missed in a damaged trace. The kernel's table keeps entries of pages that are long gone, so this one
+  // tells of the page that is there only when nothing better is known and no scan found the page absent since.
+  const uint64_t absolute = table.absolute(word);
+  if (old.empty()) return absolute >= scans.start;
+  if (old.weak()) return absolute >= (table.absolute(old) == scans.start ? scans.before : table.absolute(old));
+  return old.how() <= How::kKernelFault && old.tick() <= tick;
+}
+
+void PageModel::put(PageEditor& editor, PageRange pages, PageWord word, bool known, uint64_t fork_tick) {
+  const bool after_scan = scans.count != 0 && table.absolute(word) > scans.start;
+  editor.each(pages, false, [&](PageNumber page, PageWord& old) {
+    if (!accepts(old, word, known, fork_tick)) return;
+    PageWord now = word;
+    if (old.has(PageWord::kResident)) {
+      // Another stack's fault since the scan: other content now (copy on write, or gone and back).
+      if (after_scan && old.stack() != word.stack()) {
+        note_left(page, old);
+      } else {
+        now = now.with(PageWord::kResident);
+      }
+    }
+    if (old.has(PageWord::kLazy) && !word.has(PageWord::kWrite) && old.tick() <= word.tick()) now = now.with(PageWord::kLazy);
+    // The same entry again.
+    if (old.own() && old.tick() == word.tick() && old.stack() == word.stack()) now = now.with(old.flags());
+    old = now;
+  });
+}
+
+void PageModel::remove(PageRange range, uint64_t tick) {
+  if (range.empty()) return;
+  removed_.raise(range, tick);
+  const uint64_t relative = table.relative(tick);
+  PageEditor editor(table);
+  editor.each(range, true, [&](PageNumber page, PageWord& word) {
+    if (word.empty() || word.tick() >= relative) return;
+    if (word.has(PageWord::kResident)) note_left(page, word);
+    bury(page, word, tick);
+    word = PageWord();
+  });
+}
+
+void PageModel::free(PageRange range, uint64_t tick) {
+  if (range.empty()) return;
+  freed_.raise(range, tick);
+  const uint64_t relative = table.relative(tick);
+  PageEditor editor(table);
+  editor.each(range, true, [&](PageNumber, PageWord& word) {
+    if (!word.empty() && word.tick() <= relative) word = word.with(PageWord::kLazy);
+  });
+}
+
+void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
+  if (from.empty()) return;
+  if (from.start == to.start) {  // in place: only what was cut off leaves
+    if (to.end < from.end) remove({to.end, from.end}, tick);
+    return;
+  }
+  Move move{from, to, tick, removed_.within(from), freed_.within(from)};
+  const uint64_t relative = table.relative(tick);
+  std::vector<Grave> carried;
+  {
+    PageEditor editor(table);
+    editor.each(from, true, [&](PageNumber page, PageWord& word) {
+      if (word.empty() || word.tick() > relative) return;
+      const PageNumber there = to.start + (page - from.start);
+      if (there < to.end) {
+        add_page(carried, there, word.moved(), 0);
+      } else if (word.has(PageWord::kResident)) {
+        note_left(page, word);
+      }
+      word = PageWord();
+    });
+  }
+  remove(to, tick);
+  removed_.raise(from, tick);
+  PageEditor editor(table);
+  for (const Grave& run : carried) {
+    editor.each(run.pages, false, [&](PageNumber page, PageWord& word) {
+      if (word.own() && word.tick() > run.word.tick()) {  // faulted since: the carried page is gone again
+        if (run.word.has(PageWord::kResident)) note_left(page, run.word);
+        return;
+      }
+      word = run.word;
+    });
+  }
+  if (moves_.size() >= kMaxMoves) {
+    lost(moves_[kMaxMoves / 2].tick);
+    moves_.erase(moves_.begin(), moves_.begin() + kMaxMoves / 2);
+  }
+  newest_move_ = std::max(newest_move_, tick);
+  moves_.push_back(std::move(move));
+}
+
+void PageModel::lost(uint64_t tick) { doubt_tick_ = std::max(doubt_tick_, tick); }
+
+void PageModel::fork_from(const PageModel& parent, uint64_t tick, uint64_t window) {
+  table = parent.table.forked();
+  // Only entries that were not heard yet will still come in, from the parent or from its parents.
+  inherits_since_ = parent.unheard_since(tick);
+  inherits_until_ = tick + window;
+  removed_ = parent.removed_.since(inherits_since_);
+  freed_ = parent.freed_.since(inherits_since_);
+  moves_.clear();
+  for (const Move& move : parent.moves_) {
+    if (move.tick >= inherits_since_) moves_.push_back(move);
+    newest_move_ = std::max(newest_move_, move.tick);
+  }
+}
+
+// No entry that is older than this will be heard for the first time.
+uint64_t PageModel::unheard_since(uint64_t now) const {
+  const uint64_t own = as_of_ > kEntrySlackTicks ? as_of_ - kEntrySlackTicks : 0;
+  return now <= inherits_until_ ? std::min(own, inherits_since_) : own;
+}
+
+void PageModel::drop() {
+  table.clear();
+  removed_.clear();
+  freed_.clear();
+  moves_ = {};
+  graves = {};
+  left.clear();
+}
+
+void PageModel::trim() {
+  uint64_t horizon = scans.before;
+  if (as_of_ != 0) {
+    horizon = std::min(horizon, unheard_since(scans.start));
+  } else if (scans.start <= inherits_until_) {
+    horizon = std::min(horizon, inherits_since_);
+  }
+  removed_.forget_before(horizon);
+  freed_.forget_before(horizon);
+  std::erase_if(moves_, [horizon](const Move& move) { return move.tick < horizon; });
+}
+
+size_t PageModel::memory_bytes() const {
+  size_t bytes = table.memory_bytes() + removed_.memory_bytes() + freed_.memory_bytes() +
+                 graves.capacity() * sizeof(Grave) + moves_.capacity() * sizeof(Move);
+  for (const Move& move : moves_) bytes += move.removed.memory_bytes() + move.freed.memory_bytes();
+  return bytes;
+}
+
+}  // namespace memwhy::timeline

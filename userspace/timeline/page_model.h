@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// PageModel: what is known of the pages of one address space, kept up to date by what happens to them.
+//
+// What it is: the rules for operations: entries of the kernel's table come in, removals, moves and MADV_FREE invalidate,
+// carry and mark them, a fork copies them. What it is not: residency; that is the scan's, and reconciler.h joins the two.
+//
+// Order. Everything is compared by tick (jiffies, 4 ms at 250 Hz), because the table is read at 1 Hz, later than the
+// operations of the same second are heard of:
+//
+//   tick 100  fault of page 7 by s1          |  heard at tick 250, as an entry {7, s1, 100}
+//   tick 120  mremap page 7 -> page 90       |  heard at tick 121   -> the entry is put at page 90
+//   tick 140  munmap page 90                 |  heard at tick 141   -> and dropped there
+//
+// So operations are remembered until every entry that is older than them has been heard, and until a scan has settled
+// what they did. Equal ticks are ambiguous: a removal in the tick of an entry spares it (the scan tells whether the page
+// is there), a move in the tick of an entry carries it.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "events/event.h"
+#include "timeline/group_table.h"
+#include "timeline/page_table.h"
+#include "timeline/range_ticks.h"
+
+namespace memwhy::timeline {
+
+class PageModel {
+ public:
+  static constexpr size_t kMaxMoves = 4096, kMaxGraves = size_t{1} << 16;
+
+  // A word that a removal took away. A scan that began before the removal may have counted its page.
+  struct Grave {
+    uint64_t tick;  // of the removal
+    PageRange pages;
+    PageWord word;
+  };
+  struct ScanTicks {
+    uint64_t start = 0;     // of the last complete scan
+    uint64_t before = 0;    // of the one before it
+    uint64_t count = 0;
+  };
+
+  explicit PageModel(StackDictionary& stacks) : stacks_(&stacks) {}
+
+  void apply(const events::PageTableRuns& runs);
+  // The parent's entries that are heard after the fork: those from before it are the child's as well.
+  void apply_inherited(const std::vector<events::TableRun>& runs, uint64_t fork_tick);
+  void remove(PageRange range, uint64_t tick);
+  void free(PageRange range, uint64_t tick);  // MADV_FREE
+  void move(PageRange from, PageRange to, uint64_t tick);
+  void lost(uint64_t tick);  // an operation was not heard of: older entries are in doubt until the next scan
+  // For `window` ticks after the fork the parent's entries from before it may be heard.
+  void fork_from(const PageModel& parent, uint64_t tick, uint64_t window);
+  void drop();  // the space ended: nothing will be asked again
+
+  // Forgets operations that no entry and no scan will ask for. Called after each scan.
+  void trim();
+
+  uint64_t as_of() const { return as_of_; }
+  uint64_t doubt_tick() const { return std::max(doubt_tick_, removed_.overflow_tick()); }
+  const RangeTicks& removed() const { return removed_; }
+  const RangeTicks& freed() const { return freed_; }
+  const StackDictionary& stacks() const { return *stacks_; }
+  StackDictionary& stacks() { return *stacks_; }
+  size_t memory_bytes() const;
+
+  // The reconciler's: it settles words against residency.
+  PageTable table;
+  ScanTicks scans;
+  std::vector<Grave> graves;  // in order of removal
+  GroupTable left;            // resident in the last scan and taken away since
+  // What `left` is added up by: the mappings of the last scan, and the age limits of now.
+  std::shared_ptr<const std::vector<events::Vma>> scan_vmas = std::make_shared<std::vector<events::Vma>>();
+  AgeTicks ages;
+  void settle_doubt() { doubt_tick_ = 0; }
+  void note_left(PageNumber page, PageWord word, uint64_t count = 1);
+
+ private:
+  struct Move {
+    PageRange from, to;
+    uint64_t tick;
+    RangeTicks removed, freed;  // of `from`, as of the move
+  };
+  // A part of an entry on its way through the moves that came after it.
+  struct Piece {
+    PageRange pages;
+    uint64_t since;  // removals up to here spare it: the entry's tick, then that of the last move
+    bool lazy, moved;
+  };
+  void apply_run(PageEditor& editor, const events::TableRun& run, How how, bool known, uint64_t fork_tick);
+  void carry(std::vector<Piece>& pieces, uint64_t tick) const;
+  void put(PageEditor& editor, PageRange pages, PageWord word, bool known, uint64_t fork_tick);
+  bool accepts(PageWord old, PageWord word, bool known, uint64_t fork_tick) const;
+  uint64_t unheard_since(uint64_t now) const;
+  void bury(PageNumber page, PageWord word, uint64_t tick);
+
+  StackDictionary* stacks_;
+  RangeTicks removed_, freed_;
+  std::vector<Move> moves_;
+  uint64_t newest_move_ = 0;
+  uint64_t as_of_ = 0;
+  uint64_t inherits_since_ = 0, inherits_until_ = 0;  // of a forked child
+  uint64_t doubt_tick_ = 0;
+};
+
+// The index of the mapping that holds the page, or kNoVma. `vmas` in order of address.
+uint32_t vma_index(const std::vector<events::Vma>& vmas, PageNumber page);
+
+}  // namespace memwhy::timeline

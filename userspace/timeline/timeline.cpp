@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "timeline/timeline.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <type_traits>
+#include <unordered_map>
+
+#include "timeline/address_space_state.h"
+
+namespace memwhy::timeline {
+namespace {
+
+// Bounds of a recording of many days. Ended spaces leave in the order in which they ended.
+constexpr size_t kMaxEnded = 1024, kMaxLosses = 1024, kMaxHookReports = 64, kMaxPendingForks = 4096;
+constexpr size_t kMaxStacks = size_t{1} << 20, kMaxSymbols = size_t{1} << 22, kMaxBinaries = size_t{1} << 16;
+
+// Events come in order within this time: so long an ended space may still be spoken of.
+constexpr TimeNs kOrderWindow = 1'000'000'000;
+
+struct SymbolKey {
+  SpaceId space;
+  uint64_t address;
+  bool is_return;
+  bool operator==(const SymbolKey&) const = default;
+};
+struct SymbolHash {
+  size_t operator()(const SymbolKey& key) const {
+    const uint64_t mixed = (key.address * 2 + (key.is_return ? 1 : 0)) ^ uint64_t{static_cast<uint32_t>(key.space)} << 48;
+    return static_cast<size_t>(mixed * 0x9e3779b97f4a7c15);
+  }
+};
+
+}  // namespace
+
+struct Timeline::State {
+  // A fork whose parent has entries from before it that were not heard yet.
+  struct PendingFork {
+    SpaceId parent, child;
+    uint64_t tick;
+  };
+
+  explicit State(ScanObserver observer) : on_scan(std::move(observer)) {}
+
+  AddressSpace::State& space(SpaceId id);
+  AddressSpace::State* find(SpaceId id) {
+    const auto it = by_id.find(id);
+    return it == by_id.end() ? nullptr : &it->second->state();
+  }
+  void inherit(SpaceId parent, const std::vector<events::TableRun>& runs, int generation);
+  void drop_ended();
+  void evict();
+
+  void on(const events::RecordingInfo& e) { recording.info = e; }
+  void on(const events::ClockAnchor& e);
+  void on(const events::HookReport& e);
+  void on(const events::Coverage& e) { recording.coverage = e; }
+  void on(const events::RecordingEnd& e) { recording.end = e; }
+  void on(const events::BinaryInfo& e);
+  void on(const events::SymbolInfo& e);
+  void on(const events::SpaceStart& e);
+  void on(const events::SpaceEnd& e);
+  void on(const events::ProcessExit& e) { space(e.space).exit = e; }
+  void on(const events::OomVictim& e) { space(e.space).oom_victim = true; }
+  void on(const events::ThreadList& e) { space(e.space).threads = e.threads; }
+  void on(const events::PageScan& e);
+  void on(const events::PageTableRuns& e);
+  void on(const events::Stack& e);
+  void on(const events::Loss& e);
+  template <typename E>
+  void on(const E& e) {  // what concerns one space alone
+    space(e.space)(e, now);
+  }
+
+  ScanObserver on_scan;
+  RecordingState recording;
+  TickClock clock;
+  TimeNs now = 0;
+  StackDictionary dictionary;
+  std::vector<std::unique_ptr<AddressSpace>> spaces;
+  std::unordered_map<SpaceId, AddressSpace*> by_id;
+  std::unordered_map<SpaceId, SpaceId> parents;  // of forks, kept as long as the child
+  std::vector<SpaceId> ending;                   // ended, and their pages not dropped yet
+  std::vector<SpaceId> ended;
+  std::vector<PendingFork> forks;
+  std::unordered_map<StackId, events::Stack> stacks;
+  std::unordered_map<BinaryId, events::BinaryInfo> binaries;
+  std::unordered_map<SymbolKey, events::SymbolInfo, SymbolHash> symbols;
+};
+
+AddressSpace::State& Timeline::State::space(SpaceId id) {
+  if (AddressSpace::State* known = find(id)) return *known;
+  auto made = std::make_unique<AddressSpace::State>(id, dictionary, clock);
+  made->identity.space = id;
+  made->first_seen = now;
+  spaces.push_back(std::make_unique<AddressSpace>(std::move(made)));
+  by_id.emplace(id, spaces.back().get());
+  return spaces.back()->state();
+}
+
+void Timeline::State::on(const events::ClockAnchor& e) {
+  clock.add(e);
+  if (!recording.first_anchor) recording.first_anchor = e;
+  recording.last_anchor = e;
+}
+
+void Timeline::State::on(const events::HookReport& e) {
+  if (recording.hooks.size() >= kMaxHookReports) recording.hooks.erase(recording.hooks.begin());
+  recording.hooks.push_back(e);
+}
+
+void Timeline::State::on(const events::BinaryInfo& e) {
+  if (binaries.size() < kMaxBinaries || binaries.contains(e.id)) binaries.insert_or_assign(e.id, e);
+}
+
+void Timeline::State::on(const events::SymbolInfo& e) {
+  const SymbolKey key{e.space, e.address, e.is_return};
+  if (symbols.size() < kMaxSymbols || symbols.contains(key)) symbols.insert_or_assign(key, e);
+}
+
+void Timeline::State::on(const events::Stack& e) {
+  if (stacks.size() < kMaxStacks || stacks.contains(e.id)) stacks.insert_or_assign(e.id, e);
+}
+
+void Timeline::State::on(const events::SpaceStart& e) {
+  AddressSpace::State& child = space(e.space);
+  AddressSpace::State* parent = e.how == events::StartHow::kForked ? find(e.parent) : nullptr;
+  const bool first = !child.started;
+  child.start(e, parent, recording.info.part > 0);
+  if (!first || parent == nullptr || parent == &child) return;
+  parents.emplace(e.space, e.parent);
+  if (forks.size() >= kMaxPendingForks) forks.erase(forks.begin());
+  forks.push_back({e.parent, e.space, child.fork_tick});
+}
+
+void Timeline::State::on(const events::SpaceEnd& e) {
+  AddressSpace::State& state = space(e.space);
+  if (state.ended) return;
+  state.finish(e, now);
+  ending.push_back(e.space);
+}
+
+void Timeline::State::on(const events::PageScan& e) {
+  AddressSpace::State& state = space(e.space);
+  const uint64_t before = state.scans;
+  state(e, now);
+  if (state.scans == before || !on_scan) return;
+  on_scan(*by_id.at(e.space), *state.last_scan);
+}
+
+void Timeline::State::on(const events::PageTableRuns& e) {
+  AddressSpace::State& state = space(e.space);
+  if (state.pages_dropped) return;
+  const uint64_t heard = state.pages.as_of();
+  state.pages.apply(e);
+  if (forks.empty()) return;
+  const uint64_t settled = clock.to_tick(now > kForkWindow ? now - kForkWindow : 0);
+  std::erase_if(forks, [settled](const PendingFork& fork) { return fork.tick < settled; });
+  std::vector<events::TableRun> news;
+  std::copy_if(e.runs.begin(), e.runs.end(), std::back_inserter(news),
+               [&](const events::TableRun& run) { return run.tick + 2 >= heard; });
+  inherit(e.space, news, 0);
+}
+
+// Entries that are heard after forks and were made before them: the children's, and their children's.
+void Timeline::State::inherit(SpaceId parent, const std::vector<events::TableRun>& runs, int generation) {
+  if (runs.empty() || generation > 16) return;  // a damaged trace may have a fork that is its own ancestor
+  for (size_t i = 0; i < forks.size(); ++i) {
+    const PendingFork fork = forks[i];
+    AddressSpace::State* child = fork.parent == parent ? find(fork.child) : nullptr;
+    if (child == nullptr || child->pages_dropped) continue;
+    std::vector<events::TableRun> older;
+    std::copy_if(runs.begin(), runs.end(), std::back_inserter(older),
+                 [&](const events::TableRun& run) { return run.tick <= fork.tick + 1; });
+    child->pages.apply_inherited(older, fork.tick);
+    inherit(fork.child, older, generation + 1);
+  }
+}
+
+void Timeline::State::on(const events::Loss& e) {
+  if (recording.losses.size() >= kMaxLosses) {  // the older ones become one
+    recording.losses[0].count += recording.losses[1].count;
+    recording.losses[0].what = "various";
+    recording.losses[0].space = SpaceId::kNone;
+    recording.losses.erase(recording.losses.begin() + 1);
+  }
+  recording.losses.push_back(e);
+  if (e.what == "stack" || e.what == "fault") return;  // costs a name, proves nothing wrong
+  if (e.space != SpaceId::kNone) return space(e.space).lost(now);
+  for (const auto& each : spaces) each->state().lost(now);
+}
+
+// The pages of a space that ended are of no more use once nothing about it can still arrive.
+void Timeline::State::drop_ended() {
+  while (!ending.empty()) {
+    AddressSpace::State* state = find(ending.front());
+    if (state != nullptr && *state->ended + kOrderWindow >= now) break;
+    if (state != nullptr) {
+      state->drop_pages();
+      ended.push_back(ending.front());
+    }
+    ending.erase(ending.begin());
+  }
+  if (ended.size() > kMaxEnded) evict();
+}
+
+// Of too many ended spaces the oldest leave, those without a result before the others.
+void Timeline::State::evict() {
+  const size_t excess = ended.size() - kMaxEnded * 3 / 4;
+  std::stable_partition(ended.begin(), ended.end(), [this](SpaceId id) { return find(id)->scans == 0; });
+  const std::vector<SpaceId> leaving(ended.begin(), ended.begin() + static_cast<std::ptrdiff_t>(excess));
+  ended.erase(ended.begin(), ended.begin() + static_cast<std::ptrdiff_t>(excess));
+  for (const SpaceId id : leaving) {
+    by_id.erase(id);
+    parents.erase(id);
+  }
+  std::erase_if(spaces, [this](const auto& each) { return !by_id.contains(each->id()); });
+  // Names of a parent are asked for by its children.
+  std::unordered_map<SpaceId, bool> asked;
+  for (const auto& [child, parent] : parents) asked[parent] = true;
+  std::erase_if(symbols, [&](const auto& item) {
+    return !by_id.contains(item.first.space) && !asked.contains(item.first.space);
+  });
+}
+
+Timeline::Timeline(ScanObserver on_scan) : state_(std::make_unique<State>(std::move(on_scan))) {}
+Timeline::~Timeline() = default;
+
+void Timeline::on_event(const events::Event& event) {
+  State& s = *state_;
+  if (s.recording.first_event == 0) s.recording.first_event = event.time;
+  s.recording.last_event = std::max(s.recording.last_event, event.time);
+  s.now = event.time;
+  s.drop_ended();
+  std::visit([&s](const auto& payload) { s.on(payload); }, event.payload);
+}
+
+const RecordingState& Timeline::recording() const { return state_->recording; }
+
+std::vector<SpaceId> Timeline::spaces() const {
+  std::vector<SpaceId> ids;
+  ids.reserve(state_->spaces.size());
+  for (const auto& each : state_->spaces) ids.push_back(each->id());
+  return ids;
+}
+
+const AddressSpace* Timeline::space(SpaceId id) const {
+  const auto it = state_->by_id.find(id);
+  return it == state_->by_id.end() ? nullptr : it->second;
+}
+
+const events::Stack* Timeline::stack(StackId id) const {
+  const auto it = state_->stacks.find(id);
+  return it == state_->stacks.end() ? nullptr : &it->second;
+}
+
+const events::BinaryInfo* Timeline::binary(BinaryId id) const {
+  const auto it = state_->binaries.find(id);
+  return it == state_->binaries.end() ? nullptr : &it->second;
+}
+
+const events::SymbolInfo* Timeline::symbol(SpaceId space, uint64_t address, bool is_return) const {
+  for (int generation = 0; generation < 64; ++generation) {  // a damaged trace may have a fork that is its own ancestor
+    const auto it = state_->symbols.find({space, address, is_return});
+    if (it != state_->symbols.end()) return &it->second;
+    const auto parent = state_->parents.find(space);
+    if (parent == state_->parents.end()) return nullptr;
+    space = parent->second;
+  }
+  return nullptr;
+}
+
+}  // namespace memwhy::timeline
