@@ -81,6 +81,7 @@ struct ProcessCoverage {
   std::optional<int64_t> rss_gap_bytes;  // counter_bytes - bytes
   uint64_t stale_bytes = 0;
   uint64_t lost_stack_bytes = 0;
+  uint64_t doubtful_bytes = 0;  // evidence older than a removal that was lost
   bool scan_complete = true;
 };
 
@@ -106,6 +107,9 @@ struct ProcessExplanation {
   std::vector<Finding> findings;  // heaviest cause first, problems before explanations
   ProcessCoverage coverage;
   std::optional<std::string> note;  // "no scan was completed: …"
+  uint64_t scans = 0;
+  std::optional<TimeNs> scan_time;  // of the scan that the ledger is of
+  std::optional<uint64_t> threads;
 };
 
 struct RecordingCoverage {
@@ -118,6 +122,7 @@ struct RecordingCoverage {
   bool complete = false;
   std::string ended;  // "stopped|target_exited|killed|size|duration"
   std::vector<std::string> damage;
+  std::vector<std::pair<std::string, uint64_t>> losses;  // what did not arrive, by kind
 };
 
 struct Explanation {

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "explain/explainer.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+
+#include "explain/space_story.h"
+
+namespace memwhy::explain {
+namespace {
+
+using events::Event;
+
+RecordingCoverage coverage_of(const timeline::RecordingState& recording, std::vector<std::string> damage) {
+  RecordingCoverage out;
+  if (!recording.hooks.empty()) {
+    out.hooks = recording.hooks.back().hooks;
+    out.stack_read = recording.hooks.back().stack_read;
+    out.not_seen = recording.hooks.back().not_seen;
+  }
+  if (recording.coverage) {
+    const events::Coverage& coverage = *recording.coverage;
+    for (const events::KindCount& kind : coverage.kinds) {
+      out.events_seen += kind.seen;
+      out.events_lost += kind.lost;
+    }
+    out.faults_seen = coverage.faults_seen;
+    out.faults_lost = coverage.faults_table_full;
+    out.stacks_lost = coverage.stacks_lost;
+    uint64_t run_ns = 0;
+    for (const events::ProgramCost& program : coverage.programs) run_ns += program.run_time_ns;
+    uint64_t elapsed_ns = recording.last_event - recording.first_event;
+    // 0 ns: the kernel's statistics are off, and nothing is known.
+    if (run_ns > 0 && elapsed_ns > 0) out.bpf_cpu_share = static_cast<double>(run_ns) / static_cast<double>(elapsed_ns);
+  }
+  std::map<std::string, uint64_t> losses;
+  for (const events::Loss& loss : recording.losses) losses[loss.what] += loss.count;
+  out.losses.assign(losses.begin(), losses.end());
+  out.complete = recording.end.has_value() && damage.empty();
+  out.ended = recording.end ? recording.end->why : "killed";
+  out.damage = std::move(damage);
+  return out;
+}
+
+}  // namespace
+
+struct Explainer::State {
+  std::map<SpaceId, SpaceStory> stories;
+  std::set<SpaceId> started;
+  timeline::Timeline timeline{[this](const timeline::AddressSpace& space, const timeline::ScanResult& scan) {
+    stories[space.id()].on_scan(timeline, space, scan);
+  }};
+
+  void note(const Event& event);
+};
+
+// What happens to processes, for the list of events; each once, though a start is restated when more is known.
+void Explainer::State::note(const Event& event) {
+  if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
+    if (!started.insert(start->space).second) return;
+    if (start->how == events::StartHow::kForked && start->parent != SpaceId::kNone) {
+      stories[start->parent].log().add(event.time, "fork", fmt::format("forked pid {}", start->tgid));
+    } else if (start->how == events::StartHow::kExeced) {
+      stories[start->space].log().add(event.time, "exec", fmt::format("became {} by exec", start->comm));
+    }
+  } else if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) {
+    if (end->why == events::EndWhy::kExeced) {
+      stories[end->space].log().add(event.time, "exec", "replaced by another program (exec)");
+    }
+  } else if (const auto* oom = std::get_if<events::OomVictim>(&event.payload)) {
+    stories[oom->space].log().add(event.time, "oom", "chosen by the kernel to be killed: out of memory");
+  }
+}
+
+Explainer::Explainer() : state_(std::make_unique<State>()) {}
+Explainer::~Explainer() = default;
+
+void Explainer::on_event(const Event& event) {
+  state_->note(event);
+  state_->timeline.on_event(event);
+}
+
+const timeline::Timeline& Explainer::timeline() const { return state_->timeline; }
+
+Explanation Explainer::finish(std::vector<std::string> damage) const {
+  const timeline::RecordingState& recording = state_->timeline.recording();
+  Explanation out;
+  out.start = recording.first_event;
+  out.end = recording.last_event;
+  out.anchor = recording.last_anchor ? recording.last_anchor : recording.first_anchor;
+  out.recording = recording.info;
+  out.coverage = coverage_of(recording, std::move(damage));
+  static const SpaceStory kNothing;
+  // A child that lived between two scans has nothing to tell; a process that was asked for says that it has none.
+  for (SpaceId id : state_->timeline.spaces()) {
+    const timeline::AddressSpace* space = state_->timeline.space(id);
+    if (space == nullptr) continue;
+    auto story = state_->stories.find(id);
+    const SpaceStory& told = story != state_->stories.end() ? story->second : kNothing;
+    if (!told.scanned() && space->identity().how == events::StartHow::kForked) continue;
+    out.processes.push_back(told.explain(state_->timeline, *space));
+  }
+  return out;
+}
+
+}  // namespace memwhy::explain

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Explainer: events in, Explanation out. The same for a recording that is just being made and for a file.
+// It owns the Timeline, takes the ledger at each scan, and asks the rules once, at the end.
+//
+//   Explainer explainer;
+//   while (auto event = reader.next()) explainer.on_event(*event);
+//   std::cout << report::to_text(explainer.finish(reader.damage()));
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "events/event.h"
+#include "explain/explanation.h"
+#include "timeline/timeline.h"
+
+namespace memwhy::explain {
+
+class Explainer : public events::EventSink {
+ public:
+  Explainer();
+  ~Explainer() override;
+  Explainer(const Explainer&) = delete;
+  Explainer& operator=(const Explainer&) = delete;
+
+  void on_event(const events::Event& event) override;
+  const timeline::Timeline& timeline() const;
+
+  // May be called at any time and more than once. `damage`: what the reader of a file has to say, one sentence each.
+  Explanation finish(std::vector<std::string> damage = {}) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace memwhy::explain

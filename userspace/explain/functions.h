@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the names of functions tell: an allocator at work, the Go runtime, TSan, the root of a thread. Pure text.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace memwhy::explain {
+
+// The code that touched a page, or asked for a mapping: the innermost function that is not a mere helper (memset,
+// the mmap wrapper) decides. One function says more than the whole chain: a page table of the Go runtime is also
+// touched below mallocgc, and is no heap.
+enum class StackKind : uint8_t {
+  kNone,       // no stack
+  kNameless,   // no name for the deciding frame
+  kRace,       // TSan
+  kNative,     // nameless code of a Go executable: not Go's (which always has names)
+  kGoHeap,     // Go allocator at work on an object or a stack, or mapping an arena
+  kGoRuntime,  // the rest of the runtime: its own tables
+  kGoUser,     // Go code outside the runtime
+  kMalloc,     // a C allocator at work
+  kOther,
+};
+
+// One frame as symbols tell it; function "" when only the module is known.
+struct FunctionName {
+  std::string_view function, file;
+  bool go_binary = false;  // the frame is in an executable with Go build info
+};
+
+// Who wrote to the page for the first time. Innermost frame first.
+StackKind touched_by(const std::vector<FunctionName>& frames);
+// Who asked the kernel for the mapping.
+StackKind mapped_by(const std::vector<FunctionName>& frames);
+// Where a chain may end: the first function of a thread or of the program.
+bool is_root(const FunctionName& frame);
+
+}  // namespace memwhy::explain

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// History: bytes by owner at each scan, thinned evenly so that a recording of days costs what one of minutes costs.
+// What one scan holds is ledger.h's.
+//
+//   scans at 0, 10, 20 … 5,130 s: 513 samples → every second one stays, and from now on only every second one comes
+//   in: 0, 20, 40 … The latest scan is always there. Arrivals of a dropped sample go to the next one, so they still sum.
+#pragma once
+
+#include <array>
+#include <initializer_list>
+#include <optional>
+#include <vector>
+
+#include "explain/owner.h"
+#include "explain/owners.h"
+
+namespace memwhy::explain {
+
+constexpr size_t kHistorySamples = 512;
+
+struct Sample {
+  TimeNs time = 0;
+  uint64_t rss_bytes = 0;
+  OwnerBytes bytes = {};
+  OwnerBytes arrived = {}, left = {};  // since the sample before; 0 in the first
+};
+
+// Bytes that had no certain owner when they were counted, by where they were: later scans may know the mapping.
+struct Doubt {
+  uint64_t address = 0;
+  Owner owner{};
+  bool arrived = false;    // of Sample::arrived, else of Sample::bytes
+  bool own_stack = false;  // a stack speaks for them beside the mapping
+  uint64_t bytes = 0;
+};
+
+struct Trend {
+  std::optional<double> bytes_per_s;  // Theil-Sen: the median slope; needs two scans
+  bool rising = false;                // three times in a row (medians of four equal parts of the recording)
+  uint64_t grown_bytes = 0;           // from the first part to the last, when rising
+};
+
+class History {
+ public:
+  void add(Sample sample, std::vector<Doubt> doubts);
+
+  // All samples, with the doubts settled by what `owners` knows now.
+  std::vector<Sample> settled(const Owners& owners) const;
+  size_t scans() const { return scans_; }
+
+ private:
+  struct Entry {
+    Sample sample;
+    std::vector<Doubt> doubts;
+    size_t number = 0;
+  };
+  void thin();
+
+  std::vector<Entry> entries_;
+  size_t scans_ = 0;
+  size_t stride_ = 1;
+};
+
+// Of the sum of these owners.
+Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> owners);
+
+}  // namespace memwhy::explain

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owner: who holds a resident page; the leaves of the ledger. Ids are stable and part of the JSON format.
+// Not the decision (owners.h). Leaves are added here, never renamed.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace memwhy::explain {
+
+enum class Owner : uint8_t {
+  kGoHeapUnclassified,
+  kGoStacks,
+  kGoRuntimeMetadata,
+  kGoRuntimeProfiler,
+  kRaceShadow,
+  kRaceMeta,
+  kRaceInternal,
+  kCHeapUnclassified,
+  kThreadStacks,
+  kMainStack,
+  kFileText,
+  kFilePrivate,
+  kFileShared,
+  kShmem,
+  kAnonOther,
+  kAnonBeforeAttach,
+  kUnattributed,
+};
+constexpr size_t kOwnerCount = 17;
+
+struct OwnerName {
+  std::string_view id;
+  std::string_view label;   // a short sentence for people
+  std::string_view family;  // lines that one cause answers for together: race, file, shmem …
+};
+
+inline const OwnerName& owner_name(Owner owner) {
+  static constexpr std::array<OwnerName, kOwnerCount> kNames = {{
+      {"go.heap.unclassified", "Go heap, by VMA name or runtime stacks; its tables were not read", "go.heap"},
+      {"go.stacks", "stacks of the Go runtime's system goroutines, by VMA name", "go.stacks"},
+      {"go.runtime.metadata", "Go runtime's own tables, by VMA name", "go.runtime"},
+      {"go.runtime.profiler", "Go profiler buckets, by VMA name", "go.runtime"},
+      {"race.shadow", "race detector: shadow of all memory that Go ever used", "race"},
+      {"race.meta", "race detector: table of blocks and sync objects", "race"},
+      {"race.internal", "race detector: traces, clocks, call stacks, globals (with .bss)", "race"},
+      {"c.heap.unclassified", "C heap (brk, arenas, mapped chunks); arenas were not read", "c.heap"},
+      {"thread.stacks", "stacks of threads", "thread.stacks"},
+      {"main.stack", "stack of the main thread", "main.stack"},
+      {"file.text", "pages of files, mapped privately (code, constants)", "file"},
+      {"file.private", "copies of file pages that were written, and .bss", "file"},
+      {"file.shared", "pages of files, mapped shared", "file"},
+      {"shmem", "shared memory (memfd, tmpfs, SysV, shared anonymous)", "shmem"},
+      {"anon.other", "anonymous memory, known by stack or VMA name", "anon"},
+      {"anon.before_attach", "there before memwhy attached; only its address is known", "before_attach"},
+      {"unattributed", "born after attach, and nobody saw how", "unattributed"},
+  }};
+  return kNames[static_cast<size_t>(owner)];
+}
+
+// Bytes for each owner, indexed by Owner.
+using OwnerBytes = std::array<uint64_t, kOwnerCount>;
+inline uint64_t& of(OwnerBytes& bytes, Owner owner) { return bytes[static_cast<size_t>(owner)]; }
+inline uint64_t of(const OwnerBytes& bytes, Owner owner) { return bytes[static_cast<size_t>(owner)]; }
+
+}  // namespace memwhy::explain

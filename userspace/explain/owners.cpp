@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "explain/owners.h"
+
+#include <algorithm>
+
+#include "explain/mapping.h"
+
+namespace memwhy::explain {
+namespace {
+
+using timeline::How;
+using timeline::PageGroup;
+
+constexpr uint32_t kMapStack = 0x20000;                   // MAP_STACK of linux/mman.h
+constexpr uint64_t kRaceGlobalsMost = 16 * kMiB;          // TSan's globals are 10-11 MiB, the rest of a .bss is the program's
+constexpr uint64_t kThreadControlMost = 64 << 10;         // from the FS base (struct pthread) to the end of its stack
+constexpr uint64_t kLargestStack = 64 * kMiB;             // more than that around an sp is not only a stack
+constexpr uint64_t kLibraryBssMost = 4 * kMiB;            // more than that beside a library is a mapping of its own
+constexpr uint64_t kGoHeapStep = 4 * kMiB;                // a Go arena is made ready in such steps, malloc's by pages
+
+// Pages of a mapping by the kind of code that touched them.
+struct Votes {
+  uint64_t race = 0, native = 0, go_heap = 0, go_runtime = 0, go_user = 0, malloc = 0, other = 0;
+  uint64_t without = 0;    // no stack, or no name for its deciding frame
+  bool mapped_go_heap = false, mapped_race = false, mapped_malloc = false, mapped_stack = false, mapped_other = false;
+  bool holds_tls = false, holds_sp = false;  // a thread's FS base at its upper end; a thread's sp
+  uint64_t resident() const { return race + native + go_heap + go_runtime + go_user + malloc + other + without; }
+  bool contrary_to_race() const { return go_heap + go_user + malloc + other > 0 || mapped_malloc || mapped_other; }
+};
+
+StackKind kind_of(const PageGroup& group, Stacks& stacks) {
+  if (group.how == How::kBeforeAttach || group.how == How::kUnknown) return StackKind::kNone;
+  StackFacts facts = stacks.facts(group.stack);
+  return group.how == How::kMmapSite ? facts.mapped : facts.touched;
+}
+
+std::optional<size_t> vma_at(const std::vector<events::Vma>& vmas, uint64_t address) {
+  auto after = std::upper_bound(vmas.begin(), vmas.end(), address,
+                                [](uint64_t a, const events::Vma& vma) { return a < vma.range.start; });
+  if (after == vmas.begin() || !std::prev(after)->range.contains(address)) return std::nullopt;
+  return static_cast<size_t>(std::prev(after) - vmas.begin());
+}
+
+std::vector<Votes> count_votes(const Evidence& evidence, Stacks& stacks) {
+  std::vector<Votes> votes(evidence.vmas.size());
+  for (const PageGroup& group : evidence.scan.groups) {
+    if (group.vma >= votes.size()) continue;
+    Votes& vote = votes[group.vma];
+    switch (kind_of(group, stacks)) {
+      case StackKind::kRace: vote.race += group.pages; break;
+      case StackKind::kNative: vote.native += group.pages; break;
+      case StackKind::kGoHeap: vote.go_heap += group.pages; break;
+      case StackKind::kGoRuntime: vote.go_runtime += group.pages; break;
+      case StackKind::kGoUser: vote.go_user += group.pages; break;
+      case StackKind::kMalloc: vote.malloc += group.pages; break;
+      case StackKind::kOther: vote.other += group.pages; break;
+      case StackKind::kNone:
+      case StackKind::kNameless: vote.without += group.pages; break;
+    }
+  }
+  for (const events::Thread& thread : evidence.threads) {
+    if (std::optional<size_t> k = vma_at(evidence.vmas, thread.tls)) {
+      votes[*k].holds_tls |= evidence.vmas[*k].range.end - thread.tls <= kThreadControlMost;
+    }
+    if (std::optional<size_t> k = vma_at(evidence.vmas, thread.stack_pointer)) votes[*k].holds_sp = true;
+  }
+  // Both lists are in order of address: one pass.
+  size_t i = 0;
+  for (const timeline::MapSite& site : evidence.space.map_sites()) {
+    while (i < votes.size() && evidence.vmas[i].range.end <= site.range.start) ++i;
+    StackKind kind = stacks.facts(site.stack).mapped;
+    for (size_t k = i; k < votes.size() && evidence.vmas[k].range.start < site.range.end; ++k) {
+      votes[k].mapped_go_heap |= kind == StackKind::kGoHeap;
+      votes[k].mapped_race |= kind == StackKind::kRace || kind == StackKind::kNative;
+      votes[k].mapped_malloc |= kind == StackKind::kMalloc || site.what == timeline::MapSite::What::kBrk;
+      votes[k].mapped_stack |= site.what == timeline::MapSite::What::kMmap && (site.flags & kMapStack) != 0;
+      votes[k].mapped_other |= kind == StackKind::kOther || kind == StackKind::kGoUser;
+    }
+  }
+  return votes;
+}
+
+bool same_file(const events::Vma& vma, const events::BinaryInfo& binary) {
+  if (vma.inode != 0 && vma.inode == binary.inode && vma.device == binary.device) return true;
+  return !binary.path.empty() && without_deleted(vma.name) == without_deleted(binary.path);
+}
+
+// Everything about the decision for one mapping of one scan.
+class Judge {
+ public:
+  Judge(const Evidence& evidence, bool race_build)
+      : evidence_(evidence), mappings_(evidence.vmas), race_build_(race_build),
+        go_(evidence.exe != nullptr && evidence.exe->go.has_value()) {}
+
+  VmaOwner decide(size_t i, const Votes& votes) const {
+    const events::Vma& vma = evidence_.vmas[i];
+    if (vma.shared) return {Basis::kIdentity, vma.shmem || vma.inode == 0 ? Owner::kShmem : Owner::kFileShared};
+    if (vma.inode != 0) return {Basis::kIdentity, vma.shmem ? Owner::kShmem : Owner::kFileText, true};
+    if (std::optional<Owner> named = owner_by_vma_name(vma.name)) return {Basis::kIdentity, *named};
+    if (race_build_ && vma.range.start >= kRaceShadow.start && vma.range.end <= kRaceShadow.end) {
+      return {Basis::kIdentity, Owner::kRaceShadow};
+    }
+    if (race_build_ && vma.range.start >= kRaceMeta.start && vma.range.end <= kRaceMeta.end) {
+      return {Basis::kIdentity, Owner::kRaceMeta};
+    }
+    if (thread_stack(i, votes)) return {Basis::kIdentity, Owner::kThreadStacks};
+    if (malloc_arena(i, votes)) return {Basis::kIdentity, Owner::kCHeapUnclassified};
+    if (const events::Vma* file = mappings_.bss_of(i)) {
+      bool exe = evidence_.exe != nullptr && same_file(*file, *evidence_.exe);
+      if (exe && race_build_ && votes.without <= kRaceGlobalsMost / kPageBytes) {
+        return {Basis::kExeBss, Owner::kRaceInternal};
+      }
+      if (exe || vma.range.bytes() <= kLibraryBssMost) return {Basis::kExeBss, Owner::kFilePrivate};
+    }
+    if (!vma.name.empty()) return {Basis::kName, Owner::kAnonOther};
+    return by_votes(votes);
+  }
+
+  bool looks_like_race_block(size_t i, const Votes& votes) const {
+    if (!race_build_ || votes.contrary_to_race() || votes.go_runtime > 0) return false;
+    uint64_t quarters = mappings_.race_block_quarters(i);
+    return quarters > 0 && votes.resident() * 4 >= evidence_.vmas[i].range.bytes() / kPageBytes * quarters;
+  }
+
+ private:
+  VmaOwner by_votes(const Votes& votes) const {
+    uint64_t race = race_build_ ? votes.race + (votes.mapped_malloc || votes.mapped_other ? 0 : votes.native) : 0;
+    if (go_ && (votes.go_heap > 0 || votes.mapped_go_heap) && votes.go_heap + (votes.mapped_go_heap ? 1 : 0) >= race &&
+        (votes.mapped_go_heap || votes.go_heap >= votes.go_runtime)) {
+      return {Basis::kEvidence, Owner::kGoHeapUnclassified};
+    }
+    if (race > 0 && race >= votes.go_runtime + votes.go_user + votes.malloc + votes.other) {
+      return {Basis::kEvidence, Owner::kRaceInternal};
+    }
+    if (votes.malloc > 0 || votes.mapped_malloc) return {Basis::kEvidence, Owner::kCHeapUnclassified};
+    return {};
+  }
+
+  // The FS base is the address of struct pthread, at the upper end of the thread's stack. Go without cgo has its
+  // threads' FS base and stacks in its own heap, so a Go program's sp says nothing.
+  bool thread_stack(size_t i, const Votes& votes) const {
+    const events::Vma& vma = evidence_.vmas[i];
+    if (!mappings_.private_anon(i) || !vma.write || votes.go_heap > 0 || votes.mapped_go_heap) return false;
+    if (votes.mapped_stack && vma.range.bytes() <= kLargestStack) return true;
+    if (go_ && !evidence_.exe->go->cgo) return false;
+    if (votes.holds_tls && mappings_.guard_below(i)) return true;
+    return !go_ && votes.holds_sp && vma.range.bytes() <= kLargestStack && !mappings_.glibc_arena(i);
+  }
+
+  bool malloc_arena(size_t i, const Votes& votes) const {
+    if (!mappings_.glibc_arena(i) || votes.go_heap > 0 || votes.mapped_go_heap) return false;
+    return !go_ || evidence_.vmas[i].range.bytes() % kGoHeapStep != 0;
+  }
+
+  const Evidence& evidence_;
+  Mappings mappings_;
+  bool race_build_, go_;
+};
+
+}  // namespace
+
+bool is_race_build(const events::BinaryInfo* exe, const timeline::AddressSpace& space) {
+  if (exe == nullptr || !exe->go || !exe->go->race) return false;
+  const std::string& elf = space.identity().elf_class;
+  return elf.empty() || elf == "x86-64";
+}
+
+void Owners::decide(const Evidence& evidence, Stacks& stacks) {
+  vmas_before_ = std::move(vmas_);
+  vmas_.assign(evidence.vmas.size(), {});
+  ++scans_;
+  race_build_ = is_race_build(evidence.exe, evidence.space);
+  Judge judge(evidence, race_build_);
+  std::vector<Votes> votes = count_votes(evidence, stacks);
+  std::vector<Range> shown;
+  for (size_t i = 0; i < vmas_.size(); ++i) {
+    const AddressRange& range = evidence.vmas[i].range;
+    VmaOwner& owner = vmas_[i];
+    owner = judge.decide(i, votes[i]);
+    if (owner.basis == Basis::kNone) {
+      auto before = std::upper_bound(shown_.begin(), shown_.end(), range.start,
+                                     [](uint64_t a, const Range& r) { return a < r.range.end; });
+      for (; before != shown_.end() && before->range.start < range.end; ++before) {
+        if (before->owner.basis == Basis::kEvidence) owner = before->owner;
+      }
+    }
+    if (owner.basis == Basis::kNone && judge.looks_like_race_block(i, votes[i])) {
+      owner = {Basis::kShape, Owner::kRaceInternal};
+    }
+    if (owner.basis != Basis::kNone && !owner.file) shown.push_back({range, owner});
+  }
+  shown_ = std::move(shown);
+}
+
+std::optional<Owner> Owners::learned(uint64_t address) const {
+  auto after = std::upper_bound(shown_.begin(), shown_.end(), address,
+                                [](uint64_t a, const Range& r) { return a < r.range.start; });
+  if (after == shown_.begin()) return std::nullopt;
+  const Range& range = *std::prev(after);
+  if (!range.range.contains(address)) return std::nullopt;
+  return range.owner.owner;
+}
+
+bool Owners::has_own_stack(const PageGroup& group, Stacks& stacks) {
+  StackKind kind = kind_of(group, stacks);
+  return kind != StackKind::kNone && kind != StackKind::kNameless && kind != StackKind::kNative;
+}
+
+Owner Owners::owner_in(const VmaOwner& vma, const PageGroup& group, Stacks& stacks) const {
+  if (vma.file) return !group.file_page ? Owner::kFilePrivate : vma.owner;
+  if (vma.basis == Basis::kIdentity) return vma.owner;
+  StackKind kind = kind_of(group, stacks);
+  bool by_mapping = !has_own_stack(group, stacks);
+  if (race_build_ && kind == StackKind::kRace) return Owner::kRaceInternal;
+  if (vma.basis == Basis::kExeBss) return by_mapping ? vma.owner : Owner::kFilePrivate;
+  if (vma.basis != Basis::kNone && (by_mapping || vma.owner != Owner::kRaceInternal)) return vma.owner;
+  if (kind == StackKind::kMalloc) return Owner::kCHeapUnclassified;
+  if (group.how == How::kBeforeAttach) return Owner::kAnonBeforeAttach;
+  if (group.how == How::kUnknown) return Owner::kUnattributed;
+  return Owner::kAnonOther;
+}
+
+Owner Owners::owner_of(const PageGroup& group, Stacks& stacks) const {
+  return owner_in(group.vma < vmas_.size() ? vmas_[group.vma] : VmaOwner{}, group, stacks);
+}
+
+std::optional<Owner> Owners::owner_of_left(const PageGroup& group, Stacks& stacks) const {
+  if (scans_ < 2) return std::nullopt;
+  return owner_in(group.vma < vmas_before_.size() ? vmas_before_[group.vma] : VmaOwner{}, group, stacks);
+}
+
+}  // namespace memwhy::explain

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owners: decides for every group of pages of a scan who holds it. Evidence from best to worst:
+//
+//   what the mapping is      file, [heap], shared, TSan's fixed ranges, a VMA name, a thread's stack
+//   who touched this page    a stack whose deciding function is TSan's or malloc's
+//   who touched its mapping  one page written by mallocgc makes the mapping a Go heap, also for pages without stack
+//   what it looks like       TSan's own blocks in a race build; nothing else is recognised by its shape
+//   nothing                  anon.other (a stack is known), anon.before_attach, unattributed
+//
+//   7f77e2400000-7f77e2900000 rw-p of a race build, touched by TSan 586 pages, by the Go runtime 80, before attach 4:
+//     race.internal 590 pages (4 by the mapping), anon.other 80 (its stacks say which table)
+//
+// Stateful for one address space: what a mapping was shown to be stays so while it is mapped, and pages that left
+// are owned by what their mapping was in the scan before. A Go heap is never recognised by its address.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "explain/owner.h"
+#include "explain/stacks.h"
+#include "timeline/timeline.h"
+
+namespace memwhy::explain {
+
+// How a mapping's owner is known.
+enum class Basis : uint8_t { kNone, kIdentity, kName, kEvidence, kShape, kExeBss };
+
+struct VmaOwner {
+  Basis basis = Basis::kNone;
+  Owner owner = Owner::kAnonOther;  // meaningless for Basis::kNone
+  bool file = false;                // private file mapping: file.text or file.private by page
+};
+
+// What a decision rests on. All of one moment: the VMA list is the one that the scan's groups index.
+struct Evidence {
+  const timeline::AddressSpace& space;
+  const std::vector<events::Vma>& vmas;
+  const std::vector<events::Thread>& threads;
+  const timeline::ScanResult& scan;
+  const events::BinaryInfo* exe;  // nullptr: not known
+};
+
+class Owners {
+ public:
+  // Decides the mappings of a scan. Then owner_of() speaks for its `groups` and `arrived`, owner_of_left() for `left`.
+  void decide(const Evidence& evidence, Stacks& stacks);
+
+  Owner owner_of(const timeline::PageGroup& group, Stacks& stacks) const;
+  std::optional<Owner> owner_of_left(const timeline::PageGroup& group, Stacks& stacks) const;  // nullopt: first scan
+  // Whether a stack speaks for these pages themselves, beside their mapping.
+  static bool has_own_stack(const timeline::PageGroup& group, Stacks& stacks);
+  const std::vector<VmaOwner>& vmas() const { return vmas_; }
+
+  // The owner of evidence-less pages at this address as known now: for pages of earlier scans.
+  std::optional<Owner> learned(uint64_t address) const;
+
+ private:
+  struct Range {
+    AddressRange range;
+    VmaOwner owner;
+  };
+  Owner owner_in(const VmaOwner& vma, const timeline::PageGroup& group, Stacks& stacks) const;
+
+  bool race_build_ = false;
+  std::vector<VmaOwner> vmas_, vmas_before_;
+  std::vector<Range> shown_;  // in order of address
+  uint64_t scans_ = 0;
+};
+
+// Whether build info says so, and TSan's layout for this architecture is known.
+bool is_race_build(const events::BinaryInfo* exe, const timeline::AddressSpace& space);
+
+}  // namespace memwhy::explain

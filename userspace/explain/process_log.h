@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// ProcessLog: what happened to one address space beside its pages: forks, exec, OOM, steps of RSS. Bounded: a process
+// that forks all day keeps its first forks and the number of the others.
+#pragma once
+
+#include <vector>
+
+#include "explain/explanation.h"
+#include "explain/history.h"
+
+namespace memwhy::explain {
+
+class ProcessLog {
+ public:
+  void add(TimeNs time, std::string what, std::string text, std::optional<uint64_t> bytes = std::nullopt);
+  // A step: RSS moved by max(16 MiB, 10 %) from one scan to the next.
+  void compare(const Sample& before, const Sample& now);
+  std::vector<TimelineEvent> events() const;
+
+ private:
+  std::vector<TimelineEvent> events_;
+  uint64_t dropped_ = 0;
+  TimeNs last_dropped_ = 0;
+};
+
+}  // namespace memwhy::explain

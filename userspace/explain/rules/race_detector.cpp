@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// race-detector: a Go program that was built with -race. TSan keeps two bytes of shadow for each byte of heap that the
+// program ever used and never gives it back, and its own traces, clocks and tables beside it; a heap profile shows
+// none of that. The remedy is certain, so are the bytes: they exist only because of the flag.
+#include <fmt/format.h>
+
+#include "explain/rules/causes.h"
+#include "explain/units.h"
+
+namespace memwhy::explain {
+namespace {
+
+class RaceDetector : public Rule {
+ public:
+  std::optional<Finding> judge(const Case& c) const override {
+    if (!c.process.race_build || !c.process.go) return std::nullopt;
+    uint64_t bytes = c.ledger.total({Owner::kRaceShadow, Owner::kRaceMeta, Owner::kRaceInternal});
+    bool problem = bytes >= problem_threshold(c.ledger);
+    if (bytes == 0 || (!problem && c.largest_family != "race")) return std::nullopt;
+    Trend trend = trend_of(c.samples, {Owner::kRaceShadow, Owner::kRaceMeta, Owner::kRaceInternal});
+
+    Finding finding;
+    finding.id = "race-detector";
+    finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
+    finding.bytes = bytes;
+    finding.growth_bytes_per_s = trend.bytes_per_s;
+    finding.claim = fmt::format("The race detector holds {} of {}'s memory{}: the program was built with -race.",
+                                bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend));
+    finding.recoverable_bytes = bytes;
+    finding.remedy = fmt::format(
+        "Rebuild without -race and roll out again; at least these {} go away (-race also makes the heap, the stacks and "
+        "the code larger, which is not counted).",
+        human_bytes(bytes));
+    finding.confidence = Confidence::kHigh;
+    finding.evidence.push_back(fmt::format("build info of the executable says -race=true, {}", c.process.go->version));
+    add_shadow(c, finding);
+    uint64_t internal = of(c.ledger.bytes, Owner::kRaceInternal);
+    if (internal > 0) {
+      finding.evidence.push_back(
+          fmt::format("traces, clocks, call stacks and globals of the detector: {}", human_bytes(internal)));
+    }
+    if (uint64_t rest = c.ledger.rss.bytes - bytes; rest > 0) {
+      finding.evidence.push_back(fmt::format("{:.1f} bytes of race detector for each other resident byte",
+                                             static_cast<double>(bytes) / static_cast<double>(rest)));
+    }
+    if (trend.rising) {
+      finding.evidence.push_back(
+          fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
+    }
+    if (c.ledger.race_by_shape_bytes > 0) {
+      finding.against.push_back(fmt::format(
+          "{} of it were there before memwhy attached and are taken for the detector's by the shape of their mappings",
+          human_bytes(c.ledger.race_by_shape_bytes)));
+      if (c.ledger.race_by_shape_bytes * 2 > bytes) finding.confidence = Confidence::kMedium;
+    }
+    if (!problem) finding.against.push_back("too little to act on for its memory alone");
+    return finding;
+  }
+
+ private:
+  static void add_shadow(const Case& c, Finding& finding) {
+    uint64_t shadow = of(c.ledger.bytes, Owner::kRaceShadow);
+    if (shadow == 0) return;
+    const AddressRange& range = c.ledger.race_shadow_range;
+    finding.evidence.push_back(fmt::format("shadow memory at {:#x}-{:#x}, TSan's fixed range: {} resident, 2 bytes for each byte of heap ever used",
+                                           range.start, range.end, human_bytes(shadow)));
+  }
+};
+
+}  // namespace
+
+const Rule& race_detector_rule() {
+  static const RaceDetector kRule;
+  return kRule;
+}
+
+}  // namespace memwhy::explain

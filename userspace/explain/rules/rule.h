@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rule: one cause of resident memory. It sees the ledger, the history, the coverage and the facts of the process, and
+// nothing else. One cause is one file of this folder, and one line in rules.cpp.
+//
+// A finding explains (says where the bytes are) or is a problem (someone should act). A problem needs
+// max(16 MiB, 10 % of RSS); a growth needs three rising scans. A healthy process has no problem.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "explain/history.h"
+#include "explain/ledger.h"
+
+namespace memwhy::explain {
+
+struct ProcessFacts {
+  std::string comm;
+  std::optional<events::GoBuild> go;
+  bool race_build = false;
+  size_t threads = 0;
+};
+
+// What a rule may know.
+struct Case {
+  const ProcessFacts& process;
+  const Ledger& ledger;
+  const std::vector<Sample>& samples;
+  const ProcessCoverage& coverage;
+  std::string_view largest_family;  // of the owner family that holds most bytes
+};
+
+class Rule {
+ public:
+  virtual ~Rule() = default;
+  virtual std::optional<Finding> judge(const Case& c) const = 0;
+};
+
+const std::vector<const Rule*>& all_rules();
+// What every rule of all_rules() has to say; at least the largest owner is explained. Problems first, then by bytes.
+std::vector<Finding> findings(const Case& c);
+
+// Below, what rules share.
+
+uint64_t problem_threshold(const Ledger& ledger);
+double share_of(uint64_t bytes, const Ledger& ledger);
+const LedgerLine* line_of(const Ledger& ledger, Owner owner);
+// "path: 12.0 MiB" or "12.0 MiB by main.leak (main.go:7)" for the heaviest entries of a line.
+std::vector<std::string> heaviest(const Ledger& ledger, Owner owner, size_t most);
+// "12.0 MiB (34 %)"
+std::string bytes_and_share(uint64_t bytes, const Ledger& ledger);
+// ", +3.0 MiB/min" or "" when the growth is not known or below 1 KiB a minute.
+std::string growth_clause(const Trend& trend);
+
+}  // namespace memwhy::explain

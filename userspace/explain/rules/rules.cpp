@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "explain/rules/causes.h"
+#include "explain/rules/rule.h"
+#include "explain/units.h"
+
+namespace memwhy::explain {
+namespace {
+
+constexpr uint64_t kProblemBytes = uint64_t{16} << 20;
+constexpr double kProblemShare = 0.10;
+
+// When no rule speaks of the largest owner, it is named all the same: it is where the bytes are.
+Finding largest_owner(const Case& c) {
+  const LedgerLine& line = c.ledger.lines.front();
+  Finding finding;
+  finding.id = "largest-owner";
+  finding.bytes = line.bytes;
+  finding.growth_bytes_per_s = line.growth_bytes_per_s;
+  finding.claim = fmt::format("Most of {} is {}: {}.", c.process.comm, line.id, bytes_and_share(line.bytes, c.ledger));
+  finding.confidence = Confidence::kMedium;
+  finding.remedy = "None needed: this says where the memory is, not that it is too much.";
+  finding.evidence.push_back(line.label);
+  for (Owner owner : {Owner::kUnattributed, Owner::kAnonBeforeAttach}) {
+    if (line.id == owner_name(owner).id) finding.confidence = Confidence::kLow;
+  }
+  for (size_t i = 0; i < kOwnerCount; ++i) {
+    auto owner = static_cast<Owner>(i);
+    if (line.id != owner_name(owner).id) continue;
+    for (std::string& entry : heaviest(c.ledger, owner, 3)) finding.evidence.push_back(std::move(entry));
+  }
+  if (line.id == owner_name(Owner::kAnonBeforeAttach).id) {
+    finding.against.emplace_back("memwhy was not there when these pages were touched: a recording from the start tells who did");
+  }
+  return finding;
+}
+
+}  // namespace
+
+uint64_t problem_threshold(const Ledger& ledger) {
+  return std::max(kProblemBytes, static_cast<uint64_t>(kProblemShare * static_cast<double>(ledger.rss.bytes)));
+}
+
+double share_of(uint64_t bytes, const Ledger& ledger) {
+  return ledger.rss.bytes == 0 ? 0 : static_cast<double>(bytes) / static_cast<double>(ledger.rss.bytes);
+}
+
+const LedgerLine* line_of(const Ledger& ledger, Owner owner) {
+  for (const LedgerLine& line : ledger.lines) {
+    if (line.id == owner_name(owner).id) return &line;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> heaviest(const Ledger& ledger, Owner owner, size_t most) {
+  std::vector<std::string> out;
+  const LedgerLine* line = line_of(ledger, owner);
+  if (line == nullptr) return out;
+  for (const TopEntry& top : line->top) {
+    if (out.size() == most) break;
+    if (top.what != "stack") {
+      out.push_back(fmt::format("{}: {}", top.name, human_bytes(top.bytes)));
+    } else if (!top.frames.empty()) {
+      // The runtime's and libc's own frames come first; the first frame that is the program's says more.
+      auto own = std::find_if(top.frames.begin(), top.frames.end(), [](const std::string& frame) {
+        return frame.rfind("runtime.", 0) != 0 && frame.find("libc.so") == std::string::npos;
+      });
+      out.push_back(fmt::format("{} by {}", human_bytes(top.bytes), own != top.frames.end() ? *own : top.frames.front()));
+    }
+  }
+  return out;
+}
+
+std::string bytes_and_share(uint64_t bytes, const Ledger& ledger) {
+  return fmt::format("{} ({})", human_bytes(bytes), human_share(share_of(bytes, ledger)));
+}
+
+std::string growth_clause(const Trend& trend) {
+  if (!trend.bytes_per_s || std::abs(*trend.bytes_per_s) * 60 < 1024) return "";
+  return ", " + human_rate_per_min(*trend.bytes_per_s);
+}
+
+const std::vector<const Rule*>& all_rules() {
+  static const std::vector<const Rule*> kRules = {&race_detector_rule(), &file_mapping_rule(), &shared_memory_rule(),
+                                                  &thread_stacks_rule(), &anon_growth_rule()};
+  return kRules;
+}
+
+std::vector<Finding> findings(const Case& c) {
+  std::vector<Finding> out;
+  if (c.ledger.lines.empty()) return out;
+  bool largest_explained = false;
+  for (const Rule* rule : all_rules()) {
+    std::optional<Finding> finding = rule->judge(c);
+    if (!finding) continue;
+    finding->share = share_of(finding->bytes, c.ledger);
+    uint64_t family = 0;
+    for (size_t i = 0; i < kOwnerCount; ++i) {
+      if (owner_name(static_cast<Owner>(i)).family == c.largest_family) family += c.ledger.bytes[i];
+    }
+    largest_explained |= finding->bytes >= family;
+    out.push_back(std::move(*finding));
+  }
+  if (!largest_explained) {
+    out.push_back(largest_owner(c));
+    out.back().share = share_of(out.back().bytes, c.ledger);
+  }
+  std::stable_sort(out.begin(), out.end(), [](const Finding& a, const Finding& b) {
+    if (a.kind != b.kind) return a.kind == FindingKind::kProblem;
+    return a.bytes > b.bytes;
+  });
+  return out;
+}
+
+}  // namespace memwhy::explain

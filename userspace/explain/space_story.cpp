@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "explain/space_story.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "explain/container.h"
+#include "explain/rules/rule.h"
+
+namespace memwhy::explain {
+namespace {
+
+using timeline::AddressSpace;
+using timeline::PageGroup;
+using timeline::Timeline;
+
+constexpr size_t kCurvePoints = 512;
+
+// The executable of a forked child is its parent's until it says otherwise.
+const events::BinaryInfo* exe_of(const Timeline& timeline, const AddressSpace& space) {
+  const AddressSpace* at = &space;
+  for (int depth = 0; at != nullptr && depth < 16; ++depth) {
+    const events::SpaceStart& identity = at->identity();
+    if (identity.exe_binary != BinaryId::kNone) return timeline.binary(identity.exe_binary);
+    if (identity.how != events::StartHow::kForked) return nullptr;
+    at = timeline.space(identity.parent);
+  }
+  return nullptr;
+}
+
+const std::vector<events::Vma>& vmas_of(const timeline::ScanResult& scan) {
+  static const std::vector<events::Vma> kNone;
+  return scan.vmas ? *scan.vmas : kNone;
+}
+
+bool doubtful(Owner owner) {
+  return owner == Owner::kAnonOther || owner == Owner::kAnonBeforeAttach || owner == Owner::kUnattributed;
+}
+
+bool same_doubt(const Doubt& a, const Doubt& b) {
+  return a.address == b.address && a.owner == b.owner && a.arrived == b.arrived && a.own_stack == b.own_stack;
+}
+
+void count(const std::vector<PageGroup>& groups, const Owners& owners, Stacks& stacks,
+           const std::vector<events::Vma>& vmas, bool arrived, OwnerBytes& bytes, std::vector<Doubt>& doubts) {
+  for (const PageGroup& group : groups) {
+    Owner owner = owners.owner_of(group, stacks);
+    of(bytes, owner) += group.bytes();
+    if (!doubtful(owner) || group.vma >= vmas.size()) continue;
+    Doubt doubt{vmas[group.vma].range.start, owner, arrived, Owners::has_own_stack(group, stacks), group.bytes()};
+    if (!doubts.empty() && same_doubt(doubts.back(), doubt)) {
+      doubts.back().bytes += doubt.bytes;
+    } else {
+      doubts.push_back(doubt);
+    }
+  }
+}
+
+// Both series by time; scans carry a ledger, points between do not.
+std::vector<TimelinePoint> curve_of(const std::vector<Sample>& samples, const std::vector<timeline::RssPoint>& points) {
+  std::vector<TimelinePoint> scans, between, out;
+  for (const Sample& sample : samples) {
+    TimelinePoint& point = scans.emplace_back(TimelinePoint{sample.time, sample.rss_bytes, {}, {}});
+    for (size_t i = 0; i < kOwnerCount; ++i) {
+      std::string id(owner_name(static_cast<Owner>(i)).id);
+      if (sample.bytes[i] > 0) point.ledger[id] = sample.bytes[i];
+      if (sample.arrived[i] > 0 || sample.left[i] > 0) point.arrived_left[id] = {sample.arrived[i], sample.left[i]};
+    }
+  }
+  size_t step = (points.size() + kCurvePoints - 1) / kCurvePoints;
+  for (size_t i = 0; i < points.size(); i += step) {
+    between.push_back(TimelinePoint{points[i].time, points[i].rss_bytes, {}, {}});
+  }
+  std::merge(scans.begin(), scans.end(), between.begin(), between.end(), std::back_inserter(out),
+             [](const TimelinePoint& a, const TimelinePoint& b) { return a.time < b.time; });
+  return out;
+}
+
+std::string_view largest_family(const Ledger& ledger) {
+  std::string_view largest;
+  uint64_t most = 0;
+  for (size_t i = 0; i < kOwnerCount; ++i) {
+    std::string_view family = owner_name(static_cast<Owner>(i)).family;
+    uint64_t bytes = 0;
+    for (size_t k = 0; k < kOwnerCount; ++k) {
+      if (owner_name(static_cast<Owner>(k)).family == family) bytes += ledger.bytes[k];
+    }
+    if (bytes > most) {
+      most = bytes;
+      largest = family;
+    }
+  }
+  return largest;
+}
+
+void add_rates(const std::vector<Sample>& samples, Owner owner, LedgerLine& line) {
+  line.growth_bytes_per_s = trend_of(samples, {owner}).bytes_per_s;
+  if (samples.size() < 2 || samples.back().time <= samples.front().time) return;
+  double seconds = static_cast<double>(samples.back().time - samples.front().time) / 1e9;
+  uint64_t arrived = 0, left = 0;
+  for (size_t i = 1; i < samples.size(); ++i) {
+    arrived += of(samples[i].arrived, owner);
+    left += of(samples[i].left, owner);
+  }
+  line.arrived_bytes_per_s = static_cast<double>(arrived) / seconds;
+  line.left_bytes_per_s = static_cast<double>(left) / seconds;
+}
+
+void add_counters(const std::optional<events::Counters>& before, const std::optional<events::Counters>& after,
+                  RssSummary& rss) {
+  if (!before && !after) return;
+  const events::Counters& first = before ? *before : *after;
+  const events::Counters& second = after ? *after : *before;
+  rss.counter_bytes = (first.rss_bytes() + second.rss_bytes()) / 2;
+  rss.counter_error_bytes = std::max(first.error_bytes, second.error_bytes);
+}
+
+void add_beside(const events::Counters& counters, ProcessExplanation& out) {
+  out.beside_rss = {{"swap", counters.swap_bytes},
+                    {"hugetlb", counters.hugetlb_bytes},
+                    {"page_tables", counters.page_table_bytes}};
+  if (counters.cgroup_usage_bytes) out.beside_rss.emplace_back("cgroup_usage", *counters.cgroup_usage_bytes);
+  if (counters.cgroup_limit_bytes) out.beside_rss.emplace_back("cgroup_limit", *counters.cgroup_limit_bytes);
+}
+
+}  // namespace
+
+void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space, const timeline::ScanResult& scan) {
+  // A scan that the target's end cut short must not pass for a fall of RSS.
+  bool keep = scan.complete || !scan_ || !scan_->complete;
+  const std::vector<events::Vma>& vmas = vmas_of(scan);
+  Stacks stacks(timeline, space.id(), vmas);
+  owners_.decide({space, vmas, space.threads(), scan, exe_of(timeline, space)}, stacks);
+  if (!keep) return;
+
+  Sample sample;
+  sample.time = scan.time;
+  sample.rss_bytes = scan.resident_pages * kPageBytes;
+  std::vector<Doubt> doubts;
+  count(scan.groups, owners_, stacks, vmas, false, sample.bytes, doubts);
+  if (last_sample_) {
+    count(scan.arrived, owners_, stacks, vmas, true, sample.arrived, doubts);
+    for (const PageGroup& group : scan.left) {
+      if (std::optional<Owner> owner = owners_.owner_of_left(group, stacks)) of(sample.left, *owner) += group.bytes();
+    }
+    log_.compare(*last_sample_, sample);
+  }
+  if (!first_sample_) first_sample_ = sample;
+  last_sample_ = sample;
+  history_.add(sample, std::move(doubts));
+  scan_ = scan;
+  threads_ = space.threads();
+  before_ = space.counters_before();
+  after_ = space.counters_after();
+}
+
+void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space, ProcessExplanation& out) const {
+  const std::vector<events::Vma>& vmas = vmas_of(*scan_);
+  Stacks stacks(timeline, space.id(), vmas);
+  Owners owners = owners_;
+  const events::BinaryInfo* exe = exe_of(timeline, space);
+  Evidence evidence{space, vmas, threads_, *scan_, exe};
+  owners.decide(evidence, stacks);
+  Ledger ledger = make_ledger(evidence, owners, stacks);
+  std::vector<Sample> samples = history_.settled(owners);
+  for (size_t i = 0; i < kOwnerCount; ++i) {
+    auto owner = static_cast<Owner>(i);
+    for (LedgerLine& line : ledger.lines) {
+      if (line.id == owner_name(owner).id) add_rates(samples, owner, line);
+    }
+  }
+  out.rss.bytes = ledger.rss.bytes;
+  out.rss.anon = ledger.rss.anon;
+  out.rss.file = ledger.rss.file;
+  out.rss.shmem = ledger.rss.shmem;
+  add_counters(before_, after_, out.rss);
+  out.rss.start_bytes = first_sample_->rss_bytes;
+  uint64_t peak = ledger.rss.bytes;
+  for (const Sample& sample : samples) peak = std::max(peak, sample.rss_bytes);
+  if (const auto& counters = space.counters()) peak = std::max(peak, counters->peak_bytes);
+  out.rss.peak_bytes = peak;
+
+  out.coverage.unattributed_bytes = of(ledger.bytes, Owner::kUnattributed);
+  out.coverage.before_attach_bytes = of(ledger.bytes, Owner::kAnonBeforeAttach);
+  out.coverage.truncated_stack_bytes = ledger.truncated_stack_bytes;
+  out.coverage.lost_stack_bytes = ledger.lost_stack_bytes;
+  out.coverage.stale_bytes = ledger.stale_bytes;
+  out.coverage.doubtful_bytes = scan_->doubtful_pages * kPageBytes;
+  out.coverage.scan_complete = ledger.scan_complete;
+  if (out.rss.counter_bytes) {
+    out.coverage.rss_gap_bytes = static_cast<int64_t>(*out.rss.counter_bytes) - static_cast<int64_t>(out.rss.bytes);
+  }
+  ProcessFacts facts;
+  facts.comm = out.comm;
+  if (exe != nullptr) facts.go = exe->go;
+  facts.race_build = is_race_build(exe, space);
+  facts.threads = threads_.size();
+  out.findings = findings({facts, ledger, samples, out.coverage, largest_family(ledger)});
+  out.timeline = curve_of(samples, space.rss_curve());
+  out.ledger = std::move(ledger.lines);
+  out.scan_time = scan_->time;
+  if (!scan_->complete) out.note = "the only scan was cut short: the ledger is a part of the process";
+}
+
+ProcessExplanation SpaceStory::explain(const Timeline& timeline, const AddressSpace& space) const {
+  ProcessExplanation out;
+  const events::SpaceStart& identity = space.identity();
+  out.pid = identity.tgid;
+  out.comm = identity.comm;
+  out.exe = identity.exe;
+  out.cgroup = identity.cgroup;
+  out.container = container_of(identity.cgroup);
+  out.pod = pod_of(identity.cgroup);
+  if (identity.started_ns != 0) out.started_boottime_ns = identity.started_ns;
+  if (const events::BinaryInfo* exe = exe_of(timeline, space)) {
+    out.build_id = exe->build_id;
+    if (exe->go) out.go = GoSummary{exe->go->version, exe->go->race, exe->go->cgo, exe->stripped, "none"};
+    if (!exe->go && !exe->unreadable) out.heap_profile_source = "not_go";
+  }
+  if (const auto& counters = space.counters()) {
+    add_beside(*counters, out);
+    if (counters->threads > 0) out.threads = counters->threads;
+  }
+  out.events = log_.events();
+  out.scans = history_.scans();
+  if (scan_) {
+    add_ledger(timeline, space, out);
+  } else {
+    out.note = "no scan was completed: there is no ledger";
+    out.timeline = curve_of({}, space.rss_curve());
+  }
+  return out;
+}
+
+}  // namespace memwhy::explain

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "explain/units.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <string_view>
+
+namespace memwhy::explain {
+
+std::string human_bytes(uint64_t bytes) {
+  constexpr std::array<std::string_view, 5> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB"};
+  if (bytes < 1024) return fmt::format("{} B", bytes);
+  double value = static_cast<double>(bytes) / 1024;
+  size_t unit = 0;
+  while (value >= 1023.95 && unit + 1 < kUnits.size()) {  // 1023.95 would print as 1024.0
+    value /= 1024;
+    ++unit;
+  }
+  return fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string human_rate_per_min(double bytes_per_s) {
+  double per_min = bytes_per_s * 60;
+  auto bytes = static_cast<uint64_t>(std::llround(std::abs(per_min)));
+  return fmt::format("{}{}/min", per_min < 0 ? "-" : "+", human_bytes(bytes));
+}
+
+std::string human_share(double share) { return fmt::format("{:.0f} %", share * 100); }
+
+std::string human_seconds(double seconds) {
+  if (seconds < 10) return fmt::format("{:.1f} s", seconds);
+  if (seconds < 120) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 7200) return fmt::format("{:.0f} min", seconds / 60);
+  return fmt::format("{:.1f} h", seconds / 3600);
+}
+
+}  // namespace memwhy::explain

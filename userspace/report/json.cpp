@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/json.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "report/clock.h"
+
+namespace memwhy::report {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using explain::Explanation;
+using explain::ProcessExplanation;
+
+template <typename T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+// Enough digits for a reader, and the same on every machine.
+Json rounded(double value, double steps) {
+  return std::isfinite(value) ? Json(std::round(value * steps) / steps) : Json(nullptr);
+}
+Json rate(const std::optional<double>& value) { return value ? rounded(*value, 10) : Json(nullptr); }
+Json share(double value) { return rounded(value, 10000); }
+
+Json ages(const std::array<uint64_t, 4>& older) {
+  return {{"10s", older[0]}, {"60s", older[1]}, {"600s", older[2]}, {"3600s", older[3]}};
+}
+
+Json top_entry(const explain::TopEntry& top) {
+  return {{"bytes", top.bytes},         {"what", top.what},           {"how", text_or_null(top.how)},
+          {"frames", top.frames},       {"truncated", top.truncated}, {"name", text_or_null(top.name)},
+          {"age_s", top.age_s ? rounded(*top.age_s, 1000) : Json(nullptr)}};
+}
+
+Json ledger_line(const explain::LedgerLine& line) {
+  Json out = {{"id", line.id},
+              {"label", line.label},
+              {"bytes", line.bytes},
+              {"growth_bytes_per_s", rate(line.growth_bytes_per_s)},
+              {"arrived_bytes_per_s", rate(line.arrived_bytes_per_s)},
+              {"left_bytes_per_s", rate(line.left_bytes_per_s)},
+              {"in_heap_profile", line.in_heap_profile},
+              {"ages", ages(line.ages)},
+              {"huge_bytes", line.huge_bytes},
+              {"lazy_bytes", line.lazy_bytes},
+              {"top", Json::array()}};
+  for (const explain::TopEntry& top : line.top) out["top"].push_back(top_entry(top));
+  return out;
+}
+
+Json timeline_point(const explain::TimelinePoint& point, const Explanation& all) {
+  Json out = {{"t", or_null(rfc3339(all.anchor, point.time))},
+              {"rss_bytes", point.rss_bytes},
+              {"ledger", Json::object()},
+              {"arrived", Json::object()},
+              {"left", Json::object()},
+              {"go", nullptr}};
+  for (const auto& [id, bytes] : point.ledger) out["ledger"][id] = bytes;
+  for (const auto& [id, flow] : point.arrived_left) {
+    out["arrived"][id] = flow.first;
+    out["left"][id] = flow.second;
+  }
+  return out;
+}
+
+Json finding(const explain::Finding& found) {
+  constexpr std::array<const char*, 3> kConfidence = {"high", "medium", "low"};
+  return {{"id", found.id},
+          {"kind", found.kind == explain::FindingKind::kProblem ? "problem" : "explains"},
+          {"claim", found.claim},
+          {"bytes", found.bytes},
+          {"share", share(found.share)},
+          {"growth_bytes_per_s", rate(found.growth_bytes_per_s)},
+          {"recoverable_bytes", or_null(found.recoverable_bytes)},
+          {"remedy", found.remedy},
+          {"confidence", kConfidence[static_cast<size_t>(found.confidence)]},
+          {"evidence", found.evidence},
+          {"against", found.against}};
+}
+
+Json go(const ProcessExplanation& process) {
+  if (!process.go) return nullptr;
+  return {{"version", text_or_null(process.go->version)},
+          {"race", process.go->race},
+          {"cgo", process.go->cgo},
+          {"stripped", process.go->stripped},
+          {"layout", process.go->layout},
+          {"settings", {{"GOGC", nullptr}, {"GOMEMLIMIT", nullptr}}},
+          {"totals", nullptr}};
+}
+
+Json rss(const ProcessExplanation& process) {
+  const explain::RssSummary& rss = process.rss;
+  if (!process.scan_time) {  // no scan: nothing below is known
+    return {{"bytes", nullptr},      {"anon", nullptr},          {"file", nullptr},
+            {"shmem", nullptr},      {"start_bytes", nullptr},   {"peak_bytes", or_null(rss.peak_bytes)},
+            {"counter_bytes", or_null(rss.counter_bytes)}, {"counter_error_bytes", or_null(rss.counter_error_bytes)}};
+  }
+  return {{"bytes", rss.bytes},
+          {"anon", rss.anon},
+          {"file", rss.file},
+          {"shmem", rss.shmem},
+          {"start_bytes", or_null(rss.start_bytes)},
+          {"peak_bytes", or_null(rss.peak_bytes)},
+          {"counter_bytes", or_null(rss.counter_bytes)},
+          {"counter_error_bytes", or_null(rss.counter_error_bytes)}};
+}
+
+Json gap(const ProcessExplanation& process) {
+  if (!process.heap_profile_inuse_bytes || !process.scan_time) return nullptr;
+  return static_cast<int64_t>(process.rss.bytes) - static_cast<int64_t>(*process.heap_profile_inuse_bytes);
+}
+
+Json process_coverage(const ProcessExplanation& process) {
+  const explain::ProcessCoverage& coverage = process.coverage;
+  bool known = process.scan_time.has_value();
+  auto bytes = [&](uint64_t value) { return known ? Json(value) : Json(nullptr); };
+  return {{"unattributed_bytes", bytes(coverage.unattributed_bytes)},
+          {"before_attach_bytes", bytes(coverage.before_attach_bytes)},
+          {"truncated_stack_bytes", bytes(coverage.truncated_stack_bytes)},
+          {"rss_gap_bytes", or_null(coverage.rss_gap_bytes)},
+          {"stale_bytes", bytes(coverage.stale_bytes)},
+          {"lost_stack_bytes", bytes(coverage.lost_stack_bytes)},
+          {"doubtful_bytes", bytes(coverage.doubtful_bytes)},
+          {"scan_complete", known ? Json(coverage.scan_complete) : Json(nullptr)},
+          {"scans", process.scans}};
+}
+
+Json process_entry(const ProcessExplanation& process, const Explanation& all) {
+  Json out = {
+      {"pid", process.pid},
+      {"comm", text_or_null(process.comm)},
+      {"exe", text_or_null(process.exe)},
+      {"build_id", text_or_null(process.build_id)},
+      {"cgroup", text_or_null(process.cgroup)},
+      {"container", or_null(process.container)},
+      {"pod", or_null(process.pod)},
+      {"started", process.started_boottime_ns
+                      ? or_null(rfc3339_boottime(all.anchor, *process.started_boottime_ns))
+                      : Json(nullptr)},
+      {"threads", or_null(process.threads)},
+      {"go", go(process)},
+      {"rss", rss(process)},
+      {"heap_profile",
+       {{"inuse_bytes", or_null(process.heap_profile_inuse_bytes)}, {"source", process.heap_profile_source}}},
+      {"gap_bytes", gap(process)},
+      {"ledger", Json::array()},
+      {"timeline", Json::array()},
+      {"events", Json::array()},
+      {"beside_rss", Json::array()},
+      {"findings", Json::array()},
+      {"coverage", process_coverage(process)},
+      {"scan_time", process.scan_time ? or_null(rfc3339(all.anchor, *process.scan_time)) : Json(nullptr)},
+      {"note", or_null(process.note)},
+  };
+  for (const auto& line : process.ledger) out["ledger"].push_back(ledger_line(line));
+  for (const auto& point : process.timeline) out["timeline"].push_back(timeline_point(point, all));
+  for (const auto& event : process.events) {
+    out["events"].push_back({{"t", or_null(rfc3339(all.anchor, event.time))},
+                             {"what", event.what},
+                             {"text", event.text},
+                             {"bytes", or_null(event.bytes)}});
+  }
+  for (const auto& [id, bytes] : process.beside_rss) out["beside_rss"].push_back({{"id", id}, {"bytes", bytes}});
+  for (const auto& found : process.findings) out["findings"].push_back(finding(found));
+  return out;
+}
+
+Json recording_coverage(const explain::RecordingCoverage& coverage) {
+  Json out = {{"hooks", Json::array()},
+              {"stack_read", text_or_null(coverage.stack_read)},
+              {"not_seen", coverage.not_seen},
+              {"events_seen", coverage.events_seen},
+              {"events_lost", coverage.events_lost},
+              {"faults_seen", coverage.faults_seen},
+              {"faults_lost", coverage.faults_lost},
+              {"stacks_lost", coverage.stacks_lost},
+              {"bpf_cpu_share", coverage.bpf_cpu_share ? rounded(*coverage.bpf_cpu_share, 1e6) : Json(nullptr)},
+              {"losses", Json::array()},
+              {"recording", {{"complete", coverage.complete}, {"ended", coverage.ended}, {"damage", coverage.damage}}}};
+  for (const events::Hook& hook : coverage.hooks) {
+    out["hooks"].push_back({{"name", hook.name}, {"attach", hook.attach}, {"purpose", hook.purpose}});
+  }
+  for (const auto& [what, count] : coverage.losses) out["losses"].push_back({{"what", what}, {"count", count}});
+  return out;
+}
+
+}  // namespace
+
+std::string to_json(const Explanation& explanation) {
+  Json out = {{"format", "memwhy.explain/1"},
+              {"interval",
+               {{"start", or_null(rfc3339(explanation.anchor, explanation.start))},
+                {"end", or_null(rfc3339(explanation.anchor, explanation.end))},
+                {"seconds", rounded(static_cast<double>(explanation.end - explanation.start) / 1e9, 1000)}}},
+              {"processes", Json::array()},
+              {"coverage", recording_coverage(explanation.coverage)},
+              {"recorder",
+               {{"version", text_or_null(explanation.recording.tool_version)},
+                {"host", text_or_null(explanation.recording.host)},
+                {"kernel", text_or_null(explanation.recording.kernel_release)},
+                {"architecture", text_or_null(explanation.recording.architecture)},
+                {"part", explanation.recording.part}}}};
+  for (const ProcessExplanation& process : explanation.processes) {
+    out["processes"].push_back(process_entry(process, explanation));
+  }
+  // Pure ASCII: control characters, bidirectional marks and the like are \u escapes; bytes that are no UTF-8 become
+  // U+FFFD.
+  return out.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace memwhy::report

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// The explanation as JSON, format memwhy.explain/1. Every key is always there; what is unknown is null.
+// README.md of this folder lists the keys beyond the base of the format.
+#pragma once
+
+#include <string>
+
+#include "explain/explanation.h"
+
+namespace memwhy::report {
+
+// Pure ASCII, two spaces of indent, with a newline at the end.
+std::string to_json(const explain::Explanation& explanation);
+
+}  // namespace memwhy::report

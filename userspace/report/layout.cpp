@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/layout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace memwhy::report {
+namespace {
+
+// parts × scale / whole, rounded so that they sum to `target`.
+std::vector<uint64_t> apportion(const std::vector<uint64_t>& parts, uint64_t scale, uint64_t whole, uint64_t target) {
+  std::vector<uint64_t> out(parts.size());
+  std::vector<std::pair<unsigned __int128, size_t>> rest;
+  uint64_t sum = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    auto scaled = static_cast<unsigned __int128>(parts[i]) * scale;
+    out[i] = static_cast<uint64_t>(scaled / whole);
+    rest.emplace_back(scaled % whole, i);
+    sum += out[i];
+  }
+  std::stable_sort(rest.begin(), rest.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  for (size_t k = 0; k < rest.size() && sum < target; ++k, ++sum) ++out[rest[k].second];
+  return out;
+}
+
+}  // namespace
+
+Unit unit_for(uint64_t total_bytes) {
+  constexpr uint64_t kKiB = 1024, kMiB = kKiB * 1024, kGiB = kMiB * 1024;
+  if (total_bytes < 10 * kMiB) return {"KiB", kKiB};
+  if (total_bytes < 100 * kGiB) return {"MiB", kMiB};
+  return {"GiB", kGiB};
+}
+
+std::vector<uint64_t> tenths(const std::vector<uint64_t>& parts, uint64_t unit) {
+  uint64_t total = std::accumulate(parts.begin(), parts.end(), uint64_t{0});
+  auto target = static_cast<uint64_t>((static_cast<unsigned __int128>(total) * 10 + unit / 2) / unit);
+  return apportion(parts, 10, unit, target);
+}
+
+std::vector<uint64_t> permille(const std::vector<uint64_t>& parts) {
+  uint64_t total = std::accumulate(parts.begin(), parts.end(), uint64_t{0});
+  if (total == 0) return std::vector<uint64_t>(parts.size());
+  return apportion(parts, 1000, total, 1000);
+}
+
+std::string tenths_text(uint64_t value) { return fmt::format("{}.{}", value / 10, value % 10); }
+
+std::string grouped(uint64_t value) {
+  std::string digits = std::to_string(value);
+  for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
+  return digits;
+}
+
+std::string paragraph(std::string_view first, std::string_view text) {
+  std::string out(first);
+  std::string indent(first.size(), ' ');
+  size_t column = first.size();
+  bool fresh = true;
+  while (!text.empty()) {
+    size_t space = text.find(' ');
+    std::string_view word = text.substr(0, space);
+    text.remove_prefix(space == std::string_view::npos ? text.size() : space + 1);
+    if (!fresh && column + 1 + word.size() > kWidth) {
+      out += "\n" + indent;
+      column = indent.size();
+      fresh = true;
+    }
+    if (!fresh) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+    fresh = false;
+  }
+  return out + "\n";
+}
+
+}  // namespace memwhy::report
