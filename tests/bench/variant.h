@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Variant: something that can be put on the page-fault hook and taken off again within milliseconds.
+// "none" is the absence of one; peers that take seconds to attach are peer.h.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace memwhy::bench {
+
+class Variant {
+ public:
+  virtual ~Variant() = default;
+  virtual const std::string& name() const = 0;
+  virtual Status on(pid_t target) = 0;
+  virtual Status off() = 0;
+};
+
+// none, empty, memwhy, memwhy_bulk (the fallback stack read forced), memwhy_untraced (`bystander` is traced
+// instead). `empty_object`: empty.bpf.o. `notes` gets sentences about how the hooks were attached.
+Result<std::vector<std::unique_ptr<Variant>>> make_variants(const std::string& empty_object, pid_t bystander,
+                                                            std::vector<std::string>& notes);
+
+}  // namespace memwhy::bench
