@@ -1,2 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-int main() { return 1; }
+#include "app/app.h"
+
+int main(int argc, char** argv) { return memwhy::app::run(argc, argv); }

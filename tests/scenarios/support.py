@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every scenario uses: memwhy as a user runs it, processes to run it on, and checks that hold for every answer."""
+import fcntl
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MIB = 1 << 20
+DEADLINE = 120  # seconds; every wait is for a condition, this only ends a broken one
+
+
+class Skip(Exception):
+    """This machine cannot run the scenario; the text says why."""
+
+
+class Case:
+    def __init__(self, memwhy, build, folder):
+        self.program, self.build, self.folder = memwhy, pathlib.Path(build), pathlib.Path(folder)
+        self.processes, self.log = [], []
+
+    # ---- memwhy
+
+    def memwhy(self, *arguments, status=0, wrapper=(), **options):
+        """Runs it to its end; the exit status is asserted. Returns (stdout, stderr)."""
+        command = [*wrapper, self.program, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, **options)
+        self.log.append((command, done.returncode, done.stdout[-6000:], done.stderr[-6000:]))
+        assert done.returncode == status, f"exit status {done.returncode}, not {status}"
+        return done.stdout, done.stderr
+
+    def explain(self, *arguments, **options):
+        """memwhy explain … --json as a value, checked by check()."""
+        out, _ = self.memwhy("explain", *arguments, "--json", **options)
+        return check(json.loads(out))
+
+    def fails(self, status, *sentence, arguments, **options):
+        """It fails with this status and one sentence that has these words in it. Returns the sentence."""
+        out, err = self.memwhy(*arguments, status=status, **options)
+        lines = [line for line in err.splitlines() if line.startswith("memwhy: ") and "recording" not in line[:20]]
+        assert len(lines) == 1 or status == 0, f"not one sentence: {err!r}"
+        for words in sentence:
+            assert words in lines[-1], f"{words!r} is not in {lines[-1]!r}"
+        return lines[-1]
+
+    def start_memwhy(self, *arguments, **options):
+        """Starts it and returns when it records: the hooks are attached and the target is traced."""
+        process = self.start([self.program, *map(str, arguments)], stderr=subprocess.PIPE, **options)
+        for line in process.stderr:
+            self.log.append((process.args, None, "", line))
+            if line.startswith("memwhy: recording "):
+                return process
+        raise AssertionError("memwhy ended before it recorded")
+
+    def finish(self, process, how=signal.SIGINT, status=0):
+        """The signal, then (stdout, stderr) of what it still had to say."""
+        if how is not None:
+            process.send_signal(how)
+        out, err = process.communicate(timeout=DEADLINE)
+        self.log.append((process.args, process.returncode, (out or "")[-6000:], (err or "")[-6000:]))
+        assert process.returncode == status, f"exit status {process.returncode}, not {status}"
+        return out, err
+
+    # ---- other processes
+
+    def start(self, command, **options):
+        options.setdefault("stdout", subprocess.PIPE)
+        options.setdefault("stdin", subprocess.DEVNULL)
+        process = subprocess.Popen(list(map(str, command)), text=True, cwd=options.pop("cwd", self.folder), **options)
+        self.processes.append(process)
+        return process
+
+    def end(self):
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    def tell(self):
+        for command, status, out, err in self.log:
+            print(f"--- {' '.join(map(str, command))}\n    exit status {status}\n{err}{out}")
+
+    def go_build(self, name, toolchain, race=False, arch="amd64"):
+        """A Go workload, built by "debian" (1.19), "path" (go on PATH) or a release as "go1.27.3"."""
+        go, environment = go_toolchain(toolchain)
+        folder = self.build / "workloads"
+        folder.mkdir(exist_ok=True)
+        out = folder / f"{name}-{toolchain}-{arch}{'-race' if race else ''}"
+        environment |= {"GOARCH": arch, "CGO_ENABLED": "1" if race else "0", "GOFLAGS": "-buildvcs=false"}
+        command = [go, "build", *(["-race"] if race else []), "-o", str(out), "."]
+        with open(folder / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = subprocess.run(command, cwd=ROOT / "tests/workloads" / name, env=environment, capture_output=True, text=True)
+        if done.returncode and re.search(r"download|toolchain not available|dial tcp|no such host", done.stderr):
+            raise Skip(f"{toolchain} cannot be fetched here")
+        assert done.returncode == 0, done.stderr
+        return out
+
+    def race_service(self, toolchain, *arguments, race=True):
+        return Service(self, self.start([self.go_build("race_service", toolchain, race), *arguments]))
+
+    def pages(self, name):
+        """The workload of this name, before its first step."""
+        return Pages(self.start([self.build / "workloads/pages", name], stdin=subprocess.PIPE))
+
+
+def go_toolchain(name):
+    environment = dict(os.environ)
+    environment.setdefault("HOME", "/root")
+    if name == "debian":
+        go = "/usr/lib/go-1.19/bin/go"
+        if not os.path.exists(go):
+            raise Skip("golang-1.19-go is not installed")
+        return go, environment
+    go = shutil.which("go")
+    if go is None:
+        raise Skip("there is no go on PATH")
+    if name != "path":
+        environment["GOTOOLCHAIN"] = name
+        version = subprocess.run([go, "version"], env=environment, capture_output=True, text=True)
+        if version.returncode != 0 or name not in version.stdout:
+            raise Skip(f"{name} cannot be fetched here")
+    return go, environment
+
+
+class Service:
+    """race_service, ready."""
+
+    def __init__(self, case, process):
+        self.case, self.process, self.pid, self.url = case, process, process.pid, ""
+        for line in process.stdout:
+            if line.startswith("url "):
+                self.url = line.split()[1]
+            if line.strip() == "ready":
+                return
+        raise AssertionError("race_service ended before it was ready")
+
+    def get(self, path):
+        with urllib.request.urlopen(self.url + path, timeout=DEADLINE) as answer:
+            return answer.read().decode()
+
+    def stats(self):
+        return json.loads(self.get("/stats"))
+
+    def load(self, count, path="/query"):
+        program = self.case.go_build("race_load", "debian")
+        done = subprocess.run([program, "-url", self.url, "-path", path, "-count", str(count), "-rate", "0"],
+                              capture_output=True, text=True, timeout=DEADLINE)
+        assert done.stdout.strip() == f"sent {count}", done
+
+
+class Pages:
+    """pages NAME; step() performs the next one and returns its ranges."""
+
+    def __init__(self, process):
+        self.process, self.pid = process, process.pid
+        self._until("ready")
+
+    def _until(self, last):
+        lines = []
+        for line in self.process.stdout:
+            if line.startswith("skip "):
+                raise Skip(line[5:].strip())
+            if line.strip() == last:
+                return lines
+            lines.append(line.split())
+        raise AssertionError("the workload ended")
+
+    def step(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return [dict(name=w[1], start=int(w[2], 16), end=int(w[3], 16), pages=int(w[4]), how=w[5],
+                     site=w[6].partition("=")[2], pid=int(w[7].partition("=")[2])) for w in self._until("done")]
+
+
+# ---- what is known of processes otherwise: the referees
+
+def rss_of(pid):
+    """Rss of smaps_rollup, of the stopped process: exact."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Rss:\s+(\d+) kB", text, re.M)[1]) * 1024
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def vm_rss(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s+(\d+) kB", text, re.M)[1]) * 1024
+
+
+# ---- what holds for every explanation
+
+def ledger(process):
+    return {line["id"]: line["bytes"] for line in process["ledger"]}
+
+
+def share(process, prefix):
+    """Of rss.bytes, what the owners that start so hold."""
+    return sum(n for owner, n in ledger(process).items() if owner.startswith(prefix)) / process["rss"]["bytes"]
+
+
+def problems(process):
+    return [finding for finding in process["findings"] if finding["kind"] == "problem"]
+
+
+def check(explanation):
+    """The leaves sum to RSS, in every process and at every point of time; returns the explanation."""
+    assert explanation["format"] == "memwhy.explain/1"
+    for process in explanation["processes"]:
+        if not process["ledger"]:
+            continue  # it ended before a scan; coverage says so
+        total = process["rss"]["bytes"]
+        assert sum(ledger(process).values()) == total, f"the ledger of pid {process['pid']} does not sum to {total}"
+        assert len(ledger(process)) == len(process["ledger"]), "an owner is there twice"
+        for point in process["timeline"]:
+            if point["ledger"]:
+                assert sum(point["ledger"].values()) == point["rss_bytes"], f"at {point['t']}"
+        for line in process["ledger"]:
+            assert sum(entry["bytes"] for entry in line["top"]) <= line["bytes"], line["id"]
+        for finding in process["findings"]:
+            assert 0 <= finding["share"] <= 1 and finding["claim"] and finding["evidence"], finding["id"]
+        assert process["coverage"]["unattributed_bytes"] == ledger(process).get("unattributed", 0)
+    return explanation
+
+
+def only_process(explanation):
+    assert len(explanation["processes"]) == 1, [p["pid"] for p in explanation["processes"]]
+    return explanation["processes"][0]

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can be wrong on the way has its exit status and one sentence that says what, on what, why, what next."""
+import os
+import shutil
+import signal
+import struct
+import subprocess
+
+from support import ledger, only_process
+from xxh3 import xxh3_64_32
+
+USAGE, GONE, ENVIRONMENT, BAD_INPUT, OUTPUT = 2, 4, 5, 6, 7
+
+
+def sleeper(case):
+    return case.start(["sleep", "1000"])
+
+
+def recording(case, name="good.memwhy"):
+    """A small, whole one."""
+    target = sleeper(case)
+    case.memwhy("record", "-p", target.pid, "-d", 1, "-o", name, cwd=case.folder)
+    return case.folder / name
+
+
+def unused_pid():
+    child = subprocess.Popen(["true"])
+    child.wait()
+    return child.pid
+
+
+# ---- the command line
+
+def test_no_command(case):
+    _, err = case.memwhy(status=USAGE)
+    assert "explain" in err and "record" in err and "doctor" in err
+
+
+def test_help_has_examples_for_each_command(case):
+    out, _ = case.memwhy("--help")
+    assert "memwhy explain -p" in out and "Exit status" in out
+    for command in ("explain", "record", "info", "doctor"):
+        out, _ = case.memwhy(command, "--help")
+        assert "Usage: memwhy " + command in out.replace("memwhy memwhy", "memwhy"), out
+
+
+def test_usage(case):
+    for arguments, words in [
+        (["frobnicate"], "frobnicate"),
+        (["explain"], "-p"),
+        (["explain", "-p", "1", "x.memwhy"], "not both"),
+        (["explain", "-p", "x"], "-p"),
+        (["explain", "-p", "1", "-d", "yesterday"], "not a duration"),
+        (["explain", "x.memwhy", "-o", "y.memwhy"], "-o"),
+        (["record"], "--comm"),
+        (["record", "-p", "1", "--comm", "x"], "one of"),
+        (["record", "-p", "1", "--max-size", "many"], "not a size"),
+        (["record", "-p", "1", "--max-size", "4K"], "--max-size"),
+        (["record", "--"], "no command"),
+        (["info", "x.memwhy", "--", "ls"], "--"),
+    ]:
+        case.fails(USAGE, words, arguments=arguments)
+
+
+# ---- the target
+
+def test_no_such_pid(case):
+    pid = unused_pid()
+    case.fails(GONE, "no such process", f"pid {pid}", arguments=["explain", "-p", pid])
+    case.fails(GONE, "no such process", f"pid {pid}", arguments=["record", "-p", pid, "-o", case.folder / "x"])
+    assert not (case.folder / "x").exists(), "a file was left behind"
+
+
+def test_a_pid_of_a_container_is_suggested(case):
+    process = case.start(["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", "echo started; exec sleep 1000"])
+    process.stdout.readline()
+    inner = int(subprocess.check_output(["pgrep", "-P", str(process.pid)], text=True))
+    # Inside it is pid 1; outside 1 is another process, so ask for a number that is only inside.
+    subprocess.run(["nsenter", "-t", str(inner), "-p", "-m", "sh", "-c", "echo 3999990 > /proc/sys/kernel/ns_last_pid"],
+                   check=True)
+    deep = case.start(["nsenter", "-t", str(inner), "-p", "-m", "sh", "-c", "echo $$; exec sleep 1000"])
+    nested = int(deep.stdout.readline())
+    assert not os.path.exists(f"/proc/{nested}"), "the number is taken outside as well"
+    case.fails(GONE, f"pid {nested}", "-p ", arguments=["explain", "-p", nested])
+
+
+def test_kernel_thread(case):
+    case.fails(USAGE, "pid 2", "kernel thread", arguments=["explain", "-p", 2])
+
+
+def test_zombie(case):
+    process = case.start(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has exited, and is not waited for
+    case.fails(GONE, f"pid {process.pid}", "has exited", arguments=["explain", "-p", process.pid])
+
+
+def test_32_bit_target(case):
+    target = case.start([case.go_build("race_service", "debian", arch="386")])
+    while target.stdout.readline().strip() != "ready":
+        assert target.poll() is None
+    case.fails(ENVIRONMENT, f"pid {target.pid}", "i386", arguments=["explain", "-p", target.pid])
+
+
+def test_no_such_comm_and_cgroup(case):
+    case.fails(GONE, "nosuchname", arguments=["record", "--comm", "nosuchname", "-o", case.folder / "x"])
+    case.fails(GONE, "/no/such/group", arguments=["record", "--cgroup", "/no/such/group", "-o", case.folder / "x"])
+
+
+def test_no_such_program(case):
+    case.fails(GONE, "/no/such/program", arguments=["record", "-o", case.folder / "x", "--", "/no/such/program"])
+
+
+def test_target_exits_while_recorded(case):
+    target = sleeper(case)
+    memwhy = case.start_memwhy("explain", "-p", target.pid, "-d", "100s", "-o", "exit.memwhy", "--json")
+    target.kill()
+    case.finish(memwhy, how=None)  # ends by itself, long before 100 s
+    explanation = case.explain("exit.memwhy", cwd=case.folder)
+    assert explanation["coverage"]["recording"]["ended"] == "target_exited"
+    assert ledger(only_process(explanation)), "the scan at attach is there"
+
+
+def test_target_execs_while_recorded(case):
+    target = case.start(["sh", "-c", "read line; exec sleep 1000"], stdin=subprocess.PIPE)
+    memwhy = case.start_memwhy("record", "-p", target.pid, "-d", "100s", "-o", "exec.memwhy")
+    target.stdin.write("go\n")
+    target.stdin.flush()
+    while open(f"/proc/{target.pid}/comm").read() != "sleep\n":
+        assert target.poll() is None
+    case.finish(memwhy)
+    explanation = case.explain("exec.memwhy", cwd=case.folder)
+    names = [p["exe"].rpartition("/")[2] for p in explanation["processes"] if p["pid"] == target.pid]
+    assert "sleep" in names, names
+    last = [p for p in explanation["processes"] if p["exe"].endswith("/sleep")][-1]
+    assert ledger(last), "the program after exec was scanned"
+
+
+# ---- the environment
+
+def as_nobody(case):
+    """A copy that nobody may run, and the words before it."""
+    program = case.folder / "memwhy"
+    shutil.copy(case.program, program)
+    program.chmod(0o755)
+    case.program = str(program)
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+
+
+def test_not_root(case):
+    target = sleeper(case)
+    wrapper = as_nobody(case)
+    sentence = case.fails(ENVIRONMENT, "CAP_BPF", "CAP_PERFMON", "CAP_SYS_PTRACE", "run it as root",
+                          arguments=["explain", "-p", target.pid], wrapper=wrapper)
+    assert "page faults" in sentence
+    out, _ = case.memwhy("doctor", status=ENVIRONMENT, wrapper=wrapper)
+    assert "MISSING" in out
+
+
+def test_a_file_needs_no_privilege(case):
+    path = recording(case)
+    os.chmod(path, 0o644)
+    case.explain(path, wrapper=as_nobody(case))
+
+
+def test_kernel_without_btf(case):
+    target = sleeper(case)
+    (case.folder / "empty").touch()
+    hide = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /sys/kernel/btf/vmlinux && exec "$@"', case.folder / "empty"]
+    case.fails(ENVIRONMENT, "BTF", "CONFIG_DEBUG_INFO_BTF", arguments=["explain", "-p", target.pid], wrapper=hide)
+
+
+def test_doctor(case):
+    out, _ = case.memwhy("doctor")
+    assert "CAP_BPF" in out and "kernel BTF" in out and "page_fault" in out and "MISSING" not in out
+    assert "Recording works here." in out
+
+
+# ---- the output
+
+def test_output_exists(case):
+    target = sleeper(case)
+    kept = case.folder / "there.memwhy"
+    kept.write_text("mine")
+    for command in ("record", "explain"):
+        case.fails(OUTPUT, "there.memwhy", "exists", arguments=[command, "-p", target.pid, "-d", 1, "-o", kept])
+    assert kept.read_text() == "mine"
+
+
+def test_output_is_a_link(case):
+    target = sleeper(case)
+    os.symlink(case.folder / "elsewhere", case.folder / "link.memwhy")
+    case.fails(OUTPUT, "link.memwhy", arguments=["record", "-p", target.pid, "-d", 1, "-o", case.folder / "link.memwhy"])
+    assert not (case.folder / "elsewhere").exists()
+
+
+def test_disk_full(case):
+    """The file system has 64 KiB: memwhy ends by itself, says so, and what was written is a recording."""
+    target = case.race_service("debian", race=False)
+    small = case.folder / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=True)
+    try:
+        filler = small / "filler"
+        with open(filler, "wb") as file:
+            file.write(bytes(56 << 10))
+        memwhy = case.start_memwhy("record", "-p", target.pid, "-d", "100s", "-o", small / "full.memwhy")
+        case.start([case.go_build("race_load", "debian"), "-url", target.url, "-rate", "0"])
+        _, err = case.finish(memwhy, how=None, status=OUTPUT)
+        assert "no space on" in err and "full.memwhy" in err, err
+        explanation = case.explain(small / "full.memwhy")
+        assert explanation["coverage"]["recording"]["complete"] is False
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_stdout_is_full(case):
+    path = recording(case)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([case.program, "explain", path], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == OUTPUT and "No space left" in done.stderr, done
+
+
+def test_the_reader_of_stdout_is_gone(case):
+    path = recording(case)
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([case.program, "explain", path], stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(write)
+    assert done.returncode == 0 and done.stderr == "", done
+
+
+# ---- the input
+
+def test_not_a_recording(case):
+    for name, content in [("empty", b""), ("text", b"hello\n" * 100), ("elf", open("/bin/true", "rb").read())]:
+        (case.folder / name).write_bytes(content)
+        for command in ("explain", "info"):
+            case.fails(BAD_INPUT, name, arguments=[command, case.folder / name])
+    case.fails(BAD_INPUT, "nothere", arguments=["explain", case.folder / "nothere"])
+    case.fails(BAD_INPUT, arguments=["explain", case.folder])
+
+
+def test_damaged_recording(case):
+    path = recording(case)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+    out, err = case.memwhy("explain", path, "--json")
+    assert "warning" in err and "damage" in err.lower(), err
+    explanation = case.explain(path)
+    assert explanation["coverage"]["recording"]["complete"] is False
+    assert explanation["coverage"]["recording"]["damage"]
+    out, _ = case.memwhy("info", path)
+    assert "damage" in out
+
+
+def test_newer_recording(case):
+    path = recording(case)
+    header = bytearray(path.read_bytes())
+    assert struct.unpack_from("<Q", header, 32)[0] == xxh3_64_32(bytes(header[:32])), "the hash is not as documented"
+    struct.pack_into("<H", header, 8, 99)
+    struct.pack_into("<Q", header, 32, xxh3_64_32(bytes(header[:32])))
+    path.write_bytes(header)
+    for command in ("explain", "info"):
+        case.fails(BAD_INPUT, "newer", "format 99", arguments=[command, path])
+
+
+# ---- memwhy itself is killed
+
+def test_kill_9_leaves_a_recording(case):
+    target = sleeper(case)
+    path = case.folder / "killed.memwhy"
+    memwhy = case.start_memwhy("record", "-p", target.pid, "-o", path)
+    while path.stat().st_size < 512:  # the first chunk, within a second or so
+        assert memwhy.poll() is None
+    case.finish(memwhy, how=signal.SIGKILL, status=-9)
+    explanation = case.explain(path)
+    assert explanation["coverage"]["recording"]["complete"] is False
+    assert explanation["coverage"]["recording"]["ended"] == "killed"
+    out, _ = case.memwhy("info", path)
+    assert "killed" in out
+    assert target.poll() is None, "the target lives on"
+
+
+def test_second_signal_kills(case):
+    target = sleeper(case)
+    memwhy = case.start_memwhy("record", "-p", target.pid, "-o", case.folder / "x.memwhy")
+    memwhy.send_signal(signal.SIGSTOP)  # so that both are there before it can act
+    memwhy.send_signal(signal.SIGTERM)
+    memwhy.send_signal(signal.SIGINT)
+    memwhy.send_signal(signal.SIGCONT)
+    memwhy.wait(timeout=60)
+    assert memwhy.returncode in (-signal.SIGINT, -signal.SIGTERM), memwhy.returncode

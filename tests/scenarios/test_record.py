@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""memwhy record: what is recorded, for how long, into which files; and memwhy info of them."""
+import os
+import pathlib
+import signal
+import subprocess
+
+from support import MIB, Skip, ledger, only_process
+
+KEEP = "import sys; kept = bytearray({mib} << 20); print('ready', flush=True); sys.stdin.readline()"
+
+
+def keeper(case, mib, **options):
+    """A python that holds `mib` MiB, and ends on a line or when its stdin is closed."""
+    process = case.start(["python3", "-c", KEEP.format(mib=mib)], stdin=subprocess.PIPE, **options)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_a_command(case):
+    """From its first instruction to its exit: its growth has stacks, and memwhy says how it ended."""
+    out, err = case.memwhy("record", "-o", "run.memwhy", "--", "python3", "-c",
+                           "a = [bytes([i]) * 4096 for i in range(8192)]; raise SystemExit(3)", cwd=case.folder)
+    assert out == "" and "exited with status 3" in err, err
+    out, _ = case.memwhy("info", "run.memwhy", cwd=case.folder)
+    assert "command python3" in out and "raise SystemExit" not in out, "arguments are not recorded"
+    assert b"raise SystemExit" not in (case.folder / "run.memwhy").read_bytes()
+
+
+def test_a_command_with_children(case):
+    """A shell's child is recorded without --follow, and each process has its own ledger."""
+    memwhy = case.start_memwhy("record", "-o", "tree.memwhy", "--", "sh", "-c", f"python3 -c \"{KEEP.format(mib=32)}\"; true",
+                               stdin=subprocess.PIPE)
+    assert memwhy.stdout.readline() == "ready\n"  # the child's own
+    memwhy.send_signal(signal.SIGINT)
+    memwhy.communicate(input="\n", timeout=60)
+    assert memwhy.returncode == 0
+    explanation = case.explain("tree.memwhy", cwd=case.folder)
+    python = [p for p in explanation["processes"] if "python3" in p["exe"]]
+    assert python and python[-1]["rss"]["bytes"] >= 32 * MIB, [(p["exe"], p["rss"]) for p in explanation["processes"]]
+
+
+def test_duration_and_signals(case):
+    target = keeper(case, 8)
+    case.memwhy("record", "-p", target.pid, "-d", "1s", "-o", "a.memwhy", cwd=case.folder)
+    assert case.explain("a.memwhy", cwd=case.folder)["coverage"]["recording"]["ended"] == "duration"
+    for name, how in [("int", signal.SIGINT), ("term", signal.SIGTERM)]:
+        memwhy = case.start_memwhy("record", "-p", target.pid, "-o", name)
+        case.finish(memwhy, how)
+        recording = case.explain(name, cwd=case.folder)["coverage"]["recording"]
+        assert recording == {"complete": True, "ended": "stopped", "damage": []}, recording
+    assert target.poll() is None
+
+
+def test_default_name(case):
+    target = keeper(case, 1)
+    _, err = case.memwhy("record", "-p", target.pid, "-d", 1, cwd=case.folder)
+    names = [path.name for path in case.folder.glob("*.memwhy")]
+    assert len(names) == 1 and str(target.pid) in names[0] and names[0] in err, (names, err)
+
+
+def test_several_pids(case):
+    targets = [keeper(case, mib) for mib in (8, 24)]
+    case.memwhy("record", "-p", ",".join(str(t.pid) for t in targets), "-d", 2, "-o", "two.memwhy", cwd=case.folder)
+    found = {p["pid"]: p["rss"]["bytes"] for p in case.explain("two.memwhy", cwd=case.folder)["processes"]}
+    assert sorted(found) == sorted(t.pid for t in targets)
+    assert found[targets[1].pid] - found[targets[0].pid] in range(15 * MIB, 17 * MIB), found
+
+
+def named(case, mib):
+    """A program whose comm is its own: a copy of python under another name."""
+    name = "mwscenario"
+    copy = case.folder / name
+    if not copy.exists():
+        copy.symlink_to(pathlib.Path("/proc/self/exe").resolve())
+    process = case.start([copy, "-c", KEEP.format(mib=mib)], stdin=subprocess.PIPE)
+    assert process.stdout.readline() == "ready\n"
+    assert pathlib.Path(f"/proc/{process.pid}/comm").read_text() == name + "\n"
+    return process
+
+
+def test_comm(case):
+    """Those that are there, and one that comes later."""
+    first = named(case, 4)
+    memwhy = case.start_memwhy("record", "--comm", "mwscenario", "-d", "100s", "-o", "comm.memwhy")
+    second = named(case, 12)
+    for line in memwhy.stderr:
+        if f"pid {second.pid}" in line:
+            break
+    case.finish(memwhy)
+    found = {p["pid"] for p in case.explain("comm.memwhy", cwd=case.folder)["processes"]}
+    assert found == {first.pid, second.pid}, found
+
+
+def cgroup_directory():
+    for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/memory"):
+        path = pathlib.Path(root) / f"memwhy-scenario-{os.getpid()}"
+        if (pathlib.Path(root) / "cgroup.procs").exists():
+            try:
+                path.mkdir()
+                return path
+            except OSError:
+                continue
+    raise Skip("no cgroup can be made here")
+
+
+def test_cgroup(case):
+    group = cgroup_directory()
+    try:
+        target = keeper(case, 8)
+        outside = keeper(case, 8)
+        (group / "cgroup.procs").write_text(str(target.pid))
+        case.memwhy("record", "--cgroup", group, "-d", 2, "-o", "group.memwhy", cwd=case.folder)
+        process = only_process(case.explain("group.memwhy", cwd=case.folder))
+        assert process["pid"] == target.pid and process["pid"] != outside.pid
+        assert process["cgroup"].endswith(group.name)
+    finally:
+        case.end()
+        group.rmdir()
+
+
+def test_rotation(case):
+    """Parts of 1 MiB; each can be explained alone, and --max-size bounds each."""
+    target = case.race_service("debian", race=False)
+    case.start([case.go_build("race_load", "debian"), "-url", target.url, "-rate", "0", "-path", "/import?mib=16"])
+    memwhy = case.start_memwhy("record", "-p", target.pid, "-o", "r.memwhy", "--max-size", "256K")
+    while not (case.folder / "r.2.memwhy").exists():
+        assert memwhy.poll() is None
+        os.sched_yield()
+    case.finish(memwhy)
+    parts = sorted(case.folder.glob("r*.memwhy"))
+    assert len(parts) >= 3
+    for part in parts:
+        explanation = case.explain(part)
+        assert only_process(explanation)["pid"] == target.pid
+        assert explanation["coverage"]["recording"]["damage"] == []
+
+
+def test_quiet_says_nothing(case):
+    target = keeper(case, 1)
+    out, err = case.memwhy("record", "-q", "-p", target.pid, "-d", 1, "-o", "q.memwhy", cwd=case.folder)
+    assert (out, err) == ("", "")
+
+
+def test_info(case):
+    target = keeper(case, 8)
+    case.memwhy("record", "-p", target.pid, "-d", 1, "-o", "i.memwhy", cwd=case.folder)
+    out, _ = case.memwhy("info", "i.memwhy", cwd=case.folder)
+    for words in (f"pid {target.pid}", "python3", "duration", "page_fault", "scans", "UTC"):
+        assert words in out, words
+
+
+def test_a_target_is_not_slowed_by_being_left(case):
+    """After memwhy is gone nothing of it is: no BPF program, no trace of it in the target."""
+    target = keeper(case, 8)
+    before = ledger(only_process(case.explain("-p", target.pid, "-d", 1)))
+    programs = subprocess.run(["bpftool", "prog", "list"], capture_output=True, text=True).stdout
+    assert "memwhy" not in programs and "mw_" not in programs, programs
+    assert before

@@ -1,0 +1,3 @@
+module memwhy/workloads/race_load
+
+go 1.19

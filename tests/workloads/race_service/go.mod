@@ -1,0 +1,3 @@
+module memwhy/workloads/race_service
+
+go 1.19

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// memwhy doctor: what this machine and these privileges allow, and what is degraded.
+#include <fmt/format.h>
+
+#include "app/command.h"
+#include "app/environment.h"
+#include "app/live.h"
+
+namespace memwhy::app {
+namespace {
+
+std::string line(const std::string& name, const std::string& state, const std::string& remark) {
+  return fmt::format("  {:<26} {:<22} {}\n", name, state, remark).substr(0, 400);
+}
+
+std::string capabilities_text() {
+  std::string text = "Capabilities of this process\n";
+  for (const Capability& capability : own_capabilities()) {
+    const std::string without =
+        capability.without.empty() ? "recording is impossible" : "without it " + capability.without;
+    text += line(capability.name, capability.held ? "yes" : "MISSING",
+                 "to " + capability.purpose + (capability.held ? "" : "; " + without));
+  }
+  return text;
+}
+
+std::string kernel_text() {
+  std::string text = "\nThis kernel\n";
+  for (const Feature& feature : kernel_features())
+    text += line(feature.name, feature.state, feature.degraded);
+  return text;
+}
+
+// Attaches everything to ourselves for a moment: what is said here was done, not guessed.
+std::string hooks_text() {
+  const Result<events::HookReport> report = try_hooks();
+  std::string text = "\nHooks, as they would be attached\n";
+  if (!report) return text + "  none: " + report.error().message() + "\n";
+  for (const events::Hook& hook : report->hooks) {
+    text += line(hook.name, hook.attach, hook.purpose);
+  }
+  text += line("reading of stacks", report->stack_read,
+               report->stack_read == "direct"
+                   ? ""
+                   : "each new stack costs more: this kernel has no direct read (6.2)");
+  text += report->not_seen.empty() ? "  nothing is left unseen\n" : "\nWhat is not seen therefore\n";
+  for (const std::string& sentence : report->not_seen) text += "  " + sentence + "\n";
+  return text;
+}
+
+}  // namespace
+
+Command add_doctor(CLI::App& program) {
+  CLI::App* options =
+      program.add_subcommand("doctor", "Say what can be recorded here: capabilities, kernel features, hooks");
+  set_usage(*options, "memwhy doctor");
+  return {options, false, [](const std::vector<std::string>&) -> Status {
+            const Status possible = check_recording_possible();
+            std::string text = capabilities_text() + kernel_text();
+            if (possible) text += hooks_text();
+            text += possible ? "\nRecording works here.\n" : "";
+            if (Status printed = print(text); !printed) return printed;
+            return possible;
+          }};
+}
+
+}  // namespace memwhy::app

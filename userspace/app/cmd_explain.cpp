@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// memwhy explain: a live process or a recording, as sentences and a ledger that adds up. A live process is
+// recorded into a file first (one without a name, unless -o keeps it), and then that file is explained: the
+// same path for both.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "app/command.h"
+#include "app/live.h"
+#include "app/terminal.h"
+#include "explain/explainer.h"
+#include "report/json.h"
+#include "report/text.h"
+#include "trace/reader.h"
+
+namespace memwhy::app {
+namespace {
+
+constexpr std::chrono::seconds kDefaultDuration{10};
+
+constexpr const char* kMore = R"(Examples:
+  memwhy explain -p 4711                       what pid 4711's memory is, after 10 s of watching
+  memwhy explain -p 4711 -d 5m -o web.memwhy   5 minutes, and keep the recording
+  memwhy explain web.memwhy                    a recording, on any machine, without privileges
+  memwhy explain -p 4711 --json | jq '.processes[0].findings[].claim'
+
+Ctrl-C ends the watching early and explains what was seen.)";
+
+struct Request {
+  LiveRequest live;
+  std::string path;
+  bool json = false;
+};
+
+Status check(const Request& request, bool duration_given) {
+  const bool live = !request.live.targets.pids.empty();
+  if (live && !request.path.empty()) {
+    return Error(ErrorCode::kUsage, "give a process (-p PID) or a recording (FILE), not both");
+  }
+  if (!live && request.path.empty()) {
+    return Error(ErrorCode::kUsage, "say what to explain: -p PID, or a FILE that memwhy record made");
+  }
+  if (!live && (!request.live.output.empty() || duration_given || request.live.targets.follow)) {
+    return Error(ErrorCode::kUsage,
+                 "-o, -d and --follow are about recording; they make no sense with a FILE");
+  }
+  return live ? request.live.targets.check() : Status{};
+}
+
+Status explain_recording(const trace::Reader& reader, const Request& request) {
+  explain::Explainer explainer;
+  Result<trace::ReadSummary> summary = reader.read_all(explainer);
+  if (!summary) return std::move(summary).error();
+  if (!summary->damage.empty()) {
+    warn(fmt::format("the recording is damaged ({} finding{}), what is there is explained: {}",
+                     summary->damage.size(), summary->damage.size() == 1 ? "" : "s",
+                     summary->damage.front()));
+  }
+  const explain::Explanation explanation = explainer.finish(summary->damage);
+  return print(request.json ? report::to_json(explanation) : report::to_text(explanation));
+}
+
+Status explain(const Request& request) {
+  if (!request.path.empty()) {
+    Result<trace::Reader> reader = trace::Reader::open(request.path);
+    if (!reader) return std::move(reader).error();
+    return explain_recording(*reader, request);
+  }
+  Result<LiveResult> done = record_live(request.live);
+  if (!done) return std::move(done).error();
+  if (done->failure) warn(done->failure->message() + "; what was recorded until then is explained");
+  Result<trace::Reader> reader = trace::Reader::open(
+      std::move(done->file), request.live.output.empty() ? "the recording" : request.live.output);
+  if (!reader) return std::move(reader).error();
+  if (Status explained = explain_recording(*reader, request); !explained) return explained;
+  return done->failure ? Status(*std::move(done->failure)) : Status{};
+}
+
+}  // namespace
+
+Command add_explain(CLI::App& program) {
+  CLI::App* options =
+      program.add_subcommand("explain", "Say why a process's RSS is what it is: live, or from a recording");
+  options->footer(kMore);
+  set_usage(*options, "memwhy explain (-p PID | FILE) [OPTIONS]");
+  const auto request = std::make_shared<Request>();
+  const auto duration = std::make_shared<std::chrono::nanoseconds>(0);
+  options->add_option("FILE", request->path, "a recording (.memwhy)")->type_name("");
+  options->add_option("-p,--pid", request->live.targets.pids, "this process (a host pid)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("PID");
+  options->add_flag("--follow", request->live.targets.follow, "and its children");
+  add_duration(*options, "-d,--duration", *duration,
+               "watch for this time (30, 30s, 5m, 2h); 10 s unless given");
+  options
+      ->add_option("-o,--output", request->live.output, "keep the recording in this file; it must not exist")
+      ->type_name("FILE");
+  options->add_flag("--json", request->json, "as JSON, format memwhy.explain/1");
+  options->add_flag("-q,--quiet", request->live.quiet, "no progress");
+  return {options, false, [request, duration](const std::vector<std::string>&) -> Status {
+            const bool given = duration->count() != 0;
+            if (Status asked = check(*request, given); !asked) return asked;
+            Request wanted = *request;
+            wanted.live.duration = given ? *duration : std::chrono::nanoseconds(kDefaultDuration);
+            return explain(wanted);
+          }};
+}
+
+}  // namespace memwhy::app

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// memwhy info FILE: the facts of a recording, without explaining it.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <memory>
+
+#include "app/command.h"
+#include "app/terminal.h"
+#include "app/units.h"
+#include "trace/info.h"
+#include "trace/reader.h"
+
+namespace memwhy::app {
+namespace {
+
+std::string utc(std::optional<int64_t> realtime_ns) {
+  if (!realtime_ns) return "unknown";
+  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC",
+                     fmt::gmtime(static_cast<time_t>(*realtime_ns / 1'000'000'000)));
+}
+
+std::string line(const char* name, const std::string& value) {
+  return fmt::format("{:<12} {}\n", name, printable(value));
+}
+
+std::string target_text(const trace::TargetInfo& target, TimeNs start) {
+  const auto since_start = [start](TimeNs time) {
+    return duration_text(std::chrono::nanoseconds(time > start ? time - start : 0));
+  };
+  return line("process",
+              fmt::format("pid {} {} ({}), from {} to {}, {} scans", target.start.tgid, target.start.comm,
+                          target.start.exe.empty() ? "executable unknown" : target.start.exe,
+                          since_start(target.first_seen), target.end ? since_start(*target.end) : "the end",
+                          target.scans));
+}
+
+std::string text_of(const std::string& path, const trace::FileInfo& info) {
+  const trace::ReadSummary& summary = info.summary;
+  std::string text = line("file", fmt::format("{}, {}, format {}.{}", path, size_text(summary.file_bytes),
+                                              summary.major, summary.minor));
+  if (info.recording) {
+    const events::RecordingInfo& made = *info.recording;
+    text += line("recorded", fmt::format("{} by memwhy {} on {} ({} {}, {} CPUs)", fmt::join(made.what, ", "),
+                                         made.tool_version, made.host, made.architecture, made.kernel_release,
+                                         made.cpus));
+  }
+  text += line("from", utc(info.start_realtime_ns));
+  text += line("to",
+               fmt::format("{} ({})", utc(info.end_realtime_ns),
+                           duration_text(std::chrono::nanoseconds(summary.last_time - summary.first_time))));
+  text += line("ended", summary.ended);
+  if (summary.part != 0 || summary.rotated) text += line("part", fmt::format("{}", summary.part));
+  for (const trace::TargetInfo& target : info.targets) text += target_text(target, summary.first_time);
+  if (info.targets_left_out != 0) text += line("", fmt::format("and {} more", info.targets_left_out));
+  if (info.hooks) {
+    for (const events::Hook& hook : info.hooks->hooks) {
+      text += line("hook", fmt::format("{} ({}): {}", hook.name, hook.attach, hook.purpose));
+    }
+    for (const std::string& sentence : info.hooks->not_seen) text += line("not seen", sentence);
+  }
+  text += line("events", fmt::format("{} in {} chunks, {} lost while recording", summary.events,
+                                     summary.chunks, info.lost_events));
+  for (const trace::KindTotals& kind : summary.kinds) {
+    text += line("", fmt::format("{:<16} {:>10} {:>12}", kind.name, kind.events, size_text(kind.raw_bytes)));
+  }
+  for (const std::string& sentence : summary.damage) text += line("damage", sentence);
+  return text;
+}
+
+}  // namespace
+
+Command add_info(CLI::App& program) {
+  CLI::App* options =
+      program.add_subcommand("info", "Say what a recording holds: where, when, what, how complete");
+  const auto path = std::make_shared<std::string>();
+  options->add_option("FILE", *path, "a .memwhy file")->type_name("")->required();
+  set_usage(*options, "memwhy info FILE");
+  return {options, false, [path](const std::vector<std::string>&) -> Status {
+            Result<trace::Reader> reader = trace::Reader::open(*path);
+            if (!reader) return std::move(reader).error();
+            Result<trace::FileInfo> info = trace::info(*reader);
+            if (!info) return std::move(info).error();
+            if (Status printed = print(text_of(*path, *info)); !printed) return printed;
+            if (!info->summary.complete && !info->summary.rotated)
+              warn("the recording is not complete, see above");
+            return {};
+          }};
+}
+
+}  // namespace memwhy::app

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// A command of memwhy: its options, and what it does. Each has one file, cmd_NAME.cpp, and is listed in
+// app.cpp.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace memwhy::app {
+
+struct Command {
+  CLI::App* options = nullptr;
+  bool takes_command_line = false;  // the words after "--" are its own
+  std::function<Status(const std::vector<std::string>& words)> run;
+};
+
+Command add_explain(CLI::App& program);
+Command add_record(CLI::App& program);
+Command add_info(CLI::App& program);
+Command add_doctor(CLI::App& program);
+
+// Options of several commands, as CLI11 callbacks that say what is wrong.
+CLI::Option* add_duration(CLI::App& command, const std::string& name, std::chrono::nanoseconds& value,
+                          const std::string& help);
+CLI::Option* add_size(CLI::App& command, const std::string& name, uint64_t& value, const std::string& help);
+
+// What --help says behind "Usage: ", where CLI11's own line would not say enough.
+void set_usage(CLI::App& command, std::string usage);
+
+// The whole result on stdout. kOutput: the reader of a pipe is gone is no error; a full disk is.
+Status print(const std::string& text);
+
+}  // namespace memwhy::app

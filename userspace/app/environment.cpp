@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/environment.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <linux/perf_event.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+#include "base/fd.h"
+#include "base/ids.h"
+
+namespace memwhy::app {
+namespace {
+
+constexpr const char* kBtfPath = "/sys/kernel/btf/vmlinux";
+
+std::string read_text(const char* path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return file ? text.str() : std::string();
+}
+
+std::string first_line(const char* path) {
+  const std::string text = read_text(path);
+  return text.substr(0, text.find('\n'));
+}
+
+bool has_btf() {
+  const Fd file(::open(kBtfPath, O_RDONLY | O_CLOEXEC));
+  uint16_t magic = 0;
+  return file && ::read(file.get(), &magic, sizeof magic) == static_cast<ssize_t>(sizeof magic) &&
+         magic == 0xeb9f;
+}
+
+// PAGEMAP_SCAN over nothing, on ourselves: 0 where the kernel has it (6.7), ENOTTY where not.
+bool has_pagemap_scan() {
+  struct Argument {  // struct pm_scan_arg of linux/fs.h, which older headers lack
+    uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+    uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+  } argument{};
+  argument.size = sizeof argument;
+  const Fd pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  return pagemap && ::ioctl(pagemap.get(), _IOWR('f', 16, Argument), &argument) == 0;
+}
+
+Feature feature(std::string name, bool there, std::string degraded) {
+  return {std::move(name), there ? "yes" : "no", there ? "" : std::move(degraded), false};
+}
+
+Feature btf_feature() {
+  Feature btf = feature("kernel BTF", has_btf(),
+                        "the BPF programs cannot be fitted to this kernel: nothing can be recorded");
+  btf.fatal = btf.state == "no";
+  return btf;
+}
+
+}  // namespace
+
+std::vector<Capability> capabilities(uint64_t effective) {
+  const auto has = [effective](int number) { return (effective >> number & 1) != 0; };
+  const bool admin = has(21);
+  return {
+      {"CAP_BPF", "load the BPF programs", "", admin || has(39)},
+      {"CAP_PERFMON", "attach them to page faults and system calls", "", admin || has(38)},
+      {"CAP_SYS_PTRACE", "read the page map of another process", "", has(19)},
+      {"CAP_DAC_READ_SEARCH", "open the files of another user's process", "", has(1) || has(2)},
+      {"CAP_CHECKPOINT_RESTORE", "open programs that were deleted or replaced on disk",
+       "such programs have no names in stacks", admin || has(40)},
+  };
+}
+
+std::vector<Capability> own_capabilities() {
+  const std::string status = read_text("/proc/self/status");
+  const size_t at = status.find("CapEff:");
+  uint64_t effective = 0;
+  if (at != std::string::npos) {
+    const size_t digits = status.find_first_not_of(" \t", at + 7);
+    std::from_chars(status.data() + digits, status.data() + status.size(), effective, 16);
+  }
+  return capabilities(effective);
+}
+
+std::vector<Feature> kernel_features() {
+  utsname name{};
+  ::uname(&name);
+  std::vector<Feature> features;
+  features.push_back({"kernel", name.release, "", false});
+  features.push_back({"machine", name.machine, "", false});
+  if (std::strcmp(name.machine, "x86_64") != 0) {
+    features.back().degraded = "this memwhy knows x86_64 only: nothing can be recorded";
+    features.back().fatal = true;
+  }
+  features.push_back({"page size", fmt::format("{}", ::sysconf(_SC_PAGESIZE)), "", false});
+  if (::sysconf(_SC_PAGESIZE) != static_cast<long>(kPageBytes)) {
+    features.back().degraded = "memwhy knows 4096-byte pages only: nothing can be recorded";
+    features.back().fatal = true;
+  }
+  features.push_back(btf_feature());
+  features.push_back(feature("PAGEMAP_SCAN", has_pagemap_scan(),
+                             "pages are scanned by the slower /proc/PID/pagemap (kernels before 6.7)"));
+  features.push_back(feature("tracefs",
+                             ::access("/sys/kernel/tracing/events", F_OK) == 0 ||
+                                 ::access("/sys/kernel/debug/tracing/events", F_OK) == 0,
+                             "not mounted; hooks that need it are attached in another way"));
+  features.push_back(feature("cgroup memory",
+                             ::access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ||
+                                 ::access("/sys/fs/cgroup/memory", F_OK) == 0,
+                             "usage and limit of the cgroup are not shown"));
+  const std::string huge = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
+  features.push_back({"transparent huge pages", huge.empty() ? "no" : huge, "", false});
+  const std::string statistics = first_line("/proc/sys/kernel/bpf_stats_enabled");
+  features.push_back(
+      feature("BPF run-time statistics", !statistics.empty(), "memwhy's own cost is not measured"));
+  const std::string lockdown = first_line("/sys/kernel/security/lockdown");
+  const bool confidential = lockdown.find("[confidentiality]") != std::string::npos;
+  features.push_back({"kernel lockdown", lockdown.empty() ? "no" : lockdown,
+                      confidential ? "BPF may not read memory: nothing can be recorded" : "", confidential});
+  return features;
+}
+
+Status check_recording_possible() {
+  std::vector<std::string> missing;
+  for (const Capability& capability : own_capabilities()) {
+    if (!capability.held && capability.without.empty()) {
+      missing.push_back(fmt::format("{} (to {})", capability.name, capability.purpose));
+    }
+  }
+  if (!missing.empty()) {
+    return Error(ErrorCode::kEnvironment,
+                 fmt::format("cannot record without {}; run it as root, or give it these capabilities",
+                             fmt::join(missing, ", ")));
+  }
+  for (const Feature& feature : kernel_features()) {
+    if (!feature.fatal) continue;
+    std::string next = "; `memwhy doctor` shows what else this machine offers";
+    if (feature.name == "kernel BTF") {
+      next = fmt::format("; it must be built with CONFIG_DEBUG_INFO_BTF, and {} must be readable here",
+                         kBtfPath);
+    }
+    return Error(ErrorCode::kEnvironment, fmt::format("cannot record on this machine: {} is {}: {}{}",
+                                                      feature.name, feature.state, feature.degraded, next));
+  }
+  return {};
+}
+
+}  // namespace memwhy::app

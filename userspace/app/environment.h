@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this process may do and what this kernel can do: asked before recording, and printed by `memwhy
+// doctor`. Not the choice of hooks: the probe makes that by asking the kernel for each.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace memwhy::app {
+
+struct Capability {
+  std::string name;     // "CAP_BPF"
+  std::string purpose;  // "load the BPF programs"
+  std::string without;  // what is degraded; "" recording is impossible without it
+  bool held = false;
+};
+
+// Those that recording uses, in the order in which it needs them. `effective` is CapEff of /proc/self/status.
+std::vector<Capability> capabilities(uint64_t effective);
+std::vector<Capability> own_capabilities();
+
+struct Feature {
+  std::string name;      // "kernel BTF"
+  std::string state;     // "6.18.44", "yes", "no", "[madvise]"
+  std::string degraded;  // what that means; "" nothing is lost
+  bool fatal = false;    // recording is impossible
+};
+
+// What the running kernel offers, each found by looking or trying, not by its version.
+std::vector<Feature> kernel_features();
+
+// kEnvironment, with the one sentence that says what is missing for what and what to do: no privilege, no
+// BTF, a page size or machine that memwhy does not know.
+Status check_recording_possible();
+
+}  // namespace memwhy::app

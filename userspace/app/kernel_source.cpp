@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The hooks in the kernel as a Session wants them: record::KernelSource over probe::KernelProbe.
+#include <unistd.h>
+
+#include "app/adapters.h"
+#include "app/live.h"
+#include "probe/kernel_probe.h"
+
+namespace memwhy::app {
+namespace {
+
+using Emit = std::function<void(events::Event)>;
+
+class ProbeSource : public record::KernelSource {
+ public:
+  explicit ProbeSource(std::unique_ptr<probe::KernelProbe> probe) : probe_(std::move(probe)) {}
+  Result<SpaceId> trace(Pid tgid, bool follow) override { return probe_->trace(tgid, follow); }
+  Status untrace(SpaceId space) override { return probe_->untrace(space); }
+  size_t drain(const Emit& emit) override { return probe_->drain(emit); }
+  events::Coverage coverage() override { return probe_->coverage(); }
+  events::HookReport hooks() const override { return probe_->hooks(); }
+  Result<events::ClockAnchor> clock() override { return probe_->clock(); }
+  bool read_table(SpaceId space, bool restate, const Emit& emit) override {
+    return probe_->read_table(space, restate, emit);
+  }
+  Result<events::ThreadList> threads(SpaceId space) override { return probe_->threads(space); }
+  void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) override {
+    probe_->reclaim(space, mapped);
+  }
+
+ private:
+  std::unique_ptr<probe::KernelProbe> probe_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<record::KernelSource>> open_kernel() {
+  probe::Options options;
+  options.run_stats = true;  // memwhy's own cost is part of every recording
+  Result<std::unique_ptr<probe::KernelProbe>> probe = probe::KernelProbe::open(options);
+  if (!probe) return std::move(probe).error();
+  return std::unique_ptr<record::KernelSource>(std::make_unique<ProbeSource>(std::move(*probe)));
+}
+
+Result<events::HookReport> try_hooks() {
+  Result<std::unique_ptr<record::KernelSource>> kernel = open_kernel();
+  if (!kernel) return std::move(kernel).error();
+  const Result<SpaceId> traced = (*kernel)->trace(::getpid(), false);
+  if (!traced) return traced.error();
+  return (*kernel)->hooks();
+}
+
+}  // namespace memwhy::app

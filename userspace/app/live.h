@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// One live recording from the command line, from attaching to the end of the file: what `record` and `explain
+// -p` share.
+//
+// What it is: composition (probe, procfs, symbols, session, writer), waiting, progress. What it is not: the
+// schedule of what is read when (record/), or the answer (explain/).
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "app/signals.h"
+#include "app/targets.h"
+#include "base/fd.h"
+#include "base/result.h"
+#include "events/recording.h"
+#include "trace/writer.h"
+
+namespace memwhy::app {
+
+struct LiveRequest {
+  Targets targets;
+  std::optional<std::chrono::nanoseconds> duration;
+  bool quiet = false;
+  std::string output;           // a file to make; "": one without a name
+  uint64_t max_part_bytes = 0;  // 0: one part
+};
+
+struct LiveResult {
+  std::string ended;   // "stopped" | "duration" | "target_exited" | "output_full"
+  std::string target;  // "pid 4711 (web)", for sentences
+  trace::WriterTotals totals;
+  std::chrono::nanoseconds elapsed{0};
+  std::optional<Error> failure;  // the recording is whole up to here: the disk was full
+  Fd file;                       // the last part, for reading
+};
+
+// Records until the duration is over, every target is gone, a signal came, or the output takes no more. An
+// Error means that nothing was recorded, and that no file is left behind.
+Result<LiveResult> record_live(const LiveRequest& request);
+
+// Attaches every hook to memwhy itself for a moment, and says which way each went.
+Result<events::HookReport> try_hooks();
+
+}  // namespace memwhy::app

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/targets.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+
+#include "base/fd.h"
+#include "procfs/text.h"
+
+namespace memwhy::app {
+namespace {
+
+constexpr const char* kOurMachine = "x86-64";
+
+Error no_such_process(const procfs::Root& proc, Pid pid) {
+  const std::vector<Pid> nested = proc.find_by_nested_pid(pid);
+  if (!nested.empty()) {
+    return {ErrorCode::kTargetGone,
+            fmt::format(
+                "no such process on this host: pid {}; in a container that number is pid {} here: try -p {}",
+                pid, fmt::join(nested, " or "), nested.front())};
+  }
+  return {ErrorCode::kTargetGone,
+          fmt::format("no such process: pid {}; it may have exited, `ps -e` lists those that run", pid)};
+}
+
+std::optional<procfs::Stat> stat_of(const procfs::Root& proc, Pid pid) {
+  const Result<std::string> text = procfs::read_file(proc.fd(), fmt::format("{}/stat", pid));
+  return text ? procfs::parse_stat(*text) : std::nullopt;
+}
+
+// "" when the executable cannot be read.
+std::string machine_of(const procfs::Root& proc, Pid pid) {
+  const Fd exe(::openat(proc.fd(), fmt::format("{}/exe", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 20> header{};
+  if (!exe || ::pread(exe.get(), header.data(), header.size(), 0) != static_cast<ssize_t>(header.size()))
+    return {};
+  return procfs::elf_class({header.data(), header.size()});
+}
+
+}  // namespace
+
+Status Targets::check() const {
+  const int kinds = static_cast<int>(!pids.empty()) + static_cast<int>(!comm.empty()) +
+                    static_cast<int>(!cgroup.empty()) + static_cast<int>(!command.empty());
+  if (kinds == 0) {
+    return Error(ErrorCode::kUsage, "say what to record: -p PID, --comm NAME, --cgroup PATH, or -- COMMAND");
+  }
+  if (kinds > 1) {
+    return Error(ErrorCode::kUsage, "say only one of -p PID, --comm NAME, --cgroup PATH and -- COMMAND");
+  }
+  for (const Pid pid : pids) {
+    if (pid <= 0) return Error(ErrorCode::kUsage, fmt::format("-p {}: not a process number", pid));
+  }
+  return {};
+}
+
+std::vector<std::string> Targets::described() const {
+  std::vector<std::string> what;
+  what.reserve(pids.size() + 1);
+  for (const Pid pid : pids) what.push_back(fmt::format("pid {}", pid));
+  if (!comm.empty()) what.push_back("comm " + comm);
+  if (!cgroup.empty()) what.push_back("cgroup " + cgroup);
+  if (!command.empty()) what.push_back("command " + command.front());
+  return what;
+}
+
+std::string Targets::short_name() const {
+  std::string name = !pids.empty()     ? fmt::format("{}", pids.front())
+                     : !comm.empty()   ? comm
+                     : !cgroup.empty() ? cgroup
+                                       : command.front();
+  name = name.substr(name.find_last_of('/') + 1);
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return c <= ' ' || c == 0x7f; }, '_');
+  return name.empty() ? "root" : name;
+}
+
+void add_target_options(CLI::App& command, Targets& targets) {
+  command.add_option("-p,--pid", targets.pids, "these processes: host pids, separated by commas")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("PID[,PID…]");
+  command.add_option("--comm", targets.comm, "all processes of this name (comm), also those that come later")
+      ->type_name("NAME");
+  command
+      .add_option("--cgroup", targets.cgroup,
+                  "all processes in this cgroup, its children, and those that come later")
+      ->type_name("PATH");
+  command.add_flag("--follow", targets.follow, "record the children of the processes too");
+}
+
+std::string cgroup_path(const std::string& text) {
+  std::string path = text;
+  for (const std::string_view mount :
+       {"/sys/fs/cgroup/memory/", "/sys/fs/cgroup/unified/", "/sys/fs/cgroup/"}) {
+    if (path.starts_with(mount)) {
+      path.erase(0, mount.size() - 1);
+      break;
+    }
+  }
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path.starts_with('/') ? path : "/" + path;
+}
+
+Result<std::vector<Pid>> find_targets(const procfs::Root& proc, const Targets& targets) {
+  std::vector<Pid> found = targets.pids;
+  if (!targets.comm.empty()) found = proc.find_by_comm(targets.comm);
+  if (!targets.cgroup.empty()) found = proc.find_by_cgroup(cgroup_path(targets.cgroup));
+  std::erase(found, static_cast<Pid>(::getpid()));
+  if (found.empty()) {
+    return Error(
+        ErrorCode::kTargetGone,
+        fmt::format("there is no process to record: {}; `ps -eo pid,comm,cgroup` lists those that run",
+                    fmt::join(targets.described(), ", ")));
+  }
+  return found;
+}
+
+Status check_target(const procfs::Root& proc, Pid pid) {
+  const std::optional<procfs::Stat> stat = stat_of(proc, pid);
+  if (!stat) return no_such_process(proc, pid);
+  const std::string name = fmt::format("pid {} ({})", pid, stat->comm);
+  if (stat->kernel_thread()) {
+    return Error(ErrorCode::kUsage, name + " is a kernel thread: it has no memory of its own to explain");
+  }
+  if (stat->dead()) {
+    return Error(ErrorCode::kTargetGone,
+                 name + " has exited and only waits for its parent: it has no memory any more");
+  }
+  const std::string machine = machine_of(proc, pid);
+  if (!machine.empty() && machine != kOurMachine) {
+    return Error(ErrorCode::kEnvironment,
+                 fmt::format("{} is a program for {}: this memwhy can record programs for {} only", name,
+                             machine, kOurMachine));
+  }
+  return {};
+}
+
+std::string name_of(const procfs::Root& proc, Pid pid) {
+  const std::optional<procfs::Stat> stat = stat_of(proc, pid);
+  return stat ? fmt::format("pid {} ({})", pid, stat->comm) : fmt::format("pid {}", pid);
+}
+
+}  // namespace memwhy::app

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// What goes to stderr: sentences and progress. stdout belongs to the result alone.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace memwhy::app {
+
+// Bytes that a terminal would act on, as \x1b and the like: names come from processes that may be hostile.
+std::string printable(std::string_view text);
+
+// "memwhy: …" on stderr, through the log.
+void say(std::string_view sentence);
+void warn(std::string_view sentence);
+void say_error(const Error& error);
+
+// One line that says where a long piece of work is: rewritten each second on a terminal, a new one every 30 s
+// elsewhere, none when quiet.
+class Progress {
+ public:
+  enum class Mode : uint8_t { kQuiet, kLines, kTerminal };
+  static Mode mode_for_stderr(bool quiet);
+
+  explicit Progress(Mode mode) : mode_(mode) {}
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // True when a line is due at this moment; then show() it.
+  bool due(std::chrono::nanoseconds elapsed) const;
+  void show(std::chrono::nanoseconds elapsed, std::string_view line);
+  // Takes the line off the terminal, before anything else is printed.
+  void clear();
+
+ private:
+  Mode mode_;
+  std::chrono::nanoseconds last_{0};
+  bool shown_ = false;
+};
+
+}  // namespace memwhy::app
