@@ -99,9 +99,10 @@ Status Run::cheap_slot() {
 Status Run::peer_slot(PeerKind kind) {
   Result<Peer> peer = Peer::attach(kind, target_->pid(), other_cpus_, options_.scratch);
   if (!peer) return std::move(peer).error();
-  if (Status measured = passes(kind == PeerKind::kPerf ? "perf" : "bpftrace"); !measured) return measured;
+  Status measured = passes(kind == PeerKind::kPerf ? "perf" : "bpftrace");
   ++slot_;
-  return peer->detach();
+  peer->detach();
+  return measured;
 }
 
 Status Run::measure_target(const std::string& label, const std::string& program,
@@ -176,10 +177,9 @@ Status Run::save_facts(bool complete) const {
   uname(&kernel);
   std::string model = first_line("/proc/cpuinfo", "model name");
   model.erase(0, std::min(model.size(), model.find(": ") + 2));
-  const bool steady = complete;
   static const std::string load_before = first_line("/proc/loadavg", "");
   const nlohmann::json facts = {
-      {"complete", steady},
+      {"complete", complete},
       {"kernel", kernel.release},
       {"cpu", model},
       {"cpus", sysconf(_SC_NPROCESSORS_ONLN)},

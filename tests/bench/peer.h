@@ -19,7 +19,7 @@ class Peer {
   // `cpus`: where the tool itself may run, away from the target. `scratch`: a folder for what perf writes.
   static Result<Peer> attach(PeerKind kind, pid_t target, const std::vector<int>& cpus,
                              const std::string& scratch);
-  Status detach();
+  void detach();
 
  private:
   Peer(Child child, std::string data) : child_(std::move(child)), data_(std::move(data)) {}

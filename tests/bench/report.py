@@ -190,6 +190,7 @@ def summarize_workloads(path):
         derived = {
             "faults_per_s": [r["faults"] / r["wall_s"] for r in rows],
             "ns_per_fault_program": [r["fault_ns"] / r["fault_runs"] for r in rows if r["fault_runs"]],
+            "own_runs": [r["faults"] / r["fault_runs"] for r in rows if r["fault_runs"]],
             "fault_cpu_share": [r["fault_ns"] / 1e9 / r["cpu_s"] for r in rows],
             "all_cpu_share": [r["all_ns"] / 1e9 / r["cpu_s"] for r in rows],
         }
@@ -205,12 +206,15 @@ def workloads_text(result, markdown):
         v = entry.get(key)
         return "–" if v is None else (f"{v['median'] * factor:,.{digits}f} "
                                       f"[{v['p25'] * factor:,.{digits}f}–{v['p75'] * factor:,.{digits}f}]")
-    rows = [[e["workload"], of(e, "faults_per_s"), of(e, "ns_per_fault_program"), of(e, "fault_cpu_share", 100, 2),
-             of(e, "all_cpu_share", 100, 2)] if "problem" not in e else [f"{e['workload']}: {e['problem']}", *["–"] * 4]
+    rows = [[e["workload"], of(e, "faults_per_s"), of(e, "ns_per_fault_program"),
+             of(e, "own_runs", 100), of(e, "fault_cpu_share", 100, 2),
+             of(e, "all_cpu_share", 100, 2)] if "problem" not in e else [f"{e['workload']}: {e['problem']}", *["–"] * 5]
             for e in result]
     return "\n".join(["In situ: the kernel's own run time of memwhy's programs (kernel.bpf_stats; two clock reads a run are in it),",
-                      "workload traced from its first instruction, children followed", "",
-                      table(["workload", "faults/s", "ns a fault program", "fault programs, % of its CPU",
+                      "workload traced from its first instruction, children followed. Faults of other processes run the programs too: where",
+                      "few of the runs are the workload's own, the machine was busy, ns a run is mostly theirs, and the shares are too high.", "",
+                      table(["workload", "faults/s", "ns a run", "runs that are its own, %",
+                             "fault programs, % of its CPU",
                              "all programs, % of its CPU"], rows, markdown)])
 
 

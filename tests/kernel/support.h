@@ -88,4 +88,4 @@ std::unique_ptr<probe::KernelProbe> open_probe(const probe::Options& options, st
 #define TRACE(space, probe, pid, follow)                           \
   const auto space##_result = (probe).trace((pid), (follow));      \
   ASSERT_TRUE(space##_result) << space##_result.error().message(); \
-  const memwhy::SpaceId space = *space##_result
+  [[maybe_unused]] const memwhy::SpaceId space = *space##_result

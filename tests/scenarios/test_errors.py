@@ -129,9 +129,9 @@ def test_target_execs_while_recorded(case):
         assert target.poll() is None
     case.finish(memwhy)
     explanation = case.explain("exec.memwhy", cwd=case.folder)
-    names = [p["exe"].rpartition("/")[2] for p in explanation["processes"] if p["pid"] == target.pid]
+    names = [(p["exe"] or "").rpartition("/")[2] for p in explanation["processes"] if p["pid"] == target.pid]
     assert "sleep" in names, names
-    last = [p for p in explanation["processes"] if p["exe"].endswith("/sleep")][-1]
+    last = [p for p in explanation["processes"] if (p["exe"] or "").endswith("/sleep")][-1]
     assert ledger(last), "the program after exec was scanned"
 
 

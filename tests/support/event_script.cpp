@@ -16,7 +16,8 @@ constexpr TimeNs kTickNs = 1'000'000'000 / kScriptTickHz;
 // The advices that have a name here (linux/mman.h).
 const std::map<std::string, uint32_t>& advice_names() {
   static const std::map<std::string, uint32_t> names = {
-      {"dontneed", 4}, {"free", 8}, {"remove", 9}, {"hugepage", 14}, {"populate", 23}, {"dontneed-locked", 24}, {"collapse", 25}};
+      {"dontneed", 4},         {"free", 8},     {"remove", 9}, {"hugepage", 14}, {"populate", 23},
+      {"dontneed-locked", 24}, {"collapse", 25}};
   return names;
 }
 
@@ -166,7 +167,8 @@ ThreadList parse_threads(Words& w) {
   while (!w.empty()) {
     const auto parts = split(w.next("thread"), ':');
     if (parts.size() != 3) w.fail("a thread is TID:0xSP:0xTLS");
-    list.threads.push_back({static_cast<Pid>(w.to_number(parts[0])), w.to_number(parts[1]), w.to_number(parts[2])});
+    list.threads.push_back(
+        {static_cast<Pid>(w.to_number(parts[0])), w.to_number(parts[1]), w.to_number(parts[2])});
   }
   return list;
 }

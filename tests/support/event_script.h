@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Event scripts: a recording as a page of text, so that a test reads as text in, text out.
 //
-// What it is: one line for each event, in both directions. What it is not: a trace format; only tests read it, and a
-// line that it does not understand throws std::invalid_argument with its number.
+// What it is: one line for each event, in both directions. What it is not: a trace format; only tests read
+// it, and a line that it does not understand throws std::invalid_argument with its number.
 //
 //   @0    attach 1 pid=4711 comm=web exe=/bin/web binary=b1       # the time stays until the next @
 //   vmas 1
@@ -20,13 +20,12 @@
 //   bytes   N, NK, NM, NG
 //   text    "quoted" when it has blanks; key="a b" too
 //
-//   info [tool= host= kernel= arch= cpus= part=] [what="pid 7"]     anchor            (ClockAnchor of this time)
-//   hooks [NAME:ATTACH ...] [read=direct] [not_seen="a sentence"]   recording-end WHY
-//   coverage [seen= recorded= full= stacks_new= stacks_lost=] [kind=NAME:SEEN:DELIVERED:LOST] [prog=NAME:RUNS:NS]
-//   binary bN PATH [inode= device= build= go=VERSION problem=] [race] [cgo] [stripped] [unreadable]
-//   symbol SPACE 0xADDRESS [ret] [binary=bN] [offset=] [FUNCTION@FILE:LINE ...]       (innermost first)
-//   stack sN SPACE 0xADDRESS ... [cut] [unreadable]
-//   attach SPACE | fork CHILD from PARENT | exec NEW from OLD, each with
+//   info [tool= host= kernel= arch= cpus= part=] [what="pid 7"]     anchor            (ClockAnchor of this
+//   time) hooks [NAME:ATTACH ...] [read=direct] [not_seen="a sentence"]   recording-end WHY coverage [seen=
+//   recorded= full= stacks_new= stacks_lost=] [kind=NAME:SEEN:DELIVERED:LOST] [prog=NAME:RUNS:NS] binary bN
+//   PATH [inode= device= build= go=VERSION problem=] [race] [cgo] [stripped] [unreadable] symbol SPACE
+//   0xADDRESS [ret] [binary=bN] [offset=] [FUNCTION@FILE:LINE ...]       (innermost first) stack sN SPACE
+//   0xADDRESS ... [cut] [unreadable] attach SPACE | fork CHILD from PARENT | exec NEW from OLD, each with
 //          [pid= comm= exe= binary=bN started= cgroup= class=]
 //   space-end SPACE exited|execed|detached      exit SPACE [pid= code= rss=BYTES]      oom SPACE [pid=]
 //   threads SPACE TID:0xSP:0xTLS ...
@@ -34,12 +33,10 @@
 //   vmas SPACE      items: RANGE rwxp|s [NAME] [inode= device= offset=] [shmem] [hugetlb]
 //   scan SPACE [n= start=SECONDS] [incomplete]   items: RANGE [huge] [file] [swapped]   (n counts by itself)
 //   table SPACE [asof=SECONDS] [restated]        items: RANGE STACK @SECONDS [w] [k] [wk]   (asof: this time)
-//   mmap SPACE RANGE STACK [prot= flags= fd= offset=]     brk SPACE RANGE STACK         (brk: the heap grew by RANGE)
-//   munmap | fixed | brk-shrink SPACE RANGE [STACK]
-//   dontneed | remove | dontneed-locked SPACE RANGE [STACK]         (VmaUnmapped, why kMadvise)
-//   advise SPACE RANGE free|hugepage|collapse|populate|ADVICE [STACK]
-//   mremap SPACE RANGE to RANGE [STACK]
-//   loss SPACE WHAT [COUNT]                                         (space 0: not known which)
+//   mmap SPACE RANGE STACK [prot= flags= fd= offset=]     brk SPACE RANGE STACK         (brk: the heap grew
+//   by RANGE) munmap | fixed | brk-shrink SPACE RANGE [STACK] dontneed | remove | dontneed-locked SPACE RANGE
+//   [STACK]         (VmaUnmapped, why kMadvise) advise SPACE RANGE free|hugepage|collapse|populate|ADVICE
+//   [STACK] mremap SPACE RANGE to RANGE [STACK] loss SPACE WHAT [COUNT] (space 0: not known which)
 #pragma once
 
 #include <string>

@@ -48,8 +48,8 @@ std::vector<std::string> split_line(std::string_view line) {
 void Words::fail(const std::string& why) const {
   std::string rest;
   for (const std::string& word : words_) rest += " " + word;
-  throw std::invalid_argument("event script line " + std::to_string(line_) + ": " + why + (rest.empty() ? "" : ", at:") +
-                              rest);
+  throw std::invalid_argument("event script line " + std::to_string(line_) + ": " + why +
+                              (rest.empty() ? "" : ", at:") + rest);
 }
 
 std::string Words::next(const char* what) {
@@ -77,7 +77,9 @@ std::optional<std::string> Words::named(std::string_view key) {
   return std::nullopt;
 }
 
-uint64_t Words::number(std::string_view key, uint64_t otherwise) { return maybe_number(key).value_or(otherwise); }
+uint64_t Words::number(std::string_view key, uint64_t otherwise) {
+  return maybe_number(key).value_or(otherwise);
+}
 
 std::optional<uint64_t> Words::maybe_number(std::string_view key) {
   const auto value = named(key);
@@ -105,7 +107,8 @@ uint64_t Words::to_number(std::string_view word) const {
   }
   uint64_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
-  if (error != std::errc{} || end != digits.data() + digits.size()) fail("not a number: " + std::string(word));
+  if (error != std::errc{} || end != digits.data() + digits.size())
+    fail("not a number: " + std::string(word));
   return value * scale;
 }
 
@@ -155,7 +158,8 @@ BinaryId Words::binary(const std::string& word) const {
 std::vector<Sentence> split_script(std::string_view text) {
   std::vector<Sentence> sentences;
   size_t line_number = 0;
-  // Indentation counts from the first sentence: scripts in tests are usually raw strings that are indented themselves.
+  // Indentation counts from the first sentence: scripts in tests are usually raw strings that are indented
+  // themselves.
   std::optional<size_t> margin;
   while (!text.empty()) {
     const size_t newline = text.find('\n');

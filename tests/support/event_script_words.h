@@ -20,13 +20,13 @@ class Words {
   [[noreturn]] void fail(const std::string& why) const;
   bool empty() const { return words_.empty(); }
 
-  std::string next(const char* what);                        // the first that is left; fails when there is none
-  bool flag(std::string_view name);                          // takes the word when it is there
-  std::optional<std::string> named(std::string_view key);    // takes the first "key=…"
+  std::string next(const char* what);                      // the first that is left; fails when there is none
+  bool flag(std::string_view name);                        // takes the word when it is there
+  std::optional<std::string> named(std::string_view key);  // takes the first "key=…"
   std::string text(std::string_view key) { return named(key).value_or(""); }
   uint64_t number(std::string_view key, uint64_t otherwise = 0);
   std::optional<uint64_t> maybe_number(std::string_view key);
-  void done() const;                                         // fails when a word is left
+  void done() const;  // fails when a word is left
 
   SpaceId space();
   AddressRange range();
@@ -34,7 +34,7 @@ class Words {
   StackId stack();
   StackId stack_or_none() { return empty() ? StackId::kNone : stack(); }
   BinaryId binary(const std::string& word) const;
-  uint64_t to_number(std::string_view word) const;           // decimal or 0x…, with K, M, G
+  uint64_t to_number(std::string_view word) const;  // decimal or 0x…, with K, M, G
   TimeNs to_time(std::string_view seconds) const;
 
  private:

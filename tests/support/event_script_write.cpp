@@ -35,10 +35,13 @@ std::string id(StackId stack) {
 }
 std::string pages(PageNumber page, uint64_t count) { return hex(page) + "+" + std::to_string(count); }
 std::string range(AddressRange r) {
-  if (((r.start | r.end) & (kPageBytes - 1)) == 0) return pages(r.start >> kPageShift, r.bytes() >> kPageShift);
+  if (((r.start | r.end) & (kPageBytes - 1)) == 0)
+    return pages(r.start >> kPageShift, r.bytes() >> kPageShift);
   return "0x" + hex(r.start) + "-0x" + hex(r.end);
 }
-std::string quoted(const std::string& text) { return text.find(' ') == std::string::npos ? text : "\"" + text + "\""; }
+std::string quoted(const std::string& text) {
+  return text.find(' ') == std::string::npos ? text : "\"" + text + "\"";
+}
 std::string named(const char* key, const std::string& value) {
   return value.empty() ? "" : std::string(" ") + key + "=" + quoted(value);
 }
@@ -49,8 +52,9 @@ std::string flag(const char* name, bool on) { return on ? std::string(" ") + nam
 
 struct Line {
   std::string operator()(const RecordingInfo& e) const {
-    std::string s = "info" + named("tool", e.tool_version) + named("host", e.host) + named("kernel", e.kernel_release) +
-                    named("arch", e.architecture) + named("cpus", e.cpus) + named("part", e.part);
+    std::string s = "info" + named("tool", e.tool_version) + named("host", e.host) +
+                    named("kernel", e.kernel_release) + named("arch", e.architecture) +
+                    named("cpus", e.cpus) + named("part", e.part);
     for (const std::string& what : e.what) s += named("what", what);
     return s;
   }
@@ -76,9 +80,9 @@ struct Line {
   }
   std::string operator()(const RecordingEnd& e) const { return "recording-end " + e.why; }
   std::string operator()(const BinaryInfo& e) const {
-    std::string s = "binary " + id(e.id) + " " + quoted(e.path) + named("inode", e.inode) + named("device", e.device) +
-                    named("build", e.build_id) + named("problem", e.problem) + flag("stripped", e.stripped) +
-                    flag("unreadable", e.unreadable);
+    std::string s = "binary " + id(e.id) + " " + quoted(e.path) + named("inode", e.inode) +
+                    named("device", e.device) + named("build", e.build_id) + named("problem", e.problem) +
+                    flag("stripped", e.stripped) + flag("unreadable", e.unreadable);
     if (e.go) {
       s += " go=" + e.go->version + flag("race", e.go->race) + flag("cgo", e.go->cgo) +
            named("godebug", e.go->default_godebug);
@@ -90,7 +94,8 @@ struct Line {
     if (e.binary != BinaryId::kNone) s += " binary=" + id(e.binary);
     s += named("offset", e.file_offset);
     for (const SourceFrame& f : e.frames) {
-      s += " " + quoted(f.file.empty() ? f.function : f.function + "@" + f.file + ":" + std::to_string(f.line));
+      s += " " +
+           quoted(f.file.empty() ? f.function : f.function + "@" + f.file + ":" + std::to_string(f.line));
     }
     return s;
   }
@@ -103,7 +108,9 @@ struct Line {
     return s + named("started", e.started_ns) + named("cgroup", e.cgroup) + named("class", e.elf_class);
   }
   std::string operator()(const SpaceEnd& e) const {
-    const char* why = e.why == EndWhy::kExited ? " exited" : e.why == EndWhy::kExeced ? " execed" : " detached";
+    const char* why = e.why == EndWhy::kExited   ? " exited"
+                      : e.why == EndWhy::kExeced ? " execed"
+                                                 : " detached";
     return "space-end" + id(e.space) + why;
   }
   std::string operator()(const ProcessExit& e) const {
@@ -123,17 +130,18 @@ struct Line {
   std::string operator()(const Counters& e) const {
     return "counters" + id(e.space) + named("anon", e.rss_anon_bytes) + named("file", e.rss_file_bytes) +
            named("shmem", e.rss_shmem_bytes) + named("swap", e.swap_bytes) + named("peak", e.peak_bytes) +
-           named("tables", e.page_table_bytes) + named("hugetlb", e.hugetlb_bytes) + named("error", e.error_bytes) +
-           named("threads", e.threads) +
+           named("tables", e.page_table_bytes) + named("hugetlb", e.hugetlb_bytes) +
+           named("error", e.error_bytes) + named("threads", e.threads) +
            (e.cgroup_usage_bytes ? " usage=" + std::to_string(*e.cgroup_usage_bytes) : "") +
            (e.cgroup_limit_bytes ? " limit=" + std::to_string(*e.cgroup_limit_bytes) : "");
   }
   std::string operator()(const VmaList& e) const {
     std::string s = "vmas" + id(e.space);
     for (const Vma& v : e.vmas) {
-      s += "\n  " + range(v.range) + " " + (v.read ? "r" : "-") + (v.write ? "w" : "-") + (v.exec ? "x" : "-") +
-           (v.shared ? "s" : "p") + (v.name.empty() ? "" : " " + quoted(v.name)) + named("inode", v.inode) +
-           named("device", v.device) + named("offset", v.offset) + flag("shmem", v.shmem) + flag("hugetlb", v.hugetlb);
+      s += "\n  " + range(v.range) + " " + (v.read ? "r" : "-") + (v.write ? "w" : "-") +
+           (v.exec ? "x" : "-") + (v.shared ? "s" : "p") + (v.name.empty() ? "" : " " + quoted(v.name)) +
+           named("inode", v.inode) + named("device", v.device) + named("offset", v.offset) +
+           flag("shmem", v.shmem) + flag("hugetlb", v.hugetlb);
     }
     return s;
   }
@@ -147,7 +155,8 @@ struct Line {
     return s;
   }
   std::string operator()(const PageTableRuns& e) const {
-    std::string s = "table" + id(e.space) + " asof=" + tick_seconds(e.as_of_tick) + flag("restated", e.restated);
+    std::string s =
+        "table" + id(e.space) + " asof=" + tick_seconds(e.as_of_tick) + flag("restated", e.restated);
     for (const TableRun& run : e.runs) {
       s += "\n  " + pages(run.page, run.count) + " " + id(run.stack) + " @" + tick_seconds(run.tick) +
            flag("w", (run.flags & kFaultWrite) != 0) + flag("k", (run.flags & kFaultKernel) != 0);
@@ -160,9 +169,9 @@ struct Line {
     return s + flag("cut", e.cut) + flag("unreadable", e.unreadable);
   }
   std::string operator()(const VmaMapped& e) const {
-    return "mmap" + id(e.space) + " " + range(e.range) + " " + id(e.stack) + " prot=" + std::to_string(e.prot) +
-           " flags=" + std::to_string(e.flags) + (e.fd >= 0 ? " fd=" + std::to_string(e.fd) : "") +
-           named("offset", e.offset);
+    return "mmap" + id(e.space) + " " + range(e.range) + " " + id(e.stack) +
+           " prot=" + std::to_string(e.prot) + " flags=" + std::to_string(e.flags) +
+           (e.fd >= 0 ? " fd=" + std::to_string(e.fd) : "") + named("offset", e.offset);
   }
   std::string operator()(const VmaUnmapped& e) const {
     const char* verb = e.why == UnmapWhy::kMunmap  ? "munmap"
@@ -174,7 +183,8 @@ struct Line {
     return verb + id(e.space) + " " + range(e.range) + " " + id(e.stack);
   }
   std::string operator()(const VmaAdvised& e) const {
-    static const std::map<uint32_t, std::string> names = {{8, "free"}, {14, "hugepage"}, {23, "populate"}, {25, "collapse"}};
+    static const std::map<uint32_t, std::string> names = {
+        {8, "free"}, {14, "hugepage"}, {23, "populate"}, {25, "collapse"}};
     const auto name = names.find(e.advice);
     return "advise" + id(e.space) + " " + range(e.range) + " " +
            (name != names.end() ? name->second : std::to_string(e.advice)) + " " + id(e.stack);
@@ -188,6 +198,10 @@ struct Line {
   std::string operator()(const Loss& e) const {
     return "loss" + id(e.space) + " " + quoted(e.what) + " " + std::to_string(e.count);
   }
+  std::string operator()(const GoStatistics& e) const { return "go-statistics" + id(e.space); }
+  std::string operator()(const GoHeap& e) const { return "go-heap" + id(e.space); }
+  std::string operator()(const GoProfile& e) const { return "go-profile" + id(e.space); }
+  std::string operator()(const GoGoroutines& e) const { return "goroutines" + id(e.space); }
 };
 
 }  // namespace

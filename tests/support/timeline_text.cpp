@@ -23,8 +23,9 @@ std::string optional_number(const char* key, uint64_t value) {
 std::string describe_groups(const std::vector<PageGroup>& groups, std::string_view mark) {
   std::string text;
   for (const PageGroup& group : groups) {
-    text += "  " + std::string(mark) + "vma" + (group.vma == timeline::kNoVma ? "-" : std::to_string(group.vma)) + " " +
-            name_of(group.how) + " ";
+    text += "  " + std::string(mark) + "vma" +
+            (group.vma == timeline::kNoVma ? "-" : std::to_string(group.vma)) + " " + name_of(group.how) +
+            " ";
     if (group.stack == StackId::kNone) {
       text += "-";
     } else if (group.stack == StackId::kLost) {
@@ -40,12 +41,13 @@ std::string describe_groups(const std::vector<PageGroup>& groups, std::string_vi
 }
 
 std::string describe_scan(const timeline::ScanResult& result, Detail detail) {
-  std::string text = "scan " + std::to_string(result.scan) + " of space " +
-                     std::to_string(static_cast<uint32_t>(result.space)) + ": " + std::to_string(result.resident_pages) +
-                     " pages" + (result.swapped_pages != 0 ? ", swapped " + std::to_string(result.swapped_pages) : "") +
-                     (result.stale_pages != 0 ? ", stale " + std::to_string(result.stale_pages) : "") +
-                     (result.doubtful_pages != 0 ? ", doubtful " + std::to_string(result.doubtful_pages) : "") +
-                     (result.complete ? "" : ", incomplete") + "\n";
+  std::string text =
+      "scan " + std::to_string(result.scan) + " of space " +
+      std::to_string(static_cast<uint32_t>(result.space)) + ": " + std::to_string(result.resident_pages) +
+      " pages" + (result.swapped_pages != 0 ? ", swapped " + std::to_string(result.swapped_pages) : "") +
+      (result.stale_pages != 0 ? ", stale " + std::to_string(result.stale_pages) : "") +
+      (result.doubtful_pages != 0 ? ", doubtful " + std::to_string(result.doubtful_pages) : "") +
+      (result.complete ? "" : ", incomplete") + "\n";
   text += describe_groups(result.groups, "");
   if (detail == Detail::kFlow) {
     text += describe_groups(result.arrived, "+ ");
@@ -56,8 +58,9 @@ std::string describe_scan(const timeline::ScanResult& result, Detail detail) {
 
 std::string reconcile(std::string_view script, Detail detail) {
   std::string text;
-  timeline::Timeline timeline(
-      [&](const timeline::AddressSpace&, const timeline::ScanResult& result) { text += describe_scan(result, detail); });
+  timeline::Timeline timeline([&](const timeline::AddressSpace&, const timeline::ScanResult& result) {
+    text += describe_scan(result, detail);
+  });
   play(script, timeline);
   return text;
 }

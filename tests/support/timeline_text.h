@@ -22,7 +22,8 @@ enum class Detail { kGroups, kFlow };  // kFlow: with arrived and left
 std::string describe_groups(const std::vector<timeline::PageGroup>& groups, std::string_view mark);
 std::string describe_scan(const timeline::ScanResult& result, Detail detail);
 
-// Plays the script and describes each scan. `trim_margin`: text that a test wrote, without the indentation of its first line.
+// Plays the script and describes each scan. `trim_margin`: text that a test wrote, without the indentation of
+// its first line.
 std::string reconcile(std::string_view script, Detail detail = Detail::kGroups);
 std::string trim_margin(std::string_view text);
 

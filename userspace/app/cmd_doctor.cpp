@@ -10,7 +10,8 @@ namespace memwhy::app {
 namespace {
 
 std::string line(const std::string& name, const std::string& state, const std::string& remark) {
-  return fmt::format("  {:<26} {:<22} {}\n", name, state, remark).substr(0, 400);
+  const std::string text = fmt::format("  {:<26} {:<22} {}", name, state, remark);
+  return text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
 }
 
 std::string capabilities_text() {

@@ -221,6 +221,39 @@ std::string on(const VmaAdvised& e) {
 std::string on(const VmaMoved& e) { return call("mremap", e, name(e.from) + " to " + name(e.to)); }
 std::string on(const HeapGrown& e) { return call("brk", e, name(e.range)); }
 
+std::string name(GoLayout layout) {
+  switch (layout) {
+    case GoLayout::kTable:
+      return "table";
+    case GoLayout::kUnverified:
+      return "unverified";
+    case GoLayout::kNone:
+      break;
+  }
+  return "none";
+}
+std::string on(const GoStatistics& e) {
+  const GoCounters& c = e.counters;
+  return fmt::format(
+      "{} go: heap {} in use, {} idle, {} released, {} live, goal {}, stacks {}, {} collections",
+      name(e.space), bytes(c.heap_in_use_bytes), bytes(c.heap_free_bytes), bytes(c.heap_released_bytes),
+      bytes(c.live_bytes), bytes(c.goal_bytes), bytes(c.stack_bytes), c.gc_cycles);
+}
+std::string on(const GoHeap& e) {
+  return fmt::format("{} go heap of scan {}: layout {}, {} runs, {} spans, {} in motion{}{}", name(e.space),
+                     e.scan, name(e.layout), grouped(e.runs.size()), grouped(e.spans),
+                     grouped(e.spans_in_motion), e.quiet ? ", quiet" : "",
+                     e.problem.empty() ? "" : ": " + e.problem);
+}
+std::string on(const GoProfile& e) {
+  return fmt::format("{} go heap profile: {} buckets, rate {}{}", name(e.space), grouped(e.buckets.size()),
+                     e.rate, e.rate_assumed ? " assumed" : "");
+}
+std::string on(const GoGoroutines& e) {
+  return fmt::format("{} {} goroutines in {} groups{}", name(e.space), grouped(e.count),
+                     grouped(e.groups.size()), e.complete ? "" : ", not all walked");
+}
+
 }  // namespace
 
 uint64_t PageScan::resident_pages() const {

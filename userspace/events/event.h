@@ -2,16 +2,17 @@
 // Everything that memwhy ever learns about a process, as plain values in one variant.
 //
 // What it is: the one language between the live sources (probe, procfs, goruntime), the trace file and the
-// model. Recorded, live and scripted events enter the model by the same door (EventSink), so what is explained
-// offline is what was explained live. What it is not: kernel layouts (include/memwhy/abi) or file layouts
-// (userspace/trace). What comes next: Go tables as read from the runtime join as further alternatives.
+// model. Recorded, live and scripted events enter the model by the same door (EventSink), so what is
+// explained offline is what was explained live. What it is not: kernel layouts (include/memwhy/abi) or file
+// layouts (userspace/trace).
 //
-// Raw inputs, not conclusions: "these pages were present in this scan", "this page was faulted by that stack at that
-// tick". Only timeline/ reconciles them.
+// Raw inputs, not conclusions: "these pages were present in this scan", "this page was faulted by that stack
+// at that tick". Only timeline/ reconciles them.
 //
 //   Event { time 81'200'000'000, VmaList { space 1, … } }
 //   Event { time 81'204'100'000, PageScan { space 1, runs {{0x7f12'34605, 512, huge}, …} } }
-//   Event { time 81'204'900'000, PageTableRuns { space 1, runs {{0x7f12'34605, 1, stack 9, tick 4295213}, …} } }
+//   Event { time 81'204'900'000, PageTableRuns { space 1, runs {{0x7f12'34605, 1, stack 9, tick 4295213}, …}
+//   } }
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "events/go_runtime.h"
 #include "events/process.h"
 #include "events/recording.h"
 
@@ -30,8 +32,8 @@ namespace memwhy::events {
 struct Vma {
   AddressRange range;
   bool read = false, write = false, exec = false, shared = false;
-  uint64_t offset = 0;   // of `range.start` in the file, bytes
-  uint64_t device = 0;   // makedev(); 0 with inode 0: anonymous
+  uint64_t offset = 0;  // of `range.start` in the file, bytes
+  uint64_t device = 0;  // makedev(); 0 with inode 0: anonymous
   uint64_t inode = 0;
   std::string name;      // path, "[heap]", "[stack]", "[anon: Go: heap]"…; " (deleted)" is kept
   bool shmem = false;    // a shared-memory object: memfd, SysV, tmpfs, shared anonymous memory
@@ -63,8 +65,8 @@ struct ScanRun {
 // One pass over an address space: pages present, not the zero page, not hugetlb. In order of page.
 struct PageScan {
   SpaceId space{};
-  uint64_t scan = 0;  // numbered from 1 in each recording
-  TimeNs start{};     // Event::time is the end
+  uint64_t scan = 0;     // numbered from 1 in each recording
+  TimeNs start{};        // Event::time is the end
   bool complete = true;  // false: the target vanished, or a range was refused, half-way
   std::string method;    // "PAGEMAP_SCAN" | "pagemap"
   std::vector<ScanRun> runs;
@@ -86,8 +88,9 @@ struct TableRun {
   bool operator==(const TableRun&) const = default;
 };
 
-// Entries of the kernel's page table that changed since the last such event of this space; `restated`: all of them,
-// and what is not in it no longer exists. `as_of_tick`: every fault before it is in here or in an earlier event.
+// Entries of the kernel's page table that changed since the last such event of this space; `restated`: all of
+// them, and what is not in it no longer exists. `as_of_tick`: every fault before it is in here or in an
+// earlier event.
 struct PageTableRuns {
   SpaceId space{};
   bool restated = false;
@@ -99,7 +102,7 @@ struct PageTableRuns {
 // A stack, innermost frame first: the faulting (or calling) instruction, then return addresses.
 struct Stack {
   StackId id{};
-  SpaceId space{};  // in which it was first seen; a forked child may share it
+  SpaceId space{};          // in which it was first seen; a forked child may share it
   bool cut = false;         // deeper than the kernel side keeps
   bool unreadable = false;  // a frame pointer led nowhere
   std::vector<uint64_t> frames;
@@ -162,10 +165,10 @@ struct HeapGrown {  // brk moved up
   bool operator==(const HeapGrown&) const = default;
 };
 
-using Payload =
-    std::variant<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SymbolInfo, SpaceStart,
-                 SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters, VmaList, PageScan, PageTableRuns, Stack,
-                 VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved, HeapGrown, Loss>;
+using Payload = std::variant<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo,
+                             SymbolInfo, SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters,
+                             VmaList, PageScan, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised,
+                             VmaMoved, HeapGrown, Loss, GoStatistics, GoHeap, GoProfile, GoGoroutines>;
 
 struct Event {
   TimeNs time = 0;

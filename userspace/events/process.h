@@ -13,7 +13,8 @@ namespace memwhy::events {
 
 enum class StartHow : uint8_t { kAttached, kForked, kExeced };
 
-// An address space that is recorded from now on. Restated with the same id when its identity becomes better known.
+// An address space that is recorded from now on. Restated with the same id when its identity becomes better
+// known.
 struct SpaceStart {
   SpaceId space{};
   Pid tgid = 0;
@@ -38,7 +39,7 @@ struct SpaceEnd {
 struct ProcessExit {
   SpaceId space{};
   Pid tgid = 0;
-  uint32_t exit_code = 0;  // wait(2) status
+  uint32_t exit_code = 0;             // wait(2) status
   std::optional<uint64_t> rss_bytes;  // from the kernel's counters, where the mm was still there
   bool operator==(const ProcessExit&) const = default;
 };
@@ -64,7 +65,7 @@ struct BinaryInfo {
   uint64_t device = 0, inode = 0;
   std::string build_id;  // hex; "" none
   bool stripped = false;
-  bool unreadable = false;         // `problem` says why; nothing below is known
+  bool unreadable = false;  // `problem` says why; nothing below is known
   std::string problem;
   std::optional<GoBuild> go;
   bool operator==(const BinaryInfo&) const = default;
@@ -78,8 +79,8 @@ struct SourceFrame {
   bool operator==(const SourceFrame&) const = default;
 };
 
-// Names of one code address in one space, innermost inlined frame first; empty frames: only the module is known.
-// Resolved on first sight: a recorder that is killed must not cost names.
+// Names of one code address in one space, innermost inlined frame first; empty frames: only the module is
+// known. Resolved on first sight: a recorder that is killed must not cost names.
 struct SymbolInfo {
   SpaceId space{};
   uint64_t address = 0;  // as in Stack::frames; a return address is looked up at address - 1

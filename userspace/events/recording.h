@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Events about the recording itself: which machine, which clocks, which hooks, what was seen and what was lost.
+// Events about the recording itself: which machine, which clocks, which hooks, what was seen and what was
+// lost.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,9 @@ struct RecordingInfo {
   std::string host, kernel_release, architecture;
   uint32_t cpus = 0;
   uint64_t page_bytes = 4096;
-  uint32_t part = 0;              // 0, then 1, 2 … when --max-size rotated
-  std::vector<std::string> what;  // targets as asked for: "pid 4711", "comm web", "cgroup /x"; never arguments
+  uint32_t part = 0;  // 0, then 1, 2 … when --max-size rotated
+  std::vector<std::string>
+      what;  // targets as asked for: "pid 4711", "comm web", "cgroup /x"; never arguments
   bool operator==(const RecordingInfo&) const = default;
 };
 
@@ -35,7 +37,8 @@ struct Hook {
   bool operator==(const Hook&) const = default;
 };
 
-// Which hooks are attached, chosen by asking the running kernel, and what therefore is not seen. Repeated when it changes.
+// Which hooks are attached, chosen by asking the running kernel, and what therefore is not seen. Repeated
+// when it changes.
 struct HookReport {
   std::vector<Hook> hooks;
   std::string stack_read;             // "direct" | "bulk"

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -33,7 +34,8 @@ RecordingCoverage coverage_of(const timeline::RecordingState& recording, std::ve
     for (const events::ProgramCost& program : coverage.programs) run_ns += program.run_time_ns;
     uint64_t elapsed_ns = recording.last_event - recording.first_event;
     // 0 ns: the kernel's statistics are off, and nothing is known.
-    if (run_ns > 0 && elapsed_ns > 0) out.bpf_cpu_share = static_cast<double>(run_ns) / static_cast<double>(elapsed_ns);
+    if (run_ns > 0 && elapsed_ns > 0)
+      out.bpf_cpu_share = static_cast<double>(run_ns) / static_cast<double>(elapsed_ns);
   }
   std::map<std::string, uint64_t> losses;
   for (const events::Loss& loss : recording.losses) losses[loss.what] += loss.count;
@@ -56,7 +58,8 @@ struct Explainer::State {
   void note(const Event& event);
 };
 
-// What happens to processes, for the list of events; each once, though a start is restated when more is known.
+// What happens to processes, for the list of events; each once, though a start is restated when more is
+// known.
 void Explainer::State::note(const Event& event) {
   if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
     if (!started.insert(start->space).second) return;
@@ -93,7 +96,8 @@ Explanation Explainer::finish(std::vector<std::string> damage) const {
   out.recording = recording.info;
   out.coverage = coverage_of(recording, std::move(damage));
   static const SpaceStory kNothing;
-  // A child that lived between two scans has nothing to tell; a process that was asked for says that it has none.
+  // A child that lived between two scans has nothing to tell; a process that was asked for says that it has
+  // none.
   for (SpaceId id : state_->timeline.spaces()) {
     const timeline::AddressSpace* space = state_->timeline.space(id);
     if (space == nullptr) continue;
@@ -101,7 +105,11 @@ Explanation Explainer::finish(std::vector<std::string> damage) const {
     const SpaceStory& told = story != state_->stories.end() ? story->second : kNothing;
     if (!told.scanned() && space->identity().how == events::StartHow::kForked) continue;
     out.processes.push_back(told.explain(state_->timeline, *space));
+    out.processes.back().replaced = space->end() && space->end()->why == events::EndWhy::kExeced;
   }
+  // What a process was before its exec comes last: nobody asks for it first.
+  std::stable_partition(out.processes.begin(), out.processes.end(),
+                        [](const ProcessExplanation& process) { return !process.replaced; });
   return out;
 }
 

@@ -27,7 +27,8 @@ class Explainer : public events::EventSink {
   void on_event(const events::Event& event) override;
   const timeline::Timeline& timeline() const;
 
-  // May be called at any time and more than once. `damage`: what the reader of a file has to say, one sentence each.
+  // May be called at any time and more than once. `damage`: what the reader of a file has to say, one
+  // sentence each.
   Explanation finish(std::vector<std::string> damage = {}) const;
 
  private:

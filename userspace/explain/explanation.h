@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Explanation: the whole answer as values, computed once. Formats in report/ only print it; the field names are
-// the keys of `memwhy explain --json` (format memwhy.explain/1). Unknown is absent (null), never 0.
-// Shares are 0-1, bytes are integers, times are CLOCK_MONOTONIC ns until report/ converts them with the anchors.
+// Explanation: the whole answer as values, computed once. Formats in report/ only print it; the field names
+// are the keys of `memwhy explain --json` (format memwhy.explain/1). Unknown is absent (null), never 0.
+// Shares are 0-1, bytes are integers, times are CLOCK_MONOTONIC ns until report/ converts them with the
+// anchors.
 #pragma once
 
 #include <array>
@@ -19,8 +20,8 @@ namespace memwhy::explain {
 // An entry under an owner: the heaviest pieces of evidence.
 struct TopEntry {
   uint64_t bytes = 0;
-  std::string what;  // "stack" | "file" | "vma" | "goroutine-group" | "size-class"
-  std::string how;   // "fault" | "mmap site" | "inherited by fork" …
+  std::string what;                 // "stack" | "file" | "vma" | "goroutine-group" | "size-class"
+  std::string how;                  // "fault" | "mmap site" | "inherited by fork" …
   std::vector<std::string> frames;  // "func (file:line)", innermost first
   bool truncated = false;
   std::string name;  // of the file or mapping
@@ -42,8 +43,8 @@ struct LedgerLine {
 struct TimelinePoint {
   TimeNs time = 0;
   uint64_t rss_bytes = 0;
-  std::map<std::string, uint64_t> ledger;                                    // empty between scans
-  std::map<std::string, std::pair<uint64_t, uint64_t>> arrived_left;         // bytes since the point before
+  std::map<std::string, uint64_t> ledger;                             // empty between scans
+  std::map<std::string, std::pair<uint64_t, uint64_t>> arrived_left;  // bytes since the point before
 };
 
 struct TimelineEvent {
@@ -73,7 +74,8 @@ struct RssSummary {
   uint64_t bytes = 0;  // pages of one scan pass; the ledger's leaves sum to it
   uint64_t anon = 0, file = 0, shmem = 0;
   std::optional<uint64_t> start_bytes, peak_bytes;
-  std::optional<uint64_t> counter_bytes, counter_error_bytes;  // VmRSS around the pass, with the kernel's error bound
+  std::optional<uint64_t> counter_bytes,
+      counter_error_bytes;  // VmRSS around the pass, with the kernel's error bound
 };
 
 struct ProcessCoverage {
@@ -110,6 +112,7 @@ struct ProcessExplanation {
   uint64_t scans = 0;
   std::optional<TimeNs> scan_time;  // of the scan that the ledger is of
   std::optional<uint64_t> threads;
+  bool replaced = false;  // by exec: this is what the process was before
 };
 
 struct RecordingCoverage {

@@ -7,7 +7,9 @@
 namespace memwhy::explain {
 namespace {
 
-bool starts(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
+bool starts(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
 bool ends(std::string_view text, std::string_view suffix) {
   return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
 }
@@ -27,64 +29,111 @@ std::string_view plain(std::string_view name) {
   for (std::string_view tail : {".abi0", ".abiinternal"}) {
     if (ends(name, tail)) name.remove_suffix(tail.size());
   }
-  for (std::string_view clone : {".part.", ".isra.", ".constprop.", ".cold"}) name = name.substr(0, name.find(clone));
+  for (std::string_view clone : {".part.", ".isra.", ".constprop.", ".cold"})
+    name = name.substr(0, name.find(clone));
   return name;
 }
 
 bool is_go(const FunctionName& frame) {
   if (!frame.go_binary) return false;
-  if (ends(frame.file, ".go")) return true;
+  if (ends(frame.file, ".go") || ends(frame.file, ".s")) return true;  // C's assembly is .S
   std::string_view name = plain(frame.function);
-  // Go's linker names are package.function; C has no dot, and C++ demangled has "::" or a parameter list first.
-  return name.find('.') != std::string_view::npos && name.find("::") == std::string_view::npos && !starts(name, "_Z");
+  // Go's linker names are package.function; C has no dot, and C++ demangled has "::" or a parameter list
+  // first.
+  return name.find('.') != std::string_view::npos && name.find("::") == std::string_view::npos &&
+         !starts(name, "_Z");
 }
 
 bool is_race(std::string_view name) {
-  return name.find("__tsan") != std::string_view::npos || name.find("__sanitizer") != std::string_view::npos ||
-         starts(name, "runtime/race/internal/");
+  return name.find("__tsan") != std::string_view::npos ||
+         name.find("__sanitizer") != std::string_view::npos || starts(name, "runtime/race/internal/");
 }
 
-constexpr std::array<std::string_view, 9> kCopies = {"memset",   "memcpy",   "memmove",   "__memset",      "__memcpy",
-                                                     "__memmove", "__GI_mem", "__bzero", "internal_memset"};
+constexpr std::array<std::string_view, 9> kCopies = {"memset",   "memcpy",   "memmove",
+                                                     "__memset", "__memcpy", "__memmove",
+                                                     "__GI_mem", "__bzero",  "internal_memset"};
 constexpr std::array<std::string_view, 4> kGoCopies = {"runtime.memclrNoHeapPointers", "runtime.memmove",
                                                        "runtime.duffzero", "runtime.duffcopy"};
 
-// Functions whose own writes land in an object or a stack that they just got from the Go heap. Not on the list on
-// purpose: persistentalloc, (*mspan).init, (*pageAlloc), spanSet, newArenaMayUnlock … which write the tables.
-constexpr std::array<std::string_view, 16> kGoHeapTouchers = {
-    "runtime.mallocgc",          "runtime.nextFreeFast",       "runtime.heapSetType",
-    "runtime.growslice",         "runtime.makeslice",          "runtime.rawbyteslice",
-    "runtime.rawstring",         "runtime.rawruneslice",       "runtime.(*mspan).initHeapBits",
-    "runtime.(*mspan).writeHeapBits", "runtime.(*mspan).heapBitsSmall", "runtime.stackpoolalloc",
-    "runtime.stackalloc",        "runtime.copystack",          "runtime.newproc1",
-    "runtime.gostartcall"};
+// Functions whose own writes land in an object or a stack that they just got from the Go heap. Not on the
+// list on purpose: persistentalloc, (*mspan).init, (*pageAlloc), spanSet, newArenaMayUnlock … which write the
+// tables.
+constexpr std::array<std::string_view, 16> kGoHeapTouchers = {"runtime.mallocgc",
+                                                              "runtime.nextFreeFast",
+                                                              "runtime.heapSetType",
+                                                              "runtime.growslice",
+                                                              "runtime.makeslice",
+                                                              "runtime.rawbyteslice",
+                                                              "runtime.rawstring",
+                                                              "runtime.rawruneslice",
+                                                              "runtime.(*mspan).initHeapBits",
+                                                              "runtime.(*mspan).writeHeapBits",
+                                                              "runtime.(*mspan).heapBitsSmall",
+                                                              "runtime.stackpoolalloc",
+                                                              "runtime.stackalloc",
+                                                              "runtime.copystack",
+                                                              "runtime.newproc1",
+                                                              "runtime.gostartcall"};
 
 constexpr std::array<std::string_view, 22> kMallocNames = {
-    "malloc",         "calloc",        "realloc",     "memalign",     "posix_memalign", "aligned_alloc",
-    "valloc",         "pvalloc",       "free",        "cfree",        "__libc_malloc",  "__libc_calloc",
-    "__libc_realloc", "__libc_memalign", "__libc_free", "sysmalloc",  "sysmalloc_mmap", "systrim",
-    "unlink_chunk",   "arena_get2",    "new_heap",    "alloc_new_heap"};
-constexpr std::array<std::string_view, 20> kMallocPrefixes = {
-    "_int_malloc", "_int_free",  "_int_realloc",  "_int_memalign",  "__malloc",  "malloc_consolidate",
-    "tcache_",     "ptmalloc_",  "operator new",  "operator delete", "je_",      "_rjem_",
-    "jemalloc",    "pages_map",  "os_pages_map",  "tc_",
-    "tcmalloc::",  "mi_",        "_mi_",          "mremap_chunk"};
+    "malloc",         "calloc",          "realloc",     "memalign",      "posix_memalign", "aligned_alloc",
+    "valloc",         "pvalloc",         "free",        "cfree",         "__libc_malloc",  "__libc_calloc",
+    "__libc_realloc", "__libc_memalign", "__libc_free", "sysmalloc",     "sysmalloc_mmap", "systrim",
+    "unlink_chunk",   "arena_get2",      "new_heap",    "alloc_new_heap"};
+constexpr std::array<std::string_view, 20> kMallocPrefixes = {"_int_malloc",  "_int_free",
+                                                              "_int_realloc", "_int_memalign",
+                                                              "__malloc",     "malloc_consolidate",
+                                                              "tcache_",      "ptmalloc_",
+                                                              "operator new", "operator delete",
+                                                              "je_",          "_rjem_",
+                                                              "jemalloc",     "pages_map",
+                                                              "os_pages_map", "tc_",
+                                                              "tcmalloc::",   "mi_",
+                                                              "_mi_",         "mremap_chunk"};
 
-bool is_malloc(std::string_view name) { return is_any(name, kMallocNames) || starts_any(name, kMallocPrefixes); }
+bool is_malloc(std::string_view name) {
+  return is_any(name, kMallocNames) || starts_any(name, kMallocPrefixes);
+}
 
-constexpr std::array<std::string_view, 12> kMmapWrappers = {"mmap",   "mmap64",   "__mmap", "__mmap64", "mremap", "__mremap",
-                                                            "syscall", "brk",     "__brk",  "sbrk",     "__sbrk", "__GI___sbrk"};
-constexpr std::array<std::string_view, 11> kGoMmapWrappers = {
-    "runtime.mmap",        "runtime.sysMmap",  "runtime.callCgoMmap",   "runtime.sysMap",         "runtime.sysUsed",
-    "runtime.sysHugePage", "runtime.systemstack", "runtime.asmcgocall", "runtime/internal/syscall", "internal/runtime/syscall",
-    "runtime.sysTransition"};
+constexpr std::array<std::string_view, 12> kMmapWrappers = {"mmap",   "mmap64",   "__mmap",  "__mmap64",
+                                                            "mremap", "__mremap", "syscall", "brk",
+                                                            "__brk",  "sbrk",     "__sbrk",  "__GI___sbrk"};
+constexpr std::array<std::string_view, 11> kGoMmapWrappers = {"runtime.mmap",
+                                                              "runtime.sysMmap",
+                                                              "runtime.callCgoMmap",
+                                                              "runtime.sysMap",
+                                                              "runtime.sysUsed",
+                                                              "runtime.sysHugePage",
+                                                              "runtime.systemstack",
+                                                              "runtime.asmcgocall",
+                                                              "runtime/internal/syscall",
+                                                              "internal/runtime/syscall",
+                                                              "runtime.sysTransition"};
 
-constexpr std::array<std::string_view, 24> kRoots = {
-    "runtime.goexit",  "runtime.mstart",      "runtime.mstart0",        "runtime.mstart1", "runtime.rt0_go",
-    "runtime.mcall",   "runtime.morestack",   "runtime.morestack_noctxt", "_rt0_amd64",    "_rt0_amd64_linux",
-    "_start",          "__libc_start_main",   "__libc_start_main_impl", "__libc_start_main_alias_1", "__libc_start_call_main",
-    "clone",           "__clone",             "__clone_internal",       "clone3",          "__clone3",
-    "start_thread",    "thread_start",        "__start_thread",         "_dl_start_user"};
+constexpr std::array<std::string_view, 24> kRoots = {"runtime.goexit",
+                                                     "runtime.mstart",
+                                                     "runtime.mstart0",
+                                                     "runtime.mstart1",
+                                                     "runtime.rt0_go",
+                                                     "runtime.mcall",
+                                                     "runtime.morestack",
+                                                     "runtime.morestack_noctxt",
+                                                     "_rt0_amd64",
+                                                     "_rt0_amd64_linux",
+                                                     "_start",
+                                                     "__libc_start_main",
+                                                     "__libc_start_main_impl",
+                                                     "__libc_start_main_alias_1",
+                                                     "__libc_start_call_main",
+                                                     "clone",
+                                                     "__clone",
+                                                     "__clone_internal",
+                                                     "clone3",
+                                                     "__clone3",
+                                                     "start_thread",
+                                                     "thread_start",
+                                                     "__start_thread",
+                                                     "_dl_start_user"};
 
 StackKind native_kind(const FunctionName& frame) {
   return frame.go_binary && frame.function.empty() ? StackKind::kNative

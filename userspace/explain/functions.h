@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the names of functions tell: an allocator at work, the Go runtime, TSan, the root of a thread. Pure text.
+// What the names of functions tell: an allocator at work, the Go runtime, TSan, the root of a thread. Pure
+// text.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +9,9 @@
 
 namespace memwhy::explain {
 
-// The code that touched a page, or asked for a mapping: the innermost function that is not a mere helper (memset,
-// the mmap wrapper) decides. One function says more than the whole chain: a page table of the Go runtime is also
-// touched below mallocgc, and is no heap.
+// The code that touched a page, or asked for a mapping: the innermost function that is not a mere helper
+// (memset, the mmap wrapper) decides. One function says more than the whole chain: a page table of the Go
+// runtime is also touched below mallocgc, and is no heap.
 enum class StackKind : uint8_t {
   kNone,       // no stack
   kNameless,   // no name for the deciding frame

@@ -6,9 +6,9 @@
 namespace memwhy::explain {
 namespace {
 
-constexpr size_t kDoubtsMost = 2048;            // for each sample; the largest ones
-constexpr uint64_t kDoubtLeast = 64 << 10;      // smaller ones are not worth their memory
-constexpr size_t kSlopePoints = 128;            // pairs grow with the square
+constexpr size_t kDoubtsMost = 2048;        // for each sample; the largest ones
+constexpr uint64_t kDoubtLeast = 64 << 10;  // smaller ones are not worth their memory
+constexpr size_t kSlopePoints = 128;        // pairs grow with the square
 
 void add_to(OwnerBytes& into, const OwnerBytes& more) {
   for (size_t i = 0; i < kOwnerCount; ++i) into[i] += more[i];
@@ -97,7 +97,8 @@ Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> 
   for (const Sample& sample : samples) {
     uint64_t bytes = 0;
     for (Owner owner : owners) bytes += of(sample.bytes, owner);
-    points.push_back({static_cast<double>(sample.time - samples.front().time) / 1e9, static_cast<double>(bytes)});
+    points.push_back(
+        {static_cast<double>(sample.time - samples.front().time) / 1e9, static_cast<double>(bytes)});
   }
   Trend trend{theil_sen(points)};
   constexpr size_t kParts = 4;

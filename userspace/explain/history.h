@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// History: bytes by owner at each scan, thinned evenly so that a recording of days costs what one of minutes costs.
-// What one scan holds is ledger.h's.
+// History: bytes by owner at each scan, thinned evenly so that a recording of days costs what one of minutes
+// costs. What one scan holds is ledger.h's.
 //
-//   scans at 0, 10, 20 … 5,130 s: 513 samples → every second one stays, and from now on only every second one comes
-//   in: 0, 20, 40 … The latest scan is always there. Arrivals of a dropped sample go to the next one, so they still sum.
+//   scans at 0, 10, 20 … 5,130 s: 513 samples → every second one stays, and from now on only every second one
+//   comes in: 0, 20, 40 … The latest scan is always there. Arrivals of a dropped sample go to the next one,
+//   so they still sum.
 #pragma once
 
 #include <array>
@@ -25,7 +26,8 @@ struct Sample {
   OwnerBytes arrived = {}, left = {};  // since the sample before; 0 in the first
 };
 
-// Bytes that had no certain owner when they were counted, by where they were: later scans may know the mapping.
+// Bytes that had no certain owner when they were counted, by where they were: later scans may know the
+// mapping.
 struct Doubt {
   uint64_t address = 0;
   Owner owner{};

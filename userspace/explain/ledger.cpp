@@ -32,15 +32,24 @@ struct Cell {
 
 std::string_view how_text(How how) {
   switch (how) {
-    case How::kFault: return "fault";
-    case How::kKernelFault: return "touched by the kernel";
-    case How::kHugeBlock: return "huge page";
-    case How::kFaultAround: return "fault-around";
-    case How::kMoved: return "moved by mremap";
-    case How::kInherited: return "inherited by fork";
-    case How::kMmapSite: return "mmap site";
-    case How::kBeforeAttach: return "before attach";
-    case How::kUnknown: return "unknown";
+    case How::kFault:
+      return "fault";
+    case How::kKernelFault:
+      return "touched by the kernel";
+    case How::kHugeBlock:
+      return "huge page";
+    case How::kFaultAround:
+      return "fault-around";
+    case How::kMoved:
+      return "moved by mremap";
+    case How::kInherited:
+      return "inherited by fork";
+    case How::kMmapSite:
+      return "mmap site";
+    case How::kBeforeAttach:
+      return "before attach";
+    case How::kUnknown:
+      return "unknown";
   }
   return "unknown";
 }
@@ -57,8 +66,8 @@ bool by_mapping(Owner owner) {
 
 std::string mapping_text(const events::Vma& vma) {
   if (!vma.name.empty()) return vma.name;
-  return fmt::format("{:x}-{:x} {}{}{}{}", vma.range.start, vma.range.end, vma.read ? 'r' : '-', vma.write ? 'w' : '-',
-                     vma.exec ? 'x' : '-', vma.shared ? 's' : 'p');
+  return fmt::format("{:x}-{:x} {}{}{}{}", vma.range.start, vma.range.end, vma.read ? 'r' : '-',
+                     vma.write ? 'w' : '-', vma.exec ? 'x' : '-', vma.shared ? 's' : 'p');
 }
 
 class Builder {
@@ -102,8 +111,8 @@ class Builder {
     for (size_t i = 0; i < line.ages.size(); ++i) line.ages[i] += group.older_pages[i] * kPageBytes;
     of(ledger_.bytes, owner) += group.bytes();
     ledger_.lost_stack_bytes += group.stack_lost_pages * kPageBytes;
-    bool has_stack = group.stack != StackId::kNone && group.stack != StackId::kLost && group.how != How::kBeforeAttach &&
-                     group.how != How::kUnknown;
+    bool has_stack = group.stack != StackId::kNone && group.stack != StackId::kLost &&
+                     group.how != How::kBeforeAttach && group.how != How::kUnknown;
     if (has_stack && stacks_.facts(group.stack).truncated) ledger_.truncated_stack_bytes += group.bytes();
     if (group.vma >= evidence_.vmas.size()) {
       ledger_.rss.anon += group.bytes();
@@ -118,7 +127,9 @@ class Builder {
     if (owner == Owner::kRaceShadow) {
       const AddressRange& range = evidence_.vmas[group.vma].range;
       AddressRange& shadow = ledger_.race_shadow_range;
-      shadow = shadow.empty() ? range : AddressRange{std::min(shadow.start, range.start), std::max(shadow.end, range.end)};
+      shadow = shadow.empty()
+                   ? range
+                   : AddressRange{std::min(shadow.start, range.start), std::max(shadow.end, range.end)};
     }
     add_cell(group, owner, has_stack);
   }
@@ -202,11 +213,13 @@ class Builder {
     LedgerLine& line = lines_[static_cast<size_t>(owner)];
     line.id = owner_name(owner).id;
     line.label = owner_name(owner).label;
-    auto first = std::find_if(cells_.begin(), cells_.end(), [&](const Cell& cell) { return cell.owner == owner; });
+    auto first =
+        std::find_if(cells_.begin(), cells_.end(), [&](const Cell& cell) { return cell.owner == owner; });
     for (size_t n = 0; first != cells_.end() && first->owner == owner && n < kCandidates; ++first, ++n) {
       TopEntry next = entry(*first);
       auto same = std::find_if(line.top.begin(), line.top.end(), [&](const TopEntry& top) {
-        return top.what == next.what && top.how == next.how && top.name == next.name && top.frames == next.frames;
+        return top.what == next.what && top.how == next.how && top.name == next.name &&
+               top.frames == next.frames;
       });
       if (same == line.top.end()) {
         line.top.push_back(std::move(next));

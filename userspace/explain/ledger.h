@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ledger: the pages of one scan, each on exactly one line; the lines sum to the scan by construction, which is checked.
-// Beside each line: its heaviest pieces of evidence. Growth is history.h's.
+// Ledger: the pages of one scan, each on exactly one line; the lines sum to the scan by construction, which
+// is checked. Beside each line: its heaviest pieces of evidence. Growth is history.h's.
 //
 //   race.shadow     59.3 MiB   vma 218000000000-218008000000 rw-p
 //   go.heap.…       28.9 MiB   runtime.mallocgc … main.main.func1
@@ -35,7 +35,8 @@ struct Ledger {
   }
 };
 
-// `owners` has decided on this very scan. Throws std::logic_error when the lines do not sum to the scan: a bug.
+// `owners` has decided on this very scan. Throws std::logic_error when the lines do not sum to the scan: a
+// bug.
 Ledger make_ledger(const Evidence& evidence, const Owners& owners, Stacks& stacks);
 
 }  // namespace memwhy::explain

@@ -12,7 +12,9 @@ bool no_access(const events::Vma& vma) {
   return !vma.read && !vma.write && !vma.exec && vma.inode == 0 && !vma.shared;
 }
 
-bool starts(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
+bool starts(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
 
 }  // namespace
 

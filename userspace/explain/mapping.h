@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a mapping is by itself: its file, its name, its place and its neighbours. No page and no stack is looked at.
+// What a mapping is by itself: its file, its name, its place and its neighbours. No page and no stack is
+// looked at.
 #pragma once
 
 #include <optional>
@@ -31,15 +32,16 @@ class Mappings {
   bool glibc_arena(size_t i) const;
   // Anonymous memory that continues the writable mapping of a file: .bss. Returns the file's mapping.
   const events::Vma* bss_of(size_t i) const;
-  // Of a size that TSan's own allocator makes: how many quarters of it are resident at least if it is one. 0: it is not.
-  // TSan fills its blocks; the tables of the Go runtime, with the same sizes, are sparse.
+  // Of a size that TSan's own allocator makes: how many quarters of it are resident at least if it is one. 0:
+  // it is not. TSan fills its blocks; the tables of the Go runtime, with the same sizes, are sparse.
   uint64_t race_block_quarters(size_t i) const;
 
  private:
   const std::vector<events::Vma>& vmas_;
 };
 
-// The owner that a name of an anonymous mapping tells ("[anon: Go: heap]"); nullopt: none, or a name of the program's.
+// The owner that a name of an anonymous mapping tells ("[anon: Go: heap]"); nullopt: none, or a name of the
+// program's.
 std::optional<Owner> owner_by_vma_name(std::string_view name);
 // "/usr/lib/x.so (deleted)" → "/usr/lib/x.so"
 std::string_view without_deleted(std::string_view path);

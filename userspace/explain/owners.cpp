@@ -11,21 +11,32 @@ namespace {
 using timeline::How;
 using timeline::PageGroup;
 
-constexpr uint32_t kMapStack = 0x20000;                   // MAP_STACK of linux/mman.h
-constexpr uint64_t kRaceGlobalsMost = 16 * kMiB;          // TSan's globals are 10-11 MiB, the rest of a .bss is the program's
-constexpr uint64_t kThreadControlMost = 64 << 10;         // from the FS base (struct pthread) to the end of its stack
-constexpr uint64_t kLargestStack = 64 * kMiB;             // more than that around an sp is not only a stack
-constexpr uint64_t kLibraryBssMost = 4 * kMiB;            // more than that beside a library is a mapping of its own
-constexpr uint64_t kGoHeapStep = 4 * kMiB;                // a Go arena is made ready in such steps, malloc's by pages
+constexpr uint32_t kMapStack = 0x20000;  // MAP_STACK of linux/mman.h
+constexpr uint64_t kRaceGlobalsMost =
+    16 * kMiB;  // TSan's globals are 10-11 MiB, the rest of a .bss is the program's
+constexpr uint64_t kThreadControlMost = 64
+                                        << 10;  // from the FS base (struct pthread) to the end of its stack
+constexpr uint64_t kLargestStack = 64 * kMiB;   // more than that around an sp is not only a stack
+constexpr uint64_t kLibraryBssMost = 256
+                                     << 10;  // more than that beside a library is more often another mapping
+constexpr uint32_t kMapFixed = 0x10;         // MAP_FIXED: so does ld.so make a .bss
+constexpr uint64_t kGoHeapStep = 4 * kMiB;   // a Go arena is made ready in such steps, malloc's by pages
 
 // Pages of a mapping by the kind of code that touched them.
 struct Votes {
   uint64_t race = 0, native = 0, go_heap = 0, go_runtime = 0, go_user = 0, malloc = 0, other = 0;
-  uint64_t without = 0;    // no stack, or no name for its deciding frame
-  bool mapped_go_heap = false, mapped_race = false, mapped_malloc = false, mapped_stack = false, mapped_other = false;
+  uint64_t without = 0;  // no stack, or no name for its deciding frame
+  bool mapped_go_heap = false, mapped_race = false, mapped_malloc = false, mapped_stack = false,
+       mapped_other = false;
+  bool mapped_fixed = false,
+       mapped_free = false;                  // an mmap that was seen here said MAP_FIXED; did not say so
   bool holds_tls = false, holds_sp = false;  // a thread's FS base at its upper end; a thread's sp
-  uint64_t resident() const { return race + native + go_heap + go_runtime + go_user + malloc + other + without; }
-  bool contrary_to_race() const { return go_heap + go_user + malloc + other > 0 || mapped_malloc || mapped_other; }
+  uint64_t resident() const {
+    return race + native + go_heap + go_runtime + go_user + malloc + other + without;
+  }
+  bool contrary_to_race() const {
+    return go_heap + go_user + malloc + other > 0 || mapped_malloc || mapped_other;
+  }
 };
 
 StackKind kind_of(const PageGroup& group, Stacks& stacks) {
@@ -47,15 +58,31 @@ std::vector<Votes> count_votes(const Evidence& evidence, Stacks& stacks) {
     if (group.vma >= votes.size()) continue;
     Votes& vote = votes[group.vma];
     switch (kind_of(group, stacks)) {
-      case StackKind::kRace: vote.race += group.pages; break;
-      case StackKind::kNative: vote.native += group.pages; break;
-      case StackKind::kGoHeap: vote.go_heap += group.pages; break;
-      case StackKind::kGoRuntime: vote.go_runtime += group.pages; break;
-      case StackKind::kGoUser: vote.go_user += group.pages; break;
-      case StackKind::kMalloc: vote.malloc += group.pages; break;
-      case StackKind::kOther: vote.other += group.pages; break;
+      case StackKind::kRace:
+        vote.race += group.pages;
+        break;
+      case StackKind::kNative:
+        vote.native += group.pages;
+        break;
+      case StackKind::kGoHeap:
+        vote.go_heap += group.pages;
+        break;
+      case StackKind::kGoRuntime:
+        vote.go_runtime += group.pages;
+        break;
+      case StackKind::kGoUser:
+        vote.go_user += group.pages;
+        break;
+      case StackKind::kMalloc:
+        vote.malloc += group.pages;
+        break;
+      case StackKind::kOther:
+        vote.other += group.pages;
+        break;
       case StackKind::kNone:
-      case StackKind::kNameless: vote.without += group.pages; break;
+      case StackKind::kNameless:
+        vote.without += group.pages;
+        break;
     }
   }
   for (const events::Thread& thread : evidence.threads) {
@@ -74,6 +101,9 @@ std::vector<Votes> count_votes(const Evidence& evidence, Stacks& stacks) {
       votes[k].mapped_race |= kind == StackKind::kRace || kind == StackKind::kNative;
       votes[k].mapped_malloc |= kind == StackKind::kMalloc || site.what == timeline::MapSite::What::kBrk;
       votes[k].mapped_stack |= site.what == timeline::MapSite::What::kMmap && (site.flags & kMapStack) != 0;
+      (site.what == timeline::MapSite::What::kMmap && (site.flags & kMapFixed) != 0 ? votes[k].mapped_fixed
+                                                                                    : votes[k].mapped_free) =
+          true;
       votes[k].mapped_other |= kind == StackKind::kOther || kind == StackKind::kGoUser;
     }
   }
@@ -89,12 +119,15 @@ bool same_file(const events::Vma& vma, const events::BinaryInfo& binary) {
 class Judge {
  public:
   Judge(const Evidence& evidence, bool race_build)
-      : evidence_(evidence), mappings_(evidence.vmas), race_build_(race_build),
+      : evidence_(evidence),
+        mappings_(evidence.vmas),
+        race_build_(race_build),
         go_(evidence.exe != nullptr && evidence.exe->go.has_value()) {}
 
   VmaOwner decide(size_t i, const Votes& votes) const {
     const events::Vma& vma = evidence_.vmas[i];
-    if (vma.shared) return {Basis::kIdentity, vma.shmem || vma.inode == 0 ? Owner::kShmem : Owner::kFileShared};
+    if (vma.shared)
+      return {Basis::kIdentity, vma.shmem || vma.inode == 0 ? Owner::kShmem : Owner::kFileShared};
     if (vma.inode != 0) return {Basis::kIdentity, vma.shmem ? Owner::kShmem : Owner::kFileText, true};
     if (std::optional<Owner> named = owner_by_vma_name(vma.name)) return {Basis::kIdentity, *named};
     if (race_build_ && vma.range.start >= kRaceShadow.start && vma.range.end <= kRaceShadow.end) {
@@ -110,7 +143,8 @@ class Judge {
       if (exe && race_build_ && votes.without <= kRaceGlobalsMost / kPageBytes) {
         return {Basis::kExeBss, Owner::kRaceInternal};
       }
-      if (exe || vma.range.bytes() <= kLibraryBssMost) return {Basis::kExeBss, Owner::kFilePrivate};
+      bool of_library = !votes.mapped_free && (votes.mapped_fixed || vma.range.bytes() <= kLibraryBssMost);
+      if (exe || of_library) return {Basis::kExeBss, Owner::kFilePrivate};
     }
     if (!vma.name.empty()) return {Basis::kName, Owner::kAnonOther};
     return by_votes(votes);
@@ -124,8 +158,10 @@ class Judge {
 
  private:
   VmaOwner by_votes(const Votes& votes) const {
-    uint64_t race = race_build_ ? votes.race + (votes.mapped_malloc || votes.mapped_other ? 0 : votes.native) : 0;
-    if (go_ && (votes.go_heap > 0 || votes.mapped_go_heap) && votes.go_heap + (votes.mapped_go_heap ? 1 : 0) >= race &&
+    uint64_t race =
+        race_build_ ? votes.race + (votes.mapped_malloc || votes.mapped_other ? 0 : votes.native) : 0;
+    if (go_ && (votes.go_heap > 0 || votes.mapped_go_heap) &&
+        votes.go_heap + (votes.mapped_go_heap ? 1 : 0) >= race &&
         (votes.mapped_go_heap || votes.go_heap >= votes.go_runtime)) {
       return {Basis::kEvidence, Owner::kGoHeapUnclassified};
     }
@@ -136,8 +172,8 @@ class Judge {
     return {};
   }
 
-  // The FS base is the address of struct pthread, at the upper end of the thread's stack. Go without cgo has its
-  // threads' FS base and stacks in its own heap, so a Go program's sp says nothing.
+  // The FS base is the address of struct pthread, at the upper end of the thread's stack. Go without cgo has
+  // its threads' FS base and stacks in its own heap, so a Go program's sp says nothing.
   bool thread_stack(size_t i, const Votes& votes) const {
     const events::Vma& vma = evidence_.vmas[i];
     if (!mappings_.private_anon(i) || !vma.write || votes.go_heap > 0 || votes.mapped_go_heap) return false;

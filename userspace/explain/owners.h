@@ -3,15 +3,16 @@
 //
 //   what the mapping is      file, [heap], shared, TSan's fixed ranges, a VMA name, a thread's stack
 //   who touched this page    a stack whose deciding function is TSan's or malloc's
-//   who touched its mapping  one page written by mallocgc makes the mapping a Go heap, also for pages without stack
-//   what it looks like       TSan's own blocks in a race build; nothing else is recognised by its shape
+//   who touched its mapping  one page written by mallocgc makes the mapping a Go heap, also for pages without
+//   stack what it looks like       TSan's own blocks in a race build; nothing else is recognised by its shape
 //   nothing                  anon.other (a stack is known), anon.before_attach, unattributed
 //
-//   7f77e2400000-7f77e2900000 rw-p of a race build, touched by TSan 586 pages, by the Go runtime 80, before attach 4:
+//   7f77e2400000-7f77e2900000 rw-p of a race build, touched by TSan 586 pages, by the Go runtime 80, before
+//   attach 4:
 //     race.internal 590 pages (4 by the mapping), anon.other 80 (its stacks say which table)
 //
-// Stateful for one address space: what a mapping was shown to be stays so while it is mapped, and pages that left
-// are owned by what their mapping was in the scan before. A Go heap is never recognised by its address.
+// Stateful for one address space: what a mapping was shown to be stays so while it is mapped, and pages that
+// left are owned by what their mapping was in the scan before. A Go heap is never recognised by its address.
 #pragma once
 
 #include <optional>
@@ -43,11 +44,13 @@ struct Evidence {
 
 class Owners {
  public:
-  // Decides the mappings of a scan. Then owner_of() speaks for its `groups` and `arrived`, owner_of_left() for `left`.
+  // Decides the mappings of a scan. Then owner_of() speaks for its `groups` and `arrived`, owner_of_left()
+  // for `left`.
   void decide(const Evidence& evidence, Stacks& stacks);
 
   Owner owner_of(const timeline::PageGroup& group, Stacks& stacks) const;
-  std::optional<Owner> owner_of_left(const timeline::PageGroup& group, Stacks& stacks) const;  // nullopt: first scan
+  std::optional<Owner> owner_of_left(const timeline::PageGroup& group,
+                                     Stacks& stacks) const;  // nullopt: first scan
   // Whether a stack speaks for these pages themselves, beside their mapping.
   static bool has_own_stack(const timeline::PageGroup& group, Stacks& stacks);
   const std::vector<VmaOwner>& vmas() const { return vmas_; }

@@ -29,8 +29,8 @@ void ProcessLog::compare(const Sample& before, const Sample& now) {
   bool rose = now.rss_bytes > before.rss_bytes;
   uint64_t moved = rose ? now.rss_bytes - before.rss_bytes : before.rss_bytes - now.rss_bytes;
   if (moved < std::max(kStepBytes, before.rss_bytes / 10)) return;
-  // The owner that moved most in that direction; pages that changed their name with better evidence do not count
-  // as a reason, so only arrivals and departures are asked.
+  // The owner that moved most in that direction; pages that changed their name with better evidence do not
+  // count as a reason, so only arrivals and departures are asked.
   size_t most = 0;
   const OwnerBytes& flow = rose ? now.arrived : now.left;
   for (size_t i = 1; i < kOwnerCount; ++i) {
@@ -47,7 +47,8 @@ void ProcessLog::compare(const Sample& before, const Sample& now) {
 std::vector<TimelineEvent> ProcessLog::events() const {
   std::vector<TimelineEvent> out = events_;
   if (dropped_ > 0) {
-    out.push_back({last_dropped_, "fork", fmt::format("{} more forks and steps are not listed", dropped_), std::nullopt});
+    out.push_back({last_dropped_, "fork", fmt::format("{} more forks and steps are not listed", dropped_),
+                   std::nullopt});
   }
   std::stable_sort(out.begin(), out.end(),
                    [](const TimelineEvent& a, const TimelineEvent& b) { return a.time < b.time; });

@@ -42,12 +42,14 @@ bool same_doubt(const Doubt& a, const Doubt& b) {
 }
 
 void count(const std::vector<PageGroup>& groups, const Owners& owners, Stacks& stacks,
-           const std::vector<events::Vma>& vmas, bool arrived, OwnerBytes& bytes, std::vector<Doubt>& doubts) {
+           const std::vector<events::Vma>& vmas, bool arrived, OwnerBytes& bytes,
+           std::vector<Doubt>& doubts) {
   for (const PageGroup& group : groups) {
     Owner owner = owners.owner_of(group, stacks);
     of(bytes, owner) += group.bytes();
     if (!doubtful(owner) || group.vma >= vmas.size()) continue;
-    Doubt doubt{vmas[group.vma].range.start, owner, arrived, Owners::has_own_stack(group, stacks), group.bytes()};
+    Doubt doubt{vmas[group.vma].range.start, owner, arrived, Owners::has_own_stack(group, stacks),
+                group.bytes()};
     if (!doubts.empty() && same_doubt(doubts.back(), doubt)) {
       doubts.back().bytes += doubt.bytes;
     } else {
@@ -57,14 +59,16 @@ void count(const std::vector<PageGroup>& groups, const Owners& owners, Stacks& s
 }
 
 // Both series by time; scans carry a ledger, points between do not.
-std::vector<TimelinePoint> curve_of(const std::vector<Sample>& samples, const std::vector<timeline::RssPoint>& points) {
+std::vector<TimelinePoint> curve_of(const std::vector<Sample>& samples,
+                                    const std::vector<timeline::RssPoint>& points) {
   std::vector<TimelinePoint> scans, between, out;
   for (const Sample& sample : samples) {
     TimelinePoint& point = scans.emplace_back(TimelinePoint{sample.time, sample.rss_bytes, {}, {}});
     for (size_t i = 0; i < kOwnerCount; ++i) {
       std::string id(owner_name(static_cast<Owner>(i)).id);
       if (sample.bytes[i] > 0) point.ledger[id] = sample.bytes[i];
-      if (sample.arrived[i] > 0 || sample.left[i] > 0) point.arrived_left[id] = {sample.arrived[i], sample.left[i]};
+      if (sample.arrived[i] > 0 || sample.left[i] > 0)
+        point.arrived_left[id] = {sample.arrived[i], sample.left[i]};
     }
   }
   size_t step = (points.size() + kCurvePoints - 1) / kCurvePoints;
@@ -125,7 +129,8 @@ void add_beside(const events::Counters& counters, ProcessExplanation& out) {
 
 }  // namespace
 
-void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space, const timeline::ScanResult& scan) {
+void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
+                         const timeline::ScanResult& scan) {
   // A scan that the target's end cut short must not pass for a fall of RSS.
   bool keep = scan.complete || !scan_ || !scan_->complete;
   const std::vector<events::Vma>& vmas = vmas_of(scan);
@@ -141,7 +146,8 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space, co
   if (last_sample_) {
     count(scan.arrived, owners_, stacks, vmas, true, sample.arrived, doubts);
     for (const PageGroup& group : scan.left) {
-      if (std::optional<Owner> owner = owners_.owner_of_left(group, stacks)) of(sample.left, *owner) += group.bytes();
+      if (std::optional<Owner> owner = owners_.owner_of_left(group, stacks))
+        of(sample.left, *owner) += group.bytes();
     }
     log_.compare(*last_sample_, sample);
   }
@@ -154,7 +160,8 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space, co
   after_ = space.counters_after();
 }
 
-void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space, ProcessExplanation& out) const {
+void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
+                            ProcessExplanation& out) const {
   const std::vector<events::Vma>& vmas = vmas_of(*scan_);
   Stacks stacks(timeline, space.id(), vmas);
   Owners owners = owners_;
@@ -188,7 +195,8 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   out.coverage.doubtful_bytes = scan_->doubtful_pages * kPageBytes;
   out.coverage.scan_complete = ledger.scan_complete;
   if (out.rss.counter_bytes) {
-    out.coverage.rss_gap_bytes = static_cast<int64_t>(*out.rss.counter_bytes) - static_cast<int64_t>(out.rss.bytes);
+    out.coverage.rss_gap_bytes =
+        static_cast<int64_t>(*out.rss.counter_bytes) - static_cast<int64_t>(out.rss.bytes);
   }
   ProcessFacts facts;
   facts.comm = out.comm;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // SpaceStory: what is remembered of one address space while events come in, and its explanation at the end.
 //
-// At each scan the pages are counted by owner (history) and the scan is kept until the next one. At the end that last
-// scan is judged once more, with every name that arrived since, and the history is settled with what is known then:
-// a mapping that shows itself to be a Go heap in scan 3 was one in scan 1.
+// At each scan the pages are counted by owner (history) and the scan is kept until the next one. At the end
+// that last scan is judged once more, with every name that arrived since, and the history is settled with
+// what is known then: a mapping that shows itself to be a Go heap in scan 3 was one in scan 1.
 #pragma once
 
 #include <optional>
@@ -20,14 +20,16 @@ namespace memwhy::explain {
 
 class SpaceStory {
  public:
-  void on_scan(const timeline::Timeline& timeline, const timeline::AddressSpace& space, const timeline::ScanResult& scan);
+  void on_scan(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
+               const timeline::ScanResult& scan);
   ProcessLog& log() { return log_; }
   bool scanned() const { return scan_.has_value(); }
 
   ProcessExplanation explain(const timeline::Timeline& timeline, const timeline::AddressSpace& space) const;
 
  private:
-  void add_ledger(const timeline::Timeline& timeline, const timeline::AddressSpace& space, ProcessExplanation& out) const;
+  void add_ledger(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
+                  ProcessExplanation& out) const;
 
   Owners owners_;
   History history_;

@@ -28,8 +28,8 @@ const events::Vma* Stacks::vma_of(uint64_t address) const {
   return vma.range.contains(address) ? &vma : nullptr;
 }
 
-// A chain through code without frame pointers can pick up words that are no return addresses. An address with a name
-// stays even if its library was unloaded since.
+// A chain through code without frame pointers can pick up words that are no return addresses. An address with
+// a name stays even if its library was unloaded since.
 bool Stacks::executable(uint64_t address) const {
   const events::Vma* vma = vma_of(address);
   return vma != nullptr && vma->exec;
@@ -60,7 +60,8 @@ StackFacts Stacks::judge(StackId id) const {
   for (size_t i = stack->frames.size(); i-- > 0;) {
     const events::SymbolInfo* symbol = timeline_.symbol(space_, stack->frames[i], i > 0);
     if (symbol == nullptr && !executable(stack->frames[i])) continue;
-    facts.truncated = symbol == nullptr || symbol->frames.empty() || !is_root({symbol->frames.back().function, "", false});
+    facts.truncated =
+        symbol == nullptr || symbol->frames.empty() || !is_root({symbol->frames.back().function, "", false});
     break;
   }
   return facts;
@@ -88,7 +89,9 @@ std::vector<std::string> Stacks::frames(StackId id) const {
       continue;
     }
     const events::BinaryInfo* binary = timeline_.binary(symbol->binary);
-    std::string module(binary != nullptr ? base_name(binary->path) : vma != nullptr ? base_name(vma->name) : "?");
+    std::string module(binary != nullptr ? base_name(binary->path)
+                       : vma != nullptr  ? base_name(vma->name)
+                                         : "?");
     if (symbol->frames.empty()) out.push_back(fmt::format("{}+{:#x}", module, symbol->file_offset));
     for (const events::SourceFrame& frame : symbol->frames) {
       if (frame.function.empty()) {

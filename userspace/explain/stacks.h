@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stacks: what a stack says. Names for its frames, whether its chain is whole, and which kind of code touched the
-// page (or asked for the mapping). Not an owner: owners.h weighs this with the VMA.
+// Stacks: what a stack says. Names for its frames, whether its chain is whole, and which kind of code touched
+// the page (or asked for the mapping). Not an owner: owners.h weighs this with the VMA.
 #pragma once
 
 #include <string>

@@ -7,9 +7,9 @@
 
 namespace memwhy::explain {
 
-std::string human_bytes(uint64_t bytes);            // "431.0 MiB", "512 B"
-std::string human_rate_per_min(double bytes_per_s); // "+96.0 MiB/min", "-1.0 KiB/min"
-std::string human_share(double share);              // 0.842 → "84 %"
-std::string human_seconds(double seconds);          // "2.5 s", "10 s", "3 min", "2.5 h"
+std::string human_bytes(uint64_t bytes);             // "431.0 MiB", "512 B"
+std::string human_rate_per_min(double bytes_per_s);  // "+96.0 MiB/min", "-1.0 KiB/min"
+std::string human_share(double share);               // 0.842 → "84 %"
+std::string human_seconds(double seconds);           // "2.5 s", "10 s", "3 min", "2.5 h"
 
 }  // namespace memwhy::explain

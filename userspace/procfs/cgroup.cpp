@@ -12,7 +12,8 @@ constexpr uint64_t kNoLimit = uint64_t{1} << 60;
 
 CgroupMemory read_level(const std::string& directory, bool unified) {
   CgroupMemory memory;
-  const auto usage = read_file(AT_FDCWD, directory + (unified ? "/memory.current" : "/memory.usage_in_bytes"));
+  const auto usage =
+      read_file(AT_FDCWD, directory + (unified ? "/memory.current" : "/memory.usage_in_bytes"));
   if (usage) memory.usage_bytes = parse_number(*usage);
   const auto limit = read_file(AT_FDCWD, directory + (unified ? "/memory.max" : "/memory.limit_in_bytes"));
   if (limit) memory.limit_bytes = parse_number(*limit);
@@ -36,7 +37,8 @@ CgroupMemory CgroupReader::memory(const MemoryCgroup& cgroup) const {
     for (int level = 0; level < kLevelsAtMost && directory->size() > mount.point.size(); ++level) {
       directory->resize(directory->rfind('/'));
       const CgroupMemory above = read_level(*directory, mount.unified);
-      if (above.limit_bytes && (!tightest.limit_bytes || *above.limit_bytes < *tightest.limit_bytes)) tightest = above;
+      if (above.limit_bytes && (!tightest.limit_bytes || *above.limit_bytes < *tightest.limit_bytes))
+        tightest = above;
     }
     return tightest;
   }

@@ -11,8 +11,8 @@
 
 namespace memwhy::procfs {
 
-// Of the level that limits first: the group itself or the ancestor with the smallest limit. usage and limit are of
-// the same level, so that their difference is the room that is left.
+// Of the level that limits first: the group itself or the ancestor with the smallest limit. usage and limit
+// are of the same level, so that their difference is the room that is left.
 struct CgroupMemory {
   std::optional<uint64_t> usage_bytes;
   std::optional<uint64_t> limit_bytes;  // absent: no level has a limit

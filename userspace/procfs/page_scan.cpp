@@ -60,7 +60,8 @@ enum class Kind : uint8_t {
 Kind kind_of(const events::Vma& vma) {
   const std::string_view name = vma.name;
   if (vma.hugetlb) return Kind::kSkip;
-  if (name.starts_with("[v") && !name.starts_with("[vectors")) return Kind::kDevice;  // [vvar], [vvar_vclock], [vdso]
+  if (name.starts_with("[v") && !name.starts_with("[vectors"))
+    return Kind::kDevice;  // [vvar], [vvar_vclock], [vdso]
   if (vma.shmem || name.starts_with("/dev/shm/") || name == "/dev/zero") return Kind::kPlain;
   if (name.starts_with("/dev/") || name.starts_with("/sys/") || name.starts_with("/proc/") ||
       name.starts_with("anon_inode:") || name.starts_with("socket:")) {
@@ -93,7 +94,8 @@ std::vector<Group> groups_of(const std::vector<events::Vma>& vmas) {
 // Cuts what the kernel reports at the borders of the mappings and joins what belongs together.
 class RunWriter {
  public:
-  RunWriter(const std::vector<events::Vma>& vmas, std::vector<events::ScanRun>& runs) : vmas_(vmas), runs_(runs) {}
+  RunWriter(const std::vector<events::Vma>& vmas, std::vector<events::ScanRun>& runs)
+      : vmas_(vmas), runs_(runs) {}
 
   void add(AddressRange range, uint8_t flags) {
     while (vma_ < vmas_.size() && vmas_[vma_].range.end <= range.start) ++vma_;
@@ -174,7 +176,8 @@ uint8_t flags_of(uint64_t categories) {
 
 class IoctlPass {
  public:
-  IoctlPass(int pagemap, const ScanPace& pace) : pagemap_(pagemap), pace_(pace), pacer_(pace), regions_(2048) {
+  IoctlPass(int pagemap, const ScanPace& pace)
+      : pagemap_(pagemap), pace_(pace), pacer_(pace), regions_(2048) {
     PagemapScan probe = request_for(Kind::kPlain, true);
     guards_known_ = step(probe) >= 0;
     PagemapScan plain = request_for(Kind::kPlain, false);
@@ -206,8 +209,8 @@ class IoctlPass {
         pages += (region.end - region.start) >> kPageShift;
         out.add({region.start, region.end}, flags_of(region.categories));
       }
-      // walk_end is not to be trusted: it can be an older stop of the same walk. A walk that stopped early did so at
-      // the end of its last region, or behind it with nothing in between.
+      // walk_end is not to be trusted: it can be an older stop of the same walk. A walk that stopped early
+      // did so at the end of its last region, or behind it with nothing in between.
       const bool stopped = n > 0 && (static_cast<size_t>(n) == regions_.size() || pages >= pace_.step_pages);
       at = stopped ? regions_[static_cast<size_t>(n) - 1].end : request.end;
       width = took * 4 < pace_.busy_ns && !stopped ? std::min(width * 4, pace_.widest_step) : narrow;
@@ -234,8 +237,8 @@ class IoctlPass {
   bool guards_known_ = false, available_ = false;
 };
 
-// The frame that every untouched page reads from, found by reading one of our own. 0: frames are not shown to us
-// (CAP_SYS_ADMIN), and zero pages can't be told from others.
+// The frame that every untouched page reads from, found by reading one of our own. 0: frames are not shown to
+// us (CAP_SYS_ADMIN), and zero pages can't be told from others.
 uint64_t zero_frame(int root) {
   const Fd own(::openat(root, "self/pagemap", O_RDONLY | O_CLOEXEC));
   void* page = ::mmap(nullptr, kPageBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -283,7 +286,8 @@ class ReadPass {
     while (at < range.end) {
       const uint64_t wanted = std::min<uint64_t>((range.end - at) >> kPageShift, entries_.size());
       const uint64_t begun = monotonic_ns();
-      const ssize_t n = ::pread(pagemap_, entries_.data(), wanted * 8, static_cast<off_t>((at >> kPageShift) * 8));
+      const ssize_t n =
+          ::pread(pagemap_, entries_.data(), wanted * 8, static_cast<off_t>((at >> kPageShift) * 8));
       const uint64_t took = monotonic_ns() - begun;
       if (n < 0 && errno == EINTR) continue;
       if (n < 8) return false;
@@ -331,7 +335,8 @@ class ReadPass {
     const uint64_t frame = first & kEntryFrame;
     if ((first & kEntryPresent) == 0 || frame == 0 || frame % kChunkPages != 0) return std::nullopt;
     for (uint64_t k = 1; k < kChunkPages; ++k) {
-      if ((entries_[i + k] & kEntryPresent) == 0 || (entries_[i + k] & kEntryFrame) != frame + k) return std::nullopt;
+      if ((entries_[i + k] & kEntryPresent) == 0 || (entries_[i + k] & kEntryFrame) != frame + k)
+        return std::nullopt;
     }
     const auto flags = frame_flags(frame);
     return flags && (*flags & (kFrameThp | kFrameZero)) != 0 ? flags : std::nullopt;
@@ -341,7 +346,8 @@ class ReadPass {
 
   std::optional<uint64_t> frame_flags(uint64_t frame) const {
     uint64_t flags = 0;
-    if (!frame_flags_ || ::pread(frame_flags_.get(), &flags, 8, static_cast<off_t>(frame * 8)) != 8) return std::nullopt;
+    if (!frame_flags_ || ::pread(frame_flags_.get(), &flags, 8, static_cast<off_t>(frame * 8)) != 8)
+      return std::nullopt;
     return flags;
   }
 
@@ -355,7 +361,8 @@ class ReadPass {
 template <typename Pass>
 void walk_all(Pass& pass, const std::vector<events::Vma>& vmas, ScanOutcome& outcome) {
   RunWriter out(vmas, outcome.runs);
-  for (const Group& group : groups_of(vmas)) outcome.complete = pass.walk(group, vmas, out) && outcome.complete;
+  for (const Group& group : groups_of(vmas))
+    outcome.complete = pass.walk(group, vmas, out) && outcome.complete;
 }
 
 }  // namespace
@@ -377,7 +384,8 @@ Result<ScanOutcome> PageScanner::scan(const std::vector<events::Vma>& vmas) {
   uint64_t entry = 0;
   if (!vmas.empty()) {
     const auto offset = static_cast<off_t>((vmas.front().range.start >> kPageShift) * 8);
-    if (::pread(pagemap_, &entry, sizeof entry, offset) < 0) return errno_error(ErrorCode::kEnvironment, "pagemap", errno);
+    if (::pread(pagemap_, &entry, sizeof entry, offset) < 0)
+      return errno_error(ErrorCode::kEnvironment, "pagemap", errno);
   }
   ReadPass pass(pagemap_, root_, pace_);
   walk_all(pass, vmas, outcome);

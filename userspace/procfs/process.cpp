@@ -22,7 +22,7 @@
 namespace memwhy::procfs {
 namespace {
 
-constexpr size_t kVmasAtMost = 4'000'000;      // vm.max_map_count is 65,530 unless somebody raised it
+constexpr size_t kVmasAtMost = 4'000'000;        // vm.max_map_count is 65,530 unless somebody raised it
 constexpr size_t kLineAtMost = size_t{1} << 16;  // a path has at most 4 KiB, escapes make it four times that
 
 uint64_t monotonic_ns() {
@@ -87,24 +87,29 @@ Status Process::bind() {
   const std::string name = std::to_string(pid_);
   directory_ = Fd(::openat(root_->fd(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory_) {
-    return Error(ErrorCode::kTargetGone, fmt::format("no process with pid {}{}", pid_, nested_hint(*root_, pid_)));
+    return Error(ErrorCode::kTargetGone,
+                 fmt::format("no process with pid {}{}", pid_, nested_hint(*root_, pid_)));
   }
   if (root_->own_namespace()) pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   // The directory was there before the pidfd and still answers after it, so both are of the same process.
   const auto first = stat();
   if (!first) return error_of(first.error(), "stat");
   if (first->kernel_thread()) {
-    return Error(ErrorCode::kTargetGone, fmt::format("pid {} ({}) is a kernel thread, it has no user memory", pid_, first->comm));
+    return Error(ErrorCode::kTargetGone,
+                 fmt::format("pid {} ({}) is a kernel thread, it has no user memory", pid_, first->comm));
   }
   start_ticks_ = first->start_ticks;
   if (first->dead() && !live_thread()) {
-    return Error(ErrorCode::kTargetGone, fmt::format("pid {} ({}) has exited and waits for its parent (a zombie)", pid_, first->comm));
+    return Error(
+        ErrorCode::kTargetGone,
+        fmt::format("pid {} ({}) has exited and waits for its parent (a zombie)", pid_, first->comm));
   }
 
   const auto told = status();
   if (!told) return told.error();
   if (told->tgid != pid_) {
-    return Error(ErrorCode::kUsage, fmt::format("{} is a thread of process {}, which is the one to name", pid_, told->tgid));
+    return Error(ErrorCode::kUsage,
+                 fmt::format("{} is a thread of process {}, which is the one to name", pid_, told->tgid));
   }
   for (const auto& [file, fd] : {std::pair{"maps", &maps_}, std::pair{"pagemap", &pagemap_}}) {
     *fd = Fd(::openat(directory_.get(), (memory_directory_ + file).c_str(), O_RDONLY | O_CLOEXEC));
@@ -143,7 +148,8 @@ std::optional<Pid> Process::live_thread() const {
     ::close(fd);
     return std::nullopt;
   }
-  while (const dirent* entry = ::readdir(tasks.get())) {  // NOLINT(concurrency-mt-unsafe): a stream of our own
+  while (const dirent* entry =
+             ::readdir(tasks.get())) {  // NOLINT(concurrency-mt-unsafe): a stream of our own
     const std::string_view name = entry->d_name;
     Pid tid = 0;
     if (std::from_chars(name.data(), name.data() + name.size(), tid).ec != std::errc{}) continue;
@@ -172,10 +178,19 @@ Result<ProcessStatus> Process::status() {
 }
 
 Error Process::error_of(const Error& cause, const std::string& doing) const {
-  if (cause.code() == ErrorCode::kTargetGone) return {ErrorCode::kTargetGone, fmt::format("pid {} has exited", pid_)};
+  if (cause.code() == ErrorCode::kTargetGone)
+    return {ErrorCode::kTargetGone, fmt::format("pid {} has exited", pid_)};
   if (cause.code() == ErrorCode::kEnvironment) {
-    return {ErrorCode::kEnvironment,
-            fmt::format("reading {} of pid {} needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH: run as root", doing, pid_)};
+    // Somebody with every capability is refused by something else.
+    constexpr uint64_t kNeeded =
+        (uint64_t{1} << 19) | (uint64_t{1} << 2);  // CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH
+    const auto own = read_file(root_->fd(), "self/status");
+    const bool capable = own && (parse_status(*own).capabilities & kNeeded) == kNeeded;
+    return {
+        ErrorCode::kEnvironment,
+        fmt::format("reading {} of pid {} {}", doing, pid_,
+                    capable ? "is refused by the kernel (a security module, Yama, or another user namespace)"
+                            : "needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH: run as root")};
   }
   return Error(cause).with(fmt::format("pid {}", pid_));
 }
@@ -183,13 +198,15 @@ Error Process::error_of(const Error& cause, const std::string& doing) const {
 Result<events::SpaceStart> Process::identity() {
   const auto now = stat();
   if (!now) return error_of(now.error(), "stat");
-  if (now->start_ticks != start_ticks_) return Error(ErrorCode::kTargetGone, fmt::format("pid {} is another process now", pid_));
+  if (now->start_ticks != start_ticks_)
+    return Error(ErrorCode::kTargetGone, fmt::format("pid {} is another process now", pid_));
   events::SpaceStart start;
   start.tgid = pid_;
   start.comm = now->comm;
   start.started_ns = now->start_ticks * (1'000'000'000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK)));
   if (const auto exe = read_link(directory_.get(), memory_directory_ + "exe")) start.exe = *exe;
-  if (const auto header = read_file(directory_.get(), memory_directory_ + "exe", 20)) start.elf_class = elf_class(*header);
+  if (const auto header = read_file(directory_.get(), memory_directory_ + "exe", 20))
+    start.elf_class = elf_class(*header);
   if (const auto text = read_file(directory_.get(), "cgroup")) {
     if (const auto cgroup = parse_cgroup(*text)) start.cgroup = cgroup->path;
   }
@@ -223,7 +240,8 @@ Result<std::vector<events::Vma>> Process::vmas() {
   auto vmas = read_maps(maps_.get());
   if (!vmas) return error_of(vmas.error(), "maps");
   if (vmas->empty()) {
-    return Error(ErrorCode::kTargetGone, fmt::format("the address space of pid {} is gone ({})", pid_, alive() ? "exec" : "exited"));
+    return Error(ErrorCode::kTargetGone,
+                 fmt::format("the address space of pid {} is gone ({})", pid_, alive() ? "exec" : "exited"));
   }
   classify(*vmas);
   return vmas;

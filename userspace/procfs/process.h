@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Process: the files below /proc of one process, bound to that process and to the address space that it has now.
+// Process: the files below /proc of one process, bound to that process and to the address space that it has
+// now.
 //
-// What it is: everything a page model needs to know from outside, read without stopping the target. What it is not:
-// its memory (remote/), its program (symbols/). What comes next: nothing of a Go runtime is ever read here.
+// What it is: everything a page model needs to know from outside, read without stopping the target. What it
+// is not: its memory (remote/), its program (symbols/). What comes next: nothing of a Go runtime is ever read
+// here.
 //
 //   directory  /proc/4711          a pid that is used again fails here with ESRCH
 //   pidfd                          alive()
-//   maps, pagemap                  bound to the mm when they are opened: after an exec they are empty, never another's
-//   status     /proc/4711/status, or task/TID/status once the main thread has left and others go on
+//   maps, pagemap                  bound to the mm when they are opened: after an exec they are empty, never
+//   another's status     /proc/4711/status, or task/TID/status once the main thread has left and others go on
 #pragma once
 
 #include <cstdint>
@@ -29,11 +31,13 @@ namespace memwhy::procfs {
 
 class Process {
  public:
-  // kTargetGone: no such pid (the message names the host's pid when `pid` is one of a container), a kernel thread, or
-  // a zombie. kEnvironment: a capability is missing, and the message says which. `root` must outlive the process.
+  // kTargetGone: no such pid (the message names the host's pid when `pid` is one of a container), a kernel
+  // thread, or a zombie. kEnvironment: a capability is missing, and the message says which. `root` must
+  // outlive the process.
   static Result<Process> open(const Root& root, Pid pid);
 
   Pid pid() const { return pid_; }
+  const Fd& directory() const { return directory_; }
   // Is any thread of the process alive? An exec does not end a process.
   bool alive() const;
 

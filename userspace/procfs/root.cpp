@@ -50,7 +50,8 @@ Result<Root> Root::open(const std::string& path) {
   // Our own NSpid line has one number where the mount is of our own pid namespace.
   const auto link = read_link(dir.get(), "self");
   const auto status = read_file(dir.get(), "self/status");
-  const bool own = link && *link == std::to_string(::getpid()) && status && parse_status(*status).ns_pids.size() <= 1;
+  const bool own =
+      link && *link == std::to_string(::getpid()) && status && parse_status(*status).ns_pids.size() <= 1;
   return Root(std::move(dir), own);
 }
 
@@ -64,7 +65,8 @@ std::vector<Pid> Root::pids() const {
     ::close(copy);
     return pids;
   }
-  while (const dirent* entry = ::readdir(directory.get())) {  // NOLINT(concurrency-mt-unsafe): a stream of our own
+  while (const dirent* entry =
+             ::readdir(directory.get())) {  // NOLINT(concurrency-mt-unsafe): a stream of our own
     const std::string_view name = entry->d_name;
     Pid pid = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Root: an opened procfs, from which everything else is reached with openat. Which directory it is, is the caller's
-// choice: the host's own, the host's as mounted into a container, or a made-up one in a test.
+// Root: an opened procfs, from which everything else is reached with openat. Which directory it is, is the
+// caller's choice: the host's own, the host's as mounted into a container, or a made-up one in a test.
 #pragma once
 
 #include <functional>
@@ -15,8 +15,8 @@
 
 namespace memwhy::procfs {
 
-// The whole of a small file below `dir`, at most `limit` bytes. Errors keep errno in the code: ENOENT and ESRCH are
-// kTargetGone, EACCES and EPERM are kEnvironment, the rest kInternal.
+// The whole of a small file below `dir`, at most `limit` bytes. Errors keep errno in the code: ENOENT and
+// ESRCH are kTargetGone, EACCES and EPERM are kEnvironment, the rest kInternal.
 Result<std::string> read_file(int dir, const std::string& name, size_t limit = size_t{1} << 20);
 
 // The text of a symbolic link below `dir`.

@@ -174,6 +174,11 @@ ProcessStatus parse_status(std::string_view text) {
     if (key == "HugetlbPages") status.hugetlb_bytes = kilobytes(value);
     if (key == "Threads") status.threads = static_cast<uint32_t>(kilobytes(value) / 1024);
     if (key == "Tgid") status.tgid = static_cast<Pid>(kilobytes(value) / 1024);
+    if (key == "CapEff") {
+      Cursor cursor(value);
+      cursor.skip_blanks();
+      status.capabilities = cursor.number(16).value_or(0);
+    }
     if (key == "NSpid" && status.ns_pids.empty()) {
       Cursor cursor(value);
       for (int depth = 0; depth < 64; ++depth) {
@@ -229,7 +234,8 @@ std::vector<CgroupMount> parse_cgroup_mounts(std::string_view mountinfo) {
 
 std::optional<std::string> cgroup_directory(const CgroupMount& mount, const std::string& path) {
   if (path.empty() || path.front() != '/') return std::nullopt;
-  if (path.find("/../") != std::string::npos || path.ends_with("/..")) return std::nullopt;  // of another namespace
+  if (path.find("/../") != std::string::npos || path.ends_with("/.."))
+    return std::nullopt;  // of another namespace
   if (mount.root == "/") return mount.point + (path == "/" ? "" : path);
   if (path == mount.root) return mount.point;
   if (path.starts_with(mount.root + "/")) return mount.point + path.substr(mount.root.size());
@@ -244,7 +250,10 @@ std::optional<uint64_t> parse_number(std::string_view text) {
 }
 
 std::string elf_class(std::string_view header) {
-  if (header.size() < 20 || header.substr(0, 4) != "\x7f" "ELF") return "";
+  if (header.size() < 20 || header.substr(0, 4) !=
+                                "\x7f"
+                                "ELF")
+    return "";
   const bool wide = header[4] == 2;
   const bool big_endian = header[5] == 2;
   const auto byte = [&](size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(header[i])); };
@@ -262,7 +271,8 @@ std::string elf_class(std::string_view header) {
                                                   {21, "ppc64", "ppc64"},
                                                   {22, "s390x", "s390"},
                                                   {258, "loongarch64", "loongarch32"}}};
-  const auto* name = std::find_if(kNames.begin(), kNames.end(), [&](const Name& n) { return n.machine == machine; });
+  const auto* name =
+      std::find_if(kNames.begin(), kNames.end(), [&](const Name& n) { return n.machine == machine; });
   if (name != kNames.end()) return wide ? name->wide : name->narrow;
   return "machine " + std::to_string(machine);
 }

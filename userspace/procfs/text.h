@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The texts below /proc as values: pure functions over bytes, nothing is opened here.
 //
-// Every text is hostile: a process chooses its own comm, its file names and its mapping names. A parser reads only
-// what it is given, bounds every loop, and answers "not understood" (nullopt) rather than a guess.
+// Every text is hostile: a process chooses its own comm, its file names and its mapping names. A parser reads
+// only what it is given, bounds every loop, and answers "not understood" (nullopt) rather than a guess.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 
 namespace memwhy::procfs {
 
-// A line of /proc/PID/maps. The name is the kernel's text as it stands: a newline in a path is written \012 and stays
-// so (a backslash itself is not escaped, so that undoing it would be a guess); " (deleted)" stays.
+// A line of /proc/PID/maps. The name is the kernel's text as it stands: a newline in a path is written \012
+// and stays so (a backslash itself is not escaped, so that undoing it would be a guess); " (deleted)" stays.
 //   "7f1c3a000000-7f1c3a021000 rw-p 00000000 00:00 0                          [anon: Go: heap]"
 // `shmem` and `hugetlb` are set as far as the name tells.
 std::optional<events::Vma> parse_maps_line(std::string_view line);
@@ -39,13 +39,14 @@ struct ProcessStatus {
   uint64_t swap_bytes = 0, peak_bytes = 0, page_table_bytes = 0, hugetlb_bytes = 0;
   uint32_t threads = 0;
   Pid tgid = 0;
-  std::vector<Pid> ns_pids;  // outermost first: its number in each pid namespace it is in
+  uint64_t capabilities = 0;  // effective, as bits
+  std::vector<Pid> ns_pids;   // outermost first: its number in each pid namespace it is in
   bool has_memory() const { return rss_anon_bytes.has_value(); }
 };
 ProcessStatus parse_status(std::string_view text);
 
-// The hierarchy that limits memory, of /proc/PID/cgroup. With v1 or hybrid that is the one with the controller
-// "memory"; with v2 only, the unified one.
+// The hierarchy that limits memory, of /proc/PID/cgroup. With v1 or hybrid that is the one with the
+// controller "memory"; with v2 only, the unified one.
 struct MemoryCgroup {
   bool unified = false;
   std::string path;  // as the file says it: "/kubepods/burstable/pod…"
@@ -74,8 +75,8 @@ std::string elf_class(std::string_view header);
 // "6.18.44-fc" -> 6 * 1000 + 18; 0: not understood.
 uint32_t kernel_version(std::string_view release);
 
-// What the RSS counters may be wrong by, all three together. From 6.2 on each is a percpu_counter whose readers may
-// miss a batch on every CPU; before, each thread keeps up to 64 pages to itself.
+// What the RSS counters may be wrong by, all three together. From 6.2 on each is a percpu_counter whose
+// readers may miss a batch on every CPU; before, each thread keeps up to 64 pages to itself.
 uint64_t rss_error_bytes(uint32_t kernel, uint32_t cpus, uint32_t threads);
 
 }  // namespace memwhy::procfs

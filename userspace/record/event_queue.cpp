@@ -29,6 +29,17 @@ size_t bytes_of(const events::Event& event) {
           size_t bytes = heap_bytes(payload.vmas);
           for (const events::Vma& vma : payload.vmas) bytes += vma.name.size();
           return bytes;
+        } else if constexpr (std::is_same_v<T, events::GoHeap>) {
+          return heap_bytes(payload.runs);
+        } else if constexpr (std::is_same_v<T, events::GoProfile>) {
+          size_t bytes = heap_bytes(payload.buckets);
+          for (const events::GoBucket& bucket : payload.buckets) bytes += heap_bytes(bucket.stack);
+          return bytes;
+        } else if constexpr (std::is_same_v<T, events::GoGoroutines>) {
+          size_t bytes = heap_bytes(payload.groups);
+          for (const events::GoGroup& group : payload.groups)
+            bytes += heap_bytes(group.frames) + heap_bytes(group.large);
+          return bytes;
         } else if constexpr (std::is_same_v<T, events::Stack>) {
           return heap_bytes(payload.frames);
         } else if constexpr (std::is_same_v<T, events::ThreadList>) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // EventQueue: where the events of several threads become one sequence in order of their own time.
 //
-// Bounded by bytes. An event stays for `window` after its time, because another thread may still bring an older one;
-// when half of the room is taken, the oldest leave early. The sampler waits for room (and leaves a quarter of it
-// free), intake never waits: what finds no room is for the caller to count.
+// Bounded by bytes. An event stays for `window` after its time, because another thread may still bring an
+// older one; when half of the room is taken, the oldest leave early. The sampler waits for room (and leaves a
+// quarter of it free), intake never waits: what finds no room is for the caller to count.
 //
 //   pushed    intake {81.204 mmap}  sampler {81.199 VMA list} {81.210 scan}  intake {81.207 munmap}
 //   taken     at 82.199: VMA list, at 82.204: mmap, at 82.207: munmap, at 82.210: scan
@@ -65,8 +65,8 @@ class EventQueue {
   std::vector<uint32_t> free_;
   const size_t limit_;
   const TimeNs window_;
-  size_t used_ = 0;      // in the heap and taken but not done
-  size_t taken_ = 0;     // of used_, taken and not done
+  size_t used_ = 0;   // in the heap and taken but not done
+  size_t taken_ = 0;  // of used_, taken and not done
   uint64_t sequence_ = 0;
   bool closed_ = false;
 };

@@ -26,11 +26,13 @@ std::string loss_word(const events::Event& event) {
   return std::visit(
       [](const auto& payload) -> std::string {
         using T = std::decay_t<decltype(payload)>;
-        if constexpr (std::is_same_v<T, events::VmaUnmapped> || std::is_same_v<T, events::VmaMoved>) return "removal";
+        if constexpr (std::is_same_v<T, events::VmaUnmapped> || std::is_same_v<T, events::VmaMoved>)
+          return "removal";
         if constexpr (std::is_same_v<T, events::SpaceStart>) {
           return payload.how == events::StartHow::kExeced ? "exec" : "fork";
         }
-        if constexpr (std::is_same_v<T, events::SpaceEnd> || std::is_same_v<T, events::ProcessExit>) return "exit";
+        if constexpr (std::is_same_v<T, events::SpaceEnd> || std::is_same_v<T, events::ProcessExit>)
+          return "exit";
         if constexpr (std::is_same_v<T, events::Stack>) return "stack";
         return "queue";
       },
@@ -52,7 +54,8 @@ void Intake::poll() {
   kernel_.drain([this](events::Event event) { accept(std::move(event)); });
   const TimeNs now = clock_.now();
   if (now >= next_coverage_) {
-    next_coverage_ = coverage_ ? std::max(next_coverage_ + kCoveragePeriod, now + kCoveragePeriod / 2) : now + kCoveragePeriod;
+    next_coverage_ = coverage_ ? std::max(next_coverage_ + kCoveragePeriod, now + kCoveragePeriod / 2)
+                               : now + kCoveragePeriod;
     read_coverage(now);
   }
   report_losses(now);

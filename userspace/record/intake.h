@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Intake: what one look at the kernel side's ring does. No thread of its own: Session calls poll() every 50 ms.
+// Intake: what one look at the kernel side's ring does. No thread of its own: Session calls poll() every 50
+// ms.
 //
-// It never waits. An event for which the queue has no room is dropped and counted by what it was; the count becomes a
-// Loss as soon as there is room. Every Loss, the kernel side's own too, is told to the sampler, which reads again what
-// can be read again.
+// It never waits. An event for which the queue has no room is dropped and counted by what it was; the count
+// becomes a Loss as soon as there is room. Every Loss, the kernel side's own too, is told to the sampler,
+// which reads again what can be read again.
 #pragma once
 
 #include <cstdint>

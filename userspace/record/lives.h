@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lives: the last station before the EventSink. Each address space starts before it ends and ends once, and time does
-// not go back.
+// Lives: the last station before the EventSink. Each address space starts before it ends and ends once, and
+// time does not go back.
 //
-// An end is told twice where both the kernel and the sampler saw it, and not at all where an exec replaced the space;
-// only here, where everything passes in order, can that be put right.
+// An end is told twice where both the kernel and the sampler saw it, and not at all where an exec replaced
+// the space; only here, where everything passes in order, can that be put right.
 #pragma once
 
 #include <unordered_map>

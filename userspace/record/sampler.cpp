@@ -83,8 +83,7 @@ Result<SpaceId> Sampler::add(Pid tgid) {
       target.pending = Pending{*std::move(identity), {}, begun};
       target.pending->identity.how = events::StartHow::kAttached;
       confirm(target);
-      if (read_counters(target) && scan(target)) {
-        read_table(target, true);
+      if (read_counters(target) && scan(target, true)) {
         resolve_waiting(target);
         had_targets_ = true;
         return *space;
@@ -106,7 +105,8 @@ Status Sampler::remove(Pid tgid) {
 }
 
 void Sampler::handle(const events::Event& event) {
-  if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) return on_start(event.time, *start);
+  if (const auto* start = std::get_if<events::SpaceStart>(&event.payload))
+    return on_start(event.time, *start);
   if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) return on_end(event.time, end->space);
   if (const auto* loss = std::get_if<events::Loss>(&event.payload)) return on_loss(*loss);
   if (const auto* exit = std::get_if<events::ProcessExit>(&event.payload)) {
@@ -122,7 +122,9 @@ void Sampler::handle(const events::Event& event) {
 }
 
 void Sampler::on_start(TimeNs time, const events::SpaceStart& start) {
-  if (start.space == SpaceId::kNone || start.how == events::StartHow::kAttached || find(start.space) != nullptr) return;
+  if (start.space == SpaceId::kNone || start.how == events::StartHow::kAttached ||
+      find(start.space) != nullptr)
+    return;
   const TimeNs now = clock_.now();
   Target& target = make(start.space, start.tgid);
   target.start = start;
@@ -154,7 +156,8 @@ void Sampler::on_loss(const events::Loss& loss) {
   }
 }
 
-// Opens the files of a space that the kernel told of, and holds what they say until it is certain to be this space's.
+// Opens the files of a space that the kernel told of, and holds what they say until it is certain to be this
+// space's.
 void Sampler::open(Target& target) {
   target.open_at = kNever;
   target.check_at = clock_.now() + kGrace;  // too late: its end is told by the kernel, unless that was lost
@@ -175,8 +178,8 @@ void Sampler::confirm(Target& target) {
   Pending pending = *std::exchange(target.pending, std::nullopt);
   target.confirm_at = kNever;
   pending.identity.space = target.space;
-  pending.identity.exe_binary =
-      symbols_.executable(target.tgid, target.space, [this](events::Event event) { emit_(std::move(event)); });
+  pending.identity.exe_binary = symbols_.executable(target.tgid, target.space,
+                                                    [this](events::Event event) { emit_(std::move(event)); });
   emit(pending.read_at, std::move(pending.identity));
   if (!pending.vmas.empty()) {
     target.vmas = std::move(pending.vmas);
@@ -223,7 +226,8 @@ void Sampler::check(Target& target) {
   on_start(clock_.now(), start);
 }
 
-// The last of a target: its table, which outlives it, and the names of its stacks. `say`: nobody else tells of the end.
+// The last of a target: its table, which outlives it, and the names of its stacks. `say`: nobody else tells
+// of the end.
 void Sampler::end(SpaceId space, std::optional<events::EndWhy> say) {
   Target& target = *find(space);
   if (target.pending) confirm(target);
@@ -262,13 +266,16 @@ void Sampler::run_due() {
     const bool tick = target->next_tick <= now;
     if (tick) {
       while (target->next_tick <= now) target->next_tick += kTickPeriod;
-      if (!read_counters(*target)) target->check_at = now;
+      if (read_counters(*target))
+        read_go_statistics(*target);
+      else
+        target->check_at = now;
     }
-    const bool scanned = target->scan_due() <= now && scan(*target);
+    const bool restate = target->next_restate <= now;
+    const bool scanned = target->scan_due() <= now && scan(*target, restate);
     if (tick || scanned) {
-      const bool restate = target->next_restate <= now;
       if (restate) target->next_restate = now + kRestatePeriod;
-      read_table(*target, restate);
+      if (!scanned) read_table(*target, restate);
       resolve_waiting(*target);
       if (restate || (scanned && table_fill_ > 0.75)) reclaim(*target);
     }
@@ -284,8 +291,7 @@ void Sampler::finish() {
     if (!target.source) open(target);
     if (target.pending) confirm(target);
     if (!target.source) continue;
-    if (read_counters(target)) static_cast<void>(scan(target));
-    read_table(target, false);
+    if (!read_counters(target) || !scan(target, false)) read_table(target, false);
     resolve_waiting(target);
   }
   if (had_targets_) anchor();

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sampler: what is read of which target, and when. No thread and no waiting of its own: Session (or a test with a
-// clock of its own) asks next_due() and calls run_due().
+// Sampler: what is read of which target, and when. No thread and no waiting of its own: Session (or a test
+// with a clock of its own) asks next_due() and calls run_due().
 //
 //   attach   identity, counters, VMA list, scan, table, threads
 //   1 Hz     counters, changed table runs
 //   10 s     VMA list, scan, table, threads   (a quarter of a recording that is shorter than 40 s)
-//   at once  the same, when RSS moved 5 % since the last scan or a removal was lost; never for more than 1 % of a CPU
+//   at once  the same, when RSS moved 5 % since the last scan, or a removal was lost; at most 1 % of a CPU
 //   60 s     table restated whole, chunks given back, clock anchor
 //   stop     the same as at attach
 //
-// The order around a scan is part of the contract: the VMA list is read before it, the table after it, so that a page
-// of the scan has its entry and its mapping; the times of the events say the same.
+// The order around a scan is part of the contract: the VMA list is read before it, the table after it, so
+// that a page of the scan has its entry and its mapping; and the scan is told last, when they are known.
 //
-// A forked or exec'd space is named at once, but what is read of /proc could already be its successor's. So it is held
-// back until a later look at the ring has brought no exec (`kConfirmAfter`).
+// A forked or exec'd space is named at once, but what is read of /proc could already be its successor's. So
+// it is held back until a later look at the ring has brought no exec (`kConfirmAfter`).
 #pragma once
 
 #include <cstdint>
@@ -46,14 +46,15 @@ struct TargetCost {
   uint64_t scans = 0, scan_cpu_ns = 0;
   uint64_t table_reads = 0, table_cpu_ns = 0;
   uint64_t counter_reads = 0, counter_cpu_ns = 0;
+  uint64_t go_reads = 0, go_cpu_ns = 0;
 };
 
 class Sampler {
  public:
   using Emit = std::function<void(events::Event)>;
 
-  Sampler(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols, Clock& clock, SamplerOptions options,
-          Emit emit);
+  Sampler(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols, Clock& clock,
+          SamplerOptions options, Emit emit);
   ~Sampler();
 
   Result<SpaceId> add(Pid tgid);
@@ -98,8 +99,11 @@ class Sampler {
 
   bool read_counters(Target& target);
   bool read_vmas(Target& target);
-  bool scan(Target& target);
+  bool scan(Target& target, bool restate);
   void read_table(Target& target, bool restate);
+  void read_go(Target& target, const events::PageScan& pass);
+  void read_go_statistics(Target& target);
+  void name_go(Target& target, const std::vector<uint64_t>& addresses, bool first_is_exact);
   void reclaim(Target& target);
   void resolve(Target& target, const events::Stack& stack);
   void resolve_waiting(Target& target);

@@ -60,16 +60,19 @@ bool Sampler::read_vmas(Target& target) {
   return true;
 }
 
-// The VMA list, the pass, the threads. The table is read afterwards, by the caller. false: the space is gone.
-bool Sampler::scan(Target& target) {
+// The VMA list, the pass, the threads, the table. The pass is told last, when all that explains its pages was
+// told. false: the space is gone, and the table was not read.
+bool Sampler::scan(Target& target, bool restate) {
   const TimeNs begun = clock_.now();
   const uint64_t cpu_before = target.cost.scan_cpu_ns;
+  events::PageScan scanned;
   {
     const CpuMeter meter(clock_, target.cost.scan_cpu_ns);
     target.next_scan = begun + options_.scan_period;
     target.rescan = false;
-    auto pass = read_vmas(target) ? target.source->scan(target.vmas)
-                                  : Result<events::PageScan>(Error(ErrorCode::kTargetGone, "no address space"));
+    auto pass = read_vmas(target)
+                    ? target.source->scan(target.vmas)
+                    : Result<events::PageScan>(Error(ErrorCode::kTargetGone, "no address space"));
     if (!pass) {
       target.check_at = std::min(target.check_at, clock_.now());
       return false;
@@ -81,15 +84,67 @@ bool Sampler::scan(Target& target) {
     }
     if (pass->after) target.rss_bytes = pass->after->rss_bytes();
     target.rss_at_scan = target.rss_bytes;
-    emit(clock_.now(), *std::move(pass));
     if (auto threads = kernel_.threads(target.space)) {
       threads->space = target.space;
       emit(clock_.now(), *std::move(threads));
     }
+    scanned = *std::move(pass);
   }
+  read_table(target, restate);
+  read_go(target, scanned);
+  emit(clock_.now(), std::move(scanned));
   ++target.cost.scans;
   target.scan_allowed_at = clock_.now() + kScanBudget * (target.cost.scan_cpu_ns - cpu_before);
   return true;
+}
+
+// What the Go runtime holds the pages of this pass for; profile and goroutines when they are due.
+void Sampler::read_go(Target& target, const events::PageScan& pass) {
+  GoSource* go = target.source->go(target.vmas);
+  if (go == nullptr) return;
+  const CpuMeter meter(clock_, target.cost.go_cpu_ns);
+  ++target.cost.go_reads;
+  events::GoHeap heap = go->heap(pass);
+  heap.space = target.space;
+  heap.scan = pass.scan;
+  emit(clock_.now(), std::move(heap));
+  if (clock_.now() < target.go_allowed_at) return;
+  const uint64_t cpu_before = clock_.thread_cpu_ns();
+  events::GoProfile profile = go->profile();
+  profile.space = target.space;
+  for (const events::GoBucket& bucket : profile.buckets) name_go(target, bucket.stack, false);
+  emit(clock_.now(), std::move(profile));
+  if (std::optional<events::GoGoroutines> all = go->goroutines()) {
+    all->space = target.space;
+    for (const events::GoGroup& group : all->groups) {
+      name_go(target, group.frames, true);
+      name_go(target, {group.created_at}, false);
+      for (const events::GoKeptObject& object : group.large) name_go(target, object.allocated_at, false);
+    }
+    emit(clock_.now(), *std::move(all));
+  }
+  const TimeNs pause = kGoBudget * (clock_.thread_cpu_ns() - cpu_before);
+  target.go_allowed_at = clock_.now() + std::min(pause, kGoPeriod);
+}
+
+void Sampler::read_go_statistics(Target& target) {
+  GoSource* go = target.source && !target.vmas.empty() ? target.source->go(target.vmas) : nullptr;
+  if (go == nullptr) return;
+  const CpuMeter meter(clock_, target.cost.go_cpu_ns);
+  if (std::optional<events::GoStatistics> sample = go->statistics()) {
+    sample->space = target.space;
+    emit(clock_.now(), *std::move(sample));
+  }
+}
+
+// Names of code addresses that are in no stack of the kernel side.
+void Sampler::name_go(Target& target, const std::vector<uint64_t>& addresses, bool first_is_exact) {
+  events::Stack stack;
+  stack.space = target.space;
+  if (!first_is_exact) stack.frames.push_back(0);
+  stack.frames.insert(stack.frames.end(), addresses.begin(), addresses.end());
+  symbols_.resolve(target.tgid, target.space, target.vmas, stack,
+                   [this](events::Event event) { emit_(std::move(event)); });
 }
 
 void Sampler::read_table(Target& target, bool restate) {
@@ -98,14 +153,15 @@ void Sampler::read_table(Target& target, bool restate) {
   const TimeNs begun = clock_.now();
   std::vector<events::Stack> stacks;
   kernel_.read_table(target.space, restate, [&](events::Event event) {
-    event.time = std::max(event.time, begun);  // after the scan that was before
+    event.time = std::max(event.time, begun);  // not before the pass that it explains
     if (const auto* stack = std::get_if<events::Stack>(&event.payload)) stacks.push_back(*stack);
     emit_(std::move(event));
   });
   for (const events::Stack& stack : stacks) resolve(target, stack);
 }
 
-// Chunks of the kernel's table that are outside every mapping. What was mapped since the scan counts as mapped.
+// Chunks of the kernel's table that are outside every mapping. What was mapped since the scan counts as
+// mapped.
 void Sampler::reclaim(Target& target) {
   const auto now = target.source ? target.source->vmas() : Result<std::vector<events::Vma>>(target.vmas);
   if (!now) return;

@@ -15,8 +15,8 @@ constexpr TimeNs kIdleWait = 60'000'000'000;
 
 }  // namespace
 
-Session::Session(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols, events::EventSink& sink,
-                 Clock& clock, SessionOptions options)
+Session::Session(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols,
+                 events::EventSink& sink, Clock& clock, SessionOptions options)
     : kernel_(kernel),
       processes_(processes),
       symbols_(symbols),
@@ -40,7 +40,8 @@ Status Session::start() {
   }
   queue_ = std::make_unique<EventQueue>(options_.queue_bytes, kWindow);
   queue_->push({begun_, options_.info});
-  intake_ = std::make_unique<Intake>(kernel_, clock_, *queue_, [this](events::Event event) { return notify(std::move(event)); });
+  intake_ = std::make_unique<Intake>(kernel_, clock_, *queue_,
+                                     [this](events::Event event) { return notify(std::move(event)); });
   sampler_ = std::make_unique<Sampler>(kernel_, processes_, symbols_, clock_,
                                        SamplerOptions{scan_period_for(options_.duration), options_.follow},
                                        [this](events::Event event) { queue_->push(std::move(event)); });
@@ -55,7 +56,8 @@ Status Session::command(std::function<Status()> work) {
   std::future<Status> result = done->get_future();
   {
     const std::lock_guard lock(mutex_);
-    if (!running_ || sampler_done_ || stop_why_) return Error(ErrorCode::kUsage, "the recording does not run");
+    if (!running_ || sampler_done_ || stop_why_)
+      return Error(ErrorCode::kUsage, "the recording does not run");
     commands_.push_back([done, work = std::move(work)](bool run) {
       done->set_value(run ? work() : Status(Error(ErrorCode::kConflict, "the recording ended meanwhile")));
     });

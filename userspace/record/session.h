@@ -5,14 +5,18 @@
 //   intake   takes what the kernel side's ring holds, every 50 ms; never waits, counts what it must drop
 //   sampler  everything that is opened of the targets, and when it is read (record/sampler.h)
 //   sink     puts events in order of their own time (1 s window) and hands them to the EventSink
-// What it is not: hooks, /proc or symbols (those come in through record/sources.h), nor a file or a page model (those
-// are behind the EventSink). What comes next: the overhead governor, which reads Progress::costs.
+// What it is not: hooks, /proc or symbols (those come in through record/sources.h), nor a file or a page
+// model (those are behind the EventSink). What comes next: the overhead governor, which reads
+// Progress::costs.
 //
 //   Session session(kernel, processes, symbols, sink, clock, options);
 //   session.start();
 //   if (Status attached = session.add(4711); !attached) …   // hooks attached, first scan taken
-//   while (!session.wait(250'000'000)) { print(session.progress()); if (interrupted) session.request_stop("stopped"); }
-//   std::string why = session.finish();                      // last scan, RecordingEnd; everything is in the sink
+//   while (!session.wait(250'000'000)) {
+//     print(session.progress());
+//     if (interrupted) session.request_stop("stopped");
+//   }
+//   std::string why = session.finish();   // last scan, RecordingEnd; everything is in the sink
 #pragma once
 
 #include <condition_variable>
@@ -39,8 +43,8 @@ namespace memwhy::record {
 struct SessionOptions {
   events::RecordingInfo info;  // the first event
   std::optional<TimeNs> duration;
-  bool follow = false;      // children of targets are recorded too
-  bool end_alone = true;    // end when every target is gone; false: go on and wait for add()
+  bool follow = false;    // children of targets are recorded too
+  bool end_alone = true;  // end when every target is gone; false: go on and wait for add()
   size_t queue_bytes = size_t{64} << 20;
   size_t inbox_bytes = size_t{16} << 20;
 };
@@ -60,8 +64,8 @@ struct Progress {
 class Session {
  public:
   // All of them must outlive the session.
-  Session(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols, events::EventSink& sink, Clock& clock,
-          SessionOptions options);
+  Session(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols, events::EventSink& sink,
+          Clock& clock, SessionOptions options);
   ~Session();  // finishes
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -69,8 +73,9 @@ class Session {
   // Begins a recording: the threads run, RecordingInfo is the first event. kUsage: it runs already.
   Status start();
 
-  // Returns when the target is traced and was scanned once. A child that was stopped before its exec may be added, and
-  // released afterwards: nothing of its program is missed. kTargetGone: no such process, or it exited meanwhile.
+  // Returns when the target is traced and was scanned once. A child that was stopped before its exec may be
+  // added, and released afterwards: nothing of its program is missed. kTargetGone: no such process, or it
+  // exited meanwhile.
   Status add(Pid tgid);
   Status remove(Pid tgid);
 
@@ -80,7 +85,8 @@ class Session {
   // Why the recording is over ("stopped", "duration", "target_exited" …), or nothing after `timeout`.
   std::optional<std::string> wait(TimeNs timeout);
 
-  // Stops if it runs: last scans, RecordingEnd, all events handed to the sink, threads joined. Returns why it ended.
+  // Stops if it runs: last scans, RecordingEnd, all events handed to the sink, threads joined. Returns why it
+  // ended.
   std::string finish();
 
   Progress progress() const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a Session needs of the world, as three small interfaces. record/ declares them, app/ implements them over
-// probe/, procfs/ and symbols/, tests implement them as scripts.
+// What a Session needs of the world, as three small interfaces. record/ declares them, app/ implements them
+// over probe/, procfs/ and symbols/, tests implement them as scripts.
 //
 // Threads: KernelSource::drain and ::coverage belong to `intake`; everything else belongs to `sampler`.
 #pragma once
@@ -22,28 +22,41 @@ class KernelSource {
  public:
   virtual ~KernelSource() = default;
 
-  // Starts to trace the address space of `tgid` (any live thread's mm). The first call attaches the hooks. One that
-  // is traced already keeps its number. kTargetGone: no such process. kUsage: a kernel thread.
+  // Starts to trace the address space of `tgid` (any live thread's mm). The first call attaches the hooks.
+  // One that is traced already keeps its number. kTargetGone: no such process. kUsage: a kernel thread.
   virtual Result<SpaceId> trace(Pid tgid, bool follow) = 0;
   // Forgets it: its table can't be read any more.
   virtual Status untrace(SpaceId space) = 0;
 
   // Takes what the ring holds, without waiting: VMA and process events, each with its own time.
-  // Stacks that they name are given first; a Loss for what the ring had no room for since the last call. Returns the
-  // number of ring records taken.
+  // Stacks that they name are given first; a Loss for what the ring had no room for since the last call.
+  // Returns the number of ring records taken.
   virtual size_t drain(const std::function<void(events::Event)>& emit) = 0;
   virtual events::Coverage coverage() = 0;
 
   virtual events::HookReport hooks() const = 0;
   virtual Result<events::ClockAnchor> clock() = 0;
-  // Entries that changed since the last call for this space (all when `restate`), new stacks first. false: nothing changed.
+  // Entries that changed since the last call for this space (all when `restate`), new stacks first. false:
+  // nothing changed.
   virtual bool read_table(SpaceId space, bool restate, const std::function<void(events::Event)>& emit) = 0;
   virtual Result<events::ThreadList> threads(SpaceId space) = 0;
-  // Gives back table chunks outside `mapped` (nullopt: the space ended) and stacks that nothing names any more.
+  // Gives back table chunks outside `mapped` (nullopt: the space ended) and stacks that nothing names any
+  // more.
   virtual void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) = 0;
 };
 
-// The files below /proc of one traced process, bound to the process as it was when opened (pidfd, dirfd, start time).
+// The Go runtime of one traced process, read out of its memory. Events come without `space`.
+class GoSource {
+ public:
+  virtual ~GoSource() = default;
+  virtual events::GoHeap heap(const events::PageScan& scan) = 0;  // joined with the residency of this pass
+  virtual std::optional<events::GoStatistics> statistics() = 0;   // nothing: the tables were not found
+  virtual events::GoProfile profile() = 0;
+  virtual std::optional<events::GoGoroutines> goroutines() = 0;
+};
+
+// The files below /proc of one traced process, bound to the process as it was when opened (pidfd, dirfd,
+// start time).
 class ProcessSource {
  public:
   virtual ~ProcessSource() = default;
@@ -51,8 +64,11 @@ class ProcessSource {
   virtual Result<events::SpaceStart> identity() = 0;
   virtual Result<events::Counters> counters() = 0;
   virtual Result<std::vector<events::Vma>> vmas() = 0;
-  // One paced pass (<= 64 MiB of populated range a step, then a pause). Fills everything but `scan` and `space`.
+  // One paced pass (<= 64 MiB of populated range a step, then a pause). Fills everything but `scan` and
+  // `space`.
   virtual Result<events::PageScan> scan(const std::vector<events::Vma>& vmas) = 0;
+  // Its Go runtime, found with the help of these mappings; nullptr: not a Go program. Owned by this.
+  virtual GoSource* go(const std::vector<events::Vma>& /*vmas*/) { return nullptr; }
 };
 
 class ProcessOpener {
@@ -65,10 +81,12 @@ class ProcessOpener {
 class SymbolSource {
  public:
   virtual ~SymbolSource() = default;
-  // Emits BinaryInfo and SymbolInfo for what is new in this stack, looked up in these mappings of this process.
-  virtual void resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas, const events::Stack& stack,
-                       const std::function<void(events::Event)>& emit) = 0;
-  // The executable: emits BinaryInfo if new. kNone: could not be read (a BinaryInfo with `unreadable` says why).
+  // Emits BinaryInfo and SymbolInfo for what is new in this stack, looked up in these mappings of this
+  // process.
+  virtual void resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas,
+                       const events::Stack& stack, const std::function<void(events::Event)>& emit) = 0;
+  // The executable: emits BinaryInfo if new. kNone: could not be read (a BinaryInfo with `unreadable` says
+  // why).
   virtual BinaryId executable(Pid tgid, SpaceId space, const std::function<void(events::Event)>& emit) = 0;
 };
 

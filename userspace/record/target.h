@@ -20,6 +20,8 @@ constexpr TimeNs kConfirmAfter = 110'000'000;  // two looks at the ring, and som
 constexpr TimeNs kGrace = 200'000'000;         // for the kernel's word of an end to arrive
 constexpr uint64_t kScanBudget = 100;          // a scan is repeated at once for at most 1/100 of a CPU
 constexpr size_t kWaitingStacks = 4096;
+constexpr TimeNs kGoPeriod = 60'000'000'000;  // of profile and goroutines
+constexpr uint64_t kGoBudget = 50;            // or with each scan, for at most 1/50 of a CPU
 
 // Read of /proc, and not yet certain to be of this space.
 struct Pending {
@@ -31,7 +33,7 @@ struct Pending {
 struct Sampler::Target {
   SpaceId space{};
   Pid tgid = 0;
-  events::SpaceStart start;  // as the kernel told it
+  events::SpaceStart start;               // as the kernel told it
   std::unique_ptr<ProcessSource> source;  // null: not opened yet, or gone before
   std::optional<Pending> pending;
 
@@ -44,12 +46,15 @@ struct Sampler::Target {
   TimeNs missing_since = kNever;
   TimeNs scan_allowed_at = 0;  // for scans out of turn
   bool rescan = false;         // wanted out of turn
+  TimeNs go_allowed_at = 0;    // for profile and goroutines
 
   uint64_t rss_bytes = 0;
   uint64_t rss_at_scan = 0;
   TargetCost cost;
 
-  TimeNs scan_due() const { return rescan && source && !pending ? std::min(next_scan, scan_allowed_at) : next_scan; }
+  TimeNs scan_due() const {
+    return rescan && source && !pending ? std::min(next_scan, scan_allowed_at) : next_scan;
+  }
   TimeNs due() const { return std::min({open_at, confirm_at, check_at, next_tick, scan_due()}); }
 };
 

@@ -13,18 +13,21 @@ std::optional<std::string> utc(uint64_t realtime_ns) {
   auto seconds = static_cast<std::time_t>(realtime_ns / kSecond);
   std::tm parts = {};
   if (gmtime_r(&seconds, &parts) == nullptr) return std::nullopt;
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec, realtime_ns % kSecond / 1'000'000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                     realtime_ns % kSecond / 1'000'000);
 }
 
 }  // namespace
 
 std::optional<std::string> rfc3339(const std::optional<events::ClockAnchor>& anchor, TimeNs monotonic_ns) {
   if (!anchor) return std::nullopt;
-  return utc(anchor->realtime_ns + monotonic_ns - anchor->monotonic_ns);  // unsigned arithmetic wraps as it should
+  return utc(anchor->realtime_ns + monotonic_ns -
+             anchor->monotonic_ns);  // unsigned arithmetic wraps as it should
 }
 
-std::optional<std::string> rfc3339_boottime(const std::optional<events::ClockAnchor>& anchor, uint64_t boottime_ns) {
+std::optional<std::string> rfc3339_boottime(const std::optional<events::ClockAnchor>& anchor,
+                                            uint64_t boottime_ns) {
   if (!anchor) return std::nullopt;
   return utc(anchor->realtime_ns + boottime_ns - anchor->boottime_ns);
 }

@@ -12,6 +12,7 @@ namespace memwhy::report {
 // "2026-03-01T12:00:00.250Z"; nullopt without an anchor.
 std::optional<std::string> rfc3339(const std::optional<events::ClockAnchor>& anchor, TimeNs monotonic_ns);
 // The same for a time on CLOCK_BOOTTIME (the start of a process).
-std::optional<std::string> rfc3339_boottime(const std::optional<events::ClockAnchor>& anchor, uint64_t boottime_ns);
+std::optional<std::string> rfc3339_boottime(const std::optional<events::ClockAnchor>& anchor,
+                                            uint64_t boottime_ns);
 
 }  // namespace memwhy::report

@@ -29,11 +29,12 @@ CodePoint decode(std::string_view text) {
   return {value, length};
 }
 
-// Characters that reorder, hide or break lines: bidirectional marks, zero width, line and paragraph separators, tags.
+// Characters that reorder, hide or break lines: bidirectional marks, zero width, line and paragraph
+// separators, tags.
 bool deceives(uint32_t c) {
   return (c >= 0x80 && c < 0xa0) || c == 0xad || c == 0x61c || c == 0x180e || (c >= 0x200b && c <= 0x200f) ||
-         (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) ||
-         (c >= 0xe0000 && c <= 0xe0fff);
+         (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+         (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Strings from outside (names of processes, files, functions) made harmless for a terminal: no control characters, no
-// escape sequences, nothing that reorders text or hides. What was there stays visible.
+// Strings from outside (names of processes, files, functions) made harmless for a terminal: no control
+// characters, no escape sequences, nothing that reorders text or hides. What was there stays visible.
 //
 //   "a\x1b[31mb" → "a\\x1b[31mb"      U+202E → "\\u{202e}"      invalid UTF-8 byte 0xff → "\\xff"
 #pragma once

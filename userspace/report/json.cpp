@@ -32,8 +32,12 @@ Json ages(const std::array<uint64_t, 4>& older) {
 }
 
 Json top_entry(const explain::TopEntry& top) {
-  return {{"bytes", top.bytes},         {"what", top.what},           {"how", text_or_null(top.how)},
-          {"frames", top.frames},       {"truncated", top.truncated}, {"name", text_or_null(top.name)},
+  return {{"bytes", top.bytes},
+          {"what", top.what},
+          {"how", text_or_null(top.how)},
+          {"frames", top.frames},
+          {"truncated", top.truncated},
+          {"name", text_or_null(top.name)},
           {"age_s", top.age_s ? rounded(*top.age_s, 1000) : Json(nullptr)}};
 }
 
@@ -97,9 +101,14 @@ Json go(const ProcessExplanation& process) {
 Json rss(const ProcessExplanation& process) {
   const explain::RssSummary& rss = process.rss;
   if (!process.scan_time) {  // no scan: nothing below is known
-    return {{"bytes", nullptr},      {"anon", nullptr},          {"file", nullptr},
-            {"shmem", nullptr},      {"start_bytes", nullptr},   {"peak_bytes", or_null(rss.peak_bytes)},
-            {"counter_bytes", or_null(rss.counter_bytes)}, {"counter_error_bytes", or_null(rss.counter_error_bytes)}};
+    return {{"bytes", nullptr},
+            {"anon", nullptr},
+            {"file", nullptr},
+            {"shmem", nullptr},
+            {"start_bytes", nullptr},
+            {"peak_bytes", or_null(rss.peak_bytes)},
+            {"counter_bytes", or_null(rss.counter_bytes)},
+            {"counter_error_bytes", or_null(rss.counter_error_bytes)}};
   }
   return {{"bytes", rss.bytes},
           {"anon", rss.anon},
@@ -156,6 +165,7 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all) {
       {"findings", Json::array()},
       {"coverage", process_coverage(process)},
       {"scan_time", process.scan_time ? or_null(rfc3339(all.anchor, *process.scan_time)) : Json(nullptr)},
+      {"replaced_by_exec", process.replaced},
       {"note", or_null(process.note)},
   };
   for (const auto& line : process.ledger) out["ledger"].push_back(ledger_line(line));
@@ -166,27 +176,31 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all) {
                              {"text", event.text},
                              {"bytes", or_null(event.bytes)}});
   }
-  for (const auto& [id, bytes] : process.beside_rss) out["beside_rss"].push_back({{"id", id}, {"bytes", bytes}});
+  for (const auto& [id, bytes] : process.beside_rss)
+    out["beside_rss"].push_back({{"id", id}, {"bytes", bytes}});
   for (const auto& found : process.findings) out["findings"].push_back(finding(found));
   return out;
 }
 
 Json recording_coverage(const explain::RecordingCoverage& coverage) {
-  Json out = {{"hooks", Json::array()},
-              {"stack_read", text_or_null(coverage.stack_read)},
-              {"not_seen", coverage.not_seen},
-              {"events_seen", coverage.events_seen},
-              {"events_lost", coverage.events_lost},
-              {"faults_seen", coverage.faults_seen},
-              {"faults_lost", coverage.faults_lost},
-              {"stacks_lost", coverage.stacks_lost},
-              {"bpf_cpu_share", coverage.bpf_cpu_share ? rounded(*coverage.bpf_cpu_share, 1e6) : Json(nullptr)},
-              {"losses", Json::array()},
-              {"recording", {{"complete", coverage.complete}, {"ended", coverage.ended}, {"damage", coverage.damage}}}};
+  Json out = {
+      {"hooks", Json::array()},
+      {"stack_read", text_or_null(coverage.stack_read)},
+      {"not_seen", coverage.not_seen},
+      {"events_seen", coverage.events_seen},
+      {"events_lost", coverage.events_lost},
+      {"faults_seen", coverage.faults_seen},
+      {"faults_lost", coverage.faults_lost},
+      {"stacks_lost", coverage.stacks_lost},
+      {"bpf_cpu_share", coverage.bpf_cpu_share ? rounded(*coverage.bpf_cpu_share, 1e6) : Json(nullptr)},
+      {"losses", Json::array()},
+      {"recording",
+       {{"complete", coverage.complete}, {"ended", coverage.ended}, {"damage", coverage.damage}}}};
   for (const events::Hook& hook : coverage.hooks) {
     out["hooks"].push_back({{"name", hook.name}, {"attach", hook.attach}, {"purpose", hook.purpose}});
   }
-  for (const auto& [what, count] : coverage.losses) out["losses"].push_back({{"what", what}, {"count", count}});
+  for (const auto& [what, count] : coverage.losses)
+    out["losses"].push_back({{"what", what}, {"count", count}});
   return out;
 }
 
@@ -209,8 +223,8 @@ std::string to_json(const Explanation& explanation) {
   for (const ProcessExplanation& process : explanation.processes) {
     out["processes"].push_back(process_entry(process, explanation));
   }
-  // Pure ASCII: control characters, bidirectional marks and the like are \u escapes; bytes that are no UTF-8 become
-  // U+FFFD.
+  // Pure ASCII: control characters, bidirectional marks and the like are \u escapes; bytes that are no UTF-8
+  // become U+FFFD.
   return out.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 

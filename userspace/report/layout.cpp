@@ -10,7 +10,8 @@ namespace memwhy::report {
 namespace {
 
 // parts × scale / whole, rounded so that they sum to `target`.
-std::vector<uint64_t> apportion(const std::vector<uint64_t>& parts, uint64_t scale, uint64_t whole, uint64_t target) {
+std::vector<uint64_t> apportion(const std::vector<uint64_t>& parts, uint64_t scale, uint64_t whole,
+                                uint64_t target) {
   std::vector<uint64_t> out(parts.size());
   std::vector<std::pair<unsigned __int128, size_t>> rest;
   uint64_t sum = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Columns and paragraphs of a terminal. Numbers of one column share one unit and are rounded together, so that what is
-// printed adds up to what is printed below the line.
+// Columns and paragraphs of a terminal. Numbers of one column share one unit and are rounded together, so
+// that what is printed adds up to what is printed below the line.
 //
 //   shares of thirds: 33.4 + 33.3 + 33.3 = 100.0
 #pragma once
@@ -32,8 +32,8 @@ std::string tenths_text(uint64_t value);
 // 537182208 → "537,182,208"
 std::string grouped(uint64_t value);
 
-// `text` broken at spaces into lines of kWidth, the first after `first`, the others after as many spaces. A word that
-// is longer than a line stays whole: names of files and functions must be copied.
+// `text` broken at spaces into lines of kWidth, the first after `first`, the others after as many spaces. A
+// word that is longer than a line stays whole: names of files and functions must be copied.
 std::string paragraph(std::string_view first, std::string_view text);
 
 }  // namespace memwhy::report

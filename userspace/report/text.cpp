@@ -22,7 +22,9 @@ using explain::ProcessExplanation;
 
 constexpr size_t kEventsShown = 12;
 
-std::string in_unit(uint64_t bytes, const Unit& unit) { return tenths_text(tenths({bytes}, unit.bytes).front()); }
+std::string in_unit(uint64_t bytes, const Unit& unit) {
+  return tenths_text(tenths({bytes}, unit.bytes).front());
+}
 
 std::string signed_in_unit(double bytes, const Unit& unit) {
   std::string number = in_unit(static_cast<uint64_t>(std::llround(std::abs(bytes))), unit);
@@ -66,19 +68,21 @@ class Printer {
   void line(std::string_view first, std::string_view text) { out_ += paragraph(first, text); }
 
   void head(const ProcessExplanation& process) {
-    std::string resident =
-        process.scan_time ? human_bytes(process.rss.bytes) + " resident" : std::string("resident bytes not known");
+    std::string resident = process.scan_time ? human_bytes(process.rss.bytes) + " resident"
+                                             : std::string("resident bytes not known");
     line("", fmt::format("memwhy: {} (pid {}), {}", escape(process.comm), process.pid, resident));
     std::string what = escape(process.exe);
     if (process.go) {
-      what += fmt::format(", {}{}{}", escape(process.go->version), process.go->race ? ", built with -race" : "",
-                          process.go->stripped ? ", stripped" : "");
+      what +=
+          fmt::format(", {}{}{}", escape(process.go->version), process.go->race ? ", built with -race" : "",
+                      process.go->stripped ? ", stripped" : "");
     }
     if (process.threads) what += fmt::format(", {} threads", *process.threads);
     if (!what.empty()) line("  ", what);
     std::string when = fmt::format("recorded {:.1f} s", static_cast<double>(all_.end - all_.start) / 1e9);
     if (!all_.recording.host.empty()) when += " on " + escape(all_.recording.host);
-    if (!all_.recording.kernel_release.empty()) when += fmt::format(" (Linux {})", escape(all_.recording.kernel_release));
+    if (!all_.recording.kernel_release.empty())
+      when += fmt::format(" (Linux {})", escape(all_.recording.kernel_release));
     when += fmt::format(", {} {}", process.scans, process.scans == 1 ? "scan" : "scans");
     if (process.scan_time) {
       if (auto time = rfc3339(all_.anchor, *process.scan_time)) when += ", the last at " + *time;
@@ -87,7 +91,8 @@ class Printer {
   }
 
   void findings(const ProcessExplanation& process) {
-    bool problem = !process.findings.empty() && process.findings.front().kind == explain::FindingKind::kProblem;
+    bool problem =
+        !process.findings.empty() && process.findings.front().kind == explain::FindingKind::kProblem;
     if (!problem) line("", "No problem found. What the memory is:");
     if (!problem) out_ += "\n";
     constexpr std::array<std::string_view, 3> kConfidence = {"high", "medium", "low"};
@@ -113,12 +118,15 @@ class Printer {
     std::vector<uint64_t> bytes;
     for (const LedgerLine& each : process.ledger) bytes.push_back(each.bytes);
     std::vector<uint64_t> column = tenths(bytes, unit_.bytes), shares = permille(bytes);
-    out_ += fmt::format("  {:>10}  {:>7}  {:>9}  owner\n", unit_.name, "share", fmt::format("{}/min", unit_.name));
+    out_ += fmt::format("  {:>10}  {:>7}  {:>9}  owner\n", unit_.name, "share",
+                        fmt::format("{}/min", unit_.name));
     uint64_t sum = 0;
     for (size_t i = 0; i < column.size(); ++i) {
       const LedgerLine& each = process.ledger[i];
-      std::string growth = each.growth_bytes_per_s ? signed_in_unit(*each.growth_bytes_per_s * 60, unit_) : "?";
-      out_ += fmt::format("+ {:>10}  {:>5} %  {:>9}  {}\n", tenths_text(column[i]), tenths_text(shares[i]), growth, each.id);
+      std::string growth =
+          each.growth_bytes_per_s ? signed_in_unit(*each.growth_bytes_per_s * 60, unit_) : "?";
+      out_ += fmt::format("+ {:>10}  {:>5} %  {:>9}  {}\n", tenths_text(column[i]), tenths_text(shares[i]),
+                          growth, each.id);
       sum += column[i];
     }
     out_ += "  " + std::string(kWidth / 2, '-') + "\n";
@@ -143,9 +151,10 @@ class Printer {
     std::string bytes = fmt::format("    {:>12}  ", human_bytes(top.bytes));
     std::string how = top.how.empty() ? std::string() : fmt::format("{}, ", escape(top.how));
     // Before attach: seen since the first scan, and older than that.
-    std::string age = !top.age_s ? "age unknown"
-                                 : fmt::format("{} {}", top.how == "before attach" ? "for more than" : "oldest",
-                                               explain::human_seconds(*top.age_s));
+    std::string age = !top.age_s
+                          ? "age unknown"
+                          : fmt::format("{} {}", top.how == "before attach" ? "for more than" : "oldest",
+                                        explain::human_seconds(*top.age_s));
     if (top.what != "stack") {
       line(bytes, fmt::format("{} ({}{})", escape(top.name), how, age));
       return;
@@ -159,18 +168,25 @@ class Printer {
   }
 
   void retention(const ProcessExplanation& process) {
-    line("", fmt::format("Page retention: {} resident for longer than; {} that came and went a second", unit_.name, unit_.name));
-    out_ += fmt::format("{:>9} {:>9} {:>9} {:>9} {:>8} {:>8}  owner\n", "10 s", "1 min", "10 min", "1 h", "in/s", "out/s");
+    line("", fmt::format("Page retention: {} resident for longer than; {} that came and went a second",
+                         unit_.name, unit_.name));
+    out_ += fmt::format("{:>9} {:>9} {:>9} {:>9} {:>8} {:>8}  owner\n", "10 s", "1 min", "10 min", "1 h",
+                        "in/s", "out/s");
     for (const LedgerLine& each : process.ledger) {
-      auto rate = [&](const std::optional<double>& value) { return value ? in_unit(to_bytes(*value), unit_) : "?"; };
+      auto rate = [&](const std::optional<double>& value) {
+        return value ? in_unit(to_bytes(*value), unit_) : "?";
+      };
       out_ += fmt::format("{:>9} {:>9} {:>9} {:>9} {:>8} {:>8}  {}\n", in_unit(each.ages[0], unit_),
-                          in_unit(each.ages[1], unit_), in_unit(each.ages[2], unit_), in_unit(each.ages[3], unit_),
-                          rate(each.arrived_bytes_per_s), rate(each.left_bytes_per_s), each.id);
+                          in_unit(each.ages[1], unit_), in_unit(each.ages[2], unit_),
+                          in_unit(each.ages[3], unit_), rate(each.arrived_bytes_per_s),
+                          rate(each.left_bytes_per_s), each.id);
     }
     out_ += "\n";
   }
 
-  static uint64_t to_bytes(double value) { return value > 0 ? static_cast<uint64_t>(std::llround(value)) : 0; }
+  static uint64_t to_bytes(double value) {
+    return value > 0 ? static_cast<uint64_t>(std::llround(value)) : 0;
+  }
 
   void happened(const ProcessExplanation& process) {
     if (process.events.empty()) return;
@@ -224,10 +240,11 @@ class Printer {
       return;
     }
     int64_t gap = process.coverage.rss_gap_bytes.value_or(0);
-    item("VmRSS", fmt::format("{}, {}{} beside the scan; the kernel's counter is exact to {}",
-                              human_bytes(*process.rss.counter_bytes), gap < 0 ? "-" : "+",
-                              human_bytes(static_cast<uint64_t>(std::abs(gap))),
-                              process.rss.counter_error_bytes ? human_bytes(*process.rss.counter_error_bytes) : "?"));
+    item("VmRSS",
+         fmt::format("{}, {}{} beside the scan; the kernel's counter is exact to {}",
+                     human_bytes(*process.rss.counter_bytes), gap < 0 ? "-" : "+",
+                     human_bytes(static_cast<uint64_t>(std::abs(gap))),
+                     process.rss.counter_error_bytes ? human_bytes(*process.rss.counter_error_bytes) : "?"));
   }
 
   void recording_coverage() {
@@ -240,13 +257,18 @@ class Printer {
     item("hooks", hooks.empty() ? "none are known" : hooks);
     if (!coverage.stack_read.empty()) item("stacks read", escape(coverage.stack_read));
     for (const std::string& sentence : coverage.not_seen) item("not seen", escape(sentence));
-    item("events", fmt::format("{} seen, {} lost", grouped(coverage.events_seen), grouped(coverage.events_lost)));
-    item("faults", fmt::format("{} seen, {} not recorded, {} without their stack", grouped(coverage.faults_seen),
-                               grouped(coverage.faults_lost), grouped(coverage.stacks_lost)));
-    for (const auto& [what, count] : coverage.losses) item("lost", fmt::format("{} x {}", grouped(count), escape(what)));
-    item("cost", coverage.bpf_cpu_share ? fmt::format("{:.2f} % of one CPU in BPF", *coverage.bpf_cpu_share * 100)
-                                        : std::string("not measured"));
-    item("recording", fmt::format("{}, ended: {}", coverage.complete ? "complete" : "NOT complete", escape(coverage.ended)));
+    item("events",
+         fmt::format("{} seen, {} lost", grouped(coverage.events_seen), grouped(coverage.events_lost)));
+    item("faults",
+         fmt::format("{} seen, {} not recorded, {} without their stack", grouped(coverage.faults_seen),
+                     grouped(coverage.faults_lost), grouped(coverage.stacks_lost)));
+    for (const auto& [what, count] : coverage.losses)
+      item("lost", fmt::format("{} x {}", grouped(count), escape(what)));
+    item("cost", coverage.bpf_cpu_share
+                     ? fmt::format("{:.2f} % of one CPU in BPF", *coverage.bpf_cpu_share * 100)
+                     : std::string("not measured"));
+    item("recording", fmt::format("{}, ended: {}", coverage.complete ? "complete" : "NOT complete",
+                                  escape(coverage.ended)));
     for (const std::string& damage : coverage.damage) item("damage", escape(damage));
   }
 

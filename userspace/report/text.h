@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The explanation as a person reads it in a terminal: problems first, then the ledger that adds up, the evidence,
-// retention, coverage. Prints what explain/ computed, and computes nothing but units.
+// The explanation as a person reads it in a terminal: problems first, then the ledger that adds up, the
+// evidence, retention, coverage. Prints what explain/ computed, and computes nothing but units.
 #pragma once
 
 #include <string>

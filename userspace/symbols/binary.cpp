@@ -56,6 +56,15 @@ std::vector<events::SourceFrame> Binary::lookup_offset(uint64_t file_offset, boo
   return lookup(*vaddr, false);
 }
 
+std::optional<GoTable> Binary::go_table() const {
+  if (!go_lines_) return std::nullopt;
+  return GoTable{go_lines_->vaddr(), go_lines_->names_offset()};
+}
+
+bool Binary::has_go_function(std::string_view prefix) {
+  return go_lines_ && go_lines_->has_name(bytes_, prefix);
+}
+
 size_t Binary::memory_bytes() const {
   return bytes_.held_bytes() + (symbols_ ? symbols_->memory_bytes() : 0);
 }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -28,6 +29,11 @@ struct BinaryFacts {
   std::optional<events::GoBuild> go;
 };
 
+// Where a Go program's line table is, link-time.
+struct GoTable {
+  uint64_t vaddr = 0, names_offset = 0;
+};
+
 class Binary {
  public:
   // How much of the file is kept in memory at once, symbol tables apart.
@@ -43,6 +49,10 @@ class Binary {
   // known. `is_return`: a return address, so the call before it is meant.
   std::vector<events::SourceFrame> lookup(uint64_t vaddr, bool is_return);
   std::vector<events::SourceFrame> lookup_offset(uint64_t file_offset, bool is_return);
+
+  // Of a Go program: its line table, and whether a function whose name begins so was linked into it.
+  std::optional<GoTable> go_table() const;
+  bool has_go_function(std::string_view prefix);
 
   size_t memory_bytes() const;
 

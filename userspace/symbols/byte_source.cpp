@@ -77,7 +77,7 @@ Status BlockCache::read_at(uint64_t offset, std::span<std::byte> out) {
     const uint64_t within = offset % kBlockBytes;
     const uint64_t take = std::min<uint64_t>(out.size(), kBlockBytes - within);
     Result<const std::byte*> bytes = block(offset / kBlockBytes);
-    if (!bytes) return std::move(bytes).error();
+    if (!bytes) return bytes.error();
     std::memcpy(out.data(), *bytes + within, take);
     out = out.subspan(take);
     offset += take;

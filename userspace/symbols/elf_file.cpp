@@ -77,13 +77,13 @@ uint64_t page_down(uint64_t value) { return value & ~(kPageBytes - 1); }
 
 Result<std::string> elf_machine(ByteSource& source) {
   Result<Ident> ident = read_ident(source);
-  if (!ident) return std::move(ident).error();
+  if (!ident) return ident.error();
   return machine_name(ident->machine, ident->bytes[EI_CLASS] == ELFCLASS64);
 }
 
 Result<ElfFile> ElfFile::parse(ByteSource& source) {
   Result<Ident> ident = read_ident(source);
-  if (!ident) return std::move(ident).error();
+  if (!ident) return ident.error();
   const bool is_64 = ident->bytes[EI_CLASS] == ELFCLASS64;
   ElfFile file;
   file.machine_ = machine_name(ident->machine, is_64);

@@ -41,6 +41,8 @@ class GoLineTable {
   // Whether a function (linked or inlined) has a name that begins so.
   bool has_name(ByteSource& source, std::string_view prefix) const;
 
+  uint64_t vaddr() const { return vaddr_; }                            // link-time address of the header
+  uint64_t names_offset() const { return names_.begin - header_at_; }  // of the function names behind it
   uint64_t functions() const { return function_count_; }
   uint64_t text() const { return text_; }
   bool inlining_known() const { return gofunc_ != 0 || release_ == Release::kGo116; }

@@ -82,7 +82,7 @@ Result<Fd> TargetFiles::process(Pid tgid) const {
 
 Result<TargetFile> TargetFiles::open_mapping(Pid tgid, const events::Vma& vma) const {
   Result<Fd> directory = process(tgid);
-  if (!directory) return std::move(directory).error();
+  if (!directory) return directory.error();
   const std::string name = fmt::format("map_files/{:x}-{:x}", vma.range.start, vma.range.end);
   Result<TargetFile> mapped = open_link(directory->get(), name, vma.name);
   // On an overlay, older kernels give stat the numbers of the overlay and maps those of the layer below, so
@@ -103,7 +103,7 @@ Result<TargetFile> TargetFiles::open_mapping(Pid tgid, const events::Vma& vma) c
 
 Result<TargetFile> TargetFiles::open_executable(Pid tgid) const {
   Result<Fd> directory = process(tgid);
-  if (!directory) return std::move(directory).error();
+  if (!directory) return directory.error();
   std::string path = link_text(directory->get(), "exe");
   if (path.empty())
     return Error(ErrorCode::kUsage, fmt::format("pid {} has no executable (a kernel thread?)", tgid));

@@ -11,7 +11,8 @@ namespace {
 
 constexpr uint32_t kMapFixed = 0x10, kMadvFree = 8;
 
-// Events are put in order within this time: a list of mappings may be older than an mmap that was heard before it.
+// Events are put in order within this time: a list of mappings may be older than an mmap that was heard
+// before it.
 constexpr TimeNs kOrderWindow = 1'000'000'000;
 
 }  // namespace
@@ -31,9 +32,19 @@ const std::vector<MapSite>& AddressSpace::map_sites() const { return state_->sit
 const std::vector<events::Thread>& AddressSpace::threads() const { return state_->threads; }
 std::vector<RssPoint> AddressSpace::rss_curve() const { return state_->curve.points(); }
 const std::optional<events::Counters>& AddressSpace::counters() const { return state_->counters; }
-const std::optional<events::Counters>& AddressSpace::counters_before() const { return state_->counters_before; }
+const std::optional<events::Counters>& AddressSpace::counters_before() const {
+  return state_->counters_before;
+}
 const std::optional<events::Counters>& AddressSpace::counters_after() const { return state_->counters_after; }
-const ScanResult* AddressSpace::last_scan() const { return state_->last_scan ? &*state_->last_scan : nullptr; }
+const ScanResult* AddressSpace::last_scan() const {
+  return state_->last_scan ? &*state_->last_scan : nullptr;
+}
+std::vector<GoPoint> AddressSpace::go_curve() const { return state_->go_curve.points(); }
+std::vector<GoroutinePoint> AddressSpace::goroutines() const { return state_->goroutines.points(); }
+const events::GoProfile* AddressSpace::go_profile() const { return state_->go_profile.get(); }
+std::optional<PageEvidence> AddressSpace::evidence(PageNumber page) const {
+  return state_->pages.evidence(page);
+}
 uint64_t AddressSpace::scans() const { return state_->scans; }
 size_t AddressSpace::memory_bytes() const { return state_->memory_bytes(); }
 
@@ -72,7 +83,8 @@ void AddressSpace::State::start(const events::SpaceStart& event, State* parent, 
 void AddressSpace::State::operator()(const events::VmaList& list, TimeNs time) {
   auto in_order = [](const events::Vma& a, const events::Vma& b) { return a.range.start < b.range.start; };
   auto copy = std::make_shared<std::vector<events::Vma>>(list.vmas);
-  if (!std::is_sorted(copy->begin(), copy->end(), in_order)) std::stable_sort(copy->begin(), copy->end(), in_order);
+  if (!std::is_sorted(copy->begin(), copy->end(), in_order))
+    std::stable_sort(copy->begin(), copy->end(), in_order);
   // In a damaged list mappings overlap: the first one keeps the pages.
   uint64_t mapped = 0;
   for (events::Vma& vma : *copy) {
@@ -88,14 +100,17 @@ void AddressSpace::State::operator()(const events::PageScan& scan, TimeNs time) 
   if (pages_dropped) return;  // ended long before: the last result stands
   counters_before = scan.before;
   counters_after = scan.after;
-  const Reconciler::Input input{scan, time, vmas, sites, *clock, before_attach};
+  if (go_heap != nullptr && go_heap->scan != scan.scan) go_heap = nullptr;  // of another scan
+  const Reconciler::Input input{scan, time, vmas, sites, *clock, before_attach, std::move(go_heap)};
+  go_heap = nullptr;
   last_scan = Reconciler(pages, input).run();
   ++scans;
 }
 
 void AddressSpace::State::operator()(const events::VmaMapped& event, TimeNs time) {
   const uint64_t tick = tick_of(event.tick, time);
-  // Nothing that is older can be in a new mapping. With MAP_FIXED what was there has left when the call was entered.
+  // Nothing that is older can be in a new mapping. With MAP_FIXED what was there has left when the call was
+  // entered.
   if ((event.flags & kMapFixed) == 0) pages.remove(clamped_pages(event.range), tick);
   sites.add({event.range, event.stack, time, event.prot, event.flags, MapSite::What::kMmap});
 }
@@ -120,6 +135,23 @@ void AddressSpace::State::operator()(const events::HeapGrown& event, TimeNs time
   sites.add({event.range, event.stack, time, 0, 0, MapSite::What::kBrk});
 }
 
+void AddressSpace::State::operator()(const events::GoStatistics& sample, TimeNs time) {
+  go_curve.add({time, sample.counters});
+}
+
+void AddressSpace::State::operator()(const events::GoHeap& heap, TimeNs time) {
+  go_heap = std::make_shared<const events::GoHeap>(heap);
+  if (heap.layout == events::GoLayout::kTable) go_curve.add({time, heap.counters});
+}
+
+void AddressSpace::State::operator()(const events::GoProfile& profile, TimeNs) {
+  go_profile = std::make_shared<const events::GoProfile>(profile);
+}
+
+void AddressSpace::State::operator()(const events::GoGoroutines& all, TimeNs time) {
+  goroutines.add({time, std::make_shared<const events::GoGoroutines>(all)});
+}
+
 void AddressSpace::State::operator()(const events::Counters& sample, TimeNs time) {
   counters = sample;
   curve.add({time, sample.rss_bytes(), sample.rss_anon_bytes, sample.rss_file_bytes, sample.rss_shmem_bytes});
@@ -142,7 +174,8 @@ size_t AddressSpace::State::memory_bytes() const {
   size_t bytes = sizeof(State) + pages.memory_bytes() + sites.all().capacity() * sizeof(MapSite) +
                  vmas->capacity() * sizeof(events::Vma) + curve.memory_bytes();
   if (last_scan) {
-    bytes += (last_scan->groups.capacity() + last_scan->arrived.capacity() + last_scan->left.capacity()) * sizeof(PageGroup);
+    bytes += (last_scan->groups.capacity() + last_scan->arrived.capacity() + last_scan->left.capacity()) *
+             sizeof(PageGroup);
   }
   return bytes;
 }

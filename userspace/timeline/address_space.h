@@ -27,6 +27,24 @@ struct RssPoint {
   uint64_t rss_bytes = 0, anon_bytes = 0, file_bytes = 0, shmem_bytes = 0;
 };
 
+// The Go runtime's counters over time (1 Hz, thinned like RSS).
+struct GoPoint {
+  TimeNs time = 0;
+  events::GoCounters counters;
+};
+
+// Its goroutines, each time they were read (at most 32 kept, the first and the last among them).
+struct GoroutinePoint {
+  TimeNs time = 0;
+  std::shared_ptr<const events::GoGoroutines> all;
+};
+
+// What is known of one page as of the last scan.
+struct PageEvidence {
+  How how = How::kUnknown;
+  StackId stack{};
+};
+
 class AddressSpace {
  public:
   struct State;
@@ -44,14 +62,20 @@ class AddressSpace {
   bool oom_victim() const;
 
   const std::vector<events::Vma>& vmas() const;  // as of the last list
-  const std::vector<MapSite>& map_sites() const; // in order of address, not overlapping: who made what is mapped now
+  const std::vector<MapSite>& map_sites()
+      const;  // in order of address, not overlapping: who made what is mapped now
   const std::vector<events::Thread>& threads() const;
   std::vector<RssPoint> rss_curve() const;
-  const std::optional<events::Counters>& counters() const;           // the last
-  const std::optional<events::Counters>& counters_before() const;    // around the last scan
+  const std::optional<events::Counters>& counters() const;         // the last
+  const std::optional<events::Counters>& counters_before() const;  // around the last scan
   const std::optional<events::Counters>& counters_after() const;
   const ScanResult* last_scan() const;  // nullptr before the first
   uint64_t scans() const;
+
+  std::vector<GoPoint> go_curve() const;
+  std::vector<GoroutinePoint> goroutines() const;
+  const events::GoProfile* go_profile() const;                  // nullptr: not read
+  std::optional<PageEvidence> evidence(PageNumber page) const;  // nothing: not resident, or the space ended
 
   // Bytes the model itself takes for this space.
   size_t memory_bytes() const;

@@ -3,20 +3,22 @@
 #pragma once
 
 #include "timeline/address_space.h"
+#include "timeline/curve.h"
 #include "timeline/map_sites.h"
 #include "timeline/page_model.h"
-#include "timeline/rss_curve.h"
 #include "timeline/tick_clock.h"
 
 namespace memwhy::timeline {
 
 using VmaListPtr = std::shared_ptr<const std::vector<events::Vma>>;
 
-// The kernel's tables are read at 1 Hz: so long after a fork the parent's entries from before it may be heard.
+// The kernel's tables are read at 1 Hz: so long after a fork the parent's entries from before it may be
+// heard.
 constexpr TimeNs kForkWindow = 5'000'000'000;
 
 struct AddressSpace::State {
-  State(SpaceId space, StackDictionary& stacks, const TickClock& ticks) : id(space), clock(&ticks), pages(stacks) {}
+  State(SpaceId space, StackDictionary& stacks, const TickClock& ticks)
+      : id(space), clock(&ticks), pages(stacks) {}
 
   // `parent`: of a fork, when it is known.
   void start(const events::SpaceStart& start, State* parent, bool joined_late);
@@ -28,6 +30,10 @@ struct AddressSpace::State {
   void operator()(const events::VmaMoved& moved, TimeNs time);
   void operator()(const events::HeapGrown& grown, TimeNs time);
   void operator()(const events::Counters& sample, TimeNs time);
+  void operator()(const events::GoStatistics& sample, TimeNs time);
+  void operator()(const events::GoHeap& heap, TimeNs time);
+  void operator()(const events::GoProfile& profile, TimeNs time);
+  void operator()(const events::GoGoroutines& all, TimeNs time);
   void lost(TimeNs time);
   void finish(const events::SpaceEnd& why, TimeNs time);
   void drop_pages();  // the model of an ended space; its last result stays
@@ -35,11 +41,11 @@ struct AddressSpace::State {
 
   SpaceId id;
   events::SpaceStart identity;
-  bool started = false;        // its SpaceStart was seen
-  bool before_attach = true;   // its first scan may find pages from before the recording
+  bool started = false;       // its SpaceStart was seen
+  bool before_attach = true;  // its first scan may find pages from before the recording
   bool pages_dropped = false;
   TimeNs first_seen = 0;
-  uint64_t fork_tick = 0;      // kForked: entries of the parent up to here are its own
+  uint64_t fork_tick = 0;  // kForked: entries of the parent up to here are its own
   std::optional<TimeNs> ended;
   std::optional<events::SpaceEnd> end;
   std::optional<events::ProcessExit> exit;
@@ -50,7 +56,11 @@ struct AddressSpace::State {
   MapSites sites;
   VmaListPtr vmas = std::make_shared<std::vector<events::Vma>>();
   std::vector<events::Thread> threads;
-  RssCurve curve;
+  Curve<RssPoint, 4096> curve;
+  Curve<GoPoint, 1024> go_curve;
+  Curve<GoroutinePoint, 32> goroutines;
+  std::shared_ptr<const events::GoHeap> go_heap;  // of the scan that comes next
+  std::shared_ptr<const events::GoProfile> go_profile;
   std::optional<events::Counters> counters, counters_before, counters_after;
   std::optional<ScanResult> last_scan;
   uint64_t scans = 0;

@@ -18,6 +18,7 @@ void GroupTable::grow() {
 PageGroup GroupTable::Sum::empty_group(const StackDictionary& stacks) const {
   PageGroup group;
   group.vma = static_cast<uint32_t>(key >> 32);
+  group.go = static_cast<events::GoPage>(key >> 29 & 7);
   group.file_page = (key >> 28 & 1) != 0;
   group.how = static_cast<How>(key >> 24 & 15);
   group.stack = stacks.id(static_cast<uint32_t>(key & PageWord::kLostStack));
@@ -32,7 +33,8 @@ uint64_t GroupTable::pages() const {
 
 void GroupTable::sort(std::vector<PageGroup>& groups) {
   std::sort(groups.begin(), groups.end(), [](const PageGroup& a, const PageGroup& b) {
-    return std::tuple(a.vma, a.how, a.stack, a.file_page) < std::tuple(b.vma, b.how, b.stack, b.file_page);
+    return std::tuple(a.vma, a.go, a.how, a.stack, a.file_page) <
+           std::tuple(b.vma, b.go, b.how, b.stack, b.file_page);
   });
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// GroupTable: pages added up by (mapping, how, stack, file page): from PageWords to PageGroups. Open addressing, since it
-// is asked once for each run of equal words: up to four million times in a scan.
+// GroupTable: pages added up by (mapping, Go page kind, how, stack, file page): from PageWords to PageGroups.
+// Open addressing, since it is asked once for each run of equal words: up to four million times in a scan.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,11 @@ struct AgeTicks {
 
 class GroupTable {
  public:
-  // `count` pages of `vma` that share `word`. `birth` is the word's tick, absolute. `arrived`: add them up apart, too.
-  void add(uint32_t vma, PageWord word, uint64_t count, uint64_t birth, const AgeTicks& ages, bool arrived = false) {
-    Sum& s = sum(vma, word);
+  // `count` pages of `vma` that share `word`. `birth` is the word's tick, absolute. `arrived`: add them up
+  // apart, too.
+  void add(uint32_t vma, events::GoPage go, PageWord word, uint64_t count, uint64_t birth,
+           const AgeTicks& ages, bool arrived = false) {
+    Sum& s = sum(vma, go, word);
     tally(s.all, word, count, birth, ages);
     if (arrived) tally(s.arrived, word, count, birth, ages);
   }
@@ -54,7 +56,7 @@ class GroupTable {
     uint64_t huge = 0, lazy = 0;
   };
   struct Sum {
-    uint64_t key = 0;  // vma 32 | file 1 | how 4 | stack 24
+    uint64_t key = 0;  // vma 32 | go 3 | file 1 | how 4 | stack 24
     Tally all, arrived;
     PageGroup empty_group(const StackDictionary& stacks) const;
   };
@@ -68,9 +70,10 @@ class GroupTable {
     }
   }
   static void sort(std::vector<PageGroup>& groups);
-  Sum& sum(uint32_t vma, PageWord word) {
+  Sum& sum(uint32_t vma, events::GoPage go, PageWord word) {
     const uint64_t file = word.has(PageWord::kFile) ? 1 : 0;
-    const uint64_t key = uint64_t{vma} << 32 | file << 28 | uint64_t{static_cast<uint8_t>(word.how())} << 24 | word.stack();
+    const uint64_t key = uint64_t{vma} << 32 | uint64_t{static_cast<uint8_t>(go)} << 29 | file << 28 |
+                         uint64_t{static_cast<uint8_t>(word.how())} << 24 | word.stack();
     if (sums_.size() * 2 >= slots_.size()) grow();
     size_t at = slot_of(key);
     for (; slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {

@@ -78,7 +78,8 @@ void MapSites::clip(const std::vector<events::Vma>& vmas, TimeNs newer) {
       part.range.start = std::max(site.range.start, it->range.start);
       part.range.end = std::min(site.range.end, it->range.end);
       if (part.range.empty()) continue;
-      if (!kept.empty() && kept.back().range.end == part.range.start && kept.back().range.start >= site.range.start) {
+      if (!kept.empty() && kept.back().range.end == part.range.start &&
+          kept.back().range.start >= site.range.start) {
         kept.back().range.end = part.range.end;  // one site over several mappings (mprotect splits them)
       } else if (kept.empty() || kept.back().range.end <= part.range.start) {
         kept.push_back(part);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// MapSites: who made what is mapped now. An interval list in order of address; ranges are cut as parts go or move.
+// MapSites: who made what is mapped now. An interval list in order of address; ranges are cut as parts go or
+// move.
 //
 //   mmap 0x100+64 by s1, munmap 0x110+8, mremap 0x118+40 -> 0x900+50 by s2:
-//     [0x100,0x110) s1 kMmap    [0x900,0x928) s1 kMmap (its maker moves with it)    [0x928,0x932) s2 kMremap (what it grew by)
+//     [0x100,0x110) s1 kMmap    [0x900,0x928) s1 kMmap (its maker moves with it)    [0x928,0x932) s2 kMremap
+//     (what it grew by)
 #pragma once
 
 #include <vector>
@@ -18,7 +20,8 @@ class MapSites {
   void add(const MapSite& site);
   void cut(AddressRange range);
   void move(AddressRange from, AddressRange to, const MapSite& by);
-  // Forgets what no mapping of the list covers, unless it is newer than `newer`: the list may be older than it.
+  // Forgets what no mapping of the list covers, unless it is newer than `newer`: the list may be older than
+  // it.
   void clip(const std::vector<events::Vma>& vmas, TimeNs newer);
   const MapSite* find(uint64_t address) const;
   const std::vector<MapSite>& all() const { return sites_; }

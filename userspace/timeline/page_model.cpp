@@ -32,8 +32,8 @@ void add_page(std::vector<PageModel::Grave>& graves, PageNumber page, PageWord w
 
 uint32_t vma_index(const std::vector<events::Vma>& vmas, PageNumber page) {
   const uint64_t address = page << kPageShift;
-  const auto it = std::partition_point(vmas.begin(), vmas.end(),
-                                       [address](const events::Vma& vma) { return vma.range.end <= address; });
+  const auto it = std::partition_point(
+      vmas.begin(), vmas.end(), [address](const events::Vma& vma) { return vma.range.end <= address; });
   return it != vmas.end() && it->range.start <= address ? static_cast<uint32_t>(it - vmas.begin()) : kNoVma;
 }
 
@@ -42,8 +42,27 @@ void PageModel::bury(PageNumber page, PageWord word, uint64_t tick) {
   add_page(graves, page, word, tick);
 }
 
+// As of the last scan.
+events::GoPage PageModel::go_page(PageNumber page) const {
+  if (scan_go == nullptr) return events::GoPage::kNone;
+  const std::vector<events::GoRun>& runs = scan_go->runs;
+  auto after = std::upper_bound(runs.begin(), runs.end(), page,
+                                [](PageNumber at, const events::GoRun& run) { return at < run.page; });
+  if (after == runs.begin()) return events::GoPage::kNone;
+  const events::GoRun& run = *std::prev(after);
+  return page < run.page + run.count ? run.kind : events::GoPage::kNone;
+}
+
+std::optional<PageEvidence> PageModel::evidence(PageNumber page) const {
+  ChunkWords words;
+  if (!table.load(page / kChunkPages, words)) return std::nullopt;
+  const PageWord word = words[page % kChunkPages];
+  if (word.empty() || !word.has(PageWord::kResident)) return std::nullopt;
+  return PageEvidence{word.how(), stacks_->id(word.stack())};
+}
+
 void PageModel::note_left(PageNumber page, PageWord word, uint64_t count) {
-  left.add(vma_index(*scan_vmas, page), word, count, table.absolute(word), ages);
+  left.add(vma_index(*scan_vmas, page), go_page(page), word, count, table.absolute(word), ages);
 }
 
 void PageModel::apply(const events::PageTableRuns& event) {
@@ -63,7 +82,8 @@ void PageModel::apply_inherited(const std::vector<events::TableRun>& runs, uint6
   }
 }
 
-void PageModel::apply_run(PageEditor& editor, const events::TableRun& run, How how, bool known, uint64_t fork_tick) {
+void PageModel::apply_run(PageEditor& editor, const events::TableRun& run, How how, bool known,
+                          uint64_t fork_tick) {
   const PageRange pages = clamped(run.page, run.count);
   if (pages.empty()) return;
   const uint8_t flags = (run.flags & events::kFaultWrite) != 0 ? PageWord::kWrite : 0;
@@ -104,7 +124,8 @@ void PageModel::carry(std::vector<Piece>& pieces, uint64_t tick) const {
       const PageRange taken = overlap(piece.pages, move.from);
       if (taken.empty() || move.tick < piece.since) continue;
       pieces[i].pages = {piece.pages.start, taken.start};
-      if (taken.end < piece.pages.end) pieces.push_back({{taken.end, piece.pages.end}, piece.since, piece.lazy, piece.moved});
+      if (taken.end < piece.pages.end)
+        pieces.push_back({{taken.end, piece.pages.end}, piece.since, piece.lazy, piece.moved});
       move.removed.each(taken, [&](PageRange part, uint64_t removed) {
         if (removed > piece.since) return;
         move.freed.each(part, [&](PageRange sub, uint64_t freed) {
@@ -125,15 +146,18 @@ bool PageModel::accepts(PageWord old, PageWord word, bool known, uint64_t fork_t
   const uint64_t tick = word.tick();
   if (word.how() == How::kInherited) {
     if (old.empty()) return true;
-    if (table.absolute(word) >= fork_tick) return false;  // in the tick of the fork: better than nothing, no more
+    if (table.absolute(word) >= fork_tick)
+      return false;  // in the tick of the fork: better than nothing, no more
     return old.how() == How::kInherited ? old.tick() <= tick : old.weak() && tick <= old.tick();
   }
   if (!known) return !old.own() || old.tick() <= tick;
-  // Heard before, or missed in a damaged trace. The kernel's table keeps entries of pages that are long gone, so this one
-  // tells of the page that is there only when nothing better is known and no scan found the page absent since.
+  // Heard before, or missed in a damaged trace. The kernel's table keeps entries of pages that are long gone,
+  // so this one tells of the page that is there only when nothing better is known and no scan found the page
+  // absent since.
   const uint64_t absolute = table.absolute(word);
   if (old.empty()) return absolute >= scans.start;
-  if (old.weak()) return absolute >= (table.absolute(old) == scans.start ? scans.before : table.absolute(old));
+  if (old.weak())
+    return absolute >= (table.absolute(old) == scans.start ? scans.before : table.absolute(old));
   return old.how() <= How::kKernelFault && old.tick() <= tick;
 }
 
@@ -150,7 +174,8 @@ void PageModel::put(PageEditor& editor, PageRange pages, PageWord word, bool kno
         now = now.with(PageWord::kResident);
       }
     }
-    if (old.has(PageWord::kLazy) && !word.has(PageWord::kWrite) && old.tick() <= word.tick()) now = now.with(PageWord::kLazy);
+    if (old.has(PageWord::kLazy) && !word.has(PageWord::kWrite) && old.tick() <= word.tick())
+      now = now.with(PageWord::kLazy);
     // The same entry again.
     if (old.own() && old.tick() == word.tick() && old.stack() == word.stack()) now = now.with(old.flags());
     old = now;

@@ -1,26 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // PageModel: what is known of the pages of one address space, kept up to date by what happens to them.
 //
-// What it is: the rules for operations: entries of the kernel's table come in, removals, moves and MADV_FREE invalidate,
-// carry and mark them, a fork copies them. What it is not: residency; that is the scan's, and reconciler.h joins the two.
+// What it is: the rules for operations: entries of the kernel's table come in, removals, moves and MADV_FREE
+// invalidate, carry and mark them, a fork copies them. What it is not: residency; that is the scan's, and
+// reconciler.h joins the two.
 //
-// Order. Everything is compared by tick (jiffies, 4 ms at 250 Hz), because the table is read at 1 Hz, later than the
-// operations of the same second are heard of:
+// Order. Everything is compared by tick (jiffies, 4 ms at 250 Hz), because the table is read at 1 Hz, later
+// than the operations of the same second are heard of:
 //
 //   tick 100  fault of page 7 by s1          |  heard at tick 250, as an entry {7, s1, 100}
 //   tick 120  mremap page 7 -> page 90       |  heard at tick 121   -> the entry is put at page 90
 //   tick 140  munmap page 90                 |  heard at tick 141   -> and dropped there
 //
-// So operations are remembered until every entry that is older than them has been heard, and until a scan has settled
-// what they did. Equal ticks are ambiguous: a removal in the tick of an entry spares it (the scan tells whether the page
-// is there), a move in the tick of an entry carries it.
+// So operations are remembered until every entry that is older than them has been heard, and until a scan has
+// settled what they did. Equal ticks are ambiguous: a removal in the tick of an entry spares it (the scan
+// tells whether the page is there), a move in the tick of an entry carries it.
 #pragma once
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "events/event.h"
+#include "timeline/address_space.h"
 #include "timeline/group_table.h"
 #include "timeline/page_table.h"
 #include "timeline/range_ticks.h"
@@ -38,8 +41,8 @@ class PageModel {
     PageWord word;
   };
   struct ScanTicks {
-    uint64_t start = 0;     // of the last complete scan
-    uint64_t before = 0;    // of the one before it
+    uint64_t start = 0;   // of the last complete scan
+    uint64_t before = 0;  // of the one before it
     uint64_t count = 0;
   };
 
@@ -74,9 +77,12 @@ class PageModel {
   GroupTable left;            // resident in the last scan and taken away since
   // What `left` is added up by: the mappings of the last scan, and the age limits of now.
   std::shared_ptr<const std::vector<events::Vma>> scan_vmas = std::make_shared<std::vector<events::Vma>>();
+  std::shared_ptr<const events::GoHeap> scan_go;
   AgeTicks ages;
   void settle_doubt() { doubt_tick_ = 0; }
   void note_left(PageNumber page, PageWord word, uint64_t count = 1);
+  events::GoPage go_page(PageNumber page) const;
+  std::optional<PageEvidence> evidence(PageNumber page) const;
 
  private:
   struct Move {

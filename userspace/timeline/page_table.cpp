@@ -7,7 +7,8 @@ namespace {
 // A run costs 10 bytes, a flat chunk 4,096; above this many the flat form is small enough and faster.
 constexpr size_t kMaxRuns = 128;
 
-// What std::map and shared_ptr add to a record (three links, colour, key; two counts and a vtable), by glibc's malloc.
+// What std::map and shared_ptr add to a record (three links, colour, key; two counts and a vtable), by
+// glibc's malloc.
 constexpr size_t kNodeOverhead = 48, kPayloadOverhead = 32;
 
 }  // namespace
@@ -58,8 +59,10 @@ bool PageTable::store(uint64_t chunk, const ChunkWords& words) {
     return true;
   }
   const bool flat = runs > kMaxRuns;
-  // A payload that a fork shares is never written; one that changes its form is made anew, so that no spare room stays.
-  if (!slot.payload || slot.payload.use_count() > 1 || slot.payload->words.size() != (flat ? kChunkPages : runs)) {
+  // A payload that a fork shares is never written; one that changes its form is made anew, so that no spare
+  // room stays.
+  if (!slot.payload || slot.payload.use_count() > 1 ||
+      slot.payload->words.size() != (flat ? kChunkPages : runs)) {
     slot.payload = std::make_shared<Payload>();
   }
   Payload& payload = *slot.payload;
@@ -120,7 +123,8 @@ size_t PageTable::memory_bytes() const {
   for (const auto& [chunk, slot] : chunks_) {
     bytes += kNodeOverhead + sizeof(Slot);
     if (!slot.payload) continue;
-    const size_t payload = kPayloadOverhead + sizeof(Payload) + slot.payload->words.capacity() * sizeof(PageWord) +
+    const size_t payload = kPayloadOverhead + sizeof(Payload) +
+                           slot.payload->words.capacity() * sizeof(PageWord) +
                            slot.payload->ends.capacity() * sizeof(uint16_t);
     bytes += payload / static_cast<size_t>(slot.payload.use_count());
   }

@@ -3,9 +3,9 @@
 //
 // What it is: storage. What it is not: rules; those are PageModel's (operations) and Reconciler's (scans).
 //
-//   chunk 0x3f89a0 -> uniform { fault, stack 9, tick 49,000 }                 one record: a huge page, a memset
-//   chunk 0x3f89a1 -> runs    { word, word, word } ends { 17, 300, 512 }      10 bytes a run
-//   chunk 0x3f89a2 -> flat    { 512 words }                                   4 KiB: pages of mixed stacks
+//   chunk 0x3f89a0 -> uniform { fault, stack 9, tick 49,000 }                 one record: a huge page, a
+//   memset chunk 0x3f89a1 -> runs    { word, word, word } ends { 17, 300, 512 }      10 bytes a run chunk
+//   0x3f89a2 -> flat    { 512 words }                                   4 KiB: pages of mixed stacks
 //
 // A fork shares the payloads of the parent until one of the two writes: forking 16 GiB copies 8,192 records.
 #pragma once
@@ -52,7 +52,7 @@ class PageTable {
     std::vector<uint16_t> ends;
   };
   struct Slot {
-    PageWord uniform;  // of all pages, when there is no payload
+    PageWord uniform;        // of all pages, when there is no payload
     bool inherited = false;  // words are the parent's: inherited() when read
     std::shared_ptr<Payload> payload;
   };
@@ -63,7 +63,8 @@ class PageTable {
   bool based_ = false;
 };
 
-// Works on one chunk at a time, unpacked, and packs it when the next one is asked for: neighbouring edits are cheap.
+// Works on one chunk at a time, unpacked, and packs it when the next one is asked for: neighbouring edits are
+// cheap.
 class PageEditor {
  public:
   explicit PageEditor(PageTable& table) : table_(table) {}
@@ -71,7 +72,8 @@ class PageEditor {
   PageEditor& operator=(const PageEditor&) = delete;
   ~PageEditor() { flush(); }
 
-  // fn(PageNumber, PageWord&) for each page of the range. `existing`: only chunks of which something is known.
+  // fn(PageNumber, PageWord&) for each page of the range. `existing`: only chunks of which something is
+  // known.
   template <typename Fn>
   void each(PageRange range, bool existing, Fn fn) {
     while (!range.empty()) {

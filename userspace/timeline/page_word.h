@@ -5,8 +5,8 @@
 //   [ flags ] [ how ] [ tick - base of table   ] [ index of the stack   ]
 //    resident  kFault  49,000 (196 s at 250 Hz)    7 = stack 9
 //
-// tick is the birth where it is known: the fault's. For kMmapSite, kBeforeAttach and kUnknown ("weak") it is the start of
-// the scan that saw the page first.
+// tick is the birth where it is known: the fault's. For kMmapSite, kBeforeAttach and kUnknown ("weak") it is
+// the start of the scan that saw the page first.
 #pragma once
 
 #include <array>
@@ -42,12 +42,15 @@ class PageWord {
 
   constexpr PageWord() = default;
   constexpr PageWord(How how, uint32_t stack, uint64_t tick, uint8_t flags)
-      : bits_(uint64_t{flags} << 56 | (uint64_t{static_cast<uint8_t>(how)} + 1) << 52 | tick << kStackBits | stack) {}
+      : bits_(uint64_t{flags} << 56 | (uint64_t{static_cast<uint8_t>(how)} + 1) << 52 | tick << kStackBits |
+              stack) {}
 
   constexpr bool empty() const { return bits_ == 0; }
   constexpr uint32_t stack() const { return static_cast<uint32_t>(bits_ & kLostStack); }
-  constexpr uint64_t tick() const { return bits_ >> kStackBits & (kTickLimit - 1); }  // relative to the table's base
-  constexpr How how() const { return static_cast<How>((bits_ >> 52 & 15) - 1); }      // precondition: !empty()
+  constexpr uint64_t tick() const {
+    return bits_ >> kStackBits & (kTickLimit - 1);
+  }  // relative to the table's base
+  constexpr How how() const { return static_cast<How>((bits_ >> 52 & 15) - 1); }  // precondition: !empty()
   constexpr uint8_t flags() const { return static_cast<uint8_t>(bits_ >> 56); }
   constexpr bool has(uint8_t flags) const { return (bits_ >> 56 & flags) != 0; }
 

@@ -2,7 +2,8 @@
 // RangeTicks: for ranges of pages, the newest tick at which something happened to them (removed, advised).
 // Disjoint intervals in order; an operation costs O(log n). Bounded: the oldest are forgotten first.
 //
-//   munmap 0x100+16 at tick 40, then 0x108+2 at tick 90:   [0x100,0x108) 40  [0x108,0x10a) 90  [0x10a,0x110) 40
+//   munmap 0x100+16 at tick 40, then 0x108+2 at tick 90:   [0x100,0x108) 40  [0x108,0x10a) 90  [0x10a,0x110)
+//   40
 #pragma once
 
 #include <cstdint>
@@ -38,7 +39,7 @@ class RangeTicks {
   uint64_t overflow_tick() const { return overflow_tick_; }
   void forget_before(uint64_t tick);
   void clear() { intervals_.clear(); }
-  RangeTicks since(uint64_t tick) const;    // a copy with what is not older
+  RangeTicks since(uint64_t tick) const;     // a copy with what is not older
   RangeTicks within(PageRange range) const;  // a copy with what overlaps
   size_t memory_bytes() const { return intervals_.size() * 72; }
 

@@ -47,7 +47,8 @@ bool file_backed(const events::Vma& vma) { return vma.inode != 0 || vma.shmem; }
 
 }  // namespace
 
-Reconciler::Reconciler(PageModel& model, const Input& input) : model_(model), in_(input), runs_(&input.scan.runs) {
+Reconciler::Reconciler(PageModel& model, const Input& input)
+    : model_(model), in_(input), runs_(&input.scan.runs) {
   if (!in_order(*runs_)) {
     sorted_ = put_in_order(*runs_);
     runs_ = &sorted_;
@@ -65,7 +66,8 @@ Reconciler::Reconciler(PageModel& model, const Input& input) : model_(model), in
   for (const PageModel::Grave& grave : model_.graves) {
     if (grave.tick >= start_) graves_.push_back(grave);
   }
-  std::stable_sort(graves_.begin(), graves_.end(), [](const auto& a, const auto& b) { return a.pages.start < b.pages.start; });
+  std::stable_sort(graves_.begin(), graves_.end(),
+                   [](const auto& a, const auto& b) { return a.pages.start < b.pages.start; });
 }
 
 ScanResult Reconciler::run() {
@@ -82,11 +84,13 @@ ScanResult Reconciler::run() {
   result_.arrived = groups_.groups(GroupTable::Which::kArrived, model_.stacks(), to_ns);
   result_.left = model_.left.groups(GroupTable::Which::kAll, model_.stacks(), to_ns);
   result_.vmas = in_.vmas;
+  result_.go = in_.go;
   result_.vmas_before = model_.scan_vmas;
   assert(groups_.pages() == result_.resident_pages);
 
   model_.left = std::move(leaving_);
   model_.scan_vmas = in_.vmas;
+  model_.scan_go = in_.go;
   std::vector<PageModel::Grave> recent;
   for (const PageModel::Grave& grave : model_.graves) {
     if (grave.tick >= start_) recent.push_back(grave);
@@ -134,8 +138,9 @@ void Reconciler::read_runs(uint64_t chunk) {
           const PageRange mapped = clamped_pages(vmas[vma_].range);
           to = std::min(end, inside ? mapped.end : mapped.start);
         }
+        const events::GoPage go = go_page(page, to);
         segments_.push_back({static_cast<uint16_t>(page - base), static_cast<uint16_t>(to - base), run.flags,
-                             inside ? static_cast<uint32_t>(vma_) : kNoVma});
+                             inside ? static_cast<uint32_t>(vma_) : kNoVma, go});
         result_.resident_pages += to - page;
         pages_present_ += to - page;
         page = to;
@@ -143,6 +148,22 @@ void Reconciler::read_runs(uint64_t chunk) {
     }
     if (run.page + run.count > limit) break;  // goes on in the next chunk
   }
+}
+
+// What the Go runtime holds `page` for; `end` is brought down to where that changes. Pages are asked in
+// order.
+events::GoPage Reconciler::go_page(PageNumber page, PageNumber& end) {
+  if (in_.go == nullptr) return events::GoPage::kNone;
+  const std::vector<events::GoRun>& runs = in_.go->runs;
+  while (go_run_ < runs.size() && runs[go_run_].page + runs[go_run_].count <= page) ++go_run_;
+  if (go_run_ == runs.size()) return events::GoPage::kNone;
+  const events::GoRun& run = runs[go_run_];
+  if (run.page > page) {
+    end = std::min(end, run.page);
+    return events::GoPage::kNone;
+  }
+  end = std::min(end, run.page + run.count);
+  return run.kind;
 }
 
 void Reconciler::process(uint64_t chunk) {
@@ -168,7 +189,8 @@ void Reconciler::process(uint64_t chunk) {
   model_.table.store(chunk, words_);  // no room: counted above, seen anew in the next scan
 }
 
-// Brings back the words of pages that were removed while the scan was under way and that it had counted before.
+// Brings back the words of pages that were removed while the scan was under way and that it had counted
+// before.
 void Reconciler::exhume() {
   if (graves_.empty()) return;
   exhumed_.fill(false);
@@ -241,10 +263,12 @@ bool Reconciler::file_page(const Segment& segment) const {
   return vma.shared && file_backed(vma);
 }
 
-// A fault on a file page maps its cached neighbours: the 64 KiB window, or as much of a large folio as is there. The first
-// fault that can have done it.
+// A fault on a file page maps its cached neighbours: the 64 KiB window, or as much of a large folio as is
+// there. The first fault that can have done it.
 PageWord Reconciler::around(uint16_t page, const Segment& segment, Bounds bounds) {
-  auto fits = [&](PageWord word) { return word.own() && word.tick() >= bounds.low && word.tick() <= bounds.high; };
+  auto fits = [&](PageWord word) {
+    return word.own() && word.tick() >= bounds.low && word.tick() <= bounds.high;
+  };
   const uint16_t window = page / kWindowPages * kWindowPages;
   PageNumber first = number(window), end = first + kWindowPages;
   if (segment.vma != kNoVma) {
@@ -302,7 +326,8 @@ PageWord Reconciler::by_mapping(uint16_t page, const Segment& segment, Bounds bo
   const uint64_t freed = model_.freed().newest() != 0 ? model_.freed().at(number(page)) : 0;
   if (const MapSite* site = in_.sites.find(number(page) << kPageShift)) {
     // Whether the page was there before the madvise is known only of MAP_POPULATE.
-    const bool lazy = freed != 0 && (site->flags & kMapPopulate) != 0 && freed >= in_.clock.to_tick(site->time);
+    const bool lazy =
+        freed != 0 && (site->flags & kMapPopulate) != 0 && freed >= in_.clock.to_tick(site->time);
     return {How::kMmapSite, model_.stacks().index(site->stack), rel_start_, lazy_if(lazy)};
   }
   if (in_.before_attach && model_.scans.count == 0) {
@@ -313,9 +338,9 @@ PageWord Reconciler::by_mapping(uint16_t page, const Segment& segment, Bounds bo
   return {How::kUnknown, PageWord::kNoStack, rel_start_, 0};
 }
 
-// A huge page that lost some of its pages is no longer huge: what remains of it has one fault, which may lie in the part
-// that went. It is the block's first since the last scan, nothing in the block is older (a huge page takes a whole empty
-// block), and a removal that is newer proves that there was something to split.
+// A huge page that lost some of its pages is no longer huge: what remains of it has one fault, which may lie
+// in the part that went. It is the block's first since the last scan, nothing in the block is older (a huge
+// page takes a whole empty block), and a removal that is newer proves that there was something to split.
 PageWord Reconciler::split_block(Bounds bounds) const {
   const PageRange block{chunk_ * kChunkPages, (chunk_ + 1) * kChunkPages};
   if (model_.removed().newest() == 0) return {};
@@ -324,10 +349,12 @@ PageWord Reconciler::split_block(Bounds bounds) const {
   auto offer = [&](PageWord word) {
     if (word.empty()) return;
     oldest = std::min(oldest, word.tick());
-    if (word.own() && word.tick() >= bounds.low && (first.empty() || word.tick() < first.tick())) first = word;
+    if (word.own() && word.tick() >= bounds.low && (first.empty() || word.tick() < first.tick()))
+      first = word;
   };
   for (const PageWord word : words_) {
-    if (word.how() != How::kUnknown || word.tick() != rel_start_) offer(word);  // not what this scan found itself
+    if (word.how() != How::kUnknown || word.tick() != rel_start_)
+      offer(word);  // not what this scan found itself
   }
   for (const PageModel::Grave& grave : model_.graves) {
     if (grave.pages.start < block.end && grave.pages.end > block.start) offer(grave.word);
@@ -343,7 +370,8 @@ void Reconciler::count(const Segment& segment) {
   if ((segment.flags & events::kScanHuge) != 0) seen |= PageWord::kHuge;
   if ((segment.flags & events::kScanFile) != 0) seen |= PageWord::kFile;
   uint8_t stale_flags = PageWord::kHuge | PageWord::kFile | PageWord::kSwapped;
-  if ((segment.flags & events::kScanFile) != 0) stale_flags |= PageWord::kLazy;  // MADV_FREE is for anonymous pages
+  if ((segment.flags & events::kScanFile) != 0)
+    stale_flags |= PageWord::kLazy;  // MADV_FREE is for anonymous pages
   const uint64_t doubt = model_.doubt_tick();
   for (uint16_t page = segment.first; page < segment.end;) {
     const PageWord word = words_[page];
@@ -352,9 +380,9 @@ void Reconciler::count(const Segment& segment) {
     while (end < segment.end && words_[end] == word && exhumed_[end] == exhumed) ++end;
     const uint64_t pages = end - page, birth = model_.table.absolute(word);
     const PageWord now = word.flagged(stale_flags, seen);
-    groups_.add(segment.vma, now, pages, birth, ages_, !word.has(PageWord::kResident));
+    groups_.add(segment.vma, segment.go, now, pages, birth, ages_, !word.has(PageWord::kResident));
     if (word.own() && birth < doubt) result_.doubtful_pages += pages;
-    if (exhumed) leaving_.add(segment.vma, now, pages, birth, ages_);
+    if (exhumed) leaving_.add(segment.vma, segment.go, now, pages, birth, ages_);
     for (; page < end; ++page) words_[page] = exhumed ? PageWord() : now;
   }
 }
@@ -378,7 +406,8 @@ void Reconciler::settle_absent() {
       continue;
     }
     if (word.own()) {
-      // A read of an anonymous page that was never written is the zero page: not resident, and not wrong either.
+      // A read of an anonymous page that was never written is the zero page: not resident, and not wrong
+      // either.
       const uint32_t vma = vma_index(*in_.vmas, number(page));
       const bool zero_page =
           !resident && !word.has(PageWord::kWrite) && vma != kNoVma && !file_backed((*in_.vmas)[vma]);

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reconciler: one scan against what is known of the pages. The scan says which pages are resident and is always right;
-// the model says why, by the best evidence there is; the two become a ScanResult.
+// Reconciler: one scan against what is known of the pages. The scan says which pages are resident and is
+// always right; the model says why, by the best evidence there is; the two become a ScanResult.
 //
 // What it is: the order of evidence, in derive(). What it is not: operations between scans (PageModel).
 //
-//   scan:  page 0x100 present, 0x101 present, 0x102 absent       (file mapping; fault of 0x100 by s9; entry of 0x102)
+//   scan:  page 0x100 present, 0x101 present, 0x102 absent       (file mapping; fault of 0x100 by s9; entry
+//   of 0x102)
 //     0x100  its own entry           -> kFault s9
 //     0x101  in the fault's window   -> kFaultAround s9, remembered: stays so while the page stays
 //     0x102  entry, but no page      -> dropped, counted as stale
 //
-// A paced scan takes time. Pages that were removed after it began may be in it: their words come back from the graves for
-// this result, and leave in the next.
+// A paced scan takes time. Pages that were removed after it began may be in it: their words come back from
+// the graves for this result, and leave in the next.
 #pragma once
 
 #include <vector>
@@ -29,7 +30,8 @@ class Reconciler {
     std::shared_ptr<const std::vector<events::Vma>> vmas;
     const MapSites& sites;
     const TickClock& clock;
-    bool before_attach;  // pages of the first scan may be older than the recording
+    bool before_attach;                        // pages of the first scan may be older than the recording
+    std::shared_ptr<const events::GoHeap> go;  // of this scan, or null
   };
 
   Reconciler(PageModel& model, const Input& input);
@@ -41,10 +43,12 @@ class Reconciler {
     uint16_t first, end;
     uint8_t flags;
     uint32_t vma;
+    events::GoPage go;
   };
   // Evidence of a chunk as a whole; found once, when a page asks.
   struct Around {
-    std::array<int16_t, kChunkPages> before, after;  // nearest own entry with nothing absent between; -1: none
+    std::array<int16_t, kChunkPages> before,
+        after;  // nearest own entry with nothing absent between; -1: none
   };
   // Ticks that a neighbour's fault must have to have brought a page.
   struct Bounds {
@@ -52,6 +56,7 @@ class Reconciler {
   };
 
   void read_runs(uint64_t chunk);
+  events::GoPage go_page(PageNumber page, PageNumber& end);
   uint64_t next_chunk() const;
   void process(uint64_t chunk);
   void exhume();
@@ -74,10 +79,11 @@ class Reconciler {
   const std::vector<events::ScanRun>* runs_;
   size_t run_ = 0;
   size_t vma_ = 0;
+  size_t go_run_ = 0;
   std::vector<PageModel::Grave> graves_;  // in order of page: removed since the scan began
   size_t grave_ = 0;
 
-  uint64_t start_ = 0, grace_ = 0;     // ticks; start_ of this pass, absolute
+  uint64_t start_ = 0, grace_ = 0;  // ticks; start_ of this pass, absolute
   uint64_t rel_start_ = 0, rel_last_ = 0, rel_before_ = 0;
   AgeTicks ages_;
   ScanResult result_;

@@ -27,7 +27,8 @@ struct SymbolKey {
 };
 struct SymbolHash {
   size_t operator()(const SymbolKey& key) const {
-    const uint64_t mixed = (key.address * 2 + (key.is_return ? 1 : 0)) ^ uint64_t{static_cast<uint32_t>(key.space)} << 48;
+    const uint64_t mixed =
+        (key.address * 2 + (key.is_return ? 1 : 0)) ^ uint64_t { static_cast<uint32_t>(key.space) } << 48;
     return static_cast<size_t>(mixed * 0x9e3779b97f4a7c15);
   }
 };
@@ -261,7 +262,8 @@ const events::BinaryInfo* Timeline::binary(BinaryId id) const {
 }
 
 const events::SymbolInfo* Timeline::symbol(SpaceId space, uint64_t address, bool is_return) const {
-  for (int generation = 0; generation < 64; ++generation) {  // a damaged trace may have a fork that is its own ancestor
+  for (int generation = 0; generation < 64;
+       ++generation) {  // a damaged trace may have a fork that is its own ancestor
     const auto it = state_->symbols.find({space, address, is_return});
     if (it != state_->symbols.end()) return &it->second;
     const auto parent = state_->parents.find(space);

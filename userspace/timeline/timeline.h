@@ -39,9 +39,9 @@ class Timeline : public events::EventSink {
   void on_event(const events::Event& event) override;
 
   const RecordingState& recording() const;
-  std::vector<SpaceId> spaces() const;               // in order of first sight
-  const AddressSpace* space(SpaceId id) const;       // nullptr: never seen
-  const events::Stack* stack(StackId id) const;      // nullptr: never delivered
+  std::vector<SpaceId> spaces() const;           // in order of first sight
+  const AddressSpace* space(SpaceId id) const;   // nullptr: never seen
+  const events::Stack* stack(StackId id) const;  // nullptr: never delivered
   const events::BinaryInfo* binary(BinaryId id) const;
   // Names for an address as used in `space`; falls back to the parents it was forked from. nullptr: unknown.
   const events::SymbolInfo* symbol(SpaceId space, uint64_t address, bool is_return) const;

@@ -110,6 +110,9 @@ struct FieldReader {
   void read(std::optional<T>& field) const {
     if (!message(bytes(), field.emplace(), budget)) failed = true;
   }
+  void read(events::GoCounters& field) const {
+    if (!message(bytes(), field, budget)) failed = true;
+  }
   template <typename T>
   void read(std::vector<T>& field) const {
     const std::string_view element = bytes();

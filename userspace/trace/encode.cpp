@@ -10,11 +10,34 @@
 namespace memwhy::trace {
 namespace {
 
-constexpr std::array<std::string_view, kLastEventKind + 1> kKindNames = {
-    "",           "RecordingInfo", "ClockAnchor", "HookReport", "Coverage",      "RecordingEnd",
-    "BinaryInfo", "SymbolInfo",    "SpaceStart",  "SpaceEnd",   "ProcessExit",   "OomVictim",
-    "ThreadList", "Counters",      "VmaList",     "PageScan",   "PageTableRuns", "Stack",
-    "VmaMapped",  "VmaUnmapped",   "VmaAdvised",  "VmaMoved",   "HeapGrown",     "Loss"};
+constexpr std::array<std::string_view, kLastEventKind + 1> kKindNames = {"",
+                                                                         "RecordingInfo",
+                                                                         "ClockAnchor",
+                                                                         "HookReport",
+                                                                         "Coverage",
+                                                                         "RecordingEnd",
+                                                                         "BinaryInfo",
+                                                                         "SymbolInfo",
+                                                                         "SpaceStart",
+                                                                         "SpaceEnd",
+                                                                         "ProcessExit",
+                                                                         "OomVictim",
+                                                                         "ThreadList",
+                                                                         "Counters",
+                                                                         "VmaList",
+                                                                         "PageScan",
+                                                                         "PageTableRuns",
+                                                                         "Stack",
+                                                                         "VmaMapped",
+                                                                         "VmaUnmapped",
+                                                                         "VmaAdvised",
+                                                                         "VmaMoved",
+                                                                         "HeapGrown",
+                                                                         "Loss",
+                                                                         "GoStatistics",
+                                                                         "GoHeap",
+                                                                         "GoProfile",
+                                                                         "GoGoroutines"};
 
 struct ColumnsOut {
   std::array<std::string, kMostColumns>& columns;
@@ -70,6 +93,7 @@ struct FieldWriter {
   void operator()(uint32_t number, const std::optional<T>& field) const {
     if (field) message(number, *field);
   }
+  void operator()(uint32_t number, const events::GoCounters& field) const { message(number, field); }
   template <typename T>
   void operator()(uint32_t number, const std::vector<T>& field) const {
     for (const T& element : field) message(number, element);

@@ -17,6 +17,13 @@ template <>
 inline constexpr uint64_t kGreatest<events::EndWhy> = static_cast<uint64_t>(events::EndWhy::kDetached);
 template <>
 inline constexpr uint64_t kGreatest<events::UnmapWhy> = static_cast<uint64_t>(events::UnmapWhy::kMadvise);
+template <>
+inline constexpr uint64_t kGreatest<events::GoLayout> = static_cast<uint64_t>(events::GoLayout::kNone);
+template <>
+inline constexpr uint64_t kGreatest<events::GoPage> = static_cast<uint64_t>(events::GoPage::kUnknown);
+template <>
+inline constexpr uint64_t kGreatest<events::GoProfile::Source> =
+    static_cast<uint64_t>(events::GoProfile::Source::kUnreadable);
 
 // T or const T: the encoder walks constant events, the decoder fills them.
 template <typename M, typename T>
@@ -188,6 +195,74 @@ void fields(auto&& visit, Is<events::Loss> auto& m) {
   visit(1, m.space);
   visit(2, m.what);
   visit(3, m.count);
+}
+
+void fields(auto&& visit, Is<events::GoCounters> auto& m) {
+  visit(1, m.heap_in_use_bytes);
+  visit(2, m.heap_free_bytes);
+  visit(3, m.heap_released_bytes);
+  visit(4, m.mapped_bytes);
+  visit(5, m.stack_bytes);
+  visit(6, m.work_buffer_bytes);
+  visit(7, m.live_bytes);
+  visit(8, m.allocated_bytes);
+  visit(9, m.freed_bytes);
+  visit(10, m.goal_bytes);
+  visit(11, m.metadata_bytes);
+  visit(12, m.profiler_bytes);
+  visit(13, m.memory_limit_bytes);
+  visit(14, m.gc_percent);
+  visit(15, m.gc_cycles);
+}
+void fields(auto&& visit, Is<events::GoStatistics> auto& m) {
+  visit(1, m.space);
+  visit(2, m.counters);
+}
+void fields(auto&& visit, Is<events::GoHeap> auto& m) {
+  visit(1, m.space);
+  visit(2, m.scan);
+  visit(3, m.layout);
+  visit(4, m.problem);
+  visit(5, m.quiet);
+  visit(6, m.spans);
+  visit(7, m.spans_in_motion);
+  visit(8, m.counters);
+  visit(9, m.runs);
+}
+void fields(auto&& visit, Is<events::GoBucket> auto& m) {
+  visit(1, m.object_bytes);
+  visit(2, m.published_objects);
+  visit(3, m.current_objects);
+  visit(4, m.stack);
+}
+void fields(auto&& visit, Is<events::GoProfile> auto& m) {
+  visit(1, m.space);
+  visit(2, m.source);
+  visit(3, m.rate);
+  visit(4, m.rate_assumed);
+  visit(5, m.buckets);
+}
+void fields(auto&& visit, Is<events::GoKeptObject> auto& m) {
+  visit(1, m.address);
+  visit(2, m.bytes);
+  visit(3, m.allocated_at);
+}
+void fields(auto&& visit, Is<events::GoGroup> auto& m) {
+  visit(1, m.count);
+  visit(2, m.wait_reason);
+  visit(3, m.created_at);
+  visit(4, m.frames);
+  visit(5, m.stack_bytes);
+  visit(6, m.oldest_wait_ns);
+  visit(7, m.kept_bytes);
+  visit(8, m.kept_objects);
+  visit(9, m.large);
+}
+void fields(auto&& visit, Is<events::GoGoroutines> auto& m) {
+  visit(1, m.space);
+  visit(2, m.count);
+  visit(3, m.complete);
+  visit(4, m.groups);
 }
 
 void fields(auto&& visit, Is<End> auto& m) {

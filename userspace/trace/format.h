@@ -94,8 +94,12 @@ enum class EventKind : uint8_t {
   kVmaMoved = 21,
   kHeapGrown = 22,
   kLoss = 23,
+  kGoStatistics = 24,
+  kGoHeap = 25,
+  kGoProfile = 26,
+  kGoGoroutines = 27,
 };
-constexpr uint8_t kLastEventKind = 23;
+constexpr uint8_t kLastEventKind = 27;
 
 // Why a part was closed (field `how` of message End).
 enum class EndHow : uint8_t {

@@ -22,6 +22,8 @@ template <>
 inline constexpr uint32_t kColumns<events::Thread> = 3;
 template <>
 inline constexpr uint32_t kColumns<uint64_t> = 1;
+template <>
+inline constexpr uint32_t kColumns<events::GoRun> = 6;
 
 // `before` is the row before; {} for the first.
 void row(auto&& c, Is<events::ScanRun> auto& r, const events::ScanRun& before) {
@@ -42,6 +44,14 @@ void row(auto&& c, Is<events::Thread> auto& r, const events::Thread& before) {
   c.difference(3, r.tls, before.tls);
 }
 void row(auto&& c, Is<uint64_t> auto& frame, const uint64_t& before) { c.difference(1, frame, before); }
+void row(auto&& c, Is<events::GoRun> auto& r, const events::GoRun& before) {
+  c.difference(1, r.page, before.page + before.count);
+  c.column(2, r.count);
+  c.column(3, r.kind);
+  c.column(4, r.live_bytes);
+  c.column(5, r.unmarked_bytes);
+  c.column(6, r.free_bytes);
+}
 void row(auto&& c, Is<events::Vma> auto& r, const events::Vma& before) {
   c.difference(1, r.range.start, before.range.end);
   c.difference(2, r.range.end, r.range.start);

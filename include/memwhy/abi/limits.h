@@ -14,7 +14,7 @@
 #define MW_RING_BYTES (4u << 20)  /* events that are not state: the mmap family and process life */
 
 #define MW_CHUNK_PROBES 16 /* open addressing: slots looked at before "full" is counted */
-#define MW_STACK_PROBES 8
+#define MW_STACK_PROBES 16
 #define MW_SPACE_PROBES 16
 
 #define MW_SLOT_EMPTY 0ull /* free to be claimed by compare-and-swap */
@@ -27,6 +27,6 @@
  * of a probe chain. spaces[]: a look-up ends at the first EMPTY slot (an untraced process pays one load); a space that
  * ends leaves TOMB, which the next claim may take.
  */
-#define MW_HOT_PROBES 2
+#define MW_HOT_PROBES 4
 
 #endif

@@ -43,7 +43,8 @@ vmas 1
   EXPECT_DOUBLE_EQ(*found->growth_bytes_per_s, 100.0 * kPageBytes);
   EXPECT_EQ(found->confidence, Confidence::kHigh);
   EXPECT_EQ(found->claim,
-            "The race detector holds 50.8 MiB (72 %) of go's memory, +23.4 MiB/min: the program was built with -race.");
+            "The race detector holds 50.8 MiB (72 %) of go's memory, +23.4 MiB/min: the program was built "
+            "with -race.");
   EXPECT_EQ(found->evidence.at(0), "build info of the executable says -race=true, go1.26.8");
   EXPECT_TRUE(found->against.empty());
   EXPECT_EQ(&e.processes[0].findings.front(), found);
@@ -51,16 +52,22 @@ vmas 1
 }
 
 TEST(RaceDetector, SilentBelowTheThreshold) {
-  auto e = told(kRace + "vmas 1\n  c000000+8192 rw-p\n  218000000+32768 rw-p\n@11 scan 1: c000000+8000, 218000000+4095\n");
+  auto e =
+      told(kRace +
+           "vmas 1\n  c000000+8192 rw-p\n  218000000+32768 rw-p\n@11 scan 1: c000000+8000, 218000000+4095\n");
   EXPECT_EQ(finding(e, "race-detector"), nullptr);
   EXPECT_EQ(problems(e), 0u);
   // 16 MiB and more, but less than a tenth.
-  e = told(kRace + "vmas 1\n  c000000+81920 rw-p\n  218000000+32768 rw-p\n@11 scan 1: c000000+80000, 218000000+4100\n");
+  e = told(
+      kRace +
+      "vmas 1\n  c000000+81920 rw-p\n  218000000+32768 rw-p\n@11 scan 1: c000000+80000, 218000000+4100\n");
   EXPECT_EQ(finding(e, "race-detector"), nullptr);
 }
 
 TEST(RaceDetector, ExplainsASmallProcessWithoutAProblem) {
-  auto e = told(kRace + "vmas 1\n  c000000+8192 rw-p\n  218000000+32768 rw-p\n@11 scan 1: c000000+500, 218000000+900\n");
+  auto e =
+      told(kRace +
+           "vmas 1\n  c000000+8192 rw-p\n  218000000+32768 rw-p\n@11 scan 1: c000000+500, 218000000+900\n");
   ASSERT_NE(finding(e, "race-detector"), nullptr);
   EXPECT_EQ(finding(e, "race-detector")->kind, FindingKind::kExplains);
   EXPECT_EQ(problems(e), 0u);
@@ -105,7 +112,8 @@ TEST(ThreadStacks, ManyDeepStacksAreAProblem) {
   const Finding* found = finding(e, "thread-stacks");
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(found->kind, FindingKind::kProblem);
-  EXPECT_EQ(found->claim, "Stacks of threads hold 16.0 MiB (34 %) of c's memory: 2 stacks, 8.0 MiB each on average.");
+  EXPECT_EQ(found->claim,
+            "Stacks of threads hold 16.0 MiB (34 %) of c's memory: 2 stacks, 8.0 MiB each on average.");
   EXPECT_EQ(finding(with_stacks(2047), "thread-stacks"), nullptr);
 }
 
@@ -115,7 +123,9 @@ stack s1 1 0x401e00
 
 // A program that maps and keeps; `counts` pages at each scan, all by one stack.
 Explanation mapped_by_stack(const std::vector<int>& counts) {
-  std::string script = kC + kLeak + "vmas 1\n  400+16 r-xp /bin/c inode=7\n  20+512 rw-p\n  10000000+100000 rw-p\n@11 scan 1: 20+500\n";
+  std::string script =
+      kC + kLeak +
+      "vmas 1\n  400+16 r-xp /bin/c inode=7\n  20+512 rw-p\n  10000000+100000 rw-p\n@11 scan 1: 20+500\n";
   double seconds = 20;
   for (int count : counts) {
     script += fmt::format("@{} table 1 restated: 10000000+{} s1 @{} w\n", seconds, count, seconds - 5);
@@ -165,6 +175,10 @@ vmas 1
 @16 exec 3 from 1 pid=5 comm=d
 @16 space-end 1 execed
 )");
+  // What it is now comes first, what it was last.
+  ASSERT_EQ(e.processes.size(), 2u);
+  EXPECT_EQ(e.processes[0].comm, "d");
+  std::swap(e.processes[0], e.processes[1]);
   const auto& events = e.processes[0].events;
   ASSERT_EQ(events.size(), 4u);
   EXPECT_EQ(events[0].what, "fork");

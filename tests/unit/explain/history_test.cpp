@@ -58,13 +58,15 @@ TEST(Trend, MedianSlopeIsNotMovedByOneOutlier) {
 }
 
 TEST(Trend, RisingIsThreeTimesInARow) {
-  auto trend = [](const std::vector<uint64_t>& values) { return trend_of(series(values), {Owner::kAnonOther}); };
+  auto trend = [](const std::vector<uint64_t>& values) {
+    return trend_of(series(values), {Owner::kAnonOther});
+  };
   EXPECT_TRUE(trend({100, 200, 300, 400}).rising);
   EXPECT_EQ(trend({100, 200, 300, 400}).grown_bytes, 300u);
-  EXPECT_FALSE(trend({100, 200, 300}).rising);                                     // only twice
-  EXPECT_FALSE(trend({100, 200, 200, 300}).rising);                                // stood still
-  EXPECT_FALSE(trend({100, 500, 100, 500, 100, 500, 100, 500}).rising);            // a sawtooth
-  EXPECT_TRUE(trend({100, 120, 110, 200, 190, 250, 300, 290, 350, 400}).rising);   // noise on a climb
+  EXPECT_FALSE(trend({100, 200, 300}).rising);                                    // only twice
+  EXPECT_FALSE(trend({100, 200, 200, 300}).rising);                               // stood still
+  EXPECT_FALSE(trend({100, 500, 100, 500, 100, 500, 100, 500}).rising);           // a sawtooth
+  EXPECT_TRUE(trend({100, 120, 110, 200, 190, 250, 300, 290, 350, 400}).rising);  // noise on a climb
   EXPECT_EQ(trend({100, 500, 100, 500}).grown_bytes, 0u);
 }
 
@@ -86,8 +88,10 @@ TEST(Container, FromTheCgroupPath) {
   EXPECT_EQ(container_of("/system.slice/docker-" + id + ".scope"), id);
   EXPECT_EQ(container_of("/system.slice/" + id + "a"), std::nullopt);
   EXPECT_EQ(container_of(""), std::nullopt);
-  EXPECT_EQ(pod_of("/kubepods/burstable/pod0a1b2c3d-0a1b-4c3d-8e9f-00112233aabb/" + id), "0a1b2c3d-0a1b-4c3d-8e9f-00112233aabb");
-  EXPECT_EQ(pod_of("/kubepods-pod0a1b2c3d_0a1b_4c3d_8e9f_00112233aabb.slice"), "0a1b2c3d-0a1b-4c3d-8e9f-00112233aabb");
+  EXPECT_EQ(pod_of("/kubepods/burstable/pod0a1b2c3d-0a1b-4c3d-8e9f-00112233aabb/" + id),
+            "0a1b2c3d-0a1b-4c3d-8e9f-00112233aabb");
+  EXPECT_EQ(pod_of("/kubepods-pod0a1b2c3d_0a1b_4c3d_8e9f_00112233aabb.slice"),
+            "0a1b2c3d-0a1b-4c3d-8e9f-00112233aabb");
   EXPECT_EQ(pod_of("/podman/x"), std::nullopt);
 }
 

@@ -7,9 +7,12 @@ namespace memwhy::explain {
 namespace {
 
 const std::string kC = "@10 binary b1 /bin/c inode=7\nattach 1 pid=5 comm=c exe=/bin/c binary=b1\n";
-const std::string kGo = "@10 binary b1 /bin/go inode=7 go=go1.26.8 cgo\nattach 1 pid=5 comm=go exe=/bin/go binary=b1\n";
-const std::string kPureGo = "@10 binary b1 /bin/go inode=7 go=go1.26.8\nattach 1 pid=5 comm=go exe=/bin/go binary=b1\n";
-const std::string kRace = "@10 binary b1 /bin/go inode=7 go=go1.26.8 race cgo\nattach 1 pid=5 comm=go exe=/bin/go binary=b1\n";
+const std::string kGo =
+    "@10 binary b1 /bin/go inode=7 go=go1.26.8 cgo\nattach 1 pid=5 comm=go exe=/bin/go binary=b1\n";
+const std::string kPureGo =
+    "@10 binary b1 /bin/go inode=7 go=go1.26.8\nattach 1 pid=5 comm=go exe=/bin/go binary=b1\n";
+const std::string kRace =
+    "@10 binary b1 /bin/go inode=7 go=go1.26.8 race cgo\nattach 1 pid=5 comm=go exe=/bin/go binary=b1\n";
 
 // Code of the executable, with a name for each address that the stacks below use.
 const std::string kCode = R"(
@@ -145,7 +148,9 @@ TEST(Owners, GoArenaIsNoGlibcArena) {
 }
 
 TEST(Owners, GoHeapByOneStackOfTheAllocator) {
-  std::string maps = "vmas 1\n  400+16 r-xp /bin/go inode=7\n  c000000+1024 rw-p\n  d000000+256 rw-p\n@11 scan 1: c000000+100\n";
+  std::string maps =
+      "vmas 1\n  400+16 r-xp /bin/go inode=7\n  c000000+1024 rw-p\n  d000000+256 rw-p\n@11 scan 1: "
+      "c000000+100\n";
   std::string fault = R"(
 @12 table 1
   c000064+10 s1 @11.5 w
@@ -224,7 +229,8 @@ vmas 1
   }
 }
 
-// TSan's blocks and the runtime's tables share a mapping: each page by its own stack, the rest by the majority.
+// TSan's blocks and the runtime's tables share a mapping: each page by its own stack, the rest by the
+// majority.
 TEST(Owners, RaceInternalByStackThenByMapping) {
   std::string rest = kCode + R"(
 vmas 1
@@ -247,7 +253,8 @@ TEST(Owners, RaceBlocksFromBeforeByShape) {
   EXPECT_EQ(block(kRace, "7f62e0000+256", "7f62e0000+200"), 200u);  // 1 MiB, dense
   EXPECT_EQ(block(kRace, "7f62e0000+256", "7f62e0000+100"), 0u);    // sparse: a table of the runtime looks so
   EXPECT_EQ(block(kRace, "7f62e0000+258", "7f62e0000+258"), 0u);    // 1 MiB and two pages
-  EXPECT_EQ(block(kRace, "7f62e0000+513", "7f62e0000+260"), 260u);  // 2 MiB and a page: a call stack, just doubled
+  EXPECT_EQ(block(kRace, "7f62e0000+513", "7f62e0000+260"),
+            260u);  // 2 MiB and a page: a call stack, just doubled
   EXPECT_EQ(block(kRace, "7f62e0000+513", "7f62e0000+250"), 0u);
   EXPECT_EQ(block(kRace, "c000000+256", "c000000+256"), 0u);  // where TSan puts the Go heap
   EXPECT_EQ(block(kGo, "7f62e0000+256", "7f62e0000+256"), 0u);
@@ -270,7 +277,8 @@ vmas 1
 
 TEST(Owners, BssOfARaceBuildIsTsansUnlessItIsLarge) {
   auto bss = [](const std::string& build, const std::string& count) {
-    return told(build + "vmas 1\n  700+64 rw-p /bin/go inode=7\n  740+9000 rw-p\n@11 scan 1: 740+" + count + "\n");
+    return told(build + "vmas 1\n  700+64 rw-p /bin/go inode=7\n  740+9000 rw-p\n@11 scan 1: 740+" + count +
+                "\n");
   };
   EXPECT_EQ(pages(bss(kRace, "2750"), "race.internal"), 2750u);
   EXPECT_EQ(pages(bss(kRace, "8000"), "race.internal"), 0u);  // 31 MiB: mostly the program's own variables
@@ -279,9 +287,16 @@ TEST(Owners, BssOfARaceBuildIsTsansUnlessItIsLarge) {
 }
 
 TEST(Owners, LargeMappingBesideALibraryIsNoBss) {
-  std::string code = "vmas 1\n  7f000+2 rw-p /lib/x.so inode=9\n";
-  EXPECT_EQ(pages(told(kC + code + "  7f002+1024 rw-p\n@11 scan 1: 7f002+9\n"), "file.private"), 9u);
-  EXPECT_EQ(pages(told(kC + code + "  7f002+1025 rw-p\n@11 scan 1: 7f002+9\n"), "file.private"), 0u);
+  auto beside = [](const std::string& site, const std::string& vma) {
+    return pages(told(kC + kCode + site + "vmas 1\n  7f000+2 rw-p /lib/x.so inode=9\n  " + vma +
+                      " rw-p\n@11 scan 1: 7f002+9\n"),
+                 "file.private");
+  };
+  EXPECT_EQ(beside("", "7f002+64"), 9u);
+  EXPECT_EQ(beside("", "7f002+65"), 0u);
+  // ld.so makes a .bss with MAP_FIXED; an allocator's mapping that came to lie there does not say so.
+  EXPECT_EQ(beside("mmap 1 7f002+512 s10 flags=0x32\n", "7f002+512"), 9u);
+  EXPECT_EQ(beside("mmap 1 7f002+64 s10\n", "7f002+64"), 0u);
 }
 
 TEST(Owners, MallocByWhoMappedAndByWhoTouched) {

@@ -62,7 +62,8 @@ inline const Finding* finding(const Explanation& explanation, std::string_view i
 
 inline size_t problems(const Explanation& explanation) {
   size_t count = 0;
-  for (const Finding& each : explanation.processes.at(0).findings) count += each.kind == FindingKind::kProblem ? 1 : 0;
+  for (const Finding& each : explanation.processes.at(0).findings)
+    count += each.kind == FindingKind::kProblem ? 1 : 0;
   return count;
 }
 

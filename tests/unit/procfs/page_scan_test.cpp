@@ -50,7 +50,8 @@ struct Seen {
 class PageScan : public testing::TestWithParam<Method> {
  protected:
   void SetUp() override {
-    if (GetParam() == Method::kPagemapOnly && ::geteuid() != 0) GTEST_SKIP() << "frame numbers need CAP_SYS_ADMIN";
+    if (GetParam() == Method::kPagemapOnly && ::geteuid() != 0)
+      GTEST_SKIP() << "frame numbers need CAP_SYS_ADMIN";
   }
   Seen see(const Child& child, ScanPace pace = {}) {
     child.stop();
@@ -83,7 +84,9 @@ class PageScan : public testing::TestWithParam<Method> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Methods, PageScan, testing::Values(Method::kBest, Method::kPagemapOnly),
-                         [](const auto& method) { return method.param == Method::kBest ? "Ioctl" : "Pagemap"; });
+                         [](const auto& method) {
+                           return method.param == Method::kBest ? "Ioctl" : "Pagemap";
+                         });
 
 TEST_P(PageScan, AnonymousPages) {
   const Child child([] {
@@ -143,7 +146,8 @@ std::string file_of(size_t pages) {
 
 char* map_file(const std::string& path, size_t pages, int flags) {
   const int fd = ::open(path.c_str(), O_RDWR);
-  void* at = ::mmap(reinterpret_cast<void*>(kBase), pages * 4096, PROT_READ | PROT_WRITE, flags | MAP_FIXED_NOREPLACE, fd, 0);
+  void* at = ::mmap(reinterpret_cast<void*>(kBase), pages * 4096, PROT_READ | PROT_WRITE,
+                    flags | MAP_FIXED_NOREPLACE, fd, 0);
   ::close(fd);
   if (at == MAP_FAILED) ::_exit(4);
   return static_cast<char*>(at);
@@ -175,7 +179,8 @@ TEST_P(PageScan, SharedMemory) {
   const Child child([] {
     const int fd = static_cast<int>(::syscall(SYS_memfd_create, "ring", 0));
     if (::ftruncate(fd, 64 * 4096) != 0) ::_exit(5);
-    void* at = ::mmap(reinterpret_cast<void*>(kBase), 64 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+    void* at = ::mmap(reinterpret_cast<void*>(kBase), 64 * 4096, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
     touch(static_cast<char*>(at), 16);
     at = ::mmap(reinterpret_cast<void*>(kBase + kMiB), 8 * 4096, PROT_READ | PROT_WRITE,
                 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
@@ -241,7 +246,8 @@ TEST_P(PageScan, NeighboursAreTwoRuns) {
     touch(at, 4);
     ::mprotect(at + 2 * 4096, 2 * 4096, PROT_READ);
   });
-  EXPECT_EQ(see(child).within(kBase, 4 * 4096), (std::vector<ScanRun>{{kBase >> 12, 2, 0}, {(kBase >> 12) + 2, 2, 0}}));
+  EXPECT_EQ(see(child).within(kBase, 4 * 4096),
+            (std::vector<ScanRun>{{kBase >> 12, 2, 0}, {(kBase >> 12) + 2, 2, 0}}));
 }
 
 TEST_P(PageScan, GuardPagesAreNotInSwap) {
@@ -265,7 +271,8 @@ TEST(PageScanIoctl, AHugeReservationIsCrossedInNoTime) {
   const auto scan = process->scan(vmas);
   ASSERT_TRUE(scan);
   if (scan->method != "PAGEMAP_SCAN") GTEST_SKIP() << "needs Linux 6.7";
-  const auto found = std::find(scan->runs.begin(), scan->runs.end(), ScanRun{(kBase + (uint64_t{5} << 40)) >> 12, 3, 0});
+  const auto found =
+      std::find(scan->runs.begin(), scan->runs.end(), ScanRun{(kBase + (uint64_t{5} << 40)) >> 12, 3, 0});
   EXPECT_NE(found, scan->runs.end());
 }
 

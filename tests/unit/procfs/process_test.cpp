@@ -49,7 +49,8 @@ TEST_F(ProcessTest, CountersAreTheKernels) {
   auto process = Process::open(root_, child.pid());
   const auto counters = process->counters();
   ASSERT_TRUE(counters);
-  EXPECT_NEAR(static_cast<double>(counters->rss_bytes()), static_cast<double>(child.rollup_pages("Rss") * 4096),
+  EXPECT_NEAR(static_cast<double>(counters->rss_bytes()),
+              static_cast<double>(child.rollup_pages("Rss") * 4096),
               static_cast<double>(counters->error_bytes));
   EXPECT_GE(counters->rss_anon_bytes + counters->error_bytes, 8 * kMiB);
   EXPECT_GE(counters->peak_bytes + counters->error_bytes, counters->rss_bytes());
@@ -83,7 +84,8 @@ TEST_F(ProcessTest, AnExecIsAnotherAddressSpace) {
     char byte = 0;
     ::close(gate[1]);
     ::dup2(gate[0], STDIN_FILENO);
-    if (::read(gate[0], &byte, 1) == 1) ::execlp("cat", "cat", nullptr);  // reads from the gate until we close it
+    if (::read(gate[0], &byte, 1) == 1)
+      ::execlp("cat", "cat", nullptr);  // reads from the gate until we close it
     ::_exit(1);
   }
   ::close(gate[0]);
@@ -158,7 +160,8 @@ TEST_F(ProcessTest, ClearErrors) {
   EXPECT_EQ(Process::open(root_, 0).error().code(), ErrorCode::kUsage);
   const auto kernel = Process::open(root_, 2);
   ASSERT_FALSE(kernel);
-  if (kernel.error().message().find("kthreadd") == std::string::npos) GTEST_SKIP() << "pid 2 is no kernel thread here";
+  if (kernel.error().message().find("kthreadd") == std::string::npos)
+    GTEST_SKIP() << "pid 2 is no kernel thread here";
   EXPECT_EQ(kernel.error().code(), ErrorCode::kTargetGone);
   EXPECT_EQ(kernel.error().message(), "pid 2 (kthreadd) is a kernel thread, it has no user memory");
 }
@@ -198,7 +201,9 @@ TEST_F(ProcessTest, WithoutTheCapabilityItSaysWhichIsMissing) {
     if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(1);
     const auto root = Root::open("/proc");
     const auto process = Process::open(*root, target.pid());
-    const std::string text = process ? "opened" : std::to_string(exit_code(process.error().code())) + " " + process.error().message();
+    const std::string text =
+        process ? "opened"
+                : std::to_string(exit_code(process.error().code())) + " " + process.error().message();
     ::_exit(::write(answer[1], text.data(), text.size()) < 0 ? 1 : 0);
   }
   char text[512] = {};
@@ -215,7 +220,8 @@ TEST_F(ProcessTest, HostileFileNames) {
   std::ofstream(path) << std::string(8192, 'x');
   const Child child([&] {
     const int fd = ::open(path.c_str(), O_RDONLY);
-    const void* at = ::mmap(reinterpret_cast<void*>(kBase), 8192, PROT_READ, MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, 0);
+    const void* at =
+        ::mmap(reinterpret_cast<void*>(kBase), 8192, PROT_READ, MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, 0);
     if (at == MAP_FAILED) ::_exit(1);
   });
   fs::remove(path);
@@ -257,7 +263,8 @@ TEST(RootTest, FindsByComm) {
   const Child child([] { ::prctl(PR_SET_NAME, "memwhy-findme-x"); });
   const auto root = Root::open("/proc");
   EXPECT_EQ(root->find_by_comm("memwhy-findme-x"), (std::vector<Pid>{child.pid()}));
-  EXPECT_EQ(root->find_by_comm("memwhy-findme-xyz"), (std::vector<Pid>{child.pid()})) << "15 bytes are all there is";
+  EXPECT_EQ(root->find_by_comm("memwhy-findme-xyz"), (std::vector<Pid>{child.pid()}))
+      << "15 bytes are all there is";
   EXPECT_TRUE(root->find_by_comm("memwhy-findme").empty());
 }
 
@@ -289,8 +296,10 @@ TEST_F(FakeRoot, APidOfAContainerIsToldAsTheHostsPid) {
   file("5000/status", "Name:\tweb\nTgid:\t5000\nNSpid:\t5000\t8\n");
   const auto root = Root::open(path_);
   EXPECT_FALSE(root->own_namespace());
-  EXPECT_EQ(Process::open(*root, 7).error().message(), "no process with pid 7 (inside a container 7 is host pid 4711)");
-  EXPECT_EQ(Process::open(*root, 8).error().message(), "no process with pid 8 (inside containers 8 is host pid 4712, 5000)");
+  EXPECT_EQ(Process::open(*root, 7).error().message(),
+            "no process with pid 7 (inside a container 7 is host pid 4711)");
+  EXPECT_EQ(Process::open(*root, 8).error().message(),
+            "no process with pid 8 (inside containers 8 is host pid 4712, 5000)");
   EXPECT_EQ(Process::open(*root, 9).error().message(), "no process with pid 9");
 }
 

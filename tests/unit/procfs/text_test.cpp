@@ -8,7 +8,8 @@ namespace memwhy::procfs {
 namespace {
 
 TEST(MapsLine, EveryField) {
-  const auto vma = parse_maps_line("7f1c3a000000-7f1c3a021000 r-xp 0001f000 fd:01 1234567                    /usr/lib/libc.so.6");
+  const auto vma = parse_maps_line(
+      "7f1c3a000000-7f1c3a021000 r-xp 0001f000 fd:01 1234567                    /usr/lib/libc.so.6");
   ASSERT_TRUE(vma);
   EXPECT_EQ(vma->range.start, 0x7f1c3a000000U);
   EXPECT_EQ(vma->range.end, 0x7f1c3a021000U);
@@ -43,7 +44,9 @@ TEST(MapsLine, HostileNamesStayAsTheyStand) {
 }
 
 TEST(MapsLine, SharedMemoryAndHugePagesByName) {
-  const auto parse = [](const std::string& name) { return *parse_maps_line("1000-2000 rw-s 00000000 00:01 77  " + name); };
+  const auto parse = [](const std::string& name) {
+    return *parse_maps_line("1000-2000 rw-s 00000000 00:01 77  " + name);
+  };
   EXPECT_TRUE(parse("/memfd:x (deleted)").shmem);
   EXPECT_TRUE(parse("/SYSV00000000 (deleted)").shmem);
   EXPECT_TRUE(parse("/dev/shm/ring").shmem);
@@ -66,7 +69,8 @@ TEST(MapsLine, EveryTruncationIsRefusedOrShort) {
 }
 
 TEST(StatText, CommMayHoldAnything) {
-  const auto stat = parse_stat("77 (a) R 1 (b) S 1 2 3 4 5 4194304 7 8 9 10 11 12 13 14 15 16 3 0 987654 20 21");
+  const auto stat =
+      parse_stat("77 (a) R 1 (b) S 1 2 3 4 5 4194304 7 8 9 10 11 12 13 14 15 16 3 0 987654 20 21");
   ASSERT_TRUE(stat);
   EXPECT_EQ(stat->comm, "a) R 1 (b");
   EXPECT_EQ(stat->state, 'S');
@@ -87,8 +91,10 @@ TEST(StatText, KernelThreadAndZombie) {
 
 TEST(StatusText, Values) {
   const ProcessStatus status = parse_status(
-      "Name:\tx\nTgid:\t41\nNSpid:\t41\t7\t1\nVmHWM:\t    3000 kB\nRssAnon:\t     112 kB\nRssFile:\t    1636 kB\n"
-      "RssShmem:\t       4 kB\nVmPTE:\t      44 kB\nVmSwap:\t       8 kB\nHugetlbPages:\t    2048 kB\nThreads:\t5\n");
+      "Name:\tx\nTgid:\t41\nNSpid:\t41\t7\t1\nVmHWM:\t    3000 kB\nRssAnon:\t     112 kB\nRssFile:\t    1636 "
+      "kB\n"
+      "RssShmem:\t       4 kB\nVmPTE:\t      44 kB\nVmSwap:\t       8 kB\nHugetlbPages:\t    2048 "
+      "kB\nThreads:\t5\nCapEff:\t0000000000080004\n");
   EXPECT_EQ(status.rss_anon_bytes, 112U * 1024);
   EXPECT_EQ(status.rss_file_bytes, 1636U * 1024);
   EXPECT_EQ(status.rss_shmem_bytes, 4096U);
@@ -98,6 +104,7 @@ TEST(StatusText, Values) {
   EXPECT_EQ(status.hugetlb_bytes, 2048U * 1024);
   EXPECT_EQ(status.threads, 5U);
   EXPECT_EQ(status.tgid, 41);
+  EXPECT_EQ(status.capabilities, 0x80004U);
   EXPECT_EQ(status.ns_pids, (std::vector<Pid>{41, 7, 1}));
   EXPECT_TRUE(status.has_memory());
   EXPECT_FALSE(parse_status("Name:\tx\nTgid:\t41\n").has_memory());
@@ -144,7 +151,9 @@ TEST(Numbers, OnlyWholeOnes) {
 
 TEST(ElfClass, Machines) {
   const auto header = [](char wide, char order, char low, char high) {
-    std::string bytes = "\x7f" "ELF";
+    std::string bytes =
+        "\x7f"
+        "ELF";
     bytes += wide;
     bytes += order;
     bytes.resize(18);
@@ -156,7 +165,9 @@ TEST(ElfClass, Machines) {
   EXPECT_EQ(elf_class(header(2, 1, static_cast<char>(183), 0)), "aarch64");
   EXPECT_EQ(elf_class(header(2, 2, 0, 22)), "s390x");
   EXPECT_EQ(elf_class(header(2, 1, 7, 1)), "machine 263");
-  EXPECT_EQ(elf_class("\x7f" "ELF"), "");
+  EXPECT_EQ(elf_class("\x7f"
+                      "ELF"),
+            "");
   EXPECT_EQ(elf_class("#!/bin/sh\n and more bytes"), "");
 }
 

@@ -122,7 +122,8 @@ TEST(EventQueue, BytesFollowTheContents) {
   EXPECT_GE(bytes_of({0, stack}), 1024U);
 }
 
-events::Event starts(TimeNs time, uint32_t space, Pid pid, events::StartHow how = events::StartHow::kForked, uint32_t parent = 0) {
+events::Event starts(TimeNs time, uint32_t space, Pid pid, events::StartHow how = events::StartHow::kForked,
+                     uint32_t parent = 0) {
   events::SpaceStart start;
   start.space = SpaceId{space};
   start.tgid = pid;
@@ -131,7 +132,9 @@ events::Event starts(TimeNs time, uint32_t space, Pid pid, events::StartHow how 
   return {time, start};
 }
 
-events::Event ends(TimeNs time, uint32_t space) { return {time, events::SpaceEnd{SpaceId{space}, events::EndWhy::kExited}}; }
+events::Event ends(TimeNs time, uint32_t space) {
+  return {time, events::SpaceEnd{SpaceId{space}, events::EndWhy::kExited}};
+}
 
 TEST(Lives, EndsOnce) {
   CollectingSink sink;

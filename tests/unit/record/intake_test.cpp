@@ -89,7 +89,8 @@ TEST_F(IntakeTest, WithoutRoomItCountsAndTellsLater) {
   kernel_.put(clock_.now(), events::VmaMapped{});
   intake_->poll();
   EXPECT_EQ(intake_->lost(), 16U);
-  EXPECT_THAT(words(notices_), ElementsAre("loss of queue", "loss of removal")) << "the sampler knows at once";
+  EXPECT_THAT(words(notices_), ElementsAre("loss of queue", "loss of removal"))
+      << "the sampler knows at once";
   notices_.clear();
   size_t delivered = 0;
   for (auto out = taken(); !out.empty(); out = taken()) delivered += out.size();

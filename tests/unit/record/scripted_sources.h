@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The world of a Session as a script: a clock that stands until it is moved, a kernel side and processes that say what
-// the test has put into them. Thread-safe, so that whole sessions can run on it too.
+// The world of a Session as a script: a clock that stands until it is moved, a kernel side and processes that
+// say what the test has put into them. Thread-safe, so that whole sessions can run on it too.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +24,9 @@ class ManualClock : public Clock {
  public:
   TimeNs now() override { return now_; }
   uint64_t thread_cpu_ns() override { return cpu_; }
-  void wait(std::unique_lock<std::mutex>&, std::condition_variable&, TimeNs deadline) override { now_ = std::max<TimeNs>(now_, deadline); }
+  void wait(std::unique_lock<std::mutex>&, std::condition_variable&, TimeNs deadline) override {
+    now_ = std::max<TimeNs>(now_, deadline);
+  }
 
   void set(TimeNs now) { now_ = now; }
   void advance(TimeNs by) { now_ += by; }
@@ -37,8 +39,8 @@ class ManualClock : public Clock {
 
 // What a process is in the script. Two address spaces of one pid (before and after an exec) are two of these.
 struct ScriptedProcess {
-  bool alive = true;    // the process
-  bool mapped = true;   // this address space
+  bool alive = true;   // the process
+  bool mapped = true;  // this address space
   std::string comm = "target";
   uint64_t rss_bytes = 100 << 20;
   std::vector<events::Vma> vmas;
@@ -122,7 +124,8 @@ class ScriptedSource : public ProcessSource {
 inline Result<std::unique_ptr<ProcessSource>> ScriptedProcesses::open(Pid tgid) {
   ++opened;
   const auto found = processes_.find(tgid);
-  if (found == processes_.end() || !found->second->alive) return Error(ErrorCode::kTargetGone, "no such process");
+  if (found == processes_.end() || !found->second->alive)
+    return Error(ErrorCode::kTargetGone, "no such process");
   return std::unique_ptr<ProcessSource>(std::make_unique<ScriptedSource>(*this, found->second, tgid));
 }
 
@@ -179,7 +182,9 @@ class ScriptedKernel : public KernelSource {
     const std::lock_guard lock(mutex_);
     return coverage_;
   }
-  events::HookReport hooks() const override { return {{{"page_fault_user", "tp_btf", "page faults"}}, "direct", {}}; }
+  events::HookReport hooks() const override {
+    return {{{"page_fault_user", "tp_btf", "page faults"}}, "direct", {}};
+  }
   Result<events::ClockAnchor> clock() override { return events::ClockAnchor{clock_.now(), 1, 2, 3}; }
   bool read_table(SpaceId space, bool restate, const std::function<void(events::Event)>& emit) override {
     std::vector<events::Payload> says;
@@ -198,7 +203,8 @@ class ScriptedKernel : public KernelSource {
   Result<events::ThreadList> threads(SpaceId) override { return events::ThreadList{}; }
   void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) override {
     const std::lock_guard lock(mutex_);
-    calls_.push_back("reclaim " + std::to_string(static_cast<uint32_t>(space)) + (mapped ? " outside" : " all"));
+    calls_.push_back("reclaim " + std::to_string(static_cast<uint32_t>(space)) +
+                     (mapped ? " outside" : " all"));
   }
 
  private:
@@ -224,7 +230,9 @@ class ScriptedSymbols : public SymbolSource {
     info.address = stack.frames.empty() ? 0 : stack.frames[0];
     emit({0, info});
   }
-  BinaryId executable(Pid, SpaceId, const std::function<void(events::Event)>&) override { return BinaryId{7}; }
+  BinaryId executable(Pid, SpaceId, const std::function<void(events::Event)>&) override {
+    return BinaryId{7};
+  }
 
   struct Call {
     Pid tgid;
@@ -269,38 +277,54 @@ class CollectingSink : public events::EventSink {
   std::vector<events::Event> events_;
 };
 
+struct Words {
+  static std::string of(const char* name, SpaceId space) {
+    return name + std::string(" ") + std::to_string(static_cast<uint32_t>(space));
+  }
+  std::string operator()(const events::RecordingInfo&) const { return "info"; }
+  std::string operator()(const events::ClockAnchor&) const { return "anchor"; }
+  std::string operator()(const events::HookReport&) const { return "hooks"; }
+  std::string operator()(const events::Coverage&) const { return "coverage"; }
+  std::string operator()(const events::RecordingEnd& e) const { return "end of recording: " + e.why; }
+  std::string operator()(const events::BinaryInfo&) const { return "binary"; }
+  std::string operator()(const events::SymbolInfo& e) const { return of("symbol", e.space); }
+  std::string operator()(const events::SpaceStart& e) const {
+    return of(e.comm.empty() ? "start?" : "start", e.space);
+  }
+  std::string operator()(const events::SpaceEnd& e) const {
+    return of(e.why == events::EndWhy::kExited   ? "exited"
+              : e.why == events::EndWhy::kExeced ? "execed"
+                                                 : "detached",
+              e.space);
+  }
+  std::string operator()(const events::ProcessExit& e) const { return of("exit", e.space); }
+  std::string operator()(const events::OomVictim& e) const { return of("oom", e.space); }
+  std::string operator()(const events::ThreadList& e) const { return of("threads", e.space); }
+  std::string operator()(const events::Counters& e) const { return of("counters", e.space); }
+  std::string operator()(const events::VmaList& e) const { return of("vmas", e.space); }
+  std::string operator()(const events::PageScan& e) const { return of("scan", e.space); }
+  std::string operator()(const events::PageTableRuns& e) const {
+    return of(e.restated ? "whole table" : "table", e.space);
+  }
+  std::string operator()(const events::Stack& e) const { return of("stack", e.space); }
+  std::string operator()(const events::VmaMapped& e) const { return of("mmap", e.space); }
+  std::string operator()(const events::VmaUnmapped& e) const { return of("munmap", e.space); }
+  std::string operator()(const events::VmaAdvised& e) const { return of("madvise", e.space); }
+  std::string operator()(const events::VmaMoved& e) const { return of("mremap", e.space); }
+  std::string operator()(const events::HeapGrown& e) const { return of("brk", e.space); }
+  template <typename T>
+  std::string operator()(const T&) const {
+    return "other";
+  }
+  std::string operator()(const events::Loss& e) const { return "loss of " + e.what; }
+  std::string operator()(const events::GoStatistics& e) const { return of("go statistics", e.space); }
+  std::string operator()(const events::GoHeap& e) const { return of("go heap", e.space); }
+  std::string operator()(const events::GoProfile& e) const { return of("go profile", e.space); }
+  std::string operator()(const events::GoGoroutines& e) const { return of("goroutines", e.space); }
+};
+
 // "start 1", "counters 1" …: an event in a word or two, for sequences.
-inline std::string word(const events::Event& event) {
-  struct Words {
-    static std::string of(const char* name, SpaceId space) { return name + std::string(" ") + std::to_string(static_cast<uint32_t>(space)); }
-    std::string operator()(const events::RecordingInfo&) const { return "info"; }
-    std::string operator()(const events::ClockAnchor&) const { return "anchor"; }
-    std::string operator()(const events::HookReport&) const { return "hooks"; }
-    std::string operator()(const events::Coverage&) const { return "coverage"; }
-    std::string operator()(const events::RecordingEnd& e) const { return "end of recording: " + e.why; }
-    std::string operator()(const events::BinaryInfo&) const { return "binary"; }
-    std::string operator()(const events::SymbolInfo& e) const { return of("symbol", e.space); }
-    std::string operator()(const events::SpaceStart& e) const { return of(e.comm.empty() ? "start?" : "start", e.space); }
-    std::string operator()(const events::SpaceEnd& e) const {
-      return of(e.why == events::EndWhy::kExited ? "exited" : e.why == events::EndWhy::kExeced ? "execed" : "detached", e.space);
-    }
-    std::string operator()(const events::ProcessExit& e) const { return of("exit", e.space); }
-    std::string operator()(const events::OomVictim& e) const { return of("oom", e.space); }
-    std::string operator()(const events::ThreadList& e) const { return of("threads", e.space); }
-    std::string operator()(const events::Counters& e) const { return of("counters", e.space); }
-    std::string operator()(const events::VmaList& e) const { return of("vmas", e.space); }
-    std::string operator()(const events::PageScan& e) const { return of("scan", e.space); }
-    std::string operator()(const events::PageTableRuns& e) const { return of(e.restated ? "whole table" : "table", e.space); }
-    std::string operator()(const events::Stack& e) const { return of("stack", e.space); }
-    std::string operator()(const events::VmaMapped& e) const { return of("mmap", e.space); }
-    std::string operator()(const events::VmaUnmapped& e) const { return of("munmap", e.space); }
-    std::string operator()(const events::VmaAdvised& e) const { return of("madvise", e.space); }
-    std::string operator()(const events::VmaMoved& e) const { return of("mremap", e.space); }
-    std::string operator()(const events::HeapGrown& e) const { return of("brk", e.space); }
-    std::string operator()(const events::Loss& e) const { return "loss of " + e.what; }
-  };
-  return std::visit(Words{}, event.payload);
-}
+inline std::string word(const events::Event& event) { return std::visit(Words{}, event.payload); }
 
 inline std::vector<std::string> words(const std::vector<events::Event>& events) {
   std::vector<std::string> all;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whole sessions, with their threads and the system's clock, over scripted sources. Nothing here waits for a length of
-// time; it waits for what must happen.
+// Whole sessions, with their threads and the system's clock, over scripted sources. Nothing here waits for a
+// length of time; it waits for what must happen.
 #include "record/session.h"
 
 #include <gmock/gmock.h>
@@ -112,7 +112,7 @@ TEST_F(SessionTest, EventsOfAllThreadsAreInOrderOfTime) {
   ASSERT_TRUE(session->start());
   ASSERT_TRUE(session->add(10));
   const TimeNs now = clock_.now();
-  for (TimeNs back = 0; back < 200; ++back) kernel_.put(now - back * 1000, mapped());
+  for (TimeNs back = 0; back < 200; ++back) kernel_.put(now + (200 - back) * 1000, mapped());
   sink_.wait_for<events::VmaMapped>();
   session->finish();
   check_frame("stopped");
@@ -247,7 +247,8 @@ TEST_F(SessionTest, AStalledSinkCostsCountedEventsAndNoMemory) {
   uint64_t told = 0;
   for (const auto& event : sink_.events()) {
     if (std::holds_alternative<events::VmaMapped>(event.payload)) ++delivered;
-    if (const auto* loss = std::get_if<events::Loss>(&event.payload)) told += loss->what == "queue" ? loss->count : 0;
+    if (const auto* loss = std::get_if<events::Loss>(&event.payload))
+      told += loss->what == "queue" ? loss->count : 0;
   }
   EXPECT_EQ(delivered + told, 1000U) << "what did not arrive was told";
   EXPECT_LE(lost, 1000U);

@@ -18,12 +18,14 @@ TEST(Escape, ControlCharactersBidiAndBrokenUtf8) {
   EXPECT_EQ(escape("a\x1b[31mb\n\t\x7f"), "a\\x1b[31mb\\x0a\\x09\\x7f");
   EXPECT_EQ(escape(std::string_view("a\0b", 3)), "a\\x00b");
   EXPECT_EQ(escape("caf\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x90\x8d"), "caf\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x90\x8d");
-  EXPECT_EQ(escape("x\xe2\x80\xaey"), "x\\u{202e}y");         // right-to-left override
+  EXPECT_EQ(escape("x\xe2\x80\xaey"), "x\\u{202e}y");  // right-to-left override
   EXPECT_EQ(escape("x\xe2\x81\xa6y\xe2\x80\x8b"), "x\\u{2066}y\\u{200b}");
-  EXPECT_EQ(escape("\xc2\x9b" "31m"), "\\u{9b}31m");          // CSI as one character
+  EXPECT_EQ(escape("\xc2\x9b"
+                   "31m"),
+            "\\u{9b}31m");  // CSI as one character
   EXPECT_EQ(escape("\xff\xc3"), "\\xff\\xc3");
-  EXPECT_EQ(escape("\xc0\x9b"), "\\xc0\\x9b");                // ESC-like, overlong
-  EXPECT_EQ(escape("\xed\xa0\x80"), "\\xed\\xa0\\x80");       // a surrogate
+  EXPECT_EQ(escape("\xc0\x9b"), "\\xc0\\x9b");                    // ESC-like, overlong
+  EXPECT_EQ(escape("\xed\xa0\x80"), "\\xed\\xa0\\x80");           // a surrogate
   EXPECT_EQ(escape("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");  // beyond Unicode
 }
 
@@ -50,7 +52,8 @@ recording-end stopped
 )");
   explain::Explainer explainer;
   for (events::Event& event : events) {
-    if (auto* info = std::get_if<events::RecordingInfo>(&event.payload)) info->host = info->kernel_release = evil;
+    if (auto* info = std::get_if<events::RecordingInfo>(&event.payload))
+      info->host = info->kernel_release = evil;
     if (auto* hooks = std::get_if<events::HookReport>(&event.payload)) {
       hooks->not_seen = {evil};
       hooks->hooks[0].name = hooks->hooks[0].attach = evil;
@@ -59,11 +62,13 @@ recording-end stopped
       binary->go->version = evil;
       binary->build_id = evil;
     }
-    if (auto* start = std::get_if<events::SpaceStart>(&event.payload)) start->comm = start->exe = start->cgroup = evil;
+    if (auto* start = std::get_if<events::SpaceStart>(&event.payload))
+      start->comm = start->exe = start->cgroup = evil;
     if (auto* symbol = std::get_if<events::SymbolInfo>(&event.payload)) {
       symbol->frames[0].function = symbol->frames[0].file = evil;
     }
-    if (auto* list = std::get_if<events::VmaList>(&event.payload)) list->vmas[1].name = list->vmas[2].name = evil;
+    if (auto* list = std::get_if<events::VmaList>(&event.payload))
+      list->vmas[1].name = list->vmas[2].name = evil;
     if (auto* loss = std::get_if<events::Loss>(&event.payload)) loss->what = evil;
     if (auto* end = std::get_if<events::RecordingEnd>(&event.payload)) end->why = evil;
     explainer.on_event(event);
@@ -74,7 +79,8 @@ recording-end stopped
 TEST(Escape, NothingHostileReachesTheTerminal) {
   const std::string text = to_text(hostile());
   for (const char c : text) {
-    EXPECT_TRUE(c == '\n' || (c >= 0x20 && c < 0x7f)) << "byte " << static_cast<int>(static_cast<unsigned char>(c));
+    EXPECT_TRUE(c == '\n' || (c >= 0x20 && c < 0x7f))
+        << "byte " << static_cast<int>(static_cast<unsigned char>(c));
   }
   EXPECT_NE(text.find("a\\x1b[2J\\u{202e}\\xff\\x0a\"b"), std::string::npos);
 }

@@ -38,7 +38,9 @@ void expect_golden(const fs::path& path, const std::string& actual) {
   const auto differ = std::mismatch(golden.begin(), golden.end(), actual.begin(), actual.end());
   const auto line = std::count(golden.begin(), differ.first, '\n') + 1;
   EXPECT_TRUE(golden == actual) << path.filename() << " differs from line " << line << " on, there is now:\n"
-                                << std::string(differ.second, differ.second + std::min<std::ptrdiff_t>(200, actual.end() - differ.second))
+                                << std::string(differ.second,
+                                               differ.second + std::min<std::ptrdiff_t>(
+                                                                   200, actual.end() - differ.second))
                                 << "\nMEMWHY_UPDATE_GOLDEN=1 writes it anew";
 }
 

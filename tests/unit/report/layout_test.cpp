@@ -23,7 +23,8 @@ TEST(Layout, WhatIsPrintedAddsUp) {
     uint64_t total = std::accumulate(bytes.begin(), bytes.end(), uint64_t{0});
     Unit unit = unit_for(total);
     std::vector<uint64_t> shown = tenths(bytes, unit.bytes);
-    EXPECT_EQ(std::accumulate(shown.begin(), shown.end(), uint64_t{0}), (total * 10 + unit.bytes / 2) / unit.bytes);
+    EXPECT_EQ(std::accumulate(shown.begin(), shown.end(), uint64_t{0}),
+              (total * 10 + unit.bytes / 2) / unit.bytes);
     for (size_t i = 0; i < bytes.size(); ++i) {
       EXPECT_LE(shown[i], bytes[i] * 10 / unit.bytes + 1);  // each is off by less than a tenth
       EXPECT_GE(shown[i], bytes[i] * 10 / unit.bytes);

@@ -124,7 +124,7 @@ TEST(Elf, SaysWhichMachineAFileIsFor) {
     bytes[19] = std::byte{high};
     return bytes;
   };
-  const auto check = [](std::vector<std::byte> bytes, const std::string& machine) {
+  const auto check = [](const std::vector<std::byte>& bytes, const std::string& machine) {
     MemoryBytes source(bytes);
     const auto name = elf_machine(source);
     ASSERT_TRUE(name);

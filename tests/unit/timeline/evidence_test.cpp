@@ -67,8 +67,8 @@ TEST(Evidence, HugeBlockIsItsLastFaults) {
 }
 
 TEST(Evidence, FaultAroundIsTheWindowOf64KiB) {
-  // The fault of 0x105 brought 0x100..0x10f. 0x110 is in the next window and joined to it: a large folio brought it. 0x113
-  // is behind a gap.
+  // The fault of 0x105 brought 0x100..0x10f. 0x110 is in the next window and joined to it: a large folio
+  // brought it. 0x113 is behind a gap.
   expect_scans(R"(
     @0 exec 1 from 9
     vmas 1: 100+64 r--p /lib/x inode=7

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernel does to pages without a fault that says so: one script for each scenario, with the numbers that were
-// measured for 1,024 pages (page faults seen, change of RSS).
+// What the kernel does to pages without a fault that says so: one script for each scenario, with the numbers
+// that were measured for 1,024 pages (page faults seen, change of RSS).
 #include "scan_cases.h"
 
 namespace memwhy::testing {
@@ -148,7 +148,8 @@ TEST(KernelCase, FileReadFromTheCache) {
     @0 attach 1
     @1 mmap 1 1000+1024 s1 fd=3
     @2 vmas 1: 1000+1024 r--p /data inode=7
-    table 1: )" + faults + R"(
+    table 1: )" + faults +
+                   R"(
     scan 1: 1000+1024 file
   )",
                R"(
@@ -170,7 +171,8 @@ TEST(KernelCase, FileReadWithLargeFolios) {
   expect_scans(R"(
     @0 exec 1 from 9
     vmas 1: 1000+1024 r--s /data inode=7
-    @2 table 1: )" + faults + R"(
+    @2 table 1: )" +
+                   faults + R"(
     scan 1: 1000+1024
   )",
                R"(
@@ -315,8 +317,10 @@ TEST(KernelCase, CollapseOfAHalfPopulatedBlock) {
   expect_scans(R"(
     @0 attach 1
     vmas 1: 1000+1024 rw-p
-    @1.5 table 1: )" + touched + R"(
-    @1.5 scan 1: )" + found + R"(
+    @1.5 table 1: )" +
+                   touched + R"(
+    @1.5 scan 1: )" +
+                   found + R"(
     @2 advise 1 1000+1024 collapse s3
     @3 scan 1: 1000+1024 huge
   )",
@@ -345,7 +349,8 @@ TEST(KernelCase, MemfdWriteAndASecondMappingRead) {
       1000+1024 rw-s /memfd:a inode=5 shmem
       2000+1024 rw-s /memfd:a inode=5 shmem
     table 1: 1000+1024 s2 @1.5 w
-    table 1: )" + faults + R"(
+    table 1: )" + faults +
+                   R"(
     scan 1: 1000+1024, 2000+1024
   )",
                R"(
@@ -376,7 +381,8 @@ TEST(KernelCase, PunchHoleIsOnlySeenByTheScan) {
 }
 
 TEST(KernelCase, ForkedChildHasTheParentsPagesAndItsOwnCopies) {
-  // The parent's fault at 2.5 s is the parent's alone; the one at 1.9 s is heard after the fork, and is the child's too.
+  // The parent's fault at 2.5 s is the parent's alone; the one at 1.9 s is heard after the fork, and is the
+  // child's too.
   expect_scans(R"(
     @0 attach 1
     vmas 1: 1000+1024 rw-p

@@ -38,6 +38,23 @@ TEST(Order, ARemovalInTheTickOfAnEntrySparesIt) {
   )");
 }
 
+TEST(Order, ARemovalInTheTickOfAnEntryThatWasHeardBeforeSparesIt) {
+  expect_scans(R"(
+    @0 attach 1
+    @0.5 mmap 1 1000+16 s5
+    vmas 1: 1000+16 rw-p
+    @1 table 1: 1000+3 s1 @1 w
+    @1.003 dontneed 1 1000+1
+    @1.004 dontneed 1 1001+1
+    @3 scan 1: 1000+3
+  )",
+               R"(
+    scan 1 of space 1: 3 pages
+      vma0 fault s1 2
+      vma0 mmap s5 1
+  )");
+}
+
 TEST(Order, AMoveInTheTickOfAnEntryCarriesIt) {
   expect_scans(R"(
     @0 attach 1
@@ -108,7 +125,8 @@ TEST(Order, MremapInPlaceGrowsAndShrinks) {
 }
 
 TEST(Order, RestatedEntriesOfPagesThatWereRemovedStayDead) {
-  // The kernel's table never forgets: the entry of 1 s is told again at 60 s, long after its removal was forgotten.
+  // The kernel's table never forgets: the entry of 1 s is told again at 60 s, long after its removal was
+  // forgotten.
   expect_scans(R"(
     @0 attach 1
     @0.5 mmap 1 1000+8 s5
@@ -137,7 +155,8 @@ TEST(Order, RestatedEntriesOfPagesThatWereRemovedStayDead) {
 }
 
 TEST(Order, ARestatedListFillsWhatADamagedTraceLost) {
-  // The entries of 21 s were in a chunk that is missing; the pages are new in scan 3, so the restated ones fit.
+  // The entries of 21 s were in a chunk that is missing; the pages are new in scan 3, so the restated ones
+  // fit.
   expect_scans(R"(
     @0 attach 1
     vmas 1: 1000+8 rw-p

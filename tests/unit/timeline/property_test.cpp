@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random operations on a simulated process: the simulation knows of each page who brought it; the model hears only what a
-// recorder hears (operations at once, entries of the kernel's table at 1 Hz, scans) and must come to the same.
+// Random operations on a simulated process: the simulation knows of each page who brought it; the model hears
+// only what a recorder hears (operations at once, entries of the kernel's table at 1 Hz, scans) and must come
+// to the same.
 //
-// Operations are at least one tick apart: what happens within one tick is ambiguous, and tested in order_test.cpp.
+// Operations are at least one tick apart: what happens within one tick is ambiguous, and tested in
+// order_test.cpp.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -37,7 +39,8 @@ struct Entry {
 struct Process {
   SpaceId space{};
   std::vector<Page> pages = std::vector<Page>(kPages);
-  std::vector<Entry> table = std::vector<Entry>(kPages);  // the kernel's: entries are overwritten, never taken away
+  std::vector<Entry> table =
+      std::vector<Entry>(kPages);  // the kernel's: entries are overwritten, never taken away
   uint64_t resident_before = 0;
   uint64_t scans = 0;
   uint64_t carried_tick = 0;  // of the last fork or mremap
@@ -57,17 +60,41 @@ class Simulation {
     tick_ += 1 + random_() % 3;
     Process& process = processes_[random_() % processes_.size()];
     switch (random_() % 16) {
-      case 0: case 1: map(process); break;
-      case 2: unmap(process, UnmapWhy::kMunmap); break;
-      case 3: unmap(process, UnmapWhy::kMadvise); break;
-      case 4: case 5: populate(process); break;
-      case 6: move(process); break;
-      case 7: free(process); break;
-      case 8: if (random_() % 8 == 0) fork(process); break;
-      case 9: read_tables(process, false); break;
-      case 10: if (random_() % 4 == 0) scan(process); break;
-      case 11: if (random_() % 8 == 0) read_tables(process, true); break;
-      default: fault(process); break;
+      case 0:
+      case 1:
+        map(process);
+        break;
+      case 2:
+        unmap(process, UnmapWhy::kMunmap);
+        break;
+      case 3:
+        unmap(process, UnmapWhy::kMadvise);
+        break;
+      case 4:
+      case 5:
+        populate(process);
+        break;
+      case 6:
+        move(process);
+        break;
+      case 7:
+        free(process);
+        break;
+      case 8:
+        if (random_() % 8 == 0) fork(process);
+        break;
+      case 9:
+        read_tables(process, false);
+        break;
+      case 10:
+        if (random_() % 4 == 0) scan(process);
+        break;
+      case 11:
+        if (random_() % 8 == 0) read_tables(process, true);
+        break;
+      default:
+        fault(process);
+        break;
     }
   }
 
@@ -117,7 +144,8 @@ class Simulation {
         page.site = was.site;
       }
     }
-    send(VmaUnmapped{p.space, 0, bytes(range), why, why == UnmapWhy::kMadvise ? 4u : 0u, some_stack(), tick_});
+    send(
+        VmaUnmapped{p.space, 0, bytes(range), why, why == UnmapWhy::kMadvise ? 4u : 0u, some_stack(), tick_});
   }
 
   void fault(Process& p) {
@@ -127,7 +155,8 @@ class Simulation {
     for (uint64_t i = range.start; i < range.end; ++i) {
       Page& page = p.pages[i];
       if (!page.mapped || (page.resident && random_() % 8 != 0)) continue;  // sometimes a copy on write
-      // An entry that a fork or mremap has carried off and that is overwritten before it was ever read is lost for good.
+      // An entry that a fork or mremap has carried off and that is overwritten before it was ever read is
+      // lost for good.
       if (p.table[i].changed && p.table[i].tick <= p.carried_tick) continue;
       page.resident = true;
       page.lazy = page.scanned = false;
@@ -190,7 +219,7 @@ class Simulation {
     }
     send(SpaceStart{child.space, 11, StartHow::kForked, p.space, "", "", {}, 0, "", ""});
     processes_.push_back(std::move(child));  // p dangles from here on
-    ++tick_;  // the tick of a fork is known to one tick, from its time
+    ++tick_;                                 // the tick of a fork is known to one tick, from its time
   }
 
   void read_tables(Process& p, bool restated) {
@@ -237,7 +266,8 @@ class Simulation {
       pages += group.pages;
       lazy += group.lazy_pages;
     }
-    EXPECT_EQ(actual, expected) << "space " << static_cast<int>(p.space) << " scan " << p.scans << " tick " << tick_;
+    EXPECT_EQ(actual, expected) << "space " << static_cast<int>(p.space) << " scan " << p.scans << " tick "
+                                << tick_;
     auto sum = [](const std::vector<timeline::PageGroup>& groups) {
       uint64_t pages = 0;
       for (const timeline::PageGroup& group : groups) pages += group.pages;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Spaces, mappings with their history, ages, the RSS curve, names; what stays bounded; and events that make no sense.
+// Spaces, mappings with their history, ages, the RSS curve, names; what stays bounded; and events that make
+// no sense.
 #include "timeline/timeline.h"
 
 #include <random>
 
 #include "scan_cases.h"
 #include "support/event_script.h"
-#include "timeline/rss_curve.h"
+#include "timeline/curve.h"
 #include "timeline/tick_clock.h"
 
 namespace memwhy::testing {
@@ -21,11 +22,12 @@ std::string sites_of(std::string_view script) {
   std::string text;
   for (const timeline::MapSite& site : timeline.space(SpaceId{1})->map_sites()) {
     char line[128];
-    std::snprintf(line, sizeof line, "%llx+%llu s%u %s; ", static_cast<unsigned long long>(site.range.start >> 12),
-                  static_cast<unsigned long long>(site.range.bytes() >> 12), static_cast<unsigned>(site.stack),
-                  site.what == timeline::MapSite::What::kMmap  ? "mmap"
-                  : site.what == timeline::MapSite::What::kBrk ? "brk"
-                                                               : "mremap");
+    std::snprintf(
+        line, sizeof line, "%llx+%llu s%u %s; ", static_cast<unsigned long long>(site.range.start >> 12),
+        static_cast<unsigned long long>(site.range.bytes() >> 12), static_cast<unsigned>(site.stack),
+        site.what == timeline::MapSite::What::kMmap  ? "mmap"
+        : site.what == timeline::MapSite::What::kBrk ? "brk"
+                                                     : "mremap");
     text += line;
   }
   return text;
@@ -34,13 +36,16 @@ std::string sites_of(std::string_view script) {
 TEST(MapSites, AreCutByUnmapAndCarriedByMremap) {
   EXPECT_EQ(sites_of("@1 mmap 1 100+64 s1"), "100+64 s1 mmap; ");
   EXPECT_EQ(sites_of("@1 mmap 1 100+64 s1\n@2 munmap 1 110+8"), "100+16 s1 mmap; 118+40 s1 mmap; ");
-  EXPECT_EQ(sites_of("@1 mmap 1 100+64 s1\n@2 mmap 1 110+8 s2"), "100+16 s1 mmap; 110+8 s2 mmap; 118+40 s1 mmap; ");
+  EXPECT_EQ(sites_of("@1 mmap 1 100+64 s1\n@2 mmap 1 110+8 s2"),
+            "100+16 s1 mmap; 110+8 s2 mmap; 118+40 s1 mmap; ");
   EXPECT_EQ(sites_of("@1 mmap 1 100+64 s1\n@2 dontneed 1 110+8"), "100+64 s1 mmap; ");
-  EXPECT_EQ(sites_of("@1 mmap 1 100+64 s1\n@2 mremap 1 100+64 to 900+80 s2"), "900+64 s1 mmap; 940+16 s2 mremap; ");
+  EXPECT_EQ(sites_of("@1 mmap 1 100+64 s1\n@2 mremap 1 100+64 to 900+80 s2"),
+            "900+64 s1 mmap; 940+16 s2 mremap; ");
   EXPECT_EQ(sites_of("@1 mmap 1 100+64 s1\n@2 mremap 1 100+64 to 900+8 s2"), "900+8 s1 mmap; ");
   EXPECT_EQ(sites_of("@1 mremap 1 100+64 to 900+8 s2"), "900+8 s2 mremap; ");
   EXPECT_EQ(sites_of("@1 brk 1 100+8 s1\n@2 brk-shrink 1 104+4"), "100+4 s1 brk; ");
-  EXPECT_EQ(sites_of("@1 mmap 1 100+8 s1\n@1 mmap 1 108+8 s2\n@2 munmap 1 104+8"), "100+4 s1 mmap; 10c+4 s2 mmap; ");
+  EXPECT_EQ(sites_of("@1 mmap 1 100+8 s1\n@1 mmap 1 108+8 s2\n@2 munmap 1 104+8"),
+            "100+4 s1 mmap; 10c+4 s2 mmap; ");
 }
 
 TEST(MapSites, OfWhatIsNoLongerMappedAreForgottenUnlessTheListMayBeOlder) {
@@ -84,10 +89,10 @@ TEST(TickClock, TakesTheRateFromTheAnchors) {
 }
 
 TEST(RssCurve, IsThinnedEvenlyAndKeepsTheEnds) {
-  timeline::RssCurve curve;
+  timeline::Curve<RssPoint, 4096> curve;
   for (uint64_t i = 0; i < 100'000; ++i) curve.add({i, i, 0, 0, 0});
   const auto points = curve.points();
-  EXPECT_LE(points.size(), timeline::RssCurve::kMaxPoints);
+  EXPECT_LE(points.size(), timeline::size_t{4096});
   EXPECT_EQ(points.front().time, 0u);
   EXPECT_EQ(points[1].time, 32u);
   EXPECT_EQ(points[2].time, 64u);
@@ -116,7 +121,8 @@ TEST(Spaces, KeepTheirLastStateWhenTheyEnd) {
   EXPECT_EQ(space.end()->why, EndWhy::kExited);
   EXPECT_EQ(space.exit()->rss_bytes, 65536u);
   EXPECT_TRUE(space.oom_victim());
-  EXPECT_EQ(space.last_scan()->resident_pages, 16u);  // what is told of the dead a second later is not of them
+  EXPECT_EQ(space.last_scan()->resident_pages,
+            16u);  // what is told of the dead a second later is not of them
   EXPECT_EQ(space.counters()->rss_bytes(), 68u << 10);
   EXPECT_EQ(space.rss_curve().size(), 1u);
   EXPECT_EQ(timeline.space(SpaceId{2}), nullptr);
@@ -151,7 +157,8 @@ TEST(Memory, Of16GiBOfMixedPagesIsBelow64MiB) {
   PageTableRuns runs{SpaceId{1}, false, 1000, {}};
   runs.runs.reserve(kTotal);
   for (uint64_t page = 0; page < kTotal; ++page) {
-    runs.runs.push_back({0x7f0000000 + page, 1, static_cast<StackId>(1 + page % 5003), 500 + page % 7, kFaultWrite});
+    runs.runs.push_back(
+        {0x7f0000000 + page, 1, static_cast<StackId>(1 + page % 5003), 500 + page % 7, kFaultWrite});
   }
   timeline.on_event({4'000'000'000, std::move(runs)});
   PageScan scan;
@@ -164,7 +171,8 @@ TEST(Memory, Of16GiBOfMixedPagesIsBelow64MiB) {
   EXPECT_EQ(space.last_scan()->groups.size(), 5003u);
   EXPECT_LE(space.memory_bytes(), size_t{64} << 20);
   // A fork shares it.
-  timeline.on_event({6'000'000'000, SpaceStart{SpaceId{2}, 8, StartHow::kForked, SpaceId{1}, "", "", {}, 0, "", ""}});
+  timeline.on_event(
+      {6'000'000'000, SpaceStart{SpaceId{2}, 8, StartHow::kForked, SpaceId{1}, "", "", {}, 0, "", ""}});
   EXPECT_LE(timeline.space(SpaceId{2})->memory_bytes() + space.memory_bytes(), size_t{64} << 20);
 }
 
@@ -185,7 +193,7 @@ TEST(Memory, StaysBoundedOverManyOperationsAndSpaces) {
   }
   EXPECT_LE(timeline.space(SpaceId{1})->memory_bytes(), size_t{16} << 20);
   timeline.on_event({TimeNs{300'000'000'000}, PageTableRuns{SpaceId{1}, false, 75'000, {}}});
-  for (uint32_t i = 2; i < 20'000; ++i) {
+  for (uint32_t i = 2; i < 4'000; ++i) {
     const TimeNs time = TimeNs{300'000'000'000} + i * TimeNs{10'000'000};
     const SpaceId child{i};
     timeline.on_event({time, SpaceStart{child, 9, StartHow::kForked, SpaceId{1}, "", "", {}, 0, "", ""}});
@@ -237,24 +245,40 @@ TEST(Nonsense, AtRandomIsSurvivedAndStillAddsUp) {
     const TimeNs time = random() % 16 == 0 ? random() : random() % 10'000'000'000;
     Event event{time, Loss{space, "removal", 1}};
     switch (random() % 12) {
-      case 0: event.payload = VmaMapped{space, 0, range, 3, static_cast<uint32_t>(random()), -1, 0, stack, tick}; break;
-      case 1: event.payload = VmaUnmapped{space, 0, range, UnmapWhy::kMunmap, 0, stack, tick}; break;
-      case 2: event.payload = VmaMoved{space, 0, range, {address(), address()}, stack, tick}; break;
-      case 3: event.payload = VmaAdvised{space, 0, range, 8, stack, tick}; break;
-      case 4: event.payload = HeapGrown{space, 0, range, stack, tick}; break;
-      case 5: event.payload = SpaceStart{space, 1, static_cast<StartHow>(random() % 3), SpaceId{1}, "", "", {}, 0, "", ""}; break;
-      case 6: event.payload = ClockAnchor{random(), random(), random(), random()}; break;
+      case 0:
+        event.payload = VmaMapped{space, 0, range, 3, static_cast<uint32_t>(random()), -1, 0, stack, tick};
+        break;
+      case 1:
+        event.payload = VmaUnmapped{space, 0, range, UnmapWhy::kMunmap, 0, stack, tick};
+        break;
+      case 2:
+        event.payload = VmaMoved{space, 0, range, {address(), address()}, stack, tick};
+        break;
+      case 3:
+        event.payload = VmaAdvised{space, 0, range, 8, stack, tick};
+        break;
+      case 4:
+        event.payload = HeapGrown{space, 0, range, stack, tick};
+        break;
+      case 5:
+        event.payload =
+            SpaceStart{space, 1, static_cast<StartHow>(random() % 3), SpaceId{1}, "", "", {}, 0, "", ""};
+        break;
+      case 6:
+        event.payload = ClockAnchor{random(), random(), random(), random()};
+        break;
       case 7: {
         VmaList list{space, {}};
         for (int v = 0; v < 4; ++v) list.vmas.emplace_back().range = {address(), address()};
         event.payload = list;
         break;
       }
-      case 8: case 9: {
+      case 8:
+      case 9: {
         PageTableRuns runs{space, random() % 2 == 0, tick, {}};
         for (int r = 0; r < 8; ++r) {
-          runs.runs.push_back({address() >> (random() % 12), static_cast<uint32_t>(random() % 2000), stack, tick + r,
-                               static_cast<uint8_t>(random())});
+          runs.runs.push_back({address() >> (random() % 12), static_cast<uint32_t>(random() % 2000), stack,
+                               tick + r, static_cast<uint8_t>(random())});
         }
         event.payload = runs;
         break;
@@ -271,7 +295,8 @@ TEST(Nonsense, AtRandomIsSurvivedAndStillAddsUp) {
         event.payload = scan;
         break;
       }
-      default: break;
+      default:
+        break;
     }
     timeline.on_event(event);
   }

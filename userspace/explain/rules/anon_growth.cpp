@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// anon-growth: anonymous memory that keeps growing and whose inside is not known: mappings of the program's own, a C
-// heap whose arenas were not read. The stack that brought most of it in is the best hint. Not for Go heaps: a garbage
-// collector makes any heap rise between two collections.
+// anon-growth: anonymous memory that keeps growing and whose inside is not known: mappings of the program's
+// own, a C heap whose arenas were not read. The stack that brought most of it in is the best hint. Not for Go
+// heaps: a garbage collector makes any heap rise between two collections.
 #include <fmt/format.h>
 
 #include "explain/rules/causes.h"
@@ -23,7 +23,8 @@ class AnonGrowth : public Rule {
       }
     }
     uint64_t bytes = of(c.ledger.bytes, most);
-    if (!trend.rising || trend.grown_bytes < problem_threshold(c.ledger) || bytes < problem_threshold(c.ledger)) {
+    if (!trend.rising || trend.grown_bytes < problem_threshold(c.ledger) ||
+        bytes < problem_threshold(c.ledger)) {
       return std::nullopt;
     }
     Finding finding;
@@ -31,14 +32,16 @@ class AnonGrowth : public Rule {
     finding.kind = FindingKind::kProblem;
     finding.bytes = bytes;
     finding.growth_bytes_per_s = trend.bytes_per_s;
-    finding.claim = fmt::format("Anonymous memory of {} keeps growing: {} holds {}{}.", c.process.comm, owner_name(most).id,
-                                bytes_and_share(bytes, c.ledger), growth_clause(trend));
+    finding.claim = fmt::format("Anonymous memory of {} keeps growing: {} holds {}{}.", c.process.comm,
+                                owner_name(most).id, bytes_and_share(bytes, c.ledger), growth_clause(trend));
     finding.confidence = most == Owner::kUnattributed ? Confidence::kLow : Confidence::kMedium;
     finding.evidence.push_back(
         fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
     for (std::string& entry : heaviest(c.ledger, most, 3)) finding.evidence.push_back(std::move(entry));
-    finding.remedy = "Look at the heaviest stack below this owner: what it maps or allocates is not given back.";
-    finding.against.emplace_back("a cache or a heap that is still warming up looks the same: record for longer to tell");
+    finding.remedy =
+        "Look at the heaviest stack below this owner: what it maps or allocates is not given back.";
+    finding.against.emplace_back(
+        "a cache or a heap that is still warming up looks the same: record for longer to tell");
     if (c.coverage.truncated_stack_bytes * 2 > bytes) {
       finding.against.push_back(fmt::format("stacks of {} are not whole: code without frame pointers",
                                             human_bytes(c.coverage.truncated_stack_bytes)));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// file-mapping: memory of mapped files. Clean pages of files are reclaimed under pressure before anything is killed, so
-// a large mapping that is stable is where the bytes are, and no problem; one that keeps growing is.
+// file-mapping: memory of mapped files. Clean pages of files are reclaimed under pressure before anything is
+// killed, so a large mapping that is stable is where the bytes are, and no problem; one that keeps growing
+// is.
 #include <fmt/format.h>
 
 #include "explain/rules/causes.h"
@@ -13,21 +14,24 @@ class FileMapping : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
     uint64_t bytes = c.ledger.total({Owner::kFileText, Owner::kFilePrivate, Owner::kFileShared});
-    if (bytes == 0 || (bytes < problem_threshold(c.ledger) && c.largest_family != "file")) return std::nullopt;
+    if (bytes == 0 || (bytes < problem_threshold(c.ledger) && c.largest_family != "file"))
+      return std::nullopt;
     Trend trend = trend_of(c.samples, {Owner::kFileText, Owner::kFilePrivate, Owner::kFileShared});
-    bool problem = bytes >= problem_threshold(c.ledger) && trend.rising && trend.grown_bytes >= problem_threshold(c.ledger);
+    bool problem = bytes >= problem_threshold(c.ledger) && trend.rising &&
+                   trend.grown_bytes >= problem_threshold(c.ledger);
 
     Finding finding;
     finding.id = "file-mapping";
     finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
     finding.bytes = bytes;
     finding.growth_bytes_per_s = trend.bytes_per_s;
-    finding.claim = fmt::format("Mapped files hold {} of {}'s memory{}.", bytes_and_share(bytes, c.ledger), c.process.comm,
-                                growth_clause(trend));
+    finding.claim = fmt::format("Mapped files hold {} of {}'s memory{}.", bytes_and_share(bytes, c.ledger),
+                                c.process.comm, growth_clause(trend));
     finding.confidence = Confidence::kHigh;
     for (Owner owner : {Owner::kFileText, Owner::kFilePrivate, Owner::kFileShared}) {
       if (of(c.ledger.bytes, owner) == 0) continue;
-      finding.evidence.push_back(fmt::format("{}: {}", owner_name(owner).id, human_bytes(of(c.ledger.bytes, owner))));
+      finding.evidence.push_back(
+          fmt::format("{}: {}", owner_name(owner).id, human_bytes(of(c.ledger.bytes, owner))));
       if (of(c.ledger.bytes, owner) * 2 < bytes) continue;
       for (std::string& entry : heaviest(c.ledger, owner, 3)) finding.evidence.push_back(std::move(entry));
     }
@@ -36,13 +40,14 @@ class FileMapping : public Rule {
       finding.evidence.push_back(
           fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
       finding.remedy =
-          "Unmap files that are no longer read, or map smaller windows; madvise(MADV_DONTNEED) gives clean pages back at once.";
+          "Unmap files that are no longer read, or map smaller windows; madvise(MADV_DONTNEED) gives clean "
+          "pages back at once.";
     } else {
       finding.remedy = "None needed: the kernel takes clean pages of files back when memory is short.";
     }
     if (copies < bytes) {
-      finding.against.push_back(fmt::format("{} are page cache: shared with every process that maps these files",
-                                            human_bytes(bytes - copies)));
+      finding.against.push_back(fmt::format(
+          "{} are page cache: shared with every process that maps these files", human_bytes(bytes - copies)));
     }
     return finding;
   }

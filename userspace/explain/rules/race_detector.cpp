@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// race-detector: a Go program that was built with -race. TSan keeps two bytes of shadow for each byte of heap that the
-// program ever used and never gives it back, and its own traces, clocks and tables beside it; a heap profile shows
-// none of that. The remedy is certain, so are the bytes: they exist only because of the flag.
+// race-detector: a Go program that was built with -race. TSan keeps two bytes of shadow for each byte of heap
+// that the program ever used and never gives it back, and its own traces, clocks and tables beside it; a heap
+// profile shows none of that. The remedy is certain, so are the bytes: they exist only because of the flag.
 #include <fmt/format.h>
 
 #include "explain/rules/causes.h"
@@ -24,15 +24,18 @@ class RaceDetector : public Rule {
     finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
     finding.bytes = bytes;
     finding.growth_bytes_per_s = trend.bytes_per_s;
-    finding.claim = fmt::format("The race detector holds {} of {}'s memory{}: the program was built with -race.",
-                                bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend));
+    finding.claim =
+        fmt::format("The race detector holds {} of {}'s memory{}: the program was built with -race.",
+                    bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend));
     finding.recoverable_bytes = bytes;
     finding.remedy = fmt::format(
-        "Rebuild without -race and roll out again; at least these {} go away (-race also makes the heap, the stacks and "
+        "Rebuild without -race and roll out again; at least these {} go away (-race also makes the heap, the "
+        "stacks and "
         "the code larger, which is not counted).",
         human_bytes(bytes));
     finding.confidence = Confidence::kHigh;
-    finding.evidence.push_back(fmt::format("build info of the executable says -race=true, {}", c.process.go->version));
+    finding.evidence.push_back(
+        fmt::format("build info of the executable says -race=true, {}", c.process.go->version));
     add_shadow(c, finding);
     uint64_t internal = of(c.ledger.bytes, Owner::kRaceInternal);
     if (internal > 0) {
@@ -48,10 +51,14 @@ class RaceDetector : public Rule {
           fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
     }
     if (c.ledger.race_by_shape_bytes > 0) {
-      finding.against.push_back(fmt::format(
-          "{} of it were there before memwhy attached and are taken for the detector's by the shape of their mappings",
-          human_bytes(c.ledger.race_by_shape_bytes)));
-      if (c.ledger.race_by_shape_bytes * 2 > bytes) finding.confidence = Confidence::kMedium;
+      finding.against.push_back(
+          fmt::format("{} of it were there before memwhy attached and are taken for the detector's by the "
+                      "shape of their mappings",
+                      human_bytes(c.ledger.race_by_shape_bytes)));
+      // The flag is certain; what the shape speaks for must not be what makes it a problem.
+      if (problem && bytes - c.ledger.race_by_shape_bytes < problem_threshold(c.ledger)) {
+        finding.confidence = Confidence::kMedium;
+      }
     }
     if (!problem) finding.against.push_back("too little to act on for its memory alone");
     return finding;
@@ -62,8 +69,10 @@ class RaceDetector : public Rule {
     uint64_t shadow = of(c.ledger.bytes, Owner::kRaceShadow);
     if (shadow == 0) return;
     const AddressRange& range = c.ledger.race_shadow_range;
-    finding.evidence.push_back(fmt::format("shadow memory at {:#x}-{:#x}, TSan's fixed range: {} resident, 2 bytes for each byte of heap ever used",
-                                           range.start, range.end, human_bytes(shadow)));
+    finding.evidence.push_back(
+        fmt::format("shadow memory at {:#x}-{:#x}, TSan's fixed range: {} resident, 2 bytes for each byte of "
+                    "heap ever used",
+                    range.start, range.end, human_bytes(shadow)));
   }
 };
 

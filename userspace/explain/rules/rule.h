@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rule: one cause of resident memory. It sees the ledger, the history, the coverage and the facts of the process, and
-// nothing else. One cause is one file of this folder, and one line in rules.cpp.
+// Rule: one cause of resident memory. It sees the ledger, the history, the coverage and the facts of the
+// process, and nothing else. One cause is one file of this folder, and one line in rules.cpp.
 //
 // A finding explains (says where the bytes are) or is a problem (someone should act). A problem needs
 // max(16 MiB, 10 % of RSS); a growth needs three rising scans. A healthy process has no problem.
@@ -39,7 +39,8 @@ class Rule {
 };
 
 const std::vector<const Rule*>& all_rules();
-// What every rule of all_rules() has to say; at least the largest owner is explained. Problems first, then by bytes.
+// What every rule of all_rules() has to say; at least the largest owner is explained. Problems first, then by
+// bytes.
 std::vector<Finding> findings(const Case& c);
 
 // Below, what rules share.

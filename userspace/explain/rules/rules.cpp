@@ -21,7 +21,8 @@ Finding largest_owner(const Case& c) {
   finding.id = "largest-owner";
   finding.bytes = line.bytes;
   finding.growth_bytes_per_s = line.growth_bytes_per_s;
-  finding.claim = fmt::format("Most of {} is {}: {}.", c.process.comm, line.id, bytes_and_share(line.bytes, c.ledger));
+  finding.claim =
+      fmt::format("Most of {} is {}: {}.", c.process.comm, line.id, bytes_and_share(line.bytes, c.ledger));
   finding.confidence = Confidence::kMedium;
   finding.remedy = "None needed: this says where the memory is, not that it is too much.";
   finding.evidence.push_back(line.label);
@@ -34,7 +35,8 @@ Finding largest_owner(const Case& c) {
     for (std::string& entry : heaviest(c.ledger, owner, 3)) finding.evidence.push_back(std::move(entry));
   }
   if (line.id == owner_name(Owner::kAnonBeforeAttach).id) {
-    finding.against.emplace_back("memwhy was not there when these pages were touched: a recording from the start tells who did");
+    finding.against.emplace_back(
+        "memwhy was not there when these pages were touched: a recording from the start tells who did");
   }
   return finding;
 }
@@ -42,7 +44,8 @@ Finding largest_owner(const Case& c) {
 }  // namespace
 
 uint64_t problem_threshold(const Ledger& ledger) {
-  return std::max(kProblemBytes, static_cast<uint64_t>(kProblemShare * static_cast<double>(ledger.rss.bytes)));
+  return std::max(kProblemBytes,
+                  static_cast<uint64_t>(kProblemShare * static_cast<double>(ledger.rss.bytes)));
 }
 
 double share_of(uint64_t bytes, const Ledger& ledger) {
@@ -69,7 +72,8 @@ std::vector<std::string> heaviest(const Ledger& ledger, Owner owner, size_t most
       auto own = std::find_if(top.frames.begin(), top.frames.end(), [](const std::string& frame) {
         return frame.rfind("runtime.", 0) != 0 && frame.find("libc.so") == std::string::npos;
       });
-      out.push_back(fmt::format("{} by {}", human_bytes(top.bytes), own != top.frames.end() ? *own : top.frames.front()));
+      out.push_back(fmt::format("{} by {}", human_bytes(top.bytes),
+                                own != top.frames.end() ? *own : top.frames.front()));
     }
   }
   return out;
@@ -85,8 +89,9 @@ std::string growth_clause(const Trend& trend) {
 }
 
 const std::vector<const Rule*>& all_rules() {
-  static const std::vector<const Rule*> kRules = {&race_detector_rule(), &file_mapping_rule(), &shared_memory_rule(),
-                                                  &thread_stacks_rule(), &anon_growth_rule()};
+  static const std::vector<const Rule*> kRules = {&race_detector_rule(), &file_mapping_rule(),
+                                                  &shared_memory_rule(), &thread_stacks_rule(),
+                                                  &anon_growth_rule()};
   return kRules;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// thread-stacks: what threads touched of their stacks stays resident until the thread ends. A tenth of a process in
-// stacks means very many threads or very deep ones.
+// thread-stacks: what threads touched of their stacks stays resident until the thread ends. A tenth of a
+// process in stacks means very many threads or very deep ones.
 #include <fmt/format.h>
 
 #include "explain/rules/causes.h"
@@ -24,19 +24,23 @@ class ThreadStacks : public Rule {
     finding.bytes = bytes;
     finding.growth_bytes_per_s = trend.bytes_per_s;
     finding.claim = fmt::format("Stacks of threads hold {} of {}'s memory{}: {} stacks, {} each on average.",
-                                bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend), stacks,
-                                human_bytes(stacks > 0 ? bytes / stacks : 0));
+                                bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend),
+                                stacks, human_bytes(stacks > 0 ? bytes / stacks : 0));
     finding.confidence = Confidence::kHigh;
-    finding.evidence.push_back(fmt::format("{} threads; {} mappings that are stacks of threads", c.process.threads, stacks));
-    for (std::string& entry : heaviest(c.ledger, Owner::kThreadStacks, 3)) finding.evidence.push_back(std::move(entry));
+    finding.evidence.push_back(
+        fmt::format("{} threads; {} mappings that are stacks of threads", c.process.threads, stacks));
+    for (std::string& entry : heaviest(c.ledger, Owner::kThreadStacks, 3))
+      finding.evidence.push_back(std::move(entry));
     if (trend.rising) {
       finding.evidence.push_back(
           fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
     }
-    finding.remedy = problem ? "Run fewer threads (a bounded pool), or make the deep frames smaller; ended threads give their stacks back."
+    finding.remedy = problem ? "Run fewer threads (a bounded pool), or make the deep frames smaller; ended "
+                               "threads give their stacks back."
                              : "None needed.";
     if (c.process.threads < stacks) {
-      finding.against.emplace_back("some stacks have no thread now: libc keeps up to 40 MiB of them for the next threads");
+      finding.against.emplace_back(
+          "some stacks have no thread now: libc keeps up to 40 MiB of them for the next threads");
     }
     return finding;
   }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// RssCurve: RSS over time in at most 4,096 points. When it is full every second point goes, and from then on only every
-// second sample is taken: a day at 1 Hz is one point in 32 s. The first and the last sample are always in it.
+// Curve: something over time in a bounded number of points. When it is full every second point goes, and from
+// then on only every second sample is taken: RSS at 1 Hz for a day in 4,096 points is one in 32 s. The first
+// and the last sample are always in it.
 #pragma once
 
 #include <optional>
 #include <vector>
 
-#include "timeline/address_space.h"
+#include "base/ids.h"
 
 namespace memwhy::timeline {
 
-class RssCurve {
+template <typename Point, size_t kMaxPoints>  // Point has a `time`
+class Curve {
  public:
-  static constexpr size_t kMaxPoints = 4096;
-
-  void add(const RssPoint& point) {
+  void add(const Point& point) {
     last_ = point;
     if (samples_++ % stride_ != 0) return;
     points_.push_back(point);
@@ -24,16 +24,16 @@ class RssCurve {
     points_.resize(kept);
     stride_ *= 2;
   }
-  std::vector<RssPoint> points() const {
-    std::vector<RssPoint> result = points_;
+  std::vector<Point> points() const {
+    std::vector<Point> result = points_;
     if (last_ && (result.empty() || result.back().time != last_->time)) result.push_back(*last_);
     return result;
   }
-  size_t memory_bytes() const { return points_.capacity() * sizeof(RssPoint); }
+  size_t memory_bytes() const { return points_.capacity() * sizeof(Point); }
 
  private:
-  std::vector<RssPoint> points_;
-  std::optional<RssPoint> last_;
+  std::vector<Point> points_;
+  std::optional<Point> last_;
   uint64_t samples_ = 0, stride_ = 1;
 };
 

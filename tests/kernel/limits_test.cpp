@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// What happens when there is no room: it is counted, told, and given back.
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "support.h"
+
+namespace memwhy::kernel_test {
+namespace {
+
+uint64_t kind(const events::Coverage& c, const std::string& name, uint64_t events::KindCount::*field) {
+  for (const events::KindCount& k : c.kinds)
+    if (k.kind == name) return k.*field;
+  ADD_FAILURE() << "no kind " << name;
+  return 0;
+}
+
+void map_and_unmap(size_t times) {
+  for (size_t i = 0; i < times; ++i)
+    ::munmap(::mmap(nullptr, kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), kPage);
+}
+
+TEST(Loss, NoneWithRoom) {
+  OPEN_PROBE(probe, {});
+  Target target([](Report&) { map_and_unmap(1000); });
+  TRACE(space, probe, target.pid(), false);
+  target.go();
+  Observer seen(probe);
+  EXPECT_GE(seen.drain(), 2000u);
+  const events::Coverage c = probe.coverage();
+  EXPECT_EQ(kind(c, "vma_map", &events::KindCount::seen), 1000u);
+  EXPECT_EQ(kind(c, "vma_map", &events::KindCount::delivered), 1000u);
+  EXPECT_EQ(kind(c, "vma_unmap", &events::KindCount::delivered), 1000u);
+  EXPECT_EQ(seen.all<events::VmaMapped>(space).size(), 1000u);
+  EXPECT_EQ(seen.lost("removal"), 0u);
+}
+
+TEST(Loss, IsCountedWhenTheRingIsTiny) {
+  probe::Options options;
+  options.ring_bytes = 4096;
+  OPEN_PROBE(probe, options);
+  Target target([](Report&) { map_and_unmap(1000); });
+  TRACE(space, probe, target.pid(), false);
+  target.go();
+  Observer seen(probe);
+  seen.drain();
+  const events::Coverage c = probe.coverage();
+  uint64_t all = 0, lost = 0;
+  for (const events::KindCount& k : c.kinds) {
+    EXPECT_EQ(k.seen, k.delivered + k.lost) << k.kind;
+    if (k.kind == "page_fault") continue;
+    all += k.seen;
+    lost += k.lost;
+  }
+  EXPECT_EQ(all, 2000u);
+  EXPECT_GT(lost * 5, all) << "more than 20 %";
+  EXPECT_EQ(seen.lost("removal"), kind(c, "vma_unmap", &events::KindCount::lost));
+  EXPECT_EQ(seen.lost("mapping"), kind(c, "vma_map", &events::KindCount::lost));
+  EXPECT_EQ(seen.all<events::VmaUnmapped>(space).size(), kind(c, "vma_unmap", &events::KindCount::delivered));
+  seen.clear_events();
+  seen.drain();
+  EXPECT_EQ(seen.lost("removal"), 0u) << "a loss is told once";
+}
+
+TEST(TableFull, IsCountedAndChunksComeBack) {
+  constexpr size_t kChunks = 16, kTouched = 64;
+  probe::Options options;
+  options.chunks = kChunks;
+  OPEN_PROBE(probe, options);
+  Target first([](Report& report) {
+    char* memory = fresh_pages(kTouched * 512);
+    report.address = reinterpret_cast<uint64_t>(memory);
+    for (size_t i = 0; i < kTouched; ++i) *static_cast<volatile char*>(memory + (i << 21)) = 1;
+  });
+  {
+    TRACE(space, probe, first.pid(), false);
+    first.go();
+    Observer seen(probe);
+    seen.drain();
+    seen.read(space);
+    const events::Coverage c = probe.coverage();
+    EXPECT_EQ(c.chunks_used, kChunks);
+    EXPECT_EQ(c.chunks_limit, kChunks);
+    EXPECT_GE(c.faults_table_full, kTouched - kChunks);
+    EXPECT_EQ(c.faults_seen, c.faults_recorded + c.faults_table_full);
+    first.kill_and_wait();
+    probe.reclaim(space, std::nullopt);
+    EXPECT_EQ(probe.coverage().chunks_used, 0u);
+    EXPECT_EQ(probe.attached(), 0u) << "nobody is traced any more";
+  }
+  Target second([](Report& report) {
+    char* memory = fresh_pages(2 * 512);
+    report.address = reinterpret_cast<uint64_t>(memory);
+    for (size_t i = 0; i < 2 * 512; i += 2) *static_cast<volatile char*>(memory + i * kPage) = 1;
+  });
+  TRACE(space, probe, second.pid(), false);
+  second.go();
+  Observer seen(probe);
+  seen.drain();
+  ASSERT_TRUE(seen.read(space));
+  for (size_t i = 0; i < 2 * 512; ++i) {
+    const Entry entry = seen.entry(space, second.report().address + i * kPage);
+    EXPECT_EQ(entry.stack != StackId::kNone, i % 2 == 0)
+        << "page " << i << ": nothing of the chunk's last owner";
+  }
+}
+
+TEST(Reclaim, GivesBackWhatIsUnmapped) {
+  OPEN_PROBE(probe, {});
+  Target target([](Report& report) {
+    char* memory = fresh_pages(8 * 512);
+    report.address = reinterpret_cast<uint64_t>(memory);
+    for (size_t i = 0; i < 8; ++i) *static_cast<volatile char*>(memory + (i << 21)) = 1;
+    ::munmap(memory + (size_t{4} << 21), size_t{4} << 21);
+  });
+  TRACE(space, probe, target.pid(), false);
+  target.go();
+  Observer seen(probe);
+  seen.drain();
+  seen.read(space);
+  const uint64_t used = probe.coverage().chunks_used;
+  const uint64_t at = target.report().address;
+  const std::vector<AddressRange> mapped = {{0, at + (4ull << 21)}, {at + (8ull << 21), ~0ull}};
+  probe.reclaim(space, mapped);
+  EXPECT_EQ(probe.coverage().chunks_used, used) << "one list is not enough: a mapping may be younger";
+  probe.reclaim(space, mapped);
+  EXPECT_EQ(probe.coverage().chunks_used, used - 4);
+  seen.read(space, true);
+  for (size_t i = 0; i < 8; ++i) EXPECT_EQ(seen.entry(space, at + (i << 21)).stack != StackId::kNone, i < 4);
+}
+
+// Rounds of stacks that nobody names any more: each page is touched again from elsewhere.
+TEST(Stacks, AreGivenBackAndKeepTheirIds) {
+  constexpr size_t kSlots = 256, kRounds = 12, kEach = 48;
+  probe::Options options;
+  options.stacks = kSlots;
+  OPEN_PROBE(probe, options);
+  int step[2];
+  ASSERT_EQ(::pipe(step), 0);
+  int done[2];
+  ASSERT_EQ(::pipe(done), 0);
+  Target target([&](Report& report) {
+    char* pages = fresh_pages(kEach);
+    char* stack = fresh_pages(1);
+    report.address = reinterpret_cast<uint64_t>(pages);
+    char byte = 0;
+    for (size_t round = 0; round < kRounds; ++round) {
+      ::madvise(pages, kEach * kPage, MADV_DONTNEED);
+      for (size_t i = 0; i < kEach; ++i) {
+        auto* frame = reinterpret_cast<uint64_t*>(stack + 64);
+        frame[0] = 0;
+        frame[1] = 0x400000 + (round % 4 * kEach + i) * 16;  // four rounds of stacks, again and again
+        touch_with_stack(reinterpret_cast<uint64_t>(stack), reinterpret_cast<uint64_t>(frame),
+                         pages + i * kPage);
+      }
+      (void)!::write(done[1], "d", 1);
+      (void)!::read(step[0], &byte, 1);
+    }
+  });
+  TRACE(space, probe, target.pid(), false);
+  target.start();
+  Observer seen(probe);
+  std::map<uint64_t, StackId> id_of;
+  char byte = 0;
+  for (size_t round = 0; round < kRounds; ++round) {
+    ASSERT_EQ(::read(done[0], &byte, 1), 1);
+    seen.drain();
+    seen.read(space);
+    for (size_t i = 0; i < kEach; ++i) {
+      const StackId id = seen.entry(space, target.report().address + i * kPage).stack;
+      const std::vector<uint64_t> frames = seen.frames(id);
+      ASSERT_EQ(frames.size(), 2u) << "round " << round << " page " << i;
+      const uint64_t expected = 0x400000 + (round % 4 * kEach + i) * 16;
+      EXPECT_EQ(frames[1], expected);
+      EXPECT_EQ(id_of.emplace(expected, id).first->second, id) << "the same stack, the same id";
+    }
+    for (int pass = 0; pass < 4; ++pass) {
+      seen.drain();
+      seen.drain();
+      probe.reclaim(space, std::vector<AddressRange>{{0, ~0ull}});
+    }
+    ASSERT_EQ(::write(step[1], "s", 1), 1);
+  }
+  target.wait_done();
+  const events::Coverage c = probe.coverage();
+  EXPECT_EQ(c.stacks_lost, 0u);
+  EXPECT_GT(c.stacks_new, kSlots) << "more than ever fit at once";
+  EXPECT_LE(c.stacks_used, kSlots);
+  for (const int fd : {step[0], step[1], done[0], done[1]}) ::close(fd);
+}
+
+TEST(Stacks, LossIsTold) {
+  constexpr size_t kSlots = 16, kPages = 256;
+  probe::Options options;
+  options.stacks = kSlots;
+  OPEN_PROBE(probe, options);
+  Target target([](Report& report) {
+    char* pages = fresh_pages(kPages);
+    char* stack = fresh_pages(1);
+    report.address = reinterpret_cast<uint64_t>(pages);
+    for (size_t i = 0; i < kPages; ++i) {
+      auto* frame = reinterpret_cast<uint64_t*>(stack + 64);
+      frame[0] = 0;
+      frame[1] = 0x400000 + i * 16;
+      touch_with_stack(reinterpret_cast<uint64_t>(stack), reinterpret_cast<uint64_t>(frame),
+                       pages + i * kPage);
+    }
+  });
+  TRACE(space, probe, target.pid(), false);
+  target.go();
+  Observer seen(probe);
+  seen.drain();
+  seen.read(space);
+  size_t lost = 0;
+  for (size_t i = 0; i < kPages; ++i) {
+    const StackId id = seen.entry(space, target.report().address + i * kPage).stack;
+    EXPECT_NE(id, StackId::kNone) << "the page is known, its stack is not";
+    lost += id == StackId::kLost;
+  }
+  EXPECT_GE(lost, kPages - kSlots);
+  EXPECT_GE(probe.coverage().stacks_lost, lost);
+  EXPECT_EQ(probe.coverage().stacks_used, kSlots);
+}
+
+TEST(Spaces, FullIsToldAsALostFork) {
+  probe::Options options;
+  options.spaces = 1;
+  OPEN_PROBE(probe, options);
+  Target target([](Report&) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(0);
+    ::waitpid(child, nullptr, 0);
+  });
+  TRACE(space, probe, target.pid(), true);
+  target.go();
+  Observer seen(probe);
+  seen.drain();
+  EXPECT_EQ(seen.lost("fork"), 1u);
+  Target other([](Report&) {});
+  const auto refused = probe.trace(other.pid(), false);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kEnvironment);
+}
+
+TEST(Table, RestatesWhatTheDifferencesSaid) {
+  OPEN_PROBE(probe, {});
+  Target target([](Report& report) {
+    char* memory = fresh_pages(4096);
+    report.address = reinterpret_cast<uint64_t>(memory);
+    touch_by_class(memory, 2048);
+    ::madvise(memory, 1024 * kPage, MADV_DONTNEED);
+    touch_by_class(memory, 4096);
+  });
+  TRACE(space, probe, target.pid(), false);
+  Observer seen(probe);
+  target.start();
+  for (int i = 0; i < 50; ++i) seen.read(space);  // while it runs
+  target.wait_done();
+  seen.drain();
+  seen.read(space);
+  const std::map<PageNumber, Entry> by_differences = seen.table(space);
+  EXPECT_GE(by_differences.size(), 4096u);
+  ASSERT_TRUE(seen.read(space, true));
+  EXPECT_EQ(seen.table(space), by_differences);
+  ASSERT_TRUE(probe.untrace(space));
+  EXPECT_EQ(probe.attached(), 0u);
+}
+
+}  // namespace
+}  // namespace memwhy::kernel_test

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/decode.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace memwhy::probe {
+namespace {
+
+struct Tables {
+  std::vector<mw_u64> hashes = std::vector<mw_u64>(16);
+  std::vector<mw_stack> stacks = std::vector<mw_stack>(16);
+  StackTable table{hashes.data(), stacks.data(), 16};
+  void put(uint32_t slot, uint64_t hash, std::vector<uint64_t> frames) {
+    hashes[slot] = hash;
+    std::copy(frames.begin(), frames.end(), stacks[slot].ip);
+    stacks[slot].n = static_cast<uint32_t>(frames.size());
+  }
+};
+
+TEST(Decode, GivesTheStackBeforeTheEventThatNamesIt) {
+  Tables t;
+  t.put(3, 0xbeef, {0x401000, 0x402000});
+  mw_vma_map record{};
+  record.h = {MW_EVENT_VMA_MAP, 7, 100, 101, 5000, 42};
+  record.start = 0x10000;
+  record.bytes = 0x3000;
+  record.stack = 3;
+  record.fd = -1;
+  std::vector<events::Event> out;
+  ASSERT_TRUE(decode(&record, sizeof record, t.table, out));
+  ASSERT_EQ(out.size(), 2u);
+  const auto* stack = std::get_if<events::Stack>(&out[0].payload);
+  ASSERT_TRUE(stack);
+  EXPECT_EQ(stack->frames, (std::vector<uint64_t>{0x401000, 0x402000}));
+  const auto* map = std::get_if<events::VmaMapped>(&out[1].payload);
+  ASSERT_TRUE(map);
+  EXPECT_EQ(map->stack, stack->id);
+  EXPECT_EQ(map->range, (AddressRange{0x10000, 0x13000}));
+  EXPECT_EQ(map->space, SpaceId{7});
+  EXPECT_EQ(map->tid, 101);
+  EXPECT_EQ(map->tick, 42u);
+  EXPECT_EQ(out[1].time, 5000u);
+  out.clear();
+  ASSERT_TRUE(decode(&record, sizeof record, t.table, out));
+  EXPECT_EQ(out.size(), 1u) << "a stack is given once";
+}
+
+TEST(Decode, RefusesWhatIsShortOrUnknown) {
+  Tables t;
+  std::vector<events::Event> out;
+  mw_vma_map record{};
+  for (uint32_t kind = 0; kind < 40; ++kind) {
+    record.h.kind = kind;
+    EXPECT_FALSE(decode(&record, sizeof record.h - 1, t.table, out));
+    if (kind == MW_EVENT_NONE || kind >= MW_EVENT_KINDS) {
+      EXPECT_FALSE(decode(&record, sizeof record, t.table, out));
+    }
+  }
+  record.h.kind = MW_EVENT_VMA_MAP;
+  EXPECT_FALSE(decode(&record, sizeof record - 1, t.table, out));
+}
+
+TEST(Decode, ForkWithoutRoomIsALoss) {
+  Tables t;
+  std::vector<events::Event> out;
+  mw_space_fork record{};
+  record.h.kind = MW_EVENT_SPACE_FORK;
+  record.h.space = 2;
+  ASSERT_TRUE(decode(&record, sizeof record, t.table, out));
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(std::get<events::Loss>(out[0].payload).what, "fork");
+}
+
+TEST(StackTable, FreesASlotAfterThreePassesAndKeepsTheId) {
+  Tables t;
+  std::vector<events::Stack> fresh;
+  t.put(3, 0xbeef, {0x401000});
+  const StackId id = *t.table.resolve(3, SpaceId{1}, fresh);
+  const std::vector<bool> nothing(16);
+  t.table.sweep(nothing);
+  EXPECT_EQ(t.hashes[3], 0xbeefu);
+  t.table.sweep(nothing);
+  EXPECT_EQ(t.hashes[3], MW_SLOT_TOMB);
+  EXPECT_EQ(*t.table.resolve(3, SpaceId{1}, fresh), id) << "an entry may still name it";
+  t.table.sweep(nothing);
+  EXPECT_EQ(t.hashes[3], MW_SLOT_EMPTY);
+  EXPECT_EQ(t.table.freed(), 1u);
+  t.put(3, 0x7777, {0x402000});
+  EXPECT_NE(*t.table.resolve(3, SpaceId{1}, fresh), id);
+  t.put(5, 0xbeef, {0x401000});
+  EXPECT_EQ(*t.table.resolve(5, SpaceId{1}, fresh), id);
+  EXPECT_EQ(fresh.size(), 2u);
+}
+
+TEST(StackTable, PutsBackASlotThatWasNamedMeanwhile) {
+  Tables t;
+  std::vector<events::Stack> fresh;
+  t.put(3, 0xbeef, {0x401000});
+  const StackId id = *t.table.resolve(3, SpaceId{1}, fresh);
+  std::vector<bool> named(16);
+  t.table.sweep(named);
+  t.table.sweep(named);
+  named[3] = true;
+  t.table.sweep(named);
+  EXPECT_EQ(t.hashes[3], 0xbeefu);
+  EXPECT_EQ(*t.table.resolve(3, SpaceId{1}, fresh), id);
+  EXPECT_EQ(t.table.freed(), 0u);
+}
+
+TEST(StackTable, SaysThatAStackIsBeingWritten) {
+  Tables t;
+  std::vector<events::Stack> fresh;
+  t.hashes[3] = 0xbeef;
+  EXPECT_FALSE(t.table.resolve(3, SpaceId{1}, fresh));
+  EXPECT_EQ(*t.table.resolve(MW_ENTRY_STACK_LOST, SpaceId{1}, fresh), StackId::kLost);
+  EXPECT_EQ(*t.table.resolve(MW_ENTRY_STACK_NONE, SpaceId{1}, fresh), StackId::kNone);
+}
+
+}  // namespace
+}  // namespace memwhy::probe

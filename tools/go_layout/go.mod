@@ -1,0 +1,3 @@
+module memwhy/go_layout
+
+go 1.19

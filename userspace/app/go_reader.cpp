@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/go_reader.h"
+
+#include <fcntl.h>
+
+#include <optional>
+#include <utility>
+
+#include "symbols/binary.h"
+#include "symbols/target_files.h"
+
+namespace memwhy::app {
+namespace {
+
+constexpr uint64_t kMostFileBytes = uint64_t{4} << 30;
+
+// How far the program was moved from its link-time addresses; nullopt: it is not mapped.
+std::optional<uint64_t> bias_of(const symbols::ElfFile& elf, const symbols::TargetFile& file,
+                                const std::vector<events::Vma>& vmas) {
+  for (const events::Vma& vma : vmas) {
+    if (vma.inode != file.inode || vma.device != file.device) continue;
+    if (const std::optional<uint64_t> vaddr = elf.vaddr_of(vma.offset)) return vma.range.start - *vaddr;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::unique_ptr<GoReader> GoReader::open(int proc_root, const Fd& process, Pid tgid,
+                                         const std::vector<events::Vma>& vmas) {
+  const symbols::TargetFiles files(Fd(::fcntl(proc_root, F_DUPFD_CLOEXEC, 0)));
+  Result<symbols::TargetFile> file = files.open_executable(tgid);
+  if (!file) return nullptr;
+  Result<std::unique_ptr<symbols::FileBytes>> bytes =
+      symbols::FileBytes::open(std::move(file->fd), kMostFileBytes);
+  if (!bytes) return nullptr;
+  Result<std::unique_ptr<symbols::Binary>> binary = symbols::Binary::open(std::move(*bytes));
+  if (!binary || !(*binary)->facts().go) return nullptr;
+  const std::optional<symbols::GoTable> table = (*binary)->go_table();
+  const std::optional<uint64_t> bias = bias_of((*binary)->elf(), *file, vmas);
+  Result<remote::ProcessMemory> memory = remote::ProcessMemory::open(process);
+  if (!table || !bias || !memory) return nullptr;
+
+  goruntime::GoProgram program;
+  program.version = (*binary)->facts().go->version;
+  program.image.pclntab = table->vaddr + *bias;
+  program.image.names_offset = table->names_offset;
+  for (const symbols::Segment& segment : (*binary)->elf().segments())
+    if (segment.write)
+      program.image.writable.push_back({segment.vaddr + *bias, segment.vaddr + *bias + segment.memory_bytes});
+  // The linker leaves these out of a program that can't ask for its profile; then the runtime does not
+  // sample.
+  program.profiling_linked = (*binary)->has_go_function("runtime.memProfileInternal") ||
+                             (*binary)->has_go_function("runtime.MemProfile");
+  return std::unique_ptr<GoReader>(new GoReader(
+      goruntime::GoProcess(std::make_unique<remote::ProcessMemory>(std::move(*memory)), std::move(program))));
+}
+
+}  // namespace memwhy::app

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Events about the Go runtime of a process, as read out of its own tables without stopping it. Raw inputs:
+// what the runtime holds each page for, what it counts, what its goroutines wait for; conclusions are drawn
+// in explain/.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace memwhy::events {
+
+// How far what follows can be believed.
+enum class GoLayout : uint8_t {
+  kTable,       // measured layout of this release, and the self-test agreed
+  kUnverified,  // a layout was tried, and the self-test did not agree: nothing of it is used
+  kNone,        // no layout, or the tables were not found: the OS view only
+};
+
+// What the runtime holds a page for.
+enum class GoPage : uint8_t {
+  kNone,      // not of the Go heap
+  kHeap,      // in a span of objects: GoRun says how much of it is in use
+  kStack,     // goroutine stacks
+  kWork,      // the collector's work buffers
+  kIdle,      // free, not given back to the system
+  kReleased,  // free, given back; resident only by MADV_FREE or a huge page
+  kUnknown,   // caught in motion
+};
+constexpr size_t kGoPageKinds = 7;
+
+// `count` OS pages from `page` on. For kHeap the bytes of its resident pages by state of their slots; they
+// sum to the resident bytes of the run in the scan that GoHeap names. 0 for other kinds.
+struct GoRun {
+  PageNumber page = 0;
+  uint32_t count = 0;
+  GoPage kind{};
+  uint64_t live_bytes = 0;      // marked by the last complete collection
+  uint64_t unmarked_bytes = 0;  // allocated since, or dead and not yet swept
+  uint64_t free_bytes = 0;      // in no object: free slots and tails
+  bool operator==(const GoRun&) const = default;
+};
+
+// The runtime's own counters, virtual bytes; names as in runtime/metrics where it has one.
+struct GoCounters {
+  uint64_t heap_in_use_bytes = 0, heap_free_bytes = 0, heap_released_bytes = 0, mapped_bytes = 0;
+  uint64_t stack_bytes = 0, work_buffer_bytes = 0;
+  uint64_t live_bytes = 0;       // marked by the last collection
+  uint64_t allocated_bytes = 0;  // since start
+  uint64_t freed_bytes = 0;
+  uint64_t goal_bytes = 0;         // of the heap, by GOGC
+  uint64_t metadata_bytes = 0;     // mspan, mcache, gc and other of the runtime's own
+  uint64_t profiler_bytes = 0;     // profile buckets
+  int64_t memory_limit_bytes = 0;  // INT64_MAX: none
+  int32_t gc_percent = 0;          // -1: off
+  uint32_t gc_cycles = 0;          // completed
+  bool operator==(const GoCounters&) const = default;
+};
+
+// Polled at 1 Hz.
+struct GoStatistics {
+  SpaceId space{};
+  GoCounters counters;
+  bool operator==(const GoStatistics&) const = default;
+};
+
+// The heap's pages. Comes before the PageScan with the same number.
+struct GoHeap {
+  SpaceId space{};
+  uint64_t scan = 0;
+  GoLayout layout = GoLayout::kNone;
+  std::string problem;  // one sentence when not kTable
+  bool quiet = false;   // no counter moved while it was read
+  uint64_t spans = 0, spans_in_motion = 0;
+  GoCounters counters;
+  std::vector<GoRun> runs;  // in order of page, not overlapping
+  bool operator==(const GoHeap&) const = default;
+};
+
+struct GoBucket {
+  uint64_t object_bytes = 0;
+  uint64_t published_objects = 0, current_objects = 0;  // sampled: as pprof shows it; not yet swept
+  std::vector<uint64_t> stack;                          // return addresses, innermost first
+  bool operator==(const GoBucket&) const = default;
+};
+
+// The heap profile, from the runtime's buckets.
+struct GoProfile {
+  SpaceId space{};
+  enum class Source : uint8_t { kBuckets, kOffInBinary, kUnreadable } source = Source::kUnreadable;
+  uint64_t rate = 0;
+  bool rate_assumed = false;
+  std::vector<GoBucket> buckets;
+  bool operator==(const GoProfile&) const = default;
+};
+
+// A large object that a group of goroutines alone keeps.
+struct GoKeptObject {
+  uint64_t address = 0, bytes = 0;
+  std::vector<uint64_t> allocated_at;  // empty: not sampled
+  bool operator==(const GoKeptObject&) const = default;
+};
+
+// Goroutines with the same stack, wait reason and creation site.
+struct GoGroup {
+  uint64_t count = 0;
+  std::string wait_reason;  // "chan send"; "" running, runnable or in a system call
+  uint64_t created_at = 0;  // return address of the go statement; 0 main or the runtime
+  std::vector<uint64_t> frames;
+  uint64_t stack_bytes = 0;                   // reserved for their stacks
+  TimeNs oldest_wait_ns = 0;                  // since when at least one waits; 0 unknown
+  uint64_t kept_bytes = 0, kept_objects = 0;  // reachable from this group alone
+  std::vector<GoKeptObject> large;
+  bool operator==(const GoGroup&) const = default;
+};
+
+struct GoGoroutines {
+  SpaceId space{};
+  uint64_t count = 0;           // all but dead ones
+  bool complete = true;         // false: the walk for kept_bytes ran out of its budget
+  std::vector<GoGroup> groups;  // heaviest first; the tail beyond 256 is left out
+  bool operator==(const GoGoroutines&) const = default;
+};
+
+}  // namespace memwhy::events

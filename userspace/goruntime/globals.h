@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the Go runtime of a live process keeps its tables, found by what they contain: no symbols, no DWARF.
+// Each global has an invariant strong enough to be found by a scan of the program's data; what is found is
+// only believed after the self-test of pages.h.
+//
+//   pclntab 0x55'c040 ─► moduledata: the word that points at it ─► .data .bss .noptrdata .noptrbss
+//     mheap_         capacities 2^14 2^17 2^20 2^23 2^26 of five slices, 24 bytes apart
+//     memstats       three pointers of mheap_ into it agree
+//     gcController   heapMinimum == 4 MiB * GOGC / 100, sizes are whole pages, heapInUse == pages in use * 8
+//     KiB allgs          a slice of goroutines whose first has goid 1     allp   a slice of Ps, p.id == index
+//     mbuckets       a bucket whose hash is the runtime's own hash of its stack
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "goruntime/layout.h"
+#include "remote/memory.h"
+
+namespace memwhy::goruntime {
+
+// What the program's file says, as addresses of the process.
+struct Image {
+  uint64_t pclntab = 0;                // header of the line table
+  uint64_t names_offset = 0;           // of the function names behind it
+  std::vector<AddressRange> writable;  // the program's writable segments, zero part included
+};
+
+struct Globals {
+  const Layout* layout = nullptr;
+  uint64_t moduledata = 0;
+  uint64_t min_pc = 0, max_pc = 0;
+  std::vector<AddressRange> data;   // where the runtime's variables are
+  std::vector<AddressRange> roots;  // the part of it that holds pointers into the heap
+  uint64_t mheap = 0, memstats = 0, gc_controller = 0;
+  std::optional<uint64_t> allgs, allp;  // addresses of the slices
+  std::optional<uint64_t> mbuckets;     // address of the pointer; absent: nothing was ever sampled
+};
+
+// kIncomplete: not found, with the name of what was missing. The caller then speaks of the OS view only.
+Result<Globals> find_globals(remote::RemoteMemory& memory, const Layout& layout, const Image& image);
+
+// The runtime's hash of an allocation stack and size (mprof.go stkbucket): proof that a bucket is one.
+uint64_t bucket_hash(const std::vector<uint64_t>& stack, uint64_t object_bytes);
+
+}  // namespace memwhy::goruntime

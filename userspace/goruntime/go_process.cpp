@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "goruntime/go_process.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "goruntime/goroutines.h"
+#include "goruntime/pages.h"
+#include "goruntime/profile.h"
+#include "goruntime/reach.h"
+#include "goruntime/spans.h"
+
+namespace memwhy::goruntime {
+
+namespace {
+
+constexpr size_t kMostGroups = 256;
+
+// "go1.26.8" and "go1.27rc1" are 26 and 27; 0: not a release.
+int minor_of(std::string_view version) {
+  constexpr std::string_view kPrefix = "go1.";
+  const size_t at = version.find(kPrefix);
+  if (at == std::string_view::npos) return 0;
+  version.remove_prefix(at + kPrefix.size());
+  int minor = 0;
+  std::from_chars(version.data(), version.data() + version.size(), minor);
+  return minor;
+}
+
+events::GoCounters to_event(const HeapCounters& c) {
+  events::GoCounters out;
+  out.heap_in_use_bytes = c.heap_in_use;
+  out.heap_free_bytes = c.heap_free;
+  out.heap_released_bytes = c.heap_released;
+  out.mapped_bytes = c.mapped_ready;
+  out.stack_bytes = c.in_stacks;
+  out.work_buffer_bytes = c.in_work_bufs + c.in_ptr_scalar_bits;
+  out.live_bytes = c.heap_marked;
+  out.allocated_bytes = c.total_alloc;
+  out.freed_bytes = c.total_free;
+  out.goal_bytes = c.heap_goal;
+  out.metadata_bytes = c.mspan_sys + c.mcache_sys + c.gc_misc_sys + c.other_sys;
+  out.profiler_bytes = c.buckhash_sys;
+  out.memory_limit_bytes = c.memory_limit;
+  out.gc_percent = c.gc_percent;
+  out.gc_cycles = c.gc_cycles;
+  return out;
+}
+
+bool grouped(const Goroutine& goroutine) {
+  return goroutine.status == GoroutineStatus::kWaiting || goroutine.status == GoroutineStatus::kLeaked;
+}
+
+}  // namespace
+
+GoProcess::GoProcess(std::unique_ptr<remote::RemoteMemory> memory, GoProgram program)
+    : memory_(std::move(memory)), program_(std::move(program)) {}
+
+bool GoProcess::find() {
+  if (searched_) return globals_.has_value();
+  searched_ = true;
+  const int minor = minor_of(program_.version);
+  const Layout* layout = layout_of(minor);
+  if (layout == nullptr) {
+    problem_ = (program_.version.empty() ? "the Go version is not known"
+                                         : program_.version + " is not known to this memwhy") +
+               std::string("; showing the system's view only");
+    return false;
+  }
+  Result<Globals> globals = find_globals(*memory_, *layout, program_.image);
+  if (!globals) {
+    problem_ = globals.error().message() + "; showing the system's view only";
+    return false;
+  }
+  globals_ = std::move(*globals);
+  return true;
+}
+
+events::GoHeap GoProcess::heap(const events::PageScan& scan) {
+  events::GoHeap out;
+  out.space = scan.space;
+  out.scan = scan.scan;
+  if (!find()) {
+    out.problem = problem_;
+    return out;
+  }
+  Result<HeapPages> pages = read_pages(*memory_, *globals_);
+  if (!pages) {
+    out.problem = pages.error().message();
+    return out;
+  }
+  out.quiet = pages->quiet;
+  out.counters = to_event(pages->after);
+  if (!pages->verified) {
+    out.layout = events::GoLayout::kUnverified;
+    out.problem = "the runtime's page classes do not sum to its counters; showing the system's view only";
+    return out;
+  }
+  Result<SpanTable> spans = read_spans(*memory_, *globals_, *pages);
+  if (!spans) {
+    out.problem = spans.error().message();
+    return out;
+  }
+  out.layout = events::GoLayout::kTable;
+  out.spans = spans->spans.size();
+  out.spans_in_motion = spans->in_motion;
+  out.runs = join_residency(*pages, *spans, scan.runs);
+  return out;
+}
+
+std::optional<events::GoStatistics> GoProcess::statistics() {
+  if (!find()) return std::nullopt;
+  Result<HeapCounters> counters = read_counters(*memory_, *globals_);
+  if (!counters) return std::nullopt;
+  events::GoStatistics out;
+  out.counters = to_event(*counters);
+  return out;
+}
+
+events::GoProfile GoProcess::profile() {
+  events::GoProfile out;
+  if (!program_.profiling_linked) {
+    out.source = events::GoProfile::Source::kOffInBinary;
+    return out;
+  }
+  if (!find()) return out;
+  Result<std::optional<HeapProfile>> profile = read_profile(*memory_, *globals_);
+  if (!profile || !profile->has_value()) return out;
+  out.source = events::GoProfile::Source::kBuckets;
+  out.rate = (*profile)->rate;
+  out.rate_assumed = (*profile)->rate_assumed;
+  for (ProfileBucket& bucket : (*profile)->buckets)
+    out.buckets.push_back(
+        {bucket.object_bytes, bucket.published_objects, bucket.current_objects, std::move(bucket.stack)});
+  return out;
+}
+
+std::optional<events::GoGoroutines> GoProcess::goroutines() {
+  if (!find()) return std::nullopt;
+  Result<std::vector<Goroutine>> all = read_goroutines(*memory_, *globals_);
+  if (!all) return std::nullopt;
+  using Key = std::tuple<std::vector<uint64_t>, std::string_view, uint64_t>;
+  std::map<Key, std::vector<size_t>> by_key;
+  for (size_t i = 0; i < all->size(); ++i)
+    by_key[{(*all)[i].frames, (*all)[i].wait_reason, (*all)[i].created_at}].push_back(i);
+
+  events::GoGoroutines out;
+  out.count = all->size();
+  std::vector<std::vector<size_t>> parked;  // members of out.groups[where[k]]
+  std::vector<size_t> where;
+  for (const auto& [key, members] : by_key) {
+    events::GoGroup group;
+    group.count = members.size();
+    group.frames = std::get<0>(key);
+    group.wait_reason = std::string(std::get<1>(key));
+    group.created_at = std::get<2>(key);
+    bool all_parked = true;
+    for (const size_t i : members) {
+      const Goroutine& goroutine = (*all)[i];
+      group.stack_bytes += goroutine.stack.empty() ? 0 : goroutine.stack.bytes();
+      all_parked = all_parked && grouped(goroutine) && !goroutine.frames.empty();
+      if (goroutine.waiting_since_ns != 0 &&
+          (group.oldest_wait_ns == 0 || goroutine.waiting_since_ns < group.oldest_wait_ns))
+        group.oldest_wait_ns = goroutine.waiting_since_ns;
+    }
+    if (all_parked) {
+      parked.push_back(members);
+      where.push_back(out.groups.size());
+    }
+    out.groups.push_back(std::move(group));
+  }
+  Result<HeapPages> pages = read_pages(*memory_, *globals_);
+  if (pages && pages->verified) {
+    Result<SpanTable> spans = read_spans(*memory_, *globals_, *pages);
+    if (spans) {
+      Reach kept = reach(*memory_, *globals_, *spans, *all, parked, ReachBudget{});
+      out.complete = kept.finished;
+      for (size_t k = 0; k < parked.size(); ++k) {
+        events::GoGroup& group = out.groups[where[k]];
+        group.kept_bytes = kept.groups[k].exclusive_bytes;
+        group.kept_objects = kept.groups[k].exclusive_objects;
+        for (KeptObject& object : kept.groups[k].large)
+          group.large.push_back({object.address, object.bytes, std::move(object.allocated_at)});
+      }
+    } else {
+      out.complete = false;
+    }
+  } else {
+    out.complete = false;
+  }
+  std::stable_sort(out.groups.begin(), out.groups.end(),
+                   [](const events::GoGroup& a, const events::GoGroup& b) {
+                     return std::tuple(a.kept_bytes + a.stack_bytes, a.count) >
+                            std::tuple(b.kept_bytes + b.stack_bytes, b.count);
+                   });
+  if (out.groups.size() > kMostGroups) out.groups.resize(kMostGroups);
+  return out;
+}
+
+}  // namespace memwhy::goruntime

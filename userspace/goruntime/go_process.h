@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// GoProcess: the Go runtime of one live process, read from outside. Finds its tables once, reads them when
+// asked, and never believes them unchecked: a layout that fails its self-test gives the OS view and one
+// sentence, not a number.
+//
+// Reading is harmless: no stop, only pages that are resident, a bounded amount of bytes (bytes_read()).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "events/event.h"
+#include "events/go_runtime.h"
+#include "goruntime/globals.h"
+#include "remote/memory.h"
+
+namespace memwhy::goruntime {
+
+// What is known of the program's file.
+struct GoProgram {
+  std::string version;           // "go1.26.8"; "" unknown
+  Image image;                   // addresses of the process
+  bool profiling_linked = true;  // the program has the functions that read its heap profile
+};
+
+struct HeapPages;
+struct SpanTable;
+
+class GoProcess {
+ public:
+  GoProcess(std::unique_ptr<remote::RemoteMemory> memory, GoProgram program);
+
+  // Before anything was found or when it was not: why. "" after success.
+  const std::string& problem() const { return problem_; }
+
+  events::GoHeap heap(const events::PageScan& scan);
+  // nullopt: the tables were not found.
+  std::optional<events::GoStatistics> statistics();
+  events::GoProfile profile();
+  // Groups by stack, reason and creation site, with what each alone keeps.
+  std::optional<events::GoGoroutines> goroutines();
+
+ private:
+  bool find();
+
+  std::unique_ptr<remote::RemoteMemory> memory_;
+  GoProgram program_;
+  std::optional<Globals> globals_;
+  bool searched_ = false;
+  std::string problem_;
+};
+
+// Joins the heap's pages with what is resident: runs in order of page (see events::GoRun).
+std::vector<events::GoRun> join_residency(const HeapPages& pages, const SpanTable& spans,
+                                          std::span<const events::ScanRun> resident);
+
+}  // namespace memwhy::goruntime

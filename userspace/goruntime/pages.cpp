@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "goruntime/pages.h"
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+#include <string>
+
+#include "goruntime/words.h"
+
+namespace memwhy::goruntime {
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+// Geometry of linux/amd64, the same from 1.19 on (malloc.go heapArenaBytes, mpagealloc.go pallocChunkPages).
+constexpr uint64_t kArenaBytes = 64 << 20;
+constexpr uint64_t kArenaPages = kArenaBytes / kGoPageBytes;
+constexpr uint64_t kChunkPagesGo = 512;
+constexpr uint64_t kChunkBytesGo = kChunkPagesGo * kGoPageBytes;
+constexpr uint64_t kArenaBase =
+    0xffff800000000000;  // arenaBaseOffset: addresses are indexed modulo 2^64 from it
+constexpr uint64_t kChunkL2Bits = 13;
+constexpr uint64_t kPallocBytes = 128;  // of one chunk: 64 bytes allocated, 64 bytes scavenged
+constexpr uint64_t kMostRanges = 1 << 20;
+constexpr uint64_t kMostHeapBytes = uint64_t{1} << 44;
+
+Error torn(const char* what) {
+  return {ErrorCode::kIncomplete, std::string("reading the Go heap's ") + what};
+}
+
+// A page cache of a P: pages that the bitmaps call allocated and that are in no span.
+struct PageCache {
+  uint64_t base = 0, free = 0, scavenged = 0;
+};
+
+// Tables of the part of an arena that is in use.
+struct ArenaTables {
+  std::vector<uint64_t> spans;   // of each page
+  Bytes page_in_use;             // one bit for the first page of each span of objects
+  std::vector<uint64_t> palloc;  // 16 words for each chunk
+};
+
+class Pass {
+ public:
+  Pass(remote::RemoteMemory& memory, const Globals& globals) : memory_(memory), globals_(globals) {}
+
+  Result<HeapPages> read() {
+    HeapPages out;
+    Result<HeapCounters> before = read_counters(memory_, globals_);
+    if (!before) return std::move(before).error();
+    out.before = *before;
+    if (Status status = read_ranges(); !status) return std::move(status).error();
+    if (Status status = read_caches(); !status) return std::move(status).error();
+    for (const AddressRange& range : ranges_)
+      for (uint64_t at = range.start; at < range.end;) {
+        const uint64_t end =
+            std::min(range.end, ((at - kArenaBase) / kArenaBytes + 1) * kArenaBytes + kArenaBase);
+        if (Status status = read_arena(at, end); !status) return std::move(status).error();
+        classify(at, end, out);
+        at = end;
+      }
+    Result<HeapCounters> after = read_counters(memory_, globals_);
+    if (!after) return std::move(after).error();
+    out.after = *after;
+    for (const PageRun& run : out.runs)
+      out.bytes[static_cast<size_t>(run.page_class)] += run.pages * kGoPageBytes;
+    out.quiet = out.before == out.after;
+    out.verified = verify(out);
+    return out;
+  }
+
+ private:
+  Status read_ranges() {
+    Bytes header(24);
+    if (Status status = memory_.read(globals_.mheap + globals_.layout->mheap.pages_in_use.offset, header);
+        !status)
+      return status;
+    const Slice in_use = slice(header, 0);
+    if (in_use.length > kMostRanges) return torn("ranges: there are too many");
+    Result<std::vector<uint64_t>> words =
+        remote::read_array<uint64_t>(memory_, in_use.data, 2 * in_use.length);
+    if (!words) return std::move(words).error();
+    uint64_t total = 0;
+    for (size_t i = 0; i < words->size(); i += 2) {
+      const AddressRange range = {(*words)[i], (*words)[i + 1]};
+      if (range.empty() || (range.start - kArenaBase) % kChunkBytesGo != 0 ||
+          (range.end - kArenaBase) % kChunkBytesGo != 0)
+        return torn("ranges: they make no sense");
+      if ((total += range.bytes()) > kMostHeapBytes) return torn("ranges: they are too large");
+      ranges_.push_back(range);
+    }
+    Result<uint64_t> arenas =
+        remote::read_value<uint64_t>(memory_, globals_.mheap + globals_.layout->mheap.arenas.offset);
+    if (!arenas) return std::move(arenas).error();
+    arenas_ = *arenas;
+    return {};
+  }
+
+  Status read_caches() {
+    if (!globals_.allp) return {};
+    Bytes header(24);
+    if (Status status = memory_.read(*globals_.allp, header); !status) return status;
+    const Slice all = slice(header, 0);
+    if (all.length > 4096) return torn("processors: there are too many");
+    Result<std::vector<uint64_t>> heads = remote::read_array<uint64_t>(memory_, all.data, all.length);
+    if (!heads) return std::move(heads).error();
+    const auto& p = globals_.layout->p;
+    for (const uint64_t address : *heads) {
+      Bytes bytes(p.pcache_scav.offset + 8);
+      if (Status status = memory_.read(address, bytes); !status) return status;
+      const PageCache cache = {field(bytes, p.pcache_base), field(bytes, p.pcache_cache),
+                               field(bytes, p.pcache_scav)};
+      if (cache.free != 0) caches_.push_back(cache);
+    }
+    return {};
+  }
+
+  Status read_arena(uint64_t at, uint64_t end) {
+    const auto& layout = *globals_.layout;
+    const uint64_t index = (at - kArenaBase) / kArenaBytes;
+    const uint64_t first = (at - kArenaBase) % kArenaBytes / kGoPageBytes, pages = (end - at) / kGoPageBytes;
+    Result<uint64_t> arena = remote::read_value<uint64_t>(memory_, arenas_ + 8 * index);
+    if (!arena) return std::move(arena).error();
+    Result<std::vector<uint64_t>> spans =
+        remote::read_array<uint64_t>(memory_, *arena + layout.heap_arena.spans.offset + 8 * first, pages);
+    if (!spans) return torn("span table");
+    tables_.spans = std::move(*spans);
+    tables_.page_in_use.resize(kArenaPages / 8);
+    if (!memory_.read(*arena + layout.heap_arena.page_in_use.offset, tables_.page_in_use))
+      return torn("page bitmap");
+    const uint64_t chunk = (at - kArenaBase) / kChunkBytesGo, chunks = pages / kChunkPagesGo;
+    Result<uint64_t> l2 = remote::read_value<uint64_t>(
+        memory_, globals_.mheap + layout.mheap.pages_chunks.offset + 8 * (chunk >> kChunkL2Bits));
+    if (!l2) return std::move(l2).error();
+    Result<std::vector<uint64_t>> palloc = remote::read_array<uint64_t>(
+        memory_, *l2 + (chunk & ((1 << kChunkL2Bits) - 1)) * kPallocBytes, chunks * kPallocBytes / 8);
+    if (!palloc) return torn("allocation bitmaps");
+    tables_.palloc = std::move(*palloc);
+    return {};
+  }
+
+  // nullopt: in no page cache; else whether the cached page was given back.
+  std::optional<bool> cached(uint64_t address) const {
+    for (const PageCache& cache : caches_) {
+      const uint64_t page = (address - cache.base) / kGoPageBytes;
+      if (address >= cache.base && page < 64 && (cache.free >> page & 1) != 0)
+        return (cache.scavenged >> page & 1) != 0;
+    }
+    return std::nullopt;
+  }
+
+  void classify(uint64_t at, uint64_t end, HeapPages& out) const {
+    const uint64_t first = (at - kArenaBase) % kArenaBytes / kGoPageBytes;
+    for (uint64_t i = 0; at < end; ++i, at += kGoPageBytes) {
+      const uint64_t* chunk = &tables_.palloc[i / kChunkPagesGo * (kPallocBytes / 8)];
+      const uint64_t bit = i % kChunkPagesGo;
+      const bool allocated = (chunk[bit / 64] >> (bit % 64) & 1) != 0;
+      const bool scavenged = (chunk[8 + bit / 64] >> (bit % 64) & 1) != 0;
+      if (!allocated) {
+        append(out, at, scavenged ? PageClass::kReleased : PageClass::kIdle, 0);
+      } else if (scavenged) {
+        append(out, at, PageClass::kPadding, 0);
+      } else if (const std::optional<bool> in_cache = caches_.empty() ? std::nullopt : cached(at)) {
+        append(out, at, *in_cache ? PageClass::kReleased : PageClass::kIdle, 0);
+      } else if (const uint64_t span = tables_.spans[i]; span == 0) {
+        append(out, at, PageClass::kUnknown, 0);
+      } else {
+        const uint64_t page = first + i;
+        const bool objects = (static_cast<uint8_t>(tables_.page_in_use[page / 8]) >> (page % 8) & 1) != 0;
+        append(out, at, objects ? PageClass::kHeapSpan : PageClass::kManualSpan, span);
+      }
+    }
+  }
+
+  // Of a span, only the first page has the bit: later pages continue the run of their span.
+  static void append(HeapPages& out, uint64_t address, PageClass page_class, uint64_t span) {
+    if (!out.runs.empty()) {
+      PageRun& last = out.runs.back();
+      const bool adjacent = last.address + last.pages * kGoPageBytes == address;
+      if (adjacent && last.span == span && (span != 0 || last.page_class == page_class)) {
+        ++last.pages;
+        return;
+      }
+    }
+    out.runs.push_back({address, 1, page_class, span});
+  }
+
+  static bool close(uint64_t got, uint64_t a, uint64_t b) {
+    const uint64_t low = std::min(a, b), high = std::max(a, b);
+    return got + low / 100 >= low && got <= high + high / 100;
+  }
+
+  static bool verify(const HeapPages& pages) {
+    const auto manual = [](const HeapCounters& c) {
+      return c.in_stacks + c.in_work_bufs + c.in_ptr_scalar_bits;
+    };
+    const uint64_t released = pages.total(PageClass::kReleased) + pages.total(PageClass::kPadding);
+    const HeapCounters &a = pages.before, &b = pages.after;
+    if (pages.quiet)
+      return pages.total(PageClass::kHeapSpan) == a.heap_in_use &&
+             pages.total(PageClass::kManualSpan) == manual(a) &&
+             pages.total(PageClass::kIdle) == a.heap_free && released == a.heap_released;
+    return close(pages.total(PageClass::kHeapSpan), a.heap_in_use, b.heap_in_use) &&
+           close(pages.total(PageClass::kHeapSpan) + pages.total(PageClass::kIdle),
+                 a.heap_in_use + a.heap_free, b.heap_in_use + b.heap_free);
+  }
+
+  remote::RemoteMemory& memory_;
+  const Globals& globals_;
+  std::vector<AddressRange> ranges_;
+  std::vector<PageCache> caches_;
+  uint64_t arenas_ = 0;
+  ArenaTables tables_;
+};
+
+}  // namespace
+
+Result<HeapCounters> read_counters(remote::RemoteMemory& memory, const Globals& globals) {
+  const Layout& layout = *globals.layout;
+  Bytes controller(layout.gc_controller.size), stats(layout.mstats.numforcedgc.offset + 8);
+  if (Status status = memory.read(globals.gc_controller, controller); !status)
+    return std::move(status).error();
+  Result<uint64_t> there = memory.read_present(globals.memstats, stats);
+  if (!there) return std::move(there).error();
+  const auto& c = layout.gc_controller;
+  const auto& s = layout.mstats;
+  const auto& d = layout.heap_stats_delta;
+  // consistentHeapStats: the sum of three deltas, as the runtime's unsafeRead does; parts may be negative.
+  const auto sum = [&](Field which) {
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < 3; ++i)
+      total += field(stats, {s.heap_stats.offset + i * d.size + which.offset, which.bytes});
+    return total;
+  };
+  return HeapCounters{
+      .heap_in_use = field(controller, c.heap_in_use),
+      .heap_free = field(controller, c.heap_free),
+      .heap_released = field(controller, c.heap_released),
+      .mapped_ready = field(controller, c.mapped_ready),
+      .in_stacks = sum(d.in_stacks),
+      .in_work_bufs = sum(d.in_work_bufs),
+      .in_ptr_scalar_bits = sum(d.in_ptr_scalar_bits),
+      .heap_live = field(controller, c.heap_live),
+      .heap_marked = field(controller, c.heap_marked),
+      .heap_goal = field(controller, c.gc_percent_heap_goal),
+      .total_alloc = field(controller, c.total_alloc),
+      .total_free = field(controller, c.total_free),
+      .mspan_sys = field(stats, s.mspan_sys),
+      .mcache_sys = field(stats, s.mcache_sys),
+      .buckhash_sys = field(stats, s.buckhash_sys),
+      .gc_misc_sys = field(stats, s.gc_misc_sys),
+      .other_sys = field(stats, s.other_sys),
+      .stacks_sys = field(stats, s.stacks_sys),
+      .memory_limit = static_cast<int64_t>(field(controller, c.memory_limit)),
+      .gc_percent = static_cast<int32_t>(field(controller, c.gc_percent)),
+      .gc_cycles = static_cast<uint32_t>(field(stats, s.numgc)),
+  };
+}
+
+Result<HeapPages> read_pages(remote::RemoteMemory& memory, const Globals& globals, int attempts) {
+  Result<HeapPages> best = Pass(memory, globals).read();
+  for (int i = 1; i < attempts; ++i) {
+    if (best && best->verified && (best->quiet || best->before.gc_cycles == best->after.gc_cycles)) break;
+    Result<HeapPages> again = Pass(memory, globals).read();
+    if (!best || (again && again->verified)) best = std::move(again);
+  }
+  return best;
+}
+
+}  // namespace memwhy::goruntime

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "goruntime/profile.h"
+
+#include <cmath>
+#include <cstddef>
+
+#include "goruntime/words.h"
+
+namespace memwhy::goruntime {
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+constexpr uint64_t kDefaultRate = 512 << 10;  // runtime.MemProfileRate
+constexpr uint64_t kMostBuckets = 1 << 20;
+constexpr uint64_t kMostFrames = 1024;  // the runtime's own limit of profstackdepth
+constexpr int kCycles = 4;              // active and three that wait
+
+// Differences of counters that single cycles may drive below zero; only the sum has a meaning.
+uint64_t in_use(uint64_t allocs, uint64_t frees) {
+  const auto objects = static_cast<int64_t>(allocs - frees);
+  return objects > 0 ? static_cast<uint64_t>(objects) : 0;
+}
+
+Result<std::optional<ProfileBucket>> read_bucket(remote::RemoteMemory& memory, const Layout& layout,
+                                                 uint64_t address, uint64_t& next) {
+  const auto& b = layout.bucket;
+  Bytes header(b.size);
+  if (Status status = memory.read(address, header); !status) return std::move(status).error();
+  next = field(header, b.allnext);
+  const uint64_t frames = field(header, b.nstk);
+  if (field(header, b.typ) != 1 || frames == 0 || frames > kMostFrames)
+    return Error(ErrorCode::kIncomplete, "the Go heap profile has a bucket that makes no sense");
+  Bytes body(8 * frames + layout.mem_record.size);
+  if (Status status = memory.read(address + b.size, body); !status) return std::move(status).error();
+  ProfileBucket out;
+  out.object_bytes = field(header, b.object_size);
+  for (uint64_t i = 0; i < frames; ++i) out.stack.push_back(word(body, 8 * i));
+  if (bucket_hash(out.stack, out.object_bytes) != field(header, b.hash))
+    return Error(ErrorCode::kIncomplete, "the Go heap profile has a bucket whose hash is wrong");
+  uint64_t allocs = 0, frees = 0;
+  const auto& cycle = layout.mem_record_cycle;
+  for (int i = 0; i < kCycles; ++i) {  // the record is active, then future[3]
+    const auto at = static_cast<uint32_t>(8 * frames + layout.mem_record.active.offset + i * cycle.size);
+    allocs += field(body, {at + cycle.allocs.offset, cycle.allocs.bytes});
+    frees += field(body, {at + cycle.frees.offset, cycle.frees.bytes});
+    if (i == 0) out.published_objects = in_use(allocs, frees);
+  }
+  out.current_objects = in_use(allocs, frees);
+  if (out.published_objects == 0 && out.current_objects == 0) return std::optional<ProfileBucket>();
+  return std::optional<ProfileBucket>(std::move(out));
+}
+
+// From the first P's cache, where releases from 1.24 on keep a copy.
+std::optional<uint64_t> read_rate(remote::RemoteMemory& memory, const Globals& globals) {
+  const Field where = globals.layout->mcache.mem_prof_rate;
+  if (!where.present() || !globals.allp) return std::nullopt;
+  Result<uint64_t> array = remote::read_value<uint64_t>(memory, *globals.allp);
+  if (!array) return std::nullopt;
+  Result<uint64_t> p = remote::read_value<uint64_t>(memory, *array);
+  if (!p) return std::nullopt;
+  Result<uint64_t> cache = remote::read_value<uint64_t>(memory, *p + globals.layout->p.mcache.offset);
+  if (!cache) return std::nullopt;
+  Result<uint64_t> rate = remote::read_value<uint64_t>(memory, *cache + where.offset);
+  if (!rate) return std::nullopt;
+  return *rate;
+}
+
+Result<uint32_t> cycles(remote::RemoteMemory& memory, const Globals& globals) {
+  return remote::read_value<uint32_t>(memory, globals.memstats + globals.layout->mstats.numgc.offset);
+}
+
+}  // namespace
+
+Result<std::optional<HeapProfile>> read_profile(remote::RemoteMemory& memory, const Globals& globals) {
+  if (!globals.mbuckets) return std::optional<HeapProfile>();
+  HeapProfile profile;
+  const std::optional<uint64_t> rate = read_rate(memory, globals);
+  profile.rate = rate.value_or(kDefaultRate);
+  profile.rate_assumed = !rate.has_value();
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    profile.buckets.clear();
+    Result<uint32_t> before = cycles(memory, globals);
+    if (!before) return std::move(before).error();
+    Result<uint64_t> head = remote::read_value<uint64_t>(memory, *globals.mbuckets);
+    if (!head) return std::move(head).error();
+    uint64_t address = *head;
+    for (uint64_t n = 0; address != 0; ++n) {
+      if (n == kMostBuckets) return Error(ErrorCode::kIncomplete, "the Go heap profile does not end");
+      uint64_t next = 0;
+      Result<std::optional<ProfileBucket>> bucket = read_bucket(memory, *globals.layout, address, next);
+      if (!bucket) return std::move(bucket).error();
+      if (bucket->has_value()) profile.buckets.push_back(std::move(**bucket));
+      address = next;
+    }
+    Result<uint32_t> after = cycles(memory, globals);
+    if (!after) return std::move(after).error();
+    profile.moved = *before != *after;
+    if (!profile.moved) break;
+  }
+  return std::optional<HeapProfile>(std::move(profile));
+}
+
+double scaled_objects(uint64_t sampled, uint64_t object_bytes, uint64_t rate) {
+  if (sampled == 0 || object_bytes == 0) return 0;
+  if (rate <= 1) return static_cast<double>(sampled);
+  return static_cast<double>(sampled) /
+         (1 - std::exp(-static_cast<double>(object_bytes) / static_cast<double>(rate)));
+}
+
+}  // namespace memwhy::goruntime

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "goruntime/spans.h"
+
+#include <algorithm>
+#include <bit>
+#include <unordered_map>
+
+#include "goruntime/words.h"
+
+namespace memwhy::goruntime {
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+constexpr uint32_t kWorkBufferPages = 4;  // mgcwork.go workbufAlloc
+constexpr uint64_t kInlineMarkBytes =
+    128;  // mgcmark_greenteagc.go spanInlineMarkBits, at the end of the span
+constexpr uint64_t kInlineMarksOffset = 64;  // of its marks
+constexpr uint64_t kInlineMarkSlots = 63 * 8;
+constexpr int kGreenTeaMinor = 26;  // the first release in which it is the default
+constexpr uint64_t kMostElements = kGoPageBytes * 8;
+
+// Pages of remote memory, each read once: mspans and mark bits stand close together.
+class PageReader {
+ public:
+  explicit PageReader(remote::RemoteMemory& memory) : memory_(memory) {}
+
+  // Reads runs of neighbours at once; pages that are absent stay absent.
+  void prefetch(std::vector<uint64_t> pages) {
+    std::sort(pages.begin(), pages.end());
+    pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
+    for (size_t i = 0; i < pages.size();) {
+      size_t end = i + 1;
+      while (end < pages.size() && pages[end] == pages[end - 1] + 1 && end - i < 256) ++end;
+      Bytes bytes((end - i) * kPageBytes);
+      if (memory_.read(pages[i] * kPageBytes, bytes))
+        for (size_t k = i; k < end; ++k) where_[pages[k]] = {blocks_.size(), (k - i) * kPageBytes};
+      blocks_.push_back(std::move(bytes));
+      i = end;
+    }
+  }
+
+  // false: a page of the range was not there.
+  bool copy(uint64_t address, std::span<std::byte> into) {
+    for (size_t done = 0; done < into.size();) {
+      const uint64_t at = address + done, inside = at % kPageBytes;
+      const auto found = where_.find(at / kPageBytes);
+      if (found == where_.end()) return false;
+      const size_t n = std::min<size_t>(into.size() - done, kPageBytes - inside);
+      std::memcpy(into.data() + done, blocks_[found->second.first].data() + found->second.second + inside, n);
+      done += n;
+    }
+    return true;
+  }
+
+ private:
+  remote::RemoteMemory& memory_;
+  std::vector<Bytes> blocks_;
+  std::unordered_map<uint64_t, std::pair<size_t, size_t>> where_;
+};
+
+void add_pages(std::vector<uint64_t>& pages, uint64_t address, uint64_t bytes) {
+  for (uint64_t page = address / kPageBytes; page <= (address + bytes - 1) / kPageBytes; ++page)
+    pages.push_back(page);
+}
+
+class SpanReader {
+ public:
+  SpanReader(remote::RemoteMemory& memory, const Globals& globals)
+      : memory_(memory), layout_(*globals.layout), globals_(globals), structs_(memory), bits_(memory) {}
+
+  Result<SpanTable> read(const HeapPages& pages) {
+    Result<uint32_t> generation =
+        remote::read_value<uint32_t>(memory_, globals_.mheap + layout_.mheap.sweepgen.offset);
+    if (!generation) return std::move(generation).error();
+    sweep_generation_ = *generation;
+    std::vector<uint64_t> wanted;
+    for (const PageRun& run : pages.runs)
+      if (run.span != 0) add_pages(wanted, run.span, layout_.mspan.size);
+    structs_.prefetch(std::move(wanted));
+    SpanTable table;
+    for (const PageRun& run : pages.runs)
+      if (run.span != 0) table.spans.push_back(read_one(run));
+    read_bits(table);
+    for (const Span& span : table.spans) table.in_motion += span.kind == SpanKind::kInMotion ? 1 : 0;
+    return table;
+  }
+
+ private:
+  struct BitAddresses {
+    uint64_t allocated = 0, marks = 0;
+  };
+
+  Span read_one(const PageRun& run) {
+    const auto& m = layout_.mspan;
+    Span span;
+    span.address = run.address;
+    span.pages = run.pages;
+    Bytes bytes(m.size);
+    addresses_.push_back({});
+    if (!structs_.copy(run.span, bytes)) return span;
+    const uint64_t state = field(bytes, m.state), elements = field(bytes, m.nelems);
+    const uint64_t element_bytes = field(bytes, m.elemsize), spanclass = field(bytes, m.spanclass);
+    const bool objects = run.page_class == PageClass::kHeapSpan;
+    if (field(bytes, m.start_addr) != run.address || field(bytes, m.npages) != run.pages ||
+        state != (objects ? 1 : 2))
+      return span;
+    span.element_bytes = element_bytes;
+    span.specials = field(bytes, m.specials);
+    if (!objects) {
+      const bool stack = element_bytes != 0;
+      span.kind = stack                           ? SpanKind::kStack
+                  : run.pages == kWorkBufferPages ? SpanKind::kWorkBuffer
+                                                  : SpanKind::kOther;
+      return span;
+    }
+    const uint64_t allocated = field(bytes, m.alloc_count), free_index = field(bytes, m.freeindex);
+    if (element_bytes == 0 || elements == 0 || elements > kMostElements ||
+        elements * element_bytes > span.bytes() || allocated > elements || free_index > elements)
+      return span;
+    span.kind = SpanKind::kObjects;
+    span.noscan = (spanclass & 1) != 0;
+    span.large = spanclass >> 1 == 0;
+    span.elements = static_cast<uint32_t>(elements);
+    span.allocated = static_cast<uint32_t>(allocated);
+    span.free_index = static_cast<uint32_t>(free_index);
+    // Unswept: generation h-2, being swept h-1, or cached over the collection h+1.
+    const auto behind =
+        static_cast<int32_t>(static_cast<uint32_t>(field(bytes, m.sweepgen)) - sweep_generation_);
+    span.swept = behind == 0 || behind == 3;
+    addresses_.back() = {field(bytes, m.alloc_bits), field(bytes, m.gcmark_bits)};
+    return span;
+  }
+
+  bool marks_inline(const Span& span) const {
+    return layout_.minor >= kGreenTeaMinor && !span.large && span.element_bytes >= 16 &&
+           span.element_bytes <= 512 && span.pages == 1 && span.elements <= kInlineMarkSlots;
+  }
+
+  // Where the marks of the last complete collection are: allocBits once swept (the sweep made them so).
+  uint64_t marks_of(const Span& span, const BitAddresses& at) const {
+    if (span.swept) return at.allocated;
+    return marks_inline(span) ? span.address + span.bytes() - kInlineMarkBytes + kInlineMarksOffset
+                              : at.marks;
+  }
+
+  void read_bits(SpanTable& table) {
+    std::vector<uint64_t> wanted;
+    for (size_t i = 0; i < table.spans.size(); ++i) {
+      const Span& span = table.spans[i];
+      if (span.kind != SpanKind::kObjects) continue;
+      const uint64_t bytes = (span.elements + 7) / 8;
+      add_pages(wanted, addresses_[i].allocated, bytes);
+      if (!span.swept) add_pages(wanted, marks_of(span, addresses_[i]), bytes);
+    }
+    bits_.prefetch(std::move(wanted));
+    for (size_t i = 0; i < table.spans.size(); ++i) {
+      Span& span = table.spans[i];
+      if (span.kind != SpanKind::kObjects) continue;
+      std::vector<uint64_t> since_sweep = bitmap(addresses_[i].allocated, span.elements);
+      span.marks = span.swept ? since_sweep : bitmap(marks_of(span, addresses_[i]), span.elements);
+      if (since_sweep.empty() || span.marks.empty()) {
+        span.kind = SpanKind::kInMotion;
+        continue;
+      }
+      // Taken: every slot below freeindex, and above it what the bits say.
+      for (uint32_t slot = 0; slot < span.free_index; ++slot)
+        since_sweep[slot / 64] |= uint64_t{1} << (slot % 64);
+      span.allocated_bits = std::move(since_sweep);
+      for (size_t k = 0; k < span.marks.size(); ++k) span.marks[k] &= span.allocated_bits[k];
+    }
+  }
+
+  std::vector<uint64_t> bitmap(uint64_t address, uint32_t elements) {
+    std::vector<uint64_t> words((elements + 63) / 64);
+    const auto bytes = std::as_writable_bytes(std::span(words)).first((elements + 7) / 8);
+    if (!bits_.copy(address, bytes)) return {};
+    if (elements % 64 != 0) words.back() &= (uint64_t{1} << (elements % 64)) - 1;
+    return words;
+  }
+
+  remote::RemoteMemory& memory_;
+  const Layout& layout_;
+  const Globals& globals_;
+  PageReader structs_, bits_;
+  uint32_t sweep_generation_ = 0;
+  std::vector<BitAddresses> addresses_;  // of each span of the table
+};
+
+uint64_t count(const std::vector<uint64_t>& bits) {
+  uint64_t n = 0;
+  for (const uint64_t word : bits) n += static_cast<uint64_t>(std::popcount(word));
+  return n;
+}
+
+bool bit(const std::vector<uint64_t>& bits, uint64_t i) { return (bits[i / 64] >> (i % 64) & 1) != 0; }
+
+}  // namespace
+
+Result<SpanTable> read_spans(remote::RemoteMemory& memory, const Globals& globals, const HeapPages& pages) {
+  return SpanReader(memory, globals).read(pages);
+}
+
+Occupancy occupancy(const Span& span, uint64_t from, uint64_t to) {
+  Occupancy out;
+  if (from <= span.address && to >= span.address + span.bytes()) {  // whole: no slot is cut
+    out.live_bytes = count(span.marks) * span.element_bytes;
+    out.unmarked_bytes = count(span.allocated_bits) * span.element_bytes - out.live_bytes;
+    out.free_bytes = span.bytes() - out.live_bytes - out.unmarked_bytes;
+    return out;
+  }
+  const uint64_t objects_end = span.address + span.elements * span.element_bytes;
+  uint64_t slot = (from - span.address) / span.element_bytes;
+  for (uint64_t at = from; at < to && at < objects_end; ++slot) {
+    const uint64_t end = std::min(to, span.address + (slot + 1) * span.element_bytes);
+    if (bit(span.marks, slot))
+      out.live_bytes += end - at;
+    else if (bit(span.allocated_bits, slot))
+      out.unmarked_bytes += end - at;
+    at = end;
+  }
+  out.free_bytes = to - from - out.live_bytes - out.unmarked_bytes;
+  return out;
+}
+
+}  // namespace memwhy::goruntime

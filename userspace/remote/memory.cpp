@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "remote/memory.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+
+#include "base/ids.h"
+
+namespace memwhy::remote {
+
+namespace {
+
+constexpr uint64_t kPresent = uint64_t{1} << 63;
+constexpr size_t kMostPages = 4096;  // looked up at once: 32 KiB of pagemap for 16 MiB of memory
+
+Result<Fd> open_file(const Fd& process, const char* name) {
+  Fd fd(::openat(process.get(), name, O_RDONLY | O_CLOEXEC));
+  if (fd) return fd;
+  const int err = errno;
+  const bool denied = err == EACCES || err == EPERM;
+  return errno_error(denied ? ErrorCode::kEnvironment : ErrorCode::kTargetGone,
+                     std::string("opening ") + name, err);
+}
+
+Error gone() { return {ErrorCode::kTargetGone, "the address space is gone"}; }
+
+}  // namespace
+
+Result<ProcessMemory> ProcessMemory::open(const Fd& process) {
+  Result<Fd> memory = open_file(process, "mem");
+  if (!memory) return std::move(memory).error();
+  Result<Fd> pagemap = open_file(process, "pagemap");
+  if (!pagemap) return std::move(pagemap).error();
+  return ProcessMemory(std::move(*memory), std::move(*pagemap));
+}
+
+Status ProcessMemory::look_up(uint64_t first, size_t n) {
+  words_.resize(n);
+  const auto wanted = static_cast<ssize_t>(n * sizeof(uint64_t));
+  ++calls_;
+  if (::pread(pagemap_.get(), words_.data(), wanted, static_cast<off_t>(first * sizeof(uint64_t))) != wanted)
+    return gone();
+  return {};
+}
+
+Status ProcessMemory::transfer(uint64_t address, std::span<std::byte> into) {
+  while (!into.empty()) {
+    ++calls_;
+    const ssize_t n = ::pread(memory_.get(), into.data(), into.size(), static_cast<off_t>(address));
+    if (n == 0) return gone();
+    if (n < 0) return errno_error(ErrorCode::kIncomplete, "reading memory", errno);
+    bytes_read_ += static_cast<uint64_t>(n);
+    address += static_cast<uint64_t>(n);
+    into = into.subspan(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Status ProcessMemory::read(uint64_t address, std::span<std::byte> into) {
+  if (into.empty()) return {};
+  if (address + into.size() < address) return Error(ErrorCode::kIncomplete, "an address range wraps");
+  uint64_t page = address >> kPageShift;
+  const uint64_t end = (address + into.size() - 1) >> kPageShift;
+  while (page <= end) {
+    const size_t n = std::min<uint64_t>(end - page + 1, kMostPages);
+    if (Status status = look_up(page, n); !status) return status;
+    if (!std::all_of(words_.begin(), words_.end(), [](uint64_t word) { return (word & kPresent) != 0; }))
+      return Error(ErrorCode::kIncomplete, "a page is not resident");
+    page += n;
+  }
+  return transfer(address, into);
+}
+
+Result<uint64_t> ProcessMemory::read_present(uint64_t address, std::span<std::byte> into) {
+  std::fill(into.begin(), into.end(), std::byte{0});
+  uint64_t there = 0;
+  for (size_t done = 0; done < into.size();) {
+    const uint64_t page = (address + done) >> kPageShift;
+    const uint64_t last = (address + into.size() - 1) >> kPageShift;
+    const size_t n = std::min<uint64_t>(last - page + 1, kMostPages);
+    if (Status status = look_up(page, n); !status) return std::move(status).error();
+    for (size_t i = 0; i < n;) {  // runs of present pages are read at once
+      size_t run = i;
+      while (run < n && (words_[run] & kPresent) != 0) ++run;
+      if (run == i) {
+        ++i;
+        continue;
+      }
+      const uint64_t from = std::max(address, (page + i) << kPageShift);
+      const uint64_t to = std::min(address + into.size(), (page + run) << kPageShift);
+      if (Status status = transfer(from, into.subspan(from - address, to - from)); !status) {
+        if (status.error().code() == ErrorCode::kTargetGone) return std::move(status).error();
+      } else {
+        there += to - from;
+      }
+      i = run;
+    }
+    done = std::min<uint64_t>(into.size(), ((page + n) << kPageShift) - address);
+  }
+  return there;
+}
+
+}  // namespace memwhy::remote

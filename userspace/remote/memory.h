@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// RemoteMemory: bytes of another process, read without stopping it and without leaving a trace in it. Bytes
+// only: nothing here knows Go. Not a way to look at what is not resident: a page that is absent is never
+// faulted in.
+//
+// Reads go through a /proc/PID/mem descriptor, which is bound to the address space: after exec or exit it
+// reads nothing, and a pid that was used again is never read by mistake.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace memwhy::remote {
+
+class RemoteMemory {
+ public:
+  virtual ~RemoteMemory() = default;
+
+  // Fills all of `into` from `address` on, or fails: kTargetGone when the address space is gone, kIncomplete
+  // when a page of the range is not resident (or not mapped). Not atomic: single aligned words are.
+  virtual Status read(uint64_t address, std::span<std::byte> into) = 0;
+
+  // As read(), but absent pages read as zeros. Returns the bytes that were really there.
+  virtual Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) = 0;
+};
+
+// T at `address`.
+template <typename T>
+Result<T> read_value(RemoteMemory& memory, uint64_t address) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  T value;
+  if (Status status = memory.read(address, std::as_writable_bytes(std::span(&value, 1))); !status)
+    return std::move(status).error();
+  return value;
+}
+
+// `count` of T. The caller has bounded `count`.
+template <typename T>
+Result<std::vector<T>> read_array(RemoteMemory& memory, uint64_t address, size_t count) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  std::vector<T> values(count);
+  if (Status status = memory.read(address, std::as_writable_bytes(std::span(values))); !status)
+    return std::move(status).error();
+  return values;
+}
+
+// A live process.
+class ProcessMemory final : public RemoteMemory {
+ public:
+  // `process`: a descriptor of its directory in a proc file system. kEnvironment: no permission; kTargetGone.
+  static Result<ProcessMemory> open(const Fd& process);
+
+  Status read(uint64_t address, std::span<std::byte> into) override;
+  Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override;
+
+  uint64_t bytes_read() const { return bytes_read_; }
+  uint64_t calls() const { return calls_; }
+
+ private:
+  ProcessMemory(Fd memory, Fd pagemap) : memory_(std::move(memory)), pagemap_(std::move(pagemap)) {}
+
+  // Pagemap words of the pages [first, first + n) into words_.
+  Status look_up(uint64_t first, size_t n);
+  Status transfer(uint64_t address, std::span<std::byte> into);
+
+  Fd memory_, pagemap_;
+  std::vector<uint64_t> words_;
+  uint64_t bytes_read_ = 0, calls_ = 0;
+};
+
+}  // namespace memwhy::remote
