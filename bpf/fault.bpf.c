@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Page faults -> the page table: which stack brought a page in, and when. Not events: one word for each page,
- * the last fault wins, overload cannot drop it. Faults are seen before they are handled: a fault that failed
- * leaves an entry for a page that is not resident, which the scan tells.
+ * Page faults -> the page table: which stack brought a page in, and when. Not events: one word for each page, the
+ * last fault wins, overload cannot drop it. Faults are seen before they are handled: a fault that failed leaves an
+ * entry for a page that is not resident, which the scan tells.
  *
- *   fault of space 3 at 0x7f12'3460'5000 -> stack slot 0x0beef -> chunk 77 -> table[77].e[5] = 0x0beef | kind
- * | tick
+ *   fault of space 3 at 0x7f12'3460'5000 -> stack slot 0x0beef -> chunk 77 -> table[77].e[5] = 0x0beef | kind | tick
  *
- * One body, and a program for each way a kernel lets us attach (README.md): the cheapest that works is
- * loaded. All that reads stacks is in this file, calibrate and caller_stack too: bpftool 7.1 cannot link two
- * objects that use the same kfunc.
+ * One body, and a program for each way a kernel lets us attach (README.md): the cheapest that works is loaded.
+ * All that reads stacks is in this file, calibrate and caller_stack too: bpftool 7.1 cannot link two objects that
+ * use the same kfunc.
  */
 #include "lib/maps.bpf.h"
 #include <bpf/bpf_tracing.h>

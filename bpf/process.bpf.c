@@ -2,16 +2,14 @@
 /*
  * The life of address spaces and of the processes on them.
  *
- *   trace 4711      claim: mm of any of its threads -> space 1           members {4711: space 1}
- *   it forks 4800   a new mm, MW_SPACE_FOLLOW set   -> space 2           members {4711: 1, 4800: 2}     FORK
- * 1 -> 2 it vforks 4801  the same mm                                          members {.., 4801: 1 borrowed}
- *   4801 execs      a new mm                        -> space 3           members {.., 4801: 3}   EXEC 1 -> 3
- * borrowed 4711 execs      exit_mmap of space 1, then a new mm -> space 4       members {4711: 4, ..}   END
- * 1, EXEC 1 -> 4
+ *   trace 4711      claim: mm of any of its threads  -> space 1     members {4711: 1}
+ *   it forks 4800   a new mm, MW_SPACE_FOLLOW set    -> space 2     members {4711: 1, 4800: 2}            FORK 1 -> 2
+ *   it vforks 4801  the same mm                                     members {.., 4801: 1 borrowed}
+ *   4801 execs      a new mm                         -> space 3     members {.., 4801: 3}        EXEC 1 -> 3 borrowed
+ *   4711 execs      exit_mmap of 1, then a new mm    -> space 4     members {4711: 4, ..}         END 1, EXEC 1 -> 4
  *
- * When exec and exit are seen, the task has left its old mm: members remembers it. A space ends when its mm
- * is torn down (exit_mmap), whoever drops the last reference; `end_at_exit`: where no such hook exists, with
- * its process.
+ * When exec and exit are seen, the task has left its old mm: members remembers it. A space ends when its mm is torn
+ * down (exit_mmap), whoever drops the last reference; `end_at_exit`: where no such hook exists, with its process.
  */
 #include "lib/maps.bpf.h"
 #include <bpf/bpf_tracing.h>

@@ -39,29 +39,18 @@ static __always_inline u64 page_up(u64 bytes)
 	return (bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 
-/* start must be on a page: the call fails otherwise, and nothing leaves */
-static __always_inline void removal(struct task_struct *task, u32 space, u64 start, u64 bytes, u32 why,
-				    u32 advice)
+/* kind: VMA_UNMAP, or VMA_ADVISE when the pages stay. start must be on a page: else the call fails, and
+ * nothing leaves. */
+static __always_inline void log_range(enum mw_event_kind kind, struct task_struct *task, u32 space, u64 start,
+				      u64 bytes, u32 why, u32 advice)
 {
 	if (start & (PAGE_BYTES - 1) || !bytes)
 		return;
 
 	u32 stack = caller_stack(SCRATCH_ENTER);
 
-	EMIT(struct mw_vma_unmap, MW_EVENT_VMA_UNMAP, space, task, e->start = start;
-	     e->bytes = page_up(bytes); e->why = why; e->advice = advice; e->stack = stack; e->pad = 0);
-}
-
-static __always_inline void advised(struct task_struct *task, u32 space, u64 start, u64 bytes, u32 advice)
-{
-	if (start & (PAGE_BYTES - 1) || !bytes)
-		return;
-
-	u32 stack = caller_stack(SCRATCH_ENTER);
-
-	EMIT(struct mw_vma_unmap, MW_EVENT_VMA_ADVISE, space, task, e->start = start;
-	     e->bytes = page_up(bytes); e->why = MW_UNMAP_MADVISE; e->advice = advice; e->stack = stack;
-	     e->pad = 0);
+	EMIT(struct mw_vma_unmap, kind, space, task, e->start = start; e->bytes = page_up(bytes);
+	     e->why = why; e->advice = advice; e->stack = stack; e->pad = 0);
 }
 
 static __always_inline int enter_munmap(void)
@@ -73,7 +62,7 @@ static __always_inline int enter_munmap(void)
 		return 0;
 	struct pt_regs *u = user_regs(task);
 
-	removal(task, s->space, u->di, u->si, MW_UNMAP_MUNMAP, 0);
+	log_range(MW_EVENT_VMA_UNMAP, task, s->space, u->di, u->si, MW_UNMAP_MUNMAP, 0);
 	return 0;
 }
 
@@ -89,10 +78,10 @@ static __always_inline int enter_madvise(void)
 
 	if (advice == ADVICE_DONTNEED || advice == ADVICE_REMOVE || advice == ADVICE_DONTNEED_LOCKED ||
 	    advice == ADVICE_GUARD_INSTALL)
-		removal(task, s->space, u->di, u->si, MW_UNMAP_MADVISE, advice);
+		log_range(MW_EVENT_VMA_UNMAP, task, s->space, u->di, u->si, MW_UNMAP_MADVISE, advice);
 	else if (advice == ADVICE_FREE || advice == ADVICE_HUGEPAGE || advice == ADVICE_NOHUGEPAGE ||
 		 (advice >= ADVICE_COLD && advice <= ADVICE_COLLAPSE))
-		advised(task, s->space, u->di, u->si, advice);
+		log_range(MW_EVENT_VMA_ADVISE, task, s->space, u->di, u->si, MW_UNMAP_MADVISE, advice);
 	return 0;
 }
 
@@ -106,7 +95,7 @@ static __always_inline int enter_brk(void)
 	u64 end = page_up(user_regs(task)->di), old = page_up(task->mm->brk);
 
 	if (end && end < old)
-		removal(task, s->space, end, old - end, MW_UNMAP_BRK, 0);
+		log_range(MW_EVENT_VMA_UNMAP, task, s->space, end, old - end, MW_UNMAP_BRK, 0);
 	return 0;
 }
 
@@ -120,7 +109,7 @@ static __always_inline int enter_mmap(void)
 	struct pt_regs *u = user_regs(task);
 
 	if (u->r10 & MAP_FIXED && !(u->r10 & MAP_FIXED_NOREPLACE))
-		removal(task, s->space, u->di, u->si, MW_UNMAP_FIXED, 0);
+		log_range(MW_EVENT_VMA_UNMAP, task, s->space, u->di, u->si, MW_UNMAP_FIXED, 0);
 	return 0;
 }
 
@@ -135,9 +124,10 @@ static __always_inline int enter_mremap(void)
 	u64 old_bytes = page_up(u->si), new_bytes = page_up(u->dx);
 
 	if (u->r10 & MREMAP_FIXED)
-		removal(task, s->space, u->r8, new_bytes, MW_UNMAP_FIXED, 0);
+		log_range(MW_EVENT_VMA_UNMAP, task, s->space, u->r8, new_bytes, MW_UNMAP_FIXED, 0);
 	if (new_bytes && new_bytes < old_bytes)
-		removal(task, s->space, u->di + new_bytes, old_bytes - new_bytes, MW_UNMAP_MUNMAP, 0);
+		log_range(MW_EVENT_VMA_UNMAP, task, s->space, u->di + new_bytes, old_bytes - new_bytes,
+			  MW_UNMAP_MUNMAP, 0);
 	return 0;
 }
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * "Is it ours?": address spaces by their mm. First thing in every program; all that an untraced process pays
- * for.
+ * "Is it ours?": address spaces by their mm. First thing in every program; all that an untraced process pays for.
  *
- *   mm 0xffff8881'0a3c'5e80 -> slot 0x9f1:  [0x9f1] other mm   [0x9f2] TOMB   [0x9f3] this mm -> space 3
- *                                            an EMPTY slot on the way ends the search: not traced
+ *   mm 0xffff8881'0a3c'5e80 -> slot 0x9f1:   [0x9f1] other mm   [0x9f2] TOMB   [0x9f3] this mm -> space 3
+ *   an EMPTY slot on the way ends the search: not traced
  */
 #ifndef MEMWHY_FILTER_BPF_H
 #define MEMWHY_FILTER_BPF_H

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every map and every shared variable, once. Each program file includes this; all is weak, so that the linker
- * keeps one copy. What is hot and never resized stands in .bss (an address in the program text, no look-up).
+ * Every map and every shared variable, once. Each program file includes this; all is weak, so that the linker keeps
+ * one copy. What is hot and never resized stands in .bss (an address in the program text, no look-up).
  *
- *   .bss      spaces[] space_brk[] stack_hash[] chunk_key[] chunk_tick[] request      mmap-ed by the daemon
- *   table     chunk of 512 entries (4 KiB)       stacks   frames of a distinct stack       mmap-ed
+ *   .bss      spaces[] space_brk[] stack_hash[] chunk_key[] chunk_tick[] request     mmap-ed by the daemon
+ *   table     chunks of 512 entries (4 KiB)      stacks   frames of a distinct stack  mmap-ed
  *   counters  one element for each CPU                                                mmap-ed
- *   ring      events                 members  tgid -> space          scratch  one for each kind of program
- * and CPU
+ *   ring      events         members  tgid -> space         scratches  one for each kind of program, for each CPU
  */
 #ifndef MEMWHY_MAPS_BPF_H
 #define MEMWHY_MAPS_BPF_H

@@ -2,9 +2,9 @@
 /*
  * One frame of the current task's user stack, by either way; read_frame() hides which.
  *
- *   direct: the task's page table is walked once for each page of stack, and the page is read through the
- * kernel's direct map with guarded loads. No helper touches user memory. (2-3 ns a frame) bulk:   2 KiB from
- * the frame on by bpf_probe_read_user, then plain loads until a frame lies outside.
+ *   direct: the task's page table is walked once for each page of stack, and the page is read through the kernel's
+ *           direct map with guarded loads. No helper touches user memory. (2-3 ns a frame)
+ *   bulk:   2 KiB from the frame on by bpf_probe_read_user, then plain loads until a frame lies outside.
  *
  * A page that migrates during the walk can give one wrong word.
  */

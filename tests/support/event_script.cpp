@@ -4,6 +4,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "support/event_script_go.h"
 #include "support/event_script_words.h"
 
 namespace memwhy::testing {
@@ -344,6 +345,10 @@ Payload Parser::payload(const std::string& verb, Sentence& s) const {
     const std::string what = w.next("what");
     return Loss{space, what, w.empty() ? 1 : w.to_number(w.next("count"))};
   }
+  if (verb == "go-statistics") return parse_go_statistics(w);
+  if (verb == "go-heap") return parse_go_heap(w, s.items, scans + 1);
+  if (verb == "go-profile") return parse_go_profile(w, s.items);
+  if (verb == "goroutines") return parse_goroutines(w, s.items);
   w.fail("unknown verb " + verb);
 }
 

@@ -20,12 +20,14 @@
 //   bytes   N, NK, NM, NG
 //   text    "quoted" when it has blanks; key="a b" too
 //
-//   info [tool= host= kernel= arch= cpus= part=] [what="pid 7"]     anchor            (ClockAnchor of this
-//   time) hooks [NAME:ATTACH ...] [read=direct] [not_seen="a sentence"]   recording-end WHY coverage [seen=
-//   recorded= full= stacks_new= stacks_lost=] [kind=NAME:SEEN:DELIVERED:LOST] [prog=NAME:RUNS:NS] binary bN
-//   PATH [inode= device= build= go=VERSION problem=] [race] [cgo] [stripped] [unreadable] symbol SPACE
-//   0xADDRESS [ret] [binary=bN] [offset=] [FUNCTION@FILE:LINE ...]       (innermost first) stack sN SPACE
-//   0xADDRESS ... [cut] [unreadable] attach SPACE | fork CHILD from PARENT | exec NEW from OLD, each with
+//   info [tool= host= kernel= arch= cpus= part=] [what="pid 7"]     anchor       (ClockAnchor of this time)
+//   hooks [NAME:ATTACH ...] [read=direct] [not_seen="a sentence"]   recording-end WHY
+//   coverage [seen= recorded= full= stacks_new= stacks_lost=] [kind=NAME:SEEN:DELIVERED:LOST]
+//          [prog=NAME:RUNS:NS]
+//   binary bN PATH [inode= device= build= go=VERSION problem=] [race] [cgo] [stripped] [unreadable]
+//   symbol SPACE 0xADDRESS [ret] [binary=bN] [offset=] [FUNCTION@FILE:LINE ...]       (innermost first)
+//   stack sN SPACE 0xADDRESS ... [cut] [unreadable]
+//   attach SPACE | fork CHILD from PARENT | exec NEW from OLD, each with
 //          [pid= comm= exe= binary=bN started= cgroup= class=]
 //   space-end SPACE exited|execed|detached      exit SPACE [pid= code= rss=BYTES]      oom SPACE [pid=]
 //   threads SPACE TID:0xSP:0xTLS ...
@@ -33,10 +35,33 @@
 //   vmas SPACE      items: RANGE rwxp|s [NAME] [inode= device= offset=] [shmem] [hugetlb]
 //   scan SPACE [n= start=SECONDS] [incomplete]   items: RANGE [huge] [file] [swapped]   (n counts by itself)
 //   table SPACE [asof=SECONDS] [restated]        items: RANGE STACK @SECONDS [w] [k] [wk]   (asof: this time)
-//   mmap SPACE RANGE STACK [prot= flags= fd= offset=]     brk SPACE RANGE STACK         (brk: the heap grew
-//   by RANGE) munmap | fixed | brk-shrink SPACE RANGE [STACK] dontneed | remove | dontneed-locked SPACE RANGE
-//   [STACK]         (VmaUnmapped, why kMadvise) advise SPACE RANGE free|hugepage|collapse|populate|ADVICE
-//   [STACK] mremap SPACE RANGE to RANGE [STACK] loss SPACE WHAT [COUNT] (space 0: not known which)
+//   mmap SPACE RANGE STACK [prot= flags= fd= offset=]
+//   brk SPACE RANGE STACK                                           (the heap grew by RANGE)
+//   munmap | fixed | brk-shrink SPACE RANGE [STACK]
+//   dontneed | remove | dontneed-locked SPACE RANGE [STACK]         (VmaUnmapped, why kMadvise)
+//   advise SPACE RANGE free|hugepage|collapse|populate|ADVICE [STACK]
+//   mremap SPACE RANGE to RANGE [STACK]
+//   loss SPACE WHAT [COUNT]                                         (space 0: not known which)
+//
+// The Go runtime of a process:
+//   go-statistics SPACE [GO-COUNTER ...]
+//   go-heap SPACE [n=] [unverified|none] [problem="a sentence"] [quiet] [spans= in_motion= tables=]
+//          [GO-COUNTER ...]
+//          items: RANGE none|heap|stack|work|idle|released|unknown [live= unmarked= free=]
+//          (n: the scan that comes next; tables=0xADDRESS/0xADDRESS...: of the runtime's structures)
+//   go-profile SPACE [off|unreadable] [rate=BYTES] [assumed]        (rate: 512K; 0 when off or unreadable)
+//          items: OBJECT-BYTES [published=OBJECTS] [current=OBJECTS] 0xADDRESS ...    (innermost first)
+//   goroutines SPACE [n=] [incomplete]                              (n: the sum of the groups)
+//          items: COUNT ["chan send"] [by=0xADDRESS] [stack=BYTES] [since=SECONDS] [kept=BYTES objects=]
+//                 [large=0xADDRESS:BYTES[@0xADDRESS/0xADDRESS...] ...] 0xFRAME ...
+//          (by: the go statement; large: an object and, innermost first, where it was allocated)
+//   GO-COUNTER: in_use= free= released= mapped= stacks= work= live= allocated= freed= goal= metadata=
+//          profiler= (bytes), limit=BYTES (none), gogc=PERCENT|off (100), gc=CYCLES
+//
+//   @5  go-statistics 1 in_use=70M free=1M goal=8M gc=12
+//   @5  go-heap 1 in_use=70M free=1M gc=12 quiet: c000000+16384 heap live=64M, c004000+256 idle
+//   @5  scan 1: c000000+16400
+//   @6  goroutines 1: 5 "chan send" by=0x45 kept=320M objects=10 large=0xc000000000:64M@0x46/0x47 0x48 0x49
 #pragma once
 
 #include <string>

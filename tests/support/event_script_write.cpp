@@ -4,6 +4,7 @@
 #include <map>
 
 #include "support/event_script.h"
+#include "support/event_script_go.h"
 
 namespace memwhy::testing {
 namespace {
@@ -198,10 +199,10 @@ struct Line {
   std::string operator()(const Loss& e) const {
     return "loss" + id(e.space) + " " + quoted(e.what) + " " + std::to_string(e.count);
   }
-  std::string operator()(const GoStatistics& e) const { return "go-statistics" + id(e.space); }
-  std::string operator()(const GoHeap& e) const { return "go-heap" + id(e.space); }
-  std::string operator()(const GoProfile& e) const { return "go-profile" + id(e.space); }
-  std::string operator()(const GoGoroutines& e) const { return "goroutines" + id(e.space); }
+  std::string operator()(const GoStatistics& e) const { return format_go(e); }
+  std::string operator()(const GoHeap& e) const { return format_go(e); }
+  std::string operator()(const GoProfile& e) const { return format_go(e); }
+  std::string operator()(const GoGoroutines& e) const { return format_go(e); }
 };
 
 }  // namespace

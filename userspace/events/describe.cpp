@@ -243,9 +243,12 @@ std::string on(const GoHeap& e) {
   return fmt::format("{} go heap of scan {}: layout {}, {} runs, {} spans, {} in motion{}{}", name(e.space),
                      e.scan, name(e.layout), grouped(e.runs.size()), grouped(e.spans),
                      grouped(e.spans_in_motion), e.quiet ? ", quiet" : "",
-                     e.problem.empty() ? "" : ": " + e.problem);
+                     e.problem.empty() ? "" : ": " + quoted(e.problem));
 }
 std::string on(const GoProfile& e) {
+  if (e.source != GoProfile::Source::kBuckets)
+    return fmt::format("{} go heap profile: {}", name(e.space),
+                       e.source == GoProfile::Source::kOffInBinary ? "off in the binary" : "unreadable");
   return fmt::format("{} go heap profile: {} buckets, rate {}{}", name(e.space), grouped(e.buckets.size()),
                      e.rate, e.rate_assumed ? " assumed" : "");
 }

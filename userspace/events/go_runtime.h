@@ -76,6 +76,8 @@ struct GoHeap {
   uint64_t spans = 0, spans_in_motion = 0;
   GoCounters counters;
   std::vector<GoRun> runs;  // in order of page, not overlapping
+  std::vector<uint64_t>
+      tables;  // addresses of structures of the runtime, sorted, one in each 64 KiB that has any
   bool operator==(const GoHeap&) const = default;
 };
 

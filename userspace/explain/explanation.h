@@ -36,6 +36,7 @@ struct LedgerLine {
   std::optional<double> arrived_bytes_per_s, left_bytes_per_s;
   bool in_heap_profile = false;
   std::array<uint64_t, 4> ages = {};  // bytes older than 10 s, 1 min, 10 min, 1 h
+  bool ages_known = true;  // false: the line is a part of pages, of which only the whole has an age
   uint64_t huge_bytes = 0, lazy_bytes = 0;
   std::vector<TopEntry> top;
 };
@@ -90,7 +91,9 @@ struct ProcessCoverage {
 struct GoSummary {
   std::string version;
   bool race = false, cgo = false, stripped = false;
-  std::string layout = "none";  // "dwarf" | "table" | "unverified" | "none"
+  std::string layout = "none";               // "dwarf" | "table" | "unverified" | "none"
+  std::string layout_problem;                // one sentence when the runtime's tables are not used
+  std::optional<events::GoCounters> totals;  // virtual bytes, GOGC and GOMEMLIMIT among them
 };
 
 struct ProcessExplanation {

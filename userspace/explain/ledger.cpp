@@ -78,6 +78,7 @@ class Builder {
   Ledger build() {
     lines_.resize(kOwnerCount);
     for (const PageGroup& group : evidence_.scan.groups) add(group);
+    split_heap();
     for (auto& [owner, vmas] : seen_) {
       std::sort(vmas.begin(), vmas.end());
       vmas.erase(std::unique(vmas.begin(), vmas.end()), vmas.end());
@@ -132,6 +133,22 @@ class Builder {
                    : AddressRange{std::min(shadow.start, range.start), std::max(shadow.end, range.end)};
     }
     add_cell(group, owner, has_stack);
+  }
+
+  // The line of Go spans becomes lines by the state of their slots; ages are known of pages, not of slots.
+  void split_heap() {
+    if (of(ledger_.bytes, Owner::kGoHeapLive) == 0) return;
+    split_go_heap(evidence_.scan.go.get(), ledger_.bytes);
+    for (Owner owner : {Owner::kGoHeapLive, Owner::kGoHeapUnmarked, Owner::kGoHeapFragmentation}) {
+      LedgerLine& line = lines_[static_cast<size_t>(owner)];
+      line.bytes = of(ledger_.bytes, owner);
+      line.ages_known = false;
+      line.ages = {};
+      line.huge_bytes = line.lazy_bytes = 0;
+    }
+    LedgerLine& rest = lines_[static_cast<size_t>(Owner::kGoHeapUnclassified)];
+    if (rest.bytes != of(ledger_.bytes, Owner::kGoHeapUnclassified)) rest.ages_known = false;
+    rest.bytes = of(ledger_.bytes, Owner::kGoHeapUnclassified);
   }
 
   void add_kind(const PageGroup& group) {

@@ -147,6 +147,7 @@ class Judge {
       if (exe || of_library) return {Basis::kExeBss, Owner::kFilePrivate};
     }
     if (!vma.name.empty()) return {Basis::kName, Owner::kAnonOther};
+    if (holds_go_table(vma.range)) return {Basis::kEvidence, Owner::kGoRuntimeMetadata};
     return by_votes(votes);
   }
 
@@ -157,6 +158,14 @@ class Judge {
   }
 
  private:
+  // A structure of the runtime that was read there.
+  bool holds_go_table(const AddressRange& range) const {
+    if (evidence_.scan.go == nullptr) return false;
+    const std::vector<uint64_t>& tables = evidence_.scan.go->tables;
+    auto first = std::lower_bound(tables.begin(), tables.end(), range.start);
+    return first != tables.end() && *first < range.end;
+  }
+
   VmaOwner by_votes(const Votes& votes) const {
     uint64_t race =
         race_build_ ? votes.race + (votes.mapped_malloc || votes.mapped_other ? 0 : votes.native) : 0;
@@ -243,6 +252,7 @@ bool Owners::has_own_stack(const PageGroup& group, Stacks& stacks) {
 }
 
 Owner Owners::owner_in(const VmaOwner& vma, const PageGroup& group, Stacks& stacks) const {
+  if (group.go != events::GoPage::kNone) return owner_of_go_page(group.go);
   if (vma.file) return !group.file_page ? Owner::kFilePrivate : vma.owner;
   if (vma.basis == Basis::kIdentity) return vma.owner;
   StackKind kind = kind_of(group, stacks);

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "explain/container.h"
+#include "explain/go_facts.h"
 #include "explain/rules/rule.h"
 
 namespace memwhy::explain {
@@ -119,6 +120,14 @@ void add_counters(const std::optional<events::Counters>& before, const std::opti
   rss.counter_error_bytes = std::max(first.error_bytes, second.error_bytes);
 }
 
+void describe_go(const GoFacts& go, ProcessExplanation& out) {
+  out.go->layout = go.layout_name();
+  out.go->layout_problem = go.problem();
+  if (!go.curve().empty()) out.go->totals = go.curve().back().counters;
+  out.heap_profile_source = go.profile_source();
+  out.heap_profile_inuse_bytes = go.profile_bytes();
+}
+
 void add_beside(const events::Counters& counters, ProcessExplanation& out) {
   out.beside_rss = {{"swap", counters.swap_bytes},
                     {"hugetlb", counters.hugetlb_bytes},
@@ -143,6 +152,7 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
   sample.rss_bytes = scan.resident_pages * kPageBytes;
   std::vector<Doubt> doubts;
   count(scan.groups, owners_, stacks, vmas, false, sample.bytes, doubts);
+  split_go_heap(scan.go.get(), sample.bytes);
   if (last_sample_) {
     count(scan.arrived, owners_, stacks, vmas, true, sample.arrived, doubts);
     for (const PageGroup& group : scan.left) {
@@ -203,7 +213,11 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   if (exe != nullptr) facts.go = exe->go;
   facts.race_build = is_race_build(exe, space);
   facts.threads = threads_.size();
-  out.findings = findings({facts, ledger, samples, out.coverage, largest_family(ledger)});
+  std::optional<GoFacts> go;
+  if (facts.go) go.emplace(timeline, space, *scan_);
+  if (go && out.go) describe_go(*go, out);
+  out.findings = findings({facts, ledger, samples, out.coverage, largest_family(ledger), go ? &*go : nullptr,
+                           out.rss.start_bytes});
   out.timeline = curve_of(samples, space.rss_curve());
   out.ledger = std::move(ledger.lines);
   out.scan_time = scan_->time;
@@ -222,7 +236,13 @@ ProcessExplanation SpaceStory::explain(const Timeline& timeline, const AddressSp
   if (identity.started_ns != 0) out.started_boottime_ns = identity.started_ns;
   if (const events::BinaryInfo* exe = exe_of(timeline, space)) {
     out.build_id = exe->build_id;
-    if (exe->go) out.go = GoSummary{exe->go->version, exe->go->race, exe->go->cgo, exe->stripped, "none"};
+    if (exe->go) {
+      GoSummary& go = out.go.emplace();
+      go.version = exe->go->version;
+      go.race = exe->go->race;
+      go.cgo = exe->go->cgo;
+      go.stripped = exe->stripped;
+    }
     if (!exe->go && !exe->unreadable) out.heap_profile_source = "not_go";
   }
   if (const auto& counters = space.counters()) {

@@ -50,6 +50,14 @@ events::GoCounters to_event(const HeapCounters& c) {
   return out;
 }
 
+// Sorted, one of each 64 KiB.
+void thin(std::vector<uint64_t>& addresses) {
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end(),
+                              [](uint64_t a, uint64_t b) { return a >> 16 == b >> 16; }),
+                  addresses.end());
+}
+
 bool grouped(const Goroutine& goroutine) {
   return goroutine.status == GoroutineStatus::kWaiting || goroutine.status == GoroutineStatus::kLeaked;
 }
@@ -108,6 +116,10 @@ events::GoHeap GoProcess::heap(const events::PageScan& scan) {
   out.spans = spans->spans.size();
   out.spans_in_motion = spans->in_motion;
   out.runs = join_residency(*pages, *spans, scan.runs);
+  out.tables = std::move(pages->tables);
+  for (const PageRun& run : pages->runs)
+    if (run.span != 0) out.tables.push_back(run.span);
+  thin(out.tables);
   return out;
 }
 

@@ -66,6 +66,7 @@ class Pass {
     out.after = *after;
     for (const PageRun& run : out.runs)
       out.bytes[static_cast<size_t>(run.page_class)] += run.pages * kGoPageBytes;
+    out.tables = std::move(met_);
     out.quiet = out.before == out.after;
     out.verified = verify(out);
     return out;
@@ -95,6 +96,13 @@ class Pass {
         remote::read_value<uint64_t>(memory_, globals_.mheap + globals_.layout->mheap.arenas.offset);
     if (!arenas) return std::move(arenas).error();
     arenas_ = *arenas;
+    met_.push_back(in_use.data);
+    met_.push_back(arenas_ + 8 * (ranges_.empty() ? 0 : (ranges_[0].start - kArenaBase) / kArenaBytes));
+    const auto& mheap = globals_.layout->mheap;
+    for (const uint64_t offset :
+         {uint64_t{mheap.allspans.offset}, uint64_t{mheap.pages_summary.offset} + 4 * 24})
+      if (Result<uint64_t> table = remote::read_value<uint64_t>(memory_, globals_.mheap + offset))
+        met_.push_back(*table);
     return {};
   }
 
@@ -123,6 +131,7 @@ class Pass {
     const uint64_t first = (at - kArenaBase) % kArenaBytes / kGoPageBytes, pages = (end - at) / kGoPageBytes;
     Result<uint64_t> arena = remote::read_value<uint64_t>(memory_, arenas_ + 8 * index);
     if (!arena) return std::move(arena).error();
+    met_.push_back(*arena + layout.heap_arena.spans.offset);
     Result<std::vector<uint64_t>> spans =
         remote::read_array<uint64_t>(memory_, *arena + layout.heap_arena.spans.offset + 8 * first, pages);
     if (!spans) return torn("span table");
@@ -134,6 +143,7 @@ class Pass {
     Result<uint64_t> l2 = remote::read_value<uint64_t>(
         memory_, globals_.mheap + layout.mheap.pages_chunks.offset + 8 * (chunk >> kChunkL2Bits));
     if (!l2) return std::move(l2).error();
+    met_.push_back(*l2);
     Result<std::vector<uint64_t>> palloc = remote::read_array<uint64_t>(
         memory_, *l2 + (chunk & ((1 << kChunkL2Bits) - 1)) * kPallocBytes, chunks * kPallocBytes / 8);
     if (!palloc) return torn("allocation bitmaps");
@@ -212,6 +222,7 @@ class Pass {
   std::vector<AddressRange> ranges_;
   std::vector<PageCache> caches_;
   uint64_t arenas_ = 0;
+  std::vector<uint64_t> met_;
   ArenaTables tables_;
 };
 

@@ -8,8 +8,8 @@
 //
 //   directory  /proc/4711          a pid that is used again fails here with ESRCH
 //   pidfd                          alive()
-//   maps, pagemap                  bound to the mm when they are opened: after an exec they are empty, never
-//   another's status     /proc/4711/status, or task/TID/status once the main thread has left and others go on
+//   maps, pagemap          bound to the mm when they are opened: after an exec empty, never another's
+//   status                 /proc/4711/status, or task/TID/status once the main thread has left
 #pragma once
 
 #include <cstdint>

@@ -49,7 +49,7 @@ Json ledger_line(const explain::LedgerLine& line) {
               {"arrived_bytes_per_s", rate(line.arrived_bytes_per_s)},
               {"left_bytes_per_s", rate(line.left_bytes_per_s)},
               {"in_heap_profile", line.in_heap_profile},
-              {"ages", ages(line.ages)},
+              {"ages", line.ages_known ? ages(line.ages) : Json(nullptr)},
               {"huge_bytes", line.huge_bytes},
               {"lazy_bytes", line.lazy_bytes},
               {"top", Json::array()}};

@@ -228,6 +228,7 @@ void fields(auto&& visit, Is<events::GoHeap> auto& m) {
   visit(7, m.spans_in_motion);
   visit(8, m.counters);
   visit(9, m.runs);
+  visit(10, m.tables);
 }
 void fields(auto&& visit, Is<events::GoBucket> auto& m) {
   visit(1, m.object_bytes);

@@ -72,6 +72,39 @@ TEST(Describe, processes) {
   EXPECT_EQ(line(VmaList{kSpace, {large, small}}), "+0.500s space 1 2 VMAs, 12,288 B mapped");
 }
 
+TEST(Describe, go_runtime) {
+  GoCounters counters;
+  counters.heap_in_use_bytes = 73'400'320;
+  counters.heap_free_bytes = 1'048'576;
+  counters.heap_released_bytes = 8192;
+  counters.live_bytes = 67'108'864;
+  counters.goal_bytes = 134'217'728;
+  counters.stack_bytes = 4096;
+  counters.gc_cycles = 12;
+  EXPECT_EQ(line(GoStatistics{kSpace, counters}),
+            "+0.500s space 1 go: heap 73,400,320 B in use, 1,048,576 B idle, 8,192 B released, 67,108,864 B "
+            "live, goal 134,217,728 B, stacks 4,096 B, 12 collections");
+  GoHeap heap{kSpace, 3, GoLayout::kTable, "", true, 1000, 2, counters, {{1, 1, GoPage::kHeap, 1, 1, 1}}, {}};
+  EXPECT_EQ(line(heap),
+            "+0.500s space 1 go heap of scan 3: layout table, 1 runs, 1,000 spans, 2 in motion, quiet");
+  heap.layout = GoLayout::kUnverified;
+  heap.quiet = false;
+  heap.problem = "no";
+  EXPECT_EQ(line(heap),
+            "+0.500s space 1 go heap of scan 3: layout unverified, 1 runs, 1,000 spans, 2 in motion: \"no\"");
+  EXPECT_EQ(line(GoHeap{}), "+0.500s space 0 go heap of scan 0: layout none, 0 runs, 0 spans, 0 in motion");
+  EXPECT_EQ(line(GoProfile{kSpace, GoProfile::Source::kBuckets, 524'288, true, {{1, 1, 1, {}}}}),
+            "+0.500s space 1 go heap profile: 1 buckets, rate 524288 assumed");
+  EXPECT_EQ(line(GoProfile{kSpace, GoProfile::Source::kOffInBinary, 0, false, {}}),
+            "+0.500s space 1 go heap profile: off in the binary");
+  EXPECT_EQ(line(GoProfile{kSpace, GoProfile::Source::kUnreadable, 0, false, {}}),
+            "+0.500s space 1 go heap profile: unreadable");
+  EXPECT_EQ(line(GoGoroutines{kSpace, 1'000, true, {{}, {}}}),
+            "+0.500s space 1 1,000 goroutines in 2 groups");
+  EXPECT_EQ(line(GoGoroutines{kSpace, 1'000, false, {{}}}),
+            "+0.500s space 1 1,000 goroutines in 1 groups, not all walked");
+}
+
 TEST(Describe, counters_say_what_is_unknown) {
   Counters counters;
   counters.space = kSpace;
@@ -92,8 +125,9 @@ TEST(Describe, escapes_what_a_terminal_would_obey) {
                       GoBuild{"\x1b", true, true, "\x1b"}},
            SymbolInfo{kSpace, 1, true, BinaryId{1}, 1, {{"\x1b", "\x1b", 1}}}, RecordingEnd{"\x1b"},
            SpaceStart{kSpace, 1, StartHow::kAttached, kSpace, "\x1b", "\x1b", BinaryId{1}, 1, "\x1b", "\x1b"},
-           Coverage{{{"\x1b", 1, 1, 1}}, {{"\x1b", 1, 1}}},
-           PageScan{kSpace, 1, 1, true, "\x1b", {}, {}, {}}}) {
+           Coverage{{{"\x1b", 1, 1, 1}}, {{"\x1b", 1, 1}}}, PageScan{kSpace, 1, 1, true, "\x1b", {}, {}, {}},
+           GoHeap{kSpace, 1, GoLayout::kNone, "\x1b", false, 0, 0, {}, {}, {}},
+           GoGoroutines{kSpace, 1, true, {{1, "\x1b", 0, {}, 0, 0, 0, 0, {}}}}}) {
     EXPECT_EQ(line(payload).find('\x1b'), std::string::npos) << line(payload);
   }
 }

@@ -21,6 +21,7 @@
 #include "trace/output.h"
 #include "trace/reader.h"
 #include "trace/writer.h"
+#include "unit/trace/go_samples.h"
 
 namespace memwhy::events {
 inline void PrintTo(const Event& event, std::ostream* out) { *out << describe(event, 0); }
@@ -30,10 +31,8 @@ namespace memwhy::trace::test {
 
 using namespace memwhy::events;  // NOLINT: tests are about events
 
-constexpr uint64_t kBig = 0xfedc'ba98'7654'3210;  // ten bytes as a varint
 constexpr TimeNs kOrigin = 81'200'000'000;
 
-inline SpaceId space(uint32_t number) { return static_cast<SpaceId>(number); }
 inline StackId stack(uint32_t number) { return static_cast<StackId>(number); }
 inline BinaryId binary(uint32_t number) { return static_cast<BinaryId>(number); }
 
@@ -140,6 +139,7 @@ inline std::vector<Event> every_event() {
       VmaMapped{space(0xffff'ffff), -4713, {kBig, 5}, ~0u, ~0u, 77, kBig, stack(9), 1},
       Loss{space(1), "removal", kBig},
       RecordingEnd{"stopped"}};
+  for (Payload& payload : go_payloads()) payloads.insert(payloads.end() - 1, std::move(payload));
   std::vector<Event> events;
   TimeNs time = kOrigin;
   for (Payload& payload : payloads) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "explain/go_facts.h"
 #include "explain/history.h"
 #include "explain/ledger.h"
 
@@ -30,6 +31,8 @@ struct Case {
   const std::vector<Sample>& samples;
   const ProcessCoverage& coverage;
   std::string_view largest_family;  // of the owner family that holds most bytes
+  const GoFacts* go = nullptr;      // nullptr: not a Go program
+  std::optional<uint64_t> start_rss_bytes;
 };
 
 class Rule {

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/event_script_go.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <utility>
+
+namespace memwhy::testing {
+namespace {
+
+using namespace memwhy::events;
+
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+constexpr int32_t kUsualPercent = 100;
+constexpr uint64_t kUsualRate = 512 << 10;
+
+// The counters that are a plain sum of bytes.
+constexpr std::array kCounters = {std::pair{"in_use", &GoCounters::heap_in_use_bytes},
+                                  std::pair{"free", &GoCounters::heap_free_bytes},
+                                  std::pair{"released", &GoCounters::heap_released_bytes},
+                                  std::pair{"mapped", &GoCounters::mapped_bytes},
+                                  std::pair{"stacks", &GoCounters::stack_bytes},
+                                  std::pair{"work", &GoCounters::work_buffer_bytes},
+                                  std::pair{"live", &GoCounters::live_bytes},
+                                  std::pair{"allocated", &GoCounters::allocated_bytes},
+                                  std::pair{"freed", &GoCounters::freed_bytes},
+                                  std::pair{"goal", &GoCounters::goal_bytes},
+                                  std::pair{"metadata", &GoCounters::metadata_bytes},
+                                  std::pair{"profiler", &GoCounters::profiler_bytes}};
+
+constexpr std::array<const char*, kGoPageKinds> kPages = {"none", "heap",     "stack",  "work",
+                                                          "idle", "released", "unknown"};
+
+GoCounters parse_counters(Words& w) {
+  GoCounters counters;
+  for (const auto& [name, member] : kCounters) counters.*member = w.number(name);
+  counters.memory_limit_bytes = static_cast<int64_t>(w.number("limit", kNoLimit));
+  if (const auto percent = w.named("gogc"))
+    counters.gc_percent = *percent == "off" ? -1 : static_cast<int32_t>(w.to_number(*percent));
+  else
+    counters.gc_percent = kUsualPercent;
+  counters.gc_cycles = static_cast<uint32_t>(w.number("gc"));
+  return counters;
+}
+
+std::string named(const char* name, uint64_t value) {
+  return value == 0 ? "" : fmt::format(" {}={}", name, value);
+}
+
+std::string format_counters(const GoCounters& counters) {
+  std::string text;
+  for (const auto& [name, member] : kCounters) text += named(name, counters.*member);
+  if (counters.memory_limit_bytes != kNoLimit) text += fmt::format(" limit={}", counters.memory_limit_bytes);
+  if (counters.gc_percent == -1)
+    text += " gogc=off";
+  else if (counters.gc_percent != kUsualPercent)
+    text += fmt::format(" gogc={}", counters.gc_percent);
+  return text + named("gc", counters.gc_cycles);
+}
+
+std::vector<uint64_t> parse_addresses(Words& w) {
+  std::vector<uint64_t> addresses;
+  while (!w.empty()) addresses.push_back(w.to_number(w.next("address")));
+  return addresses;
+}
+
+std::string format_addresses(const std::vector<uint64_t>& addresses) {
+  std::string text;
+  for (const uint64_t address : addresses) text += fmt::format(" {:#x}", address);
+  return text;
+}
+
+GoPage parse_page(Words& w) {
+  const std::string word = w.next("kind");
+  for (size_t i = 0; i < kPages.size(); ++i)
+    if (word == kPages[i]) return static_cast<GoPage>(i);
+  w.fail("not a kind of page: " + word);
+}
+
+// 0xADDRESS/0xADDRESS...
+std::vector<uint64_t> parse_slashed(const Words& w, const std::string& text) {
+  std::vector<uint64_t> addresses;
+  for (size_t from = 0; from <= text.size();) {
+    const size_t end = std::min(text.find('/', from), text.size());
+    addresses.push_back(w.to_number(text.substr(from, end - from)));
+    from = end + 1;
+  }
+  return addresses;
+}
+
+std::string format_slashed(const std::vector<uint64_t>& addresses) {
+  std::string text;
+  for (const uint64_t address : addresses) text += fmt::format("{}{:#x}", text.empty() ? "" : "/", address);
+  return text;
+}
+
+// 0xADDRESS:BYTES[@0xADDRESS/0xADDRESS...]
+GoKeptObject parse_kept(const Words& w, const std::string& text) {
+  const size_t colon = text.find(':');
+  if (colon == std::string::npos) w.fail("a large object is 0xADDRESS:BYTES, not " + text);
+  const size_t at = text.find('@');
+  GoKeptObject object{w.to_number(text.substr(0, colon)),
+                      w.to_number(text.substr(colon + 1, at == std::string::npos ? at : at - colon - 1)),
+                      {}};
+  if (at != std::string::npos) object.allocated_at = parse_slashed(w, text.substr(at + 1));
+  return object;
+}
+
+std::string format_kept(const GoKeptObject& object) {
+  std::string text = fmt::format(" large={:#x}:{}", object.address, object.bytes);
+  if (!object.allocated_at.empty()) text += "@" + format_slashed(object.allocated_at);
+  return text;
+}
+
+std::string format_seconds(TimeNs time) {
+  return fmt::format("{}.{:09}", time / 1'000'000'000, time % 1'000'000'000);
+}
+
+GoGroup parse_group(Words& w) {
+  GoGroup group;
+  group.count = w.to_number(w.next("count"));
+  group.created_at = w.number("by");
+  group.stack_bytes = w.number("stack");
+  if (const auto since = w.named("since")) group.oldest_wait_ns = w.to_time(*since);
+  group.kept_bytes = w.number("kept");
+  group.kept_objects = w.number("objects");
+  while (const auto large = w.named("large")) group.large.push_back(parse_kept(w, *large));
+  if (w.empty()) return group;
+  const std::string first = w.next("wait reason or frame");
+  if (first.starts_with("0x"))
+    group.frames.push_back(w.to_number(first));
+  else
+    group.wait_reason = first;
+  for (const uint64_t frame : parse_addresses(w)) group.frames.push_back(frame);
+  return group;
+}
+
+std::string format_group(const GoGroup& group) {
+  std::string text = std::to_string(group.count);
+  if (!group.wait_reason.empty()) text += " \"" + group.wait_reason + "\"";
+  if (group.created_at != 0) text += fmt::format(" by={:#x}", group.created_at);
+  text += named("stack", group.stack_bytes);
+  if (group.oldest_wait_ns != 0) text += " since=" + format_seconds(group.oldest_wait_ns);
+  text += named("kept", group.kept_bytes) + named("objects", group.kept_objects);
+  for (const GoKeptObject& object : group.large) text += format_kept(object);
+  return text + format_addresses(group.frames);
+}
+
+uint64_t sum(const std::vector<GoGroup>& groups) {
+  uint64_t count = 0;
+  for (const GoGroup& group : groups) count += group.count;
+  return count;
+}
+
+}  // namespace
+
+GoStatistics parse_go_statistics(Words& w) {
+  const SpaceId space = w.space();
+  return {space, parse_counters(w)};
+}
+
+GoHeap parse_go_heap(Words& w, std::vector<Words>& items, uint64_t scan) {
+  GoHeap heap;
+  heap.space = w.space();
+  heap.scan = w.number("n", scan);
+  heap.layout = w.flag("unverified") ? GoLayout::kUnverified
+                : w.flag("none")     ? GoLayout::kNone
+                                     : GoLayout::kTable;
+  heap.problem = w.text("problem");
+  heap.quiet = w.flag("quiet");
+  heap.spans = w.number("spans");
+  heap.spans_in_motion = w.number("in_motion");
+  if (const auto tables = w.named("tables")) heap.tables = parse_slashed(w, *tables);
+  heap.counters = parse_counters(w);
+  for (Words& item : items) {
+    const PageRange pages = item.pages();
+    GoRun run{pages.start, static_cast<uint32_t>(pages.pages()), GoPage::kNone, 0, 0, 0};
+    run.live_bytes = item.number("live");
+    run.unmarked_bytes = item.number("unmarked");
+    run.free_bytes = item.number("free");
+    run.kind = parse_page(item);
+    item.done();
+    heap.runs.push_back(run);
+  }
+  return heap;
+}
+
+GoProfile parse_go_profile(Words& w, std::vector<Words>& items) {
+  GoProfile profile;
+  profile.space = w.space();
+  profile.source = w.flag("off")          ? GoProfile::Source::kOffInBinary
+                   : w.flag("unreadable") ? GoProfile::Source::kUnreadable
+                                          : GoProfile::Source::kBuckets;
+  profile.rate = w.number("rate", profile.source == GoProfile::Source::kBuckets ? kUsualRate : 0);
+  profile.rate_assumed = w.flag("assumed");
+  for (Words& item : items) {
+    GoBucket bucket;
+    bucket.published_objects = item.number("published");
+    bucket.current_objects = item.number("current");
+    bucket.object_bytes = item.to_number(item.next("object bytes"));
+    bucket.stack = parse_addresses(item);
+    profile.buckets.push_back(std::move(bucket));
+  }
+  return profile;
+}
+
+GoGoroutines parse_goroutines(Words& w, std::vector<Words>& items) {
+  GoGoroutines goroutines;
+  goroutines.space = w.space();
+  goroutines.complete = !w.flag("incomplete");
+  for (Words& item : items) goroutines.groups.push_back(parse_group(item));
+  goroutines.count = w.number("n", sum(goroutines.groups));
+  return goroutines;
+}
+
+std::string format_go(const GoStatistics& e) {
+  return fmt::format("go-statistics {}", static_cast<uint32_t>(e.space)) + format_counters(e.counters);
+}
+
+std::string format_go(const GoHeap& e) {
+  std::string text = fmt::format("go-heap {} n={}", static_cast<uint32_t>(e.space), e.scan);
+  if (e.layout != GoLayout::kTable) text += e.layout == GoLayout::kUnverified ? " unverified" : " none";
+  if (!e.problem.empty()) text += " problem=\"" + e.problem + "\"";
+  if (e.quiet) text += " quiet";
+  text += named("spans", e.spans) + named("in_motion", e.spans_in_motion);
+  if (!e.tables.empty()) text += " tables=" + format_slashed(e.tables);
+  text += format_counters(e.counters);
+  for (const GoRun& run : e.runs)
+    text += fmt::format("\n  {:x}+{} {}", run.page, run.count, kPages[static_cast<size_t>(run.kind)]) +
+            named("live", run.live_bytes) + named("unmarked", run.unmarked_bytes) +
+            named("free", run.free_bytes);
+  return text;
+}
+
+std::string format_go(const GoProfile& e) {
+  std::string text = fmt::format("go-profile {}", static_cast<uint32_t>(e.space));
+  if (e.source != GoProfile::Source::kBuckets)
+    text += e.source == GoProfile::Source::kOffInBinary ? " off" : " unreadable";
+  text += fmt::format(" rate={}{}", e.rate, e.rate_assumed ? " assumed" : "");
+  for (const GoBucket& bucket : e.buckets)
+    text += fmt::format("\n  {}", bucket.object_bytes) + named("published", bucket.published_objects) +
+            named("current", bucket.current_objects) + format_addresses(bucket.stack);
+  return text;
+}
+
+std::string format_go(const GoGoroutines& e) {
+  std::string text = fmt::format("goroutines {} n={}{}", static_cast<uint32_t>(e.space), e.count,
+                                 e.complete ? "" : " incomplete");
+  for (const GoGroup& group : e.groups) text += "\n  " + format_group(group);
+  return text;
+}
+
+}  // namespace memwhy::testing

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// The lines of an event script about the Go runtime: what they say, and that they come back as they are.
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <stdexcept>
+
+#include "support/event_script.h"
+
+namespace memwhy::testing {
+namespace {
+
+using namespace memwhy::events;
+
+constexpr SpaceId kSpace{1};
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
+GoCounters usual_counters() {
+  GoCounters counters;
+  counters.memory_limit_bytes = kNoLimit;
+  counters.gc_percent = 100;
+  return counters;
+}
+
+void expect_round_trip(const std::vector<Event>& events) {
+  for (const Event& event : events)
+    EXPECT_EQ(parse_script(format_event(event)), std::vector{event}) << format_event(event);
+}
+
+TEST(GoScript, counters) {
+  GoCounters counters = usual_counters();
+  counters.heap_in_use_bytes = 70 << 20;
+  counters.heap_free_bytes = 1 << 20;
+  counters.gc_cycles = 12;
+  GoCounters limited = counters;
+  limited.memory_limit_bytes = int64_t{1} << 30;
+  limited.gc_percent = -1;
+  const std::vector<Event> events = parse_script(R"(
+    @5 go-statistics 1 in_use=70M free=1M gc=12
+    @6 go-statistics 1 in_use=70M free=1M gc=12 limit=1G gogc=off
+  )");
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0], (Event{5'000'000'000, GoStatistics{kSpace, counters}}));
+  EXPECT_EQ(events[1], (Event{6'000'000'000, GoStatistics{kSpace, limited}}));
+  expect_round_trip(events);
+  expect_round_trip({{1, GoStatistics{kSpace, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 50, 15}}}});
+}
+
+TEST(GoScript, heap_is_numbered_as_the_scan_that_comes_next) {
+  const std::vector<Event> events = parse_script(R"(
+    @1 scan 1: 100+1
+    @5 go-heap 1 in_use=70M quiet spans=3 in_motion=1 tables=0x7f0000/0x8f0000
+      c000000+16384 heap live=64M unmarked=1K free=3
+      c004000+256 idle
+      c004100+1 released
+    @5 scan 1: c000000+16384
+    @6 go-heap 1 n=9 none problem="go1.99 is not known"
+  )");
+  ASSERT_EQ(events.size(), 4u);
+  GoHeap heap{kSpace, 2, GoLayout::kTable, "", true, 3, 1, usual_counters(), {}, {}};
+  heap.counters.heap_in_use_bytes = 70 << 20;
+  heap.runs = {{0xc000000, 16384, GoPage::kHeap, 64 << 20, 1 << 10, 3},
+               {0xc004000, 256, GoPage::kIdle, 0, 0, 0},
+               {0xc004100, 1, GoPage::kReleased, 0, 0, 0}};
+  heap.tables = {0x7f0000, 0x8f0000};
+  EXPECT_EQ(events[1].payload, Payload(heap));
+  EXPECT_EQ(std::get<PageScan>(events[2].payload).scan, 2u);
+  EXPECT_EQ(events[3].payload,
+            Payload(GoHeap{
+                kSpace, 9, GoLayout::kNone, "go1.99 is not known", false, 0, 0, usual_counters(), {}, {}}));
+  expect_round_trip(events);
+}
+
+TEST(GoScript, profile) {
+  const std::vector<Event> events = parse_script(R"(
+    @5 go-profile 1: 64M published=2 current=3 0x45 0x46, 1K current=1
+    @6 go-profile 1 rate=1K assumed
+    @7 go-profile 1 off
+    @8 go-profile 1 unreadable
+  )");
+  ASSERT_EQ(events.size(), 4u);
+  using Source = GoProfile::Source;
+  EXPECT_EQ(
+      events[0].payload,
+      Payload(GoProfile{
+          kSpace, Source::kBuckets, 524'288, false, {{64 << 20, 2, 3, {0x45, 0x46}}, {1 << 10, 0, 1, {}}}}));
+  EXPECT_EQ(events[1].payload, Payload(GoProfile{kSpace, Source::kBuckets, 1024, true, {}}));
+  EXPECT_EQ(events[2].payload, Payload(GoProfile{kSpace, Source::kOffInBinary, 0, false, {}}));
+  EXPECT_EQ(events[3].payload, Payload(GoProfile{kSpace, Source::kUnreadable, 0, false, {}}));
+  expect_round_trip(events);
+}
+
+TEST(GoScript, goroutines) {
+  const std::vector<Event> events = parse_script(R"(
+    @6 goroutines 1
+      5 "chan send" by=0x45 stack=10K since=1.5 kept=320M objects=10 large=0xc000:64M@0x46/0x47 large=0xd000:1K 0x48 0x49
+      2 0x50
+      1
+    @7 goroutines 1 n=1000 incomplete
+  )");
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].payload,
+            Payload(GoGoroutines{kSpace,
+                                 8,
+                                 true,
+                                 {{5,
+                                   "chan send",
+                                   0x45,
+                                   {0x48, 0x49},
+                                   10 << 10,
+                                   1'500'000'000,
+                                   320 << 20,
+                                   10,
+                                   {{0xc000, 64 << 20, {0x46, 0x47}}, {0xd000, 1 << 10, {}}}},
+                                  {2, "", 0, {0x50}, 0, 0, 0, 0, {}},
+                                  {1, "", 0, {}, 0, 0, 0, 0, {}}}}));
+  EXPECT_EQ(events[1].payload, Payload(GoGoroutines{kSpace, 1000, false, {}}));
+  expect_round_trip(events);
+}
+
+TEST(GoScript, what_it_does_not_understand_is_told) {
+  for (const char* script :
+       {"go-heap 1: 100+1 stck", "go-heap 1: 100+1 heap dead=1", "go-statistics 1 used=1", "go-profile 1: 0x",
+        "goroutines 1: 5 \"chan send\" large=0xc000", "goroutines 1: many"})
+    EXPECT_THROW(parse_script(script), std::invalid_argument) << script;
+}
+
+}  // namespace
+}  // namespace memwhy::testing

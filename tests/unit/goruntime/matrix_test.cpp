@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is read from outside against what the program knows of itself, for every Go release and way to build.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cstdio>
+
+#include "goruntime/goroutines.h"
+#include "goruntime/pages.h"
+#include "goruntime/profile.h"
+#include "goruntime/spans.h"
+#include "unit/goruntime/go_programs.h"
+#include "unit/goruntime/live_target.h"
+
+namespace memwhy::goruntime::test {
+namespace {
+
+std::vector<Build> matrix() {
+  std::vector<Build> out;
+  for (const Release release : kReleases) {
+    out.push_back({release, Variant::kPlain});
+    out.push_back({release, Variant::kStripped});
+    if (release.minor == 19 || release.minor >= 26)
+      for (const Variant variant : {Variant::kPie, Variant::kRace, Variant::kCgo})
+        out.push_back({release, variant});
+  }
+  return out;
+}
+
+std::string name_of(const testing::TestParamInfo<Build>& info) { return info.param.name(); }
+
+class GoPages : public testing::TestWithParam<Build> {
+ protected:
+  // Starts the program and finds its globals; the test ends early when `target_` stays empty.
+  void start(std::vector<std::string> arguments = {}) {
+    const std::string path = built(GetParam());
+    MEMWHY_REQUIRE_BUILT(path, GetParam());
+    auto target = std::make_unique<LiveTarget>(path, std::move(arguments));
+    ASSERT_TRUE(target->wait_for("ready"));
+    const std::optional<GoProgram> program = target->program();
+    ASSERT_TRUE(program);
+    memory_ = target->memory();
+    const Layout* layout = layout_of(GetParam().release.minor);
+    ASSERT_NE(layout, nullptr);
+    Result<Globals> globals = find_globals(*memory_, *layout, program->image);
+    ASSERT_TRUE(globals.ok()) << globals.error().message();
+    globals_ = *globals;
+    EXPECT_TRUE(globals_.allgs && globals_.allp);
+    target_ = std::move(target);
+  }
+
+  HeapPages pages() {
+    Result<HeapPages> pages = read_pages(*memory_, globals_);
+    EXPECT_TRUE(pages.ok()) << pages.error().message();
+    return pages ? std::move(*pages) : HeapPages{};
+  }
+
+  std::unique_ptr<LiveTarget> target_;
+  std::unique_ptr<remote::ProcessMemory> memory_;
+  Globals globals_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Matrix, GoPages, testing::ValuesIn(matrix()), name_of);
+
+uint64_t bytes_of(const SpanTable& table, SpanKind kind) {
+  uint64_t bytes = 0;
+  for (const Span& span : table.spans)
+    if (span.kind == kind) bytes += span.bytes();
+  return bytes;
+}
+
+TEST_P(GoPages, equal_to_the_byte_when_quiet) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  if (!target_) return;
+  // The dump allocates nothing: when nothing moved from before it to after it, all three saw one state.
+  HeapPages before = pages();
+  nlohmann::json own = target_->ask("dump");
+  HeapPages after = pages();
+  ASSERT_EQ(before.before, after.after) << "the program is not still";
+  for (const HeapPages* read : {&before, &after}) {
+    EXPECT_TRUE(read->quiet);
+    EXPECT_TRUE(read->verified);
+    EXPECT_EQ(read->total(PageClass::kHeapSpan), uint64_t{own["objects"]} + uint64_t{own["unused"]});
+    EXPECT_EQ(read->total(PageClass::kIdle), own["free"]);
+    EXPECT_EQ(read->total(PageClass::kReleased) + read->total(PageClass::kPadding), own["released"]);
+    EXPECT_EQ(read->total(PageClass::kUnknown), 0u);
+    EXPECT_EQ(read->before.in_stacks, own["stacks"]);
+    EXPECT_EQ(read->before.heap_in_use, uint64_t{own["objects"]} + uint64_t{own["unused"]});
+    EXPECT_EQ(read->before.buckhash_sys, own["buckets"]);
+    EXPECT_EQ(read->before.gc_cycles, own["cycles"]);
+  }
+
+  const nlohmann::json stats = target_->ask("memstats");  // empties the caches: bytes of objects are exact
+  const HeapPages read = pages();
+  Result<SpanTable> table = read_spans(*memory_, globals_, read);
+  ASSERT_TRUE(table.ok());
+  EXPECT_EQ(table->in_motion, 0u);
+  EXPECT_EQ(bytes_of(*table, SpanKind::kStack), own["stacks"]);
+  EXPECT_EQ(bytes_of(*table, SpanKind::kWorkBuffer) + bytes_of(*table, SpanKind::kOther),
+            read.before.in_work_bufs + read.before.in_ptr_scalar_bits);
+  uint64_t allocated = 0, taken = 0, split = 0;
+  for (const Span& span : table->spans) {
+    if (span.kind != SpanKind::kObjects) continue;
+    uint64_t slots = 0;
+    for (const uint64_t word : span.allocated_bits) slots += static_cast<uint64_t>(std::popcount(word));
+    EXPECT_EQ(slots, span.allocated) << "span of " << span.element_bytes << " at " << std::hex
+                                     << span.address;
+    allocated += uint64_t{span.allocated} * span.element_bytes;
+    const Occupancy whole = occupancy(span, span.address, span.address + span.bytes());
+    taken += whole.live_bytes + whole.unmarked_bytes;
+    // By OS pages it is the same.
+    for (uint64_t at = span.address; at < span.address + span.bytes(); at += kPageBytes) {
+      const Occupancy part = occupancy(span, at, at + kPageBytes);
+      split += part.live_bytes + part.unmarked_bytes;
+      EXPECT_EQ(part.live_bytes + part.unmarked_bytes + part.free_bytes, kPageBytes);
+    }
+  }
+  EXPECT_EQ(allocated, taken);
+  EXPECT_EQ(taken, split);
+  const auto difference = static_cast<int64_t>(allocated) - int64_t{stats["heap_alloc"]};
+  std::printf("%s: objects %lld B off HeapAlloc\n", GetParam().name().c_str(), (long long)difference);
+  EXPECT_LT(std::abs(difference), 64 << 10) << "slack of tiny blocks and caches";
+}
+
+TEST_P(GoPages, goroutines_by_what_they_wait_for) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  if (!target_) return;
+  Result<std::vector<Goroutine>> all = read_goroutines(*memory_, globals_);
+  ASSERT_TRUE(all.ok());
+  const uint64_t total = target_->ask("dump")["goroutines"];
+  const nlohmann::json own = target_->ask("goroutines");
+  std::map<std::string, uint64_t> waits;
+  uint64_t users = 0, senders = 0, deep = 0;
+  for (const Goroutine& goroutine : *all) {
+    const std::vector<std::string> entry = target_->functions(goroutine.entry, false);
+    ASSERT_FALSE(entry.empty());
+    if (entry.back().rfind("runtime.", 0) == 0 && entry.back() != "runtime.main") continue;
+    ++users;
+    if (goroutine.status != GoroutineStatus::kWaiting) continue;
+    ++waits[std::string(goroutine.wait_reason)];
+    std::vector<std::string> names;
+    for (const uint64_t frame : goroutine.frames)
+      for (std::string& name : target_->functions(frame, true)) names.push_back(std::move(name));
+    const auto frames_of = [&](const char* name) { return std::count(names.begin(), names.end(), name); };
+    if (goroutine.wait_reason == "chan send" && frames_of("main.blockedSender") == 1) ++senders;
+    if (goroutine.wait_reason == "chan receive" && frames_of("main.deepReceiver") == 101) ++deep;
+  }
+  EXPECT_EQ(users, total);
+  EXPECT_EQ(senders, 8u);
+  EXPECT_EQ(deep, 8u);
+  uint64_t kinds = 0;
+  for (const auto& [reason, count] : own.items()) {
+    if (reason == "running" || reason == "runnable" || reason == "syscall") continue;
+    EXPECT_EQ(waits[reason], count) << reason;
+    ++kinds;
+  }
+  EXPECT_EQ(waits.size(), kinds) << "no reason but those";
+  EXPECT_GE(kinds, 10u);
+}
+
+TEST_P(GoPages, within_a_hundredth_under_churn) {
+  ASSERT_NO_FATAL_FAILURE(start({"-churn"}));
+  if (!target_) return;
+  uint64_t spans = 0, moving = 0;
+  int unverified = 0;
+  for (int i = 0; i < 20; ++i) {
+    const HeapPages read = pages();
+    unverified += read.verified ? 0 : 1;
+    const uint64_t low = std::min(read.before.heap_in_use, read.after.heap_in_use);
+    const uint64_t high = std::max(read.before.heap_in_use, read.after.heap_in_use);
+    EXPECT_GE(read.total(PageClass::kHeapSpan), low - low / 100);
+    EXPECT_LE(read.total(PageClass::kHeapSpan), high + high / 100);
+    Result<SpanTable> table = read_spans(*memory_, globals_, read);
+    ASSERT_TRUE(table.ok());
+    spans += table->spans.size();
+    moving += table->in_motion;
+  }
+  EXPECT_EQ(unverified, 0);
+  std::printf("%s: %llu of %llu spans in motion\n", GetParam().name().c_str(), (unsigned long long)moving,
+              (unsigned long long)spans);
+  EXPECT_LT(moving, spans / 20);
+}
+
+}  // namespace
+}  // namespace memwhy::goruntime::test

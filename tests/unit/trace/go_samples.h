@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The events of the Go runtime, for samples.h: with a value in every field, and with none.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "events/event.h"
+
+namespace memwhy::trace::test {
+
+using namespace memwhy::events;  // NOLINT: tests are about events
+
+constexpr uint64_t kBig = 0xfedc'ba98'7654'3210;  // ten bytes as a varint
+
+inline SpaceId space(uint32_t number) { return static_cast<SpaceId>(number); }
+
+inline GoCounters sample_go_counters() {
+  return {70 << 20, 1 << 20, 5, kBig, 4096, 6, 7, 8, 9, 10, 11, 12, INT64_MIN, -1, ~0u};
+}
+
+inline std::vector<Payload> go_payloads() {
+  return {GoStatistics{space(1), sample_go_counters()},
+          GoStatistics{},
+          GoHeap{space(1),
+                 3,
+                 GoLayout::kUnverified,
+                 "the sums do not agree",
+                 true,
+                 5,
+                 6,
+                 sample_go_counters(),
+                 {{0xc0'0000'0000 >> 12, 16'384, GoPage::kHeap, 64 << 20, 4096, kBig},
+                  {0xc0'0400'0000 >> 12, 2, GoPage::kIdle, 0, 0, 0},
+                  {7, ~0u, GoPage::kUnknown, 0, 1, 2}},
+                 {0x7f12'0000'0000, 0x7f12'0001'0000, kBig}},
+          GoHeap{},
+          GoProfile{space(1),
+                    GoProfile::Source::kBuckets,
+                    524'288,
+                    true,
+                    {{65'536, 2, 3, {0x45d2a1, 5, ~uint64_t{0}}}, {kBig, 0, 0, {}}}},
+          GoProfile{space(2), GoProfile::Source::kOffInBinary, 0, false, {}},
+          GoGoroutines{space(1),
+                       1000,
+                       false,
+                       {{5,
+                         "chan send",
+                         0x45d2a1,
+                         {0x45d2a2, kBig},
+                         40'960,
+                         81'200'000'000,
+                         kBig,
+                         10,
+                         {{0xc0'0000'0000, 64 << 20, {0x45d2a3, 1}}, {0xc0'0800'0000, 1, {}}}},
+                        {}}},
+          GoGoroutines{}};
+}
+
+// How many fields each struct has: see samples.h.
+[[maybe_unused]] inline void every_go_field_is_known() {
+  [[maybe_unused]] const auto& [gc1, gc2, gc3, gc4, gc5, gc6, gc7, gc8, gc9, gc10, gc11, gc12, gc13, gc14,
+                                gc15] = GoCounters{};
+  [[maybe_unused]] const auto& [gs1, gs2] = GoStatistics{};
+  [[maybe_unused]] const auto& [gr1, gr2, gr3, gr4, gr5, gr6] = GoRun{};
+  [[maybe_unused]] const auto& [gh1, gh2, gh3, gh4, gh5, gh6, gh7, gh8, gh9, gh10] = GoHeap{};
+  [[maybe_unused]] const auto& [gb1, gb2, gb3, gb4] = GoBucket{};
+  [[maybe_unused]] const auto& [gp1, gp2, gp3, gp4, gp5] = GoProfile{};
+  [[maybe_unused]] const auto& [gk1, gk2, gk3] = GoKeptObject{};
+  [[maybe_unused]] const auto& [gg1, gg2, gg3, gg4, gg5, gg6, gg7, gg8, gg9] = GoGroup{};
+  [[maybe_unused]] const auto& [go1, go2, go3, go4] = GoGoroutines{};
+}
+
+}  // namespace memwhy::trace::test

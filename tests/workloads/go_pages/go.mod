@@ -1,0 +1,3 @@
+module memwhy/workloads/go_pages
+
+go 1.19

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// go_pages is a program whose Go heap has a page of every kind, and which knows its own numbers: spans of small, large
+// and fragmented objects, pages that were freed and kept, pages that were given back, goroutines that wait for many
+// reasons. It speaks lines on stdin and stdout:
+//
+//	it prints "ready" when all is set up and still; then, for each line that it reads:
+//	dump        → one line of JSON, the runtime's own metrics in bytes; it allocates nothing
+//	memstats    → the same of runtime.MemStats, which empties the caches of free slots
+//	goroutines  → one line of JSON, how many goroutines wait for what, out of runtime.Stack
+//	quit, or end of file: it exits 0
+//
+// -churn: it allocates all the time, and is never still.
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"time"
+)
+
+type node struct {
+	next    *node
+	payload [100]byte
+}
+
+var (
+	nodes  *node    // small objects with pointers
+	large  [][]byte // one span each
+	sparse [][]byte // 1 of 16 objects of their spans
+	sink   []byte
+)
+
+func touch(b []byte) []byte {
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	return b
+}
+
+//go:noinline
+func keepSmall(n int) {
+	for i := 0; i < n; i++ {
+		nodes = &node{next: nodes}
+	}
+}
+
+//go:noinline
+func keepLarge(n, bytes int) {
+	for i := 0; i < n; i++ {
+		large = append(large, touch(make([]byte, bytes)))
+	}
+}
+
+//go:noinline
+func keepSparse(n, bytes int) {
+	all := make([][]byte, n)
+	for i := range all {
+		all[i] = touch(make([]byte, bytes))
+	}
+	for i := 0; i < n; i += 16 {
+		sparse = append(sparse, all[i])
+	}
+}
+
+// Garbage of one large object: its span is free after the next collection.
+//
+//go:noinline
+func drop(bytes int) {
+	sink = touch(make([]byte, bytes))
+	sink = nil
+}
+
+func churn() {
+	for i := 0; ; i++ {
+		batch := make([][]byte, 0, 1000)
+		for k := 0; k < cap(batch); k++ {
+			batch = append(batch, make([]byte, 64+k*40))
+		}
+		large[i%len(large)] = batch[len(batch)-1]
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// What "dump" tells, in this order.
+var samples = []metrics.Sample{
+	{Name: "/memory/classes/heap/objects:bytes"},
+	{Name: "/memory/classes/heap/unused:bytes"},
+	{Name: "/memory/classes/heap/free:bytes"},
+	{Name: "/memory/classes/heap/released:bytes"},
+	{Name: "/memory/classes/heap/stacks:bytes"},
+	{Name: "/memory/classes/profiling/buckets:bytes"},
+	{Name: "/gc/cycles/total:gc-cycles"},
+}
+var keys = []string{"objects", "unused", "free", "released", "stacks", "buckets", "cycles"}
+
+var (
+	line  = make([]byte, 0, 4096)
+	stats runtime.MemStats
+)
+
+func add(key string, value uint64) {
+	if len(line) > 1 {
+		line = append(line, ',')
+	}
+	line = append(append(append(line, '"'), key...), '"', ':')
+	line = strconv.AppendUint(line, value, 10)
+}
+
+func say() {
+	line = append(line, '}', '\n')
+	os.Stdout.Write(line)
+}
+
+func dump() {
+	metrics.Read(samples)
+	line = append(line[:0], '{')
+	for i, key := range keys {
+		add(key, samples[i].Value.Uint64())
+	}
+	add("goroutines", uint64(runtime.NumGoroutine()))
+	say()
+}
+
+func memstats() {
+	runtime.ReadMemStats(&stats)
+	line = append(line[:0], '{')
+	add("heap_alloc", stats.HeapAlloc)
+	add("heap_in_use", stats.HeapInuse)
+	add("heap_idle", stats.HeapIdle)
+	add("heap_released", stats.HeapReleased)
+	add("stack_in_use", stats.StackInuse)
+	add("mspan_sys", stats.MSpanSys)
+	add("cycles", uint64(stats.NumGC))
+	say()
+}
+
+// The states in a text of all stacks: "chan send" of "goroutine 18 [chan send, 2 minutes]:".
+func states(text []byte) []string {
+	var out []string
+	for _, l := range strings.Split(string(text), "\n") {
+		if !strings.HasPrefix(l, "goroutine ") || !strings.HasSuffix(l, "]:") {
+			continue
+		}
+		state := l[strings.Index(l, "[")+1 : len(l)-2]
+		if comma := strings.Index(state, ","); comma >= 0 {
+			state = state[:comma]
+		}
+		out = append(out, state)
+	}
+	return out
+}
+
+func goroutines() {
+	text := make([]byte, 4<<20)
+	waits := map[string]uint64{}
+	for _, state := range states(text[:runtime.Stack(text, true)]) {
+		waits[state]++
+	}
+	line = append(line[:0], '{')
+	for state, n := range waits {
+		add(state, n)
+	}
+	say()
+}
+
+func main() {
+	moving := flag.Bool("churn", false, "allocate all the time")
+	scale := flag.Int("scale", 1, "how many times the usual heap")
+	flag.Parse()
+	debug.SetGCPercent(100)
+
+	keepSmall(*scale * 200000)
+	keepLarge(*scale*16, 4<<20)
+	keepSparse(*scale*20000, 2048)
+	drop(64 << 20)
+	debug.FreeOSMemory() // given back
+	drop(16 << 20)
+	runtime.GC() // free, and kept
+	park(8)
+	outside()
+	metrics.Read(samples) // its own tables, made once
+	runtime.ReadMemStats(&stats)
+	runtime.GC()
+	if *moving {
+		go churn()
+	}
+	input := bufio.NewReader(os.Stdin)
+	fmt.Println("ready")
+	for {
+		command, err := input.ReadSlice('\n')
+		switch {
+		case err != nil || string(command) == "quit\n":
+			return
+		case string(command) == "dump\n":
+			dump()
+		case string(command) == "memstats\n":
+			memstats()
+		case string(command) == "goroutines\n":
+			goroutines()
+		}
+	}
+}

@@ -1,0 +1,3 @@
+module memwhy/workloads/hourly_job
+
+go 1.19

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "explain/go_facts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string_view>
+
+namespace memwhy::explain {
+namespace {
+
+constexpr uint64_t kMostPagesAsked = 4096;  // of one object: evenly spread when it is larger
+
+std::string text_of(const events::SourceFrame& frame) {
+  if (frame.file.empty()) return frame.function;
+  const size_t slash = frame.file.rfind('/');
+  return fmt::format("{} ({}:{})", frame.function,
+                     slash == std::string::npos ? frame.file : frame.file.substr(slash + 1), frame.line);
+}
+
+bool of_runtime(std::string_view function) {
+  return function.starts_with("runtime.") || function.starts_with("internal/runtime/");
+}
+
+}  // namespace
+
+GoFacts::GoFacts(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
+                 const timeline::ScanResult& scan)
+    : timeline_(timeline),
+      space_(space),
+      scan_(scan),
+      profile_(space.go_profile()),
+      curve_(space.go_curve()),
+      goroutines_(space.goroutines()) {}
+
+std::string GoFacts::layout_name() const {
+  if (heap() == nullptr) return "none";
+  switch (heap()->layout) {
+    case events::GoLayout::kTable:
+      return "table";
+    case events::GoLayout::kUnverified:
+      return "unverified";
+    case events::GoLayout::kNone:
+      break;
+  }
+  return "none";
+}
+
+std::string GoFacts::problem() const {
+  return heap() == nullptr ? "the Go runtime's tables were not read" : heap()->problem;
+}
+
+std::string GoFacts::profile_source() const {
+  if (profile_ == nullptr) return "not_read";
+  switch (profile_->source) {
+    case events::GoProfile::Source::kBuckets:
+      return "buckets";
+    case events::GoProfile::Source::kOffInBinary:
+      return "off_in_binary";
+    case events::GoProfile::Source::kUnreadable:
+      break;
+  }
+  return "unreadable";
+}
+
+double GoFacts::scaled_bytes(const events::GoBucket& bucket, uint64_t objects, uint64_t rate) {
+  const auto size = static_cast<double>(bucket.object_bytes);
+  const double bytes = static_cast<double>(objects) * size;
+  if (rate <= 1 || bucket.object_bytes == 0) return bytes;
+  return bytes / (1 - std::exp(-size / static_cast<double>(rate)));
+}
+
+std::optional<uint64_t> GoFacts::profile_bytes() const {
+  if (profile_ == nullptr || profile_->source != events::GoProfile::Source::kBuckets) return std::nullopt;
+  double sum = 0;
+  for (const events::GoBucket& bucket : profile_->buckets)
+    sum += scaled_bytes(bucket, bucket.published_objects, profile_->rate);
+  return static_cast<uint64_t>(sum);
+}
+
+std::vector<std::string> GoFacts::frames(const std::vector<uint64_t>& addresses, bool first_is_exact) const {
+  std::vector<std::string> out;
+  for (size_t i = 0; i < addresses.size(); ++i) {
+    const events::SymbolInfo* symbol = timeline_.symbol(space_.id(), addresses[i], i > 0 || !first_is_exact);
+    if (symbol == nullptr || symbol->frames.empty()) {
+      out.push_back(fmt::format("{:#x}", addresses[i]));
+      continue;
+    }
+    for (const events::SourceFrame& frame : symbol->frames) out.push_back(text_of(frame));
+  }
+  return out;
+}
+
+std::vector<std::string> GoFacts::user_frames(const std::vector<uint64_t>& addresses,
+                                              bool first_is_exact) const {
+  std::vector<std::string> all = frames(addresses, first_is_exact);
+  const auto first =
+      std::find_if(all.begin(), all.end(), [](const std::string& frame) { return !of_runtime(frame); });
+  all.erase(all.begin(), first);
+  return all;
+}
+
+std::vector<std::string> GoFacts::touched_by(uint64_t address, uint64_t bytes) const {
+  const PageNumber first = address >> kPageShift, end = (address + bytes + kPageBytes - 1) >> kPageShift;
+  const uint64_t step = std::max<uint64_t>(1, (end - first) / kMostPagesAsked);
+  std::map<StackId, uint64_t> stacks;
+  for (PageNumber page = first; page < end; page += step)
+    if (const std::optional<timeline::PageEvidence> evidence = space_.evidence(page))
+      if (evidence->stack != StackId::kNone && evidence->stack != StackId::kLost) ++stacks[evidence->stack];
+  const auto most = std::max_element(stacks.begin(), stacks.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == stacks.end()) return {};
+  const events::Stack* stack = timeline_.stack(most->first);
+  return stack == nullptr ? std::vector<std::string>{} : user_frames(stack->frames, true);
+}
+
+}  // namespace memwhy::explain

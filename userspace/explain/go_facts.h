@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// GoFacts: what the recording knows of a Go program's runtime, for the rules: its counters over time, its heap profile, its
+// goroutines each time they were read, and names for its code. Not the ledger: bytes in it are virtual unless a name
+// says resident.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "timeline/timeline.h"
+
+namespace memwhy::explain {
+
+class GoFacts {
+ public:
+  GoFacts(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
+          const timeline::ScanResult& scan);
+
+  // "table", "unverified" or "none", and one sentence when it is not "table".
+  std::string layout_name() const;
+  std::string problem() const;
+  const events::GoHeap* heap() const { return scan_.go.get(); }  // nullptr: not read
+
+  const std::vector<timeline::GoPoint>& curve() const { return curve_; }
+  const std::vector<timeline::GoroutinePoint>& goroutines() const { return goroutines_; }
+
+  // Of the profile's buckets, scaled as pprof scales. `published`: what an endpoint would show.
+  std::string profile_source() const;  // "buckets" | "off_in_binary" | "unreadable" | "not_read"
+  std::optional<uint64_t> profile_bytes() const;
+  const events::GoProfile* profile() const { return profile_; }
+  static double scaled_bytes(const events::GoBucket& bucket, uint64_t objects, uint64_t rate);
+
+  // "func (file:line)", innermost first, inlined frames included. `first_is_exact`: the first address is an instruction,
+  // not a return address.
+  std::vector<std::string> frames(const std::vector<uint64_t>& addresses, bool first_is_exact) const;
+  // Functions of the user at the top of a stack: without the frames of package runtime at its leaf.
+  std::vector<std::string> user_frames(const std::vector<uint64_t>& addresses, bool first_is_exact) const;
+  // Where a large object was allocated, by the stacks of the faults that made its pages resident: most pages first. Empty:
+  // it was there before memwhy attached.
+  std::vector<std::string> touched_by(uint64_t address, uint64_t bytes) const;
+
+ private:
+  const timeline::Timeline& timeline_;
+  const timeline::AddressSpace& space_;
+  const timeline::ScanResult& scan_;
+  const events::GoProfile* profile_;
+  std::vector<timeline::GoPoint> curve_;
+  std::vector<timeline::GoroutinePoint> goroutines_;
+};
+
+}  // namespace memwhy::explain
