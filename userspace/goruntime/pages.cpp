@@ -132,22 +132,30 @@ class Pass {
     Result<uint64_t> arena = remote::read_value<uint64_t>(memory_, arenas_ + 8 * index);
     if (!arena) return std::move(arena).error();
     met_.push_back(*arena + layout.heap_arena.spans.offset);
-    Result<std::vector<uint64_t>> spans =
-        remote::read_array<uint64_t>(memory_, *arena + layout.heap_arena.spans.offset + 8 * first, pages);
-    if (!spans) return torn("span table");
-    tables_.spans = std::move(*spans);
+    // Pages of these tables that were never written are not resident, and zero.
+    tables_.spans.resize(pages);
+    if (Status status =
+            read_table(*arena + layout.heap_arena.spans.offset + 8 * first, std::span(tables_.spans));
+        !status)
+      return status;
     tables_.page_in_use.resize(kArenaPages / 8);
-    if (!memory_.read(*arena + layout.heap_arena.page_in_use.offset, tables_.page_in_use))
-      return torn("page bitmap");
+    if (Status status =
+            read_table(*arena + layout.heap_arena.page_in_use.offset, std::span(tables_.page_in_use));
+        !status)
+      return status;
     const uint64_t chunk = (at - kArenaBase) / kChunkBytesGo, chunks = pages / kChunkPagesGo;
     Result<uint64_t> l2 = remote::read_value<uint64_t>(
         memory_, globals_.mheap + layout.mheap.pages_chunks.offset + 8 * (chunk >> kChunkL2Bits));
     if (!l2) return std::move(l2).error();
     met_.push_back(*l2);
-    Result<std::vector<uint64_t>> palloc = remote::read_array<uint64_t>(
-        memory_, *l2 + (chunk & ((1 << kChunkL2Bits) - 1)) * kPallocBytes, chunks * kPallocBytes / 8);
-    if (!palloc) return torn("allocation bitmaps");
-    tables_.palloc = std::move(*palloc);
+    tables_.palloc.resize(chunks * kPallocBytes / 8);
+    return read_table(*l2 + (chunk & ((1 << kChunkL2Bits) - 1)) * kPallocBytes, std::span(tables_.palloc));
+  }
+
+  template <typename T>
+  Status read_table(uint64_t address, std::span<T> into) {
+    Result<uint64_t> there = memory_.read_present(address, std::as_writable_bytes(into));
+    if (!there) return std::move(there).error();
     return {};
   }
 
