@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every scenario uses: memwhy as a user runs it, processes to run it on, and checks that hold for every answer."""
+import contextlib
 import fcntl
 import json
 import os
@@ -177,17 +178,39 @@ class Pages:
         return [dict(name=w[1], start=int(w[2], 16), end=int(w[3], 16), pages=int(w[4]), how=w[5],
                      site=w[6].partition("=")[2], pid=int(w[7].partition("=")[2])) for w in self._until("done")]
 
+    def finished(self):
+        """There is no further step."""
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        assert self._until("end") == []
+
 
 # ---- what is known of processes otherwise: the referees
 
+@contextlib.contextmanager
+def quiet(pids):
+    """They are stopped meanwhile: every thread, seen to be."""
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+            while not all(task.read_text().rpartition(")")[2].split()[0] in "tT"
+                          for task in pathlib.Path(f"/proc/{pid}/task").glob("*/stat")):
+                os.sched_yield()
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def rss_rollup(pid):
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Rss:\s+(\d+) kB", text, re.M)[1]) * 1024
+
+
 def rss_of(pid):
     """Rss of smaps_rollup, of the stopped process: exact."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-        return int(re.search(r"^Rss:\s+(\d+) kB", text, re.M)[1]) * 1024
-    finally:
-        os.kill(pid, signal.SIGCONT)
+    with quiet([pid]):
+        return rss_rollup(pid)
 
 
 def vm_rss(pid):
@@ -233,3 +256,28 @@ def check(explanation):
 def only_process(explanation):
     assert len(explanation["processes"]) == 1, [p["pid"] for p in explanation["processes"]]
     return explanation["processes"][0]
+
+
+# ---- single pages, by the model, after each scan of a recording
+
+def page_scans(case, file, ranges=()):
+    """What page_evidence says of the file: a list of scans, each with the pages of `ranges` (of Pages.step)."""
+    wanted = [f"{r['pid']}:{r['start']:x}-{r['end']:x}" for r in ranges]
+    done = subprocess.run([case.build / "bin/page_evidence", case.folder / file, *wanted], capture_output=True, text=True,
+                          timeout=DEADLINE)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def born(scan):
+    """Pages of the scan that came after attach."""
+    return scan["resident"] - scan["how"].get("before-attach", 0)
+
+
+def check_pages(scans):
+    """In each scan every page has one evidence, next to none has no evidence, and nothing is believed that is not there."""
+    for scan in scans:
+        assert scan["complete"] and scan["sum"] == scan["resident"] == sum(scan["how"].values()), scan
+        assert scan["how"].get("unknown", 0) <= 0.001 * born(scan), scan
+        assert scan["stale"] <= 0.005 * scan["resident"], scan
+        assert scan["doubtful"] == 0 and scan["stack_lost"] == 0, scan

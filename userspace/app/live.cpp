@@ -40,6 +40,7 @@ class FileSink : public events::EventSink {
     const std::lock_guard lock(mutex_);
     writer_.tick(now);
   }
+  bool wants_restate() const { return writer_.wants_restate(); }
 
  private:
   std::mutex mutex_;
@@ -107,9 +108,13 @@ class Recording {
     record::SystemClock clock;
     Progress progress(Progress::mode_for_stderr(request_.quiet));
     std::chrono::nanoseconds next_search{std::chrono::seconds(1)};
+    bool restating = false;
     while (!session_.wait(0)) {
       if (signals_.wait(kGlance)) session_.request_stop("stopped");
       sink_.tick(clock.now());
+      const bool full = sink_.wants_restate();
+      if (full && !restating) session_.request_restate();  // the next part begins when it has come
+      restating = full;
       const record::Progress now = session_.progress();
       const std::chrono::nanoseconds elapsed(now.elapsed_ns);
       if (request_.targets.open_ended() && elapsed >= next_search) {

@@ -11,8 +11,7 @@
 //
 //   Event { time 81'200'000'000, VmaList { space 1, … } }
 //   Event { time 81'204'100'000, PageScan { space 1, runs {{0x7f12'34605, 512, huge}, …} } }
-//   Event { time 81'204'900'000, PageTableRuns { space 1, runs {{0x7f12'34605, 1, stack 9, tick 4295213}, …}
-//   } }
+//   Event { time 81'204'900'000, PageTableRuns { space 1, runs {{0x7f12'34605, 1, stack 9, tick …}, …} } }
 #pragma once
 
 #include <cstdint>

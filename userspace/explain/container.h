@@ -2,8 +2,8 @@
 // Container and pod ids as container runtimes write them into cgroup paths. Pure text; nothing is asked of a
 // runtime.
 //
-//   /kubepods.slice/kubepods-pod1b2c3d4e_….slice/cri-containerd-<64 hex>.scope  → pod 1b2c3d4e-…, container
-//   <64 hex>
+//   /kubepods.slice/kubepods-pod1b2c3d4e_….slice/cri-containerd-<64 hex>.scope
+//     → pod 1b2c3d4e-…, container <64 hex>
 #pragma once
 
 #include <optional>

@@ -41,11 +41,19 @@ struct LedgerLine {
   std::vector<TopEntry> top;
 };
 
+// What the Go runtime counted, virtual bytes.
+struct GoTimelinePoint {
+  uint64_t live_bytes = 0, goal_bytes = 0;            // marked by the last collection; where the next begins to end
+  uint64_t allocated_bytes = 0, freed_bytes = 0;      // since the program started
+  uint32_t gc_cycle = 0;
+};
+
 struct TimelinePoint {
   TimeNs time = 0;
   uint64_t rss_bytes = 0;
   std::map<std::string, uint64_t> ledger;                             // empty between scans
   std::map<std::string, std::pair<uint64_t, uint64_t>> arrived_left;  // bytes since the point before
+  std::optional<GoTimelinePoint> go;                                  // read within half a second of it
 };
 
 struct TimelineEvent {
@@ -69,6 +77,7 @@ struct Finding {
   std::string remedy;
   Confidence confidence = Confidence::kLow;
   std::vector<std::string> evidence, against;
+  std::vector<std::string> owners;  // the ledger lines that its bytes are of
 };
 
 struct RssSummary {
@@ -96,6 +105,23 @@ struct GoSummary {
   std::optional<events::GoCounters> totals;  // virtual bytes, GOGC and GOMEMLIMIT among them
 };
 
+// Goroutines with the same stack, wait reason and creation site.
+struct GoroutineGroup {
+  uint64_t count = 0;
+  std::string wait_reason;          // "" running, runnable or in a system call
+  std::string site, created_at;     // "func (file:line)"; "" unknown
+  std::optional<TimeNs> waiting_since;  // at least one of them, at least since
+  std::optional<uint64_t> kept_bytes;   // virtual, reachable from this group alone; absent: the walk was cut short
+  uint64_t stack_bytes = 0;             // virtual
+  std::vector<std::string> frames;      // innermost first
+};
+
+struct GoroutineSummary {
+  TimeNs time = 0;  // when they were read
+  uint64_t count = 0;
+  std::vector<GoroutineGroup> groups;  // heaviest first
+};
+
 struct ProcessExplanation {
   Pid pid = 0;
   std::string comm, exe, build_id, cgroup;
@@ -105,6 +131,7 @@ struct ProcessExplanation {
   RssSummary rss;
   std::optional<uint64_t> heap_profile_inuse_bytes;
   std::string heap_profile_source = "not_read";  // buckets|file|off_in_binary|unreadable|not_read|not_go
+  std::optional<GoroutineSummary> goroutines;
   std::vector<LedgerLine> ledger;                // heaviest first; Σ bytes == rss.bytes
   std::vector<TimelinePoint> timeline;
   std::vector<TimelineEvent> events;

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <ctime>
 #include <map>
 #include <string_view>
 
@@ -22,6 +24,16 @@ std::string text_of(const events::SourceFrame& frame) {
 
 bool of_runtime(std::string_view function) {
   return function.starts_with("runtime.") || function.starts_with("internal/runtime/");
+}
+
+// Packages whose functions wait or allocate for their caller.
+bool on_behalf(std::string_view function) {
+  constexpr std::array<std::string_view, 17> kPackages = {
+      "runtime.", "sync.",  "time.",    "io.",      "bufio.", "net.",     "os.",          "syscall.", "context.",
+      "reflect.", "bytes.", "strings.", "strconv.", "slices.", "maps.", "sync/atomic.", "fmt."};
+  constexpr std::array<std::string_view, 4> kTrees = {"internal/", "runtime/", "crypto/", "golang.org/x/sync/"};
+  return std::any_of(kPackages.begin(), kPackages.end(), [&](auto p) { return function.starts_with(p); }) ||
+         std::any_of(kTrees.begin(), kTrees.end(), [&](auto p) { return function.starts_with(p); });
 }
 
 }  // namespace
@@ -113,7 +125,30 @@ std::vector<std::string> GoFacts::touched_by(uint64_t address, uint64_t bytes) c
                                      [](const auto& a, const auto& b) { return a.second < b.second; });
   if (most == stacks.end()) return {};
   const events::Stack* stack = timeline_.stack(most->first);
-  return stack == nullptr ? std::vector<std::string>{} : user_frames(stack->frames, true);
+  return stack == nullptr ? std::vector<std::string>{} : frames(stack->frames, true);
+}
+
+std::string GoFacts::clock(TimeNs monotonic_ns) const {
+  const timeline::RecordingState& recording = timeline_.recording();
+  const auto& anchor = recording.last_anchor ? recording.last_anchor : recording.first_anchor;
+  if (!anchor) return "";
+  // Unsigned arithmetic wraps as it should.
+  const uint64_t realtime_ns = anchor->realtime_ns + monotonic_ns - anchor->monotonic_ns;
+  const auto now = static_cast<std::time_t>(anchor->realtime_ns / 1'000'000'000);
+  const auto then = static_cast<std::time_t>(realtime_ns / 1'000'000'000);
+  std::tm today = {}, at = {};
+  if (gmtime_r(&now, &today) == nullptr || gmtime_r(&then, &at) == nullptr) return "";
+  const std::string time = fmt::format("{:02}:{:02}:{:02} UTC", at.tm_hour, at.tm_min, at.tm_sec);
+  if (today.tm_year == at.tm_year && today.tm_yday == at.tm_yday) return time;
+  return fmt::format("{:04}-{:02}-{:02} {}", at.tm_year + 1900, at.tm_mon + 1, at.tm_mday, time);
+}
+
+std::string program_frame(const std::vector<std::string>& frames) {
+  for (const std::string& frame : frames)
+    if (!on_behalf(frame)) return frame;
+  for (const std::string& frame : frames)
+    if (!of_runtime(frame)) return frame;
+  return "";
 }
 
 }  // namespace memwhy::explain

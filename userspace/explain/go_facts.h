@@ -37,9 +37,11 @@ class GoFacts {
   std::vector<std::string> frames(const std::vector<uint64_t>& addresses, bool first_is_exact) const;
   // Functions of the user at the top of a stack: without the frames of package runtime at its leaf.
   std::vector<std::string> user_frames(const std::vector<uint64_t>& addresses, bool first_is_exact) const;
-  // Where a large object was allocated, by the stacks of the faults that made its pages resident: most pages first. Empty:
-  // it was there before memwhy attached.
+  // The stack of the faults that made most of an object's pages resident, the runtime's frames included. Empty: it was
+  // there before memwhy attached.
   std::vector<std::string> touched_by(uint64_t address, uint64_t bytes) const;
+  // "14:02:11 UTC", with the date when it is not the recording's; "" when the recording has no clock.
+  std::string clock(TimeNs monotonic_ns) const;
 
  private:
   const timeline::Timeline& timeline_;
@@ -49,5 +51,9 @@ class GoFacts {
   std::vector<timeline::GoPoint> curve_;
   std::vector<timeline::GoroutinePoint> goroutines_;
 };
+
+// The frame that says most to the owner of the program: the first that is neither the runtime's nor of a package in
+// which goroutines wait or objects are made on behalf of others (sync, time, io …). "" when there is none.
+std::string program_frame(const std::vector<std::string>& frames);
 
 }  // namespace memwhy::explain

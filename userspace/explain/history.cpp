@@ -92,13 +92,11 @@ std::vector<Sample> History::settled(const Owners& owners) const {
   return samples;
 }
 
-Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> owners) {
+Trend trend_of(const std::vector<TrendPoint>& series) {
   std::vector<Point> points;
-  for (const Sample& sample : samples) {
-    uint64_t bytes = 0;
-    for (Owner owner : owners) bytes += of(sample.bytes, owner);
-    points.push_back(
-        {static_cast<double>(sample.time - samples.front().time) / 1e9, static_cast<double>(bytes)});
+  for (const TrendPoint& point : series) {
+    points.push_back({static_cast<double>(point.time - series.front().time) / 1e9,
+                      static_cast<double>(point.value)});
   }
   Trend trend{theil_sen(points)};
   constexpr size_t kParts = 4;
@@ -114,6 +112,16 @@ Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> 
   trend.rising = level[0] < level[1] && level[1] < level[2] && level[2] < level[3];
   if (trend.rising) trend.grown_bytes = static_cast<uint64_t>(level[3] - level[0]);
   return trend;
+}
+
+Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> owners) {
+  std::vector<TrendPoint> points;
+  for (const Sample& sample : samples) {
+    uint64_t bytes = 0;
+    for (Owner owner : owners) bytes += of(sample.bytes, owner);
+    points.push_back({sample.time, bytes});
+  }
+  return trend_of(points);
 }
 
 }  // namespace memwhy::explain

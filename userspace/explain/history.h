@@ -63,6 +63,12 @@ class History {
   size_t stride_ = 1;
 };
 
+struct TrendPoint {
+  TimeNs time = 0;
+  uint64_t value = 0;
+};
+
+Trend trend_of(const std::vector<TrendPoint>& points);
 // Of the sum of these owners.
 Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> owners);
 

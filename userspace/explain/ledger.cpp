@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <stdexcept>
 #include <string_view>
 #include <tuple>
@@ -125,6 +126,11 @@ class Builder {
         stacks_.facts(group.stack).touched != StackKind::kRace) {
       ledger_.race_by_shape_bytes += group.bytes();
     }
+    if (owner == Owner::kRaceInternal) {
+      const uint64_t size = evidence_.vmas[group.vma].range.bytes();
+      if (size > kMiB && std::has_single_bit(size - kPageBytes)) ledger_.race_doubled_bytes += group.bytes();
+      if (size % kMiB == 0) ledger_.race_block_bytes += group.bytes();
+    }
     if (owner == Owner::kRaceShadow) {
       const AddressRange& range = evidence_.vmas[group.vma].range;
       AddressRange& shadow = ledger_.race_shadow_range;
@@ -145,6 +151,7 @@ class Builder {
       line.ages_known = false;
       line.ages = {};
       line.huge_bytes = line.lazy_bytes = 0;
+      line.in_heap_profile = owner == Owner::kGoHeapLive;
     }
     LedgerLine& rest = lines_[static_cast<size_t>(Owner::kGoHeapUnclassified)];
     if (rest.bytes != of(ledger_.bytes, Owner::kGoHeapUnclassified)) rest.ages_known = false;
@@ -248,7 +255,18 @@ class Builder {
     std::stable_sort(line.top.begin(), line.top.end(),
                      [](const TopEntry& a, const TopEntry& b) { return a.bytes > b.bytes; });
     if (line.top.size() > kTopEntries) line.top.resize(kTopEntries);
+    if (owner == Owner::kGoHeapLive) first_touched(line);
     return std::move(line);
+  }
+
+  // Faults speak of pages of spans, whatever became of their slots: they may say more than the line of live ones.
+  static void first_touched(LedgerLine& line) {
+    uint64_t sum = 0;
+    for (const TopEntry& top : line.top) sum += top.bytes;
+    for (TopEntry& top : line.top) {
+      top.how = sum > line.bytes ? "first touched, of all spans; " + top.how : "first touched; " + top.how;
+    }
+    limit_to(line.bytes, line.top);
   }
 
   const Evidence& evidence_;
@@ -263,6 +281,14 @@ class Builder {
 };
 
 }  // namespace
+
+void limit_to(uint64_t bytes, std::vector<TopEntry>& top) {
+  for (TopEntry& entry : top) {
+    entry.bytes = std::min(entry.bytes, bytes);
+    bytes -= entry.bytes;
+  }
+  std::erase_if(top, [](const TopEntry& entry) { return entry.bytes == 0; });
+}
 
 Ledger make_ledger(const Evidence& evidence, const Owners& owners, Stacks& stacks) {
   return Builder(evidence, owners, stacks).build();

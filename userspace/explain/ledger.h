@@ -24,6 +24,8 @@ struct Ledger {
   OwnerBytes mappings = {};  // mappings that hold pages of this owner
   RssSummary rss;            // bytes, anon, file, shmem
   uint64_t truncated_stack_bytes = 0, lost_stack_bytes = 0, stale_bytes = 0;
+  // Of race.internal: in one block of 2^n + 4 KiB (a call stack of TSan that doubles); in blocks of 1 MiB.
+  uint64_t race_doubled_bytes = 0, race_block_bytes = 0;
   uint64_t race_by_shape_bytes = 0;  // of race.internal: only the shape of the mapping speaks for it
   AddressRange race_shadow_range;    // from the first mapping with pages to the last
   bool scan_complete = true;
@@ -34,6 +36,9 @@ struct Ledger {
     return sum;
   }
 };
+
+// Cuts entries so that they do not sum to more than `bytes`; what remains of nothing is left out.
+void limit_to(uint64_t bytes, std::vector<TopEntry>& top);
 
 // `owners` has decided on this very scan. Throws std::logic_error when the lines do not sum to the scan: a
 // bug.

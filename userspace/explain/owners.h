@@ -3,12 +3,11 @@
 //
 //   what the mapping is      file, [heap], shared, TSan's fixed ranges, a VMA name, a thread's stack
 //   who touched this page    a stack whose deciding function is TSan's or malloc's
-//   who touched its mapping  one page written by mallocgc makes the mapping a Go heap, also for pages without
-//   stack what it looks like       TSan's own blocks in a race build; nothing else is recognised by its shape
+//   who touched its mapping  one page written by mallocgc makes the mapping a Go heap, also for other pages
+//   what it looks like       TSan's own blocks in a race build; nothing else is recognised by its shape
 //   nothing                  anon.other (a stack is known), anon.before_attach, unattributed
 //
-//   7f77e2400000-7f77e2900000 rw-p of a race build, touched by TSan 586 pages, by the Go runtime 80, before
-//   attach 4:
+//   7f77e2400000-7f77e2900000 rw-p of a race build: 586 pages touched by TSan, 80 by the Go runtime, 4 before
 //     race.internal 590 pages (4 by the mapping), anon.other 80 (its stacks say which table)
 //
 // Stateful for one address space: what a mapping was shown to be stays so while it is mapped, and pages that

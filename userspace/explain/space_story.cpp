@@ -5,7 +5,7 @@
 #include <iterator>
 
 #include "explain/container.h"
-#include "explain/go_facts.h"
+#include "explain/go_story.h"
 #include "explain/rules/rule.h"
 
 namespace memwhy::explain {
@@ -64,7 +64,7 @@ std::vector<TimelinePoint> curve_of(const std::vector<Sample>& samples,
                                     const std::vector<timeline::RssPoint>& points) {
   std::vector<TimelinePoint> scans, between, out;
   for (const Sample& sample : samples) {
-    TimelinePoint& point = scans.emplace_back(TimelinePoint{sample.time, sample.rss_bytes, {}, {}});
+    TimelinePoint& point = scans.emplace_back(TimelinePoint{sample.time, sample.rss_bytes, {}, {}, {}});
     for (size_t i = 0; i < kOwnerCount; ++i) {
       std::string id(owner_name(static_cast<Owner>(i)).id);
       if (sample.bytes[i] > 0) point.ledger[id] = sample.bytes[i];
@@ -74,7 +74,7 @@ std::vector<TimelinePoint> curve_of(const std::vector<Sample>& samples,
   }
   size_t step = (points.size() + kCurvePoints - 1) / kCurvePoints;
   for (size_t i = 0; i < points.size(); i += step) {
-    between.push_back(TimelinePoint{points[i].time, points[i].rss_bytes, {}, {}});
+    between.push_back(TimelinePoint{points[i].time, points[i].rss_bytes, {}, {}, {}});
   }
   std::merge(scans.begin(), scans.end(), between.begin(), between.end(), std::back_inserter(out),
              [](const TimelinePoint& a, const TimelinePoint& b) { return a.time < b.time; });
@@ -118,14 +118,6 @@ void add_counters(const std::optional<events::Counters>& before, const std::opti
   const events::Counters& second = after ? *after : *before;
   rss.counter_bytes = (first.rss_bytes() + second.rss_bytes()) / 2;
   rss.counter_error_bytes = std::max(first.error_bytes, second.error_bytes);
-}
-
-void describe_go(const GoFacts& go, ProcessExplanation& out) {
-  out.go->layout = go.layout_name();
-  out.go->layout_problem = go.problem();
-  if (!go.curve().empty()) out.go->totals = go.curve().back().counters;
-  out.heap_profile_source = go.profile_source();
-  out.heap_profile_inuse_bytes = go.profile_bytes();
 }
 
 void add_beside(const events::Counters& counters, ProcessExplanation& out) {
@@ -215,10 +207,14 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   facts.threads = threads_.size();
   std::optional<GoFacts> go;
   if (facts.go) go.emplace(timeline, space, *scan_);
-  if (go && out.go) describe_go(*go, out);
+  if (go) {
+    describe_go(*go, out);
+    add_allocation_sites(*go, ledger);
+  }
   out.findings = findings({facts, ledger, samples, out.coverage, largest_family(ledger), go ? &*go : nullptr,
                            out.rss.start_bytes});
   out.timeline = curve_of(samples, space.rss_curve());
+  if (go) add_go_points(*go, out.timeline);
   out.ledger = std::move(ledger.lines);
   out.scan_time = scan_->time;
   if (!scan_->complete) out.note = "the only scan was cut short: the ledger is a part of the process";

@@ -6,8 +6,8 @@
 //   pclntab 0x55'c040 ─► moduledata: the word that points at it ─► .data .bss .noptrdata .noptrbss
 //     mheap_         capacities 2^14 2^17 2^20 2^23 2^26 of five slices, 24 bytes apart
 //     memstats       three pointers of mheap_ into it agree
-//     gcController   heapMinimum == 4 MiB * GOGC / 100, sizes are whole pages, heapInUse == pages in use * 8
-//     KiB allgs          a slice of goroutines whose first has goid 1     allp   a slice of Ps, p.id == index
+//     gcController   heapMinimum == 4 MiB * GOGC / 100, sizes are whole pages, heapInUse == its pages * 8 KiB
+//     allgs          a slice of goroutines whose first has goid 1     allp   a slice of Ps, p.id == index
 //     mbuckets       a bucket whose hash is the runtime's own hash of its stack
 #pragma once
 

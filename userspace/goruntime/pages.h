@@ -2,11 +2,11 @@
 // What the Go page allocator holds every 8 KiB page of the heap for: its bitmaps, read from outside, without
 // a stop. Whether a page is resident is not known here; the kernel knows.
 //
-//   arena 0xc000'0000'00 (64 MiB, 8192 pages), chunk of 4 MiB = 512 pages, pallocData of a chunk = 512 + 512
-//   bits:
-//     alloc 1 1 1 1 0 0 0 1   scavenged 0 0 0 0 0 1 1 0   spans[] a a b b - - - c   pageInUse (first page of
-//     a span) ─────┴─┴─┴─┴─┴─┴─┴─┴──  run {page 0, 2, kSpan a} {2, 2, kSpan b} {4, 1, kIdle} {5, 2,
-//     kReleased} {7, 1, kSpan c}
+//   arena of 64 MiB = 8192 pages, chunk of 4 MiB = 512 pages, pallocData of a chunk = 512 + 512 bits:
+//     page       0 1 2 3 4 5 6 7
+//     allocated  1 1 1 1 0 0 0 1     pageInUse has a bit for the first page of a span of objects
+//     scavenged  0 0 0 0 0 1 1 0
+//     spans[]    a a b b - - - c     runs {0, 2, span a} {2, 2, span b} {4, 1, idle} {5, 2, released} {7, 1, span c}
 #pragma once
 
 #include <array>

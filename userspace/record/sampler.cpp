@@ -283,6 +283,15 @@ void Sampler::run_due() {
   }
 }
 
+void Sampler::restate() {
+  const TimeNs now = clock_.now();
+  for (auto& [space, target] : targets_) {
+    if (!target->source || target->pending) continue;
+    target->next_restate = now;
+    target->next_scan = now;
+  }
+}
+
 void Sampler::finish() {
   std::vector<SpaceId> all;
   for (const auto& [space, target] : targets_) all.push_back(space);

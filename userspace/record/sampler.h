@@ -65,6 +65,8 @@ class Sampler {
 
   TimeNs next_due() const;
   void run_due();
+  // Every target is scanned and its table told whole, at once.
+  void restate();
   // The last look at every target and the last clock anchor.
   void finish();
   // Hooks are let go. After the last look of intake.

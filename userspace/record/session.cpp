@@ -10,7 +10,9 @@
 namespace memwhy::record {
 namespace {
 
-constexpr TimeNs kWindow = 1'000'000'000;  // events are put in order within it
+// Events are put in order within it. Intake is 50 ms late, and the file holds back 750 ms of what the queue gives: a
+// recorder that is killed must not cost more than a second in all.
+constexpr TimeNs kWindow = 250'000'000;
 constexpr TimeNs kIdleWait = 60'000'000'000;
 
 }  // namespace
@@ -76,6 +78,17 @@ Status Session::add(Pid tgid) {
 
 Status Session::remove(Pid tgid) {
   return command([this, tgid] { return sampler_->remove(tgid); });
+}
+
+void Session::request_restate() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!running_ || sampler_done_) return;
+    commands_.push_back([this](bool run) {
+      if (run) sampler_->restate();
+    });
+  }
+  sampler_wake_.notify_one();
 }
 
 void Session::request_stop(const std::string& why) {

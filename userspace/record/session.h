@@ -4,7 +4,7 @@
 // What it is: three threads, each the only owner of what it touches, joined by bounded queues.
 //   intake   takes what the kernel side's ring holds, every 50 ms; never waits, counts what it must drop
 //   sampler  everything that is opened of the targets, and when it is read (record/sampler.h)
-//   sink     puts events in order of their own time (1 s window) and hands them to the EventSink
+//   sink     puts events in order of their own time (250 ms window) and hands them to the EventSink
 // What it is not: hooks, /proc or symbols (those come in through record/sources.h), nor a file or a page
 // model (those are behind the EventSink). What comes next: the overhead governor, which reads
 // Progress::costs.
@@ -78,6 +78,9 @@ class Session {
   // exited meanwhile.
   Status add(Pid tgid);
   Status remove(Pid tgid);
+
+  // Everything that a further part of the recording needs is told again soon: mappings, pages, tables.
+  void request_restate();
 
   // The recording ends soon. The first reason counts. May be called by any thread, by the sink's own too.
   void request_stop(const std::string& why);

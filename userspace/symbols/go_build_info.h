@@ -5,8 +5,7 @@
 //   ff 20 47 6f 20 62 75 69 6c 64 69 6e 66 3a | pointer size | flags | …    "\xff Go buildinf:"
 //   flags & 2 (Go 1.18 on): at +32  varint length, "go1.26.8", varint length, modinfo
 //   otherwise: at +16 and +24 pointers to two Go strings {pointer, length}
-//   modinfo (in 16 bytes of framing at each end):  path\tcommand-line-arguments … build\t-race=true \n
-//   build\tCGO_ENABLED=1 …
+//   modinfo (in 16 bytes of framing at each end):  path\t… build\t-race=true \n build\tCGO_ENABLED=1 …
 #pragma once
 
 #include <map>

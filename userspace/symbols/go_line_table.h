@@ -3,16 +3,16 @@
 // itself uses for tracebacks (pclntab, Go 1.16 to 1.27). It survives stripping, so Go needs no symbols and no
 // DWARF.
 //
-//   header     magic fffffff1 (1.20 on; fffffff0: 1.18, 1.19; fffffffa: 1.16, 1.17), quantum, counts, offsets
-//   of: names      "main.serve\0main.(*server).handle\0…" cutab      for each compilation unit: offsets in
-//   files files      "/src/web/main.go\0…" pctab      sequences of (value delta, pc delta) as varints: line,
-//   file number, inline index over the pcs of a function functab    sorted (entry - text, offset of _func),
-//   then the _func records
+//   header     magic fffffff1 (1.20 on; fffffff0: 1.18, 1.19; fffffffa: 1.16, 1.17), quantum, counts, offsets of:
+//   names      "main.serve\0main.(*server).handle\0…"
+//   cutab      for each compilation unit: offsets in files
+//   files      "/src/web/main.go\0…"
+//   pctab      sequences of (value delta, pc delta) as varints: line, file number, inline index over pcs
+//   functab    sorted (entry - text, offset of _func), then the _func records
 //
 //   lookup(0x48a3f1):  functab -> main.serve, entry 0x48a3c0; pctab says line 41, inline index 2 at this pc
-//     inline tree [2] = { name "main.parse", parent pc 0x48a3e2 }   -> main.parse  parse.go:41   (line at
-//     0x48a3f1) index at 0x48a3e2 is -1                                       -> main.serve  main.go:118
-//     (line at 0x48a3e2)
+//     inline tree [2] = { name "main.parse", parent pc 0x48a3e2 } -> main.parse  parse.go:41  (line at 0x48a3f1)
+//     index at 0x48a3e2 is -1                                     -> main.serve  main.go:118  (line at 0x48a3e2)
 //
 // The inline trees lie outside of the table, relative to moduledata.gofunc (go_module.h).
 #pragma once

@@ -6,8 +6,7 @@
 // are dropped and opened again. What it is not: a parser (binary.h and below), a policy of who is resolved
 // when (record/).
 //
-//   frame 0x7f3a5c0291e3 (return address) -> mapping 0x7f3a5c028000-0x7f3a5c19d000 r-x offset 0x28000 of
-//   libc.so.6
+//   frame 0x7f3a5c0291e3 (return address) -> mapping 0x7f3a5c028000-… r-x offset 0x28000 of libc.so.6
 //     -> file offset 0x291e3, looked up at 0x291e2 -> BinaryInfo 2 (once), SymbolInfo { binary 2, "malloc" }
 //   in an executable mapping without a file ([vdso], a JIT's code): SymbolInfo without binary and frames
 //   in no executable mapping: nothing

@@ -3,8 +3,9 @@
 // move.
 //
 //   mmap 0x100+64 by s1, munmap 0x110+8, mremap 0x118+40 -> 0x900+50 by s2:
-//     [0x100,0x110) s1 kMmap    [0x900,0x928) s1 kMmap (its maker moves with it)    [0x928,0x932) s2 kMremap
-//     (what it grew by)
+//     [0x100,0x110) s1 kMmap
+//     [0x900,0x928) s1 kMmap      its maker moves with it
+//     [0x928,0x932) s2 kMremap    what it grew by
 #pragma once
 
 #include <vector>

@@ -3,9 +3,9 @@
 //
 // What it is: storage. What it is not: rules; those are PageModel's (operations) and Reconciler's (scans).
 //
-//   chunk 0x3f89a0 -> uniform { fault, stack 9, tick 49,000 }                 one record: a huge page, a
-//   memset chunk 0x3f89a1 -> runs    { word, word, word } ends { 17, 300, 512 }      10 bytes a run chunk
-//   0x3f89a2 -> flat    { 512 words }                                   4 KiB: pages of mixed stacks
+//   chunk 0x3f89a0 -> uniform { fault, stack 9, tick 49,000 }               one record: a huge page, a memset
+//   chunk 0x3f89a1 -> runs    { word, word, word } ends { 17, 300, 512 }    10 bytes a run
+//   chunk 0x3f89a2 -> flat    { 512 words }                                 4 KiB: pages of mixed stacks
 //
 // A fork shares the payloads of the parent until one of the two writes: forking 16 GiB copies 8,192 records.
 #pragma once

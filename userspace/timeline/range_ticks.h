@@ -2,8 +2,8 @@
 // RangeTicks: for ranges of pages, the newest tick at which something happened to them (removed, advised).
 // Disjoint intervals in order; an operation costs O(log n). Bounded: the oldest are forgotten first.
 //
-//   munmap 0x100+16 at tick 40, then 0x108+2 at tick 90:   [0x100,0x108) 40  [0x108,0x10a) 90  [0x10a,0x110)
-//   40
+//   munmap 0x100+16 at tick 40, then 0x108+2 at tick 90:
+//     [0x100,0x108) 40  [0x108,0x10a) 90  [0x10a,0x110) 40
 #pragma once
 
 #include <cstdint>

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "timeline/scan_runs.h"
+
 namespace memwhy::timeline {
 namespace {
 
@@ -14,32 +16,6 @@ constexpr uint32_t kMapPopulate = 0x8000;
 constexpr TimeNs kFaultTakes = 100'000'000;
 
 uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
-
-bool in_order(const std::vector<events::ScanRun>& runs) {
-  PageNumber at = 0;
-  for (const events::ScanRun& run : runs) {
-    if (run.page < at || run.page >= kPageLimit || run.count > kPageLimit - run.page) return false;
-    at = run.page + run.count;
-  }
-  return true;
-}
-
-// Runs of a damaged trace: in order, and each page once.
-std::vector<events::ScanRun> put_in_order(std::vector<events::ScanRun> runs) {
-  std::stable_sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.page < b.page; });
-  std::vector<events::ScanRun> result;
-  PageNumber at = 0;
-  for (events::ScanRun run : runs) {
-    if (run.page >= kPageLimit) break;
-    const PageNumber end = std::min(run.page + run.count, kPageLimit);
-    run.page = std::max(run.page, at);
-    if (end <= run.page) continue;
-    run.count = static_cast<uint32_t>(end - run.page);
-    result.push_back(run);
-    at = end;
-  }
-  return result;
-}
 
 uint8_t lazy_if(bool lazy) { return lazy ? PageWord::kLazy : 0; }
 

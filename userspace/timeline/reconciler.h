@@ -4,8 +4,7 @@
 //
 // What it is: the order of evidence, in derive(). What it is not: operations between scans (PageModel).
 //
-//   scan:  page 0x100 present, 0x101 present, 0x102 absent       (file mapping; fault of 0x100 by s9; entry
-//   of 0x102)
+//   scan:  page 0x100 present, 0x101 present, 0x102 absent   (file; fault of 0x100 by s9; entry of 0x102)
 //     0x100  its own entry           -> kFault s9
 //     0x101  in the fault's window   -> kFaultAround s9, remembered: stays so while the page stays
 //     0x102  entry, but no page      -> dropped, counted as stale

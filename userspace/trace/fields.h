@@ -2,6 +2,8 @@
 // Which field of each event has which number in the file: the one list that the encoder and the decoder both
 // walk, so that they can't differ. FORMAT.md has the same as a .proto. Numbers are never reused.
 //
+// Longer than usual because it is one list, and a list in two files is a list that differs.
+//
 // A visitor is called as visit(number, field) for each field of a message. Lists of rows are in rows.h.
 #pragma once
 

@@ -2,12 +2,12 @@
 // The constants and fixed structures of a .memwhy file; FORMAT.md is the document, with a worked example.
 //
 // What it is: numbers that are on disk and so never change their meaning. What it is not: code.
-// What comes next: chunk kinds for Go tables join ChunkKind, marked optional, without a new major version.
+// What comes next: new chunk kinds, marked optional, without a new major version.
 //
 //   offset 0     FileHeader   89 M W H Y 0d 0a 1a · 1.0 · 40 bytes · uuid · hash
-//   offset 40    ChunkHeader  kEvents seq 0  184 events  9,204 -> 3,310 bytes  t 81.2 s .. 82.2 s   + zstd
-//   frame offset 3398  ChunkHeader  kEvents seq 1  … …            ChunkHeader  kEnd    seq 61 "stopped"
-//   absent: the recorder was killed
+//   offset 40    ChunkHeader  kEvents seq 0   184 events  9,204 -> 3,310 bytes  t 81.2 s .. 82.2 s  + zstd frame
+//   offset 3398  ChunkHeader  kEvents seq 1   …
+//   …            ChunkHeader  kEnd    seq 61  "stopped"     absent: the recorder was killed
 #pragma once
 
 #include <array>

@@ -5,9 +5,8 @@
 // mark of the part in which it was last written. What it is not: a model; it never looks into a scan or a
 // table.
 //
-//   readings     space 1: SpaceStart · VmaList t=3601.2 · PageScan t=3598.0 · ThreadList · Counters     ->
-//   prologue definitions  stack 9 {part 2}  symbols of its frames {part 2}  binary 1 {part 1} -> before first
-//   use
+//   readings     space 1: SpaceStart · VmaList t=3601.2 · PageScan t=3598.0 · ThreadList · Counters -> prologue
+//   definitions  stack 9 {part 2}  symbols of its frames {part 2}  binary 1 {part 1} -> before first use
 //
 // Memory: readings of ended spaces are dropped at once. Definitions beyond kMaxDefinitionBytes make room by
 // dropping those that the current part did not use; an event may then name a stack that its part does not

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,6 +59,8 @@ struct Build {
 };
 
 inline void PrintTo(const Build& build, std::ostream* out) { *out << build.program << " " << build.name(); }
+
+inline std::string name_of(const testing::TestParamInfo<Build>& test) { return test.param.name(); }
 
 // Path of the program; "" when it could not be built (PATH.log says why).
 inline std::string built(const Build& build) {

@@ -2,6 +2,7 @@
 // What is read from outside against what the program knows of itself, for every Go release and way to build.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdio>
 
@@ -26,8 +27,6 @@ std::vector<Build> matrix() {
   }
   return out;
 }
-
-std::string name_of(const testing::TestParamInfo<Build>& info) { return info.param.name(); }
 
 class GoPages : public testing::TestWithParam<Build> {
  protected:

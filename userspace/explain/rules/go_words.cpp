@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "explain/rules/go_words.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+namespace memwhy::explain {
+
+const events::GoCounters* go_counters(const Case& c) {
+  if (c.go == nullptr || c.go->layout_name() != "table") return nullptr;
+  return &c.go->heap()->counters;
+}
+
+uint64_t least_of(const Case& c, Owner owner) {
+  if (c.samples.empty()) return 0;
+  uint64_t least = std::numeric_limits<uint64_t>::max();
+  for (const Sample& sample : c.samples) least = std::min(least, of(sample.bytes, owner));
+  return least;
+}
+
+bool go_at_least(const Case& c, int minor) {
+  constexpr std::string_view kMajor = "go1.";
+  if (!c.process.go || !c.process.go->version.starts_with(kMajor)) return false;
+  const std::string& version = c.process.go->version;
+  int found = 0;
+  const char* digits = version.data() + kMajor.size();
+  return std::from_chars(digits, version.data() + version.size(), found).ec == std::errc() && found >= minor;
+}
+
+Finding go_finding(const Case& c, std::string id, bool problem, std::initializer_list<Owner> owners) {
+  Finding finding;
+  finding.id = std::move(id);
+  finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
+  finding.bytes = c.ledger.total(owners);
+  finding.growth_bytes_per_s = trend_of(c.samples, owners).bytes_per_s;
+  for (const Owner owner : owners) finding.owners.emplace_back(owner_name(owner).id);
+  return finding;
+}
+
+}  // namespace memwhy::explain

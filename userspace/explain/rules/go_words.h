@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the rules about Go share: their threshold, their counters, and the shape of their findings.
+#pragma once
+
+#include "explain/rules/rule.h"
+#include "explain/units.h"
+
+namespace memwhy::explain {
+
+// The runtime's counters at the end; nullptr when its tables were not verified.
+const events::GoCounters* go_counters(const Case& c);
+// An owner's least bytes over all scans: what was there all the time. 0 without scans.
+uint64_t least_of(const Case& c, Owner owner);
+// Whether the version ("go1.26.8") is at least go1.minor.
+bool go_at_least(const Case& c, int minor);
+// With bytes, growth and owners filled in.
+Finding go_finding(const Case& c, std::string id, bool problem, std::initializer_list<Owner> owners);
+
+}  // namespace memwhy::explain
