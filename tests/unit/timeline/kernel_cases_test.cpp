@@ -260,6 +260,23 @@ TEST(KernelCase, AHugePageThatIsSplitBeforeItsFirstScanKeepsItsFault) {
   )");
 }
 
+// The table is read at 1 Hz: its entry is heard of when it is gone already.
+TEST(KernelCase, AHugePageThatIsSplitBeforeItsFaultIsHeardOfKeepsItsFault) {
+  expect_scans(R"(
+    @0 attach 1
+    vmas 1: 1000+512 rw-p
+    @1 scan 1:
+    @1.8 dontneed 1 1000+128
+    @2 table 1: 1000+1 s2 @1.5 w
+    @3 scan 1: 1080+384
+  )",
+               R"(
+    scan 1 of space 1: 0 pages
+    scan 2 of space 1: 384 pages
+      vma0 huge s2 384
+  )");
+}
+
 TEST(KernelCase, PopulateMlockAndDirectReadAreTheMapSites) {
   expect_scans(R"(
     @0 attach 1

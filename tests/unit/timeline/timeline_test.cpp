@@ -89,10 +89,10 @@ TEST(TickClock, TakesTheRateFromTheAnchors) {
 }
 
 TEST(RssCurve, IsThinnedEvenlyAndKeepsTheEnds) {
-  timeline::Curve<RssPoint, 4096> curve;
+  timeline::Curve<timeline::RssPoint, 4096> curve;
   for (uint64_t i = 0; i < 100'000; ++i) curve.add({i, i, 0, 0, 0});
   const auto points = curve.points();
-  EXPECT_LE(points.size(), timeline::size_t{4096});
+  EXPECT_LE(points.size(), size_t{4096});
   EXPECT_EQ(points.front().time, 0u);
   EXPECT_EQ(points[1].time, 32u);
   EXPECT_EQ(points[2].time, 64u);
