@@ -73,7 +73,10 @@ static __always_inline int record(struct task_struct *task, struct mw_space *spa
 		return 0;
 	c->fault[MW_FAULTS_SEEN]++;
 
-	u64 stack = stack_slot(task, user, c, which);
+	/* a kernel thread on a borrowed mm, or an io_uring worker, has no user stack */
+	u64 stack = which == SCRATCH_FAULT_KERNEL && (task->flags & PF_KTHREAD || !user->ip)
+			? MW_ENTRY_STACK_NONE
+			: stack_slot(task, user, which);
 	u32 at = chunk_of((u64)space->space << CHUNK_KEY_BITS | address >> CHUNK_SHIFT);
 	struct mw_chunk *chunk = bpf_map_lookup_elem(&table, &at);
 
@@ -169,7 +172,7 @@ static __always_inline int fault_mm(struct vm_area_struct *vma, u64 address, u32
 	return record(task, space, address, user_regs(task),
 		      (flags & FAULT_FLAG_USER ? 0 : MW_FAULT_KERNEL) |
 			  (flags & FAULT_FLAG_WRITE ? MW_FAULT_WRITE : 0),
-		      SCRATCH_FAULT_USER);
+		      SCRATCH_FAULT_KERNEL);
 }
 
 SEC("fentry/handle_mm_fault")

@@ -81,18 +81,15 @@ struct {
 enum scratch_of { SCRATCH_FAULT_USER, SCRATCH_FAULT_KERNEL, SCRATCH_ENTER, SCRATCH_EXIT, SCRATCH_KINDS };
 
 #define WINDOW_WORDS 256u /* 2 KiB of user stack, read in one go */
+#define WINDOW_BYTES (8 * WINDOW_WORDS)
 
 struct frame {
 	u64 next, ret; /* what lies at a frame pointer: the caller's frame pointer, the return address */
 };
 
 struct scratch {
-	u64 window[WINDOW_WORDS];
-	u64 start;	    /* user address of window[0] ... */
-	u64 reach;	    /* ... and the largest offset of a whole frame in it */
-	struct frame alone; /* one frame that was read by itself */
-	u64 bp, hash;	    /* of the walk under way */
-	u64 frames[MW_STACK_FRAMES];
+	u64 window[WINDOW_WORDS + 1]; /* a word more than is copied: to the verifier a frame may start at the last */
+	u64 frames[MW_STACK_FRAMES];  /* of the walk that keeps them */
 };
 
 struct {

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One frame of the current task's user stack, by either way; read_frame() hides which.
+ * The current task's user stack through a window: a part of it that plain loads can read, and that is moved as the walk
+ * leaves it. Two kinds:
  *
- *   direct: the task's page table is walked once for each page of stack, and the page is read through the kernel's
- *           direct map with guarded loads. No helper touches user memory. (2-3 ns a frame)
- *   bulk:   2 KiB from the frame on by bpf_probe_read_user, then plain loads until a frame lies outside.
+ *   direct: a page of the stack where the kernel's direct map has it. The task's page table is walked once for each
+ *           page, and loads are guarded. No helper touches user memory. (2-3 ns a frame)
+ *   bulk:   a copy of the next 2 KiB of a page, by bpf_probe_read_user.
  *
+ *   user     7ffd'1000         7ffd'1fb0  bp         7ffd'2000
+ *            |-- start ------------^------------------|          reach 4080: the last place of a whole frame
+ *   kernel   ffff8881'2a60'3000    ^ bp + delta
+ *
+ * What neither can give (an absent page, a frame across the end of a page) is read alone: a window of one frame.
  * A page that migrates during the walk can give one wrong word.
  */
 #ifndef MEMWHY_READ_BPF_H
@@ -23,16 +29,11 @@
 #define TABLE_INDEX(va, n)                                                                                   \
 	(((va) >> ((n)-3)) & 0xff8) /* of the entry for va in the table whose entries span 2^n bytes */
 
-struct reader {
-	u64 pgd;   /* direct: top of the page table, a kernel address */
-	u64 start; /* direct: user address of the page that can be read by plain loads, or NO_WINDOW */
-	u64 delta; /* direct: kernel address - user address within it */
-	struct scratch *scratch; /* bulk, and where frames are kept */
-	struct mw_counters *counters;
-	u32 which; /* enum scratch_of */
+struct window {
+	u64 start; /* user address of its first byte */
+	u64 reach; /* the largest offset of a whole frame in it */
+	u64 delta; /* direct: kernel address - user address */
 };
-
-#define NO_WINDOW (~0ull >> 1) /* no frame is within reach of it */
 
 /* How this kernel maps: where its direct map of physical memory starts, and whether tables have 5 levels. */
 struct paging {
@@ -69,8 +70,7 @@ static __always_inline u64 page_at(struct paging map, u64 pgd, u64 va)
 
 /*
  * The functions below that are not static are verified once, each by itself; inlined into the walk they would
- * multiply what the verifier has to look at by hundreds. They run once for each page or window, not for each
- * frame.
+ * multiply what the verifier has to look at. They run once for each window, not for each frame.
  */
 
 __noinline u64 stack_page(u64 pgd, u64 va)
@@ -80,105 +80,76 @@ __noinline u64 stack_page(u64 pgd, u64 va)
 	return read_direct ? page_at(map, pgd, va) : 0;
 }
 
-/* One frame by the helper, into scratch->alone: absent page, or a frame across the end of a page. 0: it was
- * read. */
-__noinline int read_alone(u32 which, u64 bp)
+/* Reads one frame by the helper; kernel address of the copy, 0: it cannot be read. */
+__noinline u64 frame_alone(u32 which, u64 bp)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 	struct mw_counters *c = cpu_counters();
 
 	if (!s || !c)
-		return -1;
+		return 0;
 	c->fault[MW_FRAMES_BY_HELPER]++;
-	return bpf_probe_read_user(&s->alone, sizeof(s->alone), (void *)bp) ? -1 : 0;
+	return bpf_probe_read_user(s->window, sizeof(struct frame), (void *)bp) ? 0 : number(s->window);
 }
 
-/* Moves the window to va: 2 KiB, or what is left of its page when that meets memory that cannot be read. 0:
- * moved. */
-__noinline int move_window(u32 which, u64 va)
+/*
+ * Copies from va on: 2 KiB, or what is left of va's page. Never from the next page before the chain gets there: it may not
+ * exist, and a read that fails costs ten that do not. Bytes copied; 0: it cannot be read.
+ */
+__noinline u32 copy_stack(u32 which, u64 va)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	u32 bytes = sizeof(s->window);
+	u32 bytes = PAGE_BYTES - (va & (PAGE_BYTES - 1));
 
 	if (!s)
-		return -1;
-	s->start = NO_WINDOW;
-	if (bpf_probe_read_user(s->window, bytes, (void *)va)) {
-		bytes = PAGE_BYTES - (va & (PAGE_BYTES - 1));
-		if (bytes < sizeof(struct frame) || bytes > sizeof(s->window) ||
-		    bpf_probe_read_user(s->window, bytes, (void *)va))
-			return -1;
+		return 0;
+	if (bytes < sizeof(struct frame))
+		return frame_alone(which, va) ? sizeof(struct frame) : 0;
+	if (bytes > WINDOW_BYTES)
+		bytes = WINDOW_BYTES;
+	return bpf_probe_read_user(s->window, bytes, (void *)va) ? 0 : bytes;
+}
+
+/* Moves the window so that the frame at bp is in it. direct: a constant. */
+static __always_inline bool move_window(struct window *w, bool direct, u64 pgd, u32 which, u64 bp)
+{
+	if (!direct) {
+		u32 bytes = copy_stack(which, bp);
+
+		w->start = bp;
+		w->reach = bytes - sizeof(struct frame);
+		return bytes >= sizeof(struct frame);
 	}
-	s->start = va;
-	s->reach = bytes - sizeof(struct frame);
-	return 0;
-}
+	u64 page = stack_page(pgd, bp);
 
-/* Keeps the compiler from merging loads through different kinds of pointer, which the verifier refuses. */
-#define SETTLE(word) asm volatile("" : "+r"(word))
-
-static __always_inline bool take_alone(struct reader *r, u64 bp, struct frame *f)
-{
-	if (read_alone(r->which, bp))
-		return false;
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &r->which);
-
-	if (!s)
-		return false;
-	f->next = s->alone.next;
-	f->ret = s->alone.ret;
-	SETTLE(f->next);
-	SETTLE(f->ret);
-	return true;
-}
-
-static __always_inline bool read_frame_direct(struct reader *r, u64 bp, struct frame *f)
-{
-	if (bp - r->start > PAGE_BYTES - sizeof(*f)) {
-		u64 page = stack_page(r->pgd, bp);
-
-		r->start = bp & ~(PAGE_BYTES - 1);
-		r->delta = page - r->start;
-		if (!page || bp - r->start > PAGE_BYTES - sizeof(*f)) {
-			r->start = NO_WINDOW;
-			return take_alone(r, bp, f);
-		}
+	w->start = bp & ~(PAGE_BYTES - 1);
+	w->reach = PAGE_BYTES - sizeof(struct frame);
+	if (!page || bp - w->start > w->reach) {
+		page = frame_alone(which, bp);
+		w->start = bp;
+		w->reach = 0;
 	}
-	struct timespec64 *words = KERNEL_PAIR(bp + r->delta);
-
-	f->next = FIRST_WORD(words);
-	f->ret = SECOND_WORD(words);
-	SETTLE(f->next);
-	SETTLE(f->ret);
-	return true;
+	w->delta = page - w->start;
+	return page;
 }
 
-static __always_inline bool read_frame_bulk(struct reader *r, u64 bp, struct frame *f)
+/* The frame at bp, which must be in the window. */
+static __always_inline struct frame frame_in(const struct window *w, bool direct, const struct scratch *s, u64 bp)
 {
-	struct scratch *s = r->scratch;
+	struct frame f;
 
-	if (bp - s->start > s->reach && move_window(r->which, bp))
-		return take_alone(r, bp, f);
-	u32 at = ((bp - s->start) >> 3) & (WINDOW_WORDS - 1);
+	if (direct) {
+		struct timespec64 *words = KERNEL_PAIR(bp + w->delta);
 
-	f->next = s->window[at];
-	f->ret = s->window[(at + 1) & (WINDOW_WORDS - 1)];
-	SETTLE(f->next);
-	SETTLE(f->ret);
-	return true;
-}
+		f.next = FIRST_WORD(words);
+		f.ret = SECOND_WORD(words);
+	} else {
+		const u64 *words = s->window + (((bp - w->start) >> 3) & (WINDOW_WORDS - 1));
 
-/* Through memory: the verifier forgets what it knows of the value, so that all rounds of the loop look alike
- * to it. */
-static __always_inline u64 forget(u64 *cell, u64 value)
-{
-	*(volatile u64 *)cell = value;
-	return *(volatile u64 *)cell;
-}
-
-static __always_inline bool read_frame(struct reader *r, u64 bp, struct frame *f)
-{
-	return read_direct ? read_frame_direct(r, bp, f) : read_frame_bulk(r, bp, f);
+		f.next = words[0];
+		f.ret = words[1];
+	}
+	return f;
 }
 
 #endif

@@ -6,7 +6,7 @@
  *   chain {4011d6, 4012a0, 4012ff}     ->  hash 0x0beef1...
  *   stack_hash[0x0beef] = that hash        stacks[0x0beef] = {n 3, 4011d6, 4012a0, 4012ff}
  *
- * One loop; read.bpf.h knows where a frame comes from. Every fault walks the whole chain: a memo of a part of it
+ * Two loops, windows and the frames in one; read.bpf.h knows where a frame comes from. Every fault walks the whole chain: a memo of a part of it
  * would merge stacks. Frames are kept raw; what is no code is dropped in userspace.
  */
 #ifndef MEMWHY_STACK_BPF_H
@@ -23,50 +23,59 @@ struct chain {
 	u32 flags;
 };
 
-/* frames: NULL, or where to keep the chain (MW_STACK_FRAMES words). A constant at each call. */
-static __always_inline struct chain walk(struct reader *r, u64 ip, u64 sp, u64 bp, u64 *frames)
+/*
+ * direct, and whether to keep the frames (in s->frames; s may be NULL when neither needs it), are constants at each call.
+ * No call stands in the inner loop, so that it runs in registers. Addresses are compared by their difference: of the
+ * difference the verifier learns something in each round, of the address itself nothing, and all rounds look alike.
+ */
+static __always_inline struct chain walk(bool direct, bool keep, struct scratch *s, u32 which, u64 pgd, u64 ip, u64 sp,
+					 u64 bp)
 {
 	struct chain chain = {.n = 1};
+	struct window w;
 	u64 hash = ip * HASH_FACTOR;
+	u32 i = 1;
 
 	sp &= ~7ull;
-	r->start = NO_WINDOW;
-	if (!read_direct)
-		r->scratch->start = NO_WINDOW, r->scratch->reach = 0;
-	if (frames)
-		frames[0] = ip;
-	for (u32 i = 1;; i++) {
-		struct frame f;
-
-		if (frames || !read_direct) {
-			bp = forget(&r->scratch->bp, bp);
-			hash = forget(&r->scratch->hash, hash);
-		}
-		/* unaligned, below sp, or far above: the chain ends, and nothing is read */
-		if ((bp - sp) & ~(STACK_REACH - 8))
-			break;
+	if (keep)
+		s->frames[0] = ip;
+	/* unaligned, below sp, or far above: the chain ends, and nothing is read */
+	while (!((bp - sp) & ~(STACK_REACH - 8))) {
 		if (i == MW_STACK_FRAMES) {
 			chain.flags = MW_STACK_CUT;
 			break;
 		}
-		if (!read_frame(r, bp, &f)) {
+		if (!move_window(&w, direct, pgd, which, bp)) {
 			chain.flags = MW_STACK_UNREADABLE;
 			break;
 		}
-		if (f.ret < PAGE_BYTES)
-			break;
-		hash = (hash ^ f.ret) * HASH_FACTOR;
-		if (frames) {
-			frames[i] = f.ret;
-			chain.n = i + 1;
-		}
-		if (f.next <= bp)
-			break;
-		bp = f.next;
+		do {
+			struct frame f = frame_in(&w, direct, s, bp);
+
+			if (f.ret < PAGE_BYTES)
+				goto end;
+			hash = (hash ^ f.ret) * HASH_FACTOR;
+			if (keep)
+				s->frames[i] = f.ret;
+			i++;
+			if ((s64)(f.next - bp) <= 0)
+				goto end;
+			bp = f.next;
+		} while (i < MW_STACK_FRAMES && bp - w.start <= w.reach && !(bp & 7));
 	}
+end:
 	hash ^= hash >> 32;
 	chain.hash = (hash * HASH_FACTOR) | 2;
+	chain.n = i;
 	return chain;
+}
+
+/* The hash of a chain by the bulk read. Not static: verified once. */
+__noinline u64 bulk_hash(u32 which, u64 ip, u64 sp, u64 bp)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+
+	return s && !read_direct ? walk(false, false, s, which, 0, ip, sp, bp).hash : 0;
 }
 
 /*
@@ -82,8 +91,9 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which)
 
 	if (!c || !scratch)
 		return MW_ENTRY_STACK_LOST;
-	struct reader r = {.pgd = number(task->mm->pgd), .scratch = scratch, .counters = c, .which = which};
-	struct chain chain = walk(&r, ip, sp, bp, scratch->frames);
+	u64 pgd = number(task->mm->pgd);
+	struct chain chain = read_direct ? walk(true, true, scratch, which, pgd, ip, sp, bp)
+					 : walk(false, true, scratch, which, pgd, ip, sp, bp);
 	u32 home = chain.hash >> 44;
 
 	if (chain.flags & MW_STACK_UNREADABLE)
@@ -117,24 +127,13 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which)
 	return MW_ENTRY_STACK_LOST;
 }
 
-/* Slot of the current task's user stack, or MW_ENTRY_STACK_*. which: enum scratch_of, a constant at each
- * call. */
-static __always_inline u32 stack_slot(struct task_struct *task, struct pt_regs *user, struct mw_counters *c,
-				      u32 which)
+/* Slot of the current task's user stack, or MW_ENTRY_STACK_*. which: enum scratch_of. */
+static __always_inline u32 stack_slot(struct task_struct *task, struct pt_regs *user, u32 which)
 {
 	u64 ip = user->ip, sp = user->sp, bp = user->bp;
-	struct reader r = {.counters = c, .which = which};
-
-	if (task->flags & PF_KTHREAD || !ip) /* on a borrowed mm, or an io_uring worker: no user stack */
-		return MW_ENTRY_STACK_NONE;
-	if (!read_direct) {
-		r.scratch = bpf_map_lookup_elem(&scratches, &which);
-		if (!r.scratch)
-			return MW_ENTRY_STACK_LOST;
-	}
-	r.pgd = number(task->mm->pgd);
-
-	u64 hash = walk(&r, ip, sp, bp, NULL).hash;
+	u64 hash = read_direct
+		       ? walk(true, false, NULL, which, number(task->mm->pgd), ip, sp, bp).hash
+		       : bulk_hash(which, ip, sp, bp);
 	u32 home = hash >> 44;
 
 	for (u32 i = 0; i < MW_HOT_PROBES; i++)

@@ -54,7 +54,19 @@ class Evidence : public events::EventSink {
     if (const auto* scan = std::get_if<events::PageScan>(&event.payload)) scan_start_ = scan->start;
     timeline_.on_event(event);
   }
-  const Json& scans() const { return scans_; }
+
+  // Names come after the scan that needs them: once all is read.
+  const Json& named() {
+    for (Json& scan : scans_) {
+      for (Json& groups : scan["ranges"]) {
+        for (Json& group : groups) {
+          group["stack"] =
+              names(SpaceId{scan["space"].get<uint32_t>()}, StackId{group["stack"].get<uint32_t>()});
+        }
+      }
+    }
+    return scans_;
+  }
 
  private:
   timeline::Timeline::ScanObserver observer() {
@@ -99,8 +111,8 @@ class Evidence : public events::EventSink {
     }
     Json groups = Json::array();
     for (const auto& [key, pages] : found) {
-      groups.push_back(
-          {{"how", name_of(key.first)}, {"stack", names(space.id(), key.second)}, {"pages", pages}});
+      const auto [how, stack] = key;
+      groups.push_back({{"how", name_of(how)}, {"stack", static_cast<uint32_t>(stack)}, {"pages", pages}});
     }
     return groups;
   }
@@ -146,7 +158,7 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "page_evidence: %s\n", summary.error().message().c_str());
     return exit_code(summary.error().code());
   }
-  std::puts(evidence.scans().dump(1).c_str());
+  std::puts(evidence.named().dump(1).c_str());
   return 0;
 }
 

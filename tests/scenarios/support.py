@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -267,6 +268,18 @@ def page_scans(case, file, ranges=()):
                           timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def until_scanned(case, recorder, file, after, pids):
+    """Returns when the file has a scan of each of them that began after that moment of time.monotonic_ns()."""
+    deadline = time.monotonic() + DEADLINE
+    while not set(pids) <= {scan["pid"] for scan in page_scans(case, file) if scan["start"] > after}:
+        assert time.monotonic() < deadline, f"no scan of {pids}"
+        try:
+            recorder.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            continue
+        raise AssertionError("the recorder ended")
 
 
 def born(scan):

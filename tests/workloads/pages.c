@@ -3,7 +3,8 @@
 // (ready, go, range …, done, quit) is in tests/workloads/README.md. `pages --list` prints the names.
 //
 // Every step that brings pages is a function of its own that is not inlined, so that its name is in the
-// stack: the site.
+// stack: the site. The C library's functions keep no frame, and the chain of frame pointers skips the caller of
+// such a function: a site calls them through one more function of ours (map, read_all).
 // Longer than usual because it is one list: each row is what a process does, beside the answer.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -70,13 +71,13 @@ static void here(const char* name, const char* start, size_t bytes, size_t pages
   range(name, start, bytes, pages, how, site, 0);
 }
 
-static char* map(size_t bytes, int flags, int fd) {
+__attribute__((noinline, noclone)) static char* map(size_t bytes, int flags, int fd) {
   char* at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
   if (at == MAP_FAILED) die("mmap");
   return at;
 }
 
-static char* map_anon(size_t bytes) { return map(bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1); }
+static inline char* map_anon(size_t bytes) { return map(bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1); }
 
 // A range of `bytes` that starts on a huge-page boundary; what is cut off stays mapped and untouched.
 static char* map_aligned(size_t bytes) {
@@ -211,6 +212,7 @@ STEP touch_huge(void) {
 }
 static void huge_1(void) {
   touch_huge();
+  advise(area, 2 * HUGE, MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE");  // or khugepaged fills what the next step takes
   here("huge", area, 2 * HUGE, 1024, "fault|huge-block", "touch_huge");
 }
 static void huge_2(void) {
@@ -260,9 +262,13 @@ static void direct_1(void) {
   if (read(direct, area, BYTES) != (ssize_t)BYTES) skip("O_DIRECT read is refused");
   here("area", area, BYTES, PAGES, "mmap-site", "map_later");
 }
+STEP read_all(int from) {
+  if (read(from, area, BYTES) != (ssize_t)BYTES) die("read");
+}
 STEP read_into(void) {
   int zero = open("/dev/zero", O_RDONLY);
-  if (zero < 0 || read(zero, area, BYTES) != (ssize_t)BYTES) die("/dev/zero");
+  if (zero < 0) die("/dev/zero");
+  read_all(zero);
   close(zero);
 }
 static void read_1(void) {

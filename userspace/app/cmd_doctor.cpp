@@ -56,7 +56,7 @@ Command add_doctor(CLI::App& program) {
       program.add_subcommand("doctor", "Say what can be recorded here: capabilities, kernel features, hooks");
   set_usage(*options, "memwhy doctor");
   return {options, false, [](const std::vector<std::string>&) -> Status {
-            const Status possible = check_recording_possible();
+            Status possible = check_recording_possible();
             std::string text = capabilities_text() + kernel_text();
             if (possible) text += hooks_text();
             text += possible ? "\nRecording works here.\n" : "";

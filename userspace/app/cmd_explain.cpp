@@ -4,12 +4,16 @@
 // same path for both.
 #include <fmt/format.h>
 
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <span>
 
 #include "app/command.h"
 #include "app/live.h"
 #include "app/terminal.h"
 #include "explain/explainer.h"
+#include "goruntime/pprof_file.h"
 #include "report/json.h"
 #include "report/text.h"
 #include "trace/reader.h"
@@ -30,6 +34,7 @@ Ctrl-C ends the watching early and explains what was seen.)";
 struct Request {
   LiveRequest live;
   std::string path;
+  std::string heap_profile;
   bool json = false;
 };
 
@@ -48,6 +53,22 @@ Status check(const Request& request, bool duration_given) {
   return live ? request.live.targets.check() : Status{};
 }
 
+// The user's own profile instead of the buckets that were read.
+Status take_heap_profile(const std::string& path, explain::Explanation& explanation) {
+  if (path.empty()) return {};
+  std::ifstream file(path, std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (!file) return Error(ErrorCode::kBadInput, "the heap profile " + path + " can't be read");
+  Result<goruntime::PprofHeap> heap = goruntime::read_pprof_heap(std::as_bytes(std::span(bytes)));
+  if (!heap) return std::move(heap).error().with(path);
+  if (explanation.processes.size() != 1) {
+    return Error(ErrorCode::kUsage, "a heap profile is of one process, and this recording has several");
+  }
+  explanation.processes.front().heap_profile_inuse_bytes = heap->inuse_bytes;
+  explanation.processes.front().heap_profile_source = "file";
+  return {};
+}
+
 Status explain_recording(const trace::Reader& reader, const Request& request) {
   explain::Explainer explainer;
   Result<trace::ReadSummary> summary = reader.read_all(explainer);
@@ -57,7 +78,8 @@ Status explain_recording(const trace::Reader& reader, const Request& request) {
                      summary->damage.size(), summary->damage.size() == 1 ? "" : "s",
                      summary->damage.front()));
   }
-  const explain::Explanation explanation = explainer.finish(summary->damage);
+  explain::Explanation explanation = explainer.finish(summary->damage);
+  if (Status taken = take_heap_profile(request.heap_profile, explanation); !taken) return taken;
   return print(request.json ? report::to_json(explanation) : report::to_text(explanation));
 }
 
@@ -96,6 +118,10 @@ Command add_explain(CLI::App& program) {
                "watch for this time (30, 30s, 5m, 2h); 10 s unless given");
   options
       ->add_option("-o,--output", request->live.output, "keep the recording in this file; it must not exist")
+      ->type_name("FILE");
+  options
+      ->add_option("--heap-profile", request->heap_profile,
+                   "compare with this heap profile (heap.pb.gz) instead of the one in the process")
       ->type_name("FILE");
   options->add_flag("--json", request->json, "as JSON, format memwhy.explain/1");
   options->add_flag("-q,--quiet", request->live.quiet, "no progress");

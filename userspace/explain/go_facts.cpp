@@ -29,9 +29,11 @@ bool of_runtime(std::string_view function) {
 // Packages whose functions wait or allocate for their caller.
 bool on_behalf(std::string_view function) {
   constexpr std::array<std::string_view, 17> kPackages = {
-      "runtime.", "sync.",  "time.",    "io.",      "bufio.", "net.",     "os.",          "syscall.", "context.",
-      "reflect.", "bytes.", "strings.", "strconv.", "slices.", "maps.", "sync/atomic.", "fmt."};
-  constexpr std::array<std::string_view, 4> kTrees = {"internal/", "runtime/", "crypto/", "golang.org/x/sync/"};
+      "runtime.", "sync.",    "time.",    "io.",          "bufio.", "net.",
+      "os.",      "syscall.", "context.", "reflect.",     "bytes.", "strings.",
+      "strconv.", "slices.",  "maps.",    "sync/atomic.", "fmt."};
+  constexpr std::array<std::string_view, 4> kTrees = {"internal/", "runtime/", "crypto/",
+                                                      "golang.org/x/sync/"};
   return std::any_of(kPackages.begin(), kPackages.end(), [&](auto p) { return function.starts_with(p); }) ||
          std::any_of(kTrees.begin(), kTrees.end(), [&](auto p) { return function.starts_with(p); });
 }
@@ -94,13 +96,19 @@ std::optional<uint64_t> GoFacts::profile_bytes() const {
 
 std::vector<std::string> GoFacts::frames(const std::vector<uint64_t>& addresses, bool first_is_exact) const {
   std::vector<std::string> out;
+  bool inlined = false;  // the last address stood for several frames
   for (size_t i = 0; i < addresses.size(); ++i) {
     const events::SymbolInfo* symbol = timeline_.symbol(space_.id(), addresses[i], i > 0 || !first_is_exact);
     if (symbol == nullptr || symbol->frames.empty()) {
       out.push_back(fmt::format("{:#x}", addresses[i]));
+      inlined = false;
       continue;
     }
-    for (const events::SourceFrame& frame : symbol->frames) out.push_back(text_of(frame));
+    // The runtime records an address for each inlined caller too: it repeats what the one before has said.
+    const bool repeated = inlined && text_of(symbol->frames.front()) == out.back();
+    for (size_t k = repeated ? 1 : 0; k < symbol->frames.size(); ++k)
+      out.push_back(text_of(symbol->frames[k]));
+    inlined = symbol->frames.size() > 1 || repeated;
   }
   return out;
 }

@@ -31,8 +31,8 @@ GroupStory story_of(const GoFacts& go, const timeline::GoroutinePoint& last, con
   if (group.created_at != 0) {
     const std::vector<std::string> creator = go.frames({group.created_at}, false);
     // Inlined calls come innermost first; the go statement stands in the innermost.
-    if (!creator.empty()) out.created_at = creator.front();
-    out.of_runtime |= program_frame(creator).empty() && out.created_at.starts_with("runtime.");
+    if (!creator.empty() && !creator.front().starts_with("runtime.newproc")) out.created_at = creator.front();
+    out.of_runtime |= out.created_at.starts_with("runtime.");
   }
   for (const timeline::GoroutinePoint& point : go.goroutines()) {
     const events::GoGroup* then = find(*point.all, group);
@@ -56,8 +56,7 @@ Origin origin_of(const GoFacts& go, const events::GoGroup& group) {
   Origin out;
   std::map<std::pair<std::string, bool>, uint64_t> bytes;
   for (const events::GoKeptObject& object : group.large) {
-    out.object_bytes =
-        out.objects == 0 || out.object_bytes == object.bytes ? object.bytes : 0;
+    out.object_bytes = out.objects == 0 || out.object_bytes == object.bytes ? object.bytes : 0;
     ++out.objects;
     if (!object.allocated_at.empty()) {
       ++out.sampled;
@@ -91,7 +90,7 @@ std::optional<GoroutineSummary> summary_of(const GoFacts& go) {
     GoroutineGroup& group = out.groups.emplace_back();
     group.count = story.now->count;
     group.wait_reason = story.now->wait_reason;
-    group.site = story.site.empty() && !story.frames.empty() ? story.frames.front() : story.site;
+    group.site = story.site;
     group.created_at = story.created_at;
     if (story.now->oldest_wait_ns != 0) group.waiting_since = story.now->oldest_wait_ns;
     if (story.complete) group.kept_bytes = story.now->kept_bytes;

@@ -35,8 +35,9 @@ void add_allocation_sites(const GoFacts& go, Ledger& ledger) {
   std::map<std::vector<std::string>, double> sites;
   for (const events::GoBucket& bucket : go.profile()->buckets) {
     if (bucket.published_objects == 0) continue;
-    sites[go.user_frames(bucket.stack, false)] +=
-        GoFacts::scaled_bytes(bucket, bucket.published_objects, go.profile()->rate);
+    std::vector<std::string> frames = go.user_frames(bucket.stack, false);
+    if (frames.empty()) frames = go.frames(bucket.stack, false);
+    sites[std::move(frames)] += GoFacts::scaled_bytes(bucket, bucket.published_objects, go.profile()->rate);
   }
   std::vector<TopEntry> top;
   for (const auto& [frames, bytes] : sites) {

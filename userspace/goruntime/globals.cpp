@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "goruntime/globals.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <tuple>
-#include <unordered_map>
 
 #include "goruntime/words.h"
 
@@ -18,6 +18,9 @@ constexpr uint64_t kMostSegmentBytes = 256 << 20;
 constexpr uint64_t kChunkBytes = 4 << 20;  // of the page allocator
 constexpr uint64_t kMostSlice = uint64_t{1} << 24;
 constexpr size_t kGoroutinesTried = 6;
+constexpr uint64_t kMostRanges = 1 << 16;
+constexpr uint64_t kSpanClasses = 136;        // 68 sizes, with and without pointers
+constexpr uint64_t kImageBytes = 1ull << 31;  // the Go linker's limit
 
 struct Segment {
   uint64_t address = 0;
@@ -42,9 +45,8 @@ class Finder {
     if (!find_mheap()) return not_found("heap");
     if (!find_memstats()) return not_found("statistics");
     if (!find_gc_controller()) return not_found("collector state");
-    count_words();
+    if (!find_allp()) return not_found("processors");
     find_allgs();
-    find_allp();
     find_buckets();
     return found_;
   }
@@ -64,6 +66,10 @@ class Finder {
     return false;
   }
 
+  bool near(uint64_t address) const {
+    return address + kImageBytes > image_.pclntab && address < image_.pclntab + kImageBytes;
+  }
+
   bool find_moduledata() {
     const auto& m = layout_.moduledata;
     for (const AddressRange& range : image_.writable) {
@@ -78,15 +84,21 @@ class Finder {
         const uint64_t minpc = field(view, m.minpc), maxpc = field(view, m.maxpc);
         if (names.data != image_.pclntab + image_.names_offset || names.length != names.capacity) continue;
         if (text > minpc || minpc >= maxpc || maxpc > etext + 16) continue;
+        // Of another release these are something else: a length, or equal.
+        const uint64_t types = field(view, m.types), etypes = field(view, m.etypes);
+        if (!near(text) || !near(types) || !near(field(view, m.gofunc)) || types >= etypes || !near(etypes))
+          continue;
         found_.moduledata = range.start + at;
         found_.min_pc = minpc;
         found_.max_pc = maxpc;
+        image_start_ = text;
         for (const auto& [from, to, pointers] :
              {std::tuple{m.noptrdata, m.enoptrdata, false}, std::tuple{m.data, m.edata, true},
               std::tuple{m.bss, m.ebss, true}, std::tuple{m.noptrbss, m.enoptrbss, false}}) {
           const AddressRange part = {(field(view, from) + 7) & ~uint64_t{7}, field(view, to)};
           if (part.start >= part.end || part.bytes() > kMostSegmentBytes) continue;
           found_.data.push_back(part);
+          image_end_ = std::max(image_end_, part.end);
           if (pointers) found_.roots.push_back(part);
         }
         return !found_.data.empty();
@@ -124,11 +136,28 @@ class Finder {
     const Bytes spans = read(candidate + layout_.mheap.allspans.offset, 24);
     if (ranges.empty() || spans.empty()) return false;
     const Slice in_use = slice(ranges, 0), all = slice(spans, 0);
-    if (in_use.length < 1 || in_use.length > in_use.capacity || in_use.capacity > kMostSlice) return false;
+    if (in_use.length < 1 || in_use.length > in_use.capacity || in_use.length > kMostRanges) return false;
     if (all.length < 1 || all.length > all.capacity || all.capacity > kMostSlice * 16) return false;
-    const Bytes first = read(in_use.data, 16);
-    return !first.empty() && word(first, 0) < word(first, 8) && word(first, 0) % kChunkBytes == 0 &&
-           word(first, 8) % kChunkBytes == 0;
+    Result<std::vector<uint64_t>> words =
+        remote::read_array<uint64_t>(memory_, in_use.data, 2 * in_use.length);
+    if (!words) return false;
+    heap_.clear();
+    for (size_t i = 0; i < words->size(); i += 2) {
+      const AddressRange range = {(*words)[i], (*words)[i + 1]};
+      const bool rising = heap_.empty() || heap_.back().end <= range.start;
+      if (range.empty() || !rising || range.start % kChunkBytes != 0 || range.end % kChunkBytes != 0)
+        return false;
+      heap_.push_back(range);
+    }
+    return true;
+  }
+
+  // Whether the page allocator ever handed out this address: most words of the data need no read to be refused.
+  bool in_heap(uint64_t address) const {
+    const auto after =
+        std::upper_bound(heap_.begin(), heap_.end(), address,
+                         [](uint64_t a, const AddressRange& range) { return a < range.start; });
+    return after != heap_.begin() && std::prev(after)->contains(address);
   }
 
   bool find_memstats() {
@@ -173,23 +202,26 @@ class Finder {
     return found_.gc_controller != 0 && best_distance <= expected / 4;
   }
 
-  void count_words() {
-    each_word([&](const Segment& segment, size_t at) {
-      if (const uint64_t value = word(segment.bytes, at); value != 0) ++words_[value];
-      return false;
-    });
-  }
-
-  // allgs = {array, n, capacity}; allgptr (== array) and allglen (== n) stand elsewhere.
+  // allgs = {array, n, capacity} in the heap; allgptr (== array) and allglen (== n) stand elsewhere.
   void find_allgs() {
     each_word([&](const Segment& segment, size_t at) {
       const Slice all = slice(segment.bytes, at);
-      if (all.length < 2 || all.length > all.capacity || all.capacity > kMostSlice || !aligned(all.data))
+      if (all.length < 2 || all.length > all.capacity || all.capacity > kMostSlice || !in_heap(all.data))
         return false;
-      if (words_[all.data] < 2 || words_[all.length] < 2 || !are_goroutines(all)) return false;
+      if (!are_goroutines(all) || times(all.data) < 2 || times(all.length) < 2) return false;
       found_.allgs = segment.address + at;
       return true;
     });
+  }
+
+  // How often a word stands in the data.
+  size_t times(uint64_t value) {
+    size_t n = 0;
+    each_word([&](const Segment& segment, size_t at) {
+      n += word(segment.bytes, at) == value ? 1 : 0;
+      return false;
+    });
+    return n;
   }
 
   bool are_goroutines(const Slice& all) {
@@ -198,7 +230,7 @@ class Finder {
     const Bytes heads = read(all.data, 8 * n);
     for (size_t i = 0; i < n; ++i) {
       const uint64_t address = word(heads, 8 * i);
-      if (!aligned(address)) return false;
+      if (!aligned(address) || !in_heap(address)) return false;
       const Bytes bytes = read(address, g.size);
       if (bytes.empty()) return false;
       const uint64_t lo = field(bytes, g.stack_lo), hi = field(bytes, g.stack_hi);
@@ -210,10 +242,10 @@ class Finder {
     return n > 0;
   }
 
-  void find_allp() {
-    each_word([&](const Segment& segment, size_t at) {
+  bool find_allp() {
+    return each_word([&](const Segment& segment, size_t at) {
       const Slice all = slice(segment.bytes, at);
-      if (all.length < 1 || all.length > all.capacity || all.capacity > 4096 || !aligned(all.data))
+      if (all.length < 1 || all.length > all.capacity || all.capacity > 4096 || !in_heap(all.data))
         return false;
       if (!are_processors(all)) return false;
       found_.allp = segment.address + at;
@@ -226,23 +258,38 @@ class Finder {
     if (heads.empty()) return false;
     for (size_t i = 0; i < all.length; ++i) {
       const uint64_t address = word(heads, 8 * i);
-      if (!aligned(address)) return false;
+      if (!aligned(address) || !in_heap(address)) return false;
       const Bytes bytes = read(address, layout_.p.pcache_scav.offset + 8);
       if (bytes.empty() || field(bytes, layout_.p.id) != i || field(bytes, layout_.p.status) > 4)
         return false;
       const uint64_t mcache = field(bytes, layout_.p.mcache);
-      if (!aligned(mcache)) return false;
-      const Bytes first_spans = read(mcache + layout_.mcache.alloc.offset, 8 * 8);
-      for (size_t k = 0; k < 8; ++k)
-        if (!aligned(word(first_spans, 8 * k))) return false;
+      if (!aligned(mcache) || !holds_span_classes(mcache)) return false;
     }
     return true;
+  }
+
+  // mcache.alloc: the span of class k at [k], or one that is always empty, which is a variable of the program.
+  // A P may take another span meanwhile; a layout that is off by one agrees with none.
+  bool holds_span_classes(uint64_t mcache) {
+    const Bytes spans = read(mcache + layout_.mcache.alloc.offset, 8 * kSpanClasses);
+    if (spans.empty()) return false;
+    size_t agree = 0, differ = 0;
+    for (size_t k = 0; k < kSpanClasses; ++k) {
+      const uint64_t span = word(spans, 8 * k);
+      if (!aligned(span)) return false;
+      if (in_image(span)) continue;
+      const Bytes bytes = read(span, layout_.mspan.size);
+      (field(bytes, layout_.mspan.spanclass) == k ? agree : differ) += 1;
+    }
+    return differ <= agree;
   }
 
   void find_buckets() {
     each_word([&](const Segment& segment, size_t at) {
       const uint64_t address = word(segment.bytes, at);
-      if (!aligned(address) || !is_memory_bucket(address)) return false;
+      // Buckets are in memory of the runtime's own, outside of the heap.
+      if (!aligned(address) || in_image(address) || in_heap(address) || !is_memory_bucket(address))
+        return false;
       found_.mbuckets = segment.address + at;
       return true;
     });
@@ -258,12 +305,15 @@ class Finder {
     return stack && bucket_hash(*stack, object_bytes) == field(bytes, b.hash);
   }
 
+  bool in_image(uint64_t address) const { return address >= image_start_ && address < image_end_; }
+
   remote::RemoteMemory& memory_;
   const Layout& layout_;
   const Image& image_;
   Globals found_;
   std::vector<Segment> data_;
-  std::unordered_map<uint64_t, uint32_t> words_;  // how often each word stands in the data
+  uint64_t image_start_ = 0, image_end_ = 0;  // of the program's text and variables
+  std::vector<AddressRange> heap_;            // in order
 };
 
 }  // namespace

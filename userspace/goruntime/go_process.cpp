@@ -18,6 +18,7 @@ namespace memwhy::goruntime {
 namespace {
 
 constexpr size_t kMostGroups = 256;
+constexpr int kMostSearches = 20;
 
 // "go1.26.8" and "go1.27rc1" are 26 and 27; 0: not a release.
 int minor_of(std::string_view version) {
@@ -68,8 +69,10 @@ GoProcess::GoProcess(std::unique_ptr<remote::RemoteMemory> memory, GoProgram pro
     : memory_(std::move(memory)), program_(std::move(program)) {}
 
 bool GoProcess::find() {
-  if (searched_) return globals_.has_value();
-  searched_ = true;
+  // A program that has just started has not made its tables yet.
+  if (globals_) return true;
+  if (searches_ == kMostSearches) return false;
+  ++searches_;
   const int minor = minor_of(program_.version);
   const Layout* layout = layout_of(minor);
   if (layout == nullptr) {
@@ -84,6 +87,7 @@ bool GoProcess::find() {
     return false;
   }
   globals_ = std::move(*globals);
+  problem_.clear();
   return true;
 }
 
@@ -152,15 +156,16 @@ events::GoProfile GoProcess::profile() {
 
 std::optional<events::GoGoroutines> GoProcess::goroutines() {
   if (!find()) return std::nullopt;
-  Result<std::vector<Goroutine>> all = read_goroutines(*memory_, *globals_);
-  if (!all) return std::nullopt;
+  Result<GoroutineList> list = read_goroutines(*memory_, *globals_);
+  if (!list) return std::nullopt;
+  const std::vector<Goroutine>& all = list->goroutines;
   using Key = std::tuple<std::vector<uint64_t>, std::string_view, uint64_t>;
   std::map<Key, std::vector<size_t>> by_key;
-  for (size_t i = 0; i < all->size(); ++i)
-    by_key[{(*all)[i].frames, (*all)[i].wait_reason, (*all)[i].created_at}].push_back(i);
+  for (size_t i = 0; i < all.size(); ++i)
+    by_key[{all[i].frames, all[i].wait_reason, all[i].created_at}].push_back(i);
 
   events::GoGoroutines out;
-  out.count = all->size();
+  out.count = all.size() + list->unread;
   std::vector<std::vector<size_t>> parked;  // members of out.groups[where[k]]
   std::vector<size_t> where;
   for (const auto& [key, members] : by_key) {
@@ -171,7 +176,7 @@ std::optional<events::GoGoroutines> GoProcess::goroutines() {
     group.created_at = std::get<2>(key);
     bool all_parked = true;
     for (const size_t i : members) {
-      const Goroutine& goroutine = (*all)[i];
+      const Goroutine& goroutine = all[i];
       group.stack_bytes += goroutine.stack.empty() ? 0 : goroutine.stack.bytes();
       all_parked = all_parked && grouped(goroutine) && !goroutine.frames.empty();
       if (goroutine.waiting_since_ns != 0 &&
@@ -188,8 +193,8 @@ std::optional<events::GoGoroutines> GoProcess::goroutines() {
   if (pages && pages->verified) {
     Result<SpanTable> spans = read_spans(*memory_, *globals_, *pages);
     if (spans) {
-      Reach kept = reach(*memory_, *globals_, *spans, *all, parked, ReachBudget{});
-      out.complete = kept.finished;
+      Reach kept = reach(*memory_, *globals_, *spans, all, parked, ReachBudget{});
+      out.complete = kept.finished && list->unread == 0;
       for (size_t k = 0; k < parked.size(); ++k) {
         events::GoGroup& group = out.groups[where[k]];
         group.kept_bytes = kept.groups[k].exclusive_bytes;

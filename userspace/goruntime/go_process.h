@@ -52,7 +52,7 @@ class GoProcess {
   std::unique_ptr<remote::RemoteMemory> memory_;
   GoProgram program_;
   std::optional<Globals> globals_;
-  bool searched_ = false;
+  int searches_ = 0;
   std::string problem_;
 };
 

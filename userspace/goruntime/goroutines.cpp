@@ -60,7 +60,7 @@ Goroutine decode(const Layout& layout, uint64_t address, std::span<const std::by
 
 }  // namespace
 
-Result<std::vector<Goroutine>> read_goroutines(remote::RemoteMemory& memory, const Globals& globals) {
+Result<GoroutineList> read_goroutines(remote::RemoteMemory& memory, const Globals& globals) {
   if (!globals.allgs)
     return Error(ErrorCode::kIncomplete, "the Go runtime's list of goroutines was not found");
   const Layout& layout = *globals.layout;
@@ -71,10 +71,14 @@ Result<std::vector<Goroutine>> read_goroutines(remote::RemoteMemory& memory, con
     return Error(ErrorCode::kIncomplete, "the Go runtime's list of goroutines makes no sense");
   Result<std::vector<uint64_t>> addresses = remote::read_array<uint64_t>(memory, all.data, all.length);
   if (!addresses) return std::move(addresses).error();
-  std::vector<Goroutine> out;
+  GoroutineList out;
   Bytes first(layout.g.size), again(layout.g.size);
   for (const uint64_t address : *addresses) {
-    if (!memory.read(address, first)) continue;
+    if (Status status = memory.read(address, first); !status) {
+      if (status.error().code() == ErrorCode::kTargetGone) return std::move(status).error();
+      ++out.unread;
+      continue;
+    }
     Goroutine goroutine = decode(layout, address, first);
     if (goroutine.status == GoroutineStatus::kDead || goroutine.status == GoroutineStatus::kExtraDead)
       continue;
@@ -89,7 +93,7 @@ Result<std::vector<Goroutine>> read_goroutines(remote::RemoteMemory& memory, con
     } else if (goroutine.status == GoroutineStatus::kSyscall) {
       goroutine.frames = {field(first, layout.g.syscallpc)};
     }
-    out.push_back(std::move(goroutine));
+    out.goroutines.push_back(std::move(goroutine));
   }
   return out;
 }

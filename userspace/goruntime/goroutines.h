@@ -41,7 +41,12 @@ struct Goroutine {
       frames;  // innermost first; the first is an instruction, the others are return addresses
 };
 
-// Dead goroutines are left out. kIncomplete: the list was not found or could not be read.
-Result<std::vector<Goroutine>> read_goroutines(remote::RemoteMemory& memory, const Globals& globals);
+struct GoroutineList {
+  std::vector<Goroutine> goroutines;  // dead ones are left out
+  uint64_t unread = 0;                // not resident: nothing is known of them
+};
+
+// kIncomplete: the list was not found or could not be read.
+Result<GoroutineList> read_goroutines(remote::RemoteMemory& memory, const Globals& globals);
 
 }  // namespace memwhy::goruntime

@@ -24,6 +24,7 @@ constexpr uint64_t kArenaBase =
 constexpr uint64_t kChunkL2Bits = 13;
 constexpr uint64_t kPallocBytes = 128;  // of one chunk: 64 bytes allocated, 64 bytes scavenged
 constexpr uint64_t kMostRanges = 1 << 20;
+constexpr size_t kMostRuns = 1 << 25;  // 256 GiB of spans of one page
 constexpr uint64_t kMostHeapBytes = uint64_t{1} << 44;
 
 Error torn(const char* what) {
@@ -59,6 +60,7 @@ class Pass {
             std::min(range.end, ((at - kArenaBase) / kArenaBytes + 1) * kArenaBytes + kArenaBase);
         if (Status status = read_arena(at, end); !status) return std::move(status).error();
         classify(at, end, out);
+        if (out.runs.size() > kMostRuns) return torn("span table: it has too many spans");
         at = end;
       }
     Result<HeapCounters> after = read_counters(memory_, globals_);
@@ -89,7 +91,8 @@ class Pass {
       if (range.empty() || (range.start - kArenaBase) % kChunkBytesGo != 0 ||
           (range.end - kArenaBase) % kChunkBytesGo != 0)
         return torn("ranges: they make no sense");
-      if ((total += range.bytes()) > kMostHeapBytes) return torn("ranges: they are too large");
+      total += range.bytes();
+      if (total > kMostHeapBytes) return torn("ranges: they are too large");
       ranges_.push_back(range);
     }
     Result<uint64_t> arenas =
@@ -216,10 +219,11 @@ class Pass {
     };
     const uint64_t released = pages.total(PageClass::kReleased) + pages.total(PageClass::kPadding);
     const HeapCounters &a = pages.before, &b = pages.after;
-    if (pages.quiet)
-      return pages.total(PageClass::kHeapSpan) == a.heap_in_use &&
-             pages.total(PageClass::kManualSpan) == manual(a) &&
-             pages.total(PageClass::kIdle) == a.heap_free && released == a.heap_released;
+    if (pages.quiet && pages.total(PageClass::kHeapSpan) == a.heap_in_use &&
+        pages.total(PageClass::kManualSpan) == manual(a) && pages.total(PageClass::kIdle) == a.heap_free &&
+        released == a.heap_released)
+      return true;
+    // Something was half-way: bitmaps and counters change one after the other.
     return close(pages.total(PageClass::kHeapSpan), a.heap_in_use, b.heap_in_use) &&
            close(pages.total(PageClass::kHeapSpan) + pages.total(PageClass::kIdle),
                  a.heap_in_use + a.heap_free, b.heap_in_use + b.heap_free);

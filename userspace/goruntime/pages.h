@@ -53,7 +53,7 @@ struct HeapPages {
   std::array<uint64_t, kPageClasses> bytes{};  // by class; virtual
   HeapCounters before, after;                  // read around the pass
   std::vector<uint64_t> tables;                // addresses of the structures that were read on the way
-  // The self-test: the classes sum to the runtime's counters (exactly when nothing moved, else within 1 %).
+  // The self-test: the classes sum to the runtime's counters: exactly, or while something moves within 1 %.
   bool verified = false;
   bool quiet = false;  // no counter moved during the pass
   uint64_t total(PageClass c) const { return bytes[static_cast<size_t>(c)]; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "goruntime/profile.h"
 
+#include <bit>
 #include <cmath>
 #include <cstddef>
 
@@ -85,9 +86,12 @@ Result<std::optional<HeapProfile>> read_profile(remote::RemoteMemory& memory, co
     if (!before) return std::move(before).error();
     Result<uint64_t> head = remote::read_value<uint64_t>(memory, *globals.mbuckets);
     if (!head) return std::move(head).error();
-    uint64_t address = *head;
+    uint64_t address = *head, mark = 0;
     for (uint64_t n = 0; address != 0; ++n) {
-      if (n == kMostBuckets) return Error(ErrorCode::kIncomplete, "the Go heap profile does not end");
+      if (std::has_single_bit(n))
+        mark = address;  // a list that bites its tail meets a mark
+      else if (n == kMostBuckets || address == mark)
+        return Error(ErrorCode::kIncomplete, "the Go heap profile does not end");
       uint64_t next = 0;
       Result<std::optional<ProfileBucket>> bucket = read_bucket(memory, *globals.layout, address, next);
       if (!bucket) return std::move(bucket).error();

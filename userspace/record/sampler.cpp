@@ -159,7 +159,10 @@ void Sampler::on_loss(const events::Loss& loss) {
 // Opens the files of a space that the kernel told of, and holds what they say until it is certain to be this
 // space's.
 void Sampler::open(Target& target) {
-  target.open_at = kNever;
+  const bool waited = std::exchange(target.open_at, kNever) != kNever;
+  // A child that stays: what its parent had at the fork is in the parent's table, until the parent writes there
+  // again.
+  if (Target* parent = waited ? find(target.start.parent) : nullptr) read_table(*parent, false);
   target.check_at = clock_.now() + kGrace;  // too late: its end is told by the kernel, unless that was lost
   auto source = processes_.open(target.tgid);
   if (!source) return;

@@ -133,7 +133,7 @@ void Sampler::read_go_statistics(Target& target) {
   const CpuMeter meter(clock_, target.cost.go_cpu_ns);
   if (std::optional<events::GoStatistics> sample = go->statistics()) {
     sample->space = target.space;
-    emit(clock_.now(), *std::move(sample));
+    emit(clock_.now(), *sample);
   }
 }
 

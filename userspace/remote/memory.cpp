@@ -28,6 +28,12 @@ Result<Fd> open_file(const Fd& process, const char* name) {
 
 Error gone() { return {ErrorCode::kTargetGone, "the address space is gone"}; }
 
+// Pointers of a target may be anything.
+Status check_range(uint64_t address, size_t bytes) {
+  if (address + bytes < address) return Error(ErrorCode::kIncomplete, "an address range wraps");
+  return {};
+}
+
 }  // namespace
 
 Result<ProcessMemory> ProcessMemory::open(const Fd& process) {
@@ -42,9 +48,13 @@ Status ProcessMemory::look_up(uint64_t first, size_t n) {
   words_.resize(n);
   const auto wanted = static_cast<ssize_t>(n * sizeof(uint64_t));
   ++calls_;
-  if (::pread(pagemap_.get(), words_.data(), wanted, static_cast<off_t>(first * sizeof(uint64_t))) != wanted)
-    return gone();
-  return {};
+  if (::pread(pagemap_.get(), words_.data(), wanted, static_cast<off_t>(first * sizeof(uint64_t))) == wanted)
+    return {};
+  // The map ends where user space ends; without an address space it is empty.
+  uint64_t any = 0;
+  if (::pread(pagemap_.get(), &any, sizeof any, 0) == sizeof any)
+    return Error(ErrorCode::kIncomplete, "not an address of a process");
+  return gone();
 }
 
 Status ProcessMemory::transfer(uint64_t address, std::span<std::byte> into) {
@@ -62,7 +72,7 @@ Status ProcessMemory::transfer(uint64_t address, std::span<std::byte> into) {
 
 Status ProcessMemory::read(uint64_t address, std::span<std::byte> into) {
   if (into.empty()) return {};
-  if (address + into.size() < address) return Error(ErrorCode::kIncomplete, "an address range wraps");
+  if (Status status = check_range(address, into.size()); !status) return status;
   uint64_t page = address >> kPageShift;
   const uint64_t end = (address + into.size() - 1) >> kPageShift;
   while (page <= end) {
@@ -77,6 +87,7 @@ Status ProcessMemory::read(uint64_t address, std::span<std::byte> into) {
 
 Result<uint64_t> ProcessMemory::read_present(uint64_t address, std::span<std::byte> into) {
   std::fill(into.begin(), into.end(), std::byte{0});
+  if (Status status = check_range(address, into.size()); !status) return std::move(status).error();
   uint64_t there = 0;
   for (size_t done = 0; done < into.size();) {
     const uint64_t page = (address + done) >> kPageShift;

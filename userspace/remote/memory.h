@@ -7,6 +7,7 @@
 // reads nothing, and a pid that was used again is never read by mistake.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -41,13 +42,20 @@ Result<T> read_value(RemoteMemory& memory, uint64_t address) {
   return value;
 }
 
-// `count` of T. The caller has bounded `count`.
+// `count` of T. The caller has bounded `count`; memory is taken only as far as the target has it.
 template <typename T>
 Result<std::vector<T>> read_array(RemoteMemory& memory, uint64_t address, size_t count) {
   static_assert(std::is_trivially_copyable_v<T>);
-  std::vector<T> values(count);
-  if (Status status = memory.read(address, std::as_writable_bytes(std::span(values))); !status)
-    return std::move(status).error();
+  constexpr size_t kStep = (1 << 20) / sizeof(T);
+  std::vector<T> values;
+  while (values.size() < count) {
+    const size_t done = values.size();
+    values.resize(std::min(count, done + kStep));
+    if (Status status =
+            memory.read(address + done * sizeof(T), std::as_writable_bytes(std::span(values).subspan(done)));
+        !status)
+      return std::move(status).error();
+  }
   return values;
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "report/clock.h"
+#include "report/json_go.h"
 
 namespace memwhy::report {
 namespace {
@@ -63,7 +64,7 @@ Json timeline_point(const explain::TimelinePoint& point, const Explanation& all)
               {"ledger", Json::object()},
               {"arrived", Json::object()},
               {"left", Json::object()},
-              {"go", nullptr}};
+              {"go", go_point(point.go)}};
   for (const auto& [id, bytes] : point.ledger) out["ledger"][id] = bytes;
   for (const auto& [id, flow] : point.arrived_left) {
     out["arrived"][id] = flow.first;
@@ -85,17 +86,6 @@ Json finding(const explain::Finding& found) {
           {"confidence", kConfidence[static_cast<size_t>(found.confidence)]},
           {"evidence", found.evidence},
           {"against", found.against}};
-}
-
-Json go(const ProcessExplanation& process) {
-  if (!process.go) return nullptr;
-  return {{"version", text_or_null(process.go->version)},
-          {"race", process.go->race},
-          {"cgo", process.go->cgo},
-          {"stripped", process.go->stripped},
-          {"layout", process.go->layout},
-          {"settings", {{"GOGC", nullptr}, {"GOMEMLIMIT", nullptr}}},
-          {"totals", nullptr}};
 }
 
 Json rss(const ProcessExplanation& process) {
@@ -153,11 +143,12 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all) {
                       ? or_null(rfc3339_boottime(all.anchor, *process.started_boottime_ns))
                       : Json(nullptr)},
       {"threads", or_null(process.threads)},
-      {"go", go(process)},
+      {"go", go_summary(process)},
       {"rss", rss(process)},
       {"heap_profile",
        {{"inuse_bytes", or_null(process.heap_profile_inuse_bytes)}, {"source", process.heap_profile_source}}},
       {"gap_bytes", gap(process)},
+      {"goroutines", goroutines(process, all.anchor)},
       {"ledger", Json::array()},
       {"timeline", Json::array()},
       {"events", Json::array()},

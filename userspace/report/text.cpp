@@ -11,6 +11,7 @@
 #include "report/clock.h"
 #include "report/escape.h"
 #include "report/layout.h"
+#include "report/text_go.h"
 
 namespace memwhy::report {
 namespace {
@@ -32,14 +33,6 @@ std::string signed_in_unit(double bytes, const Unit& unit) {
   return (bytes < 0 ? "-" : "+") + number;
 }
 
-// "main.leak (/srv/app/internal/cache/cache.go:12)" → "main.leak (cache.go:12)"; JSON has the whole path.
-std::string short_frame(const std::string& frame) {
-  size_t open = frame.rfind(" (");
-  size_t slash = frame.rfind('/');
-  if (open == std::string::npos || slash == std::string::npos || slash < open) return escape(frame);
-  return escape(frame.substr(0, open + 2) + frame.substr(slash + 1));
-}
-
 class Printer {
  public:
   Printer(const Explanation& all, const TextOptions& options) : all_(all), options_(options) {}
@@ -57,6 +50,7 @@ class Printer {
         evidence(process);
         retention(process);
       }
+      out_ += goroutine_table(process, all_.anchor);
       happened(process);
       process_coverage(process);
     }
@@ -88,6 +82,7 @@ class Printer {
       if (auto time = rfc3339(all_.anchor, *process.scan_time)) when += ", the last at " + *time;
     }
     line("  ", when);
+    for (const std::string& sentence : go_lines(process)) line("  ", sentence);
   }
 
   void findings(const ProcessExplanation& process) {
@@ -176,10 +171,9 @@ class Printer {
       auto rate = [&](const std::optional<double>& value) {
         return value ? in_unit(to_bytes(*value), unit_) : "?";
       };
-      out_ += fmt::format("{:>9} {:>9} {:>9} {:>9} {:>8} {:>8}  {}\n", in_unit(each.ages[0], unit_),
-                          in_unit(each.ages[1], unit_), in_unit(each.ages[2], unit_),
-                          in_unit(each.ages[3], unit_), rate(each.arrived_bytes_per_s),
-                          rate(each.left_bytes_per_s), each.id);
+      auto age = [&](size_t i) { return each.ages_known ? in_unit(each.ages[i], unit_) : "-"; };
+      out_ += fmt::format("{:>9} {:>9} {:>9} {:>9} {:>8} {:>8}  {}\n", age(0), age(1), age(2), age(3),
+                          rate(each.arrived_bytes_per_s), rate(each.left_bytes_per_s), each.id);
     }
     out_ += "\n";
   }

@@ -41,6 +41,9 @@ std::vector<events::SourceFrame> Binary::lookup(uint64_t vaddr, bool is_return) 
   if (is_return && vaddr != 0) --vaddr;
   if (go_lines_) {
     std::vector<events::SourceFrame> frames = go_lines_->lookup(bytes_, vaddr);
+    // What the Go linker took from C++ (the race detector) stands in its table under linker names.
+    for (events::SourceFrame& frame : frames)
+      if (frame.function.starts_with("_Z")) frame.function = demangle(frame.function);
     if (!frames.empty()) return frames;
   }
   if (!symbols_) symbols_ = SymbolTable::read(bytes_, elf_);

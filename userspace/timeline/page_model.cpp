@@ -16,16 +16,16 @@ PageRange clamped(PageNumber page, uint64_t count) {
 
 PageRange overlap(PageRange a, PageRange b) { return {std::max(a.start, b.start), std::min(a.end, b.end)}; }
 
-// Adds a page to a list of runs of equal words.
-void add_page(std::vector<PageModel::Grave>& graves, PageNumber page, PageWord word, uint64_t tick) {
+// Adds pages to a list of runs of equal words.
+void add_pages(std::vector<PageModel::Grave>& graves, PageRange pages, PageWord word, uint64_t tick) {
   if (!graves.empty()) {
     PageModel::Grave& last = graves.back();
-    if (last.pages.end == page && last.word == word && last.tick == tick) {
-      ++last.pages.end;
+    if (last.pages.end == pages.start && last.word == word && last.tick == tick) {
+      last.pages.end = pages.end;
       return;
     }
   }
-  graves.push_back({tick, {page, page + 1}, word});
+  graves.push_back({tick, pages, word});
 }
 
 }  // namespace
@@ -37,9 +37,9 @@ uint32_t vma_index(const std::vector<events::Vma>& vmas, PageNumber page) {
   return it != vmas.end() && it->range.start <= address ? static_cast<uint32_t>(it - vmas.begin()) : kNoVma;
 }
 
-void PageModel::bury(PageNumber page, PageWord word, uint64_t tick) {
+void PageModel::bury(PageRange pages, PageWord word, uint64_t tick) {
   if (graves.size() >= kMaxGraves) graves.erase(graves.begin(), graves.begin() + kMaxGraves / 2);
-  add_page(graves, page, word, tick);
+  add_pages(graves, pages, word, tick);
 }
 
 // As of the last scan.
@@ -110,7 +110,11 @@ void PageModel::apply_run(PageEditor& editor, const events::TableRun& run, How h
       continue;
     }
     removed_.each(piece.pages, [&](PageRange part, uint64_t removed) {
-      if (removed <= piece.since) alive(part);
+      if (removed <= piece.since) {
+        alive(part);
+      } else if (!known) {
+        bury(part, placed, removed);  // gone before it was heard of
+      }
     });
   }
 }
@@ -147,7 +151,7 @@ bool PageModel::accepts(PageWord old, PageWord word, bool known, uint64_t fork_t
   if (word.how() == How::kInherited) {
     if (old.empty()) return true;
     if (table.absolute(word) >= fork_tick)
-      return false;  // in the tick of the fork: better than nothing, no more
+      return old.how() == How::kUnknown;  // in the tick of the fork: better than nothing, no more
     return old.how() == How::kInherited ? old.tick() <= tick : old.weak() && tick <= old.tick();
   }
   if (!known) return !old.own() || old.tick() <= tick;
@@ -190,7 +194,7 @@ void PageModel::remove(PageRange range, uint64_t tick) {
   editor.each(range, true, [&](PageNumber page, PageWord& word) {
     if (word.empty() || word.tick() >= relative) return;
     if (word.has(PageWord::kResident)) note_left(page, word);
-    bury(page, word, tick);
+    bury({page, page + 1}, word, tick);
     word = PageWord();
   });
 }
@@ -220,7 +224,7 @@ void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
       if (word.empty() || word.tick() > relative) return;
       const PageNumber there = to.start + (page - from.start);
       if (there < to.end) {
-        add_page(carried, there, word.moved(), 0);
+        add_pages(carried, {there, there + 1}, word.moved(), 0);
       } else if (word.has(PageWord::kResident)) {
         note_left(page, word);
       }

@@ -73,7 +73,7 @@ class PageModel {
   // The reconciler's: it settles words against residency.
   PageTable table;
   ScanTicks scans;
-  std::vector<Grave> graves;  // in order of removal
+  std::vector<Grave> graves;  // in the order in which they were heard of
   GroupTable left;            // resident in the last scan and taken away since
   // What `left` is added up by: the mappings of the last scan, and the age limits of now.
   std::shared_ptr<const std::vector<events::Vma>> scan_vmas = std::make_shared<std::vector<events::Vma>>();
@@ -101,7 +101,7 @@ class PageModel {
   void put(PageEditor& editor, PageRange pages, PageWord word, bool known, uint64_t fork_tick);
   bool accepts(PageWord old, PageWord word, bool known, uint64_t fork_tick) const;
   uint64_t unheard_since(uint64_t now) const;
-  void bury(PageNumber page, PageWord word, uint64_t tick);
+  void bury(PageRange pages, PageWord word, uint64_t tick);
 
   StackDictionary* stacks_;
   RangeTicks removed_, freed_;

@@ -337,7 +337,7 @@ PageWord Reconciler::split_block(Bounds bounds) const {
   }
   if (first.empty() || oldest < first.tick()) return {};
   model_.removed().each(block, [&](PageRange, uint64_t tick) { removed = std::max(removed, tick); });
-  return removed > model_.table.absolute(first) ? first.known_by(How::kHugeBlock) : PageWord();
+  return removed >= model_.table.absolute(first) ? first.known_by(How::kHugeBlock) : PageWord();
 }
 
 // Adds up the pages of a segment, and marks them as seen.

@@ -27,6 +27,7 @@ TEST_P(Harmless, a_hundred_readings_bring_in_no_page) {
   MEMWHY_REQUIRE_BUILT(path, GetParam());
   LiveTarget target(path);
   ASSERT_TRUE(target.wait_for("ready"));
+  target.wait_until_still();
   ASSERT_EQ(::kill(target.pid(), SIGSTOP), 0);  // so that only we could be the cause
   int status = 0;
   ASSERT_EQ(::waitpid(target.pid(), &status, WUNTRACED), target.pid());

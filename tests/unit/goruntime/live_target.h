@@ -4,11 +4,15 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -38,6 +42,7 @@ class LiveTarget {
     argv.push_back(nullptr);
     pid_ = ::fork();
     if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       ::dup2(to[0], 0);
       ::dup2(from[1], 1);
       ::execv(path.c_str(), argv.data());
@@ -77,6 +82,25 @@ class LiveTarget {
     std::fputs((command + "\n").c_str(), commands_);
     std::fflush(commands_);
     return nlohmann::json::parse(line(), nullptr, false);
+  }
+
+  // Returns once no thread runs or is ready to: what its goroutines did is done.
+  void wait_until_still() const {
+    const std::filesystem::path tasks = "/proc/" + std::to_string(pid_) + "/task";
+    const auto runs = [](const std::filesystem::path& task) {
+      std::ifstream in(task / "stat");
+      std::string text;
+      std::getline(in, text);
+      const size_t name_end = text.rfind(')');
+      return name_end != std::string::npos && text.compare(name_end, 3, ") R") == 0;
+    };
+    for (int still = 0; still < 3;) {
+      const std::filesystem::directory_iterator all(tasks);
+      still = std::any_of(begin(all), end(all), [&](const auto& entry) { return runs(entry.path()); })
+                  ? 0
+                  : still + 1;
+      ::sched_yield();
+    }
   }
 
   std::unique_ptr<remote::ProcessMemory> memory() const {

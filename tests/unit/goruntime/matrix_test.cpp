@@ -72,8 +72,9 @@ TEST_P(GoPages, equal_to_the_byte_when_quiet) {
   ASSERT_NO_FATAL_FAILURE(start());
   if (!target_) return;
   // The dump allocates nothing: when nothing moved from before it to after it, all three saw one state.
+  target_->wait_until_still();
   HeapPages before = pages();
-  nlohmann::json own = target_->ask("dump");
+  const nlohmann::json own = target_->ask("dump");
   HeapPages after = pages();
   ASSERT_EQ(before.before, after.after) << "the program is not still";
   for (const HeapPages* read : {&before, &after}) {
@@ -124,13 +125,15 @@ TEST_P(GoPages, equal_to_the_byte_when_quiet) {
 TEST_P(GoPages, goroutines_by_what_they_wait_for) {
   ASSERT_NO_FATAL_FAILURE(start());
   if (!target_) return;
-  Result<std::vector<Goroutine>> all = read_goroutines(*memory_, globals_);
-  ASSERT_TRUE(all.ok());
+  target_->wait_until_still();
+  Result<GoroutineList> list = read_goroutines(*memory_, globals_);
+  ASSERT_TRUE(list.ok());
+  EXPECT_EQ(list->unread, 0u);
   const uint64_t total = target_->ask("dump")["goroutines"];
   const nlohmann::json own = target_->ask("goroutines");
   std::map<std::string, uint64_t> waits;
   uint64_t users = 0, senders = 0, deep = 0;
-  for (const Goroutine& goroutine : *all) {
+  for (const Goroutine& goroutine : list->goroutines) {
     const std::vector<std::string> entry = target_->functions(goroutine.entry, false);
     ASSERT_FALSE(entry.empty());
     if (entry.back().rfind("runtime.", 0) == 0 && entry.back() != "runtime.main") continue;

@@ -428,6 +428,27 @@ TEST(KernelCase, ForkedChildHasTheParentsPagesAndItsOwnCopies) {
   )");
 }
 
+// Written and forked in one tick, and the child is scanned before the parent's entries are heard.
+TEST(KernelCase, PagesWrittenInTheTickOfTheForkAreInherited) {
+  expect_scans(R"(
+    @0 attach 1
+    vmas 1: 1000+1024 rw-p
+    @1 scan 1:
+    @2 fork 2 from 1
+    @2.2 vmas 2: 1000+1024 rw-p
+    @2.2 scan 2: 1000+1024
+    @3 table 1: 1000+1024 s1 @2 w
+    @4 scan 2: 1000+1024
+  )",
+               R"(
+    scan 1 of space 1: 0 pages
+    scan 2 of space 2: 1024 pages
+      vma0 unknown - 1024
+    scan 3 of space 2: 1024 pages
+      vma0 inherited s1 1024
+  )");
+}
+
 TEST(KernelCase, AChildsFilePagesAreItsOwnFaults) {
   // Page tables of file mappings are not copied by a fork.
   expect_scans(R"(

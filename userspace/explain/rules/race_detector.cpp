@@ -46,6 +46,12 @@ class RaceDetector : public Rule {
       finding.evidence.push_back(fmt::format("{:.1f} bytes of race detector for each other resident byte",
                                              static_cast<double>(bytes) / static_cast<double>(rest)));
     }
+    if (c.go != nullptr) {
+      if (const std::optional<uint64_t> profile = c.go->profile_bytes()) {
+        finding.evidence.push_back(
+            fmt::format("the heap profile shows {} in use, and nothing of this", human_bytes(*profile)));
+      }
+    }
     if (trend.rising) {
       finding.evidence.push_back(
           fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));

@@ -41,6 +41,12 @@ Finding largest_owner(const Case& c) {
   return finding;
 }
 
+// A cause that says where most of the largest line comes from says more than its name.
+bool speaks_of(const Finding& finding, const LedgerLine& line) {
+  return finding.bytes * 2 >= line.bytes &&
+         std::find(finding.owners.begin(), finding.owners.end(), line.id) != finding.owners.end();
+}
+
 }  // namespace
 
 uint64_t problem_threshold(const Ledger& ledger) {
@@ -89,9 +95,13 @@ std::string growth_clause(const Trend& trend) {
 }
 
 const std::vector<const Rule*>& all_rules() {
-  static const std::vector<const Rule*> kRules = {&race_detector_rule(), &file_mapping_rule(),
-                                                  &shared_memory_rule(), &thread_stacks_rule(),
-                                                  &anon_growth_rule()};
+  static const std::vector<const Rule*> kRules = {
+      &race_detector_rule(),    &race_detector_leak_rule(),  &goroutine_leak_rule(),
+      &live_heap_growth_rule(), &gc_headroom_rule(),         &idle_heap_rule(),
+      &lazy_free_rule(),        &fragmentation_rule(),       &goroutine_stacks_rule(),
+      &profiler_buckets_rule(), &metadata_after_peak_rule(), &untouched_large_allocation_rule(),
+      &file_mapping_rule(),     &shared_memory_rule(),       &thread_stacks_rule(),
+      &anon_growth_rule()};
   return kRules;
 }
 
@@ -107,7 +117,7 @@ std::vector<Finding> findings(const Case& c) {
     for (size_t i = 0; i < kOwnerCount; ++i) {
       if (owner_name(static_cast<Owner>(i)).family == c.largest_family) family += c.ledger.bytes[i];
     }
-    largest_explained |= finding->bytes >= family;
+    largest_explained |= finding->bytes >= family || speaks_of(*finding, c.ledger.lines.front());
     out.push_back(std::move(*finding));
   }
   if (!largest_explained) {

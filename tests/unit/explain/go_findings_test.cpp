@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+// Causes inside a Go heap, each with its healthy twin, and the ledger's lines that they rest on.
+#include "unit/explain/go_script.h"
+
+namespace memwhy::explain {
+namespace {
+
+// Four equal moments, 10 s apart.
+Explanation four_times(const std::string& heap, const std::string& pages, const std::string& counters,
+                       const std::string& goroutines = "", const std::string& build = "go1.26.8") {
+  std::string script = go_program(build);
+  for (int i = 0; i < 4; ++i) script += moment(11 + 10 * i, heap, pages, goroutines, counters);
+  return told(script);
+}
+
+TEST(GoLedger, SpansBySlotsAndTheRestByPages) {
+  auto e = four_times(
+      "c000000+100 heap live=200K unmarked=100K free=100K, c000064+10 stack, c00006e+20 idle, c000082+5 "
+      "released, "
+      "c000087+3 work",
+      "c000000+138, 20000+7", "in_use=400K live=200K goal=4M allocated=9M freed=8M gc=12");
+  EXPECT_EQ(line(e, "go.heap.live")->bytes, 200u << 10);
+  EXPECT_EQ(line(e, "go.heap.unmarked")->bytes, 100u << 10);
+  EXPECT_EQ(line(e, "go.heap.fragmentation")->bytes, 100u << 10);
+  EXPECT_EQ(pages(e, "go.stacks"), 10u);
+  EXPECT_EQ(pages(e, "go.heap.idle"), 20u);
+  EXPECT_EQ(pages(e, "go.heap.released_resident"), 5u);
+  EXPECT_EQ(pages(e, "go.runtime.gc_work"), 3u);
+  EXPECT_TRUE(line(e, "go.heap.live")->in_heap_profile);
+  EXPECT_FALSE(line(e, "go.heap.unmarked")->in_heap_profile);
+  EXPECT_FALSE(line(e, "go.heap.live")->ages_known);
+  EXPECT_TRUE(line(e, "go.stacks")->ages_known);
+  EXPECT_EQ(problems(e), 0u);
+  const auto& process = e.processes[0];
+  EXPECT_EQ(process.go->layout, "table");
+  ASSERT_TRUE(process.timeline.front().go);
+  EXPECT_EQ(process.timeline.front().go->live_bytes, 200u << 10);
+  EXPECT_EQ(process.timeline.front().go->gc_cycle, 12u);
+}
+
+TEST(GoLedger, AllocationSitesOfTheProfileNeverSayMoreThanTheLine) {
+  std::string script = go_program("go1.26.8");
+  script += "go-profile 1 rate=1: 1M published=30 current=40 0x401500 0x401300, 64K published=64 0x401800\n";
+  script += moment(11, "c000000+8192 heap live=32M", "c000000+8192", "", "in_use=32M live=32M goal=64M");
+  auto e = told(script);
+  const auto& top = line(e, "go.heap.live")->top;
+  ASSERT_EQ(top.size(), 2u);
+  EXPECT_EQ(top[0].bytes, 30u << 20);
+  EXPECT_EQ(top[0].how, "allocated (sampled)");
+  EXPECT_EQ(top[0].frames.front(), "main.(*job).load (main.go:36)");
+  EXPECT_EQ(top[1].bytes, 2u << 20);  // 4 MiB by the profile, 2 MiB left on the line
+  EXPECT_EQ(e.processes[0].heap_profile_inuse_bytes, 34u << 20);
+  EXPECT_EQ(e.processes[0].heap_profile_source, "buckets");
+}
+
+TEST(GoLedger, FirstTouchedWithoutAProfile) {
+  std::string script = go_program("go1.26.8") + "go-profile 1 off\n";
+  script += "@11 scan 1: 400+40 file\n@20 table 1: c000000+1000 s1 @19 w\n";
+  script += moment(21, "c000000+1000 heap live=1M unmarked=0 free=3072000", "c000000+1000", "",
+                   "in_use=4M live=1M");
+  auto e = told(script);
+  EXPECT_EQ(e.processes[0].heap_profile_source, "off_in_binary");
+  const auto& top = line(e, "go.heap.live")->top;
+  ASSERT_EQ(top.size(), 1u);
+  EXPECT_EQ(top[0].how, "first touched, of all spans; fault");
+  EXPECT_EQ(top[0].bytes, line(e, "go.heap.live")->bytes);
+  EXPECT_EQ(line(e, "go.heap.live")->bytes, 1u << 20);
+}
+
+TEST(GoLedger, UnverifiedTablesAreNotUsed) {
+  std::string script = go_program("go1.28.0");
+  script +=
+      "@11 go-statistics 1 in_use=32M\ngo-heap 1 unverified problem=\"no layout for go1.28\" in_use=32M\n";
+  script += "scan 1: 400+40 file, c000000+8192\n";
+  auto e = told(script);
+  EXPECT_EQ(e.processes[0].go->layout, "unverified");
+  EXPECT_EQ(e.processes[0].go->layout_problem, "no layout for go1.28");
+  EXPECT_EQ(e.processes[0].go->totals, std::nullopt);
+  EXPECT_FALSE(e.processes[0].timeline.front().go);
+  EXPECT_EQ(line(e, "go.heap.live"), nullptr);
+}
+
+// `live[i]` MiB in use at scan i.
+Explanation growing(const std::vector<int>& live, int collections) {
+  std::string script = go_program("go1.26.8");
+  int seconds = 11, gc = 5;
+  for (const int mib : live) {
+    script += moment(seconds, fmt::format("c000000+{} heap live={}M", mib * 256, mib),
+                     fmt::format("c000000+{}", mib * 256), "",
+                     fmt::format("in_use={0}M live={0}M goal={1}M gc={2}", mib, 2 * mib, gc));
+    seconds += 10;
+    gc += collections;
+  }
+  return told(script);
+}
+
+TEST(LiveHeapGrowth, ThreeRisesOverCollections) {
+  auto e = growing({40, 60, 80, 100}, 2);
+  const Finding* found = finding(e, "live-heap-growth");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->bytes, 100u << 20);
+  EXPECT_EQ(found->recoverable_bytes, 60u << 20);
+  EXPECT_EQ(found->evidence.at(0),
+            "rising at each quarter of the recording, 60.0 MiB in all, over 6 collections");
+  EXPECT_EQ(problems(growing({100, 100, 100, 100}, 2)), 0u);
+  EXPECT_EQ(problems(growing({40, 100, 60, 100}, 2)), 0u);
+  EXPECT_EQ(problems(growing({40, 60, 80, 100}, 0)), 0u);  // no collection: nothing new is known
+  EXPECT_EQ(problems(growing({92, 94, 96, 98}, 2)), 0u);   // 6 MiB more
+}
+
+TEST(GcHeadroom, OnlyAPatientCollectorIsAProblem) {
+  auto with = [](const std::string& setting) {
+    return four_times("c000000+25600 heap live=20M unmarked=80M", "c000000+25600",
+                      "in_use=100M live=20M goal=120M gc=9 " + setting);
+  };
+  auto e = with("gogc=500");
+  const Finding* found = finding(e, "gc-headroom");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->bytes, 80u << 20);
+  EXPECT_EQ(found->claim,
+            "Objects allocated since the last collection hold 80.0 MiB (80 %) of app's memory: with GOGC=500 "
+            "the heap "
+            "may grow to 120.0 MiB before the next.");
+  EXPECT_EQ(*found->recoverable_bytes / (1 << 20), 60u);  // GOGC=100 leaves 20 MiB beside the 20 in use
+  EXPECT_EQ(finding(with("gogc=off"), "gc-headroom")->kind, FindingKind::kProblem);
+  EXPECT_EQ(finding(with(""), "gc-headroom")->kind, FindingKind::kExplains);
+  EXPECT_EQ(problems(with("gogc=off limit=200M")), 0u);
+}
+
+TEST(IdleHeap, WhatStaysAboveTheGoal) {
+  auto with = [](int goal) {
+    return four_times("c000000+2560 heap live=10M, c000a00+25600 idle", "c000000+28160",
+                      fmt::format("in_use=10M free=100M live=10M goal={}M", goal));
+  };
+  auto e = with(20);
+  const Finding* found = finding(e, "idle-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->bytes, 100u << 20);
+  EXPECT_EQ(found->recoverable_bytes, 100u << 20);
+  EXPECT_NE(found->remedy.find("debug.FreeOSMemory()"), std::string::npos);
+  EXPECT_EQ(problems(with(100)), 0u);  // room that the next cycle will fill
+}
+
+TEST(LazyFree, ReleasedAndStillResident) {
+  auto with = [](int pages) {
+    return four_times(fmt::format("c000000+2560 heap live=10M, c000a00+{} released", pages),
+                      fmt::format("c000000+{}", 2560 + pages), "in_use=10M released=100M live=10M goal=20M");
+  };
+  auto e = with(10000);
+  ASSERT_NE(finding(e, "lazy-free"), nullptr);
+  EXPECT_EQ(finding(e, "lazy-free")->bytes, 10000 * kPageBytes);
+  EXPECT_NE(finding(e, "lazy-free")->remedy.find("GODEBUG=madvdontneed=1"), std::string::npos);
+  EXPECT_EQ(finding(with(4000), "lazy-free"), nullptr);
+}
+
+TEST(Fragmentation, SpansInUseBeyondTheGoal) {
+  auto with = [](int goal) {
+    return four_times("c000000+25600 heap live=20M unmarked=5M free=75M", "c000000+25600",
+                      fmt::format("in_use=100M live=20M goal={}M", goal));
+  };
+  auto e = with(40);
+  ASSERT_NE(finding(e, "fragmentation"), nullptr);
+  EXPECT_EQ(finding(e, "fragmentation")->kind, FindingKind::kProblem);
+  EXPECT_EQ(finding(e, "fragmentation")->bytes, 75u << 20);
+  EXPECT_EQ(finding(e, "fragmentation")->recoverable_bytes, 60u << 20);
+  EXPECT_EQ(problems(with(100)), 0u);
+}
+
+TEST(GoroutineStacks, DeepOnesAreAProblemManyAreNot) {
+  auto with = [](int goroutines) {
+    return four_times("c000000+2560 heap live=10M, c000a00+10240 stack", "c000000+12800",
+                      "in_use=10M live=10M goal=20M stacks=40M",
+                      fmt::format(": {} \"IO wait\" stack=40M since=9 {}", goroutines, kReadFrames));
+  };
+  auto e = with(100);
+  ASSERT_NE(finding(e, "goroutine-stacks"), nullptr);
+  EXPECT_EQ(finding(e, "goroutine-stacks")->kind, FindingKind::kProblem);
+  EXPECT_EQ(finding(e, "goroutine-stacks")->bytes, 40u << 20);
+  EXPECT_EQ(finding(e, "goroutine-stacks")->evidence.at(0),
+            "40.0 MiB in 100 goroutines in IO wait at main.serve (main.go:90)");
+  EXPECT_EQ(problems(with(5000)), 0u);
+}
+
+TEST(ProfilerBuckets, ByTheRuntimesCounter) {
+  auto with = [](int mib) {
+    return four_times("c000000+25600 heap live=100M", "c000000+25600, 20000+8192",
+                      fmt::format("in_use=100M live=100M goal=200M profiler={}M", mib));
+  };
+  ASSERT_NE(finding(with(30), "profiler-buckets"), nullptr);
+  EXPECT_EQ(finding(with(30), "profiler-buckets")->bytes, 30u << 20);
+  EXPECT_EQ(finding(with(10), "profiler-buckets"), nullptr);
+}
+
+TEST(MetadataAfterPeak, FarMoreThanTheHeapNeeds) {
+  auto with = [](int mib) {
+    std::string script = go_program("go1.26.8");
+    script += fmt::format(
+        "@11 go-heap 1 quiet in_use={0}M released=900M live={0}M goal=4G: c000000+{1} heap live={0}M\n", mib,
+        mib * 256);
+    std::vector<events::Event> events = memwhy::testing::parse_script(
+        script + fmt::format("scan 1: 400+40 file, c000000+{}, 20000+8192\n", mib * 256));
+    for (auto& event : events)
+      if (auto* heap = std::get_if<events::GoHeap>(&event.payload)) heap->tables = {0x20000000};
+    Explainer explainer;
+    for (const auto& event : events) explainer.on_event(event);
+    auto e = explainer.finish();
+    expect_adds_up(e);
+    return e;
+  };
+  auto e = with(64);
+  EXPECT_EQ(pages(e, "go.runtime.metadata"), 8192u);
+  ASSERT_NE(finding(e, "metadata-after-peak"), nullptr);
+  EXPECT_EQ(finding(e, "metadata-after-peak")->confidence, Confidence::kHigh);
+  EXPECT_EQ(finding(with(400), "metadata-after-peak"), nullptr);
+}
+
+TEST(UntouchedLargeAllocation, ExplainsOnly) {
+  auto e = four_times("c000000+131072 heap live=10M", "c000000+2560", "in_use=512M live=10M goal=1G");
+  ASSERT_NE(finding(e, "untouched-large-allocation"), nullptr);
+  EXPECT_EQ(finding(e, "untouched-large-allocation")->kind, FindingKind::kExplains);
+  EXPECT_EQ(finding(e, "untouched-large-allocation")->claim,
+            "502.0 MiB of app's Go heap are in use and not resident: 512.0 MiB counted, 10.0 MiB resident.");
+  EXPECT_EQ(problems(e), 0u);
+}
+
+// TSan's own memory rises; who touched it, else its shape, says why.
+Explanation race(const std::string& mapping, const std::string& stack, const std::vector<int>& counts) {
+  std::string script = go_program("go1.26.8 race cgo");
+  script +=
+      "vmas 1\n  400+64 r-xp /srv/app inode=7\n  7f000000+" + mapping + " rw-p\n@11 scan 1: 400+40 file\n";
+  int seconds = 21;
+  for (const int count : counts) {
+    script += fmt::format("@{} table 1 restated: 7f000000+{} {} @{} w\n", seconds, count, stack, seconds - 5);
+    script += fmt::format("@{} scan 1: 400+40 file, 7f000000+{}\n", seconds + 1, count);
+    seconds += 10;
+  }
+  return told(script);
+}
+
+TEST(RaceDetectorLeak, PanicsAndChurnToldApart) {
+  auto panics = race("32769", "s3", {2000, 8000, 14000, 20000});
+  const Finding* found = finding(panics, "race-detector-leak");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_NE(found->claim.find("recovers panics"), std::string::npos);
+  EXPECT_EQ(found->bytes, 20000 * kPageBytes);
+  auto churn = race("32768", "s4", {2000, 8000, 14000, 20000});
+  EXPECT_NE(finding(churn, "race-detector-leak")->claim.find("start and end"), std::string::npos);
+  EXPECT_EQ(finding(race("32768", "s4", {20000, 20000, 20000, 20000}), "race-detector-leak"), nullptr);
+}
+
+}  // namespace
+}  // namespace memwhy::explain

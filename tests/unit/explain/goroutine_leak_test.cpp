@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// goroutine-leak: the story of the hourly job, its variants, and the healthy programs that look like it.
+#include "unit/explain/go_script.h"
+
+namespace memwhy::explain {
+namespace {
+
+constexpr uint64_t kJob = uint64_t{64} << 20;
+constexpr int kJobPages = 16384;
+
+// `jobs[i]` goroutines at scan i, 10 s apart, each blocked with a buffer of 64 MiB. `extra`: words of the group.
+std::string hourly_job(const std::vector<int>& jobs, const std::string& reason, const std::string& extra,
+                       const std::string& walk = "", const std::string& frames = kSendFrames,
+                       bool sampled = true) {
+  std::string script = go_program("go1.26.8");
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const int n = jobs[i];
+    std::string group = fmt::format("{}: {} \"{}\" by=0x401400 stack={} {} kept={} objects={}", walk, n,
+                                    reason, 8192 * n, extra, kJob * n, 2 * n);
+    for (int k = 0; k < n; ++k)
+      group += fmt::format(" large={:#x}:{}{}", 0xc000000000 + kJob * k, kJob, sampled ? "@0x401500" : "");
+    group += " " + frames;
+    group += ", 4 \"GC worker (idle)\" by=0x401a00 stack=32768 0x401000 0x401900 0x401300";
+    script +=
+        moment(11 + 10 * static_cast<int>(i), fmt::format("c000000+{} heap live={}", n * kJobPages, n * kJob),
+               fmt::format("c000000+{}", n * kJobPages), group,
+               fmt::format("in_use={} live={} goal={} gc={}", n * kJob, n * kJob, 2 * n * kJob, 5 + i));
+  }
+  return script;
+}
+
+TEST(GoroutineLeak, TheHourlyJob) {
+  auto e = told(hourly_job({2, 3, 4, 5}, "chan send", "since=9"));
+  const Finding* found = finding(e, "goroutine-leak");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(
+      found->claim,
+      "5 goroutines blocked in chan send at main.runJob.func1.1 (main.go:47) keep 320.0 MiB: 64.0 MiB each, "
+      "allocated at main.(*job).load (main.go:36), created at main.runJob (main.go:43), the longest "
+      "waiting at least since 22:13:29 UTC.");
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->confidence, Confidence::kHigh);
+  EXPECT_EQ(found->bytes, 5 * kJob);  // no stack was resident
+  EXPECT_EQ(found->recoverable_bytes, 5 * kJob);
+  EXPECT_DOUBLE_EQ(*found->growth_bytes_per_s, (kJob + 8192) / 10.0);
+  EXPECT_EQ(&e.processes[0].findings.front(), found);
+  EXPECT_EQ(problems(e), 1u);
+  EXPECT_EQ(finding(e, "largest-owner"), nullptr);  // the cause says more
+  EXPECT_EQ(finding(e, "live-heap-growth"), nullptr);
+  ASSERT_GE(found->evidence.size(), 4u);
+  EXPECT_EQ(found->evidence[0],
+            "10 objects are reachable from the stacks of these goroutines, and from no global variable and "
+            "no other "
+            "goroutine");
+  EXPECT_EQ(found->evidence[1],
+            "where they were allocated is known from the heap profile's samples of 5 of 5 large objects");
+  EXPECT_EQ(
+      found->evidence[2],
+      "4 readings, the last at 22:14:01 UTC: 2, 3, 4, 5 goroutines of this kind, 128.0 MiB then 320.0 MiB");
+  EXPECT_EQ(
+      found->evidence[3],
+      "the heap rose in 3 steps of about that size: +64.0 MiB by 22:13:41 UTC, +64.0 MiB by 22:13:51 UTC, "
+      "+64.0 MiB by 22:14:01 UTC");
+  EXPECT_NE(found->remedy.find("GOEXPERIMENT=goroutineleakprofile"), std::string::npos);
+}
+
+TEST(GoroutineLeak, HoldsWithoutGrowth) {
+  auto e = told(hourly_job({5, 5}, "chan send", "since=9"));
+  const Finding* found = finding(e, "goroutine-leak");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->confidence, Confidence::kMedium);
+  EXPECT_EQ(found->against.at(0), "growth needs four readings, there are 2");
+  EXPECT_EQ(found->bytes, 5 * kJob);
+}
+
+TEST(GoroutineLeak, WalkCutShortIsLowConfidence) {
+  auto e = told(hourly_job({5, 5}, "chan send", "since=9", " incomplete"));
+  EXPECT_EQ(finding(e, "goroutine-leak")->confidence, Confidence::kLow);
+  EXPECT_EQ(e.processes[0].goroutines->groups[0].kept_bytes, std::nullopt);
+}
+
+// The count tells also when the bytes of a cut walk do not.
+TEST(GoroutineLeak, CountsGrowWhenTheWalkIsCutShort) {
+  auto e = told(hourly_job({2, 3, 4, 5}, "chan receive", "since=9", " incomplete"));
+  EXPECT_EQ(finding(e, "goroutine-leak")->kind, FindingKind::kProblem);
+  EXPECT_EQ(finding(e, "goroutine-leak")->confidence, Confidence::kLow);
+}
+
+// A stale word looks like the address of one of nine buffers: the ninth goroutine keeps one all the same.
+TEST(GoroutineLeak, OneBufferLooksShared) {
+  auto with = [](uint64_t live) {
+    std::string script = go_program("go1.26.8");
+    std::string group = fmt::format(": 9 \"chan send\" by=0x401400 since=9 kept={} objects=16", 8 * kJob);
+    for (int k = 0; k < 8; ++k)
+      group += fmt::format(" large={:#x}:{}@0x401500", 0xc000000000 + kJob * k, kJob);
+    return told(script + moment(30, fmt::format("c000000+{} heap live={}", 9 * kJobPages, live),
+                                fmt::format("c000000+{}", 9 * kJobPages), group + " " + kSendFrames,
+                                "goal=1G"));
+  };
+  auto e = with(9 * kJob);
+  EXPECT_EQ(finding(e, "goroutine-leak")->bytes, 9 * kJob);
+  EXPECT_NE(finding(e, "goroutine-leak")->claim.find("keep 576.0 MiB: 64.0 MiB each, allocated"),
+            std::string::npos);
+  EXPECT_EQ(finding(e, "goroutine-leak")->against.back().substr(0, 8), "64.0 MiB");
+  EXPECT_EQ(finding(with(8 * kJob), "goroutine-leak")->bytes, 8 * kJob);
+}
+
+// A pipeline under load: the sender has waited for a moment only, or no collection has dated its wait.
+TEST(GoroutineLeak, ShortWaitsAreNoProblem) {
+  EXPECT_EQ(problems(told(hourly_job({5, 5, 5, 5}, "chan send", "since=40.9"))), 0u);
+  EXPECT_EQ(problems(told(hourly_job({5, 5, 5, 5}, "chan send", ""))), 0u);
+}
+
+// Workers that wait for work with their buffers; one that owns the cache of the program.
+TEST(GoroutineLeak, IdleWorkersAreNoProblem) {
+  auto e = told(hourly_job({5, 5, 5, 5}, "chan receive", "since=9"));
+  ASSERT_NE(finding(e, "goroutine-leak"), nullptr);
+  EXPECT_EQ(finding(e, "goroutine-leak")->kind, FindingKind::kExplains);
+  EXPECT_EQ(problems(e), 0u);
+  EXPECT_EQ(finding(told(hourly_job({1, 1, 1, 1}, "select", "since=9")), "goroutine-leak"), nullptr);
+}
+
+TEST(GoroutineLeak, GrowthOfWorkersIsAProblem) {
+  auto e = told(hourly_job({2, 3, 4, 5}, "chan receive", "since=9"));
+  EXPECT_EQ(finding(e, "goroutine-leak")->kind, FindingKind::kProblem);
+  EXPECT_EQ(finding(e, "goroutine-leak")->confidence, Confidence::kMedium);
+}
+
+TEST(GoroutineLeak, RuntimeAndFewReadersAreSilent) {
+  EXPECT_EQ(
+      finding(told(hourly_job({5, 5, 5, 5}, "GC worker (idle)", "since=9", "", "0x401000 0x401900 0x401300")),
+              "goroutine-leak"),
+      nullptr);
+  std::string script = go_program("go1.26.8");
+  for (int i = 0; i < 4; ++i)
+    script += moment(11 + 10 * i, "c000000+8192 heap live=32M", "c000000+8192",
+                     fmt::format(": {} \"IO wait\" since=9 stack={} kept=64K objects=8 {}", 8 + i,
+                                 8192 * (8 + i), kReadFrames),
+                     "in_use=32M live=32M goal=64M");
+  EXPECT_EQ(finding(told(script), "goroutine-leak"), nullptr);
+}
+
+// What the channel is reachable from does not matter: the group grows.
+TEST(GoroutineLeak, FoundByItsCountWhenItKeepsNothingAlone) {
+  auto with = [](std::vector<int> counts) {
+    std::string script = go_program("go1.27.3");
+    int seconds = 11;
+    for (const int n : counts) {
+      script +=
+          moment(seconds, fmt::format("c000000+64 heap live=256K, c000040+{} stack", 2 * n),
+                 fmt::format("c000000+{}", 64 + 2 * n),
+                 fmt::format(": {} \"sleep\" by=0x401400 since=9 stack={} {}", n, 8192 * n, kReadFrames),
+                 fmt::format("in_use=256K live=256K goal=4M stacks={}", 8192 * n));
+      seconds += 10;
+    }
+    return told(script);
+  };
+  auto e = with({2000, 4000, 6000, 8000});
+  const Finding* found = finding(e, "goroutine-leak");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->bytes, 8000 * 8192u);
+  EXPECT_EQ(found->claim,
+            "8000 goroutines waiting in sleep at main.serve (main.go:90) have 62.5 MiB of stacks, created at "
+            "main.runJob (main.go:43), the longest waiting at least since 22:13:29 UTC.");
+  EXPECT_NE(found->remedy.find("\"goroutineleak\" profile"), std::string::npos);
+  EXPECT_EQ(finding(e, "goroutine-stacks")->kind, FindingKind::kProblem);
+  EXPECT_EQ(problems(with({2000, 4000, 2000, 8000})), 0u);
+}
+
+// Without samples: by the page faults of what was made after attach. memclr in mallocgc is the allocation itself.
+TEST(GoroutineLeak, AllocationSiteByPageFaults) {
+  auto with = [](const std::string& stack) {
+    std::string script = hourly_job({1, 2, 3}, "chan send", "since=9", "", kSendFrames, false);
+    script += fmt::format("@40 table 1: {:x}+{} {} @39 w\n", 0xc000000 + 3 * kJobPages, kJobPages, stack);
+    std::string more = hourly_job({1, 2, 3, 4}, "chan send", "since=9", "", kSendFrames, false);
+    return told(script + more.substr(more.find("@41 ")));
+  };
+  auto e = with("s1");
+  EXPECT_NE(finding(e, "goroutine-leak")->claim.find("first touched at main.(*job).load (main.go:38)"),
+            std::string::npos);
+  EXPECT_EQ(finding(e, "goroutine-leak")->evidence.at(1),
+            "1 of 4 large objects became resident after memwhy attached: the stacks of their page faults are "
+            "known");
+  EXPECT_EQ(finding(e, "goroutine-leak")->evidence.at(2),
+            "3 of them were there before: they are taken to come from the same place");
+  EXPECT_NE(finding(with("s2"), "goroutine-leak")->claim.find("allocated at main.(*job).load (main.go:36)"),
+            std::string::npos);
+  auto before = told(hourly_job({4, 4}, "chan send", "since=9", "", kSendFrames, false));
+  EXPECT_EQ(
+      finding(before, "goroutine-leak")->evidence.at(1),
+      "where they were allocated is unknown: no sample of a heap profile, and there before memwhy attached");
+}
+
+}  // namespace
+}  // namespace memwhy::explain

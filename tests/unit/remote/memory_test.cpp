@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading a process that is this one or a child: what is there is read, what is absent is not brought in, and
+// a process that went is told.
+#include "remote/memory.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "base/ids.h"
+#include "unit/remote/fake_memory.h"
+
+namespace memwhy::remote::test {
+namespace {
+
+Result<ProcessMemory> open_process(pid_t pid) {
+  return ProcessMemory::open(Fd(::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY)));
+}
+
+// Eight pages, of which the first, the third and the fourth were written.
+class OwnMemory : public testing::Test {
+ protected:
+  OwnMemory() {
+    address_ = static_cast<std::byte*>(
+        ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ::madvise(address_, kBytes, MADV_NOHUGEPAGE);
+    for (const size_t page : {0, 2, 3})
+      std::fill_n(address_ + page * kPageBytes, kPageBytes, static_cast<std::byte>(page + 1));
+  }
+  ~OwnMemory() override { ::munmap(address_, kBytes); }
+
+  uint64_t at(size_t offset) const { return reinterpret_cast<uint64_t>(address_) + offset; }
+  size_t resident() const {
+    std::array<unsigned char, 8> pages{};
+    ::mincore(address_, kBytes, pages.data());
+    return static_cast<size_t>(
+        std::count_if(pages.begin(), pages.end(), [](auto p) { return (p & 1) != 0; }));
+  }
+
+  static constexpr size_t kBytes = 8 * kPageBytes;
+  std::byte* address_ = nullptr;
+};
+
+TEST_F(OwnMemory, reads_what_is_resident_and_brings_in_nothing) {
+  Result<ProcessMemory> memory = open_process(::getpid());
+  ASSERT_TRUE(memory.ok());
+  std::vector<std::byte> bytes(2 * kPageBytes);
+  ASSERT_TRUE(memory->read(at(2 * kPageBytes), bytes).ok());
+  EXPECT_EQ(bytes.front(), std::byte{3});
+  EXPECT_EQ(bytes.back(), std::byte{4});
+  EXPECT_EQ(memory->bytes_read(), 2 * kPageBytes);
+
+  // Two bytes, the second on a page that is absent.
+  Status status = memory->read(at(kPageBytes - 1), std::span(bytes).first(2));
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code(), ErrorCode::kIncomplete);
+  EXPECT_EQ(memory->bytes_read(), 2 * kPageBytes);
+
+  std::vector<std::byte> all(kBytes - 100, std::byte{0xff});
+  Result<uint64_t> there = memory->read_present(at(50), all);
+  ASSERT_TRUE(there.ok());
+  EXPECT_EQ(*there, 3 * kPageBytes - 50);
+  EXPECT_EQ(all[0], std::byte{1});
+  EXPECT_EQ(all[kPageBytes - 51], std::byte{1});
+  EXPECT_EQ(all[kPageBytes - 50], std::byte{0}) << "absent pages read as zeros";
+  EXPECT_EQ(all[2 * kPageBytes - 50], std::byte{3});
+  EXPECT_EQ(all.back(), std::byte{0});
+  EXPECT_EQ(resident(), 3u);
+}
+
+TEST_F(OwnMemory, values_and_arrays) {
+  Result<ProcessMemory> memory = open_process(::getpid());
+  ASSERT_TRUE(memory.ok());
+  EXPECT_EQ(*read_value<uint32_t>(*memory, at(2 * kPageBytes)), 0x03030303u);
+  Result<std::vector<uint16_t>> array = read_array<uint16_t>(*memory, at(3 * kPageBytes - 2), 2);
+  ASSERT_TRUE(array.ok());
+  EXPECT_EQ(*array, (std::vector<uint16_t>{0x0303, 0x0404}));
+  EXPECT_EQ(read_array<uint16_t>(*memory, at(0), 0)->size(), 0u);
+  EXPECT_FALSE(read_array<uint64_t>(*memory, at(0), 1'000'000'000'000).ok())
+      << "no memory is taken for a lie";
+}
+
+TEST_F(OwnMemory, hostile_addresses_are_incomplete_and_not_the_end_of_the_process) {
+  Result<ProcessMemory> memory = open_process(::getpid());
+  ASSERT_TRUE(memory.ok());
+  std::vector<std::byte> bytes(2 * kPageBytes);
+  for (const uint64_t address :
+       {uint64_t{0}, uint64_t{1}, uint64_t{1} << 47, (uint64_t{1} << 56) - 1, uint64_t{1} << 63,
+        uint64_t{0xffff'8000'0000'0000}, ~uint64_t{0}, ~uint64_t{0} - 2 * kPageBytes, ~uint64_t{0} - 4095}) {
+    Status status = memory->read(address, bytes);
+    ASSERT_FALSE(status.ok()) << address;
+    EXPECT_EQ(status.error().code(), ErrorCode::kIncomplete) << std::hex << address;
+    Result<uint64_t> there = memory->read_present(address, bytes);
+    EXPECT_TRUE(there.ok() ? *there == 0 : there.error().code() == ErrorCode::kIncomplete)
+        << std::hex << address;
+  }
+}
+
+TEST(ProcessMemoryEnd, a_process_that_went_is_told) {
+  // Written, so that the child has its page from the start.
+  uint64_t value = 0x1234;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::pause();
+    ::_exit(0);
+  }
+  Result<ProcessMemory> memory = open_process(child);
+  ASSERT_TRUE(memory.ok());
+  const auto address = reinterpret_cast<uint64_t>(&value);
+  Result<uint64_t> before = read_value<uint64_t>(*memory, address);
+  EXPECT_TRUE(before.ok() && *before == 0x1234);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  Result<uint64_t> after = read_value<uint64_t>(*memory, address);
+  ASSERT_FALSE(after.ok());
+  EXPECT_EQ(after.error().code(), ErrorCode::kTargetGone);
+  std::array<std::byte, 8> bytes;
+  EXPECT_EQ(memory->read_present(address, bytes).error().code(), ErrorCode::kTargetGone);
+  Result<ProcessMemory> again = open_process(child);
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().code(), ErrorCode::kTargetGone);
+}
+
+TEST(FakeMemory, is_as_strict_as_a_process) {
+  FakeMemory memory;
+  memory.put_words(kPageBytes - 8, {1, 2});
+  EXPECT_EQ(*read_array<uint64_t>(memory, kPageBytes - 8, 2), (std::vector<uint64_t>{1, 2}));
+  memory.drop(1);
+  EXPECT_EQ(read_array<uint64_t>(memory, kPageBytes - 8, 2).error().code(), ErrorCode::kIncomplete);
+  std::array<std::byte, 16> bytes;
+  EXPECT_EQ(*memory.read_present(kPageBytes - 8, bytes), 8u);
+}
+
+}  // namespace
+}  // namespace memwhy::remote::test

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Go parts of both reports: unknown is null, "off" is not 0, no limit is null.
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "report/json.h"
+#include "report/text.h"
+#include "report/text_go.h"
+
+namespace memwhy::report {
+namespace {
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+explain::ProcessExplanation process(int32_t gc_percent, int64_t limit) {
+  explain::ProcessExplanation out;
+  out.comm = "app";
+  out.scan_time = 1;
+  out.rss.bytes = 400 * kMiB;
+  out.heap_profile_inuse_bytes = 8 * kMiB;
+  out.heap_profile_source = "buckets";
+  out.go.emplace();
+  out.go->version = "go1.26.8";
+  out.go->layout = "table";
+  out.go->totals.emplace();
+  out.go->totals->gc_percent = gc_percent;
+  out.go->totals->memory_limit_bytes = limit;
+  out.go->totals->live_bytes = 6 * kMiB;
+  out.go->totals->goal_bytes = 12 * kMiB;
+  out.go->totals->gc_cycles = 3;
+  return out;
+}
+
+nlohmann::json entry(explain::ProcessExplanation process) {
+  explain::Explanation all;
+  all.processes.push_back(std::move(process));
+  return nlohmann::json::parse(to_json(all)).at("processes").at(0);
+}
+
+TEST(GoJson, SettingsAndTotals) {
+  auto json = entry(process(-1, std::numeric_limits<int64_t>::max()));
+  EXPECT_EQ(json["go"]["settings"]["GOGC"], "off");
+  EXPECT_TRUE(json["go"]["settings"]["GOMEMLIMIT"].is_null());
+  EXPECT_EQ(json["go"]["totals"]["/gc/heap/live:bytes"], 6 * kMiB);
+  EXPECT_EQ(json["go"]["totals"]["/gc/cycles/total:gc-cycles"], 3);
+  EXPECT_EQ(json["gap_bytes"], 392 * kMiB);
+  json = entry(process(50, 1 << 30));
+  EXPECT_EQ(json["go"]["settings"]["GOGC"], 50);
+  EXPECT_EQ(json["go"]["settings"]["GOMEMLIMIT"], 1 << 30);
+}
+
+TEST(GoJson, UnknownIsNull) {
+  auto unread = process(100, 0);
+  unread.go->totals.reset();
+  unread.go->layout = "unverified";
+  unread.go->layout_problem = "no layout for go1.99";
+  unread.heap_profile_inuse_bytes.reset();
+  auto json = entry(unread);
+  EXPECT_TRUE(json["go"]["settings"]["GOGC"].is_null());
+  EXPECT_TRUE(json["go"]["totals"].is_null());
+  EXPECT_TRUE(json["goroutines"].is_null());
+  EXPECT_TRUE(json["gap_bytes"].is_null());
+  EXPECT_EQ(json["go"]["layout_problem"], "no layout for go1.99");
+}
+
+TEST(GoText, HeapProfileAndGap) {
+  auto known = process(100, std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(go_lines(known),
+            (std::vector<std::string>{
+                "RSS 400.0 MiB, heap profile 8.0 MiB: 392.0 MiB it does not show",
+                "Go heap: 6.0 MiB found in use by collection 3, goal 12.0 MiB; GOGC=100, GOMEMLIMIT=none"}));
+  known.heap_profile_inuse_bytes = 500 * kMiB;
+  EXPECT_EQ(go_lines(known).front(),
+            "RSS 400.0 MiB, heap profile 500.0 MiB: 100.0 MiB of it are not resident");
+  known.heap_profile_inuse_bytes.reset();
+  known.heap_profile_source = "off_in_binary";
+  EXPECT_EQ(go_lines(known).front(), "no heap profile: profiling is not linked into this program");
+  known.go->layout = "none";
+  known.go->layout_problem = "no layout for go1.99";
+  known.go->totals.reset();
+  EXPECT_EQ(go_lines(known).back(), "Go tables: no layout for go1.99");
+  known.go.reset();
+  EXPECT_TRUE(go_lines(known).empty());
+}
+
+TEST(GoText, Goroutines) {
+  auto known = process(100, 0);
+  known.goroutines = explain::GoroutineSummary{5, 1005, {}};
+  known.goroutines->groups.push_back(
+      {5, "chan send", "main.run (/srv/m.go:4)", "main.main (/srv/m.go:9)", 1, 320 * kMiB, 40 << 10, {}});
+  known.goroutines->groups.push_back({1000, "IO wait", "main.serve (/srv/m.go:7)", "", {}, {}, 8 * kMiB, {}});
+  EXPECT_EQ(goroutine_table(known, std::nullopt),
+            "Goroutines: 1,005. The heaviest by what they alone keep and their stacks\n"
+            "   count        kept      stacks  waits for\n"
+            "       5   320.0 MiB    40.0 KiB  chan send at main.run (m.go:4), created at\n"
+            "                                  main.main (m.go:9)\n"
+            "    1000           ?     8.0 MiB  IO wait at main.serve (m.go:7)\n\n");
+}
+
+}  // namespace
+}  // namespace memwhy::report

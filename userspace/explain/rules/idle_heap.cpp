@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// idle-heap: free spans that the runtime has not given back to the system. It keeps what the next cycle will need, a tenth
+// above the heap's goal, and gives the rest back in the background within minutes; what stays above that all the time is a
+// problem, what is below is room for the next cycle.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "explain/rules/causes.h"
+#include "explain/rules/go_words.h"
+
+namespace memwhy::explain {
+namespace {
+
+class IdleHeap : public Rule {
+ public:
+  std::optional<Finding> judge(const Case& c) const override {
+    const events::GoCounters* counters = go_counters(c);
+    const uint64_t bytes = of(c.ledger.bytes, Owner::kGoHeapIdle), threshold = problem_threshold(c.ledger);
+    if (counters == nullptr || bytes < threshold) return std::nullopt;
+    const uint64_t wanted = counters->goal_bytes + counters->goal_bytes / 10;
+    const uint64_t kept = counters->heap_in_use_bytes + counters->heap_free_bytes;
+    const uint64_t above = std::min(bytes, kept > wanted ? kept - wanted : 0);
+    const bool stays = c.samples.size() > 1 && least_of(c, Owner::kGoHeapIdle) >= threshold;
+    const bool problem = above >= threshold && stays;
+
+    Finding finding = go_finding(c, "idle-heap", problem, {Owner::kGoHeapIdle});
+    const Trend trend = trend_of(c.samples, {Owner::kGoHeapIdle});
+    finding.claim = fmt::format("Free Go spans that were not given back hold {} of {}'s memory{}.",
+                                bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend));
+    finding.recoverable_bytes = bytes;
+    finding.evidence.push_back(
+        fmt::format("the heap has {} in use and {} free; the runtime means to keep {} (its goal and a tenth)",
+                    human_bytes(counters->heap_in_use_bytes), human_bytes(counters->heap_free_bytes),
+                    human_bytes(wanted)));
+    if (stays) {
+      finding.evidence.push_back(fmt::format("never less than {} in {} scans",
+                                             human_bytes(least_of(c, Owner::kGoHeapIdle)), c.samples.size()));
+    }
+    finding.remedy = problem ? "debug.FreeOSMemory() gives it back at once, once after the peak; GOMEMLIMIT "
+                               "makes the runtime give "
+                               "back before it grows again."
+                             : "None needed: the next cycle of the collector uses it again.";
+    finding.confidence = problem ? Confidence::kHigh : Confidence::kMedium;
+    if (problem)
+      finding.against.emplace_back("the runtime gives back slowly in the background: it may go by itself");
+    return finding;
+  }
+};
+
+}  // namespace
+
+const Rule& idle_heap_rule() {
+  static const IdleHeap kRule;
+  return kRule;
+}
+
+}  // namespace memwhy::explain

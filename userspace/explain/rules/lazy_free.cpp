@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// lazy-free: memory that the Go runtime has given back and that is resident all the same. Either it was given back lazily
+// (MADV_FREE: the kernel takes it when memory is short), or a huge page was put over it again.
+#include <fmt/format.h>
+
+#include "explain/rules/causes.h"
+#include "explain/rules/go_words.h"
+
+namespace memwhy::explain {
+namespace {
+
+class LazyFree : public Rule {
+ public:
+  std::optional<Finding> judge(const Case& c) const override {
+    const uint64_t bytes = of(c.ledger.bytes, Owner::kGoHeapReleasedResident);
+    const LedgerLine* line = line_of(c.ledger, Owner::kGoHeapReleasedResident);
+    if (line == nullptr || bytes < problem_threshold(c.ledger)) return std::nullopt;
+    const bool huge = line->huge_bytes * 2 >= bytes;
+    Finding finding = go_finding(c, "lazy-free", true, {Owner::kGoHeapReleasedResident});
+    finding.claim =
+        fmt::format("{} of {}'s memory were given back by the Go runtime and are still resident: {}.",
+                    bytes_and_share(bytes, c.ledger), c.process.comm,
+                    huge ? "huge pages cover them" : "they were given back lazily (MADV_FREE)");
+    finding.recoverable_bytes = bytes;
+    finding.evidence.push_back(fmt::format("{} in huge pages, {} under an MADV_FREE that memwhy saw",
+                                           human_bytes(line->huge_bytes), human_bytes(line->lazy_bytes)));
+    finding.remedy =
+        huge ? "Set max_ptes_none of khugepaged to 0, or transparent huge pages to madvise: it fills holes "
+               "that Go made."
+             : "GODEBUG=madvdontneed=1 gives memory back at once; RSS then says what is used.";
+    finding.confidence = huge || line->lazy_bytes * 2 >= bytes ? Confidence::kHigh : Confidence::kMedium;
+    if (!huge)
+      finding.against.emplace_back("the kernel takes such pages first when memory is short: RSS overstates");
+    return finding;
+  }
+};
+
+}  // namespace
+
+const Rule& lazy_free_rule() {
+  static const LazyFree kRule;
+  return kRule;
+}
+
+}  // namespace memwhy::explain

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// live-heap-growth: what the collector finds in use keeps rising: a cache, a map, a slice that is never cut. Not garbage
+// (gc-headroom), and not what blocked goroutines keep (goroutine-leak), which says more.
+#include <fmt/format.h>
+
+#include "explain/go_groups.h"
+#include "explain/rules/causes.h"
+#include "explain/rules/go_words.h"
+
+namespace memwhy::explain {
+namespace {
+
+constexpr uint32_t kLeastCollections = 2;
+
+class LiveHeapGrowth : public Rule {
+ public:
+  std::optional<Finding> judge(const Case& c) const override {
+    const events::GoCounters* counters = go_counters(c);
+    const uint64_t bytes = of(c.ledger.bytes, Owner::kGoHeapLive);
+    const Trend trend = trend_of(c.samples, {Owner::kGoHeapLive});
+    if (counters == nullptr || !trend.rising || trend.grown_bytes < problem_threshold(c.ledger) ||
+        bytes < problem_threshold(c.ledger))
+      return std::nullopt;
+    // What is in use is known anew with each collection only.
+    const uint32_t collections = counters->gc_cycles - c.go->curve().front().counters.gc_cycles;
+    if (collections < kLeastCollections || by_goroutines(c, trend.grown_bytes)) return std::nullopt;
+
+    Finding finding = go_finding(c, "live-heap-growth", true, {Owner::kGoHeapLive});
+    finding.claim = fmt::format("Objects in use on the Go heap of {} keep growing: {}{}.", c.process.comm,
+                                bytes_and_share(bytes, c.ledger), growth_clause(trend));
+    finding.recoverable_bytes = trend.grown_bytes;
+    finding.confidence = Confidence::kMedium;
+    finding.evidence.push_back(
+        fmt::format("rising at each quarter of the recording, {} in all, over {} collections",
+                    human_bytes(trend.grown_bytes), collections));
+    for (std::string& entry : heaviest(c.ledger, Owner::kGoHeapLive, 3))
+      finding.evidence.push_back(std::move(entry));
+    finding.remedy =
+        "Look at the heaviest allocation sites of go.heap.live: what they make stays reachable. Bound the "
+        "cache, delete "
+        "from the map, or copy what is needed out of a large slice.";
+    finding.against.emplace_back(
+        "a cache that is still warming up looks the same: record for longer to tell");
+    return finding;
+  }
+
+ private:
+  static bool by_goroutines(const Case& c, uint64_t grown_bytes) {
+    uint64_t grown = 0;
+    for (const GroupStory& group : group_stories(*c.go)) {
+      if (group.of_runtime || !trend_of(group.weights).rising) continue;
+      grown += group.weight() - std::min(group.weight(), group.weights.front().value);
+    }
+    return grown * 2 >= grown_bytes;
+  }
+};
+
+}  // namespace
+
+const Rule& live_heap_growth_rule() {
+  static const LiveHeapGrowth kRule;
+  return kRule;
+}
+
+}  // namespace memwhy::explain

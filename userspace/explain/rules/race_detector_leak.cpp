@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// race-detector-leak: a race build whose detector keeps growing. Two causes are known, and told apart by who touches the
+// new memory, else by the shape of the mappings that hold most of it:
+//
+//   recovered panics    each frame that a panic unwinds stays on TSan's call stack of its goroutine: 8 bytes, for as long
+//                       as that goroutine lives; one block of 2^n + 4 KiB that doubles
+//   goroutine churn     each goroutine that ends leaves some 300 bytes of its thread context: blocks of 1 MiB
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "explain/rules/causes.h"
+#include "explain/rules/go_words.h"
+
+namespace memwhy::explain {
+namespace {
+
+enum class Cause : uint8_t { kUnknown, kPanics, kChurn };
+
+struct Told {
+  Cause cause = Cause::kUnknown;
+  uint64_t bytes = 0;  // that speak for it
+  bool by_stack = false;
+};
+
+bool any_frame(const TopEntry& top, std::initializer_list<std::string_view> names) {
+  for (const std::string& frame : top.frames)
+    for (const std::string_view name : names)
+      if (frame.find(name) != std::string::npos) return true;
+  return false;
+}
+
+Told cause_of(const Case& c) {
+  uint64_t panics = 0, churn = 0;
+  if (const LedgerLine* line = line_of(c.ledger, Owner::kRaceInternal)) {
+    for (const TopEntry& top : line->top) {
+      if (any_frame(top, {"__tsan_func_enter", "racefuncenter"}))
+        panics += top.bytes;
+      else if (any_frame(top,
+                         {"__tsan_go_start", "racegostart", "ThreadCreate", "CreateThread", "ThreadContext"}))
+        churn += top.bytes;
+    }
+  }
+  if (panics + churn > 0 && panics != churn)
+    return {panics > churn ? Cause::kPanics : Cause::kChurn, std::max(panics, churn), true};
+  const uint64_t doubled = c.ledger.race_doubled_bytes, blocks = c.ledger.race_block_bytes;
+  if (doubled == blocks) return {};
+  return {doubled > blocks ? Cause::kPanics : Cause::kChurn, std::max(doubled, blocks), false};
+}
+
+class RaceDetectorLeak : public Rule {
+ public:
+  std::optional<Finding> judge(const Case& c) const override {
+    if (!c.process.race_build) return std::nullopt;
+    const uint64_t bytes = of(c.ledger.bytes, Owner::kRaceInternal), threshold = problem_threshold(c.ledger);
+    const Trend trend = trend_of(c.samples, {Owner::kRaceInternal});
+    if (bytes < threshold || !trend.rising || trend.grown_bytes < threshold) return std::nullopt;
+    const Told told = cause_of(c);
+    Finding finding = go_finding(c, "race-detector-leak", true, {Owner::kRaceInternal});
+    finding.recoverable_bytes = bytes;
+    finding.claim = fmt::format("The race detector of {} leaks{}: {}.", c.process.comm, growth_clause(trend),
+                                cause_text(told.cause));
+    finding.confidence = told.by_stack ? Confidence::kMedium : Confidence::kLow;
+    finding.evidence.push_back(
+        fmt::format("its own memory rose at each quarter of the recording, {} in all, to {}",
+                    human_bytes(trend.grown_bytes), human_bytes(bytes)));
+    if (told.by_stack) {
+      finding.evidence.push_back(fmt::format("{} were touched by stacks of {}", human_bytes(told.bytes),
+                                             told.cause == Cause::kPanics
+                                                 ? "function entries (__tsan_func_enter)"
+                                                 : "new goroutines (their ThreadContext)"));
+      if (told.cause == Cause::kPanics && c.ledger.race_doubled_bytes * 2 >= bytes) {
+        finding.evidence.push_back(fmt::format("{} lie in blocks of 2^n + 4 KiB: call stacks that double",
+                                               human_bytes(c.ledger.race_doubled_bytes)));
+      }
+    } else if (told.cause != Cause::kUnknown) {
+      finding.evidence.push_back(fmt::format("{} lie in {}", human_bytes(told.bytes),
+                                             told.cause == Cause::kPanics
+                                                 ? "blocks of 2^n + 4 KiB: call stacks that double"
+                                                 : "blocks of 1 MiB: contexts of goroutines that ended"));
+      finding.against.emplace_back("no stack of the growth tells: it is judged by the shape of the mappings");
+    }
+    finding.remedy = "Do not run -race builds in production; rebuild without it.";
+    if (told.cause == Cause::kPanics)
+      finding.remedy += " Else recover in a goroutine that ends: what it leaked goes with it.";
+    if (told.cause == Cause::kChurn)
+      finding.remedy += " Else keep workers rather than start a goroutine for each task.";
+    return finding;
+  }
+
+ private:
+  static std::string_view cause_text(Cause cause) {
+    switch (cause) {
+      case Cause::kPanics:
+        return "a goroutine that lives long recovers panics, and each frame that they unwind stays recorded";
+      case Cause::kChurn:
+        return "goroutines start and end, and something of each that ended stays";
+      case Cause::kUnknown:
+        break;
+    }
+    return "recovered panics or goroutines that come and go, which of them is not known";
+  }
+};
+
+}  // namespace
+
+const Rule& race_detector_leak_rule() {
+  static const RaceDetectorLeak kRule;
+  return kRule;
+}
+
+}  // namespace memwhy::explain

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "goruntime/pprof_file.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <protozero/pbf_reader.hpp>
+#include <string_view>
+#include <unordered_map>
+
+namespace memwhy::goruntime {
+
+namespace {
+
+constexpr size_t kMostBytes = size_t{1} << 30;
+constexpr size_t kMostSamples = 64;  // kept
+
+Error bad(const char* what) { return {ErrorCode::kBadInput, std::string("the heap profile ") + what}; }
+
+Result<std::string> inflate_all(std::span<const std::byte> file) {
+  const bool gzip = file.size() > 2 && file[0] == std::byte{0x1f} && file[1] == std::byte{0x8b};
+  if (!gzip) return std::string(reinterpret_cast<const char*>(file.data()), file.size());
+  z_stream stream{};
+  if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK) return bad("could not be decompressed");
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(file.data()));  // zlib does not write it
+  stream.avail_in = static_cast<uInt>(file.size());
+  std::string out;
+  int result = Z_OK;
+  while (result == Z_OK && out.size() < kMostBytes) {
+    const size_t had = out.size();
+    out.resize(had + (size_t{1} << 20));
+    stream.next_out = reinterpret_cast<Bytef*>(out.data() + had);
+    stream.avail_out = 1u << 20;
+    result = inflate(&stream, Z_NO_FLUSH);
+    out.resize(out.size() - stream.avail_out);
+  }
+  inflateEnd(&stream);
+  if (result != Z_STREAM_END) return bad("is damaged, or larger than 1 GiB");
+  return out;
+}
+
+// profile.proto of github.com/google/pprof; only the fields that are read.
+struct Function {
+  uint64_t name = 0, file = 0;
+};
+struct Line {
+  uint64_t function = 0, line = 0;
+};
+
+class Profile {
+ public:
+  Result<PprofHeap> read(const std::string& bytes) {
+    protozero::pbf_reader in(bytes);
+    std::vector<std::string_view> samples;
+    std::vector<uint64_t> sample_types;
+    while (in.next()) {
+      switch (in.tag()) {
+        case 1:
+          sample_types.push_back(first_varint(in.get_message(), 1));
+          break;
+        case 2:
+          samples.push_back(text(in.get_view()));
+          break;
+        case 4:
+          add_location(in.get_message());
+          break;
+        case 5:
+          add_function(in.get_message());
+          break;
+        case 6:
+          strings_.push_back(text(in.get_view()));
+          break;
+        default:
+          in.skip();
+      }
+    }
+    size_t column = 0;
+    while (column < sample_types.size() && string(sample_types[column]) != "inuse_space") ++column;
+    if (column == sample_types.size()) return bad("has no inuse_space: it is a profile of something else");
+    PprofHeap heap;
+    for (const std::string_view sample : samples) add_sample(sample, column, heap);
+    std::stable_sort(heap.samples.begin(), heap.samples.end(),
+                     [](const PprofSample& a, const PprofSample& b) { return a.bytes > b.bytes; });
+    if (heap.samples.size() > kMostSamples) heap.samples.resize(kMostSamples);
+    return heap;
+  }
+
+ private:
+  static std::string_view text(protozero::data_view view) { return {view.data(), view.size()}; }
+
+  static uint64_t first_varint(protozero::pbf_reader in, uint32_t tag) {
+    while (in.next()) {
+      if (in.tag() == tag) return in.get_uint64();
+      in.skip();
+    }
+    return 0;
+  }
+
+  // Repeated numbers come packed or one by one.
+  static void numbers(protozero::pbf_reader& in, std::vector<uint64_t>& out) {
+    if (in.wire_type() == protozero::pbf_wire_type::length_delimited) {
+      for (const uint64_t value : in.get_packed_uint64()) out.push_back(value);
+    } else {
+      out.push_back(in.get_uint64());
+    }
+  }
+
+  void add_location(protozero::pbf_reader in) {
+    uint64_t id = 0;
+    std::vector<Line> lines;
+    while (in.next()) {
+      if (in.tag() == 1) {
+        id = in.get_uint64();
+      } else if (in.tag() == 4) {
+        protozero::pbf_reader line = in.get_message();
+        Line& added = lines.emplace_back();
+        while (line.next()) {
+          if (line.tag() == 1)
+            added.function = line.get_uint64();
+          else if (line.tag() == 2)
+            added.line = line.get_uint64();
+          else
+            line.skip();
+        }
+      } else {
+        in.skip();
+      }
+    }
+    locations_[id] = std::move(lines);
+  }
+
+  void add_function(protozero::pbf_reader in) {
+    uint64_t id = 0;
+    Function function;
+    while (in.next()) {
+      if (in.tag() == 1)
+        id = in.get_uint64();
+      else if (in.tag() == 2)
+        function.name = in.get_uint64();
+      else if (in.tag() == 4)
+        function.file = in.get_uint64();
+      else
+        in.skip();
+    }
+    functions_[id] = function;
+  }
+
+  void add_sample(std::string_view bytes, size_t column, PprofHeap& heap) {
+    std::vector<uint64_t> locations, values;
+    protozero::pbf_reader in(bytes.data(), bytes.size());
+    while (in.next()) {
+      if (in.tag() == 1)
+        numbers(in, locations);
+      else if (in.tag() == 2)
+        numbers(in, values);
+      else
+        in.skip();
+    }
+    if (column >= values.size() || static_cast<int64_t>(values[column]) <= 0) return;
+    heap.inuse_bytes += values[column];
+    PprofSample& sample = heap.samples.emplace_back();
+    sample.bytes = values[column];
+    for (const uint64_t location : locations)
+      for (const Line& line : locations_[location]) sample.frames.push_back(frame(line));
+  }
+
+  std::string frame(const Line& line) {
+    const Function& function = functions_[line.function];
+    std::string_view file = string(function.file);
+    file.remove_prefix(std::min(file.size(), file.rfind('/') + 1));
+    return std::string(string(function.name)) + " (" + std::string(file) + ":" + std::to_string(line.line) +
+           ")";
+  }
+
+  std::string_view string(uint64_t index) const { return index < strings_.size() ? strings_[index] : ""; }
+
+  std::vector<std::string_view> strings_;
+  std::unordered_map<uint64_t, std::vector<Line>> locations_;
+  std::unordered_map<uint64_t, Function> functions_;
+};
+
+}  // namespace
+
+Result<PprofHeap> read_pprof_heap(std::span<const std::byte> file) {
+  Result<std::string> bytes = inflate_all(file);
+  if (!bytes) return std::move(bytes).error();
+  try {  // protozero tells of malformed input by exceptions
+    return Profile().read(*bytes);
+  } catch (const protozero::exception&) {
+    return bad("is damaged");
+  }
+}
+
+}  // namespace memwhy::goruntime

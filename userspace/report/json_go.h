@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Go parts of the JSON: settings, totals, goroutines, counters on the timeline. Null where nothing is known.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "explain/explanation.h"
+
+namespace memwhy::report {
+
+nlohmann::ordered_json go_summary(const explain::ProcessExplanation& process);
+nlohmann::ordered_json go_point(const std::optional<explain::GoTimelinePoint>& point);
+nlohmann::ordered_json goroutines(const explain::ProcessExplanation& process,
+                                  const std::optional<events::ClockAnchor>& anchor);
+
+}  // namespace memwhy::report

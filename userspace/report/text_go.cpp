@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/text_go.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "explain/units.h"
+#include "report/clock.h"
+#include "report/escape.h"
+#include "report/layout.h"
+
+namespace memwhy::report {
+namespace {
+
+using explain::human_bytes;
+using explain::ProcessExplanation;
+
+constexpr size_t kGroupsShown = 5;
+
+std::string profile_line(const ProcessExplanation& process) {
+  if (process.heap_profile_inuse_bytes && process.scan_time) {
+    const uint64_t rss = process.rss.bytes, profile = *process.heap_profile_inuse_bytes;
+    return fmt::format("RSS {}, heap profile {}: {}", human_bytes(rss), human_bytes(profile),
+                       rss >= profile ? human_bytes(rss - profile) + " it does not show"
+                                      : human_bytes(profile - rss) + " of it are not resident");
+  }
+  if (process.heap_profile_source == "off_in_binary")
+    return "no heap profile: profiling is not linked into this program";
+  if (process.heap_profile_source == "unreadable") return "the heap profile could not be read";
+  return "the heap profile was not read";
+}
+
+std::string settings_line(const events::GoCounters& c) {
+  const bool limited = c.memory_limit_bytes != std::numeric_limits<int64_t>::max();
+  const std::string live = c.gc_cycles == 0 ? std::string("not collected yet")
+                                            : fmt::format("{} found in use by collection {}",
+                                                          human_bytes(c.live_bytes), c.gc_cycles);
+  return fmt::format("Go heap: {}, goal {}; GOGC={}, GOMEMLIMIT={}", live, human_bytes(c.goal_bytes),
+                     c.gc_percent < 0 ? "off" : std::to_string(c.gc_percent),
+                     limited ? human_bytes(static_cast<uint64_t>(c.memory_limit_bytes)) : "none");
+}
+
+}  // namespace
+
+std::string short_frame(const std::string& frame) {
+  const size_t open = frame.rfind(" (");
+  const size_t slash = frame.rfind('/');
+  if (open == std::string::npos || slash == std::string::npos || slash < open) return escape(frame);
+  return escape(frame.substr(0, open + 2) + frame.substr(slash + 1));
+}
+
+std::vector<std::string> go_lines(const ProcessExplanation& process) {
+  std::vector<std::string> out;
+  if (!process.go) return out;
+  out.push_back(profile_line(process));
+  if (process.go->totals) out.push_back(settings_line(*process.go->totals));
+  if (process.go->layout != "table" && !process.go->layout_problem.empty())
+    out.push_back("Go tables: " + escape(process.go->layout_problem));
+  return out;
+}
+
+std::string goroutine_table(const ProcessExplanation& process,
+                            const std::optional<events::ClockAnchor>& anchor) {
+  if (!process.goroutines || process.goroutines->count == 0) return "";
+  const explain::GoroutineSummary& all = *process.goroutines;
+  std::string out =
+      paragraph("", fmt::format("Goroutines: {}. The heaviest by what they alone keep and their stacks",
+                                grouped(all.count)));
+  out += fmt::format("  {:>6}  {:>10}  {:>10}  waits for\n", "count", "kept", "stacks");
+  for (size_t i = 0; i < std::min(all.groups.size(), kGroupsShown); ++i) {
+    const explain::GoroutineGroup& group = all.groups[i];
+    std::string text =
+        group.wait_reason.empty() ? "nothing (it runs, or is ready to)" : escape(group.wait_reason);
+    if (!group.site.empty()) text += " at " + short_frame(group.site);
+    if (!group.created_at.empty()) text += ", created at " + short_frame(group.created_at);
+    if (group.waiting_since) {
+      if (auto time = rfc3339(anchor, *group.waiting_since)) text += ", at least since " + *time;
+    }
+    out += paragraph(
+        fmt::format("  {:>6}  {:>10}  {:>10}  ", group.count,
+                    group.kept_bytes ? human_bytes(*group.kept_bytes) : "?", human_bytes(group.stack_bytes)),
+        text);
+  }
+  if (all.groups.size() > kGroupsShown)
+    out += fmt::format("  {:>6}  ({} more groups in --json)\n", "...", all.groups.size() - kGroupsShown);
+  return out + "\n";
+}
+
+}  // namespace memwhy::report

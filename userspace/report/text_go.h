@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Go parts of the text report: what its heap profile shows beside RSS, its settings, its goroutines.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "explain/explanation.h"
+
+namespace memwhy::report {
+
+// For the head of a process; empty when it is not a Go program.
+std::vector<std::string> go_lines(const explain::ProcessExplanation& process);
+// A table, or "" when goroutines were not read.
+std::string goroutine_table(const explain::ProcessExplanation& process,
+                            const std::optional<events::ClockAnchor>& anchor);
+// "main.leak (/srv/app/internal/cache/cache.go:12)" → "main.leak (cache.go:12)", escaped; JSON has the whole path.
+std::string short_frame(const std::string& frame);
+
+}  // namespace memwhy::report
