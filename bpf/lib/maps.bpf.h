@@ -88,8 +88,9 @@ struct frame {
 };
 
 struct scratch {
-	u64 window[WINDOW_WORDS + 1]; /* a word more than is copied: to the verifier a frame may start at the last */
-	u64 frames[MW_STACK_FRAMES];  /* of the walk that keeps them */
+	/* a word more than is copied: to the verifier a frame may start at the last */
+	u64 window[WINDOW_WORDS + 1];
+	u64 frames[MW_STACK_FRAMES]; /* of the walk that keeps them */
 };
 
 struct {

@@ -134,7 +134,8 @@ static __always_inline bool move_window(struct window *w, bool direct, u64 pgd, 
 }
 
 /* The frame at bp, which must be in the window. */
-static __always_inline struct frame frame_in(const struct window *w, bool direct, const struct scratch *s, u64 bp)
+static __always_inline struct frame frame_in(const struct window *w, bool direct, const struct scratch *s,
+					     u64 bp)
 {
 	struct frame f;
 

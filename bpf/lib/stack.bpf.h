@@ -6,8 +6,8 @@
  *   chain {4011d6, 4012a0, 4012ff}     ->  hash 0x0beef1...
  *   stack_hash[0x0beef] = that hash        stacks[0x0beef] = {n 3, 4011d6, 4012a0, 4012ff}
  *
- * Two loops, windows and the frames in one; read.bpf.h knows where a frame comes from. Every fault walks the whole chain: a memo of a part of it
- * would merge stacks. Frames are kept raw; what is no code is dropped in userspace.
+ * Two loops, windows and the frames in one; read.bpf.h knows where a frame comes from. Every fault walks the whole
+ * chain: a memo of a part of it would merge stacks. Frames are kept raw; what is no code is dropped in userspace.
  */
 #ifndef MEMWHY_STACK_BPF_H
 #define MEMWHY_STACK_BPF_H
@@ -28,8 +28,8 @@ struct chain {
  * No call stands in the inner loop, so that it runs in registers. Addresses are compared by their difference: of the
  * difference the verifier learns something in each round, of the address itself nothing, and all rounds look alike.
  */
-static __always_inline struct chain walk(bool direct, bool keep, struct scratch *s, u32 which, u64 pgd, u64 ip, u64 sp,
-					 u64 bp)
+static __always_inline struct chain walk(bool direct, bool keep, struct scratch *s, u32 which, u64 pgd,
+					 u64 ip, u64 sp, u64 bp)
 {
 	struct chain chain = {.n = 1};
 	struct window w;
@@ -75,7 +75,7 @@ __noinline u64 bulk_hash(u32 which, u64 ip, u64 sp, u64 bp)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
-	return s && !read_direct ? walk(false, false, s, which, 0, ip, sp, bp).hash : 0;
+	return s && !read_direct ? walk(false, false, s, which, 0, ip, sp, bp).hash : ~0ull;
 }
 
 /*
@@ -131,9 +131,8 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which)
 static __always_inline u32 stack_slot(struct task_struct *task, struct pt_regs *user, u32 which)
 {
 	u64 ip = user->ip, sp = user->sp, bp = user->bp;
-	u64 hash = read_direct
-		       ? walk(true, false, NULL, which, number(task->mm->pgd), ip, sp, bp).hash
-		       : bulk_hash(which, ip, sp, bp);
+	u64 hash = read_direct ? walk(true, false, NULL, which, number(task->mm->pgd), ip, sp, bp).hash
+			       : bulk_hash(which, ip, sp, bp);
 	u32 home = hash >> 44;
 
 	for (u32 i = 0; i < MW_HOT_PROBES; i++)

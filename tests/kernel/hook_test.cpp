@@ -32,7 +32,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& p) { return std::string(p.param.hook) + "_" + p.param.way; });
 
 TEST_P(EachWay, GivesTheSameValues) {
-  if (::geteuid() != 0) GTEST_SKIP() << "BPF needs root";
+  if (::geteuid() != 0) CANNOT_RUN("BPF needs root");
   probe::Options options;
   options.force_hook = {{GetParam().hook, GetParam().way}};
   auto opened = probe::KernelProbe::open(options);
@@ -147,7 +147,7 @@ TEST(Hooks, UnknownNamesAreRefused) {
 }
 
 TEST(Open, SaysWhichCapabilityIsMissing) {
-  if (::geteuid() != 0) GTEST_SKIP() << "starts as root";
+  if (::geteuid() != 0) CANNOT_RUN("starts as root");
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   const pid_t child = ::fork();
@@ -195,7 +195,7 @@ TEST(Clock, AgreesWithTheSystem) {
 }
 
 TEST(Doctor, NamesEveryHook) {
-  if (::geteuid() != 0) GTEST_SKIP() << "BPF needs root";
+  if (::geteuid() != 0) CANNOT_RUN("BPF needs root");
   size_t hooks = 0;
   for (const probe::Feature& feature : probe::features()) {
     std::printf("%-36s %s %s\n", feature.name.c_str(), feature.present ? "yes" : "no ",

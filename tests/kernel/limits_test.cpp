@@ -164,6 +164,7 @@ TEST(Stacks, AreGivenBackAndKeepTheirIds) {
   target.start();
   Observer seen(probe);
   std::map<uint64_t, StackId> id_of;
+  size_t lost = 0;  // the table is half full: now and then all slots that a stack may take are taken
   char byte = 0;
   for (size_t round = 0; round < kRounds; ++round) {
     ASSERT_EQ(::read(done[0], &byte, 1), 1);
@@ -171,6 +172,8 @@ TEST(Stacks, AreGivenBackAndKeepTheirIds) {
     seen.read(space);
     for (size_t i = 0; i < kEach; ++i) {
       const StackId id = seen.entry(space, target.report().address + i * kPage).stack;
+      lost += id == StackId::kLost;
+      if (id == StackId::kLost) continue;
       const std::vector<uint64_t> frames = seen.frames(id);
       ASSERT_EQ(frames.size(), 2u) << "round " << round << " page " << i;
       const uint64_t expected = 0x400000 + (round % 4 * kEach + i) * 16;
@@ -186,7 +189,8 @@ TEST(Stacks, AreGivenBackAndKeepTheirIds) {
   }
   target.wait_done();
   const events::Coverage c = probe.coverage();
-  EXPECT_EQ(c.stacks_lost, 0u);
+  EXPECT_GE(c.stacks_lost, lost);
+  EXPECT_LE(c.stacks_lost, kRounds * kEach / 50);
   EXPECT_GT(c.stacks_new, kSlots) << "more than ever fit at once";
   EXPECT_LE(c.stacks_used, kSlots);
   for (const int fd : {step[0], step[1], done[0], done[1]}) ::close(fd);

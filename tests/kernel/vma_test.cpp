@@ -66,9 +66,9 @@ TEST_P(MmapFamily, TellsRangesInOrder) {
     ::madvise(base, 3 * kPage, MADV_DONTNEED);
     ::madvise(base + kPage, kPage + 1, MADV_FREE);
     ::madvise(base, kMiB, MADV_NOHUGEPAGE);
-    ::madvise(base, kPage, MADV_SEQUENTIAL);           // moves no pages: not told
-    (void)!::madvise(base + 1, kPage, MADV_DONTNEED);  // fails: not on a page
-    ::munmap(base + 256 * kPage, 5000);                // two pages
+    ::madvise(base + 2048 * kPage, kPage, MADV_SEQUENTIAL);  // moves no pages: not told; splits a VMA
+    (void)!::madvise(base + 1, kPage, MADV_DONTNEED);        // fails: not on a page
+    ::munmap(base + 256 * kPage, 5000);                      // two pages
     char* fixed = raw_mmap(base + 512 * kPage, 4 * kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED);
     (void)!::mmap(fixed, kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
                   0);  // EEXIST

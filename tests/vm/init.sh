@@ -9,6 +9,7 @@ mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t bpf none /sys/fs/bpf
 mount -t cgroup2 none /sys/fs/cgroup
+echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 mount -t tmpfs none /tmp
 mkdir -p /dev/shm && mount -t tmpfs none /dev/shm
 exec >/dev/ttyS1 2>&1 </dev/null

@@ -244,12 +244,13 @@ def main():
         print(f"[{tag}] {'FAILED' if required else 'SKIPPED'}: {reason}")
         return 1 if required else SKIPPED
     runs = [run for run in json.loads(args.runs.read_text())
-            if args.only in (None, run["name"]) and args.la57 == run.get("la57", args.la57)]
+            if args.only in (None, run["name"]) and args.la57 == run.get("la57", args.la57)
+            and args.kernel == run.get("kernel", args.kernel)]
     for run in runs:
         run["filter"] = args.filter or run["filter"]
         run["tests"] = listed(args.tests, run["filter"])
     if not runs:
-        parser.error("no run of that name for this paging depth")
+        parser.error("no run of that name for this kernel and paging depth")
     name = f"{args.kernel}-la57-{args.la57}"
     console = args.work / f"{name}.console.log"
     started = time.monotonic()

@@ -183,7 +183,8 @@ class Finder {
       const auto view = std::span<const std::byte>(segment.bytes).subspan(at, c.size);
       const auto limit = static_cast<int64_t>(field(view, c.memory_limit));
       const auto percent = static_cast<int32_t>(field(view, c.gc_percent));
-      if (limit <= 0 || percent < -1) return false;
+      // GOGC=0 would make every zero a match; a program that sets it is shown by the system's view.
+      if (limit <= 0 || percent < -1 || percent == 0) return false;
       const auto wide = static_cast<uint64_t>(int64_t{percent});  // the runtime multiplies modulo 2^64
       const uint64_t minimum = field(view, c.heap_minimum);
       if (minimum != (uint64_t{4} << 20) * wide / 100 && minimum != (uint64_t{512} << 10) * wide / 100)

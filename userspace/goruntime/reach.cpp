@@ -18,6 +18,7 @@ constexpr Color kStop = 0;    // never walked through: g, m, p
 constexpr Color kShared = 1;  // reached from globals, or by two groups
 constexpr Color kFirstGroup = 2;
 constexpr uint64_t kBlockBytes = 1 << 20;
+constexpr uint64_t kMostStackBytes = 1 << 30;  // the runtime's own limit; more is damage
 constexpr size_t kMostSpecials = 4096;
 
 struct Object {
@@ -103,7 +104,7 @@ class Walk {
   }
 
   void scan_goroutine(const Goroutine& goroutine, Color color) {
-    if (goroutine.stack.empty()) return;
+    if (goroutine.stack.empty() || goroutine.stack.bytes() > kMostStackBytes) return;
     const bool known =
         goroutine.status != GoroutineStatus::kRunning && goroutine.stack.contains(goroutine.stack_pointer);
     const AddressRange live = {known ? goroutine.stack_pointer & ~uint64_t{7} : goroutine.stack.start,

