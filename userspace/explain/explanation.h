@@ -43,8 +43,8 @@ struct LedgerLine {
 
 // What the Go runtime counted, virtual bytes.
 struct GoTimelinePoint {
-  uint64_t live_bytes = 0, goal_bytes = 0;            // marked by the last collection; where the next begins to end
-  uint64_t allocated_bytes = 0, freed_bytes = 0;      // since the program started
+  uint64_t live_bytes = 0, goal_bytes = 0;  // marked by the last collection; where the next begins to end
+  uint64_t allocated_bytes = 0, freed_bytes = 0;  // since the program started
   uint32_t gc_cycle = 0;
 };
 
@@ -108,12 +108,13 @@ struct GoSummary {
 // Goroutines with the same stack, wait reason and creation site.
 struct GoroutineGroup {
   uint64_t count = 0;
-  std::string wait_reason;          // "" running, runnable or in a system call
-  std::string site, created_at;     // "func (file:line)"; "" unknown
+  std::string wait_reason;              // "" running, runnable or in a system call
+  std::string site, created_at;         // "func (file:line)"; "" unknown
   std::optional<TimeNs> waiting_since;  // at least one of them, at least since
-  std::optional<uint64_t> kept_bytes;   // virtual, reachable from this group alone; absent: the walk was cut short
-  uint64_t stack_bytes = 0;             // virtual
-  std::vector<std::string> frames;      // innermost first
+  std::optional<uint64_t>
+      kept_bytes;            // virtual, reachable from this group alone; absent: the walk was cut short
+  uint64_t stack_bytes = 0;  // virtual
+  std::vector<std::string> frames;  // innermost first
 };
 
 struct GoroutineSummary {
@@ -132,7 +133,7 @@ struct ProcessExplanation {
   std::optional<uint64_t> heap_profile_inuse_bytes;
   std::string heap_profile_source = "not_read";  // buckets|file|off_in_binary|unreadable|not_read|not_go
   std::optional<GoroutineSummary> goroutines;
-  std::vector<LedgerLine> ledger;                // heaviest first; Σ bytes == rss.bytes
+  std::vector<LedgerLine> ledger;  // heaviest first; Σ bytes == rss.bytes
   std::vector<TimelinePoint> timeline;
   std::vector<TimelineEvent> events;
   std::vector<std::pair<std::string, uint64_t>> beside_rss;

@@ -95,8 +95,8 @@ std::vector<Sample> History::settled(const Owners& owners) const {
 Trend trend_of(const std::vector<TrendPoint>& series) {
   std::vector<Point> points;
   for (const TrendPoint& point : series) {
-    points.push_back({static_cast<double>(point.time - series.front().time) / 1e9,
-                      static_cast<double>(point.value)});
+    points.push_back(
+        {static_cast<double>(point.time - series.front().time) / 1e9, static_cast<double>(point.value)});
   }
   Trend trend{theil_sen(points)};
   constexpr size_t kParts = 4;

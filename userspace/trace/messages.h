@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "events/event.h"
-#include "trace/rows.h"
 #include "trace/format.h"
+#include "trace/rows.h"
 
 namespace memwhy::trace {
 

@@ -9,15 +9,15 @@
 #include "event.h"
 
 enum mw_fault_counter {
-	MW_FAULTS_SEEN = 0,       /* faults of traced spaces */
-	MW_FAULTS_RECORDED,       /* an entry was written (with or without its stack) */
-	MW_FAULTS_TABLE_FULL,     /* no chunk free: the page's stack and time are not known */
-	MW_STACKS_NEW,            /* distinct stacks stored */
-	MW_STACKS_LOST,           /* occurrences whose stack found no slot */
-	MW_STACKS_UNREADABLE,     /* walks that met memory that could not be read */
-	MW_FRAMES_BY_HELPER,      /* frames that the direct read had to leave to bpf_probe_read_user */
-	MW_SPACES_FULL,           /* forks and execs that found no free space */
-	MW_CHUNKS_NEW,            /* chunks claimed */
+	MW_FAULTS_SEEN = 0,   /* faults of traced spaces */
+	MW_FAULTS_RECORDED,   /* an entry was written (with or without its stack) */
+	MW_FAULTS_TABLE_FULL, /* no chunk free: the page's stack and time are not known */
+	MW_STACKS_NEW,	      /* distinct stacks stored */
+	MW_STACKS_LOST,	      /* occurrences whose stack found no slot */
+	MW_STACKS_UNREADABLE, /* walks that met memory that could not be read */
+	MW_FRAMES_BY_HELPER,  /* frames that the direct read had to leave to bpf_probe_read_user */
+	MW_SPACES_FULL,	      /* forks and execs that found no free space */
+	MW_CHUNKS_NEW,	      /* chunks claimed */
 	MW_FAULT_COUNTERS,
 };
 

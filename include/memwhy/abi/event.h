@@ -11,16 +11,16 @@
 
 enum mw_event_kind {
 	MW_EVENT_NONE = 0,
-	MW_EVENT_VMA_MAP,     /* struct mw_vma_map: mmap returned */
-	MW_EVENT_VMA_UNMAP,   /* struct mw_vma_unmap: munmap, madvise, brk shrink, MAP_FIXED entered */
-	MW_EVENT_VMA_MOVE,    /* struct mw_vma_move: mremap returned */
-	MW_EVENT_VMA_BRK,     /* struct mw_vma_brk: the heap end was moved up */
-	MW_EVENT_VMA_ADVISE,  /* struct mw_vma_unmap: MADV_FREE, HUGEPAGE, COLLAPSE ...: pages stay */
-	MW_EVENT_SPACE_FORK,  /* struct mw_space_fork: a child got an address space of its own */
-	MW_EVENT_SPACE_EXEC,  /* struct mw_space_exec: the process got a new address space */
-	MW_EVENT_SPACE_END,   /* struct mw_space_end: the address space was torn down */
-	MW_EVENT_PROCESS_EXIT,/* struct mw_process_exit: the last thread of a process exits */
-	MW_EVENT_OOM_VICTIM,  /* struct mw_oom_victim: the kernel chose it to be killed */
+	MW_EVENT_VMA_MAP,      /* struct mw_vma_map: mmap returned */
+	MW_EVENT_VMA_UNMAP,    /* struct mw_vma_unmap: munmap, madvise, brk shrink, MAP_FIXED entered */
+	MW_EVENT_VMA_MOVE,     /* struct mw_vma_move: mremap returned */
+	MW_EVENT_VMA_BRK,      /* struct mw_vma_brk: the heap end was moved up */
+	MW_EVENT_VMA_ADVISE,   /* struct mw_vma_unmap: MADV_FREE, HUGEPAGE, COLLAPSE ...: pages stay */
+	MW_EVENT_SPACE_FORK,   /* struct mw_space_fork: a child got an address space of its own */
+	MW_EVENT_SPACE_EXEC,   /* struct mw_space_exec: the process got a new address space */
+	MW_EVENT_SPACE_END,    /* struct mw_space_end: the address space was torn down */
+	MW_EVENT_PROCESS_EXIT, /* struct mw_process_exit: the last thread of a process exits */
+	MW_EVENT_OOM_VICTIM,   /* struct mw_oom_victim: the kernel chose it to be killed */
 	MW_EVENT_KINDS,
 };
 
@@ -30,7 +30,7 @@ struct mw_event_header {
 	mw_s32 tgid;
 	mw_s32 tid;
 	mw_u64 time_ns; /* bpf_ktime_get_ns(): CLOCK_MONOTONIC */
-	mw_u64 tick;    /* bpf_jiffies64() & MW_ENTRY_TICK_MASK, to compare with entries of the page table */
+	mw_u64 tick;	/* bpf_jiffies64() & MW_ENTRY_TICK_MASK, to compare with entries of the page table */
 };
 
 struct mw_vma_map {
@@ -47,9 +47,10 @@ struct mw_vma_map {
 /* why pages leave, or what was advised */
 enum mw_unmap_why {
 	MW_UNMAP_MUNMAP = 1,
-	MW_UNMAP_FIXED = 2,      /* MAP_FIXED over what was there */
-	MW_UNMAP_BRK = 3,        /* the heap end was moved down */
-	MW_UNMAP_MADVISE = 4,    /* `advice` says which: DONTNEED 4, REMOVE 9, DONTNEED_LOCKED 24 leave at once */
+	MW_UNMAP_FIXED = 2, /* MAP_FIXED over what was there */
+	MW_UNMAP_BRK = 3,   /* the heap end was moved down */
+	MW_UNMAP_MADVISE =
+	    4, /* `advice` says which: DONTNEED 4, REMOVE 9, DONTNEED_LOCKED 24 leave at once */
 };
 
 struct mw_vma_unmap {
@@ -82,17 +83,18 @@ struct mw_vma_brk {
 
 struct mw_space_fork {
 	struct mw_event_header h; /* space: the parent's */
-	mw_u32 child_space;       /* 0: no room for another space */
+	mw_u32 child_space;	  /* 0: no room for another space */
 	mw_s32 child_tgid;
 };
 
 struct mw_space_exec {
 	struct mw_event_header h; /* space: the old one */
-	mw_u32 new_space;         /* 0: no room for another space */
-	mw_u32 flags;             /* MW_EXEC_* */
+	mw_u32 new_space;	  /* 0: no room for another space */
+	mw_u32 flags;		  /* MW_EXEC_* */
 };
 
-#define MW_EXEC_BORROWED 1u /* the caller was a vfork or CLONE_VM child: the old space lives on in its parent */
+#define MW_EXEC_BORROWED                                                                                     \
+	1u /* the caller was a vfork or CLONE_VM child: the old space lives on in its parent */
 
 enum mw_end_why {
 	MW_END_EXIT = 1,
@@ -102,7 +104,7 @@ enum mw_end_why {
 
 struct mw_space_end {
 	struct mw_event_header h; /* tgid, tid: of whoever dropped the last reference */
-	mw_u32 why;               /* enum mw_end_why */
+	mw_u32 why;		  /* enum mw_end_why */
 	mw_u32 pad;
 };
 

@@ -6,20 +6,20 @@
 #ifndef MEMWHY_ABI_LIMITS_H
 #define MEMWHY_ABI_LIMITS_H
 
-#define MW_STACK_FRAMES 128u      /* return addresses kept of one stack, the faulting ip included */
-#define MW_CHUNK_PAGES 512u       /* pages of one chunk of the page table: 2 MiB of address space */
-#define MW_CHUNKS 16384u          /* chunks in the table: 32 GiB of address space, 64 MiB of memory */
-#define MW_STACKS 32768u          /* stack slots: 128 frames each, 33 MiB; at most 2^20 - 2 (20 bits of an entry) */
-#define MW_SPACES 4096u           /* address spaces traced at once */
-#define MW_RING_BYTES (4u << 20)  /* events that are not state: the mmap family and process life */
+#define MW_STACK_FRAMES 128u   /* return addresses kept of one stack, the faulting ip included */
+#define MW_CHUNK_PAGES	512u   /* pages of one chunk of the page table: 2 MiB of address space */
+#define MW_CHUNKS	16384u /* chunks in the table: 32 GiB of address space, 64 MiB of memory */
+#define MW_STACKS	32768u /* stack slots: 128 frames each, 33 MiB; at most 2^20 - 2 (20 bits of an entry) */
+#define MW_SPACES	4096u	   /* address spaces traced at once */
+#define MW_RING_BYTES	(4u << 20) /* events that are not state: the mmap family and process life */
 
 #define MW_CHUNK_PROBES 16 /* open addressing: slots looked at before "full" is counted */
 #define MW_STACK_PROBES 16
 #define MW_SPACE_PROBES 16
 
 #define MW_SLOT_EMPTY 0ull /* free to be claimed by compare-and-swap */
-#define MW_SLOT_TOMB 1ull  /* the daemon is clearing it: matches nothing, can't be claimed */
-#define MW_SLOT_BUSY 2ull  /* spaces[] only: claimed, its fields are being written */
+#define MW_SLOT_TOMB  1ull /* the daemon is clearing it: matches nothing, can't be claimed */
+#define MW_SLOT_BUSY  2ull /* spaces[] only: claimed, its fields are being written */
 
 /*
  * A slot is found in two ways. stack_hash[] and chunk_key[]: the hot path looks at MW_HOT_PROBES slots; the slow path

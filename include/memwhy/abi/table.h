@@ -18,13 +18,13 @@
 
 /* An entry of the page table; 0 = this page never faulted since it was traced. */
 #define MW_ENTRY_STACK_SHIFT 44
-#define MW_ENTRY_KIND_SHIFT 40
-#define MW_ENTRY_TICK_MASK ((1ull << MW_ENTRY_KIND_SHIFT) - 1) /* jiffies64, 40 bits: 34 years at 1000 Hz */
-#define MW_ENTRY_STACK_LOST 0xfffffull                         /* the stack table was full: the page is known, its stack is not */
-#define MW_ENTRY_STACK_NONE 0xffffeull                         /* no user stack to be had (kernel thread on this mm) */
+#define MW_ENTRY_KIND_SHIFT  40
+#define MW_ENTRY_TICK_MASK   ((1ull << MW_ENTRY_KIND_SHIFT) - 1) /* jiffies64, 40 bits: 34 years at 1000 Hz */
+#define MW_ENTRY_STACK_LOST  0xfffffull /* the stack table was full: the page is known, its stack is not */
+#define MW_ENTRY_STACK_NONE  0xffffeull /* no user stack to be had (kernel thread on this mm) */
 
 /* kind: how the page was faulted (4 bits) */
-#define MW_FAULT_WRITE 1u  /* a write access */
+#define MW_FAULT_WRITE	1u /* a write access */
 #define MW_FAULT_KERNEL 2u /* the kernel touched it for the process (copy_to_user) */
 
 struct mw_chunk {
@@ -38,7 +38,7 @@ struct mw_stack {
 	mw_u64 ip[MW_STACK_FRAMES];
 };
 
-#define MW_STACK_CUT 1u        /* deeper than MW_STACK_FRAMES: the outermost frames are missing */
+#define MW_STACK_CUT	    1u /* deeper than MW_STACK_FRAMES: the outermost frames are missing */
 #define MW_STACK_UNREADABLE 2u /* a frame pointer led to memory that could not be read */
 
 /* An address space that is traced. mm is the kernel's pointer, only a key: never printed, never dereferenced here. */
@@ -74,20 +74,20 @@ struct mw_thread {
 
 /* What the daemon asks of the iterators and of BPF_PROG_TEST_RUN, and what they answer. */
 struct mw_request {
-	mw_u64 mm;         /* space_threads, space_members: whose; claim: answer, 0 = no such process */
-	mw_s32 tgid;       /* claim: whom to trace */
-	mw_u32 flags;      /* claim: MW_SPACE_* */
-	mw_u32 space;      /* claim: answer; 0 with mm set = no room */
-	mw_u32 kernel;     /* claim: answer; the target is a kernel thread */
-	mw_u32 found;      /* claim: answer; a task with that tgid exists */
-	mw_u32 la57;       /* calibrate: answer; 5-level page tables */
-	mw_u64 word_at;    /* calibrate: address of a word of the daemon ... */
-	mw_u64 word;       /* ... and what it holds */
+	mw_u64 mm;	   /* space_threads, space_members: whose; claim: answer, 0 = no such process */
+	mw_s32 tgid;	   /* claim: whom to trace */
+	mw_u32 flags;	   /* claim: MW_SPACE_* */
+	mw_u32 space;	   /* claim: answer; 0 with mm set = no room */
+	mw_u32 kernel;	   /* claim: answer; the target is a kernel thread */
+	mw_u32 found;	   /* claim: answer; a task with that tgid exists */
+	mw_u32 la57;	   /* calibrate: answer; 5-level page tables */
+	mw_u64 word_at;	   /* calibrate: address of a word of the daemon ... */
+	mw_u64 word;	   /* ... and what it holds */
 	mw_u64 skip_gib;   /* calibrate: first distance below the page table to try, GiB */
 	mw_u64 direct_map; /* calibrate: answer; where the direct map starts, 0 = not found */
-	mw_u64 time_ns;    /* clock: answer */
-	mw_u64 boot_ns;    /* clock: answer */
-	mw_u64 tick;       /* clock: answer */
+	mw_u64 time_ns;	   /* clock: answer */
+	mw_u64 boot_ns;	   /* clock: answer */
+	mw_u64 tick;	   /* clock: answer */
 };
 
 MW_ASSERT_SIZE(struct mw_chunk, 4096);

@@ -10,9 +10,11 @@ typedef int mw_s32;
 typedef unsigned long long mw_u64;
 
 #ifdef __cplusplus
-#define MW_ASSERT_SIZE(type, size) static_assert(sizeof(type) == (size), #type " must have the same size on both sides")
+#define MW_ASSERT_SIZE(type, size)                                                                           \
+	static_assert(sizeof(type) == (size), #type " must have the same size on both sides")
 #else
-#define MW_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " must have the same size on both sides")
+#define MW_ASSERT_SIZE(type, size)                                                                           \
+	_Static_assert(sizeof(type) == (size), #type " must have the same size on both sides")
 #endif
 
 #endif
