@@ -71,19 +71,6 @@ def test_no_such_pid(case):
     assert not (case.folder / "x").exists(), "a file was left behind"
 
 
-def test_a_pid_of_a_container_is_suggested(case):
-    process = case.start(["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", "echo started; exec sleep 1000"])
-    process.stdout.readline()
-    inner = int(subprocess.check_output(["pgrep", "-P", str(process.pid)], text=True))
-    # Inside it is pid 1; outside 1 is another process, so ask for a number that is only inside.
-    subprocess.run(["nsenter", "-t", str(inner), "-p", "-m", "sh", "-c", "echo 3999990 > /proc/sys/kernel/ns_last_pid"],
-                   check=True)
-    deep = case.start(["nsenter", "-t", str(inner), "-p", "-m", "sh", "-c", "echo $$; exec sleep 1000"])
-    nested = int(deep.stdout.readline())
-    assert not os.path.exists(f"/proc/{nested}"), "the number is taken outside as well"
-    case.fails(GONE, f"pid {nested}", "-p ", arguments=["explain", "-p", nested])
-
-
 def test_kernel_thread(case):
     case.fails(USAGE, "pid 2", "kernel thread", arguments=["explain", "-p", 2])
 
