@@ -7,8 +7,8 @@
  *           page, and loads are guarded. No helper touches user memory. (2-3 ns a frame)
  *   bulk:   a copy of the next 2 KiB of a page, by bpf_probe_read_user.
  *
- *   user     7ffd'1000         7ffd'1fb0  bp         7ffd'2000
- *            |-- start ------------^------------------|          reach 4080: the last place of a whole frame
+ *   user     7ffd'1000         7ffd'1f90  bp         7ffd'2000
+ *            |---------------------^------------------|          room 96: the last whole frame is at 7ffd'1ff0
  *   kernel   ffff8881'2a60'3000    ^ bp + delta
  *
  * What neither can give (an absent page, a frame across the end of a page) is read alone: a window of one frame.
@@ -30,9 +30,9 @@
 	(((va) >> ((n)-3)) & 0xff8) /* of the entry for va in the table whose entries span 2^n bytes */
 
 struct window {
-	u64 start; /* user address of its first byte */
-	u64 reach; /* the largest offset of a whole frame in it */
+	u64 room;  /* how far above the current frame a whole frame may still lie in it */
 	u64 delta; /* direct: kernel address - user address */
+	u64 start; /* bulk: user address of its first byte */
 };
 
 /* How this kernel maps: where its direct map of physical memory starts, and whether tables have 5 levels. */
@@ -117,20 +117,32 @@ static __always_inline bool move_window(struct window *w, bool direct, u64 pgd, 
 		u32 bytes = copy_stack(which, bp);
 
 		w->start = bp;
-		w->reach = bytes - sizeof(struct frame);
+		w->room = bytes - sizeof(struct frame);
 		return bytes >= sizeof(struct frame);
 	}
-	u64 page = stack_page(pgd, bp);
+	u64 page = stack_page(pgd, bp), at = bp & (PAGE_BYTES - 1);
 
-	w->start = bp & ~(PAGE_BYTES - 1);
-	w->reach = PAGE_BYTES - sizeof(struct frame);
-	if (!page || bp - w->start > w->reach) {
+	w->room = PAGE_BYTES - sizeof(struct frame) - at;
+	if (!page || at > PAGE_BYTES - sizeof(struct frame)) {
 		page = frame_alone(which, bp);
-		w->start = bp;
-		w->reach = 0;
+		at = 0;
+		w->room = 0;
 	}
-	w->delta = page - w->start;
+	w->delta = page + at - bp;
 	return page;
+}
+
+/*
+ * Is the next frame, `step` above the current one, in the window and aligned? Then the room shrinks by it. One comparison
+ * for "above" and "within": 0 and what is negative become the largest numbers.
+ */
+static __always_inline bool in_window(struct window *w, u64 step)
+{
+	if (step - 1 >= w->room || step & 7)
+		return false;
+	w->room -= step;
+	OPAQUE(w->room); /* to the verifier all rounds look alike */
+	return true;
 }
 
 /* The frame at bp, which must be in the window. */

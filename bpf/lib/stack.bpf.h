@@ -49,6 +49,8 @@ static __always_inline struct chain walk(bool direct, bool keep, struct scratch 
 			chain.flags = MW_STACK_UNREADABLE;
 			break;
 		}
+		u64 step;
+
 		do {
 			struct frame f = frame_in(&w, direct, s, bp);
 
@@ -58,10 +60,11 @@ static __always_inline struct chain walk(bool direct, bool keep, struct scratch 
 			if (keep)
 				s->frames[i] = f.ret;
 			i++;
-			if ((s64)(f.next - bp) <= 0)
-				goto end;
+			step = f.next - bp;
 			bp = f.next;
-		} while (i < MW_STACK_FRAMES && bp - w.start <= w.reach && !(bp & 7));
+		} while (i < MW_STACK_FRAMES && in_window(&w, step));
+		if ((s64)step <= 0)
+			goto end; /* the outermost frame, or a chain that leads back */
 	}
 end:
 	hash ^= hash >> 32;

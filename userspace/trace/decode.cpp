@@ -213,12 +213,13 @@ bool CallReader::open(std::string_view message) {
   try {
     protozero::pbf_reader in(message.data(), message.size());
     while (in.next()) {
-      if (in.tag() > kCallColumns || in.wire_type() != protozero::pbf_wire_type::length_delimited) {
+      const uint32_t number = in.tag();  // before the view: reading a field ends it
+      if (number > kCallColumns || in.wire_type() != protozero::pbf_wire_type::length_delimited) {
         in.skip();
         continue;
       }
       const protozero::data_view view = in.get_view();
-      columns_[in.tag() - 1] = ColumnReader({view.data(), view.size()});
+      columns_[number - 1] = ColumnReader({view.data(), view.size()});
     }
     return true;
   } catch (const protozero::exception&) {

@@ -103,7 +103,8 @@ inline void look(const char* at, size_t pages) {
   for (size_t i = 0; i < pages; ++i) static_cast<void>(static_cast<const volatile char*>(at)[i * 4096]);
 }
 
-constexpr uint64_t kBase = 0x610000000000;  // nothing else is there: not ASLR's heap, not its mmap area
+// Nothing else is there: not the heap, not the mmap area, and not the shadow or the allocator of AddressSanitizer.
+constexpr uint64_t kBase = 0x200000000000;
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 }  // namespace memwhy::procfs

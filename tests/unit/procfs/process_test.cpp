@@ -112,6 +112,7 @@ TEST_F(ProcessTest, TheMainThreadMayLeave) {
   ASSERT_EQ(::pipe(ready), 0);
   const pid_t pid = ::fork();
   if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     touch(map_at(kBase, kMiB), 100);
     static int out = ready[1];
     static pid_t leader = ::getpid();
@@ -130,8 +131,9 @@ TEST_F(ProcessTest, TheMainThreadMayLeave) {
         nullptr);
     ::syscall(SYS_exit, 0);
   }
+  ::close(ready[1]);
   char byte = 0;
-  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1) << "the child died while it made its memory";
   auto process = Process::open(root_, pid);
   ASSERT_TRUE(process) << process.error().message();
   EXPECT_TRUE(process->alive());
