@@ -34,10 +34,13 @@ struct mw_space spaces[MW_SPACES] __weak;
 mw_u64 space_brk[MW_SPACES] __weak;  /* end of the heap as last seen, to tell growth */
 mw_u32 last_space __weak;	     /* id that was given last */
 mw_u64 stack_hash[MW_STACKS] __weak; /* hash of the stack in this slot */
-mw_u64 chunk_key[MW_CHUNKS] __weak;  /* space << MW_CHUNK_SHIFT | address >> 21 */
+mw_u64 chunk_key[MW_CHUNKS] __weak;  /* space << 36 | address >> 21 */
 mw_u32 chunk_tick[MW_CHUNKS] __weak; /* low half of the tick of the chunk's last fault: what the daemon need
 					not re-read */
 struct mw_request request __weak;
+
+const volatile mw_u32 go_burst __weak = 4000; /* calls of one function that are told in a second, at most */
+struct mw_go_window go_windows[MW_GO_FUNCTIONS] __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -78,7 +81,14 @@ struct {
 
 /* A program that interrupts another (a kernel-mode fault inside a system call) must not use the same scratch.
  */
-enum scratch_of { SCRATCH_FAULT_USER, SCRATCH_FAULT_KERNEL, SCRATCH_ENTER, SCRATCH_EXIT, SCRATCH_KINDS };
+enum scratch_of {
+	SCRATCH_FAULT_USER,
+	SCRATCH_FAULT_KERNEL,
+	SCRATCH_ENTER,
+	SCRATCH_EXIT,
+	SCRATCH_GO,
+	SCRATCH_KINDS
+};
 
 #define WINDOW_WORDS 256u /* 2 KiB of user stack, read in one go */
 #define WINDOW_BYTES (8 * WINDOW_WORDS)

@@ -52,7 +52,7 @@ double seconds(const timeval& time) {
 // Starts `command` when its first instruction will be traced, follows its children, and waits for its end.
 Result<std::string> run_once(const std::vector<std::string>& command) {
   probe::Options options;
-  options.run_stats = true;
+  options.run_time = probe::RunTime::Mode::kAlways;
   Result<std::unique_ptr<probe::KernelProbe>> opened = probe::KernelProbe::open(options);
   if (!opened) return std::move(opened).error();
   probe::KernelProbe& kernel = **opened;

@@ -101,7 +101,7 @@ TEST_P(EachWay, GivesTheSameValues) {
 
 TEST(Hooks, AreAttachedOnlyWhileSomebodyIsTraced) {
   probe::Options options;
-  options.run_stats = true;
+  options.run_time = probe::RunTime::Mode::kAlways;
   OPEN_PROBE(probe, options);
   const auto runs = [&] {
     uint64_t n = 0;

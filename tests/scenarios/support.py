@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -87,47 +86,41 @@ class Case:
         for command, status, out, err in self.log:
             print(f"--- {' '.join(map(str, command))}\n    exit status {status}\n{err}{out}")
 
-    def go_build(self, name, toolchain, race=False, arch="amd64"):
-        """A Go workload, built by "debian" (1.19), "path" (go on PATH) or a release as "go1.27.3"."""
-        go, environment = go_toolchain(toolchain)
+    def go_build(self, name, toolchain, *, race=False, stripped=False, tags="", arch="amd64"):
+        """A Go workload, built by "debian" (1.19) or a release as "go1.27.3"; once for each build directory."""
         folder = self.build / "workloads"
         folder.mkdir(exist_ok=True)
-        out = folder / f"{name}-{toolchain}-{arch}{'-race' if race else ''}"
-        environment |= {"GOARCH": arch, "CGO_ENABLED": "1" if race else "0", "GOFLAGS": "-buildvcs=false"}
-        command = [go, "build", *(["-race"] if race else []), "-o", str(out), "."]
-        with open(folder / ".lock", "w") as lock:
+        words = [name, toolchain, arch, *(["race"] if race else []), *(["stripped"] if stripped else []), *([tags] if tags else [])]
+        out = folder / "-".join(words)
+        options = [*(["-race"] if race else []), *(["-ldflags", "-s -w"] if stripped else []), *(["-tags", tags] if tags else [])]
+        environment = dict(os.environ) | {"GOARCH": arch, "CGO_ENABLED": "1" if race else "0"}
+        with open(f"{out}.lock", "w") as lock:  # the Go command knows whether anything changed
             fcntl.flock(lock, fcntl.LOCK_EX)
-            done = subprocess.run(command, cwd=ROOT / "tests/workloads" / name, env=environment, capture_output=True, text=True)
-        if done.returncode and re.search(r"download|toolchain not available|dial tcp|no such host", done.stderr):
-            raise Skip(f"{toolchain} cannot be fetched here")
+            done = subprocess.run([ROOT / "tests/workloads/go_release", toolchain, "build", *options, "-o", out, "."],
+                                  cwd=ROOT / "tests/workloads" / name, env=environment, capture_output=True, text=True)
+        if done.returncode and re.search(r"go_release:|download|toolchain not available|dial tcp|no such host", done.stderr):
+            absent(f"{toolchain} cannot be had here: {done.stderr.strip().splitlines()[-1]}")
         assert done.returncode == 0, done.stderr
         return out
 
+    def hourly_job(self, toolchain, *arguments, pprof=False):
+        """Stripped, as it is shipped."""
+        program = self.go_build("hourly_job", toolchain, stripped=True, tags="pprof" if pprof else "")
+        return Jobs(self.start([program, *arguments], stdin=subprocess.PIPE))
+
     def race_service(self, toolchain, *arguments, race=True):
-        return Service(self, self.start([self.go_build("race_service", toolchain, race), *arguments]))
+        return Service(self, self.start([self.go_build("race_service", toolchain, race=race), *arguments]))
 
     def pages(self, name):
         """The workload of this name, before its first step."""
         return Pages(self.start([self.build / "workloads/pages", name], stdin=subprocess.PIPE))
 
 
-def go_toolchain(name):
-    environment = dict(os.environ)
-    environment.setdefault("HOME", "/root")
-    if name == "debian":
-        go = "/usr/lib/go-1.19/bin/go"
-        if not os.path.exists(go):
-            raise Skip("golang-1.19-go is not installed")
-        return go, environment
-    go = shutil.which("go")
-    if go is None:
-        raise Skip("there is no go on PATH")
-    if name != "path":
-        environment["GOTOOLCHAIN"] = name
-        version = subprocess.run([go, "version"], env=environment, capture_output=True, text=True)
-        if version.returncode != 0 or name not in version.stdout:
-            raise Skip(f"{name} cannot be fetched here")
-    return go, environment
+def absent(reason):
+    """What this machine lacks is a failure where everything must be there, a counted skip elsewhere."""
+    if os.environ.get("CI") == "true":
+        raise AssertionError(reason)
+    raise Skip(reason)
 
 
 class Service:
@@ -142,18 +135,60 @@ class Service:
                 return
         raise AssertionError("race_service ended before it was ready")
 
-    def get(self, path):
+    def get_bytes(self, path):
         with urllib.request.urlopen(self.url + path, timeout=DEADLINE) as answer:
-            return answer.read().decode()
+            return answer.read()
+
+    def get(self, path):
+        return self.get_bytes(path).decode()
 
     def stats(self):
         return json.loads(self.get("/stats"))
+
+    def start_load(self, rate=100):
+        """Requests until it is ended."""
+        return self.case.start([self.case.go_build("race_load", "debian"), "-url", self.url, "-rate", rate])
 
     def load(self, count, path="/query"):
         program = self.case.go_build("race_load", "debian")
         done = subprocess.run([program, "-url", self.url, "-path", path, "-count", str(count), "-rate", "0"],
                               capture_output=True, text=True, timeout=DEADLINE)
         assert done.stdout.strip() == f"sent {count}", done
+
+
+class Jobs:
+    """hourly_job, ready."""
+
+    def __init__(self, process):
+        self.process, self.pid, self.ended, self.heap = process, process.pid, 0, 0
+        self._until("ready")
+
+    def _until(self, wanted):
+        for line in self.process.stdout:
+            words = line.split()
+            if words[0] == "job":
+                self.ended, self.heap = int(words[1]), int(words[3])
+            if line.startswith(wanted):
+                return
+        raise AssertionError(f"hourly_job ended before it said {wanted!r}")
+
+    def until_job(self, number):
+        """It has ended, and its goroutine waits; `heap` is what the job's own process then found in use."""
+        self._until(f"job {number} ")
+        until_still(self.pid)
+
+    def holds(self):
+        """It has run the jobs of -hold, and runs no other before go_on()."""
+        self._until("holding")
+        until_still(self.pid)
+
+    def go_on(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def done(self):
+        self._until("done")
+        until_still(self.pid)
 
 
 class Pages:
@@ -203,6 +238,30 @@ def quiet(pids):
             os.kill(pid, signal.SIGCONT)
 
 
+def until_still(pid):
+    """Returns once no thread runs or is ready to, three times in a row: what its goroutines did is done."""
+    still = 0
+    while still < 3:
+        tasks = [task.read_text() for task in pathlib.Path(f"/proc/{pid}/task").glob("*/stat")]
+        assert tasks, f"pid {pid} is gone"
+        still = 0 if any(task.rpartition(")")[2].split()[0] == "R" for task in tasks) else still + 1
+        os.sched_yield()
+
+
+@contextlib.contextmanager
+def stopped_between_work(pid):
+    """Stopped while every thread waits in the kernel for something to do: nothing is half done. For programs that work a
+    little all the time."""
+    waits = {"0", "35", "128", "202", "281"}  # read, nanosleep, rt_sigtimedwait, futex, epoll_pwait
+    while True:
+        with quiet([pid]):
+            calls = [task.read_text().split()[0] for task in pathlib.Path(f"/proc/{pid}/task").glob("*/syscall")]
+            if waits.issuperset(calls):
+                yield
+                return
+        os.sched_yield()
+
+
 def rss_rollup(pid):
     text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
     return int(re.search(r"^Rss:\s+(\d+) kB", text, re.M)[1]) * 1024
@@ -217,6 +276,15 @@ def rss_of(pid):
 def vm_rss(pid):
     text = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"^VmRSS:\s+(\d+) kB", text, re.M)[1]) * 1024
+
+
+def pprof_inuse(file):
+    """What Go's own reader of heap profiles finds in use, in bytes."""
+    done = subprocess.run([ROOT / "tests/workloads/go_release", "debian", "tool", "pprof", "-sample_index=inuse_space", "-unit=B",
+                           "-symbolize=none", "-top", file], capture_output=True, text=True, timeout=DEADLINE)
+    found = re.search(r" of (\d+)B total", done.stdout)
+    assert found, done
+    return int(found[1])
 
 
 # ---- what holds for every explanation

@@ -5,6 +5,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 
 from support import ledger, only_process
 from xxh3 import xxh3_64_32
@@ -69,6 +70,42 @@ def test_no_such_pid(case):
     case.fails(GONE, "no such process", f"pid {pid}", arguments=["explain", "-p", pid])
     case.fails(GONE, "no such process", f"pid {pid}", arguments=["record", "-p", pid, "-o", case.folder / "x"])
     assert not (case.folder / "x").exists(), "a file was left behind"
+
+
+# Pid 1 of its own pid namespace: has the next fork be number NESTED, says so, and waits. All of it dies with unshare.
+INSIDE = """
+import os, sys
+with open("/proc/sys/kernel/ns_last_pid", "w") as last:
+    last.write(str(int(sys.argv[1]) - 1))
+child = os.fork()
+if child == 0:
+    print(os.getpid(), flush=True)
+sys.stdin.read()
+"""
+
+
+def nested_process(case):
+    """(its pid inside a pid namespace, its pid on the host): the number inside is of no process outside."""
+    last, limit = (int(open(f"/proc/sys/kernel/{name}").read()) for name in ("ns_last_pid", "pid_max"))
+    wanted = 1000 + (last + limit // 2) % (limit - 2000)  # as far as can be from what is forked here next
+    outer = case.start(["unshare", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", sys.executable, "-c", INSIDE, wanted],
+                       stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    line = outer.stdout.readline()
+    assert line == f"{wanted}\n", (line, outer.stderr.read() if outer.poll() is not None else "")
+    assert not os.path.exists(f"/proc/{wanted}"), "the number is taken outside as well"
+    # unshare ── pid 1 inside ── the nested one
+    host = outer.pid
+    for _ in range(2):
+        host, = map(int, open(f"/proc/{host}/task/{host}/children").read().split())
+    return wanted, host
+
+
+def test_a_pid_of_a_container_is_suggested(case):
+    nested, host = nested_process(case)
+    for arguments in (["explain"], ["record", "-o", case.folder / "x"]):
+        case.fails(GONE, f"no such process on this host: pid {nested};", f"try -p {host}", arguments=[*arguments, "-p", nested])
+    process = only_process(case.explain("-p", host, "-d", 1))  # as it was told
+    assert process["pid"] == host
 
 
 def test_kernel_thread(case):

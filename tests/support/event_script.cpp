@@ -45,18 +45,6 @@ RecordingInfo parse_info(Words& w) {
   return info;
 }
 
-std::vector<std::string> split(const std::string& word, char separator) {
-  std::vector<std::string> parts(1);
-  for (const char c : word) {
-    if (c == separator) {
-      parts.emplace_back();
-    } else {
-      parts.back() += c;
-    }
-  }
-  return parts;
-}
-
 HookReport parse_hooks(Words& w) {
   HookReport report;
   report.stack_read = w.named("read").value_or("direct");
@@ -83,8 +71,9 @@ Coverage parse_coverage(Words& w) {
   }
   while (auto program = w.named("prog")) {
     const auto parts = split(*program, ':');
-    if (parts.size() != 3) w.fail("a program is NAME:RUNS:NS");
-    coverage.programs.push_back({parts[0], w.to_number(parts[1]), w.to_number(parts[2])});
+    if (parts.size() != 4) w.fail("a program is NAME:RUNS:NS:WATCHED_NS");
+    coverage.programs.push_back(
+        {parts[0], w.to_number(parts[1]), w.to_number(parts[2]), w.to_number(parts[3])});
   }
   return coverage;
 }
@@ -349,6 +338,12 @@ Payload Parser::payload(const std::string& verb, Sentence& s) const {
   if (verb == "go-heap") return parse_go_heap(w, s.items, scans + 1);
   if (verb == "go-profile") return parse_go_profile(w, s.items);
   if (verb == "goroutines") return parse_goroutines(w, s.items);
+  if (verb == "go-call") {
+    const SpaceId space = w.space();
+    const GoFunction function = parse_go_function(w);
+    const uint64_t bytes = w.to_number(w.next("bytes"));
+    return GoCall{space, 0, function, bytes, w.stack_or_none(), tick()};
+  }
   w.fail("unknown verb " + verb);
 }
 

@@ -159,7 +159,14 @@ uint64_t sum(const std::vector<GoGroup>& groups) {
 
 GoStatistics parse_go_statistics(Words& w) {
   const SpaceId space = w.space();
-  return {space, parse_counters(w)};
+  GoStatistics statistics{space, parse_counters(w), {}};
+  while (auto pause = w.named("pause")) {
+    const auto parts = split(*pause, ':');
+    if (parts.size() != 3) w.fail("a pause is COLLECTION:END_UNIX_NS:NS");
+    statistics.pauses.push_back(
+        {static_cast<uint32_t>(w.to_number(parts[0])), w.to_number(parts[1]), w.to_number(parts[2])});
+  }
+  return statistics;
 }
 
 GoHeap parse_go_heap(Words& w, std::vector<Words>& items, uint64_t scan) {
@@ -216,8 +223,19 @@ GoGoroutines parse_goroutines(Words& w, std::vector<Words>& items) {
   return goroutines;
 }
 
+GoFunction parse_go_function(Words& w) {
+  const std::string word = w.next("function");
+  for (size_t i = 0; i < kGoFunctions; ++i)
+    if (word == kGoFunctionNames[i]) return static_cast<GoFunction>(i);
+  w.fail("not a function that is probed: " + word);
+}
+
 std::string format_go(const GoStatistics& e) {
-  return fmt::format("go-statistics {}", static_cast<uint32_t>(e.space)) + format_counters(e.counters);
+  std::string text =
+      fmt::format("go-statistics {}", static_cast<uint32_t>(e.space)) + format_counters(e.counters);
+  for (const GoPause& p : e.pauses)
+    text += fmt::format(" pause={}:{}:{}", p.collection, p.end_unix_ns, p.pause_ns);
+  return text;
 }
 
 std::string format_go(const GoHeap& e) {

@@ -198,4 +198,16 @@ std::vector<Sentence> split_script(std::string_view text) {
   return sentences;
 }
 
+std::vector<std::string> split(const std::string& word, char separator) {
+  std::vector<std::string> parts(1);
+  for (const char c : word) {
+    if (c == separator) {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
 }  // namespace memwhy::testing

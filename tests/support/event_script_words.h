@@ -50,5 +50,6 @@ struct Sentence {
 };
 
 std::vector<Sentence> split_script(std::string_view text);
+std::vector<std::string> split(const std::string& word, char separator);  // one word: "a:b" is {a, b}
 
 }  // namespace memwhy::testing

@@ -75,7 +75,8 @@ struct Line {
            std::to_string(k.lost);
     }
     for (const ProgramCost& p : e.programs) {
-      s += " prog=" + p.program + ":" + std::to_string(p.runs) + ":" + std::to_string(p.run_time_ns);
+      s += " prog=" + p.program + ":" + std::to_string(p.runs) + ":" + std::to_string(p.run_time_ns) + ":" +
+           std::to_string(p.watched_ns);
     }
     return s;
   }
@@ -203,6 +204,10 @@ struct Line {
   std::string operator()(const GoHeap& e) const { return format_go(e); }
   std::string operator()(const GoProfile& e) const { return format_go(e); }
   std::string operator()(const GoGoroutines& e) const { return format_go(e); }
+  std::string operator()(const GoCall& e) const {
+    return "go-call" + id(e.space) + " " + go_function_name(e.function) + " " + std::to_string(e.bytes) +
+           " " + id(e.stack);
+  }
 };
 
 }  // namespace

@@ -4,10 +4,13 @@
 // same path for both.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <span>
+#include <system_error>
 
 #include "app/command.h"
 #include "app/live.h"
@@ -46,30 +49,30 @@ Status check(const Request& request, bool duration_given) {
   if (!live && request.path.empty()) {
     return Error(ErrorCode::kUsage, "say what to explain: -p PID, or a FILE that memwhy record made");
   }
-  if (!live && (!request.live.output.empty() || duration_given || request.live.targets.follow)) {
+  if (!live && (!request.live.output.empty() || duration_given || request.live.targets.follow ||
+                request.live.no_uprobes)) {
     return Error(ErrorCode::kUsage,
-                 "-o, -d and --follow are about recording; they make no sense with a FILE");
+                 "-o, -d, --follow and --no-uprobes are about recording; they make no sense with a FILE");
   }
   return live ? request.live.targets.check() : Status{};
 }
 
-// The user's own profile instead of the buckets that were read.
-Status take_heap_profile(const std::string& path, explain::Explanation& explanation) {
-  if (path.empty()) return {};
-  std::ifstream file(path, std::ios::binary);
+// The user's own profile instead of the buckets that were read: its bytes in use. Read before a recording is made.
+Result<std::optional<uint64_t>> read_heap_profile(const std::string& path) {
+  if (path.empty()) return std::optional<uint64_t>();
+  std::error_code ignored;
+  std::ifstream file;
+  if (!std::filesystem::is_directory(path, ignored)) file.open(path, std::ios::binary);
   const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file) return Error(ErrorCode::kBadInput, "the heap profile " + path + " can't be read");
+  if (!file.is_open() || file.bad())
+    return Error(ErrorCode::kBadInput, "the heap profile " + path + " can't be read");
   Result<goruntime::PprofHeap> heap = goruntime::read_pprof_heap(std::as_bytes(std::span(bytes)));
   if (!heap) return std::move(heap).error().with(path);
-  if (explanation.processes.size() != 1) {
-    return Error(ErrorCode::kUsage, "a heap profile is of one process, and this recording has several");
-  }
-  explanation.processes.front().heap_profile_inuse_bytes = heap->inuse_bytes;
-  explanation.processes.front().heap_profile_source = "file";
-  return {};
+  return std::optional<uint64_t>(heap->inuse_bytes);
 }
 
-Status explain_recording(const trace::Reader& reader, const Request& request) {
+Status explain_recording(const trace::Reader& reader, const Request& request,
+                         std::optional<uint64_t> profile_bytes) {
   explain::Explainer explainer;
   Result<trace::ReadSummary> summary = reader.read_all(explainer);
   if (!summary) return std::move(summary).error();
@@ -78,16 +81,19 @@ Status explain_recording(const trace::Reader& reader, const Request& request) {
                      summary->damage.size(), summary->damage.size() == 1 ? "" : "s",
                      summary->damage.front()));
   }
-  explain::Explanation explanation = explainer.finish(summary->damage);
-  if (Status taken = take_heap_profile(request.heap_profile, explanation); !taken) return taken;
+  const explain::Explanation explanation = explainer.finish(summary->damage, profile_bytes);
+  if (profile_bytes && explanation.processes.size() != 1)
+    return Error(ErrorCode::kUsage, "a heap profile is of one process, and this recording has several");
   return print(request.json ? report::to_json(explanation) : report::to_text(explanation));
 }
 
 Status explain(const Request& request) {
+  const Result<std::optional<uint64_t>> profile_bytes = read_heap_profile(request.heap_profile);
+  if (!profile_bytes) return profile_bytes.error();
   if (!request.path.empty()) {
     Result<trace::Reader> reader = trace::Reader::open(request.path);
     if (!reader) return std::move(reader).error();
-    return explain_recording(*reader, request);
+    return explain_recording(*reader, request, *profile_bytes);
   }
   Result<LiveResult> done = record_live(request.live);
   if (!done) return std::move(done).error();
@@ -95,7 +101,7 @@ Status explain(const Request& request) {
   Result<trace::Reader> reader = trace::Reader::open(
       std::move(done->file), request.live.output.empty() ? "the recording" : request.live.output);
   if (!reader) return std::move(reader).error();
-  if (Status explained = explain_recording(*reader, request); !explained) return explained;
+  if (Status explained = explain_recording(*reader, request, *profile_bytes); !explained) return explained;
   return done->failure ? Status(*std::move(done->failure)) : Status{};
 }
 
@@ -123,6 +129,8 @@ Command add_explain(CLI::App& program) {
       ->add_option("--heap-profile", request->heap_profile,
                    "compare with this heap profile (heap.pb.gz) instead of the one in the process")
       ->type_name("FILE");
+  options->add_flag("--no-uprobes", request->live.no_uprobes,
+                    "put no breakpoints on rare functions of the Go runtime");
   options->add_flag("--json", request->json, "as JSON, format memwhy.explain/1");
   options->add_flag("-q,--quiet", request->live.quiet, "no progress");
   return {options, false, [request, duration](const std::vector<std::string>&) -> Status {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "goruntime/program_file.h"
 #include "symbols/binary.h"
 #include "symbols/target_files.h"
 
@@ -26,20 +27,23 @@ std::optional<uint64_t> bias_of(const symbols::ElfFile& elf, const symbols::Targ
 
 }  // namespace
 
-std::unique_ptr<GoReader> GoReader::open(int proc_root, const Fd& process, Pid tgid,
-                                         const std::vector<events::Vma>& vmas) {
+std::optional<goruntime::GoProgram> GoReader::program(int proc_root, Pid tgid,
+                                                      const std::vector<events::Vma>& vmas,
+                                                      ProgramToProbe* to_probe) {
   const symbols::TargetFiles files(Fd(::fcntl(proc_root, F_DUPFD_CLOEXEC, 0)));
   Result<symbols::TargetFile> file = files.open_executable(tgid);
-  if (!file) return nullptr;
+  if (!file) return std::nullopt;
+  Result<std::unique_ptr<symbols::FileBytes>> again =
+      symbols::FileBytes::open(Fd(::fcntl(file->fd.get(), F_DUPFD_CLOEXEC, 0)), kMostFileBytes);
+  Fd kept(::fcntl(file->fd.get(), F_DUPFD_CLOEXEC, 0));
   Result<std::unique_ptr<symbols::FileBytes>> bytes =
       symbols::FileBytes::open(std::move(file->fd), kMostFileBytes);
-  if (!bytes) return nullptr;
+  if (!bytes || !again) return std::nullopt;
   Result<std::unique_ptr<symbols::Binary>> binary = symbols::Binary::open(std::move(*bytes));
-  if (!binary || !(*binary)->facts().go) return nullptr;
+  if (!binary || !(*binary)->facts().go) return std::nullopt;
   const std::optional<symbols::GoTable> table = (*binary)->go_table();
   const std::optional<uint64_t> bias = bias_of((*binary)->elf(), *file, vmas);
-  Result<remote::ProcessMemory> memory = remote::ProcessMemory::open(process);
-  if (!table || !bias || !memory) return nullptr;
+  if (!table || !bias) return std::nullopt;
 
   goruntime::GoProgram program;
   program.version = (*binary)->facts().go->version;
@@ -48,12 +52,25 @@ std::unique_ptr<GoReader> GoReader::open(int proc_root, const Fd& process, Pid t
   for (const symbols::Segment& segment : (*binary)->elf().segments())
     if (segment.write)
       program.image.writable.push_back({segment.vaddr + *bias, segment.vaddr + *bias + segment.memory_bytes});
+  program.image.file =
+      std::make_shared<goruntime::ProgramFile>(std::move(*again), (*binary)->elf().segments(), *bias);
   // The linker leaves these out of a program that can't ask for its profile; then the runtime does not
   // sample.
   program.profiling_linked = (*binary)->has_go_function("runtime.memProfileInternal") ||
                              (*binary)->has_go_function("runtime.MemProfile");
+  if (to_probe != nullptr) *to_probe = {std::move(*binary), std::move(kept), *bias, program.profiling_linked};
+  return program;
+}
+
+std::unique_ptr<GoReader> GoReader::open(int proc_root, const Fd& process, Pid tgid,
+                                         const std::vector<events::Vma>& vmas) {
+  ProgramToProbe to_probe;
+  std::optional<goruntime::GoProgram> found = program(proc_root, tgid, vmas, &to_probe);
+  Result<remote::ProcessMemory> memory = remote::ProcessMemory::open(process);
+  if (!found || !memory) return nullptr;
   return std::unique_ptr<GoReader>(new GoReader(
-      goruntime::GoProcess(std::make_unique<remote::ProcessMemory>(std::move(*memory)), std::move(program))));
+      goruntime::GoProcess(std::make_unique<remote::ProcessMemory>(std::move(*memory)), std::move(*found)),
+      plan_go_probes(std::move(to_probe), process, tgid)));
 }
 
 }  // namespace memwhy::app

@@ -4,8 +4,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
+#include "app/go_probe_plan.h"
 #include "base/fd.h"
 #include "base/ids.h"
 #include "events/event.h"
@@ -20,15 +23,23 @@ class GoReader final : public record::GoSource {
   static std::unique_ptr<GoReader> open(int proc_root, const Fd& process, Pid tgid,
                                         const std::vector<events::Vma>& vmas);
 
+  // What the program's file says, at addresses of the process. nullopt: as above.
+  static std::optional<goruntime::GoProgram> program(int proc_root, Pid tgid,
+                                                     const std::vector<events::Vma>& vmas,
+                                                     ProgramToProbe* to_probe = nullptr);
+
   events::GoHeap heap(const events::PageScan& scan) override { return process_.heap(scan); }
   std::optional<events::GoStatistics> statistics() override { return process_.statistics(); }
   events::GoProfile profile() override { return process_.profile(); }
   std::optional<events::GoGoroutines> goroutines() override { return process_.goroutines(); }
+  std::optional<events::GoProbePlan> probe_plan() override { return std::exchange(plan_, std::nullopt); }
 
  private:
-  explicit GoReader(goruntime::GoProcess process) : process_(std::move(process)) {}
+  GoReader(goruntime::GoProcess process, events::GoProbePlan plan)
+      : process_(std::move(process)), plan_(std::move(plan)) {}
 
   goruntime::GoProcess process_;
+  std::optional<events::GoProbePlan> plan_;  // until it is taken
 };
 
 }  // namespace memwhy::app

@@ -27,6 +27,10 @@ class ProbeSource : public record::KernelSource {
   void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) override {
     probe_->reclaim(space, mapped);
   }
+  void probe_go(SpaceId space, events::GoProbePlan plan) override {
+    probe_->probe_go(space, std::move(plan));
+  }
+  bool govern() override { return probe_->govern(); }
 
  private:
   std::unique_ptr<probe::KernelProbe> probe_;
@@ -36,7 +40,7 @@ class ProbeSource : public record::KernelSource {
 
 Result<std::unique_ptr<record::KernelSource>> open_kernel() {
   probe::Options options;
-  options.run_stats = true;  // memwhy's own cost is part of every recording
+  options.run_time = probe::RunTime::Mode::kSampled;  // memwhy's own cost is part of every recording
   Result<std::unique_ptr<probe::KernelProbe>> probe = probe::KernelProbe::open(options);
   if (!probe) return std::move(probe).error();
   return std::unique_ptr<record::KernelSource>(std::make_unique<ProbeSource>(std::move(*probe)));

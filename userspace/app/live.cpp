@@ -182,6 +182,7 @@ record::SessionOptions session_options(const LiveRequest& request, const procfs:
   options.info.what = request.targets.described();
   if (request.duration) options.duration = static_cast<TimeNs>(request.duration->count());
   options.follow = request.targets.follows_children();
+  options.probe_go = !request.no_uprobes;
   options.end_alone = !request.targets.open_ended();
   return options;
 }

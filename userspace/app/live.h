@@ -23,6 +23,7 @@ struct LiveRequest {
   Targets targets;
   std::optional<std::chrono::nanoseconds> duration;
   bool quiet = false;
+  bool no_uprobes = false;
   std::string output;           // a file to make; "": one without a name
   uint64_t max_part_bytes = 0;  // 0: one part
 };

@@ -256,6 +256,10 @@ std::string on(const GoGoroutines& e) {
   return fmt::format("{} {} goroutines in {} groups{}", name(e.space), grouped(e.count),
                      grouped(e.groups.size()), e.complete ? "" : ", not all walked");
 }
+std::string on(const GoCall& e) {
+  return fmt::format("{} tid {} go {} {} {}", name(e.space), e.tid, go_function_name(e.function),
+                     bytes(e.bytes), name(e.stack));
+}
 
 }  // namespace
 

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "events/go_probe.h"
 #include "events/go_runtime.h"
 #include "events/process.h"
 #include "events/recording.h"
@@ -164,10 +165,11 @@ struct HeapGrown {  // brk moved up
   bool operator==(const HeapGrown&) const = default;
 };
 
-using Payload = std::variant<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo,
-                             SymbolInfo, SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters,
-                             VmaList, PageScan, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised,
-                             VmaMoved, HeapGrown, Loss, GoStatistics, GoHeap, GoProfile, GoGoroutines>;
+using Payload =
+    std::variant<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SymbolInfo,
+                 SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters, VmaList, PageScan,
+                 PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved, HeapGrown, Loss,
+                 GoStatistics, GoHeap, GoProfile, GoGoroutines, GoCall>;
 
 struct Event {
   TimeNs time = 0;

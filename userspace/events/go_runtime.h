@@ -59,10 +59,18 @@ struct GoCounters {
   bool operator==(const GoCounters&) const = default;
 };
 
+// How long a collection stopped the world, in all of its pauses.
+struct GoPause {
+  uint32_t collection = 0;  // the first of the program is 1
+  uint64_t end_unix_ns = 0, pause_ns = 0;
+  bool operator==(const GoPause&) const = default;
+};
+
 // Polled at 1 Hz.
 struct GoStatistics {
   SpaceId space{};
   GoCounters counters;
+  std::vector<GoPause> pauses;  // of collections that ended since the last poll; the runtime keeps 256
   bool operator==(const GoStatistics&) const = default;
 };
 

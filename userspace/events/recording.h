@@ -48,7 +48,8 @@ struct HookReport {
 
 struct ProgramCost {
   std::string program;
-  uint64_t runs = 0, run_time_ns = 0;  // since load; 0 run time when the kernel's statistics are off
+  uint64_t runs = 0, run_time_ns = 0;  // as counted
+  uint64_t watched_ns = 0;             // for how long it was counted; 0: during the whole recording
   bool operator==(const ProgramCost&) const = default;
 };
 

@@ -30,12 +30,18 @@ RecordingCoverage coverage_of(const timeline::RecordingState& recording, std::ve
     out.faults_seen = coverage.faults_seen;
     out.faults_lost = coverage.faults_table_full;
     out.stacks_lost = coverage.stacks_lost;
-    uint64_t run_ns = 0;
-    for (const events::ProgramCost& program : coverage.programs) run_ns += program.run_time_ns;
-    uint64_t elapsed_ns = recording.last_event - recording.first_event;
-    // 0 ns: the kernel's statistics are off, and nothing is known.
-    if (run_ns > 0 && elapsed_ns > 0)
-      out.bpf_cpu_share = static_cast<double>(run_ns) / static_cast<double>(elapsed_ns);
+    const auto elapsed_ns = static_cast<double>(recording.last_event - recording.first_event);
+    double share = 0;
+    for (const events::ProgramCost& program : coverage.programs) {
+      const auto runs = static_cast<double>(program.runs), run_ns = static_cast<double>(program.run_time_ns);
+      const double watched_ns = program.watched_ns > 0 ? static_cast<double>(program.watched_ns) : elapsed_ns;
+      if (watched_ns > 0) share += run_ns / watched_ns;
+      if (program.program.starts_with("go_") && program.runs > 0)
+        out.probes.push_back(
+            {program.program, program.runs, watched_ns > 0 ? runs * 1e9 / watched_ns : 0, run_ns / runs});
+    }
+    // No program was watched while it ran: nothing is known.
+    if (share > 0) out.bpf_cpu_share = share;
   }
   std::map<std::string, uint64_t> losses;
   for (const events::Loss& loss : recording.losses) losses[loss.what] += loss.count;
@@ -87,7 +93,8 @@ void Explainer::on_event(const Event& event) {
 
 const timeline::Timeline& Explainer::timeline() const { return state_->timeline; }
 
-Explanation Explainer::finish(std::vector<std::string> damage) const {
+Explanation Explainer::finish(std::vector<std::string> damage,
+                              std::optional<uint64_t> heap_profile_bytes) const {
   const timeline::RecordingState& recording = state_->timeline.recording();
   Explanation out;
   out.start = recording.first_event;
@@ -104,7 +111,7 @@ Explanation Explainer::finish(std::vector<std::string> damage) const {
     auto story = state_->stories.find(id);
     const SpaceStory& told = story != state_->stories.end() ? story->second : kNothing;
     if (!told.scanned() && space->identity().how == events::StartHow::kForked) continue;
-    out.processes.push_back(told.explain(state_->timeline, *space));
+    out.processes.push_back(told.explain(state_->timeline, *space, heap_profile_bytes));
     out.processes.back().replaced = space->end() && space->end()->why == events::EndWhy::kExeced;
   }
   // What a process was before its exec comes last: nobody asks for it first.

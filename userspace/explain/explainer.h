@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,8 +29,10 @@ class Explainer : public events::EventSink {
   const timeline::Timeline& timeline() const;
 
   // May be called at any time and more than once. `damage`: what the reader of a file has to say, one
-  // sentence each.
-  Explanation finish(std::vector<std::string> damage = {}) const;
+  // sentence each. `heap_profile_bytes`: bytes in use by a profile that the user brought, instead of the one that was
+  // read; the recording must be of one process.
+  Explanation finish(std::vector<std::string> damage = {},
+                     std::optional<uint64_t> heap_profile_bytes = {}) const;
 
  private:
   struct State;

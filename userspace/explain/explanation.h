@@ -97,12 +97,19 @@ struct ProcessCoverage {
   bool scan_complete = true;
 };
 
+// Collections while memwhy watched, and how long they stopped the world.
+struct GoPauseSummary {
+  uint64_t collections = 0, missed = 0;  // missed: more than 256 between two polls
+  uint64_t total_ns = 0, longest_ns = 0;
+};
+
 struct GoSummary {
   std::string version;
   bool race = false, cgo = false, stripped = false;
   std::string layout = "none";               // "dwarf" | "table" | "unverified" | "none"
   std::string layout_problem;                // one sentence when the runtime's tables are not used
   std::optional<events::GoCounters> totals;  // virtual bytes, GOGC and GOMEMLIMIT among them
+  std::optional<GoPauseSummary> pauses;      // absent: the counters were not read
 };
 
 // Goroutines with the same stack, wait reason and creation site.
@@ -123,6 +130,15 @@ struct GoroutineSummary {
   std::vector<GoroutineGroup> groups;  // heaviest first
 };
 
+// Calls of a rare function of the Go runtime from one stack, since memwhy attached.
+struct GoCallSummary {
+  std::string what;  // "large_allocation" | "heap_grow" | "sampled_allocation" | "collection_start"
+  uint64_t calls = 0, bytes = 0;
+  uint64_t object_bytes = 0;  // of each large object, in whole Go pages; 0 others
+  TimeNs first = 0, last = 0;
+  std::vector<std::string> frames;  // innermost first; empty: not known
+};
+
 struct ProcessExplanation {
   Pid pid = 0;
   std::string comm, exe, build_id, cgroup;
@@ -133,7 +149,8 @@ struct ProcessExplanation {
   std::optional<uint64_t> heap_profile_inuse_bytes;
   std::string heap_profile_source = "not_read";  // buckets|file|off_in_binary|unreadable|not_read|not_go
   std::optional<GoroutineSummary> goroutines;
-  std::vector<LedgerLine> ledger;  // heaviest first; Σ bytes == rss.bytes
+  std::vector<GoCallSummary> go_calls;  // large allocations and heap growths, most bytes first
+  std::vector<LedgerLine> ledger;       // heaviest first; Σ bytes == rss.bytes
   std::vector<TimelinePoint> timeline;
   std::vector<TimelineEvent> events;
   std::vector<std::pair<std::string, uint64_t>> beside_rss;
@@ -146,6 +163,13 @@ struct ProcessExplanation {
   bool replaced = false;  // by exec: this is what the process was before
 };
 
+// A probe on the Go runtime: what it cost while it was attached.
+struct ProbeCost {
+  std::string name;  // as the hook: "go_large_allocation"
+  uint64_t hits = 0;
+  double hits_per_s = 0, ns_per_hit = 0;  // of its program; the breakpoint itself costs about as much again
+};
+
 struct RecordingCoverage {
   std::vector<events::Hook> hooks;
   std::string stack_read;
@@ -153,6 +177,7 @@ struct RecordingCoverage {
   uint64_t events_seen = 0, events_lost = 0;
   uint64_t faults_seen = 0, faults_lost = 0, stacks_lost = 0;
   std::optional<double> bpf_cpu_share;  // of one CPU
+  std::vector<ProbeCost> probes;        // that were hit
   bool complete = false;
   std::string ended;  // "stopped|target_exited|killed|size|duration"
   std::vector<std::string> damage;

@@ -41,13 +41,15 @@ bool on_behalf(std::string_view function) {
 }  // namespace
 
 GoFacts::GoFacts(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
-                 const timeline::ScanResult& scan)
+                 const timeline::ScanResult& scan, std::optional<uint64_t> own_profile_bytes)
     : timeline_(timeline),
       space_(space),
       scan_(scan),
       profile_(space.go_profile()),
+      own_profile_bytes_(own_profile_bytes),
       curve_(space.go_curve()),
-      goroutines_(space.goroutines()) {}
+      goroutines_(space.goroutines()),
+      call_sites_(space.go_calls()) {}
 
 std::string GoFacts::layout_name() const {
   if (heap() == nullptr) return "none";
@@ -67,6 +69,7 @@ std::string GoFacts::problem() const {
 }
 
 std::string GoFacts::profile_source() const {
+  if (own_profile_bytes_) return "file";
   if (profile_ == nullptr) return "not_read";
   switch (profile_->source) {
     case events::GoProfile::Source::kBuckets:
@@ -87,6 +90,7 @@ double GoFacts::scaled_bytes(const events::GoBucket& bucket, uint64_t objects, u
 }
 
 std::optional<uint64_t> GoFacts::profile_bytes() const {
+  if (own_profile_bytes_) return own_profile_bytes_;
   if (profile_ == nullptr || profile_->source != events::GoProfile::Source::kBuckets) return std::nullopt;
   double sum = 0;
   for (const events::GoBucket& bucket : profile_->buckets)
@@ -134,6 +138,23 @@ std::vector<std::string> GoFacts::touched_by(uint64_t address, uint64_t bytes) c
   if (most == stacks.end()) return {};
   const events::Stack* stack = timeline_.stack(most->first);
   return stack == nullptr ? std::vector<std::string>{} : frames(stack->frames, true);
+}
+
+std::vector<GoCallSummary> GoFacts::calls(events::GoFunction function) const {
+  std::vector<GoCallSummary> out;
+  for (const timeline::GoCallSite& site : call_sites_) {
+    if (site.function != function) continue;
+    const events::Stack* stack = timeline_.stack(site.stack);
+    out.push_back({events::go_function_name(function), site.calls, site.bytes, site.object_bytes, site.first,
+                   site.last, stack == nullptr ? std::vector<std::string>{} : frames(stack->frames, true)});
+  }
+  return out;
+}
+
+std::vector<GoCallSummary> GoFacts::large_allocations(uint64_t object_bytes) const {
+  std::vector<GoCallSummary> out = calls(events::GoFunction::kLargeAllocation);
+  std::erase_if(out, [object_bytes](const GoCallSummary& call) { return call.object_bytes != object_bytes; });
+  return out;
 }
 
 std::string GoFacts::clock(TimeNs monotonic_ns) const {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "explain/explanation.h"
 #include "timeline/timeline.h"
 
 namespace memwhy::explain {
@@ -16,7 +17,7 @@ namespace memwhy::explain {
 class GoFacts {
  public:
   GoFacts(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
-          const timeline::ScanResult& scan);
+          const timeline::ScanResult& scan, std::optional<uint64_t> own_profile_bytes);
 
   // "table", "unverified" or "none", and one sentence when it is not "table".
   std::string layout_name() const;
@@ -24,10 +25,11 @@ class GoFacts {
   const events::GoHeap* heap() const { return scan_.go.get(); }  // nullptr: not read
 
   const std::vector<timeline::GoPoint>& curve() const { return curve_; }
+  const timeline::GoPauses& pauses() const { return space_.go_pauses(); }
   const std::vector<timeline::GoroutinePoint>& goroutines() const { return goroutines_; }
 
-  // Of the profile's buckets, scaled as pprof scales. `published`: what an endpoint would show.
-  std::string profile_source() const;  // "buckets" | "off_in_binary" | "unreadable" | "not_read"
+  // Of the profile that the user brought, else of the buckets, scaled as pprof scales: what an endpoint would show.
+  std::string profile_source() const;  // "file" | "buckets" | "off_in_binary" | "unreadable" | "not_read"
   std::optional<uint64_t> profile_bytes() const;
   const events::GoProfile* profile() const { return profile_; }
   static double scaled_bytes(const events::GoBucket& bucket, uint64_t objects, uint64_t rate);
@@ -40,6 +42,10 @@ class GoFacts {
   // The stack of the faults that made most of an object's pages resident, the runtime's frames included. Empty: it was
   // there before memwhy attached.
   std::vector<std::string> touched_by(uint64_t address, uint64_t bytes) const;
+  // What the probes of its runtime saw since memwhy attached, by stack, most bytes first. Objects may be gone since.
+  std::vector<GoCallSummary> calls(events::GoFunction function) const;
+  // Large allocations of this size (in whole Go pages).
+  std::vector<GoCallSummary> large_allocations(uint64_t object_bytes) const;
   // "14:02:11 UTC", with the date when it is not the recording's; "" when the recording has no clock.
   std::string clock(TimeNs monotonic_ns) const;
 
@@ -48,8 +54,10 @@ class GoFacts {
   const timeline::AddressSpace& space_;
   const timeline::ScanResult& scan_;
   const events::GoProfile* profile_;
+  std::optional<uint64_t> own_profile_bytes_;
   std::vector<timeline::GoPoint> curve_;
   std::vector<timeline::GoroutinePoint> goroutines_;
+  std::vector<timeline::GoCallSite> call_sites_;
 };
 
 // The frame that says most to the owner of the program: the first that is neither the runtime's nor of a package in

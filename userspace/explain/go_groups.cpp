@@ -42,6 +42,37 @@ GroupStory story_of(const GoFacts& go, const timeline::GoroutinePoint& last, con
   return out;
 }
 
+// The only site that is in the same function: what is allocated on one line is often first written on the next.
+std::map<std::string, uint64_t>::const_iterator of_function(const std::map<std::string, uint64_t>& sites,
+                                                            const std::string& frame) {
+  const std::string function = frame.substr(0, frame.rfind(" ("));
+  auto found = sites.end();
+  for (auto at = sites.begin(); at != sites.end() && !function.empty(); ++at) {
+    if (at->first.substr(0, at->first.rfind(" (")) != function) continue;
+    if (found != sites.end()) return sites.end();
+    found = at;
+  }
+  return found;
+}
+
+// Where an object of this size was allocated, by the probe of large allocations: the only place that allocates such
+// objects, or the one that also first touched this one. "": neither, or more objects than it saw (`left`, by size).
+std::string probed_site(const GoFacts& go, uint64_t object_bytes, const std::string& touched,
+                        std::map<uint64_t, uint64_t>& left) {
+  std::map<std::string, uint64_t> calls;
+  uint64_t all = 0;
+  for (const GoCallSummary& call : go.large_allocations(object_bytes)) {
+    calls[program_frame(call.frames)] += call.calls;
+    all += call.calls;
+  }
+  uint64_t& unused = left.try_emplace(object_bytes, all).first->second;
+  if (unused == 0) return "";
+  const auto site = calls.size() == 1 ? calls.cbegin() : of_function(calls, touched);
+  if (site == calls.end()) return "";
+  --unused;
+  return site->first;
+}
+
 }  // namespace
 
 std::vector<GroupStory> group_stories(const GoFacts& go) {
@@ -55,21 +86,32 @@ std::vector<GroupStory> group_stories(const GoFacts& go) {
 Origin origin_of(const GoFacts& go, const events::GoGroup& group) {
   Origin out;
   std::map<std::pair<std::string, bool>, uint64_t> bytes;
+  std::vector<std::pair<uint64_t, std::vector<std::string>>> unsampled;  // size, first touched by
   for (const events::GoKeptObject& object : group.large) {
     out.object_bytes = out.objects == 0 || out.object_bytes == object.bytes ? object.bytes : 0;
     ++out.objects;
-    if (!object.allocated_at.empty()) {
-      ++out.sampled;
-      bytes[{program_frame(go.frames(object.allocated_at, false)), true}] += object.bytes;
+    if (object.allocated_at.empty()) {
+      unsampled.emplace_back(object.bytes, go.touched_by(object.address, object.bytes));
       continue;
     }
-    const std::vector<std::string> frames = go.touched_by(object.address, object.bytes);
-    if (frames.empty()) continue;
-    ++out.touched;
-    const bool allocator = std::any_of(frames.begin(), frames.end(), [](const std::string& frame) {
-      return frame.starts_with("runtime.mallocgc");
-    });
-    bytes[{program_frame(frames), allocator}] += object.bytes;
+    ++out.sampled;
+    bytes[{program_frame(go.frames(object.allocated_at, false)), true}] += object.bytes;
+  }
+  // What became resident while memwhy watched was allocated then: the probe's calls are these before any other's.
+  std::stable_partition(unsampled.begin(), unsampled.end(),
+                        [](const auto& each) { return !each.second.empty(); });
+  std::map<uint64_t, uint64_t> left;
+  for (const auto& [size, frames] : unsampled) {
+    if (const std::string site = probed_site(go, size, program_frame(frames), left); !site.empty()) {
+      ++out.probed;
+      bytes[{site, true}] += size;
+    } else if (!frames.empty()) {
+      ++out.touched;
+      const bool allocator = std::any_of(frames.begin(), frames.end(), [](const std::string& frame) {
+        return frame.starts_with("runtime.mallocgc");
+      });
+      bytes[{program_frame(frames), allocator}] += size;
+    }
   }
   uint64_t most = 0;
   for (const auto& [site, sum] : bytes) {

@@ -35,7 +35,7 @@ std::vector<GroupStory> group_stories(const GoFacts& go);
 struct Origin {
   std::string site;         // of most bytes; "" unknown
   bool allocation = false;  // else where they were first written to
-  size_t objects = 0, sampled = 0, touched = 0;
+  size_t objects = 0, sampled = 0, probed = 0, touched = 0;
   uint64_t object_bytes = 0;  // of each, when they are alike; 0 they are not
 };
 Origin origin_of(const GoFacts& go, const events::GoGroup& group);

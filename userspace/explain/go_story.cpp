@@ -10,6 +10,7 @@
 namespace memwhy::explain {
 namespace {
 
+constexpr size_t kMostCalls = 20;  // sites shown of each function
 constexpr TimeNs kSameMoment = 500'000'000;
 
 TimeNs distance(TimeNs a, TimeNs b) { return a < b ? b - a : a - b; }
@@ -20,18 +21,27 @@ void describe_go(const GoFacts& go, ProcessExplanation& out) {
   out.heap_profile_source = go.profile_source();
   out.heap_profile_inuse_bytes = go.profile_bytes();
   out.goroutines = summary_of(go);
+  for (const auto function : {events::GoFunction::kLargeAllocation, events::GoFunction::kHeapGrow}) {
+    std::vector<GoCallSummary> calls = go.calls(function);
+    if (calls.size() > kMostCalls) calls.resize(kMostCalls);
+    out.go_calls.insert(out.go_calls.end(), calls.begin(), calls.end());
+  }
   if (!out.go) return;
   out.go->layout = go.layout_name();
   out.go->layout_problem = go.problem();
   // Counters of a layout that failed its self-test are not believed.
-  if (out.go->layout == "table" && !go.curve().empty()) out.go->totals = go.curve().back().counters;
+  if (out.go->layout == "table" && !go.curve().empty()) {
+    out.go->totals = go.curve().back().counters;
+    const timeline::GoPauses& pauses = go.pauses();
+    out.go->pauses = {pauses.collections, pauses.missed, pauses.total_ns, pauses.longest.pause_ns};
+  }
 }
 
 void add_allocation_sites(const GoFacts& go, Ledger& ledger) {
   const auto line = std::find_if(ledger.lines.begin(), ledger.lines.end(), [](const LedgerLine& each) {
     return each.id == owner_name(Owner::kGoHeapLive).id;
   });
-  if (line == ledger.lines.end() || !go.profile_bytes() || *go.profile_bytes() == 0) return;
+  if (line == ledger.lines.end() || go.profile() == nullptr) return;
   std::map<std::vector<std::string>, double> sites;
   for (const events::GoBucket& bucket : go.profile()->buckets) {
     if (bucket.published_objects == 0) continue;

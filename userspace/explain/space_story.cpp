@@ -163,7 +163,7 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
 }
 
 void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
-                            ProcessExplanation& out) const {
+                            std::optional<uint64_t> heap_profile_bytes, ProcessExplanation& out) const {
   const std::vector<events::Vma>& vmas = vmas_of(*scan_);
   Stacks stacks(timeline, space.id(), vmas);
   Owners owners = owners_;
@@ -206,7 +206,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   facts.race_build = is_race_build(exe, space);
   facts.threads = threads_.size();
   std::optional<GoFacts> go;
-  if (facts.go) go.emplace(timeline, space, *scan_);
+  if (facts.go) go.emplace(timeline, space, *scan_, heap_profile_bytes);
   if (go) {
     describe_go(*go, out);
     add_allocation_sites(*go, ledger);
@@ -220,7 +220,8 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   if (!scan_->complete) out.note = "the only scan was cut short: the ledger is a part of the process";
 }
 
-ProcessExplanation SpaceStory::explain(const Timeline& timeline, const AddressSpace& space) const {
+ProcessExplanation SpaceStory::explain(const Timeline& timeline, const AddressSpace& space,
+                                       std::optional<uint64_t> heap_profile_bytes) const {
   ProcessExplanation out;
   const events::SpaceStart& identity = space.identity();
   out.pid = identity.tgid;
@@ -241,6 +242,10 @@ ProcessExplanation SpaceStory::explain(const Timeline& timeline, const AddressSp
     }
     if (!exe->go && !exe->unreadable) out.heap_profile_source = "not_go";
   }
+  if (heap_profile_bytes) {  // of whatever made it
+    out.heap_profile_source = "file";
+    out.heap_profile_inuse_bytes = heap_profile_bytes;
+  }
   if (const auto& counters = space.counters()) {
     add_beside(*counters, out);
     if (counters->threads > 0) out.threads = counters->threads;
@@ -248,7 +253,7 @@ ProcessExplanation SpaceStory::explain(const Timeline& timeline, const AddressSp
   out.events = log_.events();
   out.scans = history_.scans();
   if (scan_) {
-    add_ledger(timeline, space, out);
+    add_ledger(timeline, space, heap_profile_bytes, out);
   } else {
     out.note = "no scan was completed: there is no ledger";
     out.timeline = curve_of({}, space.rss_curve());

@@ -25,11 +25,12 @@ class SpaceStory {
   ProcessLog& log() { return log_; }
   bool scanned() const { return scan_.has_value(); }
 
-  ProcessExplanation explain(const timeline::Timeline& timeline, const timeline::AddressSpace& space) const;
+  ProcessExplanation explain(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
+                             std::optional<uint64_t> heap_profile_bytes) const;
 
  private:
   void add_ledger(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
-                  ProcessExplanation& out) const;
+                  std::optional<uint64_t> heap_profile_bytes, ProcessExplanation& out) const;
 
   Owners owners_;
   History history_;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
+#include <iterator>
 #include <string>
 #include <tuple>
 
@@ -15,6 +17,7 @@ namespace {
 using Bytes = std::vector<std::byte>;
 
 constexpr uint64_t kMostSegmentBytes = 256 << 20;
+constexpr uint64_t kPartBytes = 64 << 10;
 constexpr uint64_t kChunkBytes = 4 << 20;  // of the page allocator
 constexpr uint64_t kMostSlice = uint64_t{1} << 24;
 constexpr size_t kGoroutinesTried = 6;
@@ -25,6 +28,11 @@ constexpr uint64_t kImageBytes = 1ull << 31;  // the Go linker's limit
 struct Segment {
   uint64_t address = 0;
   Bytes bytes;
+  uint64_t word(size_t at) const {  // at + 8 <= bytes.size()
+    uint64_t value = 0;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    return value;
+  }
 };
 
 Error not_found(const char* what) {
@@ -40,6 +48,7 @@ class Finder {
 
   Result<Globals> find() {
     found_.layout = &layout_;
+    found_.file = image_.file;
     if (!find_moduledata()) return not_found("module data");
     if (Status status = read_data(); !status) return std::move(status).error();
     if (!find_mheap()) return not_found("heap");
@@ -70,49 +79,77 @@ class Finder {
     return address + kImageBytes > image_.pclntab && address < image_.pclntab + kImageBytes;
   }
 
+  // The parts of a range that are resident. What the program never touched is zero, and much of it may be:
+  // crypto/internal/fips140 alone has 32 MiB of that. Behind each part stands a page of zeros, for what ends there.
+  Result<std::vector<Segment>> read_parts(const AddressRange& range) {
+    std::vector<Segment> out;
+    Bytes bytes;
+    bool open = false;
+    for (uint64_t at = range.start; at < range.end; at += bytes.size()) {
+      bytes.resize(std::min(range.end - at, kPartBytes - at % kPartBytes));
+      Result<uint64_t> there = memory_.read_present(at, bytes);
+      if (!there) return std::move(there).error();
+      if (*there == 0) {
+        if (open)
+          out.back().bytes.resize(out.back().bytes.size() + std::min<size_t>(bytes.size(), kPageBytes));
+        open = false;
+        continue;
+      }
+      if (!open) out.push_back({at, {}});
+      open = true;
+      out.back().bytes.insert(out.back().bytes.end(), bytes.begin(), bytes.end());
+    }
+    return out;
+  }
+
   bool find_moduledata() {
-    const auto& m = layout_.moduledata;
     for (const AddressRange& range : image_.writable) {
       if (range.empty() || range.bytes() > kMostSegmentBytes) continue;
-      Bytes bytes(range.bytes());
-      if (!memory_.read_present(range.start, bytes)) continue;
-      for (size_t at = 0; at + m.size <= bytes.size(); at += 8) {
-        if (word(bytes, at) != image_.pclntab) continue;
-        const auto view = std::span<const std::byte>(bytes).subspan(at, m.size);
-        const Slice names = slice(view, m.funcnametab.offset);
-        const uint64_t text = field(view, m.text), etext = field(view, m.etext);
-        const uint64_t minpc = field(view, m.minpc), maxpc = field(view, m.maxpc);
-        if (names.data != image_.pclntab + image_.names_offset || names.length != names.capacity) continue;
-        if (text > minpc || minpc >= maxpc || maxpc > etext + 16) continue;
-        // Of another release these are something else: a length, or equal.
-        const uint64_t types = field(view, m.types), etypes = field(view, m.etypes);
-        if (!near(text) || !near(types) || !near(field(view, m.gofunc)) || types >= etypes || !near(etypes))
-          continue;
-        found_.moduledata = range.start + at;
-        found_.min_pc = minpc;
-        found_.max_pc = maxpc;
-        image_start_ = text;
-        for (const auto& [from, to, pointers] :
-             {std::tuple{m.noptrdata, m.enoptrdata, false}, std::tuple{m.data, m.edata, true},
-              std::tuple{m.bss, m.ebss, true}, std::tuple{m.noptrbss, m.enoptrbss, false}}) {
-          const AddressRange part = {(field(view, from) + 7) & ~uint64_t{7}, field(view, to)};
-          if (part.start >= part.end || part.bytes() > kMostSegmentBytes) continue;
-          found_.data.push_back(part);
-          image_end_ = std::max(image_end_, part.end);
-          if (pointers) found_.roots.push_back(part);
-        }
-        return !found_.data.empty();
+      Result<std::vector<Segment>> parts = read_parts(range);
+      if (!parts) continue;
+      for (const Segment& part : *parts)
+        if (find_moduledata(part)) return !found_.data.empty();
+    }
+    return false;
+  }
+
+  bool find_moduledata(const Segment& part) {
+    const auto& m = layout_.moduledata;
+    for (size_t at = 0; at + m.size <= part.bytes.size(); at += 8) {
+      if (part.word(at) != image_.pclntab) continue;
+      const auto view = std::span<const std::byte>(part.bytes).subspan(at, m.size);
+      const Slice names = slice(view, m.funcnametab.offset);
+      const uint64_t text = field(view, m.text), etext = field(view, m.etext);
+      const uint64_t minpc = field(view, m.minpc), maxpc = field(view, m.maxpc);
+      if (names.data != image_.pclntab + image_.names_offset || names.length != names.capacity) continue;
+      if (text > minpc || minpc >= maxpc || maxpc > etext + 16) continue;
+      // Of another release these are something else: a length, or equal.
+      const uint64_t types = field(view, m.types), etypes = field(view, m.etypes);
+      if (!near(text) || !near(types) || !near(field(view, m.gofunc)) || types >= etypes || !near(etypes))
+        continue;
+      found_.moduledata = part.address + at;
+      found_.min_pc = minpc;
+      found_.max_pc = maxpc;
+      image_start_ = text;
+      for (const auto& [from, to, pointers] :
+           {std::tuple{m.noptrdata, m.enoptrdata, false}, std::tuple{m.data, m.edata, true},
+            std::tuple{m.bss, m.ebss, true}, std::tuple{m.noptrbss, m.enoptrbss, false}}) {
+        const AddressRange range = {(field(view, from) + 7) & ~uint64_t{7}, field(view, to)};
+        if (range.start >= range.end || range.bytes() > kMostSegmentBytes) continue;
+        found_.data.push_back(range);
+        image_end_ = std::max(image_end_, range.end);
+        if (pointers) found_.roots.push_back(range);
       }
+      return true;
     }
     return false;
   }
 
   Status read_data() {
     for (const AddressRange& range : found_.data) {
-      Segment segment{range.start, Bytes(range.bytes())};
-      Result<uint64_t> there = memory_.read_present(range.start, segment.bytes);
-      if (!there) return std::move(there).error();
-      data_.push_back(std::move(segment));
+      Result<std::vector<Segment>> parts = read_parts(range);
+      if (!parts) return std::move(parts).error();
+      std::move(parts->begin(), parts->end(), std::back_inserter(data_));
     }
     return {};
   }

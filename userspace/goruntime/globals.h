@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct Image {
   uint64_t pclntab = 0;                // header of the line table
   uint64_t names_offset = 0;           // of the function names behind it
   std::vector<AddressRange> writable;  // the program's writable segments, zero part included
+  // Its read-only parts as the file has them, at addresses of the process; nullptr: memory only.
+  std::shared_ptr<remote::RemoteMemory> file = nullptr;
 };
 
 struct Globals {
@@ -36,8 +39,9 @@ struct Globals {
   std::vector<AddressRange> data;   // where the runtime's variables are
   std::vector<AddressRange> roots;  // the part of it that holds pointers into the heap
   uint64_t mheap = 0, memstats = 0, gc_controller = 0;
-  std::optional<uint64_t> allgs, allp;  // addresses of the slices
-  std::optional<uint64_t> mbuckets;     // address of the pointer; absent: nothing was ever sampled
+  std::optional<uint64_t> allgs, allp;         // addresses of the slices
+  std::optional<uint64_t> mbuckets;            // address of the pointer; absent: nothing was ever sampled
+  std::shared_ptr<remote::RemoteMemory> file;  // as in Image
 };
 
 // kIncomplete: not found, with the name of what was missing. The caller then speaks of the OS view only.

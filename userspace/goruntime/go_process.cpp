@@ -133,6 +133,7 @@ std::optional<events::GoStatistics> GoProcess::statistics() {
   if (!counters) return std::nullopt;
   events::GoStatistics out;
   out.counters = to_event(*counters);
+  out.pauses = collections_.take(*memory_, *globals_);
   return out;
 }
 

@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "events/event.h"
 #include "events/go_runtime.h"
+#include "goruntime/collections.h"
 #include "goruntime/globals.h"
 #include "remote/memory.h"
 
@@ -52,6 +53,7 @@ class GoProcess {
   std::unique_ptr<remote::RemoteMemory> memory_;
   GoProgram program_;
   std::optional<Globals> globals_;
+  Collections collections_;
   int searches_ = 0;
   std::string problem_;
 };

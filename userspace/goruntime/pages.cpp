@@ -284,7 +284,8 @@ Result<HeapCounters> read_counters(remote::RemoteMemory& memory, const Globals& 
 
 Result<HeapPages> read_pages(remote::RemoteMemory& memory, const Globals& globals, int attempts) {
   Result<HeapPages> best = Pass(memory, globals).read();
-  for (int i = 1; i < attempts; ++i) {
+  // Twice as often while nothing verified was seen: without that, all of it is unclassified.
+  for (int i = 1; i < attempts || (i < 2 * attempts && !(best && best->verified)); ++i) {
     if (best && best->verified && (best->quiet || best->before.gc_cycles == best->after.gc_cycles)) break;
     Result<HeapPages> again = Pass(memory, globals).read();
     if (!best || (again && again->verified)) best = std::move(again);

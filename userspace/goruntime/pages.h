@@ -61,8 +61,8 @@ struct HeapPages {
 
 Result<HeapCounters> read_counters(remote::RemoteMemory& memory, const Globals& globals);
 
-// One pass; repeated up to `attempts` times while a collection tears it. kIncomplete: a table could not be
-// read.
+// One pass; repeated up to `attempts` times while a collection tears it, twice that while its sums are not
+// verified. kIncomplete: a table could not be read.
 Result<HeapPages> read_pages(remote::RemoteMemory& memory, const Globals& globals, int attempts = 3);
 
 }  // namespace memwhy::goruntime

@@ -56,19 +56,19 @@ class Profile {
     while (in.next()) {
       switch (in.tag()) {
         case 1:
-          sample_types.push_back(first_varint(in.get_message(), 1));
+          sample_types.push_back(first_varint(message(in), 1));
           break;
         case 2:
-          samples.push_back(text(in.get_view()));
+          samples.push_back(view(in));
           break;
         case 4:
-          add_location(in.get_message());
+          add_location(message(in));
           break;
         case 5:
-          add_function(in.get_message());
+          add_function(message(in));
           break;
         case 6:
-          strings_.push_back(text(in.get_view()));
+          strings_.push_back(view(in));
           break;
         default:
           in.skip();
@@ -86,11 +86,29 @@ class Profile {
   }
 
  private:
-  static std::string_view text(protozero::data_view view) { return {view.data(), view.size()}; }
+  using Wire = protozero::pbf_wire_type;
+
+  // A field of another type than it must have is damage like any other: the library would take it for our mistake.
+  static void require(const protozero::pbf_reader& in, Wire type) {
+    if (in.wire_type() != type) throw protozero::unknown_pbf_wire_type_exception();
+  }
+  static uint64_t number(protozero::pbf_reader& in) {
+    require(in, Wire::varint);
+    return in.get_uint64();
+  }
+  static std::string_view view(protozero::pbf_reader& in) {
+    require(in, Wire::length_delimited);
+    const protozero::data_view bytes = in.get_view();
+    return {bytes.data(), bytes.size()};
+  }
+  static protozero::pbf_reader message(protozero::pbf_reader& in) {
+    require(in, Wire::length_delimited);
+    return in.get_message();
+  }
 
   static uint64_t first_varint(protozero::pbf_reader in, uint32_t tag) {
     while (in.next()) {
-      if (in.tag() == tag) return in.get_uint64();
+      if (in.tag() == tag) return number(in);
       in.skip();
     }
     return 0;
@@ -101,7 +119,7 @@ class Profile {
     if (in.wire_type() == protozero::pbf_wire_type::length_delimited) {
       for (const uint64_t value : in.get_packed_uint64()) out.push_back(value);
     } else {
-      out.push_back(in.get_uint64());
+      out.push_back(number(in));
     }
   }
 
@@ -110,15 +128,15 @@ class Profile {
     std::vector<Line> lines;
     while (in.next()) {
       if (in.tag() == 1) {
-        id = in.get_uint64();
+        id = number(in);
       } else if (in.tag() == 4) {
-        protozero::pbf_reader line = in.get_message();
+        protozero::pbf_reader line = message(in);
         Line& added = lines.emplace_back();
         while (line.next()) {
           if (line.tag() == 1)
-            added.function = line.get_uint64();
+            added.function = number(line);
           else if (line.tag() == 2)
-            added.line = line.get_uint64();
+            added.line = number(line);
           else
             line.skip();
         }
@@ -134,11 +152,11 @@ class Profile {
     Function function;
     while (in.next()) {
       if (in.tag() == 1)
-        id = in.get_uint64();
+        id = number(in);
       else if (in.tag() == 2)
-        function.name = in.get_uint64();
+        function.name = number(in);
       else if (in.tag() == 4)
-        function.file = in.get_uint64();
+        function.file = number(in);
       else
         in.skip();
     }

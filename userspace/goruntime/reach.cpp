@@ -2,9 +2,15 @@
 #include "goruntime/reach.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstddef>
+#include <cstring>
+#include <optional>
 #include <unordered_map>
 
+#include "base/ids.h"
+#include "goruntime/stack_maps.h"
 #include "goruntime/words.h"
 
 namespace memwhy::goruntime {
@@ -18,8 +24,10 @@ constexpr Color kStop = 0;    // never walked through: g, m, p
 constexpr Color kShared = 1;  // reached from globals, or by two groups
 constexpr Color kFirstGroup = 2;
 constexpr uint64_t kBlockBytes = 1 << 20;
-constexpr uint64_t kMostStackBytes = 1 << 30;  // the runtime's own limit; more is damage
+constexpr uint64_t kMostStackBytes = 1 << 30;   // the runtime's own limit; more is damage
+constexpr uint64_t kMostRootBytes = 256 << 20;  // as find_globals takes at most
 constexpr size_t kMostSpecials = 4096;
+constexpr size_t kCachedPages = 4096;  // 16 MiB
 
 struct Object {
   uint64_t address = 0, bytes = 0;
@@ -30,14 +38,14 @@ class Walk {
  public:
   Walk(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
        const ReachBudget& budget)
-      : memory_(memory), globals_(globals), spans_(spans.spans), budget_(budget) {}
+      : memory_(memory), globals_(globals), spans_(spans.spans), budget_(budget), maps_(memory, globals) {}
 
   Reach run(const std::vector<Goroutine>& goroutines, const std::vector<std::vector<size_t>>& groups) {
     std::vector<bool> grouped(goroutines.size());
     for (const auto& group : groups)
       for (const size_t i : group) grouped[i] = true;
     stop_at_scheduler(goroutines);
-    for (const AddressRange& range : globals_.roots) scan(range, kShared, 0);
+    scan_roots();
     for (size_t i = 0; i < goroutines.size(); ++i)
       if (!grouped[i]) scan_goroutine(goroutines[i], kShared);
     drain();
@@ -53,19 +61,31 @@ class Walk {
     Color color = 0;
     uint64_t goroutine = 0;
   };
+  struct CachedPage {
+    uint64_t number = ~uint64_t{0};
+    bool any = false;  // something of it is resident
+    Bytes bytes;
+  };
   struct Work {
     Object object;
     Color color = 0;
     uint64_t goroutine = 0;
   };
 
-  const Span* span_of(uint64_t address) const {
-    auto after = std::upper_bound(spans_.begin(), spans_.end(), address,
-                                  [](uint64_t value, const Span& span) { return value < span.address; });
+  const Span* any_span_of(uint64_t address) const {
+    const auto after =
+        std::upper_bound(spans_.begin(), spans_.end(), address,
+                         [](uint64_t value, const Span& span) { return value < span.address; });
     if (after == spans_.begin()) return nullptr;
     const Span& span = *std::prev(after);
-    const bool inside = address - span.address < span.elements * span.element_bytes;
-    return span.kind == SpanKind::kObjects && inside ? &span : nullptr;
+    return address - span.address < span.bytes() ? &span : nullptr;
+  }
+
+  const Span* span_of(uint64_t address) const {
+    const Span* span = any_span_of(address);
+    const bool object = span != nullptr && span->kind == SpanKind::kObjects &&
+                        address - span->address < span->elements * span->element_bytes;
+    return object ? span : nullptr;
   }
 
   bool object_of(uint64_t address, Object& out) const {
@@ -103,24 +123,119 @@ class Walk {
     }
   }
 
+  // moduledata.gcdatamask and gcbssmask, {n int32; bits pointer}: known by their lengths, one right behind the
+  // other. false: not found, or not resident.
+  bool root_masks(std::array<std::vector<uint8_t>, 2>& masks) {
+    const auto& m = globals_.layout->moduledata;
+    Bytes bytes(m.size);
+    if (!memory_.read(globals_.moduledata, bytes)) return false;
+    const uint64_t data = (field(bytes, m.edata) - field(bytes, m.data)) / 8;
+    const uint64_t bss = (field(bytes, m.ebss) - field(bytes, m.bss)) / 8;
+    for (uint32_t at = 0; at + 32 <= m.size; at += 8) {
+      if (data == 0 || bss == 0 || field(bytes, {at, 4}) != data || field(bytes, {at + 16, 4}) != bss)
+        continue;
+      for (const size_t i : {0, 1}) {
+        auto bits = remote::read_array<uint8_t>(memory_, word(bytes, at + 16 * i + 8),
+                                                ((i == 0 ? data : bss) + 7) / 8);
+        if (!bits) return false;
+        masks[i] = std::move(*bits);
+      }
+      return true;
+    }
+    return false;
+  }
+
+  void scan_roots() {
+    const auto& m = globals_.layout->moduledata;
+    std::array<std::vector<uint8_t>, 2> masks;
+    Bytes bytes(m.size);
+    if (root_masks(masks) && memory_.read(globals_.moduledata, bytes)) {
+      const std::array<AddressRange, 2> ranges = {
+          {{field(bytes, m.data), field(bytes, m.edata)}, {field(bytes, m.bss), field(bytes, m.ebss)}}};
+      for (const size_t i : {0, 1}) {
+        Bytes words(std::min(ranges[i].bytes(), kMostRootBytes));
+        if (ranges[i].bytes() > words.size() || !read_block(ranges[i].start, words)) {
+          finished_ = false;  // what they keep is not known
+          continue;
+        }
+        for (size_t at = 0; at + 8 <= words.size(); at += 8)
+          if ((masks[i][at / 64] >> (at / 8 % 8) & 1) != 0) visit(word(words, at), kShared, 0);
+      }
+      return;
+    }
+    // By word. The heap's own variable speaks of addresses, such as where the heap begins: of no objects.
+    const AddressRange heap = {globals_.mheap, globals_.mheap + globals_.layout->mheap.size};
+    for (const AddressRange& range : globals_.roots) {
+      const bool inside = range.contains(heap.start) && heap.end <= range.end;
+      scan({range.start, inside ? heap.start : range.end}, kShared, 0);
+      if (inside) scan({heap.end, range.end}, kShared, 0);
+    }
+  }
+
   void scan_goroutine(const Goroutine& goroutine, Color color) {
     if (goroutine.stack.empty() || goroutine.stack.bytes() > kMostStackBytes) return;
     const bool known =
         goroutine.status != GoroutineStatus::kRunning && goroutine.stack.contains(goroutine.stack_pointer);
+    if (known) {
+      if (const std::optional<std::vector<uint64_t>> live = maps_.live_words(goroutine)) {
+        bytes_read_ += goroutine.stack.end - goroutine.stack_pointer;
+        ++stacks_by_map_;
+        for (const uint64_t value : *live) visit(value, color, goroutine.id);
+        return;
+      }
+    }
+    ++stacks_by_word_;
     const AddressRange live = {known ? goroutine.stack_pointer & ~uint64_t{7} : goroutine.stack.start,
                                goroutine.stack.end};
     scan(live, color, goroutine.id);
   }
 
+  // Whether an object begins with the bounds of a stack: a goroutine's g, also one that is in no list (those of
+  // threads). The upper bound is the address of what happens to follow the stack, and no pointer.
+  bool is_goroutine(const Bytes& object) const {
+    const uint64_t low = word(object, 0), high = word(object, 8);
+    if (object.size() < globals_.layout->g.size || high <= low || !std::has_single_bit(high - low))
+      return false;
+    const Span* span = any_span_of(low);
+    return span != nullptr && span->kind == SpanKind::kStack && high <= span->address + span->bytes();
+  }
+
+  // false: nothing of it is resident.
+  bool read_block(uint64_t address, std::span<std::byte> into) {
+    Result<uint64_t> there = memory_.read_present(address, into);
+    if (!there) return false;
+    bytes_read_ += *there;
+    return *there != 0;
+  }
+
+  // Small objects that point at each other are often neighbours: their pages are kept for a while.
+  bool copy_small(uint64_t address, std::span<std::byte> into) {
+    bool any = false;
+    for (size_t done = 0; done < into.size();) {
+      const uint64_t at = address + done, number = at >> kPageShift, inside = at % kPageBytes;
+      CachedPage& page = cache_[number % cache_.size()];
+      if (page.number != number) {
+        page.number = number;
+        page.bytes.resize(kPageBytes);
+        page.any = read_block(number << kPageShift, page.bytes);
+      }
+      const size_t n = std::min<size_t>(into.size() - done, kPageBytes - inside);
+      std::memcpy(into.data() + done, page.bytes.data() + inside, n);
+      any = any || page.any;
+      done += n;
+    }
+    return any;
+  }
+
   // Every word of a range, in blocks.
-  void scan(AddressRange range, Color color, uint64_t goroutine) {
+  void scan(AddressRange range, Color color, uint64_t goroutine, bool object = false) {
     for (uint64_t at = range.start; at < range.end && !exhausted();) {
-      Bytes bytes(std::min(range.end - at, kBlockBytes));
-      Result<uint64_t> there = memory_.read_present(at, bytes);
-      if (!there) return;
-      bytes_read_ += *there;
+      Bytes& bytes = block_;
+      bytes.resize(std::min(range.end - at, kBlockBytes));
+      const bool any = range.bytes() <= kPageBytes ? copy_small(at, bytes) : read_block(at, bytes);
       at += bytes.size();
-      if (*there == 0) continue;
+      if (!any) continue;
+      if (object && is_goroutine(bytes)) return;
       for (size_t i = 0; i + 8 <= bytes.size(); i += 8) visit(word(bytes, i), color, goroutine);
     }
   }
@@ -142,7 +257,7 @@ class Walk {
     while (!work_.empty() && !exhausted()) {
       const Work work = work_.back();
       work_.pop_back();
-      scan({work.object.address, work.object.address + work.object.bytes}, work.color, work.goroutine);
+      scan({work.object.address, work.object.address + work.object.bytes}, work.color, work.goroutine, true);
     }
     if (!work_.empty()) finished_ = false;
     work_.clear();
@@ -179,6 +294,8 @@ class Walk {
     out.finished = finished_;
     out.objects_walked = seen_.size();
     out.bytes_read = bytes_read_;
+    out.stacks_by_map = stacks_by_map_;
+    out.stacks_by_word = stacks_by_word_;
     return out;
   }
 
@@ -215,7 +332,10 @@ class Walk {
   const ReachBudget& budget_;
   std::unordered_map<uint64_t, Seen> seen_;
   std::vector<Work> work_;
-  uint64_t bytes_read_ = 0;
+  std::vector<CachedPage> cache_ = std::vector<CachedPage>(kCachedPages);
+  Bytes block_;  // what is being looked at
+  StackMaps maps_;
+  uint64_t bytes_read_ = 0, stacks_by_map_ = 0, stacks_by_word_ = 0;
   bool finished_ = true;
 };
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What groups of goroutines alone keep alive: a bounded, conservative walk of the heap from outside. Every
-// aligned word of a stack or of an object with pointers that looks like an address of an object is one, as
-// for a collector that does not know types; so "exclusive" is a lower bound of what would be freed, up to
-// words that changed meanwhile.
+// What groups of goroutines alone keep alive: a bounded walk of the heap from outside. Of a stack, the words
+// count that the compiler's maps call live (stack_maps.h; every word where there is no such map). From there
+// on the walk is conservative: every aligned word of a global or of an object with pointers that looks like
+// an address of an object is one, as for a collector that does not know types; so "exclusive" is a lower
+// bound of what would be freed, up to words that changed meanwhile.
 //
 //   globals ──► cache ──► node, node …            shared: reached from globals (or by two groups)
 //   group 3, 5 goroutines blocked in chan send:
@@ -45,6 +46,7 @@ struct Reach {
   std::vector<GroupReach> groups;  // as given
   bool finished = true;  // false: the budget ended the walk; sums are of what was reached, low confidence
   uint64_t objects_walked = 0, bytes_read = 0;
+  uint64_t stacks_by_map = 0, stacks_by_word = 0;  // how the goroutines' stacks were read
 };
 
 // `groups`: indexes into `goroutines`. Every goroutine that is in no group counts as a root of its own, like

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <unordered_map>
 
 #include "goruntime/words.h"
@@ -26,38 +27,64 @@ class PageReader {
  public:
   explicit PageReader(remote::RemoteMemory& memory) : memory_(memory) {}
 
-  // Reads runs of neighbours at once; pages that are absent stay absent.
+  // Once. Reads runs of neighbours at once; pages that are absent stay absent.
   void prefetch(std::vector<uint64_t> pages) {
-    std::sort(pages.begin(), pages.end());
+    if (!std::is_sorted(pages.begin(), pages.end())) std::sort(pages.begin(), pages.end());
     pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
     for (size_t i = 0; i < pages.size();) {
       size_t end = i + 1;
-      while (end < pages.size() && pages[end] == pages[end - 1] + 1 && end - i < 256) ++end;
+      while (end < pages.size() && pages[end] == pages[end - 1] + 1 && end - i < kMostRun) ++end;
       Bytes bytes((end - i) * kPageBytes);
-      if (memory_.read(pages[i] * kPageBytes, bytes))
-        for (size_t k = i; k < end; ++k) where_[pages[k]] = {blocks_.size(), (k - i) * kPageBytes};
-      blocks_.push_back(std::move(bytes));
+      if (memory_.read(pages[i] * kPageBytes, bytes)) {
+        blocks_.push_back({pages[i] * kPageBytes, std::move(bytes)});
+      } else if (end - i > 1) {  // one of them is absent
+        for (size_t k = i; k < end; ++k)
+          if (Bytes page(kPageBytes); memory_.read(pages[k] * kPageBytes, page))
+            blocks_.push_back({pages[k] * kPageBytes, std::move(page)});
+      }
       i = end;
     }
   }
 
-  // false: a page of the range was not there.
+  // false: a page of the range was not there; its bytes are zero.
   bool copy(uint64_t address, std::span<std::byte> into) {
+    bool there = true;
     for (size_t done = 0; done < into.size();) {
-      const uint64_t at = address + done, inside = at % kPageBytes;
-      const auto found = where_.find(at / kPageBytes);
-      if (found == where_.end()) return false;
-      const size_t n = std::min<size_t>(into.size() - done, kPageBytes - inside);
-      std::memcpy(into.data() + done, blocks_[found->second.first].data() + found->second.second + inside, n);
+      const Block* block = find(address + done);
+      const uint64_t inside =
+          block == nullptr ? (address + done) % kPageBytes : address + done - block->start;
+      const size_t n = std::min<size_t>(into.size() - done,
+                                        (block == nullptr ? kPageBytes : block->bytes.size()) - inside);
+      if (block == nullptr)
+        std::memset(into.data() + done, 0, n);
+      else
+        std::memcpy(into.data() + done, block->bytes.data() + inside, n);
+      there = there && block != nullptr;
       done += n;
     }
-    return true;
+    return there;
   }
 
  private:
+  static constexpr size_t kMostRun = 256;
+  struct Block {  // in order of address
+    uint64_t start = 0;
+    Bytes bytes;
+    bool holds(uint64_t address) const { return address >= start && address - start < bytes.size(); }
+  };
+
+  const Block* find(uint64_t address) {
+    if (last_ < blocks_.size() && blocks_[last_].holds(address)) return &blocks_[last_];
+    const auto after = std::upper_bound(blocks_.begin(), blocks_.end(), address,
+                                        [](uint64_t a, const Block& block) { return a < block.start; });
+    if (after == blocks_.begin() || !std::prev(after)->holds(address)) return nullptr;
+    last_ = static_cast<size_t>(after - blocks_.begin()) - 1;
+    return &blocks_[last_];
+  }
+
   remote::RemoteMemory& memory_;
-  std::vector<Bytes> blocks_;
-  std::unordered_map<uint64_t, std::pair<size_t, size_t>> where_;
+  std::vector<Block> blocks_;
+  size_t last_ = 0;  // the next address is most often in the same block
 };
 
 void add_pages(std::vector<uint64_t>& pages, uint64_t address, uint64_t bytes) {
@@ -65,10 +92,21 @@ void add_pages(std::vector<uint64_t>& pages, uint64_t address, uint64_t bytes) {
     pages.push_back(page);
 }
 
+uint64_t count(const std::vector<uint64_t>& bits) {
+  uint64_t n = 0;
+  for (const uint64_t word : bits) n += static_cast<uint64_t>(std::popcount(word));
+  return n;
+}
+
 class SpanReader {
  public:
   SpanReader(remote::RemoteMemory& memory, const Globals& globals)
-      : memory_(memory), layout_(*globals.layout), globals_(globals), structs_(memory), bits_(memory) {}
+      : memory_(memory),
+        layout_(*globals.layout),
+        globals_(globals),
+        structs_(memory),
+        bits_(memory),
+        struct_(used_bytes(globals.layout->mspan)) {}
 
   Result<SpanTable> read(const HeapPages& pages) {
     Result<uint32_t> generation =
@@ -77,7 +115,7 @@ class SpanReader {
     sweep_generation_ = *generation;
     std::vector<uint64_t> wanted;
     for (const PageRun& run : pages.runs)
-      if (run.span != 0) add_pages(wanted, run.span, layout_.mspan.size);
+      if (run.span != 0) add_pages(wanted, run.span, struct_.size());
     structs_.prefetch(std::move(wanted));
     SpanTable table;
     for (const PageRun& run : pages.runs)
@@ -91,15 +129,29 @@ class SpanReader {
   struct BitAddresses {
     uint64_t allocated = 0, marks = 0;
   };
+  struct Bits {
+    std::vector<uint64_t> words;
+    bool there = true;  // false: a page of them is not resident; zeros
+  };
+
+  // Up to the last field that is read here, all written when a span is made. What comes behind may lie in the next page,
+  // and that may not be there yet.
+  static size_t used_bytes(const decltype(Layout::mspan)& m) {
+    size_t end = 0;
+    for (const Field field : {m.start_addr, m.npages, m.freeindex, m.nelems, m.alloc_bits, m.gcmark_bits,
+                              m.sweepgen, m.alloc_count, m.spanclass, m.state, m.elemsize, m.specials})
+      end = std::max<size_t>(end, field.offset + field.bytes);
+    return end;
+  }
 
   Span read_one(const PageRun& run) {
     const auto& m = layout_.mspan;
     Span span;
     span.address = run.address;
     span.pages = run.pages;
-    Bytes bytes(m.size);
     addresses_.push_back({});
-    if (!structs_.copy(run.span, bytes)) return span;
+    if (!structs_.copy(run.span, struct_)) return span;
+    const std::span<const std::byte> bytes = struct_;
     const uint64_t state = field(bytes, m.state), elements = field(bytes, m.nelems);
     const uint64_t element_bytes = field(bytes, m.elemsize), spanclass = field(bytes, m.spanclass);
     const bool objects = run.page_class == PageClass::kHeapSpan;
@@ -158,41 +210,39 @@ class SpanReader {
     for (size_t i = 0; i < table.spans.size(); ++i) {
       Span& span = table.spans[i];
       if (span.kind != SpanKind::kObjects) continue;
-      std::vector<uint64_t> since_sweep = bitmap(addresses_[i].allocated, span.elements);
-      span.marks = span.swept ? since_sweep : bitmap(marks_of(span, addresses_[i]), span.elements);
-      if (since_sweep.empty() || span.marks.empty()) {
+      Bits taken = bitmap(addresses_[i].allocated, span.elements);
+      Bits marks = span.swept ? taken : bitmap(marks_of(span, addresses_[i]), span.elements);
+      // Taken: every slot below freeindex, and above it what the bits say.
+      std::fill_n(taken.words.begin(), span.free_index / 64, ~uint64_t{0});
+      if (span.free_index % 64 != 0)
+        taken.words[span.free_index / 64] |= (uint64_t{1} << (span.free_index % 64)) - 1;
+      // A page of bits that nobody wrote yet is not resident and means zeros. One that was swapped out looks the
+      // same: the span's own count of what is taken decides. Marks have no such count.
+      if ((!taken.there && count(taken.words) != span.allocated) || (!span.swept && !marks.there)) {
         span.kind = SpanKind::kInMotion;
         continue;
       }
-      // Taken: every slot below freeindex, and above it what the bits say.
-      for (uint32_t slot = 0; slot < span.free_index; ++slot)
-        since_sweep[slot / 64] |= uint64_t{1} << (slot % 64);
-      span.allocated_bits = std::move(since_sweep);
+      span.allocated_bits = std::move(taken.words);
+      span.marks = std::move(marks.words);
       for (size_t k = 0; k < span.marks.size(); ++k) span.marks[k] &= span.allocated_bits[k];
     }
   }
 
-  std::vector<uint64_t> bitmap(uint64_t address, uint32_t elements) {
-    std::vector<uint64_t> words((elements + 63) / 64);
-    const auto bytes = std::as_writable_bytes(std::span(words)).first((elements + 7) / 8);
-    if (!bits_.copy(address, bytes)) return {};
-    if (elements % 64 != 0) words.back() &= (uint64_t{1} << (elements % 64)) - 1;
-    return words;
+  Bits bitmap(uint64_t address, uint32_t elements) {
+    Bits bits{std::vector<uint64_t>((elements + 63) / 64)};
+    bits.there = bits_.copy(address, std::as_writable_bytes(std::span(bits.words)).first((elements + 7) / 8));
+    if (elements % 64 != 0) bits.words.back() &= (uint64_t{1} << (elements % 64)) - 1;
+    return bits;
   }
 
   remote::RemoteMemory& memory_;
   const Layout& layout_;
   const Globals& globals_;
   PageReader structs_, bits_;
+  Bytes struct_;  // the mspan at hand
   uint32_t sweep_generation_ = 0;
   std::vector<BitAddresses> addresses_;  // of each span of the table
 };
-
-uint64_t count(const std::vector<uint64_t>& bits) {
-  uint64_t n = 0;
-  for (const uint64_t word : bits) n += static_cast<uint64_t>(std::popcount(word));
-  return n;
-}
 
 bool bit(const std::vector<uint64_t>& bits, uint64_t i) { return (bits[i / 64] >> (i % 64) & 1) != 0; }
 

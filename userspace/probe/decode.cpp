@@ -14,7 +14,7 @@ struct Names {
 constexpr Names kNames[MW_EVENT_KINDS] = {
     {"none", "event"},          {"vma_map", "mapping"},   {"vma_unmap", "removal"}, {"vma_move", "removal"},
     {"vma_brk", "mapping"},     {"vma_advise", "advice"}, {"space_fork", "fork"},   {"space_exec", "exec"},
-    {"space_end", "space_end"}, {"process_exit", "exit"}, {"oom_victim", "oom"},
+    {"space_end", "space_end"}, {"process_exit", "exit"}, {"oom_victim", "oom"},    {"go_call", "go_call"},
 };
 
 AddressRange range(uint64_t start, uint64_t bytes) { return {start, start + bytes}; }
@@ -71,6 +71,11 @@ class Decoder {
     add(exit);
   }
   void operator()(const mw_oom_victim& r) { add(events::OomVictim{space_, r.h.tgid}); }
+  void operator()(const mw_go_call& r) {
+    if (r.function < MW_GO_FUNCTIONS)
+      add(events::GoCall{space_, r.h.tid, static_cast<events::GoFunction>(r.function), r.bytes,
+                         stack(r.stack), r.h.tick});
+  }
 
  private:
   StackId stack(uint32_t slot) {
@@ -131,6 +136,8 @@ bool decode(const void* record, size_t bytes, StackTable& stacks, std::vector<ev
       return decode_as<mw_process_exit>(record, bytes, decoder);
     case MW_EVENT_OOM_VICTIM:
       return decode_as<mw_oom_victim>(record, bytes, decoder);
+    case MW_EVENT_GO_CALL:
+      return decode_as<mw_go_call>(record, bytes, decoder);
     default:
       return false;
   }

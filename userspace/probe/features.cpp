@@ -43,6 +43,9 @@ std::vector<Feature> features() {
     if (!choice.why_not.empty()) detail += " Refused: " + choice.why_not + ".";
     found.push_back({std::string("hook ") + choice.hook->name, used, detail});
   }
+  const UprobeWay go = (*object)->go_way();
+  found.push_back({"probes of the Go runtime", go != UprobeWay::kNone,
+                   go == UprobeWay::kNone ? (*object)->go_why_none() : std::string(name_of(go)) + "."});
   return found;
 }
 

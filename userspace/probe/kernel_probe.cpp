@@ -48,11 +48,15 @@ void grace_period() {
 }  // namespace
 
 struct KernelProbe::State {
-  State(std::unique_ptr<Object> loaded, ring_buffer* opened_ring)
+  State(std::unique_ptr<Object> loaded, ring_buffer* opened_ring, const Options& options)
       : object(std::move(loaded)),
         stacks(object->stack_hashes(), object->stacks(), object->stack_slots()),
         pages({object->table(), object->chunk_keys(), object->chunk_ticks(), object->chunk_slots()}, stacks),
-        ring(opened_ring) {}
+        ring(opened_ring),
+        go(object->go_program(), object->go_way(), object->go_why_none(), options.go_hits_per_s),
+        run_time(
+            options.run_time, clock_ns(CLOCK_MONOTONIC), [this] { return programs(); },
+            [] { return Fd(bpf_enable_stats(BPF_STATS_RUN_TIME)); }) {}
 
   uint64_t fault_count(mw_fault_counter which) const {
     return sum([&](const mw_counters& c) -> const mw_u64& { return c.fault[which]; });
@@ -70,6 +74,26 @@ struct KernelProbe::State {
   }
   uint64_t lost(size_t kind) const {
     return sum([&](const mw_counters& c) -> const mw_u64& { return c.lost[kind]; });
+  }
+  GoHits go_hits() const {
+    GoHits all;
+    for (size_t i = 0; i < events::kGoFunctions; ++i) {
+      all.hits[i] = sum([&](const mw_counters& c) -> const mw_u64& { return c.go_hits[i]; });
+      all.ns[i] = sum([&](const mw_counters& c) -> const mw_u64& { return c.go_ns[i]; });
+    }
+    return all;
+  }
+
+  // As the kernel counts them; go_call keeps the time of each probe itself.
+  std::vector<RunTime::Program> programs() const {
+    std::vector<RunTime::Program> all;
+    for (const auto& [name, fd] : object->programs()) {
+      bpf_prog_info info{};
+      uint32_t length = sizeof info;
+      if (name != "go_call" && bpf_obj_get_info_by_fd(fd, &info, &length) == 0)
+        all.push_back({name, info.run_cnt, info.run_time_ns});
+    }
+    return all;
   }
 
   mw_space* find(SpaceId space) const {
@@ -96,7 +120,8 @@ struct KernelProbe::State {
   PageTable pages;
   std::unique_ptr<ring_buffer, RingCloser> ring;
   std::vector<Link> links;
-  Fd stats;
+  GoProbes go;
+  RunTime run_time;
   // drain's own
   std::vector<events::Event> decoded;
   size_t taken = 0;
@@ -113,7 +138,7 @@ Result<std::unique_ptr<KernelProbe>> KernelProbe::open(const Options& options) {
   Result<std::unique_ptr<Object>> object = Object::load(options);
   if (!object) return std::move(object).error();
   const int ring_fd = (*object)->ring_fd();
-  auto state = std::make_unique<State>(std::move(object).value(), nullptr);
+  auto state = std::make_unique<State>(std::move(object).value(), nullptr, options);
   const auto take = [](void* context, void* record, size_t bytes) -> int {
     auto& s = *static_cast<State*>(context);
     mw_event_header header{};
@@ -123,7 +148,6 @@ Result<std::unique_ptr<KernelProbe>> KernelProbe::open(const Options& options) {
   };
   state->ring.reset(ring_buffer__new(ring_fd, take, state.get(), nullptr));
   if (!state->ring) return errno_error(ErrorCode::kEnvironment, "opening the ring buffer", errno);
-  if (options.run_stats) state->stats = Fd(bpf_enable_stats(BPF_STATS_RUN_TIME));
   return std::unique_ptr<KernelProbe>(new KernelProbe(std::move(state)));
 }
 
@@ -154,6 +178,7 @@ Result<SpaceId> KernelProbe::trace(Pid tgid, bool follow) {
 
 Status KernelProbe::untrace(SpaceId space) {
   State& s = *state_;
+  s.go.detach(space);  // first: a hit after the space is forgotten would be lost
   if (mw_space* at = s.find(space)) {
     s.forget_members(space);
     std::atomic_ref(at->mm).store(MW_SLOT_TOMB, std::memory_order_release);
@@ -177,6 +202,7 @@ void KernelProbe::State::forget_members(SpaceId space) const {
 size_t KernelProbe::drain(const Emit& emit) {
   State& s = *state_;
   s.taken = 0;
+  s.run_time.tick(clock_ns(CLOCK_MONOTONIC));
   s.decoded.clear();
   if (ring_buffer__consume(s.ring.get()) >= 0) s.drains.fetch_add(1, std::memory_order_release);
   for (events::Event& event : s.decoded) emit(std::move(event));
@@ -210,12 +236,12 @@ events::Coverage KernelProbe::coverage() {
   c.chunks_used = s.fault_count(MW_CHUNKS_NEW) - s.pages.freed();
   c.stacks_limit = s.object->stack_slots();
   c.stacks_used = c.stacks_new - s.stacks.freed();
-  for (const auto& [name, fd] : s.object->programs()) {
-    bpf_prog_info info{};
-    uint32_t length = sizeof info;
-    if (bpf_obj_get_info_by_fd(fd, &info, &length) == 0)
-      c.programs.push_back({name, info.run_cnt, info.run_time_ns});
-  }
+  c.programs = s.run_time.costs(clock_ns(CLOCK_MONOTONIC));
+  // One program for all of them: it keeps their time itself.
+  const GoHits go = s.go_hits();
+  for (size_t i = 0; i < events::kGoFunctions; ++i)
+    if (go.hits[i] != 0)
+      c.programs.push_back({std::string("go_") + events::kGoFunctionNames[i], go.hits[i], go.ns[i], 0});
   return c;
 }
 
@@ -229,6 +255,7 @@ events::HookReport KernelProbe::hooks() const {
     report.hooks.push_back({choice.hook->name, how, choice.hook->purpose});
     if (!choice.way && !choice.covered) report.not_seen.emplace_back(choice.hook->without);
   }
+  state_->go.report(report);
   report.not_seen.emplace_back(
       "Pages that are populated without a fault (MAP_POPULATE, mlock, direct I/O, userfaultfd, another "
       "process's writes) "
@@ -281,6 +308,7 @@ Result<events::ThreadList> KernelProbe::threads(SpaceId space) {
 
 void KernelProbe::reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) {
   State& s = *state_;
+  if (!mapped) s.go.detach(space);
   std::optional<std::vector<AddressRange>> sorted = mapped;
   if (sorted) std::sort(sorted->begin(), sorted->end());
   s.pages.reclaim(space, sorted ? &*sorted : nullptr, s.fault_count(MW_CHUNKS_NEW), grace_period);
@@ -301,6 +329,14 @@ void KernelProbe::State::collect_stacks() {
   drains_at_sweep = drained;
 }
 
-size_t KernelProbe::attached() const { return state_->links.size(); }
+void KernelProbe::probe_go(SpaceId space, events::GoProbePlan plan) {
+  if (state_->find(space) != nullptr) state_->go.attach(space, std::move(plan));
+}
+
+void KernelProbe::unprobe_go(SpaceId space) { state_->go.detach(space); }
+
+bool KernelProbe::govern() { return state_->go.govern(clock_ns(CLOCK_MONOTONIC), state_->go_hits()); }
+
+size_t KernelProbe::attached() const { return state_->links.size() + state_->go.links(); }
 
 }  // namespace memwhy::probe

@@ -3,8 +3,7 @@
 // brought in each page.
 //
 // What it is: the one owner of the BPF object; nothing else in memwhy speaks to libbpf. What it is not: a
-// model (pages that leave, moves and forks are timeline's) or a schedule (record's). What comes next: Go
-// runtime hooks.
+// model (pages that leave, moves and forks are timeline's) or a schedule (record's).
 //
 // Nothing is attached while no address space is traced. Two threads may use it: drain() and coverage() on
 // one, everything else on another.
@@ -19,6 +18,7 @@
 
 #include "base/result.h"
 #include "events/event.h"
+#include "probe/run_time.h"
 
 namespace memwhy::probe {
 
@@ -29,12 +29,13 @@ struct Options {
   uint32_t stacks = 0;      // distinct stacks held at once
   uint32_t spaces = 0;      // address spaces traced at once
   bool force_bulk = false;  // read stacks by helper even where the direct map can be read
-  // Have the kernel measure the run time of BPF programs while open. It does so for all programs of the
-  // machine: two clock reads for each run.
-  bool run_stats = false;
+  RunTime::Mode run_time = RunTime::Mode::kOff;  // whether the programs' run time is measured, and when
   // {"page_fault_user", "raw_tp"}: use this way and no other. Names as in bpf/README.md; "none": leave the
   // hook out.
   std::vector<std::pair<std::string, std::string>> force_hook;
+  // Probes of the Go runtime: "uprobe_multi" or "uprobe" and no other way, "none": not at all; "": the best there is.
+  std::string go_probes;
+  uint32_t go_hits_per_s = 2000;  // of one function; above it is given up
 };
 
 class KernelProbe {
@@ -68,6 +69,12 @@ class KernelProbe {
   // Gives back chunks outside `mapped` (after two calls in which nothing was faulted there; nullopt: the
   // space ended, at once), and stacks that nothing names any more once half of the stack table is in use.
   void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped);
+
+  // Probes rare functions of the Go runtime in this space, until it ends. What can't be probed is told by hooks().
+  void probe_go(SpaceId space, events::GoProbePlan plan);
+  void unprobe_go(SpaceId space);
+  // Gives up functions that are called too often for the budget. true: hooks() says something else now.
+  bool govern();
 
   // Programs of ours that are attached to something right now. For tests and doctor.
   size_t attached() const;

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "memwhy/abi/counters.h"
 #include "memwhy/abi/table.h"
+#include "probe/go_probes.h"
 #include "probe/hooks.h"
 #include "probe/kernel_probe.h"
 
@@ -55,6 +56,9 @@ class Object {
 
   const std::vector<Choice>& choices() const { return choices_; }
   bool reads_direct() const { return direct_; }
+  UprobeWay go_way() const { return go_way_; }
+  const std::string& go_why_none() const { return go_why_none_; }
+  bpf_program* go_program() const;
 
   Result<std::vector<Link>> attach_all() const;
   // Runs a program of query.bpf.c once. Questions and answers are in request().
@@ -87,6 +91,7 @@ class Object {
   Status open(bool queries_only);
   Status load_chosen();
   bool refuse(const std::string& program, const std::string& why);
+  Status choose_go();
   struct SkeletonCloser {
     void operator()(memwhy_bpf* skeleton) const;
   };
@@ -98,6 +103,8 @@ class Object {
   Mapping table_, stacks_, counters_;
   uint32_t cpus_ = 0, spaces_in_use_ = 0, stacks_in_use_ = 0, chunks_in_use_ = 0, ring_bytes_ = 0;
   bool direct_ = false, la57_ = false;
+  UprobeWay go_way_ = UprobeWay::kNone;
+  std::string go_why_none_;
   uint64_t direct_map_ = 0;
 };
 

@@ -58,6 +58,7 @@ void Sampler::anchor() {
 // Told once, and again when it changes.
 void Sampler::hooks() {
   events::HookReport now = kernel_.hooks();
+  now.not_seen.insert(now.not_seen.end(), notices_.begin(), notices_.end());
   if (hooks_ == now) return;
   hooks_ = now;
   emit(clock_.now(), std::move(now));
@@ -260,6 +261,7 @@ void Sampler::run_due() {
   for (const auto& [space, target] : targets_) {
     if (target->due() <= clock_.now()) due.push_back(space);
   }
+  if (!due.empty() && kernel_.govern()) hooks();
   for (const SpaceId space : due) {
     Target* target = find(space);
     if (target == nullptr) continue;
@@ -303,6 +305,7 @@ void Sampler::finish() {
     if (!target.source) open(target);
     if (target.pending) confirm(target);
     if (!target.source) continue;
+    target.go_allowed_at = 0;  // how it ended is read whole
     if (!read_counters(target) || !scan(target, false)) read_table(target, false);
     resolve_waiting(target);
   }

@@ -6,6 +6,7 @@
 //   1 Hz     counters, changed table runs
 //   10 s     VMA list, scan, table, threads   (a quarter of a recording that is shorter than 40 s)
 //   at once  the same, when RSS moved 5 % since the last scan, or a removal was lost; at most 1 % of a CPU
+//   later    the same, when reading a Go heap so often would take more than 1 % of a CPU (told with the hooks)
 //   60 s     table restated whole, chunks given back, clock anchor
 //   stop     the same as at attach
 //
@@ -34,6 +35,7 @@ namespace memwhy::record {
 struct SamplerOptions {
   TimeNs scan_period = 10'000'000'000;
   bool follow = false;
+  bool probe_go = true;
 };
 
 // The scan period of a recording of this length.
@@ -102,9 +104,11 @@ class Sampler {
   bool read_counters(Target& target);
   bool read_vmas(Target& target);
   bool scan(Target& target, bool restate);
+  void stretch(Target& target);
   void read_table(Target& target, bool restate);
   void read_go(Target& target, const events::PageScan& pass);
   void read_go_statistics(Target& target);
+  void probe_go(Target& target);
   void name_go(Target& target, const std::vector<uint64_t>& addresses, bool first_is_exact);
   void reclaim(Target& target);
   void resolve(Target& target, const events::Stack& stack);
@@ -123,6 +127,7 @@ class Sampler {
   bool had_targets_ = false;
   TimeNs deserted_since_ = 0;
   std::optional<events::HookReport> hooks_;
+  std::vector<std::string> notices_;  // of ours, told with the hooks
 };
 
 }  // namespace memwhy::record

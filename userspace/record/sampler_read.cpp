@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "fmt/format.h"
 #include "record/sampler.h"
 #include "record/target.h"
 
@@ -93,9 +94,42 @@ bool Sampler::scan(Target& target, bool restate) {
   read_table(target, restate);
   read_go(target, scanned);
   emit(clock_.now(), std::move(scanned));
+  probe_go(target);
   ++target.cost.scans;
   target.scan_allowed_at = clock_.now() + kScanBudget * (target.cost.scan_cpu_ns - cpu_before);
+  stretch(target);
   return true;
+}
+
+// A scan without the Go tables of its moment would call the heap unclassified: so both come later.
+void Sampler::stretch(Target& target) {
+  const TimeNs paid_at = target.go_paid_at();
+  target.scan_allowed_at = std::max(target.scan_allowed_at, paid_at);
+  if (paid_at <= target.next_scan) return;
+  target.next_scan = paid_at;
+  if (std::exchange(target.go_stretched, true)) return;
+  notices_.push_back(fmt::format(
+      "The pages of pid {} are scanned less often than every {} s: reading its Go heap so often would "
+      "take more than 1 % of a CPU.",
+      target.tgid, static_cast<double>(options_.scan_period) / 1e9));
+  hooks();
+}
+
+// When a Go program is met: its own tables first, so that no probe stands in the way of being read.
+void Sampler::probe_go(Target& target) {
+  GoSource* go = target.source ? target.source->go(target.vmas) : nullptr;
+  if (go == nullptr) return;
+  std::optional<events::GoProbePlan> plan = go->probe_plan();
+  if (!plan) return;
+  if (!options_.probe_go) {
+    plan->sites.clear();
+    plan->not_probed = {
+        "The Go runtime is not probed (--no-uprobes): who allocates large objects and who makes the heap "
+        "grow is not "
+        "seen."};
+  }
+  kernel_.probe_go(target.space, std::move(*plan));
+  hooks();
 }
 
 // What the Go runtime holds the pages of this pass for; profile and goroutines when they are due.
@@ -103,6 +137,7 @@ void Sampler::read_go(Target& target, const events::PageScan& pass) {
   GoSource* go = target.source->go(target.vmas);
   if (go == nullptr) return;
   const CpuMeter meter(clock_, target.cost.go_cpu_ns);
+  target.go_since = std::min(target.go_since, clock_.now());
   ++target.cost.go_reads;
   events::GoHeap heap = go->heap(pass);
   heap.space = target.space;

@@ -44,9 +44,10 @@ Status Session::start() {
   queue_->push({begun_, options_.info});
   intake_ = std::make_unique<Intake>(kernel_, clock_, *queue_,
                                      [this](events::Event event) { return notify(std::move(event)); });
-  sampler_ = std::make_unique<Sampler>(kernel_, processes_, symbols_, clock_,
-                                       SamplerOptions{scan_period_for(options_.duration), options_.follow},
-                                       [this](events::Event event) { queue_->push(std::move(event)); });
+  sampler_ = std::make_unique<Sampler>(
+      kernel_, processes_, symbols_, clock_,
+      SamplerOptions{scan_period_for(options_.duration), options_.follow, options_.probe_go},
+      [this](events::Event event) { queue_->push(std::move(event)); });
   sink_thread_ = std::thread([this] { run_sink(); });
   sampler_thread_ = std::thread([this] { run_sampler(); });
   intake_thread_ = std::thread([this] { run_intake(); });

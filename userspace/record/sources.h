@@ -43,6 +43,11 @@ class KernelSource {
   // Gives back table chunks outside `mapped` (nullopt: the space ended) and stacks that nothing names any
   // more.
   virtual void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) = 0;
+
+  // Probes rare functions of the Go runtime in this space until it ends or is forgotten; hooks() says what came of it.
+  virtual void probe_go(SpaceId /*space*/, events::GoProbePlan /*plan*/) {}
+  // Gives up probes that are hit too often. true: hooks() says something else now.
+  virtual bool govern() { return false; }
 };
 
 // The Go runtime of one traced process, read out of its memory. Events come without `space`.
@@ -53,6 +58,8 @@ class GoSource {
   virtual std::optional<events::GoStatistics> statistics() = 0;   // nothing: the tables were not found
   virtual events::GoProfile profile() = 0;
   virtual std::optional<events::GoGoroutines> goroutines() = 0;
+  // What of it can be probed: once; nothing afterwards.
+  virtual std::optional<events::GoProbePlan> probe_plan() { return std::nullopt; }
 };
 
 // The files below /proc of one traced process, bound to the process as it was when opened (pidfd, dirfd,

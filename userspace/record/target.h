@@ -22,6 +22,9 @@ constexpr uint64_t kScanBudget = 100;          // a scan is repeated at once for
 constexpr size_t kWaitingStacks = 4096;
 constexpr TimeNs kGoPeriod = 60'000'000'000;  // of profile and goroutines
 constexpr uint64_t kGoBudget = 50;            // or with each scan, for at most 1/50 of a CPU
+// All that is read of Go: at most 1/100 of a CPU, in the long run. What short recordings need is free.
+constexpr uint64_t kGoShare = 100;
+constexpr uint64_t kGoFreeNs = 500'000'000;
 
 // Read of /proc, and not yet certain to be of this space.
 struct Pending {
@@ -47,11 +50,17 @@ struct Sampler::Target {
   TimeNs scan_allowed_at = 0;  // for scans out of turn
   bool rescan = false;         // wanted out of turn
   TimeNs go_allowed_at = 0;    // for profile and goroutines
+  TimeNs go_since = kNever;    // the first reading of Go's tables
+  bool go_stretched = false;   // scans are farther apart than they should be, for Go's sake
 
   uint64_t rss_bytes = 0;
   uint64_t rss_at_scan = 0;
   TargetCost cost;
 
+  // When what was read of Go is paid for.
+  TimeNs go_paid_at() const {
+    return cost.go_cpu_ns <= kGoFreeNs ? 0 : go_since + kGoShare * (cost.go_cpu_ns - kGoFreeNs);
+  }
   TimeNs scan_due() const {
     return rescan && source && !pending ? std::min(next_scan, scan_allowed_at) : next_scan;
   }

@@ -170,6 +170,7 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all) {
   for (const auto& [id, bytes] : process.beside_rss)
     out["beside_rss"].push_back({{"id", id}, {"bytes", bytes}});
   for (const auto& found : process.findings) out["findings"].push_back(finding(found));
+  if (!process.go_calls.empty()) out["go_calls"] = go_calls(process, all.anchor);
   return out;
 }
 
@@ -189,6 +190,12 @@ Json recording_coverage(const explain::RecordingCoverage& coverage) {
        {{"complete", coverage.complete}, {"ended", coverage.ended}, {"damage", coverage.damage}}}};
   for (const events::Hook& hook : coverage.hooks) {
     out["hooks"].push_back({{"name", hook.name}, {"attach", hook.attach}, {"purpose", hook.purpose}});
+  }
+  for (const explain::ProbeCost& probe : coverage.probes) {
+    out["probes"].push_back({{"name", probe.name},
+                             {"hits", probe.hits},
+                             {"hits_per_s", rounded(probe.hits_per_s, 1000)},
+                             {"ns_per_hit", rounded(probe.ns_per_hit, 10)}});
   }
   for (const auto& [what, count] : coverage.losses)
     out["losses"].push_back({{"what", what}, {"count", count}});

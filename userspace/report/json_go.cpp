@@ -39,6 +39,14 @@ Json totals(const std::optional<events::GoCounters>& totals) {
           {"/gc/cycles/total:gc-cycles", c.gc_cycles}};
 }
 
+Json pauses(const std::optional<explain::GoPauseSummary>& pauses) {
+  if (!pauses) return nullptr;
+  return {{"collections", pauses->collections},
+          {"missed", pauses->missed},
+          {"pause_total_ns", pauses->total_ns},
+          {"pause_longest_ns", pauses->longest_ns}};
+}
+
 }  // namespace
 
 Json go_summary(const explain::ProcessExplanation& process) {
@@ -51,7 +59,8 @@ Json go_summary(const explain::ProcessExplanation& process) {
           {"layout", go.layout},
           {"layout_problem", text_or_null(go.layout_problem)},
           {"settings", settings(go.totals)},
-          {"totals", totals(go.totals)}};
+          {"totals", totals(go.totals)},
+          {"gc", pauses(go.pauses)}};
 }
 
 Json go_point(const std::optional<explain::GoTimelinePoint>& point) {
@@ -61,6 +70,21 @@ Json go_point(const std::optional<explain::GoTimelinePoint>& point) {
           {"allocated", point->allocated_bytes},
           {"freed", point->freed_bytes},
           {"gc_cycle", point->gc_cycle}};
+}
+
+Json go_calls(const explain::ProcessExplanation& process, const std::optional<events::ClockAnchor>& anchor) {
+  Json out = Json::array();
+  for (const explain::GoCallSummary& call : process.go_calls) {
+    const auto first = rfc3339(anchor, call.first), last = rfc3339(anchor, call.last);
+    out.push_back({{"what", call.what},
+                   {"calls", call.calls},
+                   {"bytes", call.bytes},
+                   {"object_bytes", call.object_bytes != 0 ? Json(call.object_bytes) : Json(nullptr)},
+                   {"first", first ? Json(*first) : Json(nullptr)},
+                   {"last", last ? Json(*last) : Json(nullptr)},
+                   {"frames", call.frames}});
+  }
+  return out;
 }
 
 Json goroutines(const explain::ProcessExplanation& process,

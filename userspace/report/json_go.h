@@ -10,6 +10,8 @@ namespace memwhy::report {
 
 nlohmann::ordered_json go_summary(const explain::ProcessExplanation& process);
 nlohmann::ordered_json go_point(const std::optional<explain::GoTimelinePoint>& point);
+nlohmann::ordered_json go_calls(const explain::ProcessExplanation& process,
+                                const std::optional<events::ClockAnchor>& anchor);
 nlohmann::ordered_json goroutines(const explain::ProcessExplanation& process,
                                   const std::optional<events::ClockAnchor>& anchor);
 

@@ -250,6 +250,9 @@ class Printer {
     }
     item("hooks", hooks.empty() ? "none are known" : hooks);
     if (!coverage.stack_read.empty()) item("stacks read", escape(coverage.stack_read));
+    for (const explain::ProbeCost& probe : coverage.probes)
+      item("probe", fmt::format("{}: {} hits, {:.1f} a second, {:.1f} us each", escape(probe.name),
+                                grouped(probe.hits), probe.hits_per_s, probe.ns_per_hit / 1e3));
     for (const std::string& sentence : coverage.not_seen) item("not seen", escape(sentence));
     item("events",
          fmt::format("{} seen, {} lost", grouped(coverage.events_seen), grouped(coverage.events_lost)));

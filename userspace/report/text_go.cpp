@@ -41,6 +41,17 @@ std::string settings_line(const events::GoCounters& c) {
                      limited ? human_bytes(static_cast<uint64_t>(c.memory_limit_bytes)) : "none");
 }
 
+std::string pauses_line(const explain::GoPauseSummary& pauses) {
+  if (pauses.collections == 0) return "GC: no collection ended meanwhile";
+  const auto ms = [](uint64_t ns) { return static_cast<double>(ns) / 1e6; };
+  std::string line =
+      fmt::format("GC: {} collection{} meanwhile, the world stopped for {:.2f} ms in all, {:.2f} ms at most",
+                  grouped(pauses.collections), pauses.collections == 1 ? "" : "s", ms(pauses.total_ns),
+                  ms(pauses.longest_ns));
+  if (pauses.missed > 0) line += fmt::format(" ({} more were missed)", grouped(pauses.missed));
+  return line;
+}
+
 }  // namespace
 
 std::string short_frame(const std::string& frame) {
@@ -55,6 +66,7 @@ std::vector<std::string> go_lines(const ProcessExplanation& process) {
   if (!process.go) return out;
   out.push_back(profile_line(process));
   if (process.go->totals) out.push_back(settings_line(*process.go->totals));
+  if (process.go->pauses) out.push_back(pauses_line(*process.go->pauses));
   if (process.go->layout != "table" && !process.go->layout_problem.empty())
     out.push_back("Go tables: " + escape(process.go->layout_problem));
   return out;

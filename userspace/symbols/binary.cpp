@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "symbols/binary.h"
 
+#include <algorithm>
+
 #include "symbols/demangle.h"
 #include "symbols/go_build_info.h"
 
@@ -66,6 +68,19 @@ std::optional<GoTable> Binary::go_table() const {
 
 bool Binary::has_go_function(std::string_view prefix) {
   return go_lines_ && go_lines_->has_name(bytes_, prefix);
+}
+
+std::vector<std::optional<AddressRange>> Binary::go_functions(const std::vector<std::string>& names) {
+  if (!go_lines_) return std::vector<std::optional<AddressRange>>(names.size());
+  return go_lines_->find_functions(bytes_, names);
+}
+
+std::vector<uint8_t> Binary::bytes_at(uint64_t vaddr, size_t most) {
+  const std::optional<uint64_t> offset = elf_.offset_of(vaddr);
+  if (!offset || *offset >= bytes_.size()) return {};
+  std::vector<uint8_t> out(std::min<uint64_t>(most, bytes_.size() - *offset));
+  if (!bytes_.read_at(*offset, std::as_writable_bytes(std::span(out)))) return {};
+  return out;
 }
 
 size_t Binary::memory_bytes() const {

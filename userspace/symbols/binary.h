@@ -53,6 +53,10 @@ class Binary {
   // Of a Go program: its line table, and whether a function whose name begins so was linked into it.
   std::optional<GoTable> go_table() const;
   bool has_go_function(std::string_view prefix);
+  // Where each of these functions lies, link-time; nothing: it is not there, or not the only one of that name.
+  std::vector<std::optional<AddressRange>> go_functions(const std::vector<std::string>& names);
+  // Up to `most` bytes from `vaddr` on, as the file has them.
+  std::vector<uint8_t> bytes_at(uint64_t vaddr, size_t most);
 
   size_t memory_bytes() const;
 

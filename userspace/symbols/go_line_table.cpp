@@ -336,6 +336,33 @@ bool GoLineTable::trees_are_at(ByteSource& source, uint64_t gofunc) {
   return all_good && good > 0;
 }
 
+std::vector<std::optional<AddressRange>> GoLineTable::find_functions(
+    ByteSource& source, const std::vector<std::string>& names) const {
+  std::vector<std::optional<AddressRange>> found(names.size());
+  std::vector<uint32_t> offsets(names.size(), ~0u);  // in names_
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string needle = '\0' + names[i] + '\0';
+    const std::vector<uint64_t> at = find_bytes(source, names_.begin, names_.end,
+                                                std::as_bytes(std::span(needle.data(), needle.size())), 1, 1);
+    if (!at.empty()) offsets[i] = static_cast<uint32_t>(at.front() + 1 - names_.begin);
+  }
+  std::vector<size_t> times(names.size());
+  const uint64_t name_at = release_ == Release::kGo116 ? 8 : 4;  // in struct _func, after its entry
+  for (uint64_t index = 0; index < function_count_; ++index) {
+    const uint64_t slot = functions_.begin + index * entry_bytes() + entry_bytes() / 2;
+    const auto record = load<uint32_t>(source, slot);  // a table of 4 GiB is refused below
+    const auto name = record ? load<uint32_t>(source, functions_.begin + *record + name_at) : std::nullopt;
+    if (!name) return found;
+    const auto which = std::find(offsets.begin(), offsets.end(), *name);
+    if (which == offsets.end()) continue;
+    const auto i = static_cast<size_t>(which - offsets.begin());
+    const auto begin = entry_pc(source, index), end = entry_pc(source, index + 1);
+    found[i].reset();
+    if (++times[i] == 1 && begin && end && *begin < *end) found[i] = AddressRange{*begin, *end};
+  }
+  return found;
+}
+
 bool GoLineTable::has_name(ByteSource& source, std::string_view prefix) const {
   std::string needle(1, '\0');
   needle += prefix;

@@ -23,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ids.h"
 #include "events/process.h"
 #include "symbols/byte_source.h"
 #include "symbols/elf_file.h"
@@ -37,6 +38,10 @@ class GoLineTable {
 
   // Innermost inlined frame first; empty: not Go code. `vaddr` is an instruction, not a return address.
   std::vector<events::SourceFrame> lookup(ByteSource& source, uint64_t vaddr) const;
+
+  // Where the function of exactly this name lies (link-time); nothing: none, or several.
+  std::vector<std::optional<AddressRange>> find_functions(ByteSource& source,
+                                                          const std::vector<std::string>& names) const;
 
   // Whether a function (linked or inlined) has a name that begins so.
   bool has_name(ByteSource& source, std::string_view prefix) const;

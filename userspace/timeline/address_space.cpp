@@ -40,7 +40,9 @@ const ScanResult* AddressSpace::last_scan() const {
   return state_->last_scan ? &*state_->last_scan : nullptr;
 }
 std::vector<GoPoint> AddressSpace::go_curve() const { return state_->go_curve.points(); }
+const GoPauses& AddressSpace::go_pauses() const { return state_->go_pauses; }
 std::vector<GoroutinePoint> AddressSpace::goroutines() const { return state_->goroutines.points(); }
+std::vector<GoCallSite> AddressSpace::go_calls() const { return state_->go_calls.all(); }
 const events::GoProfile* AddressSpace::go_profile() const { return state_->go_profile.get(); }
 std::optional<PageEvidence> AddressSpace::evidence(PageNumber page) const {
   return state_->pages.evidence(page);
@@ -137,6 +139,13 @@ void AddressSpace::State::operator()(const events::HeapGrown& event, TimeNs time
 
 void AddressSpace::State::operator()(const events::GoStatistics& sample, TimeNs time) {
   go_curve.add({time, sample.counters});
+  for (const events::GoPause& pause : sample.pauses) {
+    if (go_pauses.collections > 0) go_pauses.missed += pause.collection - go_pauses.last - 1;
+    go_pauses.last = pause.collection;
+    ++go_pauses.collections;
+    go_pauses.total_ns += pause.pause_ns;
+    if (pause.pause_ns > go_pauses.longest.pause_ns) go_pauses.longest = pause;
+  }
 }
 
 void AddressSpace::State::operator()(const events::GoHeap& heap, TimeNs time) {
@@ -172,7 +181,7 @@ void AddressSpace::State::drop_pages() {
 
 size_t AddressSpace::State::memory_bytes() const {
   size_t bytes = sizeof(State) + pages.memory_bytes() + sites.all().capacity() * sizeof(MapSite) +
-                 vmas->capacity() * sizeof(events::Vma) + curve.memory_bytes();
+                 vmas->capacity() * sizeof(events::Vma) + curve.memory_bytes() + go_calls.memory_bytes();
   if (last_scan) {
     bytes += (last_scan->groups.capacity() + last_scan->arrived.capacity() + last_scan->left.capacity()) *
              sizeof(PageGroup);

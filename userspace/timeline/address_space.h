@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "events/event.h"
+#include "timeline/go_calls.h"
 #include "timeline/page_group.h"
 
 namespace memwhy::timeline {
@@ -31,6 +32,15 @@ struct RssPoint {
 struct GoPoint {
   TimeNs time = 0;
   events::GoCounters counters;
+};
+
+// Collections since the program is watched, and how long they stopped the world.
+struct GoPauses {
+  uint64_t collections = 0;  // that were seen
+  uint64_t missed = 0;  // ended between two polls, and their places in the runtime's ring were taken again
+  uint64_t total_ns = 0;
+  events::GoPause longest;
+  uint32_t last = 0;  // number of the last one
 };
 
 // Its goroutines, each time they were read (at most 32 kept, the first and the last among them).
@@ -73,7 +83,9 @@ class AddressSpace {
   uint64_t scans() const;
 
   std::vector<GoPoint> go_curve() const;
+  const GoPauses& go_pauses() const;
   std::vector<GoroutinePoint> goroutines() const;
+  std::vector<GoCallSite> go_calls() const;                     // what its probes told, most bytes first
   const events::GoProfile* go_profile() const;                  // nullptr: not read
   std::optional<PageEvidence> evidence(PageNumber page) const;  // nothing: not resident, or the space ended
 

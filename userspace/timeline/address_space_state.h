@@ -4,6 +4,7 @@
 
 #include "timeline/address_space.h"
 #include "timeline/curve.h"
+#include "timeline/go_calls.h"
 #include "timeline/map_sites.h"
 #include "timeline/page_model.h"
 #include "timeline/tick_clock.h"
@@ -34,6 +35,7 @@ struct AddressSpace::State {
   void operator()(const events::GoHeap& heap, TimeNs time);
   void operator()(const events::GoProfile& profile, TimeNs time);
   void operator()(const events::GoGoroutines& all, TimeNs time);
+  void operator()(const events::GoCall& call, TimeNs time) { go_calls.add(call, time); }
   void lost(TimeNs time);
   void finish(const events::SpaceEnd& why, TimeNs time);
   void drop_pages();  // the model of an ended space; its last result stays
@@ -58,7 +60,9 @@ struct AddressSpace::State {
   std::vector<events::Thread> threads;
   Curve<RssPoint, 4096> curve;
   Curve<GoPoint, 1024> go_curve;
+  GoPauses go_pauses;
   Curve<GoroutinePoint, 32> goroutines;
+  GoCalls go_calls;
   std::shared_ptr<const events::GoHeap> go_heap;  // of the scan that comes next
   std::shared_ptr<const events::GoProfile> go_profile;
   std::optional<events::Counters> counters, counters_before, counters_after;

@@ -187,7 +187,8 @@ void Timeline::State::on(const events::Loss& e) {
     recording.losses.erase(recording.losses.begin() + 1);
   }
   recording.losses.push_back(e);
-  if (e.what == "stack" || e.what == "fault") return;  // costs a name, proves nothing wrong
+  if (e.what == "stack" || e.what == "fault" || e.what == "go_call")
+    return;  // costs a name, proves nothing wrong
   if (e.space != SpaceId::kNone) return space(e.space).lost(now);
   for (const auto& each : spaces) each->state().lost(now);
 }

@@ -37,7 +37,8 @@ constexpr std::array<std::string_view, kLastEventKind + 1> kKindNames = {"",
                                                                          "GoStatistics",
                                                                          "GoHeap",
                                                                          "GoProfile",
-                                                                         "GoGoroutines"};
+                                                                         "GoGoroutines",
+                                                                         "GoCall"};
 
 struct ColumnsOut {
   std::array<std::string, kMostColumns>& columns;

@@ -27,6 +27,9 @@ template <>
 inline constexpr uint64_t kGreatest<events::GoProfile::Source> =
     static_cast<uint64_t>(events::GoProfile::Source::kUnreadable);
 
+template <>
+inline constexpr uint64_t kGreatest<events::GoFunction> = events::kGoFunctions - 1;
+
 // T or const T: the encoder walks constant events, the decoder fills them.
 template <typename M, typename T>
 concept Is = std::same_as<std::remove_const_t<M>, T>;
@@ -75,6 +78,7 @@ void fields(auto&& visit, Is<events::ProgramCost> auto& m) {
   visit(1, m.program);
   visit(2, m.runs);
   visit(3, m.run_time_ns);
+  visit(4, m.watched_ns);
 }
 void fields(auto&& visit, Is<events::Coverage> auto& m) {
   visit(1, m.kinds);
@@ -216,9 +220,15 @@ void fields(auto&& visit, Is<events::GoCounters> auto& m) {
   visit(14, m.gc_percent);
   visit(15, m.gc_cycles);
 }
+void fields(auto&& visit, Is<events::GoPause> auto& m) {
+  visit(1, m.collection);
+  visit(2, m.end_unix_ns);
+  visit(3, m.pause_ns);
+}
 void fields(auto&& visit, Is<events::GoStatistics> auto& m) {
   visit(1, m.space);
   visit(2, m.counters);
+  visit(3, m.pauses);
 }
 void fields(auto&& visit, Is<events::GoHeap> auto& m) {
   visit(1, m.space);
@@ -266,6 +276,14 @@ void fields(auto&& visit, Is<events::GoGoroutines> auto& m) {
   visit(2, m.count);
   visit(3, m.complete);
   visit(4, m.groups);
+}
+void fields(auto&& visit, Is<events::GoCall> auto& m) {
+  visit(1, m.space);
+  visit(2, m.tid);
+  visit(3, m.function);
+  visit(4, m.bytes);
+  visit(5, m.stack);
+  visit(6, m.tick);
 }
 
 void fields(auto&& visit, Is<End> auto& m) {

@@ -98,8 +98,9 @@ enum class EventKind : uint8_t {
   kGoHeap = 25,
   kGoProfile = 26,
   kGoGoroutines = 27,
+  kGoCall = 28,
 };
-constexpr uint8_t kLastEventKind = 27;
+constexpr uint8_t kLastEventKind = 28;
 
 // Why a part was closed (field `how` of message End).
 enum class EndHow : uint8_t {

@@ -25,9 +25,12 @@ struct mw_counters {
 	mw_u64 seen[MW_EVENT_KINDS]; /* by enum mw_event_kind */
 	mw_u64 lost[MW_EVENT_KINDS]; /* the ring had no room */
 	mw_u64 fault[MW_FAULT_COUNTERS];
-	mw_u64 pad;
+	mw_u64 go_hits[MW_GO_FUNCTIONS]; /* of a probe, by enum mw_go_function; go_again among them */
+	mw_u64 go_ns[MW_GO_FUNCTIONS];	 /* what its program took */
+	mw_u64 go_again; /* the stack had to grow first: the function begins again, and is counted then */
+	mw_u64 pad[2];
 };
 
-MW_ASSERT_SIZE(struct mw_counters, 256); /* whole cache lines: one element of an array for each CPU */
+MW_ASSERT_SIZE(struct mw_counters, 384); /* whole cache lines: one element of an array for each CPU */
 
 #endif

@@ -21,6 +21,7 @@ enum mw_event_kind {
 	MW_EVENT_SPACE_END,    /* struct mw_space_end: the address space was torn down */
 	MW_EVENT_PROCESS_EXIT, /* struct mw_process_exit: the last thread of a process exits */
 	MW_EVENT_OOM_VICTIM,   /* struct mw_oom_victim: the kernel chose it to be killed */
+	MW_EVENT_GO_CALL,      /* struct mw_go_call: a rare function of the Go runtime was entered */
 	MW_EVENT_KINDS,
 };
 
@@ -120,6 +121,31 @@ struct mw_oom_victim {
 	struct mw_event_header h; /* tgid: the victim's */
 };
 
+/* Functions of the Go runtime that are probed: rare ones, and what `bytes` is */
+enum mw_go_function {
+	MW_GO_LARGE_ALLOCATION = 0, /* (*mcache).allocLarge: an object above 32 KiB; its size */
+	MW_GO_HEAP_GROW,	    /* (*mheap).grow: the page heap asks for more; at least so much */
+	MW_GO_SAMPLED_ALLOCATION,   /* mProf_Malloc: the heap profile took a sample; the object's size */
+	MW_GO_SCAVENGE,		    /* (*pageAlloc).scavenge: pages go back to the system; at most so much */
+	MW_GO_COLLECTION_START,	    /* (*gcControllerState).startCycle; 0 */
+	MW_GO_MARK_END,		    /* gcMarkTermination; 0 */
+	MW_GO_FUNCTIONS,
+};
+
+/*
+ * The cookie of a probe: function | register << 8 | shift << 16. `bytes` is that argument << shift; registers
+ * of the Go calling convention on amd64, after the receiver in AX.
+ */
+#define MW_GO_COOKIE(function, reg, shift) ((mw_u64)(function) | (mw_u64)(reg) << 8 | (mw_u64)(shift) << 16)
+enum mw_go_register { MW_GO_NO_REGISTER = 0, MW_GO_BX, MW_GO_CX };
+
+struct mw_go_call {
+	struct mw_event_header h;
+	mw_u32 function; /* enum mw_go_function */
+	mw_u32 stack;
+	mw_u64 bytes;
+};
+
 MW_ASSERT_SIZE(struct mw_event_header, 32);
 MW_ASSERT_SIZE(struct mw_vma_map, 72);
 MW_ASSERT_SIZE(struct mw_vma_unmap, 64);
@@ -130,5 +156,6 @@ MW_ASSERT_SIZE(struct mw_space_exec, 40);
 MW_ASSERT_SIZE(struct mw_space_end, 40);
 MW_ASSERT_SIZE(struct mw_process_exit, 72);
 MW_ASSERT_SIZE(struct mw_oom_victim, 32);
+MW_ASSERT_SIZE(struct mw_go_call, 48);
 
 #endif

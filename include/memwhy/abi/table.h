@@ -62,6 +62,12 @@ struct mw_member {
 
 #define MW_MEMBER_BORROWED 2u
 
+/* How often a function of the Go runtime was called in the second that runs (2^30 ns). */
+struct mw_go_window {
+	mw_u64 second;
+	mw_u64 calls;
+};
+
 #define MW_CALIBRATE_STEP 64u /* distances that one run of `calibrate` tries */
 
 /* One line of the iterator `space_threads`. */
@@ -96,5 +102,6 @@ MW_ASSERT_SIZE(struct mw_space, 16);
 MW_ASSERT_SIZE(struct mw_member, 16);
 MW_ASSERT_SIZE(struct mw_thread, 24);
 MW_ASSERT_SIZE(struct mw_request, 88);
+MW_ASSERT_SIZE(struct mw_go_window, 16);
 
 #endif

@@ -81,7 +81,7 @@ TEST(Describe, go_runtime) {
   counters.goal_bytes = 134'217'728;
   counters.stack_bytes = 4096;
   counters.gc_cycles = 12;
-  EXPECT_EQ(line(GoStatistics{kSpace, counters}),
+  EXPECT_EQ(line(GoStatistics{kSpace, counters, {}}),
             "+0.500s space 1 go: heap 73,400,320 B in use, 1,048,576 B idle, 8,192 B released, 67,108,864 B "
             "live, goal 134,217,728 B, stacks 4,096 B, 12 collections");
   GoHeap heap{kSpace, 3, GoLayout::kTable, "", true, 1000, 2, counters, {{1, 1, GoPage::kHeap, 1, 1, 1}}, {}};
@@ -103,6 +103,8 @@ TEST(Describe, go_runtime) {
             "+0.500s space 1 1,000 goroutines in 2 groups");
   EXPECT_EQ(line(GoGoroutines{kSpace, 1'000, false, {{}}}),
             "+0.500s space 1 1,000 goroutines in 1 groups, not all walked");
+  EXPECT_EQ(line(GoCall{kSpace, 7, GoFunction::kLargeAllocation, 65'536, static_cast<StackId>(9), 1}),
+            "+0.500s space 1 tid 7 go large_allocation 65,536 B stack 9");
 }
 
 TEST(Describe, counters_say_what_is_unknown) {

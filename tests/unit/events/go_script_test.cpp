@@ -40,10 +40,12 @@ TEST(GoScript, counters) {
     @6 go-statistics 1 in_use=70M free=1M gc=12 limit=1G gogc=off
   )");
   ASSERT_EQ(events.size(), 2u);
-  EXPECT_EQ(events[0], (Event{5'000'000'000, GoStatistics{kSpace, counters}}));
-  EXPECT_EQ(events[1], (Event{6'000'000'000, GoStatistics{kSpace, limited}}));
+  EXPECT_EQ(events[0], (Event{5'000'000'000, GoStatistics{kSpace, counters, {}}}));
+  EXPECT_EQ(events[1], (Event{6'000'000'000, GoStatistics{kSpace, limited, {}}}));
   expect_round_trip(events);
-  expect_round_trip({{1, GoStatistics{kSpace, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 50, 15}}}});
+  expect_round_trip({{1, GoStatistics{kSpace,
+                                      {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 50, 15},
+                                      {{38, 1000, 41'200}, {39, 7, 8}}}}});
 }
 
 TEST(GoScript, heap_is_numbered_as_the_scan_that_comes_next) {

@@ -234,7 +234,7 @@ vmas 1
 @13 scan 1: 900+12
 loss 1 removal 3
 loss 0 removal 2
-coverage seen=12 recorded=10 full=2 stacks_lost=1 kind=vma_map:7:5:2 prog=p:12:1500000000
+coverage seen=12 recorded=10 full=2 stacks_lost=1 kind=vma_map:7:5:2 prog=p:12:75000000:150000000
 )");
   EXPECT_EQ(e.processes[0].coverage.truncated_stack_bytes, 5 * kPageBytes);
   EXPECT_EQ(e.coverage.events_lost, 2u);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Causes inside a Go heap, each with its healthy twin, and the ledger's lines that they rest on.
+#include <algorithm>
+
 #include "unit/explain/go_script.h"
 
 namespace memwhy::explain {
@@ -81,7 +83,7 @@ TEST(GoLedger, UnverifiedTablesAreNotUsed) {
 }
 
 // `live[i]` MiB in use at scan i.
-Explanation growing(const std::vector<int>& live, int collections) {
+Explanation growing(const std::vector<int>& live, int collections, const std::string& calls = "") {
   std::string script = go_program("go1.26.8");
   int seconds = 11, gc = 5;
   for (const int mib : live) {
@@ -91,7 +93,25 @@ Explanation growing(const std::vector<int>& live, int collections) {
     seconds += 10;
     gc += collections;
   }
-  return told(script);
+  return told(script + calls);
+}
+
+// Without a heap profile the probe of large allocations says who made them, by the program's own code.
+TEST(LiveHeapGrowth, NamesWhoAllocatedLargeObjects) {
+  auto e = growing({40, 60, 80, 100}, 2,
+                   "go-call 1 large_allocation 20M s2\ngo-call 1 large_allocation 40M s2\n"
+                   "go-call 1 large_allocation 1M s1\ngo-call 1 large_allocation 500M lost\n");
+  const Finding* found = finding(e, "live-heap-growth");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(std::count(found->evidence.begin(), found->evidence.end(),
+                       "2 large objects, 60.0 MiB in all, allocated at main.(*job).load (main.go:36) while "
+                       "memwhy watched"),
+            1);
+  EXPECT_EQ(
+      std::count(found->evidence.begin(), found->evidence.end(),
+                 "1 large object, 1.0 MiB in all, allocated at main.(*job).load (main.go:38) while memwhy "
+                 "watched"),
+      1);
 }
 
 TEST(LiveHeapGrowth, ThreeRisesOverCollections) {

@@ -169,6 +169,34 @@ TEST(GoroutineLeak, FoundByItsCountWhenItKeepsNothingAlone) {
   EXPECT_EQ(problems(with({2000, 4000, 2000, 8000})), 0u);
 }
 
+// Without samples: by the probe of large allocations, although the pages were there before (reused, never faulted).
+TEST(GoroutineLeak, AllocationSiteByTheProbe) {
+  const std::string job = hourly_job({1, 2, 3, 4}, "chan send", "since=9", "", kSendFrames, false);
+  const std::string call = fmt::format("go-call 1 large_allocation {} ", kJob);
+  auto with = [&](const std::string& calls) {
+    const size_t at = job.find("@41");
+    return told(job.substr(0, at) + "@40\n" + calls + job.substr(at));
+  };
+  auto e = with(call + "s2\n" + call + "s2\n" + call + "s2\n");
+  const Finding* found = finding(e, "goroutine-leak");
+  EXPECT_NE(found->claim.find("64.0 MiB each, allocated at main.(*job).load (main.go:36), created"),
+            std::string::npos)
+      << found->claim;
+  EXPECT_EQ(found->evidence[1],
+            "the allocation of 3 of 4 large objects was seen by a probe on the Go runtime, by their size");
+  EXPECT_EQ(found->evidence[2], "1 of them were there before: they are taken to come from the same place");
+  ASSERT_EQ(e.processes[0].go_calls.size(), 1u);
+  EXPECT_EQ(e.processes[0].go_calls[0].calls, 3u);
+  EXPECT_EQ(e.processes[0].go_calls[0].bytes, 3 * kJob);
+
+  // Two places that allocate as much: neither is said.
+  e = with(call + "s2\n" + call + "s3\n" + call + "s3\n");
+  EXPECT_EQ(finding(e, "goroutine-leak")->claim.find("allocated at"), std::string::npos);
+  // Of another size: not these objects.
+  e = with(fmt::format("go-call 1 large_allocation {} s2\n", kJob / 2));
+  EXPECT_EQ(finding(e, "goroutine-leak")->claim.find("allocated at"), std::string::npos);
+}
+
 // Without samples: by the page faults of what was made after attach. memclr in mallocgc is the allocation itself.
 TEST(GoroutineLeak, AllocationSiteByPageFaults) {
   auto with = [](const std::string& stack) {

@@ -21,7 +21,7 @@ namespace memwhy::goruntime::test {
 
 struct Release {
   int minor = 0;
-  const char* toolchain = nullptr;  // for GOTOOLCHAIN; nullptr: Debian's package
+  const char* toolchain = nullptr;  // of tests/workloads/go_release; nullptr: Debian's package
 };
 
 constexpr std::array kReleases = {
@@ -47,9 +47,8 @@ struct Build {
   std::string command(const std::string& output) const {
     const bool c = variant == Variant::kCgo || variant == Variant::kRace;
     std::string out = std::string("cd '") + MEMWHY_TEST_DATA + "/workloads/" + program +
-                      "' && GOFLAGS=-buildvcs=false CGO_ENABLED=" + (c ? "1 " : "0 ");
-    out += release.toolchain == nullptr ? "GOTOOLCHAIN=local /usr/lib/go-1.19/bin/go build"
-                                        : "GOTOOLCHAIN=" + std::string(release.toolchain) + " go build";
+                      "' && CGO_ENABLED=" + (c ? "1" : "0") + " ../go_release ";
+    out += std::string(release.toolchain == nullptr ? "debian" : release.toolchain) + " build";
     if (variant == Variant::kStripped) out += " -ldflags='-s -w'";
     if (variant == Variant::kPie) out += " -buildmode=pie";
     if (variant == Variant::kRace) out += " -race";

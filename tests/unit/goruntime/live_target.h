@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -33,7 +34,10 @@ namespace memwhy::goruntime::test {
 
 class LiveTarget {
  public:
-  explicit LiveTarget(const std::string& path, std::vector<std::string> arguments = {}) : path_(path) {
+  // `all_output`: its lines are those of stderr too.
+  explicit LiveTarget(const std::string& path, std::vector<std::string> arguments = {},
+                      bool all_output = false)
+      : path_(path) {
     int to[2], from[2];
     if (::pipe2(to, O_CLOEXEC) != 0 || ::pipe2(from, O_CLOEXEC) != 0) std::abort();
     arguments.insert(arguments.begin(), path);
@@ -45,6 +49,7 @@ class LiveTarget {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       ::dup2(to[0], 0);
       ::dup2(from[1], 1);
+      if (all_output) ::dup2(from[1], 2);
       ::execv(path.c_str(), argv.data());
       ::_exit(127);
     }
@@ -78,9 +83,12 @@ class LiveTarget {
       if (got == wanted) return true;
     return false;
   }
-  nlohmann::json ask(const std::string& command) {
+  void tell(const std::string& command) {
     std::fputs((command + "\n").c_str(), commands_);
     std::fflush(commands_);
+  }
+  nlohmann::json ask(const std::string& command) {
+    tell(command);
     return nlohmann::json::parse(line(), nullptr, false);
   }
 
@@ -99,6 +107,28 @@ class LiveTarget {
       still = std::any_of(begin(all), end(all), [&](const auto& entry) { return runs(entry.path()); })
                   ? 0
                   : still + 1;
+      ::sched_yield();
+    }
+  }
+
+  // Stops it where every thread waits in the kernel for something to do: nothing is half done. wait_until_still() is
+  // of programs that are asked something afterwards; this is of those that work a little all the time.
+  void stop_between_work() const {
+    const std::filesystem::path tasks = "/proc/" + std::to_string(pid_) + "/task";
+    const auto waits = [](const std::filesystem::path& task) {
+      constexpr std::array kWaiting = {0 /* read */, 35 /* nanosleep */, 128 /* rt_sigtimedwait */,
+                                       202 /* futex */, 281 /* epoll_pwait */};
+      std::ifstream in(task / "syscall");
+      int number = -1;
+      return in >> number && std::find(kWaiting.begin(), kWaiting.end(), number) != kWaiting.end();
+    };
+    while (true) {
+      int status = 0;
+      ::kill(pid_, SIGSTOP);
+      if (::waitpid(pid_, &status, WUNTRACED) != pid_ || !WIFSTOPPED(status)) return;
+      const std::filesystem::directory_iterator all(tasks);
+      if (std::all_of(begin(all), end(all), [&](const auto& entry) { return waits(entry.path()); })) return;
+      ::kill(pid_, SIGCONT);
       ::sched_yield();
     }
   }

@@ -163,24 +163,29 @@ TEST_P(GoPages, goroutines_by_what_they_wait_for) {
 TEST_P(GoPages, within_a_hundredth_under_churn) {
   ASSERT_NO_FATAL_FAILURE(start({"-churn"}));
   if (!target_) return;
-  uint64_t spans = 0, moving = 0;
-  int unverified = 0;
+  std::vector<double> moving;  // of a reading, the share of spans
+  int torn = 0;
   for (int i = 0; i < 20; ++i) {
     const HeapPages read = pages();
-    unverified += read.verified ? 0 : 1;
+    if (!read.verified) {  // it says so itself
+      ++torn;
+      continue;
+    }
     const uint64_t low = std::min(read.before.heap_in_use, read.after.heap_in_use);
     const uint64_t high = std::max(read.before.heap_in_use, read.after.heap_in_use);
     EXPECT_GE(read.total(PageClass::kHeapSpan), low - low / 100);
     EXPECT_LE(read.total(PageClass::kHeapSpan), high + high / 100);
     Result<SpanTable> table = read_spans(*memory_, globals_, read);
     ASSERT_TRUE(table.ok());
-    spans += table->spans.size();
-    moving += table->in_motion;
+    moving.push_back(static_cast<double>(table->in_motion) / static_cast<double>(table->spans.size()));
   }
-  EXPECT_EQ(unverified, 0);
-  std::printf("%s: %llu of %llu spans in motion\n", GetParam().name().c_str(), (unsigned long long)moving,
-              (unsigned long long)spans);
-  EXPECT_LT(moving, spans / 20);
+  EXPECT_LE(torn, 1);
+  ASSERT_FALSE(moving.empty());
+  std::sort(moving.begin(), moving.end());
+  const double usual = moving[moving.size() / 2], most = moving.back();
+  std::printf("%s: %d of 20 readings torn, spans in motion: %.2f %%, at most %.2f %%\n",
+              GetParam().name().c_str(), torn, 100 * usual, 100 * most);
+  EXPECT_LT(usual, 0.01);  // a reading that loses the processor for a while sees more
 }
 
 }  // namespace

@@ -73,6 +73,29 @@ TEST(Decode, ForkWithoutRoomIsALoss) {
   EXPECT_EQ(std::get<events::Loss>(out[0].payload).what, "fork");
 }
 
+TEST(Decode, GoCallNamesItsStackAndRefusesUnknownFunctions) {
+  Tables t;
+  t.put(3, 0xbeef, {0x401000, 0x402000});
+  std::vector<events::Event> out;
+  mw_go_call record{};
+  record.h.kind = MW_EVENT_GO_CALL;
+  record.h.space = 2;
+  record.h.tid = 7;
+  record.h.tick = 99;
+  record.function = MW_GO_HEAP_GROW;
+  record.stack = 3;
+  record.bytes = 4096;
+  ASSERT_TRUE(decode(&record, sizeof record, t.table, out));
+  ASSERT_EQ(out.size(), 2u);
+  const StackId stack = std::get<events::Stack>(out[0].payload).id;
+  EXPECT_EQ(std::get<events::GoCall>(out[1].payload),
+            (events::GoCall{SpaceId{2}, 7, events::GoFunction::kHeapGrow, 4096, stack, 99}));
+  record.function = MW_GO_FUNCTIONS;
+  out.clear();
+  EXPECT_TRUE(decode(&record, sizeof record, t.table, out));
+  EXPECT_TRUE(out.empty());
+}
+
 TEST(StackTable, FreesASlotAfterThreePassesAndKeepsTheId) {
   Tables t;
   std::vector<events::Stack> fresh;

@@ -321,6 +321,7 @@ struct Words {
   std::string operator()(const events::GoHeap& e) const { return of("go heap", e.space); }
   std::string operator()(const events::GoProfile& e) const { return of("go profile", e.space); }
   std::string operator()(const events::GoGoroutines& e) const { return of("goroutines", e.space); }
+  std::string operator()(const events::GoCall& e) const { return of("go call", e.space); }
 };
 
 // "start 1", "counters 1" …: an event in a word or two, for sequences.

@@ -306,7 +306,7 @@ TEST(EventScript, ReadsWhatItWrites) {
   const std::string script = R"(@0 info tool=0.1 host=h kernel=6.18 arch=x86-64 cpus=4 what="pid 7"
 @0.5 anchor
 @0.5 hooks read=direct fault:tp_btf not_seen="a thing"
-@0.5 coverage seen=9 recorded=8 full=1 kind=vma_map:3:2:1 prog=f:9:900
+@0.5 coverage seen=9 recorded=8 full=1 kind=vma_map:3:2:1 prog=f:9:900:0
 @1 attach 1 pid=7 comm=web binary=b1 class=x86-64
 @1 binary b1 /bin/web inode=3 build=ab go=go1.26 race
 @1 symbol 1 0x401000 ret binary=b1 offset=4096 main.f@a.go:3

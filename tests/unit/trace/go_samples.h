@@ -20,7 +20,7 @@ inline GoCounters sample_go_counters() {
 }
 
 inline std::vector<Payload> go_payloads() {
-  return {GoStatistics{space(1), sample_go_counters()},
+  return {GoStatistics{space(1), sample_go_counters(), {{38, 1'732'281'600'000'000'000, 41'200}, {39, 5, 6}}},
           GoStatistics{},
           GoHeap{space(1),
                  3,
@@ -54,14 +54,17 @@ inline std::vector<Payload> go_payloads() {
                          10,
                          {{0xc0'0000'0000, 64 << 20, {0x45d2a3, 1}}, {0xc0'0800'0000, 1, {}}}},
                         {}}},
-          GoGoroutines{}};
+          GoGoroutines{},
+          GoCall{space(1), 4711, GoFunction::kMarkEnd, kBig, static_cast<StackId>(9), kBig},
+          GoCall{}};
 }
 
 // How many fields each struct has: see samples.h.
 [[maybe_unused]] inline void every_go_field_is_known() {
   [[maybe_unused]] const auto& [gc1, gc2, gc3, gc4, gc5, gc6, gc7, gc8, gc9, gc10, gc11, gc12, gc13, gc14,
                                 gc15] = GoCounters{};
-  [[maybe_unused]] const auto& [gs1, gs2] = GoStatistics{};
+  [[maybe_unused]] const auto& [gs1, gs2, gs3] = GoStatistics{};
+  [[maybe_unused]] const auto& [gu1, gu2, gu3] = GoPause{};
   [[maybe_unused]] const auto& [gr1, gr2, gr3, gr4, gr5, gr6] = GoRun{};
   [[maybe_unused]] const auto& [gh1, gh2, gh3, gh4, gh5, gh6, gh7, gh8, gh9, gh10] = GoHeap{};
   [[maybe_unused]] const auto& [gb1, gb2, gb3, gb4] = GoBucket{};
@@ -69,6 +72,7 @@ inline std::vector<Payload> go_payloads() {
   [[maybe_unused]] const auto& [gk1, gk2, gk3] = GoKeptObject{};
   [[maybe_unused]] const auto& [gg1, gg2, gg3, gg4, gg5, gg6, gg7, gg8, gg9] = GoGroup{};
   [[maybe_unused]] const auto& [go1, go2, go3, go4] = GoGoroutines{};
+  [[maybe_unused]] const auto& [ga1, ga2, ga3, ga4, ga5, ga6] = GoCall{};
 }
 
 }  // namespace memwhy::trace::test

@@ -156,7 +156,7 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [a1, a2, a3, a4] = ClockAnchor{};
   [[maybe_unused]] const auto& [h1, h2, h3] = Hook{};
   [[maybe_unused]] const auto& [r1, r2, r3] = HookReport{};
-  [[maybe_unused]] const auto& [p1, p2, p3] = ProgramCost{};
+  [[maybe_unused]] const auto& [p1, p2, p3, p4] = ProgramCost{};
   [[maybe_unused]] const auto& [k1, k2, k3, k4] = KindCount{};
   [[maybe_unused]] const auto& [c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13] = Coverage{};
   [[maybe_unused]] const auto& [l1, l2, l3] = Loss{};

@@ -6,7 +6,7 @@
 //	/import?mib=N   the heap is N MiB for a moment, then given back. The shadow of it (2 bytes a byte) never is.
 //	/query          one request on 200 goroutines. The race runtime keeps about 320 bytes of each, for good.
 //	/parse?bad=N    N recovered panics, 10 calls deep, in one goroutine: 80 bytes each, kept until it ends.
-//	/stats          what the service itself knows, as JSON: the referee of tests.
+//	/stats          what the service itself knows, after a collection, as JSON: the referee of tests.
 //
 // It prints "pid N", "url http://…" and "ready", each on its line, and ends on SIGTERM.
 package main
@@ -18,6 +18,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	_ "net/http/pprof" // as in most services: /debug/pprof/heap is what memwhy's figure is compared with
 	"os"
 	"os/signal"
 	"runtime"
@@ -126,6 +127,7 @@ func number(r *http.Request, key string) int {
 
 func (s *service) stats(w http.ResponseWriter, _ *http.Request) {
 	var m runtime.MemStats
+	runtime.GC()
 	runtime.ReadMemStats(&m)
 	_ = json.NewEncoder(w).Encode(map[string]uint64{
 		"heap_alloc": m.HeapAlloc, "heap_inuse": m.HeapInuse, "heap_sys": m.HeapSys, "sys": m.Sys,

@@ -167,13 +167,18 @@ class GoroutineLeak : public Rule {
           "where they were allocated is known from the heap profile's samples of {} of {} large objects",
           origin.sampled, origin.objects));
     }
+    if (origin.probed > 0) {
+      finding.evidence.push_back(fmt::format(
+          "the allocation of {} of {} large objects was seen by a probe on the Go runtime, by their size",
+          origin.probed, origin.objects));
+    }
     if (origin.touched > 0) {
       finding.evidence.push_back(
           fmt::format("{} of {} large objects became resident after memwhy attached: the stacks of their "
                       "page faults are known",
                       origin.touched, origin.objects));
     }
-    const size_t known = origin.sampled + origin.touched;
+    const size_t known = origin.sampled + origin.probed + origin.touched;
     if (!origin.site.empty() && known < origin.objects) {
       finding.evidence.push_back(
           fmt::format("{} of them were there before: they are taken to come from the same place",

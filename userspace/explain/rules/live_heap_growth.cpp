@@ -3,6 +3,9 @@
 // (gc-headroom), and not what blocked goroutines keep (goroutine-leak), which says more.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+
 #include "explain/go_groups.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/go_words.h"
@@ -35,6 +38,7 @@ class LiveHeapGrowth : public Rule {
                     human_bytes(trend.grown_bytes), collections));
     for (std::string& entry : heaviest(c.ledger, Owner::kGoHeapLive, 3))
       finding.evidence.push_back(std::move(entry));
+    if (c.go->profile_bytes().value_or(0) == 0) add_probed(c, finding);
     finding.remedy =
         "Look at the heaviest allocation sites of go.heap.live: what they make stays reachable. Bound the "
         "cache, delete "
@@ -45,6 +49,26 @@ class LiveHeapGrowth : public Rule {
   }
 
  private:
+  // Without a heap profile: who allocated large objects while memwhy watched. They may have died since.
+  static void add_probed(const Case& c, Finding& finding) {
+    constexpr size_t kShown = 3;
+    std::map<std::string, std::pair<uint64_t, uint64_t>> sites;  // calls, bytes
+    for (const GoCallSummary& call : c.go->calls(events::GoFunction::kLargeAllocation)) {
+      auto& [calls, bytes] = sites[program_frame(call.frames)];
+      calls += call.calls;
+      bytes += call.bytes;
+    }
+    sites.erase("");
+    std::vector<std::pair<std::string, std::pair<uint64_t, uint64_t>>> heaviest(sites.begin(), sites.end());
+    std::stable_sort(heaviest.begin(), heaviest.end(),
+                     [](const auto& a, const auto& b) { return a.second.second > b.second.second; });
+    if (heaviest.size() > kShown) heaviest.resize(kShown);
+    for (const auto& [site, sum] : heaviest)
+      finding.evidence.push_back(
+          fmt::format("{} large object{}, {} in all, allocated at {} while memwhy watched", sum.first,
+                      sum.first == 1 ? "" : "s", human_bytes(sum.second), site));
+  }
+
   static bool by_goroutines(const Case& c, uint64_t grown_bytes) {
     uint64_t grown = 0;
     for (const GroupStory& group : group_stories(*c.go)) {

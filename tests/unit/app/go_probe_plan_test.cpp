@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whom memwhy never probes, whatever the program is.
+#include "app/go_probe_plan.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace memwhy::app {
+namespace {
+
+events::GoProbePlan plan_of(mode_t mode, Pid tgid) {
+  ProgramToProbe program;  // without a binary: it must not even be looked at
+  program.file = Fd(::memfd_create("program", MFD_CLOEXEC));
+  EXPECT_EQ(::fchmod(program.file.get(), mode), 0);
+  const Fd process(::open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return plan_go_probes(std::move(program), process, tgid);
+}
+
+TEST(GoProbePlan, RefusesSetuidAndSetgidProgramsAndPid1) {
+  for (const mode_t mode : {mode_t{04755}, mode_t{02755}}) {
+    const events::GoProbePlan plan = plan_of(mode, 4711);
+    EXPECT_TRUE(plan.sites.empty());
+    ASSERT_EQ(plan.not_probed.size(), 1u);
+    EXPECT_EQ(plan.not_probed[0],
+              "The Go runtime of pid 4711 is not probed: it is a setuid or setgid program.");
+  }
+  const events::GoProbePlan plan = plan_of(0755, 1);
+  EXPECT_TRUE(plan.sites.empty());
+  ASSERT_EQ(plan.not_probed.size(), 1u);
+  EXPECT_EQ(plan.not_probed[0], "The Go runtime of pid 1 is not probed: nothing is attached to pid 1.");
+}
+
+}  // namespace
+}  // namespace memwhy::app

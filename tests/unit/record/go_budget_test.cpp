@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Go heap that costs much to read is read less often, and that is told.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "record/sampler.h"
+#include "record/target.h"
+#include "unit/record/scripted_sources.h"
+
+namespace memwhy::record {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class GoScript : public GoSource {
+ public:
+  GoScript(ManualClock& clock, uint64_t cost_ns) : clock_(clock), cost_ns_(cost_ns) {}
+  events::GoHeap heap(const events::PageScan&) override {
+    clock_.burn(cost_ns_);
+    return {};
+  }
+  std::optional<events::GoStatistics> statistics() override { return std::nullopt; }
+  events::GoProfile profile() override { return {}; }
+  std::optional<events::GoGoroutines> goroutines() override { return std::nullopt; }
+
+ private:
+  ManualClock& clock_;
+  uint64_t cost_ns_;
+};
+
+class GoSourceOf : public ScriptedSource {
+ public:
+  GoSourceOf(ScriptedProcesses& all, std::shared_ptr<ScriptedProcess> process, GoSource& go)
+      : ScriptedSource(all, std::move(process), 10), go_(go) {}
+  GoSource* go(const std::vector<events::Vma>&) override { return &go_; }
+
+ private:
+  GoSource& go_;
+};
+
+class GoOpener : public ProcessOpener {
+ public:
+  explicit GoOpener(GoSource& go) : go_(go) {
+    process_->vmas.push_back({});
+    process_->vmas[0].range = {0x1000000, 0x9000000};
+  }
+  Result<std::unique_ptr<ProcessSource>> open(Pid) override {
+    return std::unique_ptr<ProcessSource>(std::make_unique<GoSourceOf>(all_, process_, go_));
+  }
+
+ private:
+  GoSource& go_;
+  ScriptedProcesses all_;
+  std::shared_ptr<ScriptedProcess> process_ = std::make_shared<ScriptedProcess>();
+};
+
+class GoBudgetTest : public testing::Test {
+ protected:
+  // Records for 140 s; each reading of the heap costs so much.
+  void record(uint64_t cost_ns) {
+    GoScript go(clock_, cost_ns);
+    GoOpener processes(go);
+    Sampler sampler(kernel_, processes, symbols_, clock_, {}, [this](events::Event event) {
+      const uint64_t second = (event.time - begin_) / kSecond;
+      if (std::holds_alternative<events::GoHeap>(event.payload)) readings_.push_back(second);
+      if (std::holds_alternative<events::PageScan>(event.payload)) scans_.push_back(second);
+      if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told_ = hooks->not_seen;
+    });
+    ASSERT_TRUE(sampler.add(10));
+    while (sampler.next_due() <= begin_ + 140 * kSecond) {
+      clock_.set(std::max(clock_.now(), sampler.next_due()));
+      sampler.run_due();
+    }
+    EXPECT_EQ(readings_, scans_);
+  }
+
+  ManualClock clock_;
+  TimeNs begin_ = clock_.now();
+  ScriptedKernel kernel_{clock_};
+  ScriptedSymbols symbols_;
+  std::vector<uint64_t> readings_, scans_;
+  std::vector<std::string> told_;
+};
+
+TEST_F(GoBudgetTest, AHeapOfUsualSizeIsReadWithEachScan) {
+  record(20 * kMs);
+  EXPECT_THAT(scans_, ElementsAre(0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130, 140));
+  EXPECT_THAT(told_, IsEmpty());
+}
+
+// 500 ms are free; each reading of 300 ms is paid for by 30 s.
+TEST_F(GoBudgetTest, AnExpensiveHeapIsReadForOnePercentOfACpu) {
+  record(300 * kMs);
+  EXPECT_THAT(scans_, ElementsAre(0, 10, 20, 40, 70, 100, 130));
+  EXPECT_THAT(
+      told_, ElementsAre("The pages of pid 10 are scanned less often than every 10 s: reading its Go heap so "
+                         "often would take more than 1 % of a CPU."));
+}
+
+}  // namespace
+}  // namespace memwhy::record

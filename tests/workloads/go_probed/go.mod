@@ -1,0 +1,3 @@
+module memwhy/workloads/go_probed
+
+go 1.19

@@ -1,0 +1,3 @@
+module memwhy/workloads/go_reach
+
+go 1.19

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What of a live Go program may be probed: policy here (never pid 1, never a setuid program), sites in goruntime/.
+#pragma once
+
+#include <memory>
+
+#include "base/fd.h"
+#include "base/ids.h"
+#include "events/go_probe.h"
+#include "symbols/binary.h"
+
+namespace memwhy::app {
+
+struct ProgramToProbe {
+  std::unique_ptr<symbols::Binary> binary;
+  Fd file;            // of which `binary` was read
+  uint64_t bias = 0;  // how far it was moved from its link-time addresses
+  bool sampling_linked = false;
+};
+
+// `process`: its directory in the proc file system.
+events::GoProbePlan plan_go_probes(ProgramToProbe program, const Fd& process, Pid tgid);
+
+}  // namespace memwhy::app

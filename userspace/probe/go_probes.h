@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// GoProbes: which rare functions of which Go programs are probed now. One link for each program, on the conditional jumps
+// of the functions' stack checks; never a return probe.
+//
+//   attach   the sites' code was compared with the file by who made the plan; after: each first byte must be int3
+//   govern   hits of each function over the last second and more; above the budget the function is given up
+//   detach   the link is closed; each first byte must be what it was
+//
+//   space 3   multi link: large_allocation 12/s, heap_grow 0.1/s      (mark_end: 2,411/s, given up)
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "events/go_probe.h"
+#include "events/recording.h"
+#include "probe/hooks.h"
+
+struct bpf_program;
+
+namespace memwhy::probe {
+
+// How this kernel lets a user-space instruction be probed.
+enum class UprobeWay : uint8_t {
+  kMulti,  // one link for many sites, for one address space (Linux 6.6)
+  kPerf,   // a perf event for each
+  kNone,
+};
+const char* name_of(UprobeWay way);
+constexpr uint32_t kUprobeMulti = 48;  // BPF_TRACE_UPROBE_MULTI, which older headers lack
+
+// Sums over all CPUs, since load.
+struct GoHits {
+  std::array<uint64_t, events::kGoFunctions> hits{}, ns{};
+};
+
+class GoProbes {
+ public:
+  // `why_none`: a sentence when no way works.
+  GoProbes(bpf_program* program, UprobeWay way, std::string why_none, uint64_t most_hits_per_s)
+      : program_(program), way_(way), why_none_(std::move(why_none)), most_hits_per_s_(most_hits_per_s) {}
+
+  // A space that has probes already keeps them. What can't be probed is told by report().
+  void attach(SpaceId space, events::GoProbePlan plan);
+  void detach(SpaceId space);
+  // Gives up functions that are called too often. true: the report changed.
+  bool govern(TimeNs now, const GoHits& sum);
+
+  void report(events::HookReport& report) const;
+  size_t links() const;
+
+ private:
+  struct Attached {
+    events::GoProbePlan plan;
+    std::vector<Link> links;
+    Fd multi;
+  };
+  Status link(Attached& to) const;
+  void unlink(Attached& from);
+  void tell(std::string sentence);
+
+  bpf_program* program_;
+  UprobeWay way_;
+  std::string why_none_;
+  uint64_t most_hits_per_s_;
+  std::map<SpaceId, Attached> attached_;
+  std::array<bool, events::kGoFunctions> used_{}, given_up_{};
+  std::vector<std::string> told_;  // sentences, bounded
+  TimeNs looked_ = 0;
+  GoHits before_;
+};
+
+}  // namespace memwhy::probe
