@@ -167,7 +167,7 @@ std::string GoFacts::clock(TimeNs monotonic_ns) const {
   const auto then = static_cast<std::time_t>(realtime_ns / 1'000'000'000);
   std::tm today = {}, at = {};
   if (gmtime_r(&now, &today) == nullptr || gmtime_r(&then, &at) == nullptr) return "";
-  const std::string time = fmt::format("{:02}:{:02}:{:02} UTC", at.tm_hour, at.tm_min, at.tm_sec);
+  std::string time = fmt::format("{:02}:{:02}:{:02} UTC", at.tm_hour, at.tm_min, at.tm_sec);
   if (today.tm_year == at.tm_year && today.tm_yday == at.tm_yday) return time;
   return fmt::format("{:04}-{:02}-{:02} {}", at.tm_year + 1900, at.tm_mon + 1, at.tm_mday, time);
 }

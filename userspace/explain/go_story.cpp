@@ -49,6 +49,7 @@ void add_allocation_sites(const GoFacts& go, Ledger& ledger) {
     if (frames.empty()) frames = go.frames(bucket.stack, false);
     sites[std::move(frames)] += GoFacts::scaled_bytes(bucket, bucket.published_objects, go.profile()->rate);
   }
+  if (sites.empty()) return;
   std::vector<TopEntry> top;
   for (const auto& [frames, bytes] : sites) {
     TopEntry& entry = top.emplace_back();

@@ -94,6 +94,7 @@ std::vector<Sample> History::settled(const Owners& owners) const {
 
 Trend trend_of(const std::vector<TrendPoint>& series) {
   std::vector<Point> points;
+  points.reserve(series.size());
   for (const TrendPoint& point : series) {
     points.push_back(
         {static_cast<double>(point.time - series.front().time) / 1e9, static_cast<double>(point.value)});

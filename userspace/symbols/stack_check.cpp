@@ -24,8 +24,12 @@ class Code {
   }
   std::optional<int32_t> displacement(size_t bytes) {  // 1 or 4, signed
     if (bytes_.size() - at_ < bytes) return std::nullopt;
-    int32_t value = static_cast<int8_t>(bytes_[at_]);
-    if (bytes == 4) std::memcpy(&value, bytes_.data() + at_, 4);
+    int32_t value = 0;
+    if (bytes == 4) {
+      std::memcpy(&value, bytes_.data() + at_, 4);
+    } else {
+      value = bytes_[at_] < 0x80 ? bytes_[at_] : bytes_[at_] - 0x100;
+    }
     at_ += bytes;
     return value;
   }
