@@ -76,7 +76,7 @@ static __always_inline int record(struct task_struct *task, struct mw_space *spa
 	/* a kernel thread on a borrowed mm, or an io_uring worker, has no user stack */
 	u64 stack = which == SCRATCH_FAULT_KERNEL && (task->flags & PF_KTHREAD || !user->ip)
 			? MW_ENTRY_STACK_NONE
-			: stack_slot(task, user, which);
+			: stack_slot(task, user, which, space->flags & MW_SPACE_GO);
 	u32 at = chunk_of((u64)space->space << CHUNK_KEY_BITS | address >> CHUNK_SHIFT);
 	struct mw_chunk *chunk = bpf_map_lookup_elem(&table, &at);
 
@@ -200,9 +200,12 @@ int fault_any_perf(struct bpf_perf_event_data *ctx)
 /* The stack of a system call's caller, for vma.bpf.c. which: SCRATCH_ENTER or SCRATCH_EXIT. */
 __noinline u32 caller_stack(u32 which)
 {
-	struct pt_regs *user = user_regs(bpf_get_current_task_btf());
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *user = user_regs(task);
+	struct mw_space *space = current_space(task);
 
-	return user->ip ? stack_store(user->ip, user->sp, user->bp, which) : MW_ENTRY_STACK_NONE;
+	return user->ip ? stack_store(user->ip, user->sp, user->bp, which, space && space->flags & MW_SPACE_GO)
+			: MW_ENTRY_STACK_NONE;
 }
 
 static __always_inline bool reads_word(struct paging map, u64 pgd)

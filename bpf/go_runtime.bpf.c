@@ -16,7 +16,7 @@
 #include "lib/emit.bpf.h"
 #include "lib/filter.bpf.h"
 
-extern u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which); /* lib/stack.bpf.h, by way of fault.bpf.c */
+extern u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which, bool jump); /* lib/stack.bpf.h, by way of fault.bpf.c */
 
 #define X86_CARRY 0x01ull
 #define X86_ZERO  0x40ull
@@ -83,7 +83,7 @@ static __always_inline u32 callers(struct pt_regs *ctx, bool on_system_stack)
 		at.ip = ret - 1;
 	if (on_system_stack)
 		leave_system_stack(&at);
-	slot = stack_store(at.ip, at.sp, at.bp, SCRATCH_GO);
+	slot = stack_store(at.ip, at.sp, at.bp, SCRATCH_GO, true);
 	__sync_lock_test_and_set(busy, 0);
 	return slot;
 }

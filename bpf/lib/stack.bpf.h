@@ -6,6 +6,11 @@
  *   chain {4011d6, 4012a0, 4012ff}     ->  hash 0x0beef1...
  *   stack_hash[0x0beef] = that hash        stacks[0x0beef] = {n 3, 4011d6, 4012a0, 4012ff}
  *
+ * The Go runtime works on the system stack of its thread for a goroutine that waits, and the chain leads back to it: in a
+ * Go program one jump to another stack is followed. Elsewhere it would be a frame pointer that is none.
+ *
+ *   7f12'e380 memclr  ->  7f12'e3f0 mheap.alloc.func1  ->  c0'001a'2e60 mheap.alloc  ->  c0'001a'2ee0 main.load ...
+ *
  * Two loops, windows and the frames in one; read.bpf.h knows where a frame comes from. Every fault walks the whole
  * chain: a memo of a part of it would merge stacks. Frames are kept raw; what is no code is dropped in userspace.
  */
@@ -29,7 +34,7 @@ struct chain {
  * difference the verifier learns something in each round, of the address itself nothing, and all rounds look alike.
  */
 static __always_inline struct chain walk(bool direct, bool keep, struct scratch *s, u32 which, u64 pgd,
-					 u64 ip, u64 sp, u64 bp)
+					 u64 ip, u64 sp, u64 bp, bool jump)
 {
 	struct chain chain = {.n = 1};
 	struct window w;
@@ -63,8 +68,13 @@ static __always_inline struct chain walk(bool direct, bool keep, struct scratch 
 			step = f.next - bp;
 			bp = f.next;
 		} while (i < MW_STACK_FRAMES && in_window(&w, step));
-		if ((s64)step <= 0)
-			goto end; /* the outermost frame, or a chain that leads back */
+		if ((s64)step <= 0 || step > STACK_REACH) {
+			/* the outermost frame, a chain that leads astray, or C code that has no frame pointers */
+			if (!jump || i < 3 || bp < PAGE_BYTES)
+				goto end;
+			jump = false;
+			sp = bp;
+		}
 	}
 end:
 	hash ^= hash >> 32;
@@ -74,11 +84,11 @@ end:
 }
 
 /* The hash of a chain by the bulk read. Not static: verified once. */
-__noinline u64 bulk_hash(u32 which, u64 ip, u64 sp, u64 bp)
+__noinline u64 bulk_hash(u32 which, u64 ip, u64 sp, u64 bp, bool jump)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
-	return s && !read_direct ? walk(false, false, s, which, 0, ip, sp, bp).hash : ~0ull;
+	return s && !read_direct ? walk(false, false, s, which, 0, ip, sp, bp, jump).hash : ~0ull;
 }
 
 /*
@@ -86,7 +96,7 @@ __noinline u64 bulk_hash(u32 which, u64 ip, u64 sp, u64 bp)
  * slot for what this second walk saw: frames and hash always belong together. Not static: verified once, not
  * at each call.
  */
-__noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which)
+__noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which, bool jump)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct mw_counters *c = cpu_counters();
@@ -95,8 +105,8 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which)
 	if (!c || !scratch)
 		return MW_ENTRY_STACK_LOST;
 	u64 pgd = number(task->mm->pgd);
-	struct chain chain = read_direct ? walk(true, true, scratch, which, pgd, ip, sp, bp)
-					 : walk(false, true, scratch, which, pgd, ip, sp, bp);
+	struct chain chain = read_direct ? walk(true, true, scratch, which, pgd, ip, sp, bp, jump)
+					 : walk(false, true, scratch, which, pgd, ip, sp, bp, jump);
 	u32 home = chain.hash >> 44;
 
 	if (chain.flags & MW_STACK_UNREADABLE)
@@ -131,17 +141,17 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which)
 }
 
 /* Slot of the current task's user stack, or MW_ENTRY_STACK_*. which: enum scratch_of. */
-static __always_inline u32 stack_slot(struct task_struct *task, struct pt_regs *user, u32 which)
+static __always_inline u32 stack_slot(struct task_struct *task, struct pt_regs *user, u32 which, bool jump)
 {
 	u64 ip = user->ip, sp = user->sp, bp = user->bp;
-	u64 hash = read_direct ? walk(true, false, NULL, which, number(task->mm->pgd), ip, sp, bp).hash
-			       : bulk_hash(which, ip, sp, bp);
+	u64 hash = read_direct ? walk(true, false, NULL, which, number(task->mm->pgd), ip, sp, bp, jump).hash
+			       : bulk_hash(which, ip, sp, bp, jump);
 	u32 home = hash >> 44;
 
 	for (u32 i = 0; i < MW_HOT_PROBES; i++)
 		if (stack_hash[(home + i) & stack_mask] == hash)
 			return (home + i) & stack_mask;
-	return stack_store(ip, sp, bp, which);
+	return stack_store(ip, sp, bp, which, jump);
 }
 
 #endif

@@ -62,6 +62,7 @@ ProbeSites find_probe_sites(symbols::Binary& binary, const Fd& memory, uint64_t 
     return found;
   }
   std::vector<std::string> names;
+  names.reserve(kProbed.size());
   for (const Probed& probed : kProbed) names.emplace_back(probed.name);
   const std::vector<std::optional<AddressRange>> functions = binary.go_functions(names);
   for (size_t i = 0; i < kProbed.size(); ++i) {

@@ -329,6 +329,10 @@ void KernelProbe::State::collect_stacks() {
   drains_at_sweep = drained;
 }
 
+void KernelProbe::is_go(SpaceId space) {
+  if (mw_space* at = state_->find(space)) std::atomic_ref(at->flags).fetch_or(MW_SPACE_GO);
+}
+
 void KernelProbe::probe_go(SpaceId space, events::GoProbePlan plan) {
   if (state_->find(space) != nullptr) state_->go.attach(space, std::move(plan));
 }

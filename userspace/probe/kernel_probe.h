@@ -70,6 +70,8 @@ class KernelProbe {
   // space ended, at once), and stacks that nothing names any more once half of the stack table is in use.
   void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped);
 
+  // Stacks of a Go program go on where the runtime switched to the system stack of a thread.
+  void is_go(SpaceId space);
   // Probes rare functions of the Go runtime in this space, until it ends. What can't be probed is told by hooks().
   void probe_go(SpaceId space, events::GoProbePlan plan);
   void unprobe_go(SpaceId space);

@@ -81,7 +81,7 @@ Result<SpaceId> Sampler::add(Pid tgid) {
     target.source = *std::move(source);
     auto identity = target.source->identity();
     if (identity) {
-      target.pending = Pending{*std::move(identity), {}, begun};
+      target.pending = Pending{*identity, {}, begun};
       target.pending->identity.how = events::StartHow::kAttached;
       confirm(target);
       if (read_counters(target) && scan(target, true)) {
@@ -299,6 +299,7 @@ void Sampler::restate() {
 
 void Sampler::finish() {
   std::vector<SpaceId> all;
+  all.reserve(targets_.size());
   for (const auto& [space, target] : targets_) all.push_back(space);
   for (const SpaceId space : all) {
     Target& target = *find(space);
@@ -331,6 +332,7 @@ uint64_t Sampler::rss_bytes() const {
 
 std::vector<TargetCost> Sampler::costs() const {
   std::vector<TargetCost> costs;
+  costs.reserve(targets_.size());
   for (const auto& [space, target] : targets_) costs.push_back(target->cost);
   return costs;
 }

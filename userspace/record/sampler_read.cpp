@@ -119,6 +119,7 @@ void Sampler::stretch(Target& target) {
 void Sampler::probe_go(Target& target) {
   GoSource* go = target.source ? target.source->go(target.vmas) : nullptr;
   if (go == nullptr) return;
+  kernel_.is_go(target.space);
   std::optional<events::GoProbePlan> plan = go->probe_plan();
   if (!plan) return;
   if (!options_.probe_go) {

@@ -125,7 +125,7 @@ std::string Session::finish() {
   inbox_.clear();
   inbox_bytes_ = 0;
   sampler_->release();
-  const std::string why = *stop_why_;
+  std::string why = *stop_why_;
   queue_->push({clock_.now(), events::RecordingEnd{why}});
   queue_->close();
   sink_thread_.join();

@@ -44,6 +44,8 @@ class KernelSource {
   // more.
   virtual void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) = 0;
 
+  // A Go program: its stacks lead from the system stack of a thread to the goroutine that it works for.
+  virtual void is_go(SpaceId /*space*/) {}
   // Probes rare functions of the Go runtime in this space until it ends or is forgotten; hooks() says what came of it.
   virtual void probe_go(SpaceId /*space*/, events::GoProbePlan /*plan*/) {}
   // Gives up probes that are hit too often. true: hooks() says something else now.

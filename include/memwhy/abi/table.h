@@ -49,6 +49,7 @@ struct mw_space {
 };
 
 #define MW_SPACE_FOLLOW 1u /* children get a space of their own and are traced too */
+#define MW_SPACE_GO	4u /* a Go program: stacks lead from the system stack back to the goroutine's */
 
 /*
  * A process on a traced space, by tgid: its mm is gone from the task before exec and exit are seen.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The schedule, on a clock that only the test moves.
+// Longer than 400 lines because every rule of the schedule has its test here.
 #include "record/sampler.h"
 
 #include <gmock/gmock.h>

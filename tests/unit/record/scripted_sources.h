@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The world of a Session as a script: a clock that stands until it is moved, a kernel side and processes that
 // say what the test has put into them. Thread-safe, so that whole sessions can run on it too.
+// Longer than 250 lines because the three sources of one world share its clock.
 #pragma once
 
 #include <algorithm>

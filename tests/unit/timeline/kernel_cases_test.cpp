@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kernel does to pages without a fault that says so: one script for each scenario, with the numbers
 // that were measured for 1,024 pages (page faults seen, change of RSS).
+// Longer than 400 lines because it is a table: a scenario of the kernel's, its script, its numbers.
 #include "scan_cases.h"
 
 namespace memwhy::testing {
