@@ -204,8 +204,9 @@ __noinline u32 caller_stack(u32 which)
 	struct pt_regs *user = user_regs(task);
 	struct mw_space *space = current_space(task);
 
-	return user->ip ? stack_store(user->ip, user->sp, user->bp, which, space && space->flags & MW_SPACE_GO)
-			: MW_ENTRY_STACK_NONE;
+	return user->ip
+		   ? stack_store(user->ip, user->sp, user->bp, which, space && space->flags & MW_SPACE_GO)
+		   : MW_ENTRY_STACK_NONE;
 }
 
 static __always_inline bool reads_word(struct paging map, u64 pgd)

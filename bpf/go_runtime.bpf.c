@@ -16,7 +16,8 @@
 #include "lib/emit.bpf.h"
 #include "lib/filter.bpf.h"
 
-extern u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which, bool jump); /* lib/stack.bpf.h, by way of fault.bpf.c */
+extern u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which,
+		       bool jump); /* lib/stack.bpf.h, by way of fault.bpf.c */
 
 #define X86_CARRY 0x01ull
 #define X86_ZERO  0x40ull

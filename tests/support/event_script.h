@@ -45,7 +45,7 @@
 //
 // The Go runtime of a process:
 //   go-statistics SPACE [GO-COUNTER ...]
-//   go-heap SPACE [n=] [unverified|none] [problem="a sentence"] [quiet] [spans= in_motion= tables=]
+//   go-heap SPACE [n=] [dwarf|unverified|none] [problem="a sentence"] [quiet] [spans= in_motion= tables=]
 //          [GO-COUNTER ...]
 //          items: RANGE none|heap|stack|work|idle|released|unknown [live= unmarked= free=]
 //          (n: the scan that comes next; tables=0xADDRESS/0xADDRESS...: of the runtime's structures)

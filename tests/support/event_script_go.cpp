@@ -175,6 +175,7 @@ GoHeap parse_go_heap(Words& w, std::vector<Words>& items, uint64_t scan) {
   heap.scan = w.number("n", scan);
   heap.layout = w.flag("unverified") ? GoLayout::kUnverified
                 : w.flag("none")     ? GoLayout::kNone
+                : w.flag("dwarf")    ? GoLayout::kDwarf
                                      : GoLayout::kTable;
   heap.problem = w.text("problem");
   heap.quiet = w.flag("quiet");
@@ -240,7 +241,9 @@ std::string format_go(const GoStatistics& e) {
 
 std::string format_go(const GoHeap& e) {
   std::string text = fmt::format("go-heap {} n={}", static_cast<uint32_t>(e.space), e.scan);
-  if (e.layout != GoLayout::kTable) text += e.layout == GoLayout::kUnverified ? " unverified" : " none";
+  if (e.layout == GoLayout::kUnverified) text += " unverified";
+  if (e.layout == GoLayout::kNone) text += " none";
+  if (e.layout == GoLayout::kDwarf) text += " dwarf";
   if (!e.problem.empty()) text += " problem=\"" + e.problem + "\"";
   if (e.quiet) text += " quiet";
   text += named("spans", e.spans) + named("in_motion", e.spans_in_motion);

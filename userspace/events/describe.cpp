@@ -227,6 +227,8 @@ std::string name(GoLayout layout) {
       return "table";
     case GoLayout::kUnverified:
       return "unverified";
+    case GoLayout::kDwarf:
+      return "dwarf";
     case GoLayout::kNone:
       break;
   }

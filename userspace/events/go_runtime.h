@@ -17,7 +17,11 @@ enum class GoLayout : uint8_t {
   kTable,       // measured layout of this release, and the self-test agreed
   kUnverified,  // a layout was tried, and the self-test did not agree: nothing of it is used
   kNone,        // no layout, or the tables were not found: the OS view only
+  kDwarf,       // as kTable, of a release that was not measured: from the program's own debug information
 };
+
+// What was read with it can be used.
+constexpr bool trusted(GoLayout layout) { return layout == GoLayout::kTable || layout == GoLayout::kDwarf; }
 
 // What the runtime holds a page for.
 enum class GoPage : uint8_t {

@@ -58,11 +58,15 @@ std::string GoFacts::layout_name() const {
       return "table";
     case events::GoLayout::kUnverified:
       return "unverified";
+    case events::GoLayout::kDwarf:
+      return "dwarf";
     case events::GoLayout::kNone:
       break;
   }
   return "none";
 }
+
+bool GoFacts::layout_trusted() const { return heap() != nullptr && events::trusted(heap()->layout); }
 
 std::string GoFacts::problem() const {
   return heap() == nullptr ? "the Go runtime's tables were not read" : heap()->problem;

@@ -19,8 +19,9 @@ class GoFacts {
   GoFacts(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
           const timeline::ScanResult& scan, std::optional<uint64_t> own_profile_bytes);
 
-  // "table", "unverified" or "none", and one sentence when it is not "table".
+  // "table", "dwarf", "unverified" or "none", and one sentence for the last two.
   std::string layout_name() const;
+  bool layout_trusted() const;  // "table" or "dwarf"
   std::string problem() const;
   const events::GoHeap* heap() const { return scan_.go.get(); }  // nullptr: not read
 

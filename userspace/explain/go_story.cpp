@@ -30,7 +30,7 @@ void describe_go(const GoFacts& go, ProcessExplanation& out) {
   out.go->layout = go.layout_name();
   out.go->layout_problem = go.problem();
   // Counters of a layout that failed its self-test are not believed.
-  if (out.go->layout == "table" && !go.curve().empty()) {
+  if (go.layout_trusted() && !go.curve().empty()) {
     out.go->totals = go.curve().back().counters;
     const timeline::GoPauses& pauses = go.pauses();
     out.go->pauses = {pauses.collections, pauses.missed, pauses.total_ns, pauses.longest.pause_ns};
@@ -68,7 +68,7 @@ void add_allocation_sites(const GoFacts& go, Ledger& ledger) {
 
 void add_go_points(const GoFacts& go, std::vector<TimelinePoint>& timeline) {
   const std::vector<timeline::GoPoint>& curve = go.curve();
-  if (go.layout_name() != "table") return;
+  if (!go.layout_trusted()) return;
   size_t k = 0;
   for (TimelinePoint& point : timeline) {
     while (k + 1 < curve.size() &&

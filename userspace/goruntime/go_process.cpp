@@ -68,19 +68,33 @@ bool grouped(const Goroutine& goroutine) {
 GoProcess::GoProcess(std::unique_ptr<remote::RemoteMemory> memory, GoProgram program)
     : memory_(std::move(memory)), program_(std::move(program)) {}
 
+const Layout* GoProcess::layout() {
+  const int minor = minor_of(program_.version);
+  if (const Layout* measured = layout_of(minor)) return measured;
+  if (own_layout_tried_) return own_layout_ ? &own_layout_->layout : nullptr;
+  own_layout_tried_ = true;
+  problem_ = program_.version.empty() ? "the Go version is not known"
+                                      : program_.version + " is not known to this memwhy";
+  if (minor != 0 && program_.file != nullptr) {
+    Result<std::unique_ptr<const DwarfLayout>> own = dwarf_layout(*program_.file, minor);
+    program_.file = nullptr;
+    if (own) {
+      own_layout_ = std::move(*own);
+      return &own_layout_->layout;
+    }
+    problem_ += ", and " + own.error().message();
+  }
+  problem_ += "; showing the system's view only";
+  return nullptr;
+}
+
 bool GoProcess::find() {
   // A program that has just started has not made its tables yet.
   if (globals_) return true;
   if (searches_ == kMostSearches) return false;
   ++searches_;
-  const int minor = minor_of(program_.version);
-  const Layout* layout = layout_of(minor);
-  if (layout == nullptr) {
-    problem_ = (program_.version.empty() ? "the Go version is not known"
-                                         : program_.version + " is not known to this memwhy") +
-               std::string("; showing the system's view only");
-    return false;
-  }
+  const Layout* const layout = this->layout();
+  if (layout == nullptr) return false;
   Result<Globals> globals = find_globals(*memory_, *layout, program_.image);
   if (!globals) {
     problem_ = globals.error().message() + "; showing the system's view only";
@@ -116,7 +130,7 @@ events::GoHeap GoProcess::heap(const events::PageScan& scan) {
     out.problem = spans.error().message();
     return out;
   }
-  out.layout = events::GoLayout::kTable;
+  out.layout = own_layout_ ? events::GoLayout::kDwarf : events::GoLayout::kTable;
   out.spans = spans->spans.size();
   out.spans_in_motion = spans->in_motion;
   out.runs = join_residency(*pages, *spans, scan.runs);

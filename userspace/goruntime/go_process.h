@@ -18,6 +18,7 @@
 #include "events/event.h"
 #include "events/go_runtime.h"
 #include "goruntime/collections.h"
+#include "goruntime/dwarf_layout.h"
 #include "goruntime/globals.h"
 #include "remote/memory.h"
 
@@ -28,6 +29,8 @@ struct GoProgram {
   std::string version;           // "go1.26.8"; "" unknown
   Image image;                   // addresses of the process
   bool profiling_linked = true;  // the program has the functions that read its heap profile
+  // For the debug information of a release without a measured layout; nullptr: not to be read.
+  std::shared_ptr<const Fd> file = nullptr;
 };
 
 struct HeapPages;
@@ -49,9 +52,12 @@ class GoProcess {
 
  private:
   bool find();
+  const Layout* layout();  // nullptr: problem_ says why
 
   std::unique_ptr<remote::RemoteMemory> memory_;
   GoProgram program_;
+  std::unique_ptr<const DwarfLayout> own_layout_;  // no table has this release
+  bool own_layout_tried_ = false;
   std::optional<Globals> globals_;
   Collections collections_;
   int searches_ = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the fields of the Go runtime's structures are, for one minor release on linux/amd64. Data, made by
 // tools/go_layout from the DWARF of that release (layouts/go1_N.inc, each with the source line it comes
-// from). Not a guess for releases that were not measured: layout_of() has none for them, and whoever reads
-// checks.
+// from). Not a guess for releases that were not measured: layout_of() has none for them (dwarf_layout.h may), and
+// whoever reads checks.
 //
 //   Layout of go1.26:  mspan { start_addr {24, 8}, npages {32, 8}, spanclass {98, 1} … size 160 }
 //   a span at 0x7f00'1234: its elemsize is the 8 bytes at 0x7f00'1234 + 104

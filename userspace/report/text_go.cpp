@@ -67,6 +67,9 @@ std::vector<std::string> go_lines(const ProcessExplanation& process) {
   out.push_back(profile_line(process));
   if (process.go->totals) out.push_back(settings_line(*process.go->totals));
   if (process.go->pauses) out.push_back(pauses_line(*process.go->pauses));
+  if (process.go->layout == "dwarf")
+    out.push_back(
+        "Go tables: this release was not measured; read by the program's own debug information (DWARF)");
   if (process.go->layout != "table" && !process.go->layout_problem.empty())
     out.push_back("Go tables: " + escape(process.go->layout_problem));
   return out;

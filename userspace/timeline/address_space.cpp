@@ -150,7 +150,7 @@ void AddressSpace::State::operator()(const events::GoStatistics& sample, TimeNs 
 
 void AddressSpace::State::operator()(const events::GoHeap& heap, TimeNs time) {
   go_heap = std::make_shared<const events::GoHeap>(heap);
-  if (heap.layout == events::GoLayout::kTable) go_curve.add({time, heap.counters});
+  if (events::trusted(heap.layout)) go_curve.add({time, heap.counters});
 }
 
 void AddressSpace::State::operator()(const events::GoProfile& profile, TimeNs) {

@@ -20,7 +20,7 @@ inline constexpr uint64_t kGreatest<events::EndWhy> = static_cast<uint64_t>(even
 template <>
 inline constexpr uint64_t kGreatest<events::UnmapWhy> = static_cast<uint64_t>(events::UnmapWhy::kMadvise);
 template <>
-inline constexpr uint64_t kGreatest<events::GoLayout> = static_cast<uint64_t>(events::GoLayout::kNone);
+inline constexpr uint64_t kGreatest<events::GoLayout> = static_cast<uint64_t>(events::GoLayout::kDwarf);
 template <>
 inline constexpr uint64_t kGreatest<events::GoPage> = static_cast<uint64_t>(events::GoPage::kUnknown);
 template <>

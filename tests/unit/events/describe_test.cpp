@@ -92,6 +92,9 @@ TEST(Describe, go_runtime) {
   heap.problem = "no";
   EXPECT_EQ(line(heap),
             "+0.500s space 1 go heap of scan 3: layout unverified, 1 runs, 1,000 spans, 2 in motion: \"no\"");
+  heap.layout = GoLayout::kDwarf;
+  heap.problem = "";
+  EXPECT_EQ(line(heap), "+0.500s space 1 go heap of scan 3: layout dwarf, 1 runs, 1,000 spans, 2 in motion");
   EXPECT_EQ(line(GoHeap{}), "+0.500s space 0 go heap of scan 0: layout none, 0 runs, 0 spans, 0 in motion");
   EXPECT_EQ(line(GoProfile{kSpace, GoProfile::Source::kBuckets, 524'288, true, {{1, 1, 1, {}}}}),
             "+0.500s space 1 go heap profile: 1 buckets, rate 524288 assumed");

@@ -57,8 +57,9 @@ TEST(GoScript, heap_is_numbered_as_the_scan_that_comes_next) {
       c004100+1 released
     @5 scan 1: c000000+16384
     @6 go-heap 1 n=9 none problem="go1.99 is not known"
+    @7 go-heap 1 n=9 dwarf
   )");
-  ASSERT_EQ(events.size(), 4u);
+  ASSERT_EQ(events.size(), 5u);
   GoHeap heap{kSpace, 2, GoLayout::kTable, "", true, 3, 1, usual_counters(), {}, {}};
   heap.counters.heap_in_use_bytes = 70 << 20;
   heap.runs = {{0xc000000, 16384, GoPage::kHeap, 64 << 20, 1 << 10, 3},
@@ -70,6 +71,7 @@ TEST(GoScript, heap_is_numbered_as_the_scan_that_comes_next) {
   EXPECT_EQ(events[3].payload,
             Payload(GoHeap{
                 kSpace, 9, GoLayout::kNone, "go1.99 is not known", false, 0, 0, usual_counters(), {}, {}}));
+  EXPECT_EQ(std::get<GoHeap>(events[4].payload).layout, GoLayout::kDwarf);
   expect_round_trip(events);
 }
 

@@ -82,6 +82,22 @@ TEST(GoLedger, UnverifiedTablesAreNotUsed) {
   EXPECT_EQ(line(e, "go.heap.live"), nullptr);
 }
 
+TEST(GoLedger, TablesReadByDebugInformationAreUsed) {
+  std::string script =
+      go_program("go1.28.0") + moment(21, "c000000+1000 heap live=1M unmarked=0 free=3072000", "c000000+1000",
+                                      "", "in_use=4M live=1M");
+  const std::string heap = "go-heap 1 ";
+  ASSERT_NE(script.find(heap), std::string::npos);
+  script.insert(script.find(heap) + heap.size(), "dwarf ");
+  auto e = told(script);
+  EXPECT_EQ(e.processes[0].go->layout, "dwarf");
+  EXPECT_EQ(e.processes[0].go->layout_problem, "");
+  ASSERT_TRUE(e.processes[0].go->totals);
+  EXPECT_EQ(e.processes[0].go->totals->live_bytes, 1u << 20);
+  ASSERT_NE(line(e, "go.heap.live"), nullptr);
+  EXPECT_EQ(line(e, "go.heap.live")->bytes, 1u << 20);
+}
+
 // `live[i]` MiB in use at scan i.
 Explanation growing(const std::vector<int>& live, int collections, const std::string& calls = "") {
   std::string script = go_program("go1.26.8");

@@ -71,6 +71,9 @@ TEST(GoText, HeapProfileAndGap) {
             (std::vector<std::string>{
                 "RSS 400.0 MiB, heap profile 8.0 MiB: 392.0 MiB it does not show",
                 "Go heap: 6.0 MiB found in use by collection 3, goal 12.0 MiB; GOGC=100, GOMEMLIMIT=none"}));
+  known.go->layout = "dwarf";
+  EXPECT_EQ(go_lines(known).back(),
+            "Go tables: this release was not measured; read by the program's own debug information (DWARF)");
   known.heap_profile_inuse_bytes = 500 * kMiB;
   EXPECT_EQ(go_lines(known).front(),
             "RSS 400.0 MiB, heap profile 500.0 MiB: 100.0 MiB of it are not resident");

@@ -8,7 +8,7 @@
 namespace memwhy::explain {
 
 const events::GoCounters* go_counters(const Case& c) {
-  if (c.go == nullptr || c.go->layout_name() != "table") return nullptr;
+  if (c.go == nullptr || !c.go->layout_trusted()) return nullptr;
   return &c.go->heap()->counters;
 }
 
