@@ -73,16 +73,17 @@ static __always_inline int record(struct task_struct *task, struct mw_space *spa
 		return 0;
 	c->fault[MW_FAULTS_SEEN]++;
 
-	/* a kernel thread on a borrowed mm, or an io_uring worker, has no user stack */
-	u64 stack = which == SCRATCH_FAULT_KERNEL && (task->flags & PF_KTHREAD || !user->ip)
-			? MW_ENTRY_STACK_NONE
-			: stack_slot(task, user, which, space->flags & MW_SPACE_GO);
+	/* first, so that its loads run beside those of the walk */
 	u32 at = chunk_of((u64)space->space << CHUNK_KEY_BITS | address >> CHUNK_SHIFT);
 	struct mw_chunk *chunk = bpf_map_lookup_elem(&table, &at);
 
 	if (!chunk)
 		return 0;
 
+	/* a kernel thread on a borrowed mm, or an io_uring worker, has no user stack */
+	u64 stack = which == SCRATCH_FAULT_KERNEL && (task->flags & PF_KTHREAD || !user->ip)
+			? MW_ENTRY_STACK_NONE
+			: stack_slot(task, user, which, space->flags & MW_SPACE_GO);
 	u64 tick = bpf_jiffies64() & MW_ENTRY_TICK_MASK;
 	volatile u64 *entry = &chunk->e[(address >> 12) & (MW_CHUNK_PAGES - 1)];
 
@@ -209,11 +210,16 @@ __noinline u32 caller_stack(u32 which)
 		   : MW_ENTRY_STACK_NONE;
 }
 
+/* In the way that the walk will read: where the kernel does not offer that, it refuses this program. */
 static __always_inline bool reads_word(struct paging map, u64 pgd)
 {
-	u64 va = request.word_at, page = page_at(map, pgd, va);
+	u64 va = request.word_at, page = page_at(map, pgd, va), at = va & (PAGE_BYTES - 8);
 
-	return page && kernel_word(page + (va & (PAGE_BYTES - 1))) == request.word;
+	if (!page)
+		return false;
+	if (read_how == MW_READ_MEMORY)
+		return *(const u64 *)(KERNEL_MEMORY(page) + at) == request.word;
+	return kernel_word(page + at) == request.word;
 }
 
 /*

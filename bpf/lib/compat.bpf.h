@@ -7,11 +7,11 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include "memwhy/abi/table.h"
 
 /*
- * Linux 6.2 and later. The verifier replaces the call by a move; a load through the result is guarded by the
- * exception table, so that a bad address reads as 0. Where it is absent, `read_direct` is false and the calls
- * are dead code.
+ * The verifier replaces the call by a move; a load through the result is guarded by the exception table, so that a bad
+ * address reads as 0. What a kernel does not offer (enum mw_read_how) is dead code there.
  */
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 
@@ -29,6 +29,9 @@ static __always_inline u64 number(const void *pointer)
 	OPAQUE(n);
 	return n;
 }
+
+/* Memory from any kernel address on, in which addresses may be computed. */
+#define KERNEL_MEMORY(address) ((const void *)bpf_rdonly_cast((void *)(address), 0))
 
 /* Two words at any kernel address. */
 #define KERNEL_PAIR(address)                                                                                 \

@@ -24,11 +24,10 @@ const volatile mw_u32 stack_mask __weak =
     MW_STACKS - 1; /* number of slots in use - 1; powers of two, at most the defaults */
 const volatile mw_u32 chunk_mask __weak = MW_CHUNKS - 1;
 const volatile mw_u32 space_mask __weak = MW_SPACES - 1;
-const volatile bool read_direct __weak =
-    false;				 /* stacks are read through the direct map: needs bpf_rdonly_cast */
-const volatile bool la57 __weak = false; /* 5-level page tables */
-const volatile mw_u64 direct_map __weak = 0;	/* where the direct map of physical memory starts */
-const volatile bool end_at_exit __weak = false; /* no exit_mmap hook: a space ends with its process */
+const volatile mw_u32 read_how __weak = MW_READ_BULK; /* enum mw_read_how */
+const volatile bool la57 __weak = false;	      /* 5-level page tables */
+const volatile mw_u64 direct_map __weak = 0;	      /* where the direct map of physical memory starts */
+const volatile bool end_at_exit __weak = false;	      /* no exit_mmap hook: a space ends with its process */
 
 struct mw_space spaces[MW_SPACES] __weak;
 mw_u64 space_brk[MW_SPACES] __weak;  /* end of the heap as last seen, to tell growth */

@@ -4,7 +4,8 @@
  * leaves it. Two kinds:
  *
  *   direct: a page of the stack where the kernel's direct map has it. The task's page table is walked once for each
- *           page, and loads are guarded. No helper touches user memory. (2-3 ns a frame)
+ *           page, and loads are guarded. No helper touches user memory. (2-3 ns a frame; enum mw_read_how says in which
+ *           two forms)
  *   bulk:   a copy of the next 2 KiB of a page, by bpf_probe_read_user.
  *
  *   user     7ffd'1000         7ffd'1f90  bp         7ffd'2000
@@ -30,9 +31,10 @@
 	(((va) >> ((n)-3)) & 0xff8) /* of the entry for va in the table whose entries span 2^n bytes */
 
 struct window {
-	u64 room;  /* how far above the current frame a whole frame may still lie in it */
-	u64 delta; /* direct: kernel address - user address */
-	u64 start; /* bulk: user address of its first byte */
+	u64 room;	    /* how far above the current frame a whole frame may still lie in it */
+	u64 delta;	    /* direct: kernel address - user address */
+	u64 start;	    /* bulk: user address of its first byte */
+	const void *memory; /* MW_READ_MEMORY: where the page of the frame begins, or would */
 };
 
 /* How this kernel maps: where its direct map of physical memory starts, and whether tables have 5 levels. */
@@ -68,17 +70,17 @@ static __always_inline u64 page_at(struct paging map, u64 pgd, u64 va)
 	return entry & PTE_PRESENT ? map.base + (entry & PTE_ADDRESS) : 0;
 }
 
-/*
- * The functions below that are not static are verified once, each by itself; inlined into the walk they would
- * multiply what the verifier has to look at. They run once for each window, not for each frame.
- */
-
-__noinline u64 stack_page(u64 pgd, u64 va)
+static __always_inline u64 stack_page(u64 pgd, u64 va)
 {
 	struct paging map = {direct_map, la57};
 
-	return read_direct ? page_at(map, pgd, va) : 0;
+	return read_how ? page_at(map, pgd, va) : 0;
 }
+
+/*
+ * The functions below that are not static are verified once, each by itself; inlined into the walk they would
+ * multiply what the verifier has to look at. They run for few windows.
+ */
 
 /* Reads one frame by the helper; kernel address of the copy, 0: it cannot be read. */
 __noinline u64 frame_alone(u32 which, u64 bp)
@@ -110,10 +112,10 @@ __noinline u32 copy_stack(u32 which, u64 va)
 	return bpf_probe_read_user(s->window, bytes, (void *)va) ? 0 : bytes;
 }
 
-/* Moves the window so that the frame at bp is in it. direct: a constant. */
-static __always_inline bool move_window(struct window *w, bool direct, u64 pgd, u32 which, u64 bp)
+/* Moves the window so that the frame at bp is in it. how: a constant. */
+static __always_inline bool move_window(struct window *w, enum mw_read_how how, u64 pgd, u32 which, u64 bp)
 {
-	if (!direct) {
+	if (how == MW_READ_BULK) {
 		u32 bytes = copy_stack(which, bp);
 
 		w->start = bp;
@@ -129,6 +131,8 @@ static __always_inline bool move_window(struct window *w, bool direct, u64 pgd, 
 		w->room = 0;
 	}
 	w->delta = page + at - bp;
+	if (how == MW_READ_MEMORY)
+		w->memory = KERNEL_MEMORY(page + at - (bp & (PAGE_BYTES - 1)));
 	return page;
 }
 
@@ -146,12 +150,17 @@ static __always_inline bool in_window(struct window *w, u64 step)
 }
 
 /* The frame at bp, which must be in the window. */
-static __always_inline struct frame frame_in(const struct window *w, bool direct, const struct scratch *s,
-					     u64 bp)
+static __always_inline struct frame frame_in(const struct window *w, enum mw_read_how how,
+					     const struct scratch *s, u64 bp)
 {
 	struct frame f;
 
-	if (direct) {
+	if (how == MW_READ_MEMORY) {
+		const u64 *words = w->memory + (bp & (PAGE_BYTES - 8));
+
+		f.next = words[0];
+		f.ret = words[1];
+	} else if (how == MW_READ_WORDS) {
 		struct timespec64 *words = KERNEL_PAIR(bp + w->delta);
 
 		f.next = FIRST_WORD(words);

@@ -29,15 +29,16 @@ struct chain {
 };
 
 /*
- * direct, and whether to keep the frames (in s->frames; s may be NULL when neither needs it), are constants at each call.
- * No call stands in the inner loop, so that it runs in registers. Addresses are compared by their difference: of the
- * difference the verifier learns something in each round, of the address itself nothing, and all rounds look alike.
+ * how, and whether to keep the frames (in s->frames; s may be NULL when neither needs it), are constants at each call.
+ * No function is called in the inner loop (but the cast of MW_READ_WORDS), so that it runs in registers. Addresses are
+ * compared by their difference: of the difference the verifier learns something in each round, of the address itself
+ * nothing, and all rounds look alike.
  */
-static __always_inline struct chain walk(bool direct, bool keep, struct scratch *s, u32 which, u64 pgd,
-					 u64 ip, u64 sp, u64 bp, bool jump)
+static __always_inline struct chain walk(enum mw_read_how how, bool keep, struct scratch *s, u32 which,
+					 u64 pgd, u64 ip, u64 sp, u64 bp, bool jump)
 {
 	struct chain chain = {.n = 1};
-	struct window w;
+	struct window w = {};
 	u64 hash = ip * HASH_FACTOR;
 	u32 i = 1;
 
@@ -50,14 +51,14 @@ static __always_inline struct chain walk(bool direct, bool keep, struct scratch 
 			chain.flags = MW_STACK_CUT;
 			break;
 		}
-		if (!move_window(&w, direct, pgd, which, bp)) {
+		if (!move_window(&w, how, pgd, which, bp)) {
 			chain.flags = MW_STACK_UNREADABLE;
 			break;
 		}
 		u64 step;
 
 		do {
-			struct frame f = frame_in(&w, direct, s, bp);
+			struct frame f = frame_in(&w, how, s, bp);
 
 			if (f.ret < PAGE_BYTES)
 				goto end;
@@ -88,7 +89,8 @@ __noinline u64 bulk_hash(u32 which, u64 ip, u64 sp, u64 bp, bool jump)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
-	return s && !read_direct ? walk(false, false, s, which, 0, ip, sp, bp, jump).hash : ~0ull;
+	return s && read_how == MW_READ_BULK ? walk(MW_READ_BULK, false, s, which, 0, ip, sp, bp, jump).hash
+					     : ~0ull;
 }
 
 /*
@@ -105,8 +107,10 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which, bool jump)
 	if (!c || !scratch)
 		return MW_ENTRY_STACK_LOST;
 	u64 pgd = number(task->mm->pgd);
-	struct chain chain = read_direct ? walk(true, true, scratch, which, pgd, ip, sp, bp, jump)
-					 : walk(false, true, scratch, which, pgd, ip, sp, bp, jump);
+	struct chain chain =
+	    read_how == MW_READ_MEMORY	? walk(MW_READ_MEMORY, true, scratch, which, pgd, ip, sp, bp, jump)
+	    : read_how == MW_READ_WORDS ? walk(MW_READ_WORDS, true, scratch, which, pgd, ip, sp, bp, jump)
+					: walk(MW_READ_BULK, true, scratch, which, pgd, ip, sp, bp, jump);
 	u32 home = chain.hash >> 44;
 
 	if (chain.flags & MW_STACK_UNREADABLE)
@@ -144,8 +148,11 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which, bool jump)
 static __always_inline u32 stack_slot(struct task_struct *task, struct pt_regs *user, u32 which, bool jump)
 {
 	u64 ip = user->ip, sp = user->sp, bp = user->bp;
-	u64 hash = read_direct ? walk(true, false, NULL, which, number(task->mm->pgd), ip, sp, bp, jump).hash
-			       : bulk_hash(which, ip, sp, bp, jump);
+	u64 pgd = number(task->mm->pgd);
+	u64 hash =
+	    read_how == MW_READ_MEMORY	? walk(MW_READ_MEMORY, false, NULL, which, pgd, ip, sp, bp, jump).hash
+	    : read_how == MW_READ_WORDS ? walk(MW_READ_WORDS, false, NULL, which, pgd, ip, sp, bp, jump).hash
+					: bulk_hash(which, ip, sp, bp, jump);
 	u32 home = hash >> 44;
 
 	for (u32 i = 0; i < MW_HOT_PROBES; i++)

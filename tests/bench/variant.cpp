@@ -101,7 +101,7 @@ Result<std::vector<std::unique_ptr<Variant>>> make_variants(const std::string& e
   variants.push_back(std::move(*empty));
   for (const bool bulk : {false, true}) {
     probe::Options options;
-    options.force_bulk = bulk;
+    if (bulk) options.read_how = MW_READ_BULK;
     auto opened = probe::KernelProbe::open(options);
     if (!opened) return std::move(opened).error();
     const std::shared_ptr<probe::KernelProbe> probe = std::move(*opened);

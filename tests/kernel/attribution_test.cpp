@@ -8,28 +8,34 @@
 #include <set>
 
 #include "memwhy/abi/limits.h"
+#include "memwhy/abi/table.h"
 #include "support.h"
 
 namespace memwhy::kernel_test {
 namespace {
 
-class Attribution : public testing::TestWithParam<bool> {
+class Attribution : public testing::TestWithParam<mw_read_how> {
  protected:
   static probe::Options options() {
     probe::Options o;
-    o.force_bulk = GetParam();
+    o.read_how = GetParam();
     return o;
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Read, Attribution, testing::Bool(),
-                         [](const auto& bulk) { return bulk.param ? "bulk" : "best"; });
+// What a kernel does not offer is the next simpler way, once more.
+INSTANTIATE_TEST_SUITE_P(Read, Attribution, testing::Values(MW_READ_MEMORY, MW_READ_WORDS, MW_READ_BULK),
+                         [](const auto& how) {
+                           return how.param == MW_READ_MEMORY  ? "memory"
+                                  : how.param == MW_READ_WORDS ? "words"
+                                                               : "bulk";
+                         });
 
 TEST_P(Attribution, SaysHowItReads) {
   OPEN_PROBE(probe, options());
   const std::string how = probe.hooks().stack_read;
   std::printf("stack read: %s\n", how.c_str());
-  EXPECT_TRUE(how == "bulk" || (how == "direct" && !GetParam())) << how;
+  EXPECT_TRUE(how == "bulk" || (how == "direct" && GetParam() != MW_READ_BULK)) << how;
 }
 
 // Many sites, two callers six frames up, the same stack pointer everywhere.

@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "events/event.h"
+#include "memwhy/abi/table.h"
 #include "probe/run_time.h"
 
 namespace memwhy::probe {
@@ -28,7 +29,8 @@ struct Options {
   uint32_t chunks = 0;      // 2 MiB of address space each
   uint32_t stacks = 0;      // distinct stacks held at once
   uint32_t spaces = 0;      // address spaces traced at once
-  bool force_bulk = false;  // read stacks by helper even where the direct map can be read
+  uint32_t read_how =
+      MW_READ_MEMORY;  // enum mw_read_how: stacks this way or, where the kernel refuses, the next simpler
   RunTime::Mode run_time = RunTime::Mode::kOff;  // whether the programs' run time is measured, and when
   // {"page_fault_user", "raw_tp"}: use this way and no other. Names as in bpf/README.md; "none": leave the
   // hook out.

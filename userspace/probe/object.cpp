@@ -140,7 +140,7 @@ Status Object::open(bool queries_only) {
   facts.space_mask = spaces_in_use_ - 1;
   facts.stack_mask = stacks_in_use_ - 1;
   facts.chunk_mask = chunks_in_use_ - 1;
-  facts.read_direct = direct_;
+  facts.read_how = how_;
   facts.direct_map = direct_map_;
   facts.la57 = la57_;
   facts.go_burst = 2 * options_.go_hits_per_s;
@@ -152,13 +152,16 @@ Status Object::open(bool queries_only) {
 // Finds the direct map, in an object of its own: what is found is a constant of the programs that are loaded
 // then.
 Status Object::calibrate() {
-  if (options_.force_bulk || !kernel_.has_function("bpf_rdonly_cast")) return {};
+  if (!kernel_.has_function("bpf_rdonly_cast")) return {};
   const LibbpfLog quiet;
-  if (Status opened = open(true); !opened) return opened;
-  skeleton_->rodata->read_direct = true;
-  bpf_program__set_autoload(skeleton_->progs.calibrate, true);
-  if (memwhy_bpf__load(skeleton_.get()) != 0)
-    return {};  // the full load says why, if it cannot go on without
+  uint32_t how = options_.read_how;
+  for (;; --how) {
+    if (how == MW_READ_BULK) return {};  // the full load says why, if it cannot go on without
+    if (Status opened = open(true); !opened) return opened;
+    skeleton_->rodata->read_how = how;
+    bpf_program__set_autoload(skeleton_->progs.calibrate, true);
+    if (memwhy_bpf__load(skeleton_.get()) == 0) break;
+  }
   uint64_t word = 0;
   if (::getrandom(&word, sizeof word, 0) != sizeof word) return {};
   mw_request& ask = request();
@@ -169,7 +172,7 @@ Status Object::calibrate() {
     if (!run("calibrate")) return {};
   direct_map_ = ask.direct_map;
   la57_ = ask.la57 != 0;
-  direct_ = direct_map_ != 0;
+  if (direct_map_ != 0) how_ = how;
   return {};
 }
 

@@ -55,7 +55,7 @@ class Object {
   Object& operator=(const Object&) = delete;
 
   const std::vector<Choice>& choices() const { return choices_; }
-  bool reads_direct() const { return direct_; }
+  bool reads_direct() const { return how_ != MW_READ_BULK; }
   UprobeWay go_way() const { return go_way_; }
   const std::string& go_why_none() const { return go_why_none_; }
   bpf_program* go_program() const;
@@ -102,7 +102,8 @@ class Object {
   std::vector<Choice> choices_;
   Mapping table_, stacks_, counters_;
   uint32_t cpus_ = 0, spaces_in_use_ = 0, stacks_in_use_ = 0, chunks_in_use_ = 0, ring_bytes_ = 0;
-  bool direct_ = false, la57_ = false;
+  uint32_t how_ = MW_READ_BULK;  // enum mw_read_how
+  bool la57_ = false;
   UprobeWay go_way_ = UprobeWay::kNone;
   std::string go_why_none_;
   uint64_t direct_map_ = 0;

@@ -79,6 +79,14 @@ struct mw_thread {
 	mw_u64 tls; /* FS base; 0 unknown */
 };
 
+/*
+ * How user stacks are read: through the kernel's direct map of memory, with loads that are guarded, or by a helper.
+ * MEMORY, Linux 6.17 and later: the kernel casts an address to plain memory, once for each page, and inside it addresses
+ * may be computed. WORDS, 6.2 and later: to a struct of two words, at each address anew; to the compiler that is a call,
+ * and a loop around it has few registers left.
+ */
+enum mw_read_how { MW_READ_BULK = 0, MW_READ_WORDS, MW_READ_MEMORY };
+
 /* What the daemon asks of the iterators and of BPF_PROG_TEST_RUN, and what they answer. */
 struct mw_request {
 	mw_u64 mm;	   /* space_threads, space_members: whose; claim: answer, 0 = no such process */
