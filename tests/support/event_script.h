@@ -47,7 +47,7 @@
 //   go-statistics SPACE [GO-COUNTER ...]
 //   go-heap SPACE [n=] [dwarf|unverified|none] [problem="a sentence"] [quiet] [spans= in_motion= tables=]
 //          [GO-COUNTER ...]
-//          items: RANGE none|heap|stack|work|idle|released|unknown [live= unmarked= free=]
+//          items: RANGE none|heap|stack|work|idle|released|unknown|profiler [live= unmarked= free=]
 //          (n: the scan that comes next; tables=0xADDRESS/0xADDRESS...: of the runtime's structures)
 //   go-profile SPACE [off|unreadable] [rate=BYTES] [assumed]        (rate: 512K; 0 when off or unreadable)
 //          items: OBJECT-BYTES [published=OBJECTS] [current=OBJECTS] 0xADDRESS ...    (innermost first)

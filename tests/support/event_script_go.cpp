@@ -31,8 +31,8 @@ constexpr std::array kCounters = {std::pair{"in_use", &GoCounters::heap_in_use_b
                                   std::pair{"metadata", &GoCounters::metadata_bytes},
                                   std::pair{"profiler", &GoCounters::profiler_bytes}};
 
-constexpr std::array<const char*, kGoPageKinds> kPages = {"none", "heap",     "stack",  "work",
-                                                          "idle", "released", "unknown"};
+constexpr std::array<const char*, kGoPageKinds> kPages = {"none", "heap",     "stack",   "work",
+                                                          "idle", "released", "unknown", "profiler"};
 
 GoCounters parse_counters(Words& w) {
   GoCounters counters;

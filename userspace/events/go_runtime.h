@@ -25,15 +25,16 @@ constexpr bool trusted(GoLayout layout) { return layout == GoLayout::kTable || l
 
 // What the runtime holds a page for.
 enum class GoPage : uint8_t {
-  kNone,      // not of the Go heap
+  kNone,      // not known to the runtime's tables
   kHeap,      // in a span of objects: GoRun says how much of it is in use
   kStack,     // goroutine stacks
   kWork,      // the collector's work buffers
   kIdle,      // free, not given back to the system
   kReleased,  // free, given back; resident only by MADV_FREE or a huge page
   kUnknown,   // caught in motion
+  kProfiler,  // not of the heap: at least half of it are buckets of the runtime's own profiles
 };
-constexpr size_t kGoPageKinds = 7;
+constexpr size_t kGoPageKinds = 8;
 
 // `count` OS pages from `page` on. For kHeap the bytes of its resident pages by state of their slots; they
 // sum to the resident bytes of the run in the scan that GoHeap names. 0 for other kinds.

@@ -56,7 +56,7 @@ inline const OwnerName& owner_name(Owner owner) {
       {"go.heap.unclassified", "Go heap whose tables were not read, or moved meanwhile", "go.heap"},
       {"go.stacks", "stacks of goroutines", "go.stacks"},
       {"go.runtime.metadata", "the Go runtime's own tables", "go.runtime"},
-      {"go.runtime.profiler", "buckets of the Go heap profile", "go.runtime"},
+      {"go.runtime.profiler", "buckets of Go's own profiles (heap, block, mutex)", "go.runtime"},
       {"go.runtime.gc_work", "work buffers of the Go collector", "go.runtime"},
       {"race.shadow", "race detector: shadow of all memory that Go ever used", "race"},
       {"race.meta", "race detector: table of blocks and sync objects", "race"},
@@ -88,6 +88,8 @@ inline Owner owner_of_go_page(events::GoPage page) {
       return Owner::kGoHeapIdle;
     case events::GoPage::kReleased:
       return Owner::kGoHeapReleasedResident;
+    case events::GoPage::kProfiler:
+      return Owner::kGoRuntimeProfiler;
     case events::GoPage::kNone:
     case events::GoPage::kUnknown:
       break;

@@ -56,7 +56,6 @@ class Finder {
     if (!find_gc_controller()) return not_found("collector state");
     if (!find_allp()) return not_found("processors");
     find_allgs();
-    find_buckets();
     return found_;
   }
 
@@ -322,27 +321,6 @@ class Finder {
     return differ <= agree;
   }
 
-  void find_buckets() {
-    each_word([&](const Segment& segment, size_t at) {
-      const uint64_t address = word(segment.bytes, at);
-      // Buckets are in memory of the runtime's own, outside of the heap.
-      if (!aligned(address) || in_image(address) || in_heap(address) || !is_memory_bucket(address))
-        return false;
-      found_.mbuckets = segment.address + at;
-      return true;
-    });
-  }
-
-  bool is_memory_bucket(uint64_t address) {
-    const auto& b = layout_.bucket;
-    const Bytes bytes = read(address, b.size);
-    if (bytes.empty() || field(bytes, b.typ) != 1) return false;
-    const uint64_t frames = field(bytes, b.nstk), object_bytes = field(bytes, b.object_size);
-    if (frames == 0 || frames > 1024 || object_bytes == 0) return false;
-    Result<std::vector<uint64_t>> stack = remote::read_array<uint64_t>(memory_, address + b.size, frames);
-    return stack && bucket_hash(*stack, object_bytes) == field(bytes, b.hash);
-  }
-
   bool in_image(uint64_t address) const { return address >= image_start_ && address < image_end_; }
 
   remote::RemoteMemory& memory_;
@@ -358,20 +336,6 @@ class Finder {
 
 Result<Globals> find_globals(remote::RemoteMemory& memory, const Layout& layout, const Image& image) {
   return Finder(memory, layout, image).find();
-}
-
-uint64_t bucket_hash(const std::vector<uint64_t>& stack, uint64_t object_bytes) {
-  uint64_t hash = 0;
-  const auto mix = [&](uint64_t value) {
-    hash += value;
-    hash += hash << 10;
-    hash ^= hash >> 6;
-  };
-  for (const uint64_t pc : stack) mix(pc);
-  mix(object_bytes);
-  hash += hash << 3;
-  hash ^= hash >> 11;
-  return hash;
 }
 
 }  // namespace memwhy::goruntime

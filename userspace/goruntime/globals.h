@@ -8,7 +8,6 @@
 //     memstats       three pointers of mheap_ into it agree
 //     gcController   heapMinimum == 4 MiB * GOGC / 100, sizes are whole pages, heapInUse == its pages * 8 KiB
 //     allgs          a slice of goroutines whose first has goid 1     allp   a slice of Ps, p.id == index
-//     mbuckets       a bucket whose hash is the runtime's own hash of its stack
 #pragma once
 
 #include <cstdint>
@@ -40,14 +39,10 @@ struct Globals {
   std::vector<AddressRange> roots;  // the part of it that holds pointers into the heap
   uint64_t mheap = 0, memstats = 0, gc_controller = 0;
   std::optional<uint64_t> allgs, allp;         // addresses of the slices
-  std::optional<uint64_t> mbuckets;            // address of the pointer; absent: nothing was ever sampled
   std::shared_ptr<remote::RemoteMemory> file;  // as in Image
 };
 
 // kIncomplete: not found, with the name of what was missing. The caller then speaks of the OS view only.
 Result<Globals> find_globals(remote::RemoteMemory& memory, const Layout& layout, const Image& image);
-
-// The runtime's hash of an allocation stack and size (mprof.go stkbucket): proof that a bucket is one.
-uint64_t bucket_hash(const std::vector<uint64_t>& stack, uint64_t object_bytes);
 
 }  // namespace memwhy::goruntime

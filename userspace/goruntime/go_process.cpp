@@ -134,6 +134,10 @@ events::GoHeap GoProcess::heap(const events::PageScan& scan) {
   out.spans = spans->spans.size();
   out.spans_in_motion = spans->in_motion;
   out.runs = join_residency(*pages, *spans, scan.runs);
+  const std::vector<events::GoRun> profiler = buckets_.runs();
+  out.runs.insert(out.runs.end(), profiler.begin(), profiler.end());
+  std::sort(out.runs.begin(), out.runs.end(),
+            [](const events::GoRun& a, const events::GoRun& b) { return a.page < b.page; });
   out.tables = std::move(pages->tables);
   for (const PageRun& run : pages->runs)
     if (run.span != 0) out.tables.push_back(run.span);
@@ -153,12 +157,15 @@ std::optional<events::GoStatistics> GoProcess::statistics() {
 
 events::GoProfile GoProcess::profile() {
   events::GoProfile out;
+  if (find())
+    if (Result<HeapCounters> counters = read_counters(*memory_, *globals_))
+      buckets_.update(*memory_, *globals_, counters->buckhash_sys);
   if (!program_.profiling_linked) {
     out.source = events::GoProfile::Source::kOffInBinary;
     return out;
   }
-  if (!find()) return out;
-  Result<std::optional<HeapProfile>> profile = read_profile(*memory_, *globals_);
+  if (!globals_) return out;
+  Result<std::optional<HeapProfile>> profile = read_profile(*memory_, *globals_, buckets_.lists());
   if (!profile || !profile->has_value()) return out;
   out.source = events::GoProfile::Source::kBuckets;
   out.rate = (*profile)->rate;

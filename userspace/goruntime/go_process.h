@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "events/event.h"
 #include "events/go_runtime.h"
+#include "goruntime/buckets.h"
 #include "goruntime/collections.h"
 #include "goruntime/dwarf_layout.h"
 #include "goruntime/globals.h"
@@ -43,6 +44,7 @@ class GoProcess {
   // Before anything was found or when it was not: why. "" after success.
   const std::string& problem() const { return problem_; }
 
+  // The pages of the profiles' buckets are those that profile() met.
   events::GoHeap heap(const events::PageScan& scan);
   // nullopt: the tables were not found.
   std::optional<events::GoStatistics> statistics();
@@ -60,6 +62,7 @@ class GoProcess {
   bool own_layout_tried_ = false;
   std::optional<Globals> globals_;
   Collections collections_;
+  BucketPages buckets_;
   int searches_ = 0;
   std::string problem_;
 };

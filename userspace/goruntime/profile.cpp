@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "goruntime/profile.h"
 
-#include <bit>
 #include <cmath>
 #include <cstddef>
 
@@ -14,9 +13,7 @@ namespace {
 using Bytes = std::vector<std::byte>;
 
 constexpr uint64_t kDefaultRate = 512 << 10;  // runtime.MemProfileRate
-constexpr uint64_t kMostBuckets = 1 << 20;
-constexpr uint64_t kMostFrames = 1024;  // the runtime's own limit of profstackdepth
-constexpr int kCycles = 4;              // active and three that wait
+constexpr int kCycles = 4;                    // active and three that wait
 
 // Differences of counters that single cycles may drive below zero; only the sum has a meaning.
 uint64_t in_use(uint64_t allocs, uint64_t frees) {
@@ -25,13 +22,10 @@ uint64_t in_use(uint64_t allocs, uint64_t frees) {
 }
 
 Result<std::optional<ProfileBucket>> read_bucket(remote::RemoteMemory& memory, const Layout& layout,
-                                                 uint64_t address, uint64_t& next) {
+                                                 uint64_t address, std::span<const std::byte> header) {
   const auto& b = layout.bucket;
-  Bytes header(b.size);
-  if (Status status = memory.read(address, header); !status) return std::move(status).error();
-  next = field(header, b.allnext);
   const uint64_t frames = field(header, b.nstk);
-  if (field(header, b.typ) != 1 || frames == 0 || frames > kMostFrames)
+  if (field(header, b.typ) != static_cast<uint64_t>(BucketKind::kMemory))
     return Error(ErrorCode::kIncomplete, "the Go heap profile has a bucket that makes no sense");
   Bytes body(8 * frames + layout.mem_record.size);
   if (Status status = memory.read(address + b.size, body); !status) return std::move(status).error();
@@ -74,8 +68,10 @@ Result<uint32_t> cycles(remote::RemoteMemory& memory, const Globals& globals) {
 
 }  // namespace
 
-Result<std::optional<HeapProfile>> read_profile(remote::RemoteMemory& memory, const Globals& globals) {
-  if (!globals.mbuckets) return std::optional<HeapProfile>();
+Result<std::optional<HeapProfile>> read_profile(remote::RemoteMemory& memory, const Globals& globals,
+                                                const BucketLists& lists) {
+  const uint64_t head = lists.head(BucketKind::kMemory);
+  if (head == 0) return std::optional<HeapProfile>();
   HeapProfile profile;
   const std::optional<uint64_t> rate = read_rate(memory, globals);
   profile.rate = rate.value_or(kDefaultRate);
@@ -84,20 +80,16 @@ Result<std::optional<HeapProfile>> read_profile(remote::RemoteMemory& memory, co
     profile.buckets.clear();
     Result<uint32_t> before = cycles(memory, globals);
     if (!before) return std::move(before).error();
-    Result<uint64_t> head = remote::read_value<uint64_t>(memory, *globals.mbuckets);
-    if (!head) return std::move(head).error();
-    uint64_t address = *head, mark = 0;
-    for (uint64_t n = 0; address != 0; ++n) {
-      if (std::has_single_bit(n))
-        mark = address;  // a list that bites its tail meets a mark
-      else if (n == kMostBuckets || address == mark)
-        return Error(ErrorCode::kIncomplete, "the Go heap profile does not end");
-      uint64_t next = 0;
-      Result<std::optional<ProfileBucket>> bucket = read_bucket(memory, *globals.layout, address, next);
-      if (!bucket) return std::move(bucket).error();
-      if (bucket->has_value()) profile.buckets.push_back(std::move(**bucket));
-      address = next;
-    }
+    Result<uint64_t> newest = remote::read_value<uint64_t>(memory, head);
+    if (!newest) return std::move(newest).error();
+    const Status whole = walk_buckets(
+        memory, globals, *newest, 0, [&](uint64_t address, std::span<const std::byte> header) -> Status {
+          Result<std::optional<ProfileBucket>> bucket = read_bucket(memory, *globals.layout, address, header);
+          if (!bucket) return std::move(bucket).error();
+          if (bucket->has_value()) profile.buckets.push_back(std::move(**bucket));
+          return {};
+        });
+    if (!whole) return whole.error();
     Result<uint32_t> after = cycles(memory, globals);
     if (!after) return std::move(after).error();
     profile.moved = *before != *after;

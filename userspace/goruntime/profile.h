@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "goruntime/buckets.h"
 #include "goruntime/globals.h"
 
 namespace memwhy::goruntime {
@@ -30,7 +31,8 @@ struct HeapProfile {
 };
 
 // nullopt: nothing was ever sampled (profiling is off, was linked out, or nothing was allocated).
-Result<std::optional<HeapProfile>> read_profile(remote::RemoteMemory& memory, const Globals& globals);
+Result<std::optional<HeapProfile>> read_profile(remote::RemoteMemory& memory, const Globals& globals,
+                                                const BucketLists& lists);
 
 // Estimated number of objects for `sampled` of them, as runtime/pprof scales (protomem.go scaleHeapSample).
 double scaled_objects(uint64_t sampled, uint64_t object_bytes, uint64_t rate);

@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "base/ids.h"
+#include "goruntime/buckets.h"
 #include "goruntime/stack_maps.h"
 #include "goruntime/words.h"
 

@@ -140,17 +140,26 @@ void Sampler::read_go(Target& target, const events::PageScan& pass) {
   const CpuMeter meter(clock_, target.cost.go_cpu_ns);
   target.go_since = std::min(target.go_since, clock_.now());
   ++target.cost.go_reads;
+  const bool all_due = clock_.now() >= target.go_allowed_at;
+  uint64_t cpu_ns = 0;
+  if (all_due) {  // before the heap: the profile's own pages are met here
+    const CpuMeter of_all(clock_, cpu_ns);
+    events::GoProfile profile = go->profile();
+    profile.space = target.space;
+    for (const events::GoBucket& bucket : profile.buckets) name_go(target, bucket.stack, false);
+    emit(clock_.now(), std::move(profile));
+  }
   events::GoHeap heap = go->heap(pass);
   heap.space = target.space;
   heap.scan = pass.scan;
   emit(clock_.now(), std::move(heap));
-  if (clock_.now() < target.go_allowed_at) return;
+  if (all_due) read_goroutines(target, *go, cpu_ns);
+}
+
+// And lets them be due again when they are paid for.
+void Sampler::read_goroutines(Target& target, GoSource& source, uint64_t cpu_ns) {
   const uint64_t cpu_before = clock_.thread_cpu_ns();
-  events::GoProfile profile = go->profile();
-  profile.space = target.space;
-  for (const events::GoBucket& bucket : profile.buckets) name_go(target, bucket.stack, false);
-  emit(clock_.now(), std::move(profile));
-  if (std::optional<events::GoGoroutines> all = go->goroutines()) {
+  if (std::optional<events::GoGoroutines> all = source.goroutines()) {
     all->space = target.space;
     for (const events::GoGroup& group : all->groups) {
       name_go(target, group.frames, true);
@@ -159,7 +168,7 @@ void Sampler::read_go(Target& target, const events::PageScan& pass) {
     }
     emit(clock_.now(), *std::move(all));
   }
-  const TimeNs pause = kGoBudget * (clock_.thread_cpu_ns() - cpu_before);
+  const TimeNs pause = kGoBudget * (cpu_ns + clock_.thread_cpu_ns() - cpu_before);
   target.go_allowed_at = clock_.now() + std::min(pause, kGoPeriod);
 }
 

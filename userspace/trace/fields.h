@@ -22,7 +22,7 @@ inline constexpr uint64_t kGreatest<events::UnmapWhy> = static_cast<uint64_t>(ev
 template <>
 inline constexpr uint64_t kGreatest<events::GoLayout> = static_cast<uint64_t>(events::GoLayout::kDwarf);
 template <>
-inline constexpr uint64_t kGreatest<events::GoPage> = static_cast<uint64_t>(events::GoPage::kUnknown);
+inline constexpr uint64_t kGreatest<events::GoPage> = events::kGoPageKinds - 1;
 template <>
 inline constexpr uint64_t kGreatest<events::GoProfile::Source> =
     static_cast<uint64_t>(events::GoProfile::Source::kUnreadable);

@@ -230,6 +230,18 @@ TEST(ProfilerBuckets, ByTheRuntimesCounter) {
   EXPECT_EQ(finding(with(10), "profiler-buckets"), nullptr);
 }
 
+TEST(ProfilerBuckets, ByTheirPagesWhereTheyWereMet) {
+  // 32 MiB of the runtime's own beside the heap: 24 MiB of it are pages of buckets, and resident
+  const Explanation e =
+      four_times("20000+6144 profiler, c000000+25600 heap live=100M", "20000+8192, c000000+25600",
+                 "in_use=100M live=100M goal=200M profiler=30M");
+  EXPECT_EQ(pages(e, "go.runtime.profiler"), 6144u);
+  ASSERT_NE(finding(e, "profiler-buckets"), nullptr);
+  EXPECT_EQ(finding(e, "profiler-buckets")->bytes, 24u << 20);
+  EXPECT_EQ(finding(e, "profiler-buckets")->confidence, Confidence::kHigh);
+  EXPECT_TRUE(finding(e, "profiler-buckets")->against.empty());
+}
+
 TEST(MetadataAfterPeak, FarMoreThanTheHeapNeeds) {
   auto with = [](int mib) {
     std::string script = go_program("go1.26.8");

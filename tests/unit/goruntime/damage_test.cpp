@@ -45,7 +45,9 @@ Readings read_all(remote::RemoteMemory& memory, const Globals& globals) {
     if (pages->verified) out.pages = std::move(*pages);
   }
   if (Result<GoroutineList> list = read_goroutines(memory, globals); list) out.goroutines = std::move(*list);
-  if (Result<std::optional<HeapProfile>> profile = read_profile(memory, globals); profile)
+  const BucketLists lists = find_buckets(memory, globals);
+  BucketPages().update(memory, globals, 0);
+  if (Result<std::optional<HeapProfile>> profile = read_profile(memory, globals, lists); profile)
     out.profile = std::move(*profile);
   if (out.spans && out.goroutines) {
     std::vector<std::vector<size_t>> groups;
@@ -75,6 +77,7 @@ class Damaged : public testing::Test {
     globals_ = *globals;
     found_by_ = recorder.recorded().pages();
     whole_ = read_all(recorder, globals_);
+    lists_ = find_buckets(recorder, globals_);
     memory_ = recorder.recorded();
     ASSERT_TRUE(whole_.pages && whole_.goroutines && whole_.profile && whole_.reached);
     ASSERT_GT(whole_.profile->buckets.size(), 0u);
@@ -107,6 +110,7 @@ class Damaged : public testing::Test {
 
   Image image_;
   Globals globals_;
+  BucketLists lists_;
   FakeMemory memory_;
   std::vector<PageNumber> found_by_;
   Readings whole_;
@@ -118,7 +122,9 @@ TEST_F(Damaged, the_record_reads_as_the_process_did) {
   EXPECT_EQ(globals->mheap, globals_.mheap);
   EXPECT_EQ(globals->allgs, globals_.allgs);
   EXPECT_EQ(globals->allp, globals_.allp);
-  EXPECT_EQ(globals->mbuckets, globals_.mbuckets);
+  const BucketLists lists = find_buckets(memory_, *globals);
+  EXPECT_EQ(lists.heads, lists_.heads);
+  EXPECT_EQ(lists.table, lists_.table);
   const Readings read = read_all(memory_, *globals);
   ASSERT_TRUE(read.pages && read.goroutines && read.reached);
   expect_no_wrong_number(read);
@@ -182,7 +188,7 @@ TEST_F(Damaged, garbage_in_the_tables) {
     for (int i = 0; i < 400; ++i) {
       // Near what the readers follow as often as anywhere.
       const uint64_t bases[] = {globals_.mheap,  globals_.memstats, globals_.gc_controller,
-                                *globals_.allgs, *globals_.allp,    *globals_.mbuckets};
+                                *globals_.allgs, *globals_.allp,    lists_.head(BucketKind::kMemory)};
       const bool near = random() % 4 == 0;
       const uint64_t at = near ? bases[random() % 6] + random() % 16 * 8
                                : pages[random() % pages.size()] * kPageBytes + random() % 512 * 8;
@@ -224,10 +230,10 @@ TEST_F(Damaged, lengths_that_lie) {
 }
 
 TEST_F(Damaged, a_list_of_buckets_that_bites_its_tail) {
-  const uint64_t head = *remote::read_value<uint64_t>(memory_, *globals_.mbuckets);
+  const uint64_t head = *remote::read_value<uint64_t>(memory_, lists_.head(BucketKind::kMemory));
   memory_.put_word(head + layout_of(26)->bucket.allnext.offset, head);
   const uint64_t before = memory_.reads();
-  EXPECT_FALSE(read_profile(memory_, globals_).ok());
+  EXPECT_FALSE(read_profile(memory_, globals_, lists_).ok());
   EXPECT_LT(memory_.reads() - before, 20u);
 }
 

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdio>
 
+#include "goruntime/buckets.h"
 #include "goruntime/goroutines.h"
 #include "goruntime/pages.h"
 #include "goruntime/profile.h"
@@ -120,6 +121,43 @@ TEST_P(GoPages, equal_to_the_byte_when_quiet) {
   const auto difference = static_cast<int64_t>(allocated) - int64_t{stats["heap_alloc"]};
   std::printf("%s: objects %lld B off HeapAlloc\n", GetParam().name().c_str(), (long long)difference);
   EXPECT_LT(std::abs(difference), 64 << 10) << "slack of tiny blocks and caches";
+}
+
+// The runtime counts its buckets as it makes them; what is found in lists and in their table is exactly that.
+TEST_P(GoPages, buckets_of_profiles_to_the_byte) {
+  ASSERT_NO_FATAL_FAILURE(start({"-profiled"}));
+  if (!target_) return;
+  constexpr uint64_t kTableBytes = 179'999 * 8, kStacks = 1 << 15;
+  // Also counted as buckets: the masks of .data and .bss, a bit for each word and a byte behind.
+  uint64_t masks = 0;
+  for (const AddressRange& range : globals_.roots) masks += (range.bytes() / 8 + 7) / 8 + 1;
+  target_->wait_until_still();
+  BucketPages buckets;
+  const uint64_t at_first = target_->ask("dump")["buckets"];
+  buckets.update(*memory_, globals_, at_first);
+  EXPECT_EQ(buckets.bytes(), at_first - masks);
+  EXPECT_GT(at_first, kTableBytes + kStacks * (48 + 16 * 8 + 128));
+  EXPECT_EQ(buckets.lists().head(BucketKind::kBlock), 0u);
+  EXPECT_EQ(buckets.lists().head(BucketKind::kMutex), 0u);
+
+  target_->ask("block");  // lists that were not there when the others were found
+  target_->wait_until_still();
+  const uint64_t at_last = target_->ask("dump")["buckets"];
+  EXPECT_GT(at_last, at_first);
+  buckets.update(*memory_, globals_, at_last);
+  EXPECT_EQ(buckets.bytes(), at_last - masks);
+  EXPECT_NE(buckets.lists().head(BucketKind::kBlock), 0u);
+  EXPECT_NE(buckets.lists().head(BucketKind::kMutex), 0u);
+
+  uint64_t pages = 0, before = 0;
+  for (const events::GoRun& run : buckets.runs()) {
+    EXPECT_EQ(run.kind, events::GoPage::kProfiler);
+    EXPECT_GE(run.page, before);
+    before = run.page + run.count;
+    pages += run.count;
+  }
+  EXPECT_GE(pages * kPageBytes, at_last - at_last / 20);  // a page that they share is somebody's whole
+  EXPECT_LE(pages * kPageBytes, at_last + at_last / 20);
 }
 
 TEST_P(GoPages, goroutines_by_what_they_wait_for) {

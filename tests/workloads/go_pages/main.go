@@ -8,9 +8,10 @@
 //	dump        → one line of JSON, the runtime's own metrics in bytes; it allocates nothing
 //	memstats    → the same of runtime.MemStats, which empties the caches of free slots
 //	goroutines  → one line of JSON, how many goroutines wait for what, out of runtime.Stack
+//	block       → one line of JSON; from here on it has a block and a mutex profile
 //	quit, or end of file: it exits 0
 //
-// -churn: it allocates all the time, and is never still.
+// -churn: it allocates all the time, and is never still. -profiled: it has a heap profile of 32,768 stacks.
 package main
 
 import (
@@ -23,6 +24,7 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -76,6 +78,54 @@ func keepSparse(n, bytes int) {
 func drop(bytes int) {
 	sink = touch(make([]byte, bytes))
 	sink = nil
+}
+
+// Allocates at 2^n different stacks.
+//
+//go:noinline
+func left(n int) { sample(n) }
+
+//go:noinline
+func right(n int) { sample(n) }
+
+//go:noinline
+func sample(n int) {
+	if n == 0 {
+		sink = make([]byte, 64)
+		return
+	}
+	left(n - 1)
+	right(n - 1)
+}
+
+func profiled() {
+	runtime.MemProfileRate = 1
+	sample(15)
+	runtime.MemProfileRate = 0
+}
+
+// One wait on a channel and one on a lock, long enough that they are seen.
+func block() {
+	runtime.SetBlockProfileRate(1)
+	runtime.SetMutexProfileFraction(1)
+	var held sync.Mutex
+	from := make(chan int)
+	held.Lock()
+	go func() {
+		time.Sleep(10 * time.Millisecond)
+		from <- 1
+		time.Sleep(10 * time.Millisecond)
+		held.Unlock()
+		from <- 1
+	}()
+	<-from
+	held.Lock()
+	<-from
+	held.Unlock()
+	runtime.SetBlockProfileRate(0)
+	runtime.SetMutexProfileFraction(0)
+	line = append(line[:0], '{')
+	say()
 }
 
 func churn() {
@@ -173,9 +223,14 @@ func goroutines() {
 
 func main() {
 	moving := flag.Bool("churn", false, "allocate all the time")
+	many := flag.Bool("profiled", false, "have a large heap profile")
 	scale := flag.Int("scale", 1, "how many times the usual heap")
 	flag.Parse()
 	debug.SetGCPercent(100)
+	if *many {
+		profiled()
+		runtime.MemProfile(nil, true) // without a reader of it the linker leaves the heap profile out
+	}
 
 	keepSmall(*scale * 200000)
 	keepLarge(*scale*16, 4<<20)
@@ -205,6 +260,8 @@ func main() {
 			memstats()
 		case string(command) == "goroutines\n":
 			goroutines()
+		case string(command) == "block\n":
+			block()
 		}
 	}
 }

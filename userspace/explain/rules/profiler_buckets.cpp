@@ -16,7 +16,8 @@ class ProfilerBuckets : public Rule {
   std::optional<Finding> judge(const Case& c) const override {
     const events::GoCounters* counters = go_counters(c);
     if (counters == nullptr) return std::nullopt;
-    const uint64_t bytes = std::min(counters->profiler_bytes, c.ledger.rss.bytes);
+    const uint64_t resident = of(c.ledger.bytes, Owner::kGoRuntimeProfiler);
+    const uint64_t bytes = resident > 0 ? resident : std::min(counters->profiler_bytes, c.ledger.rss.bytes);
     if (bytes < problem_threshold(c.ledger)) return std::nullopt;
     Finding finding = go_finding(c, "profiler-buckets", true, {Owner::kGoRuntimeProfiler});
     finding.bytes = bytes;
@@ -28,8 +29,10 @@ class ProfilerBuckets : public Rule {
                                            human_bytes(counters->profiler_bytes)));
     if (const events::GoProfile* profile = c.go->profile();
         profile != nullptr && profile->source == events::GoProfile::Source::kBuckets) {
-      finding.evidence.push_back(fmt::format("{} buckets of the heap profile, one sample in {}",
-                                             profile->buckets.size(), human_bytes(profile->rate)));
+      finding.evidence.push_back(
+          fmt::format("{} of them speak of objects that are still in use, {}", profile->buckets.size(),
+                      profile->rate == 0 ? "and sampling of the heap is off now"
+                                         : "one sample in " + human_bytes(profile->rate)));
     }
     finding.remedy =
         "Sample less: a larger runtime.MemProfileRate, a block or mutex profile only while it is needed";
@@ -37,8 +40,11 @@ class ProfilerBuckets : public Rule {
                           ? ", GODEBUG=profstackdepth=32 for fewer different stacks. Only a restart frees "
                             "what there is."
                           : ". Only a restart frees what there is.";
-    finding.confidence = Confidence::kMedium;
-    finding.against.emplace_back("counted by the runtime, not page by page: some of it may not be resident");
+    finding.confidence = resident > 0 ? Confidence::kHigh : Confidence::kMedium;
+    if (resident == 0) {
+      finding.against.emplace_back(
+          "counted by the runtime, not page by page: some of it may not be resident");
+    }
     return finding;
   }
 };
