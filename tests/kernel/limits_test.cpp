@@ -65,6 +65,75 @@ TEST(Loss, IsCountedWhenTheRingIsTiny) {
   EXPECT_EQ(seen.lost("removal"), 0u) << "a loss is told once";
 }
 
+// The ring is full when a traced process forks and its child execs: both events are lost, and both spaces are looked at.
+TEST(Loss, OfAForkOrAnExecIsMadeGood) {
+  probe::Options options;
+  options.ring_bytes = 4096;
+  OPEN_PROBE(probe, options);
+  int tell[2], hold[2];
+  ASSERT_EQ(::pipe(tell), 0);
+  ASSERT_EQ(::pipe(hold), 0);
+  Target target([&](Report& report) {
+    map_and_unmap(1000);
+    for (int i = 0; i < 3; ++i) {  // their events are smaller, and take what room there still is
+      const pid_t child = ::fork();
+      if (child == 0) ::_exit(0);
+      ::waitpid(child, nullptr, 0);
+    }
+    const pid_t forked = ::fork();
+    if (forked == 0) {
+      char byte = 0;
+      char* memory = fresh_pages(16);
+      for (size_t i = 0; i < 16; ++i) static_cast<volatile char*>(memory)[i * kPage] = 1;
+      ssize_t done = ::write(tell[1], &memory, sizeof memory);
+      done = ::read(hold[0], &byte, 1);
+      ::_exit(done == 1 ? 0 : 1);
+    }
+    const pid_t execed = ::fork();
+    if (execed == 0) {
+      const std::string out = std::to_string(tell[1]), in = std::to_string(hold[0]);
+      const char* argv[] = {"kernel_tests", "--target", out.c_str(), in.c_str(), nullptr};
+      ::execv("/proc/self/exe", const_cast<char**>(argv));
+      ::_exit(1);
+    }
+    report.pids[0] = forked;  // shared with the children, who have 0 there
+    report.pids[1] = execed;
+  });
+  TRACE(parent, probe, target.pid(), true);
+  target.go();
+  uint64_t address = 0;
+  for (int i = 0; i < 2; ++i)
+    ASSERT_EQ(::read(tell[0], &address, sizeof address), static_cast<ssize_t>(sizeof address));
+  Observer seen(probe);
+  seen.drain();
+  const events::Coverage c = probe.coverage();
+  EXPECT_GE(kind(c, "space_fork", &events::KindCount::lost), 2u);
+  EXPECT_EQ(kind(c, "space_exec", &events::KindCount::lost), 1u);
+  std::map<Pid, events::SpaceStart> starts;
+  for (const events::Event& event : seen.events())
+    if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
+      if (start->tgid != target.report().pids[0] && start->tgid != target.report().pids[1]) continue;
+      EXPECT_TRUE(starts.emplace(start->tgid, *start).second) << "told twice";
+      EXPECT_EQ(start->how, events::StartHow::kForked);
+      EXPECT_EQ(start->parent, SpaceId::kNone) << "from whom is lost";
+    }
+  ASSERT_EQ(starts.size(), 2u);
+  for (const int child : {0, 1}) {
+    const auto start = starts.find(target.report().pids[child]);
+    ASSERT_NE(start, starts.end());
+    EXPECT_NE(start->second.space, parent);
+    seen.read(start->second.space);
+    EXPECT_GE(seen.table(start->second.space).size(), child == 0 ? 16u : 64u);
+  }
+  seen.clear_events();
+  map_and_unmap(1);
+  seen.drain();
+  for (const events::Event& event : seen.events())
+    EXPECT_FALSE(std::holds_alternative<events::SpaceStart>(event.payload));
+  ASSERT_EQ(::write(hold[1], "xx", 2), 2);
+  for (const int fd : {tell[0], tell[1], hold[0], hold[1]}) ::close(fd);
+}
+
 TEST(TableFull, IsCountedAndChunksComeBack) {
   constexpr size_t kChunks = 16, kTouched = 64;
   probe::Options options;

@@ -17,6 +17,7 @@
 #include <cstring>
 
 #include "probe/decode.h"
+#include "probe/members.h"
 #include "probe/object.h"
 #include "probe/page_table.h"
 #include "probe/stack_table.h"
@@ -52,6 +53,7 @@ struct KernelProbe::State {
       : object(std::move(loaded)),
         stacks(object->stack_hashes(), object->stacks(), object->stack_slots()),
         pages({object->table(), object->chunk_keys(), object->chunk_ticks(), object->chunk_slots()}, stacks),
+        members(object->members_fd(), [this](SpaceId space) { return find(space) != nullptr; }),
         ring(opened_ring),
         go(object->go_program(), object->go_way(), object->go_why_none(), options.go_hits_per_s),
         run_time(
@@ -112,12 +114,12 @@ struct KernelProbe::State {
   void detach_if_idle() {
     if (!traces_any()) links.clear();
   }
-  void forget_members(SpaceId space) const;
   void collect_stacks();
 
   std::unique_ptr<Object> object;
   StackTable stacks;
   PageTable pages;
+  Members members;
   std::unique_ptr<ring_buffer, RingCloser> ring;
   std::vector<Link> links;
   GoProbes go;
@@ -162,9 +164,13 @@ Result<SpaceId> KernelProbe::trace(Pid tgid, bool follow) {
   ask.tgid = tgid;
   ask.flags = follow ? MW_SPACE_FOLLOW : 0;
   ask.mm = ask.space = ask.kernel = ask.found = 0;
-  Result<std::string> claimed = s.object->iterate("claim");
-  if (claimed && ask.space != 0) claimed = s.object->iterate("space_members");
-  if (claimed && ask.space != 0) return SpaceId{ask.space};
+  Result<std::string> claimed = std::string();
+  const SpaceId space = s.members.claim(tgid, [&] {
+    claimed = s.object->iterate("claim");
+    if (claimed && ask.space != 0) claimed = s.object->iterate("space_members");
+    return claimed ? SpaceId{ask.space} : SpaceId::kNone;
+  });
+  if (space != SpaceId::kNone) return space;
   s.detach_if_idle();
   if (!claimed) return std::move(claimed).error();
   if (ask.kernel != 0)
@@ -180,23 +186,11 @@ Status KernelProbe::untrace(SpaceId space) {
   State& s = *state_;
   s.go.detach(space);  // first: a hit after the space is forgotten would be lost
   if (mw_space* at = s.find(space)) {
-    s.forget_members(space);
+    s.members.forget(space);
     std::atomic_ref(at->mm).store(MW_SLOT_TOMB, std::memory_order_release);
   }
   reclaim(space, std::nullopt);
   return {};
-}
-
-void KernelProbe::State::forget_members(SpaceId space) const {
-  std::vector<int32_t> gone;
-  int32_t key = 0;
-  for (const int32_t* from = nullptr; bpf_map_get_next_key(object->members_fd(), from, &key) == 0;
-       from = &key) {
-    mw_member member{};
-    if (bpf_map_lookup_elem(object->members_fd(), &key, &member) == 0 && SpaceId{member.space} == space)
-      gone.push_back(key);
-  }
-  for (const int32_t tgid : gone) bpf_map_delete_elem(object->members_fd(), &tgid);
 }
 
 size_t KernelProbe::drain(const Emit& emit) {
@@ -205,14 +199,19 @@ size_t KernelProbe::drain(const Emit& emit) {
   s.run_time.tick(clock_ns(CLOCK_MONOTONIC));
   s.decoded.clear();
   if (ring_buffer__consume(s.ring.get()) >= 0) s.drains.fetch_add(1, std::memory_order_release);
-  for (events::Event& event : s.decoded) emit(std::move(event));
+  for (events::Event& event : s.decoded)
+    if (s.members.deliver(event)) emit(std::move(event));
+  bool starts_lost = false;
   for (size_t kind = 1; kind < MW_EVENT_KINDS; ++kind) {
     const uint64_t lost = s.lost(kind);
     if (lost == s.lost_told[kind]) continue;
     const char* what = loss_name(static_cast<mw_event_kind>(kind));
     emit({clock_ns(CLOCK_MONOTONIC), events::Loss{SpaceId::kNone, what, lost - s.lost_told[kind]}});
     s.lost_told[kind] = lost;
+    starts_lost |= kind == MW_EVENT_SPACE_FORK || kind == MW_EVENT_SPACE_EXEC;
   }
+  if (starts_lost)
+    for (events::SpaceStart& start : s.members.recover()) emit({clock_ns(CLOCK_MONOTONIC), std::move(start)});
   return s.taken;
 }
 
