@@ -39,11 +39,12 @@ void Members::forget(SpaceId space) {
 }
 
 bool Members::deliver(const events::Event& event) {
-  const std::scoped_lock lock(mutex_);
   if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
+    const std::scoped_lock lock(mutex_);
     if (late_.erase(start->space) != 0) return false;
     told_[start->tgid] = start->space;
   } else if (const auto* exit = std::get_if<events::ProcessExit>(&event.payload)) {
+    const std::scoped_lock lock(mutex_);
     told_.erase(exit->tgid);
     late_.erase(exit->space);
   }

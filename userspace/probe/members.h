@@ -6,7 +6,7 @@
 //   kernel    {4711: 1, 4800: 2, 4801: 3}
 //   told      {4711: 1, 4801: 1}              4800 was forked (from whom is not known), 4801 has execed out of space 1
 //
-// trace() and drain() run on different threads: each call holds a lock.
+// trace() and drain() run on different threads: what changes them holds a lock.
 #pragma once
 
 #include <cstdint>
