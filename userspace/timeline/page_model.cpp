@@ -16,6 +16,16 @@ PageRange clamped(PageNumber page, uint64_t count) {
 
 PageRange overlap(PageRange a, PageRange b) { return {std::max(a.start, b.start), std::min(a.end, b.end)}; }
 
+// The first part of `pages` that is in one of the ranges; none: empty, at the end.
+PageRange first_of(const std::vector<PageRange>& ranges, PageRange pages) {
+  PageRange first = {pages.end, pages.end};
+  for (const PageRange& range : ranges) {
+    const PageRange part = overlap(range, pages);
+    if (!part.empty() && part.start < first.start) first = part;
+  }
+  return first;
+}
+
 // Adds pages to a list of runs of equal words.
 void add_pages(std::vector<PageModel::Grave>& graves, PageRange pages, PageWord word, uint64_t tick) {
   if (!graves.empty()) {
@@ -96,7 +106,7 @@ void PageModel::apply_run(PageEditor& editor, const events::TableRun& run, How h
     return put(editor, pages, word, known, fork_tick);
   }
   std::vector<Piece> pieces{{pages, tick, false, false}};
-  carry(pieces, tick);
+  carry(pieces, tick, word, known);
   for (const Piece& piece : pieces) {
     const PageWord placed = piece.moved ? word.moved() : word;
     auto alive = [&](PageRange part) {
@@ -119,8 +129,9 @@ void PageModel::apply_run(PageEditor& editor, const events::TableRun& run, How h
   }
 }
 
-// Takes the pieces of an entry of `tick` through the moves that happened since.
-void PageModel::carry(std::vector<Piece>& pieces, uint64_t tick) const {
+// Takes the pieces of an entry of `tick` through the moves that happened since. Where they were is remembered: a scan that
+// began before a move may have found them there.
+void PageModel::carry(std::vector<Piece>& pieces, uint64_t tick, PageWord word, bool known) {
   for (const Move& move : moves_) {
     if (move.tick < tick) continue;
     for (size_t i = 0, n = pieces.size(); i < n; ++i) {
@@ -132,11 +143,16 @@ void PageModel::carry(std::vector<Piece>& pieces, uint64_t tick) const {
         pieces.push_back({{taken.end, piece.pages.end}, piece.since, piece.lazy, piece.moved});
       move.removed.each(taken, [&](PageRange part, uint64_t removed) {
         if (removed > piece.since) return;
+        if (!known && move.tick >= scans.start) bury(part, piece.moved ? word.moved() : word, move.tick);
         move.freed.each(part, [&](PageRange sub, uint64_t freed) {
           const PageNumber to = move.to.start + (sub.start - move.from.start);
           const PageRange there = overlap({to, to + sub.pages()}, move.to);
-          if (!there.empty()) {
-            pieces.push_back({there, move.tick, piece.lazy || (freed != 0 && freed >= piece.since), true});
+          const bool lazy = piece.lazy || (freed != 0 && freed >= piece.since);
+          for (PageNumber at = there.start; at < there.end;) {
+            const PageRange rest = {at, there.end}, gone = first_of(move.gone, rest);
+            if (at < gone.start) pieces.push_back({{at, gone.start}, move.tick, lazy, true});
+            if (!known && !gone.empty()) bury(gone, word.moved(), move.tick);
+            at = gone.end;
           }
         });
       });
@@ -189,6 +205,8 @@ void PageModel::put(PageEditor& editor, PageRange pages, PageWord word, bool kno
 void PageModel::remove(PageRange range, uint64_t tick) {
   if (range.empty()) return;
   removed_.raise(range, tick);
+  for (auto move = moves_.rbegin(); move != moves_.rend() && move->tick == tick; ++move)
+    if (const PageRange gone = overlap(range, move->to); !gone.empty()) move->gone.push_back(gone);
   const uint64_t relative = table.relative(tick);
   PageEditor editor(table);
   editor.each(range, true, [&](PageNumber page, PageWord& word) {
@@ -215,7 +233,7 @@ void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
     if (to.end < from.end) remove({to.end, from.end}, tick);
     return;
   }
-  Move move{from, to, tick, removed_.within(from), freed_.within(from)};
+  Move move{from, to, tick, removed_.within(from), freed_.within(from), {}};
   const uint64_t relative = table.relative(tick);
   std::vector<Grave> carried;
   {
@@ -228,6 +246,7 @@ void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
       } else if (word.has(PageWord::kResident)) {
         note_left(page, word);
       }
+      bury({page, page + 1}, word, tick);
       word = PageWord();
     });
   }

@@ -34,9 +34,9 @@ class PageModel {
  public:
   static constexpr size_t kMaxMoves = 4096, kMaxGraves = size_t{1} << 16;
 
-  // A word that a removal took away. A scan that began before the removal may have counted its page.
+  // A word that a removal or a move took away. A scan that began before it may have counted its page.
   struct Grave {
-    uint64_t tick;  // of the removal
+    uint64_t tick;  // of the removal or move
     PageRange pages;
     PageWord word;
   };
@@ -88,7 +88,8 @@ class PageModel {
   struct Move {
     PageRange from, to;
     uint64_t tick;
-    RangeTicks removed, freed;  // of `from`, as of the move
+    RangeTicks removed, freed;    // of `from`, as of the move
+    std::vector<PageRange> gone;  // of `to`, removed after the move in the same tick
   };
   // A part of an entry on its way through the moves that came after it.
   struct Piece {
@@ -97,7 +98,7 @@ class PageModel {
     bool lazy, moved;
   };
   void apply_run(PageEditor& editor, const events::TableRun& run, How how, bool known, uint64_t fork_tick);
-  void carry(std::vector<Piece>& pieces, uint64_t tick) const;
+  void carry(std::vector<Piece>& pieces, uint64_t tick, PageWord word, bool known);
   void put(PageEditor& editor, PageRange pages, PageWord word, bool known, uint64_t fork_tick);
   bool accepts(PageWord old, PageWord word, bool known, uint64_t fork_tick) const;
   uint64_t unheard_since(uint64_t now) const;

@@ -165,8 +165,7 @@ void Reconciler::process(uint64_t chunk) {
   model_.table.store(chunk, words_);  // no room: counted above, seen anew in the next scan
 }
 
-// Brings back the words of pages that were removed while the scan was under way and that it had counted
-// before.
+// Brings back the words of pages that were removed or moved away while the scan was under way and had counted them.
 void Reconciler::exhume() {
   if (graves_.empty()) return;
   exhumed_.fill(false);
@@ -363,7 +362,13 @@ void Reconciler::count(const Segment& segment) {
   }
 }
 
-// Words of pages that the scan did not find.
+// Moved to this place while the scan was under way: it found the page where it was before, or missed it.
+bool Reconciler::moved_here_since(uint16_t page, PageWord word) const {
+  return word.how() == How::kMoved && model_.removed().newest() >= start_ &&
+         model_.removed().at(number(page)) >= start_;
+}
+
+// Words of pages that the scan did not find: gone, but for those faulted since or on their way.
 void Reconciler::settle_absent() {
   if (pages_present_ == kChunkPages) return;
   if (!in_.scan.complete) return;  // absent from a part of a pass proves nothing
@@ -377,13 +382,12 @@ void Reconciler::settle_absent() {
       word = gone.with(PageWord::kSwapped);
       continue;
     }
-    if (word.own() && word.tick() + grace_ >= rel_start_) {  // faulted since, or on its way
+    if (word.own() && (word.tick() + grace_ >= rel_start_ || moved_here_since(page, word))) {
       word = gone;
       continue;
     }
     if (word.own()) {
-      // A read of an anonymous page that was never written is the zero page: not resident, and not wrong
-      // either.
+      // A read of an anonymous page that was never written is the zero page: not resident, and not wrong.
       const uint32_t vma = vma_index(*in_.vmas, number(page));
       const bool zero_page =
           !resident && !word.has(PageWord::kWrite) && vma != kNoVma && !file_backed((*in_.vmas)[vma]);

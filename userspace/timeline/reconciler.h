@@ -68,6 +68,7 @@ class Reconciler {
   bool settled(PageWord word) const;
   void find_neighbours();
   void count(const Segment& segment);
+  bool moved_here_since(uint16_t page, PageWord word) const;
   void settle_absent();
   bool file_page(const Segment& segment) const;
   PageNumber number(uint16_t page) const { return chunk_ * kChunkPages + page; }

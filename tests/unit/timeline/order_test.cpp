@@ -202,6 +202,52 @@ TEST(Order, PagesThatAreRemovedWhileTheScanRunsKeepTheirStackInIt) {
                Detail::kFlow);
 }
 
+// The scan counted pages 1000..1007, which then moved; entries of half of them are heard before, of half after the move.
+TEST(Order, PagesThatAreMovedWhileTheScanRunsKeepTheirStackInItAndAfter) {
+  expect_scans(R"(
+    @0 attach 1
+    vmas 1: 1000+8 rw-p
+    @1 scan 1:
+    @2 table 1: 1000+4 s1 @1.5 w
+    @2.5 mremap 1 1000+8 to 8000+12 s9
+    @2.6 table 1: 1004+4 s1 @1.5 w
+    @3 scan 1 start=2.2: 1000+8
+    vmas 1: 8000+12 rw-p
+    @4 scan 1: 8000+8
+  )",
+               R"(
+    scan 1 of space 1: 0 pages
+    scan 2 of space 1: 8 pages
+      vma0 fault s1 8
+      + vma0 fault s1 8
+    scan 3 of space 1: 8 pages
+      vma0 moved s1 8
+      + vma0 moved s1 8
+      - vma0 fault s1 8
+  )",
+               Detail::kFlow);
+}
+
+// Half of them are unmapped in the tick of the move, right after it, and all are heard of later.
+TEST(Order, PagesThatAreUnmappedInTheTickOfTheirMoveAreGone) {
+  expect_scans(R"(
+    @0 attach 1
+    vmas 1: 8000+8 rw-p
+    @1 scan 1:
+    @1.5 mremap 1 1000+8 to 8000+8 s9
+    @1.5 munmap 1 8002+4 s9
+    @2 table 1: 1000+8 s1 @1.2 w
+    @3 scan 1 start=2.5: 8000+2, 8006+2
+  )",
+               R"(
+    scan 1 of space 1: 0 pages
+    scan 2 of space 1: 4 pages
+      vma0 moved s1 4
+      + vma0 moved s1 4
+  )",
+               Detail::kFlow);
+}
+
 TEST(Order, AnIncompleteScanProvesNoAbsence) {
   expect_scans(R"(
     @0 attach 1

@@ -225,7 +225,7 @@ TEST(Nonsense, IsSurvived) {
       vma0 before - 11
       vma- before - 1
     scan 2 of space 1: 1 pages
-      vma0 mmap - 1 huge=1
+      vma0 before - 1 huge=1
   )");
 }
 
