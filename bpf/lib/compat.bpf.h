@@ -7,7 +7,6 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
-#include "memwhy/abi/table.h"
 
 /*
  * The verifier replaces the call by a move; a load through the result is guarded by the exception table, so that a bad

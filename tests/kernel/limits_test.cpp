@@ -90,12 +90,7 @@ TEST(Loss, OfAForkOrAnExecIsMadeGood) {
       ::_exit(done == 1 ? 0 : 1);
     }
     const pid_t execed = ::fork();
-    if (execed == 0) {
-      const std::string out = std::to_string(tell[1]), in = std::to_string(hold[0]);
-      const char* argv[] = {"kernel_tests", "--target", out.c_str(), in.c_str(), nullptr};
-      ::execv("/proc/self/exe", const_cast<char**>(argv));
-      ::_exit(1);
-    }
+    if (execed == 0) exec_target(tell[1], hold[0]);
     report.pids[0] = forked;  // shared with the children, who have 0 there
     report.pids[1] = execed;
   });

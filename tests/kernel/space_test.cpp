@@ -23,13 +23,8 @@ void touch(char* memory, size_t pages) {
 
 // vfork, then exec of ourselves as run_exec_target.
 pid_t spawn_by_vfork(int tell, int wait) {
-  const std::string out = std::to_string(tell), in = std::to_string(wait);
-  const char* argv[] = {"kernel_tests", "--target", out.c_str(), in.c_str(), nullptr};
   const pid_t child = ::vfork();
-  if (child == 0) {
-    ::execv("/proc/self/exe", const_cast<char**>(argv));
-    ::_exit(127);
-  }
+  if (child == 0) exec_target(tell, wait);
   return child;
 }
 
@@ -191,11 +186,7 @@ TEST(Spaces, ExecContinuesAsANewOne) {
   int tell[2], hold[2];
   ASSERT_EQ(::pipe(tell), 0);
   ASSERT_EQ(::pipe(hold), 0);
-  Target target([&](Report&) {
-    const std::string out = std::to_string(tell[1]), in = std::to_string(hold[0]);
-    const char* argv[] = {"kernel_tests", "--target", out.c_str(), in.c_str(), nullptr};
-    ::execv("/proc/self/exe", const_cast<char**>(argv));
-  });
+  Target target([&](Report&) { exec_target(tell[1], hold[0]); });
   TRACE(old, probe, target.pid(), false);
   target.start();
   uint64_t address = 0;

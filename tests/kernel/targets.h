@@ -64,7 +64,10 @@ void touch_deep(unsigned depth, char* page, Report& report);
 // system calls with no libc frame in between
 long raw_read(int fd, void* buffer, size_t bytes);
 
-// argv of a program started by exec: runs it, does not return.
+// Becomes a program that touches 64 pages, writes their address to `tell` and ends when it can read a byte of `wait`.
+// Allocates nothing: it may be called between vfork and exec.
+[[noreturn]] void exec_target(int tell, int wait);
+// That program, from its argv: its exit status.
 int run_exec_target(int argc, char** argv);
 
 }  // namespace memwhy::kernel_test

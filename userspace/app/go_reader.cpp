@@ -54,9 +54,9 @@ std::optional<goruntime::GoProgram> GoReader::program(int proc_root, Pid tgid,
       program.image.writable.push_back({segment.vaddr + *bias, segment.vaddr + *bias + segment.memory_bytes});
   program.image.file =
       std::make_shared<goruntime::ProgramFile>(std::move(*again), (*binary)->elf().segments(), *bias);
+  program.file = std::make_shared<const Fd>(::fcntl(kept.get(), F_DUPFD_CLOEXEC, 0));
   // The linker leaves these out of a program that can't ask for its profile; then the runtime does not
   // sample.
-  program.file = std::make_shared<const Fd>(::fcntl(kept.get(), F_DUPFD_CLOEXEC, 0));
   program.profiling_linked = (*binary)->has_go_function("runtime.memProfileInternal") ||
                              (*binary)->has_go_function("runtime.MemProfile");
   if (to_probe != nullptr) *to_probe = {std::move(*binary), std::move(kept), *bias, program.profiling_linked};

@@ -19,8 +19,6 @@ constexpr uint64_t kTableBytes = 8 * kTableSlots;
 constexpr uint64_t kBlockRecordBytes = 16;  // blockRecord of mprof.go: a count and cycles
 constexpr uint64_t kMostFrames = 1024;      // the runtime's own limit of profstackdepth
 constexpr uint64_t kMostBuckets = 1 << 20;
-constexpr uint64_t kPartBytes = 64 << 10;
-constexpr uint64_t kMostRanges = 1 << 16;
 constexpr int kMostSearches = 20;
 
 // The runtime counts the pointer masks of the program's variables as buckets too (mbitmap.go progToPointerMask): a bit for
@@ -34,79 +32,56 @@ uint64_t mask_bytes(const Globals& globals) {
 class Search {
  public:
   Search(remote::RemoteMemory& memory, const Globals& globals) : memory_(memory), globals_(globals) {
-    image_ = {globals.min_pc, globals.min_pc};
-    for (const AddressRange& range : globals.data) image_.end = std::max(image_.end, range.end);
-    Bytes header(24);
-    if (!memory_.read(globals.mheap + globals.layout->mheap.pages_in_use.offset, header)) return;
-    const Slice in_use = slice(header, 0);
-    if (auto words = remote::read_array<uint64_t>(memory_, in_use.data,
-                                                  2 * std::min<uint64_t>(in_use.length, kMostRanges)))
-      for (size_t i = 0; i < words->size(); i += 2) heap_.push_back({(*words)[i], (*words)[i + 1]});
+    if (auto heap = heap_ranges(memory, *globals.layout, globals.mheap)) heap_ = std::move(*heap);
   }
 
   BucketLists find() {
-    Bytes bytes;
-    for (const AddressRange& range : globals_.data) {
-      for (uint64_t at = range.start; at < range.end; at += bytes.size()) {
-        bytes.resize(std::min(range.end - at, kPartBytes - at % kPartBytes));
-        Result<uint64_t> there = memory_.read_present(at, bytes);
-        if (!there || *there == 0) continue;
+    for (const AddressRange& range : globals_.data)
+      // What can't be read is not found.
+      static_cast<void>(each_part(memory_, range, [this](uint64_t at, std::span<const std::byte> bytes) {
         for (size_t i = 0; i + 8 <= bytes.size(); i += 8) consider(at + i, word(bytes, i));
-      }
-    }
+      }));
     for (const uint64_t table : tables_)
       if (is_table(table)) found_.table = table;
     return found_;
   }
 
  private:
+  struct Newest {
+    uint64_t address = 0, hash = 0;
+  };
+
   // Buckets and their table are in memory of the runtime's own, outside of the heap.
   void consider(uint64_t where, uint64_t address) {
-    if (address < kPageBytes || address % 8 != 0 || image_.contains(address) || in_heap(address)) return;
+    if (address < kPageBytes || address % 8 != 0 || globals_.image.contains(address) ||
+        in_any(heap_, address))
+      return;
     if (address % kPageBytes == 0) tables_.push_back(address);
-    const size_t kind = kind_at(address);
-    if (kind < kBucketKinds && found_.heads[kind] == 0) {
-      found_.heads[kind] = where;
-      hashes_[kind] = {address, hash_};
-    }
-  }
-
-  bool in_heap(uint64_t address) const {
-    const auto after =
-        std::upper_bound(heap_.begin(), heap_.end(), address,
-                         [](uint64_t a, const AddressRange& range) { return a < range.start; });
-    return after != heap_.begin() && std::prev(after)->contains(address);
-  }
-
-  // Index of the list of this bucket, and hash_; kBucketKinds: it is none.
-  size_t kind_at(uint64_t address) {
-    const auto& b = globals_.layout->bucket;
-    Bytes bytes(b.size);
-    if (!memory_.read(address, bytes)) return kBucketKinds;
-    const uint64_t kind = field(bytes, b.typ) - 1, frames = field(bytes, b.nstk);
-    hash_ = field(bytes, b.hash);
+    Bytes header(globals_.layout->bucket.size);
+    if (!memory_.read(address, header)) return;
+    const uint64_t kind = field(header, globals_.layout->bucket.typ) - 1;
+    const uint64_t hash = field(header, globals_.layout->bucket.hash);
     // Of nothing but zeros the hash is 0.
-    if (kind >= kBucketKinds || frames == 0 || frames > kMostFrames || hash_ == 0) return kBucketKinds;
-    Result<std::vector<uint64_t>> stack = remote::read_array<uint64_t>(memory_, address + b.size, frames);
-    return stack && bucket_hash(*stack, field(bytes, b.object_size)) == hash_ ? static_cast<size_t>(kind)
-                                                                              : kBucketKinds;
+    if (kind >= kBucketKinds || found_.heads[kind] != 0 || hash == 0 ||
+        bucket_stack(memory_, *globals_.layout, address, header).empty())
+      return;
+    found_.heads[kind] = where;
+    newest_[kind] = {address, hash};
   }
 
   // A bucket is put in front of those with the same hash: the newest of a list is the first of its slot.
   bool is_table(uint64_t table) {
-    return std::any_of(hashes_.begin(), hashes_.end(), [&](const auto& newest) {
-      Result<uint64_t> first = remote::read_value<uint64_t>(memory_, table + newest.second % kTableSlots * 8);
-      return newest.first != 0 && first && *first == newest.first;
+    return std::any_of(newest_.begin(), newest_.end(), [&](const Newest& newest) {
+      Result<uint64_t> first = remote::read_value<uint64_t>(memory_, table + newest.hash % kTableSlots * 8);
+      return newest.address != 0 && first && *first == newest.address;
     });
   }
 
   remote::RemoteMemory& memory_;
   const Globals& globals_;
-  AddressRange image_;
-  std::vector<AddressRange> heap_;                                    // in order
-  std::vector<uint64_t> tables_;                                      // what may be the table
-  std::array<std::pair<uint64_t, uint64_t>, kBucketKinds> hashes_{};  // newest bucket and its hash
-  uint64_t hash_ = 0;
+  std::vector<AddressRange> heap_;
+  std::vector<uint64_t> tables_;  // what may be the table
+  std::array<Newest, kBucketKinds> newest_{};
   BucketLists found_;
 };
 
@@ -150,11 +125,27 @@ uint64_t bucket_hash(const std::vector<uint64_t>& stack, uint64_t object_bytes) 
   return hash;
 }
 
+std::vector<uint64_t> bucket_stack(remote::RemoteMemory& memory, const Layout& layout, uint64_t address,
+                                   std::span<const std::byte> header) {
+  const uint64_t frames = field(header, layout.bucket.nstk);
+  if (frames == 0 || frames > kMostFrames) return {};
+  Result<std::vector<uint64_t>> stack =
+      remote::read_array<uint64_t>(memory, address + layout.bucket.size, frames);
+  if (!stack ||
+      bucket_hash(*stack, field(header, layout.bucket.object_size)) != field(header, layout.bucket.hash))
+    return {};
+  return std::move(*stack);
+}
+
 void BucketPages::update(remote::RemoteMemory& memory, const Globals& globals, uint64_t counted_bytes) {
   walk(memory, globals);
-  if (bytes() + mask_bytes(globals) == counted_bytes || searches_ == kMostSearches) return;
+  if (bytes_ + mask_bytes(globals) == counted_bytes || searches_ == kMostSearches) return;
   ++searches_;
   lists_ = find_buckets(memory, globals);
+  newest_ = {};
+  pages_.clear();
+  bytes_ = 0;
+  if (lists_.table != 0) add({lists_.table, lists_.table + kTableBytes});
   walk(memory, globals);
 }
 
@@ -174,30 +165,23 @@ void BucketPages::walk(remote::RemoteMemory& memory, const Globals& globals) {
         });
     if (!whole) continue;  // next time, from the same place on
     newest_[kind] = *newest;
-    for (const AddressRange& bucket : added) {
-      bytes_ += bucket.bytes();
-      for (uint64_t at = bucket.start; at < bucket.end;) {
-        const uint64_t end = std::min(bucket.end, (at | (kPageBytes - 1)) + 1);
-        pages_[at >> kPageShift] += static_cast<uint32_t>(end - at);
-        at = end;
-      }
-    }
+    for (const AddressRange& bucket : added) add(bucket);
   }
 }
 
-uint64_t BucketPages::bytes() const { return bytes_ + (lists_.table == 0 ? 0 : kTableBytes); }
+void BucketPages::add(const AddressRange& range) {
+  bytes_ += range.bytes();
+  for (uint64_t at = range.start; at < range.end;) {
+    const uint64_t end = std::min(range.end, (at | (kPageBytes - 1)) + 1);
+    pages_[at >> kPageShift] += static_cast<uint32_t>(end - at);
+    at = end;
+  }
+}
 
 std::vector<events::GoRun> BucketPages::runs() const {
-  std::vector<PageNumber> pages;
-  for (const auto& [page, bytes] : pages_)
-    if (bytes >= kPageBytes / 2) pages.push_back(page);
-  if (lists_.table != 0)
-    for (uint64_t at = lists_.table; at < lists_.table + kTableBytes; at += kPageBytes)
-      pages.push_back(at >> kPageShift);
-  std::sort(pages.begin(), pages.end());
-  pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
   std::vector<events::GoRun> out;
-  for (const PageNumber page : pages) {
+  for (const auto& [page, bytes] : pages_) {
+    if (bytes < kPageBytes / 2) continue;
     if (!out.empty() && out.back().page + out.back().count == page) {
       ++out.back().count;
       continue;

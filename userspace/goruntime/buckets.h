@@ -8,9 +8,11 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <span>
 #include <vector>
 
 #include "base/ids.h"
@@ -41,6 +43,9 @@ Status walk_buckets(remote::RemoteMemory& memory, const Globals& globals, uint64
 
 // The runtime's hash of an allocation stack and size (mprof.go stkbucket): proof that a bucket is one.
 uint64_t bucket_hash(const std::vector<uint64_t>& stack, uint64_t object_bytes);
+// Of the bucket with this header; empty: its hash says that it is none.
+std::vector<uint64_t> bucket_stack(remote::RemoteMemory& memory, const Layout& layout, uint64_t address,
+                                   std::span<const std::byte> header);
 
 // The pages that buckets are in.
 class BucketPages {
@@ -49,10 +54,11 @@ class BucketPages {
   void update(remote::RemoteMemory& memory, const Globals& globals, uint64_t counted_bytes);
 
   const BucketLists& lists() const { return lists_; }
-  uint64_t bytes() const;                   // of all buckets, and of the table
-  std::vector<events::GoRun> runs() const;  // pages at least half of which are buckets; in order
+  uint64_t bytes() const { return bytes_; }  // of all buckets, and of the table
+  std::vector<events::GoRun> runs() const;   // pages at least half of which are buckets; in order
  private:
   void walk(remote::RemoteMemory& memory, const Globals& globals);
+  void add(const AddressRange& range);
 
   BucketLists lists_;
   std::array<uint64_t, kBucketKinds> newest_{};  // as of the last update

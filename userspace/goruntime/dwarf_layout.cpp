@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "goruntime/dwarf_unit.h"
+#include "goruntime/geometry.h"
 #include "goruntime/layout_fields.h"
 #include "goruntime/words.h"
 #include "symbols/byte_source.h"
@@ -38,12 +39,12 @@ struct Premise {
 };
 constexpr std::array kPremises = {
     Premise{"runtime._PageSize", kGoPageBytes},
-    Premise{"runtime.heapArenaBytes", 64 << 20},
-    Premise{"runtime.pallocChunkPages", 512},
-    Premise{"runtime.pallocChunksL2Bits", 13},
-    Premise{"runtime.summaryLevels", 5},
+    Premise{"runtime.heapArenaBytes", kArenaBytes},
+    Premise{"runtime.pallocChunkPages", kChunkPagesGo},
+    Premise{"runtime.pallocChunksL2Bits", kChunkL2Bits},
+    Premise{"runtime.summaryLevels", kSummaryLevels},
     Premise{"runtime.summaryLevelBits", 3},
-    Premise{"runtime.numSpanClasses", 136},
+    Premise{"runtime.numSpanClasses", kSpanClasses},
     Premise{"runtime.workbufAlloc", 32 << 10},
     Premise{"runtime.mSpanInUse", 1},
     Premise{"runtime.mSpanManual", 2},
@@ -86,10 +87,10 @@ Status fill_fields(const DwarfUnit& unit, Layout& out) {
 // Arrays whose length the readers know, and those of structs that have a member of their own here.
 Status check_arrays(const Layout& l) {
   const std::array<std::pair<const char*, bool>, 7> kept = {{
-      {"runtime.heapArena.spans", l.heap_arena.spans.bytes == 8 * (64 << 20) / kGoPageBytes},
-      {"runtime.heapArena.pageInUse", l.heap_arena.page_in_use.bytes == (64 << 20) / kGoPageBytes / 8},
-      {"runtime.mheap.pages.summary", l.mheap.pages_summary.bytes == 5 * 24},
-      {"runtime.mcache.alloc", l.mcache.alloc.bytes == 136 * 8},
+      {"runtime.heapArena.spans", l.heap_arena.spans.bytes == 8 * kArenaPages},
+      {"runtime.heapArena.pageInUse", l.heap_arena.page_in_use.bytes == kArenaPages / 8},
+      {"runtime.mheap.pages.summary", l.mheap.pages_summary.bytes == kSummaryLevels * 24},
+      {"runtime.mcache.alloc", l.mcache.alloc.bytes == kSpanClasses * 8},
       {"runtime.mstats.heapStats.stats", l.mstats.heap_stats.bytes == 3 * l.heap_stats_delta.size},
       {"runtime.memRecord.active", l.mem_record.active.bytes == l.mem_record_cycle.size},
       {"runtime.memRecord.future", l.mem_record.future.bytes == 3 * l.mem_record_cycle.size},

@@ -8,6 +8,7 @@
 #include <string>
 #include <tuple>
 
+#include "goruntime/geometry.h"
 #include "goruntime/words.h"
 
 namespace memwhy::goruntime {
@@ -18,16 +19,15 @@ using Bytes = std::vector<std::byte>;
 
 constexpr uint64_t kMostSegmentBytes = 256 << 20;
 constexpr uint64_t kPartBytes = 64 << 10;
-constexpr uint64_t kChunkBytes = 4 << 20;  // of the page allocator
+constexpr uint64_t kMostRanges = 1 << 16;
 constexpr uint64_t kMostSlice = uint64_t{1} << 24;
 constexpr size_t kGoroutinesTried = 6;
-constexpr uint64_t kMostRanges = 1 << 16;
-constexpr uint64_t kSpanClasses = 136;        // 68 sizes, with and without pointers
 constexpr uint64_t kImageBytes = 1ull << 31;  // the Go linker's limit
 
 struct Segment {
   uint64_t address = 0;
   Bytes bytes;
+  uint64_t end() const { return address + bytes.size(); }
   uint64_t word(size_t at) const {  // at + 8 <= bytes.size()
     uint64_t value = 0;
     std::memcpy(&value, bytes.data() + at, sizeof value);
@@ -82,22 +82,13 @@ class Finder {
   // crypto/internal/fips140 alone has 32 MiB of that. Behind each part stands a page of zeros, for what ends there.
   Result<std::vector<Segment>> read_parts(const AddressRange& range) {
     std::vector<Segment> out;
-    Bytes bytes;
-    bool open = false;
-    for (uint64_t at = range.start; at < range.end; at += bytes.size()) {
-      bytes.resize(std::min(range.end - at, kPartBytes - at % kPartBytes));
-      Result<uint64_t> there = memory_.read_present(at, bytes);
-      if (!there) return std::move(there).error();
-      if (*there == 0) {
-        if (open)
-          out.back().bytes.resize(out.back().bytes.size() + std::min<size_t>(bytes.size(), kPageBytes));
-        open = false;
-        continue;
-      }
-      if (!open) out.push_back({at, {}});
-      open = true;
+    const Status whole = each_part(memory_, range, [&](uint64_t at, std::span<const std::byte> bytes) {
+      if (out.empty() || out.back().end() != at) out.push_back({at, {}});
       out.back().bytes.insert(out.back().bytes.end(), bytes.begin(), bytes.end());
-    }
+    });
+    if (!whole) return whole.error();
+    for (Segment& segment : out)
+      segment.bytes.resize(segment.bytes.size() + std::min(range.end - segment.end(), kPageBytes));
     return out;
   }
 
@@ -129,14 +120,14 @@ class Finder {
       found_.moduledata = part.address + at;
       found_.min_pc = minpc;
       found_.max_pc = maxpc;
-      image_start_ = text;
+      found_.image = {text, text};
       for (const auto& [from, to, pointers] :
            {std::tuple{m.noptrdata, m.enoptrdata, false}, std::tuple{m.data, m.edata, true},
             std::tuple{m.bss, m.ebss, true}, std::tuple{m.noptrbss, m.enoptrbss, false}}) {
         const AddressRange range = {(field(view, from) + 7) & ~uint64_t{7}, field(view, to)};
         if (range.start >= range.end || range.bytes() > kMostSegmentBytes) continue;
         found_.data.push_back(range);
-        image_end_ = std::max(image_end_, range.end);
+        found_.image.end = std::max(found_.image.end, range.end);
         if (pointers) found_.roots.push_back(range);
       }
       return true;
@@ -168,33 +159,18 @@ class Finder {
   }
 
   bool is_mheap(uint64_t candidate) {
-    const Bytes ranges = read(candidate + layout_.mheap.pages_in_use.offset, 24);
     const Bytes spans = read(candidate + layout_.mheap.allspans.offset, 24);
-    if (ranges.empty() || spans.empty()) return false;
-    const Slice in_use = slice(ranges, 0), all = slice(spans, 0);
-    if (in_use.length < 1 || in_use.length > in_use.capacity || in_use.length > kMostRanges) return false;
+    if (spans.empty()) return false;
+    const Slice all = slice(spans, 0);
     if (all.length < 1 || all.length > all.capacity || all.capacity > kMostSlice * 16) return false;
-    Result<std::vector<uint64_t>> words =
-        remote::read_array<uint64_t>(memory_, in_use.data, 2 * in_use.length);
-    if (!words) return false;
-    heap_.clear();
-    for (size_t i = 0; i < words->size(); i += 2) {
-      const AddressRange range = {(*words)[i], (*words)[i + 1]};
-      const bool rising = heap_.empty() || heap_.back().end <= range.start;
-      if (range.empty() || !rising || range.start % kChunkBytes != 0 || range.end % kChunkBytes != 0)
-        return false;
-      heap_.push_back(range);
-    }
+    Result<std::vector<AddressRange>> ranges = heap_ranges(memory_, layout_, candidate);
+    if (!ranges) return false;
+    heap_ = std::move(*ranges);
     return true;
   }
 
   // Whether the page allocator ever handed out this address: most words of the data need no read to be refused.
-  bool in_heap(uint64_t address) const {
-    const auto after =
-        std::upper_bound(heap_.begin(), heap_.end(), address,
-                         [](uint64_t a, const AddressRange& range) { return a < range.start; });
-    return after != heap_.begin() && std::prev(after)->contains(address);
-  }
+  bool in_heap(uint64_t address) const { return in_any(heap_, address); }
 
   bool find_memstats() {
     const auto& h = layout_.mheap;
@@ -314,28 +290,64 @@ class Finder {
     for (size_t k = 0; k < kSpanClasses; ++k) {
       const uint64_t span = word(spans, 8 * k);
       if (!aligned(span)) return false;
-      if (in_image(span)) continue;
+      if (found_.image.contains(span)) continue;
       const Bytes bytes = read(span, layout_.mspan.size);
       (field(bytes, layout_.mspan.spanclass) == k ? agree : differ) += 1;
     }
     return differ <= agree;
   }
 
-  bool in_image(uint64_t address) const { return address >= image_start_ && address < image_end_; }
-
   remote::RemoteMemory& memory_;
   const Layout& layout_;
   const Image& image_;
   Globals found_;
   std::vector<Segment> data_;
-  uint64_t image_start_ = 0, image_end_ = 0;  // of the program's text and variables
-  std::vector<AddressRange> heap_;            // in order
+  std::vector<AddressRange> heap_;
 };
 
 }  // namespace
 
 Result<Globals> find_globals(remote::RemoteMemory& memory, const Layout& layout, const Image& image) {
   return Finder(memory, layout, image).find();
+}
+
+Result<std::vector<AddressRange>> heap_ranges(remote::RemoteMemory& memory, const Layout& layout,
+                                              uint64_t mheap) {
+  Bytes header(24);
+  if (Status status = memory.read(mheap + layout.mheap.pages_in_use.offset, header); !status)
+    return std::move(status).error();
+  const Slice in_use = slice(header, 0);
+  if (in_use.length < 1 || in_use.length > in_use.capacity || in_use.length > kMostRanges)
+    return not_found("heap");
+  Result<std::vector<uint64_t>> words = remote::read_array<uint64_t>(memory, in_use.data, 2 * in_use.length);
+  if (!words) return std::move(words).error();
+  std::vector<AddressRange> out;
+  for (size_t i = 0; i < words->size(); i += 2) {
+    const AddressRange range = {(*words)[i], (*words)[i + 1]};
+    const bool rising = out.empty() || out.back().end <= range.start;
+    if (range.empty() || !rising || range.start % kChunkBytesGo != 0 || range.end % kChunkBytesGo != 0)
+      return not_found("heap");
+    out.push_back(range);
+  }
+  return out;
+}
+
+bool in_any(const std::vector<AddressRange>& ranges, uint64_t address) {
+  const auto after = std::upper_bound(ranges.begin(), ranges.end(), address,
+                                      [](uint64_t a, const AddressRange& range) { return a < range.start; });
+  return after != ranges.begin() && std::prev(after)->contains(address);
+}
+
+Status each_part(remote::RemoteMemory& memory, const AddressRange& range,
+                 const std::function<void(uint64_t, std::span<const std::byte>)>& visit) {
+  Bytes bytes;
+  for (uint64_t at = range.start; at < range.end; at += bytes.size()) {
+    bytes.resize(std::min(range.end - at, kPartBytes - at % kPartBytes));
+    Result<uint64_t> there = memory.read_present(at, bytes);
+    if (!there) return std::move(there).error();
+    if (*there != 0) visit(at, bytes);
+  }
+  return {};
 }
 
 }  // namespace memwhy::goruntime

@@ -10,9 +10,12 @@
 //     allgs          a slice of goroutines whose first has goid 1     allp   a slice of Ps, p.id == index
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/ids.h"
@@ -35,6 +38,7 @@ struct Globals {
   const Layout* layout = nullptr;
   uint64_t moduledata = 0;
   uint64_t min_pc = 0, max_pc = 0;
+  AddressRange image;               // the program's text and variables
   std::vector<AddressRange> data;   // where the runtime's variables are
   std::vector<AddressRange> roots;  // the part of it that holds pointers into the heap
   uint64_t mheap = 0, memstats = 0, gc_controller = 0;
@@ -44,5 +48,16 @@ struct Globals {
 
 // kIncomplete: not found, with the name of what was missing. The caller then speaks of the OS view only.
 Result<Globals> find_globals(remote::RemoteMemory& memory, const Layout& layout, const Image& image);
+
+// What the page allocator of this mheap ever took from the system (mheap.pages.inUse), in order. kIncomplete: it can't be
+// read, or is none.
+Result<std::vector<AddressRange>> heap_ranges(remote::RemoteMemory& memory, const Layout& layout,
+                                              uint64_t mheap);
+// `ranges` in order and not overlapping.
+bool in_any(const std::vector<AddressRange>& ranges, uint64_t address);
+
+// visit(address, bytes) of the parts of a range, 64 KiB at most, that are resident; pages in them that are not are zero.
+Status each_part(remote::RemoteMemory& memory, const AddressRange& range,
+                 const std::function<void(uint64_t, std::span<const std::byte>)>& visit);
 
 }  // namespace memwhy::goruntime

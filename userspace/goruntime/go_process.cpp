@@ -135,9 +135,9 @@ events::GoHeap GoProcess::heap(const events::PageScan& scan) {
   out.spans_in_motion = spans->in_motion;
   out.runs = join_residency(*pages, *spans, scan.runs);
   const std::vector<events::GoRun> profiler = buckets_.runs();
-  out.runs.insert(out.runs.end(), profiler.begin(), profiler.end());
-  std::sort(out.runs.begin(), out.runs.end(),
-            [](const events::GoRun& a, const events::GoRun& b) { return a.page < b.page; });
+  const auto middle = out.runs.insert(out.runs.end(), profiler.begin(), profiler.end());
+  std::inplace_merge(out.runs.begin(), middle, out.runs.end(),
+                     [](const events::GoRun& a, const events::GoRun& b) { return a.page < b.page; });
   out.tables = std::move(pages->tables);
   for (const PageRun& run : pages->runs)
     if (run.span != 0) out.tables.push_back(run.span);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "goruntime/geometry.h"
 #include "goruntime/words.h"
 
 namespace memwhy::goruntime {
@@ -14,14 +15,8 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-// Geometry of linux/amd64, the same from 1.19 on (malloc.go heapArenaBytes, mpagealloc.go pallocChunkPages).
-constexpr uint64_t kArenaBytes = 64 << 20;
-constexpr uint64_t kArenaPages = kArenaBytes / kGoPageBytes;
-constexpr uint64_t kChunkPagesGo = 512;
-constexpr uint64_t kChunkBytesGo = kChunkPagesGo * kGoPageBytes;
 constexpr uint64_t kArenaBase =
-    0xffff800000000000;  // arenaBaseOffset: addresses are indexed modulo 2^64 from it
-constexpr uint64_t kChunkL2Bits = 13;
+    0xffff800000000000;                 // arenaBaseOffset: addresses are indexed modulo 2^64 from it
 constexpr uint64_t kPallocBytes = 128;  // of one chunk: 64 bytes allocated, 64 bytes scavenged
 constexpr uint64_t kMostRanges = 1 << 20;
 constexpr size_t kMostRuns = 1 << 25;  // 256 GiB of spans of one page

@@ -310,21 +310,16 @@ class Walk {
       if (!memory_.read(at, bytes)) return {};
       if (field(bytes, layout.special.kind) == layout.special_profile_kind &&
           span->address + field(bytes, layout.special.offset) == address)
-        return bucket_stack(field(bytes, layout.special_profile.bucket));
+        return stack_at(field(bytes, layout.special_profile.bucket));
       at = field(bytes, layout.special.next);
     }
     return {};
   }
 
-  std::vector<uint64_t> bucket_stack(uint64_t address) {
-    const auto& b = globals_.layout->bucket;
-    Bytes header(b.size);
-    if (!memory_.read(address, header)) return {};
-    const uint64_t frames = field(header, b.nstk);
-    if (frames == 0 || frames > 1024) return {};
-    Result<std::vector<uint64_t>> stack = remote::read_array<uint64_t>(memory_, address + b.size, frames);
-    if (!stack || bucket_hash(*stack, field(header, b.object_size)) != field(header, b.hash)) return {};
-    return std::move(*stack);
+  std::vector<uint64_t> stack_at(uint64_t bucket) {
+    Bytes header(globals_.layout->bucket.size);
+    if (!memory_.read(bucket, header)) return {};
+    return bucket_stack(memory_, *globals_.layout, bucket, header);
   }
 
   remote::RemoteMemory& memory_;

@@ -3,6 +3,7 @@
 // the heap.
 #include <algorithm>
 
+#include "goruntime/geometry.h"
 #include "goruntime/go_process.h"
 #include "goruntime/pages.h"
 #include "goruntime/spans.h"

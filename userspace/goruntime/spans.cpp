@@ -6,6 +6,7 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "goruntime/geometry.h"
 #include "goruntime/words.h"
 
 namespace memwhy::goruntime {

@@ -12,8 +12,6 @@
 
 namespace memwhy::goruntime {
 
-constexpr uint64_t kGoPageBytes = 8192;
-
 // Little-endian value of 1, 2, 4 or 8 bytes; a longer field gives its first word.
 inline uint64_t field(std::span<const std::byte> bytes, Field where) {
   const size_t size = std::min<size_t>(where.bytes, 8);

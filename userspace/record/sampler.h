@@ -107,7 +107,8 @@ class Sampler {
   void stretch(Target& target);
   void read_table(Target& target, bool restate);
   void read_go(Target& target, const events::PageScan& pass);
-  void read_goroutines(Target& target, GoSource& source, uint64_t cpu_ns);
+  void read_profile(Target& target, GoSource& source);
+  void read_goroutines(Target& target, GoSource& source);
   void read_go_statistics(Target& target);
   void probe_go(Target& target);
   void name_go(Target& target, const std::vector<uint64_t>& addresses, bool first_is_exact);

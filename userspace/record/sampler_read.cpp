@@ -141,35 +141,40 @@ void Sampler::read_go(Target& target, const events::PageScan& pass) {
   target.go_since = std::min(target.go_since, clock_.now());
   ++target.cost.go_reads;
   const bool all_due = clock_.now() >= target.go_allowed_at;
-  uint64_t cpu_ns = 0;
+  uint64_t paid_ns = 0;
   if (all_due) {  // before the heap: the profile's own pages are met here
-    const CpuMeter of_all(clock_, cpu_ns);
-    events::GoProfile profile = go->profile();
-    profile.space = target.space;
-    for (const events::GoBucket& bucket : profile.buckets) name_go(target, bucket.stack, false);
-    emit(clock_.now(), std::move(profile));
+    const CpuMeter of_all(clock_, paid_ns);
+    read_profile(target, *go);
   }
   events::GoHeap heap = go->heap(pass);
   heap.space = target.space;
   heap.scan = pass.scan;
   emit(clock_.now(), std::move(heap));
-  if (all_due) read_goroutines(target, *go, cpu_ns);
+  if (!all_due) return;
+  {
+    const CpuMeter of_all(clock_, paid_ns);
+    read_goroutines(target, *go);
+  }
+  target.go_allowed_at = clock_.now() + std::min<TimeNs>(kGoBudget * paid_ns, kGoPeriod);
 }
 
-// And lets them be due again when they are paid for.
-void Sampler::read_goroutines(Target& target, GoSource& source, uint64_t cpu_ns) {
-  const uint64_t cpu_before = clock_.thread_cpu_ns();
-  if (std::optional<events::GoGoroutines> all = source.goroutines()) {
-    all->space = target.space;
-    for (const events::GoGroup& group : all->groups) {
-      name_go(target, group.frames, true);
-      name_go(target, {group.created_at}, false);
-      for (const events::GoKeptObject& object : group.large) name_go(target, object.allocated_at, false);
-    }
-    emit(clock_.now(), *std::move(all));
+void Sampler::read_profile(Target& target, GoSource& source) {
+  events::GoProfile profile = source.profile();
+  profile.space = target.space;
+  for (const events::GoBucket& bucket : profile.buckets) name_go(target, bucket.stack, false);
+  emit(clock_.now(), std::move(profile));
+}
+
+void Sampler::read_goroutines(Target& target, GoSource& source) {
+  std::optional<events::GoGoroutines> all = source.goroutines();
+  if (!all) return;
+  all->space = target.space;
+  for (const events::GoGroup& group : all->groups) {
+    name_go(target, group.frames, true);
+    name_go(target, {group.created_at}, false);
+    for (const events::GoKeptObject& object : group.large) name_go(target, object.allocated_at, false);
   }
-  const TimeNs pause = kGoBudget * (cpu_ns + clock_.thread_cpu_ns() - cpu_before);
-  target.go_allowed_at = clock_.now() + std::min(pause, kGoPeriod);
+  emit(clock_.now(), *std::move(all));
 }
 
 void Sampler::read_go_statistics(Target& target) {
