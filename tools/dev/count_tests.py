@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One line that says what ran, from ctest's JUnit files: count_tests.py NAME=FILE...
 
+Above it stands what each failed test printed: of a long log the end is what is kept.
 Exits 1 when a file is missing or a test failed, so that "nothing ran" is never taken for "all passed".
 """
 import pathlib
@@ -9,12 +10,24 @@ import sys
 import xml.etree.ElementTree as xml
 
 
-def counts(path):
-    """(tests, failed, skipped) of one ctest run."""
-    cases = xml.parse(path).getroot().findall("testcase")
-    failed = sum(case.find("failure") is not None or case.get("status") == "fail" for case in cases)
-    skipped = sum(case.find("skipped") is not None or case.get("status") in ("notrun", "disabled") for case in cases)
-    return len(cases), failed, skipped
+MOST_LINES = 60  # of one test: its beginning and its end
+
+
+def is_failed(case):
+    return case.find("failure") is not None or case.get("status") == "fail"
+
+
+def is_skipped(case):
+    return case.find("skipped") is not None or case.get("status") in ("notrun", "disabled")
+
+
+def shortened(text):
+    lines = text.rstrip().splitlines()
+    left_out = len(lines) - MOST_LINES
+    if left_out <= 0:
+        return lines
+    half = MOST_LINES // 2
+    return lines[:half] + [f"... {left_out} lines ..."] + lines[-half:]
 
 
 def main():
@@ -25,9 +38,15 @@ def main():
             parts.append(f"{name}: did not run")
             bad = True
             continue
-        tests, failed, skipped = counts(path)
-        parts.append(f"{name}: {tests - failed - skipped} passed, {failed} failed, {skipped} skipped")
-        bad = bad or failed > 0 or tests == 0
+        cases = xml.parse(path).getroot().findall("testcase")
+        failed = [case for case in cases if is_failed(case)]
+        skipped = sum(map(is_skipped, cases))
+        for case in failed:
+            print(f"--- {name}: {case.get('name')} failed after {case.get('time')} s")
+            print("\n".join(shortened(case.findtext("system-out", ""))))
+        parts.append(
+            f"{name}: {len(cases) - len(failed) - skipped} passed, {len(failed)} failed, {skipped} skipped")
+        bad = bad or bool(failed) or not cases
     print("tools/test: " + "; ".join(parts))
     return 1 if bad else 0
 
