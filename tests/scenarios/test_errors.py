@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 
-from support import ledger, only_process
+from support import absent, ledger, only_process
 from xxh3 import xxh3_64_32
 
 USAGE, GONE, ENVIRONMENT, BAD_INPUT, OUTPUT = 2, 4, 5, 6, 7
@@ -196,6 +196,19 @@ def test_doctor(case):
     out, _ = case.memwhy("doctor")
     assert "CAP_BPF" in out and "kernel BTF" in out and "page_fault" in out and "MISSING" not in out
     assert "Recording works here." in out
+
+
+def test_doctor_in_a_user_namespace(case):
+    """All capabilities are there, and they do not count: what was tried decides, for doctor as for explain."""
+    inside = ["unshare", "--user", "--map-root-user"]
+    if subprocess.run([*inside, "true"], stderr=subprocess.DEVNULL).returncode != 0:
+        absent("no user namespace can be made here")
+    refused = case.fails(ENVIRONMENT, "user namespace", arguments=["doctor"], wrapper=inside)
+    out, _ = case.memwhy("doctor", status=ENVIRONMENT, wrapper=inside)
+    assert "Hooks" in out and "  none: " + refused.removeprefix("memwhy: ") in out, out
+    assert "Recording works here." not in out, out
+    target = sleeper(case)
+    assert case.fails(ENVIRONMENT, arguments=["explain", "-p", target.pid, "-d", 1], wrapper=inside) == refused
 
 
 # ---- the output

@@ -32,9 +32,7 @@ std::string kernel_text() {
   return text;
 }
 
-// Attaches everything to ourselves for a moment: what is said here was done, not guessed.
-std::string hooks_text() {
-  const Result<events::HookReport> report = try_hooks();
+std::string hooks_text(const Result<events::HookReport>& report) {
   std::string text = "\nHooks, as they would be attached\n";
   if (!report) return text + "  none: " + report.error().message() + "\n";
   for (const events::Hook& hook : report->hooks) {
@@ -58,8 +56,13 @@ Command add_doctor(CLI::App& program) {
   return {options, false, [](const std::vector<std::string>&) -> Status {
             Status possible = check_recording_possible();
             std::string text = capabilities_text() + kernel_text();
-            if (possible) text += hooks_text();
-            text += possible ? "\nRecording works here.\n" : "";
+            if (possible) {
+              // Attaches everything to ourselves for a moment: what is said here was done, not guessed.
+              const Result<events::HookReport> hooks = try_hooks();
+              text += hooks_text(hooks);
+              if (!hooks) possible = hooks.error();
+            }
+            if (possible) text += "\nRecording works here.\n";
             if (Status printed = print(text); !printed) return printed;
             return possible;
           }};
