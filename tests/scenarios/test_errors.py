@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that can be wrong on the way has its exit status and one sentence that says what, on what, why, what next."""
 import os
+import re
 import shutil
 import signal
 import struct
@@ -196,6 +197,23 @@ def test_doctor(case):
     out, _ = case.memwhy("doctor")
     assert "CAP_BPF" in out and "kernel BTF" in out and "page_fault" in out and "MISSING" not in out
     assert "Recording works here." in out
+
+
+def test_without_cap_sys_admin(case):
+    """Recording works, memwhy's own cost is not known, and doctor says so: it asked the kernel."""
+    feature = "^  {} +{}( |$)"
+    out, _ = case.memwhy("doctor")
+    assert re.search(feature.format("BPF run-time statistics", "yes"), out, re.M), out
+    if not re.search(feature.format("PAGEMAP_SCAN", "yes"), out, re.M):
+        absent("this kernel has no PAGEMAP_SCAN: nothing can be recorded on it without CAP_SYS_ADMIN")
+    without = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]
+    out, _ = case.memwhy("doctor", wrapper=without)
+    assert re.search(feature.format("BPF run-time statistics", "no") + ".*own cost is not measured", out, re.M), out
+    assert re.search(feature.format("CAP_SYS_ADMIN", "MISSING") + ".*cost is not measured", out, re.M), out
+    assert out.endswith("\nRecording works here.\n"), out
+    target = sleeper(case)
+    explanation = case.explain("-p", target.pid, "-d", 1, wrapper=without)
+    assert explanation["coverage"]["bpf_cpu_share"] is None and ledger(only_process(explanation))
 
 
 def test_doctor_in_a_user_namespace(case):

@@ -20,6 +20,7 @@
 
 #include "base/fd.h"
 #include "base/ids.h"
+#include "probe/privilege.h"
 
 namespace memwhy::app {
 namespace {
@@ -56,6 +57,16 @@ bool has_pagemap_scan() {
   return pagemap && ::ioctl(pagemap.get(), _IOWR('f', 16, Argument), &argument) == 0;
 }
 
+// Are the frames of our own pages shown to us in pagemap (CAP_SYS_ADMIN on the host)?
+bool shows_frames() {
+  const volatile char page = 0;  // on the stack: resident
+  uint64_t entry = 0;
+  const Fd pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  const auto offset = static_cast<off_t>(reinterpret_cast<uint64_t>(&page) / kPageBytes * sizeof entry);
+  return pagemap && ::pread(pagemap.get(), &entry, sizeof entry, offset) == sizeof entry &&
+         (entry & ((uint64_t{1} << 55) - 1)) != 0;
+}
+
 Feature feature(std::string name, bool there, std::string degraded) {
   return {std::move(name), there ? "yes" : "no", there ? "" : std::move(degraded), false};
 }
@@ -79,7 +90,19 @@ std::vector<Capability> capabilities(uint64_t effective) {
       {"CAP_DAC_READ_SEARCH", "open the files of another user's process", "", has(1) || has(2)},
       {"CAP_CHECKPOINT_RESTORE", "open programs that were deleted or replaced on disk",
        "such programs have no names in stacks", admin || has(40)},
+      {"CAP_SYS_ADMIN",
+       "measure memwhy's own cost, and before Linux 6.7 to tell zero pages and huge pages from others",
+       "the cost is not measured, and kernels before 6.7 cannot be recorded on", admin},
   };
+}
+
+Feature page_scan_feature(bool scan, bool frames) {
+  Feature how = feature("PAGEMAP_SCAN", scan,
+                        frames ? "pages are scanned by the slower /proc/PID/pagemap (kernels before 6.7)"
+                               : "without it (kernels before 6.7) and without CAP_SYS_ADMIN zero pages and "
+                                 "huge pages cannot be told from others: nothing can be recorded");
+  how.fatal = !scan && !frames;
+  return how;
 }
 
 std::vector<Capability> own_capabilities() {
@@ -109,8 +132,7 @@ std::vector<Feature> kernel_features() {
     features.back().fatal = true;
   }
   features.push_back(btf_feature());
-  features.push_back(feature("PAGEMAP_SCAN", has_pagemap_scan(),
-                             "pages are scanned by the slower /proc/PID/pagemap (kernels before 6.7)"));
+  features.push_back(page_scan_feature(has_pagemap_scan(), shows_frames()));
   features.push_back(feature("tracefs",
                              ::access("/sys/kernel/tracing/events", F_OK) == 0 ||
                                  ::access("/sys/kernel/debug/tracing/events", F_OK) == 0,
@@ -121,9 +143,8 @@ std::vector<Feature> kernel_features() {
                              "usage and limit of the cgroup are not shown"));
   const std::string huge = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
   features.push_back({"transparent huge pages", huge.empty() ? "no" : huge, "", false});
-  const std::string statistics = first_line("/proc/sys/kernel/bpf_stats_enabled");
   features.push_back(
-      feature("BPF run-time statistics", !statistics.empty(), "memwhy's own cost is not measured"));
+      feature("BPF run-time statistics", probe::can_measure_run_time(), "memwhy's own cost is not measured"));
   const std::string lockdown = first_line("/sys/kernel/security/lockdown");
   const bool confidential = lockdown.find("[confidentiality]") != std::string::npos;
   features.push_back({"kernel lockdown", lockdown.empty() ? "no" : lockdown,

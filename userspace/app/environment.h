@@ -29,6 +29,10 @@ struct Feature {
   bool fatal = false;    // recording is impossible
 };
 
+// How pages are found: by PAGEMAP_SCAN (`scan`), else by reading pagemap, which takes the numbers of frames
+// (`frames`: they are shown to us).
+Feature page_scan_feature(bool scan, bool frames);
+
 // What the running kernel offers, each found by looking or trying, not by its version.
 std::vector<Feature> kernel_features();
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe/privilege.h"
 
+#include <bpf/bpf.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <linux/capability.h>
 
 #include <charconv>
 #include <fstream>
+
+#include "base/fd.h"
 
 namespace memwhy::probe {
 
@@ -50,5 +53,7 @@ std::optional<Error> missing_privilege() {
                  "run memwhy on the host");
   return std::nullopt;
 }
+
+bool can_measure_run_time() { return static_cast<bool>(Fd(bpf_enable_stats(BPF_STATS_RUN_TIME))); }
 
 }  // namespace memwhy::probe

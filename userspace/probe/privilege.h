@@ -25,4 +25,7 @@ Privilege own_privilege();
 // kEnvironment with a sentence, when privilege is what is missing.
 std::optional<Error> missing_privilege();
 
+// Whether the kernel measures the run time of BPF programs for us: asked by having it do so for a moment.
+bool can_measure_run_time();
+
 }  // namespace memwhy::probe

@@ -21,8 +21,9 @@ std::vector<std::string> missing(uint64_t effective) {
 TEST(Capabilities, RootHasAll) { EXPECT_TRUE(missing(~uint64_t{0}).empty()); }
 
 TEST(Capabilities, NobodyHasNone) {
-  EXPECT_EQ(missing(0), (std::vector<std::string>{"CAP_BPF", "CAP_PERFMON", "CAP_SYS_PTRACE",
-                                                  "CAP_DAC_READ_SEARCH", "CAP_CHECKPOINT_RESTORE"}));
+  EXPECT_EQ(missing(0),
+            (std::vector<std::string>{"CAP_BPF", "CAP_PERFMON", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH",
+                                      "CAP_CHECKPOINT_RESTORE", "CAP_SYS_ADMIN"}));
 }
 
 TEST(Capabilities, SysAdminStandsForTheNewerOnes) {
@@ -31,11 +32,22 @@ TEST(Capabilities, SysAdminStandsForTheNewerOnes) {
 
 TEST(Capabilities, TheSmallestSetThatRecords) {
   const uint64_t smallest = bit(39) | bit(38) | bit(19) | bit(2);
-  EXPECT_EQ(missing(smallest), std::vector<std::string>{"CAP_CHECKPOINT_RESTORE"});
+  EXPECT_EQ(missing(smallest), (std::vector<std::string>{"CAP_CHECKPOINT_RESTORE", "CAP_SYS_ADMIN"}));
   const auto all = capabilities(smallest);
   const auto fatal =
       std::count_if(all.begin(), all.end(), [](const Capability& c) { return !c.held && c.without.empty(); });
   EXPECT_EQ(fatal, 0);
+}
+
+TEST(KernelFeatures, PagesAreFoundByScanOrByTheirFrames) {
+  EXPECT_EQ(page_scan_feature(true, true).degraded, "");
+  EXPECT_EQ(page_scan_feature(true, false).degraded, "");
+  const Feature slower = page_scan_feature(false, true);
+  EXPECT_FALSE(slower.fatal);
+  EXPECT_NE(slower.degraded.find("slower"), std::string::npos);
+  const Feature neither = page_scan_feature(false, false);
+  EXPECT_TRUE(neither.fatal);
+  EXPECT_NE(neither.degraded.find("CAP_SYS_ADMIN"), std::string::npos);
 }
 
 TEST(KernelFeatures, SayWhatThisKernelIs) {
