@@ -151,6 +151,17 @@ def test_info(case):
         assert words in out, words
 
 
+def test_info_of_a_hostile_name(case):
+    """A name with a C1 control and a bidirectional override, from the process to stderr and stdout: made visible."""
+    program = case.folder / "a\u009b1mX\u202eY"
+    program.symlink_to("/bin/sleep")
+    target = case.start([program, "1000"])
+    _, err = case.memwhy("record", "-p", target.pid, "-d", 1, "-o", "i.memwhy", cwd=case.folder)
+    out, _ = case.memwhy("info", "i.memwhy", cwd=case.folder)
+    assert r"(a\u{9b}1mX\u{202e}Y)" in err and r" a\u{9b}1mX\u{202e}Y (" in out, (out, err)
+    assert not set("\u009b\u202e") & set(out + err)
+
+
 def test_a_target_is_not_slowed_by_being_left(case):
     """After memwhy is gone nothing of it is: no BPF program, no trace of it in the target."""
     target = keeper(case, 8)

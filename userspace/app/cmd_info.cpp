@@ -9,6 +9,7 @@
 #include "app/command.h"
 #include "app/terminal.h"
 #include "app/units.h"
+#include "report/escape.h"
 #include "trace/info.h"
 #include "trace/reader.h"
 
@@ -22,7 +23,7 @@ std::string utc(std::optional<int64_t> realtime_ns) {
 }
 
 std::string line(const char* name, const std::string& value) {
-  return fmt::format("{:<12} {}\n", name, printable(value));
+  return fmt::format("{:<12} {}\n", name, report::escape(value));
 }
 
 std::string target_text(const trace::TargetInfo& target, TimeNs start) {

@@ -8,6 +8,8 @@
 
 #include <cstdio>
 
+#include "report/escape.h"
+
 namespace memwhy::app {
 namespace {
 
@@ -22,23 +24,9 @@ spdlog::logger& log() {
 
 }  // namespace
 
-std::string printable(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
-void say(std::string_view sentence) { log().info("{}", printable(sentence)); }
-void warn(std::string_view sentence) { log().warn("warning: {}", printable(sentence)); }
-void say_error(const Error& error) { log().error("{}", printable(error.message())); }
+void say(std::string_view sentence) { log().info("{}", report::escape(sentence)); }
+void warn(std::string_view sentence) { log().warn("warning: {}", report::escape(sentence)); }
+void say_error(const Error& error) { log().error("{}", report::escape(error.message())); }
 
 Progress::Mode Progress::mode_for_stderr(bool quiet) {
   if (quiet) return Mode::kQuiet;
@@ -58,7 +46,7 @@ bool Progress::due(std::chrono::nanoseconds elapsed) const {
 }
 
 void Progress::show(std::chrono::nanoseconds elapsed, std::string_view line) {
-  const std::string text = printable(line);
+  const std::string text = report::escape(line);
   if (mode_ == Mode::kTerminal) {
     (void)std::fputs(fmt::format("\r\x1b[K{}", text).c_str(), stderr);
     shown_ = true;

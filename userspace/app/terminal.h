@@ -3,17 +3,13 @@
 #pragma once
 
 #include <chrono>
-#include <string>
 #include <string_view>
 
 #include "base/result.h"
 
 namespace memwhy::app {
 
-// Bytes that a terminal would act on, as \x1b and the like: names come from processes that may be hostile.
-std::string printable(std::string_view text);
-
-// "memwhy: …" on stderr, through the log.
+// "memwhy: …" on stderr, through the log, and escaped: names come from processes that may be hostile.
 void say(std::string_view sentence);
 void warn(std::string_view sentence);
 void say_error(const Error& error);

@@ -5,8 +5,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "app/terminal.h"
-
 namespace memwhy::app {
 namespace {
 
@@ -79,12 +77,6 @@ TEST(CheckTarget, AnExitedProcessIsGone) {
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code(), ErrorCode::kTargetGone);
   EXPECT_NE(gone.error().message().find("no such process: pid " + std::to_string(child)), std::string::npos);
-}
-
-TEST(Printable, WhatATerminalWouldActOn) {
-  EXPECT_EQ(printable("web"), "web");
-  EXPECT_EQ(printable("a\x1b[2Jb\n\x7f"), "a\\x1b[2Jb\\x0a\\x7f");
-  EXPECT_EQ(printable("größe"), "größe");
 }
 
 }  // namespace
