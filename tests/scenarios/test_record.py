@@ -84,6 +84,8 @@ def test_comm(case):
     """Those that are there, and one that comes later."""
     first = named(case, 4)
     memwhy = case.start_memwhy("record", "--comm", "mwscenario", "-d", "100s", "-o", "comm.memwhy")
+    *_, said = case.log[-1]
+    assert "until it exits" not in said and said.endswith(", or until Ctrl-C\n"), said  # it waits for others
     second = named(case, 12)
     for line in memwhy.stderr:
         if f"pid {second.pid}" in line:

@@ -100,7 +100,8 @@ class Recording {
     if (request_.quiet) return;
     const std::string until = request_.duration ? "for " + duration_text(*request_.duration) + ", or " : "";
     const std::string more = known_.size() > 1 ? fmt::format(" and {} more", known_.size() - 1) : "";
-    say(fmt::format("recording {}{} {}until it exits or Ctrl-C", target_, more, until));
+    const std::string exits = request_.targets.open_ended() ? "" : "it exits or ";  // others may come later
+    say(fmt::format("recording {}{} {}until {}Ctrl-C", target_, more, until, exits));
   }
 
   // Until it is over.
