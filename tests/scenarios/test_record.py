@@ -53,6 +53,21 @@ def test_duration_and_signals(case):
     assert target.poll() is None
 
 
+def test_a_signal_while_it_attaches(case):
+    """Ctrl-C before the first target is attached: one is, no other, and what there is is a recording."""
+    targets = [keeper(case, 1) for _ in range(3)]
+
+    def interrupt():  # pending when the program starts; taken at its first look
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        os.kill(os.getpid(), signal.SIGINT)
+
+    case.memwhy("record", "-p", ",".join(str(t.pid) for t in targets), "-o", "i.memwhy", cwd=case.folder, preexec_fn=interrupt)
+    explanation = case.explain("i.memwhy", cwd=case.folder)
+    assert explanation["coverage"]["recording"] == {"complete": True, "ended": "stopped", "damage": []}, explanation
+    process = only_process(explanation)
+    assert process["pid"] == targets[0].pid and ledger(process)
+
+
 def test_default_name(case):
     target = keeper(case, 1)
     _, err = case.memwhy("record", "-p", target.pid, "-d", 1, cwd=case.folder)

@@ -79,6 +79,11 @@ class Recording {
   // Attaches to whom was asked for. An Error: to nobody.
   Status attach(const std::vector<Pid>& pids) {
     for (const Pid pid : pids) {
+      // Looked at between any two, so that the first signal ends a long attach, and the second kills.
+      if (signals_.wait({}) && !known_.empty()) {
+        session_.request_stop("stopped");
+        break;
+      }
       const std::string name = name_of(proc_, pid);
       if (Status added = session_.add(pid); !added) {
         if (!request_.targets.open_ended()) return added;
@@ -97,7 +102,7 @@ class Recording {
   }
 
   void tell() const {
-    if (request_.quiet) return;
+    if (request_.quiet || signals_.stopped()) return;
     const std::string until = request_.duration ? "for " + duration_text(*request_.duration) + ", or " : "";
     const std::string more = known_.size() > 1 ? fmt::format(" and {} more", known_.size() - 1) : "";
     const std::string exits = request_.targets.open_ended() ? "" : "it exits or ";  // others may come later
