@@ -40,7 +40,9 @@ def test_no_command(case):
 
 def test_help_has_examples_for_each_command(case):
     out, _ = case.memwhy("--help")
-    assert "memwhy explain -p" in out and "Exit status" in out
+    assert "memwhy explain -p" in out
+    told = re.findall(r"(\d) \w", out[out.index("Exit status: "):])  # those that a user can get, and no others
+    assert told == [str(status) for status in (0, 1, USAGE, GONE, ENVIRONMENT, BAD_INPUT, OUTPUT)], told
     for command in ("explain", "record", "info", "doctor"):
         out, _ = case.memwhy(command, "--help")
         assert "Usage: memwhy " + command in out.replace("memwhy memwhy", "memwhy"), out

@@ -36,8 +36,8 @@ constexpr const char* kMore = R"(Examples:
 Recording needs root, or CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH (before Linux 6.7
 CAP_SYS_ADMIN too), and a kernel with BTF.
 Explaining a file needs nothing. The result is on stdout, everything else on stderr.
-Exit status: 0 done, 1 a bug in memwhy, 2 command line, 3 less complete than demanded, 4 target missing or gone,
-5 environment (privilege, kernel), 6 bad input file, 7 output (exists, disk full), 8 conflict.)";
+Exit status: 0 done, 1 a bug in memwhy, 2 command line, 4 target missing or gone, 5 environment (privilege, kernel),
+6 bad input file, 7 output (exists, disk full).)";
 
 int fail(const Error& error) {
   say_error(error);
