@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every way to attach a hook that this kernel allows gives the same values; nothing is attached for nobody.
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
+#include <iterator>
 #include <set>
 
 #include "probe/features.h"
@@ -164,6 +171,51 @@ TEST(Open, SaysWhichCapabilityIsMissing) {
   ::waitpid(child, nullptr, 0);
   ::close(ends[0]);
   EXPECT_NE(said.find("CAP_BPF and CAP_PERFMON"), std::string::npos) << said;
+}
+
+// perf_event_open() gives EACCES from here on, as kernel.perf_event_paranoid of Debian or a container's filter has it.
+void refuse_perf_events() {
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_perf_event_open, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog program = {std::size(code), code};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    ::_exit(1);
+}
+
+TEST(Hook, WithoutPerfEventsTheNextWayIsTaken) {
+  OPEN_PROBE(before, {});
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    refuse_perf_events();
+    std::string said;
+    auto opened = probe::KernelProbe::open();
+    Result<SpaceId> space =
+        opened ? (*opened)->trace(::getppid(), false) : Result<SpaceId>(std::move(opened).error());
+    if (!space) {
+      said = space.error().message();
+    } else {
+      for (const events::Hook& hook : (*opened)->hooks().hooks) said += hook.name + " " + hook.attach + "\n";
+    }
+    (void)!::write(ends[1], said.data(), said.size());
+    ::_exit(0);
+  }
+  ::close(ends[1]);
+  std::string said, part(4096, '\0');
+  for (ssize_t n = 0; (n = ::read(ends[0], part.data(), part.size())) > 0;)
+    said.append(part, 0, static_cast<size_t>(n));
+  ::waitpid(child, nullptr, 0);
+  ::close(ends[0]);
+  for (const events::Hook& hook : before.hooks().hooks)
+    EXPECT_NE(said.find(hook.name + " "), std::string::npos) << hook.name << " is missing in:\n" << said;
+  EXPECT_NE(said.find("system_calls raw_tp"), std::string::npos) << said;
+  EXPECT_EQ(said.find(" tracepoint"), std::string::npos) << said;
 }
 
 TEST(Clock, AgreesWithTheSystem) {

@@ -23,9 +23,9 @@ std::vector<Feature> features() {
   const Result<KernelOffer> kernel = KernelOffer::ask();
   found.push_back({"BTF of the kernel", kernel.ok(), kernel ? "" : kernel.error().message() + "."});
   if (!kernel) return found;
-  found.push_back(
-      {"tracefs", kernel->tracepoint_id("syscalls/sys_enter_mmap").has_value(),
-       "The tracepoints of single system calls; without it every system call pays a little more."});
+  found.push_back({"classic tracepoints", kernel->tracepoint_id("syscalls/sys_enter_mmap").has_value(),
+                   "Those of single system calls (tracefs and perf_event_open); without them every system "
+                   "call pays a little more."});
   found.push_back(
       {"bpf_rdonly_cast", kernel->has_function("bpf_rdonly_cast"),
        "Stacks are read through the direct map; without it by a helper, at more cost for each fault."});

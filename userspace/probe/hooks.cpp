@@ -69,6 +69,12 @@ Status attach_piece(const Way& way, const Piece& piece, bpf_program* program, co
   return {};
 }
 
+// They are attached as perf events, which kernel.perf_event_paranoid, a seccomp filter or an LSM may refuse us.
+bool opens_tracepoints(const TraceFs& tracefs) {
+  Result<uint64_t> any = tracefs.id("sched/sched_process_exit");
+  return any && open_event(PERF_TYPE_TRACEPOINT, *any, 0, 0);
+}
+
 }  // namespace
 
 void LinkCloser::operator()(bpf_link* link) const { bpf_link__destroy(link); }
@@ -141,7 +147,7 @@ Result<KernelOffer> KernelOffer::ask() {
                  "this kernel has no BTF (/sys/kernel/btf/vmlinux; CONFIG_DEBUG_INFO_BTF), which memwhy's "
                  "programs need");
   Result<TraceFs> tracefs = TraceFs::open();
-  if (tracefs) offer.tracefs_.emplace(std::move(tracefs).value());
+  if (tracefs && opens_tracepoints(*tracefs)) offer.tracefs_.emplace(std::move(tracefs).value());
   return offer;
 }
 
