@@ -37,6 +37,7 @@ Status Session::start() {
     intake_stop_ = false;
     stop_why_.reset();
     begun_ = clock_.now();
+    attached_at_.reset();
     progress_ = {};
     table_fill_ = 0;
   }
@@ -79,6 +80,19 @@ Status Session::add(Pid tgid) {
 
 Status Session::remove(Pid tgid) {
   return command([this, tgid] { return sampler_->remove(tgid); });
+}
+
+void Session::attached() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!running_ || sampler_done_) return;
+    commands_.push_back([this](bool run) {
+      if (!run) return;
+      const std::lock_guard in_command(mutex_);
+      attached_at_ = clock_.now();
+    });
+  }
+  sampler_wake_.notify_one();
 }
 
 void Session::request_restate() {
@@ -140,7 +154,7 @@ std::string Session::finish() {
 Progress Session::progress() const {
   const std::lock_guard lock(mutex_);
   Progress now = progress_;
-  if (running_) now.elapsed_ns = clock_.now() - begun_;
+  if (running_) now.elapsed_ns = clock_.now() - attached_at_.value_or(begun_);
   return now;
 }
 
@@ -191,11 +205,12 @@ void Session::run_sampler() {
 
 // Waits for something to do and does it; false: the recording is to end.
 bool Session::sampler_step() {
-  if (options_.end_alone && sampler_->deserted()) request_stop("target_exited");
+  if (options_.end_alone && attached_at_ && sampler_->deserted()) request_stop("target_exited");
+  const TimeNs end = options_.duration && attached_at_ ? *attached_at_ + *options_.duration
+                                                       : std::numeric_limits<TimeNs>::max();
   std::deque<events::Event> inbox;
   std::deque<Command> commands;
   {
-    const TimeNs end = options_.duration ? begun_ + *options_.duration : std::numeric_limits<TimeNs>::max();
     const TimeNs due = std::min(sampler_->next_due(), end);
     std::unique_lock lock(mutex_);
     while (!stop_why_ && inbox_.empty() && commands_.empty() && clock_.now() < due) {
@@ -208,7 +223,7 @@ bool Session::sampler_step() {
   }
   for (const events::Event& event : inbox) sampler_->handle(event);
   for (Command& command : commands) command(true);
-  if (options_.duration && clock_.now() >= begun_ + *options_.duration) request_stop("duration");
+  if (clock_.now() >= end) request_stop("duration");
   {
     const std::lock_guard lock(mutex_);
     if (stop_why_) return false;

@@ -11,7 +11,8 @@
 //
 //   Session session(kernel, processes, symbols, sink, clock, options);
 //   session.start();
-//   if (Status attached = session.add(4711); !attached) …   // hooks attached, first scan taken
+//   if (Status added = session.add(4711); !added) …   // hooks attached, first scan taken
+//   session.attached();
 //   while (!session.wait(250'000'000)) {
 //     print(session.progress());
 //     if (interrupted) session.request_stop("stopped");
@@ -79,6 +80,9 @@ class Session {
   // exited meanwhile.
   Status add(Pid tgid);
   Status remove(Pid tgid);
+  // Everybody who was asked for was added, which may take long: from now on the duration counts, and a recording whose
+  // targets are all gone ends.
+  void attached();
 
   // Everything that a further part of the recording needs is told again soon: mappings, pages, tables.
   void request_restate();
@@ -129,6 +133,7 @@ class Session {
   bool intake_stop_ = false;
   std::optional<std::string> stop_why_;
   TimeNs begun_ = 0;
+  std::optional<TimeNs> attached_at_;  // written by the sampler's thread only
   double table_fill_ = 0;
   Progress progress_;
 };

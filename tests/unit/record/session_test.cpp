@@ -72,6 +72,7 @@ TEST_F(SessionTest, EndsWhenEveryTargetIsGone) {
   auto session = make();
   ASSERT_TRUE(session->start());
   ASSERT_TRUE(session->add(10));
+  session->attached();
   kernel_.put(clock_.now(), events::SpaceEnd{SpaceId{1}, events::EndWhy::kExited});
   EXPECT_EQ(session->wait(100 * kSecond), "target_exited");
   EXPECT_EQ(session->finish(), "target_exited");
@@ -86,10 +87,51 @@ TEST_F(SessionTest, EndsAfterItsDuration) {
   auto session = make(options);
   ASSERT_TRUE(session->start());
   ASSERT_TRUE(session->add(10));
+  session->attached();
   EXPECT_EQ(session->wait(100 * kSecond), "duration");
   session->finish();
   check_frame("duration");
   EXPECT_GE(sink_.events().back().time - sink_.events().front().time, 300 * kMs);
+}
+
+// Each of them takes half of the duration to be attached: the recording is as long as was asked for all the same.
+TEST_F(SessionTest, ADurationBeginsWhenAllAreAttached) {
+  constexpr Pid kTargets = 5;
+  SessionOptions options;
+  options.duration = 200 * kMs;
+  auto session = make(options);
+  ASSERT_TRUE(session->start());
+  TimeNs last = 0;
+  for (Pid pid = 10; pid < 10 + kTargets; ++pid) {
+    processes_[pid].on_call = [this](const std::string& call) {
+      const TimeNs begun = clock_.now();
+      while (call == "identity" && clock_.now() < begun + 100 * kMs) std::this_thread::yield();
+    };
+    ASSERT_TRUE(session->add(pid)) << pid;
+    last = clock_.now();
+  }
+  session->attached();
+  EXPECT_EQ(session->wait(100 * kSecond), "duration");
+  session->finish();
+  EXPECT_GE(sink_.events().back().time - last, 200 * kMs);
+}
+
+TEST_F(SessionTest, ATargetThatExitsWhileOthersAreAttachedDoesNotEndIt) {
+  processes_[10];
+  processes_[11];
+  auto session = make();
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  kernel_.put(clock_.now(), events::SpaceEnd{SpaceId{1}, events::EndWhy::kExited});
+  sink_.wait_for<events::SpaceEnd>();
+  const TimeNs gone = clock_.now();
+  while (clock_.now() < gone + 500 * kMs)
+    std::this_thread::yield();  // longer than the end of all is waited for
+  ASSERT_TRUE(session->add(11));
+  session->attached();
+  kernel_.put(clock_.now(), events::SpaceEnd{SpaceId{2}, events::EndWhy::kExited});
+  EXPECT_EQ(session->wait(100 * kSecond), "target_exited");
+  session->finish();
 }
 
 TEST_F(SessionTest, TheSinkItselfMayEndIt) {
@@ -141,6 +183,7 @@ TEST_F(SessionTest, ChildrenAreFollowedThroughForkAndExec) {
   auto session = make(options);
   ASSERT_TRUE(session->start());
   ASSERT_TRUE(session->add(10));
+  session->attached();
   events::SpaceStart start;
   start.space = SpaceId{2};
   start.tgid = 20;
