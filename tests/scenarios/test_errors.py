@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that can be wrong on the way has its exit status and one sentence that says what, on what, why, what next."""
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -126,6 +127,17 @@ def test_32_bit_target(case):
     while target.stdout.readline().strip() != "ready":
         assert target.poll() is None
     case.fails(ENVIRONMENT, f"pid {target.pid}", "i386", arguments=["explain", "-p", target.pid])
+    name = pathlib.Path(f"/proc/{target.pid}/comm").read_text().strip()
+    case.fails(ENVIRONMENT, f"pid {target.pid}", "i386", arguments=["record", "--comm", name, "-o", case.folder / "x"])
+    program = pathlib.Path(f"/proc/{target.pid}/exe").readlink()
+    case.fails(ENVIRONMENT, "i386", arguments=["record", "-o", case.folder / "x", "--", program])
+    case.fails(ENVIRONMENT, "i386", arguments=["record", "-o", case.folder / "x", "--", program.name],
+               env={**os.environ, "PATH": f"{program.parent}:/usr/bin"})
+    assert not (case.folder / "x").exists()
+
+
+def test_kernel_thread_by_name(case):
+    case.fails(USAGE, "kernel thread", arguments=["record", "--comm", "kthreadd", "-o", case.folder / "x"])
 
 
 def test_no_such_comm_and_cgroup(case):

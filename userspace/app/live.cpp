@@ -78,6 +78,7 @@ class Recording {
 
   // Attaches to whom was asked for. An Error: to nobody.
   Status attach(const std::vector<Pid>& pids) {
+    std::optional<Error> refusal;
     for (const Pid pid : pids) {
       // Looked at between any two, so that the first signal ends a long attach, and the second kills.
       if (signals_.wait({}) && !known_.empty()) {
@@ -87,18 +88,23 @@ class Recording {
       const std::string name = name_of(proc_, pid);
       if (Status added = session_.add(pid); !added) {
         if (!request_.targets.open_ended()) return added;
+        if (added.error().code() != ErrorCode::kTargetGone) refusal = std::move(added).error();
         continue;  // of many processes by name, some are always just leaving
       }
       known_.insert(pid);
       if (target_.empty()) target_ = name;
     }
+    if (known_.empty() && refusal) return *std::move(refusal);
     if (known_.empty()) {
       return Error(ErrorCode::kTargetGone,
                    fmt::format("every process of {} exited while memwhy attached", describe_targets()));
     }
-    if (!child_) return {};
-    target_ = fmt::format("pid {} ({})", child_->pid(), request_.targets.command.front());
-    return child_->release();
+    if (child_) {
+      target_ = fmt::format("pid {} ({})", child_->pid(), request_.targets.command.front());
+      if (Status released = child_->release(); !released) return released;
+    }
+    session_.attached();
+    return {};
   }
 
   void tell() const {
@@ -203,14 +209,21 @@ Result<LiveResult> record_live(const LiveRequest& request) {
   if (!signals) return std::move(signals).error();
 
   std::vector<Pid> pids;
+  std::optional<Error> refusal;  // of one of many
   if (request.targets.command.empty()) {
     Result<std::vector<Pid>> found = find_targets(*proc, request.targets);
     if (!found) return std::move(found).error();
     for (const Pid pid : *found) {
       Status fit = check_target(*proc, pid);
       if (!fit && !request.targets.open_ended()) return fit.error();
-      if (fit) pids.push_back(pid);
+      if (fit)
+        pids.push_back(pid);
+      else if (fit.error().code() != ErrorCode::kTargetGone)
+        refusal = std::move(fit).error();
     }
+    if (pids.empty() && refusal) return *std::move(refusal);
+  } else if (Status fit = check_command(request.targets.command.front()); !fit) {
+    return fit.error();
   }
   Result<NewFile> output = NewFile::create(request.output);
   if (!output) return std::move(output).error();
@@ -238,7 +251,8 @@ Result<LiveResult> record_live(const LiveRequest& request) {
   Recording recording(request, *proc, *signals, session, sink, child);
   if (Status attached = recording.attach(pids); !attached) {
     session.finish();
-    return attached.error();
+    // A file that takes no more ends the recording, and so the attaching.
+    return (*writer)->failure() ? *(*writer)->failure() : attached.error();
   }
   output->keep();
   recording.tell();

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <optional>
+#include <sstream>
 #include <string_view>
 
 #include "base/fd.h"
@@ -36,13 +38,20 @@ std::optional<procfs::Stat> stat_of(const procfs::Root& proc, Pid pid) {
   return text ? procfs::parse_stat(*text) : std::nullopt;
 }
 
-// "" when the executable cannot be read.
-std::string machine_of(const procfs::Root& proc, Pid pid) {
-  const Fd exe(::openat(proc.fd(), fmt::format("{}/exe", pid).c_str(), O_RDONLY | O_CLOEXEC));
+// "" when the executable cannot be read, or is a script.
+std::string machine_of(int folder, const std::string& path) {
+  const Fd exe(::openat(folder, path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   std::array<char, 20> header{};
   if (!exe || ::pread(exe.get(), header.data(), header.size(), 0) != static_cast<ssize_t>(header.size()))
     return {};
   return procfs::elf_class({header.data(), header.size()});
+}
+
+Status check_machine(const std::string& name, const std::string& machine) {
+  if (machine.empty() || machine == kOurMachine) return {};
+  return Error(ErrorCode::kEnvironment,
+               fmt::format("{} is a program for {}: this memwhy can record programs for {} only", name,
+                           machine, kOurMachine));
 }
 
 }  // namespace
@@ -135,11 +144,16 @@ Status check_target(const procfs::Root& proc, Pid pid) {
     return Error(ErrorCode::kTargetGone,
                  name + " has exited and only waits for its parent: it has no memory any more");
   }
-  const std::string machine = machine_of(proc, pid);
-  if (!machine.empty() && machine != kOurMachine) {
-    return Error(ErrorCode::kEnvironment,
-                 fmt::format("{} is a program for {}: this memwhy can record programs for {} only", name,
-                             machine, kOurMachine));
+  return check_machine(name, machine_of(proc.fd(), fmt::format("{}/exe", pid)));
+}
+
+Status check_command(const std::string& program) {
+  if (program.find('/') != std::string::npos) return check_machine(program, machine_of(AT_FDCWD, program));
+  const char* const path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const std::string found = (folder.empty() ? "." : folder) + "/" + program;
+    if (::access(found.c_str(), X_OK) == 0) return check_machine(found, machine_of(AT_FDCWD, found));
   }
   return {};
 }

@@ -44,6 +44,8 @@ Result<std::vector<Pid>> find_targets(const procfs::Root& proc, const Targets& t
 // recognised and the host's suggested). kUsage: a kernel thread. kEnvironment: a program of another
 // architecture.
 Status check_target(const procfs::Root& proc, Pid pid);
+// The same of a command that is to be started, found as a shell finds it; one that is not found says so when it is started.
+Status check_command(const std::string& program);
 
 // "pid 4711 (redis-server)".
 std::string name_of(const procfs::Root& proc, Pid pid);

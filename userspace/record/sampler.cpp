@@ -10,6 +10,12 @@
 
 namespace memwhy::record {
 
+namespace {
+
+constexpr const char* kMachine = "x86-64";  // of the programs that memwhy understands
+
+}  // namespace
+
 TimeNs scan_period_for(std::optional<TimeNs> duration) {
   constexpr TimeNs kUsual = 10'000'000'000;
   if (!duration || *duration >= 4 * kUsual) return kUsual;
@@ -184,6 +190,13 @@ void Sampler::confirm(Target& target) {
   pending.identity.space = target.space;
   pending.identity.exe_binary = symbols_.executable(target.tgid, target.space,
                                                     [this](events::Event event) { emit_(std::move(event)); });
+  const std::string& machine = pending.identity.elf_class;
+  target.foreign = !machine.empty() && machine != kMachine;
+  if (target.foreign) {
+    notices_.push_back(fmt::format("pid {} became a program for {}: only programs for {} can be recorded.",
+                                   target.tgid, machine, kMachine));
+    hooks();
+  }
   emit(pending.read_at, std::move(pending.identity));
   if (!pending.vmas.empty()) {
     target.vmas = std::move(pending.vmas);
@@ -268,6 +281,10 @@ void Sampler::run_due() {
     const TimeNs now = clock_.now();
     if (target->open_at <= now) open(*target);
     if (target->confirm_at <= now) confirm(*target);
+    if (target->foreign) {
+      end(space, events::EndWhy::kDetached);
+      continue;
+    }
     const bool tick = target->next_tick <= now;
     if (tick) {
       while (target->next_tick <= now) target->next_tick += kTickPeriod;
@@ -305,7 +322,7 @@ void Sampler::finish() {
     Target& target = *find(space);
     if (!target.source) open(target);
     if (target.pending) confirm(target);
-    if (!target.source) continue;
+    if (!target.source || target.foreign) continue;
     target.go_allowed_at = 0;  // how it ended is read whole
     if (!read_counters(target) || !scan(target, false)) read_table(target, false);
     resolve_waiting(target);

@@ -298,6 +298,26 @@ TEST_F(SamplerTest, ExecReplacesTheTarget) {
   EXPECT_EQ(processes_.open_now, 1);
 }
 
+TEST_F(SamplerTest, AProgramForAnotherMachineIsToldAndLeft) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  processes_[10].mapped = false;
+  processes_.replace(10).elf_class = "i386";
+  events_.clear();
+  tell(start(2, 10, StartHow::kExeced, 1));
+  const auto seen = run(1 * kSecond);
+  EXPECT_THAT(seen, Contains("start 2"));
+  EXPECT_THAT(seen, Contains("detached 2"));
+  EXPECT_THAT(seen, Not(Contains("scan 2")));
+  EXPECT_THAT(kernel_.calls(), Contains("untrace 2"));
+  EXPECT_EQ(sampler_->targets(), 0U);
+  std::vector<std::string> not_seen;
+  for (const auto& event : events_)
+    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) not_seen = hooks->not_seen;
+  EXPECT_THAT(not_seen,
+              Contains("pid 10 became a program for i386: only programs for x86-64 can be recorded."));
+}
+
 TEST_F(SamplerTest, AVforkChildsExecLeavesItsParentAlone) {
   processes_[10];
   ASSERT_TRUE(sampler_->add(10));

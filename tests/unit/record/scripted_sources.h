@@ -42,7 +42,7 @@ class ManualClock : public Clock {
 struct ScriptedProcess {
   bool alive = true;   // the process
   bool mapped = true;  // this address space
-  std::string comm = "target";
+  std::string comm = "target", elf_class = "x86-64";
   uint64_t rss_bytes = 100 << 20;
   std::vector<events::Vma> vmas;
   std::vector<events::ScanRun> runs = {{0x1000, 25600, 0}};
@@ -87,6 +87,7 @@ class ScriptedSource : public ProcessSource {
     events::SpaceStart start;
     start.tgid = pid_;
     start.comm = process_->comm;
+    start.elf_class = process_->elf_class;
     return start;
   }
   Result<events::Counters> counters() override {
