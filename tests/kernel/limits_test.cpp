@@ -152,6 +152,7 @@ TEST(TableFull, IsCountedAndChunksComeBack) {
     EXPECT_EQ(c.faults_seen, c.faults_recorded + c.faults_table_full);
     first.kill_and_wait();
     probe.reclaim(space, std::nullopt);
+    probe.settle();
     EXPECT_EQ(probe.coverage().chunks_used, 0u);
     EXPECT_EQ(probe.attached(), 0u) << "nobody is traced any more";
   }

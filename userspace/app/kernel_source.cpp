@@ -27,6 +27,7 @@ class ProbeSource : public record::KernelSource {
   void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) override {
     probe_->reclaim(space, mapped);
   }
+  void settle() override { probe_->settle(); }
   void is_go(SpaceId space) override { probe_->is_go(space); }
   void probe_go(SpaceId space, events::GoProbePlan plan) override {
     probe_->probe_go(space, std::move(plan));

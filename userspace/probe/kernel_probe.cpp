@@ -27,6 +27,7 @@ namespace {
 
 constexpr size_t kDrainLimit =
     1 << 16;  // records of one drain: a producer that is faster must not hold us for ever
+constexpr size_t kMostEnded = 64;  // spaces whose chunks wait to be given back: a process has a dozen or two
 
 struct RingCloser {
   void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
@@ -307,12 +308,25 @@ Result<events::ThreadList> KernelProbe::threads(SpaceId space) {
 
 void KernelProbe::reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) {
   State& s = *state_;
-  if (!mapped) s.go.detach(space);
-  std::optional<std::vector<AddressRange>> sorted = mapped;
-  if (sorted) std::sort(sorted->begin(), sorted->end());
-  s.pages.reclaim(space, sorted ? &*sorted : nullptr, s.fault_count(MW_CHUNKS_NEW), grace_period);
-  s.collect_stacks();
+  const uint64_t claims = s.fault_count(MW_CHUNKS_NEW);
+  if (mapped) {
+    std::vector<AddressRange> sorted = *mapped;
+    std::sort(sorted.begin(), sorted.end());
+    s.pages.reclaim(space, sorted, claims, grace_period);
+    s.collect_stacks();
+  } else {
+    s.go.detach(space);
+    s.pages.end(space, claims);
+    if (s.pages.ended() >= kMostEnded) settle();
+  }
   s.detach_if_idle();
+}
+
+void KernelProbe::settle() {
+  State& s = *state_;
+  bool any = false;
+  while (s.pages.settle(s.fault_count(MW_CHUNKS_NEW), grace_period)) any = true;
+  if (any) s.collect_stacks();
 }
 
 // Mark and sweep. Only once half of the table is in use, and only when the ring was emptied twice since the

@@ -54,7 +54,7 @@ class KernelProbe {
   // Starts to trace the address space of `tgid` (any live thread's mm). The first call attaches the hooks.
   // kTargetGone: no such process. kUsage: a kernel thread.
   Result<SpaceId> trace(Pid tgid, bool follow);
-  // Forgets the space, its chunks and its processes; the last one detaches the hooks.
+  // Forgets the space, its chunks (settle() gives them back) and its processes; the last one detaches the hooks.
   Status untrace(SpaceId space);
 
   // Takes what the ring holds, without waiting. Stacks that events name are given first; Loss when something
@@ -69,8 +69,11 @@ class KernelProbe {
   bool read_table(SpaceId space, bool restate, const Emit& emit);
   Result<events::ThreadList> threads(SpaceId space);
   // Gives back chunks outside `mapped` (after two calls in which nothing was faulted there; nullopt: the
-  // space ended, at once), and stacks that nothing names any more once half of the stack table is in use.
+  // space ended, all of them with the next settle()), and stacks that nothing names any more once half of the
+  // stack table is in use.
   void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped);
+  // Gives back the chunks of all spaces that ended, after one grace period for them all.
+  void settle();
 
   // Stacks of a Go program go on where the runtime switched to the system stack of a thread.
   void is_go(SpaceId space);

@@ -108,10 +108,9 @@ void PageTable::read_chunk(const Indexed& at, SpaceId space, bool restate, event
   }
 }
 
-std::vector<uint32_t> PageTable::condemn(SpaceId space, const std::vector<AddressRange>* mapped,
-                                         uint64_t claims) {
+void PageTable::condemn(SpaceId space, const std::vector<AddressRange>* mapped, uint64_t claims,
+                        std::vector<uint32_t>& victims) {
   index(claims);
-  std::vector<uint32_t> victims;
   for (const Indexed& at : chunks_of(space)) {
     Chunk& chunk = chunks_[at.slot];
     if (mapped) {
@@ -134,7 +133,6 @@ std::vector<uint32_t> PageTable::condemn(SpaceId space, const std::vector<Addres
     if (std::atomic_ref(shared_.keys[at.slot]).compare_exchange_strong(key, MW_SLOT_TOMB))
       victims.push_back(at.slot);
   }
-  return victims;
 }
 
 void PageTable::bury(const std::vector<uint32_t>& victims) {

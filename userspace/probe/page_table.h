@@ -6,7 +6,8 @@
 //   runs     { page 0x7f12'34605, count 1, stack 9, tick 4295213, write }
 //
 // Chunks that were not faulted since are not even looked at (tick[77]). Chunks are given back by key -> TOMB,
-// a grace period in which every program that had found the chunk ends, zeroes, key -> EMPTY.
+// a grace period in which every program that had found the chunk ends, zeroes, key -> EMPTY. The grace period
+// takes tens of milliseconds: there is one for all spaces that ended meanwhile.
 #pragma once
 
 #include <array>
@@ -14,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -38,14 +40,31 @@ class PageTable {
   void read(SpaceId space, bool restate, uint64_t now_tick, uint64_t claims, events::PageTableRuns& out,
             std::vector<events::Stack>& fresh);
 
-  // mapped: in order of address; nullptr: the space ended. `grace` returns when every program that runs now
-  // has ended.
+  // mapped: in order of address. `grace` returns when every program that runs now has ended.
   template <typename Grace>
-  void reclaim(SpaceId space, const std::vector<AddressRange>* mapped, uint64_t claims, Grace&& grace) {
-    const std::vector<uint32_t> victims = condemn(space, mapped, claims);
+  void reclaim(SpaceId space, const std::vector<AddressRange>& mapped, uint64_t claims, Grace&& grace) {
+    std::vector<uint32_t> victims;
+    condemn(space, &mapped, claims, victims);
     if (victims.empty()) return;
     grace();
     bury(victims);
+  }
+
+  // Its chunks are found no more; settle() gives them back.
+  void end(SpaceId space, uint64_t claims) {
+    condemn(space, nullptr, claims, condemned_);
+    ended_.push_back(space);
+  }
+  size_t ended() const { return ended_.size(); }
+  // false: there was nothing to give back, and no grace period.
+  template <typename Grace>
+  bool settle(uint64_t claims, Grace&& grace) {
+    if (ended_.empty() && condemned_.empty()) return false;
+    grace();
+    bury(std::exchange(condemned_, {}));
+    // A program that had met a space before it ended may have claimed one more: for the next call.
+    for (const SpaceId space : std::exchange(ended_, {})) condemn(space, nullptr, claims, condemned_);
+    return true;
   }
 
   // Sets named[slot] for each stack slot that an entry names.
@@ -69,7 +88,9 @@ class PageTable {
   std::vector<Indexed> chunks_of(SpaceId space) const;
   void read_chunk(const Indexed& at, SpaceId space, bool restate, events::PageTableRuns& out,
                   std::vector<events::Stack>& fresh);
-  std::vector<uint32_t> condemn(SpaceId space, const std::vector<AddressRange>* mapped, uint64_t claims);
+  // mapped: nullptr for every chunk of the space.
+  void condemn(SpaceId space, const std::vector<AddressRange>* mapped, uint64_t claims,
+               std::vector<uint32_t>& victims);
   void bury(const std::vector<uint32_t>& victims);
 
   Shared shared_;
@@ -77,6 +98,8 @@ class PageTable {
   std::vector<Chunk> chunks_;
   std::vector<Indexed> index_;  // in order of key: of space, then of address
   std::optional<uint64_t> indexed_claims_;
+  std::vector<SpaceId> ended_;       // since the last settle
+  std::vector<uint32_t> condemned_;  // slots of theirs, key = TOMB
   std::atomic<uint64_t> freed_{0};
 };
 

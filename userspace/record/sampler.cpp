@@ -303,6 +303,7 @@ void Sampler::run_due() {
     }
     if (target->check_at <= now) check(*target);
   }
+  kernel_.settle();
 }
 
 void Sampler::restate() {
@@ -332,6 +333,7 @@ void Sampler::finish() {
 
 void Sampler::release() {
   for (const auto& [space, target] : targets_) static_cast<void>(kernel_.untrace(space));
+  kernel_.settle();
   targets_.clear();
 }
 

@@ -40,9 +40,11 @@ class KernelSource {
   // nothing changed.
   virtual bool read_table(SpaceId space, bool restate, const std::function<void(events::Event)>& emit) = 0;
   virtual Result<events::ThreadList> threads(SpaceId space) = 0;
-  // Gives back table chunks outside `mapped` (nullopt: the space ended) and stacks that nothing names any
-  // more.
+  // Gives back table chunks outside `mapped` (nullopt: the space ended, all of them with the next settle())
+  // and stacks that nothing names any more.
   virtual void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) = 0;
+  // Gives back the chunks of all spaces that ended. Takes tens of milliseconds when some did, however many.
+  virtual void settle() {}
 
   // A Go program: its stacks lead from the system stack of a thread to the goroutine that it works for.
   virtual void is_go(SpaceId /*space*/) {}

@@ -469,6 +469,23 @@ TEST_F(SamplerTest, AFullTableIsReclaimedAtEachScan) {
   EXPECT_EQ(std::ranges::count(kernel_.calls(), "reclaim 1 outside"), 1);
 }
 
+// A grace period takes tens of milliseconds: they end together.
+TEST_F(SamplerTest, TheTablesOfAllThatEndedAreGivenBackTogether) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  for (uint32_t i = 0; i < 40; ++i) {
+    tell(start(2 + i, static_cast<Pid>(100 + i), StartHow::kForked, 1));
+    tell(events::SpaceEnd{SpaceId{2 + i}, EndWhy::kExited});
+  }
+  EXPECT_EQ(std::ranges::count(kernel_.calls(), "reclaim 41 all"), 1);
+  EXPECT_THAT(kernel_.calls(), Not(Contains("settle")));
+  sampler_->run_due();
+  EXPECT_EQ(kernel_.calls().back(), "settle");
+  EXPECT_THAT(kernel_.calls(), Contains("settle").Times(1));
+  sampler_->release();
+  EXPECT_EQ(kernel_.calls().back(), "settle");
+}
+
 TEST_F(SamplerTest, AThousandChildrenLeaveNothingBehind) {
   make({10 * kSecond, true});
   processes_[10];

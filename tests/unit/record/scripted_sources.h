@@ -168,6 +168,7 @@ class ScriptedKernel : public KernelSource {
   Status untrace(SpaceId space) override {
     const std::lock_guard lock(mutex_);
     calls_.push_back("untrace " + std::to_string(static_cast<uint32_t>(space)));
+    ended_ = true;
     return {};
   }
   size_t drain(const std::function<void(events::Event)>& emit) override {
@@ -207,6 +208,11 @@ class ScriptedKernel : public KernelSource {
     const std::lock_guard lock(mutex_);
     calls_.push_back("reclaim " + std::to_string(static_cast<uint32_t>(space)) +
                      (mapped ? " outside" : " all"));
+    ended_ |= !mapped;
+  }
+  void settle() override {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(ended_, false)) calls_.push_back("settle");
   }
 
  private:
@@ -219,6 +225,7 @@ class ScriptedKernel : public KernelSource {
   events::Coverage coverage_;
   uint32_t last_ = 0;
   uint64_t drains_ = 0;
+  bool ended_ = false;  // spaces, since the last settle
 };
 
 // Names each stack by what it was resolved with.
