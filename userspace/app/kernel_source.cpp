@@ -17,12 +17,14 @@ class ProbeSource : public record::KernelSource {
   Result<SpaceId> trace(Pid tgid, bool follow) override { return probe_->trace(tgid, follow); }
   Status untrace(SpaceId space) override { return probe_->untrace(space); }
   size_t drain(const Emit& emit) override { return probe_->drain(emit); }
+  void lost_stack(StackId stack) override { probe_->lost_stack(stack); }
   events::Coverage coverage() override { return probe_->coverage(); }
   events::HookReport hooks() const override { return probe_->hooks(); }
   Result<events::ClockAnchor> clock() override { return probe_->clock(); }
   bool read_table(SpaceId space, bool restate, const Emit& emit) override {
     return probe_->read_table(space, restate, emit);
   }
+  void resend_stacks(const Emit& emit) override { probe_->resend_stacks(emit); }
   Result<events::ThreadList> threads(SpaceId space) override { return probe_->threads(space); }
   void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) override {
     probe_->reclaim(space, mapped);

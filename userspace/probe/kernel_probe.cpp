@@ -216,6 +216,8 @@ size_t KernelProbe::drain(const Emit& emit) {
   return s.taken;
 }
 
+void KernelProbe::lost_stack(StackId stack) { state_->stacks.lost(stack); }
+
 events::Coverage KernelProbe::coverage() {
   State& s = *state_;
   events::Coverage c;
@@ -288,6 +290,12 @@ bool KernelProbe::read_table(SpaceId space, bool restate, const Emit& emit) {
   const bool changed = !runs.runs.empty() || restate;
   if (changed) emit({time, std::move(runs)});
   return changed;
+}
+
+void KernelProbe::resend_stacks(const Emit& emit) {
+  std::vector<events::Stack> stacks;
+  state_->stacks.resend(stacks);
+  for (events::Stack& stack : stacks) emit({clock_ns(CLOCK_MONOTONIC), std::move(stack)});
 }
 
 Result<events::ThreadList> KernelProbe::threads(SpaceId space) {

@@ -5,8 +5,8 @@
 // What it is: the one owner of the BPF object; nothing else in memwhy speaks to libbpf. What it is not: a
 // model (pages that leave, moves and forks are timeline's) or a schedule (record's).
 //
-// Nothing is attached while no address space is traced. Two threads may use it: drain() and coverage() on
-// one, everything else on another.
+// Nothing is attached while no address space is traced. Two threads may use it: drain(), lost_stack() and
+// coverage() on one, everything else on another.
 #pragma once
 
 #include <functional>
@@ -60,6 +60,8 @@ class KernelProbe {
   // Takes what the ring holds, without waiting. Stacks that events name are given first; Loss when something
   // got lost.
   size_t drain(const Emit& emit);
+  // A stack of drain() that found no room: told again, with its id, by resend_stacks().
+  void lost_stack(StackId stack);
   events::Coverage coverage();
 
   events::HookReport hooks() const;
@@ -67,6 +69,7 @@ class KernelProbe {
   // Entries that changed since the last call for this space (all when `restate`), new stacks first. false:
   // nothing changed.
   bool read_table(SpaceId space, bool restate, const Emit& emit);
+  void resend_stacks(const Emit& emit);
   Result<events::ThreadList> threads(SpaceId space);
   // Gives back chunks outside `mapped` (after two calls in which nothing was faulted there; nullopt: the
   // space ended, all of them with the next settle()), and stacks that nothing names any more once half of the

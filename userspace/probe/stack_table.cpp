@@ -32,42 +32,59 @@ std::optional<StackId> StackTable::resolve(uint32_t slot, SpaceId space, std::ve
   if (known.id != StackId::kNone && (hash == known.hash || !is_hash(hash))) return known.id;
   if (!is_hash(hash)) return StackId::kNone;
 
-  const uint32_t frames = std::min(load(stacks_[slot].n), MW_STACK_FRAMES);
-  if (frames == 0) return std::nullopt;
-  events::Stack stack;
-  stack.space = space;
-  stack.cut = (stacks_[slot].flags & MW_STACK_CUT) != 0;
-  stack.unreadable = (stacks_[slot].flags & MW_STACK_UNREADABLE) != 0;
-  stack.frames.assign(stacks_[slot].ip, stacks_[slot].ip + frames);
-
+  if (load(stacks_[slot].n) == 0) return std::nullopt;
   const auto [entry, is_new] = ids_.try_emplace(hash, StackId{last_id_ + 1});
   known.hash = hash;
   known.id = entry->second;
+  known.space = space;
   known.idle = 0;
   if (is_new) {
     ++last_id_;
-    stack.id = entry->second;
-    fresh.push_back(std::move(stack));
+    fresh.push_back(stack_in(slot));
   }
   return known.id;
+}
+
+events::Stack StackTable::stack_in(uint32_t slot) const {
+  const mw_stack& shared = stacks_[slot];
+  events::Stack stack;
+  stack.id = known_[slot].id;
+  stack.space = known_[slot].space;
+  stack.cut = (shared.flags & MW_STACK_CUT) != 0;
+  stack.unreadable = (shared.flags & MW_STACK_UNREADABLE) != 0;
+  stack.frames.assign(shared.ip, shared.ip + std::min(shared.n, MW_STACK_FRAMES));
+  return stack;
+}
+
+void StackTable::lost(StackId id) {
+  const std::lock_guard lock(mutex_);
+  lost_.insert(id);
+}
+
+void StackTable::resend(std::vector<events::Stack>& out) {
+  const std::lock_guard lock(mutex_);
+  for (uint32_t slot = 0; slot < slots_ && !lost_.empty(); ++slot)
+    if (lost_.erase(known_[slot].id) > 0) out.push_back(stack_in(slot));
+  lost_.clear();
 }
 
 void StackTable::sweep(const std::vector<bool>& named) {
   const std::lock_guard lock(mutex_);
   for (uint32_t slot = 0; slot < slots_; ++slot) {
     Slot& known = known_[slot];
+    const bool keep = named[slot] || lost_.contains(known.id);
     if (known.tomb != 0) {
-      if (!named[slot]) {
+      if (!keep) {
         store(stacks_[slot].n, 0u);
         freed_.fetch_add(1, std::memory_order_relaxed);
       }
-      store<mw_u64>(hashes_[slot], named[slot] ? known.tomb : MW_SLOT_EMPTY);
-      known = named[slot] ? Slot{known.hash, known.id, 0, 0} : Slot{};
+      store<mw_u64>(hashes_[slot], keep ? known.tomb : MW_SLOT_EMPTY);
+      known = keep ? Slot{known.hash, known.id, known.space, 0, 0} : Slot{};
       --tombs_;
       continue;
     }
     mw_u64 hash = load(hashes_[slot]);
-    if (named[slot] || !is_hash(hash)) {
+    if (keep || !is_hash(hash)) {
       known.idle = 0;
     } else if (++known.idle == 2 && load(stacks_[slot].n) != 0 &&
                std::atomic_ref(hashes_[slot]).compare_exchange_strong(hash, MW_SLOT_TOMB)) {

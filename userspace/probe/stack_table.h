@@ -16,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/ids.h"
@@ -33,6 +34,11 @@ class StackTable {
   // nullopt: it is being written at this moment.
   std::optional<StackId> resolve(uint32_t slot, SpaceId space, std::vector<events::Stack>& fresh);
 
+  // It was told and found no room on its way: its slot stays until resend() has told it again.
+  void lost(StackId id);
+  // Tells again, with the same ids, what was lost since the last call.
+  void resend(std::vector<events::Stack>& out);
+
   // One pass: `named[slot]` is true for each slot that some entry or undrained event may name.
   void sweep(const std::vector<bool>& named);
   bool has_tombs() const { return tombs_ > 0; }
@@ -43,15 +49,19 @@ class StackTable {
   struct Slot {
     uint64_t hash = 0;  // that `id` stands for
     StackId id{};
+    SpaceId space{};    // in which it was met first
     uint64_t tomb = 0;  // hash that was taken out of the table
     uint8_t idle = 0;   // passes in which nothing named it
   };
+  events::Stack stack_in(uint32_t slot) const;
+
   mw_u64* hashes_;
   mw_stack* stacks_;
   uint32_t slots_;
   std::mutex mutex_;  // intake resolves stacks of ring events, sampler those of entries
   std::vector<Slot> known_;
   std::unordered_map<uint64_t, StackId> ids_;  // by hash
+  std::unordered_set<StackId> lost_;
   uint32_t last_id_ = 0;
   size_t tombs_ = 0;
   std::atomic<uint64_t> freed_{0};

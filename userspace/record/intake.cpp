@@ -45,9 +45,14 @@ Intake::Intake(KernelSource& kernel, Clock& clock, EventQueue& queue, Notify not
     : kernel_(kernel), clock_(clock), queue_(queue), notify_(std::move(notify)) {}
 
 void Intake::accept(events::Event event) {
-  if (concerns_sampler(event) && !notify_(event)) count_loss(loss_word(event), 1);
   const std::string word = loss_word(event);
-  if (!queue_.try_push(std::move(event))) count_loss(word, 1);
+  const auto* stack = std::get_if<events::Stack>(&event.payload);
+  const StackId id = stack == nullptr ? StackId::kNone : stack->id;
+  uint64_t lost = concerns_sampler(event) && !notify_(event) ? 1 : 0;
+  if (!queue_.try_push(std::move(event))) ++lost;
+  if (lost == 0) return;
+  count_loss(word, lost);
+  if (id != StackId::kNone) kernel_.lost_stack(id);
 }
 
 void Intake::poll() {

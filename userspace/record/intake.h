@@ -4,7 +4,8 @@
 //
 // It never waits. An event for which the queue has no room is dropped and counted by what it was; the count
 // becomes a Loss as soon as there is room. Every Loss, the kernel side's own too, is told to the sampler,
-// which reads again what can be read again.
+// which reads again what can be read again. Lost stacks it sends again; it waits for room, so that none is lost
+// twice.
 #pragma once
 
 #include <cstdint>

@@ -155,6 +155,7 @@ void Sampler::on_end(TimeNs time, SpaceId space) {
 }
 
 void Sampler::on_loss(const events::Loss& loss) {
+  if (loss.what == "stack") return resend_stacks();
   const TimeNs now = clock_.now();
   for (auto& [space, target] : targets_) {
     if (loss.space != SpaceId::kNone && loss.space != space) continue;
@@ -332,6 +333,7 @@ void Sampler::finish() {
 }
 
 void Sampler::release() {
+  resend_stacks();  // the inbox may have had no room for the Loss
   for (const auto& [space, target] : targets_) static_cast<void>(kernel_.untrace(space));
   kernel_.settle();
   targets_.clear();

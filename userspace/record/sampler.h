@@ -112,6 +112,7 @@ class Sampler {
   void read_go_statistics(Target& target);
   void probe_go(Target& target);
   void name_go(Target& target, const std::vector<uint64_t>& addresses, bool first_is_exact);
+  void resend_stacks();
   void reclaim(Target& target);
   void resolve(Target& target, const events::Stack& stack);
   void resolve_waiting(Target& target);

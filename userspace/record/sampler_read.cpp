@@ -210,6 +210,19 @@ void Sampler::read_table(Target& target, bool restate) {
   for (const events::Stack& stack : stacks) resolve(target, stack);
 }
 
+// Stacks that intake had no room for.
+void Sampler::resend_stacks() {
+  std::vector<events::Stack> stacks;
+  kernel_.resend_stacks([&](events::Event event) {
+    stacks.push_back(std::get<events::Stack>(event.payload));
+    emit_(std::move(event));
+  });
+  for (const events::Stack& stack : stacks) {
+    Target* target = find(stack.space);
+    if (target != nullptr) resolve(*target, stack);
+  }
+}
+
 // Chunks of the kernel's table that are outside every mapping. What was mapped since the scan counts as
 // mapped.
 void Sampler::reclaim(Target& target) {

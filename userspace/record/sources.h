@@ -2,7 +2,8 @@
 // What a Session needs of the world, as three small interfaces. record/ declares them, app/ implements them
 // over probe/, procfs/ and symbols/, tests implement them as scripts.
 //
-// Threads: KernelSource::drain and ::coverage belong to `intake`; everything else belongs to `sampler`.
+// Threads: KernelSource::drain, ::lost_stack and ::coverage belong to `intake`; everything else belongs to
+// `sampler`.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +33,8 @@ class KernelSource {
   // Stacks that they name are given first; a Loss for what the ring had no room for since the last call.
   // Returns the number of ring records taken.
   virtual size_t drain(const std::function<void(events::Event)>& emit) = 0;
+  // A stack that drain gave did not arrive. What names it may never come again.
+  virtual void lost_stack(StackId /*stack*/) {}
   virtual events::Coverage coverage() = 0;
 
   virtual events::HookReport hooks() const = 0;
@@ -39,6 +42,8 @@ class KernelSource {
   // Entries that changed since the last call for this space (all when `restate`), new stacks first. false:
   // nothing changed.
   virtual bool read_table(SpaceId space, bool restate, const std::function<void(events::Event)>& emit) = 0;
+  // The stacks that were lost since the last call, once more, with their ids.
+  virtual void resend_stacks(const std::function<void(events::Event)>& /*emit*/) {}
   virtual Result<events::ThreadList> threads(SpaceId space) = 0;
   // Gives back table chunks outside `mapped` (nullopt: the space ended, all of them with the next settle())
   // and stacks that nothing names any more.

@@ -141,5 +141,31 @@ TEST(StackTable, SaysThatAStackIsBeingWritten) {
   EXPECT_EQ(*t.table.resolve(MW_ENTRY_STACK_NONE, SpaceId{1}, fresh), StackId::kNone);
 }
 
+TEST(StackTable, TellsALostStackAgainWithItsId) {
+  Tables t;
+  std::vector<events::Stack> fresh, again;
+  t.put(3, 0xbeef, {0x401000});
+  t.put(4, 0x7777, {0x402000, 0x402040});
+  t.put(5, 0x7777, {0x402000, 0x402040});
+  for (const uint32_t slot : {3u, 4u, 5u}) t.table.resolve(slot, SpaceId{1}, fresh);
+  ASSERT_EQ(fresh.size(), 2u);
+  t.table.resend(again);
+  EXPECT_TRUE(again.empty());
+  t.table.lost(fresh[1].id);
+  t.table.lost(fresh[1].id);
+  t.table.lost(StackId{999});
+  const std::vector<bool> nothing(16);
+  for (int pass = 0; pass < 4; ++pass) t.table.sweep(nothing);
+  EXPECT_EQ(t.table.freed(), 1u) << "what is still to be told keeps its slots";
+  t.table.resend(again);
+  EXPECT_EQ(again, std::vector<events::Stack>{fresh[1]});
+  t.table.resend(again);
+  EXPECT_EQ(again.size(), 1u);
+  EXPECT_EQ(*t.table.resolve(4, SpaceId{1}, fresh), fresh[1].id);
+  EXPECT_EQ(fresh.size(), 2u);
+  for (int pass = 0; pass < 3; ++pass) t.table.sweep(nothing);
+  EXPECT_EQ(t.table.freed(), 3u);
+}
+
 }  // namespace
 }  // namespace memwhy::probe

@@ -108,6 +108,24 @@ TEST_F(IntakeTest, WithoutRoomItCountsAndTellsLater) {
   EXPECT_EQ(others, 1U);
 }
 
+TEST_F(IntakeTest, AStackThatDidNotArriveIsToldToTheKernelSide) {
+  events::Stack stack;
+  stack.id = StackId{9};
+  make(bytes_of({0, events::Coverage{}}));
+  kernel_.put(clock_.now(), events::VmaMapped{});
+  intake_->poll();
+  EXPECT_EQ(kernel_.lost_stacks(), 0U);
+  kernel_.put(clock_.now(), stack);
+  intake_->poll();
+  EXPECT_EQ(kernel_.lost_stacks(), 1U) << "the queue is full";
+  make(1 << 20);
+  inbox_open_ = false;
+  stack.id = StackId{10};
+  kernel_.put(clock_.now(), stack);
+  intake_->poll();
+  EXPECT_EQ(kernel_.lost_stacks(), 2U) << "it would have no names";
+}
+
 TEST_F(IntakeTest, AForkThatTheSamplerHasNoRoomForIsALoss) {
   make(1 << 20);
   inbox_open_ = false;

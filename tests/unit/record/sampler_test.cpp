@@ -165,8 +165,29 @@ TEST_F(SamplerTest, ALostRemovalForcesARescanAtOnce) {
   tell(events::Loss{SpaceId::kNone, "removal", 1});
   EXPECT_THAT(run(3'400 * kMs), ElementsAre("vmas 1", "threads 1", "table 1", "scan 1", "vmas 2", "threads 2",
                                             "table 2", "scan 2"));
-  tell(events::Loss{SpaceId::kNone, "stack", 1});
-  EXPECT_THAT(run(3'500 * kMs), IsEmpty());
+}
+
+TEST_F(SamplerTest, ALostStackIsSentAndNamedAgain) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  kernel_.put(clock_.now(), stack(5, 1));
+  kernel_.put(clock_.now(), stack(6, 1));
+  kernel_.put(clock_.now(), stack(7, 99));
+  kernel_.drain([](const events::Event&) {});
+  kernel_.lost_stack(StackId{6});
+  kernel_.lost_stack(StackId{7});
+  events_.clear();
+  tell(events::Loss{SpaceId::kNone, "stack", 2});
+  EXPECT_THAT(words(events_), ElementsAre("stack 1", "stack 99", "symbol 1"));
+  EXPECT_EQ(std::get<events::Stack>(events_[0].payload), stack(6, 1));
+  EXPECT_EQ(symbols_.resolved, (std::vector<ScriptedSymbols::Call>{{10, 1, 1, 6}}));
+  events_.clear();
+  tell(events::Loss{SpaceId::kNone, "stack", 2});
+  EXPECT_THAT(words(events_), IsEmpty()) << "each once, though a Loss is told until there is room";
+  kernel_.lost_stack(StackId{5});
+  sampler_->finish();
+  sampler_->release();
+  EXPECT_EQ(word(events_.back()), "symbol 1") << "what the last look of intake lost, too";
 }
 
 TEST_F(SamplerTest, ScansOutOfTurnCostAtMostOnePercentOfACpu) {

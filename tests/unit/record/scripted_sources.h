@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -177,9 +178,29 @@ class ScriptedKernel : public KernelSource {
       const std::lock_guard lock(mutex_);
       taken.swap(ring_);
       ++drains_;
+      for (const auto& event : taken) {
+        const auto* stack = std::get_if<events::Stack>(&event.payload);
+        if (stack != nullptr) told_.insert_or_assign(stack->id, *stack);
+      }
     }
     for (auto& event : taken) emit(std::move(event));
     return taken.size();
+  }
+  void lost_stack(StackId stack) override {
+    const std::lock_guard lock(mutex_);
+    lost_.insert(stack);
+  }
+  void resend_stacks(const std::function<void(events::Event)>& emit) override {
+    std::vector<events::Stack> again;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const StackId id : std::exchange(lost_, {})) again.push_back(told_.at(id));
+    }
+    for (auto& stack : again) emit({clock_.now(), std::move(stack)});
+  }
+  size_t lost_stacks() const {
+    const std::lock_guard lock(mutex_);
+    return lost_.size();
   }
   events::Coverage coverage() override {
     const std::lock_guard lock(mutex_);
@@ -222,6 +243,8 @@ class ScriptedKernel : public KernelSource {
   std::map<SpaceId, std::vector<events::Payload>> tables_;
   std::map<Pid, SpaceId> spaces_;
   std::vector<std::string> calls_;
+  std::map<StackId, events::Stack> told_;
+  std::set<StackId> lost_;
   events::Coverage coverage_;
   uint32_t last_ = 0;
   uint64_t drains_ = 0;

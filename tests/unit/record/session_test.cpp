@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <set>
 
 #include "unit/record/scripted_sources.h"
 
@@ -295,6 +296,50 @@ TEST_F(SessionTest, AStalledSinkCostsCountedEventsAndNoMemory) {
   }
   EXPECT_EQ(delivered + told, 1000U) << "what did not arrive was told";
   EXPECT_LE(lost, 1000U);
+}
+
+// Of 1000 stacks most find no room while the sink stands still; afterwards each is there.
+TEST_F(SessionTest, AStalledSinkCostsNoStack) {
+  processes_[10];
+  SessionOptions options;
+  options.queue_bytes = 200 * bytes_of({0, events::VmaMapped{}});
+  auto session = make(options);
+  std::mutex gate;
+  std::condition_variable opened;
+  bool open = false;
+  sink_.on_each = [&](const events::Event& event) {
+    if (!std::holds_alternative<events::VmaMapped>(event.payload)) return;
+    std::unique_lock lock(gate);
+    opened.wait(lock, [&] { return open; });
+  };
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  for (uint32_t id = 1; id <= 1000; ++id) {
+    events::Stack stack;
+    stack.id = StackId{id};
+    stack.space = SpaceId{1};
+    stack.frames = {0x1000123, id};
+    kernel_.put(clock_.now(), stack);
+    events::VmaMapped event = mapped();
+    event.stack = stack.id;
+    kernel_.put(clock_.now(), event);
+  }
+  while (session->progress().events_lost == 0) std::this_thread::yield();
+  {
+    const std::lock_guard lock(gate);
+    open = true;
+  }
+  opened.notify_all();
+  session->finish();
+  EXPECT_EQ(word(sink_.events().back()), "end of recording: stopped");
+  std::set<StackId> told;
+  for (const auto& event : sink_.events()) {
+    const auto* stack = std::get_if<events::Stack>(&event.payload);
+    if (stack == nullptr) continue;
+    told.insert(stack->id);
+    EXPECT_EQ(stack->frames[1], static_cast<uint32_t>(stack->id));
+  }
+  EXPECT_EQ(told.size(), 1000U);
 }
 
 }  // namespace
