@@ -33,6 +33,7 @@ class Symbols : public record::SymbolSource {
                const std::function<void(events::Event)>& emit) override {
     symbolizer_.resolve(tgid, space, vmas, stack, emit);
   }
+  void forget(SpaceId space) override { symbolizer_.forget(space); }
   BinaryId executable(Pid tgid, SpaceId space, const std::function<void(events::Event)>& emit) override {
     return symbolizer_.executable(tgid, space, emit);
   }

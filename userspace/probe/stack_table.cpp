@@ -33,9 +33,10 @@ std::optional<StackId> StackTable::resolve(uint32_t slot, SpaceId space, std::ve
   if (!is_hash(hash)) return StackId::kNone;
 
   if (load(stacks_[slot].n) == 0) return std::nullopt;
-  const auto [entry, is_new] = ids_.try_emplace(hash, StackId{last_id_ + 1});
+  const auto [entry, is_new] = ids_.try_emplace(hash, Known{StackId{last_id_ + 1}, 0});
+  ++entry->second.slots;
   known.hash = hash;
-  known.id = entry->second;
+  known.id = entry->second.id;
   known.space = space;
   known.idle = 0;
   if (is_new) {
@@ -68,6 +69,17 @@ void StackTable::resend(std::vector<events::Stack>& out) {
   lost_.clear();
 }
 
+// A slot that held this stack was freed. An entry of let_go_ whose stack came back has no effect.
+void StackTable::let_go(uint64_t hash) {
+  const auto known = ids_.find(hash);
+  if (known == ids_.end() || --known->second.slots > 0) return;  // never named, or in another slot too
+  let_go_.push_back(hash);
+  if (let_go_.size() <= slots_) return;
+  const auto oldest = ids_.find(let_go_.front());
+  if (oldest != ids_.end() && oldest->second.slots == 0) ids_.erase(oldest);
+  let_go_.pop_front();
+}
+
 void StackTable::sweep(const std::vector<bool>& named) {
   const std::lock_guard lock(mutex_);
   for (uint32_t slot = 0; slot < slots_; ++slot) {
@@ -76,6 +88,7 @@ void StackTable::sweep(const std::vector<bool>& named) {
     if (known.tomb != 0) {
       if (!keep) {
         store(stacks_[slot].n, 0u);
+        let_go(known.hash);
         freed_.fetch_add(1, std::memory_order_relaxed);
       }
       store<mw_u64>(hashes_[slot], keep ? known.tomb : MW_SLOT_EMPTY);

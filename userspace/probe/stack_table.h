@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // StackTable: slots of the kernel side's stack table -> StackIds of the recording.
 //
-// A slot is a place, reused when nothing names its stack any more; a StackId is for ever, one for each
-// distinct chain of frames:
+// A slot is a place, reused when nothing names its stack any more; a StackId stands for one chain of frames for
+// ever:
 //
 //   slot 0x0beef, hash 0xbeef... -> StackId 9      freed, taken by hash 0x77aa... -> StackId 31
 //   slot 0x01234, hash 0xbeef... -> StackId 9      (the same stack came back in another slot)
+//
+// Of stacks that no slot holds, the ids are kept of as many as there are slots. One that comes back later is
+// told anew, with a new id.
 //
 // Freeing a slot takes three passes, because programs that have found it may be about to write it into an
 // entry: unnamed, unnamed again -> TOMB (no longer found), still unnamed -> EMPTY.
@@ -13,6 +16,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
@@ -53,14 +57,20 @@ class StackTable {
     uint64_t tomb = 0;  // hash that was taken out of the table
     uint8_t idle = 0;   // passes in which nothing named it
   };
+  struct Known {
+    StackId id{};
+    uint32_t slots = 0;  // that hold it
+  };
   events::Stack stack_in(uint32_t slot) const;
+  void let_go(uint64_t hash);
 
   mw_u64* hashes_;
   mw_stack* stacks_;
   uint32_t slots_;
   std::mutex mutex_;  // intake resolves stacks of ring events, sampler those of entries
   std::vector<Slot> known_;
-  std::unordered_map<uint64_t, StackId> ids_;  // by hash
+  std::unordered_map<uint64_t, Known> ids_;  // by hash
+  std::deque<uint64_t> let_go_;              // hashes that no slot holds, or none held; the oldest first
   std::unordered_set<StackId> lost_;
   uint32_t last_id_ = 0;
   size_t tombs_ = 0;

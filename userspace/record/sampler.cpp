@@ -65,6 +65,10 @@ void Sampler::anchor() {
 void Sampler::hooks() {
   events::HookReport now = kernel_.hooks();
   now.not_seen.insert(now.not_seen.end(), notices_.begin(), notices_.end());
+  if (more_notices_ > 0) {
+    now.not_seen.push_back(fmt::format(
+        "The pages of {} more processes are scanned less often, for the same reason.", more_notices_));
+  }
   if (hooks_ == now) return;
   hooks_ = now;
   emit(clock_.now(), std::move(now));
@@ -257,6 +261,7 @@ void Sampler::end(SpaceId space, std::optional<events::EndWhy> say) {
     static_cast<void>(kernel_.untrace(space));
   }
   kernel_.reclaim(space, std::nullopt);
+  symbols_.forget(space);
   targets_.erase(space);
   if (targets_.empty()) deserted_since_ = clock_.now();
 }
@@ -334,7 +339,10 @@ void Sampler::finish() {
 
 void Sampler::release() {
   resend_stacks();  // the inbox may have had no room for the Loss
-  for (const auto& [space, target] : targets_) static_cast<void>(kernel_.untrace(space));
+  for (const auto& [space, target] : targets_) {
+    static_cast<void>(kernel_.untrace(space));
+    symbols_.forget(space);
+  }
   kernel_.settle();
   targets_.clear();
 }

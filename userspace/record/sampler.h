@@ -130,7 +130,8 @@ class Sampler {
   bool had_targets_ = false;
   TimeNs deserted_since_ = 0;
   std::optional<events::HookReport> hooks_;
-  std::vector<std::string> notices_;  // of ours, told with the hooks
+  std::vector<std::string> notices_;  // of ours, told with the hooks: the first ones ...
+  size_t more_notices_ = 0;           // ... and how many more
 };
 
 }  // namespace memwhy::record

@@ -108,10 +108,14 @@ void Sampler::stretch(Target& target) {
   if (paid_at <= target.next_scan) return;
   target.next_scan = paid_at;
   if (std::exchange(target.go_stretched, true)) return;
-  notices_.push_back(fmt::format(
-      "The pages of pid {} are scanned less often than every {} s: reading its Go heap so often would "
-      "take more than 1 % of a CPU.",
-      target.tgid, static_cast<double>(options_.scan_period) / 1e9));
+  if (notices_.size() < kMostNotices) {
+    notices_.push_back(fmt::format(
+        "The pages of pid {} are scanned less often than every {} s: reading its Go heap so often would "
+        "take more than 1 % of a CPU.",
+        target.tgid, static_cast<double>(options_.scan_period) / 1e9));
+  } else {
+    ++more_notices_;
+  }
   hooks();
 }
 

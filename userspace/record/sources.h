@@ -101,6 +101,8 @@ class SymbolSource {
   // process.
   virtual void resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas,
                        const events::Stack& stack, const std::function<void(events::Event)>& emit) = 0;
+  // The space ended: nothing of it is resolved any more.
+  virtual void forget(SpaceId space) = 0;
   // The executable: emits BinaryInfo if new. kNone: could not be read (a BinaryInfo with `unreadable` says
   // why).
   virtual BinaryId executable(Pid tgid, SpaceId space, const std::function<void(events::Event)>& emit) = 0;

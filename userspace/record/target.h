@@ -20,6 +20,7 @@ constexpr TimeNs kConfirmAfter = 110'000'000;  // two looks at the ring, and som
 constexpr TimeNs kGrace = 200'000'000;         // for the kernel's word of an end to arrive
 constexpr uint64_t kScanBudget = 100;          // a scan is repeated at once for at most 1/100 of a CPU
 constexpr size_t kWaitingStacks = 4096;
+constexpr size_t kMostNotices = 16;           // a sentence each; further ones are counted
 constexpr TimeNs kGoPeriod = 60'000'000'000;  // of profile and goroutines
 constexpr uint64_t kGoBudget = 50;            // or with each scan, for at most 1/50 of a CPU
 // All that is read of Go: at most 1/100 of a CPU, in the long run. What short recordings need is free.

@@ -54,6 +54,7 @@ class Symbolizer {
   // The space ended: what was said about it need not be remembered.
   void forget(SpaceId space);
 
+  size_t spaces() const { return spaces_.size(); }  // of which something is remembered
   size_t open_binaries() const { return recent_.size(); }
   uint64_t memory_bytes() const;
 

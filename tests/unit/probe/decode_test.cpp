@@ -117,6 +117,48 @@ TEST(StackTable, FreesASlotAfterThreePassesAndKeepsTheId) {
   EXPECT_EQ(fresh.size(), 2u);
 }
 
+// 16 slots, 1000 stacks one after another: the last 16 that were let go are known, the others come anew.
+TEST(StackTable, ForgetsTheIdsOfStacksThatWereLetGoLongAgo) {
+  Tables t;
+  const std::vector<bool> nothing(16);
+  const auto meet = [&](uint64_t hash, std::vector<events::Stack>& fresh) {
+    t.put(hash % 16, hash, {hash});
+    const StackId id = *t.table.resolve(hash % 16, SpaceId{1}, fresh);
+    for (int pass = 0; pass < 3; ++pass) t.table.sweep(nothing);
+    EXPECT_EQ(t.hashes[hash % 16], MW_SLOT_EMPTY);
+    return id;
+  };
+  std::vector<events::Stack> all;
+  for (uint64_t hash = 1001; hash <= 2000; ++hash)
+    EXPECT_EQ(static_cast<uint32_t>(meet(hash, all)), hash - 1000);
+  EXPECT_EQ(all.size(), 1000u);
+  std::vector<events::Stack> fresh;
+  EXPECT_EQ(meet(1985, fresh), StackId{985});
+  EXPECT_TRUE(fresh.empty());
+  EXPECT_EQ(meet(1001, fresh), StackId{1001}) << "an id is never another stack's";
+  ASSERT_EQ(fresh.size(), 1u);
+  EXPECT_EQ(fresh[0].id, StackId{1001});
+  EXPECT_EQ(fresh[0].frames, std::vector<uint64_t>{1001});
+}
+
+TEST(StackTable, KeepsTheIdWhileAnotherSlotHoldsTheStack) {
+  Tables t;
+  std::vector<events::Stack> fresh;
+  std::vector<bool> named(16);
+  named[3] = true;
+  t.put(3, 0xbeef, {0x401000});
+  const StackId id = *t.table.resolve(3, SpaceId{1}, fresh);
+  for (uint64_t round = 0; round < 100; ++round) {
+    t.put(5, 0xbeef, {0x401000});
+    EXPECT_EQ(*t.table.resolve(5, SpaceId{1}, fresh), id);
+    t.put(6, 0x10000 + round, {0x500000 + round});
+    t.table.resolve(6, SpaceId{1}, fresh);
+    for (int pass = 0; pass < 3; ++pass) t.table.sweep(named);
+  }
+  EXPECT_EQ(t.table.freed(), 200u);
+  EXPECT_EQ(fresh.size(), 101u);
+}
+
 TEST(StackTable, PutsBackASlotThatWasNamedMeanwhile) {
   Tables t;
   std::vector<events::Stack> fresh;

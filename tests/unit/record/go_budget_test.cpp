@@ -12,6 +12,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::StartsWith;
 
 class GoScript : public GoSource {
  public:
@@ -58,7 +59,7 @@ class GoOpener : public ProcessOpener {
 class GoBudgetTest : public testing::Test {
  protected:
   // Records for 140 s; each reading of the heap costs so much.
-  void record(uint64_t cost_ns) {
+  void record(uint64_t cost_ns, Pid targets = 1) {
     GoScript go(clock_, cost_ns);
     GoOpener processes(go);
     Sampler sampler(kernel_, processes, symbols_, clock_, {}, [this](events::Event event) {
@@ -67,7 +68,7 @@ class GoBudgetTest : public testing::Test {
       if (std::holds_alternative<events::PageScan>(event.payload)) scans_.push_back(second);
       if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told_ = hooks->not_seen;
     });
-    ASSERT_TRUE(sampler.add(10));
+    for (Pid pid = 10; pid < 10 + targets; ++pid) ASSERT_TRUE(sampler.add(pid));
     while (sampler.next_due() <= begin_ + 140 * kSecond) {
       clock_.set(std::max(clock_.now(), sampler.next_due()));
       sampler.run_due();
@@ -96,6 +97,14 @@ TEST_F(GoBudgetTest, AnExpensiveHeapIsReadForOnePercentOfACpu) {
   EXPECT_THAT(
       told_, ElementsAre("The pages of pid 10 are scanned less often than every 10 s: reading its Go heap so "
                          "often would take more than 1 % of a CPU."));
+}
+
+TEST_F(GoBudgetTest, OfManyTheFirstAreToldAndTheOthersCounted) {
+  record(300 * kMs, 40);
+  ASSERT_EQ(told_.size(), kMostNotices + 1);
+  EXPECT_THAT(told_[kMostNotices - 1], StartsWith("The pages of pid 25 are scanned less often"));
+  EXPECT_EQ(told_[kMostNotices],
+            "The pages of 24 more processes are scanned less often, for the same reason.");
 }
 
 }  // namespace

@@ -472,10 +472,13 @@ TEST_F(SamplerTest, AddAndRemove) {
   ASSERT_TRUE(sampler_->add(10));
   EXPECT_EQ(*sampler_->add(10), SpaceId{1}) << "twice is once";
   EXPECT_EQ(processes_.open_now, 1);
+  tell(stack(5, 1));
+  EXPECT_THAT(symbols_.remembered, ElementsAre(SpaceId{1}));
   EXPECT_EQ(sampler_->remove(11).error().code(), ErrorCode::kTargetGone);
   events_.clear();
   ASSERT_TRUE(sampler_->remove(10));
   EXPECT_THAT(words(events_), ElementsAre("table 1", "detached 1"));
+  EXPECT_THAT(symbols_.remembered, IsEmpty());
   const auto calls = kernel_.calls();
   EXPECT_GT(std::ranges::find(calls, "untrace 1"), std::ranges::find(calls, "table 1"))
       << "a table that is let go is gone";
@@ -516,12 +519,18 @@ TEST_F(SamplerTest, AThousandChildrenLeaveNothingBehind) {
     const Pid pid = static_cast<Pid>(100 + i);
     processes_[pid];
     tell(start(2 + i, pid, StartHow::kForked, 1));
+    tell(stack(i, 2 + i));
     run((i + 1) * 120 * kMs);
     processes_[pid].alive = false;
     tell(events::SpaceEnd{SpaceId{2 + i}, EndWhy::kExited});
   }
   EXPECT_EQ(sampler_->targets(), 1U);
   EXPECT_EQ(processes_.open_now, 1);
+  tell(stack(1000, 1));
+  EXPECT_EQ(symbols_.resolved.size(), 1001U);
+  EXPECT_THAT(symbols_.remembered, ElementsAre(SpaceId{1}));
+  sampler_->release();
+  EXPECT_THAT(symbols_.remembered, IsEmpty());
 }
 
 }  // namespace

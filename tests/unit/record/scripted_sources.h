@@ -256,12 +256,14 @@ class ScriptedSymbols : public SymbolSource {
  public:
   void resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas, const events::Stack& stack,
                const std::function<void(events::Event)>& emit) override {
+    remembered.insert(space);
     resolved.push_back({tgid, static_cast<uint32_t>(space), vmas.size(), static_cast<uint32_t>(stack.id)});
     events::SymbolInfo info;
     info.space = space;
     info.address = stack.frames.empty() ? 0 : stack.frames[0];
     emit({0, info});
   }
+  void forget(SpaceId space) override { remembered.erase(space); }
   BinaryId executable(Pid, SpaceId, const std::function<void(events::Event)>&) override {
     return BinaryId{7};
   }
@@ -274,6 +276,7 @@ class ScriptedSymbols : public SymbolSource {
     bool operator==(const Call&) const = default;
   };
   std::vector<Call> resolved;
+  std::set<SpaceId> remembered;
 };
 
 class CollectingSink : public events::EventSink {

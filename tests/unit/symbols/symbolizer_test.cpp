@@ -116,6 +116,15 @@ TEST(Symbolizer, NamesWhatIsExecutableOnce) {
   EXPECT_EQ(symbolizer.executable(target.pid(), SpaceId{8}, got.emit()), BinaryId{1});
   EXPECT_EQ(got.binaries.size(), 1u);
   EXPECT_EQ(symbolizer.machine(target.pid()), "x86-64");
+
+  // What was said of spaces that ended is not kept; a binary is said once all the same.
+  for (uint32_t space = 100; space < 1100; ++space) {
+    symbolizer.resolve(target.pid(), SpaceId{space}, vmas, stack_of({at[0]}), got.emit());
+    symbolizer.forget(SpaceId{space});
+  }
+  EXPECT_EQ(symbolizer.spaces(), 2u);
+  EXPECT_EQ(got.symbols.size(), 1008u);
+  EXPECT_EQ(got.binaries.size(), 1u);
 }
 
 TEST(Symbolizer, ProgramDeletedOrReplacedOnDisk) {
