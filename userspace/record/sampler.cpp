@@ -66,12 +66,19 @@ void Sampler::hooks() {
   events::HookReport now = kernel_.hooks();
   now.not_seen.insert(now.not_seen.end(), notices_.begin(), notices_.end());
   if (more_notices_ > 0) {
-    now.not_seen.push_back(fmt::format(
-        "The pages of {} more processes are scanned less often, for the same reason.", more_notices_));
+    now.not_seen.push_back(fmt::format("{} more sentences like these are left out.", more_notices_));
   }
   if (hooks_ == now) return;
   hooks_ = now;
   emit(clock_.now(), std::move(now));
+}
+
+void Sampler::notice(std::string sentence) {
+  if (notices_.size() < kMostNotices)
+    notices_.push_back(std::move(sentence));
+  else
+    ++more_notices_;
+  hooks();
 }
 
 Result<SpaceId> Sampler::add(Pid tgid) {
@@ -198,9 +205,8 @@ void Sampler::confirm(Target& target) {
   const std::string& machine = pending.identity.elf_class;
   target.foreign = !machine.empty() && machine != kMachine;
   if (target.foreign) {
-    notices_.push_back(fmt::format("pid {} became a program for {}: only programs for {} can be recorded.",
-                                   target.tgid, machine, kMachine));
-    hooks();
+    notice(fmt::format("pid {} became a program for {}: only programs for {} can be recorded.", target.tgid,
+                       machine, kMachine));
   }
   emit(pending.read_at, std::move(pending.identity));
   if (!pending.vmas.empty()) {

@@ -92,6 +92,7 @@ class Sampler {
   void emit(TimeNs time, events::Payload payload);
   void anchor();
   void hooks();
+  void notice(std::string sentence);  // told with the hooks; of many the first ones
 
   void on_start(TimeNs time, const events::SpaceStart& start);
   void on_end(TimeNs time, SpaceId space);
@@ -106,7 +107,7 @@ class Sampler {
   bool scan(Target& target, bool restate);
   void stretch(Target& target);
   void read_table(Target& target, bool restate);
-  void read_go(Target& target, const events::PageScan& pass);
+  bool read_go(Target& target, const events::PageScan& pass);
   void read_profile(Target& target, GoSource& source);
   void read_goroutines(Target& target, GoSource& source);
   void read_go_statistics(Target& target);

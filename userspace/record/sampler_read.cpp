@@ -92,7 +92,11 @@ bool Sampler::scan(Target& target, bool restate) {
     scanned = *std::move(pass);
   }
   read_table(target, restate);
-  read_go(target, scanned);
+  if (!read_go(target,
+               scanned)) {  // its heap would be unclassified in the last ledger: the one before stands
+    target.check_at = std::min(target.check_at, clock_.now());
+    return false;
+  }
   emit(clock_.now(), std::move(scanned));
   probe_go(target);
   ++target.cost.scans;
@@ -108,15 +112,10 @@ void Sampler::stretch(Target& target) {
   if (paid_at <= target.next_scan) return;
   target.next_scan = paid_at;
   if (std::exchange(target.go_stretched, true)) return;
-  if (notices_.size() < kMostNotices) {
-    notices_.push_back(fmt::format(
-        "The pages of pid {} are scanned less often than every {} s: reading its Go heap so often would "
-        "take more than 1 % of a CPU.",
-        target.tgid, static_cast<double>(options_.scan_period) / 1e9));
-  } else {
-    ++more_notices_;
-  }
-  hooks();
+  notice(fmt::format(
+      "The pages of pid {} are scanned less often than every {} s: reading its Go heap so often would "
+      "take more than 1 % of a CPU.",
+      target.tgid, static_cast<double>(options_.scan_period) / 1e9));
 }
 
 // When a Go program is met: its own tables first, so that no probe stands in the way of being read.
@@ -138,9 +137,10 @@ void Sampler::probe_go(Target& target) {
 }
 
 // What the Go runtime holds the pages of this pass for; profile and goroutines when they are due.
-void Sampler::read_go(Target& target, const events::PageScan& pass) {
+// false: the target went away meanwhile.
+bool Sampler::read_go(Target& target, const events::PageScan& pass) {
   GoSource* go = target.source->go(target.vmas);
-  if (go == nullptr) return;
+  if (go == nullptr) return true;
   const CpuMeter meter(clock_, target.cost.go_cpu_ns);
   target.go_since = std::min(target.go_since, clock_.now());
   ++target.cost.go_reads;
@@ -151,15 +151,17 @@ void Sampler::read_go(Target& target, const events::PageScan& pass) {
     read_profile(target, *go);
   }
   events::GoHeap heap = go->heap(pass);
+  if (!trusted(heap.layout) && !(target.source->alive() && target.source->vmas())) return false;
   heap.space = target.space;
   heap.scan = pass.scan;
   emit(clock_.now(), std::move(heap));
-  if (!all_due) return;
+  if (!all_due) return true;
   {
     const CpuMeter of_all(clock_, paid_ns);
     read_goroutines(target, *go);
   }
   target.go_allowed_at = clock_.now() + std::min<TimeNs>(kGoBudget * paid_ns, kGoPeriod);
+  return true;
 }
 
 void Sampler::read_profile(Target& target, GoSource& source) {

@@ -17,10 +17,12 @@ using testing::StartsWith;
 class GoScript : public GoSource {
  public:
   GoScript(ManualClock& clock, uint64_t cost_ns) : clock_(clock), cost_ns_(cost_ns) {}
-  events::GoHeap heap(const events::PageScan&) override {
+  events::GoHeap heap(const events::PageScan& pass) override {
     clock_.burn(cost_ns_);
+    if (on_heap) on_heap(pass.scan);
     return {};
   }
+  std::function<void(uint64_t scan)> on_heap;
   std::optional<events::GoStatistics> statistics() override { return std::nullopt; }
   events::GoProfile profile() override { return {}; }
   std::optional<events::GoGoroutines> goroutines() override { return std::nullopt; }
@@ -42,6 +44,7 @@ class GoSourceOf : public ScriptedSource {
 
 class GoOpener : public ProcessOpener {
  public:
+  ScriptedProcess& process() { return *process_; }
   explicit GoOpener(GoSource& go) : go_(go) {
     process_->vmas.push_back({});
     process_->vmas[0].range = {0x1000000, 0x9000000};
@@ -103,8 +106,26 @@ TEST_F(GoBudgetTest, OfManyTheFirstAreToldAndTheOthersCounted) {
   record(300 * kMs, 40);
   ASSERT_EQ(told_.size(), kMostNotices + 1);
   EXPECT_THAT(told_[kMostNotices - 1], StartsWith("The pages of pid 25 are scanned less often"));
-  EXPECT_EQ(told_[kMostNotices],
-            "The pages of 24 more processes are scanned less often, for the same reason.");
+  EXPECT_EQ(told_[kMostNotices], "24 more sentences like these are left out.");
+}
+
+// Its pages without the Go tables of their moment would be the last ledger, and nearly all of it unclassified.
+TEST_F(GoBudgetTest, APassWhoseTargetExitsBeforeItsHeapIsReadIsNotTold) {
+  GoScript go(clock_, 1 * kMs);
+  GoOpener processes(go);
+  go.on_heap = [&](uint64_t scan) { processes.process().alive = scan != 3; };
+  Sampler sampler(kernel_, processes, symbols_, clock_, {}, [this](events::Event event) {
+    if (const auto* scan = std::get_if<events::PageScan>(&event.payload)) scans_.push_back(scan->scan);
+    if (const auto* heap = std::get_if<events::GoHeap>(&event.payload)) readings_.push_back(heap->scan);
+  });
+  ASSERT_TRUE(sampler.add(10));
+  while (sampler.next_due() <= begin_ + 60 * kSecond) {
+    clock_.set(std::max(clock_.now(), sampler.next_due()));
+    sampler.run_due();
+  }
+  EXPECT_THAT(scans_, ElementsAre(1, 2));
+  EXPECT_THAT(readings_, ElementsAre(1, 2));
+  EXPECT_EQ(sampler.targets(), 0U);
 }
 
 }  // namespace
