@@ -33,7 +33,7 @@ std::optional<StackId> StackTable::resolve(uint32_t slot, SpaceId space, std::ve
   if (!is_hash(hash)) return StackId::kNone;
 
   if (load(stacks_[slot].n) == 0) return std::nullopt;
-  const auto [entry, is_new] = ids_.try_emplace(hash, Known{StackId{last_id_ + 1}, 0});
+  const auto [entry, is_new] = ids_.try_emplace(hash, Known{StackId{last_id_ + 1}});
   ++entry->second.slots;
   known.hash = hash;
   known.id = entry->second.id;
@@ -69,14 +69,16 @@ void StackTable::resend(std::vector<events::Stack>& out) {
   lost_.clear();
 }
 
-// A slot that held this stack was freed. An entry of let_go_ whose stack came back has no effect.
+// A slot that held this stack was freed. What came back since it was let go is not the oldest.
 void StackTable::let_go(uint64_t hash) {
   const auto known = ids_.find(hash);
   if (known == ids_.end() || --known->second.slots > 0) return;  // never named, or in another slot too
+  known->second.let_go = ++let_go_count_;
   let_go_.push_back(hash);
   if (let_go_.size() <= slots_) return;
   const auto oldest = ids_.find(let_go_.front());
-  if (oldest != ids_.end() && oldest->second.slots == 0) ids_.erase(oldest);
+  if (oldest != ids_.end() && oldest->second.slots == 0 && oldest->second.let_go + slots_ == let_go_count_)
+    ids_.erase(oldest);
   let_go_.pop_front();
 }
 

@@ -7,8 +7,8 @@
 //   slot 0x0beef, hash 0xbeef... -> StackId 9      freed, taken by hash 0x77aa... -> StackId 31
 //   slot 0x01234, hash 0xbeef... -> StackId 9      (the same stack came back in another slot)
 //
-// Of stacks that no slot holds, the ids are kept of as many as there are slots. One that comes back later is
-// told anew, with a new id.
+// Of stacks that no slot holds, the ids are kept of those that were let go last, as many as there are slots.
+// One that comes back later is told anew, with a new id.
 //
 // Freeing a slot takes three passes, because programs that have found it may be about to write it into an
 // entry: unnamed, unnamed again -> TOMB (no longer found), still unnamed -> EMPTY.
@@ -59,7 +59,8 @@ class StackTable {
   };
   struct Known {
     StackId id{};
-    uint32_t slots = 0;  // that hold it
+    uint32_t slots = 0;   // that hold it
+    uint64_t let_go = 0;  // when the last slot was freed, counted in stacks that were let go
   };
   events::Stack stack_in(uint32_t slot) const;
   void let_go(uint64_t hash);
@@ -70,7 +71,8 @@ class StackTable {
   std::mutex mutex_;  // intake resolves stacks of ring events, sampler those of entries
   std::vector<Slot> known_;
   std::unordered_map<uint64_t, Known> ids_;  // by hash
-  std::deque<uint64_t> let_go_;              // hashes that no slot holds, or none held; the oldest first
+  std::deque<uint64_t> let_go_;              // hashes of what was let go last, the oldest first
+  uint64_t let_go_count_ = 0;
   std::unordered_set<StackId> lost_;
   uint32_t last_id_ = 0;
   size_t tombs_ = 0;

@@ -27,7 +27,11 @@ constexpr double kNsPerSecond = 1e9;
 // are not checked, so that a file can't make this large.
 class StackIds {
  public:
-  void define(StackId id) { mark(defined_, id); }
+  // Also after it was named: a stack that was lost on its way is sent again.
+  void define(StackId id) {
+    if (has(undefined_, id) && !has(defined_, id)) --undefined_count_;
+    mark(defined_, id);
+  }
   void use(StackId id) {
     if (id == StackId::kNone || id == StackId::kLost || has(defined_, id) || has(undefined_, id)) return;
     mark(undefined_, id);

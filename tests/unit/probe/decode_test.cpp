@@ -141,6 +141,20 @@ TEST(StackTable, ForgetsTheIdsOfStacksThatWereLetGoLongAgo) {
   EXPECT_EQ(fresh[0].frames, std::vector<uint64_t>{1001});
 }
 
+TEST(StackTable, KeepsTheIdsOfStacksThatComeAgainAndAgain) {
+  Tables t;
+  const std::vector<bool> nothing(16);
+  std::vector<events::Stack> fresh;
+  for (uint64_t turn = 0; turn < 1000; ++turn) {
+    const auto slot = static_cast<uint32_t>(turn % 12);
+    t.put(slot, 1000 + slot, {0x401000 + slot});
+    EXPECT_EQ(*t.table.resolve(slot, SpaceId{1}, fresh), StackId{slot + 1});
+    for (int pass = 0; pass < 3; ++pass) t.table.sweep(nothing);
+  }
+  EXPECT_EQ(fresh.size(), 12u);
+  EXPECT_EQ(t.table.freed(), 1000u);
+}
+
 TEST(StackTable, KeepsTheIdWhileAnotherSlotHoldsTheStack) {
   Tables t;
   std::vector<events::Stack> fresh;
