@@ -44,7 +44,8 @@
 //   loss SPACE WHAT [COUNT]                                         (space 0: not known which)
 //
 // The Go runtime of a process:
-//   go-statistics SPACE [GO-COUNTER ...]
+//   go-statistics SPACE [GO-COUNTER ...] [pause=COLLECTION:END-UNIX-NS:NS ...] [large=BYTES:OBJECTS [small=BYTES:OBJECTS ...]]
+//          (large, small: allocated since the program started; no large: not read)
 //   go-heap SPACE [n=] [dwarf|unverified|none] [problem="a sentence"] [quiet] [spans= in_motion= tables=]
 //          [GO-COUNTER ...]
 //          items: RANGE none|heap|stack|work|idle|released|unknown|profiler [live= unmarked= free=]

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 namespace memwhy::testing {
@@ -160,6 +161,19 @@ uint64_t sum(const std::vector<GoGroup>& groups) {
 GoStatistics parse_go_statistics(Words& w) {
   const SpaceId space = w.space();
   GoStatistics statistics{space, parse_counters(w), {}};
+  const auto pair_of = [&w](const std::string& text) {
+    const auto parts = split(text, ':');
+    if (parts.size() != 2) w.fail("an allocation is BYTES:OBJECTS");
+    return std::pair(w.to_number(parts[0]), w.to_number(parts[1]));
+  };
+  if (const auto large = w.named("large")) {
+    statistics.allocations.emplace();
+    std::tie(statistics.allocations->large_bytes, statistics.allocations->large_objects) = pair_of(*large);
+    while (auto small = w.named("small")) {
+      const auto [bytes, objects] = pair_of(*small);
+      statistics.allocations->small.push_back({bytes, objects});
+    }
+  }
   while (auto pause = w.named("pause")) {
     const auto parts = split(*pause, ':');
     if (parts.size() != 3) w.fail("a pause is COLLECTION:END_UNIX_NS:NS");
@@ -236,6 +250,11 @@ std::string format_go(const GoStatistics& e) {
       fmt::format("go-statistics {}", static_cast<uint32_t>(e.space)) + format_counters(e.counters);
   for (const GoPause& p : e.pauses)
     text += fmt::format(" pause={}:{}:{}", p.collection, p.end_unix_ns, p.pause_ns);
+  if (e.allocations) {
+    text += fmt::format(" large={}:{}", e.allocations->large_bytes, e.allocations->large_objects);
+    for (const GoSizeClass& c : e.allocations->small)
+      text += fmt::format(" small={}:{}", c.object_bytes, c.objects);
+  }
   return text;
 }
 

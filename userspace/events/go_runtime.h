@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,11 +72,25 @@ struct GoPause {
   bool operator==(const GoPause&) const = default;
 };
 
+struct GoSizeClass {
+  uint64_t object_bytes = 0, objects = 0;
+  bool operator==(const GoSizeClass&) const = default;
+};
+
+// What was allocated since the program started, the dead included. Objects of a class are counted when a thread fills its
+// cache again, not one by one.
+struct GoAllocations {
+  std::vector<GoSizeClass> small;  // classes that were used, smallest first
+  uint64_t large_bytes = 0, large_objects = 0;
+  bool operator==(const GoAllocations&) const = default;
+};
+
 // Polled at 1 Hz.
 struct GoStatistics {
   SpaceId space{};
   GoCounters counters;
   std::vector<GoPause> pauses;  // of collections that ended since the last poll; the runtime keeps 256
+  std::optional<GoAllocations> allocations = std::nullopt;  // absent: not read, or caught in motion
   bool operator==(const GoStatistics&) const = default;
 };
 

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "goruntime/allocations.h"
 #include "goruntime/goroutines.h"
 #include "goruntime/pages.h"
 #include "goruntime/profile.h"
@@ -152,6 +153,7 @@ std::optional<events::GoStatistics> GoProcess::statistics() {
   events::GoStatistics out;
   out.counters = to_event(*counters);
   out.pauses = collections_.take(*memory_, *globals_);
+  out.allocations = read_allocations(*memory_, *globals_, counters->total_alloc);
   return out;
 }
 

@@ -225,10 +225,16 @@ void fields(auto&& visit, Is<events::GoPause> auto& m) {
   visit(2, m.end_unix_ns);
   visit(3, m.pause_ns);
 }
+void fields(auto&& visit, Is<events::GoAllocations> auto& m) {
+  visit(1, m.small);
+  visit(2, m.large_bytes);
+  visit(3, m.large_objects);
+}
 void fields(auto&& visit, Is<events::GoStatistics> auto& m) {
   visit(1, m.space);
   visit(2, m.counters);
   visit(3, m.pauses);
+  visit(4, m.allocations);
 }
 void fields(auto&& visit, Is<events::GoHeap> auto& m) {
   visit(1, m.space);

@@ -24,6 +24,8 @@ template <>
 inline constexpr uint32_t kColumns<uint64_t> = 1;
 template <>
 inline constexpr uint32_t kColumns<events::GoRun> = 6;
+template <>
+inline constexpr uint32_t kColumns<events::GoSizeClass> = 2;
 
 // `before` is the row before; {} for the first.
 void row(auto&& c, Is<events::ScanRun> auto& r, const events::ScanRun& before) {
@@ -51,6 +53,10 @@ void row(auto&& c, Is<events::GoRun> auto& r, const events::GoRun& before) {
   c.column(4, r.live_bytes);
   c.column(5, r.unmarked_bytes);
   c.column(6, r.free_bytes);
+}
+void row(auto&& c, Is<events::GoSizeClass> auto& r, const events::GoSizeClass& before) {
+  c.difference(1, r.object_bytes, before.object_bytes);
+  c.column(2, r.objects);
 }
 void row(auto&& c, Is<events::Vma> auto& r, const events::Vma& before) {
   c.difference(1, r.range.start, before.range.end);

@@ -45,7 +45,8 @@ TEST(GoScript, counters) {
   expect_round_trip(events);
   expect_round_trip({{1, GoStatistics{kSpace,
                                       {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 50, 15},
-                                      {{38, 1000, 41'200}, {39, 7, 8}}}}});
+                                      {{38, 1000, 41'200}, {39, 7, 8}}}},
+                     {2, GoStatistics{kSpace, counters, {}, GoAllocations{{{8, 5}, {64, 7}}, 1 << 20, 3}}}});
 }
 
 TEST(GoScript, heap_is_numbered_as_the_scan_that_comes_next) {

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdio>
 
+#include "goruntime/allocations.h"
 #include "goruntime/buckets.h"
 #include "goruntime/goroutines.h"
 #include "goruntime/pages.h"
@@ -141,6 +142,31 @@ TEST_P(GoPages, equal_to_the_byte_when_quiet) {
   const auto difference = static_cast<int64_t>(allocated) - int64_t{second.prepared["heap_alloc"]};
   std::printf("%s: objects %lld B off HeapAlloc\n", GetParam().name().c_str(), (long long)difference);
   EXPECT_LT(std::abs(difference), 64 << 10) << "slack of tiny blocks and caches";
+}
+
+TEST_P(GoPages, allocations_by_size_class_to_the_object) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  if (!target_) return;
+  target_->ask("allocations");  // what only the first answer needs is made
+  const nlohmann::json own = target_->ask("allocations");
+  target_->wait_until_still();
+  Result<HeapCounters> counters = read_counters(*memory_, globals_);
+  ASSERT_TRUE(counters.ok());
+  const std::optional<events::GoAllocations> read =
+      read_allocations(*memory_, globals_, counters->total_alloc);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->large_objects, own["large"]);
+  uint64_t sum = read->large_bytes;
+  for (const events::GoSizeClass& each : read->small) {
+    EXPECT_EQ(each.objects, own.value(std::to_string(each.object_bytes), uint64_t{0})) << each.object_bytes;
+    sum += each.object_bytes * each.objects;
+  }
+  EXPECT_EQ(read->small.size(), own.size() - 2) << "beside the classes: total, large";
+  EXPECT_EQ(sum, own["total"]);
+  EXPECT_EQ(sum, counters->total_alloc);
+  EXPECT_GE(read->large_bytes, (16u << 22) + (72u << 20)) << "what it keeps, and what it dropped";
+  // Statistics that do not sum to what the collector counted are not believed.
+  EXPECT_FALSE(read_allocations(*memory_, globals_, counters->total_alloc * 2));
 }
 
 // The runtime counts its buckets as it makes them; what is found in lists and in their table is exactly that.

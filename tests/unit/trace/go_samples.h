@@ -20,7 +20,11 @@ inline GoCounters sample_go_counters() {
 }
 
 inline std::vector<Payload> go_payloads() {
-  return {GoStatistics{space(1), sample_go_counters(), {{38, 1'732'281'600'000'000'000, 41'200}, {39, 5, 6}}},
+  return {GoStatistics{space(1),
+                       sample_go_counters(),
+                       {{38, 1'732'281'600'000'000'000, 41'200}, {39, 5, 6}},
+                       GoAllocations{{{8, kBig}, {16, 1}, {32'768, 2}}, kBig, 3}},
+          GoStatistics{space(1), {}, {}, GoAllocations{}},  // read, and nothing was allocated
           GoStatistics{},
           GoHeap{space(1),
                  3,
@@ -63,7 +67,9 @@ inline std::vector<Payload> go_payloads() {
 [[maybe_unused]] inline void every_go_field_is_known() {
   [[maybe_unused]] const auto& [gc1, gc2, gc3, gc4, gc5, gc6, gc7, gc8, gc9, gc10, gc11, gc12, gc13, gc14,
                                 gc15] = GoCounters{};
-  [[maybe_unused]] const auto& [gs1, gs2, gs3] = GoStatistics{};
+  [[maybe_unused]] const auto& [gs1, gs2, gs3, gs4] = GoStatistics{};
+  [[maybe_unused]] const auto& [gz1, gz2] = GoSizeClass{};
+  [[maybe_unused]] const auto& [gl1, gl2, gl3] = GoAllocations{};
   [[maybe_unused]] const auto& [gu1, gu2, gu3] = GoPause{};
   [[maybe_unused]] const auto& [gr1, gr2, gr3, gr4, gr5, gr6] = GoRun{};
   [[maybe_unused]] const auto& [gh1, gh2, gh3, gh4, gh5, gh6, gh7, gh8, gh9, gh10] = GoHeap{};

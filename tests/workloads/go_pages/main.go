@@ -7,6 +7,7 @@
 //	it prints "ready" when all is set up and still; then, for each line that it reads:
 //	dump        → one line of JSON, the runtime's own metrics in bytes; it allocates nothing
 //	memstats    → the same of runtime.MemStats, which empties the caches of free slots
+//	allocations → one line of JSON, objects of each size class that were allocated since the start; it allocates nothing
 //	goroutines  → one line of JSON, how many goroutines wait for what, out of runtime.Stack
 //	block       → one line of JSON; from here on it has a block and a mutex profile
 //	quit, or end of file: it exits 0
@@ -151,6 +152,8 @@ var samples = []metrics.Sample{
 }
 var keys = []string{"objects", "unused", "free", "released", "stacks", "buckets", "cycles"}
 
+var bySize = []metrics.Sample{{Name: "/gc/heap/allocs-by-size:bytes"}}
+
 var (
 	line  = make([]byte, 0, 4096)
 	stats runtime.MemStats
@@ -189,6 +192,26 @@ func memstats() {
 	add("stack_in_use", stats.StackInuse)
 	add("mspan_sys", stats.MSpanSys)
 	add("cycles", uint64(stats.NumGC))
+	say()
+}
+
+// Objects by size class, as runtime/metrics has them; its buffer was made by main.
+func allocations() {
+	runtime.ReadMemStats(&stats) // counts what the caches of its threads have given out
+	metrics.Read(bySize)
+	sizes := bySize[0].Value.Float64Histogram()
+	line = append(line[:0], '{')
+	add("total", stats.TotalAlloc)
+	for i, count := range sizes.Counts {
+		if i+2 == len(sizes.Buckets) { // above the last class
+			add("large", count)
+		} else if count > 0 {
+			line = append(line, ',', '"')
+			line = strconv.AppendInt(line, int64(sizes.Buckets[i+1])-1, 10)
+			line = append(line, '"', ':')
+			line = strconv.AppendUint(line, count, 10)
+		}
+	}
 	say()
 }
 
@@ -242,6 +265,7 @@ func main() {
 	park(8)
 	outside()
 	metrics.Read(samples) // its own tables, made once
+	metrics.Read(bySize)
 	runtime.ReadMemStats(&stats)
 	runtime.GC()
 	if *moving {
@@ -258,6 +282,8 @@ func main() {
 			dump()
 		case string(command) == "memstats\n":
 			memstats()
+		case string(command) == "allocations\n":
+			allocations()
 		case string(command) == "goroutines\n":
 			goroutines()
 		case string(command) == "block\n":
