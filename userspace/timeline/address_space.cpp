@@ -2,6 +2,7 @@
 #include "timeline/address_space.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "timeline/address_space_state.h"
 #include "timeline/reconciler.h"
@@ -41,6 +42,8 @@ const ScanResult* AddressSpace::last_scan() const {
 }
 std::vector<GoPoint> AddressSpace::go_curve() const { return state_->go_curve.points(); }
 const GoPauses& AddressSpace::go_pauses() const { return state_->go_pauses; }
+const GoCycles& AddressSpace::go_cycles() const { return state_->go_cycles; }
+const GoMoments& AddressSpace::go_moments() const { return state_->go_moments; }
 std::vector<GoroutinePoint> AddressSpace::goroutines() const { return state_->goroutines.points(); }
 std::vector<GoCallSite> AddressSpace::go_calls() const { return state_->go_calls.all(); }
 const events::GoProfile* AddressSpace::go_profile() const { return state_->go_profile.get(); }
@@ -138,8 +141,11 @@ void AddressSpace::State::operator()(const events::HeapGrown& event, TimeNs time
 }
 
 void AddressSpace::State::operator()(const events::GoStatistics& sample, TimeNs time) {
-  go_curve.add({time, sample.counters});
+  std::shared_ptr<const events::GoAllocations> allocations;
+  if (sample.allocations) allocations = std::make_shared<const events::GoAllocations>(*sample.allocations);
+  go_curve.add({time, sample.counters, std::move(allocations)});
   for (const events::GoPause& pause : sample.pauses) {
+    go_cycles.add(pause);
     if (go_pauses.collections > 0) go_pauses.missed += pause.collection - go_pauses.last - 1;
     go_pauses.last = pause.collection;
     ++go_pauses.collections;
@@ -181,7 +187,8 @@ void AddressSpace::State::drop_pages() {
 
 size_t AddressSpace::State::memory_bytes() const {
   size_t bytes = sizeof(State) + pages.memory_bytes() + sites.all().capacity() * sizeof(MapSite) +
-                 vmas->capacity() * sizeof(events::Vma) + curve.memory_bytes() + go_calls.memory_bytes();
+                 vmas->capacity() * sizeof(events::Vma) + curve.memory_bytes() + go_calls.memory_bytes() +
+                 go_cycles.memory_bytes() + go_moments.memory_bytes();
   if (last_scan) {
     bytes += (last_scan->groups.capacity() + last_scan->arrived.capacity() + last_scan->left.capacity()) *
              sizeof(PageGroup);

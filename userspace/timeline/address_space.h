@@ -9,6 +9,8 @@
 
 #include "events/event.h"
 #include "timeline/go_calls.h"
+#include "timeline/go_cycles.h"
+#include "timeline/go_moments.h"
 #include "timeline/page_group.h"
 
 namespace memwhy::timeline {
@@ -32,6 +34,7 @@ struct RssPoint {
 struct GoPoint {
   TimeNs time = 0;
   events::GoCounters counters;
+  std::shared_ptr<const events::GoAllocations> allocations = nullptr;  // nullptr: not read at this time
 };
 
 // Collections since the program is watched, and how long they stopped the world.
@@ -84,6 +87,8 @@ class AddressSpace {
 
   std::vector<GoPoint> go_curve() const;
   const GoPauses& go_pauses() const;
+  const GoCycles& go_cycles() const;
+  const GoMoments& go_moments() const;
   std::vector<GoroutinePoint> goroutines() const;
   std::vector<GoCallSite> go_calls() const;                     // what its probes told, most bytes first
   const events::GoProfile* go_profile() const;                  // nullptr: not read

@@ -35,7 +35,11 @@ struct AddressSpace::State {
   void operator()(const events::GoHeap& heap, TimeNs time);
   void operator()(const events::GoProfile& profile, TimeNs time);
   void operator()(const events::GoGoroutines& all, TimeNs time);
-  void operator()(const events::GoCall& call, TimeNs time) { go_calls.add(call, time); }
+  void operator()(const events::GoCall& call, TimeNs time) {
+    go_calls.add(call, time);
+    go_cycles.add(call, time);
+    go_moments.add(call, time);
+  }
   void lost(TimeNs time);
   void finish(const events::SpaceEnd& why, TimeNs time);
   void drop_pages();  // the model of an ended space; its last result stays
@@ -61,6 +65,8 @@ struct AddressSpace::State {
   Curve<RssPoint, 4096> curve;
   Curve<GoPoint, 1024> go_curve;
   GoPauses go_pauses;
+  GoCycles go_cycles;
+  GoMoments go_moments;
   Curve<GoroutinePoint, 32> goroutines;
   GoCalls go_calls;
   std::shared_ptr<const events::GoHeap> go_heap;  // of the scan that comes next

@@ -18,7 +18,8 @@ namespace memwhy::timeline {
 struct GoCallSite {
   events::GoFunction function{};
   StackId stack{};
-  uint64_t object_bytes = 0;  // of allocations, in whole Go pages; 0 others, or sites that had no room
+  uint64_t object_bytes =
+      0;  // of allocations, large ones in whole Go pages; 0 others, or sites that had no room
   uint64_t calls = 0, bytes = 0;
   TimeNs first = 0, last = 0;
 };

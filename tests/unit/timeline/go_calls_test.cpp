@@ -50,6 +50,8 @@ TEST(GoCalls, OfTooManySitesTheLaterOnesAreOne) {
 
 TEST(GoCalls, AllThereIsIsNoNumberOfBytes) {
   GoCalls calls;
+  calls.add(call(GoFunction::kScavenge, ~uint64_t{0}, 2), 1);
+  EXPECT_EQ(calls.all().front().bytes, 0u);
   calls.add(call(GoFunction::kScavenge, 8192, 1), 1);
   calls.add(call(GoFunction::kScavenge, ~uint64_t{0}, 1), 2);
   EXPECT_EQ(calls.all().front().bytes, 8192u);
