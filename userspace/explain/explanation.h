@@ -14,6 +14,7 @@
 
 #include "base/ids.h"
 #include "events/event.h"
+#include "explain/go_activity.h"
 
 namespace memwhy::explain {
 
@@ -46,6 +47,11 @@ struct GoTimelinePoint {
   uint64_t live_bytes = 0, goal_bytes = 0;  // marked by the last collection; where the next begins to end
   uint64_t allocated_bytes = 0, freed_bytes = 0;  // since the program started
   uint32_t gc_cycle = 0;
+  uint64_t released_bytes = 0;     // given back to the system, or never touched
+  int32_t gc_percent = 0;          // GOGC; -1: off
+  int64_t memory_limit_bytes = 0;  // GOMEMLIMIT; INT64_MAX: none
+  std::optional<GoAllocationRates> allocation =
+      std::nullopt;  // since the reading before; absent: not read, or the first
 };
 
 struct TimelinePoint {
@@ -58,9 +64,10 @@ struct TimelinePoint {
 
 struct TimelineEvent {
   TimeNs time = 0;
-  std::string what;  // "gc" | "step" | "oom" | "exec" | "fork" | "limit" | "thp"
+  std::string what;  // "gc" | "step" | "released" | "oom" | "exec" | "fork" | "limit" | "thp"
   std::string text;
   std::optional<uint64_t> bytes;
+  std::optional<GoCycle> gc = std::nullopt;
 };
 
 enum class FindingKind : uint8_t { kExplains, kProblem };
@@ -101,15 +108,20 @@ struct ProcessCoverage {
 struct GoPauseSummary {
   uint64_t collections = 0, missed = 0;  // missed: more than 256 between two polls
   uint64_t total_ns = 0, longest_ns = 0;
+  uint64_t marks = 0, mark_total_ns = 0, mark_longest_ns = 0;  // marks: that probes saw start and end
+  uint64_t listed = 0;                                         // "gc" events: the latest and the longest
 };
 
 struct GoSummary {
   std::string version;
   bool race = false, cgo = false, stripped = false;
-  std::string layout = "none";               // "dwarf" | "table" | "unverified" | "none"
-  std::string layout_problem;                // one sentence when the runtime's tables are not used
-  std::optional<events::GoCounters> totals;  // virtual bytes, GOGC and GOMEMLIMIT among them
-  std::optional<GoPauseSummary> pauses;      // absent: the counters were not read
+  std::string layout = "none";                  // "dwarf" | "table" | "unverified" | "none"
+  std::string layout_problem;                   // one sentence when the runtime's tables are not used
+  std::optional<events::GoCounters> totals;     // virtual bytes, GOGC and GOMEMLIMIT among them
+  std::optional<GoPauseSummary> pauses;         // absent: the counters were not read
+  std::optional<GoAllocationRates> allocation;  // from the first reading to the last
+  GoAllocationSites sites;
+  GoSteps steps;
 };
 
 // Goroutines with the same stack, wait reason and creation site.
@@ -132,9 +144,9 @@ struct GoroutineSummary {
 
 // Calls of a rare function of the Go runtime from one stack, since memwhy attached.
 struct GoCallSummary {
-  std::string what;  // "large_allocation" | "heap_grow" | "sampled_allocation" | "collection_start"
-  uint64_t calls = 0, bytes = 0;
-  uint64_t object_bytes = 0;  // of each large object, in whole Go pages; 0 others
+  std::string what;               // "large_allocation" | "heap_grow" | "scavenge"
+  uint64_t calls = 0, bytes = 0;  // of scavenge what was asked for, without calls for all there is
+  uint64_t object_bytes = 0;      // of each large object, in whole Go pages; 0 others
   TimeNs first = 0, last = 0;
   std::vector<std::string> frames;  // innermost first; empty: not known
 };
@@ -149,7 +161,7 @@ struct ProcessExplanation {
   std::optional<uint64_t> heap_profile_inuse_bytes;
   std::string heap_profile_source = "not_read";  // buckets|file|off_in_binary|unreadable|not_read|not_go
   std::optional<GoroutineSummary> goroutines;
-  std::vector<GoCallSummary> go_calls;  // large allocations and heap growths, most bytes first
+  std::vector<GoCallSummary> go_calls;  // most bytes of each function first
   std::vector<LedgerLine> ledger;       // heaviest first; Σ bytes == rss.bytes
   std::vector<TimelinePoint> timeline;
   std::vector<TimelineEvent> events;

@@ -148,17 +148,28 @@ std::vector<GoCallSummary> GoFacts::calls(events::GoFunction function) const {
   std::vector<GoCallSummary> out;
   for (const timeline::GoCallSite& site : call_sites_) {
     if (site.function != function) continue;
-    const events::Stack* stack = timeline_.stack(site.stack);
     out.push_back({events::go_function_name(function), site.calls, site.bytes, site.object_bytes, site.first,
-                   site.last, stack == nullptr ? std::vector<std::string>{} : frames(stack->frames, true)});
+                   site.last, frames_of(site.stack)});
   }
   return out;
+}
+
+std::vector<std::string> GoFacts::frames_of(StackId id) const {
+  const events::Stack* stack = timeline_.stack(id);
+  return stack == nullptr ? std::vector<std::string>{} : frames(stack->frames, true);
 }
 
 std::vector<GoCallSummary> GoFacts::large_allocations(uint64_t object_bytes) const {
   std::vector<GoCallSummary> out = calls(events::GoFunction::kLargeAllocation);
   std::erase_if(out, [object_bytes](const GoCallSummary& call) { return call.object_bytes != object_bytes; });
   return out;
+}
+
+std::optional<TimeNs> GoFacts::monotonic(uint64_t unix_ns) const {
+  const timeline::RecordingState& recording = timeline_.recording();
+  const auto& anchor = recording.last_anchor ? recording.last_anchor : recording.first_anchor;
+  if (!anchor || anchor->monotonic_ns + unix_ns < anchor->realtime_ns) return std::nullopt;
+  return anchor->monotonic_ns + unix_ns - anchor->realtime_ns;
 }
 
 std::string GoFacts::clock(TimeNs monotonic_ns) const {

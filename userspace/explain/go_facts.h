@@ -27,6 +27,9 @@ class GoFacts {
 
   const std::vector<timeline::GoPoint>& curve() const { return curve_; }
   const timeline::GoPauses& pauses() const { return space_.go_pauses(); }
+  const timeline::GoCycles& cycles() const { return space_.go_cycles(); }
+  const timeline::GoMoments& moments() const { return space_.go_moments(); }
+  const std::vector<timeline::GoCallSite>& call_sites() const { return call_sites_; }
   const std::vector<timeline::GoroutinePoint>& goroutines() const { return goroutines_; }
 
   // Of the profile that the user brought, else of the buckets, scaled as pprof scales: what an endpoint would show.
@@ -45,8 +48,11 @@ class GoFacts {
   std::vector<std::string> touched_by(uint64_t address, uint64_t bytes) const;
   // What the probes of its runtime saw since memwhy attached, by stack, most bytes first. Objects may be gone since.
   std::vector<GoCallSummary> calls(events::GoFunction function) const;
+  std::vector<std::string> frames_of(StackId stack) const;  // of a call; empty: not known
   // Large allocations of this size (in whole Go pages).
   std::vector<GoCallSummary> large_allocations(uint64_t object_bytes) const;
+  // nullopt: the recording has no clock.
+  std::optional<TimeNs> monotonic(uint64_t unix_ns) const;
   // "14:02:11 UTC", with the date when it is not the recording's; "" when the recording has no clock.
   std::string clock(TimeNs monotonic_ns) const;
 

@@ -5,15 +5,14 @@
 #include <cmath>
 #include <map>
 
+#include "explain/go_allocation.h"
 #include "explain/go_groups.h"
+#include "explain/go_steps.h"
 
 namespace memwhy::explain {
 namespace {
 
 constexpr size_t kMostCalls = 20;  // sites shown of each function
-constexpr TimeNs kSameMoment = 500'000'000;
-
-TimeNs distance(TimeNs a, TimeNs b) { return a < b ? b - a : a - b; }
 
 }  // namespace
 
@@ -21,7 +20,8 @@ void describe_go(const GoFacts& go, ProcessExplanation& out) {
   out.heap_profile_source = go.profile_source();
   out.heap_profile_inuse_bytes = go.profile_bytes();
   out.goroutines = summary_of(go);
-  for (const auto function : {events::GoFunction::kLargeAllocation, events::GoFunction::kHeapGrow}) {
+  for (const auto function :
+       {events::GoFunction::kLargeAllocation, events::GoFunction::kHeapGrow, events::GoFunction::kScavenge}) {
     std::vector<GoCallSummary> calls = go.calls(function);
     if (calls.size() > kMostCalls) calls.resize(kMostCalls);
     out.go_calls.insert(out.go_calls.end(), calls.begin(), calls.end());
@@ -29,11 +29,17 @@ void describe_go(const GoFacts& go, ProcessExplanation& out) {
   if (!out.go) return;
   out.go->layout = go.layout_name();
   out.go->layout_problem = go.problem();
+  out.go->sites = allocation_sites(go);
   // Counters of a layout that failed its self-test are not believed.
   if (go.layout_trusted() && !go.curve().empty()) {
     out.go->totals = go.curve().back().counters;
     const timeline::GoPauses& pauses = go.pauses();
-    out.go->pauses = {pauses.collections, pauses.missed, pauses.total_ns, pauses.longest.pause_ns};
+    const timeline::GoCycles& cycles = go.cycles();
+    out.go->pauses = {pauses.collections,      pauses.missed,       pauses.total_ns,
+                      pauses.longest.pause_ns, cycles.marks_seen(), cycles.mark_total_ns(),
+                      cycles.mark_longest_ns()};
+    out.go->allocation = allocation_rates(go.curve());
+    out.go->steps = heap_steps(go);
   }
 }
 
@@ -64,20 +70,6 @@ void add_allocation_sites(const GoFacts& go, Ledger& ledger) {
   // The profile estimates allocated bytes, the line counts resident ones: an entry never says more than the line.
   limit_to(line->bytes, top);
   line->top = std::move(top);
-}
-
-void add_go_points(const GoFacts& go, std::vector<TimelinePoint>& timeline) {
-  const std::vector<timeline::GoPoint>& curve = go.curve();
-  if (!go.layout_trusted()) return;
-  size_t k = 0;
-  for (TimelinePoint& point : timeline) {
-    while (k + 1 < curve.size() &&
-           distance(curve[k + 1].time, point.time) <= distance(curve[k].time, point.time))
-      ++k;
-    if (k >= curve.size() || distance(curve[k].time, point.time) > kSameMoment) continue;
-    const events::GoCounters& c = curve[k].counters;
-    point.go = GoTimelinePoint{c.live_bytes, c.goal_bytes, c.allocated_bytes, c.freed_bytes, c.gc_cycles};
-  }
 }
 
 }  // namespace memwhy::explain

@@ -6,6 +6,7 @@
 
 #include "explain/container.h"
 #include "explain/go_story.h"
+#include "explain/go_timeline.h"
 #include "explain/rules/rule.h"
 
 namespace memwhy::explain {
@@ -214,7 +215,10 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   out.findings = findings({facts, ledger, samples, out.coverage, largest_family(ledger), go ? &*go : nullptr,
                            out.rss.start_bytes});
   out.timeline = curve_of(samples, space.rss_curve());
-  if (go) add_go_points(*go, out.timeline);
+  if (go) {
+    add_go_points(*go, out.timeline);
+    add_go_events(*go, out);
+  }
   out.ledger = std::move(ledger.lines);
   out.scan_time = scan_->time;
   if (!scan_->complete) out.note = "the only scan was cut short: the ledger is a part of the process";

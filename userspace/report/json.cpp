@@ -143,7 +143,7 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all) {
                       ? or_null(rfc3339_boottime(all.anchor, *process.started_boottime_ns))
                       : Json(nullptr)},
       {"threads", or_null(process.threads)},
-      {"go", go_summary(process)},
+      {"go", go_summary(process, all.anchor)},
       {"rss", rss(process)},
       {"heap_profile",
        {{"inuse_bytes", or_null(process.heap_profile_inuse_bytes)}, {"source", process.heap_profile_source}}},
@@ -165,7 +165,8 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all) {
     out["events"].push_back({{"t", or_null(rfc3339(all.anchor, event.time))},
                              {"what", event.what},
                              {"text", event.text},
-                             {"bytes", or_null(event.bytes)}});
+                             {"bytes", or_null(event.bytes)},
+                             {"gc", go_cycle(event.gc)}});
   }
   for (const auto& [id, bytes] : process.beside_rss)
     out["beside_rss"].push_back({{"id", id}, {"bytes", bytes}});

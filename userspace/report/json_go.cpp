@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/json_go.h"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
+#include <string>
+#include <utility>
 
 #include "report/clock.h"
 
@@ -12,12 +16,18 @@ using Json = nlohmann::ordered_json;
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
-// Null: not known. "off" is what Go calls it.
+constexpr size_t kEveryClass = 68, kClassesOfPoint = 16;
+
+// "off" is what Go calls it.
+Json percent(int32_t value) { return value < 0 ? Json("off") : Json(value); }
+Json limit(int64_t bytes) {
+  return bytes != std::numeric_limits<int64_t>::max() ? Json(bytes) : Json(nullptr);
+}
+
+// Null: not known.
 Json settings(const std::optional<events::GoCounters>& totals) {
   if (!totals) return {{"GOGC", nullptr}, {"GOMEMLIMIT", nullptr}};
-  const bool limited = totals->memory_limit_bytes != std::numeric_limits<int64_t>::max();
-  return {{"GOGC", totals->gc_percent < 0 ? Json("off") : Json(totals->gc_percent)},
-          {"GOMEMLIMIT", limited ? Json(totals->memory_limit_bytes) : Json(nullptr)}};
+  return {{"GOGC", percent(totals->gc_percent)}, {"GOMEMLIMIT", limit(totals->memory_limit_bytes)}};
 }
 
 // The keys are those of package runtime/metrics where it has the same number; the others are sums of several of its.
@@ -39,17 +49,70 @@ Json totals(const std::optional<events::GoCounters>& totals) {
           {"/gc/cycles/total:gc-cycles", c.gc_cycles}};
 }
 
+Json rounded(double value) { return std::round(value * 10) / 10; }
+
+// `most`: classes that are listed; each is "bytes of an object": objects a second.
+Json rates(const std::optional<explain::GoAllocationRates>& rates, size_t most) {
+  if (!rates) return nullptr;
+  Json small = Json::object();
+  for (size_t i = 0; i < std::min(most, rates->small.size()); ++i)
+    small[std::to_string(rates->small[i].object_bytes)] = rounded(rates->small[i].objects_per_s);
+  return {{"seconds", rounded(rates->seconds)},
+          {"bytes_per_s", rounded(rates->bytes_per_s)},
+          {"objects_per_s", rounded(rates->objects_per_s)},
+          {"large_bytes_per_s", rounded(rates->large_bytes_per_s)},
+          {"large_objects_per_s", rounded(rates->large_objects_per_s)},
+          {"small_objects_per_s", std::move(small)},
+          {"small_left_out", rates->small.size() - std::min(most, rates->small.size())}};
+}
+
 Json pauses(const std::optional<explain::GoPauseSummary>& pauses) {
   if (!pauses) return nullptr;
   return {{"collections", pauses->collections},
           {"missed", pauses->missed},
           {"pause_total_ns", pauses->total_ns},
-          {"pause_longest_ns", pauses->longest_ns}};
+          {"pause_longest_ns", pauses->longest_ns},
+          {"marks", pauses->marks},
+          {"mark_total_ns", pauses->marks > 0 ? Json(pauses->mark_total_ns) : Json(nullptr)},
+          {"mark_longest_ns", pauses->marks > 0 ? Json(pauses->mark_longest_ns) : Json(nullptr)},
+          {"listed", pauses->listed}};
+}
+
+Json time(const std::optional<events::ClockAnchor>& anchor, TimeNs at) {
+  const std::optional<std::string> text = rfc3339(anchor, at);
+  return text ? Json(*text) : Json(nullptr);
+}
+
+Json sites(const explain::GoAllocationSites& all) {
+  Json out = Json::array();
+  for (const explain::GoAllocationSite& site : all.heaviest)
+    out.push_back({{"bytes", site.bytes ? Json(*site.bytes) : Json(nullptr)},
+                   {"samples", site.samples},
+                   {"frames", site.frames}});
+  return out;
+}
+
+Json steps(const explain::GoSteps& all, const std::optional<events::ClockAnchor>& anchor) {
+  Json out = Json::array();
+  for (const explain::GoStep& step : all.steps) {
+    Json allocated = nullptr;
+    if (step.objects > 0)
+      allocated = {{"objects", step.objects},
+                   {"bytes", step.object_bytes},
+                   {"last", time(anchor, step.allocated)},
+                   {"frames", step.frames}};
+    out.push_back({{"since", time(anchor, step.since)},
+                   {"t", time(anchor, step.time)},
+                   {"bytes", step.bytes},
+                   {"allocated", std::move(allocated)}});
+  }
+  return out;
 }
 
 }  // namespace
 
-Json go_summary(const explain::ProcessExplanation& process) {
+Json go_summary(const explain::ProcessExplanation& process,
+                const std::optional<events::ClockAnchor>& anchor) {
   if (!process.go) return nullptr;
   const explain::GoSummary& go = *process.go;
   return {{"version", text_or_null(go.version)},
@@ -60,7 +123,19 @@ Json go_summary(const explain::ProcessExplanation& process) {
           {"layout_problem", text_or_null(go.layout_problem)},
           {"settings", settings(go.totals)},
           {"totals", totals(go.totals)},
-          {"gc", pauses(go.pauses)}};
+          {"gc", pauses(go.pauses)},
+          {"allocation", rates(go.allocation, kEveryClass)},
+          {"allocation_sites", sites(go.sites)},
+          {"allocation_sites_left_out", go.sites.left_out},
+          {"steps", steps(go.steps, anchor)},
+          {"steps_left_out", go.steps.left_out}};
+}
+
+Json go_cycle(const std::optional<explain::GoCycle>& cycle) {
+  if (!cycle) return nullptr;
+  return {{"collection", cycle->collection},
+          {"pause_ns", cycle->pause_ns},
+          {"mark_ns", cycle->mark_ns ? Json(*cycle->mark_ns) : Json(nullptr)}};
 }
 
 Json go_point(const std::optional<explain::GoTimelinePoint>& point) {
@@ -69,7 +144,11 @@ Json go_point(const std::optional<explain::GoTimelinePoint>& point) {
           {"goal", point->goal_bytes},
           {"allocated", point->allocated_bytes},
           {"freed", point->freed_bytes},
-          {"gc_cycle", point->gc_cycle}};
+          {"gc_cycle", point->gc_cycle},
+          {"released", point->released_bytes},
+          {"GOGC", percent(point->gc_percent)},
+          {"GOMEMLIMIT", limit(point->memory_limit_bytes)},
+          {"allocation", rates(point->allocation, kClassesOfPoint)}};
 }
 
 Json go_calls(const explain::ProcessExplanation& process, const std::optional<events::ClockAnchor>& anchor) {

@@ -8,7 +8,10 @@
 
 namespace memwhy::report {
 
-nlohmann::ordered_json go_summary(const explain::ProcessExplanation& process);
+nlohmann::ordered_json go_summary(const explain::ProcessExplanation& process,
+                                  const std::optional<events::ClockAnchor>& anchor);
+// What is known of a collection beside its text.
+nlohmann::ordered_json go_cycle(const std::optional<explain::GoCycle>& cycle);
 nlohmann::ordered_json go_point(const std::optional<explain::GoTimelinePoint>& point);
 nlohmann::ordered_json go_calls(const explain::ProcessExplanation& process,
                                 const std::optional<events::ClockAnchor>& anchor);

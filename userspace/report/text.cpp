@@ -183,15 +183,18 @@ class Printer {
   }
 
   void happened(const ProcessExplanation& process) {
-    if (process.events.empty()) return;
+    std::vector<explain::TimelineEvent> shown;  // collections are too many: go_lines() has their sum
+    std::copy_if(process.events.begin(), process.events.end(), std::back_inserter(shown),
+                 [](const explain::TimelineEvent& event) { return event.what != "gc"; });
+    if (shown.empty()) return;
     line("", "What happened");
-    for (size_t i = 0; i < std::min(process.events.size(), kEventsShown); ++i) {
-      const explain::TimelineEvent& event = process.events[i];
+    for (size_t i = 0; i < std::min(shown.size(), kEventsShown); ++i) {
+      const explain::TimelineEvent& event = shown[i];
       double after = event.time >= all_.start ? static_cast<double>(event.time - all_.start) / 1e9 : 0;
       line(fmt::format("  {:>9}  {:<5} ", fmt::format("+{:.1f} s", after), event.what), escape(event.text));
     }
-    if (process.events.size() > kEventsShown) {
-      out_ += fmt::format("  ... {} more in --json\n", process.events.size() - kEventsShown);
+    if (shown.size() > kEventsShown) {
+      out_ += fmt::format("  ... {} more in --json\n", shown.size() - kEventsShown);
     }
     out_ += "\n";
   }

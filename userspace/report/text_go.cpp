@@ -48,8 +48,29 @@ std::string pauses_line(const explain::GoPauseSummary& pauses) {
       fmt::format("GC: {} collection{} meanwhile, the world stopped for {:.2f} ms in all, {:.2f} ms at most",
                   grouped(pauses.collections), pauses.collections == 1 ? "" : "s", ms(pauses.total_ns),
                   ms(pauses.longest_ns));
+  if (pauses.marks > 0) line += fmt::format("; marking took {:.1f} ms at most", ms(pauses.mark_longest_ns));
   if (pauses.missed > 0) line += fmt::format(" ({} more were missed)", grouped(pauses.missed));
   return line;
+}
+
+std::string per_second(double value) {
+  return value < 10 ? fmt::format("{:.1f}", value) : grouped(static_cast<uint64_t>(value));
+}
+
+std::string allocation_line(const explain::GoAllocationRates& rates) {
+  if (rates.objects_per_s == 0) return "Allocation: nothing meanwhile";
+  const auto bytes = [](double value) { return human_bytes(static_cast<uint64_t>(value)) + "/s"; };
+  std::string line =
+      fmt::format("Allocation: {}, {} objects/s", bytes(rates.bytes_per_s), per_second(rates.objects_per_s));
+  std::string parts;
+  if (rates.large_objects_per_s > 0) parts = bytes(rates.large_bytes_per_s) + " large (above 32 KiB)";
+  for (size_t i = 0; i < std::min<size_t>(2, rates.small.size()); ++i) {
+    const explain::GoClassRate& each = rates.small[i];
+    parts += fmt::format("{}{} in objects of {} B", parts.empty() ? "" : ", ",
+                         bytes(static_cast<double>(each.object_bytes) * each.objects_per_s),
+                         grouped(each.object_bytes));
+  }
+  return line + ": " + parts;
 }
 
 }  // namespace
@@ -67,6 +88,7 @@ std::vector<std::string> go_lines(const ProcessExplanation& process) {
   out.push_back(profile_line(process));
   if (process.go->totals) out.push_back(settings_line(*process.go->totals));
   if (process.go->pauses) out.push_back(pauses_line(*process.go->pauses));
+  if (process.go->allocation) out.push_back(allocation_line(*process.go->allocation));
   if (process.go->layout == "dwarf")
     out.push_back(
         "Go tables: this release was not measured; read by the program's own debug information (DWARF)");

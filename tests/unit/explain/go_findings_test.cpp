@@ -145,6 +145,18 @@ TEST(LiveHeapGrowth, ThreeRisesOverCollections) {
   EXPECT_EQ(problems(growing({92, 94, 96, 98}, 2)), 0u);   // 6 MiB more
 }
 
+TEST(LiveHeapGrowth, TellsTheStepsAndWhoAllocatedThem) {
+  auto e = growing({40, 60, 80, 100}, 2,
+                   "@20 go-call 1 large_allocation 20M s2\n@30 go-call 1 large_allocation 20M s2\n");
+  const Finding* found = finding(e, "live-heap-growth");
+  ASSERT_NE(found, nullptr);
+  // The last reading waits for a collection.
+  EXPECT_EQ(found->evidence.at(1),
+            "it rose in 2 steps: +20.0 MiB at 22:13:40 UTC, +20.0 MiB at 22:13:50 UTC; the large objects in "
+            "2 of them "
+            "were allocated at main.(*job).load (main.go:36)");
+}
+
 TEST(GcHeadroom, OnlyAPatientCollectorIsAProblem) {
   auto with = [](const std::string& setting) {
     return four_times("c000000+25600 heap live=20M unmarked=80M", "c000000+25600",

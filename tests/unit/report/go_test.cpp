@@ -65,6 +65,54 @@ TEST(GoJson, UnknownIsNull) {
   EXPECT_EQ(json["go"]["layout_problem"], "no layout for go1.99");
 }
 
+TEST(GoJson, Activity) {
+  auto busy = process(100, std::numeric_limits<int64_t>::max());
+  explain::GoAllocationRates rates{2.0, 5000.04, 70.0, 4000.0, 0.5, {}};
+  for (uint64_t i = 1; i <= 20; ++i) rates.small.push_back({8 * i, 3.25});
+  busy.go->allocation = rates;
+  busy.go->pauses = {3, 0, 300, 200, 0, 0, 0, 1};
+  busy.go->sites.heaviest.push_back({2, std::nullopt, {"main.f (/srv/m.go:4)"}});
+  busy.go->sites.left_out = 7;
+  busy.go->steps.steps.push_back({1, 2, 64 * kMiB, 0, 0, 0, {}});
+  busy.go->steps.steps.push_back({3, 4, 64 * kMiB, 1, 60 * kMiB, 4, {"main.f (/srv/m.go:4)"}});
+  busy.events.push_back({1, "gc", "collection 3", std::nullopt, explain::GoCycle{3, 200, 9000}});
+  busy.events.push_back({1, "step", "RSS rose", 5});
+  explain::TimelinePoint point;
+  point.go = explain::GoTimelinePoint{1, 2, 3, 4, 5, 6, -1, 1 << 30, rates};
+  busy.timeline.push_back(point);
+  auto json = entry(busy);
+  EXPECT_EQ(json["go"]["allocation"]["bytes_per_s"], 5000.0);
+  EXPECT_EQ(json["go"]["allocation"]["small_objects_per_s"].size(), 20u);
+  EXPECT_EQ(json["go"]["allocation"]["small_objects_per_s"]["160"], 3.3);
+  EXPECT_EQ(json["go"]["allocation"]["small_left_out"], 0);
+  EXPECT_TRUE(json["go"]["gc"]["mark_total_ns"].is_null()) << "no marking was seen";
+  EXPECT_EQ(json["go"]["gc"]["listed"], 1);
+  EXPECT_TRUE(json["go"]["allocation_sites"][0]["bytes"].is_null());
+  EXPECT_EQ(json["go"]["allocation_sites_left_out"], 7);
+  EXPECT_TRUE(json["go"]["steps"][0]["allocated"].is_null());
+  EXPECT_EQ(json["go"]["steps"][1]["allocated"]["bytes"], 60 * kMiB);
+  EXPECT_EQ(json["events"][0]["gc"]["mark_ns"], 9000);
+  EXPECT_TRUE(json["events"][1]["gc"].is_null());
+  const auto& at = json["timeline"][0]["go"];
+  EXPECT_EQ(at["released"], 6);
+  EXPECT_EQ(at["GOGC"], "off");
+  EXPECT_EQ(at["GOMEMLIMIT"], 1 << 30);
+  EXPECT_EQ(at["allocation"]["small_objects_per_s"].size(), 16u);
+  EXPECT_EQ(at["allocation"]["small_left_out"], 4);
+}
+
+TEST(GoText, Allocation) {
+  auto busy = process(100, std::numeric_limits<int64_t>::max());
+  busy.go->allocation = explain::GoAllocationRates{
+      2.0, 3.0 * kMiB, 20'480.5, 1.0 * kMiB, 0.5, {{64, 16'384}, {1024, 1024}, {8, 3072}}};
+  EXPECT_EQ(go_lines(busy).back(),
+            "Allocation: 3.0 MiB/s, 20,480 objects/s: 1.0 MiB/s large (above 32 KiB), 1.0 MiB/s in objects "
+            "of 64 B, 1.0 "
+            "MiB/s in objects of 1,024 B");
+  busy.go->allocation = explain::GoAllocationRates{};
+  EXPECT_EQ(go_lines(busy).back(), "Allocation: nothing meanwhile");
+}
+
 TEST(GoText, HeapProfileAndGap) {
   auto known = process(100, std::numeric_limits<int64_t>::max());
   EXPECT_EQ(go_lines(known),

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "explain/go_groups.h"
+#include "explain/go_steps.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/go_words.h"
 
@@ -36,6 +37,7 @@ class LiveHeapGrowth : public Rule {
     finding.evidence.push_back(
         fmt::format("rising at each quarter of the recording, {} in all, over {} collections",
                     human_bytes(trend.grown_bytes), collections));
+    if (std::string steps = steps_of(c); !steps.empty()) finding.evidence.push_back(std::move(steps));
     for (std::string& entry : heaviest(c.ledger, Owner::kGoHeapLive, 3))
       finding.evidence.push_back(std::move(entry));
     if (c.go->profile_bytes().value_or(0) == 0) add_probed(c, finding);
@@ -49,6 +51,30 @@ class LiveHeapGrowth : public Rule {
   }
 
  private:
+  static std::string steps_of(const Case& c) {
+    constexpr size_t kShown = 4;
+    const GoSteps all = heap_steps(*c.go);
+    if (all.steps.empty()) return "";
+    const size_t count = all.steps.size() + all.left_out;
+    std::string text = fmt::format("it rose in {} step{}: ", count, count == 1 ? "" : "s");
+    const size_t from = all.steps.size() - std::min(all.steps.size(), kShown);
+    if (from + all.left_out > 0) text += "the last are ";
+    std::map<std::string, size_t> sites;
+    for (size_t i = 0; i < all.steps.size(); ++i) {
+      const GoStep& step = all.steps[i];
+      const std::string by = c.go->clock(step.allocated != 0 ? step.allocated : step.time);
+      if (i >= from)
+        text += fmt::format("{}+{}{}", i == from ? "" : ", ", human_bytes(step.bytes),
+                            by.empty() ? "" : (step.allocated != 0 ? " at " : " by ") + by);
+      if (const std::string site = program_frame(step.frames); !site.empty()) ++sites[site];
+    }
+    const auto most = std::max_element(sites.begin(), sites.end(),
+                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+    if (most == sites.end()) return text;
+    return text +
+           fmt::format("; the large objects in {} of them were allocated at {}", most->second, most->first);
+  }
+
   // Without a heap profile: who allocated large objects while memwhy watched. They may have died since.
   static void add_probed(const Case& c, Finding& finding) {
     constexpr size_t kShown = 3;
