@@ -157,12 +157,19 @@ TEST(LiveHeapGrowth, TellsTheStepsAndWhoAllocatedThem) {
             "were allocated at main.(*job).load (main.go:36)");
 }
 
+// 80 MiB of 100 were allocated since the last collection; four moments, `collections` between each two.
+Explanation headroom(const std::string& setting, uint32_t collections, uint32_t first = 9) {
+  std::string script = go_program("go1.26.8");
+  for (uint32_t i = 0; i < 4; ++i)
+    script +=
+        moment(11 + 10 * static_cast<int>(i), "c000000+25600 heap live=20M unmarked=80M", "c000000+25600", "",
+               fmt::format("in_use=100M {} goal=120M gc={} {}", first == 0 ? "" : "live=20M",
+                           first + i * collections, setting));
+  return told(script);
+}
+
 TEST(GcHeadroom, OnlyAPatientCollectorIsAProblem) {
-  auto with = [](const std::string& setting) {
-    return four_times("c000000+25600 heap live=20M unmarked=80M", "c000000+25600",
-                      "in_use=100M live=20M goal=120M gc=9 " + setting);
-  };
-  auto e = with("gogc=500");
+  auto e = headroom("gogc=500", 1);
   const Finding* found = finding(e, "gc-headroom");
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(found->kind, FindingKind::kProblem);
@@ -172,9 +179,41 @@ TEST(GcHeadroom, OnlyAPatientCollectorIsAProblem) {
             "the heap "
             "may grow to 120.0 MiB before the next.");
   EXPECT_EQ(*found->recoverable_bytes / (1 << 20), 60u);  // GOGC=100 leaves 20 MiB beside the 20 in use
-  EXPECT_EQ(finding(with("gogc=off"), "gc-headroom")->kind, FindingKind::kProblem);
-  EXPECT_EQ(finding(with(""), "gc-headroom")->kind, FindingKind::kExplains);
-  EXPECT_EQ(problems(with("gogc=off limit=200M")), 0u);
+  EXPECT_EQ(found->confidence, Confidence::kMedium);
+  EXPECT_EQ(finding(headroom("gogc=off", 1), "gc-headroom")->kind, FindingKind::kProblem);
+  EXPECT_EQ(finding(headroom("", 1), "gc-headroom")->kind, FindingKind::kExplains);
+  EXPECT_EQ(problems(headroom("gogc=off limit=200M", 1)), 0u);
+}
+
+// A data set that is all in use looks the same until a collection has looked at it: no byte of it is promised.
+TEST(GcHeadroom, NothingIsPromisedWhereNoCollectionTold) {
+  auto e = headroom("gogc=off", 0, 0);
+  const Finding* found = finding(e, "gc-headroom");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->confidence, Confidence::kLow);
+  EXPECT_EQ(found->recoverable_bytes, std::nullopt);
+  EXPECT_EQ(
+      found->claim,
+      "Objects that no collection has looked at yet hold 80.0 MiB (80 %) of app's memory: the collector "
+      "is off (GOGC=off).");
+  EXPECT_EQ(found->evidence.at(0), "no collection has ended yet; GOGC=off, GOMEMLIMIT=none");
+  EXPECT_EQ(found->remedy,
+            "Let the collector run (GOGC=100), or give it a GOMEMLIMIT above what is in use: one collection "
+            "(runtime.GC()) tells how much that is. Either costs CPU.");
+  EXPECT_EQ(found->against.at(0), "all of it may be in use: only the next collection can tell");
+  e = headroom("gogc=off", 0);  // collected nine times, long ago
+  EXPECT_EQ(finding(e, "gc-headroom")->recoverable_bytes, std::nullopt);
+  EXPECT_EQ(finding(e, "gc-headroom")->confidence, Confidence::kLow);
+  e = headroom("gogc=500", 0);  // on, and none while memwhy watched
+  EXPECT_EQ(finding(e, "gc-headroom")->kind, FindingKind::kProblem);
+  EXPECT_EQ(finding(e, "gc-headroom")->recoverable_bytes, std::nullopt);
+  EXPECT_EQ(finding(e, "gc-headroom")->confidence, Confidence::kLow);
+  EXPECT_EQ(finding(e, "gc-headroom")->remedy.find("MiB"), std::string::npos);
+  e = headroom("", 0);
+  EXPECT_EQ(finding(e, "gc-headroom")->remedy, "None needed.");
+  EXPECT_EQ(finding(e, "gc-headroom")->recoverable_bytes, std::nullopt);
+  EXPECT_EQ(finding(e, "gc-headroom")->confidence, Confidence::kMedium);
 }
 
 TEST(IdleHeap, WhatStaysAboveTheGoal) {

@@ -12,6 +12,13 @@ const events::GoCounters* go_counters(const Case& c) {
   return &c.go->heap()->counters;
 }
 
+uint32_t collections_seen(const Case& c) {
+  if (c.go == nullptr || c.go->curve().empty()) return 0;
+  const uint32_t first = c.go->curve().front().counters.gc_cycles,
+                 last = c.go->curve().back().counters.gc_cycles;
+  return last - std::min(first, last);
+}
+
 uint64_t least_of(const Case& c, Owner owner) {
   if (c.samples.empty()) return 0;
   uint64_t least = std::numeric_limits<uint64_t>::max();

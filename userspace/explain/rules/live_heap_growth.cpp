@@ -26,7 +26,7 @@ class LiveHeapGrowth : public Rule {
         bytes < problem_threshold(c.ledger))
       return std::nullopt;
     // What is in use is known anew with each collection only.
-    const uint32_t collections = counters->gc_cycles - c.go->curve().front().counters.gc_cycles;
+    const uint32_t collections = collections_seen(c);
     if (collections < kLeastCollections || by_goroutines(c, trend.grown_bytes)) return std::nullopt;
 
     Finding finding = go_finding(c, "live-heap-growth", true, {Owner::kGoHeapLive});
