@@ -121,6 +121,31 @@ TEST(GoroutineLeak, IdleWorkersAreNoProblem) {
   EXPECT_EQ(finding(told(hourly_job({1, 1, 1, 1}, "select", "since=9")), "goroutine-leak"), nullptr);
 }
 
+// main in wg.Wait() with the data set of the program, or a program that stops in select{}.
+TEST(GoroutineLeak, MainThatWaitsWithItsDataIsNoProblem) {
+  for (const char* reason : {"sync.WaitGroup.Wait", "semacquire", "select (no cases)", "coroutine"}) {
+    EXPECT_EQ(finding(told(hourly_job({1, 1, 1, 1}, reason, "since=9")), "goroutine-leak"), nullptr)
+        << reason;
+    auto e = told(hourly_job({5, 5, 5, 5}, reason, "since=9"));
+    ASSERT_NE(finding(e, "goroutine-leak"), nullptr) << reason;
+    EXPECT_EQ(finding(e, "goroutine-leak")->kind, FindingKind::kExplains) << reason;
+    EXPECT_NE(finding(e, "goroutine-leak")->claim.find("waiting in"), std::string::npos) << reason;
+    EXPECT_EQ(finding(told(hourly_job({2, 3, 4, 5}, reason, "since=9")), "goroutine-leak")->kind,
+              FindingKind::kProblem)
+        << reason;
+  }
+}
+
+// Up to Go 1.19 a lock is waited for in "semacquire" too.
+TEST(GoroutineLeak, SemacquireForALockIsNotIdle) {
+  auto e =
+      told("@10 symbol 1 0x402000 ret binary=b1 sync.runtime_SemacquireMutex@/go/src/runtime/sema.go:77\n" +
+           hourly_job({1, 1}, "semacquire", "since=9", "", "0x401000 0x402000 0x401200 0x401300"));
+  ASSERT_NE(finding(e, "goroutine-leak"), nullptr);
+  EXPECT_EQ(finding(e, "goroutine-leak")->kind, FindingKind::kProblem);
+  EXPECT_NE(finding(e, "goroutine-leak")->claim.find("1 goroutine blocked in semacquire"), std::string::npos);
+}
+
 TEST(GoroutineLeak, GrowthOfWorkersIsAProblem) {
   auto e = told(hourly_job({2, 3, 4, 5}, "chan receive", "since=9"));
   EXPECT_EQ(finding(e, "goroutine-leak")->kind, FindingKind::kProblem);

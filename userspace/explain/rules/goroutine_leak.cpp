@@ -4,12 +4,14 @@
 //
 //   grew     three rising readings of the group's count or weight                     problem, high
 //   holds    blocked in a state in which nobody idles (a send, a lock) for 10 s       problem, medium
-//   holds    waiting where idle workers wait too (a receive, a select, a read)        explains
+//   holds    waiting where idle workers wait too (a receive, a select, a read),
+//            more than one of them: main waits there with what the program lives on   explains
 //
 // That a goroutine waits for ever can't be seen from outside; a slow receiver looks the same, and `against` says so.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "explain/go_groups.h"
 #include "explain/rules/causes.h"
@@ -25,10 +27,22 @@ constexpr size_t kFramesShown = 5, kStepsShown = 6, kReadingsShown = 8;
 
 enum class Standing : uint8_t { kSilent, kExplains, kHolds, kGrew };
 
-// States in which an idle worker or a server waits as well.
+// States in which an idle worker, a server or a main that waits for its workers waits as well.
 bool idles_in(std::string_view reason) {
-  return reason == "IO wait" || reason == "sleep" || reason == "select" || reason == "chan receive" ||
-         reason == "sync.Cond.Wait" || reason == "syscall";
+  constexpr std::array<std::string_view, 10> kIdle = {
+      "IO wait",        "sleep",      "select",  "select (no cases)", "chan receive",
+      "sync.Cond.Wait", "semacquire", "syscall", "coroutine",         "sync.WaitGroup.Wait"};
+  return std::find(kIdle.begin(), kIdle.end(), reason) != kIdle.end();
+}
+
+// "semacquire" is WaitGroup.Wait up to Go 1.23, but a lock up to Go 1.19: the stack tells.
+bool idles(const GroupStory& group) {
+  if (!idles_in(group.now->wait_reason)) return false;
+  return group.now->wait_reason != "semacquire" ||
+         std::none_of(group.frames.begin(), group.frames.end(), [](const std::string& frame) {
+           return frame.starts_with("sync.runtime_SemacquireMutex") || frame.starts_with("sync.(*Mutex)") ||
+                  frame.starts_with("sync.(*RWMutex)");
+         });
 }
 
 bool grew(const GroupStory& group) {
@@ -37,7 +51,7 @@ bool grew(const GroupStory& group) {
 
 Standing standing_of(const GroupStory& group, uint64_t threshold) {
   if (group.of_runtime || group.frames.empty() || group.now->wait_reason.empty()) return Standing::kSilent;
-  const bool idle = idles_in(group.now->wait_reason), rising = grew(group);
+  const bool idle = idles(group), rising = grew(group);
   if (group.weight() < threshold) {
     const bool many =
         group.now->count >= kManyGoroutines && group.now->count >= 3 * group.counts.front().value;
@@ -96,10 +110,9 @@ class GoroutineLeak : public Rule {
     finding.owners.emplace_back(
         owner_name(group.now->kept_bytes > 0 ? Owner::kGoHeapLive : Owner::kGoStacks).id);
     finding.claim = claim(c, group, origin, kept);
-    finding.confidence = !group.complete ? Confidence::kLow
-                         : standing == Standing::kGrew && !idles_in(group.now->wait_reason)
-                             ? Confidence::kHigh
-                             : Confidence::kMedium;
+    finding.confidence = !group.complete                                ? Confidence::kLow
+                         : standing == Standing::kGrew && !idles(group) ? Confidence::kHigh
+                                                                        : Confidence::kMedium;
     add_evidence(c, group, origin, finding);
     add_against(c, group, standing, finding);
     if (shared > 0) {
@@ -117,7 +130,7 @@ class GoroutineLeak : public Rule {
     const events::GoGroup& now = *group.now;
     const bool one = now.count == 1;
     std::string text = fmt::format("{} goroutine{} {} {}{} ", now.count, one ? "" : "s",
-                                   idles_in(now.wait_reason) ? "waiting in" : "blocked in", now.wait_reason,
+                                   idles(group) ? "waiting in" : "blocked in", now.wait_reason,
                                    group.site.empty() ? "" : " at " + group.site);
     if (now.kept_bytes == 0) {
       text += fmt::format("{} {} of stacks", one ? "has" : "have", human_bytes(now.stack_bytes));
@@ -240,7 +253,7 @@ class GoroutineLeak : public Rule {
                                                 group.counts.size() == 1 ? "is" : "are", group.counts.size())
                                   : std::string("the group did not grow while memwhy looked"));
     }
-    finding.against.emplace_back(idles_in(now.wait_reason)
+    finding.against.emplace_back(idles(group)
                                      ? "idle workers and open connections wait here too: nobody can tell "
                                        "from outside whether it is for ever"
                                      : "a partner that is only slow looks the same: nobody can tell from "
@@ -272,6 +285,8 @@ class GoroutineLeak : public Rule {
     } else if (reason.starts_with("select")) {
       text =
           "Give the select a case <-ctx.Done() or a timer, and cancel the context when the caller gives up.";
+    } else if (reason == "sync.WaitGroup.Wait") {
+      text = "Find which goroutine never calls Done, and let it end (ctx.Done(), a timeout).";
     } else if (reason == "sleep") {
       text = "Wait in a select with <-ctx.Done() and a timer, so that the goroutine can be ended.";
     } else if (reason == "IO wait") {
