@@ -189,9 +189,34 @@ TEST(GoroutineLeak, FoundByItsCountWhenItKeepsNothingAlone) {
   EXPECT_EQ(found->claim,
             "8000 goroutines waiting in sleep at main.serve (main.go:90) have 62.5 MiB of stacks, created at "
             "main.runJob (main.go:43), the longest waiting at least since 22:13:29 UTC.");
-  EXPECT_NE(found->remedy.find("\"goroutineleak\" profile"), std::string::npos);
+  EXPECT_EQ(found->remedy,
+            "Wait in a select with <-ctx.Done() and a timer, so that the goroutine can be ended. Go's own "
+            "\"goroutineleak\" profile does not list goroutines in sleep.");
   EXPECT_EQ(finding(e, "goroutine-stacks")->kind, FindingKind::kProblem);
   EXPECT_EQ(problems(with({2000, 4000, 2000, 8000})), 0u);
+}
+
+// Go's profile knows goroutines that wait for a channel or a lock, and only from 1.26 on.
+TEST(GoroutineLeak, RemedyNamesTheProfileThatCanListThem) {
+  auto remedy = [](const std::string& build, const std::string& reason) {
+    std::string script = hourly_job({2, 3, 4, 5}, reason, "since=9");
+    script.replace(script.find("go1.26.8"), 8, build);
+    return finding(told(script), "goroutine-leak")->remedy;
+  };
+  const std::string listed =
+      "From inside, the \"goroutineleak\" profile of runtime/pprof lists goroutines that can never go on";
+  for (const char* reason : {"chan receive", "select", "sync.Mutex.Lock", "sync.WaitGroup.Wait"}) {
+    EXPECT_TRUE(remedy("go1.27.3", reason).ends_with(listed + ".")) << remedy("go1.27.3", reason);
+    EXPECT_TRUE(remedy("go1.26.8", reason)
+                    .ends_with(listed + ", in a build with GOEXPERIMENT=goroutineleakprofile."));
+    EXPECT_EQ(remedy("go1.25.4", reason).find("goroutineleak"), std::string::npos);
+  }
+  for (const char* reason : {"IO wait", "semacquire", "coroutine"}) {
+    EXPECT_TRUE(remedy("go1.27.3", reason)
+                    .ends_with(fmt::format(
+                        "Go's own \"goroutineleak\" profile does not list goroutines in {}.", reason)));
+    EXPECT_EQ(remedy("go1.25.4", reason).find("goroutineleak"), std::string::npos);
+  }
 }
 
 // Without samples: by the probe of large allocations, although the pages were there before (reused, never faulted).

@@ -45,6 +45,22 @@ bool idles(const GroupStory& group) {
          });
 }
 
+// What the "goroutineleak" profile of Go 1.26 and later may list: (*g).internalBlocked in mgcmark.go names the others.
+bool in_leak_profile(std::string_view reason) {
+  constexpr std::array<std::string_view, 11> kListed = {"chan receive (nil chan)",
+                                                        "chan send (nil chan)",
+                                                        "select (no cases)",
+                                                        "select",
+                                                        "chan receive",
+                                                        "chan send",
+                                                        "sync.Cond.Wait",
+                                                        "sync.Mutex.Lock",
+                                                        "sync.RWMutex.RLock",
+                                                        "sync.RWMutex.Lock",
+                                                        "sync.WaitGroup.Wait"};
+  return std::find(kListed.begin(), kListed.end(), reason) != kListed.end();
+}
+
 bool grew(const GroupStory& group) {
   return trend_of(group.counts).rising || (group.complete && trend_of(group.weights).rising);
 }
@@ -294,17 +310,15 @@ class GoroutineLeak : public Rule {
     } else {
       text = "Find who holds the lock or never signals, and let waiters give up (ctx.Done(), a timeout).";
     }
-    if (go_at_least(c, 27)) {
-      text +=
-          " From inside, the \"goroutineleak\" profile of runtime/pprof lists goroutines that can never go "
-          "on.";
-    } else if (go_at_least(c, 26)) {
-      text +=
-          " From inside, the \"goroutineleak\" profile of runtime/pprof lists goroutines that can never go "
-          "on, in a "
-          "build with GOEXPERIMENT=goroutineleakprofile.";
-    }
-    return text;
+    if (!go_at_least(c, 26)) return text;
+    if (!in_leak_profile(reason))
+      return text +
+             fmt::format(" Go's own \"goroutineleak\" profile does not list goroutines in {}.", reason);
+    return text +
+           fmt::format(
+               " From inside, the \"goroutineleak\" profile of runtime/pprof lists goroutines that can never "
+               "go on{}.",
+               go_at_least(c, 27) ? "" : ", in a build with GOEXPERIMENT=goroutineleakprofile");
   }
 };
 
