@@ -52,8 +52,9 @@ bool is_race(std::string_view name) {
 constexpr std::array<std::string_view, 9> kCopies = {"memset",   "memcpy",   "memmove",
                                                      "__memset", "__memcpy", "__memmove",
                                                      "__GI_mem", "__bzero",  "internal_memset"};
-constexpr std::array<std::string_view, 4> kGoCopies = {"runtime.memclrNoHeapPointers", "runtime.memmove",
-                                                       "runtime.duffzero", "runtime.duffcopy"};
+constexpr std::array<std::string_view, 6> kGoCopies = {
+    "runtime.memclrNoHeapPointers", "runtime.memmove",         "runtime.duffzero", "runtime.duffcopy",
+    "runtime/internal/atomic.",     "internal/runtime/atomic."};
 
 // Functions whose own writes land in an object or a stack that they just got from the Go heap. Not on the
 // list on purpose: persistentalloc, (*mspan).init, (*pageAlloc), spanSet, newArenaMayUnlock … which write the

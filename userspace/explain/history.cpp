@@ -83,6 +83,8 @@ std::vector<Sample> History::settled(const Owners& owners) const {
       if (!owner || *owner == doubt.owner) continue;
       // TSan's blocks share mappings with tables of the Go runtime; a heap is the heap, whoever writes to it.
       if (doubt.own_stack && *owner == Owner::kRaceInternal) continue;
+      // And the kernel merges the program's own mappings with them.
+      if (doubt.by_program && *owner == Owner::kGoRuntimeMetadata) continue;
       OwnerBytes& bytes = doubt.arrived ? sample.arrived : sample.bytes;
       uint64_t moved = std::min(doubt.bytes, of(bytes, doubt.owner));
       of(bytes, doubt.owner) -= moved;

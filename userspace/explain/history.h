@@ -31,8 +31,9 @@ struct Sample {
 struct Doubt {
   uint64_t address = 0;
   Owner owner{};
-  bool arrived = false;    // of Sample::arrived, else of Sample::bytes
-  bool own_stack = false;  // a stack speaks for them beside the mapping
+  bool arrived = false;     // of Sample::arrived, else of Sample::bytes
+  bool own_stack = false;   // a stack speaks for them beside the mapping
+  bool by_program = false;  // and it is no stack of the Go runtime
   uint64_t bytes = 0;
 };
 

@@ -251,6 +251,11 @@ bool Owners::has_own_stack(const PageGroup& group, Stacks& stacks) {
   return kind != StackKind::kNone && kind != StackKind::kNameless && kind != StackKind::kNative;
 }
 
+bool Owners::touched_by_program(const PageGroup& group, Stacks& stacks) {
+  const StackKind kind = kind_of(group, stacks);
+  return kind == StackKind::kGoUser || kind == StackKind::kMalloc || kind == StackKind::kOther;
+}
+
 Owner Owners::owner_in(const VmaOwner& vma, const PageGroup& group, Stacks& stacks) const {
   if (group.go != events::GoPage::kNone) return owner_of_go_page(group.go);
   if (vma.file) return !group.file_page ? Owner::kFilePrivate : vma.owner;
@@ -259,7 +264,12 @@ Owner Owners::owner_in(const VmaOwner& vma, const PageGroup& group, Stacks& stac
   bool by_mapping = !has_own_stack(group, stacks);
   if (race_build_ && kind == StackKind::kRace) return Owner::kRaceInternal;
   if (vma.basis == Basis::kExeBss) return by_mapping ? vma.owner : Owner::kFilePrivate;
-  if (vma.basis != Basis::kNone && (by_mapping || vma.owner != Owner::kRaceInternal)) return vma.owner;
+  // The kernel makes one VMA of neighbouring mappings: not all of it need be the table's or TSan's.
+  const bool of_neighbour = vma.owner == Owner::kRaceInternal
+                                ? !by_mapping
+                                : vma.basis == Basis::kEvidence && vma.owner == Owner::kGoRuntimeMetadata &&
+                                      touched_by_program(group, stacks);
+  if (vma.basis != Basis::kNone && !of_neighbour) return vma.owner;
   if (kind == StackKind::kMalloc) return Owner::kCHeapUnclassified;
   if (group.how == How::kBeforeAttach) return Owner::kAnonBeforeAttach;
   if (group.how == How::kUnknown) return Owner::kUnattributed;

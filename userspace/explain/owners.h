@@ -52,6 +52,8 @@ class Owners {
                                      Stacks& stacks) const;  // nullopt: first scan
   // Whether a stack speaks for these pages themselves, beside their mapping.
   static bool has_own_stack(const timeline::PageGroup& group, Stacks& stacks);
+  // Whether that stack is the program's own code or C's: no table of the Go runtime is touched by it.
+  static bool touched_by_program(const timeline::PageGroup& group, Stacks& stacks);
   const std::vector<VmaOwner>& vmas() const { return vmas_; }
 
   // The owner of evidence-less pages at this address as known now: for pages of earlier scans.

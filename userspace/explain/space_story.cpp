@@ -40,7 +40,8 @@ bool doubtful(Owner owner) {
 }
 
 bool same_doubt(const Doubt& a, const Doubt& b) {
-  return a.address == b.address && a.owner == b.owner && a.arrived == b.arrived && a.own_stack == b.own_stack;
+  return a.address == b.address && a.owner == b.owner && a.arrived == b.arrived &&
+         a.own_stack == b.own_stack && a.by_program == b.by_program;
 }
 
 void count(const std::vector<PageGroup>& groups, const Owners& owners, Stacks& stacks,
@@ -50,7 +51,11 @@ void count(const std::vector<PageGroup>& groups, const Owners& owners, Stacks& s
     Owner owner = owners.owner_of(group, stacks);
     of(bytes, owner) += group.bytes();
     if (!doubtful(owner) || group.vma >= vmas.size()) continue;
-    Doubt doubt{vmas[group.vma].range.start, owner, arrived, Owners::has_own_stack(group, stacks),
+    Doubt doubt{vmas[group.vma].range.start,
+                owner,
+                arrived,
+                Owners::has_own_stack(group, stacks),
+                Owners::touched_by_program(group, stacks),
                 group.bytes()};
     if (!doubts.empty() && same_doubt(doubts.back(), doubt)) {
       doubts.back().bytes += doubt.bytes;

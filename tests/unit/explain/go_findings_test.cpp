@@ -293,27 +293,29 @@ TEST(ProfilerBuckets, ByTheirPagesWhereTheyWereMet) {
   EXPECT_TRUE(finding(e, "profiler-buckets")->against.empty());
 }
 
+// A heap of `mib`, and 32 MiB in a mapping where tables were met; the runtime counts `metadata` MiB of tables.
+Explanation tables(int mib, int metadata) {
+  return told(
+      go_program("go1.26.8") +
+      fmt::format("@11 go-heap 1 quiet tables=0x20000000 in_use={0}M released=900M live={0}M goal=4G "
+                  "metadata={2}M: c000000+{1} heap live={0}M\nscan 1: 400+40 file, c000000+{1}, 20000+8192\n",
+                  mib, mib * 256, metadata));
+}
+
 TEST(MetadataAfterPeak, FarMoreThanTheHeapNeeds) {
-  auto with = [](int mib) {
-    std::string script = go_program("go1.26.8");
-    script += fmt::format(
-        "@11 go-heap 1 quiet in_use={0}M released=900M live={0}M goal=4G: c000000+{1} heap live={0}M\n", mib,
-        mib * 256);
-    std::vector<events::Event> events = memwhy::testing::parse_script(
-        script + fmt::format("scan 1: 400+40 file, c000000+{}, 20000+8192\n", mib * 256));
-    for (auto& event : events)
-      if (auto* heap = std::get_if<events::GoHeap>(&event.payload)) heap->tables = {0x20000000};
-    Explainer explainer;
-    for (const auto& event : events) explainer.on_event(event);
-    auto e = explainer.finish();
-    expect_adds_up(e);
-    return e;
-  };
-  auto e = with(64);
+  auto e = tables(64, 40);
   EXPECT_EQ(pages(e, "go.runtime.metadata"), 8192u);
   ASSERT_NE(finding(e, "metadata-after-peak"), nullptr);
+  EXPECT_EQ(finding(e, "metadata-after-peak")->bytes, 32u << 20);
   EXPECT_EQ(finding(e, "metadata-after-peak")->confidence, Confidence::kHigh);
-  EXPECT_EQ(finding(with(400), "metadata-after-peak"), nullptr);
+  EXPECT_EQ(finding(tables(400, 40), "metadata-after-peak"), nullptr);
+}
+
+// What lies in the same mapping and is not counted as tables is somebody else's.
+TEST(MetadataAfterPeak, NoMoreThanTheRuntimeCounts) {
+  ASSERT_NE(finding(tables(64, 20), "metadata-after-peak"), nullptr);
+  EXPECT_EQ(finding(tables(64, 20), "metadata-after-peak")->bytes, 20u << 20);
+  EXPECT_EQ(finding(tables(64, 3), "metadata-after-peak"), nullptr);
 }
 
 TEST(UntouchedLargeAllocation, ExplainsOnly) {

@@ -212,6 +212,30 @@ vmas 1
   EXPECT_EQ(pages(e, "anon.other"), 6u);
 }
 
+// The kernel makes one VMA of the program's mapping and a runtime table beside it.
+TEST(Owners, TableOfTheRuntimeDoesNotSwallowItsNeighbours) {
+  auto e = told(kPureGo + kCode + R"(
+symbol 1 0x402000 binary=b1 internal/runtime/atomic.Or8@atomic.s:1
+stack s11 1 0x402000 0x401300 0x401500
+vmas 1
+  400+16 r-xp /bin/go inode=7
+  20000+4096 rw-p
+@11 scan 1: 20000+40
+@12 table 1: 20100+1000 s2 @11.5 w, 20800+200 s6 @11.5 w, 20a00+100 s9 @11.5 w, 20c00+30 s3 @11.5 w, 20c80+7 s11 @11.5 w
+@13 go-heap 1 quiet tables=0x20c00000 in_use=1M
+scan 1: 20000+40, 20100+1000, 20800+200, 20a00+100, 20c00+30, 20c80+7
+@14 go-heap 1 quiet tables=0x20c00000 in_use=1M
+scan 1: 20000+40, 20100+1000, 20800+200, 20a00+100, 20c00+30, 20c80+7
+)");
+  EXPECT_EQ(pages(e, "go.runtime.metadata"), 77u);  // its own stack, or none
+  EXPECT_EQ(pages(e, "anon.other"), 1100u);
+  EXPECT_EQ(pages(e, "c.heap.unclassified"), 200u);
+  // And so in the history.
+  ASSERT_EQ(e.processes[0].timeline.size(), 3u);
+  EXPECT_EQ(e.processes[0].timeline[1].ledger.at("anon.other"), 1100 * kPageBytes);
+  EXPECT_EQ(e.processes[0].timeline[1].ledger.at("go.runtime.metadata"), 77 * kPageBytes);
+}
+
 TEST(Owners, RaceRangesOnlyInARaceBuild) {
   std::string rest = R"(
 vmas 1
