@@ -52,4 +52,12 @@ inline std::string moment(int seconds, const std::string& heap, const std::strin
   return out + fmt::format("scan 1: 400+40 file, {}\n", pages);
 }
 
+// Four equal moments, 10 s apart.
+inline Explanation four_times(const std::string& heap, const std::string& pages, const std::string& counters,
+                              const std::string& goroutines = "", const std::string& build = "go1.26.8") {
+  std::string script = go_program(build);
+  for (int i = 0; i < 4; ++i) script += moment(11 + 10 * i, heap, pages, goroutines, counters);
+  return told(script);
+}
+
 }  // namespace memwhy::explain

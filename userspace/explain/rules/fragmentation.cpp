@@ -20,8 +20,7 @@ class Fragmentation : public Rule {
     if (counters == nullptr || bytes < threshold) return std::nullopt;
     const uint64_t in_use = counters->heap_in_use_bytes, goal = counters->goal_bytes;
     const uint64_t beyond = std::min(bytes, in_use > goal ? in_use - goal : 0);
-    const bool problem =
-        beyond >= threshold && c.samples.size() > 1 && least_of(c, Owner::kGoHeapFragmentation) >= threshold;
+    const bool problem = beyond >= threshold && stays(c, Owner::kGoHeapFragmentation);
 
     Finding finding = go_finding(c, "fragmentation", problem, {Owner::kGoHeapFragmentation});
     const uint64_t objects = c.ledger.total({Owner::kGoHeapLive, Owner::kGoHeapUnmarked});

@@ -26,6 +26,10 @@ uint64_t least_of(const Case& c, Owner owner) {
   return least;
 }
 
+bool stays(const Case& c, Owner owner) {
+  return c.samples.size() > 1 && least_of(c, owner) >= problem_threshold(c.ledger);
+}
+
 bool go_at_least(const Case& c, int minor) {
   constexpr std::string_view kMajor = "go1.";
   if (!c.process.go || !c.process.go->version.starts_with(kMajor)) return false;

@@ -13,6 +13,8 @@ const events::GoCounters* go_counters(const Case& c);
 uint32_t collections_seen(const Case& c);
 // An owner's least bytes over all scans: what was there all the time. 0 without scans.
 uint64_t least_of(const Case& c, Owner owner);
+// Whether that was enough for a problem, in more than one scan.
+bool stays(const Case& c, Owner owner);
 // Whether the version ("go1.26.8") is at least go1.minor.
 bool go_at_least(const Case& c, int minor);
 // With bytes, growth and owners filled in.

@@ -21,8 +21,8 @@ class IdleHeap : public Rule {
     const uint64_t wanted = counters->goal_bytes + counters->goal_bytes / 10;
     const uint64_t kept = counters->heap_in_use_bytes + counters->heap_free_bytes;
     const uint64_t above = std::min(bytes, kept > wanted ? kept - wanted : 0);
-    const bool stays = c.samples.size() > 1 && least_of(c, Owner::kGoHeapIdle) >= threshold;
-    const bool problem = above >= threshold && stays;
+    const bool stayed = stays(c, Owner::kGoHeapIdle);
+    const bool problem = above >= threshold && stayed;
 
     Finding finding = go_finding(c, "idle-heap", problem, {Owner::kGoHeapIdle});
     const Trend trend = trend_of(c.samples, {Owner::kGoHeapIdle});
@@ -33,7 +33,7 @@ class IdleHeap : public Rule {
         fmt::format("the heap has {} in use and {} free; the runtime means to keep {} (its goal and a tenth)",
                     human_bytes(counters->heap_in_use_bytes), human_bytes(counters->heap_free_bytes),
                     human_bytes(wanted)));
-    if (stays) {
+    if (stayed) {
       finding.evidence.push_back(fmt::format("never less than {} in {} scans",
                                              human_bytes(least_of(c, Owner::kGoHeapIdle)), c.samples.size()));
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // lazy-free: memory that the Go runtime has given back and that is resident all the same. Either it was given back lazily
-// (MADV_FREE: the kernel takes it when memory is short), or a huge page was put over it again.
+// (MADV_FREE: the kernel takes it when memory is short), or a huge page was put over it again. What is so for a moment only
+// was given back, or taken again, while it was read.
 #include <fmt/format.h>
 
 #include "explain/rules/causes.h"
@@ -15,22 +16,39 @@ class LazyFree : public Rule {
     const uint64_t bytes = of(c.ledger.bytes, Owner::kGoHeapReleasedResident);
     const LedgerLine* line = line_of(c.ledger, Owner::kGoHeapReleasedResident);
     if (line == nullptr || bytes < problem_threshold(c.ledger)) return std::nullopt;
-    const bool huge = line->huge_bytes * 2 >= bytes;
-    Finding finding = go_finding(c, "lazy-free", true, {Owner::kGoHeapReleasedResident});
+    const bool huge = line->huge_bytes * 2 >= bytes, lazy = !huge && line->lazy_bytes > 0;
+    const bool problem = stays(c, Owner::kGoHeapReleasedResident);
+    Finding finding = go_finding(c, "lazy-free", problem, {Owner::kGoHeapReleasedResident});
     finding.claim =
         fmt::format("{} of {}'s memory were given back by the Go runtime and are still resident: {}.",
                     bytes_and_share(bytes, c.ledger), c.process.comm,
-                    huge ? "huge pages cover them" : "they were given back lazily (MADV_FREE)");
+                    huge   ? "huge pages cover them"
+                    : lazy ? "they were given back lazily (MADV_FREE)"
+                           : "why was not seen");
     finding.recoverable_bytes = bytes;
     finding.evidence.push_back(fmt::format("{} in huge pages, {} under an MADV_FREE that memwhy saw",
                                            human_bytes(line->huge_bytes), human_bytes(line->lazy_bytes)));
+    if (problem) {
+      finding.evidence.push_back(fmt::format("never less than {} in {} scans",
+                                             human_bytes(least_of(c, Owner::kGoHeapReleasedResident)),
+                                             c.samples.size()));
+    } else {
+      finding.against.emplace_back("not seen to stay: the runtime may have given them back just now");
+    }
+    const std::string unlazy =
+        "GODEBUG=madvdontneed=1 gives memory back at once; RSS then says what is used.";
     finding.remedy =
-        huge ? "Set max_ptes_none of khugepaged to 0, or transparent huge pages to madvise: it fills holes "
-               "that Go made."
-             : "GODEBUG=madvdontneed=1 gives memory back at once; RSS then says what is used.";
-    finding.confidence = huge || line->lazy_bytes * 2 >= bytes ? Confidence::kHigh : Confidence::kMedium;
-    if (!huge)
+        huge   ? "Set max_ptes_none of khugepaged to 0, or transparent huge pages to madvise: it fills holes "
+                 "that Go made."
+        : lazy ? unlazy
+               : "If the program runs with GODEBUG=madvdontneed=0: " + unlazy;
+    finding.confidence = huge || line->lazy_bytes * 2 >= bytes ? Confidence::kHigh
+                         : lazy                                ? Confidence::kMedium
+                                                               : Confidence::kLow;
+    if (lazy)
       finding.against.emplace_back("the kernel takes such pages first when memory is short: RSS overstates");
+    if (!huge && !lazy)
+      finding.against.emplace_back("no MADV_FREE was seen; one from before memwhy attached looks the same");
     return finding;
   }
 };
