@@ -160,6 +160,9 @@ struct ProcessExplanation {
   RssSummary rss;
   std::optional<uint64_t> heap_profile_inuse_bytes;
   std::string heap_profile_source = "not_read";  // buckets|file|off_in_binary|unreadable|not_read|not_go
+  // Of "buckets": mean bytes between two samples; absent: not known, and then inuse_bytes is absent too.
+  std::optional<uint64_t> heap_profile_rate;
+  bool heap_profile_rate_assumed = false;  // releases before 1.24 do not tell theirs
   std::optional<GoroutineSummary> goroutines;
   std::vector<GoCallSummary> go_calls;  // most bytes of each function first
   std::vector<LedgerLine> ledger;       // heaviest first; Σ bytes == rss.bytes

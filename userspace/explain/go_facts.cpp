@@ -96,10 +96,32 @@ double GoFacts::scaled_bytes(const events::GoBucket& bucket, uint64_t objects, u
 std::optional<uint64_t> GoFacts::profile_bytes() const {
   if (own_profile_bytes_) return own_profile_bytes_;
   if (profile_ == nullptr || profile_->source != events::GoProfile::Source::kBuckets) return std::nullopt;
+  if (!profile_rate()) return std::nullopt;
+  return estimated_bytes();
+}
+
+uint64_t GoFacts::estimated_bytes() const {
   double sum = 0;
   for (const events::GoBucket& bucket : profile_->buckets)
     sum += scaled_bytes(bucket, bucket.published_objects, profile_->rate);
   return static_cast<uint64_t>(sum);
+}
+
+uint64_t GoFacts::most_in_use() const {
+  if (!layout_trusted()) return 0;
+  uint64_t most = heap()->counters.heap_in_use_bytes;
+  for (const timeline::GoPoint& point : curve_) most = std::max(most, point.counters.heap_in_use_bytes);
+  return most;
+}
+
+std::optional<uint64_t> GoFacts::profile_rate() const {
+  if (profile_ == nullptr || profile_->source != events::GoProfile::Source::kBuckets) return std::nullopt;
+  if (!profile_->rate_assumed) return profile_->rate;
+  if (profile_->rate == 0) return std::nullopt;
+  // No sample estimates more than the heap had at any time, unless the rate is another.
+  const uint64_t in_use = most_in_use();
+  if (in_use != 0 && estimated_bytes() > in_use) return std::nullopt;
+  return profile_->rate;
 }
 
 std::vector<std::string> GoFacts::frames(const std::vector<uint64_t>& addresses, bool first_is_exact) const {

@@ -36,6 +36,8 @@ class GoFacts {
   std::string profile_source() const;  // "file" | "buckets" | "off_in_binary" | "unreadable" | "not_read"
   std::optional<uint64_t> profile_bytes() const;
   const events::GoProfile* profile() const { return profile_; }
+  // Mean bytes between two samples of the buckets; absent: not told, and the usual one would make them more than the heap.
+  std::optional<uint64_t> profile_rate() const;
   static double scaled_bytes(const events::GoBucket& bucket, uint64_t objects, uint64_t rate);
 
   // "func (file:line)", innermost first, inlined frames included. `first_is_exact`: the first address is an instruction,
@@ -57,6 +59,9 @@ class GoFacts {
   std::string clock(TimeNs monotonic_ns) const;
 
  private:
+  uint64_t estimated_bytes() const;
+  uint64_t most_in_use() const;
+
   const timeline::Timeline& timeline_;
   const timeline::AddressSpace& space_;
   const timeline::ScanResult& scan_;

@@ -19,6 +19,10 @@ constexpr size_t kMostCalls = 20;  // sites shown of each function
 void describe_go(const GoFacts& go, ProcessExplanation& out) {
   out.heap_profile_source = go.profile_source();
   out.heap_profile_inuse_bytes = go.profile_bytes();
+  if (out.heap_profile_source == "buckets") {
+    out.heap_profile_rate = go.profile_rate();
+    out.heap_profile_rate_assumed = go.profile()->rate_assumed;
+  }
   out.goroutines = summary_of(go);
   for (const auto function :
        {events::GoFunction::kLargeAllocation, events::GoFunction::kHeapGrow, events::GoFunction::kScavenge}) {
@@ -48,12 +52,14 @@ void add_allocation_sites(const GoFacts& go, Ledger& ledger) {
     return each.id == owner_name(Owner::kGoHeapLive).id;
   });
   if (line == ledger.lines.end() || go.profile() == nullptr) return;
+  // Without a rate the samples speak for themselves alone.
+  const uint64_t rate = go.profile_source() == "file" ? go.profile()->rate : go.profile_rate().value_or(0);
   std::map<std::vector<std::string>, double> sites;
   for (const events::GoBucket& bucket : go.profile()->buckets) {
     if (bucket.published_objects == 0) continue;
     std::vector<std::string> frames = go.user_frames(bucket.stack, false);
     if (frames.empty()) frames = go.frames(bucket.stack, false);
-    sites[std::move(frames)] += GoFacts::scaled_bytes(bucket, bucket.published_objects, go.profile()->rate);
+    sites[std::move(frames)] += GoFacts::scaled_bytes(bucket, bucket.published_objects, rate);
   }
   if (sites.empty()) return;
   std::vector<TopEntry> top;

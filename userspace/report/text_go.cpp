@@ -25,10 +25,19 @@ std::string profile_line(const ProcessExplanation& process) {
                        rss >= profile ? human_bytes(rss - profile) + " it does not show"
                                       : human_bytes(profile - rss) + " of it are not resident");
   }
+  if (process.heap_profile_source == "buckets" && !process.heap_profile_rate)
+    return "heap profile: sampling rate not known (releases before 1.24 do not tell theirs), and by the "
+           "standard "
+           "one it would be larger than the heap";
   if (process.heap_profile_source == "off_in_binary")
     return "no heap profile: profiling is not linked into this program";
   if (process.heap_profile_source == "unreadable") return "the heap profile could not be read";
   return "the heap profile was not read";
+}
+
+// "512 KiB": a round number without its tenths.
+std::string rate_text(uint64_t bytes) {
+  return bytes % 1024 == 0 ? fmt::format("{} KiB", bytes / 1024) : human_bytes(bytes);
 }
 
 std::string settings_line(const events::GoCounters& c) {
@@ -86,6 +95,10 @@ std::vector<std::string> go_lines(const ProcessExplanation& process) {
   std::vector<std::string> out;
   if (!process.go) return out;
   out.push_back(profile_line(process));
+  if (process.heap_profile_inuse_bytes && process.heap_profile_rate && process.heap_profile_rate_assumed)
+    out.push_back(fmt::format(
+        "Heap profile: at the standard sampling rate of {}; releases before 1.24 do not tell theirs",
+        rate_text(*process.heap_profile_rate)));
   if (process.go->totals) out.push_back(settings_line(*process.go->totals));
   if (process.go->pauses) out.push_back(pauses_line(*process.go->pauses));
   if (process.go->allocation) out.push_back(allocation_line(*process.go->allocation));

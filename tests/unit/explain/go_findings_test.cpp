@@ -47,6 +47,31 @@ TEST(GoLedger, AllocationSitesOfTheProfileNeverSayMoreThanTheLine) {
   EXPECT_EQ(e.processes[0].heap_profile_source, "buckets");
 }
 
+// Go before 1.24 does not tell the rate. At 1 byte each bucket holds all objects: taken for samples of one in 512 KiB they
+// are far more than the heap.
+TEST(GoLedger, AProfileLargerThanTheHeapHasAnotherRate) {
+  auto with = [](const std::string& rate, int in_use) {
+    return told(go_program("go1.22.12") + "go-profile 1 " + rate + ": 64 published=100 0x401500 0x401300\n" +
+                moment(11, "c000000+256 heap live=400K unmarked=0 free=624K", "c000000+256", "",
+                       fmt::format("in_use={}M live=400K goal=4M", in_use)));
+  };
+  auto e = with("assumed", 1);  // 50 MiB by the standard rate
+  EXPECT_EQ(e.processes[0].heap_profile_source, "buckets");
+  EXPECT_EQ(e.processes[0].heap_profile_inuse_bytes, std::nullopt);
+  EXPECT_EQ(e.processes[0].heap_profile_rate, std::nullopt);
+  ASSERT_EQ(line(e, "go.heap.live")->top.size(), 1u);
+  EXPECT_EQ(line(e, "go.heap.live")->top[0].bytes, 6400u);  // the samples themselves are in use
+  e = with("assumed", 60);
+  EXPECT_EQ(*e.processes[0].heap_profile_inuse_bytes >> 20, 50u);
+  EXPECT_EQ(e.processes[0].heap_profile_rate, 512u << 10);
+  EXPECT_TRUE(e.processes[0].heap_profile_rate_assumed);
+  e = with("rate=1 assumed", 1);
+  EXPECT_EQ(e.processes[0].heap_profile_inuse_bytes, 6400u);
+  e = with("", 1);  // told by the process itself: believed
+  EXPECT_EQ(*e.processes[0].heap_profile_inuse_bytes >> 20, 50u);
+  EXPECT_FALSE(e.processes[0].heap_profile_rate_assumed);
+}
+
 TEST(GoLedger, FirstTouchedWithoutAProfile) {
   std::string script = go_program("go1.26.8") + "go-profile 1 off\n";
   script += "@11 scan 1: 400+40 file\n@20 table 1: c000000+1000 s1 @19 w\n";

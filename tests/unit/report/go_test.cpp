@@ -21,6 +21,7 @@ explain::ProcessExplanation process(int32_t gc_percent, int64_t limit) {
   out.rss.bytes = 400 * kMiB;
   out.heap_profile_inuse_bytes = 8 * kMiB;
   out.heap_profile_source = "buckets";
+  out.heap_profile_rate = 512 << 10;
   out.go.emplace();
   out.go->version = "go1.26.8";
   out.go->layout = "table";
@@ -111,6 +112,35 @@ TEST(GoText, Allocation) {
             "MiB/s in objects of 1,024 B");
   busy.go->allocation = explain::GoAllocationRates{};
   EXPECT_EQ(go_lines(busy).back(), "Allocation: nothing meanwhile");
+}
+
+TEST(GoJson, HeapProfileRate) {
+  auto known = process(100, 0);
+  auto json = entry(known);
+  EXPECT_EQ(json["heap_profile"]["rate_bytes"], 512 << 10);
+  EXPECT_EQ(json["heap_profile"]["rate_assumed"], false);
+  known.heap_profile_rate_assumed = true;
+  EXPECT_EQ(entry(known)["heap_profile"]["rate_assumed"], true);
+  known.heap_profile_rate.reset();
+  known.heap_profile_inuse_bytes.reset();
+  json = entry(known);
+  EXPECT_TRUE(json["heap_profile"]["inuse_bytes"].is_null());
+  EXPECT_TRUE(json["heap_profile"]["rate_bytes"].is_null());
+  EXPECT_TRUE(json["heap_profile"]["rate_assumed"].is_null());
+  EXPECT_TRUE(json["gap_bytes"].is_null());
+}
+
+TEST(GoText, HeapProfileOfAnAssumedRate) {
+  auto known = process(100, 0);
+  known.heap_profile_rate_assumed = true;
+  EXPECT_EQ(
+      go_lines(known).at(1),
+      "Heap profile: at the standard sampling rate of 512 KiB; releases before 1.24 do not tell theirs");
+  known.heap_profile_rate.reset();
+  known.heap_profile_inuse_bytes.reset();
+  EXPECT_EQ(go_lines(known).front(),
+            "heap profile: sampling rate not known (releases before 1.24 do not tell theirs), and by the "
+            "standard one it would be larger than the heap");
 }
 
 TEST(GoText, HeapProfileAndGap) {

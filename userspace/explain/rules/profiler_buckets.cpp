@@ -31,8 +31,9 @@ class ProfilerBuckets : public Rule {
         profile != nullptr && profile->source == events::GoProfile::Source::kBuckets) {
       finding.evidence.push_back(
           fmt::format("{} of them speak of objects that are still in use, {}", profile->buckets.size(),
-                      profile->rate == 0 ? "and sampling of the heap is off now"
-                                         : "one sample in " + human_bytes(profile->rate)));
+                      profile->rate == 0      ? "and sampling of the heap is off now"
+                      : profile->rate_assumed ? std::string("their sampling rate is not told by this release")
+                                              : "one sample in " + human_bytes(profile->rate)));
     }
     finding.remedy =
         "Sample less: a larger runtime.MemProfileRate, a block or mutex profile only while it is needed";

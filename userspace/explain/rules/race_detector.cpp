@@ -49,7 +49,10 @@ class RaceDetector : public Rule {
     if (c.go != nullptr) {
       if (const std::optional<uint64_t> profile = c.go->profile_bytes()) {
         finding.evidence.push_back(
-            fmt::format("the heap profile shows {} in use, and nothing of this", human_bytes(*profile)));
+            fmt::format("the heap profile shows {} in use{}, and nothing of this", human_bytes(*profile),
+                        c.go->profile_source() == "buckets" && c.go->profile()->rate_assumed
+                            ? " (by an assumed sampling rate)"
+                            : ""));
       }
     }
     if (trend.rising) {
