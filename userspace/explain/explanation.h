@@ -44,7 +44,9 @@ struct LedgerLine {
 
 // What the Go runtime counted, virtual bytes.
 struct GoTimelinePoint {
-  uint64_t live_bytes = 0, goal_bytes = 0;  // marked by the last collection; where the next begins to end
+  uint64_t live_bytes = 0;  // marked by the last collection
+  std::optional<uint64_t>
+      goal_bytes;  // where the next begins to end; absent: nowhere (GOGC=off), or not known
   uint64_t allocated_bytes = 0, freed_bytes = 0;  // since the program started
   uint32_t gc_cycle = 0;
   uint64_t released_bytes = 0;     // given back to the system, or never touched
@@ -103,6 +105,14 @@ struct ProcessCoverage {
   uint64_t doubtful_bytes = 0;  // evidence older than a removal that was lost
   bool scan_complete = true;
 };
+
+// The heap that the next collection is to end at. Absent: no such (GOGC=off without a limit: a number beyond any address
+// space), or it was not read.
+inline std::optional<uint64_t> heap_goal(const events::GoCounters& counters) {
+  constexpr uint64_t kNone = uint64_t{1} << 56;
+  if (counters.goal_bytes == 0 || counters.goal_bytes >= kNone) return std::nullopt;
+  return counters.goal_bytes;
+}
 
 // Collections while memwhy watched, and how long they stopped the world.
 struct GoPauseSummary {

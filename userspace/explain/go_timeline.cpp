@@ -147,7 +147,7 @@ void add_go_points(const GoFacts& go, std::vector<TimelinePoint>& timeline) {
       reached(curve[++k]);
     if (k >= curve.size() || distance(curve[k].time, point.time) > kSameMoment) continue;
     const events::GoCounters& c = curve[k].counters;
-    point.go = GoTimelinePoint{c.live_bytes, c.goal_bytes,          c.allocated_bytes, c.freed_bytes,
+    point.go = GoTimelinePoint{c.live_bytes, heap_goal(c),          c.allocated_bytes, c.freed_bytes,
                                c.gc_cycles,  c.heap_released_bytes, c.gc_percent,      c.memory_limit_bytes};
     if (before != nullptr && distance(rated->time, point.time) <= kSameMoment)
       point.go->allocation = rates_between(*before, *rated);

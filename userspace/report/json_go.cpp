@@ -34,6 +34,7 @@ Json settings(const std::optional<events::GoCounters>& totals) {
 Json totals(const std::optional<events::GoCounters>& totals) {
   if (!totals) return nullptr;
   const events::GoCounters& c = *totals;
+  const std::optional<uint64_t> goal = explain::heap_goal(c);
   return {{"heap_in_use_bytes", c.heap_in_use_bytes},
           {"/memory/classes/heap/free:bytes", c.heap_free_bytes},
           {"/memory/classes/heap/released:bytes", c.heap_released_bytes},
@@ -43,7 +44,7 @@ Json totals(const std::optional<events::GoCounters>& totals) {
           {"work_buffer_bytes", c.work_buffer_bytes},
           {"mapped_ready_bytes", c.mapped_bytes},
           {"/gc/heap/live:bytes", c.live_bytes},
-          {"/gc/heap/goal:bytes", c.goal_bytes},
+          {"/gc/heap/goal:bytes", goal ? Json(*goal) : Json(nullptr)},
           {"/gc/heap/allocs:bytes", c.allocated_bytes},
           {"/gc/heap/frees:bytes", c.freed_bytes},
           {"/gc/cycles/total:gc-cycles", c.gc_cycles}};
@@ -141,7 +142,7 @@ Json go_cycle(const std::optional<explain::GoCycle>& cycle) {
 Json go_point(const std::optional<explain::GoTimelinePoint>& point) {
   if (!point) return nullptr;
   return {{"live", point->live_bytes},
-          {"goal", point->goal_bytes},
+          {"goal", point->goal_bytes ? Json(*point->goal_bytes) : Json(nullptr)},
           {"allocated", point->allocated_bytes},
           {"freed", point->freed_bytes},
           {"gc_cycle", point->gc_cycle},

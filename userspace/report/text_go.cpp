@@ -45,8 +45,14 @@ std::string settings_line(const events::GoCounters& c) {
   const std::string live = c.gc_cycles == 0 ? std::string("not collected yet")
                                             : fmt::format("{} found in use by collection {}",
                                                           human_bytes(c.live_bytes), c.gc_cycles);
-  return fmt::format("Go heap: {}, goal {}; GOGC={}, GOMEMLIMIT={}", live, human_bytes(c.goal_bytes),
-                     c.gc_percent < 0 ? "off" : std::to_string(c.gc_percent),
+  const std::optional<uint64_t> goal = explain::heap_goal(c);
+  std::string aim = goal ? "goal " + human_bytes(*goal) : std::string("goal not known");
+  if (!goal && c.gc_percent < 0) {
+    aim = "no goal (GOGC=off)";
+  } else {
+    aim += "; GOGC=" + (c.gc_percent < 0 ? std::string("off") : std::to_string(c.gc_percent));
+  }
+  return fmt::format("Go heap: {}, {}, GOMEMLIMIT={}", live, aim,
                      limited ? human_bytes(static_cast<uint64_t>(c.memory_limit_bytes)) : "none");
 }
 

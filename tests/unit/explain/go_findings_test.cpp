@@ -248,6 +248,22 @@ TEST(IdleHeap, WhatStaysAboveTheGoal) {
   EXPECT_EQ(problems(with(100)), 0u);  // room that the next cycle will fill
 }
 
+// Without a goal nothing is above it; the number that stands for none is no size.
+TEST(IdleHeap, WithoutAGoal) {
+  auto e = four_times("c000000+2560 heap live=10M, c000a00+25600 idle", "c000000+28160",
+                      "in_use=10M free=100M live=10M goal=18446744073709551615 gogc=off");
+  const Finding* found = finding(e, "idle-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->evidence.at(0),
+            "the heap has 10.0 MiB in use and 100.0 MiB free; the collector has no goal for the heap "
+            "(GOGC=off)");
+  EXPECT_EQ(found->remedy,
+            "debug.FreeOSMemory() gives it back at once, if the program will not need it again.");
+  ASSERT_TRUE(e.processes[0].timeline.front().go);
+  EXPECT_EQ(e.processes[0].timeline.front().go->goal_bytes, std::nullopt);
+}
+
 // `pages[i]` released and resident at scan i; `between`: after the first scan.
 Explanation released(const std::vector<int>& counts, const std::string& between = "",
                      const std::string& words = "") {
@@ -298,6 +314,15 @@ TEST(LazyFree, AMomentIsNoProblem) {
     EXPECT_EQ(finding(e, "lazy-free")->against.at(0),
               "not seen to stay: the runtime may have given them back just now");
   }
+}
+
+TEST(Fragmentation, WithoutAGoal) {
+  auto e = four_times("c000000+25600 heap live=20M unmarked=5M free=75M", "c000000+25600",
+                      "in_use=100M live=20M goal=18446744073709551615 gogc=off");
+  ASSERT_NE(finding(e, "fragmentation"), nullptr);
+  EXPECT_EQ(finding(e, "fragmentation")->kind, FindingKind::kExplains);
+  EXPECT_EQ(finding(e, "fragmentation")->evidence.at(0),
+            "spans in use take 100.0 MiB, the collector has no goal for the heap (GOGC=off)");
 }
 
 TEST(Fragmentation, SpansInUseBeyondTheGoal) {

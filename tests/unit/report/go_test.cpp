@@ -166,6 +166,25 @@ TEST(GoText, HeapProfileAndGap) {
   EXPECT_TRUE(go_lines(known).empty());
 }
 
+TEST(GoText, NoGoal) {
+  auto off = process(-1, std::numeric_limits<int64_t>::max());
+  // ~0 as the runtime has it by GOGC alone; with GOMEMLIMIT=off it makes of it some EiB.
+  for (const uint64_t goal : {~uint64_t{0}, uint64_t{8'900'000'000'000'000'000}}) {
+    off.go->totals->goal_bytes = goal;
+    EXPECT_EQ(go_lines(off).at(1),
+              "Go heap: 6.0 MiB found in use by collection 3, no goal (GOGC=off), GOMEMLIMIT=none");
+    EXPECT_TRUE(entry(off)["go"]["totals"]["/gc/heap/goal:bytes"].is_null());
+  }
+  off.go->totals->goal_bytes = 12 * kMiB;
+  EXPECT_EQ(go_lines(off).at(1),
+            "Go heap: 6.0 MiB found in use by collection 3, goal 12.0 MiB; GOGC=off, GOMEMLIMIT=none");
+  EXPECT_EQ(entry(off)["go"]["totals"]["/gc/heap/goal:bytes"], 12 * kMiB);
+  auto unread = process(100, std::numeric_limits<int64_t>::max());
+  unread.go->totals->goal_bytes = 0;
+  EXPECT_EQ(go_lines(unread).at(1),
+            "Go heap: 6.0 MiB found in use by collection 3, goal not known; GOGC=100, GOMEMLIMIT=none");
+}
+
 TEST(GoText, Goroutines) {
   auto known = process(100, 0);
   known.goroutines = explain::GoroutineSummary{5, 1005, {}};

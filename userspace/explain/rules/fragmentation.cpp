@@ -18,7 +18,7 @@ class Fragmentation : public Rule {
     const uint64_t bytes = of(c.ledger.bytes, Owner::kGoHeapFragmentation),
                    threshold = problem_threshold(c.ledger);
     if (counters == nullptr || bytes < threshold) return std::nullopt;
-    const uint64_t in_use = counters->heap_in_use_bytes, goal = counters->goal_bytes;
+    const uint64_t in_use = counters->heap_in_use_bytes, goal = heap_goal(*counters).value_or(in_use);
     const uint64_t beyond = std::min(bytes, in_use > goal ? in_use - goal : 0);
     const bool problem = beyond >= threshold && stays(c, Owner::kGoHeapFragmentation);
 
@@ -28,8 +28,8 @@ class Fragmentation : public Rule {
         fmt::format("Free slots in Go spans that are in use hold {} of {}'s memory, beside {} of objects.",
                     bytes_and_share(bytes, c.ledger), c.process.comm, human_bytes(objects));
     if (beyond > 0) finding.recoverable_bytes = beyond;
-    finding.evidence.push_back(fmt::format("spans in use take {}, the collector's goal for the heap is {}",
-                                           human_bytes(in_use), human_bytes(goal)));
+    finding.evidence.push_back(
+        fmt::format("spans in use take {}, the collector has {}", human_bytes(in_use), goal_text(*counters)));
     finding.remedy =
         problem ? "Go never moves objects. Allocate what lives long apart from what lives short (before the "
                   "peak, or in slices of values), and copy survivors out after it."

@@ -22,15 +22,15 @@ constexpr int32_t kPatientPercent = 200;  // more than that was somebody's choic
 std::string claim(const Case& c, const events::GoCounters& counters, uint64_t bytes) {
   const bool never = counters.gc_cycles == 0,
              limited = counters.memory_limit_bytes != std::numeric_limits<int64_t>::max();
-  return fmt::format(
-      "Objects {} hold {} of {}'s memory: {}.",
-      never ? "that no collection has looked at yet" : "allocated since the last collection",
-      bytes_and_share(bytes, c.ledger), c.process.comm,
-      counters.gc_percent < 0
-          ? std::string(limited ? "with GOGC=off the collector runs only near GOMEMLIMIT"
-                                : "the collector is off (GOGC=off)")
-          : fmt::format("with GOGC={} the heap may grow to {} before the {}", counters.gc_percent,
-                        human_bytes(counters.goal_bytes), never ? "first" : "next"));
+  return fmt::format("Objects {} hold {} of {}'s memory: {}.",
+                     never ? "that no collection has looked at yet" : "allocated since the last collection",
+                     bytes_and_share(bytes, c.ledger), c.process.comm,
+                     counters.gc_percent < 0
+                         ? std::string(limited ? "with GOGC=off the collector runs only near GOMEMLIMIT"
+                                               : "the collector is off (GOGC=off)")
+                         : fmt::format("with GOGC={} the heap may grow{} before the {}", counters.gc_percent,
+                                       heap_goal(counters) ? " to " + human_bytes(*heap_goal(counters)) : "",
+                                       never ? "first" : "next"));
 }
 
 class GcHeadroom : public Rule {

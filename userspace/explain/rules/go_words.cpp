@@ -12,6 +12,13 @@ const events::GoCounters* go_counters(const Case& c) {
   return &c.go->heap()->counters;
 }
 
+std::string goal_text(const events::GoCounters& counters) {
+  if (const std::optional<uint64_t> goal = heap_goal(counters))
+    return "a goal of " + human_bytes(*goal) + " for the heap";
+  return counters.gc_percent < 0 ? "no goal for the heap (GOGC=off)"
+                                 : "a goal for the heap that is not known";
+}
+
 uint32_t collections_seen(const Case& c) {
   if (c.go == nullptr || c.go->curve().empty()) return 0;
   const uint32_t first = c.go->curve().front().counters.gc_cycles,

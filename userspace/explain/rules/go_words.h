@@ -9,6 +9,8 @@ namespace memwhy::explain {
 
 // The runtime's counters at the end; nullptr when its tables were not verified.
 const events::GoCounters* go_counters(const Case& c);
+// "a goal of 12.0 MiB for the heap", "no goal for the heap (GOGC=off)".
+std::string goal_text(const events::GoCounters& counters);
 // Collections that ended while memwhy watched, by the runtime's own count.
 uint32_t collections_seen(const Case& c);
 // An owner's least bytes over all scans: what was there all the time. 0 without scans.

@@ -18,8 +18,10 @@ class IdleHeap : public Rule {
     const events::GoCounters* counters = go_counters(c);
     const uint64_t bytes = of(c.ledger.bytes, Owner::kGoHeapIdle), threshold = problem_threshold(c.ledger);
     if (counters == nullptr || bytes < threshold) return std::nullopt;
-    const uint64_t wanted = counters->goal_bytes + counters->goal_bytes / 10;
-    const uint64_t kept = counters->heap_in_use_bytes + counters->heap_free_bytes;
+    // Without a goal no size is too much by the runtime's own measure.
+    const std::optional<uint64_t> goal = heap_goal(*counters);
+    const uint64_t kept = counters->heap_in_use_bytes + counters->heap_free_bytes,
+                   wanted = goal ? *goal + *goal / 10 : kept;
     const uint64_t above = std::min(bytes, kept > wanted ? kept - wanted : 0);
     const bool stayed = stays(c, Owner::kGoHeapIdle);
     const bool problem = above >= threshold && stayed;
@@ -29,18 +31,22 @@ class IdleHeap : public Rule {
     finding.claim = fmt::format("Free Go spans that were not given back hold {} of {}'s memory{}.",
                                 bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend));
     finding.recoverable_bytes = bytes;
-    finding.evidence.push_back(
-        fmt::format("the heap has {} in use and {} free; the runtime means to keep {} (its goal and a tenth)",
-                    human_bytes(counters->heap_in_use_bytes), human_bytes(counters->heap_free_bytes),
-                    human_bytes(wanted)));
+    finding.evidence.push_back(fmt::format(
+        "the heap has {} in use and {} free; {}", human_bytes(counters->heap_in_use_bytes),
+        human_bytes(counters->heap_free_bytes),
+        goal ? fmt::format("the runtime means to keep {} (its goal and a tenth)", human_bytes(wanted))
+             : "the collector has " + goal_text(*counters)));
     if (stayed) {
       finding.evidence.push_back(fmt::format("never less than {} in {} scans",
                                              human_bytes(least_of(c, Owner::kGoHeapIdle)), c.samples.size()));
     }
-    finding.remedy = problem ? "debug.FreeOSMemory() gives it back at once, once after the peak; GOMEMLIMIT "
-                               "makes the runtime give "
-                               "back before it grows again."
-                             : "None needed: the next cycle of the collector uses it again.";
+    finding.remedy =
+        problem
+            ? "debug.FreeOSMemory() gives it back at once, once after the peak; GOMEMLIMIT makes the runtime "
+              "give back before it grows again."
+        : !goal && counters->gc_percent < 0
+            ? "debug.FreeOSMemory() gives it back at once, if the program will not need it again."
+            : "None needed: the next cycle of the collector uses it again.";
     finding.confidence = problem ? Confidence::kHigh : Confidence::kMedium;
     if (problem)
       finding.against.emplace_back("the runtime gives back slowly in the background: it may go by itself");
