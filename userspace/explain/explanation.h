@@ -97,6 +97,14 @@ struct RssSummary {
       counter_error_bytes;  // VmRSS around the pass, with the kernel's error bound
 };
 
+// How still the Go heap was while it was read for the ledger.
+struct GoHeapReading {
+  bool quiet = false;  // no counter of the runtime moved
+  uint64_t spans = 0, spans_in_motion = 0;
+  // Whether the lines of the heap are blurred by it.
+  bool changed() const { return !quiet || spans_in_motion * 100 > spans; }
+};
+
 struct ProcessCoverage {
   uint64_t unattributed_bytes = 0, before_attach_bytes = 0, truncated_stack_bytes = 0;
   std::optional<int64_t> rss_gap_bytes;  // counter_bytes - bytes
@@ -104,6 +112,7 @@ struct ProcessCoverage {
   uint64_t lost_stack_bytes = 0;
   uint64_t doubtful_bytes = 0;  // evidence older than a removal that was lost
   bool scan_complete = true;
+  std::optional<GoHeapReading> go_heap;  // absent: the runtime's tables were not used
 };
 
 // The heap that the next collection is to end at. Absent: no such (GOGC=off without a limit: a number beyond any address

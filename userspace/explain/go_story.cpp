@@ -30,6 +30,8 @@ void describe_go(const GoFacts& go, ProcessExplanation& out) {
     if (calls.size() > kMostCalls) calls.resize(kMostCalls);
     out.go_calls.insert(out.go_calls.end(), calls.begin(), calls.end());
   }
+  if (go.layout_trusted())
+    out.coverage.go_heap = {go.heap()->quiet, go.heap()->spans, go.heap()->spans_in_motion};
   if (!out.go) return;
   out.go->layout = go.layout_name();
   out.go->layout_problem = go.problem();

@@ -126,6 +126,7 @@ Json process_coverage(const ProcessExplanation& process) {
           {"stale_bytes", bytes(coverage.stale_bytes)},
           {"lost_stack_bytes", bytes(coverage.lost_stack_bytes)},
           {"doubtful_bytes", bytes(coverage.doubtful_bytes)},
+          {"go_heap", go_heap_reading(coverage.go_heap)},
           {"scan_complete", known ? Json(coverage.scan_complete) : Json(nullptr)},
           {"scans", process.scans}};
 }

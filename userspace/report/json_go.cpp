@@ -139,6 +139,12 @@ Json go_cycle(const std::optional<explain::GoCycle>& cycle) {
           {"mark_ns", cycle->mark_ns ? Json(*cycle->mark_ns) : Json(nullptr)}};
 }
 
+Json go_heap_reading(const std::optional<explain::GoHeapReading>& reading) {
+  if (!reading) return nullptr;
+  return {
+      {"quiet", reading->quiet}, {"spans", reading->spans}, {"spans_in_motion", reading->spans_in_motion}};
+}
+
 Json go_point(const std::optional<explain::GoTimelinePoint>& point) {
   if (!point) return nullptr;
   return {{"live", point->live_bytes},

@@ -12,6 +12,7 @@ nlohmann::ordered_json go_summary(const explain::ProcessExplanation& process,
                                   const std::optional<events::ClockAnchor>& anchor);
 // What is known of a collection beside its text.
 nlohmann::ordered_json go_cycle(const std::optional<explain::GoCycle>& cycle);
+nlohmann::ordered_json go_heap_reading(const std::optional<explain::GoHeapReading>& reading);
 nlohmann::ordered_json go_point(const std::optional<explain::GoTimelinePoint>& point);
 nlohmann::ordered_json go_calls(const explain::ProcessExplanation& process,
                                 const std::optional<events::ClockAnchor>& anchor);

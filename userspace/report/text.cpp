@@ -220,6 +220,11 @@ class Printer {
                                  share(coverage.truncated_stack_bytes, process),
                                  human_bytes(coverage.lost_stack_bytes)));
       if (!coverage.scan_complete) item("scan", "not complete");
+      if (coverage.go_heap && coverage.go_heap->changed()) {
+        item("Go heap",
+             fmt::format("the heap was read while it changed: {} of {} spans in motion",
+                         grouped(coverage.go_heap->spans_in_motion), grouped(coverage.go_heap->spans)));
+      }
     }
     counter(process);
     if (process.rss.peak_bytes) item("peak", human_bytes(*process.rss.peak_bytes));

@@ -115,6 +115,20 @@ TEST(GoLedger, TablesReadByDebugInformationAreUsed) {
   EXPECT_EQ(line(e, "go.heap.live")->bytes, 1u << 20);
 }
 
+TEST(GoCoverage, HowStillTheLastReadingWas) {
+  auto with = [](const std::string& words) {
+    return told(go_program("go1.26.8") + moment(11, "c000000+64 heap live=256K", "c000000+64") +
+                "@21 go-heap 1 " + words + ": c000000+64 heap live=256K\nscan 1: c000000+64\n");
+  };
+  auto e = with("spans=400 in_motion=3");
+  ASSERT_TRUE(e.processes[0].coverage.go_heap);
+  EXPECT_FALSE(e.processes[0].coverage.go_heap->quiet);
+  EXPECT_EQ(e.processes[0].coverage.go_heap->spans, 400u);
+  EXPECT_EQ(e.processes[0].coverage.go_heap->spans_in_motion, 3u);
+  EXPECT_TRUE(with("quiet spans=400").processes[0].coverage.go_heap->quiet);
+  EXPECT_FALSE(with("unverified problem=none spans=400").processes[0].coverage.go_heap);
+}
+
 // `live[i]` MiB in use at scan i.
 Explanation growing(const std::vector<int>& live, int collections, const std::string& calls = "") {
   std::string script = go_program("go1.26.8");

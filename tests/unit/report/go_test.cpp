@@ -185,6 +185,28 @@ TEST(GoText, NoGoal) {
             "Go heap: 6.0 MiB found in use by collection 3, goal not known; GOGC=100, GOMEMLIMIT=none");
 }
 
+TEST(GoCoverage, HeapThatChangedWhileItWasRead) {
+  auto told = [](std::optional<explain::GoHeapReading> reading) {
+    explain::Explanation all;
+    all.processes.push_back(process(100, 0));
+    all.processes[0].coverage.go_heap = reading;
+    return to_text(all);
+  };
+  const std::string sentence = "the heap was read while it changed";
+  EXPECT_NE(
+      told({{false, 52000, 3}}).find("  Go heap        " + sentence + ": 3 of 52,000 spans in motion\n"),
+      std::string::npos)
+      << told({{false, 52000, 3}});
+  EXPECT_EQ(told({{true, 1000, 10}}).find(sentence), std::string::npos);
+  EXPECT_NE(told({{true, 1000, 11}}).find(sentence), std::string::npos);
+  EXPECT_EQ(told({}).find(sentence), std::string::npos);
+  auto one = process(100, 0);
+  EXPECT_TRUE(entry(one)["coverage"]["go_heap"].is_null());
+  one.coverage.go_heap = {false, 52000, 3};
+  EXPECT_EQ(entry(one)["coverage"]["go_heap"],
+            (nlohmann::json{{"quiet", false}, {"spans", 52000}, {"spans_in_motion", 3}}));
+}
+
 TEST(GoText, Goroutines) {
   auto known = process(100, 0);
   known.goroutines = explain::GoroutineSummary{5, 1005, {}};
