@@ -118,9 +118,10 @@ std::optional<uint64_t> GoFacts::profile_rate() const {
   if (profile_ == nullptr || profile_->source != events::GoProfile::Source::kBuckets) return std::nullopt;
   if (!profile_->rate_assumed) return profile_->rate;
   if (profile_->rate == 0) return std::nullopt;
-  // No sample estimates more than the heap had at any time, unless the rate is another.
-  const uint64_t in_use = most_in_use();
-  if (in_use != 0 && estimated_bytes() > in_use) return std::nullopt;
+  // No heap of that rate is taken for one that is larger by more than four standard deviations of its sampling.
+  const auto in_use = static_cast<double>(most_in_use());
+  const double most = in_use + 4 * std::sqrt(in_use * static_cast<double>(profile_->rate));
+  if (in_use != 0 && static_cast<double>(estimated_bytes()) > most) return std::nullopt;
   return profile_->rate;
 }
 

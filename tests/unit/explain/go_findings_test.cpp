@@ -65,6 +65,10 @@ TEST(GoLedger, AProfileLargerThanTheHeapHasAnotherRate) {
   EXPECT_EQ(*e.processes[0].heap_profile_inuse_bytes >> 20, 50u);
   EXPECT_EQ(e.processes[0].heap_profile_rate, 512u << 10);
   EXPECT_TRUE(e.processes[0].heap_profile_rate_assumed);
+  e = with("assumed", 32);  // samples make at most 48 MiB of it: 4 standard deviations of 4 MiB
+  EXPECT_EQ(e.processes[0].heap_profile_inuse_bytes, std::nullopt);
+  e = with("assumed", 36);
+  EXPECT_EQ(*e.processes[0].heap_profile_inuse_bytes >> 20, 50u);
   e = with("rate=1 assumed", 1);
   EXPECT_EQ(e.processes[0].heap_profile_inuse_bytes, 6400u);
   e = with("", 1);  // told by the process itself: believed
