@@ -167,6 +167,18 @@ std::vector<std::string> GoFacts::touched_by(uint64_t address, uint64_t bytes) c
   return stack == nullptr ? std::vector<std::string>{} : frames(stack->frames, true);
 }
 
+std::optional<uint64_t> GoFacts::resident_bytes(uint64_t address, uint64_t bytes) const {
+  if (space_.ended() || bytes == 0) return std::nullopt;
+  const PageNumber first = address >> kPageShift, end = (address + bytes + kPageBytes - 1) >> kPageShift;
+  const uint64_t step = std::max<uint64_t>(1, (end - first) / kMostPagesAsked);
+  uint64_t asked = 0, resident = 0;
+  for (PageNumber page = first; page < end; page += step) {
+    ++asked;
+    resident += space_.evidence(page) ? 1 : 0;
+  }
+  return resident == asked ? bytes : bytes / asked * resident;
+}
+
 std::vector<GoCallSummary> GoFacts::calls(events::GoFunction function) const {
   std::vector<GoCallSummary> out;
   for (const timeline::GoCallSite& site : call_sites_) {

@@ -48,6 +48,8 @@ class GoFacts {
   // The stack of the faults that made most of an object's pages resident, the runtime's frames included. Empty: it was
   // there before memwhy attached.
   std::vector<std::string> touched_by(uint64_t address, uint64_t bytes) const;
+  // Of an object's pages, as the last scan has them; of a very large one an estimate. Absent: the process has ended.
+  std::optional<uint64_t> resident_bytes(uint64_t address, uint64_t bytes) const;
   // What the probes of its runtime saw since memwhy attached, by stack, most bytes first. Objects may be gone since.
   std::vector<GoCallSummary> calls(events::GoFunction function) const;
   std::vector<std::string> frames_of(StackId stack) const;  // of a call; empty: not known

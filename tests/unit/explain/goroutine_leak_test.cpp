@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // goroutine-leak: the story of the hourly job, its variants, and the healthy programs that look like it.
+#include <algorithm>
+
 #include "unit/explain/go_script.h"
 
 namespace memwhy::explain {
@@ -78,6 +80,28 @@ TEST(GoroutineLeak, WalkCutShortIsLowConfidence) {
   auto e = told(hourly_job({5, 5}, "chan send", "since=9", " incomplete"));
   EXPECT_EQ(finding(e, "goroutine-leak")->confidence, Confidence::kLow);
   EXPECT_EQ(e.processes[0].goroutines->groups[0].kept_bytes, std::nullopt);
+  EXPECT_NE(finding(e, "goroutine-leak")->claim.find("(main.go:47) reach 320.0 MiB:"), std::string::npos);
+  EXPECT_EQ(finding(e, "goroutine-leak")->recoverable_bytes, std::nullopt);  // others may reach it too
+  e = told(hourly_job({1, 1}, "chan send", "since=9", " incomplete"));
+  EXPECT_NE(finding(e, "goroutine-leak")->claim.find("(main.go:47) reaches 64.0 MiB,"), std::string::npos);
+}
+
+// Half of each buffer was never written to. That other objects are resident does not make them so.
+TEST(GoroutineLeak, OnlyTheResidentPagesOfLargeObjectsCount) {
+  std::string group = fmt::format(": 4 \"chan send\" by=0x401400 since=9 kept={} objects=8", 4 * kJob);
+  std::string resident;
+  for (int k = 0; k < 4; ++k) {
+    group += fmt::format(" large={:#x}:{}@0x401500", 0xc000000000 + kJob * k, kJob);
+    resident += fmt::format("{:x}+{}, ", 0xc000000 + kJobPages * k, kJobPages / 2);
+  }
+  auto e = told(go_program("go1.26.8") +
+                moment(30, "c000000+65536 heap live=128M, c020000+131072 heap live=512M",
+                       resident + "c020000+131072", group + " " + kSendFrames, "goal=1G"));
+  ASSERT_NE(finding(e, "goroutine-leak"), nullptr);
+  EXPECT_EQ(finding(e, "goroutine-leak")->bytes, 2 * kJob);
+  EXPECT_EQ(finding(e, "goroutine-leak")->recoverable_bytes, 2 * kJob);
+  const auto& against = finding(e, "goroutine-leak")->against;
+  EXPECT_EQ(std::count(against.begin(), against.end(), "128.0 MiB of it are not resident"), 1);
 }
 
 // The count tells also when the bytes of a cut walk do not.

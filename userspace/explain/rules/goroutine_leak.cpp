@@ -93,6 +93,14 @@ uint64_t shared_bytes(const Case& c, const GroupStory& group, const Origin& orig
   return (now.count - origin.objects) * origin.object_bytes;
 }
 
+// Of the large objects that a group keeps: pages that were never written to, or are swapped out.
+uint64_t untouched(const Case& c, const events::GoGroup& group) {
+  uint64_t sum = 0;
+  for (const events::GoKeptObject& object : group.large)
+    sum += object.bytes - c.go->resident_bytes(object.address, object.bytes).value_or(object.bytes);
+  return sum;
+}
+
 class GoroutineLeak : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
@@ -119,9 +127,12 @@ class GoroutineLeak : public Rule {
     const uint64_t heap =
         c.ledger.total({Owner::kGoHeapLive, Owner::kGoHeapUnmarked, Owner::kGoHeapUnclassified});
     const uint64_t stacks = c.ledger.total({Owner::kGoStacks, Owner::kGoHeapUnclassified});
-    finding.bytes =
-        std::min(std::min(kept, heap) + std::min(group.now->stack_bytes, stacks), c.ledger.rss.bytes);
-    finding.recoverable_bytes = finding.bytes;
+    const uint64_t of_stacks = std::min(group.now->stack_bytes, stacks);
+    finding.bytes = std::min(std::min(kept - std::min(kept, untouched(c, *group.now)), heap) + of_stacks,
+                             c.ledger.rss.bytes);
+    // What others may reach too would not go with these goroutines.
+    if (group.complete || of_stacks > 0)
+      finding.recoverable_bytes = group.complete ? finding.bytes : of_stacks;
     finding.growth_bytes_per_s = trend_of(group.weights).bytes_per_s;
     finding.owners.emplace_back(
         owner_name(group.now->kept_bytes > 0 ? Owner::kGoHeapLive : Owner::kGoStacks).id);
@@ -151,7 +162,8 @@ class GoroutineLeak : public Rule {
     if (now.kept_bytes == 0) {
       text += fmt::format("{} {} of stacks", one ? "has" : "have", human_bytes(now.stack_bytes));
     } else {
-      text += fmt::format("{} {}", one ? "keeps" : "keep", human_bytes(kept));
+      const char* verb = group.complete ? "keep" : "reach";
+      text += fmt::format("{}{} {}", verb, !one ? "" : group.complete ? "s" : "es", human_bytes(kept));
       if (!one) {
         const bool alike =
             origin.object_bytes != 0 && kept / now.count / (64 << 10) == origin.object_bytes / (64 << 10);
