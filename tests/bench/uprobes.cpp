@@ -108,23 +108,30 @@ int run(const std::string& path, const std::string& name, int cycles, std::FILE*
   const Fd mine = memory();
   target.tell("churn");
   std::vector<double> attach_us, detach_us;
-  uint64_t calls = 0, hits_before = 0;
+  uint64_t calls = 0, samples = 0, hits_before = 0;
   const uint64_t begun = now_ns();
   for (int cycle = 1; cycle <= cycles; ++cycle) {
     events::GoProbePlan plan;
     plan.tgid = target.pid();
     plan.file = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     plan.memory = memory();
-    plan.sites = goruntime::find_probe_sites(**binary, plan.memory, 0, false).sites;
+    plan.sites = goruntime::find_probe_sites(**binary, plan.memory, 0, true).sites;
     const std::vector<events::GoSite> sites = plan.sites;
     const uint64_t before = now_ns();
     (*probe)->probe_go(*space, std::move(plan));
     const uint64_t attached = now_ns();
-    if (sites.empty() || (*probe)->hooks().hooks.empty()) return 1;
+    // All of them, every time: the program links its heap profile, as one with net/http/pprof does.
+    if (sites.size() != events::kGoFunctions || (*probe)->hooks().hooks.empty()) {
+      fmt::print(stderr, "cycle {}: {} of {} sites\n", cycle, sites.size(), events::kGoFunctions);
+      return 1;
+    }
     // Attached for as long as it takes the program to be met a few times: at most 20 ms.
     for (const uint64_t enough = calls + 20; calls < enough && now_ns() < attached + 20'000'000;)
       (*probe)->drain([&](const events::Event& event) {
-        calls += std::holds_alternative<events::GoCall>(event.payload);
+        const auto* call = std::get_if<events::GoCall>(&event.payload);
+        if (call == nullptr) return;
+        ++calls;
+        samples += call->function == events::GoFunction::kSampledAllocation;
       });
     const uint64_t detaching = now_ns();
     (*probe)->unprobe_go(*space);
@@ -154,8 +161,8 @@ int run(const std::string& path, const std::string& name, int cycles, std::FILE*
   const std::string wanted = part_of(alone.ask("large 200 65536"), "\"checksum\"");
   const std::string got = part_of(target.ask("large 200 65536"), "\"checksum\"");
   const bool good = !answer.empty() && !wanted.empty() && wanted == got;
-  fmt::print("{}: {} cycles in {:.0f} s, {} rounds of the program, {} calls seen, {} {}, {}\n", name, cycles,
-             seconds, part_of(answer, "\"count\""), calls, got,
+  fmt::print("{}: {} cycles in {:.0f} s, {} rounds of the program, {} calls seen ({} samples), {} {}, {}\n",
+             name, cycles, seconds, part_of(answer, "\"count\""), calls, samples, got,
              wanted == got ? "as without probes" : "NOT as without probes", good ? "0 deaths" : "DIED");
   return good ? 0 : 1;
 }
