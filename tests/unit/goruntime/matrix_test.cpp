@@ -20,13 +20,10 @@ namespace {
 
 std::vector<Build> matrix() {
   std::vector<Build> out;
-  for (const Release release : kReleases) {
-    out.push_back({release, Variant::kPlain});
-    out.push_back({release, Variant::kStripped});
-    if (release.minor == 19 || release.minor >= 26)
-      for (const Variant variant : {Variant::kPie, Variant::kRace, Variant::kCgo})
-        out.push_back({release, variant});
-  }
+  for (const Release release : kReleases)
+    for (const Variant variant :
+         {Variant::kPlain, Variant::kStripped, Variant::kPie, Variant::kRace, Variant::kCgo})
+      out.push_back({release, variant});
   return out;
 }
 
