@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdio>
+#include <cstring>
+#include <span>
+#include <utility>
 
 #include "goruntime/allocations.h"
 #include "goruntime/buckets.h"
@@ -267,6 +271,69 @@ TEST_P(GoPages, within_a_hundredth_under_churn) {
   std::printf("%s: %d of 20 readings torn, spans in motion: %.2f %%, at most %.2f %%\n",
               GetParam().name().c_str(), torn, 100 * usual, 100 * most);
   EXPECT_LT(usual, 0.01);  // a reading that loses the processor for a while sees more
+}
+
+// A still program whose counters are read as if they moved by so much, before and after the pass over its pages.
+class MovingCounters final : public remote::RemoteMemory {
+ public:
+  struct Move {
+    int64_t in_use = 0, free = 0, released = 0;
+  };
+  MovingCounters(remote::RemoteMemory& memory, const Globals& globals, Move before, Move after)
+      : memory_(memory), globals_(globals), moves_{before, after} {}
+
+  Status read(uint64_t address, std::span<std::byte> into) override {
+    Status status = memory_.read(address, into);
+    if (!status || address != globals_.gc_controller) return status;
+    const Move& move = moves_[reads_++ % 2];
+    const auto& c = globals_.layout->gc_controller;
+    for (const auto& [field, by] : {std::pair(c.heap_in_use, move.in_use),
+                                    {c.heap_free, move.free},
+                                    {c.heap_released, move.released}}) {
+      uint64_t value = 0;
+      std::memcpy(&value, into.data() + field.offset, sizeof value);
+      value += static_cast<uint64_t>(by);
+      std::memcpy(into.data() + field.offset, &value, sizeof value);
+    }
+    return status;
+  }
+  Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
+    return memory_.read_present(address, into);
+  }
+
+ private:
+  remote::RemoteMemory& memory_;
+  const Globals& globals_;
+  std::array<Move, 2> moves_;
+  size_t reads_ = 0;
+};
+
+class GoPagesInMotion : public GoPages {};
+
+INSTANTIATE_TEST_SUITE_P(Oldest, GoPagesInMotion, testing::Values(Build{release(19), Variant::kPlain}),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(Newest, GoPagesInMotion, testing::Values(Build{release(27), Variant::kPlain}),
+                         name_of);
+
+// Each class must be what its own counter was about then: what is counted twice in one can be missing in no other.
+TEST_P(GoPagesInMotion, no_class_is_more_than_a_hundredth_off_its_counter) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  if (!target_) return;
+  target_->wait_until_still();
+  using Move = MovingCounters::Move;
+  const auto verified = [&](Move before, Move after) {
+    MovingCounters memory(*memory_, globals_, before, after);
+    Result<HeapPages> read = read_pages(memory, globals_);
+    EXPECT_TRUE(read.ok());
+    return read.ok() && read->verified;
+  };
+  constexpr int64_t kLittle = 512 << 10, kMuch = 4 << 20;  // a hundredth of its heap is 1 MiB
+  EXPECT_TRUE(verified({}, {}));
+  EXPECT_TRUE(verified({kLittle, kLittle, kLittle}, {-kLittle, kLittle, kLittle}));
+  EXPECT_TRUE(verified({-kMuch, kMuch, -kMuch}, {kMuch, -kMuch, kMuch}));
+  EXPECT_FALSE(verified({kMuch, 0, 0}, {kMuch, 0, 0}));
+  EXPECT_FALSE(verified({0, -kMuch, 0}, {2 * kMuch, -kMuch, 0}));  // as many in use and free as there are
+  EXPECT_FALSE(verified({0, 0, -kMuch}, {kMuch, 0, -kMuch}));
 }
 
 }  // namespace
