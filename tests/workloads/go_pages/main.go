@@ -10,9 +10,12 @@
 //	allocations → one line of JSON, objects of each size class that were allocated since the start; it allocates nothing
 //	goroutines  → one line of JSON, how many goroutines wait for what, out of runtime.Stack
 //	block       → one line of JSON; from here on it has a block and a mutex profile
+//	span        → one line of JSON: the least and the most that it saw of four of the metrics since the last such line
 //	quit, or end of file: it exits 0
 //
-// -churn: it allocates all the time, and is never still. -profiled: it has a heap profile of 32,768 stacks.
+// -churn: it allocates all the time, collects, gives memory back, has goroutines with large stacks come and go, and is never
+// still; it looks at its own metrics before and after each small step of that (span). -profiled: it has a heap profile of
+// 32,768 stacks.
 package main
 
 import (
@@ -39,6 +42,7 @@ var (
 	large  [][]byte // one span each
 	sparse [][]byte // 1 of 16 objects of their spans
 	sink   []byte
+	recent [16][]byte
 )
 
 func touch(b []byte) []byte {
@@ -129,15 +133,97 @@ func block() {
 	say()
 }
 
+const (
+	stepBytes = 256 << 10 // of objects, between two looks at the metrics
+	deepBytes = 256 << 10 // of a stack
+	deepest   = 32        // goroutines with such a stack
+	batches   = 24        // from one time that memory is given back to the next
+)
+
+//go:noinline
+func deep(bytes int, reached chan<- bool, end <-chan bool) byte {
+	var frame [1024]byte
+	frame[bytes%len(frame)] = 1
+	if bytes <= len(frame) {
+		reached <- true
+		<-end
+		return frame[0]
+	}
+	return deep(bytes-len(frame), reached, end) + frame[1]
+}
+
+// Each step allocates a little, or only frees and gives back, as the runtime does all the time in the background. So what is
+// in use, not in use, released or in stacks goes between two looks no further up or down than by what one step allocates,
+// however long the steps take.
 func churn() {
+	reached, end := make(chan bool), make(chan bool)
+	look()
 	for i := 0; ; i++ {
 		batch := make([][]byte, 0, 1000)
-		for k := 0; k < cap(batch); k++ {
+		for k, bytes := 0, 0; k < cap(batch); k++ {
 			batch = append(batch, make([]byte, 64+k*40))
+			if bytes += len(batch[k]); bytes >= stepBytes {
+				look()
+				bytes = 0
+			}
 		}
-		large[i%len(large)] = batch[len(batch)-1]
+		look()
+		recent[i%len(recent)] = batch[len(batch)-1]
+		for k := 0; k < deepest; k++ {
+			if i%2 == 0 {
+				go deep(deepBytes/2, reached, end) // half full: it has grown to that size
+				<-reached
+			} else {
+				end <- true
+			}
+			look()
+		}
+		if i%batches == batches-1 {
+			runtime.GC()
+			look()
+			debug.FreeOSMemory()
+			look()
+		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// The least and the most of in use, not in use (free or released), released, stacks.
+var seen struct {
+	sync.Mutex
+	low, high [4]uint64
+	begun     bool
+}
+
+func look() {
+	seen.Lock()
+	defer seen.Unlock()
+	metrics.Read(samples)
+	at := func(i int) uint64 { return samples[i].Value.Uint64() }
+	for i, now := range [4]uint64{at(0) + at(1), at(2) + at(3), at(3), at(4)} {
+		if !seen.begun || now < seen.low[i] {
+			seen.low[i] = now
+		}
+		if !seen.begun || now > seen.high[i] {
+			seen.high[i] = now
+		}
+	}
+	seen.begun = true
+}
+
+func span() {
+	look()
+	seen.Lock()
+	low, high := seen.low, seen.high
+	seen.begun = false
+	seen.Unlock()
+	look()
+	line = append(line[:0], '{')
+	for i, key := range [4]string{"in_use", "not_in_use", "released", "stacks"} {
+		add(key+"_low", low[i])
+		add(key+"_high", high[i])
+	}
+	say()
 }
 
 // What "dump" tells, in this order.
@@ -288,6 +374,8 @@ func main() {
 			goroutines()
 		case string(command) == "block\n":
 			block()
+		case string(command) == "span\n":
+			span()
 		}
 	}
 }
