@@ -145,9 +145,9 @@ class Service:
     def stats(self):
         return json.loads(self.get("/stats"))
 
-    def start_load(self, rate=100):
+    def start_load(self, rate=100, path="/query"):
         """Requests until it is ended."""
-        return self.case.start([self.case.go_build("race_load", "debian"), "-url", self.url, "-rate", rate])
+        return self.case.start([self.case.go_build("race_load", "debian"), "-url", self.url, "-path", path, "-rate", rate])
 
     def load(self, count, path="/query"):
         program = self.case.go_build("race_load", "debian")
@@ -189,6 +189,32 @@ class Jobs:
     def done(self):
         self._until("done")
         until_still(self.pid)
+
+
+class Told:
+    """go_findings STORY, set up; stats() is what its own runtime says."""
+
+    def __init__(self, process):
+        self.process, self.pid = process, process.pid
+        self._until("ready")
+
+    def _until(self, wanted):
+        line = self.process.stdout.readline().strip()
+        assert line == wanted, f"go_findings said {line!r}, not {wanted!r}"
+        until_still(self.pid)
+
+    def _say(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def go_on(self):
+        """The second half of the story, to its end."""
+        self._say("go on")
+        self._until("done")
+
+    def stats(self):
+        self._say("stats")
+        return json.loads(self.process.stdout.readline())
 
 
 class Pages:

@@ -5,7 +5,7 @@
 //
 //	/import?mib=N   the heap is N MiB for a moment, then given back. The shadow of it (2 bytes a byte) never is.
 //	/query          one request on 200 goroutines. The race runtime keeps about 320 bytes of each, for good.
-//	/parse?bad=N    N recovered panics, 10 calls deep, in one goroutine: 80 bytes each, kept until it ends.
+//	/parse?bad=N    N recovered panics in one goroutine, each unwinds 11 frames: 88 bytes each, kept until it ends.
 //	/stats          what the service itself knows, after a collection, as JSON: the referee of tests.
 //
 // It prints "pid N", "url http://…" and "ready", each on its line, and ends on SIGTERM.

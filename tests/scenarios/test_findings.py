@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each cause of a Go program's memory on a process that has it and is known to have it (workloads/go_findings): the problem is
+there, with its bytes, and the same program without the cause has none. The referee is what the program's own runtime says."""
+import os
+import re
+import signal
+import subprocess
+import time
+
+from support import MIB, Told, ledger, only_process, problems, until_scanned
+
+NEW, OLD = "go1.27.3", "debian"
+KEPT_PER_PANIC = 88  # by the race runtime: 8 bytes for each of 11 frames that are unwound
+
+
+def started(case, story, *, toolchain=NEW, fix=False, **environment):
+    program = case.go_build("go_findings", toolchain)
+    return Told(case.start([program, *(["-fix"] if fix else []), story], stdin=subprocess.PIPE, env=dict(os.environ) | environment))
+
+
+def looked_at(case, story, *, seconds=3, **options):
+    """(process, told): memwhy looked at the story when all had happened."""
+    told = started(case, story, **options)
+    return only_process(case.explain("-p", told.pid, "-d", seconds)), told
+
+
+def watched(case, story, seconds, *, times=1, **options):
+    """(process, told): the story goes on while memwhy looks: `times` times, after each of its first scans."""
+    told = started(case, story, **options)
+    memwhy = case.start_memwhy("explain", "-p", told.pid, "-d", seconds, "-o", "kept.memwhy", "--json")
+    for again in range(times):
+        if again > 0:
+            until_scanned(case, memwhy, "kept.memwhy", time.monotonic_ns(), [told.pid])
+        told.go_on()
+    case.finish(memwhy, how=None)
+    process = only_process(case.explain("kept.memwhy", cwd=case.folder))
+    (case.folder / "kept.memwhy").unlink()
+    return process, told
+
+
+def near(value, wanted, part=0.03):
+    return abs(value - wanted) <= part * wanted
+
+
+def the_problem(process, cause, owner):
+    """The only problem; all its bytes are those of this owner."""
+    assert [finding["id"] for finding in problems(process)] == [cause], [p["claim"] for p in problems(process)]
+    finding = process["findings"][0]
+    assert finding["id"] == cause, finding
+    assert finding["bytes"] == ledger(process)[owner], (finding, ledger(process))
+    return finding
+
+
+def no_problem(process):
+    assert problems(process) == [], [finding["claim"] for finding in problems(process)]
+
+
+def test_idle_heap(case):
+    process, told = looked_at(case, "idle")
+    finding = the_problem(process, "idle-heap", "go.heap.idle")
+    own = told.stats()
+    assert near(finding["bytes"], own["free"]) and near(own["free"], own["known"], 0.1), (finding["bytes"], own)
+    assert finding["recoverable_bytes"] == finding["bytes"] and "debug.FreeOSMemory()" in finding["remedy"]
+    no_problem(looked_at(case, "idle", fix=True)[0])
+
+
+def test_gc_headroom(case):
+    process, told = looked_at(case, "headroom")
+    finding = the_problem(process, "gc-headroom", "go.heap.unmarked")
+    assert near(finding["bytes"], told.stats()["known"]), finding
+    # With the usual collector the heap may be twice the 32 MiB that are in use.
+    assert near(finding["recoverable_bytes"], (128 - 32) * MIB), finding
+    assert "the collector is off (GOGC=off)" in finding["claim"] and "GOMEMLIMIT=" in finding["remedy"], finding
+    no_problem(looked_at(case, "headroom", fix=True)[0])
+
+
+def test_fragmentation(case):
+    process, told = looked_at(case, "fragments")
+    finding = the_problem(process, "fragmentation", "go.heap.fragmentation")
+    own = told.stats()
+    assert near(finding["bytes"], own["unused"]) and near(finding["bytes"], own["known"]), (finding["bytes"], own)
+    assert "Go never moves objects" in finding["remedy"], finding
+    no_problem(looked_at(case, "fragments", fix=True)[0])
+
+
+def test_goroutine_stacks(case):
+    process, told = looked_at(case, "stacks")
+    finding = the_problem(process, "goroutine-stacks", "go.stacks")
+    # Of 128 KiB each at least the 110 KiB that they use are resident.
+    own = told.stats()
+    assert own["known"] <= own["stacks"] <= 1.01 * own["known"], own
+    assert 110 / 128 * own["known"] <= finding["bytes"] <= own["stacks"], (finding["bytes"], own)
+    assert re.search(r": 20\d\d goroutines, 1[12]\d\.\d KiB each on average", finding["claim"]), finding["claim"]
+    assert re.match(r"250\.0 MiB in 2000 goroutines in chan receive at main\.descend .*, created at main\.stacks ",
+                    finding["evidence"][0]), finding["evidence"]
+    no_problem(looked_at(case, "stacks", fix=True)[0])
+
+
+def test_live_heap_growth(case):
+    process, told = watched(case, "growth", 8, times=4)  # a scan every 2 s
+    finding = the_problem(process, "live-heap-growth", "go.heap.live")
+    own = told.stats()
+    assert own["known"] == 160 * MIB and near(finding["bytes"], own["objects"]), (finding["bytes"], own)
+    # Quarters of the recording are compared: what came in the first and in the last is not all in it.
+    assert 80 * MIB <= finding["recoverable_bytes"] <= 161 * MIB and finding["growth_bytes_per_s"] > 0, finding
+    assert [line for line in finding["evidence"] if " by main.growth (main.go:" in line], finding["evidence"]
+    no_problem(watched(case, "growth", 8, times=4, fix=True)[0])
+
+
+def test_untouched_large_allocation(case):
+    process, told = looked_at(case, "untouched")
+    no_problem(process)  # nothing is to be done
+    finding, = [f for f in process["findings"] if f["id"] == "untouched-large-allocation"]
+    own, heap = told.stats(), ledger(process)
+    in_use = own["objects"] + own["unused"]
+    resident = sum(heap.get("go.heap." + part, 0) for part in ("live", "unmarked", "fragmentation"))
+    assert finding["kind"] == "explains" and finding["bytes"] == resident, (finding, heap)
+    assert near(in_use - resident, own["known"], 0.01), (in_use, resident)
+    assert re.match(r"25[67]\.\d MiB of go_findings-go1's Go heap are in use and not resident: ", finding["claim"]), finding["claim"]
+    healthy, _ = looked_at(case, "untouched", fix=True)
+    no_problem(healthy)
+    assert "untouched-large-allocation" not in [f["id"] for f in healthy["findings"]]
+
+
+def test_profiler_buckets(case):
+    process, told = looked_at(case, "profiler")
+    finding = the_problem(process, "profiler-buckets", "go.runtime.profiler")
+    assert near(finding["bytes"], told.stats()["buckets"], 0.05), (finding["bytes"], told.stats())
+    assert finding["bytes"] >= 131072 * (48 + 16 * 8 + 128), finding["bytes"]  # a bucket for each stack
+    assert finding["confidence"] == "high" and "runtime.MemProfileRate" in finding["remedy"], finding
+    no_problem(looked_at(case, "profiler", fix=True)[0])
+
+
+def test_metadata_after_peak(case):
+    # Of Go 1.19, whose heap bitmap takes a 32nd of the peak; newer ones keep it in the spans, where little stays.
+    process, told = looked_at(case, "metadata", toolchain=OLD)
+    finding = the_problem(process, "metadata-after-peak", "go.runtime.metadata")
+    own = told.stats()
+    assert own["released"] > 450 * MIB and 512 * MIB / 32 < finding["bytes"] <= own["metadata"], (finding["bytes"], own)
+    assert near(finding["bytes"], finding["recoverable_bytes"], 0.1) and finding["confidence"] == "high", finding
+    no_problem(looked_at(case, "metadata", toolchain=OLD, fix=True)[0])
+
+
+def test_lazy_free(case):
+    process, told = watched(case, "given_back", 3, GODEBUG="madvdontneed=0")
+    finding = the_problem(process, "lazy-free", "go.heap.released_resident")
+    assert near(finding["bytes"], told.stats()["known"]) and finding["recoverable_bytes"] == finding["bytes"], finding
+    assert "(MADV_FREE)" in finding["claim"] and finding["confidence"] == "high", finding  # memwhy saw the madvise
+    assert "GODEBUG=madvdontneed=1" in finding["remedy"], finding
+    no_problem(watched(case, "given_back", 3)[0])  # as Go does it unless told otherwise
+
+
+def race_detector_leak(case, toolchain):
+    service = case.race_service(toolchain)
+    service.get("/parse?bad=1000")
+    load = service.start_load(50, "/parse?bad=2000")
+    begun, before = time.monotonic(), service.stats()["panics"]
+    process = only_process(case.explain("-p", service.pid, "-d", 8))
+    leaked = KEPT_PER_PANIC * (service.stats()["panics"] - before) / (time.monotonic() - begun)
+    load.send_signal(signal.SIGTERM)
+    finding, = [f for f in problems(process) if f["id"] == "race-detector-leak"]
+    print(f"{toolchain}: {leaked:.0f} bytes leaked each second, {finding['growth_bytes_per_s']:.0f} said")
+    assert {f["id"] for f in problems(process)} == {"race-detector", "race-detector-leak"}
+    assert finding["bytes"] == ledger(process)["race.internal"], finding
+    assert near(finding["growth_bytes_per_s"], leaked, 0.2), (finding["growth_bytes_per_s"], leaked)
+    assert finding["claim"].endswith("a goroutine that lives long recovers panics, and each frame that they unwind stays recorded.")
+    assert "Else recover in a goroutine that ends" in finding["remedy"], finding
+
+
+def test_race_detector_leak_go_1_19(case):
+    race_detector_leak(case, OLD)
+
+
+def test_race_detector_leak_go_1_27(case):
+    race_detector_leak(case, NEW)
+
+
+def test_no_race_detector_leak_without_the_race_detector(case):
+    service = case.race_service(NEW, race=False)
+    load = service.start_load(50, "/parse?bad=2000")
+    no_problem(only_process(case.explain("-p", service.pid, "-d", 4)))
+    assert service.stats()["panics"] > 0
+    load.send_signal(signal.SIGTERM)

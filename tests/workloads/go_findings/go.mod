@@ -1,0 +1,3 @@
+module memwhy/workloads/go_findings
+
+go 1.19
