@@ -107,6 +107,12 @@ def test_live_heap_growth(case):
     no_problem(watched(case, "growth", 8, times=4, fix=True)[0])
 
 
+def test_one_step_is_no_growth(case):
+    process, told = watched(case, "step", 8, times=4)
+    assert told.stats()["known"] == 24 * MIB + 3 * 8192
+    no_problem(process)
+
+
 def test_untouched_large_allocation(case):
     process, told = looked_at(case, "untouched")
     no_problem(process)  # nothing is to be done

@@ -103,6 +103,7 @@ Trend trend_of(const std::vector<TrendPoint>& series) {
   }
   Trend trend{theil_sen(points)};
   constexpr size_t kParts = 4;
+  constexpr double kLeastShare = 0.05;  // of it all, in each part: one step, and noise after it, is no growth
   if (points.size() < kParts) return trend;
   std::array<double, kParts> level = {};
   for (size_t part = 0; part < kParts; ++part) {
@@ -112,8 +113,11 @@ Trend trend_of(const std::vector<TrendPoint>& series) {
     }
     level[part] = median(values);
   }
-  trend.rising = level[0] < level[1] && level[1] < level[2] && level[2] < level[3];
-  if (trend.rising) trend.grown_bytes = static_cast<uint64_t>(level[3] - level[0]);
+  const double grown = level[3] - level[0], least = grown * kLeastShare;
+  trend.rising = grown > 0;
+  for (size_t part = 1; part < kParts; ++part)
+    trend.rising = trend.rising && level[part] - level[part - 1] >= least;
+  if (trend.rising) trend.grown_bytes = static_cast<uint64_t>(grown);
   return trend;
 }
 

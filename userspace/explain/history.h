@@ -39,8 +39,9 @@ struct Doubt {
 
 struct Trend {
   std::optional<double> bytes_per_s;  // Theil-Sen: the median slope; needs two scans
-  bool rising = false;                // three times in a row (medians of four equal parts of the recording)
-  uint64_t grown_bytes = 0;           // from the first part to the last, when rising
+  bool rising = false;       // three times in a row, each 1/20 of it all at least (medians of four equal
+                             // parts of the recording)
+  uint64_t grown_bytes = 0;  // from the first part to the last, when rising
 };
 
 class History {

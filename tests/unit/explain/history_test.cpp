@@ -68,6 +68,9 @@ TEST(Trend, RisingIsThreeTimesInARow) {
   EXPECT_FALSE(trend({100, 500, 100, 500, 100, 500, 100, 500}).rising);           // a sawtooth
   EXPECT_TRUE(trend({100, 120, 110, 200, 190, 250, 300, 290, 350, 400}).rising);  // noise on a climb
   EXPECT_EQ(trend({100, 500, 100, 500}).grown_bytes, 0u);
+  // One step, then noise: go.heap.live of a cache that is full.
+  EXPECT_FALSE(trend({33671472, 54654536, 54654536, 54655264, 54655376, 54655376, 54655380}).rising);
+  EXPECT_TRUE(trend({1000, 1800, 1850, 2000}).rising);
 }
 
 TEST(Units, Sentences) {

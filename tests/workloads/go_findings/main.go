@@ -31,6 +31,7 @@ var stories = map[string]story{
 	"fragments":  {setUp: fragments},
 	"stacks":     {setUp: stacks},
 	"growth":     {setUp: keep, goOn: growth},
+	"step":       {setUp: keep, goOn: step},
 	"untouched":  {setUp: untouched},
 	"profiler":   {setUp: profiler},
 	"metadata":   {setUp: metadata},
@@ -156,6 +157,17 @@ func growth(fix bool) {
 		kept[key] = touch(make([]byte, mib))
 		known += mib
 	}
+	runtime.GC()
+}
+
+// 24 MiB more the first time, and hardly anything after that: a cache that is full.
+func step(bool) {
+	each := 8 << 10
+	if known == 0 {
+		each = 24 * mib
+	}
+	kept[1000+len(kept)] = touch(make([]byte, each))
+	known += uint64(each)
 	runtime.GC()
 }
 
