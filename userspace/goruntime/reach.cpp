@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstring>
+#include <deque>
 #include <optional>
 #include <unordered_map>
 
@@ -25,13 +26,15 @@ constexpr Color kStop = 0;    // never walked through: g, m, p
 constexpr Color kShared = 1;  // reached from globals, or by two groups
 constexpr Color kFirstGroup = 2;
 constexpr uint64_t kBlockBytes = 1 << 20;
+constexpr uint64_t kPieceBytes = 64 << 10;      // of an object, before the next one in the queue
 constexpr uint64_t kMostStackBytes = 1 << 30;   // the runtime's own limit; more is damage
 constexpr uint64_t kMostRootBytes = 256 << 20;  // as find_globals takes at most
 constexpr size_t kMostSpecials = 4096;
-constexpr size_t kCachedPages = 4096;  // 16 MiB
+constexpr size_t kCachedPages = 4096;                          // 16 MiB
+constexpr uint64_t kTurnObjects = 4096, kTurnBytes = 1 << 20;  // of a group, before the next one's turn
 
 struct Object {
-  uint64_t address = 0, bytes = 0;
+  uint64_t address = 0;
   const Span* span = nullptr;
 };
 
@@ -39,7 +42,13 @@ class Walk {
  public:
   Walk(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
        const ReachBudget& budget)
-      : memory_(memory), globals_(globals), spans_(spans.spans), budget_(budget), maps_(memory, globals) {}
+      : memory_(memory),
+        globals_(globals),
+        spans_(spans.spans),
+        budget_(budget),
+        maps_(memory, globals),
+        most_objects_(budget.objects),
+        most_bytes_(budget.read_bytes) {}
 
   Reach run(const std::vector<Goroutine>& goroutines, const std::vector<std::vector<size_t>>& groups) {
     std::vector<bool> grouped(goroutines.size());
@@ -50,10 +59,7 @@ class Walk {
     for (size_t i = 0; i < goroutines.size(); ++i)
       if (!grouped[i]) scan_goroutine(goroutines[i], kShared);
     drain();
-    for (size_t k = 0; k < groups.size(); ++k) {
-      for (const size_t i : groups[k]) scan_goroutine(goroutines[i], static_cast<Color>(kFirstGroup + k));
-      drain();
-    }
+    walk_groups(goroutines, groups);
     return collect(groups.size());
   }
 
@@ -67,11 +73,34 @@ class Walk {
     bool any = false;  // something of it is resident
     Bytes bytes;
   };
-  struct Work {
+  struct Work {  // an object to look through
     Object object;
-    Color color = 0;
     uint64_t goroutine = 0;
+    Color color = 0;
+    uint32_t pieces = 0;  // of kPieceBytes, done
   };
+  using Queue = std::deque<Work>;
+
+  // Each group has its own queue and its turn, so that none spends what another needs.
+  void walk_groups(const std::vector<Goroutine>& goroutines, const std::vector<std::vector<size_t>>& groups) {
+    most_objects_ = std::max<uint64_t>(most_objects_, seen_.size()) + budget_.group_objects;
+    most_bytes_ = std::max(most_bytes_, bytes_read_) + budget_.group_bytes;
+    std::vector<Queue> queues(groups.size());
+    for (size_t k = 0; k < groups.size(); ++k) {
+      for (const size_t i : groups[k]) scan_goroutine(goroutines[i], static_cast<Color>(kFirstGroup + k));
+      std::swap(work_, queues[k]);
+    }
+    for (bool more = true; more && !exhausted();) {
+      more = false;
+      for (Queue& queue : queues) {
+        std::swap(work_, queue);
+        const uint64_t objects = seen_.size() + kTurnObjects, bytes = bytes_read_ + kTurnBytes;
+        while (!work_.empty() && seen_.size() < objects && bytes_read_ < bytes && !exhausted()) step();
+        std::swap(work_, queue);
+        more = more || !queue.empty();
+      }
+    }
+  }
 
   const Span* any_span_of(uint64_t address) const {
     const auto after =
@@ -94,7 +123,7 @@ class Walk {
     if (span == nullptr) return false;
     const uint64_t slot = (address - span->address) / span->element_bytes;
     if ((span->allocated_bits[slot / 64] >> (slot % 64) & 1) == 0) return false;
-    out = {span->address + slot * span->element_bytes, span->element_bytes, span};
+    out = {span->address + slot * span->element_bytes, span};
     return true;
   }
 
@@ -229,16 +258,29 @@ class Walk {
   }
 
   // Every word of a range, in blocks.
-  void scan(AddressRange range, Color color, uint64_t goroutine, bool object = false) {
-    for (uint64_t at = range.start; at < range.end && !exhausted();) {
-      Bytes& bytes = block_;
-      bytes.resize(std::min(range.end - at, kBlockBytes));
-      const bool any = range.bytes() <= kPageBytes ? copy_small(at, bytes) : read_block(at, bytes);
-      at += bytes.size();
-      if (!any) continue;
-      if (object && is_goroutine(bytes)) return;
-      for (size_t i = 0; i + 8 <= bytes.size(); i += 8) visit(word(bytes, i), color, goroutine);
+  void scan(AddressRange range, Color color, uint64_t goroutine) {
+    for (uint64_t at = range.start; at < range.end && !exhausted(); at += block_.size()) {
+      block_.resize(std::min(range.end - at, kBlockBytes));
+      if (read_block(at, block_)) visit_block(color, goroutine);
     }
+  }
+
+  // The next piece of the first object in the queue.
+  void step() {
+    Work work = work_.front();
+    work_.pop_front();
+    const uint64_t bytes = work.object.span->element_bytes, done = work.pieces * kPieceBytes;
+    const uint64_t at = work.object.address + done;
+    block_.resize(std::min(bytes - done, kPieceBytes));
+    const bool any = bytes <= kPageBytes ? copy_small(at, block_) : read_block(at, block_);
+    if (any && done == 0 && is_goroutine(block_)) return;
+    ++work.pieces;
+    if (bytes - done > kPieceBytes) work_.push_back(work);
+    if (any) visit_block(work.color, work.goroutine);
+  }
+
+  void visit_block(Color color, uint64_t goroutine) {
+    for (size_t i = 0; i + 8 <= block_.size(); i += 8) visit(word(block_, i), color, goroutine);
   }
 
   void visit(uint64_t value, Color color, uint64_t goroutine) {
@@ -251,21 +293,17 @@ class Walk {
       if (seen.color == kStop || seen.color == kShared || seen.color == color) return;
       seen.color = color = kShared;  // two groups reach it, and what it reaches
     }
-    if (!object.span->noscan) work_.push_back({object, color, goroutine});
+    if (!object.span->noscan) work_.push_back({object, goroutine, color});
   }
 
+  // Nearest first: what a budget cuts off is what is far from the variables.
   void drain() {
-    while (!work_.empty() && !exhausted()) {
-      const Work work = work_.back();
-      work_.pop_back();
-      scan({work.object.address, work.object.address + work.object.bytes}, work.color, work.goroutine, true);
-    }
-    if (!work_.empty()) finished_ = false;
+    while (!work_.empty() && !exhausted()) step();
     work_.clear();
   }
 
   bool exhausted() {
-    if (seen_.size() < budget_.objects && bytes_read_ < budget_.read_bytes) return false;
+    if (seen_.size() < most_objects_ && bytes_read_ < most_bytes_) return false;
     finished_ = false;
     return true;
   }
@@ -327,11 +365,12 @@ class Walk {
   const std::vector<Span>& spans_;
   const ReachBudget& budget_;
   std::unordered_map<uint64_t, Seen> seen_;
-  std::vector<Work> work_;
+  Queue work_;
   std::vector<CachedPage> cache_ = std::vector<CachedPage>(kCachedPages);
   Bytes block_;  // what is being looked at
   StackMaps maps_;
   uint64_t bytes_read_ = 0, stacks_by_map_ = 0, stacks_by_word_ = 0;
+  uint64_t most_objects_, most_bytes_;  // until now
   bool finished_ = true;
 };
 

@@ -9,6 +9,11 @@
 //   group 3, 5 goroutines blocked in chan send:
 //     stack ──► job {48 B} ──► buffer {64 MiB}    exclusive of group 3: 5 x (48 B + 64 MiB)
 //
+// Under a budget: variables and lone goroutines first, so that groups stop at what is known to be shared; then the groups,
+// by turns and out of a reserve that is theirs alone. In a heap too large for that, what a group's stacks reach is found
+// all the same; only that nobody else reaches it is not known (finished: false). The other order would spend the groups'
+// reserve on the program's large shared structures. Both are breadth first: what hangs on a parked stack is close to it.
+//
 // Not walked through: goroutines, threads and processors of the runtime themselves; they reach everything.
 #pragma once
 
@@ -25,6 +30,8 @@ namespace memwhy::goruntime {
 struct ReachBudget {
   uint64_t objects = 2'000'000;       // remembered, 32 bytes each
   uint64_t read_bytes = 1024u << 20;  // of the target's memory
+  uint64_t group_objects = 500'000;   // on top, when the groups begin
+  uint64_t group_bytes = 256u << 20;
 };
 
 // A large object that one group alone keeps.

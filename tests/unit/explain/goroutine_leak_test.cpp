@@ -79,6 +79,7 @@ TEST(GoroutineLeak, HoldsWithoutGrowth) {
 TEST(GoroutineLeak, WalkCutShortIsLowConfidence) {
   auto e = told(hourly_job({5, 5}, "chan send", "since=9", " incomplete"));
   EXPECT_EQ(finding(e, "goroutine-leak")->confidence, Confidence::kLow);
+  EXPECT_NE(finding(e, "goroutine-leak")->claim.find(" reach 320.0 MiB: 64.0 MiB each"), std::string::npos);
   EXPECT_EQ(e.processes[0].goroutines->groups[0].kept_bytes, std::nullopt);
   EXPECT_NE(finding(e, "goroutine-leak")->claim.find("(main.go:47) reach 320.0 MiB:"), std::string::npos);
   EXPECT_EQ(finding(e, "goroutine-leak")->recoverable_bytes, std::nullopt);  // others may reach it too

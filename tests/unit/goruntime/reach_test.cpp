@@ -18,6 +18,7 @@ namespace {
 
 constexpr uint64_t kJobs = 3, kJobBytes = 64 << 20;       // of hourly_job
 constexpr uint64_t kBuffers = 8, kBufferBytes = 4 << 20;  // of go_reach
+constexpr uint64_t kCrowd = 1'000'000;                    // objects of go_reach's crowd
 constexpr int kReadings = 20;
 
 struct Reading {
@@ -29,8 +30,9 @@ struct Reading {
 
 class ReachTest : public testing::Test {
  protected:
+  static constexpr size_t kOthers = 0, kSenders = 1;  // groups; a walk begins with the first
   // Main is in no group: what it reaches is shared.
-  std::optional<Reading> read() {
+  std::optional<Reading> read(const ReachBudget& budget = {}) {
     Result<GoroutineList> list = read_goroutines(*memory_, globals_);
     Result<HeapPages> pages = read_pages(*memory_, globals_);
     if (!list || !pages || !pages->verified) return std::nullopt;
@@ -40,13 +42,13 @@ class ReachTest : public testing::Test {
     for (size_t i = 0; i < list->goroutines.size(); ++i) {
       const Goroutine& goroutine = list->goroutines[i];
       if (goroutine.status != GoroutineStatus::kWaiting || goroutine.id == 1) continue;
-      groups[goroutine.wait_reason == "chan send" ? 0 : 1].push_back(i);
+      groups[goroutine.wait_reason == "chan send" ? kSenders : kOthers].push_back(i);
     }
     Reading out;
-    out.senders = groups[0].size();
-    out.reach = reach(*memory_, globals_, *spans, list->goroutines, groups, ReachBudget{});
-    out.kept = out.reach.groups[0].exclusive_bytes;
-    out.others = out.reach.groups[1].exclusive_bytes;
+    out.senders = groups[kSenders].size();
+    out.reach = reach(*memory_, globals_, *spans, list->goroutines, groups, budget);
+    out.kept = out.reach.groups[kSenders].exclusive_bytes;
+    out.others = out.reach.groups[kOthers].exclusive_bytes;
     return out;
   }
 
@@ -103,6 +105,41 @@ TEST_P(Jobs, every_reading_finds_every_buffer) {
     EXPECT_EQ(reading->reach.stacks_by_word, 0u) << "a stack without maps";
     EXPECT_GE(reading->reach.stacks_by_map, kJobs + 1);
   }
+}
+
+// A heap with more objects than the walk may remember: what the group reaches is found, that nobody else does is not.
+TEST_P(Jobs, a_walk_that_variables_exhaust_still_finds_every_buffer) {
+  ASSERT_NO_FATAL_FAILURE(start(GetParam(), "hourly_job",
+                                {"-period", "1ms", "-size", "64", "-runs", std::to_string(kJobs)}, "done"));
+  if (!target_) return;
+  for (const ReachBudget& budget : {ReachBudget{.objects = 64}, ReachBudget{.read_bytes = 1}}) {
+    const std::optional<Reading> reading = read(budget);
+    ASSERT_TRUE(reading);
+    EXPECT_FALSE(reading->reach.finished);
+    EXPECT_GE(reading->kept, kJobs * kJobBytes);
+    EXPECT_LE(reading->kept, kJobs * kJobBytes * 105 / 100);
+    const std::vector<KeptObject>& large = reading->reach.groups[kSenders].large;
+    ASSERT_EQ(large.size(), kJobs);
+    for (const KeptObject& buffer : large) EXPECT_EQ(buffer.bytes, kJobBytes);
+  }
+}
+
+class Crowd : public ReachTest {};
+
+// One goroutine before the senders reaches more than the reserve: it takes its share of it, and no more.
+TEST_F(Crowd, a_group_that_reaches_much_leaves_the_others_their_share) {
+  ASSERT_NO_FATAL_FAILURE(start(26, "go_reach", {"crowd"}, "ready"));
+  if (!target_) return;
+  const std::optional<Reading> reading = read({.objects = 64, .group_objects = 50'000});
+  ASSERT_TRUE(reading);
+  EXPECT_FALSE(reading->reach.finished);
+  EXPECT_LT(reading->reach.groups[kOthers].exclusive_objects, kCrowd / 2);
+  EXPECT_EQ(reading->reach.groups[kSenders].large.size(), kBuffers);
+  const std::optional<Reading> whole = read();
+  ASSERT_TRUE(whole);
+  EXPECT_TRUE(whole->reach.finished);
+  EXPECT_GE(whole->reach.groups[kOthers].exclusive_objects, kCrowd);
+  EXPECT_EQ(whole->reach.groups[kSenders].large.size(), kBuffers);
 }
 
 // Who else has the first buffer.

@@ -13,6 +13,7 @@
 //	panicking  main waits in a deferred call while it panics, and the variable belongs to the frame that panicked
 //	argument   passed on the stack to a function that waits
 //	syscall    a variable of a function that waits in a system call
+//	crowd      nobody's; another goroutine, which waits in a receive, keeps a million small objects
 //
 // It prints "ready"; then it stays until its input ends.
 package main
@@ -186,6 +187,23 @@ func system() {
 	reads(first)
 }
 
+// hold sends, so this one is on a channel of its own.
+//
+//go:noinline
+func keepMany(objects []*[2]uintptr) {
+	<-make(chan int)
+	runtime.KeepAlive(objects)
+}
+
+func crowd() {
+	objects := make([]*[2]uintptr, 1000000)
+	for i := range objects {
+		objects[i] = new([2]uintptr)
+	}
+	go keepMany(objects)
+	alone()
+}
+
 func main() {
 	switch os.Args[1] {
 	case "alone":
@@ -208,6 +226,8 @@ func main() {
 		panicking()
 	case "argument":
 		argument()
+	case "crowd":
+		crowd()
 	case "syscall":
 		system()
 	}
