@@ -126,6 +126,7 @@ GoGroup parse_group(Words& w) {
   group.created_at = w.number("by");
   group.stack_bytes = w.number("stack");
   if (const auto since = w.named("since")) group.oldest_wait_ns = w.to_time(*since);
+  group.leaked = w.number("leaked");
   group.kept_bytes = w.number("kept");
   group.kept_objects = w.number("objects");
   while (const auto large = w.named("large")) group.large.push_back(parse_kept(w, *large));
@@ -145,7 +146,8 @@ std::string format_group(const GoGroup& group) {
   if (group.created_at != 0) text += fmt::format(" by={:#x}", group.created_at);
   text += named("stack", group.stack_bytes);
   if (group.oldest_wait_ns != 0) text += " since=" + format_seconds(group.oldest_wait_ns);
-  text += named("kept", group.kept_bytes) + named("objects", group.kept_objects);
+  text +=
+      named("leaked", group.leaked) + named("kept", group.kept_bytes) + named("objects", group.kept_objects);
   for (const GoKeptObject& object : group.large) text += format_kept(object);
   return text + format_addresses(group.frames);
 }

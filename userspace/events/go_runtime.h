@@ -143,6 +143,7 @@ struct GoGroup {
   TimeNs oldest_wait_ns = 0;                  // since when at least one waits; 0 unknown
   uint64_t kept_bytes = 0, kept_objects = 0;  // reachable from this group alone
   std::vector<GoKeptObject> large;
+  uint64_t leaked = 0;  // of them, those that Go's own search for leaks (1.26 on) found last
   bool operator==(const GoGroup&) const = default;
 };
 

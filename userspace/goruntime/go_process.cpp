@@ -60,10 +60,6 @@ void thin(std::vector<uint64_t>& addresses) {
                   addresses.end());
 }
 
-bool grouped(const Goroutine& goroutine) {
-  return goroutine.status == GoroutineStatus::kWaiting || goroutine.status == GoroutineStatus::kLeaked;
-}
-
 }  // namespace
 
 GoProcess::GoProcess(std::unique_ptr<remote::RemoteMemory> memory, GoProgram program)
@@ -201,8 +197,9 @@ std::optional<events::GoGoroutines> GoProcess::goroutines() {
     bool all_parked = true;
     for (const size_t i : members) {
       const Goroutine& goroutine = all[i];
+      group.leaked += goroutine.status == GoroutineStatus::kLeaked ? 1 : 0;
       group.stack_bytes += goroutine.stack.empty() ? 0 : goroutine.stack.bytes();
-      all_parked = all_parked && grouped(goroutine) && !goroutine.frames.empty();
+      all_parked = all_parked && waits(goroutine.status) && !goroutine.frames.empty();
       if (goroutine.waiting_since_ns != 0 &&
           (group.oldest_wait_ns == 0 || goroutine.waiting_since_ns < group.oldest_wait_ns))
         group.oldest_wait_ns = goroutine.waiting_since_ns;

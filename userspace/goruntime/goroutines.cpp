@@ -19,8 +19,7 @@ constexpr uint64_t kMostStackRead = 64 << 10;
 constexpr size_t kMostFrames = 128;
 
 bool parked(GoroutineStatus status) {
-  return status == GoroutineStatus::kWaiting || status == GoroutineStatus::kRunnable ||
-         status == GoroutineStatus::kPreempted || status == GoroutineStatus::kLeaked;
+  return waits(status) || status == GoroutineStatus::kRunnable || status == GoroutineStatus::kPreempted;
 }
 
 // Frame 0 is sched.pc (inside gopark) and sched.bp is its frame pointer, in every release.
@@ -50,7 +49,7 @@ Goroutine decode(const Layout& layout, uint64_t address, std::span<const std::by
   out.entry = field(bytes, g.startpc);
   out.stack = {field(bytes, g.stack_lo), field(bytes, g.stack_hi)};
   out.stack_pointer = field(bytes, g.sched_sp);
-  if (out.status == GoroutineStatus::kWaiting) {
+  if (waits(out.status)) {
     const uint64_t reason = field(bytes, g.waitreason);
     if (reason < std::size(layout.wait_reasons)) out.wait_reason = layout.wait_reasons[reason];
     out.waiting_since_ns = field(bytes, g.waitsince);

@@ -25,6 +25,12 @@ enum class GoroutineStatus : uint8_t {
   kExtraDead = 11
 };
 
+// It waits for something. Go's own search (the goroutine leak profile, from 1.26) moves those that nothing can wake to
+// kLeaked, until the next search; all else of them stays.
+constexpr bool waits(GoroutineStatus status) {
+  return status == GoroutineStatus::kWaiting || status == GoroutineStatus::kLeaked;
+}
+
 struct Goroutine {
   uint64_t address = 0;  // of its g
   uint64_t id = 0;

@@ -276,6 +276,7 @@ void fields(auto&& visit, Is<events::GoGroup> auto& m) {
   visit(7, m.kept_bytes);
   visit(8, m.kept_objects);
   visit(9, m.large);
+  visit(10, m.leaked);
 }
 void fields(auto&& visit, Is<events::GoGoroutines> auto& m) {
   visit(1, m.space);

@@ -105,6 +105,12 @@ TEST(GoroutineLeak, OnlyTheResidentPagesOfLargeObjectsCount) {
   EXPECT_EQ(std::count(against.begin(), against.end(), "128.0 MiB of it are not resident"), 1);
 }
 
+TEST(GoroutineLeak, WhatGoItselfFoundIsEvidence) {
+  auto e = told(hourly_job({5, 5}, "chan send", "since=9 leaked=4"));
+  EXPECT_EQ(finding(e, "goroutine-leak")->evidence.at(1),
+            "Go's own goroutine leak profile calls 4 of them leaked");
+}
+
 // The count tells also when the bytes of a cut walk do not.
 TEST(GoroutineLeak, CountsGrowWhenTheWalkIsCutShort) {
   auto e = told(hourly_job({2, 3, 4, 5}, "chan receive", "since=9", " incomplete"));

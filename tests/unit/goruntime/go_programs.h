@@ -38,16 +38,19 @@ struct Build {
   Variant variant{};
   const char* program = "go_pages";  // folder of tests/workloads
   bool pprof = false;                // with net/http/pprof
+  const char* experiment = nullptr;  // GOEXPERIMENT
 
   std::string name() const {
     constexpr std::array kNames = {"plain", "stripped", "pie", "race", "cgo"};
     return "go1_" + std::to_string(release.minor) + "_" + kNames[static_cast<size_t>(variant)] +
-           (pprof ? "_pprof" : "");
+           (pprof ? "_pprof" : "") + (experiment == nullptr ? "" : std::string("_") + experiment);
   }
   std::string command(const std::string& output) const {
     const bool c = variant == Variant::kCgo || variant == Variant::kRace;
     std::string out = std::string("cd '") + MEMWHY_TEST_DATA + "/workloads/" + program +
                       "' && CGO_ENABLED=" + (c ? "1" : "0") + " ../go_release ";
+    if (experiment != nullptr)
+      out.insert(out.find("../go_release"), std::string("GOEXPERIMENT=") + experiment + " ");
     out += std::string(release.toolchain == nullptr ? "debian" : release.toolchain) + " build";
     if (variant == Variant::kStripped) out += " -ldflags='-s -w'";
     if (variant == Variant::kPie) out += " -buildmode=pie";

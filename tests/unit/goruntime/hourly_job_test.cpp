@@ -78,6 +78,28 @@ TEST_P(HourlyJob, the_blocked_senders_keep_the_buffers) {
     EXPECT_TRUE(is_sender(group) || group.kept_bytes < 1u << 20) << group.wait_reason;
 }
 
+// Go's own search moves what it found to a status of its own: they wait all the same.
+class HourlyJobSearched : public HourlyJob {};
+INSTANTIATE_TEST_SUITE_P(Stripped, HourlyJobSearched,
+                         testing::Values(Build{release(26), Variant::kStripped, "hourly_job", true,
+                                               "goroutineleakprofile"},
+                                         Build{release(27), Variant::kStripped, "hourly_job", true}),
+                         name_of);
+
+TEST_P(HourlyJobSearched, what_go_itself_calls_leaked_still_waits) {
+  ASSERT_NO_FATAL_FAILURE(start({"-search"}));
+  if (!target_) return;
+  const auto senders = std::find_if(groups_.begin(), groups_.end(), [](const events::GoGroup& group) {
+    return group.wait_reason == "chan send";
+  });
+  ASSERT_NE(senders, groups_.end());
+  EXPECT_EQ(senders->count, kRuns);
+  EXPECT_EQ(senders->leaked, kRuns);
+  EXPECT_NE(senders->oldest_wait_ns, 0u);
+  EXPECT_GE(senders->kept_bytes, (kRuns - 1) * kBufferBytes);
+  for (const events::GoGroup& group : groups_) EXPECT_EQ(group.leaked, &group == &*senders ? kRuns : 0u);
+}
+
 TEST_P(HourlyJob, the_healthy_twin_keeps_nothing) {
   ASSERT_NO_FATAL_FAILURE(start({"-fix"}));
   if (!target_) return;

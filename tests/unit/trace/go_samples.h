@@ -56,7 +56,8 @@ inline std::vector<Payload> go_payloads() {
                          81'200'000'000,
                          kBig,
                          10,
-                         {{0xc0'0000'0000, 64 << 20, {0x45d2a3, 1}}, {0xc0'0800'0000, 1, {}}}},
+                         {{0xc0'0000'0000, 64 << 20, {0x45d2a3, 1}}, {0xc0'0800'0000, 1, {}}},
+                         3},
                         {}}},
           GoGoroutines{},
           GoCall{space(1), 4711, GoFunction::kMarkEnd, kBig, static_cast<StackId>(9), kBig},
@@ -76,7 +77,7 @@ inline std::vector<Payload> go_payloads() {
   [[maybe_unused]] const auto& [gb1, gb2, gb3, gb4] = GoBucket{};
   [[maybe_unused]] const auto& [gp1, gp2, gp3, gp4, gp5] = GoProfile{};
   [[maybe_unused]] const auto& [gk1, gk2, gk3] = GoKeptObject{};
-  [[maybe_unused]] const auto& [gg1, gg2, gg3, gg4, gg5, gg6, gg7, gg8, gg9] = GoGroup{};
+  [[maybe_unused]] const auto& [gg1, gg2, gg3, gg4, gg5, gg6, gg7, gg8, gg9, gg10] = GoGroup{};
   [[maybe_unused]] const auto& [go1, go2, go3, go4] = GoGoroutines{};
   [[maybe_unused]] const auto& [ga1, ga2, ga3, ga4, ga5, ga6] = GoCall{};
 }

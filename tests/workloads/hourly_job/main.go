@@ -5,12 +5,13 @@
 // that send for ever, the closure keeps the job, and the job keeps the buffer. The heap profile tells where buffers are
 // made, the list of goroutines who waits; neither tells that the one keeps the other.
 //
-//	hourly_job [-period 1h] [-size 64] [-runs 0] [-hold N] [-wait send|global|sleep|pipe] [-fix] [-profile FILE]
+//	hourly_job [-period 1h] [-size 64] [-runs 0] [-hold N] [-wait send|global|sleep|pipe] [-fix] [-profile FILE] [-search]
 //
 // It prints "pid N" and "ready", after each job "job N heap BYTES" (what a collection then found in use), and "done"
 // after the last; then it stays. -hold N prints "holding" after N jobs, and goes on when it reads a line. -fix gives
 // the channel room for one result: nothing is kept. Built with -tags pprof, net/http/pprof is linked in (and with it
-// heap profiling), and -profile writes one; else the linker leaves it out.
+// heap profiling), and -profile writes one; else the linker leaves it out. -search has Go itself look for leaked
+// goroutines after the last job, in a release whose runtime/pprof can.
 //
 // Lines that a test looks for end with a comment in capitals.
 package main
@@ -103,7 +104,10 @@ func inUse() uint64 {
 }
 
 // Set where profiling is linked in.
-var writeProfile func(path string)
+var (
+	writeProfile func(path string)
+	findLeaked   func()
+)
 
 func main() {
 	period := flag.Duration("period", time.Hour, "time between two jobs")
@@ -113,10 +117,11 @@ func main() {
 	fix := flag.Bool("fix", false, "room for the result: nothing is kept")
 	wait := flag.String("wait", "send", "what keeps a job: send, global, sleep or pipe")
 	profile := flag.String("profile", "", "write the heap profile here after the last job")
+	search := flag.Bool("search", false, "find leaked goroutines after the last job, as Go itself does")
 	flag.Parse()
 	before = waits[*wait]
-	if before == nil || (*profile != "" && writeProfile == nil) {
-		fmt.Fprintln(os.Stderr, "hourly_job: unknown -wait, or -profile without -tags pprof")
+	if before == nil || (*profile != "" && writeProfile == nil) || (*search && findLeaked == nil) {
+		fmt.Fprintln(os.Stderr, "hourly_job: unknown -wait, or -profile or -search without -tags pprof")
 		os.Exit(2)
 	}
 	room := 0
@@ -141,6 +146,9 @@ func main() {
 	debug.FreeOSMemory()
 	if *profile != "" {
 		writeProfile(*profile)
+	}
+	if *search {
+		findLeaked()
 	}
 	fmt.Println("done")
 	for {

@@ -188,6 +188,9 @@ class GoroutineLeak : public Rule {
           fmt::format("{} objects are reachable from the stacks of these goroutines{}", now.kept_objects,
                       group.complete ? ", and from no global variable and no other goroutine" : ""));
     }
+    if (now.leaked > 0)
+      finding.evidence.push_back(
+          fmt::format("Go's own goroutine leak profile calls {} of them leaked", now.leaked));
     add_origin(origin, finding);
     if (group.counts.size() > 1) finding.evidence.push_back(readings(c, group));
     const std::string steps = steps_of(c, group);
