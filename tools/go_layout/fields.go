@@ -39,7 +39,8 @@ var types = []struct {
 	{"mem_record_cycle", "runtime.memRecordCycle", pairs("size", "", "allocs", "allocs", "frees", "frees")},
 	{"gc_controller", "runtime.gcControllerState", pairs(
 		"size", "", "gc_percent", "gcPercent", "memory_limit", "memoryLimit", "heap_minimum", "heapMinimum",
-		"gc_percent_heap_goal", "gcPercentHeapGoal", "heap_live", "heapLive", "heap_marked", "heapMarked",
+		"gc_percent_heap_goal", "gcPercentHeapGoal", "sweep_dist_min_trigger", "sweepDistMinTrigger",
+		"triggered", "triggered", "heap_live", "heapLive", "heap_marked", "heapMarked",
 		"heap_in_use", "heapInUse", "heap_released", "heapReleased", "heap_free", "heapFree",
 		"total_alloc", "totalAlloc", "total_free", "totalFree", "mapped_ready", "mappedReady")},
 	{"mstats", "runtime.mstats", pairs(

@@ -239,7 +239,8 @@ std::string on(const GoStatistics& e) {
   return fmt::format(
       "{} go: heap {} in use, {} idle, {} released, {} live, goal {}, stacks {}, {} collections",
       name(e.space), bytes(c.heap_in_use_bytes), bytes(c.heap_free_bytes), bytes(c.heap_released_bytes),
-      bytes(c.live_bytes), bytes(c.goal_bytes), bytes(c.stack_bytes), c.gc_cycles);
+      bytes(c.live_bytes), has_goal(c.goal_bytes) ? bytes(c.goal_bytes) : "none", bytes(c.stack_bytes),
+      c.gc_cycles);
 }
 std::string on(const GoHeap& e) {
   return fmt::format("{} go heap of scan {}: layout {}, {} runs, {} spans, {} in motion{}{}", name(e.space),

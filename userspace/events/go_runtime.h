@@ -56,7 +56,7 @@ struct GoCounters {
   uint64_t live_bytes = 0;       // marked by the last collection
   uint64_t allocated_bytes = 0;  // since start
   uint64_t freed_bytes = 0;
-  uint64_t goal_bytes = 0;         // of the heap, by GOGC
+  uint64_t goal_bytes = 0;         // of the heap, by GOGC and the limit; see has_goal
   uint64_t metadata_bytes = 0;     // mspan, mcache, gc and other of the runtime's own
   uint64_t profiler_bytes = 0;     // profile buckets
   int64_t memory_limit_bytes = 0;  // INT64_MAX: none
@@ -64,6 +64,9 @@ struct GoCounters {
   uint32_t gc_cycles = 0;          // completed
   bool operator==(const GoCounters&) const = default;
 };
+
+// Without a limit GOGC=off is no goal at all: 0, or all ones as recordings once had it.
+constexpr bool has_goal(uint64_t goal_bytes) { return goal_bytes != 0 && goal_bytes >> 63 == 0; }
 
 // How long a collection stopped the world, in all of its pauses.
 struct GoPause {

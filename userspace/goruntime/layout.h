@@ -72,8 +72,8 @@ struct Layout {
   } mem_record_cycle;
   struct {
     uint32_t size = 0;
-    Field gc_percent, memory_limit, heap_minimum, gc_percent_heap_goal, heap_live, heap_marked, heap_in_use,
-        heap_released, heap_free, total_alloc, total_free, mapped_ready;
+    Field gc_percent, memory_limit, heap_minimum, gc_percent_heap_goal, sweep_dist_min_trigger, triggered,
+        heap_live, heap_marked, heap_in_use, heap_released, heap_free, total_alloc, total_free, mapped_ready;
   } gc_controller;
   struct {
     uint32_t size = 0;

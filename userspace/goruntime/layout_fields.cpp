@@ -111,6 +111,8 @@ constexpr std::array kGcController = {
     LayoutField{MEMWHY_FIELD(gc_controller, memory_limit, "memoryLimit")},
     LayoutField{MEMWHY_FIELD(gc_controller, heap_minimum, "heapMinimum")},
     LayoutField{MEMWHY_FIELD(gc_controller, gc_percent_heap_goal, "gcPercentHeapGoal")},
+    LayoutField{MEMWHY_FIELD(gc_controller, sweep_dist_min_trigger, "sweepDistMinTrigger")},
+    LayoutField{MEMWHY_FIELD(gc_controller, triggered, "triggered")},
     LayoutField{MEMWHY_FIELD(gc_controller, heap_live, "heapLive")},
     LayoutField{MEMWHY_FIELD(gc_controller, heap_marked, "heapMarked")},
     LayoutField{MEMWHY_FIELD(gc_controller, heap_in_use, "heapInUse")},

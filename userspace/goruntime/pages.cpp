@@ -2,8 +2,7 @@
 #include "goruntime/pages.h"
 
 #include <algorithm>
-#include <bit>
-#include <optional>
+#include <limits>
 #include <string>
 
 #include "goruntime/geometry.h"
@@ -235,6 +234,31 @@ class Pass {
   ArenaTables tables_;
 };
 
+// gcControllerState.memoryLimitHeapGoal (mgcpacer.go): the heap that leaves the rest of the limit to all else.
+uint64_t goal_by_limit(const HeapCounters& c, int minor) {
+  constexpr uint64_t kLeastHeadroom = 1 << 20;
+  constexpr int kProportional = 21;  // the first release whose headroom grows with the goal: 3 %
+  const uint64_t limit = static_cast<uint64_t>(c.memory_limit), allocated = c.total_alloc - c.total_free;
+  const uint64_t heap = c.heap_free + allocated;
+  const uint64_t other = c.mapped_ready > heap ? c.mapped_ready - heap : 0;
+  const uint64_t overage = c.mapped_ready > limit ? c.mapped_ready - limit : 0;
+  if (other + overage >= limit) return c.heap_marked;
+  uint64_t goal = limit - (other + overage);
+  const uint64_t headroom = minor < kProportional ? kLeastHeadroom : std::max(goal / 100 * 3, kLeastHeadroom);
+  goal = goal < headroom || goal - headroom < headroom ? headroom : goal - headroom;
+  return std::max(goal, c.heap_marked);
+}
+
+// gcControllerState.heapGoalInternal: the runtime stores its parts only.
+uint64_t heap_goal(const HeapCounters& c, uint64_t by_percent, uint64_t sweep_trigger, uint64_t triggered,
+                   int minor) {
+  constexpr uint64_t kLeastRunway = 64 << 10;
+  if (c.gc_percent < 0 && c.memory_limit == std::numeric_limits<int64_t>::max()) return 0;
+  if (const uint64_t by_limit = goal_by_limit(c, minor); by_limit < by_percent) return by_limit;
+  const uint64_t goal = std::max(by_percent, sweep_trigger);
+  return triggered == ~uint64_t{0} ? goal : std::max(goal, triggered + kLeastRunway);
+}
+
 }  // namespace
 
 Result<HeapCounters> read_counters(remote::RemoteMemory& memory, const Globals& globals) {
@@ -254,7 +278,7 @@ Result<HeapCounters> read_counters(remote::RemoteMemory& memory, const Globals& 
       total += field(stats, {s.heap_stats.offset + i * d.size + which.offset, which.bytes});
     return total;
   };
-  return HeapCounters{
+  HeapCounters out{
       .heap_in_use = field(controller, c.heap_in_use),
       .heap_free = field(controller, c.heap_free),
       .heap_released = field(controller, c.heap_released),
@@ -264,7 +288,6 @@ Result<HeapCounters> read_counters(remote::RemoteMemory& memory, const Globals& 
       .in_ptr_scalar_bits = sum(d.in_ptr_scalar_bits),
       .heap_live = field(controller, c.heap_live),
       .heap_marked = field(controller, c.heap_marked),
-      .heap_goal = field(controller, c.gc_percent_heap_goal),
       .total_alloc = field(controller, c.total_alloc),
       .total_free = field(controller, c.total_free),
       .mspan_sys = field(stats, s.mspan_sys),
@@ -277,6 +300,10 @@ Result<HeapCounters> read_counters(remote::RemoteMemory& memory, const Globals& 
       .gc_percent = static_cast<int32_t>(field(controller, c.gc_percent)),
       .gc_cycles = static_cast<uint32_t>(field(stats, s.numgc)),
   };
+  out.heap_goal =
+      heap_goal(out, field(controller, c.gc_percent_heap_goal), field(controller, c.sweep_dist_min_trigger),
+                field(controller, c.triggered), layout.minor);
+  return out;
 }
 
 Result<HeapPages> read_pages(remote::RemoteMemory& memory, const Globals& globals, int attempts) {

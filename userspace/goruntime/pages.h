@@ -40,7 +40,8 @@ struct PageRun {
 struct HeapCounters {
   uint64_t heap_in_use = 0, heap_free = 0, heap_released = 0, mapped_ready = 0;
   uint64_t in_stacks = 0, in_work_bufs = 0, in_ptr_scalar_bits = 0;
-  uint64_t heap_live = 0, heap_marked = 0, heap_goal = 0, total_alloc = 0, total_free = 0;
+  uint64_t heap_live = 0, heap_marked = 0, total_alloc = 0, total_free = 0;
+  uint64_t heap_goal = 0;  // by GOGC and GOMEMLIMIT; 0: none (GOGC=off and no limit)
   uint64_t mspan_sys = 0, mcache_sys = 0, buckhash_sys = 0, gc_misc_sys = 0, other_sys = 0, stacks_sys = 0;
   int64_t memory_limit = 0;  // INT64_MAX: none
   int32_t gc_percent = 0;    // -1: off

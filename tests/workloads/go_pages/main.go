@@ -235,8 +235,9 @@ var samples = []metrics.Sample{
 	{Name: "/memory/classes/heap/stacks:bytes"},
 	{Name: "/memory/classes/profiling/buckets:bytes"},
 	{Name: "/gc/cycles/total:gc-cycles"},
+	{Name: "/gc/heap/goal:bytes"},
 }
-var keys = []string{"objects", "unused", "free", "released", "stacks", "buckets", "cycles"}
+var keys = []string{"objects", "unused", "free", "released", "stacks", "buckets", "cycles", "goal"}
 
 var bySize = []metrics.Sample{{Name: "/gc/heap/allocs-by-size:bytes"}}
 
@@ -334,8 +335,14 @@ func main() {
 	moving := flag.Bool("churn", false, "allocate all the time")
 	many := flag.Bool("profiled", false, "have a large heap profile")
 	scale := flag.Int("scale", 1, "how many times the usual heap")
+	percent := flag.Int("percent", 100, "GOGC; -1: off")
+	limit := flag.Int64("limit", 0, "GOMEMLIMIT in MiB; 0: none")
+	flag.IntVar(&runtime.MemProfileRate, "rate", runtime.MemProfileRate, "mean bytes between samples of the heap profile")
 	flag.Parse()
-	debug.SetGCPercent(100)
+	debug.SetGCPercent(*percent)
+	if *limit != 0 {
+		debug.SetMemoryLimit(*limit << 20)
+	}
 	if *many {
 		profiled()
 		runtime.MemProfile(nil, true) // without a reader of it the linker leaves the heap profile out

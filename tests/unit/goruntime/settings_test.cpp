@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs whose collector, profile or build is not as usual, read live: GOGC and GOMEMLIMIT, another rate of sampling,
+// marks inside of spans or not.
+#include <gtest/gtest.h>
+
+#include "goruntime/pages.h"
+#include "unit/goruntime/go_programs.h"
+#include "unit/goruntime/live_target.h"
+
+namespace memwhy::goruntime::test {
+namespace {
+
+struct Setting {
+  const char* name;
+  int percent, limit_mib;
+  bool goal;
+};
+void PrintTo(const Setting& setting, std::ostream* out) { *out << setting.name; }
+
+class CollectorSettings : public testing::TestWithParam<std::tuple<int, Setting>> {};
+INSTANTIATE_TEST_SUITE_P(
+    Go, CollectorSettings,
+    testing::Combine(testing::Values(19, 20, 21, 26, 27),
+                     testing::Values(Setting{"usual", 100, 0, true}, Setting{"off", -1, 0, false},
+                                     Setting{"limit_only", -1, 500, true},
+                                     Setting{"limit_is_less", 100, 150, true},
+                                     Setting{"limit_is_passed", 100, 50, true},
+                                     Setting{"limit_is_more", 100, 4000, true},
+                                     Setting{"one", 1, 0, true})),
+    [](const auto& test) {
+      return "go1_" + std::to_string(std::get<0>(test.param)) + "_" + std::get<1>(test.param).name;
+    });
+
+TEST_P(CollectorSettings, the_goal_is_the_one_that_the_runtime_tells) {
+  const auto& [minor, setting] = GetParam();
+  const Build build{release(minor), Variant::kStripped};
+  const std::string path = built(build);
+  MEMWHY_REQUIRE_BUILT(path, build);
+  LiveTarget target(
+      path, {"-percent", std::to_string(setting.percent), "-limit", std::to_string(setting.limit_mib)});
+  ASSERT_TRUE(target.wait_for("ready"));
+  target.wait_until_still();
+  const nlohmann::json told = target.ask("dump");
+  target.wait_until_still();
+  std::optional<GoProgram> program = target.program();
+  ASSERT_TRUE(program);
+  const std::unique_ptr<remote::ProcessMemory> memory = target.memory();
+  Result<Globals> globals = find_globals(*memory, *layout_of(minor), program->image);
+  ASSERT_TRUE(globals) << globals.error().message();
+  Result<HeapPages> pages = read_pages(*memory, *globals);
+  ASSERT_TRUE(pages) << pages.error().message();
+  EXPECT_TRUE(pages->verified);
+  EXPECT_EQ(pages->after.gc_percent, setting.percent);
+  if (!setting.goal) {
+    EXPECT_EQ(pages->after.heap_goal, 0u) << told["goal"];
+    return;
+  }
+  const auto goal = told["goal"].get<uint64_t>();
+  EXPECT_GE(pages->after.heap_goal, goal - goal / 100);
+  EXPECT_LE(pages->after.heap_goal, goal + goal / 100);
+}
+
+}  // namespace
+}  // namespace memwhy::goruntime::test
