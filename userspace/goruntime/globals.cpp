@@ -195,8 +195,7 @@ class Finder {
       const auto view = std::span<const std::byte>(segment.bytes).subspan(at, c.size);
       const auto limit = static_cast<int64_t>(field(view, c.memory_limit));
       const auto percent = static_cast<int32_t>(field(view, c.gc_percent));
-      // GOGC=0 would make every zero a match; a program that sets it is shown by the system's view.
-      if (limit <= 0 || percent < -1 || percent == 0) return false;
+      if (limit <= 0 || percent < -1) return false;
       const auto wide = static_cast<uint64_t>(int64_t{percent});  // the runtime multiplies modulo 2^64
       const uint64_t minimum = field(view, c.heap_minimum);
       if (minimum != (uint64_t{4} << 20) * wide / 100 && minimum != (uint64_t{512} << 10) * wide / 100)
@@ -206,6 +205,10 @@ class Finder {
           field(view, c.heap_released) % kGoPageBytes != 0 || ready < heap)
         return false;
       const uint64_t distance = heap > expected ? heap - expected : expected - heap;
+      // With GOGC=0 every zero agrees with the minimum: then the heap's size itself must, and what it sums to.
+      if (percent == 0 && (distance > expected / 64 || ready < heap + field(view, c.heap_free) ||
+                           field(view, c.total_alloc) < field(view, c.total_free)))
+        return false;
       if (distance < best_distance) {
         best_distance = distance;
         found_.gc_controller = segment.address + at;

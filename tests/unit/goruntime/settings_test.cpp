@@ -25,7 +25,7 @@ INSTANTIATE_TEST_SUITE_P(
                                      Setting{"limit_only", -1, 500, true},
                                      Setting{"limit_is_less", 100, 150, true},
                                      Setting{"limit_is_passed", 100, 50, true},
-                                     Setting{"limit_is_more", 100, 4000, true},
+                                     Setting{"limit_is_more", 100, 4000, true}, Setting{"zero", 0, 0, true},
                                      Setting{"one", 1, 0, true})),
     [](const auto& test) {
       return "go1_" + std::to_string(std::get<0>(test.param)) + "_" + std::get<1>(test.param).name;
