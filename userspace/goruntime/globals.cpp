@@ -49,6 +49,7 @@ class Finder {
   Result<Globals> find() {
     found_.layout = &layout_;
     found_.file = image_.file;
+    found_.green_tea = has_green_tea(layout_.minor, image_.version);
     if (!find_moduledata()) return not_found("module data");
     if (Status status = read_data(); !status) return std::move(status).error();
     if (!find_mheap()) return not_found("heap");

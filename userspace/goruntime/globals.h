@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/ids.h"
@@ -30,6 +31,7 @@ struct Image {
   uint64_t pclntab = 0;                // header of the line table
   uint64_t names_offset = 0;           // of the function names behind it
   std::vector<AddressRange> writable;  // the program's writable segments, zero part included
+  std::string version = {};  // as built: "go1.26.8-X:nogreenteagc"; experiments decide where some things are
   // Its read-only parts as the file has them, at addresses of the process; nullptr: memory only.
   std::shared_ptr<remote::RemoteMemory> file = nullptr;
 };
@@ -44,6 +46,7 @@ struct Globals {
   uint64_t mheap = 0, memstats = 0, gc_controller = 0;
   std::optional<uint64_t> allgs, allp;         // addresses of the slices
   std::shared_ptr<remote::RemoteMemory> file;  // as in Image
+  bool green_tea = false;                      // marks of small objects are in their spans
 };
 
 // kIncomplete: not found, with the name of what was missing. The caller then speaks of the OS view only.

@@ -63,7 +63,9 @@ void thin(std::vector<uint64_t>& addresses) {
 }  // namespace
 
 GoProcess::GoProcess(std::unique_ptr<remote::RemoteMemory> memory, GoProgram program)
-    : memory_(std::move(memory)), program_(std::move(program)) {}
+    : memory_(std::move(memory)), program_(std::move(program)) {
+  program_.image.version = program_.version;
+}
 
 const Layout* GoProcess::layout() {
   const int minor = minor_of(program_.version);

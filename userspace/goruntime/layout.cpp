@@ -28,4 +28,19 @@ const Layout* layout_of(int minor) {
 
 std::span<const Layout* const> all_layouts() { return kLayouts; }
 
+bool has_green_tea(int minor, std::string_view version) {
+  constexpr int kByDefault = 26;
+  constexpr std::string_view kExperiments = "X:", kName = "greenteagc", kNot = "nogreenteagc";
+  bool has = minor >= kByDefault;
+  const size_t list = version.find(kExperiments);
+  if (list == std::string_view::npos) return has;
+  for (size_t at = list + kExperiments.size(); at <= version.size();) {
+    const std::string_view name = version.substr(at, version.find_first_of(", ", at) - at);
+    if (name == kName) has = true;
+    if (name == kNot) has = false;
+    at += name.size() + 1;
+  }
+  return has;
+}
+
 }  // namespace memwhy::goruntime

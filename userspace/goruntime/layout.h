@@ -113,4 +113,8 @@ struct Layout {
 const Layout* layout_of(int minor);
 std::span<const Layout* const> all_layouts();  // oldest first
 
+// Whether the collector of this build keeps the marks of small objects inside of their spans (Green Tea): the default from
+// 1.26 on. "go1.25.4 X:greenteagc" and "go1.26.8-X:nogreenteagc,..." say that a build chose otherwise.
+bool has_green_tea(int minor, std::string_view version);
+
 }  // namespace memwhy::goruntime

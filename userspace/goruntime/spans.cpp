@@ -20,7 +20,6 @@ constexpr uint64_t kInlineMarkBytes =
     128;  // mgcmark_greenteagc.go spanInlineMarkBits, at the end of the span
 constexpr uint64_t kInlineMarksOffset = 64;  // of its marks
 constexpr uint64_t kInlineMarkSlots = 63 * 8;
-constexpr int kGreenTeaMinor = 26;  // the first release in which it is the default
 constexpr uint64_t kMostElements = kGoPageBytes * 8;
 
 // Pages of remote memory, each read once: mspans and mark bits stand close together.
@@ -187,8 +186,8 @@ class SpanReader {
   }
 
   bool marks_inline(const Span& span) const {
-    return layout_.minor >= kGreenTeaMinor && !span.large && span.element_bytes >= 16 &&
-           span.element_bytes <= 512 && span.pages == 1 && span.elements <= kInlineMarkSlots;
+    return globals_.green_tea && !span.large && span.element_bytes >= 16 && span.element_bytes <= 512 &&
+           span.pages == 1 && span.elements <= kInlineMarkSlots;
   }
 
   // Where the marks of the last complete collection are: allocBits once swept (the sweep made them so).

@@ -151,7 +151,7 @@ class LiveTarget {
     const std::optional<symbols::GoTable> table = binary_->go_table();
     if (!table || !find_bias()) return std::nullopt;
     GoProgram out;
-    out.version = binary_->facts().go->version;
+    out.version = out.image.version = binary_->facts().go->version;
     out.image.pclntab = table->vaddr + bias_;
     out.image.names_offset = table->names_offset;
     for (const symbols::Segment& segment : binary_->elf().segments())

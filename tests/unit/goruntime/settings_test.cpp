@@ -3,7 +3,10 @@
 // marks inside of spans or not.
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+
 #include "goruntime/pages.h"
+#include "goruntime/spans.h"
 #include "unit/goruntime/go_programs.h"
 #include "unit/goruntime/live_target.h"
 
@@ -58,6 +61,49 @@ TEST_P(CollectorSettings, the_goal_is_the_one_that_the_runtime_tells) {
   const auto goal = told["goal"].get<uint64_t>();
   EXPECT_GE(pages->after.heap_goal, goal - goal / 100);
   EXPECT_LE(pages->after.heap_goal, goal + goal / 100);
+}
+
+class Unswept : public testing::TestWithParam<Build> {};
+INSTANTIATE_TEST_SUITE_P(
+    Go, Unswept,
+    testing::Values(Build{release(24), Variant::kStripped, "go_unswept"},
+                    Build{release(25), Variant::kStripped, "go_unswept"},
+                    Build{release(25), Variant::kStripped, "go_unswept", false, "greenteagc"},
+                    Build{release(26), Variant::kStripped, "go_unswept"},
+                    Build{release(26), Variant::kStripped, "go_unswept", false, "nogreenteagc"},
+                    Build{release(27), Variant::kStripped, "go_unswept"},
+                    Build{release(27), Variant::kStripped, "go_unswept", false, "nogreenteagc"}),
+    name_of);
+
+// Marks are at the end of a small span, or in the bitmap that its mspan names: as the program was built.
+TEST_P(Unswept, marks_are_read_where_this_build_keeps_them) {
+  constexpr uint64_t kObjects = 1'000'000, kObjectBytes = 64;
+  const std::string path = built(GetParam());
+  MEMWHY_REQUIRE_BUILT(path, GetParam());
+  LiveTarget target(path);
+  int status = 0;
+  ASSERT_EQ(::waitpid(target.pid(), &status, WUNTRACED), target.pid());
+  ASSERT_TRUE(WIFSTOPPED(status));
+  std::optional<GoProgram> program = target.program();
+  ASSERT_TRUE(program);
+  const std::unique_ptr<remote::ProcessMemory> memory = target.memory();
+  Result<Globals> globals = find_globals(*memory, *layout_of(GetParam().release.minor), program->image);
+  ASSERT_TRUE(globals) << globals.error().message();
+  Result<HeapPages> pages = read_pages(*memory, *globals);
+  ASSERT_TRUE(pages && pages->verified);
+  Result<SpanTable> spans = read_spans(*memory, *globals, *pages);
+  ASSERT_TRUE(spans);
+  uint64_t unswept = 0, taken = 0, live = 0;
+  for (const Span& span : spans->spans) {
+    if (span.kind != SpanKind::kObjects || span.swept || span.element_bytes != kObjectBytes) continue;
+    const Occupancy all = occupancy(span, span.address, span.address + span.bytes());
+    ++unswept;
+    live += all.live_bytes;
+    taken += all.live_bytes + all.unmarked_bytes;
+  }
+  ASSERT_GT(taken, kObjects * kObjectBytes / 2) << "of " << unswept << " spans; it was swept too soon";
+  EXPECT_GE(live, taken / 4 - taken / 100);
+  EXPECT_LE(live, taken / 4 + taken / 100);
 }
 
 }  // namespace

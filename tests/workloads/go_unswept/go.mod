@@ -1,0 +1,3 @@
+module memwhy/workloads/go_unswept
+
+go 1.19
