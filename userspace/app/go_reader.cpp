@@ -59,6 +59,8 @@ std::optional<goruntime::GoProgram> GoReader::program(int proc_root, Pid tgid,
   // sample.
   program.profiling_linked = (*binary)->has_go_function("runtime.memProfileInternal") ||
                              (*binary)->has_go_function("runtime.MemProfile");
+  const std::optional<AddressRange> sampler = (*binary)->go_functions({"runtime.profilealloc"}).front();
+  if (sampler) program.sampler = {sampler->start + *bias, sampler->end + *bias};
   if (to_probe != nullptr) *to_probe = {std::move(*binary), std::move(kept), *bias, program.profiling_linked};
   return program;
 }

@@ -253,7 +253,10 @@ std::string on(const GoProfile& e) {
     return fmt::format("{} go heap profile: {}", name(e.space),
                        e.source == GoProfile::Source::kOffInBinary ? "off in the binary" : "unreadable");
   return fmt::format("{} go heap profile: {} buckets, rate {}{}", name(e.space), grouped(e.buckets.size()),
-                     e.rate, e.rate_assumed ? " assumed" : "");
+                     e.rate,
+                     e.rate_unknown   ? " (not known)"
+                     : e.rate_assumed ? " assumed"
+                                      : "");
 }
 std::string on(const GoGoroutines& e) {
   return fmt::format("{} {} goroutines in {} groups{}", name(e.space), grouped(e.count),

@@ -123,9 +123,10 @@ struct GoBucket {
 struct GoProfile {
   SpaceId space{};
   enum class Source : uint8_t { kBuckets, kOffInBinary, kUnreadable } source = Source::kUnreadable;
-  uint64_t rate = 0;
-  bool rate_assumed = false;
+  uint64_t rate = 0;          // of sampling, in bytes; 0: off now, or not known
+  bool rate_assumed = false;  // the default, not read
   std::vector<GoBucket> buckets;
+  bool rate_unknown = false;  // the default can't be it: what was sampled can't be scaled
   bool operator==(const GoProfile&) const = default;
 };
 

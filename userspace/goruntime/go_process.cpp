@@ -20,6 +20,7 @@ namespace {
 
 constexpr size_t kMostGroups = 256;
 constexpr int kMostSearches = 20;
+constexpr double kMostOfHeap = 1.25;  // estimates scatter
 
 // "go1.26.8" and "go1.27rc1" are 26 and 27; 0: not a release.
 int minor_of(std::string_view version) {
@@ -157,19 +158,28 @@ std::optional<events::GoStatistics> GoProcess::statistics() {
 
 events::GoProfile GoProcess::profile() {
   events::GoProfile out;
-  if (find())
-    if (Result<HeapCounters> counters = read_counters(*memory_, *globals_))
+  uint64_t in_use = 0;
+  if (find()) {
+    if (Result<HeapCounters> counters = read_counters(*memory_, *globals_)) {
       buckets_.update(*memory_, *globals_, counters->buckhash_sys);
-  if (!program_.profiling_linked) {
-    out.source = events::GoProfile::Source::kOffInBinary;
-    return out;
+      in_use = counters->heap_in_use;
+    }
   }
+  if (!program_.profiling_linked) out.source = events::GoProfile::Source::kOffInBinary;
   if (!globals_) return out;
-  Result<std::optional<HeapProfile>> profile = read_profile(*memory_, *globals_, buckets_.lists());
+  Result<std::optional<HeapProfile>> profile =
+      read_profile(*memory_, *globals_, buckets_.lists(), program_.sampler);
   if (!profile || !profile->has_value()) return out;
+  // Whose functions were renamed seems to lack them, and samples. Whose linker left them out may have taken a sample or
+  // two before it turned sampling off.
+  if (!program_.profiling_linked && (*profile)->rate == 0) return out;
   out.source = events::GoProfile::Source::kBuckets;
   out.rate = (*profile)->rate;
   out.rate_assumed = (*profile)->rate_assumed;
+  // More in use than the heap has: the program chose another rate.
+  const double estimate = estimated_bytes(**profile);
+  out.rate_unknown = out.rate_assumed && estimate > static_cast<double>(in_use) * kMostOfHeap;
+  if (out.rate_unknown) out.rate = 0;
   for (ProfileBucket& bucket : (*profile)->buckets)
     out.buckets.push_back(
         {bucket.object_bytes, bucket.published_objects, bucket.current_objects, std::move(bucket.stack)});

@@ -30,6 +30,7 @@ struct GoProgram {
   std::string version;           // "go1.26.8"; "" unknown
   Image image;                   // addresses of the process
   bool profiling_linked = true;  // the program has the functions that read its heap profile
+  AddressRange sampler = {};     // code of runtime.profilealloc; empty: not known
   // For the debug information of a release without a measured layout; nullptr: not to be read.
   std::shared_ptr<const Fd> file = nullptr;
 };

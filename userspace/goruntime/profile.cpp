@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "goruntime/profile.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 
@@ -13,7 +14,8 @@ namespace {
 using Bytes = std::vector<std::byte>;
 
 constexpr uint64_t kDefaultRate = 512 << 10;  // runtime.MemProfileRate
-constexpr int kCycles = 4;                    // active and three that wait
+constexpr uint64_t kMostRate = uint64_t{1} << 40;
+constexpr int kCycles = 4;  // active and three that wait
 
 // Differences of counters that single cycles may drive below zero; only the sum has a meaning.
 uint64_t in_use(uint64_t allocs, uint64_t frees) {
@@ -62,6 +64,34 @@ std::optional<uint64_t> read_rate(remote::RemoteMemory& memory, const Globals& g
   return *rate;
 }
 
+// Releases before 1.24: the variable itself. runtime.profilealloc, which they call for each sample, loads two variables of
+// 8 bytes: mcache0, then MemProfileRate. Where it does anything else, nothing is known.
+//
+//   48 8b 15 0e 5d 17 00   mov rdx, [rip+0x175d0e]   runtime.mcache0
+//   48 8b 05 62 5c 17 00   mov rax, [rip+0x175c62]   runtime.MemProfileRate
+std::optional<uint64_t> read_rate_variable(remote::RemoteMemory& memory, const Globals& globals,
+                                           const AddressRange& sampler) {
+  constexpr size_t kInstruction = 7, kMostCode = 4096;
+  if (sampler.empty() || sampler.bytes() > kMostCode) return std::nullopt;
+  Bytes code(sampler.bytes());
+  if (!memory.read(sampler.start, code) && !(globals.file && globals.file->read(sampler.start, code)))
+    return std::nullopt;
+  std::vector<uint64_t> loads;
+  for (size_t i = 0; i + kInstruction <= code.size(); ++i) {
+    const auto byte = [&](size_t k) { return std::to_integer<uint8_t>(code[i + k]); };
+    if ((byte(0) & 0xfb) != 0x48 || byte(1) != 0x8b || (byte(2) & 0xc7) != 0x05) continue;
+    const auto away = static_cast<int32_t>(field(code, {static_cast<uint32_t>(i + 3), 4}));
+    const uint64_t target = sampler.start + i + kInstruction + static_cast<uint64_t>(int64_t{away});
+    const bool variable = std::any_of(globals.data.begin(), globals.data.end(),
+                                      [&](const AddressRange& range) { return range.contains(target); });
+    if (variable && target % 8 == 0) loads.push_back(target);
+  }
+  if (loads.size() != 2 || loads[0] == loads[1]) return std::nullopt;
+  Result<uint64_t> rate = remote::read_value<uint64_t>(memory, loads[1]);
+  if (!rate || *rate > kMostRate) return std::nullopt;
+  return *rate;
+}
+
 Result<uint32_t> cycles(remote::RemoteMemory& memory, const Globals& globals) {
   return remote::read_value<uint32_t>(memory, globals.memstats + globals.layout->mstats.numgc.offset);
 }
@@ -69,11 +99,12 @@ Result<uint32_t> cycles(remote::RemoteMemory& memory, const Globals& globals) {
 }  // namespace
 
 Result<std::optional<HeapProfile>> read_profile(remote::RemoteMemory& memory, const Globals& globals,
-                                                const BucketLists& lists) {
+                                                const BucketLists& lists, const AddressRange& sampler) {
   const uint64_t head = lists.head(BucketKind::kMemory);
   if (head == 0) return std::optional<HeapProfile>();
   HeapProfile profile;
-  const std::optional<uint64_t> rate = read_rate(memory, globals);
+  std::optional<uint64_t> rate = read_rate(memory, globals);
+  if (!rate) rate = read_rate_variable(memory, globals, sampler);
   profile.rate = rate.value_or(kDefaultRate);
   profile.rate_assumed = !rate.has_value();
   for (int attempt = 0; attempt < 2; ++attempt) {
@@ -103,6 +134,14 @@ double scaled_objects(uint64_t sampled, uint64_t object_bytes, uint64_t rate) {
   if (rate <= 1) return static_cast<double>(sampled);
   return static_cast<double>(sampled) /
          (1 - std::exp(-static_cast<double>(object_bytes) / static_cast<double>(rate)));
+}
+
+double estimated_bytes(const HeapProfile& profile) {
+  double sum = 0;
+  for (const ProfileBucket& bucket : profile.buckets)
+    sum += scaled_objects(bucket.published_objects, bucket.object_bytes, profile.rate) *
+           static_cast<double>(bucket.object_bytes);
+  return sum;
 }
 
 }  // namespace memwhy::goruntime

@@ -25,14 +25,18 @@ struct ProfileBucket {
 
 struct HeapProfile {
   uint64_t rate = 0;          // MemProfileRate: mean bytes between samples
-  bool rate_assumed = false;  // this release keeps it where it can't be read; the default is taken
+  bool rate_assumed = false;  // it was not found; the default is taken
   std::vector<ProfileBucket> buckets;
   bool moved = false;  // a cycle was published while it was read, at every attempt
 };
 
-// nullopt: nothing was ever sampled (profiling is off, was linked out, or nothing was allocated).
+// nullopt: nothing was ever sampled (profiling is off, was linked out, or nothing was allocated). `sampler`: the code of
+// runtime.profilealloc; empty: not known.
 Result<std::optional<HeapProfile>> read_profile(remote::RemoteMemory& memory, const Globals& globals,
-                                                const BucketLists& lists);
+                                                const BucketLists& lists, const AddressRange& sampler = {});
+
+// Bytes in use as of the last published cycle, estimated.
+double estimated_bytes(const HeapProfile& profile);
 
 // Estimated number of objects for `sampled` of them, as runtime/pprof scales (protomem.go scaleHeapSample).
 double scaled_objects(uint64_t sampled, uint64_t object_bytes, uint64_t rate);

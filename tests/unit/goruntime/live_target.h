@@ -157,6 +157,8 @@ class LiveTarget {
     for (const symbols::Segment& segment : binary_->elf().segments())
       if (segment.write)
         out.image.writable.push_back({segment.vaddr + bias_, segment.vaddr + bias_ + segment.memory_bytes});
+    if (const auto sampler = binary_->go_functions({"runtime.profilealloc"}).front())
+      out.sampler = {sampler->start + bias_, sampler->end + bias_};
     out.profiling_linked = binary_->has_go_function("runtime.memProfileInternal") ||
                            binary_->has_go_function("runtime.MemProfile");
     return out;

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "goruntime/pages.h"
+#include "goruntime/profile.h"
 #include "goruntime/spans.h"
 #include "unit/goruntime/go_programs.h"
 #include "unit/goruntime/live_target.h"
@@ -104,6 +105,51 @@ TEST_P(Unswept, marks_are_read_where_this_build_keeps_them) {
   ASSERT_GT(taken, kObjects * kObjectBytes / 2) << "of " << unswept << " spans; it was swept too soon";
   EXPECT_GE(live, taken / 4 - taken / 100);
   EXPECT_LE(live, taken / 4 + taken / 100);
+}
+
+class ProfileRate : public testing::TestWithParam<Build> {};
+std::vector<Build> builds() {
+  std::vector<Build> out;
+  for (const Release& each : kReleases) out.push_back({each, Variant::kStripped});
+  for (const Variant variant : {Variant::kPie, Variant::kRace, Variant::kCgo})
+    out.push_back({release(19), variant});
+  return out;
+}
+INSTANTIATE_TEST_SUITE_P(Go, ProfileRate, testing::ValuesIn(builds()), name_of);
+
+TEST_P(ProfileRate, a_rate_that_the_program_chose_is_never_taken_for_the_default) {
+  const std::string path = built(GetParam());
+  MEMWHY_REQUIRE_BUILT(path, GetParam());
+  LiveTarget target(path, {"-rate", "1"});
+  ASSERT_TRUE(target.wait_for("ready"));
+  target.wait_until_still();
+  const auto objects = target.ask("dump")["objects"].get<uint64_t>();
+  const auto profile = [&](auto change) {
+    std::optional<GoProgram> program = target.program();
+    change(*program);
+    return GoProcess(target.memory(), std::move(*program)).profile();
+  };
+  const auto bytes = [](const events::GoProfile& of) {
+    uint64_t sum = 0;
+    for (const events::GoBucket& bucket : of.buckets) sum += bucket.published_objects * bucket.object_bytes;
+    return sum;
+  };
+  const events::GoProfile known = profile([](GoProgram&) {});
+  ASSERT_EQ(known.source, events::GoProfile::Source::kBuckets);
+  EXPECT_EQ(known.rate, 1u);
+  EXPECT_FALSE(known.rate_assumed);
+  EXPECT_FALSE(known.rate_unknown);
+  EXPECT_GE(bytes(known), objects - objects / 20);
+  EXPECT_LE(bytes(known), objects + objects / 20);
+  // Its functions were renamed: the profile is there all the same, and what can't be known of it is not told.
+  const events::GoProfile renamed = profile([](GoProgram& program) {
+    program.profiling_linked = false;
+    program.sampler = {};
+  });
+  ASSERT_EQ(renamed.source, events::GoProfile::Source::kBuckets);
+  const bool by_name = GetParam().release.minor < 24;
+  EXPECT_EQ(renamed.rate, by_name ? 0u : 1u);
+  EXPECT_EQ(renamed.rate_unknown, by_name);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 // -churn: it allocates all the time, collects, gives memory back, has goroutines with large stacks come and go, and is never
 // still; it looks at its own metrics before and after each small step of that (span). -profiled: it has a heap profile of
 // 32,768 stacks.
+// -percent, -limit and -rate set GOGC, GOMEMLIMIT and runtime.MemProfileRate.
 package main
 
 import (
