@@ -17,6 +17,7 @@ using Bytes = std::vector<std::byte>;
 constexpr uint64_t kArenaBase =
     0xffff800000000000;                 // arenaBaseOffset: addresses are indexed modulo 2^64 from it
 constexpr uint64_t kPallocBytes = 128;  // of one chunk: 64 bytes allocated, 64 bytes scavenged
+constexpr uint64_t kCachePages = 64;    // of a p.pcache; a block of as many begins at a multiple of them
 constexpr uint64_t kMostRanges = 1 << 20;
 constexpr size_t kMostRuns = 1 << 25;  // 256 GiB of spans of one page
 constexpr uint64_t kMostHeapBytes = uint64_t{1} << 44;
@@ -119,6 +120,19 @@ class Pass {
                                field(bytes, p.pcache_scav)};
       if (cache.free != 0) caches_.push_back(cache);
     }
+    std::sort(caches_.begin(), caches_.end(),
+              [](const PageCache& a, const PageCache& b) { return a.base < b.base; });
+    // Two Ps may each have pages of one block; no page is in both.
+    size_t kept = 0;
+    for (const PageCache& cache : caches_) {
+      if (kept > 0 && caches_[kept - 1].base == cache.base) {
+        caches_[kept - 1].free |= cache.free;
+        caches_[kept - 1].scavenged |= cache.scavenged;
+      } else {
+        caches_[kept++] = cache;
+      }
+    }
+    caches_.resize(kept);
     return {};
   }
 
@@ -156,19 +170,18 @@ class Pass {
     return {};
   }
 
-  // nullopt: in no page cache; else whether the cached page was given back.
-  std::optional<bool> cached(uint64_t address) const {
-    for (const PageCache& cache : caches_) {
-      const uint64_t page = (address - cache.base) / kGoPageBytes;
-      if (address >= cache.base && page < 64 && (cache.free >> page & 1) != 0)
-        return (cache.scavenged >> page & 1) != 0;
-    }
-    return std::nullopt;
+  // Whose block of 64 pages this address begins; nullptr: none has pages of it.
+  const PageCache* cache_at(uint64_t block) const {
+    const auto at = std::lower_bound(caches_.begin(), caches_.end(), block,
+                                     [](const PageCache& cache, uint64_t a) { return cache.base < a; });
+    return at != caches_.end() && at->base == block ? &*at : nullptr;
   }
 
   void classify(uint64_t at, uint64_t end, HeapPages& out) const {
     const uint64_t first = (at - kArenaBase) % kArenaBytes / kGoPageBytes;
+    const PageCache* cache = nullptr;  // of the 64 pages at hand
     for (uint64_t i = 0; at < end; ++i, at += kGoPageBytes) {
+      if (i % kCachePages == 0) cache = cache_at(at);
       const uint64_t* chunk = &tables_.palloc[i / kChunkPagesGo * (kPallocBytes / 8)];
       const uint64_t bit = i % kChunkPagesGo;
       const bool allocated = (chunk[bit / 64] >> (bit % 64) & 1) != 0;
@@ -177,8 +190,9 @@ class Pass {
         append(out, at, scavenged ? PageClass::kReleased : PageClass::kIdle, 0);
       } else if (scavenged) {
         append(out, at, PageClass::kPadding, 0);
-      } else if (const std::optional<bool> in_cache = caches_.empty() ? std::nullopt : cached(at)) {
-        append(out, at, *in_cache ? PageClass::kReleased : PageClass::kIdle, 0);
+      } else if (cache != nullptr && (cache->free >> (i % kCachePages) & 1) != 0) {
+        const bool given_back = (cache->scavenged >> (i % kCachePages) & 1) != 0;
+        append(out, at, given_back ? PageClass::kReleased : PageClass::kIdle, 0);
       } else if (const uint64_t span = tables_.spans[i]; span == 0) {
         append(out, at, PageClass::kUnknown, 0);
       } else {
