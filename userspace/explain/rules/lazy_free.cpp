@@ -4,6 +4,9 @@
 // was given back, or taken again, while it was read.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "explain/rules/causes.h"
 #include "explain/rules/go_words.h"
 
@@ -17,7 +20,8 @@ class LazyFree : public Rule {
     const LedgerLine* line = line_of(c.ledger, Owner::kGoHeapReleasedResident);
     if (line == nullptr || bytes < problem_threshold(c.ledger)) return std::nullopt;
     const bool huge = line->huge_bytes * 2 >= bytes, lazy = !huge && line->lazy_bytes > 0;
-    const bool problem = stays(c, Owner::kGoHeapReleasedResident);
+    const uint64_t scans = scans_with(c, problem_threshold(c.ledger));
+    const bool problem = scans >= 2 && scans * 2 >= c.samples.size();
     Finding finding = go_finding(c, "lazy-free", problem, {Owner::kGoHeapReleasedResident});
     finding.claim =
         fmt::format("{} of {}'s memory were given back by the Go runtime and are still resident: {}.",
@@ -29,9 +33,10 @@ class LazyFree : public Rule {
     finding.evidence.push_back(fmt::format("{} in huge pages, {} under an MADV_FREE that memwhy saw",
                                            human_bytes(line->huge_bytes), human_bytes(line->lazy_bytes)));
     if (problem) {
-      finding.evidence.push_back(fmt::format("never less than {} in {} scans",
-                                             human_bytes(least_of(c, Owner::kGoHeapReleasedResident)),
-                                             c.samples.size()));
+      uint64_t least = bytes;
+      for (size_t i = c.samples.size() - scans; i < c.samples.size(); ++i)
+        least = std::min(least, of(c.samples[i].bytes, Owner::kGoHeapReleasedResident));
+      finding.evidence.push_back(fmt::format("never less than {} in {} scans", human_bytes(least), scans));
     } else {
       finding.against.emplace_back("not seen to stay: the runtime may have given them back just now");
     }
@@ -50,6 +55,16 @@ class LazyFree : public Rule {
     if (!huge && !lazy)
       finding.against.emplace_back("no MADV_FREE was seen; one from before memwhy attached looks the same");
     return finding;
+  }
+
+ private:
+  // In how many scans up to the last it was so much: what came while memwhy watched can stay, too.
+  static uint64_t scans_with(const Case& c, uint64_t threshold) {
+    const auto enough = [&](const Sample& sample) {
+      return of(sample.bytes, Owner::kGoHeapReleasedResident) >= threshold;
+    };
+    const auto before = std::find_if_not(c.samples.rbegin(), c.samples.rend(), enough);
+    return static_cast<uint64_t>(std::distance(c.samples.rbegin(), before));
   }
 };
 
