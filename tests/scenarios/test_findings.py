@@ -160,15 +160,18 @@ def race_detector_leak(case, toolchain):
     service = case.race_service(toolchain)
     service.get("/parse?bad=1000")
     load = service.start_load(50, "/parse?bad=2000")
-    begun, before = time.monotonic(), service.stats()["panics"]
+    before = service.stats()["panics"]
     process = only_process(case.explain("-p", service.pid, "-d", 8))
-    leaked = KEPT_PER_PANIC * (service.stats()["panics"] - before) / (time.monotonic() - begun)
+    leaked = KEPT_PER_PANIC * (service.stats()["panics"] - before)
     load.send_signal(signal.SIGTERM)
     finding, = [f for f in problems(process) if f["id"] == "race-detector-leak"]
-    print(f"{toolchain}: {leaked:.0f} bytes leaked each second, {finding['growth_bytes_per_s']:.0f} said")
+    scans = [point["ledger"]["race.internal"] for point in process["timeline"] if point["ledger"]]
+    grown = scans[-1] - scans[0]
+    print(f"{toolchain}: {leaked} bytes leaked, {grown} of them from the first scan to the last")
     assert {f["id"] for f in problems(process)} == {"race-detector", "race-detector-leak"}
-    assert finding["bytes"] == ledger(process)["race.internal"], finding
-    assert near(finding["growth_bytes_per_s"], leaked, 0.2), (finding["growth_bytes_per_s"], leaked)
+    assert finding["bytes"] == ledger(process)["race.internal"] == scans[-1], finding
+    # The scans lie between the two looks at the service, which are as far apart as the machine is slow.
+    assert 0.25 * leaked <= grown <= 1.1 * leaked and finding["growth_bytes_per_s"] > 0, (grown, leaked, finding)
     assert finding["claim"].endswith("a goroutine that lives long recovers panics, and each frame that they unwind stays recorded.")
     assert "Else recover in a goroutine that ends" in finding["remedy"], finding
 
