@@ -116,11 +116,13 @@ std::vector<Capability> own_capabilities() {
   return capabilities(effective);
 }
 
-std::vector<Feature> kernel_features() {
+namespace {
+
+// Those without which nothing can be recorded: asked for before each recording.
+std::vector<Feature> required_features() {
   utsname name{};
   ::uname(&name);
   std::vector<Feature> features;
-  features.push_back({"kernel", name.release, "", false});
   features.push_back({"machine", name.machine, "", false});
   if (std::strcmp(name.machine, "x86_64") != 0) {
     features.back().degraded = "this memwhy knows x86_64 only: nothing can be recorded";
@@ -133,22 +135,37 @@ std::vector<Feature> kernel_features() {
   }
   features.push_back(btf_feature());
   features.push_back(page_scan_feature(has_pagemap_scan(), shows_frames()));
-  features.push_back(feature("tracefs",
-                             ::access("/sys/kernel/tracing/events", F_OK) == 0 ||
-                                 ::access("/sys/kernel/debug/tracing/events", F_OK) == 0,
-                             "not mounted; hooks that need it are attached in another way"));
-  features.push_back(feature("cgroup memory",
-                             ::access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ||
-                                 ::access("/sys/fs/cgroup/memory", F_OK) == 0,
-                             "usage and limit of the cgroup are not shown"));
-  const std::string huge = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
-  features.push_back({"transparent huge pages", huge.empty() ? "no" : huge, "", false});
-  features.push_back(
-      feature("BPF run-time statistics", probe::can_measure_run_time(), "memwhy's own cost is not measured"));
   const std::string lockdown = first_line("/sys/kernel/security/lockdown");
   const bool confidential = lockdown.find("[confidentiality]") != std::string::npos;
   features.push_back({"kernel lockdown", lockdown.empty() ? "no" : lockdown,
                       confidential ? "BPF may not read memory: nothing can be recorded" : "", confidential});
+  return features;
+}
+
+// Asking for the last switches the statistics on for a moment, for every BPF program of the machine.
+std::vector<Feature> optional_features() {
+  const std::string huge = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
+  return {
+      feature("tracefs",
+              ::access("/sys/kernel/tracing/events", F_OK) == 0 ||
+                  ::access("/sys/kernel/debug/tracing/events", F_OK) == 0,
+              "not mounted; hooks that need it are attached in another way"),
+      feature("cgroup memory",
+              ::access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ||
+                  ::access("/sys/fs/cgroup/memory", F_OK) == 0,
+              "usage and limit of the cgroup are not shown"),
+      {"transparent huge pages", huge.empty() ? "no" : huge, "", false},
+      feature("BPF run-time statistics", probe::can_measure_run_time(), "memwhy's own cost is not measured")};
+}
+
+}  // namespace
+
+std::vector<Feature> kernel_features() {
+  utsname name{};
+  ::uname(&name);
+  std::vector<Feature> features = required_features(), optional = optional_features();
+  features.insert(features.begin(), {"kernel", name.release, "", false});
+  features.insert(features.end() - 1, optional.begin(), optional.end());  // lockdown is last
   return features;
 }
 
@@ -164,7 +181,7 @@ Status check_recording_possible() {
                  fmt::format("cannot record without {}; run it as root, or give it these capabilities",
                              fmt::join(missing, ", ")));
   }
-  for (const Feature& feature : kernel_features()) {
+  for (const Feature& feature : required_features()) {
     if (!feature.fatal) continue;
     std::string next = "; `memwhy doctor` shows what else this machine offers";
     if (feature.name == "kernel BTF") {

@@ -15,11 +15,10 @@
 
 #include "base/fd.h"
 #include "procfs/text.h"
+#include "record/sampler.h"
 
 namespace memwhy::app {
 namespace {
-
-constexpr const char* kOurMachine = "x86-64";
 
 Error no_such_process(const procfs::Root& proc, Pid pid) {
   const std::vector<Pid> nested = proc.find_by_nested_pid(pid);
@@ -48,10 +47,10 @@ std::string machine_of(int folder, const std::string& path) {
 }
 
 Status check_machine(const std::string& name, const std::string& machine) {
-  if (machine.empty() || machine == kOurMachine) return {};
+  if (machine.empty() || machine == record::kMachine) return {};
   return Error(ErrorCode::kEnvironment,
                fmt::format("{} is a program for {}: this memwhy can record programs for {} only", name,
-                           machine, kOurMachine));
+                           machine, record::kMachine));
 }
 
 }  // namespace

@@ -10,12 +10,6 @@
 
 namespace memwhy::record {
 
-namespace {
-
-constexpr const char* kMachine = "x86-64";  // of the programs that memwhy understands
-
-}  // namespace
-
 TimeNs scan_period_for(std::optional<TimeNs> duration) {
   constexpr TimeNs kUsual = 10'000'000'000;
   if (!duration || *duration >= 4 * kUsual) return kUsual;

@@ -38,6 +38,9 @@ struct SamplerOptions {
   bool probe_go = true;
 };
 
+// SpaceStart::elf_class of the programs that memwhy understands.
+constexpr const char* kMachine = "x86-64";
+
 // The scan period of a recording of this length.
 TimeNs scan_period_for(std::optional<TimeNs> duration);
 
