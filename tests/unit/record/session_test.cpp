@@ -262,29 +262,42 @@ TEST_F(SessionTest, ScansAreNumberedAnewInEachRecording) {
   EXPECT_EQ(numbers, (std::vector<uint64_t>{1, 2, 1, 2}));
 }
 
+// Holds who wants to pass until it is opened.
+class Gate {
+ public:
+  void pass() {
+    std::unique_lock lock(mutex_);
+    opened_.wait(lock, [&] { return open_; });
+  }
+  void open() {
+    {
+      const std::lock_guard lock(mutex_);
+      open_ = true;
+    }
+    opened_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable opened_;
+  bool open_ = false;
+};
+
 TEST_F(SessionTest, AStalledSinkCostsCountedEventsAndNoMemory) {
   processes_[10];
   SessionOptions options;
   options.queue_bytes = 200 * bytes_of({0, events::VmaMapped{}});
   auto session = make(options);
-  std::mutex gate;
-  std::condition_variable opened;
-  bool open = false;
+  Gate gate;
   sink_.on_each = [&](const events::Event& event) {
-    if (!std::holds_alternative<events::VmaMapped>(event.payload)) return;
-    std::unique_lock lock(gate);
-    opened.wait(lock, [&] { return open; });
+    if (std::holds_alternative<events::VmaMapped>(event.payload)) gate.pass();
   };
   ASSERT_TRUE(session->start());
   ASSERT_TRUE(session->add(10));
   for (int i = 0; i < 1000; ++i) kernel_.put(clock_.now(), mapped());
   while (session->progress().events_lost == 0) std::this_thread::yield();
   const uint64_t lost = session->progress().events_lost;
-  {
-    const std::lock_guard lock(gate);
-    open = true;
-  }
-  opened.notify_all();
+  gate.open();
   session->finish();
   check_frame("stopped");
   size_t delivered = 0;
@@ -304,13 +317,9 @@ TEST_F(SessionTest, AStalledSinkCostsNoStack) {
   SessionOptions options;
   options.queue_bytes = 200 * bytes_of({0, events::VmaMapped{}});
   auto session = make(options);
-  std::mutex gate;
-  std::condition_variable opened;
-  bool open = false;
+  Gate gate;
   sink_.on_each = [&](const events::Event& event) {
-    if (!std::holds_alternative<events::VmaMapped>(event.payload)) return;
-    std::unique_lock lock(gate);
-    opened.wait(lock, [&] { return open; });
+    if (std::holds_alternative<events::VmaMapped>(event.payload)) gate.pass();
   };
   ASSERT_TRUE(session->start());
   ASSERT_TRUE(session->add(10));
@@ -325,11 +334,7 @@ TEST_F(SessionTest, AStalledSinkCostsNoStack) {
     kernel_.put(clock_.now(), event);
   }
   while (session->progress().events_lost == 0) std::this_thread::yield();
-  {
-    const std::lock_guard lock(gate);
-    open = true;
-  }
-  opened.notify_all();
+  gate.open();
   session->finish();
   EXPECT_EQ(word(sink_.events().back()), "end of recording: stopped");
   std::set<StackId> told;
