@@ -220,7 +220,6 @@ GoProfile parse_go_profile(Words& w, std::vector<Words>& items) {
                                           : GoProfile::Source::kBuckets;
   profile.rate = w.number("rate", profile.source == GoProfile::Source::kBuckets ? kUsualRate : 0);
   profile.rate_assumed = w.flag("assumed");
-  profile.rate_unknown = w.flag("unknown");
   for (Words& item : items) {
     GoBucket bucket;
     bucket.published_objects = item.number("published");
@@ -282,8 +281,7 @@ std::string format_go(const GoProfile& e) {
   std::string text = fmt::format("go-profile {}", static_cast<uint32_t>(e.space));
   if (e.source != GoProfile::Source::kBuckets)
     text += e.source == GoProfile::Source::kOffInBinary ? " off" : " unreadable";
-  text +=
-      fmt::format(" rate={}{}{}", e.rate, e.rate_assumed ? " assumed" : "", e.rate_unknown ? " unknown" : "");
+  text += fmt::format(" rate={}{}", e.rate, e.rate_assumed ? " assumed" : "");
   for (const GoBucket& bucket : e.buckets)
     text += fmt::format("\n  {}", bucket.object_bytes) + named("published", bucket.published_objects) +
             named("current", bucket.current_objects) + format_addresses(bucket.stack);

@@ -254,7 +254,7 @@ std::string on(const GoProfile& e) {
                        e.source == GoProfile::Source::kOffInBinary ? "off in the binary" : "unreadable");
   return fmt::format("{} go heap profile: {} buckets, rate {}{}", name(e.space), grouped(e.buckets.size()),
                      e.rate,
-                     e.rate_unknown   ? " (not known)"
+                     !e.rate_known()  ? " (not known)"
                      : e.rate_assumed ? " assumed"
                                       : "");
 }

@@ -65,8 +65,9 @@ struct GoCounters {
   bool operator==(const GoCounters&) const = default;
 };
 
-// Without a limit GOGC=off is no goal at all: 0, or all ones as recordings once had it.
-constexpr bool has_goal(uint64_t goal_bytes) { return goal_bytes != 0 && goal_bytes >> 63 == 0; }
+// Without a limit GOGC=off is no goal at all: 0, or all ones as recordings once had it: no address
+// space is as large.
+constexpr bool has_goal(uint64_t goal_bytes) { return goal_bytes != 0 && goal_bytes >> 56 == 0; }
 
 // How long a collection stopped the world, in all of its pauses.
 struct GoPause {
@@ -126,7 +127,8 @@ struct GoProfile {
   uint64_t rate = 0;          // of sampling, in bytes; 0: off now, or not known
   bool rate_assumed = false;  // the default, not read
   std::vector<GoBucket> buckets;
-  bool rate_unknown = false;  // the default can't be it: what was sampled can't be scaled
+  // Neither was it read, nor can it be the default: what was sampled can't be scaled.
+  bool rate_known() const { return rate != 0 || !rate_assumed; }
   bool operator==(const GoProfile&) const = default;
 };
 

@@ -117,9 +117,7 @@ struct ProcessCoverage {
 
 // The heap that the next collection is to end at. Absent: no such (GOGC=off without a limit), or it was not read.
 inline std::optional<uint64_t> heap_goal(const events::GoCounters& counters) {
-  constexpr uint64_t kNone = uint64_t{1} << 56;  // no address space is as large
-  if (counters.goal_bytes == 0 || counters.goal_bytes >= kNone) return std::nullopt;
-  return counters.goal_bytes;
+  return events::has_goal(counters.goal_bytes) ? std::optional(counters.goal_bytes) : std::nullopt;
 }
 
 // Collections while memwhy watched, and how long they stopped the world.

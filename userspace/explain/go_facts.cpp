@@ -117,7 +117,7 @@ uint64_t GoFacts::most_in_use() const {
 std::optional<uint64_t> GoFacts::profile_rate() const {
   if (profile_ == nullptr || profile_->source != events::GoProfile::Source::kBuckets) return std::nullopt;
   if (!profile_->rate_assumed) return profile_->rate;
-  if (profile_->rate_unknown || profile_->rate == 0) return std::nullopt;
+  if (!profile_->rate_known()) return std::nullopt;
   // No heap of that rate is taken for one that is larger by more than four standard deviations of its sampling.
   const auto in_use = static_cast<double>(most_in_use());
   const double most = in_use + 4 * std::sqrt(in_use * static_cast<double>(profile_->rate));

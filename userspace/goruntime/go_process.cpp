@@ -177,9 +177,8 @@ events::GoProfile GoProcess::profile() {
   out.rate = (*profile)->rate;
   out.rate_assumed = (*profile)->rate_assumed;
   // More in use than the heap has: the program chose another rate.
-  const double estimate = estimated_bytes(**profile);
-  out.rate_unknown = out.rate_assumed && estimate > static_cast<double>(in_use) * kMostOfHeap;
-  if (out.rate_unknown) out.rate = 0;
+  if (out.rate_assumed && estimated_bytes(**profile) > static_cast<double>(in_use) * kMostOfHeap)
+    out.rate = 0;
   for (ProfileBucket& bucket : (*profile)->buckets)
     out.buckets.push_back(
         {bucket.object_bytes, bucket.published_objects, bucket.current_objects, std::move(bucket.stack)});

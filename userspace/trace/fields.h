@@ -260,7 +260,6 @@ void fields(auto&& visit, Is<events::GoProfile> auto& m) {
   visit(3, m.rate);
   visit(4, m.rate_assumed);
   visit(5, m.buckets);
-  visit(6, m.rate_unknown);
 }
 void fields(auto&& visit, Is<events::GoKeptObject> auto& m) {
   visit(1, m.address);

@@ -138,7 +138,7 @@ TEST_P(ProfileRate, a_rate_that_the_program_chose_is_never_taken_for_the_default
   ASSERT_EQ(known.source, events::GoProfile::Source::kBuckets);
   EXPECT_EQ(known.rate, 1u);
   EXPECT_FALSE(known.rate_assumed);
-  EXPECT_FALSE(known.rate_unknown);
+  EXPECT_TRUE(known.rate_known());
   EXPECT_GE(bytes(known), objects - objects / 20);
   EXPECT_LE(bytes(known), objects + objects / 20);
   // Its functions were renamed: the profile is there all the same, and what can't be known of it is not told.
@@ -149,7 +149,7 @@ TEST_P(ProfileRate, a_rate_that_the_program_chose_is_never_taken_for_the_default
   ASSERT_EQ(renamed.source, events::GoProfile::Source::kBuckets);
   const bool by_name = GetParam().release.minor < 24;
   EXPECT_EQ(renamed.rate, by_name ? 0u : 1u);
-  EXPECT_EQ(renamed.rate_unknown, by_name);
+  EXPECT_EQ(!renamed.rate_known(), by_name);
 }
 
 }  // namespace

@@ -43,9 +43,8 @@ inline std::vector<Payload> go_payloads() {
                     GoProfile::Source::kBuckets,
                     524'288,
                     true,
-                    {{65'536, 2, 3, {0x45d2a1, 5, ~uint64_t{0}}}, {kBig, 0, 0, {}}},
-                    true},
-          GoProfile{space(2), GoProfile::Source::kOffInBinary, 0, false, {}, false},
+                    {{65'536, 2, 3, {0x45d2a1, 5, ~uint64_t{0}}}, {kBig, 0, 0, {}}}},
+          GoProfile{space(2), GoProfile::Source::kOffInBinary, 0, false, {}},
           GoGoroutines{space(1),
                        1000,
                        false,
@@ -76,7 +75,7 @@ inline std::vector<Payload> go_payloads() {
   [[maybe_unused]] const auto& [gr1, gr2, gr3, gr4, gr5, gr6] = GoRun{};
   [[maybe_unused]] const auto& [gh1, gh2, gh3, gh4, gh5, gh6, gh7, gh8, gh9, gh10] = GoHeap{};
   [[maybe_unused]] const auto& [gb1, gb2, gb3, gb4] = GoBucket{};
-  [[maybe_unused]] const auto& [gp1, gp2, gp3, gp4, gp5, gp6] = GoProfile{};
+  [[maybe_unused]] const auto& [gp1, gp2, gp3, gp4, gp5] = GoProfile{};
   [[maybe_unused]] const auto& [gk1, gk2, gk3] = GoKeptObject{};
   [[maybe_unused]] const auto& [gg1, gg2, gg3, gg4, gg5, gg6, gg7, gg8, gg9, gg10] = GoGroup{};
   [[maybe_unused]] const auto& [go1, go2, go3, go4] = GoGoroutines{};

@@ -31,7 +31,7 @@ class ProfilerBuckets : public Rule {
         profile != nullptr && profile->source == events::GoProfile::Source::kBuckets) {
       finding.evidence.push_back(
           fmt::format("{} of them speak of objects that are still in use, {}", profile->buckets.size(),
-                      profile->rate_unknown   ? std::string("at a rate that is not known")
+                      !profile->rate_known()  ? std::string("at a rate that is not known")
                       : profile->rate == 0    ? "and sampling of the heap is off now"
                       : profile->rate_assumed ? "their sampling rate is not told by this release"
                                               : "one sample in " + human_bytes(profile->rate)));
