@@ -30,7 +30,8 @@ constexpr uint64_t kPieceBytes = 64 << 10;      // of an object, before the next
 constexpr uint64_t kMostStackBytes = 1 << 30;   // the runtime's own limit; more is damage
 constexpr uint64_t kMostRootBytes = 256 << 20;  // as find_globals takes at most
 constexpr size_t kMostSpecials = 4096;
-constexpr size_t kCachedPages = 4096;                          // 16 MiB
+constexpr size_t kMostBitmapBytes = 512 / 8 / 8 + 1;  // of a small object; it may begin within a byte
+constexpr size_t kCachedPages = 4096;                 // 16 MiB
 constexpr uint64_t kTurnObjects = 4096, kTurnBytes = 1 << 20;  // of a group, before the next one's turn
 
 struct Object {
@@ -276,7 +277,24 @@ class Walk {
     if (any && done == 0 && is_goroutine(block_)) return;
     ++work.pieces;
     if (bytes - done > kPieceBytes) work_.push_back(work);
-    if (any) visit_block(work.color, work.goroutine);
+    if (any && !visit_pointers(work)) visit_block(work.color, work.goroutine);
+  }
+
+  // Of a small object: the words that the collector reads. What a slot holds behind its object is of others, long gone.
+  // false: nothing says which these are.
+  bool visit_pointers(const Work& work) {
+    const uint64_t bitmap = pointer_bitmap(globals_, *work.object.span);
+    if (bitmap == 0) return false;
+    const uint64_t first = (work.object.address - work.object.span->address) / 8;
+    std::array<std::byte, kMostBitmapBytes> bits;
+    const std::span<std::byte> used(bits.data(), (first % 8 + block_.size() / 8 + 7) / 8);
+    if (!copy_small(bitmap + first / 8, used)) return false;
+    for (size_t i = 0; i + 8 <= block_.size(); i += 8) {
+      const size_t bit = first % 8 + i / 8;
+      if ((used[bit / 8] >> (bit % 8) & std::byte{1}) != std::byte{0})
+        visit(word(block_, i), work.color, work.goroutine);
+    }
+    return true;
   }
 
   void visit_block(Color color, uint64_t goroutine) {

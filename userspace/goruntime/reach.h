@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What groups of goroutines alone keep alive: a bounded walk of the heap from outside. Of a stack, the words
-// count that the compiler's maps call live (stack_maps.h; every word where there is no such map). From there
-// on the walk is conservative: every aligned word of a global or of an object with pointers that looks like
-// an address of an object is one, as for a collector that does not know types; so "exclusive" is a lower
-// bound of what would be freed, up to words that changed meanwhile.
+// What groups of goroutines alone keep alive: a bounded walk of the heap from outside. Of a stack, the words count that
+// the compiler's maps call live (stack_maps.h; every word where there is no such map); of a global, those that the
+// runtime's masks call pointers; of an object of up to 512 bytes, those that the bitmap of its span does (Go 1.22 and
+// later). The rest is conservative: every aligned word that looks like an address of an object is one, as for a collector
+// that does not know types; so "exclusive" is a lower bound of what would be freed, up to words that changed meanwhile.
 //
 //   globals ──► cache ──► node, node …            shared: reached from globals (or by two groups)
 //   group 3, 5 goroutines blocked in chan send:

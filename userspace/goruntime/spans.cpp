@@ -20,7 +20,16 @@ constexpr uint64_t kInlineMarkBytes =
     128;  // mgcmark_greenteagc.go spanInlineMarkBits, at the end of the span
 constexpr uint64_t kInlineMarksOffset = 64;  // of its marks
 constexpr uint64_t kInlineMarkSlots = 63 * 8;
+constexpr int kHeapBitsSince = 22;
+constexpr uint64_t kMostHeapBitsBytes = 512;  // mbitmap.go heapBitsInSpan, of an object
+constexpr uint64_t kHeapBitsBytes =
+    kGoPageBytes / 64;  // mbitmap.go spanHeapBitsRange: before the inline marks
 constexpr uint64_t kMostElements = kGoPageBytes * 8;
+
+bool marks_inline(const Globals& globals, const Span& span) {
+  return globals.green_tea && !span.large && span.element_bytes >= 16 &&
+         span.element_bytes <= kMostHeapBitsBytes && span.pages == 1 && span.elements <= kInlineMarkSlots;
+}
 
 // Pages of remote memory, each read once: mspans and mark bits stand close together.
 class PageReader {
@@ -185,16 +194,11 @@ class SpanReader {
     return span;
   }
 
-  bool marks_inline(const Span& span) const {
-    return globals_.green_tea && !span.large && span.element_bytes >= 16 && span.element_bytes <= 512 &&
-           span.pages == 1 && span.elements <= kInlineMarkSlots;
-  }
-
   // Where the marks of the last complete collection are: allocBits once swept (the sweep made them so).
   uint64_t marks_of(const Span& span, const BitAddresses& at) const {
     if (span.swept) return at.allocated;
-    return marks_inline(span) ? span.address + span.bytes() - kInlineMarkBytes + kInlineMarksOffset
-                              : at.marks;
+    return marks_inline(globals_, span) ? span.address + span.bytes() - kInlineMarkBytes + kInlineMarksOffset
+                                        : at.marks;
   }
 
   void read_bits(SpanTable& table) {
@@ -250,6 +254,16 @@ bool bit(const std::vector<uint64_t>& bits, uint64_t i) { return (bits[i / 64] >
 
 Result<SpanTable> read_spans(remote::RemoteMemory& memory, const Globals& globals, const HeapPages& pages) {
   return SpanReader(memory, globals).read(pages);
+}
+
+uint64_t pointer_bitmap(const Globals& globals, const Span& span) {
+  if (globals.layout->minor < kHeapBitsSince || span.kind != SpanKind::kObjects || span.noscan ||
+      span.large || span.pages != 1 || span.element_bytes == 0 || span.element_bytes > kMostHeapBitsBytes)
+    return 0;
+  const uint64_t reserved = kHeapBitsBytes + (marks_inline(globals, span) ? kInlineMarkBytes : 0);
+  return span.elements == (span.bytes() - reserved) / span.element_bytes
+             ? span.address + span.bytes() - reserved
+             : 0;
 }
 
 Occupancy occupancy(const Span& span, uint64_t from, uint64_t to) {

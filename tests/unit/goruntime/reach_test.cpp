@@ -52,8 +52,9 @@ class ReachTest : public testing::Test {
     return out;
   }
 
-  void start(int minor, const char* program, std::vector<std::string> arguments, const char* until) {
-    const Build build{release(minor), Variant::kStripped, program, false};
+  void start(int minor, const char* program, std::vector<std::string> arguments, const char* until,
+             const char* experiment = nullptr) {
+    const Build build{release(minor), Variant::kStripped, program, false, experiment};
     const std::string path = built(build);
     MEMWHY_REQUIRE_BUILT(path, build);
     target_ = std::make_unique<LiveTarget>(path, std::move(arguments));
@@ -158,7 +159,8 @@ INSTANTIATE_TEST_SUITE_P(
                                      Sharing{"local", true, false}, Sharing{"pointed", true, false},
                                      Sharing{"closure", true, false}, Sharing{"loop", true, false},
                                      Sharing{"several", true, true}, Sharing{"panicking", true, true},
-                                     Sharing{"argument", true, false}, Sharing{"syscall", true, false})),
+                                     Sharing{"argument", true, false}, Sharing{"syscall", true, false},
+                                     Sharing{"tail", false, false})),
     [](const auto& test) {
       return "go1_" + std::to_string(std::get<0>(test.param)) + "_" + std::get<1>(test.param).how;
     });
@@ -175,6 +177,30 @@ TEST_P(Shared, what_another_reaches_is_not_theirs_alone) {
   EXPECT_GE(reading->kept, wanted - (sharing.by_word ? 2 * kBufferBytes : 0));
   EXPECT_LT(reading->kept, wanted + kBufferBytes / 2);
   EXPECT_EQ(reading->reach.stacks_by_word, sharing.by_word ? 1u : 0u);
+}
+
+// Where the pointers of a span are told is decided when a program is built.
+using Experiment = std::tuple<std::pair<int, const char*>, const char*>;
+class Experiments : public ReachTest, public testing::WithParamInterface<Experiment> {};
+INSTANTIATE_TEST_SUITE_P(Go, Experiments,
+                         testing::Combine(testing::Values(std::pair(25, "greenteagc"),
+                                                          std::pair(26, "nogreenteagc")),
+                                          testing::Values("global", "closure", "tail")),
+                         [](const auto& test) {
+                           const auto build = std::get<0>(test.param);
+                           return "go1_" + std::to_string(build.first) + "_" + build.second + "_" +
+                                  std::get<1>(test.param);
+                         });
+
+TEST_P(Experiments, pointers_are_read_where_this_build_tells_them) {
+  const auto& [build, how] = GetParam();
+  ASSERT_NO_FATAL_FAILURE(start(build.first, "go_reach", {how}, "ready", build.second));
+  if (!target_) return;
+  const std::optional<Reading> reading = read();
+  ASSERT_TRUE(reading);
+  const uint64_t wanted = (how == std::string_view("tail") ? kBuffers : kBuffers - 1) * kBufferBytes;
+  EXPECT_GE(reading->kept, wanted);
+  EXPECT_LT(reading->kept, wanted + kBufferBytes / 2);
 }
 
 }  // namespace

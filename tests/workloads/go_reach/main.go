@@ -13,6 +13,7 @@
 //	panicking  main waits in a deferred call while it panics, and the variable belongs to the frame that panicked
 //	argument   passed on the stack to a function that waits
 //	syscall    a variable of a function that waits in a system call
+//	tail       nobody's: objects of 40 bytes lie where its address stood in the last of 48 bytes, and Go clears 40
 //	crowd      nobody's; another goroutine, which waits in a receive, keeps a million small objects
 //
 // It prints "ready"; then it stays until its input ends.
@@ -187,6 +188,25 @@ func system() {
 	reads(first)
 }
 
+var (
+	dirty *[6]*holder
+	clean []*[5]*holder
+)
+
+func tail() {
+	first := start()
+	for i := 0; i < 10000; i++ {
+		dirty = &[6]*holder{5: first}
+	}
+	dirty = nil
+	runtime.GC()
+	runtime.GC()
+	for i := 0; i < 10000; i++ {
+		clean = append(clean, new([5]*holder))
+	}
+	stay()
+}
+
 // hold sends, so this one is on a channel of its own.
 //
 //go:noinline
@@ -226,6 +246,8 @@ func main() {
 		panicking()
 	case "argument":
 		argument()
+	case "tail":
+		tail()
 	case "crowd":
 		crowd()
 	case "syscall":
