@@ -95,22 +95,17 @@ __noinline u64 bulk_hash(u32 which, u64 ip, u64 sp, u64 bp, bool jump)
 
 /*
  * First time this stack is met (or its slot is being freed): walks again, keeping the frames, and claims a
- * slot for what this second walk saw: frames and hash always belong together. Not static: verified once, not
- * at each call.
+ * slot for what this second walk saw: frames and hash always belong together. By the bulk read wherever the first
+ * one read directly too: it is rare, and cheapest to verify. Not static: verified once, not at each call.
  */
 __noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which, bool jump)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct mw_counters *c = cpu_counters();
 	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &which);
 
 	if (!c || !scratch)
 		return MW_ENTRY_STACK_LOST;
-	u64 pgd = number(task->mm->pgd);
-	struct chain chain =
-	    read_how == MW_READ_MEMORY	? walk(MW_READ_MEMORY, true, scratch, which, pgd, ip, sp, bp, jump)
-	    : read_how == MW_READ_WORDS ? walk(MW_READ_WORDS, true, scratch, which, pgd, ip, sp, bp, jump)
-					: walk(MW_READ_BULK, true, scratch, which, pgd, ip, sp, bp, jump);
+	struct chain chain = walk(MW_READ_BULK, true, scratch, which, 0, ip, sp, bp, jump);
 	u32 home = chain.hash >> 44;
 
 	if (chain.flags & MW_STACK_UNREADABLE)
