@@ -40,96 +40,67 @@ static __always_inline u64 page_up(u64 bytes)
 	return (bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 
+/* One of the calls, of a process that is traced. */
+struct call {
+	struct task_struct *task;
+	struct mw_space *space;
+	struct pt_regs *user;
+};
+
 /* kind: VMA_UNMAP, or VMA_ADVISE when the pages stay. start must be on a page: else the call fails, and
  * nothing leaves. */
-static __always_inline void log_range(enum mw_event_kind kind, struct task_struct *task, u32 space, u64 start,
-				      u64 bytes, u32 why, u32 advice)
+static __always_inline void log_range(struct call c, enum mw_event_kind kind, u64 start, u64 bytes, u32 why,
+				      u32 advice)
 {
 	if (start & (PAGE_BYTES - 1) || !bytes)
 		return;
 
 	u32 stack = caller_stack(SCRATCH_ENTER);
 
-	EMIT(struct mw_vma_unmap, kind, space, task, e->start = start; e->bytes = page_up(bytes);
+	EMIT(struct mw_vma_unmap, kind, c.space->space, c.task, e->start = start; e->bytes = page_up(bytes);
 	     e->why = why; e->advice = advice; e->stack = stack; e->pad = 0);
 }
 
-static __always_inline int enter_munmap(void)
+static __always_inline void enter_munmap(struct call c)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mw_space *s = current_space(task);
-
-	if (!s)
-		return 0;
-	struct pt_regs *u = user_regs(task);
-
-	log_range(MW_EVENT_VMA_UNMAP, task, s->space, u->di, u->si, MW_UNMAP_MUNMAP, 0);
-	return 0;
+	log_range(c, MW_EVENT_VMA_UNMAP, c.user->di, c.user->si, MW_UNMAP_MUNMAP, 0);
 }
 
-static __always_inline int enter_madvise(void)
+static __always_inline void enter_madvise(struct call c)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mw_space *s = current_space(task);
-
-	if (!s)
-		return 0;
-	struct pt_regs *u = user_regs(task);
-	u32 advice = u->dx;
+	u32 advice = c.user->dx;
 
 	if (advice == ADVICE_DONTNEED || advice == ADVICE_REMOVE || advice == ADVICE_DONTNEED_LOCKED ||
 	    advice == ADVICE_GUARD_INSTALL)
-		log_range(MW_EVENT_VMA_UNMAP, task, s->space, u->di, u->si, MW_UNMAP_MADVISE, advice);
+		log_range(c, MW_EVENT_VMA_UNMAP, c.user->di, c.user->si, MW_UNMAP_MADVISE, advice);
 	else if (advice == ADVICE_FREE || advice == ADVICE_HUGEPAGE || advice == ADVICE_NOHUGEPAGE ||
 		 (advice >= ADVICE_COLD && advice <= ADVICE_COLLAPSE))
-		log_range(MW_EVENT_VMA_ADVISE, task, s->space, u->di, u->si, MW_UNMAP_MADVISE, advice);
-	return 0;
+		log_range(c, MW_EVENT_VMA_ADVISE, c.user->di, c.user->si, MW_UNMAP_MADVISE, advice);
 }
 
-static __always_inline int enter_brk(void)
+static __always_inline void enter_brk(struct call c)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mw_space *s = current_space(task);
-
-	if (!s)
-		return 0;
-	u64 end = page_up(user_regs(task)->di), old = page_up(task->mm->brk);
+	u64 end = page_up(c.user->di), old = page_up(c.task->mm->brk);
 
 	if (end && end < old)
-		log_range(MW_EVENT_VMA_UNMAP, task, s->space, end, old - end, MW_UNMAP_BRK, 0);
-	return 0;
+		log_range(c, MW_EVENT_VMA_UNMAP, end, old - end, MW_UNMAP_BRK, 0);
 }
 
-static __always_inline int enter_mmap(void)
+static __always_inline void enter_mmap(struct call c)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mw_space *s = current_space(task);
-
-	if (!s)
-		return 0;
-	struct pt_regs *u = user_regs(task);
-
-	if (u->r10 & MAP_FIXED && !(u->r10 & MAP_FIXED_NOREPLACE))
-		log_range(MW_EVENT_VMA_UNMAP, task, s->space, u->di, u->si, MW_UNMAP_FIXED, 0);
-	return 0;
+	if (c.user->r10 & MAP_FIXED && !(c.user->r10 & MAP_FIXED_NOREPLACE))
+		log_range(c, MW_EVENT_VMA_UNMAP, c.user->di, c.user->si, MW_UNMAP_FIXED, 0);
 }
 
-static __always_inline int enter_mremap(void)
+static __always_inline void enter_mremap(struct call c)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mw_space *s = current_space(task);
+	u64 old_bytes = page_up(c.user->si), new_bytes = page_up(c.user->dx);
 
-	if (!s)
-		return 0;
-	struct pt_regs *u = user_regs(task);
-	u64 old_bytes = page_up(u->si), new_bytes = page_up(u->dx);
-
-	if (u->r10 & MREMAP_FIXED)
-		log_range(MW_EVENT_VMA_UNMAP, task, s->space, u->r8, new_bytes, MW_UNMAP_FIXED, 0);
+	if (c.user->r10 & MREMAP_FIXED)
+		log_range(c, MW_EVENT_VMA_UNMAP, c.user->r8, new_bytes, MW_UNMAP_FIXED, 0);
 	if (new_bytes && new_bytes < old_bytes)
-		log_range(MW_EVENT_VMA_UNMAP, task, s->space, u->di + new_bytes, old_bytes - new_bytes,
+		log_range(c, MW_EVENT_VMA_UNMAP, c.user->di + new_bytes, old_bytes - new_bytes,
 			  MW_UNMAP_MUNMAP, 0);
-	return 0;
 }
 
 static __always_inline bool failed(s64 ret)
@@ -137,89 +108,100 @@ static __always_inline bool failed(s64 ret)
 	return ret < 0 && ret >= -4095;
 }
 
-static __always_inline int exit_mmap_call(void)
+static __always_inline void exit_mmap(struct call c)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mw_space *s = current_space(task);
-
-	if (!s)
-		return 0;
-	struct pt_regs *u = user_regs(task);
-
-	if (failed(u->ax))
-		return 0;
+	if (failed(c.user->ax))
+		return;
 	u32 stack = caller_stack(SCRATCH_EXIT);
 
-	EMIT(struct mw_vma_map, MW_EVENT_VMA_MAP, s->space, task, e->start = u->ax; e->bytes = page_up(u->si);
-	     e->prot = u->dx; e->flags = u->r10; e->fd = u->r8; e->stack = stack; e->offset = u->r9);
-	return 0;
+	EMIT(struct mw_vma_map, MW_EVENT_VMA_MAP, c.space->space, c.task, e->start = c.user->ax;
+	     e->bytes = page_up(c.user->si); e->prot = c.user->dx; e->flags = c.user->r10; e->fd = c.user->r8;
+	     e->stack = stack; e->offset = c.user->r9);
 }
 
-static __always_inline int exit_mremap(void)
+static __always_inline void exit_mremap(struct call c)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mw_space *s = current_space(task);
-
-	if (!s)
-		return 0;
-	struct pt_regs *u = user_regs(task);
-
-	if (failed(u->ax))
-		return 0;
+	if (failed(c.user->ax))
+		return;
 	u32 stack = caller_stack(SCRATCH_EXIT);
 
-	EMIT(struct mw_vma_move, MW_EVENT_VMA_MOVE, s->space, task, e->old_start = u->di;
-	     e->old_bytes = page_up(u->si); e->new_start = u->ax; e->new_bytes = page_up(u->dx);
-	     e->stack = stack; e->flags = u->r10);
-	return 0;
+	EMIT(struct mw_vma_move, MW_EVENT_VMA_MOVE, c.space->space, c.task, e->old_start = c.user->di;
+	     e->old_bytes = page_up(c.user->si); e->new_start = c.user->ax;
+	     e->new_bytes = page_up(c.user->dx); e->stack = stack; e->flags = c.user->r10);
 }
 
 /* The kernel answers with the end of the heap, moved or not; the end as last seen is kept with the space. */
-static __always_inline int exit_brk(void)
+static __always_inline void exit_brk(struct call c)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	u32 at = space_index(number(task->mm));
+	u32 at = space_index(number(c.task->mm));
 
 	if (at >= MW_SPACES)
-		return 0;
-	u64 end = user_regs(task)->ax, old = space_brk[at];
+		return;
+	u64 end = c.user->ax, old = space_brk[at];
 
 	space_brk[at] = end;
 	if (page_up(end) <= page_up(old))
-		return 0;
+		return;
 	u32 stack = caller_stack(SCRATCH_EXIT);
 
-	EMIT(struct mw_vma_brk, MW_EVENT_VMA_BRK, spaces[at].space, task, e->old_end = page_up(old);
+	EMIT(struct mw_vma_brk, MW_EVENT_VMA_BRK, c.space->space, c.task, e->old_end = page_up(old);
 	     e->new_end = page_up(end); e->stack = stack; e->pad = 0);
-	return 0;
+}
+
+/* false: it is another system call, or nobody traced made it. */
+static __always_inline bool current_call(u64 number, struct call *c)
+{
+	if (number != NR_MMAP && number != NR_MUNMAP && number != NR_BRK && number != NR_MREMAP &&
+	    number != NR_MADVISE)
+		return false;
+	c->task = bpf_get_current_task_btf();
+	c->space = current_space(c->task);
+	c->user = user_regs(c->task);
+	return c->space;
 }
 
 static __always_inline int entered(u64 number)
 {
+	struct call c;
+
+	if (!current_call(number, &c))
+		return 0;
 	switch (number) {
 	case NR_MUNMAP:
-		return enter_munmap();
+		enter_munmap(c);
+		break;
 	case NR_MADVISE:
-		return enter_madvise();
+		enter_madvise(c);
+		break;
 	case NR_BRK:
-		return enter_brk();
+		enter_brk(c);
+		break;
 	case NR_MMAP:
-		return enter_mmap();
+		enter_mmap(c);
+		break;
 	case NR_MREMAP:
-		return enter_mremap();
+		enter_mremap(c);
+		break;
 	}
 	return 0;
 }
 
-static __always_inline int returns(u64 number)
+static __always_inline int returned(u64 number)
 {
+	struct call c;
+
+	if (!current_call(number, &c))
+		return 0;
 	switch (number) {
 	case NR_MMAP:
-		return exit_mmap_call();
+		exit_mmap(c);
+		break;
 	case NR_MREMAP:
-		return exit_mremap();
+		exit_mremap(c);
+		break;
 	case NR_BRK:
-		return exit_brk();
+		exit_brk(c);
+		break;
 	}
 	return 0;
 }
@@ -239,7 +221,7 @@ int call_enter(struct call_record *ctx)
 SEC("tp")
 int call_exit(struct call_record *ctx)
 {
-	return returns(ctx->number);
+	return returned(ctx->number);
 }
 
 /* Where the tracepoints of single system calls cannot be had: all system calls. */
@@ -252,5 +234,5 @@ int calls_enter(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/sys_exit")
 int calls_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	return returns(user_regs(bpf_get_current_task_btf())->orig_ax);
+	return returned(user_regs(bpf_get_current_task_btf())->orig_ax);
 }

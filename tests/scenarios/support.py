@@ -149,9 +149,10 @@ class Service:
         """Requests until it is ended."""
         return self.case.start([self.case.go_build("race_load", "debian"), "-url", self.url, "-path", path, "-rate", rate])
 
-    def load(self, count, path="/query"):
+    def load(self, count, path="/query", rate=0):
+        """So many requests, answered; rate: a second at most, 0: as fast as they are answered."""
         program = self.case.go_build("race_load", "debian")
-        done = subprocess.run([program, "-url", self.url, "-path", path, "-count", str(count), "-rate", "0"],
+        done = subprocess.run([program, "-url", self.url, "-path", path, "-count", str(count), "-rate", str(rate)],
                               capture_output=True, text=True, timeout=DEADLINE)
         assert done.stdout.strip() == f"sent {count}", done
 
