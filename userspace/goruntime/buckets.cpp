@@ -14,6 +14,7 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
+constexpr size_t kMostSpecials = 4096;     // of a span
 constexpr uint64_t kTableSlots = 179'999;  // buckHashSize of mprof.go, the same from 1.19 on
 constexpr uint64_t kTableBytes = 8 * kTableSlots;
 constexpr uint64_t kBlockRecordBytes = 16;  // blockRecord of mprof.go: a count and cycles
@@ -135,6 +136,25 @@ std::vector<uint64_t> bucket_stack(remote::RemoteMemory& memory, const Layout& l
       bucket_hash(*stack, field(header, layout.bucket.object_size)) != field(header, layout.bucket.hash))
     return {};
   return std::move(*stack);
+}
+
+std::vector<uint64_t> allocation_stack(remote::RemoteMemory& memory, const Layout& layout, const Span& span,
+                                       uint64_t object) {
+  std::vector<std::byte> special(
+      std::max<uint32_t>(layout.special.size, layout.special_profile.bucket.offset + 8));
+  uint64_t at = span.specials;
+  for (size_t n = 0; at != 0 && n < kMostSpecials; ++n) {
+    if (!memory.read(at, special)) return {};
+    if (field(special, layout.special.kind) == layout.special_profile_kind &&
+        span.address + field(special, layout.special.offset) == object) {
+      const uint64_t bucket = field(special, layout.special_profile.bucket);
+      std::vector<std::byte> header(layout.bucket.size);
+      if (!memory.read(bucket, header)) return {};
+      return bucket_stack(memory, layout, bucket, header);
+    }
+    at = field(special, layout.special.next);
+  }
+  return {};
 }
 
 void BucketPages::update(remote::RemoteMemory& memory, const Globals& globals, uint64_t counted_bytes) {

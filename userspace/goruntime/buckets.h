@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "events/go_runtime.h"
 #include "goruntime/globals.h"
+#include "goruntime/spans.h"
 
 namespace memwhy::goruntime {
 
@@ -46,6 +47,10 @@ uint64_t bucket_hash(const std::vector<uint64_t>& stack, uint64_t object_bytes);
 // Of the bucket with this header; empty: its hash says that it is none.
 std::vector<uint64_t> bucket_stack(remote::RemoteMemory& memory, const Layout& layout, uint64_t address,
                                    std::span<const std::byte> header);
+// Where the object at `object` was allocated, by the memory profile's record of it among the specials of its span; empty:
+// it was not sampled.
+std::vector<uint64_t> allocation_stack(remote::RemoteMemory& memory, const Layout& layout, const Span& span,
+                                       uint64_t object);
 
 // The pages that buckets are in.
 class BucketPages {

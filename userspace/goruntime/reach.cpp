@@ -26,10 +26,9 @@ constexpr Color kStop = 0;    // never walked through: g, m, p
 constexpr Color kShared = 1;  // reached from globals, or by two groups
 constexpr Color kFirstGroup = 2;
 constexpr uint64_t kBlockBytes = 1 << 20;
-constexpr uint64_t kPieceBytes = 64 << 10;      // of an object, before the next one in the queue
-constexpr uint64_t kMostStackBytes = 1 << 30;   // the runtime's own limit; more is damage
-constexpr uint64_t kMostRootBytes = 256 << 20;  // as find_globals takes at most
-constexpr size_t kMostSpecials = 4096;
+constexpr uint64_t kPieceBytes = 64 << 10;            // of an object, before the next one in the queue
+constexpr uint64_t kMostStackBytes = 1 << 30;         // the runtime's own limit; more is damage
+constexpr uint64_t kMostRootBytes = 256 << 20;        // as find_globals takes at most
 constexpr size_t kMostBitmapBytes = 512 / 8 / 8 + 1;  // of a small object; it may begin within a byte
 constexpr size_t kCachedPages = 4096;                 // 16 MiB
 constexpr uint64_t kTurnObjects = 4096, kTurnBytes = 1 << 20;  // of a group, before the next one's turn
@@ -346,7 +345,9 @@ class Walk {
         return a.bytes != b.bytes ? a.bytes > b.bytes : a.address < b.address;
       });
       if (group.large.size() > kMostLarge) group.large.resize(kMostLarge);
-      for (KeptObject& object : group.large) object.allocated_at = allocation_stack(object.address);
+      for (KeptObject& object : group.large)
+        object.allocated_at =
+            allocation_stack(memory_, *globals_.layout, *span_of(object.address), object.address);
     }
     out.finished = finished_;
     out.objects_walked = seen_.size();
@@ -354,28 +355,6 @@ class Walk {
     out.stacks_by_map = stacks_by_map_;
     out.stacks_by_word = stacks_by_word_;
     return out;
-  }
-
-  // The profile's record of this very object, from its span's list of specials.
-  std::vector<uint64_t> allocation_stack(uint64_t address) {
-    const Layout& layout = *globals_.layout;
-    const Span* span = span_of(address);
-    uint64_t at = span == nullptr ? 0 : span->specials;
-    Bytes bytes(std::max<uint32_t>(layout.special.size, layout.special_profile.bucket.offset + 8));
-    for (size_t n = 0; at != 0 && n < kMostSpecials; ++n) {
-      if (!memory_.read(at, bytes)) return {};
-      if (field(bytes, layout.special.kind) == layout.special_profile_kind &&
-          span->address + field(bytes, layout.special.offset) == address)
-        return stack_at(field(bytes, layout.special_profile.bucket));
-      at = field(bytes, layout.special.next);
-    }
-    return {};
-  }
-
-  std::vector<uint64_t> stack_at(uint64_t bucket) {
-    Bytes header(globals_.layout->bucket.size);
-    if (!memory_.read(bucket, header)) return {};
-    return bucket_stack(memory_, *globals_.layout, bucket, header);
   }
 
   remote::RemoteMemory& memory_;
