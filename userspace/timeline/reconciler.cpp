@@ -12,8 +12,9 @@ namespace {
 constexpr uint16_t kWindowPages = 16;  // fault_around_bytes, 64 KiB
 constexpr uint32_t kMapPopulate = 0x8000;
 
-// An entry is written when a fault begins; a page that comes from disk is there some time later.
-constexpr TimeNs kFaultTakes = 100'000'000;
+// An entry is written when a fault begins, and a removal is logged when its call does: a page that comes from disk is
+// there some time later, and one that is unmapped stays until its caller has a CPU.
+constexpr TimeNs kFaultOrCallTakes = 100'000'000;
 
 uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
@@ -31,7 +32,7 @@ Reconciler::Reconciler(PageModel& model, const Input& input)
   }
   const TimeNs start = in_.scan.start != 0 && in_.scan.start <= in_.time ? in_.scan.start : in_.time;
   start_ = std::max(in_.clock.to_tick(start), model_.scans.start);
-  grace_ = in_.clock.ticks(kFaultTakes);
+  grace_ = in_.clock.ticks(kFaultOrCallTakes);
   rel_start_ = model_.table.relative(start_);
   rel_last_ = model_.table.relative(model_.scans.start);
   rel_before_ = model_.table.relative(model_.scans.before);
@@ -40,7 +41,7 @@ Reconciler::Reconciler(PageModel& model, const Input& input)
   }
   model_.ages = ages_;
   for (const PageModel::Grave& grave : model_.graves) {
-    if (grave.tick >= start_) graves_.push_back(grave);
+    if (grave.tick + grace_ >= start_) graves_.push_back(grave);
   }
   std::stable_sort(graves_.begin(), graves_.end(),
                    [](const auto& a, const auto& b) { return a.pages.start < b.pages.start; });
@@ -67,11 +68,7 @@ ScanResult Reconciler::run() {
   model_.left = std::move(leaving_);
   model_.scan_vmas = in_.vmas;
   model_.scan_go = in_.go;
-  std::vector<PageModel::Grave> recent;
-  for (const PageModel::Grave& grave : model_.graves) {
-    if (grave.tick >= start_) recent.push_back(grave);
-  }
-  model_.graves = std::move(recent);
+  std::erase_if(model_.graves, [this](const auto& grave) { return grave.tick + grace_ < start_; });
   if (in_.scan.complete) {
     model_.scans.before = model_.scans.start;
     model_.scans.start = start_;
@@ -165,7 +162,8 @@ void Reconciler::process(uint64_t chunk) {
   model_.table.store(chunk, words_);  // no room: counted above, seen anew in the next scan
 }
 
-// Brings back the words of pages that were removed or moved away while the scan was under way and had counted them.
+// Brings back the words of pages that the scan counted before they were removed or moved away: while it was under way, or
+// right before it by a call that had not come that far. Then no mapping is known there; of one that is, the pages are new.
 void Reconciler::exhume() {
   if (graves_.empty()) return;
   exhumed_.fill(false);
@@ -176,6 +174,7 @@ void Reconciler::exhume() {
     for (PageNumber page = std::max(pages.start, base); page < std::min(pages.end, limit); ++page) {
       const size_t at = page - base;
       if (!present_[at] || !words_[at].empty()) continue;
+      if (graves_[i].tick < start_ && in_.sites.find(page << kPageShift) != nullptr) continue;
       words_[at] = graves_[i].word.without(PageWord::kResident);
       exhumed_[at] = true;
     }

@@ -103,7 +103,8 @@ TEST_P(Jobs, every_reading_finds_every_buffer) {
     EXPECT_GE(reading->kept, kJobs * kJobBytes) << i;
     EXPECT_LE(reading->kept, kJobs * kJobBytes * 105 / 100) << i;
     EXPECT_LT(reading->others, 1u << 20);
-    EXPECT_EQ(reading->reach.stacks_by_word, 0u) << "a stack without maps";
+    EXPECT_LE(reading->reach.stacks_by_word, 1u)
+        << "a stack without maps; one of the runtime's own may be running";
     EXPECT_GE(reading->reach.stacks_by_map, kJobs + 1);
   }
 }
@@ -131,6 +132,7 @@ class Crowd : public ReachTest {};
 TEST_F(Crowd, a_group_that_reaches_much_leaves_the_others_their_share) {
   ASSERT_NO_FATAL_FAILURE(start(26, "go_reach", {"crowd"}, "ready"));
   if (!target_) return;
+  target_->stop_between_work();  // of a goroutine that runs, every word counts
   const std::optional<Reading> reading = read({.objects = 64, .group_objects = 50'000});
   ASSERT_TRUE(reading);
   EXPECT_FALSE(reading->reach.finished);
@@ -169,6 +171,7 @@ TEST_P(Shared, what_another_reaches_is_not_theirs_alone) {
   const auto& [minor, sharing] = GetParam();
   ASSERT_NO_FATAL_FAILURE(start(minor, "go_reach", {sharing.how}, "ready"));
   if (!target_) return;
+  target_->stop_between_work();  // of a goroutine that runs, every word counts
   const std::optional<Reading> reading = read();
   ASSERT_TRUE(reading);
   EXPECT_EQ(reading->senders, kBuffers);
@@ -196,6 +199,7 @@ TEST_P(Experiments, pointers_are_read_where_this_build_tells_them) {
   const auto& [build, how] = GetParam();
   ASSERT_NO_FATAL_FAILURE(start(build.first, "go_reach", {how}, "ready", build.second));
   if (!target_) return;
+  target_->stop_between_work();  // of a goroutine that runs, every word counts
   const std::optional<Reading> reading = read();
   ASSERT_TRUE(reading);
   const uint64_t wanted = (how == std::string_view("tail") ? kBuffers : kBuffers - 1) * kBufferBytes;

@@ -202,6 +202,66 @@ TEST(Order, PagesThatAreRemovedWhileTheScanRunsKeepTheirStackInIt) {
                Detail::kFlow);
 }
 
+// The call was logged; its thread had no CPU for 50 ms, and meanwhile the scan found the pages.
+TEST(Order, PagesWhoseRemovalHasOnlyBegunKeepTheirStackInTheScan) {
+  expect_scans(R"(
+    @0 attach 1
+    vmas 1: 1000+8 rw-p
+    @1 scan 1:
+    @2 table 1: 1000+8 s1 @1.5 w
+    @2.5 munmap 1 1000+4 s9
+    @3 scan 1 start=2.55: 1000+8
+    @4 scan 1: 1004+4
+  )",
+               R"(
+    scan 1 of space 1: 0 pages
+    scan 2 of space 1: 8 pages
+      vma0 fault s1 8
+      + vma0 fault s1 8
+    scan 3 of space 1: 4 pages
+      vma0 fault s1 4
+      - vma0 fault s1 4
+  )",
+               Detail::kFlow);
+}
+
+// Half a second later it has long been carried out: what is there now came in a way that nobody saw.
+TEST(Order, PagesOfARemovalThatIsOverAreOthers) {
+  expect_scans(R"(
+    @0 attach 1
+    vmas 1: 1000+8 rw-p
+    @1 scan 1:
+    @2 table 1: 1000+8 s1 @1.5 w
+    @2.5 munmap 1 1000+4 s9
+    @3.5 scan 1 start=3: 1000+8
+  )",
+               R"(
+    scan 1 of space 1: 0 pages
+    scan 2 of space 1: 8 pages
+      vma0 fault s1 4
+      vma0 unknown - 4
+  )");
+}
+
+// Unmapped, and mapped anew with all of its pages, right before the scan.
+TEST(Order, PagesOfANewerMappingAreNotThoseThatWereRemoved) {
+  expect_scans(R"(
+    @0 attach 1
+    vmas 1: 1000+8 rw-p
+    @1 scan 1:
+    @2 table 1: 1000+8 s1 @1.5 w
+    @2.5 munmap 1 1000+4 s9
+    @2.52 mmap 1 1000+4 s8
+    @3 scan 1 start=2.55: 1000+8
+  )",
+               R"(
+    scan 1 of space 1: 0 pages
+    scan 2 of space 1: 8 pages
+      vma0 fault s1 4
+      vma0 mmap s8 4
+  )");
+}
+
 // The scan counted pages 1000..1007, which then moved; entries of half of them are heard before, of half after the move.
 TEST(Order, PagesThatAreMovedWhileTheScanRunsKeepTheirStackInItAndAfter) {
   expect_scans(R"(
