@@ -148,25 +148,33 @@ static __always_inline void exit_brk(struct call c)
 	     e->new_end = page_up(end); e->stack = stack; e->pad = 0);
 }
 
-/* false: it is another system call, or nobody traced made it. */
-static __always_inline bool current_call(u64 number, struct call *c)
+/*
+ * false: it is another system call, or nobody traced made it. Its number is taken from the registers too: where it stands
+ * in a tracepoint's record differs between kernels (those for real time have a longer header).
+ */
+static __always_inline bool current_call(struct call *c)
 {
-	if (number != NR_MMAP && number != NR_MUNMAP && number != NR_BRK && number != NR_MREMAP &&
-	    number != NR_MADVISE)
-		return false;
 	c->task = bpf_get_current_task_btf();
-	c->space = current_space(c->task);
 	c->user = user_regs(c->task);
-	return c->space;
+	switch (c->user->orig_ax) {
+	case NR_MMAP:
+	case NR_MUNMAP:
+	case NR_BRK:
+	case NR_MREMAP:
+	case NR_MADVISE:
+		c->space = current_space(c->task);
+		return c->space;
+	}
+	return false;
 }
 
-static __always_inline int entered(u64 number)
+static __always_inline int entered(void)
 {
 	struct call c;
 
-	if (!current_call(number, &c))
+	if (!current_call(&c))
 		return 0;
-	switch (number) {
+	switch (c.user->orig_ax) {
 	case NR_MUNMAP:
 		enter_munmap(c);
 		break;
@@ -186,13 +194,13 @@ static __always_inline int entered(u64 number)
 	return 0;
 }
 
-static __always_inline int returned(u64 number)
+static __always_inline int returned(void)
 {
 	struct call c;
 
-	if (!current_call(number, &c))
+	if (!current_call(&c))
 		return 0;
-	switch (number) {
+	switch (c.user->orig_ax) {
 	case NR_MMAP:
 		exit_mmap(c);
 		break;
@@ -206,33 +214,27 @@ static __always_inline int returned(u64 number)
 	return 0;
 }
 
-/* What the classic tracepoints of system calls begin with, at entry and at exit. */
-struct call_record {
-	u64 common;
-	int number;
-};
-
 SEC("tp")
-int call_enter(struct call_record *ctx)
+int call_enter(void *ctx)
 {
-	return entered(ctx->number);
+	return entered();
 }
 
 SEC("tp")
-int call_exit(struct call_record *ctx)
+int call_exit(void *ctx)
 {
-	return returned(ctx->number);
+	return returned();
 }
 
 /* Where the tracepoints of single system calls cannot be had: all system calls. */
 SEC("raw_tp/sys_enter")
-int calls_enter(struct bpf_raw_tracepoint_args *ctx)
+int calls_enter(void *ctx)
 {
-	return entered(ctx->args[1]);
+	return entered();
 }
 
 SEC("raw_tp/sys_exit")
-int calls_exit(struct bpf_raw_tracepoint_args *ctx)
+int calls_exit(void *ctx)
 {
-	return returned(user_regs(bpf_get_current_task_btf())->orig_ax);
+	return returned();
 }
