@@ -52,7 +52,7 @@ std::optional<GoAllocationRates> allocation_rates(const std::vector<timeline::Go
 }
 
 GoAllocationSites allocation_sites(const GoFacts& go) {
-  const uint64_t rate = go.profile() == nullptr ? 0 : go.profile()->rate;
+  const uint64_t rate = go.profile_rate().value_or(0);
   std::map<std::vector<std::string>, std::pair<uint64_t, double>> sites;  // samples, bytes
   for (const timeline::GoCallSite& site : go.call_sites()) {
     if (site.function != events::GoFunction::kSampledAllocation) continue;

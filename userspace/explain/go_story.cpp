@@ -55,7 +55,7 @@ void add_allocation_sites(const GoFacts& go, Ledger& ledger) {
   });
   if (line == ledger.lines.end() || go.profile() == nullptr) return;
   // Without a rate the samples speak for themselves alone.
-  const uint64_t rate = go.profile_source() == "file" ? go.profile()->rate : go.profile_rate().value_or(0);
+  const uint64_t rate = go.profile_rate().value_or(0);
   std::map<std::vector<std::string>, double> sites;
   for (const events::GoBucket& bucket : go.profile()->buckets) {
     if (bucket.published_objects == 0) continue;

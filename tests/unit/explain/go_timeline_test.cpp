@@ -146,6 +146,18 @@ TEST(GoTimeline, SampledObjectsBySite) {
   EXPECT_EQ(sites.left_out, 0u);
 }
 
+// The buckets would be 50 MiB by the standard rate, in a heap of 1 MiB: it is not this program's.
+TEST(GoTimeline, SampledObjectsOfAnUnknownRateStandForNoBytes) {
+  auto e = told(go_program("go1.22.12") + "go-profile 1 assumed: 64 published=100 0x401500 0x401300\n" +
+                "@11 go-call 1 sampled_allocation 1024 s2\n" +
+                moment(12, "c000000+256 heap live=400K unmarked=0 free=624K", "c000000+256", "",
+                       "in_use=1M live=400K goal=4M"));
+  const auto& sites = e.processes[0].go->sites;
+  ASSERT_EQ(sites.heaviest.size(), 1u);
+  EXPECT_EQ(sites.heaviest[0].samples, 1u);
+  EXPECT_EQ(sites.heaviest[0].bytes, std::nullopt);
+}
+
 // in_use, live in MiB and the number of collections, once a second from second 11 on.
 struct Reading {
   int in_use, live, gc;
