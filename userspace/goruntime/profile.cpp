@@ -29,8 +29,9 @@ Result<std::optional<ProfileBucket>> read_bucket(remote::RemoteMemory& memory, c
   const uint64_t frames = field(header, b.nstk);
   if (field(header, b.typ) != static_cast<uint64_t>(BucketKind::kMemory))
     return Error(ErrorCode::kIncomplete, "the Go heap profile has a bucket that makes no sense");
+  // The counters of a new bucket may reach into a page that nobody has counted in yet.
   Bytes body(8 * frames + layout.mem_record.size);
-  if (Status status = memory.read(address + b.size, body); !status) return std::move(status).error();
+  if (Status status = memory.read_touched(address + b.size, body); !status) return std::move(status).error();
   ProfileBucket out;
   out.object_bytes = field(header, b.object_size);
   for (uint64_t i = 0; i < frames; ++i) out.stack.push_back(word(body, 8 * i));

@@ -14,7 +14,7 @@ namespace memwhy::remote {
 
 namespace {
 
-constexpr uint64_t kPresent = uint64_t{1} << 63;
+constexpr uint64_t kPresent = uint64_t{1} << 63, kSwapped = uint64_t{1} << 62;
 constexpr size_t kMostPages = 4096;  // looked up at once: 32 KiB of pagemap for 16 MiB of memory
 
 Result<Fd> open_file(const Fd& process, const char* name) {
@@ -83,6 +83,25 @@ Status ProcessMemory::read(uint64_t address, std::span<std::byte> into) {
     page += n;
   }
   return transfer(address, into);
+}
+
+Status ProcessMemory::read_touched(uint64_t address, std::span<std::byte> into) {
+  while (!into.empty()) {
+    if (Status status = check_range(address, into.size()); !status) return status;
+    if (Status status = look_up(address >> kPageShift, 1); !status) return status;
+    const uint64_t word = words_.front();
+    const std::span<std::byte> part = into.first(std::min(into.size(), kPageBytes - address % kPageBytes));
+    if ((word & kPresent) != 0) {
+      if (Status status = transfer(address, part); !status) return status;
+    } else if ((word & kSwapped) != 0) {
+      return Error(ErrorCode::kIncomplete, "a page is swapped");
+    } else {
+      std::fill(part.begin(), part.end(), std::byte{0});
+    }
+    address += part.size();
+    into = into.subspan(part.size());
+  }
+  return {};
 }
 
 Result<uint64_t> ProcessMemory::read_present(uint64_t address, std::span<std::byte> into) {

@@ -28,6 +28,10 @@ class RemoteMemory {
   // when a page of the range is not resident (or not mapped). Not atomic: single aligned words are.
   virtual Status read(uint64_t address, std::span<std::byte> into) = 0;
 
+  // As read(), but pages that were never touched read as the zeros that they would be; for anonymous memory that is known
+  // to be mapped. A page that is swapped is kIncomplete.
+  virtual Status read_touched(uint64_t address, std::span<std::byte> into) { return read(address, into); }
+
   // As read(), but absent pages read as zeros. Returns the bytes that were really there.
   virtual Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) = 0;
 };
@@ -66,6 +70,7 @@ class ProcessMemory final : public RemoteMemory {
   static Result<ProcessMemory> open(const Fd& process);
 
   Status read(uint64_t address, std::span<std::byte> into) override;
+  Status read_touched(uint64_t address, std::span<std::byte> into) override;
   Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override;
 
   uint64_t bytes_read() const { return bytes_read_; }

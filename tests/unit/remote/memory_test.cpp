@@ -64,6 +64,13 @@ TEST_F(OwnMemory, reads_what_is_resident_and_brings_in_nothing) {
   EXPECT_EQ(status.error().code(), ErrorCode::kIncomplete);
   EXPECT_EQ(memory->bytes_read(), 2 * kPageBytes);
 
+  std::vector<std::byte> across(64, std::byte{0xff});
+  ASSERT_TRUE(memory->read_touched(at(kPageBytes - 32), across).ok());
+  EXPECT_EQ(across[31], std::byte{1});
+  EXPECT_EQ(across[32], std::byte{0}) << "a page that was never touched";
+  EXPECT_EQ(across[63], std::byte{0});
+  EXPECT_EQ(memory->bytes_read(), 2 * kPageBytes + 32);
+
   std::vector<std::byte> all(kBytes - 100, std::byte{0xff});
   Result<uint64_t> there = memory->read_present(at(50), all);
   ASSERT_TRUE(there.ok());
