@@ -22,6 +22,7 @@ constexpr uint64_t kPartBytes = 64 << 10;
 constexpr uint64_t kMostRanges = 1 << 16;
 constexpr uint64_t kMostSlice = uint64_t{1} << 24;
 constexpr size_t kGoroutinesTried = 6;
+constexpr int kMostTries = 5;                 // of find_allgs
 constexpr uint64_t kImageBytes = 1ull << 31;  // the Go linker's limit
 
 struct Segment {
@@ -56,7 +57,11 @@ class Finder {
     if (!find_memstats()) return not_found("statistics");
     if (!find_gc_controller()) return not_found("collector state");
     if (!find_allp()) return not_found("processors");
-    find_allgs();
+    // Found by three words that agree, in data that was not read in one moment: while goroutines begin they may not.
+    for (int tries = 1; !find_allgs() && tries < kMostTries; ++tries) {
+      data_.clear();
+      if (Status again = read_data(); !again || !is_mheap(found_.mheap)) break;
+    }
     return found_;
   }
 
@@ -220,8 +225,8 @@ class Finder {
   }
 
   // allgs = {array, n, capacity} in the heap; allgptr (== array) and allglen (== n) stand elsewhere.
-  void find_allgs() {
-    each_word([&](const Segment& segment, size_t at) {
+  bool find_allgs() {
+    return each_word([&](const Segment& segment, size_t at) {
       const Slice all = slice(segment.bytes, at);
       if (all.length < 2 || all.length > all.capacity || all.capacity > kMostSlice || !in_heap(all.data))
         return false;

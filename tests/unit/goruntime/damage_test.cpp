@@ -3,6 +3,7 @@
 // wrong number, a crash, or a read without end.
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <random>
 
 #include "goruntime/go_process.h"
@@ -56,6 +57,35 @@ Readings read_all(remote::RemoteMemory& memory, const Globals& globals) {
   }
   return out;
 }
+
+// A memory whose word at an address is one more than it was, the first `times` times that it is looked at.
+class TornMemory final : public remote::RemoteMemory {
+ public:
+  TornMemory(remote::RemoteMemory& memory, uint64_t word, int times)
+      : memory_(memory), word_(word), times_(times) {}
+  Status read(uint64_t address, std::span<std::byte> into) override {
+    Status status = memory_.read(address, into);
+    tear(address, into);
+    return status;
+  }
+  Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
+    Result<uint64_t> there = memory_.read_present(address, into);
+    tear(address, into);
+    return there;
+  }
+
+ private:
+  void tear(uint64_t address, std::span<std::byte> into) {
+    if (address > word_ || word_ + 8 > address + into.size() || times_-- <= 0) return;
+    uint64_t value = 0;
+    std::memcpy(&value, &into[word_ - address], sizeof value);
+    ++value;
+    std::memcpy(&into[word_ - address], &value, sizeof value);
+  }
+  remote::RemoteMemory& memory_;
+  uint64_t word_;
+  int times_;
+};
 
 // What all the readers touched of a live program, kept; the program is gone.
 class Damaged : public testing::Test {
@@ -115,6 +145,20 @@ class Damaged : public testing::Test {
   std::vector<PageNumber> found_by_;
   Readings whole_;
 };
+
+// The list moved to a larger array between two reads of the data.
+TEST_F(Damaged, a_list_of_goroutines_that_grows_while_it_is_looked_for_is_found) {
+  for (const int times : {1, 3}) {
+    TornMemory torn(memory_, *globals_.allgs, times);
+    const Result<Globals> found = find_globals(torn, *layout_of(26), image_);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->allgs, globals_.allgs) << times;
+  }
+  TornMemory never(memory_, *globals_.allgs, 1000);
+  const Result<Globals> found = find_globals(never, *layout_of(26), image_);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->allgs, std::nullopt);
+}
 
 TEST_F(Damaged, the_record_reads_as_the_process_did) {
   Result<Globals> globals = find_globals(memory_, *layout_of(26), image_);
