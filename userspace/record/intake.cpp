@@ -66,10 +66,16 @@ void Intake::poll() {
   report_losses(now);
 }
 
+// Nothing comes after it that could make good what finds no room: it waits.
 void Intake::finish() {
   kernel_.drain([this](events::Event event) { accept(std::move(event)); });
-  read_coverage(clock_.now());
-  report_losses(clock_.now());
+  coverage_ = kernel_.coverage();
+  queue_.push({clock_.now(), *coverage_});
+  for (const auto& [what, count] : std::exchange(unreported_, {})) {
+    events::Event event{clock_.now(), events::Loss{SpaceId::kNone, what, count}};
+    static_cast<void>(notify_(event));
+    queue_.push(std::move(event));
+  }
 }
 
 void Intake::read_coverage(TimeNs now) {

@@ -2,7 +2,7 @@
 // Intake: what one look at the kernel side's ring does. No thread of its own: Session calls poll() every 50
 // ms.
 //
-// It never waits. An event for which the queue has no room is dropped and counted by what it was; the count
+// It never waits, but at the end. An event for which the queue has no room is dropped and counted by what it was; the count
 // becomes a Loss as soon as there is room. Every Loss, the kernel side's own too, is told to the sampler,
 // which reads again what can be read again. Lost stacks it sends again; it waits for room, so that none is lost
 // twice.
@@ -32,7 +32,7 @@ class Intake {
   Intake(KernelSource& kernel, Clock& clock, EventQueue& queue, Notify notify);
 
   void poll();
-  // The last look: the ring, coverage, and what was lost.
+  // The last look: the ring, coverage, and what was lost. These two wait for room: nothing would make them good.
   void finish();
 
   const std::optional<events::Coverage>& coverage() const { return coverage_; }

@@ -2,7 +2,7 @@
 // Session: a recording that can be started, changed while it runs, and stopped, many times in one process.
 //
 // What it is: three threads, each the only owner of what it touches, joined by bounded queues.
-//   intake   takes what the kernel side's ring holds, every 50 ms; never waits, counts what it must drop
+//   intake   takes what the kernel side's ring holds, every 50 ms; never waits before the end, counts what it must drop
 //   sampler  everything that is opened of the targets, and when it is read (record/sampler.h)
 //   sink     puts events in order of their own time (250 ms window) and hands them to the EventSink
 // What it is not: hooks, /proc or symbols (those come in through record/sources.h), nor a file or a page
