@@ -140,15 +140,14 @@ std::vector<uint64_t> bucket_stack(remote::RemoteMemory& memory, const Layout& l
 
 std::vector<uint64_t> allocation_stack(remote::RemoteMemory& memory, const Layout& layout, const Span& span,
                                        uint64_t object) {
-  std::vector<std::byte> special(
-      std::max<uint32_t>(layout.special.size, layout.special_profile.bucket.offset + 8));
+  Bytes special(std::max<uint32_t>(layout.special.size, layout.special_profile.bucket.offset + 8));
   uint64_t at = span.specials;
   for (size_t n = 0; at != 0 && n < kMostSpecials; ++n) {
     if (!memory.read(at, special)) return {};
     if (field(special, layout.special.kind) == layout.special_profile_kind &&
         span.address + field(special, layout.special.offset) == object) {
       const uint64_t bucket = field(special, layout.special_profile.bucket);
-      std::vector<std::byte> header(layout.bucket.size);
+      Bytes header(layout.bucket.size);
       if (!memory.read(bucket, header)) return {};
       return bucket_stack(memory, layout, bucket, header);
     }

@@ -26,12 +26,12 @@ constexpr Color kStop = 0;    // never walked through: g, m, p
 constexpr Color kShared = 1;  // reached from globals, or by two groups
 constexpr Color kFirstGroup = 2;
 constexpr uint64_t kBlockBytes = 1 << 20;
-constexpr uint64_t kPieceBytes = 64 << 10;            // of an object, before the next one in the queue
-constexpr uint64_t kMostStackBytes = 1 << 30;         // the runtime's own limit; more is damage
-constexpr uint64_t kMostRootBytes = 256 << 20;        // as find_globals takes at most
-constexpr size_t kMostBitmapBytes = 512 / 8 / 8 + 1;  // of a small object; it may begin within a byte
-constexpr size_t kCachedPages = 4096;                 // 16 MiB
-constexpr uint64_t kTurnObjects = 4096, kTurnBytes = 1 << 20;  // of a group, before the next one's turn
+constexpr uint64_t kPieceBytes = 64 << 10;      // of an object, before the next one in the queue
+constexpr uint64_t kMostStackBytes = 1 << 30;   // the runtime's own limit; more is damage
+constexpr uint64_t kMostRootBytes = 256 << 20;  // as find_globals takes at most
+constexpr size_t kMostBitmapBytes = kMostHeapBitsBytes / 8 / 8 + 1;  // it may begin within a byte
+constexpr size_t kCachedPages = 4096;                                // 16 MiB
+constexpr uint64_t kTurnObjects = 4096, kTurnBytes = 1 << 20;        // of a group, before the next one's turn
 
 struct Object {
   uint64_t address = 0;

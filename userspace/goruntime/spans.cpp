@@ -21,7 +21,6 @@ constexpr uint64_t kInlineMarkBytes =
 constexpr uint64_t kInlineMarksOffset = 64;  // of its marks
 constexpr uint64_t kInlineMarkSlots = 63 * 8;
 constexpr int kHeapBitsSince = 22;
-constexpr uint64_t kMostHeapBitsBytes = 512;  // mbitmap.go heapBitsInSpan, of an object
 constexpr uint64_t kHeapBitsBytes =
     kGoPageBytes / 64;  // mbitmap.go spanHeapBitsRange: before the inline marks
 constexpr uint64_t kMostElements = kGoPageBytes * 8;

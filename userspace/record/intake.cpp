@@ -66,7 +66,6 @@ void Intake::poll() {
   report_losses(now);
 }
 
-// Nothing comes after it that could make good what finds no room: it waits.
 void Intake::finish() {
   kernel_.drain([this](events::Event event) { accept(std::move(event)); });
   coverage_ = kernel_.coverage();

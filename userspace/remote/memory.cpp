@@ -86,8 +86,8 @@ Status ProcessMemory::read(uint64_t address, std::span<std::byte> into) {
 }
 
 Status ProcessMemory::read_touched(uint64_t address, std::span<std::byte> into) {
+  if (Status status = check_range(address, into.size()); !status) return status;
   while (!into.empty()) {
-    if (Status status = check_range(address, into.size()); !status) return status;
     if (Status status = look_up(address >> kPageShift, 1); !status) return status;
     const uint64_t word = words_.front();
     const std::span<std::byte> part = into.first(std::min(into.size(), kPageBytes - address % kPageBytes));

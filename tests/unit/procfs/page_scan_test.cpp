@@ -135,8 +135,8 @@ TEST_P(PageScan, PartOfAHugePage) {
     char* at = map_at(kBase, 4 * kMiB);
     ::madvise(at, 4 * kMiB, MADV_HUGEPAGE);
     touch(at, 1);
-    ::madvise(at, 4 * kMiB,
-              MADV_NOHUGEPAGE);  // else khugepaged may make it whole again, of a process that stands still
+    // Else khugepaged may make it whole again, of a process that stands still.
+    ::madvise(at, 4 * kMiB, MADV_NOHUGEPAGE);
     ::madvise(at + 128 * 4096, 128 * 4096, MADV_DONTNEED);
   });
   uint64_t pages = 0;
