@@ -70,4 +70,11 @@ long raw_read(int fd, void* buffer, size_t bytes);
 // That program, from its argv: its exit status.
 int run_exec_target(int argc, char** argv);
 
+// A program that the kernel maps for milliseconds, because its file has kSlowSegments of them: the time in exec when the old
+// space has ended and the new one is not told of yet. It touches kSlowPages pages from kSlowAddress on, and pauses.
+constexpr size_t kSlowSegments = 1100, kSlowPages = 64;
+constexpr uint64_t kSlowAddress = 0x20000000;
+int slow_program();  // its file; -1: cannot be made
+[[noreturn]] void exec_file(int file);
+
 }  // namespace memwhy::kernel_test

@@ -107,13 +107,15 @@ struct KernelProbe::State {
     });
     return at == end ? nullptr : at;
   }
+  // A process in exec has left its space and is not on the next one yet: it is a member of one that has ended.
   bool traces_any() const {
-    return std::any_of(object->spaces(), object->spaces() + object->space_slots(), [](mw_space& s) {
-      return std::atomic_ref(s.mm).load(std::memory_order_acquire) > MW_SLOT_TOMB;
-    });
+    return members.any() ||
+           std::any_of(object->spaces(), object->spaces() + object->space_slots(), [](mw_space& s) {
+             return std::atomic_ref(s.mm).load(std::memory_order_acquire) > MW_SLOT_TOMB;
+           });
   }
   void detach_if_idle() {
-    if (!traces_any()) links.clear();
+    if (!links.empty() && !traces_any()) links.clear();
   }
   void collect_stacks();
 
@@ -186,8 +188,8 @@ Result<SpaceId> KernelProbe::trace(Pid tgid, bool follow) {
 Status KernelProbe::untrace(SpaceId space) {
   State& s = *state_;
   s.go.detach(space);  // first: a hit after the space is forgotten would be lost
+  s.members.forget(space);
   if (mw_space* at = s.find(space)) {
-    s.members.forget(space);
     std::atomic_ref(at->mm).store(MW_SLOT_TOMB, std::memory_order_release);
   }
   reclaim(space, std::nullopt);
@@ -335,6 +337,7 @@ void KernelProbe::settle() {
   bool any = false;
   while (s.pages.settle(s.fault_count(MW_CHUNKS_NEW), grace_period)) any = true;
   if (any) s.collect_stacks();
+  s.detach_if_idle();  // its last process may have been gone later than its space
 }
 
 // Mark and sweep. Only once half of the table is in use, and only when the ring was emptied twice since the

@@ -27,6 +27,11 @@ SpaceId Members::claim(Pid tgid, const std::function<SpaceId()>& claim) {
   return space;
 }
 
+bool Members::any() const {
+  int32_t first = 0;
+  return bpf_map_get_next_key(map_, nullptr, &first) == 0;
+}
+
 void Members::forget(SpaceId space) {
   const std::scoped_lock lock(mutex_);
   std::vector<int32_t> gone;

@@ -27,6 +27,7 @@ class Members {
 
   // Runs `claim`, and keeps recover() from taking what it claims for something that was lost. none: it failed.
   SpaceId claim(Pid tgid, const std::function<SpaceId()>& claim);
+  bool any() const;
   // Forgets a space, on both sides.
   void forget(SpaceId space);
   // An event that was delivered; false: it was told already, by recover().
