@@ -6,7 +6,6 @@ Of all scans together: at most 0.5 % are believed to be there and are not. No ev
 it delivered.
 The figures are printed, also when the test passes.
 """
-import pathlib
 import re
 import shutil
 import subprocess
@@ -64,9 +63,6 @@ def quality(case, name, scans, faults):
 
 
 def run(case, name, command, *options):
-    # In the page cache, as where it has run before. Known and not solved: of a program that is first read from disk while it is
-    # recorded, some pages that came around a fault stay unattributed (183 of node's 53,683, now and then).
-    pathlib.Path(command[0]).read_bytes()
     # 20 s: a scan each 5 s, and at each second in which RSS moved by 5 %. The recording ends with the command.
     _, err = case.memwhy("record", "-d", "20s", *options, "-o", "quality.memwhy", "--", *command, cwd=case.folder)
     assert "exited with status 0" in err, err

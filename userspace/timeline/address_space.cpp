@@ -109,6 +109,7 @@ void AddressSpace::State::operator()(const events::PageScan& scan, TimeNs time) 
   const Reconciler::Input input{scan, time, vmas, sites, *clock, before_attach, std::move(go_heap)};
   go_heap = nullptr;
   last_scan = Reconciler(pages, input).run();
+  if (scan.complete) sites.forget_departed(last_scan->time);
   ++scans;
 }
 
@@ -122,7 +123,7 @@ void AddressSpace::State::operator()(const events::VmaMapped& event, TimeNs time
 
 void AddressSpace::State::operator()(const events::VmaUnmapped& event, TimeNs time) {
   pages.remove(clamped_pages(event.range), tick_of(event.tick, time));
-  if (event.why != events::UnmapWhy::kMadvise) sites.cut(event.range);
+  if (event.why != events::UnmapWhy::kMadvise) sites.cut(event.range, time);
 }
 
 void AddressSpace::State::operator()(const events::VmaAdvised& event, TimeNs time) {
@@ -186,7 +187,7 @@ void AddressSpace::State::drop_pages() {
 }
 
 size_t AddressSpace::State::memory_bytes() const {
-  size_t bytes = sizeof(State) + pages.memory_bytes() + sites.all().capacity() * sizeof(MapSite) +
+  size_t bytes = sizeof(State) + pages.memory_bytes() + sites.memory_bytes() +
                  vmas->capacity() * sizeof(events::Vma) + curve.memory_bytes() + go_calls.memory_bytes() +
                  go_cycles.memory_bytes() + go_moments.memory_bytes();
   if (last_scan) {

@@ -10,10 +10,35 @@ std::vector<MapSite>::iterator MapSites::first_ending_after(uint64_t address) {
                               [address](const MapSite& site) { return site.range.end <= address; });
 }
 
-void MapSites::cut(AddressRange range) {
+void MapSites::bury(const MapSite& site, AddressRange part, TimeNs time) {
+  if (departed_.size() >= kMaxDeparted)
+    departed_.erase(departed_.begin(), departed_.begin() + kMaxDeparted / 2);
+  departed_.push_back({time, site});
+  AddressRange& range = departed_.back().site.range;
+  range = {std::max(range.start, part.start), std::min(range.end, part.end)};
+}
+
+MapSites MapSites::departed(TimeNs since) const {
+  MapSites sites;
+  for (const Departed& departed : departed_)
+    if (departed.time >= since) sites.add(departed.site);
+  sites.departed_.clear();
+  return sites;
+}
+
+void MapSites::forget_departed(TimeNs before) {
+  std::erase_if(departed_, [before](const Departed& departed) { return departed.time < before; });
+}
+
+size_t MapSites::memory_bytes() const {
+  return sites_.capacity() * sizeof(MapSite) + departed_.capacity() * sizeof(Departed);
+}
+
+void MapSites::cut(AddressRange range, TimeNs time) {
   if (range.empty()) return;
   auto it = first_ending_after(range.start);
   if (it == sites_.end() || it->range.start >= range.end) return;
+  for (auto at = it; at != sites_.end() && at->range.start < range.end; ++at) bury(*at, range, time);
   if (it->range.start < range.start) {
     if (it->range.end > range.end) {  // a hole inside one
       MapSite tail = *it;
@@ -33,7 +58,7 @@ void MapSites::cut(AddressRange range) {
 
 void MapSites::add(const MapSite& site) {
   if (site.range.empty()) return;
-  cut(site.range);
+  cut(site.range, site.time);
   if (sites_.size() >= kMax) return;  // more than a kernel allows: without a site its pages are "unknown"
   sites_.insert(first_ending_after(site.range.start), site);
 }
@@ -41,7 +66,7 @@ void MapSites::add(const MapSite& site) {
 void MapSites::move(AddressRange from, AddressRange to, const MapSite& by) {
   if (from.empty() || to.empty()) return;
   if (from.start == to.start) {  // in place: the maker stays, the growth is the mremap's
-    if (to.end < from.end) return cut({to.end, from.end});
+    if (to.end < from.end) return cut({to.end, from.end}, by.time);
     MapSite growth = by;
     growth.range = {from.end, to.end};
     if (find(from.start) == nullptr) growth.range.start = from.start;  // mapped before anybody looked
@@ -56,7 +81,7 @@ void MapSites::move(AddressRange from, AddressRange to, const MapSite& by) {
     site.range.end += to.start;
     if (!site.range.empty()) carried.push_back(site);
   }
-  cut(from);
+  cut(from, by.time);
   MapSite whole = by;
   whole.range = to;
   add(whole);

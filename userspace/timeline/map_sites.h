@@ -6,6 +6,7 @@
 //     [0x100,0x110) s1 kMmap
 //     [0x900,0x928) s1 kMmap      its maker moves with it
 //     [0x928,0x932) s2 kMremap    what it grew by
+//   departed: [0x110,0x118) s1, [0x100,0x128) s1 of the move
 #pragma once
 
 #include <vector>
@@ -17,20 +18,31 @@ namespace memwhy::timeline {
 class MapSites {
  public:
   static constexpr size_t kMax = size_t{1} << 17;  // twice the kernel's limit of mappings
+  static constexpr size_t kMaxDeparted = size_t{1}
+                                         << 16;  // between two scans; more: the oldest are forgotten
 
   void add(const MapSite& site);
-  void cut(AddressRange range);
+  void cut(AddressRange range, TimeNs time);
   void move(AddressRange from, AddressRange to, const MapSite& by);
   // Forgets what no mapping of the list covers, unless it is newer than `newer`: the list may be older than
   // it.
   void clip(const std::vector<events::Vma>& vmas, TimeNs newer);
   const MapSite* find(uint64_t address) const;
+  // What was cut or moved away since then: the last maker at each address.
+  MapSites departed(TimeNs since) const;
+  void forget_departed(TimeNs before);
   const std::vector<MapSite>& all() const { return sites_; }
-  void clear() { sites_ = {}; }
+  size_t memory_bytes() const;
 
  private:
+  struct Departed {
+    TimeNs time;
+    MapSite site;
+  };
   std::vector<MapSite>::iterator first_ending_after(uint64_t address);
+  void bury(const MapSite& site, AddressRange part, TimeNs time);
   std::vector<MapSite> sites_;
+  std::vector<Departed> departed_;  // as they were heard of
 };
 
 }  // namespace memwhy::timeline

@@ -2,7 +2,7 @@
 // Reconciler: one scan against what is known of the pages. The scan says which pages are resident and is
 // always right; the model says why, by the best evidence there is; the two become a ScanResult.
 //
-// What it is: the order of evidence, in derive(). What it is not: operations between scans (PageModel).
+// What it is: the order of evidence (reconciler_evidence.cpp), and the sums. What it is not: operations between scans (PageModel).
 //
 //   scan:  page 0x100 present, 0x101 present, 0x102 absent   (file; fault of 0x100 by s9; entry of 0x102)
 //     0x100  its own entry           -> kFault s9
@@ -60,7 +60,9 @@ class Reconciler {
   void process(uint64_t chunk);
   void exhume();
   PageWord derive(uint16_t page, const Segment& segment);
-  Bounds bounds(uint16_t page, PageWord old) const;
+  Bounds bounds(PageWord old) const;
+  uint64_t removed_at(PageNumber page) const;  // tick; 0: it was not
+  PageWord departed(uint16_t page, const Segment& segment, Bounds first, uint64_t removed);
   PageWord huge_block(Bounds bounds) const;
   PageWord around(uint16_t page, const Segment& segment, Bounds bounds);
   PageWord split_block(Bounds bounds) const;
@@ -70,7 +72,9 @@ class Reconciler {
   void count(const Segment& segment);
   bool moved_here_since(uint16_t page, PageWord word) const;
   void settle_absent();
+  static bool file_backed(const events::Vma& vma);
   bool file_page(const Segment& segment) const;
+  bool anonymous(PageRange pages) const;
   PageNumber number(uint16_t page) const { return chunk_ * kChunkPages + page; }
 
   PageModel& model_;
@@ -82,6 +86,7 @@ class Reconciler {
   size_t go_run_ = 0;
   std::vector<PageModel::Grave> graves_;  // in order of page: removed since the scan began
   size_t grave_ = 0;
+  MapSites departed_;  // whose mappings have gone since the scan began
 
   uint64_t start_ = 0, grace_ = 0;  // ticks; start_ of this pass, absolute
   uint64_t rel_start_ = 0, rel_last_ = 0, rel_before_ = 0;
@@ -92,7 +97,8 @@ class Reconciler {
   // The chunk at hand.
   uint64_t chunk_ = 0;
   ChunkWords words_;
-  std::array<bool, kChunkPages> present_{}, swapped_{}, exhumed_{};
+  std::array<bool, kChunkPages> present_{}, swapped_{};
+  std::array<bool, kChunkPages> exhumed_{};  // in this result, and gone since
   std::vector<Segment> segments_;
   uint64_t pages_present_ = 0;
   std::optional<Around> neighbours_;

@@ -66,6 +66,24 @@ TEST(Evidence, HugeBlockIsItsLastFaults) {
   )");
 }
 
+// The loader's: parts are mapped over, and a page was written by the kernel in exec. Nothing there was ever huge.
+TEST(Evidence, ABlockOfFileMappingsWasNoHugePage) {
+  expect_scans(R"(
+    @0 exec 1 from 9
+    @0.8 table 1: 1004+1 s1 @0.5
+    @0.9 fixed 1 1002+1
+    vmas 1
+      1000+2 r--p /lib/ld.so inode=7
+      1002+8 rw-p /lib/ld.so inode=7 offset=0x2000
+    @2 scan 1: 1004+1 file, 1008+1
+  )",
+               R"(
+    scan 1 of space 1: 2 pages
+      vma1 fault s1 1 file
+      vma1 unknown - 1
+  )");
+}
+
 TEST(Evidence, FaultAroundIsTheWindowOf64KiB) {
   // The fault of 0x105 brought 0x100..0x10f. 0x110 is in the next window and joined to it: a large folio
   // brought it. 0x113 is behind a gap.
