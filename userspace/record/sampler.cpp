@@ -119,9 +119,10 @@ Status Sampler::remove(Pid tgid) {
 void Sampler::handle(const events::Event& event) {
   if (const auto* start = std::get_if<events::SpaceStart>(&event.payload))
     return on_start(event.time, *start);
-  if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) return on_end(event.time, end->space);
+  if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) return on_end(event.time, *end);
   if (const auto* loss = std::get_if<events::Loss>(&event.payload)) return on_loss(*loss);
   if (const auto* exit = std::get_if<events::ProcessExit>(&event.payload)) {
+    in_exec_.erase(exit->tgid);
     Target* target = find(exit->space);
     // Its address space ends with it, unless another process shares it.
     if (target != nullptr && target->tgid == exit->tgid) target->check_at = clock_.now() + kGrace;
@@ -134,6 +135,7 @@ void Sampler::handle(const events::Event& event) {
 }
 
 void Sampler::on_start(TimeNs time, const events::SpaceStart& start) {
+  in_exec_.erase(start.tgid);
   if (start.space == SpaceId::kNone || start.how == events::StartHow::kAttached ||
       find(start.space) != nullptr)
     return;
@@ -146,13 +148,17 @@ void Sampler::on_start(TimeNs time, const events::SpaceStart& start) {
   }
   // A vfork child execs out of its parent's space, which goes on.
   const Target* old = find(start.parent);
-  if (old != nullptr && old->tgid == start.tgid) {
-    on_end(time, start.parent);
-  }
+  if (old != nullptr && old->tgid == start.tgid) leave(time, start.parent);
   open(target);
 }
 
-void Sampler::on_end(TimeNs time, SpaceId space) {
+void Sampler::on_end(TimeNs time, const events::SpaceEnd& end) {
+  const Target* target = find(end.space);
+  if (target != nullptr && end.why == events::EndWhy::kExeced) in_exec_.insert(target->tgid);
+  leave(time, end.space);
+}
+
+void Sampler::leave(TimeNs time, SpaceId space) {
   Target* target = find(space);
   if (target == nullptr) return;
   if (target->pending && target->pending->read_at >= time) target->pending.reset();  // read beyond an exec
@@ -161,6 +167,7 @@ void Sampler::on_end(TimeNs time, SpaceId space) {
 
 void Sampler::on_loss(const events::Loss& loss) {
   if (loss.what == "stack") return resend_stacks();
+  if (loss.what == "exit") in_exec_.clear();  // it may be that of one of them
   const TimeNs now = clock_.now();
   for (auto& [space, target] : targets_) {
     if (loss.space != SpaceId::kNone && loss.space != space) continue;
@@ -270,7 +277,8 @@ TimeNs Sampler::next_due() const {
   TimeNs due = next_anchor_ == 0 ? kNever : next_anchor_;
   for (const auto& [space, target] : targets_) due = std::min(due, target->due());
   const TimeNs deserted_at = deserted_since_ + kGrace;
-  if (had_targets_ && targets_.empty() && deserted_at > clock_.now()) due = std::min(due, deserted_at);
+  if (had_targets_ && targets_.empty() && in_exec_.empty() && deserted_at > clock_.now())
+    due = std::min(due, deserted_at);
   return due;
 }
 
@@ -350,7 +358,7 @@ void Sampler::release() {
 size_t Sampler::targets() const { return targets_.size(); }
 
 bool Sampler::deserted() const {
-  return had_targets_ && targets_.empty() && clock_.now() >= deserted_since_ + kGrace;
+  return had_targets_ && targets_.empty() && in_exec_.empty() && clock_.now() >= deserted_since_ + kGrace;
 }
 
 uint64_t Sampler::rss_bytes() const {

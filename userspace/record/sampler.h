@@ -22,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -98,7 +99,8 @@ class Sampler {
   void notice(std::string sentence);  // told with the hooks; of many the first ones
 
   void on_start(TimeNs time, const events::SpaceStart& start);
-  void on_end(TimeNs time, SpaceId space);
+  void on_end(TimeNs time, const events::SpaceEnd& end);
+  void leave(TimeNs time, SpaceId space);
   void on_loss(const events::Loss& loss);
   void open(Target& target);
   void confirm(Target& target);
@@ -133,6 +135,7 @@ class Sampler {
   double table_fill_ = 0;
   bool had_targets_ = false;
   TimeNs deserted_since_ = 0;
+  std::set<Pid> in_exec_;  // their old space has ended, and of the next one nobody has told yet
   std::optional<events::HookReport> hooks_;
   std::vector<std::string> notices_;  // of ours, told with the hooks: the first ones ...
   size_t more_notices_ = 0;           // ... and how many more

@@ -319,6 +319,41 @@ TEST_F(SamplerTest, ExecReplacesTheTarget) {
   EXPECT_EQ(processes_.open_now, 1);
 }
 
+// The kernel tells of the end when the exec lets its old memory go, and of the start when the new program is mapped: that
+// may have to be read from a slow disk.
+TEST_F(SamplerTest, AnExecThatTakesLongDoesNotEndTheRecording) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
+  run(60 * kSecond);
+  EXPECT_EQ(sampler_->targets(), 0U);
+  EXPECT_FALSE(sampler_->deserted());
+  processes_.replace(10).comm = "after";
+  tell(start(2, 10, StartHow::kExeced, 1));
+  EXPECT_EQ(sampler_->targets(), 1U);
+  EXPECT_THAT(run(61 * kSecond), Contains("scan 2"));
+}
+
+TEST_F(SamplerTest, AnExecThatFailsEndsTheRecording) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
+  run(1 * kSecond);
+  EXPECT_FALSE(sampler_->deserted());
+  tell(events::ProcessExit{SpaceId{1}, 10, 9, std::nullopt});
+  EXPECT_TRUE(sampler_->deserted());
+}
+
+TEST_F(SamplerTest, AnExecOfWhichNothingMayBeHeardAgainEndsTheRecording) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
+  run(1 * kSecond);
+  EXPECT_FALSE(sampler_->deserted());
+  tell(events::Loss{SpaceId::kNone, "exit", 1});
+  EXPECT_TRUE(sampler_->deserted());
+}
+
 TEST_F(SamplerTest, AProgramForAnotherMachineIsToldAndLeft) {
   processes_[10];
   ASSERT_TRUE(sampler_->add(10));

@@ -77,12 +77,11 @@ std::string build_chain(const Build& build) {
   namespace fs = std::filesystem;
   const fs::path source = fs::path(MEMWHY_TEST_DATA) / "data/symbols/chain";
   const fs::path folder = testing::scratch_directory("chain");
-  const bool system = build.release == "1.19";
-  const std::string flags = minor_of(build.release) < 18 ? "-mod=mod" : "-buildvcs=false";
-  const std::string environment = "cd '" + folder.string() + "' && export GOFLAGS=" + flags +
-                                  " GOTOOLCHAIN=" + (system ? "local" : "go" + build.release) + " " +
-                                  build.environment + " && ";
-  const std::string go = system ? "/usr/lib/go-1.19/bin/go" : "go";
+  const std::string environment = "cd '" + folder.string() + "'" +
+                                  (build.environment.empty() ? "" : " && export " + build.environment) +
+                                  " && ";
+  const std::string go = "'" MEMWHY_TEST_DATA "/workloads/go_release' " +
+                         (build.release == "1.19" ? "debian" : "go" + build.release);
   if (const auto version = run(environment + go + " version"); version.status != 0) {
     std::cerr << version.output;
     return "";

@@ -194,9 +194,9 @@ std::string build_go(const std::string& flags, const std::string& name) {
                                         "func work(n int) int { return add(n) * 2 }\n\n"
                                         "var names int\n\n"
                                         "func main() { println(work(1)) }\n";
-  const auto built = testing::run("cd '" + folder +
-                                  "' && GOFLAGS=-buildvcs=false GOTOOLCHAIN=local CGO_ENABLED=0 go build " +
-                                  flags + " -o " + name + " main.go");
+  const auto built = testing::run(
+      "cd '" + folder + "' && CGO_ENABLED=0 '" MEMWHY_TEST_DATA "/workloads/go_release' go1.26.8 build " +
+      flags + " -o " + name + " main.go");
   EXPECT_EQ(built.status, 0) << built.output;
   return folder + "/" + name;
 }
