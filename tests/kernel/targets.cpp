@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "targets.h"
 
-#include <elf.h>
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -15,7 +13,6 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
-#include <cstring>
 #include <vector>
 
 #define NOINLINE __attribute__((noinline, noclone))
@@ -187,12 +184,16 @@ NOINLINE long raw_read(int fd, void* buffer, size_t bytes) {
   return result;
 }
 
-void exec_target(int tell, int wait) {
+void exec_target(int tell, int wait, size_t more_arguments) {
   std::array<char, 16> out{}, in{};
   std::to_chars(out.data(), out.data() + out.size() - 1, tell);
   std::to_chars(in.data(), in.data() + in.size() - 1, wait);
   const char* argv[] = {"kernel_tests", "--target", out.data(), in.data(), nullptr};
-  ::execv("/proc/self/exe", const_cast<char**>(argv));
+  if (more_arguments == 0) ::execv("/proc/self/exe", const_cast<char**>(argv));
+  std::vector<const char*> longer(std::begin(argv), std::prev(std::end(argv)));
+  longer.insert(longer.end(), more_arguments, "");
+  longer.push_back(nullptr);
+  ::execv("/proc/self/exe", const_cast<char**>(longer.data()));
   ::_exit(127);
 }
 
@@ -205,53 +206,6 @@ int run_exec_target(int argc, char** argv) {
   char byte = 0;
   (void)!::read(std::atoi(argv[3]), &byte, 1);
   return 7;
-}
-
-// mov ecx, kSlowPages; mov edi, kSlowAddress; 1: mov byte [rdi], 1; add rdi, 4096; dec ecx; jnz 1b
-// 2: mov eax, SYS_pause; syscall; jmp 2b
-constexpr std::array<unsigned char, 32> kSlowCode = {
-    0xb9, kSlowPages, 0, 0, 0,    0xbf, 0,    0,    0,    0x20, 0xc6, 0x07, 1, 0x48, 0x81, 0xc7,
-    0,    0x10,       0, 0, 0xff, 0xc9, 0x75, 0xf2, 0xb8, 34,   0,    0,    0, 0x0f, 0x05, 0xeb};
-constexpr unsigned char kSlowCodeEnd = 0xf7;
-
-int slow_program() {
-  constexpr uint64_t kCodeAddress = 0x400000, kFillAddress = 0x30000000, kCodeOffset = 0x10000;
-  static_assert(sizeof(Elf64_Ehdr) + kSlowSegments * sizeof(Elf64_Phdr) <= kCodeOffset);
-  std::vector<Elf64_Phdr> segments;
-  auto add = [&](uint32_t flags, uint64_t address, uint64_t in_memory) {
-    segments.push_back({PT_LOAD, flags, kCodeOffset, address, address, kPage, in_memory, kPage});
-  };
-  add(PF_R | PF_X, kCodeAddress, kPage);
-  add(PF_R | PF_W, kSlowAddress - kPage,
-      (kSlowPages + 1) * kPage);  // the pages behind the file's one are fresh
-  while (segments.size() < kSlowSegments) add(PF_R, kFillAddress + segments.size() * 2 * kPage, kPage);
-
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_ident[EI_VERSION] = EV_CURRENT;
-  header.e_type = ET_EXEC;
-  header.e_machine = EM_X86_64;
-  header.e_version = EV_CURRENT;
-  header.e_entry = kCodeAddress;
-  header.e_phoff = header.e_ehsize = sizeof header;
-  header.e_phentsize = sizeof(Elf64_Phdr);
-  header.e_phnum = kSlowSegments;
-
-  std::vector<unsigned char> file(kCodeOffset + kPage);
-  std::memcpy(file.data(), &header, sizeof header);
-  std::memcpy(file.data() + sizeof header, segments.data(), segments.size() * sizeof(Elf64_Phdr));
-  std::memcpy(file.data() + kCodeOffset, kSlowCode.data(), kSlowCode.size());
-  file[kCodeOffset + kSlowCode.size()] = kSlowCodeEnd;
-  const int fd = ::memfd_create("slow", MFD_CLOEXEC);
-  return fd >= 0 && ::write(fd, file.data(), file.size()) == static_cast<ssize_t>(file.size()) ? fd : -1;
-}
-
-void exec_file(int file) {
-  char* none[] = {nullptr};
-  ::execveat(file, "", none, none, AT_EMPTY_PATH);
-  ::_exit(127);
 }
 
 }  // namespace memwhy::kernel_test

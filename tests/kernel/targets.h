@@ -65,16 +65,9 @@ void touch_deep(unsigned depth, char* page, Report& report);
 long raw_read(int fd, void* buffer, size_t bytes);
 
 // Becomes a program that touches 64 pages, writes their address to `tell` and ends when it can read a byte of `wait`.
-// Allocates nothing: it may be called between vfork and exec.
-[[noreturn]] void exec_target(int tell, int wait);
+// Without more arguments it allocates nothing: it may be called between vfork and exec. With many, exec takes milliseconds.
+[[noreturn]] void exec_target(int tell, int wait, size_t more_arguments = 0);
 // That program, from its argv: its exit status.
 int run_exec_target(int argc, char** argv);
-
-// A program that the kernel maps for milliseconds, because its file has kSlowSegments of them: the time in exec when the old
-// space has ended and the new one is not told of yet. It touches kSlowPages pages from kSlowAddress on, and pauses.
-constexpr size_t kSlowSegments = 1100, kSlowPages = 64;
-constexpr uint64_t kSlowAddress = 0x20000000;
-int slow_program();  // its file; -1: cannot be made
-[[noreturn]] void exec_file(int file);
 
 }  // namespace memwhy::kernel_test
