@@ -55,6 +55,9 @@ int space_members(struct bpf_iter__task *ctx)
 	};
 
 	bpf_map_update_elem(&members, &tgid, &m, BPF_ANY);
+	barrier();
+	if (!task->signal->live.counter) /* it exits: that may have been seen before this */
+		bpf_map_delete_elem(&members, &tgid);
 	return 0;
 }
 

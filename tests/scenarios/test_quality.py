@@ -89,7 +89,7 @@ def test_compiler_followed(case):
 
 def test_go(case):
     out = case.folder / "go_gc"
-    subprocess.run([ROOT / "tests/workloads/go_release", "go1.26.8", "build", "-o", out, WORKLOADS / "go_gc/main.go"], check=True, timeout=120)
+    subprocess.run([ROOT / "tests/workloads/go_release", "go1.26.8", "build", "-o", out, WORKLOADS / "go_gc/main.go"], check=True)
     run(case, "Go", [out])
 
 

@@ -167,7 +167,8 @@ void Sampler::leave(TimeNs time, SpaceId space) {
 
 void Sampler::on_loss(const events::Loss& loss) {
   if (loss.what == "stack") return resend_stacks();
-  if (loss.what == "exit") in_exec_.clear();  // it may be that of one of them
+  // It may be the exit of one of them; or its new space found no room.
+  if (loss.what == "exit" || (loss.what == "exec" && loss.space != SpaceId::kNone)) in_exec_.clear();
   const TimeNs now = clock_.now();
   for (auto& [space, target] : targets_) {
     if (loss.space != SpaceId::kNone && loss.space != space) continue;
@@ -276,9 +277,7 @@ void Sampler::end(SpaceId space, std::optional<events::EndWhy> say) {
 TimeNs Sampler::next_due() const {
   TimeNs due = next_anchor_ == 0 ? kNever : next_anchor_;
   for (const auto& [space, target] : targets_) due = std::min(due, target->due());
-  const TimeNs deserted_at = deserted_since_ + kGrace;
-  if (had_targets_ && targets_.empty() && in_exec_.empty() && deserted_at > clock_.now())
-    due = std::min(due, deserted_at);
+  if (had_targets_ && targets_.empty() && deserted_at() > clock_.now()) due = std::min(due, deserted_at());
   return due;
 }
 
@@ -357,9 +356,9 @@ void Sampler::release() {
 
 size_t Sampler::targets() const { return targets_.size(); }
 
-bool Sampler::deserted() const {
-  return had_targets_ && targets_.empty() && in_exec_.empty() && clock_.now() >= deserted_since_ + kGrace;
-}
+TimeNs Sampler::deserted_at() const { return deserted_since_ + (in_exec_.empty() ? kGrace : kExecTakes); }
+
+bool Sampler::deserted() const { return had_targets_ && targets_.empty() && clock_.now() >= deserted_at(); }
 
 uint64_t Sampler::rss_bytes() const {
   uint64_t sum = 0;

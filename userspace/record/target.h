@@ -18,7 +18,9 @@ constexpr TimeNs kRestatePeriod = 60'000'000'000;
 constexpr TimeNs kOpenForkAfter = 100'000'000;
 constexpr TimeNs kConfirmAfter = 110'000'000;  // two looks at the ring, and some
 constexpr TimeNs kGrace = 200'000'000;         // for the kernel's word of an end to arrive
-constexpr uint64_t kScanBudget = 100;          // a scan is repeated at once for at most 1/100 of a CPU
+constexpr TimeNs kExecTakes =
+    30'000'000'000;                    // at most, from the end of the old space to the start of the new one
+constexpr uint64_t kScanBudget = 100;  // a scan is repeated at once for at most 1/100 of a CPU
 constexpr size_t kWaitingStacks = 4096;
 constexpr size_t kMostNotices = 16;           // a sentence each; further ones are counted
 constexpr TimeNs kGoPeriod = 60'000'000'000;  // of profile and goroutines

@@ -80,7 +80,10 @@ void AddressSpace::State::start(const events::SpaceStart& event, State* parent, 
   fork_tick = clock->to_tick(first_seen);
   before_attach = parent->before_attach && parent->pages.scans.count == 0;
   if (pages.table.empty() && scans == 0) pages.fork_from(parent->pages, fork_tick, clock->ticks(kForkWindow));
-  if (sites.all().empty()) sites = parent->sites;
+  if (sites.all().empty()) {
+    sites = parent->sites;
+    sites.forget_departed(UINT64_MAX);
+  }
   if (vmas->empty()) vmas = parent->vmas;
   pages.scan_vmas = vmas;
 }
@@ -183,6 +186,7 @@ void AddressSpace::State::finish(const events::SpaceEnd& why, TimeNs time) {
 
 void AddressSpace::State::drop_pages() {
   pages.drop();
+  sites.forget_departed(UINT64_MAX);
   pages_dropped = true;
 }
 

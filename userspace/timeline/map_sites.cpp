@@ -28,6 +28,7 @@ MapSites MapSites::departed(TimeNs since) const {
 
 void MapSites::forget_departed(TimeNs before) {
   std::erase_if(departed_, [before](const Departed& departed) { return departed.time < before; });
+  if (departed_.empty()) departed_ = {};
 }
 
 size_t MapSites::memory_bytes() const {

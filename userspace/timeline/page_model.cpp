@@ -71,6 +71,13 @@ std::optional<PageEvidence> PageModel::evidence(PageNumber page) const {
   return PageEvidence{word.how(), stacks_->id(word.stack())};
 }
 
+bool PageModel::carried(PageNumber page, uint64_t tick) const {
+  return std::any_of(moves_.begin(), moves_.end(), [&](const Move& move) {
+    return move.tick == tick && page >= move.to.start && page < move.to.end &&
+           page - move.to.start < move.from.pages();
+  });
+}
+
 void PageModel::note_left(PageNumber page, PageWord word, uint64_t count) {
   left.add(vma_index(*scan_vmas, page), go_page(page), word, count, table.absolute(word), ages);
 }

@@ -83,6 +83,8 @@ class PageModel {
   void note_left(PageNumber page, PageWord word, uint64_t count = 1);
   events::GoPage go_page(PageNumber page) const;
   std::optional<PageEvidence> evidence(PageNumber page) const;
+  // Whether the move of this tick took whatever was there to this page: not of what the mapping grew by.
+  bool carried(PageNumber page, uint64_t tick) const;
 
  private:
   struct Move {

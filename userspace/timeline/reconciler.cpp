@@ -164,8 +164,8 @@ void Reconciler::exhume() {
     const PageRange pages = graves_[i].pages;
     for (PageNumber page = std::max(pages.start, base); page < std::min(pages.end, limit); ++page) {
       const size_t at = page - base;
-      if (!present_[at] || !words_[at].empty()) continue;
-      if (graves_[i].tick < start_ && in_.sites.find(page << kPageShift) != nullptr) continue;
+      if (!present_[at] || !words_[at].empty() || !counted_before(static_cast<uint16_t>(at), graves_[i].tick))
+        continue;
       words_[at] = graves_[i].word.without(PageWord::kResident);
       exhumed_[at] = true;
     }

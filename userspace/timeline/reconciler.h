@@ -64,7 +64,8 @@ class Reconciler {
   uint64_t removed_at(PageNumber page) const;  // tick; 0: it was not
   PageWord departed(uint16_t page, const Segment& segment, Bounds first, uint64_t removed);
   PageWord huge_block(Bounds bounds) const;
-  PageWord around(uint16_t page, const Segment& segment, Bounds bounds);
+  bool counted_before(uint16_t page, uint64_t removed) const;
+  PageWord around(uint16_t page, const Segment& segment, Bounds bounds, uint64_t since);
   PageWord split_block(Bounds bounds) const;
   PageWord by_mapping(uint16_t page, const Segment& segment, Bounds bounds) const;
   bool settled(PageWord word) const;

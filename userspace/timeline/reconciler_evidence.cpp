@@ -58,9 +58,12 @@ PageWord Reconciler::derive(uint16_t page, const Segment& segment) {
   PageWord found;
   if ((segment.flags & events::kScanHuge) != 0) {
     found = huge_block({0, whole.high});
-    if (!found.empty()) exhumed_[page] = found.tick() < now.low && (exhumed_[page] || removed >= start_);
+    if (!found.empty()) exhumed_[page] = found.tick() < now.low && counted_before(page, removed);
   }
-  if (found.empty() && file_page(segment)) found = around(page, segment, now);
+  if (found.empty() && file_page(segment)) {
+    found = around(page, segment, now, removed);
+    if (!found.empty()) exhumed_[page] = false;
+  }
   if (!old.empty() && (found.empty() || found.how() == How::kInherited)) return old;  // nothing better came
   if (found.empty() && removed != 0)
     found = departed(page, segment, {whole.low, model_.table.relative(removed)}, removed);
@@ -70,14 +73,23 @@ PageWord Reconciler::derive(uint16_t page, const Segment& segment) {
   return found.flagged(0xff, (old.flags() & PageWord::kResident) | lazy_if(lazy));
 }
 
+// Whether the scan may have counted the page before that removal: it was under way, or the call had only begun. Where a newer
+// mapping is known that was made before the scan, it is that one's page.
+bool Reconciler::counted_before(uint16_t page, uint64_t removed) const {
+  return removed >= start_ ||
+         (removed + grace_ >= start_ && in_.sites.find(number(page) << kPageShift) == nullptr);
+}
+
 // The life of a page that ended at `removed`, when the scan may have counted it in that one.
 PageWord Reconciler::departed(uint16_t page, const Segment& segment, Bounds first, uint64_t removed) {
+  if (!counted_before(page, removed)) return {};
   const uint64_t address = number(page) << kPageShift;
-  if (removed + grace_ < start_ || (removed < start_ && in_.sites.find(address) != nullptr)) return {};
   PageWord found;
-  if (segment.vma != kNoVma && file_page(segment)) found = around(page, segment, first);
-  const MapSite* site = found.empty() ? departed_.find(address) : nullptr;
-  if (site != nullptr) found = {How::kMmapSite, model_.stacks().index(site->stack), rel_start_, 0};
+  if (segment.vma != kNoVma && file_page(segment)) found = around(page, segment, first, 0);
+  const MapSite *site = departed_.find(address), *newer = in_.sites.find(address);
+  const bool populated = newer != nullptr && (newer->flags & kMapPopulate) != 0;
+  if (found.empty() && site != nullptr && !populated)
+    found = {How::kMmapSite, model_.stacks().index(site->stack), rel_start_, 0};
   exhumed_[page] = !found.empty();
   return found;
 }
@@ -105,14 +117,19 @@ bool Reconciler::file_page(const Segment& segment) const {
 }
 
 // A fault on a file page maps its cached neighbours: the 64 KiB window, or as much of a large folio as is
-// there. The first fault that can have done it.
-PageWord Reconciler::around(uint16_t page, const Segment& segment, Bounds bounds) {
+// there. The first fault that can have done it. `since`: the tick by which bounds.low was raised; 0: it was not.
+PageWord Reconciler::around(uint16_t page, const Segment& segment, Bounds bounds, uint64_t since) {
+  std::optional<bool> came_by_move;
   auto fits = [&](PageNumber at) {
     const PageWord word = words_[at % kChunkPages];
     if (!word.own() || word.tick() > bounds.high) return false;
-    // It is here since its move: the rest of what moved with it came when it was faulted.
-    const uint64_t moved = word.how() == How::kMoved && !exhumed_[at % kChunkPages] ? removed_at(at) : 0;
-    return std::max(word.tick(), moved != 0 ? model_.table.relative(moved) : 0) >= bounds.low;
+    if (word.tick() >= bounds.low) return true;
+    // Both came here by the same move: they may have come into memory together, before it.
+    if (word.how() != How::kMoved || since == 0 || exhumed_[at % kChunkPages] || removed_at(at) != since)
+      return false;
+    if (!came_by_move)
+      came_by_move = model_.table.relative(since) == bounds.low && model_.carried(number(page), since);
+    return *came_by_move;
   };
   const uint16_t window = page / kWindowPages * kWindowPages;
   PageNumber first = number(window), end = first + kWindowPages;

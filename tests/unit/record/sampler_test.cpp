@@ -325,13 +325,24 @@ TEST_F(SamplerTest, AnExecThatTakesLongDoesNotEndTheRecording) {
   processes_[10];
   ASSERT_TRUE(sampler_->add(10));
   tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
-  run(60 * kSecond);
+  run(20 * kSecond);
   EXPECT_EQ(sampler_->targets(), 0U);
   EXPECT_FALSE(sampler_->deserted());
   processes_.replace(10).comm = "after";
   tell(start(2, 10, StartHow::kExeced, 1));
   EXPECT_EQ(sampler_->targets(), 1U);
-  EXPECT_THAT(run(61 * kSecond), Contains("scan 2"));
+  EXPECT_THAT(run(21 * kSecond), Contains("scan 2"));
+}
+
+TEST_F(SamplerTest, AnExecOfWhichNothingIsHeardAgainEndsTheRecording) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
+  clock_.set(begin_ + 29'999 * kMs);
+  EXPECT_FALSE(sampler_->deserted());
+  EXPECT_LE(sampler_->next_due(), begin_ + 30 * kSecond);
+  clock_.set(begin_ + 30 * kSecond);
+  EXPECT_TRUE(sampler_->deserted());
 }
 
 TEST_F(SamplerTest, AnExecThatFailsEndsTheRecording) {
@@ -349,8 +360,18 @@ TEST_F(SamplerTest, AnExecOfWhichNothingMayBeHeardAgainEndsTheRecording) {
   ASSERT_TRUE(sampler_->add(10));
   tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
   run(1 * kSecond);
+  tell(events::Loss{SpaceId::kNone, "exec", 1});  // told late, when the ring has room
   EXPECT_FALSE(sampler_->deserted());
   tell(events::Loss{SpaceId::kNone, "exit", 1});
+  EXPECT_TRUE(sampler_->deserted());
+}
+
+TEST_F(SamplerTest, AnExecThatFindsNoRoomEndsTheRecording) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
+  run(1 * kSecond);
+  tell(events::Loss{SpaceId{1}, "exec", 1});
   EXPECT_TRUE(sampler_->deserted());
 }
 

@@ -223,6 +223,48 @@ TEST(Departure, AHugePageThatIsReplacedWhileTheScanRuns) {
                Detail::kFlow);
 }
 
+// The same right before the scan: what comes back stays nobody's but the new stack's.
+TEST(Departure, AHugePageWhoseRemovalHasOnlyBegunIsReplacedLater) {
+  expect_scans(R"(
+    @0 attach 1
+    vmas 1: 1000+512 rw-p
+    @1 scan 1:
+    @2 table 1: 1000+1 s1 @1.5 w
+    @2.5 dontneed 1 1000+512 s9
+    @3 scan 1 start=2.55: 1000+512 huge
+    @3.5 table 1: 1000+1 s2 @2.8 w
+    @4 scan 1: 1000+512 huge
+  )",
+               R"(
+    scan 1 of space 1: 0 pages
+    scan 2 of space 1: 512 pages
+      vma0 fault s1 1 huge=1
+      vma0 huge s1 511 huge=511
+    scan 3 of space 1: 512 pages
+      vma0 fault s2 1 huge=1
+      vma0 huge s2 511 huge=511
+  )");
+}
+
+// A mapping that populates itself took the place of one that was unmapped before the scan began.
+TEST(Departure, PagesThatANewMappingPopulatedAreNotItsPredecessors) {
+  expect_scans(R"(
+    @0 attach 1
+    vmas 1:
+    @1 scan 1:
+    @1.5 mmap 1 1000+8 s5
+    @2.15 munmap 1 1000+8 s9
+    vmas 1: 1000+8 rw-p
+    @2.3 mmap 1 1000+8 s7 flags=0x8022
+    @3 scan 1 start=2.2: 1000+8
+  )",
+               R"(
+    scan 1 of space 1: 0 pages
+    scan 2 of space 1: 8 pages
+      vma0 mmap s7 8
+  )");
+}
+
 // Without a fault: who mapped them is known after the mapping is gone.
 TEST(Departure, PagesOfAMappingThatIsUnmappedWhileTheScanRunsAreItsMakers) {
   expect_scans(R"(
@@ -266,6 +308,28 @@ TEST(Departure, PagesAroundAFaultThatMovedAreKnownAtTheirNewPlace) {
         vma0 moved s1 1 file
     )");
   }
+}
+
+// What the mapping grew by came with its own faults.
+TEST(Departure, PagesOfTheGrowthOfAMovedMappingAreThoseOfItsFaults) {
+  expect_scans(R"(
+    @0 attach 1
+    vmas 1: 1000+8 r--p /lib/x inode=7
+    @1 scan 1:
+    @1.7 table 1: 1004+1 s1 @1.5
+    @2 mremap 1 1000+8 to 8000+16 s9
+    @2.5 table 1: 800a+1 s2 @2.2
+    vmas 1: 8000+16 r--p /lib/x inode=7
+    @3 scan 1: 8000+16 file
+  )",
+               R"(
+    scan 1 of space 1: 0 pages
+    scan 2 of space 1: 16 pages
+      vma0 fault s2 1 file
+      vma0 around s1 7 file
+      vma0 around s2 7 file
+      vma0 moved s1 1 file
+  )");
 }
 
 // Those that were dropped after the move came again by a fault that nobody told of, not with the one that moved.
