@@ -67,6 +67,16 @@ class Case:
         assert process.returncode == status, f"exit status {process.returncode}, not {status}"
         return out, err
 
+    @contextlib.contextmanager
+    def watching(self, pid):
+        """What is done meanwhile happens before memwhy's eyes, from its first scan to its last. Gives its process and, at the end,
+        the explanation of what it recorded."""
+        watch = Watch(self.start_memwhy("explain", "-p", pid, "-d", f"{DEADLINE}s", "-o", "kept.memwhy", "--json"))
+        yield watch
+        self.finish(watch.memwhy)
+        watch.explanation = self.explain("kept.memwhy", cwd=self.folder)
+        (self.folder / "kept.memwhy").unlink()
+
     # ---- other processes
 
     def start(self, command, **options):
@@ -121,6 +131,11 @@ def absent(reason):
     if os.environ.get("CI") == "true":
         raise AssertionError(reason)
     raise Skip(reason)
+
+
+class Watch:
+    def __init__(self, memwhy):
+        self.memwhy, self.explanation = memwhy, None
 
 
 class Service:

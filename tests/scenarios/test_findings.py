@@ -27,14 +27,11 @@ def looked_at(case, story, *, seconds=3, **options):
 def watched(case, story, *, times=1, **options):
     """(process, told): the story goes on while memwhy looks: `times` times, and each time until memwhy has scanned."""
     told = started(case, story, **options)
-    memwhy = case.start_memwhy("explain", "-p", told.pid, "-d", "100s", "-o", "kept.memwhy", "--json")
-    for _ in range(times):
-        told.go_on()
-        until_scanned(case, memwhy, "kept.memwhy", time.monotonic_ns(), [told.pid])
-    case.finish(memwhy)
-    process = only_process(case.explain("kept.memwhy", cwd=case.folder))
-    (case.folder / "kept.memwhy").unlink()
-    return process, told
+    with case.watching(told.pid) as watch:
+        for _ in range(times):
+            told.go_on()
+            until_scanned(case, watch.memwhy, "kept.memwhy", time.monotonic_ns(), [told.pid])
+    return only_process(watch.explanation), told
 
 
 def near(value, wanted, part=0.03):
@@ -159,10 +156,9 @@ def race_detector_leak(case, toolchain):
     service = case.race_service(toolchain)
     service.get("/parse?bad=1000")
     before = service.stats()["panics"]
-    memwhy = case.start_memwhy("explain", "-p", service.pid, "-d", "100s", "-o", "kept.memwhy", "--json")
-    service.load(400, "/parse?bad=2000", rate=50)
-    case.finish(memwhy)
-    process = only_process(case.explain("kept.memwhy", cwd=case.folder))
+    with case.watching(service.pid) as watch:
+        service.load(400, "/parse?bad=2000", rate=50)
+    process = only_process(watch.explanation)
     leaked = KEPT_PER_PANIC * (service.stats()["panics"] - before)
     finding, = [f for f in problems(process) if f["id"] == "race-detector-leak"]
     scans = [point["ledger"]["race.internal"] for point in process["timeline"] if point["ledger"]]

@@ -35,13 +35,12 @@ def after_growth(case, toolchain, version):
 def before_growth(case, toolchain, version):
     """Attached when the service is small; then it grows by a known cause. The heap profile is small all the time."""
     service = case.race_service(toolchain)
-    memwhy = case.start_memwhy("explain", "-p", service.pid, "-d", "100s", "-o", "kept.memwhy", "--json")
-    service.get("/import?mib=256")
-    service.load(300)
-    own = service.stats()["heap_alloc"]
-    case.finish(memwhy)
+    with case.watching(service.pid) as watch:
+        service.get("/import?mib=256")
+        service.load(300)
+        own = service.stats()["heap_alloc"]
     (case.folder / "heap.pb.gz").write_bytes(service.get_bytes("/debug/pprof/heap"))
-    explanation = case.explain("kept.memwhy", cwd=case.folder)
+    explanation = watch.explanation
     process = only_process(explanation)
     check_story(process, version)
     assert 512 * MIB <= ledger(process)["race.shadow"] <= 620 * MIB, ledger(process)
@@ -65,10 +64,9 @@ def growing(case, toolchain, version):
     service = case.race_service(toolchain, "-import", 64)
     service.load(20)
     before = service.stats()["goroutines_started"]
-    memwhy = case.start_memwhy("explain", "-p", service.pid, "-d", "100s", "-o", "kept.memwhy", "--json")
-    service.load(800, rate=100)
-    case.finish(memwhy)
-    process = only_process(case.explain("kept.memwhy", cwd=case.folder))
+    with case.watching(service.pid) as watch:
+        service.load(800, rate=100)
+    process = only_process(watch.explanation)
     kept = KEPT_PER_GOROUTINE * (service.stats()["goroutines_started"] - before)
     check_story(process, version)
     finding = problems(process)[0]
