@@ -162,13 +162,12 @@ TEST_P(VforkExec, LeavesTheParentAlone) {
   Observer seen(probe);
   seen.drain();
   SpaceId child{};
-  for (const events::Event& event : seen.events())
-    if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
-      EXPECT_EQ(start->how, events::StartHow::kExeced);
-      EXPECT_EQ(start->parent, SpaceId::kNone) << "it replaces nothing";
-      EXPECT_EQ(start->tgid, target.report().pids[0]);
-      child = start->space;
-    }
+  for (const auto& start : seen.all<events::SpaceStart>()) {
+    EXPECT_EQ(start.how, events::StartHow::kExeced);
+    EXPECT_EQ(start.parent, SpaceId::kNone) << "it replaces nothing";
+    EXPECT_EQ(start.tgid, target.report().pids[0]);
+    child = start.space;
+  }
   EXPECT_EQ(child != SpaceId::kNone, GetParam());
   EXPECT_TRUE(seen.all<events::SpaceEnd>(parent).empty());
   seen.read(parent);
@@ -197,13 +196,12 @@ TEST(Spaces, ExecContinuesAsANewOne) {
   ASSERT_EQ(ends.size(), 1u);
   EXPECT_EQ(ends[0].why, events::EndWhy::kExeced);
   SpaceId next{};
-  for (const events::Event& event : seen.events())
-    if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
-      EXPECT_EQ(start->how, events::StartHow::kExeced);
-      EXPECT_EQ(start->parent, old);
-      EXPECT_EQ(start->tgid, target.pid());
-      next = start->space;
-    }
+  for (const auto& start : seen.all<events::SpaceStart>()) {
+    EXPECT_EQ(start.how, events::StartHow::kExeced);
+    EXPECT_EQ(start.parent, old);
+    EXPECT_EQ(start.tgid, target.pid());
+    next = start.space;
+  }
   ASSERT_NE(next, SpaceId::kNone);
   seen.read(next);
   EXPECT_EQ(entries_of(seen, next, address, 64), 64u);
@@ -231,9 +229,9 @@ TEST(Spaces, AnExecThatTakesLongIsNotLost) {
   uint64_t address = 0;
   ASSERT_EQ(::read(tell[0], &address, sizeof address), static_cast<ssize_t>(sizeof address));
   seen.drain();
-  SpaceId next = SpaceId::kNone;
-  for (const events::Event& event : seen.events())
-    if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) next = start->space;
+  const auto starts = seen.all<events::SpaceStart>();
+  ASSERT_EQ(starts.size(), 1u);
+  const SpaceId next = starts[0].space;
   ASSERT_NE(next, SpaceId::kNone);
   seen.read(next);
   EXPECT_EQ(entries_of(seen, next, address, 64), 64u);

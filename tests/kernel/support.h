@@ -33,19 +33,23 @@ class Observer {
   bool read(SpaceId space, bool restate = false) { return probe_.read_table(space, restate, emit()); }
 
   template <typename T>
-  std::vector<T> all(SpaceId space) const {
+  std::vector<T> all() const {
     std::vector<T> found;
     for (const events::Event& event : events_)
-      if (const T* value = std::get_if<T>(&event.payload); value && value->space == space)
-        found.push_back(*value);
+      if (const T* value = std::get_if<T>(&event.payload)) found.push_back(*value);
+    return found;
+  }
+  template <typename T>
+  std::vector<T> all(SpaceId space) const {
+    std::vector<T> found = all<T>();
+    std::erase_if(found, [space](const T& value) { return value.space != space; });
     return found;
   }
   // Sum of what was lost of that name.
   uint64_t lost(const std::string& what) const {
     uint64_t count = 0;
-    for (const events::Event& event : events_)
-      if (const auto* loss = std::get_if<events::Loss>(&event.payload); loss && loss->what == what)
-        count += loss->count;
+    for (const events::Loss& loss : all<events::Loss>())
+      if (loss.what == what) count += loss.count;
     return count;
   }
   const std::vector<events::Event>& events() const { return events_; }

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import time
+import types
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -71,9 +72,10 @@ class Case:
     def watching(self, pid):
         """What is done meanwhile happens before memwhy's eyes, from its first scan to its last. Gives its process and, at the end,
         the explanation of what it recorded."""
-        watch = Watch(self.start_memwhy("explain", "-p", pid, "-d", f"{DEADLINE}s", "-o", "kept.memwhy", "--json"))
+        memwhy = self.start_memwhy("explain", "-p", pid, "-d", f"{DEADLINE}s", "-o", "kept.memwhy", "--json")
+        watch = types.SimpleNamespace(memwhy=memwhy, explanation=None)
         yield watch
-        self.finish(watch.memwhy)
+        self.finish(memwhy)
         watch.explanation = self.explain("kept.memwhy", cwd=self.folder)
         (self.folder / "kept.memwhy").unlink()
 
@@ -106,12 +108,15 @@ class Case:
         environment = dict(os.environ) | {"GOARCH": arch, "CGO_ENABLED": "1" if race else "0"}
         with open(f"{out}.lock", "w") as lock:  # the Go command knows whether anything changed
             fcntl.flock(lock, fcntl.LOCK_EX)
-            done = subprocess.run([ROOT / "tests/workloads/go_release", toolchain, "build", *options, "-o", out, "."],
-                                  cwd=ROOT / "tests/workloads" / name, env=environment, capture_output=True, text=True)
+            self.go(toolchain, "build", *options, "-o", out, ".", cwd=ROOT / "tests/workloads" / name, env=environment)
+        return out
+
+    def go(self, toolchain, *arguments, **options):
+        """The go command of that release."""
+        done = subprocess.run([ROOT / "tests/workloads/go_release", toolchain, *arguments], capture_output=True, text=True, **options)
         if done.returncode and re.search(r"go_release:|download|toolchain not available|dial tcp|no such host", done.stderr):
             absent(f"{toolchain} cannot be had here: {done.stderr.strip().splitlines()[-1]}")
         assert done.returncode == 0, done.stderr
-        return out
 
     def hourly_job(self, toolchain, *arguments, pprof=False):
         """Stripped, as it is shipped."""
@@ -131,11 +136,6 @@ def absent(reason):
     if os.environ.get("CI") == "true":
         raise AssertionError(reason)
     raise Skip(reason)
-
-
-class Watch:
-    def __init__(self, memwhy):
-        self.memwhy, self.explanation = memwhy, None
 
 
 class Service:

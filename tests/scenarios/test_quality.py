@@ -89,7 +89,7 @@ def test_compiler_followed(case):
 
 def test_go(case):
     out = case.folder / "go_gc"
-    subprocess.run([ROOT / "tests/workloads/go_release", "go1.26.8", "build", "-o", out, WORKLOADS / "go_gc/main.go"], check=True)
+    case.go("go1.26.8", "build", "-o", out, WORKLOADS / "go_gc/main.go")
     run(case, "Go", [out])
 
 

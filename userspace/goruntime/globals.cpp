@@ -58,6 +58,7 @@ class Finder {
     if (!find_gc_controller()) return not_found("collector state");
     if (!find_allp()) return not_found("processors");
     // Found by three words that agree, in data that was not read in one moment: while goroutines begin they may not.
+    // is_mheap() reads where the heap is now: the list may have moved to a part that it got since.
     for (int tries = 1; !find_allgs() && tries < kMostTries; ++tries) {
       data_.clear();
       if (Status again = read_data(); !again || !is_mheap(found_.mheap)) break;

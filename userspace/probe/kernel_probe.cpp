@@ -189,9 +189,7 @@ Status KernelProbe::untrace(SpaceId space) {
   State& s = *state_;
   s.go.detach(space);  // first: a hit after the space is forgotten would be lost
   s.members.forget(space);
-  if (mw_space* at = s.find(space)) {
-    std::atomic_ref(at->mm).store(MW_SLOT_TOMB, std::memory_order_release);
-  }
+  if (mw_space* at = s.find(space)) std::atomic_ref(at->mm).store(MW_SLOT_TOMB, std::memory_order_release);
   reclaim(space, std::nullopt);
   return {};
 }

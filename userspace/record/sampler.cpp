@@ -147,22 +147,21 @@ void Sampler::on_start(TimeNs time, const events::SpaceStart& start) {
     return;
   }
   // A vfork child execs out of its parent's space, which goes on.
-  const Target* old = find(start.parent);
-  if (old != nullptr && old->tgid == start.tgid) leave(time, start.parent);
+  Target* old = find(start.parent);
+  if (old != nullptr && old->tgid == start.tgid) leave(time, *old);
   open(target);
 }
 
 void Sampler::on_end(TimeNs time, const events::SpaceEnd& end) {
-  const Target* target = find(end.space);
-  if (target != nullptr && end.why == events::EndWhy::kExeced) in_exec_.insert(target->tgid);
-  leave(time, end.space);
+  Target* target = find(end.space);
+  if (target == nullptr) return;
+  if (end.why == events::EndWhy::kExeced) in_exec_.insert(target->tgid);
+  leave(time, *target);
 }
 
-void Sampler::leave(TimeNs time, SpaceId space) {
-  Target* target = find(space);
-  if (target == nullptr) return;
-  if (target->pending && target->pending->read_at >= time) target->pending.reset();  // read beyond an exec
-  end(space, std::nullopt);
+void Sampler::leave(TimeNs time, Target& target) {
+  if (target.pending && target.pending->read_at >= time) target.pending.reset();  // read beyond an exec
+  end(target.space, std::nullopt);
 }
 
 void Sampler::on_loss(const events::Loss& loss) {

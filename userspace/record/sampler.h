@@ -100,7 +100,7 @@ class Sampler {
 
   void on_start(TimeNs time, const events::SpaceStart& start);
   void on_end(TimeNs time, const events::SpaceEnd& end);
-  void leave(TimeNs time, SpaceId space);
+  void leave(TimeNs time, Target& target);
   TimeNs deserted_at() const;
   void on_loss(const events::Loss& loss);
   void open(Target& target);

@@ -10,19 +10,10 @@ std::vector<MapSite>::iterator MapSites::first_ending_after(uint64_t address) {
                               [address](const MapSite& site) { return site.range.end <= address; });
 }
 
-void MapSites::bury(const MapSite& site, AddressRange part, TimeNs time) {
-  if (departed_.size() >= kMaxDeparted)
-    departed_.erase(departed_.begin(), departed_.begin() + kMaxDeparted / 2);
-  departed_.push_back({time, site});
-  AddressRange& range = departed_.back().site.range;
-  range = {std::max(range.start, part.start), std::min(range.end, part.end)};
-}
-
 MapSites MapSites::departed(TimeNs since) const {
   MapSites sites;
   for (const Departed& departed : departed_)
-    if (departed.time >= since) sites.add(departed.site);
-  sites.departed_.clear();
+    if (departed.time >= since) sites.put(departed.site);
   return sites;
 }
 
@@ -37,9 +28,24 @@ size_t MapSites::memory_bytes() const {
 
 void MapSites::cut(AddressRange range, TimeNs time) {
   if (range.empty()) return;
+  remember(range, time);
+  erase(range);
+}
+
+// What is in the range, before it goes.
+void MapSites::remember(AddressRange range, TimeNs time) {
+  for (auto at = first_ending_after(range.start); at != sites_.end() && at->range.start < range.end; ++at) {
+    if (departed_.size() >= kMaxDeparted)
+      departed_.erase(departed_.begin(), departed_.begin() + kMaxDeparted / 2);
+    departed_.push_back({time, *at});
+    AddressRange& part = departed_.back().site.range;
+    part = {std::max(part.start, range.start), std::min(part.end, range.end)};
+  }
+}
+
+void MapSites::erase(AddressRange range) {
   auto it = first_ending_after(range.start);
   if (it == sites_.end() || it->range.start >= range.end) return;
-  for (auto at = it; at != sites_.end() && at->range.start < range.end; ++at) bury(*at, range, time);
   if (it->range.start < range.start) {
     if (it->range.end > range.end) {  // a hole inside one
       MapSite tail = *it;
@@ -59,7 +65,12 @@ void MapSites::cut(AddressRange range, TimeNs time) {
 
 void MapSites::add(const MapSite& site) {
   if (site.range.empty()) return;
-  cut(site.range, site.time);
+  remember(site.range, site.time);
+  put(site);
+}
+
+void MapSites::put(const MapSite& site) {
+  erase(site.range);
   if (sites_.size() >= kMax) return;  // more than a kernel allows: without a site its pages are "unknown"
   sites_.insert(first_ending_after(site.range.start), site);
 }
@@ -86,7 +97,7 @@ void MapSites::move(AddressRange from, AddressRange to, const MapSite& by) {
   MapSite whole = by;
   whole.range = to;
   add(whole);
-  for (const MapSite& site : carried) add(site);
+  for (const MapSite& site : carried) put(site);
 }
 
 void MapSites::clip(const std::vector<events::Vma>& vmas, TimeNs newer) {

@@ -18,8 +18,8 @@ namespace memwhy::timeline {
 class MapSites {
  public:
   static constexpr size_t kMax = size_t{1} << 17;  // twice the kernel's limit of mappings
-  static constexpr size_t kMaxDeparted = size_t{1}
-                                         << 16;  // between two scans; more: the oldest are forgotten
+  // Between two scans; of more, the oldest are forgotten.
+  static constexpr size_t kMaxDeparted = size_t{1} << 16;
 
   void add(const MapSite& site);
   void cut(AddressRange range, TimeNs time);
@@ -40,7 +40,9 @@ class MapSites {
     MapSite site;
   };
   std::vector<MapSite>::iterator first_ending_after(uint64_t address);
-  void bury(const MapSite& site, AddressRange part, TimeNs time);
+  void remember(AddressRange range, TimeNs time);
+  void erase(AddressRange range);
+  void put(const MapSite& site);
   std::vector<MapSite> sites_;
   std::vector<Departed> departed_;  // as they were heard of
 };

@@ -197,8 +197,7 @@ void Reconciler::count(const Segment& segment) {
 
 // Moved to this place while the scan was under way: it found the page where it was before, or missed it.
 bool Reconciler::moved_here_since(uint16_t page, PageWord word) const {
-  return word.how() == How::kMoved && model_.removed().newest() >= start_ &&
-         model_.removed().at(number(page)) >= start_;
+  return word.how() == How::kMoved && model_.removed().at(number(page)) >= start_;
 }
 
 // Words of pages that the scan did not find: gone, but for those faulted since or on their way.

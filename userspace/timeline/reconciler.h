@@ -52,6 +52,7 @@ class Reconciler {
   // Ticks that a neighbour's fault must have to have brought a page.
   struct Bounds {
     uint64_t low, high;
+    uint64_t removed = 0;  // the page's own removal, absolute, where that is what `low` is; 0: it is not
   };
 
   void read_runs(uint64_t chunk);
@@ -61,11 +62,10 @@ class Reconciler {
   void exhume();
   PageWord derive(uint16_t page, const Segment& segment);
   Bounds bounds(PageWord old) const;
-  uint64_t removed_at(PageNumber page) const;  // tick; 0: it was not
-  PageWord departed(uint16_t page, const Segment& segment, Bounds first, uint64_t removed);
-  PageWord huge_block(Bounds bounds) const;
   bool counted_before(uint16_t page, uint64_t removed) const;
-  PageWord around(uint16_t page, const Segment& segment, Bounds bounds, uint64_t since);
+  PageWord departed(uint16_t page, const Segment& segment, Bounds first);
+  PageWord huge_block(Bounds bounds) const;
+  PageWord around(uint16_t page, const Segment& segment, Bounds bounds);
   PageWord split_block(Bounds bounds) const;
   PageWord by_mapping(uint16_t page, const Segment& segment, Bounds bounds) const;
   bool settled(PageWord word) const;

@@ -44,31 +44,31 @@ Reconciler::Bounds Reconciler::bounds(PageWord old) const {
   return b;
 }
 
-uint64_t Reconciler::removed_at(PageNumber page) const {
-  return model_.removed().newest() != 0 ? model_.removed().at(page) : 0;
-}
-
 // The order of evidence, for a page without an entry of its own.
 PageWord Reconciler::derive(uint16_t page, const Segment& segment) {
   const PageWord old = words_[page];
-  const uint64_t removed = removed_at(number(page));
+  const uint64_t removed = model_.removed().at(number(page));
+  const uint64_t left = removed != 0 ? model_.table.relative(removed) : 0;
   const Bounds whole = bounds(old);
-  const Bounds now{removed != 0 ? std::max(whole.low, model_.table.relative(removed)) : whole.low,
-                   whole.high};
+  Bounds now = whole;
+  if (removed != 0 && left >= whole.low) {
+    now.low = left;
+    now.removed = removed;
+  }
   PageWord found;
   if ((segment.flags & events::kScanHuge) != 0) {
     found = huge_block({0, whole.high});
     if (!found.empty()) exhumed_[page] = found.tick() < now.low && counted_before(page, removed);
   }
   if (found.empty() && file_page(segment)) {
-    found = around(page, segment, now, removed);
+    found = around(page, segment, now);
     if (!found.empty()) exhumed_[page] = false;
   }
   if (!old.empty() && (found.empty() || found.how() == How::kInherited)) return old;  // nothing better came
-  if (found.empty() && removed != 0)
-    found = departed(page, segment, {whole.low, model_.table.relative(removed)}, removed);
+  if (found.empty() && removed != 0 && counted_before(page, removed))
+    found = departed(page, segment, {whole.low, left});
   if (found.empty()) return by_mapping(page, segment, now);
-  const uint64_t freed = model_.freed().newest() != 0 ? model_.freed().at(number(page)) : 0;
+  const uint64_t freed = model_.freed().at(number(page));
   const bool lazy = freed != 0 && freed >= model_.table.absolute(found);
   return found.flagged(0xff, (old.flags() & PageWord::kResident) | lazy_if(lazy));
 }
@@ -80,12 +80,11 @@ bool Reconciler::counted_before(uint16_t page, uint64_t removed) const {
          (removed + grace_ >= start_ && in_.sites.find(number(page) << kPageShift) == nullptr);
 }
 
-// The life of a page that ended at `removed`, when the scan may have counted it in that one.
-PageWord Reconciler::departed(uint16_t page, const Segment& segment, Bounds first, uint64_t removed) {
-  if (!counted_before(page, removed)) return {};
+// The first of two lives, of a page that the scan may have counted in it.
+PageWord Reconciler::departed(uint16_t page, const Segment& segment, Bounds first) {
   const uint64_t address = number(page) << kPageShift;
   PageWord found;
-  if (segment.vma != kNoVma && file_page(segment)) found = around(page, segment, first, 0);
+  if (segment.vma != kNoVma && file_page(segment)) found = around(page, segment, first);
   const MapSite *site = departed_.find(address), *newer = in_.sites.find(address);
   const bool populated = newer != nullptr && (newer->flags & kMapPopulate) != 0;
   if (found.empty() && site != nullptr && !populated)
@@ -117,18 +116,18 @@ bool Reconciler::file_page(const Segment& segment) const {
 }
 
 // A fault on a file page maps its cached neighbours: the 64 KiB window, or as much of a large folio as is
-// there. The first fault that can have done it. `since`: the tick by which bounds.low was raised; 0: it was not.
-PageWord Reconciler::around(uint16_t page, const Segment& segment, Bounds bounds, uint64_t since) {
+// there. The first fault that can have done it.
+PageWord Reconciler::around(uint16_t page, const Segment& segment, Bounds bounds) {
   std::optional<bool> came_by_move;
   auto fits = [&](PageNumber at) {
     const PageWord word = words_[at % kChunkPages];
     if (!word.own() || word.tick() > bounds.high) return false;
     if (word.tick() >= bounds.low) return true;
     // Both came here by the same move: they may have come into memory together, before it.
-    if (word.how() != How::kMoved || since == 0 || exhumed_[at % kChunkPages] || removed_at(at) != since)
+    if (word.how() != How::kMoved || bounds.removed == 0 || exhumed_[at % kChunkPages] ||
+        model_.removed().at(at) != bounds.removed)
       return false;
-    if (!came_by_move)
-      came_by_move = model_.table.relative(since) == bounds.low && model_.carried(number(page), since);
+    if (!came_by_move) came_by_move = model_.carried(number(page), bounds.removed);
     return *came_by_move;
   };
   const uint16_t window = page / kWindowPages * kWindowPages;
@@ -185,7 +184,7 @@ void Reconciler::find_neighbours() {
 
 // What is left when no fault tells: the mapping, or when it was first seen.
 PageWord Reconciler::by_mapping(uint16_t page, const Segment& segment, Bounds bounds) const {
-  const uint64_t freed = model_.freed().newest() != 0 ? model_.freed().at(number(page)) : 0;
+  const uint64_t freed = model_.freed().at(number(page));
   if (const MapSite* site = in_.sites.find(number(page) << kPageShift)) {
     // Whether the page was there before the madvise is known only of MAP_POPULATE.
     const bool lazy =

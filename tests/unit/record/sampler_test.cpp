@@ -58,6 +58,12 @@ class SamplerTest : public testing::Test {
     return start;
   }
   void tell(events::Payload payload) { sampler_->handle({clock_.now(), std::move(payload)}); }
+  // Recorded, and its old space has ended; of the new one nobody has told.
+  void be_in_exec() {
+    processes_[10];
+    ASSERT_TRUE(sampler_->add(10));
+    tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
+  }
   static events::Stack stack(uint32_t id, uint32_t space, std::vector<uint64_t> frames = {0x1000123}) {
     events::Stack s;
     s.id = StackId{id};
@@ -322,9 +328,7 @@ TEST_F(SamplerTest, ExecReplacesTheTarget) {
 // The kernel tells of the end when the exec lets its old memory go, and of the start when the new program is mapped: that
 // may have to be read from a slow disk.
 TEST_F(SamplerTest, AnExecThatTakesLongDoesNotEndTheRecording) {
-  processes_[10];
-  ASSERT_TRUE(sampler_->add(10));
-  tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
+  ASSERT_NO_FATAL_FAILURE(be_in_exec());
   run(20 * kSecond);
   EXPECT_EQ(sampler_->targets(), 0U);
   EXPECT_FALSE(sampler_->deserted());
@@ -335,9 +339,7 @@ TEST_F(SamplerTest, AnExecThatTakesLongDoesNotEndTheRecording) {
 }
 
 TEST_F(SamplerTest, AnExecOfWhichNothingIsHeardAgainEndsTheRecording) {
-  processes_[10];
-  ASSERT_TRUE(sampler_->add(10));
-  tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
+  ASSERT_NO_FATAL_FAILURE(be_in_exec());
   clock_.set(begin_ + 29'999 * kMs);
   EXPECT_FALSE(sampler_->deserted());
   EXPECT_LE(sampler_->next_due(), begin_ + 30 * kSecond);
@@ -346,9 +348,7 @@ TEST_F(SamplerTest, AnExecOfWhichNothingIsHeardAgainEndsTheRecording) {
 }
 
 TEST_F(SamplerTest, AnExecThatFailsEndsTheRecording) {
-  processes_[10];
-  ASSERT_TRUE(sampler_->add(10));
-  tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
+  ASSERT_NO_FATAL_FAILURE(be_in_exec());
   run(1 * kSecond);
   EXPECT_FALSE(sampler_->deserted());
   tell(events::ProcessExit{SpaceId{1}, 10, 9, std::nullopt});
@@ -356,9 +356,7 @@ TEST_F(SamplerTest, AnExecThatFailsEndsTheRecording) {
 }
 
 TEST_F(SamplerTest, AnExecOfWhichNothingMayBeHeardAgainEndsTheRecording) {
-  processes_[10];
-  ASSERT_TRUE(sampler_->add(10));
-  tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
+  ASSERT_NO_FATAL_FAILURE(be_in_exec());
   run(1 * kSecond);
   tell(events::Loss{SpaceId::kNone, "exec", 1});  // told late, when the ring has room
   EXPECT_FALSE(sampler_->deserted());
@@ -367,9 +365,7 @@ TEST_F(SamplerTest, AnExecOfWhichNothingMayBeHeardAgainEndsTheRecording) {
 }
 
 TEST_F(SamplerTest, AnExecThatFindsNoRoomEndsTheRecording) {
-  processes_[10];
-  ASSERT_TRUE(sampler_->add(10));
-  tell(events::SpaceEnd{SpaceId{1}, EndWhy::kExeced});
+  ASSERT_NO_FATAL_FAILURE(be_in_exec());
   run(1 * kSecond);
   tell(events::Loss{SpaceId{1}, "exec", 1});
   EXPECT_TRUE(sampler_->deserted());
