@@ -9,7 +9,13 @@ namespace {
 class ProcfsSource : public record::ProcessSource {
  public:
   ProcfsSource(files::Children& files, procfs::Process process)
-      : files_(files), process_(std::move(process)) {}
+      : files_(files), process_(std::move(process)) {
+    process_.ask_file_systems(
+        [&files, pid = process_.pid()](const events::Vma& vma) -> std::optional<uint64_t> {
+          const Result<uint64_t> magic = files.file_system(pid, vma);
+          return magic ? std::optional(*magic) : std::nullopt;
+        });
+  }
   bool alive() const override { return process_.alive(); }
   Result<events::SpaceStart> identity() override { return process_.identity(); }
   Result<events::Counters> counters() override { return process_.counters(); }

@@ -85,7 +85,7 @@ int run_opener() {
       case Ask::kOpenExecutable:
         return hand_over(files.open_executable(request.tgid));
       case Ask::kFileSystem:
-        return answer(files.file_system(request.tgid, request.vma.range));
+        return answer(files.file_system(request.tgid, request.vma));
       case Ask::kExecutablePath: {
         Result<symbols::ExecutablePath> path = files.executable_path(request.tgid);
         Answer made = answer(path);

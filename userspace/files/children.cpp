@@ -211,12 +211,12 @@ Result<symbols::ExecutablePath> Children::executable_path(Pid tgid) {
   return path;
 }
 
-Result<uint64_t> Children::file_system(Pid tgid, const AddressRange& mapping) {
+Result<uint64_t> Children::file_system(Pid tgid, const events::Vma& mapping) {
   Request request;
   request.ask = Ask::kFileSystem;
   request.tgid = tgid;
-  request.vma.range = mapping;
-  return value<uint64_t>(ask_opener(request, Along::kNothing), {tgid, 0, {}});
+  request.vma = mapping;
+  return value<uint64_t>(ask_opener(request, Along::kNothing), {tgid, mapping.device, {}});
 }
 
 Result<Message> Children::ask_parser(symbols::BinaryHandle binary, Request request, Duration limit) {

@@ -251,24 +251,13 @@ void Process::classify(std::vector<events::Vma>& vmas) {
     if (vma.inode == 0 && vma.device == 0) continue;
     auto known = devices_.find(vma.device);
     if (known == devices_.end()) {
-      const auto device = device_of(vma);
-      if (!device) continue;  // the name has to do
-      known = devices_.emplace(vma.device, *device).first;
+      const std::optional<uint64_t> magic = file_system_of_ ? file_system_of_(vma) : std::nullopt;
+      if (!magic) continue;  // the name has to do
+      known = devices_.emplace(vma.device, Device{*magic == TMPFS_MAGIC, *magic == HUGETLBFS_MAGIC}).first;
     }
     vma.hugetlb = known->second.hugetlb;
     vma.shmem = known->second.shmem;
   }
-}
-
-std::optional<Process::Device> Process::device_of(const events::Vma& vma) const {
-  const std::string link = fmt::format("map_files/{:x}-{:x}", vma.range.start, vma.range.end);
-  const Fd file(::openat(directory_.get(), link.c_str(), O_PATH | O_CLOEXEC));
-  struct stat about = {};
-  struct statfs system = {};
-  if (!file || ::fstat(file.get(), &about) != 0 || ::fstatfs(file.get(), &system) != 0) return std::nullopt;
-  if (!S_ISREG(about.st_mode)) return std::nullopt;  // /dev is on a tmpfs too
-  const auto magic = static_cast<uint64_t>(system.f_type);
-  return Device{magic == TMPFS_MAGIC, magic == HUGETLBFS_MAGIC};
 }
 
 Result<events::PageScan> Process::scan(const std::vector<events::Vma>& vmas) {

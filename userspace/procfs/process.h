@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -50,6 +51,11 @@ class Process {
   // One paced pass over these mappings. Everything but `space` and `scan`.
   Result<events::PageScan> scan(const std::vector<events::Vma>& vmas);
 
+  // statfs(2)'s number of the file system that a mapping's file is on. Who asks it in person may wait for ever (FUSE, a
+  // network), so this room does not: without an answer the mapping's name has to do.
+  using FileSystemOf = std::function<std::optional<uint64_t>(const events::Vma&)>;
+  void ask_file_systems(FileSystemOf file_system_of) { file_system_of_ = std::move(file_system_of); }
+
   // For tests: another way or another pace of scanning.
   void scan_with(PageScanner::Method method, ScanPace pace);
 
@@ -65,7 +71,6 @@ class Process {
   Result<Stat> stat() const;
   Error error_of(const Error& cause, const std::string& doing) const;
   void classify(std::vector<events::Vma>& vmas);
-  std::optional<Device> device_of(const events::Vma& vma) const;
 
   const Root* root_;
   Pid pid_;
@@ -74,6 +79,7 @@ class Process {
   uint64_t start_ticks_ = 0;
   uint32_t kernel_ = 0, cpus_ = 1;
   std::unique_ptr<CgroupReader> cgroups_;
+  FileSystemOf file_system_of_;
   std::unordered_map<uint64_t, Device> devices_;
   PageScanner::Method scan_method_ = PageScanner::Method::kBest;
   ScanPace scan_pace_;

@@ -69,7 +69,7 @@ class Binaries {
   virtual Result<OpenedBinary> open_executable(Pid tgid) = 0;
   virtual Result<ExecutablePath> executable_path(Pid tgid) = 0;
   // statfs(2)'s number of the file system that a mapping's file is on.
-  virtual Result<uint64_t> file_system(Pid tgid, const AddressRange& mapping) = 0;
+  virtual Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) = 0;
 
   // Of an open binary. kIncomplete: it is not open any more, and may be opened again. kBadInput: it could not be read in
   // time, or not without harm; it will not be read again.

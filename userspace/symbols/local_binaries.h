@@ -20,7 +20,7 @@ class LocalBinaries final : public Binaries {
   }
   Result<OpenedBinary> open_executable(Pid tgid) override { return parsed(files_.open_executable(tgid)); }
   Result<ExecutablePath> executable_path(Pid tgid) override { return files_.executable_path(tgid); }
-  Result<uint64_t> file_system(Pid tgid, const AddressRange& mapping) override {
+  Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) override {
     return files_.file_system(tgid, mapping);
   }
   Result<std::vector<SourceFrames>> look_up(BinaryHandle binary, std::span<const CodeOffset> at) override {

@@ -138,10 +138,10 @@ Result<ExecutablePath> TargetFiles::executable_path(Pid tgid) const {
   return executable;
 }
 
-Result<uint64_t> TargetFiles::file_system(Pid tgid, const AddressRange& mapping) const {
+Result<uint64_t> TargetFiles::file_system(Pid tgid, const events::Vma& mapping) const {
   Result<Fd> directory = process(tgid);
   if (!directory) return directory.error();
-  const std::string name = fmt::format("map_files/{:x}-{:x}", mapping.start, mapping.end);
+  const std::string name = fmt::format("map_files/{:x}-{:x}", mapping.range.start, mapping.range.end);
   const Fd place(::openat(directory->get(), name.c_str(), O_PATH | O_CLOEXEC));
   struct stat st {};
   struct statfs system {};

@@ -41,7 +41,7 @@ class TargetFiles {
   Result<TargetFile> open_executable(Pid tgid) const;
   Result<ExecutablePath> executable_path(Pid tgid) const;
   // statfs(2)'s number of the file system that a mapping's file is on.
-  Result<uint64_t> file_system(Pid tgid, const AddressRange& mapping) const;
+  Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) const;
 
  private:
   Result<Fd> process(Pid tgid) const;

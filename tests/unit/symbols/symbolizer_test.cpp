@@ -5,9 +5,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -280,6 +282,26 @@ TEST_F(MadeUpProc, APipeIsNotOpened) {
   ASSERT_FALSE(mapped);
   EXPECT_EQ(mapped.error().message(), "/usr/lib/lib.so is not a regular file");
   EXPECT_FALSE(files.open_executable(7));
+}
+
+// A FIFO wakes its writer, a watchdog starts, a tape rewinds: what is not a regular file must not be opened at all, by no
+// way that leads to it.
+TEST_F(MadeUpProc, WhatIsNoRegularFileIsNotOpenedForReading) {
+  const fs::path pipe = folder_ / "7/root/usr/lib/lib.so";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  fs::create_symlink(pipe, folder_ / "7/map_files/1000-2000");
+  fs::create_symlink(pipe, folder_ / "7/exe");
+  expect("7/root/usr/lib/lib.so");
+  const Fd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  ASSERT_GE(::inotify_add_watch(watch.get(), pipe.c_str(), IN_OPEN | IN_CLOSE), 0);
+  const TargetFiles files(proc());
+  EXPECT_FALSE(files.open_mapping(7, vma_));
+  EXPECT_FALSE(files.open_executable(7));
+  EXPECT_FALSE(files.executable_path(7));
+  EXPECT_FALSE(files.file_system(7, vma_));
+  char event[4096];
+  EXPECT_EQ(::read(watch.get(), event, sizeof event), -1) << "somebody opened it";
+  EXPECT_EQ(errno, EAGAIN);
 }
 
 TEST_F(MadeUpProc, WhoCannotBeReadIsToldWhy) {
