@@ -136,6 +136,7 @@ Symbolizer::Module& Symbolizer::module_of(TargetFile file, const Emit& emit) {
     info.build_id = facts.build_id;
     info.stripped = facts.stripped;
     info.go = facts.go;
+    info.problem = facts.problem;
     send(emit, std::move(info));
   } else {
     module = known->second.get();
