@@ -53,11 +53,11 @@ void Binary::read_go() {
   if (go_lines_) {
     // Build info says what was asked for, and other build systems leave it out; the line table names what was
     // linked: functions that only race builds have, and what runtime/cgo calls back.
-    const bool race = go_lines_->has_name(bytes_, "runtime.racefuncenter");
-    const bool cgo = go_lines_->has_name(bytes_, "runtime._cgo_panic_internal");
+    const std::vector<bool> linked =
+        go_lines_->have_names(bytes_, {"runtime.racefuncenter", "runtime._cgo_panic_internal"});
     if (!bytes_.budget().used_up()) {
-      go.race = race;
-      go.cgo = cgo;
+      go.race = linked[0];
+      go.cgo = linked[1];
     }
   }
   if (info || go_lines_) facts_.go = std::move(go);
@@ -123,7 +123,7 @@ std::optional<GoTable> Binary::go_table() const {
 
 bool Binary::has_go_function(std::string_view prefix) {
   bytes_.budget().allow(kWholeWork);
-  return go_lines_ && go_lines_->has_name(bytes_, prefix);
+  return go_lines_ && go_lines_->have_names(bytes_, {std::string(prefix)}).front();
 }
 
 std::vector<std::optional<AddressRange>> Binary::go_functions(const std::vector<std::string>& names) {

@@ -43,7 +43,7 @@ class Binary {
   static constexpr uint64_t kCacheBytes = 64 << 20;
   // Work (budget.h): of opening, of one question about all functions, of reading the symbols; of one look-up; and
   // of many look-ups on average, once they used up what may be saved.
-  static constexpr uint64_t kWholeWork = uint64_t{1} << 30;
+  static constexpr uint64_t kWholeWork = 384 << 20;
   static constexpr uint64_t kLookupWork = 4 << 20, kLookupShare = 1 << 20, kMostSaved = 32 << 20;
 
   // kBadInput: not an ELF file, or damaged; kEnvironment: of another machine.

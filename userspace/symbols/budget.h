@@ -6,7 +6,7 @@
 // inlining) cannot cost more than was allowed, however its claims multiply. What it is not: a clock; the same
 // file costs the same everywhere. Who was refused reads nothing more, and says so (BinaryFacts::problem).
 //
-//   allow(1 GiB) … spend(64) spend(16 KiB) … spend(…) -> false: used up, and it stays so until allow() is called
+//   allow(384 MiB) … spend(64) spend(16 KiB) … spend(…) -> false: used up, and it stays so until allow() is called
 #pragma once
 
 #include <cstdint>

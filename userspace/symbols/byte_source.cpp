@@ -147,4 +147,27 @@ std::vector<uint64_t> find_bytes(ByteSource& source, uint64_t begin, uint64_t en
   return found;
 }
 
+std::vector<std::optional<uint64_t>> find_first(ByteSource& source, uint64_t begin, uint64_t end,
+                                                const std::vector<std::string>& needles) {
+  std::vector<std::optional<uint64_t>> found(needles.size());
+  size_t longest = 1, missing = needles.size();
+  for (const std::string& needle : needles) longest = std::max(longest, needle.size());
+  end = std::min(end, source.size());
+  std::vector<char> window(std::min<uint64_t>((1 << 20) + longest, end > begin ? end - begin : 0));
+  for (uint64_t at = begin; at < end && missing != 0;) {
+    const std::span part(window.data(), std::min<uint64_t>(window.size(), end - at));
+    if (!source.read_at(at, std::as_writable_bytes(part))) break;
+    for (size_t i = 0; i < needles.size(); ++i) {
+      const void* hit =
+          found[i] ? nullptr : ::memmem(part.data(), part.size(), needles[i].data(), needles[i].size());
+      if (hit == nullptr) continue;
+      found[i] = at + static_cast<uint64_t>(static_cast<const char*>(hit) - part.data());
+      --missing;
+    }
+    if (part.size() == end - at) break;
+    at += part.size() - (longest - 1);
+  }
+  return found;
+}
+
 }  // namespace memwhy::symbols

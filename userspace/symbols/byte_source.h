@@ -144,4 +144,8 @@ bool for_each_word(ByteSource& source, FileRange range, Wanted wanted, Visit vis
 std::vector<uint64_t> find_bytes(ByteSource& source, uint64_t begin, uint64_t end,
                                  std::span<const std::byte> needle, uint64_t alignment, size_t most);
 
+// Where each of `needles` begins for the first time in [begin, end), by one pass; nothing: nowhere, or not read.
+std::vector<std::optional<uint64_t>> find_first(ByteSource& source, uint64_t begin, uint64_t end,
+                                                const std::vector<std::string>& needles);
+
 }  // namespace memwhy::symbols

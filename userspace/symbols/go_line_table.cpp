@@ -350,21 +350,29 @@ bool GoLineTable::trees_are_at(ByteSource& source, uint64_t gofunc) {
 std::vector<std::optional<AddressRange>> GoLineTable::find_functions(
     ByteSource& source, const std::vector<std::string>& names) const {
   std::vector<std::optional<AddressRange>> found(names.size());
+  std::vector<std::string> needles;
+  needles.reserve(names.size());
+  for (const std::string& name : names) needles.push_back('\0' + name + '\0');
+  const auto places = find_first(source, names_.begin, names_.end, needles);
   std::vector<uint32_t> offsets(names.size(), ~0u);  // in names_
-  for (size_t i = 0; i < names.size(); ++i) {
-    const std::string needle = '\0' + names[i] + '\0';
-    const std::vector<uint64_t> at = find_bytes(source, names_.begin, names_.end,
-                                                std::as_bytes(std::span(needle.data(), needle.size())), 1, 1);
-    if (!at.empty()) offsets[i] = static_cast<uint32_t>(at.front() + 1 - names_.begin);
-  }
+  for (size_t i = 0; i < names.size(); ++i)
+    if (places[i]) offsets[i] = static_cast<uint32_t>(*places[i] + 1 - names_.begin);
   std::vector<size_t> times(names.size());
-  const uint64_t name_at = release_ == Release::kGo116 ? 8 : 4;  // in struct _func, after its entry
+  const uint64_t name_at = release_ == Release::kGo116 ? 8 : 4;       // in struct _func, after its entry
+  const std::vector<std::optional<AddressRange>> none(names.size());  // when not all could be looked at
+  std::vector<uint32_t> batch;                                        // of the table, which is read in pieces
+  const uint64_t words = entry_bytes() / 4;
   for (uint64_t index = 0; index < function_count_; ++index) {
-    const uint64_t slot = functions_.begin + index * entry_bytes() + entry_bytes() / 2;
-    const auto record = load<uint32_t>(source, slot);  // a table of 4 GiB is refused below
-    const auto name = record ? load<uint32_t>(source, functions_.begin + *record + name_at) : std::nullopt;
-    if (!name)
-      return std::vector<std::optional<AddressRange>>(names.size());  // none is known to be the only one
+    constexpr uint64_t kBatch = 16 << 10;
+    if (index % kBatch == 0) {
+      auto piece = load_array<uint32_t>(source, functions_.begin + index * entry_bytes(),
+                                        std::min(kBatch, function_count_ - index) * words);
+      if (!piece) return none;
+      batch = std::move(*piece);
+    }
+    const uint32_t record = batch[index % kBatch * words + words / 2];  // a table of 4 GiB is refused below
+    const auto name = load<uint32_t>(source, functions_.begin + record + name_at);
+    if (!name) return none;
     const auto which = std::find(offsets.begin(), offsets.end(), *name);
     if (which == offsets.end()) continue;
     const auto i = static_cast<size_t>(which - offsets.begin());
@@ -375,10 +383,15 @@ std::vector<std::optional<AddressRange>> GoLineTable::find_functions(
   return found;
 }
 
-bool GoLineTable::has_name(ByteSource& source, std::string_view prefix) const {
-  std::string needle(1, '\0');
-  needle += prefix;
-  return !find_bytes(source, names_.begin, names_.end, std::as_bytes(std::span(needle)), 1, 1).empty();
+std::vector<bool> GoLineTable::have_names(ByteSource& source,
+                                          const std::vector<std::string>& prefixes) const {
+  std::vector<std::string> needles;
+  needles.reserve(prefixes.size());
+  for (const std::string& prefix : prefixes) needles.push_back('\0' + prefix);
+  std::vector<bool> have;
+  for (const auto& place : find_first(source, names_.begin, names_.end, needles))
+    have.push_back(place.has_value());
+  return have;
 }
 
 }  // namespace memwhy::symbols

@@ -20,7 +20,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -45,8 +44,8 @@ class GoLineTable {
   std::vector<std::optional<AddressRange>> find_functions(ByteSource& source,
                                                           const std::vector<std::string>& names) const;
 
-  // Whether a function (linked or inlined) has a name that begins so.
-  bool has_name(ByteSource& source, std::string_view prefix) const;
+  // Whether a function (linked or inlined) has a name that begins so, for each.
+  std::vector<bool> have_names(ByteSource& source, const std::vector<std::string>& prefixes) const;
 
   uint64_t vaddr() const { return vaddr_; }                            // link-time address of the header
   uint64_t names_offset() const { return names_.begin - header_at_; }  // of the function names behind it

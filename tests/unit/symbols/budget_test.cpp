@@ -242,7 +242,7 @@ TEST(Budgets, NamesOfGigabytesAreNotSearchedForEver) {
   EXPECT_LE(opened.asked->bytes, Binary::kWholeWork);
   const uint64_t before = opened.asked->bytes;
   EXPECT_FALSE(opened.binary->has_go_function("runtime.nobody"));
-  const auto found = opened.binary->go_functions({"a", "b", "c", "d"});
+  const auto found = opened.binary->go_functions({"runtime.a", "runtime.b", "runtime.c", "runtime.d"});
   EXPECT_EQ(found, std::vector<std::optional<AddressRange>>(4));
   EXPECT_LE(opened.asked->bytes - before, 2 * Binary::kWholeWork);
   EXPECT_EQ(opened.binary->lookup(kText + 9, false).size(), 128u) << "an address is still answered";
