@@ -8,47 +8,102 @@
 
 namespace memwhy::symbols {
 
+namespace {
+
+constexpr size_t kMostGodebugBytes = 4096;
+
+}  // namespace
+
 Result<std::unique_ptr<Binary>> Binary::open(std::unique_ptr<ByteSource> bytes) {
-  Result<ElfFile> elf = ElfFile::parse(*bytes);
+  std::unique_ptr<Binary> binary(new Binary(std::move(bytes)));
+  Budget& budget = binary->bytes_.budget();
+  budget.allow(kWholeWork);
+  Result<ElfFile> elf = ElfFile::parse(binary->bytes_);
   if (!elf) return std::move(elf).error();
-  std::unique_ptr<Binary> binary(new Binary(std::move(bytes), std::move(*elf)));
+  binary->elf_ = std::move(*elf);
   binary->facts_.machine = binary->elf_.machine();
   binary->facts_.build_id = binary->elf_.build_id();
   binary->facts_.go_build_id = binary->elf_.go_build_id();
-  binary->facts_.stripped = binary->elf_.section_of_type(SHT_SYMTAB) == nullptr;
+  const Section* symbols = binary->elf_.section_of_type(SHT_SYMTAB);
+  binary->facts_.stripped = symbols == nullptr;
+  if (!binary->elf_.left_out().empty()) binary->say("too large to be read whole: " + binary->elf_.left_out());
   binary->read_go();
+  // It may be more than is kept, and that is a fact.
+  if (symbols != nullptr && symbols->bytes / sizeof(Elf64_Sym) > SymbolTable::kMaxKept)
+    binary->read_symbols();
   return binary;
+}
+
+void Binary::say(const std::string& problem) {
+  if (facts_.problem.find(problem) != std::string::npos) return;
+  facts_.problem += (facts_.problem.empty() ? "" : "; ") + problem;
 }
 
 void Binary::read_go() {
   const std::optional<GoBuildInfo> info = read_go_build_info(bytes_, elf_);
-  go_lines_ = GoLineTable::find(bytes_, elf_, info.has_value() || !elf_.go_build_id().empty());
-  if (!info && !go_lines_) return;
+  bool left_out = false;
+  go_lines_ = GoLineTable::find(bytes_, elf_, info.has_value() || !elf_.go_build_id().empty(), &left_out);
   events::GoBuild go;
-  go.version = info ? info->version : find_go_version(bytes_, elf_);
+  if (info || go_lines_) {
+    go.version = info ? info->version : find_go_version(bytes_, elf_);
+    go.race = info && info->setting("-race") == "true";
+    go.cgo = info && info->setting("CGO_ENABLED") == "1";
+    if (info) go.default_godebug = info->setting("DefaultGODEBUG").substr(0, kMostGodebugBytes);
+  }
   if (go_lines_) {
     // Build info says what was asked for, and other build systems leave it out; the line table names what was
     // linked: functions that only race builds have, and what runtime/cgo calls back.
-    go.race = go_lines_->has_name(bytes_, "runtime.racefuncenter");
-    go.cgo = go_lines_->has_name(bytes_, "runtime._cgo_panic_internal");
-  } else {
-    go.race = info->setting("-race") == "true";
-    go.cgo = info->setting("CGO_ENABLED") == "1";
+    const std::vector<bool> linked =
+        go_lines_->have_names(bytes_, {"runtime.racefuncenter", "runtime._cgo_panic_internal"});
+    if (!bytes_.budget().used_up()) {
+      go.race = linked[0];
+      go.cgo = linked[1];
+    }
   }
-  go.default_godebug = info ? info->setting("DefaultGODEBUG") : "";
-  facts_.go = std::move(go);
+  if (info || go_lines_) facts_.go = std::move(go);
+  if (left_out) say("too much in it looks like a table of Go functions: not all was tried");
+  if (bytes_.budget().used_up()) say("looking for Go's tables in it was given up: too much work");
+}
+
+void Binary::read_symbols() {
+  bytes_.budget().allow(kWholeWork);
+  symbols_ = SymbolTable::read(bytes_, elf_);
+  if (symbols_->left_out() || bytes_.budget().used_up())
+    say("it has more symbols than are read: some functions have no names, or a neighbour's");
 }
 
 std::vector<events::SourceFrame> Binary::lookup(uint64_t vaddr, bool is_return) {
   if (is_return && vaddr != 0) --vaddr;
-  if (go_lines_) {
-    std::vector<events::SourceFrame> frames = go_lines_->lookup(bytes_, vaddr);
-    // What the Go linker took from C++ (the race detector) stands in its table under linker names.
-    for (events::SourceFrame& frame : frames)
-      if (frame.function.starts_with("_Z")) frame.function = demangle(frame.function);
-    if (!frames.empty()) return frames;
+  // A look-up that is given up costs all that it might have cost; what is not used is left to later ones.
+  saved_work_ = std::min(saved_work_ + kLookupShare, kMostSaved);
+  const uint64_t allowed = std::min(saved_work_, kLookupWork);
+  Budget& budget = bytes_.budget();
+  budget.allow(allowed);
+  std::vector<events::SourceFrame> frames = lookup_go(vaddr);
+  if (frames.empty() && !budget.used_up()) {
+    if (!symbols_) {
+      const uint64_t left = budget.left();
+      read_symbols();
+      budget.allow(left);
+    }
+    frames = lookup_symbol(vaddr);
   }
-  if (!symbols_) symbols_ = SymbolTable::read(bytes_, elf_);
+  saved_work_ -= allowed - budget.left();
+  if (!budget.used_up()) return frames;
+  say("names for some of its addresses were given up: too much work");
+  return {};
+}
+
+std::vector<events::SourceFrame> Binary::lookup_go(uint64_t vaddr) {
+  if (!go_lines_) return {};
+  std::vector<events::SourceFrame> frames = go_lines_->lookup(bytes_, vaddr);
+  // What the Go linker took from C++ (the race detector) stands in its table under linker names.
+  for (events::SourceFrame& frame : frames)
+    if (frame.function.starts_with("_Z")) frame.function = demangle(frame.function);
+  return frames;
+}
+
+std::vector<events::SourceFrame> Binary::lookup_symbol(uint64_t vaddr) {
   const std::optional<std::string> name = symbols_->lookup(bytes_, vaddr);
   if (!name) return {};
   return {{demangle(*name), "", 0}};
@@ -67,15 +122,18 @@ std::optional<GoTable> Binary::go_table() const {
 }
 
 bool Binary::has_go_function(std::string_view prefix) {
-  return go_lines_ && go_lines_->has_name(bytes_, prefix);
+  bytes_.budget().allow(kWholeWork);
+  return go_lines_ && go_lines_->have_names(bytes_, {std::string(prefix)}).front();
 }
 
 std::vector<std::optional<AddressRange>> Binary::go_functions(const std::vector<std::string>& names) {
   if (!go_lines_) return std::vector<std::optional<AddressRange>>(names.size());
+  bytes_.budget().allow(kWholeWork);
   return go_lines_->find_functions(bytes_, names);
 }
 
 std::vector<uint8_t> Binary::bytes_at(uint64_t vaddr, size_t most) {
+  bytes_.budget().allow(kWholeWork);
   const std::optional<uint64_t> offset = elf_.offset_of(vaddr);
   if (!offset || *offset >= bytes_.size()) return {};
   std::vector<uint8_t> out(std::min<uint64_t>(most, bytes_.size() - *offset));

@@ -27,6 +27,9 @@ struct BinaryFacts {
   std::string go_build_id;  // "" none
   bool stripped = false;    // no .symtab
   std::optional<events::GoBuild> go;
+  // What is not known because the file has more of it than is read, or asks for more work than is done: a
+  // sentence; "" nothing. May come to be said by a look-up.
+  std::string problem;
 };
 
 // Where a Go program's line table is, link-time.
@@ -38,6 +41,10 @@ class Binary {
  public:
   // How much of the file is kept in memory at once, symbol tables apart.
   static constexpr uint64_t kCacheBytes = 64 << 20;
+  // Work (budget.h): of opening, of one question about all functions, of reading the symbols; of one look-up; and
+  // of many look-ups on average, once they used up what may be saved.
+  static constexpr uint64_t kWholeWork = 384 << 20;
+  static constexpr uint64_t kLookupWork = 4 << 20, kLookupShare = 1 << 20, kMostSaved = 32 << 20;
 
   // kBadInput: not an ELF file, or damaged; kEnvironment: of another machine.
   static Result<std::unique_ptr<Binary>> open(std::unique_ptr<ByteSource> bytes);
@@ -64,15 +71,19 @@ class Binary {
   size_t memory_bytes() const;
 
  private:
-  Binary(std::unique_ptr<ByteSource> bytes, ElfFile elf)
-      : bytes_(std::move(bytes), kCacheBytes), elf_(std::move(elf)) {}
+  explicit Binary(std::unique_ptr<ByteSource> bytes) : bytes_(std::move(bytes), kCacheBytes) {}
   void read_go();
+  void read_symbols();
+  std::vector<events::SourceFrame> lookup_go(uint64_t vaddr);
+  std::vector<events::SourceFrame> lookup_symbol(uint64_t vaddr);
+  void say(const std::string& problem);
 
   BlockCache bytes_;
   ElfFile elf_;
   BinaryFacts facts_;
   std::optional<GoLineTable> go_lines_;
   std::optional<SymbolTable> symbols_;  // read at the first address that the Go table does not know
+  uint64_t saved_work_ = kMostSaved;    // for look-ups
 };
 
 }  // namespace memwhy::symbols

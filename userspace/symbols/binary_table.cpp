@@ -40,6 +40,7 @@ OpenedBinary BinaryTable::take(TargetFile file) {
   }
   opened.handle = BinaryHandle{++last_};
   opened.facts = (*binary)->facts();
+  opened.problem = opened.facts.problem;
   recent_.push_front({opened.handle, opened, std::move(*binary), std::move(again)});
   by_handle_[opened.handle] = recent_.begin();
   drop_above_budget();

@@ -15,6 +15,8 @@ Error outside(uint64_t offset, uint64_t bytes, uint64_t size) {
           fmt::format("{} bytes at {:#x} are not inside the file's {} bytes", bytes, offset, size)};
 }
 
+Error too_much() { return {ErrorCode::kBadInput, "reading more of the file would be too much work"}; }
+
 bool inside(uint64_t offset, uint64_t bytes, uint64_t size) {
   return offset <= size && bytes <= size - offset;
 }
@@ -56,8 +58,9 @@ Result<const std::byte*> BlockCache::block(uint64_t number) {
   if (number == last_number_) return last_;
   auto at = blocks_.find(number);
   if (at == blocks_.end()) {
+    if (!budget_.spend(kBlockBytes)) return too_much();
     if (held_bytes() + kBlockBytes > cap_bytes_) blocks_.clear();
-    auto bytes = std::make_unique<std::byte[]>(kBlockBytes);
+    auto bytes = std::make_unique_for_overwrite<std::byte[]>(kBlockBytes);
     const uint64_t offset = number * kBlockBytes;
     const uint64_t length = std::min(kBlockBytes, source_->size() - offset);
     last_number_ = ~uint64_t{0};
@@ -72,7 +75,9 @@ Result<const std::byte*> BlockCache::block(uint64_t number) {
 
 Status BlockCache::read_at(uint64_t offset, std::span<std::byte> out) {
   if (!inside(offset, out.size(), size())) return outside(offset, out.size(), size());
-  if (out.size() > kBlockBytes) return source_->read_at(offset, out);
+  const bool is_long = out.size() > kBlockBytes;
+  if (!budget_.spend(Budget::kRead + (is_long ? 1 : Budget::kParsedByte) * out.size())) return too_much();
+  if (is_long) return source_->read_at(offset, out);
   while (!out.empty()) {
     const uint64_t within = offset % kBlockBytes;
     const uint64_t take = std::min<uint64_t>(out.size(), kBlockBytes - within);
@@ -103,6 +108,21 @@ std::optional<std::string> load_string(ByteSource& source, uint64_t offset, uint
   return std::nullopt;
 }
 
+std::vector<FileRange> united(std::vector<FileRange> ranges) {
+  std::sort(ranges.begin(), ranges.end(),
+            [](const FileRange& a, const FileRange& b) { return a.begin < b.begin; });
+  std::vector<FileRange> out;
+  for (const FileRange& one : ranges) {
+    if (one.begin >= one.end) continue;
+    if (!out.empty() && one.begin <= out.back().end) {
+      out.back().end = std::max(out.back().end, one.end);
+    } else {
+      out.push_back(one);
+    }
+  }
+  return out;
+}
+
 std::vector<uint64_t> find_bytes(ByteSource& source, uint64_t begin, uint64_t end,
                                  std::span<const std::byte> needle, uint64_t alignment, size_t most) {
   std::vector<uint64_t> found;
@@ -123,6 +143,29 @@ std::vector<uint64_t> find_bytes(ByteSource& source, uint64_t begin, uint64_t en
     }
     if (part.size() == end - at) break;
     at += part.size() - (needle.size() - 1);
+  }
+  return found;
+}
+
+std::vector<std::optional<uint64_t>> find_first(ByteSource& source, uint64_t begin, uint64_t end,
+                                                const std::vector<std::string>& needles) {
+  std::vector<std::optional<uint64_t>> found(needles.size());
+  size_t longest = 1, missing = needles.size();
+  for (const std::string& needle : needles) longest = std::max(longest, needle.size());
+  end = std::min(end, source.size());
+  std::vector<char> window(std::min<uint64_t>((1 << 20) + longest, end > begin ? end - begin : 0));
+  for (uint64_t at = begin; at < end && missing != 0;) {
+    const std::span part(window.data(), std::min<uint64_t>(window.size(), end - at));
+    if (!source.read_at(at, std::as_writable_bytes(part))) break;
+    for (size_t i = 0; i < needles.size(); ++i) {
+      const void* hit =
+          found[i] ? nullptr : ::memmem(part.data(), part.size(), needles[i].data(), needles[i].size());
+      if (hit == nullptr) continue;
+      found[i] = at + static_cast<uint64_t>(static_cast<const char*>(hit) - part.data());
+      --missing;
+    }
+    if (part.size() == end - at) break;
+    at += part.size() - (longest - 1);
   }
   return found;
 }

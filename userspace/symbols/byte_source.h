@@ -6,6 +6,7 @@
 // file of a target may shrink while it is read, which kills whoever mapped it, and here it is a short read.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -19,6 +20,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "symbols/budget.h"
 
 namespace memwhy::symbols {
 
@@ -65,7 +67,9 @@ class MemoryBytes final : public ByteSource {
 //
 //   offset 0x1a5f08 -> block 105 (0x1a4000 … 0x1a7fff) -> read once, then a copy
 //
-// When the blocks reach the cap they are all dropped, and reading begins anew.
+// When the blocks reach the cap they are all dropped, and reading begins anew. Every read draws on a budget, and
+// fails when that is used up: a read by itself and by what is parsed of it, a new block and a long read by their
+// bytes. Nothing limits it until somebody calls budget().allow().
 class BlockCache final : public ByteSource {
  public:
   static constexpr uint64_t kBlockBytes = 16 << 10;
@@ -77,12 +81,14 @@ class BlockCache final : public ByteSource {
   // Reads of more than a block go past the cache.
   Status read_at(uint64_t offset, std::span<std::byte> out) override;
   uint64_t held_bytes() const { return blocks_.size() * kBlockBytes; }
+  Budget& budget() { return budget_; }
 
  private:
   Result<const std::byte*> block(uint64_t number);
 
   std::unique_ptr<ByteSource> source_;
   uint64_t cap_bytes_;
+  Budget budget_;
   std::unordered_map<uint64_t, std::unique_ptr<std::byte[]>> blocks_;
   uint64_t last_number_ = ~uint64_t{0};
   const std::byte* last_ = nullptr;
@@ -111,8 +117,35 @@ std::optional<std::vector<T>> load_array(ByteSource& source, uint64_t offset, ui
 std::optional<std::string> load_string(ByteSource& source, uint64_t offset, uint64_t end,
                                        size_t cap_bytes = 4096);
 
+struct FileRange {
+  uint64_t begin = 0, end = 0;
+};
+
+// The same bytes, each in one range only, in order of the file.
+std::vector<FileRange> united(std::vector<FileRange> ranges);
+
+// visit(offset, word) of each 8-aligned word of the range that is `wanted`, until it returns false. False: it did,
+// or not all of the range could be read.
+template <typename Wanted, typename Visit>
+bool for_each_word(ByteSource& source, FileRange range, Wanted wanted, Visit visit) {
+  constexpr uint64_t kWindowWords = 128 << 10;
+  const uint64_t end = std::min(range.end, source.size()) & ~uint64_t{7};
+  std::vector<uint64_t> window;
+  for (uint64_t at = (range.begin + 7) & ~uint64_t{7}; at < end; at += window.size() * 8) {
+    window.resize(std::min(kWindowWords, (end - at) / 8));
+    if (!source.read_at(at, std::as_writable_bytes(std::span(window)))) return false;
+    for (size_t i = 0; i < window.size(); ++i)
+      if (wanted(window[i]) && !visit(at + i * 8, window[i])) return false;
+  }
+  return true;
+}
+
 // Offsets of `needle` in [begin, end), at most `most`, those with (offset - begin) % alignment == 0.
 std::vector<uint64_t> find_bytes(ByteSource& source, uint64_t begin, uint64_t end,
                                  std::span<const std::byte> needle, uint64_t alignment, size_t most);
+
+// Where each of `needles` begins for the first time in [begin, end), by one pass; nothing: nowhere, or not read.
+std::vector<std::optional<uint64_t>> find_first(ByteSource& source, uint64_t begin, uint64_t end,
+                                                const std::vector<std::string>& needles);
 
 }  // namespace memwhy::symbols

@@ -12,7 +12,10 @@ namespace {
 
 // Far above what linkers make; below what would cost time.
 constexpr uint64_t kMaxSections = 1 << 16;
-constexpr uint64_t kMaxNoteBytes = 64 << 10;
+constexpr size_t kMaxSegments = 128;            // each is looked at for each address
+constexpr uint64_t kMaxNoteBytes = 64 << 10;    // of one range of notes
+constexpr uint64_t kMaxNotes = 256;             // ranges of notes, segments and sections
+constexpr uint64_t kMaxNotesBytes = 512 << 10;  // of all together
 
 struct Ident {
   unsigned char bytes[EI_NIDENT];
@@ -99,7 +102,18 @@ Result<ElfFile> ElfFile::parse(ByteSource& source) {
   }
   const auto programs = load_array<Elf64_Phdr>(source, header->e_phoff, header->e_phnum);
   if (!programs) return Error(ErrorCode::kBadInput, "an ELF file with program headers outside the file");
-  for (const Elf64_Phdr& program : *programs) {
+  file.read_programs(source, *programs);
+  file.read_sections(source, *header);
+  return file;
+}
+
+void ElfFile::leave_out(const std::string& what) {
+  if (left_out_.find(what) != std::string::npos) return;
+  left_out_ += (left_out_.empty() ? "" : ", ") + what;
+}
+
+void ElfFile::read_programs(ByteSource& source, const std::vector<Elf64_Phdr>& programs) {
+  for (const Elf64_Phdr& program : programs) {
     const Segment segment{program.p_offset,
                           program.p_vaddr,
                           program.p_filesz,
@@ -109,13 +123,15 @@ Result<ElfFile> ElfFile::parse(ByteSource& source) {
     const bool wraps = segment.offset + segment.file_bytes < segment.offset ||
                        segment.vaddr + segment.memory_bytes < segment.vaddr;
     if (wraps) continue;
-    if (program.p_type == PT_LOAD && segment.file_bytes <= segment.memory_bytes)
-      file.segments_.push_back(segment);
-    if (program.p_type == PT_DYNAMIC) file.dynamic_ = segment;
-    if (program.p_type == PT_NOTE) file.read_notes(source, segment.offset, segment.file_bytes);
+    if (program.p_type == PT_LOAD && segment.file_bytes <= segment.memory_bytes) {
+      if (segments_.size() < kMaxSegments)
+        segments_.push_back(segment);
+      else
+        leave_out(fmt::format("segments after the first {}", kMaxSegments));
+    }
+    if (program.p_type == PT_DYNAMIC) dynamic_ = segment;
+    if (program.p_type == PT_NOTE) read_notes(source, segment.offset, segment.file_bytes);
   }
-  file.read_sections(source, *header);
-  return file;
 }
 
 void ElfFile::read_sections(ByteSource& source, const Elf64_Ehdr& header) {
@@ -124,7 +140,8 @@ void ElfFile::read_sections(ByteSource& source, const Elf64_Ehdr& header) {
   if (!first) return;
   const uint64_t count = header.e_shnum != 0 ? header.e_shnum : first->sh_size;
   const uint64_t names_index = header.e_shstrndx != SHN_XINDEX ? header.e_shstrndx : first->sh_link;
-  if (count > kMaxSections || names_index >= count) return;
+  if (count > kMaxSections) return leave_out(fmt::format("its {} sections", count));
+  if (names_index >= count) return;
   const auto headers = load_array<Elf64_Shdr>(source, header.e_shoff, count);
   if (!headers) return;
   const Elf64_Shdr& names = (*headers)[names_index];
@@ -142,7 +159,12 @@ void ElfFile::read_sections(ByteSource& source, const Elf64_Ehdr& header) {
 
 // A note: name length, description length, type; then both, each padded to 4 bytes.
 void ElfFile::read_notes(ByteSource& source, uint64_t offset, uint64_t bytes) {
-  const auto data = load_array<std::byte>(source, offset, std::min(bytes, kMaxNoteBytes));
+  if (!build_id_.empty() && !go_build_id_.empty()) return;
+  bytes = std::min(bytes, kMaxNoteBytes);
+  if (notes_ == kMaxNotes || note_bytes_ + bytes > kMaxNotesBytes) return leave_out("some of its notes");
+  ++notes_;
+  note_bytes_ += bytes;
+  const auto data = load_array<std::byte>(source, offset, bytes);
   if (!data) return;
   for (size_t at = 0; data->size() - at >= sizeof(Elf64_Nhdr);) {
     Elf64_Nhdr note;
@@ -197,6 +219,15 @@ std::optional<uint64_t> vaddr_of(const std::vector<Segment>& segments, uint64_t 
   }
   if (best == nullptr) return std::nullopt;
   return best->vaddr + (file_offset - best->offset);
+}
+
+std::vector<FileRange> ElfFile::ranges(Which which) const {
+  std::vector<FileRange> all;
+  for (const Segment& segment : segments_) {
+    if (which != Which::kAll && segment.write != (which == Which::kWritable)) continue;
+    all.push_back({segment.offset, segment.offset + segment.file_bytes});
+  }
+  return united(std::move(all));
 }
 
 std::optional<uint64_t> ElfFile::offset_of(uint64_t vaddr) const {

@@ -70,8 +70,16 @@ class ElfFile {
   }
   // Where `vaddr` is in the file; nothing outside segments and in their zero part.
   std::optional<uint64_t> offset_of(uint64_t vaddr) const;
+  // The bytes of the file that are in segments, each once: of the writable ones, of the others, of all.
+  enum class Which : uint8_t { kWritable, kReadOnly, kAll };
+  std::vector<FileRange> ranges(Which which) const;
+
+  // What was left out because there is too much of it, as a part of a sentence; "" nothing.
+  const std::string& left_out() const { return left_out_; }
 
  private:
+  void leave_out(const std::string& what);
+  void read_programs(ByteSource& source, const std::vector<Elf64_Phdr>& programs);
   void read_notes(ByteSource& source, uint64_t offset, uint64_t bytes);
   void read_sections(ByteSource& source, const Elf64_Ehdr& header);
 
@@ -81,6 +89,8 @@ class ElfFile {
   std::optional<Segment> dynamic_;
   std::vector<Section> sections_;
   std::string build_id_, go_build_id_;
+  uint64_t notes_ = 0, note_bytes_ = 0;  // looked at so far
+  std::string left_out_;
 };
 
 }  // namespace memwhy::symbols

@@ -7,7 +7,6 @@ namespace memwhy::symbols {
 namespace {
 
 constexpr uint64_t kMaxTableBytes = 512 << 20;
-constexpr uint64_t kMaxDataBytes = 512 << 20;
 constexpr uint64_t kBatch = 32 << 10;  // relocations read at once
 
 struct Table {
@@ -56,14 +55,17 @@ std::vector<uint64_t> find_words(ByteSource& source, const ElfFile& elf, uint64_
       found.push_back(vaddr);
     }
   };
-  for (const Segment& segment : elf.segments()) {
-    if (!segment.write) continue;
-    const uint64_t end = segment.offset + std::min(segment.file_bytes, kMaxDataBytes);
-    for (uint64_t at :
-         find_bytes(source, segment.offset, end, std::as_bytes(std::span(&value, 1)), 1, most)) {
-      add(segment.vaddr + (at - segment.offset));
+  // Offset and address are aligned alike: who maps the file maps pages.
+  const auto add_all = [&](uint64_t offset, uint64_t) {
+    for (const Segment& segment : elf.segments()) {
+      if (segment.write && offset >= segment.offset && offset - segment.offset < segment.file_bytes)
+        add(segment.vaddr + (offset - segment.offset));
     }
-  }
+    return found.size() < most;
+  };
+  for (const FileRange& range : elf.ranges(ElfFile::Which::kWritable))
+    for_each_word(
+        source, range, [value](uint64_t word) { return word == value; }, add_all);
   for_each_relative(source, elf, [&](uint64_t vaddr, uint64_t addend) {
     if (addend == value) add(vaddr);
   });

@@ -7,10 +7,10 @@
 namespace memwhy::symbols {
 namespace {
 
-constexpr uint64_t kMaxSymbols = 16 << 20;
 constexpr uint64_t kBatch = 32 << 10;        // symbols read at once
 constexpr uint64_t kUnsizedBytes = 4 << 10;  // how far a symbol without a size may reach
-constexpr size_t kMaxAliases = 16;
+constexpr uint64_t kMostBytes = (1 << 30) - 1;
+constexpr ptrdiff_t kMaxAliases = 16;
 constexpr size_t kMaxStepsBack = 32;  // symbols nested in the one that is looked for
 
 uint8_t rank_of(uint8_t binding) {
@@ -39,17 +39,27 @@ void SymbolTable::add_all(ByteSource& source, const Section& table, const Sectio
   if (strings.offset > source.size() || strings.bytes > source.size() - strings.offset) return;
   strings_offset_ = strings.offset;
   strings_end_ = strings.offset + strings.bytes;
-  const uint64_t count = std::min(table.bytes / sizeof(Elf64_Sym), kMaxSymbols);
+  const uint64_t there = std::min(table.bytes, source.size()) / sizeof(Elf64_Sym);
+  const uint64_t count = std::min(there, kMaxRead);
+  left_out_ = left_out_ || count < there;
+  symbols_.reserve(std::min<uint64_t>(count, kMaxKept));
   for (uint64_t first = 0; first < count; first += kBatch) {
     const auto batch = load_array<Elf64_Sym>(source, table.offset + first * sizeof(Elf64_Sym),
                                              std::min(kBatch, count - first));
     if (!batch) break;
+    if (left_out_ && symbols_.size() == kMaxKept) break;
     for (const Elf64_Sym& one : *batch) {
       const unsigned type = ELF64_ST_TYPE(one.st_info);
       const bool is_function = type == STT_FUNC || type == STT_GNU_IFUNC;
       if (!is_function || one.st_shndx == SHN_UNDEF || one.st_value == 0 || one.st_name >= strings.bytes)
         continue;
-      symbols_.push_back({one.st_value, one.st_size, one.st_name, rank_of(ELF64_ST_BIND(one.st_info))});
+      left_out_ = left_out_ || symbols_.size() == kMaxKept;
+      if (symbols_.size() == kMaxKept) break;
+      Symbol& symbol = symbols_.emplace_back();
+      symbol.vaddr = one.st_value;
+      symbol.name = one.st_name;
+      symbol.bytes = std::min(one.st_size, kMostBytes) & kMostBytes;
+      symbol.rank = rank_of(ELF64_ST_BIND(one.st_info)) & 3u;
     }
   }
   symbols_.shrink_to_fit();
@@ -71,13 +81,14 @@ bool SymbolTable::contains(size_t index, uint64_t vaddr) const {
 // Several names for one address: the best rank decides, then the one that looks least internal (malloc, not
 // __libc_malloc), then the alphabet, so that the answer never depends on the order in the file.
 std::string SymbolTable::best_name(ByteSource& source, size_t index) const {
-  const Symbol chosen = symbols_[index];
-  size_t first = index;
-  while (first > 0 && symbols_[first - 1].vaddr == chosen.vaddr) --first;
+  const uint64_t vaddr = symbols_[index].vaddr;
+  const auto first =
+      std::lower_bound(symbols_.begin(), symbols_.end(), vaddr,
+                       [](const Symbol& symbol, uint64_t value) { return symbol.vaddr < value; });
   std::string best;
-  for (size_t i = first; i < symbols_.size() && i - first < kMaxAliases; ++i) {
-    if (symbols_[i].vaddr != chosen.vaddr || symbols_[i].rank != symbols_[first].rank) break;
-    std::optional<std::string> name = load_string(source, strings_offset_ + symbols_[i].name, strings_end_);
+  for (auto symbol = first; symbol != symbols_.end() && symbol - first < kMaxAliases; ++symbol) {
+    if (symbol->vaddr != vaddr || symbol->rank != first->rank) break;
+    std::optional<std::string> name = load_string(source, strings_offset_ + symbol->name, strings_end_);
     if (!name || name->empty()) continue;
     // The version of a versioned symbol ("memcpy@@GLIBC_2.14") is not a part of its name.
     if (const size_t at = name->find('@'); at != std::string::npos && at > 0) name->resize(at);

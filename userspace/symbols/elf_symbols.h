@@ -22,6 +22,9 @@ namespace memwhy::symbols {
 
 class SymbolTable {
  public:
+  static constexpr uint64_t kMaxRead = 16 << 20;  // symbols of a table that are looked at
+  static constexpr size_t kMaxKept = 4 << 20;     // functions: 64 MiB
+
   // Empty when the file has no usable table.
   static SymbolTable read(ByteSource& source, const ElfFile& elf);
 
@@ -29,14 +32,15 @@ class SymbolTable {
   std::optional<std::string> lookup(ByteSource& source, uint64_t vaddr) const;
 
   size_t count() const { return symbols_.size(); }
+  bool left_out() const { return left_out_; }  // there are more symbols than were read
   size_t memory_bytes() const { return symbols_.capacity() * sizeof(Symbol); }
 
  private:
   struct Symbol {
     uint64_t vaddr = 0;
-    uint64_t bytes = 0;
-    uint32_t name = 0;  // offset in the string table
-    uint8_t rank = 0;   // of several names for one address the lowest is taken: global, weak, local
+    uint32_t name = 0;        // offset in the string table
+    uint32_t bytes : 30 = 0;  // the most that fits stands for more
+    uint32_t rank : 2 = 0;    // of several names for one address the lowest is taken: global, weak, local
   };
 
   void add_all(ByteSource& source, const Section& table, const Section& strings);
@@ -45,6 +49,7 @@ class SymbolTable {
 
   std::vector<Symbol> symbols_;
   uint64_t strings_offset_ = 0, strings_end_ = 0;
+  bool left_out_ = false;
 };
 
 }  // namespace memwhy::symbols

@@ -126,13 +126,15 @@ std::optional<GoBuildInfo> read_go_build_info(ByteSource& source, const ElfFile&
 }
 
 std::string find_go_version(ByteSource& source, const ElfFile& elf) {
-  constexpr uint64_t kMaxBytes = 64 << 20;
+  constexpr size_t kMaxHits = 16 << 10;
   constexpr std::string_view kStart = "go1.";
   std::map<std::string, size_t> seen;
-  for (const Segment& segment : elf.segments()) {
-    if (segment.write) continue;
-    const uint64_t end = segment.offset + std::min(segment.file_bytes, kMaxBytes);
-    for (uint64_t at : find_bytes(source, segment.offset, end, std::as_bytes(std::span(kStart)), 1, 4096)) {
+  size_t hits = 0;
+  for (const FileRange& range : elf.ranges(ElfFile::Which::kReadOnly)) {
+    const std::vector<uint64_t> found =
+        find_bytes(source, range.begin, range.end, std::as_bytes(std::span(kStart)), 1, kMaxHits - hits);
+    hits += found.size();
+    for (uint64_t at : found) {
       const auto text = load<std::array<char, 16>>(source, at);
       if (!text) continue;
       size_t length = kStart.size();

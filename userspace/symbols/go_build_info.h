@@ -29,7 +29,7 @@ struct GoBuildInfo {
 std::optional<GoBuildInfo> read_go_build_info(ByteSource& source, const ElfFile& elf);
 
 // The release by the text "go1.N.M" in the read-only data, for a Go program without build info: the most
-// frequent one, of those the longest. "" none in the first 64 MiB.
+// frequent one, of those the longest. "" none.
 std::string find_go_version(ByteSource& source, const ElfFile& elf);
 
 }  // namespace memwhy::symbols

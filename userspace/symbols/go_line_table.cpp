@@ -11,9 +11,10 @@ namespace {
 
 constexpr uint32_t kMagic116 = 0xfffffffa, kMagic118 = 0xfffffff0, kMagic120 = 0xfffffff1;
 constexpr uint64_t kMaxFunctions = 16 << 20;
-constexpr uint64_t kMaxSearchBytes = 512 << 20;
-constexpr uint64_t kMaxSequenceBytes = 1 << 20;  // of one function in pctab
-constexpr size_t kMaxInlineDepth = 256;
+constexpr size_t kMaxHeaders = 1024;  // looked at in a search
+constexpr size_t kMaxCandidates =
+    16;                             // of these, those that are tried: each costs a search for its moduledata
+constexpr size_t kMaxFrames = 128;  // at one address, inlined ones counted
 constexpr size_t kNameBytes = 4096;
 
 // How many functions with inlined calls must agree that gofunc is right, and how many are looked at for them.
@@ -22,17 +23,12 @@ constexpr uint64_t kFunctionsToCheck = 8192;
 
 constexpr uint32_t kPcdataInlineIndex = 2, kFuncdataInlineTree = 3;
 
-std::optional<uint32_t> magic_at(ByteSource& source, uint64_t offset) {
-  struct Start {
-    uint32_t magic;
-    uint8_t zero[2], quantum, pointer_bytes;
-  };
-  const auto start = load<Start>(source, offset);
-  if (!start || start->zero[0] != 0 || start->zero[1] != 0 || start->pointer_bytes != 8) return std::nullopt;
-  if (start->quantum != 1 && start->quantum != 2 && start->quantum != 4) return std::nullopt;
-  if (start->magic != kMagic116 && start->magic != kMagic118 && start->magic != kMagic120)
-    return std::nullopt;
-  return start->magic;
+// The first word of a table: magic, two zero bytes, quantum, bytes of a pointer.
+bool is_header(uint64_t word) {
+  const auto magic = static_cast<uint32_t>(word);
+  if (magic != kMagic116 && magic != kMagic118 && magic != kMagic120) return false;
+  const uint64_t quantum = word >> 48 & 0xff;
+  return (word >> 32 & 0xffff) == 0 && word >> 56 == 8 && (quantum == 1 || quantum == 2 || quantum == 4);
 }
 
 // Type arguments are shown as the runtime shows them: main.Map[go.shape.int,go.shape.string] ->
@@ -47,8 +43,7 @@ std::string without_type_arguments(std::string name) {
 // Reads a sequence of pctab bytewise, in pieces.
 class Sequence {
  public:
-  Sequence(ByteSource& source, uint64_t at, uint64_t end)
-      : source_(source), at_(at), end_(std::min(end, at + kMaxSequenceBytes)) {}
+  Sequence(ByteSource& source, uint64_t at, uint64_t end) : source_(source), at_(at), end_(end) {}
 
   std::optional<uint32_t> varint() {
     uint32_t value = 0;
@@ -80,39 +75,52 @@ class Sequence {
 
 }  // namespace
 
-std::optional<GoLineTable> GoLineTable::find(ByteSource& source, const ElfFile& elf, bool is_go) {
+std::optional<GoLineTable> GoLineTable::find(ByteSource& source, const ElfFile& elf, bool is_go,
+                                             bool* left_out) {
   for (const char* name : {".gopclntab", ".data.rel.ro.gopclntab"}) {
     const Section* section = elf.section(name);
     if (section == nullptr || section->bytes > source.size()) continue;
-    if (auto table = at(source, elf, section->offset, section->offset + section->bytes)) return table;
+    auto table = at(source, elf, section->offset, section->offset + section->bytes);
+    if (table && table->locate(source, elf)) return table;
   }
   // GNU ld puts it among other read-only data when it links a PIE; and the section table may be gone.
-  if (!is_go && !elf.sections().empty()) return std::nullopt;
-  for (const Segment& segment : elf.segments()) {
-    const uint64_t end = segment.offset + std::min(segment.file_bytes, kMaxSearchBytes);
-    for (const uint32_t magic : {kMagic120, kMagic118, kMagic116}) {
-      const std::array<uint8_t, 6> start{static_cast<uint8_t>(magic), 0xff, 0xff, 0xff, 0, 0};
-      for (uint64_t offset :
-           find_bytes(source, segment.offset, end, std::as_bytes(std::span(start)), 8, 1024)) {
-        if (auto table = at(source, elf, offset, segment.offset + segment.file_bytes)) return table;
-      }
-    }
+  return is_go ? search(source, elf, left_out) : std::nullopt;
+}
+
+// One pass over what is mapped, whatever the segments are, for all releases.
+std::optional<GoLineTable> GoLineTable::search(ByteSource& source, const ElfFile& elf, bool* left_out) {
+  size_t headers = 0, candidates = 0;
+  for (const FileRange& range : elf.ranges(ElfFile::Which::kAll)) {
+    std::optional<GoLineTable> found;
+    const auto try_it = [&](uint64_t offset, uint64_t) {
+      const bool too_many = headers == kMaxHeaders || candidates == kMaxCandidates;
+      if (too_many && left_out != nullptr) *left_out = true;
+      if (too_many) return false;
+      ++headers;
+      auto table = at(source, elf, offset, range.end);
+      if (!table) return true;
+      ++candidates;
+      if (table->locate(source, elf)) found = std::move(table);
+      return !found;
+    };
+    for_each_word(source, range, is_header, try_it);
+    if (found) return found;
   }
   return std::nullopt;
 }
 
 std::optional<GoLineTable> GoLineTable::at(ByteSource& source, const ElfFile& elf, uint64_t offset,
                                            uint64_t end) {
-  const std::optional<uint32_t> magic = magic_at(source, offset);
-  const std::optional<uint8_t> quantum = load<uint8_t>(source, offset + 6);
+  const std::optional<uint64_t> start = load<uint64_t>(source, offset);
   end = std::min(end, source.size());
-  if (!magic || !quantum || offset >= end) return std::nullopt;
+  if (!start || !is_header(*start) || offset >= end) return std::nullopt;
+  const auto magic = static_cast<uint32_t>(*start);
   GoLineTable table;
   table.header_at_ = offset;
-  table.quantum_ = *quantum;
-  table.release_ = *magic == kMagic116   ? Release::kGo116
-                   : *magic == kMagic118 ? Release::kGo118
-                                         : Release::kGo120;
+  table.quantum_ = static_cast<uint8_t>(*start >> 48);
+  table.release_ = magic == kMagic116   ? Release::kGo116
+                   : magic == kMagic118 ? Release::kGo118
+                                        : Release::kGo120;
   // functions, files, [text,] then the offsets of names, units, files, pctab, functions
   const bool has_text = table.release_ != Release::kGo116;
   const auto words = load_array<uint64_t>(source, offset + 8, has_text ? 8 : 7);
@@ -121,9 +129,9 @@ std::optional<GoLineTable> GoLineTable::at(ByteSource& source, const ElfFile& el
   table.header_text_ = has_text ? (*words)[2] : 0;
   const std::span<const uint64_t> starts = std::span(*words).subspan(has_text ? 3 : 2, 5);
   uint64_t before = 0;
-  for (uint64_t start : starts) {
-    if (start <= before || start >= end - offset) return std::nullopt;
-    before = start;
+  for (uint64_t part : starts) {
+    if (part <= before || part >= end - offset) return std::nullopt;
+    before = part;
   }
   table.names_ = {offset + starts[0], offset + starts[1]};
   table.units_ = {offset + starts[1], offset + starts[2]};
@@ -140,7 +148,7 @@ std::optional<GoLineTable> GoLineTable::at(ByteSource& source, const ElfFile& el
     }
   }
   table.segments_ = elf.segments();
-  if (table.vaddr_ == 0 || !table.locate(source, elf)) return std::nullopt;
+  if (table.vaddr_ == 0) return std::nullopt;
   return table;
 }
 
@@ -249,29 +257,32 @@ std::string GoLineTable::name_at(ByteSource& source, uint32_t offset) const {
 }
 
 // The value of a sequence at a pc: -1 from the entry on, then each pair moves the value and the pc up to
-// which it holds.
-int32_t GoLineTable::value_at(ByteSource& source, uint32_t sequence, uint64_t entry, uint64_t vaddr) const {
+// which it holds. There are no more pairs than instructions.
+int32_t GoLineTable::value_at(ByteSource& source, uint32_t sequence, const Function& in,
+                              uint64_t vaddr) const {
   if (sequence == 0 || sequence >= pctab_.bytes()) return -1;
   Sequence bytes(source, pctab_.begin + sequence, pctab_.end);
   uint32_t value = ~0u;
-  uint64_t pc = entry;
-  for (bool first = true;; first = false) {
+  uint64_t pc = in.entry;
+  const uint64_t instructions = (in.end - in.entry) / quantum_ + 1;  // at most
+  for (uint64_t pair = 0; pair < instructions; ++pair) {
     const auto delta = bytes.varint();
-    if (!delta || (*delta == 0 && !first)) return -1;
+    if (!delta || (*delta == 0 && pair != 0)) return -1;
     value += (*delta & 1) != 0 ? ~(*delta >> 1) : *delta >> 1;
     const auto step = bytes.varint();
     if (!step) return -1;
     pc += uint64_t{*step} * quantum_;
     if (vaddr < pc) return static_cast<int32_t>(value);
   }
+  return -1;
 }
 
 events::SourceFrame GoLineTable::frame(ByteSource& source, const Function& function, uint32_t name,
                                        uint64_t vaddr) const {
   events::SourceFrame frame;
   frame.function = name_at(source, name);
-  const int32_t file = value_at(source, function.pcfile, function.entry, vaddr);
-  const int32_t line = value_at(source, function.pcln, function.entry, vaddr);
+  const int32_t file = value_at(source, function.pcfile, function, vaddr);
+  const int32_t line = value_at(source, function.pcln, function, vaddr);
   if (file < 0 || line < 0) return frame;
   const uint64_t unit_at = (uint64_t{function.unit} + static_cast<uint32_t>(file)) * 4;
   if (unit_at + 4 > units_.bytes()) return frame;
@@ -302,12 +313,12 @@ std::vector<events::SourceFrame> GoLineTable::lookup(ByteSource& source, uint64_
   const auto in = index ? function(source, *index) : std::nullopt;
   if (!in) return {};
   std::vector<events::SourceFrame> frames;
-  while (in->inline_tree && in->inline_index != 0 && frames.size() < kMaxInlineDepth) {
-    const int32_t inlined = value_at(source, in->inline_index, in->entry, vaddr);
+  while (in->inline_tree && in->inline_index != 0 && frames.size() + 1 < kMaxFrames) {
+    const int32_t inlined = value_at(source, in->inline_index, *in, vaddr);
     if (inlined < 0) break;
     const auto call =
         inlined_call(source, *in->inline_tree, static_cast<uint32_t>(inlined), release_ == Release::kGo120);
-    if (!call || call->name >= names_.bytes()) break;
+    if (!call || call->name >= names_.bytes() || call->parent_pc >= in->end - in->entry) break;
     frames.push_back(frame(source, *in, call->name, vaddr));
     vaddr = in->entry + call->parent_pc;
   }
@@ -339,20 +350,29 @@ bool GoLineTable::trees_are_at(ByteSource& source, uint64_t gofunc) {
 std::vector<std::optional<AddressRange>> GoLineTable::find_functions(
     ByteSource& source, const std::vector<std::string>& names) const {
   std::vector<std::optional<AddressRange>> found(names.size());
+  std::vector<std::string> needles;
+  needles.reserve(names.size());
+  for (const std::string& name : names) needles.push_back('\0' + name + '\0');
+  const auto places = find_first(source, names_.begin, names_.end, needles);
   std::vector<uint32_t> offsets(names.size(), ~0u);  // in names_
-  for (size_t i = 0; i < names.size(); ++i) {
-    const std::string needle = '\0' + names[i] + '\0';
-    const std::vector<uint64_t> at = find_bytes(source, names_.begin, names_.end,
-                                                std::as_bytes(std::span(needle.data(), needle.size())), 1, 1);
-    if (!at.empty()) offsets[i] = static_cast<uint32_t>(at.front() + 1 - names_.begin);
-  }
+  for (size_t i = 0; i < names.size(); ++i)
+    if (places[i]) offsets[i] = static_cast<uint32_t>(*places[i] + 1 - names_.begin);
   std::vector<size_t> times(names.size());
-  const uint64_t name_at = release_ == Release::kGo116 ? 8 : 4;  // in struct _func, after its entry
+  const uint64_t name_at = release_ == Release::kGo116 ? 8 : 4;       // in struct _func, after its entry
+  const std::vector<std::optional<AddressRange>> none(names.size());  // when not all could be looked at
+  std::vector<uint32_t> batch;                                        // of the table, which is read in pieces
+  const uint64_t words = entry_bytes() / 4;
   for (uint64_t index = 0; index < function_count_; ++index) {
-    const uint64_t slot = functions_.begin + index * entry_bytes() + entry_bytes() / 2;
-    const auto record = load<uint32_t>(source, slot);  // a table of 4 GiB is refused below
-    const auto name = record ? load<uint32_t>(source, functions_.begin + *record + name_at) : std::nullopt;
-    if (!name) return found;
+    constexpr uint64_t kBatch = 16 << 10;
+    if (index % kBatch == 0) {
+      auto piece = load_array<uint32_t>(source, functions_.begin + index * entry_bytes(),
+                                        std::min(kBatch, function_count_ - index) * words);
+      if (!piece) return none;
+      batch = std::move(*piece);
+    }
+    const uint32_t record = batch[index % kBatch * words + words / 2];  // a table of 4 GiB is refused below
+    const auto name = load<uint32_t>(source, functions_.begin + record + name_at);
+    if (!name) return none;
     const auto which = std::find(offsets.begin(), offsets.end(), *name);
     if (which == offsets.end()) continue;
     const auto i = static_cast<size_t>(which - offsets.begin());
@@ -363,10 +383,15 @@ std::vector<std::optional<AddressRange>> GoLineTable::find_functions(
   return found;
 }
 
-bool GoLineTable::has_name(ByteSource& source, std::string_view prefix) const {
-  std::string needle(1, '\0');
-  needle += prefix;
-  return !find_bytes(source, names_.begin, names_.end, std::as_bytes(std::span(needle)), 1, 1).empty();
+std::vector<bool> GoLineTable::have_names(ByteSource& source,
+                                          const std::vector<std::string>& prefixes) const {
+  std::vector<std::string> needles;
+  needles.reserve(prefixes.size());
+  for (const std::string& prefix : prefixes) needles.push_back('\0' + prefix);
+  std::vector<bool> have;
+  for (const auto& place : find_first(source, names_.begin, names_.end, needles))
+    have.push_back(place.has_value());
+  return have;
 }
 
 }  // namespace memwhy::symbols

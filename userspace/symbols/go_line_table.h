@@ -20,7 +20,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -32,9 +31,11 @@ namespace memwhy::symbols {
 
 class GoLineTable {
  public:
-  // Nothing: no table, one of an unknown release, or its addresses could not be established. `is_go`: build
-  // info says so, and a table that has no section of its own is searched.
-  static std::optional<GoLineTable> find(ByteSource& source, const ElfFile& elf, bool is_go);
+  // Nothing: no table, one of an unknown release, or its addresses could not be established. `is_go`: its build
+  // info or its notes say so, and a table that has no section of its own is searched. `left_out`: there was more
+  // that looked like a table than is tried.
+  static std::optional<GoLineTable> find(ByteSource& source, const ElfFile& elf, bool is_go,
+                                         bool* left_out = nullptr);
 
   // Innermost inlined frame first; empty: not Go code. `vaddr` is an instruction, not a return address.
   std::vector<events::SourceFrame> lookup(ByteSource& source, uint64_t vaddr) const;
@@ -43,8 +44,8 @@ class GoLineTable {
   std::vector<std::optional<AddressRange>> find_functions(ByteSource& source,
                                                           const std::vector<std::string>& names) const;
 
-  // Whether a function (linked or inlined) has a name that begins so.
-  bool has_name(ByteSource& source, std::string_view prefix) const;
+  // Whether a function (linked or inlined) has a name that begins so, for each.
+  std::vector<bool> have_names(ByteSource& source, const std::vector<std::string>& prefixes) const;
 
   uint64_t vaddr() const { return vaddr_; }                            // link-time address of the header
   uint64_t names_offset() const { return names_.begin - header_at_; }  // of the function names behind it
@@ -67,6 +68,8 @@ class GoLineTable {
     std::optional<uint64_t> inline_tree;  // file offset
   };
 
+  static std::optional<GoLineTable> search(ByteSource& source, const ElfFile& elf, bool* left_out);
+  // What begins at `offset` as a table begins, not yet located.
   static std::optional<GoLineTable> at(ByteSource& source, const ElfFile& elf, uint64_t offset, uint64_t end);
   bool locate(ByteSource& source, const ElfFile& elf);
   bool trees_are_at(ByteSource& source, uint64_t gofunc);
@@ -75,7 +78,7 @@ class GoLineTable {
   std::optional<uint64_t> entry_pc(ByteSource& source, uint64_t index) const;
   std::optional<Function> function(ByteSource& source, uint64_t index) const;
   std::optional<uint64_t> find_function(ByteSource& source, uint64_t vaddr) const;
-  int32_t value_at(ByteSource& source, uint32_t sequence, uint64_t entry, uint64_t vaddr) const;
+  int32_t value_at(ByteSource& source, uint32_t sequence, const Function& in, uint64_t vaddr) const;
   std::string name_at(ByteSource& source, uint32_t offset) const;
   events::SourceFrame frame(ByteSource& source, const Function& function, uint32_t name,
                             uint64_t vaddr) const;
