@@ -2,6 +2,7 @@
 #include "app/limits.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,15 +19,11 @@ void hold_standard_descriptors() {
   }
 }
 
-OpenFiles::OpenFiles() {
-  if (::getrlimit(RLIMIT_NOFILE, &before_) != 0) return;
-  now_ = before_;
-  now_.rlim_cur = now_.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &now_) != 0) now_ = before_;
-}
-
-void OpenFiles::restore() const {
-  if (before_.rlim_max != 0) ::setrlimit(RLIMIT_NOFILE, &before_);
+void raise_open_files() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
 }
 
 void no_core_files() {

@@ -3,10 +3,6 @@
 // it may have. Not its privileges (app/privilege.h).
 #pragma once
 
-#include <sys/resource.h>
-
-#include <cstdint>
-
 namespace memwhy::app {
 
 // Descriptors 0, 1 and 2 are always something, also when whoever started us closed them: otherwise a recording would be
@@ -14,17 +10,8 @@ namespace memwhy::app {
 // that was to go to stdout fails, as it should.
 void hold_standard_descriptors();
 
-// The soft limit of open files, raised to the hard one for as long as this lives: recording takes several descriptors for
-// each process. restore() gives a command of the user's what it would have had without us.
-class OpenFiles {
- public:
-  OpenFiles();
-  uint64_t limit() const { return now_.rlim_cur; }
-  void restore() const;  // async-signal-safe
-
- private:
-  rlimit before_{}, now_{};
-};
+// Raises the soft limit of open files to the hard one: recording takes several descriptors for each process.
+void raise_open_files();
 
 // A crash of memwhy leaves no core file behind: it would hold what was read of its targets.
 void no_core_files();

@@ -166,7 +166,7 @@ Result<Stat> Process::stat() const {
 std::optional<Pid> live_thread(int directory) {
   const int fd = ::openat(directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return std::nullopt;
-  const auto close = [](DIR* directory) { ::closedir(directory); };
+  const auto close = [](DIR* opened) { ::closedir(opened); };
   const std::unique_ptr<DIR, decltype(close)> tasks(::fdopendir(fd), close);
   if (!tasks) {
     ::close(fd);
