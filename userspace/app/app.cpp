@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "app/command.h"
+#include "app/limits.h"
 #include "app/signals.h"
 #include "app/terminal.h"
 #include "app/units.h"
@@ -154,6 +155,7 @@ Status print(const std::string& text) {
 }
 
 int run(int argc, const char* const* argv) {
+  hold_standard_descriptors();
   ignore_write_signals();
   // Our own split at "--": behind it nothing is an option or a command of ours, whatever it looks like.
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);

@@ -55,6 +55,8 @@ Command add_doctor(CLI::App& program) {
   set_usage(*options, "memwhy doctor");
   return {options, false, [](const std::vector<std::string>&) -> Status {
             Status possible = check_recording_possible();
+            if (const Result<procfs::Root> proc = procfs::Root::open("/proc"); possible && proc)
+              possible = check_namespace(*proc);
             std::string text = capabilities_text() + kernel_text();
             if (possible) {
               // Attaches everything to ourselves for a moment: what is said here was done, not guessed.

@@ -32,7 +32,8 @@ constexpr const char* kMore = R"(Examples:
   memwhy explain web.memwhy                    a recording, on any machine, without privileges
   memwhy explain -p 4711 --json | jq '.processes[0].findings[].claim'
 
-Ctrl-C ends the watching early and explains what was seen.)";
+Ctrl-C ends the watching early and explains what was seen. Without -o the recording goes into a file without a name in
+/var/tmp (else $TMPDIR, /tmp, memory), and ends when that has 1G (in memory 256M): then that much is explained.)";
 
 struct Request {
   LiveRequest live;
@@ -98,6 +99,8 @@ Status explain(const Request& request) {
   Result<LiveResult> done = record_live(request.live);
   if (!done) return std::move(done).error();
   if (done->failure) warn(done->failure->message() + "; what was recorded until then is explained");
+  if (done->ended == "size")
+    warn("the temporary file is full (-o FILE has no such limit); what was recorded until then is explained");
   Result<trace::Reader> reader = trace::Reader::open(
       std::move(done->file), request.live.output.empty() ? "the recording" : request.live.output);
   if (!reader) return std::move(reader).error();

@@ -194,4 +194,12 @@ Status check_recording_possible() {
   return {};
 }
 
+// With other numbers, the pages of one process would be joined with the faults of another.
+Status check_namespace(const procfs::Root& proc) {
+  if (proc.host_namespace()) return {};
+  return Error(ErrorCode::kEnvironment,
+               "cannot record from inside a pid namespace (a container): processes have other numbers here than in the "
+               "kernel; run memwhy on the host, or in a container with the host's pids (docker run --pid=host, hostPID: true)");
+}
+
 }  // namespace memwhy::app

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "procfs/root.h"
 
 namespace memwhy::app {
 
@@ -39,5 +40,7 @@ std::vector<Feature> kernel_features();
 // kEnvironment, with the one sentence that says what is missing for what and what to do: no privilege, no
 // BTF, a page size or machine that memwhy does not know.
 Status check_recording_possible();
+// kEnvironment: the numbers of this procfs are not those that the hooks in the kernel see.
+Status check_namespace(const procfs::Root& proc);
 
 }  // namespace memwhy::app

@@ -7,69 +7,33 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <future>
+#include <map>
 #include <memory>
-#include <mutex>
+#include <new>
 #include <set>
 
 #include "app/adapters.h"
 #include "app/child.h"
 #include "app/environment.h"
+#include "app/limits.h"
+#include "app/live_output.h"
 #include "app/terminal.h"
 #include "app/units.h"
 #include "files/children.h"
 #include "record/session.h"
-#include "trace/output.h"
 
 namespace memwhy::app {
 namespace {
 
 constexpr std::chrono::milliseconds kGlance{200};  // how often the main thread looks around
-
-// The session's sink: the file, and the end of the recording when the file takes no more. The main thread
-// ticks, so that what was seen is on disk within a second also when nothing follows; the lock is free
-// otherwise.
-class FileSink : public events::EventSink {
- public:
-  explicit FileSink(trace::Writer& writer) : writer_(writer) {}
-  void bind(record::Session& session) { session_ = &session; }
-  void on_event(const events::Event& event) override {
-    const std::lock_guard lock(mutex_);
-    writer_.on_event(event);
-    if (writer_.failure() && session_ != nullptr) session_->request_stop("output_full");
-  }
-  void tick(TimeNs now) {
-    const std::lock_guard lock(mutex_);
-    writer_.tick(now);
-  }
-  bool wants_restate() const { return writer_.wants_restate(); }
-
- private:
-  std::mutex mutex_;
-  trace::Writer& writer_;
-  record::Session* session_ = nullptr;
-};
-
-// A file that is removed again unless there is something in it worth keeping.
-class NewFile {
- public:
-  static Result<NewFile> create(const std::string& path) {
-    Result<Fd> fd = path.empty() ? trace::create_unlinked_output() : trace::create_output(path);
-    if (!fd) return std::move(fd).error();
-    return NewFile(std::move(*fd), path);
-  }
-  NewFile(NewFile&& other) noexcept : fd_(std::move(other.fd_)), path_(std::exchange(other.path_, {})) {}
-  NewFile& operator=(NewFile&&) = delete;
-  ~NewFile() {
-    if (!path_.empty()) ::unlink(path_.c_str());
-  }
-  Fd take() { return std::move(fd_); }
-  void keep() { path_.clear(); }
-
- private:
-  NewFile(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
-  Fd fd_;
-  std::string path_;
-};
+// A target may hold up who reads it for as long as it likes: once the recording is to end, an attaching is waited for so
+// long, and the last looks so long. Together they stay below two seconds.
+constexpr std::chrono::milliseconds kAttachPatience{500};
+constexpr TimeNs kPatience = 1'200'000'000;
+constexpr size_t kNamed = 3;            // of those that cannot be recorded
+constexpr size_t kJoiningAtMost = 256;  // that are being attached while others are recorded
 
 class Recording {
  public:
@@ -79,23 +43,25 @@ class Recording {
 
   // Attaches to whom was asked for. An Error: to nobody.
   Status attach(const std::vector<Pid>& pids) {
-    std::optional<Error> refusal;
     for (const Pid pid : pids) {
-      // Looked at between any two, so that the first signal ends a long attach, and the second kills.
-      if (signals_.wait({}) && !known_.empty()) {
-        session_.request_stop("stopped");
+      // Looked at between any two, so that the first signal ends a long attach.
+      if (signals_.stopped() && !known_.empty()) break;
+      const std::string name = name_of(proc_, pid);
+      const std::optional<Status> added = add(pid);
+      if (!added) {  // it holds us up, and we were told to end: what is known of it until now is kept
+        if (target_.empty()) target_ = name;
+        known_.insert(pid);
         break;
       }
-      const std::string name = name_of(proc_, pid);
-      if (Status added = session_.add(pid); !added) {
-        if (!request_.targets.open_ended()) return added;
-        if (added.error().code() != ErrorCode::kTargetGone) refusal = std::move(added).error();
-        continue;  // of many processes by name, some are always just leaving
+      if (!*added) {
+        if (!request_.targets.open_ended()) return *added;
+        refuse(pid, name, added->error());
+        continue;
       }
       known_.insert(pid);
       if (target_.empty()) target_ = name;
     }
-    if (known_.empty() && refusal) return *std::move(refusal);
+    if (known_.empty() && refusal_) return *refusal_;
     if (known_.empty()) {
       return Error(ErrorCode::kTargetGone,
                    fmt::format("every process of {} exited while memwhy attached", describe_targets()));
@@ -105,6 +71,8 @@ class Recording {
       if (Status released = child_->release(); !released) return released;
     }
     session_.attached();
+    if (signals_.stopped()) session_.request_stop("stopped");
+    tell_refused();
     return {};
   }
 
@@ -134,6 +102,7 @@ class Recording {
         join_newcomers(progress);
         next_search = elapsed + std::chrono::seconds(1);
       }
+      welcome_newcomers(progress);
       if (child_) say_child_ended(progress);
       if (progress.due(elapsed)) progress.show(elapsed, line(now));
     }
@@ -158,15 +127,75 @@ class Recording {
                        now.faults_per_s, now.scans, lost);
   }
 
+  // Waits for it, and for a signal. nullopt: there was one, and the attaching does not end.
+  std::optional<Status> add(Pid pid) {
+    std::future<Status> added = session_.begin_add(pid);
+    while (added.wait_for(kGlance) != std::future_status::ready) {
+      if (!signals_.stopped()) continue;
+      session_.request_stop("stopped");
+      if (added.wait_for(kAttachPatience) != std::future_status::ready) return std::nullopt;
+    }
+    return added.get();
+  }
+
+  // Of many processes by name some are always just leaving; anything else is told, and tried again.
+  void refuse(Pid pid, const std::string& name, const Error& error) {
+    if (error.code() == ErrorCode::kTargetGone || !refused_.insert(pid).second) return;
+    if (untold_.size() < kNamed) untold_.push_back(name);
+    ++untold_count_;
+    refusal_ = error;
+  }
+
+  void tell_refused() {
+    if (untold_count_ == 0) return;
+    const std::string more =
+        untold_count_ > untold_.size() ? fmt::format(" and {} more", untold_count_ - untold_.size()) : "";
+    const std::string sentence =
+        fmt::format("not recorded: {}{}: {}", fmt::join(untold_, ", "), more, refusal_->message());
+    warn(sentence + "; tried again each second");
+    session_.notice("N" + sentence.substr(1) + "; who could be recorded later has no beginning.");
+    untold_.clear();
+    untold_count_ = 0;
+  }
+
   void join_newcomers(Progress& progress) {
     const Result<std::vector<Pid>> found = find_targets(proc_, request_.targets);
     if (!found) return;
-    for (const Pid pid : *found) {
-      if (known_.contains(pid) || !check_target(proc_, pid) || !session_.add(pid)) continue;
+    const std::set<Pid> there(found->begin(), found->end());
+    std::erase_if(known_, [&](Pid pid) { return !there.contains(pid); });  // their numbers may come again
+    std::erase_if(refused_, [&](Pid pid) { return !there.contains(pid); });
+    for (const Pid pid : there) {
+      if (joining_.size() >= kJoiningAtMost) break;
+      if (known_.contains(pid) || joining_.contains(pid)) continue;
+      if (Status fit = check_target(proc_, pid); fit)
+        joining_.emplace(pid, session_.begin_add(pid));
+      else if (fit.error().code() == ErrorCode::kUsage)
+        known_.insert(pid);  // never
+      else
+        refuse(pid, name_of(proc_, pid), fit.error());
+    }
+    if (untold_count_ != 0) progress.clear();
+    tell_refused();
+  }
+
+  void welcome_newcomers(Progress& progress) {
+    for (auto joining = joining_.begin(); joining != joining_.end();) {
+      if (joining->second.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+        ++joining;
+        continue;
+      }
+      const Pid pid = joining->first;
+      const Status added = joining->second.get();
+      joining = joining_.erase(joining);
+      if (!added) {
+        if (!signals_.stopped()) refuse(pid, name_of(proc_, pid), added.error());
+        continue;
+      }
+      known_.insert(pid);
+      refused_.erase(pid);
       progress.clear();
       if (!request_.quiet) say("recording " + name_of(proc_, pid) + " too");
     }
-    known_ = {found->begin(), found->end()};  // the gone are forgotten: their numbers may come again
   }
 
   void say_child_ended(Progress& progress) {
@@ -184,6 +213,11 @@ class Recording {
   FileSink& sink_;
   std::optional<Child>& child_;
   std::set<Pid> known_;
+  std::map<Pid, std::future<Status>> joining_;
+  std::set<Pid> refused_;            // each is told once
+  std::vector<std::string> untold_;  // the first ones of these
+  size_t untold_count_ = 0;
+  std::optional<Error> refusal_;  // the last one
   std::string target_;
   bool child_said_ = false;
 };
@@ -200,29 +234,93 @@ record::SessionOptions session_options(const LiveRequest& request, const procfs:
   return options;
 }
 
-}  // namespace
+// Everything that the session's threads use, in one place: it is destroyed when they are done, or not at all.
+struct Parts {
+  Parts(procfs::Root root, std::unique_ptr<trace::Writer> file, uint64_t limit,
+        std::unique_ptr<files::Children> readers, std::unique_ptr<record::KernelSource> hooks,
+        const LiveRequest& request)
+      : proc(std::move(root)),
+        writer(std::move(file)),
+        files(std::move(readers)),
+        kernel(std::move(hooks)),
+        processes(proc, *files),
+        symbols(*files),
+        sink(*writer, limit),
+        session(*kernel, processes, symbols, sink, clock, session_options(request, proc)) {
+    sink.bind(session);
+  }
+  procfs::Root proc;
+  std::unique_ptr<trace::Writer> writer;
+  std::unique_ptr<files::Children> files;
+  std::unique_ptr<record::KernelSource> kernel;
+  ProcfsOpener processes;
+  Symbols symbols;
+  FileSink sink;
+  record::SystemClock clock;
+  record::Session session;
+};
 
-Result<LiveResult> record_live(const LiveRequest& request) {
+// A thread that does not come back goes on using them: then they stay, and memwhy ends, when it does, without looking back.
+struct EndOfParts {
+  void operator()(Parts* parts) const {
+    parts->session.finish(kPatience);
+    if (!parts->session.abandoned()) {
+      delete parts;
+      return;
+    }
+    ::on_exit([](int status, void*) { ::_exit(status); }, nullptr);
+  }
+};
+
+const char* const kNoMemory =
+    "memwhy was given no more memory (a limit of its own, or the machine has none left)";
+
+// Attaches and waits. An Error: to nobody, or there was no memory.
+Status run_recording(Recording& recording, const std::vector<Pid>& pids, NewFile& output) {
+  try {
+    if (Status attached = recording.attach(pids); !attached) return attached;
+    output.keep();
+    recording.tell();
+    recording.wait();
+    return {};
+  } catch (const std::bad_alloc&) {
+    return Error(ErrorCode::kEnvironment, kNoMemory);
+  } catch (const std::future_error&) {  // of a thread that had none
+    return Error(ErrorCode::kEnvironment, kNoMemory);
+  }
+}
+
+// Whom of those that are asked for can be recorded.
+Result<std::vector<Pid>> choose(const procfs::Root& proc, const LiveRequest& request) {
+  Result<std::vector<Pid>> found = find_targets(proc, request.targets);
+  if (!found) return std::move(found).error();
+  std::vector<Pid> pids;
+  std::optional<Error> refusal;  // of one of many
+  for (const Pid pid : *found) {
+    Status fit = check_target(proc, pid);
+    if (!fit && !request.targets.open_ended()) return fit.error();
+    if (fit)
+      pids.push_back(pid);
+    else if (fit.error().code() != ErrorCode::kTargetGone)
+      refusal = std::move(fit).error();
+  }
+  if (pids.empty() && refusal) return *std::move(refusal);
+  return pids;
+}
+
+Result<LiveResult> record_checked(const LiveRequest& request) {
   if (Status possible = check_recording_possible(); !possible) return possible.error();
   Result<procfs::Root> proc = procfs::Root::open("/proc");
   if (!proc) return std::move(proc).error();
+  if (Status ours = check_namespace(*proc); !ours) return ours.error();
   Result<StopSignals> signals = StopSignals::take();
   if (!signals) return std::move(signals).error();
 
   std::vector<Pid> pids;
-  std::optional<Error> refusal;  // of one of many
   if (request.targets.command.empty()) {
-    Result<std::vector<Pid>> found = find_targets(*proc, request.targets);
-    if (!found) return std::move(found).error();
-    for (const Pid pid : *found) {
-      Status fit = check_target(*proc, pid);
-      if (!fit && !request.targets.open_ended()) return fit.error();
-      if (fit)
-        pids.push_back(pid);
-      else if (fit.error().code() != ErrorCode::kTargetGone)
-        refusal = std::move(fit).error();
-    }
-    if (pids.empty() && refusal) return *std::move(refusal);
+    Result<std::vector<Pid>> chosen = choose(*proc, request);
+    if (!chosen) return std::move(chosen).error();
+    pids = *std::move(chosen);
   } else if (Status fit = check_command(request.targets.command.front()); !fit) {
     return fit.error();
   }
@@ -239,41 +337,48 @@ Result<LiveResult> record_live(const LiveRequest& request) {
     child.emplace(std::move(*started));
     pids.push_back(child->pid());
   }
+  raise_open_files();  // behind the command, which keeps what it was given
+  no_core_files();
 
   // Before there is anything of the kernel's that they must not have.
   Result<std::unique_ptr<files::Children>> files = files::Children::start();
   if (!files) return std::move(files).error();
   Result<std::unique_ptr<record::KernelSource>> kernel = open_kernel();
   if (!kernel) return std::move(kernel).error();
-  ProcfsOpener processes(*proc, **files);
-  Symbols symbols(**files);
-  FileSink sink(**writer);
-  record::SystemClock clock;
-  record::Session session(**kernel, processes, symbols, sink, clock, session_options(request, *proc));
-  sink.bind(session);
+  const std::unique_ptr<Parts, EndOfParts> parts(new Parts(
+      std::move(*proc), std::move(*writer), output->limit(), std::move(*files), std::move(*kernel), request));
+  record::Session& session = parts->session;
   if (Status started = session.start(); !started) return started.error();
-  Recording recording(request, *proc, *signals, session, sink, child);
-  if (Status attached = recording.attach(pids); !attached) {
-    session.finish();
-    // A file that takes no more ends the recording, and so the attaching.
-    return (*writer)->failure() ? *(*writer)->failure() : attached.error();
-  }
-  output->keep();
-  recording.tell();
-  recording.wait();
-
+  Recording recording(request, parts->proc, *signals, session, parts->sink, child);
+  const Status ran = run_recording(recording, pids, *output);
   LiveResult result;
   result.elapsed = std::chrono::nanoseconds(session.progress().elapsed_ns);
-  result.ended = session.finish();
+  result.ended = session.finish(kPatience);
+  // A file that takes no more ends the recording, and so the attaching.
+  std::optional<Error> failure = parts->writer->failure();
+  if (!failure) failure = session.failure();
+  if (!failure && !ran) failure = ran.error();
+  if (!ran && !output->kept()) return *std::move(failure);
   if (recording.child_runs() && !request.quiet) {
     say(fmt::format("{} goes on, no longer recorded", recording.target()));
   }
   result.target = recording.target();
-  if (Status closed = (*writer)->finish(result.ended); !closed) result.failure = closed.error();
-  if ((*writer)->failure()) result.failure = (*writer)->failure();
-  result.totals = (*writer)->totals();
-  result.file = (*writer)->release();
+  result.failure = std::move(failure);
+  const Status closed = parts->writer->finish(result.ended);
+  if (!closed && !result.failure) result.failure = closed.error();
+  result.totals = parts->writer->totals();
+  result.file = parts->writer->release();
   return result;
+}
+
+}  // namespace
+
+Result<LiveResult> record_live(const LiveRequest& request) {
+  try {
+    return record_checked(request);
+  } catch (const std::bad_alloc&) {
+    return Error(ErrorCode::kEnvironment, kNoMemory);
+  }
 }
 
 }  // namespace memwhy::app

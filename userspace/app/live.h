@@ -29,11 +29,11 @@ struct LiveRequest {
 };
 
 struct LiveResult {
-  std::string ended;   // "stopped" | "duration" | "target_exited" | "output_full"
+  std::string ended;   // "stopped" | "duration" | "target_exited" | "output_full" | "size" | "out_of_memory" | "failed"
   std::string target;  // "pid 4711 (web)", for sentences
   trace::WriterTotals totals;
   std::chrono::nanoseconds elapsed{0};
-  std::optional<Error> failure;  // the recording is whole up to here: the disk was full
+  std::optional<Error> failure;  // the recording is whole up to here: the disk or memory was full
   Fd file;                       // the last part, for reading
 };
 

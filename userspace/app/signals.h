@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signals as something to wait for: the first SIGINT, SIGTERM or SIGHUP finishes the recording, the second
-// ends memwhy at once. Made before any thread, so that every thread inherits the mask.
+// Signals that end a recording: the first SIGINT, SIGTERM or SIGHUP finishes it, the second ends memwhy at once, whatever
+// its other threads do.
+//
+// A thread of its own waits for the first. From then on this thread, and no other, lets them through, with their default
+// action: there is never a moment in which a signal reaches nobody. Made before any other thread, so that every thread
+// inherits the mask. Not a handler: no system call of a reading is interrupted.
 #pragma once
 
 #include <signal.h>
 
 #include <chrono>
+#include <memory>
 
-#include "base/fd.h"
 #include "base/result.h"
 
 namespace memwhy::app {
@@ -17,25 +21,24 @@ void ignore_write_signals();
 
 class StopSignals {
  public:
-  // Blocks the signals for this and all later threads. SIGPIPE and SIGXFSZ are ignored: a write that fails
-  // says so.
+  // Blocks the signals for this and all later threads.
   static Result<StopSignals> take();
-  StopSignals(StopSignals&&) noexcept = default;
+  StopSignals(StopSignals&&) noexcept;
   StopSignals& operator=(StopSignals&&) = delete;
   ~StopSignals();
 
   // Waits for a signal at most this long. true: one came, now or before; the next one kills.
   bool wait(std::chrono::nanoseconds timeout);
-  bool stopped() const { return stopped_; }
+  bool stopped() const;
 
   // In a forked child, before exec: what it would have had without us.
   void restore_in_child() const;
 
  private:
-  StopSignals(Fd fd, sigset_t before) : fd_(std::move(fd)), before_(before) {}
-  Fd fd_;
+  class Waiter;
+  StopSignals(std::unique_ptr<Waiter> waiter, sigset_t before);
+  std::unique_ptr<Waiter> waiter_;
   sigset_t before_;
-  bool stopped_ = false;
 };
 
 }  // namespace memwhy::app

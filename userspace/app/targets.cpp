@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "base/fd.h"
+#include "procfs/process.h"
 #include "procfs/text.h"
 #include "record/sampler.h"
 
@@ -140,13 +141,17 @@ Result<std::vector<Pid>> find_targets(const procfs::Root& proc, const Targets& t
 }
 
 Status check_target(const procfs::Root& proc, Pid pid) {
-  const std::optional<procfs::Stat> stat = stat_of(proc, pid);
+  const Result<std::string> text = procfs::read_file(proc.fd(), fmt::format("{}/stat", pid));
+  if (!text && text.error().code() == ErrorCode::kEnvironment)
+    return Error(text.error()).with(fmt::format("pid {}", pid));
+  const std::optional<procfs::Stat> stat = text ? procfs::parse_stat(*text) : std::nullopt;
   if (!stat) return no_such_process(proc, pid);
   const std::string name = fmt::format("pid {} ({})", pid, stat->comm);
   if (stat->kernel_thread()) {
     return Error(ErrorCode::kUsage, name + " is a kernel thread: it has no memory of its own to explain");
   }
-  if (stat->dead()) {
+  const Fd directory(::openat(proc.fd(), fmt::format("{}", pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (stat->dead() && !(directory && procfs::live_thread(directory.get()))) {
     return Error(ErrorCode::kTargetGone,
                  name + " has exited and only waits for its parent: it has no memory any more");
   }

@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -39,6 +41,25 @@ std::string nested_hint(const Root& root, Pid pid) {
   return fmt::format(" (inside containers {} is host pid {}{})", pid,
                      fmt::join(hosts.begin(), hosts.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
                      hosts.size() > shown ? ", …" : "");
+}
+
+// Below the limit of open files so much is left for what is opened for a moment, again and again, of those that are
+// recorded already: without it each of them would seem to be gone.
+bool leaves_reserve(int fd) {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
+  return static_cast<rlim_t>(fd) + std::min<rlim_t>(64, limit.rlim_cur / 4) < limit.rlim_cur;
+}
+
+// The kernel has the process, and does not give it to us.
+Error refusal(int err, const std::string& pid) {
+  if (err == EMFILE) {
+    rlimit limit = {};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return {ErrorCode::kEnvironment,
+            fmt::format("pid {}: memwhy may open no more files: its limit is {} (ulimit -n)", pid, limit.rlim_cur)};
+  }
+  return errno_error(ErrorCode::kEnvironment, "opening pid " + pid, err);
 }
 
 // Reads the whole of maps in pieces: half a million mappings are 24 MB of text that nobody needs at once.
@@ -86,6 +107,7 @@ Result<Process> Process::open(const Root& root, Pid pid) {
 Status Process::bind() {
   const std::string name = std::to_string(pid_);
   directory_ = Fd(::openat(root_->fd(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory_ && errno != ENOENT && errno != ESRCH) return refusal(errno, name);
   if (!directory_) {
     return Error(ErrorCode::kTargetGone,
                  fmt::format("no process with pid {}{}", pid_, nested_hint(*root_, pid_)));
@@ -93,13 +115,14 @@ Status Process::bind() {
   if (root_->own_namespace()) pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   // The directory was there before the pidfd and still answers after it, so both are of the same process.
   const auto first = stat();
+  if (!first && !leaves_reserve(directory_.get())) return refusal(EMFILE, name);
   if (!first) return error_of(first.error(), "stat");
   if (first->kernel_thread()) {
     return Error(ErrorCode::kTargetGone,
                  fmt::format("pid {} ({}) is a kernel thread, it has no user memory", pid_, first->comm));
   }
   start_ticks_ = first->start_ticks;
-  if (first->dead() && !live_thread()) {
+  if (first->dead() && !live_thread(directory_.get())) {
     return Error(
         ErrorCode::kTargetGone,
         fmt::format("pid {} ({}) has exited and waits for its parent (a zombie)", pid_, first->comm));
@@ -113,8 +136,10 @@ Status Process::bind() {
   }
   for (const auto& [file, fd] : {std::pair{"maps", &maps_}, std::pair{"pagemap", &pagemap_}}) {
     *fd = Fd(::openat(directory_.get(), (memory_directory_ + file).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!*fd && (errno == EMFILE || errno == ENFILE)) return refusal(errno, name);
     if (!*fd) return error_of(errno_error(code_of_errno(errno), file, errno), file);
   }
+  if (!leaves_reserve(pagemap_.get())) return refusal(EMFILE, name);
   kernel_ = kernel_version(root_->host().kernel_release);
   cpus_ = root_->host().cpus;
   cgroups_ = std::make_unique<CgroupReader>(*root_);
@@ -127,7 +152,7 @@ bool Process::alive() const {
     return ::poll(&readable, 1, 0) == 0;
   }
   const auto now = stat();
-  return now && (!now->dead() || live_thread().has_value());
+  return now && (!now->dead() || live_thread(directory_.get()).has_value());
 }
 
 Result<Stat> Process::stat() const {
@@ -138,11 +163,10 @@ Result<Stat> Process::stat() const {
   return *std::move(parsed);
 }
 
-// A thread that is not dead; the main thread can leave while others go on.
-std::optional<Pid> Process::live_thread() const {
-  const int fd = ::openat(directory_.get(), "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+std::optional<Pid> live_thread(int directory) {
+  const int fd = ::openat(directory, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return std::nullopt;
-  const auto close = [](DIR* directory) { ::closedir(directory); };
+  const auto close = [](DIR* opened) { ::closedir(opened); };
   const std::unique_ptr<DIR, decltype(close)> tasks(::fdopendir(fd), close);
   if (!tasks) {
     ::close(fd);
@@ -153,7 +177,7 @@ std::optional<Pid> Process::live_thread() const {
     const std::string_view name = entry->d_name;
     Pid tid = 0;
     if (std::from_chars(name.data(), name.data() + name.size(), tid).ec != std::errc{}) continue;
-    const auto text = read_file(directory_.get(), fmt::format("task/{}/stat", tid));
+    const auto text = read_file(directory, fmt::format("task/{}/stat", tid));
     const auto stat = text ? parse_stat(*text) : std::nullopt;
     if (stat && !stat->dead()) return tid;
   }
@@ -170,7 +194,7 @@ Result<ProcessStatus> Process::status() {
     } else if (text.error().code() != ErrorCode::kTargetGone) {
       return error_of(text.error(), "status");
     }
-    const auto tid = live_thread();
+    const auto tid = live_thread(directory_.get());
     if (!tid) break;
     memory_directory_ = fmt::format("task/{}/", *tid);
   }

@@ -30,10 +30,13 @@
 
 namespace memwhy::procfs {
 
+// A thread of this process (its directory below /proc) that is not dead; the main thread can leave while others go on.
+std::optional<Pid> live_thread(int directory);
+
 class Process {
  public:
   // kTargetGone: no such pid (the message names the host's pid when `pid` is one of a container), a kernel
-  // thread, or a zombie. kEnvironment: a capability is missing, and the message says which. `root` must
+  // thread, or a zombie. kEnvironment: a capability is missing, or we may open no more files, and the message says which. `root` must
   // outlive the process.
   static Result<Process> open(const Root& root, Pid pid);
 
@@ -67,7 +70,6 @@ class Process {
   Process(const Root& root, Pid pid) : root_(&root), pid_(pid) {}
   Status bind();
   Result<ProcessStatus> status();
-  std::optional<Pid> live_thread() const;
   Result<Stat> stat() const;
   Error error_of(const Error& cause, const std::string& doing) const;
   void classify(std::vector<events::Vma>& vmas);

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <charconv>
 #include <memory>
+#include <optional>
 
 #include "procfs/text.h"
 
@@ -18,7 +19,8 @@ namespace memwhy::procfs {
 
 ErrorCode code_of_errno(int err) {
   if (err == ENOENT || err == ESRCH) return ErrorCode::kTargetGone;
-  if (err == EACCES || err == EPERM) return ErrorCode::kEnvironment;
+  if (err == EACCES || err == EPERM || err == EMFILE || err == ENFILE || err == ENOMEM)
+    return ErrorCode::kEnvironment;
   return ErrorCode::kInternal;
 }
 
@@ -44,6 +46,22 @@ Result<std::string> read_link(int dir, const std::string& name) {
   return std::string(buffer.data(), static_cast<size_t>(n));
 }
 
+namespace {
+
+// The first pid namespace has this number on every kernel (PROC_PID_INIT_INO).
+constexpr const char* kHostNamespace = "pid:[4026531836]";
+
+// Where this procfs is not of our own namespace it is of one above; only the first has kernel threads.
+bool is_of_host(int dir, bool own) {
+  const auto mine = read_link(dir, "self/ns/pid");
+  if (own && mine) return *mine == kHostNamespace;
+  const auto text = read_file(dir, "2/stat");
+  const auto second = text ? parse_stat(*text) : std::nullopt;
+  return second && second->kernel_thread();
+}
+
+}  // namespace
+
 Result<Root> Root::open(const std::string& path) {
   Fd dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!dir) return errno_error(ErrorCode::kEnvironment, path, errno);
@@ -52,7 +70,8 @@ Result<Root> Root::open(const std::string& path) {
   const auto status = read_file(dir.get(), "self/status");
   const bool own =
       link && *link == std::to_string(::getpid()) && status && parse_status(*status).ns_pids.size() <= 1;
-  return Root(std::move(dir), own);
+  const bool host = is_of_host(dir.get(), own);
+  return Root(std::move(dir), own, host);
 }
 
 std::vector<Pid> Root::pids() const {

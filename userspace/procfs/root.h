@@ -16,7 +16,8 @@
 namespace memwhy::procfs {
 
 // The whole of a small file below `dir`, at most `limit` bytes. Errors keep errno in the code: ENOENT and
-// ESRCH are kTargetGone, EACCES and EPERM are kEnvironment, the rest kInternal.
+// ESRCH are kTargetGone; EACCES, EPERM and those that say that we have no room (EMFILE, ENFILE, ENOMEM) are kEnvironment; the
+// rest kInternal.
 Result<std::string> read_file(int dir, const std::string& name, size_t limit = size_t{1} << 20);
 
 // The text of a symbolic link below `dir`.
@@ -32,6 +33,8 @@ class Root {
   int fd() const { return dir_.get(); }
   // Are the pids of this procfs the ones that system calls of this process take?
   bool own_namespace() const { return own_namespace_; }
+  // Are they the ones that the kernel itself counts in, and so what is traced there? Not in a container's own procfs.
+  bool host_namespace() const { return host_namespace_; }
   std::vector<Pid> pids() const;  // thread-group ids, ascending
 
   // Processes whose comm is `comm` (the kernel keeps 15 bytes of it).
@@ -45,11 +48,12 @@ class Root {
   events::RecordingInfo host() const;
 
  private:
-  Root(Fd dir, bool own_namespace) : dir_(std::move(dir)), own_namespace_(own_namespace) {}
+  Root(Fd dir, bool own_namespace, bool host_namespace)
+      : dir_(std::move(dir)), own_namespace_(own_namespace), host_namespace_(host_namespace) {}
   std::vector<Pid> find(const std::function<bool(const std::string& directory)>& matches) const;
 
   Fd dir_;
-  bool own_namespace_ = false;
+  bool own_namespace_ = false, host_namespace_ = false;
 };
 
 }  // namespace memwhy::procfs

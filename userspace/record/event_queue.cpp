@@ -134,6 +134,14 @@ void EventQueue::done() {
   room_.notify_all();
 }
 
+void EventQueue::close(events::Event last) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!closed_) insert(std::move(last), 0);
+  }
+  close();
+}
+
 void EventQueue::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;

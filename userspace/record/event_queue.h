@@ -39,7 +39,9 @@ class EventQueue {
   // The events taken last were handed on: their room is free again.
   void done();
 
-  // No more pushes; what is in it leaves at once.
+  // No more pushes; what is in it leaves at once, and `last` behind it, for which there is always room.
+  void close(events::Event last);
+  // The same without a last word: nobody takes any more.
   void close();
 
   size_t bytes() const;

@@ -304,6 +304,7 @@ void Sampler::run_due() {
   }
   if (!due.empty() && (kernel_.govern() || symbols_.has_notices())) hooks();
   for (const SpaceId space : due) {
+    if (options_.stop_requested && options_.stop_requested()) return;  // finish() looks at each once more
     Target* target = find(space);
     if (target == nullptr) continue;
     const TimeNs now = clock_.now();
@@ -347,7 +348,15 @@ void Sampler::finish() {
   std::vector<SpaceId> all;
   all.reserve(targets_.size());
   for (const auto& [space, target] : targets_) all.push_back(space);
+  size_t left = all.size();
   for (const SpaceId space : all) {
+    if (options_.out_of_time && options_.out_of_time()) {
+      notice(fmt::format("The last look at {} of {} processes was left out, because the recording had to end: what they had at "
+                         "the end is as of the look before.",
+                         left, all.size()));
+      break;
+    }
+    --left;
     Target& target = *find(space);
     if (!target.source) open(target);
     if (target.pending) confirm(target);

@@ -37,6 +37,8 @@ struct SamplerOptions {
   TimeNs scan_period = 10'000'000'000;
   bool follow = false;
   bool probe_go = true;
+  std::function<bool()> stop_requested = {};  // the recording is to end: nothing more is begun before finish()
+  std::function<bool()> out_of_time = {};     // nor in finish()
 };
 
 // SpaceStart::elf_class of the programs that memwhy understands.
@@ -86,6 +88,7 @@ class Sampler {
   std::vector<TargetCost> costs() const;
   // How full the kernel's page table is, 0 to 1; told by intake's coverage.
   void set_table_fill(double fill) { table_fill_ = fill; }
+  void notice(std::string sentence);  // told with the hooks; of many the first ones
 
  private:
   struct Target;
@@ -96,7 +99,6 @@ class Sampler {
   void emit(TimeNs time, events::Payload payload);
   void anchor();
   void hooks();
-  void notice(std::string sentence);  // told with the hooks; of many the first ones
   void keep_notice(std::string sentence);
 
   void on_start(TimeNs time, const events::SpaceStart& start);

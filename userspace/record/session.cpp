@@ -2,7 +2,9 @@
 #include "record/session.h"
 
 #include <algorithm>
-#include <limits>
+#include <exception>
+#include <new>
+#include <system_error>
 #include <utility>
 
 #include "record/lives.h"
@@ -14,6 +16,13 @@ namespace {
 // recorder that is killed must not cost more than a second in all.
 constexpr TimeNs kWindow = 250'000'000;
 constexpr TimeNs kIdleWait = 60'000'000'000;
+constexpr TimeNs kIntakeTakes = 250'000'000;  // for what the ring still holds, when time is up
+
+std::future<Status> ready(Status status) {
+  std::promise<Status> promise;
+  promise.set_value(std::move(status));
+  return promise.get_future();
+}
 
 }  // namespace
 
@@ -26,14 +35,23 @@ Session::Session(KernelSource& kernel, ProcessOpener& processes, SymbolSource& s
       clock_(clock),
       options_(std::move(options)) {}
 
-Session::~Session() { finish(); }
+Session::~Session() {
+  guard([this] { finish(); });
+  if (sampler_thread_.joinable()) sampler_thread_.join();
+  if (intake_thread_.joinable()) intake_thread_.join();
+}
 
 Status Session::start() {
   {
     const std::lock_guard lock(mutex_);
     if (running_) return Error(ErrorCode::kUsage, "the recording runs already");
+    if (abandoned_) return Error(ErrorCode::kConflict, "the recording before is still being ended");
     running_ = true;
-    sampler_done_ = false;
+    sampler_done_ = intake_done_ = false;
+    stopping_ = false;
+    last_looks_until_ = kEndless;
+    told_hooks_.reset();
+    failed_ = Failed::kNo;
     intake_stop_ = false;
     stop_why_.reset();
     begun_ = clock_.now();
@@ -41,36 +59,104 @@ Status Session::start() {
     progress_ = {};
     table_fill_ = 0;
   }
+  guard([this] { start_threads(); });
+  if (std::optional<Error> failed = failure()) {
+    finish();
+    return *std::move(failed);
+  }
+  return {};
+}
+
+void Session::start_threads() {
   queue_ = std::make_unique<EventQueue>(options_.queue_bytes, kWindow);
   queue_->push({begun_, options_.info});
   intake_ = std::make_unique<Intake>(kernel_, clock_, *queue_,
                                      [this](events::Event event) { return notify(std::move(event)); });
   sampler_ = std::make_unique<Sampler>(
       kernel_, processes_, symbols_, clock_,
-      SamplerOptions{scan_period_for(options_.duration), options_.follow, options_.probe_go},
-      [this](events::Event event) { queue_->push(std::move(event)); });
-  sink_thread_ = std::thread([this] { run_sink(); });
+      SamplerOptions{scan_period_for(options_.duration), options_.follow, options_.probe_go,
+                     [this] { return stopping_.load(); },
+                     [this] { return clock_.now() >= last_looks_until_; }},
+      [this](events::Event event) {
+        if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) {
+          const std::lock_guard lock(mutex_);
+          told_hooks_ = *hooks;
+        }
+        queue_->push(std::move(event));
+      });
+  sink_thread_ = std::thread([this] { guard([this] { run_sink(); }); });
   sampler_thread_ = std::thread([this] { run_sampler(); });
   intake_thread_ = std::thread([this] { run_intake(); });
-  return {};
 }
 
-Status Session::command(std::function<Status()> work) {
+void Session::guard(const std::function<void()>& work) noexcept {
+  try {
+    work();
+  } catch (const std::bad_alloc&) {
+    fail(Failed::kMemory, "");
+  } catch (const std::system_error& error) {
+    fail(Failed::kThreads, error.what());
+  } catch (const std::exception& bug) {
+    fail(Failed::kBug, bug.what());
+  } catch (...) {
+    fail(Failed::kBug, "an exception of no known kind");
+  }
+}
+
+// Takes no memory where there is none: the words are short enough to be kept in place.
+void Session::fail(Failed how, const char* what) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (failed_ == Failed::kNo) failed_ = how;
+    try {
+      if (bug_.empty()) bug_ = what;
+    } catch (const std::bad_alloc&) {
+      bug_.clear();
+    }
+  }
+  request_stop(how == Failed::kMemory ? "out_of_memory" : "failed");
+}
+
+std::optional<Error> Session::failure() const {
+  const std::lock_guard lock(mutex_);
+  switch (failed_) {
+    case Failed::kNo:
+      return std::nullopt;
+    case Failed::kMemory:
+      return Error(ErrorCode::kEnvironment,
+                   "memwhy was given no more memory (a limit of its own, or the machine has none left); the recording ends "
+                   "where that happened");
+    case Failed::kThreads:
+      return Error(ErrorCode::kEnvironment, "memwhy cannot start a thread: " + bug_);
+    case Failed::kBug:
+      break;
+  }
+  return Error(ErrorCode::kInternal, "a bug in memwhy ended the recording: " + bug_ + "; please report it");
+}
+
+std::future<Status> Session::command(std::function<Status()> work) {
   auto done = std::make_shared<std::promise<Status>>();
   std::future<Status> result = done->get_future();
   {
     const std::lock_guard lock(mutex_);
     if (!running_ || sampler_done_ || stop_why_)
-      return Error(ErrorCode::kUsage, "the recording does not run");
+      return ready(Error(ErrorCode::kUsage, "the recording does not run"));
     commands_.push_back([done, work = std::move(work)](bool run) {
-      done->set_value(run ? work() : Status(Error(ErrorCode::kConflict, "the recording ended meanwhile")));
+      try {
+        done->set_value(run ? work() : Status(Error(ErrorCode::kConflict, "the recording ended meanwhile")));
+      } catch (...) {
+        done->set_exception(std::current_exception());  // who asked is not to wait for ever
+        throw;
+      }
     });
   }
   sampler_wake_.notify_one();
-  return result.get();
+  return result;
 }
 
-Status Session::add(Pid tgid) {
+Status Session::add(Pid tgid) { return begin_add(tgid).get(); }
+
+std::future<Status> Session::begin_add(Pid tgid) {
   return command([this, tgid]() -> Status {
     const auto space = sampler_->add(tgid);
     if (!space) return space.error();
@@ -79,37 +165,42 @@ Status Session::add(Pid tgid) {
 }
 
 Status Session::remove(Pid tgid) {
-  return command([this, tgid] { return sampler_->remove(tgid); });
+  return command([this, tgid] { return sampler_->remove(tgid); }).get();
 }
 
 void Session::attached() {
   {
     const std::lock_guard lock(mutex_);
     if (!running_ || sampler_done_) return;
-    commands_.push_back([this](bool run) {
-      if (!run) return;
-      const std::lock_guard in_command(mutex_);
-      attached_at_ = clock_.now();
+    attached_at_ = clock_.now();
+  }
+  sampler_wake_.notify_one();
+}
+
+void Session::post(std::function<void()> work) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!running_ || sampler_done_) return;
+    commands_.push_back([work = std::move(work)](bool run) {
+      if (run) work();
     });
   }
   sampler_wake_.notify_one();
 }
 
 void Session::request_restate() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!running_ || sampler_done_) return;
-    commands_.push_back([this](bool run) {
-      if (run) sampler_->restate();
-    });
-  }
-  sampler_wake_.notify_one();
+  post([this] { sampler_->restate(); });
+}
+
+void Session::notice(const std::string& sentence) {
+  post([this, sentence] { sampler_->notice(sentence); });
 }
 
 void Session::request_stop(const std::string& why) {
   const std::lock_guard lock(mutex_);
   if (!running_ || stop_why_) return;
   stop_why_ = why;
+  stopping_ = true;
   sampler_wake_.notify_all();
   ended_.notify_all();
 }
@@ -117,38 +208,90 @@ void Session::request_stop(const std::string& why) {
 std::optional<std::string> Session::wait(TimeNs timeout) {
   std::unique_lock lock(mutex_);
   const TimeNs deadline = clock_.now() + timeout;
-  while (running_ && !stop_why_ && clock_.now() < deadline) clock_.wait(lock, ended_, deadline);
+  while (running_ && !stop_why_ && !over() && clock_.now() < deadline) {
+    const TimeNs end = options_.duration && attached_at_ ? *attached_at_ + *options_.duration : kEndless;
+    clock_.wait(lock, ended_, std::min(deadline, end));
+  }
+  if (running_ && !stop_why_ && over()) {
+    stop_why_ = "duration";
+    stopping_ = true;
+    sampler_wake_.notify_all();
+  }
   return running_ ? stop_why_ : std::optional<std::string>("stopped");
 }
 
-std::string Session::finish() {
+bool Session::over() const {
+  return options_.duration && attached_at_ && clock_.now() >= *attached_at_ + *options_.duration;
+}
+
+bool Session::wait_for(const bool& done, TimeNs until) {
+  std::unique_lock lock(mutex_);
+  while (!done && clock_.now() < until) clock_.wait(lock, done_, std::min(until, clock_.now() + kIdleWait));
+  return done;
+}
+
+std::string Session::finish(TimeNs patience) {
   {
     const std::lock_guard lock(mutex_);
     if (!running_) return stop_why_.value_or("stopped");
   }
   request_stop("stopped");
-  sampler_thread_.join();  // its last scans are done
+  const TimeNs until = patience == kEndless ? kEndless : clock_.now() + patience;
+  if (patience != kEndless) last_looks_until_ = until - patience / 4;
+  if (!sampler_thread_.joinable()) run_sampler();  // it could not be started
+  const bool sampled = wait_for(sampler_done_, until);
   {
     const std::lock_guard lock(mutex_);
     intake_stop_ = true;
     intake_wake_.notify_all();
   }
-  intake_thread_.join();  // the ring is empty up to here
-  // Nobody else touches the sampler or its inbox any more.
-  for (const events::Event& event : inbox_) sampler_->handle(event);
-  inbox_.clear();
-  inbox_bytes_ = 0;
-  sampler_->release();
-  std::string why = *stop_why_;
-  queue_->push({clock_.now(), events::RecordingEnd{why}});
-  queue_->close();
-  sink_thread_.join();
-  sampler_.reset();
-  intake_.reset();
-  queue_.reset();
+  if (!intake_thread_.joinable()) run_intake();
+  const bool drained = wait_for(intake_done_, until == kEndless ? kEndless : std::max(until, clock_.now()) + kIntakeTakes);
+  abandoned_ = !sampled || !drained;
+  if (sampled && sampler_thread_.joinable()) sampler_thread_.join();  // its last scans are done
+  if (drained && intake_thread_.joinable()) intake_thread_.join();    // the ring is empty up to here
+  guard([&] { abandoned_ ? tell_unfinished() : take_the_rest(); });
+  std::string why;
+  {
+    const std::lock_guard lock(mutex_);
+    why = *stop_why_;
+  }
+  if (queue_) {
+    guard([&] { queue_->close({clock_.now(), events::RecordingEnd{why}}); });
+    queue_->close();
+  }
+  if (sink_thread_.joinable()) sink_thread_.join();
+  if (!abandoned_) {
+    sampler_.reset();
+    intake_.reset();
+    queue_.reset();
+  }
   const std::lock_guard lock(mutex_);
   running_ = false;
   return why;
+}
+
+// Nobody else touches the sampler or its inbox any more.
+void Session::take_the_rest() {
+  if (!sampler_) return;
+  if (failed_ == Failed::kNo) {
+    for (const events::Event& event : inbox_) sampler_->handle(event);
+  }
+  inbox_.clear();
+  inbox_bytes_ = 0;
+  sampler_->release();
+}
+
+void Session::tell_unfinished() {
+  events::HookReport report;
+  {
+    const std::lock_guard lock(mutex_);
+    report = told_hooks_.value_or(report);
+  }
+  report.not_seen.emplace_back(
+      "The last look at the processes was not finished, because reading one of them took too long when the recording had to "
+      "end: what they had at the end is as of the look before.");
+  static_cast<void>(queue_->try_push({clock_.now(), std::move(report)}));
 }
 
 Progress Session::progress() const {
@@ -169,6 +312,17 @@ bool Session::notify(events::Event event) {
 }
 
 void Session::run_intake() {
+  guard([this] { poll_until_stopped(); });
+  guard([this] {
+    if (intake_) intake_->finish();
+  });
+  const std::lock_guard lock(mutex_);
+  intake_done_ = true;
+  done_.notify_all();
+}
+
+void Session::poll_until_stopped() {
+  if (!intake_) return;
   TimeNs next = clock_.now();
   while (true) {
     {
@@ -189,31 +343,45 @@ void Session::run_intake() {
     progress_.faults_per_s = intake_->faults_per_s();
     progress_.events_lost = intake_->lost();
   }
-  intake_->finish();
 }
 
 void Session::run_sampler() {
-  while (sampler_step()) {
+  guard([this] {
+    while (sampler_ && sampler_step()) {
+    }
+    if (sampler_) sampler_->finish();
+    if (sampler_) snapshot();
+  });
+  std::deque<Command> late;
+  {
+    const std::lock_guard lock(mutex_);
+    sampler_done_ = true;
+    late.swap(commands_);
+    done_.notify_all();
   }
-  sampler_->finish();
-  snapshot();
-  const std::lock_guard lock(mutex_);
-  sampler_done_ = true;
-  for (Command& command : commands_) command(false);
-  commands_.clear();
+  guard([&] {
+    for (Command& command : late) command(false);
+  });
 }
 
 // Waits for something to do and does it; false: the recording is to end.
 bool Session::sampler_step() {
-  if (options_.end_alone && attached_at_ && sampler_->deserted()) request_stop("target_exited");
-  const TimeNs end = options_.duration && attached_at_ ? *attached_at_ + *options_.duration
-                                                       : std::numeric_limits<TimeNs>::max();
+  bool attached = false;
+  TimeNs end = kEndless;
+  {
+    const std::lock_guard lock(mutex_);
+    attached = attached_at_.has_value();
+    if (options_.duration && attached) end = *attached_at_ + *options_.duration;
+  }
+  if (options_.end_alone && attached && sampler_->deserted()) request_stop("target_exited");
   std::deque<events::Event> inbox;
   std::deque<Command> commands;
   {
     const TimeNs due = std::min(sampler_->next_due(), end);
     std::unique_lock lock(mutex_);
-    while (!stop_why_ && inbox_.empty() && commands_.empty() && clock_.now() < due) {
+    // A call of attached() changes what it waits for.
+    while (!stop_why_ && inbox_.empty() && commands_.empty() && clock_.now() < due &&
+           attached == attached_at_.has_value()) {
       clock_.wait(lock, sampler_wake_, std::min(due, clock_.now() + kIdleWait));
     }
     inbox.swap(inbox_);
@@ -242,6 +410,15 @@ void Session::snapshot() {
 }
 
 void Session::run_sink() {
+  try {
+    pass_events();
+  } catch (...) {
+    queue_->close();  // nobody takes any more, and nobody is to wait for room
+    throw;
+  }
+}
+
+void Session::pass_events() {
   Lives lives(sink_);
   std::vector<events::Event> batch;
   while (queue_->wait_and_take(clock_, batch)) {

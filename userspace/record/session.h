@@ -18,12 +18,18 @@
 //     if (interrupted) session.request_stop("stopped");
 //   }
 //   std::string why = session.finish();   // last scan, RecordingEnd; everything is in the sink
+//
+// A target can hold up the sampler for as long as it likes (a page that a user-space server fills, a mount that does not
+// answer). So the duration is kept by who waits, and finish(patience) ends the recording without a sampler that does not
+// come back; abandoned() says so. An exception in a thread ends the recording too, and is failure().
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <future>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -79,6 +85,8 @@ class Session {
   // added, and released afterwards: nothing of its program is missed. kTargetGone: no such process, or it
   // exited meanwhile.
   Status add(Pid tgid);
+  // The same for who has to look after other things while it takes.
+  std::future<Status> begin_add(Pid tgid);
   Status remove(Pid tgid);
   // Everybody who was asked for was added, which may take long: from now on the duration counts, and a recording whose
   // targets are all gone ends.
@@ -87,27 +95,50 @@ class Session {
   // Everything that a further part of the recording needs is told again soon: mappings, pages, tables.
   void request_restate();
 
+  // A sentence for the recording, about what is not seen.
+  void notice(const std::string& sentence);
+
   // The recording ends soon. The first reason counts. May be called by any thread, by the sink's own too.
   void request_stop(const std::string& why);
 
-  // Why the recording is over ("stopped", "duration", "target_exited" …), or nothing after `timeout`.
+  // Why the recording is over ("stopped", "duration", "target_exited", "out_of_memory", "failed" …), or nothing after
+  // `timeout`. Who waits keeps the duration.
   std::optional<std::string> wait(TimeNs timeout);
 
   // Stops if it runs: last scans, RecordingEnd, all events handed to the sink, threads joined. Returns why it
-  // ended.
-  std::string finish();
+  // ended. With less than endless patience the last scans that take longer are left out, which the recording says.
+  std::string finish(TimeNs patience = kEndless);
+  // A thread did not come back in time. It may still use everything that was given to the session, and the destructor waits
+  // for it: who cannot wait destroys neither, and ends the process.
+  bool abandoned() const { return abandoned_; }
+  // What ended the recording that nobody wanted: no memory, a bug.
+  std::optional<Error> failure() const;
 
   Progress progress() const;
 
+  static constexpr TimeNs kEndless = std::numeric_limits<TimeNs>::max();
+
  private:
   using Command = std::function<void(bool run)>;  // false: too late, say so
+  enum class Failed : uint8_t { kNo, kMemory, kThreads, kBug };
 
+  void start_threads();
+  // Runs `work`; what it throws ends the recording.
+  void guard(const std::function<void()>& work) noexcept;
+  void fail(Failed how, const char* what) noexcept;
+  bool wait_for(const bool& done, TimeNs until);
+  void take_the_rest();
+  void tell_unfinished();
+  bool over() const;  // its duration
   void run_intake();
   void run_sampler();
   void run_sink();
+  void poll_until_stopped();
+  void pass_events();
   bool sampler_step();
   bool notify(events::Event event);  // intake to sampler
-  Status command(std::function<Status()> work);
+  std::future<Status> command(std::function<Status()> work);
+  void post(std::function<void()> work);
   void snapshot();
 
   KernelSource& kernel_;
@@ -124,18 +155,24 @@ class Session {
   std::thread intake_thread_, sampler_thread_, sink_thread_;
 
   mutable std::mutex mutex_;  // guards all below
-  std::condition_variable sampler_wake_, intake_wake_, ended_;
+  std::condition_variable sampler_wake_, intake_wake_, ended_, done_;
   std::deque<events::Event> inbox_;  // for the sampler
   size_t inbox_bytes_ = 0;
   std::deque<Command> commands_;
   bool running_ = false;
-  bool sampler_done_ = true;
+  bool sampler_done_ = true, intake_done_ = true;
   bool intake_stop_ = false;
   std::optional<std::string> stop_why_;
   TimeNs begun_ = 0;
-  std::optional<TimeNs> attached_at_;  // written by the sampler's thread only
+  std::optional<TimeNs> attached_at_;
+  std::optional<events::HookReport> told_hooks_;
+  Failed failed_ = Failed::kNo;
+  std::string bug_;
   double table_fill_ = 0;
   Progress progress_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<TimeNs> last_looks_until_ = kEndless;
+  bool abandoned_ = false;  // of who finishes
 };
 
 }  // namespace memwhy::record

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -57,6 +58,19 @@ Result<Fd> create_unlinked_output(const std::string& directory) {
   if (!named) return errno_error(ErrorCode::kOutput, "can't create a temporary file in " + directory, errno);
   if (::unlink(name.c_str()) != 0) return errno_error(ErrorCode::kOutput, "can't unlink " + name, errno);
   return named;
+}
+
+Result<TemporaryOutput> create_temporary_output() {
+  const char* const chosen = std::getenv("TMPDIR");
+  for (const char* const directory : {"/var/tmp", chosen, "/tmp"}) {
+    if (directory == nullptr || *directory == '\0') continue;
+    if (Result<Fd> file = create_unlinked_output(directory)) return TemporaryOutput{std::move(*file), false};
+  }
+  Fd file(::memfd_create("memwhy", MFD_CLOEXEC));
+  if (file) return TemporaryOutput{std::move(file), true};
+  return errno_error(ErrorCode::kOutput,
+                     "can't create a temporary file in /var/tmp, $TMPDIR or /tmp, nor in memory (-o FILE names another place)",
+                     errno);
 }
 
 std::string part_path(const std::string& path, uint32_t part) {

@@ -90,7 +90,9 @@ class Writer::Impl {
   }
 
   void tick(TimeNs now) {
-    if (batch_.count() != 0 && now >= batch_.time_first() + kFlushAfterNs) flush(0);
+    if (batch_.count() == 0 || now < batch_.time_first() + kFlushAfterNs) return;
+    flush(0);
+    check_still_there();
   }
 
   void flush(uint8_t flags) {
@@ -125,6 +127,7 @@ class Writer::Impl {
           errno != EROFS) {
         fail(errno);
       }
+      check_still_there();
     }
     if (failure_) return *failure_;
     return {};
@@ -230,6 +233,14 @@ class Writer::Impl {
     part_bytes_ += bytes.size();
     totals_.bytes += bytes.size();
     return true;
+  }
+
+  // Who deletes the file while it is written would otherwise find out at the end that it is not there.
+  void check_still_there() {
+    struct stat now {};
+    if (failure_ || options_.path.empty() || ::fstat(file_.get(), &now) != 0 || now.st_nlink != 0) return;
+    failure_ = Error(ErrorCode::kOutput, fmt::format("{} was deleted while it was written: the recording is lost",
+                                                     part_path(options_.path, totals_.parts - 1)));
   }
 
   void fail(int err) {

@@ -56,7 +56,7 @@ class Writer : public events::EventSink {
   // was one.
   Status finish(const std::string& why);
 
-  // What stopped the writing; nullopt: all is well. kOutput.
+  // What stopped the writing, the deletion of the file too; nullopt: all is well. kOutput.
   const std::optional<Error>& failure() const;
   WriterTotals totals() const;
   // Any thread may ask: the session should soon send restated PageTableRuns, VMA lists and a scan of each

@@ -609,5 +609,40 @@ TEST_F(SamplerTest, AThousandChildrenLeaveNothingBehind) {
   EXPECT_THAT(symbols_.remembered, IsEmpty());
 }
 
+// Time is up in the first of three: that one is finished, the others are counted.
+TEST_F(SamplerTest, LastLooksForWhichThereIsNoTimeAreCounted) {
+  bool late = false;
+  SamplerOptions options;
+  options.out_of_time = [&] { return late; };
+  make(options);
+  for (const Pid pid : {10, 11, 12}) ASSERT_TRUE((processes_[pid], sampler_->add(pid)));
+  processes_[10].on_call = [&](const std::string& call) { late |= call == "scan"; };
+  events_.clear();
+  sampler_->finish();
+  EXPECT_THAT(words(events_), Contains("scan 1").Times(1));
+  EXPECT_THAT(words(events_), Not(Contains("scan 2")));
+  EXPECT_THAT(words(events_), Not(Contains("scan 3")));
+  std::vector<std::string> told;
+  for (const auto& event : events_) {
+    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told = hooks->not_seen;
+  }
+  EXPECT_THAT(told, ElementsAre(testing::StartsWith("The last look at 2 of 3 processes was left out")));
+}
+
+// A long round of readings is not gone on with once the recording is to end.
+TEST_F(SamplerTest, ARoundEndsBetweenTwoTargetsWhenTheRecordingIsToEnd) {
+  bool stop = false;
+  SamplerOptions options;
+  options.stop_requested = [&] { return stop; };
+  make(options);
+  for (const Pid pid : {10, 11}) ASSERT_TRUE((processes_[pid], sampler_->add(pid)));
+  processes_[10].on_call = [&](const std::string&) { stop = true; };
+  events_.clear();
+  clock_.advance(kSecond);
+  sampler_->run_due();
+  EXPECT_THAT(words(events_), Contains("counters 1"));
+  EXPECT_THAT(words(events_), Not(Contains("counters 2")));
+}
+
 }  // namespace
 }  // namespace memwhy::record

@@ -159,6 +159,8 @@ class ScriptedKernel : public KernelSource {
     return calls_;
   }
 
+  std::function<void()> on_drain;
+
   Result<SpaceId> trace(Pid tgid, bool follow) override {
     const std::lock_guard lock(mutex_);
     calls_.push_back("trace " + std::to_string(tgid) + (follow ? " follow" : ""));
@@ -172,6 +174,7 @@ class ScriptedKernel : public KernelSource {
     return {};
   }
   size_t drain(const std::function<void(events::Event)>& emit) override {
+    if (on_drain) on_drain();
     std::vector<events::Event> taken;
     {
       const std::lock_guard lock(mutex_);

@@ -347,5 +347,170 @@ TEST_F(SessionTest, AStalledSinkCostsNoStack) {
   EXPECT_EQ(told.size(), 1000U);
 }
 
+// The sampler is inside a reading that does not come back.
+class StuckSession : public SessionTest {
+ protected:
+  // From when armed_ is true.
+  void stuck_in(const std::string& name) {
+    processes_[10].on_call = [this, name](const std::string& call) {
+      if (call != name || !armed_) return;
+      {
+        const std::lock_guard lock(mutex_);
+        inside_ = true;
+      }
+      entered_.notify_all();
+      gate_.pass();
+    };
+  }
+  void wait_until_stuck() {
+    std::unique_lock lock(mutex_);
+    entered_.wait(lock, [&] { return inside_; });
+  }
+  std::vector<std::string> not_seen() const {
+    std::vector<std::string> last;
+    for (const auto& event : sink_.events()) {
+      if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) last = hooks->not_seen;
+    }
+    return last;
+  }
+
+  Gate gate_;
+  std::mutex mutex_;
+  std::condition_variable entered_;
+  bool inside_ = false;
+  std::atomic<bool> armed_ = false;
+};
+
+TEST_F(StuckSession, EndsWithoutAReadingThatDoesNotComeBack) {
+  stuck_in("counters");
+  auto session = make();
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  armed_ = true;
+  session->attached();
+  wait_until_stuck();
+  EXPECT_EQ(session->finish(50 * kMs), "stopped");
+  EXPECT_TRUE(session->abandoned());
+  check_frame("stopped");
+  EXPECT_THAT(words(sink_.events()), Contains("scan 1").Times(1)) << "that of the attaching";
+  EXPECT_THAT(words(sink_.events()), Contains("coverage"));
+  EXPECT_THAT(not_seen(), Contains(testing::HasSubstr("The last look at the processes was not finished")));
+  EXPECT_EQ(session->start().error().code(), ErrorCode::kConflict);
+  const size_t told = sink_.events().size();
+  gate_.open();
+  session.reset();  // waits for it
+  EXPECT_EQ(sink_.events().size(), told) << "what comes too late is not told";
+  EXPECT_EQ(processes_.open_now, 0);
+}
+
+TEST_F(StuckSession, TheDurationIsKeptByWhoWaits) {
+  stuck_in("counters");
+  SessionOptions options;
+  options.duration = 2 * kSecond;
+  auto session = make(options);
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  armed_ = true;
+  session->attached();
+  wait_until_stuck();  // after a second
+  EXPECT_EQ(session->wait(100 * kSecond), "duration");
+  EXPECT_EQ(session->finish(50 * kMs), "duration");
+  check_frame("duration");
+  gate_.open();
+}
+
+TEST_F(StuckSession, EndsWhileItAttaches) {
+  stuck_in("scan");
+  armed_ = true;
+  auto session = make();
+  ASSERT_TRUE(session->start());
+  std::future<Status> added = session->begin_add(10);
+  wait_until_stuck();
+  session->request_stop("stopped");
+  EXPECT_EQ(session->finish(50 * kMs), "stopped");
+  EXPECT_TRUE(session->abandoned());
+  check_frame("stopped");
+  EXPECT_THAT(words(sink_.events()), Contains("start 1")) << "what was known of it is kept";
+  EXPECT_EQ(added.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  gate_.open();
+  session.reset();
+  EXPECT_EQ(added.wait_for(std::chrono::seconds(0)), std::future_status::ready) << "nobody waits for ever";
+}
+
+TEST_F(SessionTest, NoMemoryInAReadingEndsTheRecording) {
+  std::atomic<bool> full = false;
+  processes_[10].on_call = [&](const std::string& call) {
+    if (full && call == "counters") throw std::bad_alloc();
+  };
+  auto session = make();
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  full = true;
+  session->attached();
+  EXPECT_EQ(session->wait(100 * kSecond), "out_of_memory");
+  EXPECT_EQ(session->finish(), "out_of_memory");
+  check_frame("out_of_memory");
+  ASSERT_TRUE(session->failure());
+  EXPECT_EQ(session->failure()->code(), ErrorCode::kEnvironment);
+  EXPECT_THAT(session->failure()->message(), testing::HasSubstr("no more memory"));
+  EXPECT_THAT(words(sink_.events()), Contains("scan 1")) << "what was seen is kept";
+  EXPECT_EQ(processes_.open_now, 0);
+}
+
+TEST_F(SessionTest, NoMemoryWhileAttachingIsAnAnswer) {
+  processes_[10].on_call = [](const std::string& call) {
+    if (call == "scan") throw std::bad_alloc();
+  };
+  auto session = make();
+  ASSERT_TRUE(session->start());
+  EXPECT_THROW(session->begin_add(10).get(), std::bad_alloc);
+  EXPECT_EQ(session->finish(), "out_of_memory");
+}
+
+TEST_F(SessionTest, NoMemoryInIntakeEndsTheRecording) {
+  processes_[10];
+  std::atomic<bool> full = false;
+  kernel_.on_drain = [&] {
+    if (full) throw std::bad_alloc();
+  };
+  auto session = make();
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  full = true;
+  EXPECT_EQ(session->wait(100 * kSecond), "out_of_memory");
+  EXPECT_EQ(session->finish(), "out_of_memory");
+  check_frame("out_of_memory");
+  EXPECT_THAT(words(sink_.events()), Contains("scan 1").Times(2)) << "the last scan was made";
+}
+
+TEST_F(SessionTest, ABugInTheSinkEndsTheRecordingAndBlocksNobody) {
+  processes_[10];
+  auto session = make();
+  sink_.on_each = [](const events::Event& event) {
+    if (std::holds_alternative<events::PageScan>(event.payload)) throw std::logic_error("a planted one");
+  };
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  EXPECT_EQ(session->wait(100 * kSecond), "failed");
+  EXPECT_EQ(session->finish(), "failed");
+  ASSERT_TRUE(session->failure());
+  EXPECT_EQ(session->failure()->code(), ErrorCode::kInternal);
+  EXPECT_THAT(session->failure()->message(), testing::HasSubstr("a planted one"));
+}
+
+TEST_F(SessionTest, ASentenceOfWhoRecordsIsToldWithTheHooks) {
+  processes_[10];
+  auto session = make();
+  ASSERT_TRUE(session->start());
+  ASSERT_TRUE(session->add(10));
+  session->notice("Two were left out.");
+  session->finish();
+  std::vector<std::string> told;
+  for (const auto& event : sink_.events()) {
+    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told = hooks->not_seen;
+  }
+  EXPECT_EQ(told, std::vector<std::string>{"Two were left out."});
+}
+
 }  // namespace
 }  // namespace memwhy::record
