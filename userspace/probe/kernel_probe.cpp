@@ -216,7 +216,7 @@ size_t KernelProbe::drain(const Emit& emit) {
   return s.taken;
 }
 
-void KernelProbe::lost_stack(StackId stack) { state_->stacks.lost(stack); }
+void KernelProbe::lost_stack(StackId stack, SpaceId space) { state_->stacks.lost(stack, space); }
 
 events::Coverage KernelProbe::coverage() {
   State& s = *state_;
@@ -325,6 +325,7 @@ void KernelProbe::reclaim(SpaceId space, const std::optional<std::vector<Address
   } else {
     s.go.detach(space);
     s.pages.end(space, claims);
+    s.stacks.forget(space);
     if (s.pages.ended() >= kMostEnded) settle();
   }
   s.detach_if_idle();
