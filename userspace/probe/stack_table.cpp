@@ -24,8 +24,8 @@ bool is_hash(uint64_t word) { return word != MW_SLOT_EMPTY && word != MW_SLOT_TO
 
 }  // namespace
 
-StackTable::StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots)
-    : hashes_(hashes), stacks_(stacks), slots_(slots), known_(slots) {}
+StackTable::StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed)
+    : hashes_(hashes), stacks_(stacks), slots_(slots), on_freed_(std::move(freed)), known_(slots) {}
 
 std::optional<StackId> StackTable::resolve(uint32_t slot, SpaceId space, std::vector<events::Stack>& fresh) {
   if (slot == MW_ENTRY_STACK_LOST) return StackId::kLost;
@@ -127,6 +127,7 @@ void StackTable::sweep(const std::vector<bool>& named) {
       if (!keep) {
         store(stacks_[slot].n, 0u);
         let_go(known.hash);
+        if (on_freed_) on_freed_(slot);
         freed_.fetch_add(1, std::memory_order_relaxed);
       }
       store<mw_u64>(hashes_[slot], keep ? known.tomb : MW_SLOT_EMPTY);

@@ -22,6 +22,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -38,8 +39,8 @@ namespace memwhy::probe {
 
 class StackTable {
  public:
-  // The arrays are shared with the kernel and outlive this.
-  StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots);
+  // The arrays are shared with the kernel and outlive this. `freed` hears of each slot that is given back.
+  StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed = {});
 
   // The id of the stack in `slot` (or MW_ENTRY_STACK_*); one that was not told for this space yet is added to `fresh`.
   // nullopt: it is being written at this moment.
@@ -81,6 +82,7 @@ class StackTable {
   mw_u64* hashes_;
   mw_stack* stacks_;
   uint32_t slots_;
+  std::function<void(uint32_t)> on_freed_;
   mutable std::mutex mutex_;  // intake resolves stacks of ring events, sampler those of entries
   std::vector<Slot> known_;
   std::unordered_map<uint64_t, Known> ids_;  // by hash
