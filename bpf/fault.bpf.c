@@ -14,6 +14,7 @@
 #include <bpf/bpf_tracing.h>
 #include "lib/compat.bpf.h"
 #include "lib/filter.bpf.h"
+#include "lib/chunk.bpf.h"
 #include "lib/stack.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -23,46 +24,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define FAULT_FLAG_WRITE 1u /* of handle_mm_fault() */
 #define FAULT_FLAG_USER	 0x40u
-
-#define CHUNK_SHIFT    21 /* address bits within a chunk */
-#define CHUNK_KEY_BITS 36 /* of the chunk's number within its space; the space stands above */
-
-/* Claims a chunk: the key is looked for at all probes before the first empty slot is taken. ~0: the table is
- * full. */
-__noinline u32 chunk_claim(u64 key)
-{
-	u32 home = (key * HASH_FACTOR) >> 44;
-	struct mw_counters *c = cpu_counters();
-
-	if (!c)
-		return ~0u;
-	for (u32 i = 0; i < MW_CHUNK_PROBES; i++)
-		if (chunk_key[(home + i) & chunk_mask] == key)
-			return (home + i) & chunk_mask;
-	for (u32 i = 0; i < MW_CHUNK_PROBES; i++) {
-		u32 at = (home + i) & chunk_mask;
-		u64 old = __sync_val_compare_and_swap(&chunk_key[at], MW_SLOT_EMPTY, key);
-
-		if (old == MW_SLOT_EMPTY) {
-			c->fault[MW_CHUNKS_NEW]++;
-			return at;
-		}
-		if (old == key)
-			return at;
-	}
-	c->fault[MW_FAULTS_TABLE_FULL]++;
-	return ~0u;
-}
-
-static __always_inline u32 chunk_of(u64 key)
-{
-	u32 home = (key * HASH_FACTOR) >> 44;
-
-	for (u32 i = 0; i < MW_HOT_PROBES; i++)
-		if (chunk_key[(home + i) & chunk_mask] == key)
-			return (home + i) & chunk_mask;
-	return chunk_claim(key);
-}
 
 static __always_inline int record(struct task_struct *task, struct mw_space *space, u64 address,
 				  struct pt_regs *user, u32 kind, u32 which)

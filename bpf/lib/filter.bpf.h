@@ -65,6 +65,8 @@ static __always_inline u32 space_claim(u64 mm, u32 flags, u64 brk)
 		spaces[at].space = __sync_fetch_and_add(&last_space, 1) + 1;
 		spaces[at].flags = flags;
 		space_brk[at] = brk;
+		space_use[at] = (struct mw_use){};
+		__sync_fetch_and_add(&traced_spaces, 1);
 		__sync_lock_test_and_set(&spaces[at].mm, mm);
 		return spaces[at].space;
 	}
@@ -84,7 +86,10 @@ static __always_inline u32 space_release(u64 mm)
 		return 0;
 	u32 space = s->space;
 
-	return __sync_val_compare_and_swap(&s->mm, mm, MW_SLOT_TOMB) == mm ? space : 0;
+	if (__sync_val_compare_and_swap(&s->mm, mm, MW_SLOT_TOMB) != mm)
+		return 0;
+	__sync_fetch_and_sub(&traced_spaces, 1);
+	return space;
 }
 
 #endif

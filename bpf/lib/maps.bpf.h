@@ -27,14 +27,20 @@ const volatile mw_u32 space_mask __weak = MW_SPACES - 1;
 const volatile mw_u32 read_how __weak = MW_READ_BULK; /* enum mw_read_how */
 const volatile bool la57 __weak = false;	      /* 5-level page tables */
 const volatile mw_u64 direct_map __weak = 0;	      /* where the direct map of physical memory starts */
-const volatile bool end_at_exit __weak = false;	      /* no exit_mmap hook: a space ends with its process */
+const volatile mw_u64 chunk_factor __weak = 1; /* odd and random: nobody can know which chunks share a slot */
+const volatile mw_u64 stack_keys[MW_STACK_KEYS] __weak = {}; /* random: see stack.bpf.h */
+const volatile bool end_at_exit __weak = false; /* no exit_mmap hook: a space ends with its process */
 
 struct mw_space spaces[MW_SPACES] __weak;
-mw_u64 space_brk[MW_SPACES] __weak;  /* end of the heap as last seen, to tell growth */
-mw_u32 last_space __weak;	     /* id that was given last */
-mw_u64 stack_hash[MW_STACKS] __weak; /* hash of the stack in this slot */
-mw_u64 chunk_key[MW_CHUNKS] __weak;  /* space << 36 | address >> 21 */
-mw_u32 chunk_tick[MW_CHUNKS] __weak; /* low half of the tick of the chunk's last fault: what the daemon need
+mw_u64 space_brk[MW_SPACES] __weak;	   /* end of the heap as last seen, to tell growth */
+mw_u32 last_space __weak;		   /* id that was given last */
+struct mw_use space_use[MW_SPACES] __weak; /* of the space in the same slot of spaces[] */
+struct mw_use all_use __weak;
+mw_u32 traced_spaces __weak;	      /* how many there are */
+mw_u32 stack_owner[MW_STACKS] __weak; /* the space for which the slot was claimed */
+mw_u64 stack_hash[MW_STACKS] __weak;  /* hash of the stack in this slot */
+mw_u64 chunk_key[MW_CHUNKS] __weak;   /* space << 36 | address >> 21 */
+mw_u32 chunk_tick[MW_CHUNKS] __weak;  /* low half of the tick of the chunk's last fault: what the daemon need
 					not re-read */
 struct mw_request request __weak;
 

@@ -6,6 +6,13 @@
  *   chain {4011d6, 4012a0, 4012ff}     ->  hash 0x0beef1...
  *   stack_hash[0x0beef] = that hash        stacks[0x0beef] = {n 3, 4011d6, 4012a0, 4012ff}
  *
+ * Two stacks are one when their hashes are: a target must not be able to choose frames for which that goes wrong. So the
+ * hash is a universal one, with keys that are drawn for each load: halves of each frame plus a key each, multiplied, and
+ * summed up. Each sum is 64 bits wide, and two different chains agree in its upper half with a probability of 2^-31
+ * whatever they are, over the choice of the keys; two sums whose keys are independent make a hash of 2^-60. (The multilinear
+ * family of Lemire and Kaser, the second sum with shifted keys as in UMAC.) It needs no order among the frames: the
+ * products do not wait for each other.
+ *
  * The Go runtime works on the system stack of its thread for a goroutine that waits, and the chain leads back to it: in a
  * Go program one jump to another stack is followed. Elsewhere it would be a frame pointer that is none.
  *
@@ -21,12 +28,31 @@
 #include "compat.bpf.h"
 #include "filter.bpf.h"
 #include "read.bpf.h"
+#include "share.bpf.h"
 
 struct chain {
 	u64 hash; /* of ip and every return address; never EMPTY or TOMB */
 	u32 n;	  /* with frames only */
 	u32 flags;
 };
+
+struct sums {
+	u64 high, low; /* halves of the hash to be */
+};
+
+/* keys: of this frame's place in the chain */
+static __always_inline void add_frame(struct sums *sums, const volatile u64 *keys, u64 frame)
+{
+	u64 a = (u32)frame, b = frame >> 32;
+
+	sums->high += (a + keys[0]) * (b + keys[1]);
+	sums->low += (a + keys[2]) * (b + keys[3]);
+}
+
+static __always_inline u64 hash_of(struct sums sums)
+{
+	return ((sums.high >> 32 << 32) | sums.low >> 32) | 2;
+}
 
 /*
  * how, and whether to keep the frames (in s->frames; s may be NULL when neither needs it), are constants at each call.
@@ -39,8 +65,10 @@ static __always_inline struct chain walk(enum mw_read_how how, bool keep, struct
 {
 	struct chain chain = {.n = 1};
 	struct window w = {};
-	u64 hash = ip * HASH_FACTOR;
+	struct sums sums = {};
 	u32 i = 1;
+
+	add_frame(&sums, stack_keys, ip);
 
 	sp &= ~7ull;
 	if (keep)
@@ -62,7 +90,7 @@ static __always_inline struct chain walk(enum mw_read_how how, bool keep, struct
 
 			if (f.ret < PAGE_BYTES)
 				goto end;
-			hash = (hash ^ f.ret) * HASH_FACTOR;
+			add_frame(&sums, &stack_keys[2 * i], f.ret);
 			if (keep)
 				s->frames[i] = f.ret;
 			i++;
@@ -78,8 +106,7 @@ static __always_inline struct chain walk(enum mw_read_how how, bool keep, struct
 		}
 	}
 end:
-	hash ^= hash >> 32;
-	chain.hash = (hash * HASH_FACTOR) | 2;
+	chain.hash = hash_of(sums);
 	chain.n = i;
 	return chain;
 }
@@ -106,18 +133,27 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which, bool jump)
 	if (!c || !scratch)
 		return MW_ENTRY_STACK_LOST;
 	struct chain chain = walk(MW_READ_BULK, true, scratch, which, 0, ip, sp, bp, jump);
-	u32 home = chain.hash >> 44;
 
 	if (chain.flags & MW_STACK_UNREADABLE)
 		c->fault[MW_STACKS_UNREADABLE]++;
-	for (u32 i = 0; i < MW_STACK_PROBES; i++) {
-		u32 at = (home + i) & stack_mask;
+	for (u32 i = 0; i < MW_PROBES; i++) {
+		u32 at = probe_at(chain.hash, i) & stack_mask;
 
 		if (stack_hash[at] == chain.hash)
 			return at;
 	}
-	for (u32 i = 0; i < MW_STACK_PROBES; i++) {
-		u32 at = (home + i) & stack_mask;
+	u32 space = 0;
+	struct mw_use *use = current_use(bpf_get_current_task_btf(), &space);
+
+	if (!use)
+		return MW_ENTRY_STACK_LOST;
+	if (!share_allows(MW_STACK_SHARE, use->stacks, all_use.stacks, stack_mask + 1)) {
+		__sync_fetch_and_add(&use->stacks_refused, 1);
+		c->fault[MW_STACKS_LOST]++;
+		return MW_ENTRY_STACK_LOST;
+	}
+	for (u32 i = 0; i < MW_PROBES; i++) {
+		u32 at = probe_at(chain.hash, i) & stack_mask;
 		u64 old = __sync_val_compare_and_swap(&stack_hash[at], MW_SLOT_EMPTY, chain.hash);
 
 		if (old == chain.hash)
@@ -129,6 +165,9 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which, bool jump)
 
 		if (!s)
 			break;
+		__sync_fetch_and_add(&use->stacks, 1);
+		__sync_fetch_and_add(&all_use.stacks, 1);
+		stack_owner[at & (MW_STACKS - 1)] = space;
 		__builtin_memcpy(s->ip, scratch->frames, sizeof(s->ip));
 		s->flags = chain.flags;
 		__sync_lock_test_and_set(&s->n, chain.n);

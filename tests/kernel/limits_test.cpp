@@ -4,7 +4,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "support.h"
 
@@ -292,6 +295,130 @@ TEST(Stacks, LossIsTold) {
   EXPECT_GE(lost, kPages - kSlots);
   EXPECT_GE(probe.coverage().stacks_lost, lost);
   EXPECT_EQ(probe.coverage().stacks_used, kSlots);
+}
+
+// Touches a page through a chain of two frames that the test chose, and waits.
+class ChainTarget {
+ public:
+  using Chain = std::array<uint64_t, 2>;
+  explicit ChainTarget(std::vector<Chain> chains)
+      : target([chains = std::move(chains)](Report& report) {
+          char* pages = fresh_pages(chains.size());
+          char* stack = fresh_pages(1);
+          report.address = reinterpret_cast<uint64_t>(pages);
+          for (size_t i = 0; i < chains.size(); ++i) {
+            auto* frame = reinterpret_cast<uint64_t*>(stack + 64);
+            frame[0] = reinterpret_cast<uint64_t>(frame + 2);
+            frame[1] = chains[i][0];
+            frame[2] = 0;
+            frame[3] = chains[i][1];
+            touch_with_stack(reinterpret_cast<uint64_t>(stack), reinterpret_cast<uint64_t>(frame),
+                             pages + i * kPage);
+          }
+        }) {}
+  // The frames above the faulting instruction of page i, as they were recorded.
+  static ChainTarget::Chain recorded(Observer& seen, SpaceId space, const Report& report, size_t i) {
+    const std::vector<uint64_t> frames = seen.frames(seen.entry(space, report.address + i * kPage).stack);
+    return frames.size() == 3 ? Chain{frames[1], frames[2]} : Chain{};
+  }
+  Target target;
+};
+
+// hash = (hash ^ frame) * a known constant: for each first frame there is a second one with which the hash is the same.
+// Nor does it help to change only bits that a multiplication cannot spread.
+TEST(Stacks, ThatWouldCollideUnderAHashWithoutAKeyAreToldApart) {
+  constexpr uint64_t kKnown = 0x9E3779B97F4A7C15ull;
+  uint64_t ip = 0;
+  {
+    OPEN_PROBE(probe, {});
+    ChainTarget first({{0x401000, 0x402000}});
+    TRACE(space, probe, first.target.pid(), false);
+    first.target.go();
+    Observer seen(probe);
+    seen.drain();
+    seen.read(space);
+    ip = seen.frames(seen.entry(space, first.target.report().address).stack).at(0);
+  }
+  std::vector<ChainTarget::Chain> chains = {{0x401000, 0x402000}};
+  const auto after_first = [&](uint64_t frame) { return ((ip * kKnown) ^ frame) * kKnown; };
+  for (uint64_t i = 1; i <= 64; ++i) {
+    const uint64_t frame = 0x500000 + i * 16;
+    chains.push_back({frame, 0x402000 ^ after_first(0x401000) ^ after_first(frame)});
+  }
+  constexpr uint64_t kTop = uint64_t{1} << 63;
+  for (const uint64_t low : {uint64_t{0}, kTop >> 29, kTop >> 31, kTop >> 32, kTop >> 33})
+    chains.push_back({0x401000 ^ kTop, 0x402000 ^ kTop ^ low});
+  OPEN_PROBE(probe, {});
+  ChainTarget all(chains);
+  TRACE(space, probe, all.target.pid(), false);
+  all.target.go();
+  Observer seen(probe);
+  seen.drain();
+  seen.read(space);
+  size_t wrong = 0;
+  for (size_t i = 0; i < chains.size(); ++i)
+    wrong += ChainTarget::recorded(seen, space, all.target.report(), i) != chains[i];
+  EXPECT_EQ(wrong, 0u) << "of " << chains.size() << " pages have the stack of another";
+}
+
+// One target takes all that it can get: a neighbour's stacks and pages are recorded all the same, and it is told who went
+// without.
+TEST(Shares, OneTargetCannotUseUpTheTablesOfAnother) {
+  constexpr size_t kStacks = 256, kChunks = 256, kMany = 2048, kFew = 16, kNext = 80;
+  probe::Options options;
+  options.stacks = kStacks;
+  options.chunks = kChunks;
+  OPEN_PROBE(probe, options);
+  const auto chains = [](uint64_t from, size_t count) {
+    std::vector<ChainTarget::Chain> all;
+    for (size_t i = 0; i < count; ++i) all.push_back({from + i * 16, 0x402000});
+    return all;
+  };
+  Target islands([](Report&) {
+    char* memory = fresh_pages(kMany * 512);
+    for (size_t i = 0; i < kMany; ++i) *static_cast<volatile char*>(memory + (i << 21)) = 1;
+  });
+  ChainTarget hog(chains(0x1000000, kMany));
+  ChainTarget neighbour(chains(0x400000, kFew));
+  TRACE(of_neighbour, probe, neighbour.target.pid(), false);
+  TRACE(of_hog, probe, hog.target.pid(), false);
+  TRACE(of_islands, probe, islands.pid(), false);
+  hog.target.go();
+  EXPECT_LE(probe.coverage().stacks_used, kStacks / 2 + 1);
+  neighbour.target.go();
+  islands.go();
+  EXPECT_LE(probe.coverage().chunks_used, kChunks * 2 / 3 + 8);
+  Observer seen(probe);
+  seen.drain();
+  seen.read(of_neighbour);
+  for (size_t i = 0; i < kFew; ++i)
+    EXPECT_EQ(ChainTarget::recorded(seen, of_neighbour, neighbour.target.report(), i)[0], 0x400000 + i * 16);
+  std::map<std::pair<SpaceId, std::string>, uint64_t> lost;
+  for (const events::Loss& loss : seen.all<events::Loss>()) lost[{loss.space, loss.what}] += loss.count;
+  const auto most_stacks = lost[{of_hog, "stack_share"}], most_pages = lost[{of_islands, "page_share"}];
+  EXPECT_GE(most_stacks, kMany - kStacks);
+  EXPECT_GE(most_pages, kMany - kChunks);
+  EXPECT_EQ(lost.count({of_neighbour, "stack_share"}) + lost.count({of_neighbour, "page_share"}), 0u);
+
+  // What is given back counts no more: the next one has its share of an empty table.
+  hog.target.kill_and_wait();
+  islands.kill_and_wait();
+  for (const SpaceId ended : {of_hog, of_islands}) probe.reclaim(ended, std::nullopt);
+  probe.settle();
+  for (int pass = 0; pass < 4; ++pass) {
+    seen.drain();
+    seen.drain();
+    probe.reclaim(of_neighbour, std::vector<AddressRange>{{0, ~0ull}});
+  }
+  ChainTarget next(chains(0x2000000, kNext));
+  TRACE(of_next, probe, next.target.pid(), false);
+  next.target.go();
+  seen.drain();
+  seen.read(of_next);
+  size_t known = 0;
+  for (size_t i = 0; i < kNext; ++i)
+    known += ChainTarget::recorded(seen, of_next, next.target.report(), i)[0] == 0x2000000 + i * 16;
+  EXPECT_GE(known, kNext - 2) << "beside what the first had there would be room for 50";
 }
 
 TEST(Spaces, FullIsToldAsALostFork) {

@@ -17,7 +17,7 @@ class ProbeSource : public record::KernelSource {
   Result<SpaceId> trace(Pid tgid, bool follow) override { return probe_->trace(tgid, follow); }
   Status untrace(SpaceId space) override { return probe_->untrace(space); }
   size_t drain(const Emit& emit) override { return probe_->drain(emit); }
-  void lost_stack(StackId stack) override { probe_->lost_stack(stack); }
+  void lost_stack(StackId stack, SpaceId space) override { probe_->lost_stack(stack, space); }
   events::Coverage coverage() override { return probe_->coverage(); }
   events::HookReport hooks() const override { return probe_->hooks(); }
   Result<events::ClockAnchor> clock() override { return probe_->clock(); }

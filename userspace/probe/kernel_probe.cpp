@@ -20,6 +20,7 @@
 #include "probe/members.h"
 #include "probe/object.h"
 #include "probe/page_table.h"
+#include "probe/shares.h"
 #include "probe/stack_table.h"
 
 namespace memwhy::probe {
@@ -52,8 +53,12 @@ void grace_period() {
 struct KernelProbe::State {
   State(std::unique_ptr<Object> loaded, ring_buffer* opened_ring, const Options& options)
       : object(std::move(loaded)),
-        stacks(object->stack_hashes(), object->stacks(), object->stack_slots()),
-        pages({object->table(), object->chunk_keys(), object->chunk_ticks(), object->chunk_slots()}, stacks),
+        shares(object->shares()),
+        stacks(object->stack_hashes(), object->stacks(), object->stack_slots(),
+               [this](uint32_t slot) { shares.free_stack(SpaceId{object->stack_owners()[slot]}); }),
+        pages({object->table(), object->chunk_keys(), object->chunk_ticks(), object->chunk_slots(),
+               [this](SpaceId owner) { shares.free_chunk(owner); }},
+              stacks),
         members(object->members_fd(), [this](SpaceId space) { return find(space) != nullptr; }),
         ring(opened_ring),
         go(object->go_program(), object->go_way(), object->go_why_none(), options.go_hits_per_s),
@@ -118,8 +123,10 @@ struct KernelProbe::State {
     if (!links.empty() && !traces_any()) links.clear();
   }
   void collect_stacks();
+  void tell_refused(const Emit& emit);
 
   std::unique_ptr<Object> object;
+  Shares shares;
   StackTable stacks;
   PageTable pages;
   Members members;
@@ -132,6 +139,7 @@ struct KernelProbe::State {
   size_t taken = 0;
   std::array<uint64_t, MW_EVENT_KINDS> delivered{}, lost_told{};
   std::atomic<uint64_t> drains{0};  // that emptied the ring
+  uint64_t refused_told_at = 0;
   // reclaim's own
   uint64_t drains_at_sweep = 0;
 };
@@ -189,7 +197,9 @@ Status KernelProbe::untrace(SpaceId space) {
   State& s = *state_;
   s.go.detach(space);  // first: a hit after the space is forgotten would be lost
   s.members.forget(space);
-  if (mw_space* at = s.find(space)) std::atomic_ref(at->mm).store(MW_SLOT_TOMB, std::memory_order_release);
+  if (mw_space* at = s.find(space)) {
+    if (std::atomic_ref(at->mm).exchange(MW_SLOT_TOMB) > MW_SLOT_BUSY) s.shares.left();
+  }
   reclaim(space, std::nullopt);
   return {};
 }
@@ -211,12 +221,24 @@ size_t KernelProbe::drain(const Emit& emit) {
     s.lost_told[kind] = lost;
     starts_lost |= kind == MW_EVENT_SPACE_FORK || kind == MW_EVENT_SPACE_EXEC;
   }
+  s.tell_refused(emit);
   if (starts_lost)
     for (events::SpaceStart& start : s.members.recover()) emit({clock_ns(CLOCK_MONOTONIC), std::move(start)});
   return s.taken;
 }
 
-void KernelProbe::lost_stack(StackId stack) { state_->stacks.lost(stack); }
+// Once a second: who was refused more than its share of a table.
+void KernelProbe::State::tell_refused(const Emit& emit) {
+  const uint64_t now = clock_ns(CLOCK_MONOTONIC);
+  if (now < refused_told_at + 1'000'000'000) return;
+  refused_told_at = now;
+  shares.refused([&](SpaceId space, uint32_t of_stacks, uint32_t of_chunks) {
+    if (of_stacks != 0) emit({now, events::Loss{space, kStackShare, of_stacks}});
+    if (of_chunks != 0) emit({now, events::Loss{space, kPageShare, of_chunks}});
+  });
+}
+
+void KernelProbe::lost_stack(StackId stack, SpaceId space) { state_->stacks.lost(stack, space); }
 
 events::Coverage KernelProbe::coverage() {
   State& s = *state_;
@@ -325,6 +347,7 @@ void KernelProbe::reclaim(SpaceId space, const std::optional<std::vector<Address
   } else {
     s.go.detach(space);
     s.pages.end(space, claims);
+    s.stacks.forget(space);
     if (s.pages.ended() >= kMostEnded) settle();
   }
   s.detach_if_idle();

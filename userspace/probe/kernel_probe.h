@@ -61,7 +61,7 @@ class KernelProbe {
   // got lost.
   size_t drain(const Emit& emit);
   // A stack of drain() that found no room: told again, with its id, by resend_stacks().
-  void lost_stack(StackId stack);
+  void lost_stack(StackId stack, SpaceId space);
   events::Coverage coverage();
 
   events::HookReport hooks() const;

@@ -119,11 +119,25 @@ Result<std::unique_ptr<Object>> Object::load(const Options& options) {
   if (object->spaces_in_use_ > MW_SPACES || object->stacks_in_use_ > MW_STACKS ||
       object->chunks_in_use_ > MW_CHUNKS)
     return Error(ErrorCode::kUsage, "sizes of the kernel side must be at most the defaults");
+  if (Status done = object->draw_keys(); !done) return std::move(done).error();
   if (Status done = object->calibrate(); !done) return std::move(done).error();
   if (Status done = object->choose(options); !done) return std::move(done).error();
   if (Status done = object->choose_go(); !done) return std::move(done).error();
   if (Status done = object->load_chosen(); !done) return std::move(done).error();
   return object;
+}
+
+// What a target must not know, or it could choose stacks and addresses that collide.
+Status Object::draw_keys() {
+  const auto draw = [](void* to, size_t bytes) {
+    return ::getrandom(to, bytes, 0) ==
+           static_cast<ssize_t>(bytes);  // up to 256 bytes are always given whole
+  };
+  bool all = draw(&chunk_factor_, sizeof chunk_factor_);
+  chunk_factor_ |= 1;
+  for (uint64_t& key : stack_keys_) all = all && draw(&key, sizeof key);
+  if (!all) return errno_error(ErrorCode::kEnvironment, "drawing random keys", errno);
+  return {};
 }
 
 // Opens the skeleton and fixes everything that must be known before load.
@@ -143,6 +157,8 @@ Status Object::open(bool queries_only) {
   facts.read_how = how_;
   facts.direct_map = direct_map_;
   facts.la57 = la57_;
+  facts.chunk_factor = chunk_factor_;
+  std::copy(stack_keys_.begin(), stack_keys_.end(), facts.stack_keys);
   facts.go_burst = 2 * options_.go_hits_per_s;
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, skeleton_->obj) bpf_program__set_autoload(program, false);
@@ -358,6 +374,11 @@ std::vector<std::pair<std::string, int>> Object::programs() const {
 
 mw_request& Object::request() const { return skeleton_->bss->request; }
 mw_space* Object::spaces() const { return skeleton_->bss->spaces; }
+Shares::Shared Object::shares() const {
+  auto& bss = *skeleton_->bss;
+  return {bss.spaces, bss.space_use, spaces_in_use_, &bss.all_use, &bss.traced_spaces};
+}
+uint32_t* Object::stack_owners() const { return skeleton_->bss->stack_owner; }
 mw_u64* Object::stack_hashes() const { return skeleton_->bss->stack_hash; }
 mw_u64* Object::chunk_keys() const { return skeleton_->bss->chunk_key; }
 uint32_t* Object::chunk_ticks() const { return skeleton_->bss->chunk_tick; }

@@ -3,6 +3,7 @@
 // Only object.cpp knows the skeleton.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "probe/go_probes.h"
 #include "probe/hooks.h"
 #include "probe/kernel_probe.h"
+#include "probe/shares.h"
 
 struct memwhy_bpf;  // the skeleton
 
@@ -73,6 +75,8 @@ class Object {
 
   mw_request& request() const;
   mw_space* spaces() const;
+  Shares::Shared shares() const;
+  uint32_t* stack_owners() const;
   mw_u64* stack_hashes() const;
   mw_u64* chunk_keys() const;
   uint32_t* chunk_ticks() const;
@@ -86,6 +90,7 @@ class Object {
 
  private:
   Object(KernelOffer kernel, const Options& options);
+  Status draw_keys();
   Status calibrate();
   Status choose(const Options& options);
   Status open(bool queries_only);
@@ -104,6 +109,8 @@ class Object {
   uint32_t cpus_ = 0, spaces_in_use_ = 0, stacks_in_use_ = 0, chunks_in_use_ = 0, ring_bytes_ = 0;
   uint32_t how_ = MW_READ_BULK;  // enum mw_read_how
   bool la57_ = false;
+  std::array<uint64_t, MW_STACK_KEYS> stack_keys_{};
+  uint64_t chunk_factor_ = 1;
   UprobeWay go_way_ = UprobeWay::kNone;
   std::string go_why_none_;
   uint64_t direct_map_ = 0;

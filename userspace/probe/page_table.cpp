@@ -37,7 +37,7 @@ bool overlaps(const std::vector<AddressRange>& mapped, AddressRange range) {
 }  // namespace
 
 PageTable::PageTable(Shared shared, StackTable& stacks)
-    : shared_(shared), stacks_(stacks), chunks_(shared.chunks) {}
+    : shared_(std::move(shared)), stacks_(stacks), chunks_(shared.chunks) {}
 
 void PageTable::index(uint64_t claims) {
   if (indexed_claims_ == claims) return;
@@ -130,8 +130,10 @@ void PageTable::condemn(SpaceId space, const std::vector<AddressRange>* mapped, 
       chunk.doomed_key = 0;
     }
     mw_u64 key = at.key;
-    if (std::atomic_ref(shared_.keys[at.slot]).compare_exchange_strong(key, MW_SLOT_TOMB))
+    if (std::atomic_ref(shared_.keys[at.slot]).compare_exchange_strong(key, MW_SLOT_TOMB)) {
+      chunk.owner = space;
       victims.push_back(at.slot);
+    }
   }
 }
 
@@ -147,6 +149,7 @@ void PageTable::bury(const std::vector<uint32_t>& victims) {
       key.store(chunk.doomed_key, std::memory_order_release);
       continue;
     }
+    if (shared_.freed) shared_.freed(chunk.owner);
     chunk = {};
     std::memset(&shared_.table[slot], 0, sizeof(mw_chunk));
     shared_.ticks[slot] = 0;

@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -33,6 +34,7 @@ class PageTable {
     mw_u64* keys = nullptr;
     uint32_t* ticks = nullptr;
     uint32_t chunks = 0;
+    std::function<void(SpaceId)> freed = {};  // hears of each chunk that is given back, if anybody
   };
   PageTable(Shared shared, StackTable& stacks);
 
@@ -76,6 +78,7 @@ class PageTable {
   struct Chunk {       // what is known of a slot
     uint64_t key = 0;  // whose `copy` it is
     std::unique_ptr<mw_chunk> copy;
+    SpaceId owner{};           // once its key is gone
     uint64_t read_tick = 0;    // when it was read last
     uint64_t doomed_key = 0;   // outside all mappings at the last reclaim ...
     uint32_t doomed_tick = 0;  // ... with its last fault then

@@ -48,11 +48,12 @@ void Intake::accept(events::Event event) {
   const std::string word = loss_word(event);
   const auto* stack = std::get_if<events::Stack>(&event.payload);
   const StackId id = stack == nullptr ? StackId::kNone : stack->id;
+  const SpaceId space = stack == nullptr ? SpaceId::kNone : stack->space;
   uint64_t lost = concerns_sampler(event) && !notify_(event) ? 1 : 0;
   if (!queue_.try_push(std::move(event))) ++lost;
   if (lost == 0) return;
   count_loss(word, lost);
-  if (id != StackId::kNone) kernel_.lost_stack(id);
+  if (id != StackId::kNone) kernel_.lost_stack(id, space);
 }
 
 void Intake::poll() {

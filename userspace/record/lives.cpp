@@ -22,6 +22,12 @@ void Lives::pass(events::Event event) {
   if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) {
     if (living_.erase(end->space) == 0) return;
   }
+  if (const auto* stack = std::get_if<events::Stack>(&event.payload)) {
+    const auto id = static_cast<size_t>(stack->id);
+    if (id >= defined_.size()) defined_.resize(id + 1);
+    if (defined_[id]) return;
+    defined_[id] = true;
+  }
   sink_.on_event(event);
 }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lives: the last station before the EventSink. Each address space starts before it ends and ends once, and
-// time does not go back.
+// Lives: the last station before the EventSink. Each address space starts before it ends and ends once, a stack is
+// defined once, and time does not go back.
 //
 // An end is told twice where both the kernel and the sampler saw it, and not at all where an exec replaced
-// the space; only here, where everything passes in order, can that be put right.
+// the space; a stack is given once for each space that has to have its names. Only here, where everything passes in
+// order, can that be put right.
 #pragma once
 
 #include <unordered_map>
+#include <vector>
 
 #include "events/event.h"
 
@@ -23,6 +25,7 @@ class Lives {
  private:
   events::EventSink& sink_;
   std::unordered_map<SpaceId, Pid> living_;
+  std::vector<bool> defined_;  // by StackId, which are given in order: a bit for each stack
   TimeNs last_ = 0;
   uint64_t late_ = 0;
 };

@@ -30,11 +30,11 @@ class KernelSource {
   virtual Status untrace(SpaceId space) = 0;
 
   // Takes what the ring holds, without waiting: VMA and process events, each with its own time.
-  // Stacks that they name are given first; a Loss for what the ring had no room for since the last call.
+  // Stacks that they name are given first, once for each space that names them; a Loss for what the ring had no room for since the last call.
   // Returns the number of ring records taken.
   virtual size_t drain(const std::function<void(events::Event)>& emit) = 0;
-  // A stack that drain gave did not arrive. What names it may never come again.
-  virtual void lost_stack(StackId /*stack*/) {}
+  // A stack that drain gave for this space did not arrive. What names it may never come again.
+  virtual void lost_stack(StackId /*stack*/, SpaceId /*space*/) {}
   virtual events::Coverage coverage() = 0;
 
   virtual events::HookReport hooks() const = 0;

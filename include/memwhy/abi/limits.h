@@ -6,15 +6,19 @@
 #ifndef MEMWHY_ABI_LIMITS_H
 #define MEMWHY_ABI_LIMITS_H
 
-#define MW_STACK_FRAMES 128u   /* return addresses kept of one stack, the faulting ip included */
+#define MW_STACK_FRAMES 128u /* return addresses kept of one stack, the faulting ip included */
+#define MW_STACK_KEYS	(2 * MW_STACK_FRAMES + 2) /* of the hash of a stack: two a frame, and two more */
 #define MW_CHUNK_PAGES	512u   /* pages of one chunk of the page table: 2 MiB of address space */
 #define MW_CHUNKS	16384u /* chunks in the table: 32 GiB of address space, 64 MiB of memory */
 #define MW_STACKS	32768u /* stack slots: 128 frames each, 33 MiB; at most 2^20 - 2 (20 bits of an entry) */
 #define MW_SPACES	4096u	   /* address spaces traced at once */
 #define MW_RING_BYTES	(4u << 20) /* events that are not state: the mmap family and process life */
 
-#define MW_CHUNK_PROBES 16 /* open addressing: slots looked at before "full" is counted */
-#define MW_STACK_PROBES 16
+/* A space holds at most so many times what is free of a table, while others are traced. */
+#define MW_STACK_SHARE 1
+#define MW_CHUNK_SHARE 2
+
+#define MW_PROBES	32 /* open addressing: stacks and chunks, slots looked at before "full" is counted */
 #define MW_SPACE_PROBES 16
 
 #define MW_SLOT_EMPTY 0ull /* free to be claimed by compare-and-swap */

@@ -48,6 +48,12 @@ struct mw_space {
 	mw_u32 flags; /* MW_SPACE_* */
 };
 
+/* What a space, or all of them, hold of the tables, and how often a claim above the share was refused. */
+struct mw_use {
+	mw_u32 stacks, chunks;
+	mw_u32 stacks_refused, chunks_refused;
+};
+
 #define MW_SPACE_FOLLOW 1u /* children get a space of their own and are traced too */
 #define MW_SPACE_GO	4u /* a Go program: stacks lead from the system stack back to the goroutine's */
 
@@ -108,6 +114,7 @@ struct mw_request {
 MW_ASSERT_SIZE(struct mw_chunk, 4096);
 MW_ASSERT_SIZE(struct mw_stack, 8 + 8 * 128);
 MW_ASSERT_SIZE(struct mw_space, 16);
+MW_ASSERT_SIZE(struct mw_use, 16);
 MW_ASSERT_SIZE(struct mw_member, 16);
 MW_ASSERT_SIZE(struct mw_thread, 24);
 MW_ASSERT_SIZE(struct mw_request, 88);

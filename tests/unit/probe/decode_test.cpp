@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 namespace memwhy::probe {
 namespace {
@@ -117,6 +119,46 @@ TEST(StackTable, FreesASlotAfterThreePassesAndKeepsTheId) {
   EXPECT_EQ(fresh.size(), 2u);
 }
 
+// Forks, or two instances of one program: the same stack, and names of their own.
+TEST(StackTable, TellsASharedStackOnceForEachSpace) {
+  Tables t;
+  std::vector<events::Stack> fresh;
+  t.put(3, 0xbeef, {0x401000, 0x401040});
+  t.put(5, 0xbeef, {0x401000, 0x401040});
+  t.put(4, 0x7777, {0x402000});
+  const StackId id = *t.table.resolve(3, SpaceId{1}, fresh);
+  for (int round = 0; round < 3; ++round)
+    for (uint32_t space = 1; space <= 500; ++space) {
+      EXPECT_EQ(*t.table.resolve(space % 2 == 0 ? 3 : 5, SpaceId{space}, fresh), id);
+      if (space % 5 == 0) t.table.resolve(4, SpaceId{space}, fresh);
+    }
+  std::map<StackId, std::vector<uint32_t>> told;
+  for (const events::Stack& stack : fresh) {
+    told[stack.id].push_back(static_cast<uint32_t>(stack.space));
+    EXPECT_EQ(stack.frames.size(), stack.id == id ? 2u : 1u);
+  }
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[id].size(), 500u);
+  EXPECT_EQ(std::set<uint32_t>(told[id].begin(), told[id].end()).size(), 500u);
+  EXPECT_EQ(fresh.size(), 600u);
+  EXPECT_EQ(t.table.shared(), 499u + 99u);
+  for (uint32_t space = 1; space <= 500; ++space) t.table.forget(SpaceId{space});
+  EXPECT_EQ(t.table.shared(), 0u);
+}
+
+TEST(StackTable, ALostStackIsToldAgainForTheSpacesThatMissedIt) {
+  Tables t;
+  std::vector<events::Stack> fresh, again;
+  t.put(3, 0xbeef, {0x401000});
+  StackId id{};
+  for (const uint32_t space : {1u, 2u, 3u}) id = *t.table.resolve(3, SpaceId{space}, fresh);
+  ASSERT_EQ(fresh.size(), 3u);
+  t.table.lost(id, SpaceId{1});
+  t.table.lost(id, SpaceId{3});
+  t.table.resend(again);
+  EXPECT_EQ(again, (std::vector<events::Stack>{fresh[0], fresh[2]}));
+}
+
 // 16 slots, 1000 stacks one after another: the last 16 that were let go are known, the others come anew.
 TEST(StackTable, ForgetsTheIdsOfStacksThatWereLetGoLongAgo) {
   Tables t;
@@ -207,9 +249,9 @@ TEST(StackTable, TellsALostStackAgainWithItsId) {
   ASSERT_EQ(fresh.size(), 2u);
   t.table.resend(again);
   EXPECT_TRUE(again.empty());
-  t.table.lost(fresh[1].id);
-  t.table.lost(fresh[1].id);
-  t.table.lost(StackId{999});
+  t.table.lost(fresh[1].id, SpaceId{1});
+  t.table.lost(fresh[1].id, SpaceId{1});
+  t.table.lost(StackId{999}, SpaceId{1});
   const std::vector<bool> nothing(16);
   for (int pass = 0; pass < 4; ++pass) t.table.sweep(nothing);
   EXPECT_EQ(t.table.freed(), 1u) << "what is still to be told keeps its slots";

@@ -156,6 +156,22 @@ TEST(Lives, AnExecEndsTheOldSpaceUnlessItIsAnothers) {
   EXPECT_EQ(words(sink.events()), (std::vector<std::string>{"start? 1", "start? 2", "execed 1", "start? 3"}));
 }
 
+TEST(Lives, AStackIsDefinedOnceHoweverManySpacesHaveIt) {
+  CollectingSink sink;
+  Lives lives(sink);
+  for (const uint32_t space : {1U, 2U, 3U}) {
+    for (const uint32_t id : {7U, 9U}) {
+      events::Stack stack;
+      stack.id = StackId{id};
+      stack.space = SpaceId{space};
+      lives.pass({space, stack});
+    }
+  }
+  EXPECT_EQ(words(sink.events()), (std::vector<std::string>{"stack 1", "stack 1"}))
+      << "as the first space has them";
+  EXPECT_EQ(std::get<events::Stack>(sink.events()[1].payload).id, StackId{9});
+}
+
 TEST(Lives, TimeDoesNotGoBack) {
   CollectingSink sink;
   Lives lives(sink);

@@ -180,8 +180,8 @@ TEST_F(SamplerTest, ALostStackIsSentAndNamedAgain) {
   kernel_.put(clock_.now(), stack(6, 1));
   kernel_.put(clock_.now(), stack(7, 99));
   kernel_.drain([](const events::Event&) {});
-  kernel_.lost_stack(StackId{6});
-  kernel_.lost_stack(StackId{7});
+  kernel_.lost_stack(StackId{6}, SpaceId{1});
+  kernel_.lost_stack(StackId{7}, SpaceId{1});
   events_.clear();
   tell(events::Loss{SpaceId::kNone, "stack", 2});
   EXPECT_THAT(words(events_), ElementsAre("stack 1", "stack 99", "symbol 1"));
@@ -190,7 +190,7 @@ TEST_F(SamplerTest, ALostStackIsSentAndNamedAgain) {
   events_.clear();
   tell(events::Loss{SpaceId::kNone, "stack", 2});
   EXPECT_THAT(words(events_), IsEmpty()) << "each once, though a Loss is told until there is room";
-  kernel_.lost_stack(StackId{5});
+  kernel_.lost_stack(StackId{5}, SpaceId{1});
   sampler_->finish();
   sampler_->release();
   EXPECT_EQ(word(events_.back()), "symbol 1") << "what the last look of intake lost, too";

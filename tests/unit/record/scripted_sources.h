@@ -188,7 +188,7 @@ class ScriptedKernel : public KernelSource {
     for (auto& event : taken) emit(std::move(event));
     return taken.size();
   }
-  void lost_stack(StackId stack) override {
+  void lost_stack(StackId stack, SpaceId) override {
     const std::lock_guard lock(mutex_);
     lost_.insert(stack);
   }

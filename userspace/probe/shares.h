@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shares: who holds how much of the tables that all traced spaces have in common (stacks, chunks of the page table).
+//
+// What it is: the daemon's half of a rule that the kernel side keeps when a slot is claimed (bpf/lib/share.bpf.h): while
+// others are traced a space may hold at most once (stacks) or twice (chunks) what is still free. What it is not: a table; it counts.
+//
+//   32,768 stack slots:  one space that takes what it can gets 16,384, two get 10,923 each
+//   and what is free then is for the others, who hold little
+//
+// The kernel side counts claims and refusals, the daemon what is given back.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <unordered_map>
+
+#include "base/ids.h"
+#include "memwhy/abi/table.h"
+
+namespace memwhy::probe {
+
+// Words of a Loss: faults or calls whose stack, and faults whose page, was above the share of their process.
+constexpr const char* kStackShare = "stack_share";
+constexpr const char* kPageShare = "page_share";
+
+class Shares {
+ public:
+  // Shared with the kernel; outlives this.
+  struct Shared {
+    mw_space* spaces = nullptr;
+    mw_use* uses = nullptr;  // of the space in the same slot
+    uint32_t slots = 0;
+    mw_use* all = nullptr;
+    uint32_t* traced = nullptr;  // number of spaces
+  };
+  Shares() = default;  // nobody counts: in tests
+  explicit Shares(Shared shared) : shared_(shared) {}
+
+  // A slot that was claimed for this space, which may have ended, is free again.
+  void free_stack(SpaceId owner) const { give_back(owner, &mw_use::stacks); }
+  void free_chunk(SpaceId owner) const { give_back(owner, &mw_use::chunks); }
+  // The space is traced no longer: its key is gone from the slot.
+  void left() const;
+
+  // How often a claim was refused since the last call, for each space where it was.
+  using Tell = std::function<void(SpaceId, uint32_t stacks, uint32_t chunks)>;
+  void refused(const Tell& tell);
+
+ private:
+  struct Told {
+    SpaceId space{};
+    uint32_t stacks = 0, chunks = 0;
+  };
+  void give_back(SpaceId owner, mw_u32 mw_use::*what) const;
+
+  Shared shared_;
+  mutable uint32_t last_ = 0;                // slot of the last owner: the next one is often the same
+  std::unordered_map<uint32_t, Told> told_;  // by slot, of those that were ever refused
+};
+
+}  // namespace memwhy::probe
