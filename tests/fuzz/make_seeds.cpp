@@ -31,8 +31,8 @@ namespace memwhy::fuzz {
 namespace {
 
 constexpr uint64_t kPageBytes = 4096;
-constexpr size_t kLine = 16;  // the least that is taken out of a file
-constexpr size_t kLookUps = 24;
+constexpr size_t kLine = 32;  // the least that is taken out of a file
+constexpr size_t kLookUps = 12;
 
 std::string file_bytes(const std::string& name) {
   std::ifstream in(name, std::ios::binary);
@@ -46,10 +46,23 @@ void write_file(const std::string& name, const std::string& bytes) {
 
 // ---- an ELF file without what nobody looks at ----
 
+class StringBytes final : public symbols::ByteSource {
+ public:
+  explicit StringBytes(const std::string& bytes) : bytes_(bytes) {}
+  uint64_t size() const override { return bytes_.size(); }
+  Status read_at(uint64_t offset, std::span<std::byte> out) override {
+    if (offset > bytes_.size() || out.size() > bytes_.size() - offset)
+      return Error(ErrorCode::kBadInput, "not inside the file");
+    std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    return {};
+  }
+
+ private:
+  const std::string& bytes_;
+};
+
 std::unique_ptr<symbols::Binary> open_binary(const std::string& bytes) {
-  const auto* const begin = reinterpret_cast<const std::byte*>(bytes.data());
-  auto opened = symbols::Binary::open(
-      std::make_unique<symbols::MemoryBytes>(std::vector<std::byte>(begin, begin + bytes.size())));
+  auto opened = symbols::Binary::open(std::make_unique<StringBytes>(bytes));
   return opened ? std::move(*opened) : nullptr;
 }
 
@@ -191,7 +204,8 @@ std::unique_ptr<Child> start(const std::string& program) {
 
 // Linked at fixed addresses: no bias.
 goruntime::GoProgram program_of(const std::string& path) {
-  const std::unique_ptr<symbols::Binary> binary = open_binary(file_bytes(path));
+  const std::string bytes = file_bytes(path);
+  const std::unique_ptr<symbols::Binary> binary = open_binary(bytes);
   check(binary && binary->facts().go && binary->go_table(), "it is a Go program");
   goruntime::GoProgram out;
   out.version = binary->facts().go->version;
@@ -206,7 +220,8 @@ goruntime::GoProgram program_of(const std::string& path) {
 void make_snapshot(const std::string& path, const std::string& to) {
   GoSnapshot snapshot;
   snapshot.program = program_of(path);
-  const std::unique_ptr<symbols::Binary> binary = open_binary(file_bytes(path));
+  const std::string bytes = file_bytes(path);
+  const std::unique_ptr<symbols::Binary> binary = open_binary(bytes);
   const std::unique_ptr<Child> child = start(path);
   const auto root = procfs::Root::open("/proc");
   auto process = procfs::Process::open(*root, child->pid);

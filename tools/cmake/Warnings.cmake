@@ -14,8 +14,6 @@ if(MEMWHY_FUZZ)
   # optional that is empty is a find, not a value.
   target_compile_options(memwhy_options INTERFACE -fsanitize=fuzzer-no-link -Wno-error)
   # A third of the time to compile, and what they find of hostile bytes the address sanitizer finds too.
-  if(NOT XOLD)
   target_compile_options(memwhy_options INTERFACE -fno-sanitize=vptr,null,object-size)
-  endif()
   target_compile_definitions(memwhy_options INTERFACE _GLIBCXX_ASSERTIONS)
 endif()
