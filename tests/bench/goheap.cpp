@@ -36,6 +36,7 @@
 #include "goruntime/spans.h"
 #include "procfs/process.h"
 #include "remote/memory.h"
+#include "symbols/local_binaries.h"
 
 namespace memwhy::bench {
 namespace {
@@ -279,7 +280,8 @@ Status measure(const Options& options) {
   if (!memory) return std::move(memory).error();
   Result<std::vector<events::Vma>> vmas = process->vmas();
   if (!vmas) return std::move(vmas).error();
-  const std::optional<goruntime::GoProgram> program = app::GoReader::program(root->fd(), pid, *vmas);
+  symbols::LocalBinaries binaries(Fd(::fcntl(root->fd(), F_DUPFD_CLOEXEC, 0)));
+  const std::optional<goruntime::GoProgram> program = app::GoReader::program({binaries, {}}, pid, *vmas);
   if (!program) return Error(ErrorCode::kBadInput, "the target is no Go program");
   int minor = 0;
   std::from_chars(program->version.data() + 4, program->version.data() + program->version.size(), minor);

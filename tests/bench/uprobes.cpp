@@ -106,6 +106,7 @@ int run(const std::string& path, const std::string& name, int cycles, std::FILE*
     return Fd(::open(fmt::format("/proc/{}/mem", target.pid()).c_str(), O_RDONLY | O_CLOEXEC));
   };
   const Fd mine = memory();
+  const symbols::ProgramFacts facts = symbols::describe_program(**binary, goruntime::probe_question());
   target.tell("churn");
   std::vector<double> attach_us, detach_us;
   uint64_t calls = 0, samples = 0, hits_before = 0;
@@ -115,7 +116,7 @@ int run(const std::string& path, const std::string& name, int cycles, std::FILE*
     plan.tgid = target.pid();
     plan.file = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     plan.memory = memory();
-    plan.sites = goruntime::find_probe_sites(**binary, plan.memory, 0, true).sites;
+    plan.sites = goruntime::find_probe_sites(facts, plan.memory, 0, true).sites;
     const std::vector<events::GoSite> sites = plan.sites;
     const uint64_t before = now_ns();
     (*probe)->probe_go(*space, std::move(plan));

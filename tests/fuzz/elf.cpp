@@ -20,6 +20,7 @@
 #include "goruntime/probe_sites.h"
 #include "symbols/binary.h"
 #include "symbols/go_module.h"
+#include "symbols/program_facts.h"
 #include "symbols/stack_check.h"
 
 namespace memwhy::fuzz {
@@ -83,22 +84,22 @@ class Code {
 };
 
 void use_go(symbols::Binary& binary) {
-  static const std::vector<std::string> kNames = {"runtime.(*mcache).allocLarge", "runtime.(*mheap).grow",
-                                                  "runtime.mProf_Malloc", "runtime.profilealloc", "main.main"};
-  (void)binary.has_go_function("runtime.memProfileInternal");
-  const std::vector<std::optional<AddressRange>> functions = binary.go_functions(kNames);
-  check(functions.size() == kNames.size(), "each name has its answer");
+  symbols::ProgramQuestion question = goruntime::probe_question();
+  question.functions.emplace_back("main.main");
+  question.prefixes.emplace_back("runtime.memProfileInternal");
+  const symbols::ProgramFacts facts = symbols::describe_program(binary, question);
+  check(facts.functions.size() == question.functions.size() && facts.linked.size() == question.prefixes.size(),
+        "each name has its answer");
   Code code;
-  for (const std::optional<AddressRange>& function : functions) {
+  for (const std::optional<symbols::ProgramFunction>& function : facts.functions) {
     if (!function) continue;
-    check(function->start < function->end, "a function has code");
-    const std::vector<uint8_t> bytes = binary.bytes_at(
-        function->start, std::min<uint64_t>(function->bytes(), symbols::kMostStackCheckBytes));
-    code.put(function->start, bytes);
-    if (const auto stack_check = symbols::find_stack_check(bytes, function->bytes()))
-      check(stack_check->jump + stack_check->jump_bytes <= bytes.size(), "a site is inside of the code");
+    check(function->range.start < function->range.end, "a function has code");
+    check(function->code.size() <= question.code_bytes, "as much code is read as was asked for");
+    code.put(function->range.start, function->code);
+    if (const auto found = symbols::find_stack_check(function->code, function->range.bytes()))
+      check(found->jump + found->jump_bytes <= function->code.size(), "a site is inside of the code");
   }
-  const goruntime::ProbeSites sites = goruntime::find_probe_sites(binary, code.file(), 0, true);
+  const goruntime::ProbeSites sites = goruntime::find_probe_sites(facts, code.file(), 0, true);
   check(sites.sites.size() + sites.not_probed.size() >= 1, "of each function it is said what becomes of it");
 }
 

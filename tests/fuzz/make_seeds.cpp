@@ -25,6 +25,7 @@
 #include "procfs/process.h"
 #include "support/event_script.h"
 #include "symbols/binary.h"
+#include "symbols/program_facts.h"
 #include "trace/writer.h"
 
 namespace memwhy::fuzz {
@@ -53,7 +54,7 @@ class StringBytes final : public symbols::ByteSource {
   Status read_at(uint64_t offset, std::span<std::byte> out) override {
     if (offset > bytes_.size() || out.size() > bytes_.size() - offset)
       return Error(ErrorCode::kBadInput, "not inside the file");
-    std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    std::copy_n(reinterpret_cast<const std::byte*>(bytes_.data()) + offset, out.size(), out.data());
     return {};
   }
 
@@ -85,8 +86,9 @@ std::string learnt(const std::string& bytes, const std::vector<uint64_t>& addres
   out += facts.go->version + facts.go->default_godebug + (facts.go->race ? "r" : "-") + (facts.go->cgo ? "c" : "-");
   out += binary->has_go_function("runtime.memProfileInternal") ? "p" : "-";
   if (const auto table = binary->go_table()) out += std::to_string(table->vaddr);
-  const Fd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  for (const std::string& why : goruntime::find_probe_sites(*binary, nothing, 0, true).not_probed) out += why;
+  const symbols::ProgramFacts program = symbols::describe_program(*binary, goruntime::probe_question());
+  for (const std::optional<symbols::ProgramFunction>& function : program.functions)
+    if (function) out += std::string(function->code.begin(), function->code.end());
   return out;
 }
 

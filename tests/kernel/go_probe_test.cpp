@@ -12,6 +12,7 @@
 #include "probe/kernel_probe.h"
 #include "procfs/process.h"
 #include "procfs/root.h"
+#include "symbols/local_binaries.h"
 #include "symbols/symbolizer.h"
 #include "unit/goruntime/go_programs.h"
 #include "unit/goruntime/live_target.h"
@@ -49,7 +50,8 @@ class Watched {
   }
 
   std::optional<events::GoProbePlan> plan() const {
-    const auto reader = app::GoReader::open(proc->fd(), process->directory(), target.pid(), vmas);
+    symbols::LocalBinaries binaries(Fd(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    const auto reader = app::GoReader::open({binaries, {}}, process->directory(), target.pid(), vmas);
     return reader ? reader->probe_plan() : std::nullopt;
   }
   void attach() {
@@ -88,10 +90,11 @@ class Watched {
   std::vector<std::string> names(StackId id) const {
     std::vector<std::string> out;
     if (!stacks.contains(id)) return out;
-    symbols::Symbolizer symbolizer(Fd(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    symbols::LocalBinaries binaries(Fd(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    symbols::Symbolizer symbolizer(binaries);
     const events::Stack& stack = stacks.at(id);
     std::map<uint64_t, std::vector<events::SourceFrame>> frames;
-    symbolizer.resolve(target.pid(), space, vmas, stack, [&](const events::Event& event) {
+    symbolizer.resolve(target.pid(), space, vmas, std::span(&stack, 1), [&](const events::Event& event) {
       if (const auto* symbol = std::get_if<events::SymbolInfo>(&event.payload))
         frames[symbol->address] = symbol->frames;
     });

@@ -16,6 +16,7 @@ TABLE = {
     "remote": {"base", "events"},
     "symbols": {"base", "events"},
     "goruntime": {"base", "events", "remote", "symbols"},
+    "files": {"base", "events", "symbols", "goruntime"},
     "probe": {"base", "events", "abi", "libbpf"},
     "record": {"base", "events"},
     "trace": {"base", "events"},
@@ -23,8 +24,8 @@ TABLE = {
     "explain": {"base", "events", "timeline"},
     "report": {"base", "explain", "timeline", "events"},
     "agent": {"base", "events", "record", "timeline", "explain", "trace", "report"},
-    "app": {"base", "events", "procfs", "remote", "symbols", "goruntime", "probe", "record", "trace", "timeline",
-            "explain", "report", "agent"},
+    "app": {"base", "events", "procfs", "remote", "symbols", "goruntime", "files", "probe", "record", "trace",
+            "timeline", "explain", "report", "agent"},
 }
 SPDLOG = {"app"}  # everybody else returns errors
 LIMITS = {".h": 250, ".cpp": 400, ".c": 250}

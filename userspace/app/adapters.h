@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "files/children.h"
 #include "procfs/process.h"
 #include "procfs/root.h"
 #include "record/sources.h"
@@ -18,27 +19,33 @@ Result<std::unique_ptr<record::KernelSource>> open_kernel();
 
 class ProcfsOpener : public record::ProcessOpener {
  public:
-  // `root` must outlive it and every process opened by it.
-  explicit ProcfsOpener(const procfs::Root& root) : root_(root) {}
+  // Both must outlive it and every process opened by it.
+  ProcfsOpener(const procfs::Root& root, files::Children& files) : root_(root), files_(files) {}
   Result<std::unique_ptr<record::ProcessSource>> open(Pid tgid) override;
 
  private:
   const procfs::Root& root_;
+  files::Children& files_;
 };
 
 class Symbols : public record::SymbolSource {
  public:
-  explicit Symbols(Fd proc_root) : symbolizer_(std::move(proc_root)) {}
+  // `binaries` must outlive it.
+  explicit Symbols(symbols::Binaries& binaries) : binaries_(binaries), symbolizer_(binaries) {}
   void resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas, const events::Stack& stack,
                const std::function<void(events::Event)>& emit) override {
-    symbolizer_.resolve(tgid, space, vmas, stack, emit);
+    symbolizer_.resolve(tgid, space, vmas, std::span(&stack, 1), emit);
   }
   void forget(SpaceId space) override { symbolizer_.forget(space); }
-  BinaryId executable(Pid tgid, SpaceId space, const std::function<void(events::Event)>& emit) override {
-    return symbolizer_.executable(tgid, space, emit);
+  record::Executable executable(Pid tgid, const std::function<void(events::Event)>& emit) override {
+    const symbols::Symbolizer::Executable found = symbolizer_.executable(tgid, emit);
+    return {found.binary, found.machine};
   }
+  std::vector<std::string> take_notices() override { return binaries_.take_notices(); }
+  bool has_notices() const override { return binaries_.has_notices(); }
 
  private:
+  symbols::Binaries& binaries_;
   symbols::Symbolizer symbolizer_;
 };
 

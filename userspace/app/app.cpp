@@ -17,6 +17,7 @@
 #include "app/signals.h"
 #include "app/terminal.h"
 #include "app/units.h"
+#include "files/child.h"
 
 namespace memwhy::app {
 namespace {
@@ -156,6 +157,7 @@ int run(int argc, const char* const* argv) {
   ignore_write_signals();
   // Our own split at "--": behind it nothing is an option or a command of ours, whatever it looks like.
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (files::is_child(words)) return files::run_child(words);
   const auto dashes = std::find(words.begin(), words.end(), "--");
   const std::vector<std::string> command_line(dashes == words.end() ? dashes : dashes + 1, words.end());
   if (dashes != words.end() && command_line.empty()) {

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of a live Go program may be probed: policy here (never pid 1, never a setuid program), sites in goruntime/.
+// What of a live Go program may be probed: policy here (never pid 1, a setuid program, or
+// a file that somebody else serves), sites in goruntime/.
 #pragma once
-
-#include <memory>
 
 #include "base/fd.h"
 #include "base/ids.h"
 #include "events/go_probe.h"
-#include "symbols/binary.h"
+#include "symbols/binaries.h"
 
 namespace memwhy::app {
 
 struct ProgramToProbe {
-  std::unique_ptr<symbols::Binary> binary;
-  Fd file;            // of which `binary` was read
+  symbols::ProgramFacts facts;  // asked by goruntime::probe_question()
+  symbols::ExecutablePath file;
   uint64_t bias = 0;  // how far it was moved from its link-time addresses
   bool sampling_linked = false;
 };

@@ -1,76 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/go_reader.h"
 
-#include <fcntl.h>
-
 #include <optional>
 #include <utility>
 
+#include "goruntime/probe_sites.h"
 #include "goruntime/program_file.h"
-#include "symbols/binary.h"
-#include "symbols/target_files.h"
+#include "symbols/binary_bytes.h"
 
 namespace memwhy::app {
 namespace {
 
-constexpr uint64_t kMostFileBytes = uint64_t{4} << 30;
+constexpr uint64_t kCachedBytes = 16 << 20;  // of the program's file
+constexpr const char* kSampler = "runtime.profilealloc";
 
 // How far the program was moved from its link-time addresses; nullopt: it is not mapped.
-std::optional<uint64_t> bias_of(const symbols::ElfFile& elf, const symbols::TargetFile& file,
+std::optional<uint64_t> bias_of(const std::vector<symbols::Segment>& segments, const symbols::FileKey& file,
                                 const std::vector<events::Vma>& vmas) {
   for (const events::Vma& vma : vmas) {
     if (vma.inode != file.inode || vma.device != file.device) continue;
-    if (const std::optional<uint64_t> vaddr = elf.vaddr_of(vma.offset)) return vma.range.start - *vaddr;
+    if (const std::optional<uint64_t> vaddr = symbols::vaddr_of(segments, vma.offset))
+      return vma.range.start - *vaddr;
   }
   return std::nullopt;
 }
 
 }  // namespace
 
-std::optional<goruntime::GoProgram> GoReader::program(int proc_root, Pid tgid,
+std::optional<goruntime::GoProgram> GoReader::program(const ProgramFiles& files, Pid tgid,
                                                       const std::vector<events::Vma>& vmas,
                                                       ProgramToProbe* to_probe) {
-  const symbols::TargetFiles files(Fd(::fcntl(proc_root, F_DUPFD_CLOEXEC, 0)));
-  Result<symbols::TargetFile> file = files.open_executable(tgid);
-  if (!file) return std::nullopt;
-  Result<std::unique_ptr<symbols::FileBytes>> again =
-      symbols::FileBytes::open(Fd(::fcntl(file->fd.get(), F_DUPFD_CLOEXEC, 0)), kMostFileBytes);
-  Fd kept(::fcntl(file->fd.get(), F_DUPFD_CLOEXEC, 0));
-  Result<std::unique_ptr<symbols::FileBytes>> bytes =
-      symbols::FileBytes::open(std::move(file->fd), kMostFileBytes);
-  if (!bytes || !again) return std::nullopt;
-  Result<std::unique_ptr<symbols::Binary>> binary = symbols::Binary::open(std::move(*bytes));
-  if (!binary || !(*binary)->facts().go) return std::nullopt;
-  const std::optional<symbols::GoTable> table = (*binary)->go_table();
-  const std::optional<uint64_t> bias = bias_of((*binary)->elf(), *file, vmas);
-  if (!table || !bias) return std::nullopt;
+  const Result<symbols::OpenedBinary> opened = files.binaries.open_executable(tgid);
+  if (!opened || !opened->facts.go) return std::nullopt;
+  symbols::ProgramQuestion question = goruntime::probe_question();
+  question.functions.emplace_back(kSampler);
+  // The linker leaves these out of a program that can't ask for its profile; then the runtime does not sample.
+  question.prefixes = {"runtime.memProfileInternal", "runtime.MemProfile"};
+  Result<symbols::ProgramFacts> facts = files.binaries.program(opened->handle, question);
+  if (!facts || !facts->go_table) return std::nullopt;
+  const std::optional<uint64_t> bias = bias_of(facts->segments, opened->key, vmas);
+  if (!bias) return std::nullopt;
 
   goruntime::GoProgram program;
-  program.version = (*binary)->facts().go->version;
-  program.image.pclntab = table->vaddr + *bias;
-  program.image.names_offset = table->names_offset;
-  for (const symbols::Segment& segment : (*binary)->elf().segments())
+  program.version = facts->go_version;
+  program.image.pclntab = facts->go_table->vaddr + *bias;
+  program.image.names_offset = facts->go_table->names_offset;
+  for (const symbols::Segment& segment : facts->segments)
     if (segment.write)
       program.image.writable.push_back({segment.vaddr + *bias, segment.vaddr + *bias + segment.memory_bytes});
-  program.image.file =
-      std::make_shared<goruntime::ProgramFile>(std::move(*again), (*binary)->elf().segments(), *bias);
-  program.file = std::make_shared<const Fd>(::fcntl(kept.get(), F_DUPFD_CLOEXEC, 0));
-  // The linker leaves these out of a program that can't ask for its profile; then the runtime does not
-  // sample.
-  program.profiling_linked = (*binary)->has_go_function("runtime.memProfileInternal") ||
-                             (*binary)->has_go_function("runtime.MemProfile");
-  const std::optional<AddressRange> sampler = (*binary)->go_functions({"runtime.profilealloc"}).front();
-  if (sampler) program.sampler = {sampler->start + *bias, sampler->end + *bias};
-  if (to_probe != nullptr) *to_probe = {std::move(*binary), std::move(kept), *bias, program.profiling_linked};
+  program.image.file = std::make_shared<goruntime::ProgramFile>(
+      std::make_unique<symbols::BlockCache>(
+          std::make_unique<symbols::BinaryBytes>(files.binaries, tgid, *opened), kCachedBytes),
+      facts->segments, *bias);
+  program.own_layout = [layout_of = files.go_layout, handle = opened->handle](int minor) {
+    return layout_of(handle, minor);
+  };
+  program.profiling_linked = facts->linked[0] || facts->linked[1];
+  const std::optional<symbols::ProgramFunction>& sampler = facts->functions.back();
+  if (sampler) program.sampler = {sampler->range.start + *bias, sampler->range.end + *bias};
+  if (to_probe != nullptr) {
+    to_probe->sampling_linked = program.profiling_linked;
+    to_probe->facts = *std::move(facts);
+    to_probe->bias = *bias;
+  }
   return program;
 }
 
-std::unique_ptr<GoReader> GoReader::open(int proc_root, const Fd& process, Pid tgid,
+std::unique_ptr<GoReader> GoReader::open(const ProgramFiles& files, const Fd& process, Pid tgid,
                                          const std::vector<events::Vma>& vmas) {
   ProgramToProbe to_probe;
-  std::optional<goruntime::GoProgram> found = program(proc_root, tgid, vmas, &to_probe);
+  std::optional<goruntime::GoProgram> found = program(files, tgid, vmas, &to_probe);
+  if (!found) return nullptr;
   Result<remote::ProcessMemory> memory = remote::ProcessMemory::open(process);
-  if (!found || !memory) return nullptr;
+  Result<symbols::ExecutablePath> path = files.binaries.executable_path(tgid);
+  if (!memory || !path) return nullptr;
+  to_probe.file = *std::move(path);
   return std::unique_ptr<GoReader>(new GoReader(
       goruntime::GoProcess(std::make_unique<remote::ProcessMemory>(std::move(*memory)), std::move(*found)),
       plan_go_probes(std::move(to_probe), process, tgid)));

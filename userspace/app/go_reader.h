@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// record::GoSource over goruntime/: opens the program's file to learn the Go version and where its tables
-// begin, and the process's memory to read them. One for each traced process that is a Go program.
+// record::GoSource over goruntime/: what the program's file says (asked through symbols::Binaries: the Go version, where its
+// tables begin), and the process's memory to read them. One for each traced process that is a Go program.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -14,17 +15,27 @@
 #include "events/event.h"
 #include "goruntime/go_process.h"
 #include "record/sources.h"
+#include "symbols/binaries.h"
 
 namespace memwhy::app {
 
+// Who knows the files of targets.
+struct ProgramFiles {
+  symbols::Binaries& binaries;
+  // The layout of go1.`minor` by debug information (goruntime/dwarf_layout.h).
+  std::function<Result<std::unique_ptr<const goruntime::DwarfLayout>>(symbols::BinaryHandle, int minor)>
+      go_layout;
+};
+
 class GoReader final : public record::GoSource {
  public:
-  // nullptr: not a Go program, or its file or memory could not be opened (symbols/ tells of that).
-  static std::unique_ptr<GoReader> open(int proc_root, const Fd& process, Pid tgid,
+  // nullptr: not a Go program, or its file or memory could not be opened (the names of its stacks tell of that).
+  // `files.binaries` must outlive it.
+  static std::unique_ptr<GoReader> open(const ProgramFiles& files, const Fd& process, Pid tgid,
                                         const std::vector<events::Vma>& vmas);
 
   // What the program's file says, at addresses of the process. nullopt: as above.
-  static std::optional<goruntime::GoProgram> program(int proc_root, Pid tgid,
+  static std::optional<goruntime::GoProgram> program(const ProgramFiles& files, Pid tgid,
                                                      const std::vector<events::Vma>& vmas,
                                                      ProgramToProbe* to_probe = nullptr);
 

@@ -16,6 +16,7 @@
 #include "app/environment.h"
 #include "app/terminal.h"
 #include "app/units.h"
+#include "files/children.h"
 #include "record/session.h"
 #include "trace/output.h"
 
@@ -239,10 +240,13 @@ Result<LiveResult> record_live(const LiveRequest& request) {
     pids.push_back(child->pid());
   }
 
+  // Before there is anything of the kernel's that they must not have.
+  Result<std::unique_ptr<files::Children>> files = files::Children::start();
+  if (!files) return std::move(files).error();
   Result<std::unique_ptr<record::KernelSource>> kernel = open_kernel();
   if (!kernel) return std::move(kernel).error();
-  ProcfsOpener processes(*proc);
-  Symbols symbols(Fd(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+  ProcfsOpener processes(*proc, **files);
+  Symbols symbols(**files);
   FileSink sink(**writer);
   record::SystemClock clock;
   record::Session session(**kernel, processes, symbols, sink, clock, session_options(request, *proc));

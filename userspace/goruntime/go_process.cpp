@@ -75,9 +75,9 @@ const Layout* GoProcess::layout() {
   own_layout_tried_ = true;
   problem_ = program_.version.empty() ? "the Go version is not known"
                                       : program_.version + " is not known to this memwhy";
-  if (minor != 0 && program_.file != nullptr) {
-    Result<std::unique_ptr<const DwarfLayout>> own = dwarf_layout(*program_.file, minor);
-    program_.file = nullptr;
+  if (minor != 0 && program_.own_layout) {
+    Result<std::unique_ptr<const DwarfLayout>> own = program_.own_layout(minor);
+    program_.own_layout = nullptr;
     if (own) {
       own_layout_ = std::move(*own);
       return &own_layout_->layout;

@@ -7,13 +7,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "base/fd.h"
 #include "base/result.h"
 #include "events/event.h"
 #include "events/go_runtime.h"
@@ -31,8 +31,8 @@ struct GoProgram {
   Image image;                   // addresses of the process
   bool profiling_linked = true;  // the program has the functions that read its heap profile
   AddressRange sampler = {};     // code of runtime.profilealloc; empty: not known
-  // For the debug information of a release without a measured layout; nullptr: not to be read.
-  std::shared_ptr<const Fd> file = nullptr;
+  // The layout by the program's debug information, of a release without a measured one; empty: not to be read.
+  std::function<Result<std::unique_ptr<const DwarfLayout>>(int minor)> own_layout = {};
 };
 
 struct HeapPages;

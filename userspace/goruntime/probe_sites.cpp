@@ -49,22 +49,27 @@ int minor_of(const std::string& version) {
 
 }  // namespace
 
-ProbeSites find_probe_sites(symbols::Binary& binary, const Fd& memory, uint64_t bias, bool sampling_linked) {
+symbols::ProgramQuestion probe_question() {
+  symbols::ProgramQuestion question;
+  for (const Probed& probed : kProbed) question.functions.emplace_back(probed.name);
+  question.code_bytes = symbols::kMostStackCheckBytes;
+  return question;
+}
+
+ProbeSites find_probe_sites(const symbols::ProgramFacts& program, const Fd& memory, uint64_t bias,
+                            bool sampling_linked) {
   ProbeSites found;
-  const std::string version = binary.facts().go ? binary.facts().go->version : "";
+  const std::string& version = program.go_version;
   const int minor = minor_of(version);
   // Where the arguments are is known of these releases only.
-  if (binary.facts().machine != "x86-64" || layout_of(minor) == nullptr) {
+  if (program.machine != "x86-64" || layout_of(minor) == nullptr) {
     found.not_probed.push_back(
         fmt::format("The Go runtime is not probed: its functions are known of Go 1.19 to 1.27 on "
                     "amd64, and this program is {} for {}.",
-                    version.empty() ? "of an unknown release" : version, binary.facts().machine));
+                    version.empty() ? "of an unknown release" : version, program.machine));
     return found;
   }
-  std::vector<std::string> names;
-  names.reserve(kProbed.size());
-  for (const Probed& probed : kProbed) names.emplace_back(probed.name);
-  const std::vector<std::optional<AddressRange>> functions = binary.go_functions(names);
+  if (program.functions.size() < kProbed.size()) return found;
   for (size_t i = 0; i < kProbed.size(); ++i) {
     const Probed& probed = kProbed[i];
     const auto not_probed = [&](const std::string& why) {
@@ -72,20 +77,20 @@ ProbeSites find_probe_sites(symbols::Binary& binary, const Fd& memory, uint64_t 
     };
     const bool sample = probed.function == GoFunction::kSampledAllocation;
     if (sample && !sampling_linked) continue;  // the profile says that it is off
-    if (!functions[i]) {
+    const std::optional<symbols::ProgramFunction>& function = program.functions[i];
+    if (!function) {
       not_probed("it is not in the program, or not once");
       continue;
     }
-    const std::vector<uint8_t> code = binary.bytes_at(
-        functions[i]->start, std::min<uint64_t>(functions[i]->bytes(), symbols::kMostStackCheckBytes));
-    const Result<symbols::StackCheck> check = symbols::find_stack_check(code, functions[i]->bytes());
-    const std::optional<uint64_t> offset = binary.elf().offset_of(functions[i]->start);
+    const std::vector<uint8_t>& code = function->code;
+    const Result<symbols::StackCheck> check = symbols::find_stack_check(code, function->range.bytes());
+    const std::optional<uint64_t> offset = function->file_offset;
     if (!check || !offset) {
       not_probed(check ? "its code is not in the file" : check.error().message());
       continue;
     }
     std::vector<uint8_t> now(code.size());
-    const auto at = static_cast<off_t>(functions[i]->start + bias);
+    const auto at = static_cast<off_t>(function->range.start + bias);
     if (::pread(memory.get(), now.data(), now.size(), at) != static_cast<ssize_t>(now.size())) {
       not_probed("its code can't be read in the process");
       continue;
@@ -97,7 +102,7 @@ ProbeSites find_probe_sites(symbols::Binary& binary, const Fd& memory, uint64_t 
     events::GoSite site;
     site.function = probed.function;
     site.offset = *offset + check->jump;
-    site.address = functions[i]->start + bias + check->jump;
+    site.address = function->range.start + bias + check->jump;
     site.byte = code[check->jump];
     site.argument = sample && minor >= kSampleTakesM ? Register::kCx : probed.argument;
     site.shift = probed.shift;

@@ -205,8 +205,6 @@ Result<events::SpaceStart> Process::identity() {
   start.comm = now->comm;
   start.started_ns = now->start_ticks * (1'000'000'000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK)));
   if (const auto exe = read_link(directory_.get(), memory_directory_ + "exe")) start.exe = *exe;
-  if (const auto header = read_file(directory_.get(), memory_directory_ + "exe", 20))
-    start.elf_class = elf_class(*header);
   if (const auto text = read_file(directory_.get(), "cgroup")) {
     if (const auto cgroup = parse_cgroup(*text)) start.cgroup = cgroup->path;
   }

@@ -148,9 +148,10 @@ std::optional<Stat> parse_stat(std::string_view text) {
   for (int field = 4; field <= 22; ++field) {  // as numbered in proc(5)
     const std::string_view word = cursor.word();
     if (word.empty()) return std::nullopt;
-    if (field != 9 && field != 20 && field != 22) continue;
+    if (field != 4 && field != 9 && field != 20 && field != 22) continue;
     const auto value = Cursor(word).number(10);
     if (!value) return std::nullopt;
+    if (field == 4) stat.parent = static_cast<Pid>(*value);
     if (field == 9) stat.flags = *value;
     if (field == 20) stat.threads = static_cast<uint32_t>(*value);
     if (field == 22) stat.start_ticks = *value;

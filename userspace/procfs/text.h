@@ -25,6 +25,7 @@ std::optional<events::Vma> parse_maps_line(std::string_view line);
 struct Stat {
   std::string comm;
   char state = '?';
+  Pid parent = 0;
   uint64_t flags = 0;  // PF_* of the kernel
   uint32_t threads = 0;
   uint64_t start_ticks = 0;  // after boot, in units of sysconf(_SC_CLK_TCK)

@@ -57,6 +57,7 @@ void Sampler::anchor() {
 
 // Told once, and again when it changes.
 void Sampler::hooks() {
+  for (std::string& sentence : symbols_.take_notices()) keep_notice(std::move(sentence));
   events::HookReport now = kernel_.hooks();
   now.not_seen.insert(now.not_seen.end(), notices_.begin(), notices_.end());
   if (more_notices_ > 0) {
@@ -68,11 +69,15 @@ void Sampler::hooks() {
 }
 
 void Sampler::notice(std::string sentence) {
+  keep_notice(std::move(sentence));
+  hooks();
+}
+
+void Sampler::keep_notice(std::string sentence) {
   if (notices_.size() < kMostNotices)
     notices_.push_back(std::move(sentence));
   else
     ++more_notices_;
-  hooks();
 }
 
 Result<SpaceId> Sampler::add(Pid tgid) {
@@ -95,6 +100,7 @@ Result<SpaceId> Sampler::add(Pid tgid) {
       target.pending = Pending{*identity, {}, begun};
       target.pending->identity.how = events::StartHow::kAttached;
       confirm(target);
+      if (target.foreign) return refuse(target, identity->comm);
       if (read_counters(target) && scan(target, true)) {
         resolve_waiting(target);
         had_targets_ = true;
@@ -107,6 +113,14 @@ Result<SpaceId> Sampler::add(Pid tgid) {
     if (!alive) break;
   }
   return Error(ErrorCode::kTargetGone, fmt::format("pid {} went away while it was being attached", tgid));
+}
+
+Error Sampler::refuse(const Target& target, const std::string& comm) {
+  Error why(ErrorCode::kEnvironment,
+            fmt::format("pid {} ({}) is a program for {}: this memwhy can record programs for {} only",
+                        target.tgid, comm, target.machine, kMachine));
+  end(target.space, events::EndWhy::kDetached);
+  return why;
 }
 
 Status Sampler::remove(Pid tgid) {
@@ -201,13 +215,15 @@ void Sampler::confirm(Target& target) {
   Pending pending = *std::exchange(target.pending, std::nullopt);
   target.confirm_at = kNever;
   pending.identity.space = target.space;
-  pending.identity.exe_binary = symbols_.executable(target.tgid, target.space,
-                                                    [this](events::Event event) { emit_(std::move(event)); });
-  const std::string& machine = pending.identity.elf_class;
-  target.foreign = !machine.empty() && machine != kMachine;
-  if (target.foreign) {
+  Executable executable =
+      symbols_.executable(target.tgid, [this](events::Event event) { emit_(std::move(event)); });
+  pending.identity.exe_binary = executable.binary;
+  pending.identity.elf_class = executable.machine;
+  target.machine = std::move(executable.machine);
+  target.foreign = !target.machine.empty() && target.machine != kMachine;
+  if (target.foreign && pending.identity.how != events::StartHow::kAttached) {
     notice(fmt::format("pid {} became a program for {}: only programs for {} can be recorded.", target.tgid,
-                       machine, kMachine));
+                       target.machine, kMachine));
   }
   emit(pending.read_at, std::move(pending.identity));
   if (!pending.vmas.empty()) {
@@ -286,7 +302,7 @@ void Sampler::run_due() {
   for (const auto& [space, target] : targets_) {
     if (target->due() <= clock_.now()) due.push_back(space);
   }
-  if (!due.empty() && kernel_.govern()) hooks();
+  if (!due.empty() && (kernel_.govern() || symbols_.has_notices())) hooks();
   for (const SpaceId space : due) {
     Target* target = find(space);
     if (target == nullptr) continue;
@@ -340,6 +356,7 @@ void Sampler::finish() {
     if (!read_counters(target) || !scan(target, false)) read_table(target, false);
     resolve_waiting(target);
   }
+  if (symbols_.has_notices()) hooks();
   if (had_targets_) anchor();
 }
 

@@ -97,12 +97,14 @@ class Sampler {
   void anchor();
   void hooks();
   void notice(std::string sentence);  // told with the hooks; of many the first ones
+  void keep_notice(std::string sentence);
 
   void on_start(TimeNs time, const events::SpaceStart& start);
   void on_end(TimeNs time, const events::SpaceEnd& end);
   void leave(TimeNs time, Target& target);
   TimeNs deserted_at() const;
   void on_loss(const events::Loss& loss);
+  Error refuse(const Target& target, const std::string& comm);  // of another machine
   void open(Target& target);
   void confirm(Target& target);
   void check(Target& target);

@@ -93,6 +93,11 @@ class ProcessOpener {
   virtual Result<std::unique_ptr<ProcessSource>> open(Pid tgid) = 0;
 };
 
+struct Executable {
+  BinaryId binary{};    // kNone: could not be read (a BinaryInfo with `unreadable` says why)
+  std::string machine;  // "x86-64" | "i386" | "aarch64" …; "" unknown, or not ELF
+};
+
 // Names for addresses, and facts of binaries. One per session; remembers what it has said.
 class SymbolSource {
  public:
@@ -103,9 +108,11 @@ class SymbolSource {
                        const events::Stack& stack, const std::function<void(events::Event)>& emit) = 0;
   // The space ended: nothing of it is resolved any more.
   virtual void forget(SpaceId space) = 0;
-  // The executable: emits BinaryInfo if new. kNone: could not be read (a BinaryInfo with `unreadable` says
-  // why).
-  virtual BinaryId executable(Pid tgid, SpaceId space, const std::function<void(events::Event)>& emit) = 0;
+  // Emits BinaryInfo if new.
+  virtual Executable executable(Pid tgid, const std::function<void(events::Event)>& emit) = 0;
+  // What was lost since it was last asked, as sentences.
+  virtual std::vector<std::string> take_notices() { return {}; }
+  virtual bool has_notices() const { return false; }
 };
 
 }  // namespace memwhy::record

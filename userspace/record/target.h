@@ -42,6 +42,7 @@ struct Sampler::Target {
   events::SpaceStart start;               // as the kernel told it
   std::unique_ptr<ProcessSource> source;  // null: not opened yet, or gone before
   std::optional<Pending> pending;
+  std::string machine;   // of its executable; "" unknown
   bool foreign = false;  // a program for another machine: its stacks mean nothing to us
 
   std::vector<events::Vma> vmas;

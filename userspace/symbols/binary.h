@@ -58,6 +58,9 @@ class Binary {
   // Up to `most` bytes from `vaddr` on, as the file has them.
   std::vector<uint8_t> bytes_at(uint64_t vaddr, size_t most);
 
+  // As the file has them.
+  Status read_at(uint64_t offset, std::span<std::byte> out) { return bytes_.read_at(offset, out); }
+
   size_t memory_bytes() const;
 
  private:

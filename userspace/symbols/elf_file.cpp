@@ -179,12 +179,12 @@ const Section* ElfFile::section_of_type(uint32_t type) const {
   return at == sections_.end() ? nullptr : &*at;
 }
 
-std::optional<uint64_t> ElfFile::vaddr_of(uint64_t file_offset) const {
+std::optional<uint64_t> vaddr_of(const std::vector<Segment>& segments, uint64_t file_offset) {
   // Neighbouring segments may share a page of the file. Who asks has an address of code, so code wins; then
   // the segment that truly holds the byte.
   const Segment* best = nullptr;
   int best_rank = 0;
-  for (const Segment& segment : segments_) {
+  for (const Segment& segment : segments) {
     const uint64_t end = segment.offset + segment.file_bytes;
     const uint64_t padded_end = page_down(end) + (end % kPageBytes != 0 ? kPageBytes : 0);
     if (file_offset < page_down(segment.offset) || file_offset >= padded_end) continue;

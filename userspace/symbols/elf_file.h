@@ -39,6 +39,10 @@ struct Section {
   uint32_t link = 0;
 };
 
+// The link-time address of a byte of the file that these segments map; mappings begin and end at pages, so the padding
+// around a segment counts.
+std::optional<uint64_t> vaddr_of(const std::vector<Segment>& segments, uint64_t file_offset);
+
 // "x86-64", "aarch64", "i386" … of the first bytes of a file, also when ElfFile refuses it. kBadInput: not
 // ELF.
 Result<std::string> elf_machine(ByteSource& source);
@@ -61,9 +65,9 @@ class ElfFile {
   // As the Go linker wrote it; "" none.
   const std::string& go_build_id() const { return go_build_id_; }
 
-  // The link-time address of a byte of the file; mappings begin and end at pages, so the padding around a
-  // segment counts.
-  std::optional<uint64_t> vaddr_of(uint64_t file_offset) const;
+  std::optional<uint64_t> vaddr_of(uint64_t file_offset) const {
+    return symbols::vaddr_of(segments_, file_offset);
+  }
   // Where `vaddr` is in the file; nothing outside segments and in their zero part.
   std::optional<uint64_t> offset_of(uint64_t vaddr) const;
 

@@ -11,6 +11,8 @@ namespace {
 // Beyond this the memory of what was said is cleared: saying a name twice is harmless.
 constexpr size_t kMaxSaid = 1 << 20;
 constexpr size_t kMaxMapped = 64 << 10;
+constexpr size_t kMaxModules = 64 << 10;
+constexpr size_t kMostAtOnce = 1024;  // addresses in one round of questions
 
 TimeNs now_ns() {
   struct timespec now {};
@@ -36,173 +38,175 @@ uint64_t mix(uint64_t a, uint64_t b) {
 
 }  // namespace
 
-size_t Symbolizer::KeyHash::operator()(const Key& key) const {
+size_t Symbolizer::KeyHash::operator()(const FileKey& key) const {
   return mix(mix(key.device, key.inode), mix(key.bytes, static_cast<uint64_t>(key.modified_ns)));
 }
 
-Symbolizer::Symbolizer(Fd proc_root, Limits limits) : files_(std::move(proc_root)), limits_(limits) {}
-
 void Symbolizer::resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas,
-                         const events::Stack& stack, const Emit& emit) {
+                         std::span<const events::Stack> stacks, const Emit& emit) {
   SpaceState& state = spaces_[space];
   if (state.said.size() > kMaxSaid) state.said.clear();
-  for (size_t i = 0; i < stack.frames.size(); ++i) {
-    const uint64_t address = stack.frames[i];
-    const bool is_return = i > 0;
-    if (address == 0) continue;
-    const events::Vma* vma = find_vma(vmas, is_return ? address - 1 : address);
-    if (vma == nullptr || !vma->exec) continue;
-    events::SymbolInfo info = look_up(tgid, state, *vma, address, is_return, emit);
-    // Other code may have been loaded where some was unloaded: then the address is said anew.
-    const auto [said, is_new] = state.said.try_emplace(address << 1 | (is_return ? 1 : 0), info.binary);
-    if (!is_new && said->second == info.binary) continue;
-    said->second = info.binary;
-    info.space = space;
-    send(emit, std::move(info));
+  std::vector<Wanted> wanted;
+  for (const events::Stack& stack : stacks) {
+    for (size_t i = 0; i < stack.frames.size(); ++i)
+      if (stack.frames[i] != 0) want(tgid, state, vmas, stack.frames[i], i > 0, wanted, emit);
+    if (wanted.size() >= kMostAtOnce) look_up(tgid, wanted, space, emit);
   }
-  drop_above_budget();
+  look_up(tgid, wanted, space, emit);
 }
 
-events::SymbolInfo Symbolizer::look_up(Pid tgid, SpaceState& state, const events::Vma& vma, uint64_t address,
-                                       bool is_return, const Emit& emit) {
-  events::SymbolInfo info;
-  info.address = address;
-  info.is_return = is_return;
-  if (vma.inode == 0) {
-    if (vma.name == "[vdso]") info.frames.push_back({vma.name, "", 0});
-    return info;
-  }
-  Module& module = module_of(tgid, state, vma, emit);
-  info.binary = module.id;
-  info.file_offset = address - vma.range.start + vma.offset;
-  if (module.binary) info.frames = module.binary->lookup_offset(info.file_offset, is_return);
-  return info;
+// Adds it, unless it was said already. Other code may have been loaded where some was unloaded: then the address is said
+// anew.
+void Symbolizer::want(Pid tgid, SpaceState& state, const std::vector<events::Vma>& vmas, uint64_t address,
+                      bool is_return, std::vector<Wanted>& wanted, const Emit& emit) {
+  const events::Vma* vma = find_vma(vmas, is_return ? address - 1 : address);
+  if (vma == nullptr || !vma->exec) return;
+  ModulePtr module = vma->inode == 0 ? nullptr : module_of(tgid, state, *vma, emit);
+  const BinaryId binary = module ? module->id : BinaryId::kNone;
+  const auto [said, is_new] = state.said.try_emplace(address << 1 | (is_return ? 1 : 0), binary);
+  if (!is_new && said->second == binary) return;
+  said->second = binary;
+  Wanted one{{}, vma, std::move(module)};
+  one.info.address = address;
+  one.info.is_return = is_return;
+  one.info.binary = binary;
+  if (one.module) one.info.file_offset = address - vma->range.start + vma->offset;
+  if (!one.module && vma->name == "[vdso]") one.info.frames.push_back({vma->name, "", 0});
+  wanted.push_back(std::move(one));
 }
 
-Symbolizer::Module& Symbolizer::module_of(Pid tgid, SpaceState& state, const events::Vma& vma,
-                                          const Emit& emit) {
+// One question for each file, then all is said in the order of the stacks.
+void Symbolizer::look_up(Pid tgid, std::vector<Wanted>& wanted, SpaceId space, const Emit& emit) {
+  std::vector<bool> asked(wanted.size());
+  uint64_t lost = 0;
+  for (size_t first = 0; first < wanted.size(); ++first) {
+    const ModulePtr module = wanted[first].module;
+    if (asked[first] || !module || module->handle == BinaryHandle::kNone) continue;
+    std::vector<size_t> mine;
+    std::vector<CodeOffset> offsets;
+    for (size_t i = first; i < wanted.size(); ++i) {
+      if (wanted[i].module != module) continue;
+      asked[i] = true;
+      mine.push_back(i);
+      offsets.push_back({wanted[i].info.file_offset, wanted[i].info.is_return});
+    }
+    Result<std::vector<SourceFrames>> found = frames_of(tgid, *module, *wanted[first].vma, offsets, emit);
+    if (!found) lost += mine.size();
+    for (size_t i = 0; found && i < mine.size(); ++i) wanted[mine[i]].info.frames = std::move((*found)[i]);
+  }
+  for (Wanted& one : wanted) {
+    one.info.space = space;
+    send(emit, std::move(one.info));
+  }
+  wanted.clear();
+  if (lost > 0) send(emit, events::Loss{space, "symbols", lost});
+}
+
+// A file that was closed meanwhile is opened again.
+Result<std::vector<SourceFrames>> Symbolizer::frames_of(Pid tgid, Module& module, const events::Vma& vma,
+                                                        std::span<const CodeOffset> at, const Emit& emit) {
+  Result<std::vector<SourceFrames>> found = binaries_.look_up(module.handle, at);
+  if (!found && found.error().code() == ErrorCode::kIncomplete) {
+    const Result<OpenedBinary> again = binaries_.open_mapping(tgid, vma);
+    if (!again) return again.error();
+    const ModulePtr now = module_of(*again, emit);
+    if (now.get() != &module) return Error(ErrorCode::kTargetGone, "another file is mapped there now");
+    found = binaries_.look_up(module.handle, at);
+  }
+  if (found && found->size() != at.size()) return Error(ErrorCode::kInternal, "an answer of another length");
+  return found;
+}
+
+Symbolizer::ModulePtr Symbolizer::module_of(Pid tgid, SpaceState& state, const events::Vma& vma,
+                                            const Emit& emit) {
   const auto known = std::find_if(state.mapped.begin(), state.mapped.end(), [&](const MappedModule& one) {
     return one.range.contains(vma.range.start) && one.device == vma.device && one.inode == vma.inode;
   });
-  Module* module = known == state.mapped.end() ? nullptr : known->module;
-  if (module == nullptr || (!module->binary && !module->unreadable)) {
-    Result<TargetFile> file = files_.open_mapping(tgid, vma);
-    if (file) {
-      module = &module_of(std::move(*file), emit);
-      if (module->binary) by_inode_[mix(vma.device, vma.inode)] = module;
-    } else if (const auto other = by_inode_.find(mix(vma.device, vma.inode)); other != by_inode_.end()) {
-      module = other->second;  // the process is gone, and somebody else had the same file mapped
-    } else if (module == nullptr) {
-      events::BinaryInfo info;
-      info.path = vma.name;
-      info.problem = file.error().message();
-      module = &unreadable_module({vma.device, vma.inode, 0, 0}, std::move(info), emit);
-    }
-    if (known != state.mapped.end()) {
-      *known = {vma.range, vma.device, vma.inode, module};
-    } else {
-      if (state.mapped.size() >= kMaxMapped) state.mapped.clear();
-      state.mapped.push_back({vma.range, vma.device, vma.inode, module});
-    }
+  if (known != state.mapped.end()) return known->module;
+  ModulePtr module;
+  const uint64_t file = mix(vma.device, vma.inode);
+  const Result<OpenedBinary> opened = binaries_.open_mapping(tgid, vma);
+  if (opened) {
+    module = module_of(*opened, emit);
+    if (module->handle != BinaryHandle::kNone) by_inode_[file] = module;
+  } else if (const auto other = by_inode_.find(file); other != by_inode_.end()) {
+    module = other->second.lock();  // the process is gone, and another had the same file mapped
   }
-  if (module->binary) touch(*module);
-  return *module;
-}
-
-Symbolizer::Module& Symbolizer::module_of(TargetFile file, const Emit& emit) {
-  const Key key{file.device, file.inode, file.bytes, file.modified_ns};
-  const auto known = modules_.find(key);
-  if (known != modules_.end() && (known->second->binary || known->second->unreadable)) {
-    if (known->second->binary) touch(*known->second);
-    return *known->second;
-  }
-  events::BinaryInfo info;
-  info.path = file.path;
-  auto bytes = FileBytes::open(std::move(file.fd), limits_.file_bytes);
-  Result<std::unique_ptr<Binary>> binary =
-      bytes ? Binary::open(std::move(*bytes)) : Result<std::unique_ptr<Binary>>(std::move(bytes).error());
-  if (!binary) {
-    info.problem = binary.error().message();
-    return unreadable_module(key, std::move(info), emit);
-  }
-  Module* module = nullptr;
-  if (known == modules_.end()) {
-    module = modules_.emplace(key, std::make_unique<Module>()).first->second.get();
-    module->id = BinaryId{++last_id_};
-    const BinaryFacts& facts = (*binary)->facts();
-    info.id = module->id;
-    info.device = key.device;
-    info.inode = key.inode;
-    info.build_id = facts.build_id;
-    info.stripped = facts.stripped;
-    info.go = facts.go;
-    send(emit, std::move(info));
-  } else {
-    module = known->second.get();
-  }
-  module->binary = std::move(*binary);
-  recent_.push_front(module);
-  module->recent = recent_.begin();
-  return *module;
-}
-
-Symbolizer::Module& Symbolizer::unreadable_module(const Key& key, events::BinaryInfo info, const Emit& emit) {
-  std::unique_ptr<Module>& module = modules_[key];
   if (!module) {
-    module = std::make_unique<Module>();
+    events::BinaryInfo info;
+    info.path = vma.name;
+    info.problem = opened ? "" : opened.error().message();
+    module = unreadable_module({vma.device, vma.inode, 0, 0}, std::move(info), emit);
+  }
+  if (state.mapped.size() >= kMaxMapped) state.mapped.clear();
+  state.mapped.push_back({vma.range, vma.device, vma.inode, module});
+  return module;
+}
+
+Symbolizer::ModulePtr Symbolizer::module_of(const OpenedBinary& opened, const Emit& emit) {
+  events::BinaryInfo info;
+  info.path = opened.path;
+  info.problem = opened.problem;
+  if (opened.handle == BinaryHandle::kNone) {
+    ModulePtr module = unreadable_module(opened.key, std::move(info), emit);
+    module->machine = opened.machine;
+    return module;
+  }
+  ModulePtr& module = remembered(opened.key);
+  if (!module) {
+    module = std::make_shared<Module>();
     module->id = BinaryId{++last_id_};
-    module->unreadable = true;
+    info.id = module->id;
+    info.device = opened.key.device;
+    info.inode = opened.key.inode;
+    info.build_id = opened.facts.build_id;
+    info.stripped = opened.facts.stripped;
+    info.go = opened.facts.go;
+    send(emit, std::move(info));
+  }
+  module->handle = opened.handle;
+  module->machine = opened.machine;
+  return module;
+}
+
+Symbolizer::ModulePtr Symbolizer::unreadable_module(const FileKey& key, events::BinaryInfo info,
+                                                    const Emit& emit) {
+  ModulePtr& module = remembered(key);
+  if (!module) {
+    module = std::make_shared<Module>();
+    module->id = BinaryId{++last_id_};
     info.id = module->id;
     info.device = key.device;
     info.inode = key.inode;
     info.unreadable = true;
     send(emit, std::move(info));
   }
-  return *module;
+  return module;
 }
 
-BinaryId Symbolizer::executable(Pid tgid, SpaceId, const Emit& emit) {
-  Result<TargetFile> file = files_.open_executable(tgid);
-  if (!file) {
-    if (file.error().code() != ErrorCode::kTargetGone) {
+// Of very many files, those that no process has mapped any more are forgotten: they would be said anew.
+Symbolizer::ModulePtr& Symbolizer::remembered(const FileKey& key) {
+  if (modules_.size() >= kMaxModules && !modules_.contains(key)) {
+    std::erase_if(modules_, [](const auto& one) { return one.second.use_count() == 1; });
+    std::erase_if(by_inode_, [](const auto& one) { return one.second.expired(); });
+  }
+  return modules_[key];
+}
+
+Symbolizer::Executable Symbolizer::executable(Pid tgid, const Emit& emit) {
+  const Result<OpenedBinary> opened = binaries_.open_executable(tgid);
+  if (!opened) {
+    if (opened.error().code() != ErrorCode::kTargetGone) {
       events::BinaryInfo info;
-      info.problem = file.error().message();
+      info.problem = opened.error().message();
       unreadable_module({0, 0, static_cast<uint64_t>(tgid), -1}, std::move(info), emit);
     }
-    return BinaryId::kNone;
+    return {};
   }
-  const Module& module = module_of(std::move(*file), emit);
-  drop_above_budget();
-  return module.unreadable ? BinaryId::kNone : module.id;
-}
-
-std::string Symbolizer::machine(Pid tgid) const {
-  Result<TargetFile> file = files_.open_executable(tgid);
-  if (!file) return "";
-  auto bytes = FileBytes::open(std::move(file->fd), limits_.file_bytes);
-  if (!bytes) return "";
-  const Result<std::string> name = elf_machine(**bytes);
-  return name ? *name : "";
+  const ModulePtr module = module_of(*opened, emit);
+  return {module->handle == BinaryHandle::kNone ? BinaryId::kNone : module->id, module->machine};
 }
 
 void Symbolizer::forget(SpaceId space) { spaces_.erase(space); }
-
-void Symbolizer::touch(Module& module) { recent_.splice(recent_.begin(), recent_, module.recent); }
-
-uint64_t Symbolizer::memory_bytes() const {
-  uint64_t bytes = 0;
-  for (const Module* module : recent_) bytes += module->binary->memory_bytes();
-  return bytes;
-}
-
-void Symbolizer::drop_above_budget() {
-  uint64_t bytes = memory_bytes();
-  while (recent_.size() > 1 && (bytes > limits_.memory_bytes || recent_.size() > limits_.open_files)) {
-    Module& last = *recent_.back();
-    bytes -= last.binary->memory_bytes();
-    last.binary.reset();
-    recent_.pop_back();
-  }
-}
 
 }  // namespace memwhy::symbols

@@ -3,11 +3,15 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -28,48 +32,55 @@ std::string link_text(int directory, const char* name) {
   return length > 0 ? std::string(text.data(), static_cast<size_t>(length)) : "";
 }
 
-Result<TargetFile> take(Fd fd, std::string path) {
+FileKey key_of(const struct stat& st) {
+  return {st.st_dev, st.st_ino, static_cast<uint64_t>(st.st_size),
+          st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec};
+}
+
+// Opens for reading what `place` (O_PATH) is, if that is a regular file.
+Result<TargetFile> open_regular(const Fd& place, std::string path) {
   struct stat st {};
-  if (::fstat(fd.get(), &st) != 0) return errno_error(ErrorCode::kBadInput, "looking at " + path, errno);
+  if (::fstat(place.get(), &st) != 0) return errno_error(code_of(errno), "looking at " + path, errno);
   if (!S_ISREG(st.st_mode)) return Error(ErrorCode::kBadInput, path + " is not a regular file");
   TargetFile file;
-  file.fd = std::move(fd);
+  file.fd = Fd(::open(fmt::format("/proc/self/fd/{}", place.get()).c_str(), kOpenFlags));
+  if (!file.fd) return errno_error(code_of(errno), "opening " + path, errno);
   file.path = std::move(path);
-  file.device = st.st_dev;
-  file.inode = st.st_ino;
-  file.bytes = static_cast<uint64_t>(st.st_size);
-  file.modified_ns = st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec;
+  file.key = key_of(st);
   return file;
 }
 
-// Opens a name that leads to a file of any kind: it is opened only when it is a regular one, because opening
-// a device can do something.
 Result<TargetFile> open_link(int directory, const std::string& name, std::string path) {
-  struct stat st {};
-  if (::fstatat(directory, name.c_str(), &st, 0) != 0)
-    return errno_error(code_of(errno), "looking at " + path, errno);
-  if (!S_ISREG(st.st_mode)) return Error(ErrorCode::kBadInput, path + " is not a regular file");
-  Fd fd(::openat(directory, name.c_str(), kOpenFlags));
-  if (!fd) return errno_error(code_of(errno), "opening " + path, errno);
-  return take(std::move(fd), std::move(path));
+  const Fd place(::openat(directory, name.c_str(), O_PATH | O_CLOEXEC));
+  if (!place) return errno_error(code_of(errno), "looking at " + path, errno);
+  return open_regular(place, std::move(path));
 }
 
 Result<TargetFile> open_below_root(int process, const std::string& path) {
   const Fd root(::openat(process, "root", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) return errno_error(code_of(errno), "opening the root of the process", errno);
   struct open_how how {};
-  how.flags = static_cast<uint64_t>(kOpenFlags);
+  how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  Fd fd(static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
-  if (!fd) return errno_error(ErrorCode::kBadInput, "opening " + path, errno);
-  return take(std::move(fd), path);
+  const Fd place(static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
+  if (!place) return errno_error(ErrorCode::kBadInput, "opening " + path, errno);
+  return open_regular(place, path);
+}
+
+// File systems whose answers come from somebody else: a server, or a process of the target's.
+bool is_remote(uint64_t magic) {
+  constexpr uint64_t kLustre = 0x0bd00bd0;
+  constexpr std::array<uint64_t, 11> kRemote = {
+      kLustre,          FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC, V9FS_MAGIC,   CIFS_SUPER_MAGIC, SMB_SUPER_MAGIC,
+      SMB2_SUPER_MAGIC, CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC, AFS_FS_MAGIC, CODA_SUPER_MAGIC};
+  return std::find(kRemote.begin(), kRemote.end(), magic) != kRemote.end();
 }
 
 // stat(2) and maps may number the device differently: btrfs gives each subvolume an anonymous device (major
 // 0).
 bool same_file(const TargetFile& file, const events::Vma& vma) {
-  return file.inode == vma.inode &&
-         (file.device == vma.device || major(file.device) == 0 || major(vma.device) == 0);
+  return file.key.inode == vma.inode &&
+         (file.key.device == vma.device || major(file.key.device) == 0 || major(vma.device) == 0);
 }
 
 }  // namespace
@@ -108,6 +119,37 @@ Result<TargetFile> TargetFiles::open_executable(Pid tgid) const {
   if (path.empty())
     return Error(ErrorCode::kUsage, fmt::format("pid {} has no executable (a kernel thread?)", tgid));
   return open_link(directory->get(), "exe", std::move(path));
+}
+
+Result<ExecutablePath> TargetFiles::executable_path(Pid tgid) const {
+  Result<Fd> directory = process(tgid);
+  if (!directory) return directory.error();
+  ExecutablePath executable;
+  executable.fd = Fd(::openat(directory->get(), "exe", O_PATH | O_CLOEXEC));
+  struct stat st {};
+  struct statfs system {};
+  if (!executable.fd || ::fstat(executable.fd.get(), &st) != 0 ||
+      ::fstatfs(executable.fd.get(), &system) != 0)
+    return errno_error(code_of(errno), fmt::format("looking at the executable of pid {}", tgid), errno);
+  if (!S_ISREG(st.st_mode)) return Error(ErrorCode::kBadInput, "the executable is not a regular file");
+  executable.key = key_of(st);
+  executable.mode = st.st_mode;
+  executable.remote = is_remote(static_cast<uint64_t>(system.f_type));
+  return executable;
+}
+
+Result<uint64_t> TargetFiles::file_system(Pid tgid, const AddressRange& mapping) const {
+  Result<Fd> directory = process(tgid);
+  if (!directory) return directory.error();
+  const std::string name = fmt::format("map_files/{:x}-{:x}", mapping.start, mapping.end);
+  const Fd place(::openat(directory->get(), name.c_str(), O_PATH | O_CLOEXEC));
+  struct stat st {};
+  struct statfs system {};
+  if (!place || ::fstat(place.get(), &st) != 0 || ::fstatfs(place.get(), &system) != 0)
+    return errno_error(code_of(errno), fmt::format("looking at a mapping of pid {}", tgid), errno);
+  if (!S_ISREG(st.st_mode))
+    return Error(ErrorCode::kBadInput, "not a regular file");  // /dev is on a tmpfs too
+  return static_cast<uint64_t>(system.f_type);
 }
 
 }  // namespace memwhy::symbols

@@ -5,9 +5,12 @@
 // or replaced since. So, in this order: the mapping itself (map_files), the executable's link (exe), the path
 // below the process's root. Whatever was opened must be the mapping's file: a regular file with its inode and
 // device.
+//
+// Opening is not harmless: a FIFO wakes its writer, a watchdog starts, a tape rewinds, and what a server of a FUSE or
+// network file system never answers never returns. So each name is opened without any access first (O_PATH), looked at,
+// and only a regular file is opened for reading, through that descriptor: what the name leads to may change in between.
+// And all of it belongs in a process that may hang (files/).
 #pragma once
-
-#include <sys/stat.h>
 
 #include <cstdint>
 #include <string>
@@ -16,6 +19,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "events/event.h"
+#include "symbols/binaries.h"
 
 namespace memwhy::symbols {
 
@@ -23,8 +27,7 @@ namespace memwhy::symbols {
 struct TargetFile {
   Fd fd;
   std::string path;  // as the process sees it
-  uint64_t device = 0, inode = 0, bytes = 0;
-  int64_t modified_ns = 0;
+  FileKey key;
 };
 
 class TargetFiles {
@@ -36,6 +39,9 @@ class TargetFiles {
   // mapping's.
   Result<TargetFile> open_mapping(Pid tgid, const events::Vma& vma) const;
   Result<TargetFile> open_executable(Pid tgid) const;
+  Result<ExecutablePath> executable_path(Pid tgid) const;
+  // statfs(2)'s number of the file system that a mapping's file is on.
+  Result<uint64_t> file_system(Pid tgid, const AddressRange& mapping) const;
 
  private:
   Result<Fd> process(Pid tgid) const;

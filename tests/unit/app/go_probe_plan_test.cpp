@@ -5,16 +5,16 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace memwhy::app {
 namespace {
 
-events::GoProbePlan plan_of(mode_t mode, Pid tgid) {
-  ProgramToProbe program;  // without a binary: it must not even be looked at
-  program.file = Fd(::memfd_create("program", MFD_CLOEXEC));
-  EXPECT_EQ(::fchmod(program.file.get(), mode), 0);
+events::GoProbePlan plan_of(mode_t mode, Pid tgid, bool remote = false) {
+  ProgramToProbe program;  // nothing is known of it: it must not even be looked at
+  program.file.fd = Fd(::memfd_create("program", MFD_CLOEXEC));
+  program.file.mode = mode;
+  program.file.remote = remote;
   const Fd process(::open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC));
   return plan_go_probes(std::move(program), process, tgid);
 }
@@ -31,6 +31,15 @@ TEST(GoProbePlan, RefusesSetuidAndSetgidProgramsAndPid1) {
   EXPECT_TRUE(plan.sites.empty());
   ASSERT_EQ(plan.not_probed.size(), 1u);
   EXPECT_EQ(plan.not_probed[0], "The Go runtime of pid 1 is not probed: nothing is attached to pid 1.");
+}
+
+// Who attaches reads pages of the file, and may wait for them for ever.
+TEST(GoProbePlan, RefusesAFileThatAnotherServes) {
+  const events::GoProbePlan plan = plan_of(0755, 4711, true);
+  EXPECT_TRUE(plan.sites.empty());
+  ASSERT_EQ(plan.not_probed.size(), 1u);
+  EXPECT_EQ(plan.not_probed[0],
+            "The Go runtime of pid 4711 is not probed: its file is on a FUSE or network file system.");
 }
 
 }  // namespace

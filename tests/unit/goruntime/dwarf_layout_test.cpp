@@ -218,7 +218,7 @@ TEST_P(UnknownRelease, is_read_as_by_its_table) {
   ASSERT_TRUE(known);
   GoProgram unknown = *known, blind = *known;
   unknown.version = blind.version = "go1.99.1";
-  unknown.file = std::make_shared<const Fd>(opened(path));
+  unknown.own_layout = [&](int minor) { return dwarf_layout(opened(path), minor); };
 
   const events::PageScan none;
   GoProcess by_table(target.memory(), *known), by_dwarf(target.memory(), std::move(unknown));
@@ -253,7 +253,7 @@ TEST(UnknownProgram, of_a_stripped_program_is_refused_in_one_sentence) {
   std::optional<GoProgram> program = target.program();
   ASSERT_TRUE(program);
   program->version = "devel go1.28-0123456789";
-  program->file = std::make_shared<const Fd>(opened(path));
+  program->own_layout = [&](int minor) { return dwarf_layout(opened(path), minor); };
   GoProcess process(target.memory(), std::move(*program));
   for (int i = 0; i < 2; ++i)  // asked again, it is the same
     EXPECT_EQ(process.heap({}).problem,

@@ -40,7 +40,8 @@ TEST_P(ProbeSitesOf, AreConditionalJumps) {
   const uint64_t bias = program->image.pclntab - (*binary)->go_table()->vaddr;
   const Fd memory(::open(("/proc/" + std::to_string(target.pid()) + "/mem").c_str(), O_RDONLY | O_CLOEXEC));
 
-  const ProbeSites found = find_probe_sites(**binary, memory, bias, true);
+  const symbols::ProgramFacts facts = symbols::describe_program(**binary, probe_question());
+  const ProbeSites found = find_probe_sites(facts, memory, bias, true);
   EXPECT_TRUE(found.not_probed.empty()) << found.not_probed.front();
   ASSERT_EQ(found.sites.size(), events::kGoFunctions);
   for (const events::GoSite& site : found.sites) {
@@ -60,9 +61,9 @@ TEST_P(ProbeSitesOf, AreConditionalJumps) {
   }
 
   // Without the functions that read the profile the runtime does not sample.
-  EXPECT_EQ(find_probe_sites(**binary, memory, bias, false).sites.size(), events::kGoFunctions - 1);
+  EXPECT_EQ(find_probe_sites(facts, memory, bias, false).sites.size(), events::kGoFunctions - 1);
   // Moved by a byte: nothing of it is the file's code.
-  const ProbeSites wrong = find_probe_sites(**binary, memory, bias + 1, true);
+  const ProbeSites wrong = find_probe_sites(facts, memory, bias + 1, true);
   EXPECT_TRUE(wrong.sites.empty());
   EXPECT_EQ(wrong.not_probed.size(), events::kGoFunctions);
 }

@@ -74,6 +74,7 @@ TEST(StatText, CommMayHoldAnything) {
   ASSERT_TRUE(stat);
   EXPECT_EQ(stat->comm, "a) R 1 (b");
   EXPECT_EQ(stat->state, 'S');
+  EXPECT_EQ(stat->parent, 1);
   EXPECT_EQ(stat->flags, 4194304U);
   EXPECT_EQ(stat->threads, 3U);
   EXPECT_EQ(stat->start_ticks, 987654U);

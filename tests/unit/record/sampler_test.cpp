@@ -375,7 +375,8 @@ TEST_F(SamplerTest, AProgramForAnotherMachineIsToldAndLeft) {
   processes_[10];
   ASSERT_TRUE(sampler_->add(10));
   processes_[10].mapped = false;
-  processes_.replace(10).elf_class = "i386";
+  processes_.replace(10);
+  symbols_.machine = "i386";
   events_.clear();
   tell(start(2, 10, StartHow::kExeced, 1));
   const auto seen = run(1 * kSecond);
@@ -389,6 +390,29 @@ TEST_F(SamplerTest, AProgramForAnotherMachineIsToldAndLeft) {
     if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) not_seen = hooks->not_seen;
   EXPECT_THAT(not_seen,
               Contains("pid 10 became a program for i386: only programs for x86-64 can be recorded."));
+}
+
+TEST_F(SamplerTest, AProgramForAnotherMachineIsNotAttachedTo) {
+  processes_[10].comm = "old";
+  symbols_.machine = "i386";
+  const auto added = sampler_->add(10);
+  ASSERT_FALSE(added);
+  EXPECT_EQ(added.error().code(), ErrorCode::kEnvironment);
+  EXPECT_EQ(added.error().message(),
+            "pid 10 (old) is a program for i386: this memwhy can record programs for x86-64 only");
+  EXPECT_EQ(sampler_->targets(), 0U);
+  EXPECT_THAT(kernel_.calls(), Contains("untrace 1"));
+}
+
+TEST_F(SamplerTest, WhatWasLostOfFilesIsToldWithTheHooks) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  symbols_.notices = {"The process that reads files of targets died; it was replaced."};
+  run(2 * kSecond);
+  std::vector<std::string> not_seen;
+  for (const auto& event : events_)
+    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) not_seen = hooks->not_seen;
+  EXPECT_THAT(not_seen, Contains("The process that reads files of targets died; it was replaced."));
 }
 
 TEST_F(SamplerTest, AVforkChildsExecLeavesItsParentAlone) {

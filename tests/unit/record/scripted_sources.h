@@ -43,7 +43,7 @@ class ManualClock : public Clock {
 struct ScriptedProcess {
   bool alive = true;   // the process
   bool mapped = true;  // this address space
-  std::string comm = "target", elf_class = "x86-64";
+  std::string comm = "target";
   uint64_t rss_bytes = 100 << 20;
   std::vector<events::Vma> vmas;
   std::vector<events::ScanRun> runs = {{0x1000, 25600, 0}};
@@ -88,7 +88,6 @@ class ScriptedSource : public ProcessSource {
     events::SpaceStart start;
     start.tgid = pid_;
     start.comm = process_->comm;
-    start.elf_class = process_->elf_class;
     return start;
   }
   Result<events::Counters> counters() override {
@@ -264,9 +263,14 @@ class ScriptedSymbols : public SymbolSource {
     emit({0, info});
   }
   void forget(SpaceId space) override { remembered.erase(space); }
-  BinaryId executable(Pid, SpaceId, const std::function<void(events::Event)>&) override {
-    return BinaryId{7};
+  Executable executable(Pid, const std::function<void(events::Event)>&) override {
+    return {BinaryId{7}, machine};
   }
+  std::vector<std::string> take_notices() override { return std::exchange(notices, {}); }
+  bool has_notices() const override { return !notices.empty(); }
+
+  std::string machine = "x86-64";
+  std::vector<std::string> notices;
 
   struct Call {
     Pid tgid;

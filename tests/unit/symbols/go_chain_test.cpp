@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 
+#include "symbols/local_binaries.h"
 #include "symbols/symbolizer.h"
 #include "unit/symbols/target.h"
 
@@ -126,8 +127,9 @@ TEST_P(GoChain, SaysWhatTheRuntimeSays) {
           << "said twice";
     }
   };
-  Symbolizer symbolizer(testing::open_proc());
-  const BinaryId executable = symbolizer.executable(target.pid(), SpaceId{1}, emit);
+  LocalBinaries local(testing::open_proc());
+  Symbolizer symbolizer(local);
+  const BinaryId executable = symbolizer.executable(target.pid(), emit).binary;
   ASSERT_EQ(binaries.size(), 1u);
   const events::BinaryInfo info = binaries[0];
   EXPECT_EQ(info.id, executable);
@@ -144,7 +146,8 @@ TEST_P(GoChain, SaysWhatTheRuntimeSays) {
   const auto frames_of = [&](uint64_t pc, bool is_return) {
     events::Stack one;
     one.frames = is_return ? std::vector<uint64_t>{0, pc} : std::vector<uint64_t>{pc};
-    if (!symbols.contains({pc, is_return})) symbolizer.resolve(target.pid(), SpaceId{1}, vmas, one, emit);
+    if (!symbols.contains({pc, is_return}))
+      symbolizer.resolve(target.pid(), SpaceId{1}, vmas, std::span(&one, 1), emit);
     const events::SymbolInfo& symbol = symbols[{pc, is_return}];
     EXPECT_EQ(symbol.binary, executable) << std::hex << pc;
     return symbol.frames;

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <map>
 
+#include "symbols/local_binaries.h"
 #include "symbols/target_files.h"
 #include "unit/symbols/target.h"
 
@@ -61,6 +62,12 @@ events::Stack stack_of(std::vector<uint64_t> frames) {
   return stack;
 }
 
+std::vector<events::Stack> stacks_of(std::vector<std::vector<uint64_t>> frames) {
+  std::vector<events::Stack> stacks;
+  for (std::vector<uint64_t>& one : frames) stacks.push_back(stack_of(std::move(one)));
+  return stacks;
+}
+
 std::vector<uint64_t> addresses(const Target& target) {
   std::vector<uint64_t> numbers;
   for (const std::string& line : target.lines()) numbers.push_back(std::stoull(line, nullptr, 16));
@@ -74,10 +81,11 @@ TEST(Symbolizer, NamesWhatIsExecutableOnce) {
   ASSERT_EQ(at.size(), 4u);
   const auto vmas = target.vmas();
   Collected got;
-  Symbolizer symbolizer(testing::open_proc());
+  LocalBinaries binaries(testing::open_proc());
+  Symbolizer symbolizer(binaries);
   const events::Stack stack = stack_of({at[0], at[0] + 1, at[1] + 8, at[2], at[3], 0x1000});
-  symbolizer.resolve(target.pid(), SpaceId{7}, vmas, stack, got.emit());
-  symbolizer.resolve(target.pid(), SpaceId{7}, vmas, stack, got.emit());
+  symbolizer.resolve(target.pid(), SpaceId{7}, vmas, std::span(&stack, 1), got.emit());
+  symbolizer.resolve(target.pid(), SpaceId{7}, vmas, std::span(&stack, 1), got.emit());
 
   ASSERT_EQ(got.binaries.size(), 1u);
   const events::BinaryInfo& binary = got.binaries[0];
@@ -110,16 +118,16 @@ TEST(Symbolizer, NamesWhatIsExecutableOnce) {
   EXPECT_EQ(got.symbols[3].frames[0].function, "[vdso]");
 
   // Another space says its symbols again, and shares the binary.
-  symbolizer.resolve(target.pid(), SpaceId{8}, vmas, stack, got.emit());
+  symbolizer.resolve(target.pid(), SpaceId{8}, vmas, std::span(&stack, 1), got.emit());
   EXPECT_EQ(got.binaries.size(), 1u);
   EXPECT_EQ(got.symbols.size(), 8u);
-  EXPECT_EQ(symbolizer.executable(target.pid(), SpaceId{8}, got.emit()), BinaryId{1});
+  EXPECT_EQ(symbolizer.executable(target.pid(), got.emit()).binary, BinaryId{1});
   EXPECT_EQ(got.binaries.size(), 1u);
-  EXPECT_EQ(symbolizer.machine(target.pid()), "x86-64");
+  EXPECT_EQ(symbolizer.executable(target.pid(), got.emit()).machine, "x86-64");
 
   // What was said of spaces that ended is not kept; a binary is said once all the same.
   for (uint32_t space = 100; space < 1100; ++space) {
-    symbolizer.resolve(target.pid(), SpaceId{space}, vmas, stack_of({at[0]}), got.emit());
+    symbolizer.resolve(target.pid(), SpaceId{space}, vmas, stacks_of({{at[0]}}), got.emit());
     symbolizer.forget(SpaceId{space});
   }
   EXPECT_EQ(symbolizer.spaces(), 2u);
@@ -139,14 +147,15 @@ TEST(Symbolizer, ProgramDeletedOrReplacedOnDisk) {
     fs::remove(moving);
     if (replaced) fs::copy_file(second, moving);
     Collected got;
-    Symbolizer symbolizer(testing::open_proc());
-    symbolizer.resolve(target.pid(), SpaceId{1}, target.vmas(), stack_of({at[0]}), got.emit());
+    LocalBinaries binaries(testing::open_proc());
+    Symbolizer symbolizer(binaries);
+    symbolizer.resolve(target.pid(), SpaceId{1}, target.vmas(), stacks_of({{at[0]}}), got.emit());
     ASSERT_EQ(got.symbols.size(), 1u);
     ASSERT_EQ(got.symbols[0].frames.size(), 1u);
     EXPECT_EQ(got.symbols[0].frames[0].function, "shop::price_1(int)");
     ASSERT_EQ(got.binaries.size(), 1u);
     EXPECT_EQ(got.binaries[0].path, moving + " (deleted)");
-    EXPECT_EQ(symbolizer.executable(target.pid(), SpaceId{1}, got.emit()), BinaryId{1});
+    EXPECT_EQ(symbolizer.executable(target.pid(), got.emit()).binary, BinaryId{1});
   }
 }
 
@@ -155,14 +164,15 @@ TEST(Symbolizer, BinariesAreDroppedAndOpenedAgain) {
   const auto a = addresses(first), b = addresses(second);
   ASSERT_TRUE(a.size() == 4 && b.size() == 4);
   Collected got;
-  Symbolizer::Limits limits;
+  BinaryLimits limits;
   limits.open_files = 1;
-  Symbolizer symbolizer(testing::open_proc(), limits);
+  LocalBinaries binaries(testing::open_proc(), limits);
+  Symbolizer symbolizer(binaries);
   for (uint64_t round = 0; round < 3; ++round) {
-    symbolizer.resolve(first.pid(), SpaceId{1}, first.vmas(), stack_of({a[0] + round}), got.emit());
-    EXPECT_EQ(symbolizer.open_binaries(), 1u);
-    symbolizer.resolve(second.pid(), SpaceId{2}, second.vmas(), stack_of({b[0] + round}), got.emit());
-    EXPECT_EQ(symbolizer.open_binaries(), 1u);
+    symbolizer.resolve(first.pid(), SpaceId{1}, first.vmas(), stacks_of({{a[0] + round}}), got.emit());
+    EXPECT_EQ(binaries.table().open(), 1u);
+    symbolizer.resolve(second.pid(), SpaceId{2}, second.vmas(), stacks_of({{b[0] + round}}), got.emit());
+    EXPECT_EQ(binaries.table().open(), 1u);
   }
   EXPECT_EQ(got.binaries.size(), 2u);
   ASSERT_EQ(got.symbols.size(), 6u);
@@ -187,19 +197,20 @@ TEST(Symbolizer, ProcessIsGone) {
   }
   ASSERT_EQ(at.size(), 4u);
   Collected got;
-  Symbolizer symbolizer(testing::open_proc());
-  symbolizer.resolve(gone, SpaceId{1}, vmas, stack_of({at[0]}), got.emit());
+  LocalBinaries binaries(testing::open_proc());
+  Symbolizer symbolizer(binaries);
+  symbolizer.resolve(gone, SpaceId{1}, vmas, stacks_of({{at[0]}}), got.emit());
   ASSERT_EQ(got.binaries.size(), 1u);
   EXPECT_TRUE(got.binaries[0].unreadable);
   EXPECT_NE(got.binaries[0].problem, "");
   ASSERT_EQ(got.symbols.size(), 1u);
   EXPECT_TRUE(got.symbols[0].frames.empty());
-  EXPECT_EQ(symbolizer.executable(gone, SpaceId{1}, got.emit()), BinaryId::kNone);
-  EXPECT_EQ(symbolizer.machine(gone), "");
+  EXPECT_EQ(symbolizer.executable(gone, got.emit()).binary, BinaryId::kNone);
+  EXPECT_EQ(symbolizer.executable(gone, got.emit()).machine, "");
 
   // Its file, seen through another process that lives, names it.
-  symbolizer.resolve(alive.pid(), SpaceId{2}, alive.vmas(), stack_of({addresses(alive)[0]}), got.emit());
-  symbolizer.resolve(gone, SpaceId{3}, vmas, stack_of({at[0]}), got.emit());
+  symbolizer.resolve(alive.pid(), SpaceId{2}, alive.vmas(), stacks_of({{addresses(alive)[0]}}), got.emit());
+  symbolizer.resolve(gone, SpaceId{3}, vmas, stacks_of({{at[0]}}), got.emit());
   ASSERT_EQ(got.symbols.size(), 3u);
   ASSERT_EQ(got.symbols[2].frames.size(), 1u);
   EXPECT_EQ(got.symbols[2].frames[0].function, "shop::price_1(int)");
@@ -226,7 +237,7 @@ class MadeUpProc : public ::testing::Test {
     vma_.device = st.st_dev;
     vma_.inode = st.st_ino;
   }
-  uint64_t bytes_of(const Result<TargetFile>& file) const { return file ? file->bytes : 0; }
+  uint64_t bytes_of(const Result<TargetFile>& file) const { return file ? file->key.bytes : 0; }
 
   fs::path folder_;
   events::Vma vma_;
@@ -272,18 +283,19 @@ TEST_F(MadeUpProc, APipeIsNotOpened) {
 }
 
 TEST_F(MadeUpProc, WhoCannotBeReadIsToldWhy) {
-  const auto problem_of = [&](const std::string& bytes, Symbolizer::Limits limits) {
+  const auto problem_of = [&](const std::string& bytes, BinaryLimits limits) {
     fs::remove(folder_ / "7/exe");
     write("program", bytes);
     fs::create_symlink(folder_ / "program", folder_ / "7/exe");
     Collected got;
-    Symbolizer symbolizer(proc(), limits);
-    EXPECT_EQ(symbolizer.executable(7, SpaceId{1}, got.emit()), BinaryId::kNone);
+    LocalBinaries binaries(proc(), limits);
+    Symbolizer symbolizer(binaries);
+    EXPECT_EQ(symbolizer.executable(7, got.emit()).binary, BinaryId::kNone);
     EXPECT_EQ(got.binaries.size(), 1u);
     if (got.binaries.size() != 1) return std::string();
     EXPECT_TRUE(got.binaries[0].unreadable);
     EXPECT_EQ(got.binaries[0].path, (folder_ / "program").string());
-    EXPECT_EQ(symbolizer.executable(7, SpaceId{1}, got.emit()), BinaryId::kNone);
+    EXPECT_EQ(symbolizer.executable(7, got.emit()).binary, BinaryId::kNone);
     EXPECT_EQ(got.binaries.size(), 1u) << "said once";
     return got.binaries[0].problem;
   };
@@ -295,21 +307,24 @@ TEST_F(MadeUpProc, WhoCannotBeReadIsToldWhy) {
   header[18] = 3;
   EXPECT_EQ(problem_of(header, {}), "an ELF file for i386, not for x86-64");
   EXPECT_EQ(problem_of("#!/bin/sh\n", {}), "not an ELF file");
-  Symbolizer::Limits small;
+  BinaryLimits small;
   small.file_bytes = 1 << 20;
   EXPECT_EQ(problem_of(std::string(3 << 20, 'x'), small), "file of 3 MiB, limit 1 MiB");
 
   write("program", header);
-  const Symbolizer symbolizer(proc());
-  EXPECT_EQ(symbolizer.machine(7), "i386");
+  LocalBinaries binaries(proc());
+  Symbolizer symbolizer(binaries);
+  Collected got;
+  EXPECT_EQ(symbolizer.executable(7, got.emit()).machine, "i386");
 }
 
 TEST_F(MadeUpProc, NoExecutableOrNoProcess) {
   Collected got;
-  Symbolizer symbolizer(proc());
-  EXPECT_EQ(symbolizer.executable(8, SpaceId{1}, got.emit()), BinaryId::kNone);
+  LocalBinaries binaries(proc());
+  Symbolizer symbolizer(binaries);
+  EXPECT_EQ(symbolizer.executable(8, got.emit()).binary, BinaryId::kNone);
   EXPECT_TRUE(got.binaries.empty()) << "a process that is gone is no fact about a file";
-  EXPECT_EQ(symbolizer.executable(7, SpaceId{1}, got.emit()), BinaryId::kNone);
+  EXPECT_EQ(symbolizer.executable(7, got.emit()).binary, BinaryId::kNone);
   ASSERT_EQ(got.binaries.size(), 1u);
   EXPECT_EQ(got.binaries[0].problem, "pid 7 has no executable (a kernel thread?)");
 }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Children: symbols::Binaries by two children, so that no file of a target is opened or parsed by who holds the BPF programs
+// and the recording.
+//
+// What it is: starts the pair, asks, waits up to a deadline, checks each answer as if an enemy had written it. A child that
+// dies, hangs or talks nonsense is killed, a fresh pair goes on, and what was asked is asked once more if a death was the
+// reason; all that is lost are names, and take_notices() says so. What it is not: thread-safe, a cache (Symbolizer), a
+// parser (symbols/, in the child).
+//
+//   t 0.0  open libc.so.6 of 4711     opener 2.1 ms, parser 0.4 ms           -> handle 1·3   (pair 1, its third)
+//   t 0.1  open /mnt/fuse/hang.so     no answer in 1 s: both killed. The opener may never die; nobody waits for it
+//   t 1.1  names of handle 1·3        "not open any more", opened again by pair 2 -> handle 2·1
+//   t 1.2  open /mnt/fuse/other.so    refused at once: its device was silent
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "files/channel.h"
+#include "files/messages.h"
+#include "symbols/binaries.h"
+
+namespace memwhy::files {
+
+struct ChildrenOptions {
+  std::string program = "/proc/self/exe";  // that runs run_child() when told to
+  std::chrono::milliseconds to_open{2000};
+  std::chrono::milliseconds to_parse{10'000};  // a file, or a question about all of it
+  std::chrono::milliseconds to_look_up{5000};
+  // What more than a moment for each question may sum up to for one process; then nothing of it is opened any more.
+  std::chrono::milliseconds lost_per_process{10'000};
+};
+
+class Children final : public symbols::Binaries {
+ public:
+  // Starts the first pair, and hears a word of each. kEnvironment: why there can be none.
+  static Result<std::unique_ptr<Children>> start(ChildrenOptions options = {});
+  ~Children() override;
+  Children(const Children&) = delete;
+  Children& operator=(const Children&) = delete;
+
+  Result<symbols::OpenedBinary> open_mapping(Pid tgid, const events::Vma& vma) override;
+  Result<symbols::OpenedBinary> open_executable(Pid tgid) override;
+  Result<symbols::ExecutablePath> executable_path(Pid tgid) override;
+  Result<uint64_t> file_system(Pid tgid, const AddressRange& mapping) override;
+  Result<std::vector<symbols::SourceFrames>> look_up(symbols::BinaryHandle binary,
+                                                     std::span<const symbols::CodeOffset> at) override;
+  Result<symbols::ProgramFacts> program(symbols::BinaryHandle binary,
+                                        const symbols::ProgramQuestion& question) override;
+  Result<std::vector<std::byte>> read(symbols::BinaryHandle binary, uint64_t offset, size_t bytes) override;
+  // The layout of go1.`minor`, as the debug information of the program has it (goruntime/dwarf_layout.h).
+  Result<GoLayout> go_layout(symbols::BinaryHandle binary, int minor);
+
+  std::vector<std::string> take_notices() override;
+  bool has_notices() const override { return !notices_.empty(); }
+
+  // For tests.
+  pid_t opener() const { return opener_.pid; }
+  pid_t parser() const { return parser_.pid; }
+  uint64_t pairs() const { return pair_; }
+
+ private:
+  struct Child {
+    pid_t pid = -1;
+    Fd socket;
+  };
+  using Duration = std::chrono::milliseconds;
+  // On whose account a question is asked.
+  struct Subject {
+    Pid tgid = 0;
+    uint64_t device = 0;  // 0: not known
+    std::optional<symbols::FileKey> file;
+  };
+  struct Opened {
+    Pid tgid = 0;
+    symbols::FileKey file;
+  };
+  struct KeyHash {
+    size_t operator()(const symbols::FileKey& key) const;
+  };
+
+  explicit Children(ChildrenOptions options) : options_(std::move(options)) {}
+  Status start_pair();
+  Result<Child> spawn(const char* word, const Fd& handover) const;
+  void end_pair();
+  void reap();
+
+  // The value's bytes. kIncomplete: the child died, and there is a new pair or none.
+  Result<Message> ask(const Child& child, const Request& request, Duration limit, const Subject& about,
+                      Along along = Along::kNothing);
+  Result<symbols::OpenedBinary> open(const Request& request);
+  Result<symbols::OpenedBinary> open_once(const Request& request);
+  Result<Message> ask_parser(symbols::BinaryHandle binary, Request request, Duration limit);
+  Result<Message> ask_opener(const Request& request, Along along);
+  template <typename T>
+  Result<T> value(const Result<Message>& message, const Subject& about);
+  Error strange(const Subject& about);
+  Subject subject(symbols::BinaryHandle binary) const;
+  Status may_open(const Subject& about) const;
+  void account(const Subject& about, Duration took);
+  void strike(const Subject& about, int strikes);
+  void notice(std::string sentence);
+
+  ChildrenOptions options_;
+  Child opener_, parser_;
+  uint64_t pair_ = 0;         // number of the pair; in the upper half of its handles
+  std::vector<pid_t> dying_;  // killed, and not yet dead
+  std::unordered_map<Pid, Duration> lost_;
+  std::unordered_map<uint64_t, std::chrono::steady_clock::time_point> silent_;  // devices, and until when
+  std::unordered_map<symbols::FileKey, int, KeyHash> strikes_;
+  std::unordered_map<symbols::BinaryHandle, Opened> opened_;  // of this pair
+  std::vector<std::string> notices_;
+  size_t more_notices_ = 0;
+};
+
+}  // namespace memwhy::files

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// What memwhy and its children say to each other. A request goes to the opener or to the parser, each answers it before the
+// next. An answer is { 1, value } or { 0, code, sentence }.
+//
+//   memwhy ── kOpenMapping 4711, libc.so.6 ──► opener ── { key, path } + descriptor ──► parser
+//          ◄── key ──────────────────────────┘                                            │
+//          ── kTake ──────────────────────────────────────────────────────────────────────┤
+//          ◄── { handle 3, build id, … } ─────────────────────────────────────────────────┘
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "files/wire.h"
+#include "goruntime/dwarf_layout.h"
+#include "symbols/binaries.h"
+
+namespace memwhy::files {
+
+enum class Ask : uint8_t {
+  // The opener.
+  kOpenMapping,
+  kOpenExecutable,
+  kExecutablePath,
+  kFileSystem,
+  // The parser.
+  kTake,     // what the opener has just handed over
+  kDiscard,  // the same, unread
+  kLookUp,
+  kProgram,
+  kRead,
+  kGoLayout,
+};
+
+constexpr size_t kMostMessageBytes = 8 << 20;
+constexpr size_t kMostPath = 4096;
+constexpr size_t kMostName = 16 << 10;  // of a function: C++ writes long ones
+constexpr size_t kMostSentence = 1024;
+constexpr size_t kMostAddresses = 2048;  // of one question
+constexpr size_t kMostInlined = 128;     // frames of one address
+constexpr size_t kMostSegments = 4096;
+constexpr size_t kMostReadBytes = 1 << 20;
+
+// One request with all that any of them has.
+struct Request {
+  Ask ask{};
+  Pid tgid = 0;
+  events::Vma vma;  // kOpenMapping, kFileSystem: range, device, inode and name of it
+  symbols::BinaryHandle binary{};
+  std::vector<symbols::CodeOffset> offsets;
+  symbols::ProgramQuestion question;
+  uint64_t offset = 0, bytes = 0;
+  int minor = 0;
+};
+
+// From the opener to the parser, with a descriptor.
+struct Handover {
+  symbols::FileKey key;
+  std::string path;
+};
+
+// The fields of each, in both directions: Codec is Writer or Reader.
+template <typename Codec>
+void fields(Codec& c, Request& r) {
+  c.number(r.ask);
+  c.number(r.tgid);
+  c.number(r.vma.range.start);
+  c.number(r.vma.range.end);
+  c.number(r.vma.device);
+  c.number(r.vma.inode);
+  c.text(r.vma.name, kMostPath);
+  c.number(r.binary);
+  c.list(r.offsets, kMostAddresses, [](auto& codec, symbols::CodeOffset& at) {
+    codec.number(at.file_offset);
+    codec.number(at.is_return);
+  });
+  const auto name = [](auto& codec, std::string& text) { codec.text(text, kMostName); };
+  c.list(r.question.functions, symbols::ProgramQuestion::kMostNames, name);
+  c.list(r.question.prefixes, symbols::ProgramQuestion::kMostNames, name);
+  c.number(r.question.code_bytes);
+  c.number(r.offset);
+  c.number(r.bytes);
+  c.number(r.minor);
+}
+
+template <typename Codec>
+void fields(Codec& c, symbols::FileKey& key) {
+  c.number(key.device);
+  c.number(key.inode);
+  c.number(key.bytes);
+  c.number(key.modified_ns);
+}
+
+template <typename Codec>
+void fields(Codec& c, Handover& h) {
+  fields(c, h.key);
+  c.text(h.path, kMostPath);
+}
+
+template <typename Codec>
+void fields(Codec& c, symbols::OpenedBinary& opened) {
+  fields(c, opened.key);
+  c.text(opened.path, kMostPath);
+  c.number(opened.handle);
+  c.text(opened.machine, 64);
+  c.text(opened.problem, kMostSentence);
+  c.text(opened.facts.machine, 64);
+  c.text(opened.facts.build_id, 256);
+  c.text(opened.facts.go_build_id, 512);
+  c.number(opened.facts.stripped);
+  c.optional(opened.facts.go, [](auto& codec, events::GoBuild& go) {
+    codec.text(go.version, 256);
+    codec.number(go.race);
+    codec.number(go.cgo);
+    codec.text(go.default_godebug, 4096);
+  });
+}
+
+template <typename Codec>
+void fields(Codec& c, std::vector<symbols::SourceFrames>& found) {
+  c.list(found, kMostAddresses, [](auto& outer, symbols::SourceFrames& frames) {
+    outer.list(frames, kMostInlined, [](auto& codec, events::SourceFrame& frame) {
+      codec.text(frame.function, kMostName);
+      codec.text(frame.file, kMostPath);
+      codec.number(frame.line);
+    });
+  });
+}
+
+template <typename Codec>
+void fields(Codec& c, symbols::ProgramFacts& facts) {
+  c.text(facts.machine, 64);
+  c.text(facts.go_version, 256);
+  c.optional(facts.go_table, [](auto& codec, symbols::GoTable& table) {
+    codec.number(table.vaddr);
+    codec.number(table.names_offset);
+  });
+  c.list(facts.segments, kMostSegments, [](auto& codec, symbols::Segment& segment) {
+    codec.number(segment.offset);
+    codec.number(segment.vaddr);
+    codec.number(segment.file_bytes);
+    codec.number(segment.memory_bytes);
+    codec.number(segment.write);
+    codec.number(segment.exec);
+  });
+  c.list(facts.functions, symbols::ProgramQuestion::kMostNames, [](auto& outer, auto& function) {
+    outer.optional(function, [](auto& codec, symbols::ProgramFunction& one) {
+      codec.number(one.range.start);
+      codec.number(one.range.end);
+      codec.optional(one.file_offset, [](auto& inner, uint64_t& at) { inner.number(at); });
+      codec.bytes(one.code, symbols::ProgramQuestion::kMostCodeBytes);
+    });
+  });
+  c.flags(facts.linked, symbols::ProgramQuestion::kMostNames);
+}
+
+// The path itself goes along as a descriptor.
+template <typename Codec>
+void fields(Codec& c, symbols::ExecutablePath& path) {
+  fields(c, path.key);
+  c.number(path.mode);
+  c.number(path.remote);
+}
+
+template <typename Codec>
+void fields(Codec& c, Bytes& bytes) {
+  c.bytes(bytes, kMostReadBytes);
+}
+template <typename Codec>
+void fields(Codec& c, uint64_t& number) {
+  c.number(number);
+}
+
+using GoLayout = std::unique_ptr<const goruntime::DwarfLayout>;
+Bytes encode_layout(const goruntime::DwarfLayout& layout);
+// nullptr: not one. No field of it reaches beyond what a struct of the runtime may have.
+GoLayout decode_layout(std::span<const std::byte> bytes, int minor);
+
+template <typename T>
+Bytes encode(const T& value) {
+  Writer writer;
+  fields(writer, const_cast<T&>(value));  // the same list reads
+  return writer.out();
+}
+template <typename T>
+std::optional<T> decode(std::span<const std::byte> bytes) {
+  Reader reader(bytes);
+  std::optional<T> value(std::in_place);
+  fields(reader, *value);
+  if (!reader.done()) value.reset();
+  return value;
+}
+
+Bytes encode_error(const Error& error);
+Bytes encode_answer(std::span<const std::byte> value);
+// The value's bytes, or the error that it says. kInternal: it is no answer.
+Result<std::span<const std::byte>> decode_answer(std::span<const std::byte> message);
+
+}  // namespace memwhy::files

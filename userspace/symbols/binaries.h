@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Binaries: the files of targets, opened and parsed by somebody, asked through handles.
+//
+// What it is: the cut between who wants names and facts (symbolizer.h, a reader of a runtime) and who touches files that a
+// target may have made: in children without privilege (files/children.h), or in this process (local_binaries.h: tests, and
+// those children). What it is not: a cache of names, an address of a process; offsets in files and link-time addresses only.
+//
+//   open_mapping(4711, 7f3a5c028000-… r-x of libc.so.6) -> handle 3, key {8:1, inode 812, …}, facts {build id …}
+//   look_up(3, {0x291e2, return address})               -> { malloc }
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "events/event.h"
+#include "symbols/binary.h"
+#include "symbols/program_facts.h"
+
+namespace memwhy::symbols {
+
+// What makes a file the same file: replaced, truncated or rewritten ones differ.
+struct FileKey {
+  uint64_t device = 0, inode = 0, bytes = 0;
+  int64_t modified_ns = 0;
+  bool operator==(const FileKey&) const = default;
+};
+
+enum class BinaryHandle : uint64_t { kNone = 0 };
+
+struct OpenedBinary {
+  FileKey key;
+  std::string path;       // as the process sees it
+  BinaryHandle handle{};  // kNone: the file was found and cannot be read as a program; `problem` says why
+  std::string machine;    // "i386" also of a program that is not read for that reason; "" unknown
+  std::string problem;    // of a file that is read: what was left out
+  BinaryFacts facts;
+};
+
+// The executable of a process, to attach probes to: a descriptor that reads nothing (O_PATH).
+struct ExecutablePath {
+  Fd fd;
+  FileKey key;
+  mode_t mode = 0;
+  bool remote =
+      false;  // on a file system that somebody else serves (FUSE, a network): any access may take for ever
+};
+
+struct CodeOffset {
+  uint64_t file_offset = 0;
+  bool is_return = false;  // the call before it is meant
+};
+using SourceFrames = std::vector<events::SourceFrame>;
+
+class Binaries {
+ public:
+  virtual ~Binaries() = default;
+
+  // kTargetGone: no such process; kEnvironment: not permitted; kBadInput: not a regular file, not the mapping's, or it could
+  // not be opened in time.
+  virtual Result<OpenedBinary> open_mapping(Pid tgid, const events::Vma& vma) = 0;
+  virtual Result<OpenedBinary> open_executable(Pid tgid) = 0;
+  virtual Result<ExecutablePath> executable_path(Pid tgid) = 0;
+  // statfs(2)'s number of the file system that a mapping's file is on.
+  virtual Result<uint64_t> file_system(Pid tgid, const AddressRange& mapping) = 0;
+
+  // Of an open binary. kIncomplete: it is not open any more, and may be opened again. kBadInput: it could not be read in
+  // time, or not without harm; it will not be read again.
+  virtual Result<std::vector<SourceFrames>> look_up(BinaryHandle binary, std::span<const CodeOffset> at) = 0;
+  virtual Result<ProgramFacts> program(BinaryHandle binary, const ProgramQuestion& question) = 0;
+  virtual Result<std::vector<std::byte>> read(BinaryHandle binary, uint64_t offset, size_t bytes) = 0;
+
+  // What was lost since it was last asked, as sentences.
+  virtual std::vector<std::string> take_notices() { return {}; }
+  virtual bool has_notices() const { return false; }
+};
+
+}  // namespace memwhy::symbols

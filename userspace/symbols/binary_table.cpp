@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "symbols/binary_table.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace memwhy::symbols {
+namespace {
+
+Error not_open() { return {ErrorCode::kIncomplete, "the file is not open any more"}; }
+
+}  // namespace
+
+OpenedBinary BinaryTable::take(TargetFile file) {
+  const auto known =
+      std::find_if(recent_.begin(), recent_.end(), [&](const Entry& e) { return e.facts.key == file.key; });
+  if (known != recent_.end()) {
+    recent_.splice(recent_.begin(), recent_, known);
+    OpenedBinary facts = known->facts;
+    facts.path = std::move(file.path);
+    return facts;
+  }
+  OpenedBinary opened;
+  opened.key = file.key;
+  opened.path = std::move(file.path);
+  Fd again(::fcntl(file.fd.get(), F_DUPFD_CLOEXEC, 0));
+  auto bytes = FileBytes::open(std::move(file.fd), limits_.file_bytes);
+  if (!bytes) {
+    opened.problem = bytes.error().message();
+    return opened;
+  }
+  if (const Result<std::string> machine = elf_machine(**bytes)) opened.machine = *machine;
+  Result<std::unique_ptr<Binary>> binary = Binary::open(std::move(*bytes));
+  if (!binary) {
+    opened.problem = binary.error().message();
+    return opened;
+  }
+  opened.handle = BinaryHandle{++last_};
+  opened.facts = (*binary)->facts();
+  recent_.push_front({opened.handle, opened, std::move(*binary), std::move(again)});
+  by_handle_[opened.handle] = recent_.begin();
+  drop_above_budget();
+  return opened;
+}
+
+BinaryTable::Entry* BinaryTable::find(BinaryHandle handle) {
+  const auto found = by_handle_.find(handle);
+  if (found == by_handle_.end()) return nullptr;
+  recent_.splice(recent_.begin(), recent_, found->second);
+  return &recent_.front();
+}
+
+Result<std::vector<SourceFrames>> BinaryTable::look_up(BinaryHandle binary, std::span<const CodeOffset> at) {
+  Entry* entry = find(binary);
+  if (entry == nullptr) return not_open();
+  std::vector<SourceFrames> found;
+  found.reserve(at.size());
+  for (const CodeOffset& one : at)
+    found.push_back(entry->binary->lookup_offset(one.file_offset, one.is_return));
+  drop_above_budget();
+  return found;
+}
+
+Result<ProgramFacts> BinaryTable::program(BinaryHandle binary, const ProgramQuestion& question) {
+  Entry* entry = find(binary);
+  if (entry == nullptr) return not_open();
+  return describe_program(*entry->binary, question);
+}
+
+Result<std::vector<std::byte>> BinaryTable::read(BinaryHandle binary, uint64_t offset, size_t bytes) {
+  Entry* entry = find(binary);
+  if (entry == nullptr) return not_open();
+  std::vector<std::byte> out(bytes);
+  if (Status read = entry->binary->read_at(offset, out); !read) return std::move(read).error();
+  return out;
+}
+
+Result<const Fd*> BinaryTable::file(BinaryHandle binary) {
+  Entry* entry = find(binary);
+  if (entry == nullptr) return not_open();
+  return static_cast<const Fd*>(&entry->file);
+}
+
+uint64_t BinaryTable::memory_bytes() const {
+  uint64_t bytes = 0;
+  for (const Entry& entry : recent_) bytes += entry.binary->memory_bytes();
+  return bytes;
+}
+
+void BinaryTable::drop_above_budget() {
+  uint64_t bytes = memory_bytes();
+  while (recent_.size() > 1 && (bytes > limits_.memory_bytes || recent_.size() > limits_.open_files)) {
+    bytes -= recent_.back().binary->memory_bytes();
+    by_handle_.erase(recent_.back().handle);
+    recent_.pop_back();
+  }
+}
+
+}  // namespace memwhy::symbols

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// LocalBinaries: Binaries in this process, without children. For tests, benchmarks and tools: a target's file can make its
+// reader hang or die, so a recorder never uses it.
+#pragma once
+
+#include "symbols/binaries.h"
+#include "symbols/binary_table.h"
+#include "symbols/target_files.h"
+
+namespace memwhy::symbols {
+
+class LocalBinaries final : public Binaries {
+ public:
+  // `proc_root`: a directory descriptor of the proc filesystem of our pid namespace.
+  explicit LocalBinaries(Fd proc_root, BinaryLimits limits = {})
+      : files_(std::move(proc_root)), table_(limits) {}
+
+  Result<OpenedBinary> open_mapping(Pid tgid, const events::Vma& vma) override {
+    return parsed(files_.open_mapping(tgid, vma));
+  }
+  Result<OpenedBinary> open_executable(Pid tgid) override { return parsed(files_.open_executable(tgid)); }
+  Result<ExecutablePath> executable_path(Pid tgid) override { return files_.executable_path(tgid); }
+  Result<uint64_t> file_system(Pid tgid, const AddressRange& mapping) override {
+    return files_.file_system(tgid, mapping);
+  }
+  Result<std::vector<SourceFrames>> look_up(BinaryHandle binary, std::span<const CodeOffset> at) override {
+    return table_.look_up(binary, at);
+  }
+  Result<ProgramFacts> program(BinaryHandle binary, const ProgramQuestion& question) override {
+    return table_.program(binary, question);
+  }
+  Result<std::vector<std::byte>> read(BinaryHandle binary, uint64_t offset, size_t bytes) override {
+    return table_.read(binary, offset, bytes);
+  }
+
+  BinaryTable& table() { return table_; }
+
+ private:
+  Result<OpenedBinary> parsed(Result<TargetFile> file) {
+    if (!file) return std::move(file).error();
+    return table_.take(*std::move(file));
+  }
+
+  TargetFiles files_;
+  BinaryTable table_;
+};
+
+}  // namespace memwhy::symbols

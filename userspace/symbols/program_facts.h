@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a reader of a runtime asks of a program's file, in one question: where its tables and a few functions are, and with
+// which bytes those begin. Plain values, so that the file can be parsed elsewhere (binaries.h).
+//
+//   { functions "runtime.mProf_Malloc", prefixes "runtime.MemProfile" }
+//     -> { function 0x42f8a0-0x42fa20, at 0x2f8a0 of the file, code 49 3b 66 10 76 5e …;  linked: yes }
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "symbols/binary.h"
+#include "symbols/elf_file.h"
+
+namespace memwhy::symbols {
+
+struct ProgramQuestion {
+  std::vector<std::string> functions;  // by their whole names
+  std::vector<std::string> prefixes;   // of names of functions
+  uint32_t code_bytes = 0;             // of the start of each function, at most kMostCodeBytes
+  static constexpr uint32_t kMostCodeBytes = 64;
+  static constexpr size_t kMostNames = 64;
+};
+
+struct ProgramFunction {
+  AddressRange range;                   // link-time
+  std::optional<uint64_t> file_offset;  // of its start; nothing: its code is not in the file
+  std::vector<uint8_t> code;
+  bool operator==(const ProgramFunction&) const = default;
+};
+
+struct ProgramFacts {
+  std::string machine;              // "x86-64"
+  std::string go_version;           // "" not a Go program, or unknown
+  std::optional<GoTable> go_table;  // link-time
+  std::vector<Segment> segments;
+  std::vector<std::optional<ProgramFunction>> functions;  // as asked; nothing: not there, or not once
+  std::vector<bool> linked;                               // for each prefix: whether a function begins so
+};
+
+ProgramFacts describe_program(Binary& binary, const ProgramQuestion& question);
+
+}  // namespace memwhy::symbols
