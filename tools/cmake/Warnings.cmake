@@ -4,6 +4,16 @@ target_compile_options(memwhy_options INTERFACE -Wall -Wextra -Werror -Wshadow -
 if(MEMWHY_SANITIZE)
   target_compile_options(memwhy_options INTERFACE -fsanitize=${MEMWHY_SANITIZE} -fno-sanitize-recover=all)
   # GCC 12 sees uninitialised reads in variants that are not there once sanitizers change the code's shape.
-  target_compile_options(memwhy_options INTERFACE -Wno-error=maybe-uninitialized)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(memwhy_options INTERFACE -Wno-error=maybe-uninitialized)
+  endif()
   target_link_options(memwhy_options INTERFACE -fsanitize=${MEMWHY_SANITIZE})
+endif()
+if(MEMWHY_FUZZ)
+  # Our compiler is g++; another one's opinion of the code is no reason not to fuzz it. An index that is out of range or an
+  # optional that is empty is a find, not a value.
+  target_compile_options(memwhy_options INTERFACE -fsanitize=fuzzer-no-link -Wno-error)
+  # A third of the time to compile, and what they find of hostile bytes the address sanitizer finds too.
+  target_compile_options(memwhy_options INTERFACE -fno-sanitize=vptr,null,object-size)
+  target_compile_definitions(memwhy_options INTERFACE _GLIBCXX_ASSERTIONS)
 endif()

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fuzz target: the Go runtime of a process that does not tell the truth, through every reader: heap, profile, goroutines,
+// statistics. An input names a snapshot of a real process (go_snapshot.h) and words of it that are something else, some of
+// them only from the second reading on, or once.
+//
+//   u8 which snapshot | { u64 address, u64 value, u8 from, u8 until } …        18 bytes each, at most 64
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fuzz/support/check.h"
+#include "go_snapshot.h"
+
+namespace memwhy::fuzz {
+namespace {
+
+constexpr size_t kMostPatches = 64, kPatchBytes = 18;
+constexpr size_t kMostGroups = 256, kMostFrames = 1024;
+constexpr size_t kMostHotBytes = 8192;  // of one read: larger ones are objects, not tables
+constexpr uint64_t kPageBytes = 4096;
+
+struct Input {
+  uint8_t snapshot = 0;
+  std::vector<Patch> patches;
+};
+
+Input input_of(const uint8_t* data, size_t size) {
+  Input out;
+  if (size == 0) return out;
+  out.snapshot = data[0];
+  for (size_t at = 1; at + kPatchBytes <= size && out.patches.size() < kMostPatches; at += kPatchBytes) {
+    Patch& patch = out.patches.emplace_back();
+    std::memcpy(&patch.address, data + at, 8);
+    std::memcpy(&patch.value, data + at + 8, 8);
+    patch.from = data[at + 16];
+    patch.until = data[at + 17];
+  }
+  return out;
+}
+
+std::string bytes_of(const Input& input) {
+  std::string out(1, static_cast<char>(input.snapshot));
+  for (const Patch& patch : input.patches) {
+    out.append(reinterpret_cast<const char*>(&patch.address), 8);
+    out.append(reinterpret_cast<const char*>(&patch.value), 8);
+    out.push_back(static_cast<char>(patch.from));
+    out.push_back(static_cast<char>(patch.until));
+  }
+  return out;
+}
+
+// What a memory was asked for.
+class NotingMemory final : public remote::RemoteMemory {
+ public:
+  NotingMemory(const Pages& pages, std::vector<uint64_t>& words) : memory_(pages, {}), words_(words) {}
+  Status read(uint64_t address, std::span<std::byte> into) override {
+    note(address, into.size());
+    return memory_.read(address, into);
+  }
+  Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
+    note(address, into.size());
+    return memory_.read_present(address, into);
+  }
+
+ private:
+  void note(uint64_t address, size_t bytes) {
+    if (bytes > kMostHotBytes) return;
+    for (uint64_t at = address & ~uint64_t{7}; at < address + bytes; at += 8) words_.push_back(at);
+  }
+  PatchedMemory memory_;
+  std::vector<uint64_t>& words_;
+};
+
+struct Read {
+  events::GoHeap heap;
+  events::GoProfile profile;
+  std::optional<events::GoGoroutines> goroutines;
+  std::optional<events::GoStatistics> statistics;
+};
+
+Read read_all(const GoSnapshot& snapshot, std::unique_ptr<remote::RemoteMemory> memory) {
+  goruntime::GoProgram program = snapshot.program;
+  program.image.file = std::make_shared<PatchedMemory>(snapshot.file, std::vector<Patch>{});
+  goruntime::GoProcess process(std::move(memory), std::move(program));
+  events::PageScan scan;
+  scan.scan = 1;
+  scan.runs = snapshot.resident;
+  Read out;
+  out.profile = process.profile();
+  out.heap = process.heap(scan);
+  out.goroutines = process.goroutines();
+  out.statistics = process.statistics();
+  out.profile = process.profile();
+  return out;
+}
+
+struct Seed {
+  GoSnapshot snapshot;
+  std::vector<uint64_t> words;  // that the readers look at; in order
+};
+
+const std::vector<Seed>& seeds() {
+  static const std::vector<Seed> all = [] {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(MEMWHY_FUZZ_DATA "/snapshots"))
+      if (entry.path().extension() == ".zst") names.push_back(entry.path());
+    std::sort(names.begin(), names.end());
+    std::vector<Seed> out;
+    for (const std::string& name : names) {
+      Seed& seed = out.emplace_back();
+      seed.snapshot = snapshot_from(name);
+      const Read read =
+          read_all(seed.snapshot, std::make_unique<NotingMemory>(seed.snapshot.memory, seed.words));
+      // Else nothing that is mutated in it would be looked at.
+      check(events::trusted(read.heap.layout) && read.goroutines && read.goroutines->count > 5 && read.statistics &&
+                !read.profile.buckets.empty(),
+            "a snapshot that was not changed can be read");
+      std::sort(seed.words.begin(), seed.words.end());
+      seed.words.erase(std::unique(seed.words.begin(), seed.words.end()), seed.words.end());
+    }
+    check(!out.empty() && out.size() < 256, "there are snapshots");
+    return out;
+  }();
+  return all;
+}
+
+const Seed& seed_of(const Input& input) { return seeds()[input.snapshot % seeds().size()]; }
+
+// ---- what must hold ----
+
+void check_heap(const events::GoHeap& heap) {
+  if (!events::trusted(heap.layout)) {
+    check(!heap.problem.empty(), "a heap that is not told says why");
+    return;
+  }
+  uint64_t before = 0;
+  for (const events::GoRun& run : heap.runs) {
+    check(run.count > 0 && run.page >= before, "runs are in order");
+    before = run.page;
+    const uint64_t most = run.count * kPageBytes;
+    check(run.live_bytes <= most && run.unmarked_bytes <= most && run.free_bytes <= most &&
+              run.live_bytes + run.unmarked_bytes + run.free_bytes <= most,
+          "a run has no more bytes than its pages");
+  }
+}
+
+void check_goroutines(const events::GoGoroutines& goroutines) {
+  check(goroutines.groups.size() <= kMostGroups, "as many groups are kept as the code says");
+  uint64_t count = 0;
+  for (const events::GoGroup& group : goroutines.groups) {
+    count += group.count;
+    check(group.count > 0 && group.frames.size() <= kMostFrames, "a group has members and a bounded stack");
+    uint64_t large = 0;
+    for (const events::GoKeptObject& object : group.large) large += object.bytes;
+    check(large <= group.kept_bytes, "the large objects that a group keeps are a part of what it keeps");
+  }
+  check(count <= goroutines.count, "groups have no more members than there are goroutines");
+}
+
+// ---- mutations ----
+
+uint64_t value_at(const Seed& seed, uint64_t address) {
+  uint64_t value = 0;
+  (void)PatchedMemory(seed.snapshot.memory, {}).read(address, std::as_writable_bytes(std::span(&value, 1))).ok();
+  return value;
+}
+
+uint64_t new_value(const Seed& seed, uint64_t old, Random& random) {
+  const std::vector<uint64_t>& words = seed.words;
+  switch (random.below(6)) {
+    case 0:
+      return random.nasty();
+    case 1:  // a pointer to what something else is
+      return words[random.below(words.size())];
+    case 2:  // what stands elsewhere
+      return value_at(seed, words[random.below(words.size())]);
+    case 3: {
+      uint8_t bytes[8];
+      std::memcpy(bytes, &old, sizeof old);
+      LLVMFuzzerMutate(bytes, sizeof bytes, sizeof bytes);
+      std::memcpy(&old, bytes, sizeof old);
+      return old;
+    }
+    default:
+      return random.near(old);
+  }
+}
+
+void change_times(Patch& patch, Random& random) {
+  patch.from = random.one_in(2) ? 0 : static_cast<uint8_t>(random.below(6));
+  patch.until = random.one_in(3) ? static_cast<uint8_t>(patch.from + 1 + random.below(3)) : Patch::kForever;
+}
+
+Patch new_patch(const Seed& seed, const Input& input, Random& random) {
+  const std::vector<uint64_t>& words = seed.words;
+  Patch patch;
+  size_t at = random.below(words.size());
+  if (!input.patches.empty() && random.one_in(2)) {  // beside one that is changed: of the same structure
+    const uint64_t near = input.patches[random.below(input.patches.size())].address;
+    at = static_cast<size_t>(std::lower_bound(words.begin(), words.end(), near) - words.begin());
+    at = std::min(at + random.below(16), words.size() - 1);
+    at -= std::min(at, random.below(16));
+  }
+  patch.address = words[at];
+  if (random.one_in(24)) {
+    patch.value = random.one_in(2) ? uint64_t{1} << 45 : random.next() >> 17;
+    patch.until = Patch::kMirror;
+    return patch;
+  }
+  patch.value = new_value(seed, value_at(seed, patch.address), random);
+  change_times(patch, random);
+  return patch;
+}
+
+void mutate_one(const Seed& seed, Input& input, Random& random) {
+  const size_t at = random.below(input.patches.size());
+  if (input.patches.empty() || (random.one_in(3) && input.patches.size() < kMostPatches)) {
+    input.patches.push_back(new_patch(seed, input, random));
+  } else if (random.one_in(6)) {
+    input.patches.erase(input.patches.begin() + static_cast<ptrdiff_t>(at));
+  } else if (random.one_in(4)) {
+    change_times(input.patches[at], random);
+  } else if (random.one_in(8)) {
+    input.patches[at].address += 8 * random.below(32);
+  } else {
+    input.patches[at].value = new_value(seed, input.patches[at].value, random);
+  }
+}
+
+}  // namespace
+}  // namespace memwhy::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace memwhy::fuzz;
+  const Input input = input_of(data, size);
+  const Seed& seed = seed_of(input);
+  const Read read =
+      read_all(seed.snapshot, std::make_unique<PatchedMemory>(seed.snapshot.memory, input.patches));
+  check_heap(read.heap);
+  if (read.goroutines) check_goroutines(*read.goroutines);
+  return 0;
+}
+
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t most, unsigned seed) {
+  using namespace memwhy::fuzz;
+  Random random(seed);
+  Input input = input_of(data, size);
+  if (random.one_in(32)) input.snapshot = static_cast<uint8_t>(random.below(seeds().size()));
+  for (size_t times = 1 + random.below(random.one_in(4) ? 12 : 3); times > 0; --times)
+    mutate_one(seed_of(input), input, random);
+  const std::string made = bytes_of(input);
+  if (made.size() > most) return LLVMFuzzerMutate(data, size, most);
+  std::memcpy(data, made.data(), made.size());
+  return made.size();
+}
