@@ -2,6 +2,7 @@
 #include "goruntime/dwarf_unit.h"
 
 #include <dwarf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gelf.h>
 
@@ -10,6 +11,8 @@
 #include <cstring>
 #include <string>
 #include <utility>
+
+#include "symbols/byte_source.h"
 
 namespace memwhy::goruntime {
 namespace {
@@ -20,7 +23,45 @@ constexpr size_t kMostEntries = 1 << 22;  // of a unit, top level
 constexpr size_t kMostMembers = 1 << 12;
 constexpr int kMostTypedefs = 32;
 
+constexpr uint64_t kMostFileBytes = uint64_t{4} << 30;
+constexpr uint64_t kMostNameBytes = 1 << 20;  // names of sections
+
 Error unreadable(const char* why) { return debug_information(fmt::format("cannot be read ({})", why)); }
+Error too_much() { return debug_information(fmt::format("has more than {} MiB", kMostDebugBytes >> 20)); }
+
+// What libelf and libdw may be given: they take room for as many sections as the file says, and read sections
+// whole, the names first. So what they will touch is looked at before, by readers that take nothing on trust.
+Status bounded_sections(const Fd& file) {
+  Fd again(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
+  if (!again) return unreadable("no file descriptor is left");
+  Result<std::unique_ptr<symbols::FileBytes>> bytes =
+      symbols::FileBytes::open(std::move(again), kMostFileBytes);
+  if (!bytes) return unreadable(bytes.error().message().c_str());
+  const auto header = symbols::load<Elf64_Ehdr>(**bytes, 0);
+  if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return unreadable("not an ELF file");
+  // Numbers that do not fit stand in the first section, where libelf believes them; no Go program has so many.
+  if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_shentsize != sizeof(Elf64_Shdr) ||
+      header->e_shstrndx >= header->e_shnum)
+    return unreadable("its section table is not one of a Go program");
+  const auto sections = symbols::load_array<Elf64_Shdr>(**bytes, header->e_shoff, header->e_shnum);
+  if (!sections) return unreadable("its section table is outside of the file");
+  const Elf64_Shdr& names = (*sections)[header->e_shstrndx];
+  if (names.sh_size > kMostNameBytes || (names.sh_flags & SHF_COMPRESSED) != 0)
+    return unreadable("the names of its sections are too long");
+  uint64_t debug = 0;
+  for (const Elf64_Shdr& one : *sections) {
+    if (one.sh_type == SHT_NOBITS || one.sh_type == SHT_NULL) continue;
+    if (one.sh_offset > (*bytes)->size() || one.sh_size > (*bytes)->size() - one.sh_offset)
+      return unreadable("a section is outside of the file");
+    const std::string name =
+        symbols::load_string(**bytes, names.sh_offset + one.sh_name, names.sh_offset + names.sh_size, 64)
+            .value_or("");
+    // Also ".zdebug_info", ".gnu.debuglto_.debug_info", ".gnu_debugaltlink": libdw reads them all.
+    if (name.find("debug") != std::string::npos) debug += std::min(one.sh_size, kMostDebugBytes + 1);
+    if (debug > kMostDebugBytes) return too_much();
+  }
+  return {};
+}
 
 // Uncompressed size of a section of debug information, as its header claims; libelf holds it to that.
 uint64_t claimed_bytes(Elf_Scn* section, const GElf_Shdr& header, std::string_view name) {
@@ -48,11 +89,10 @@ Result<uint64_t> bounded_info_bytes(Elf* elf) {
     if (::gelf_getshdr(section, &header) == nullptr) return unreadable(::elf_errmsg(-1));
     const char* text = ::elf_strptr(elf, names, header.sh_name);
     const std::string_view name = text == nullptr ? "" : text;
-    if (!name.starts_with(".debug_") && !name.starts_with(".zdebug_")) continue;
+    if (name.find("debug") == std::string_view::npos) continue;
     const uint64_t bytes = claimed_bytes(section, header, name);
     all += std::min(bytes, kMostDebugBytes + 1);
-    if (all > kMostDebugBytes)
-      return debug_information(fmt::format("has more than {} MiB", kMostDebugBytes >> 20));
+    if (all > kMostDebugBytes) return too_much();
     if (name == ".debug_info" || name == ".zdebug_info") info = bytes;
   }
   if (info == 0) return Error(ErrorCode::kEnvironment, "its program has no debug information (stripped)");
@@ -110,6 +150,7 @@ Error debug_information(std::string_view what) {
 }
 
 Result<DwarfUnit> DwarfUnit::open(const Fd& file) {
+  if (Status bounded = bounded_sections(file); !bounded) return std::move(bounded).error();
   ::elf_version(EV_CURRENT);
   DwarfUnit out;
   // Read, not mapped: a file that shrinks under a mapping kills whoever mapped it.

@@ -44,7 +44,7 @@ class Binary {
   // Work (budget.h): of opening, of one question about all functions, of reading the symbols; of one look-up; and
   // of many look-ups on average, once they used up what may be saved.
   static constexpr uint64_t kWholeWork = 384 << 20;
-  static constexpr uint64_t kLookupWork = 4 << 20, kLookupShare = 1 << 20, kMostSaved = 32 << 20;
+  static constexpr uint64_t kLookupWork = 2 << 20, kLookupShare = 512 << 10, kMostSaved = 16 << 20;
 
   // kBadInput: not an ELF file, or damaged; kEnvironment: of another machine.
   static Result<std::unique_ptr<Binary>> open(std::unique_ptr<ByteSource> bytes);

@@ -117,6 +117,40 @@ TEST(DwarfLayout, names_what_is_missing) {
             "its debug information cannot be read (not an ELF file)");
 }
 
+// libelf reads a section whole, whatever its size: such files are refused before it sees them.
+TEST(DwarfLayout, refuses_sections_of_gigabytes) {
+  const auto file_with = [](const std::string& name, uint64_t bytes, uint64_t name_bytes) {
+    Elf64_Ehdr header{};
+    std::memcpy(header.e_ident, ELFMAG "\2\1\1", 7);
+    header.e_type = ET_EXEC;
+    header.e_machine = EM_X86_64;
+    header.e_shoff = 0x1000;
+    header.e_shentsize = sizeof(Elf64_Shdr);
+    header.e_shnum = 3;
+    header.e_shstrndx = 2;
+    Elf64_Shdr sections[3] = {};
+    for (Elf64_Shdr& one : sections) one.sh_offset = 0x2000;
+    sections[1].sh_name = 1;
+    sections[1].sh_type = SHT_PROGBITS;
+    sections[1].sh_size = bytes;
+    sections[2].sh_type = SHT_STRTAB;
+    sections[2].sh_size = name_bytes;
+    Fd file(::memfd_create("made", MFD_CLOEXEC));
+    EXPECT_EQ(::ftruncate(file.get(), off_t{3} << 30), 0);
+    EXPECT_EQ(::pwrite(file.get(), &header, sizeof header, 0), static_cast<ssize_t>(sizeof header));
+    EXPECT_EQ(::pwrite(file.get(), sections, sizeof sections, 0x1000), static_cast<ssize_t>(sizeof sections));
+    EXPECT_EQ(::pwrite(file.get(), name.data(), name.size(), 0x2001), static_cast<ssize_t>(name.size()));
+    return file;
+  };
+  EXPECT_EQ(error_of(file_with(".debug_info", 64, uint64_t{2} << 30), 99),
+            "its debug information cannot be read (the names of its sections are too long)");
+  for (const char* name : {".debug_info", ".zdebug_info", ".gnu.debuglto_.debug_info", ".gnu_debugaltlink"})
+    EXPECT_EQ(error_of(file_with(name, uint64_t{2} << 30, 64), 99),
+              "its debug information has more than 256 MiB");
+  EXPECT_EQ(error_of(file_with(".debug_info", uint64_t{4} << 30, 64), 99),
+            "its debug information cannot be read (a section is outside of the file)");
+}
+
 // A copy that can be damaged, its debug information not compressed: so that damage reaches what is parsed.
 class DamagedDwarf : public testing::TestWithParam<Build> {
  protected:
