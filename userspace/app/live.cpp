@@ -19,6 +19,7 @@
 #include "app/environment.h"
 #include "app/limits.h"
 #include "app/live_output.h"
+#include "app/privilege.h"
 #include "app/terminal.h"
 #include "app/units.h"
 #include "record/session.h"
@@ -31,7 +32,7 @@ constexpr std::chrono::milliseconds kGlance{200};  // how often the main thread 
 // long, and the last looks so long. Together they stay below two seconds.
 constexpr std::chrono::milliseconds kAttachPatience{500};
 constexpr TimeNs kPatience = 1'200'000'000;
-constexpr size_t kNamed = 3;        // of those that cannot be recorded
+constexpr size_t kNamed = 3;            // of those that cannot be recorded
 constexpr size_t kJoiningAtMost = 256;  // that are being attached while others are recorded
 
 class Recording {
@@ -149,7 +150,8 @@ class Recording {
     if (untold_count_ == 0) return;
     const std::string more =
         untold_count_ > untold_.size() ? fmt::format(" and {} more", untold_count_ - untold_.size()) : "";
-    const std::string sentence = fmt::format("not recorded: {}{}: {}", fmt::join(untold_, ", "), more, refusal_->message());
+    const std::string sentence =
+        fmt::format("not recorded: {}{}: {}", fmt::join(untold_, ", "), more, refusal_->message());
     warn(sentence + "; tried again each second");
     session_.notice("N" + sentence.substr(1) + "; who could be recorded later has no beginning.");
     untold_.clear();
@@ -220,7 +222,8 @@ class Recording {
   bool child_said_ = false;
 };
 
-record::SessionOptions session_options(const LiveRequest& request, const procfs::Root& proc) {
+record::SessionOptions session_options(const LiveRequest& request, const procfs::Root& proc,
+                                       const PrivilegePlan& privileges) {
   record::SessionOptions options;
   options.info = proc.host();
   options.info.tool_version = MEMWHY_VERSION;
@@ -229,20 +232,27 @@ record::SessionOptions session_options(const LiveRequest& request, const procfs:
   options.follow = request.targets.follows_children();
   options.probe_go = !request.no_uprobes;
   options.end_alone = !request.targets.open_ended();
+  options.on_thread = [privileges](record::Thread thread) {
+    const Worker worker = thread == record::Thread::kSampler  ? Worker::kSampler
+                          : thread == record::Thread::kIntake ? Worker::kIntake
+                                                              : Worker::kSink;
+    if (Status kept = keep_only(privileges.of(worker)); !kept) warn(kept.error().message());
+  };
   return options;
 }
 
 // Everything that the session's threads use, in one place: it is destroyed when they are done, or not at all.
 struct Parts {
   Parts(procfs::Root root, std::unique_ptr<trace::Writer> file, uint64_t limit,
-        std::unique_ptr<record::KernelSource> hooks, const LiveRequest& request)
+        std::unique_ptr<record::KernelSource> hooks, const LiveRequest& request,
+        const PrivilegePlan& privileges)
       : proc(std::move(root)),
         writer(std::move(file)),
         kernel(std::move(hooks)),
         processes(proc),
         symbols(Fd(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC))),
         sink(*writer, limit),
-        session(*kernel, processes, symbols, sink, clock, session_options(request, proc)) {
+        session(*kernel, processes, symbols, sink, clock, session_options(request, proc, privileges)) {
     sink.bind(session);
   }
   procfs::Root proc;
@@ -335,12 +345,14 @@ Result<LiveResult> record_checked(const LiveRequest& request) {
   raise_open_files();  // behind the command, which keeps what it was given
   no_core_files();
 
-  Result<std::unique_ptr<record::KernelSource>> kernel = open_kernel();
+  const PrivilegePlan privileges = own_privileges(request.max_part_bytes != 0);
+  Result<std::unique_ptr<record::KernelSource>> kernel = open_kernel(privileges.told());
   if (!kernel) return std::move(kernel).error();
-  const std::unique_ptr<Parts, EndOfParts> parts(
-      new Parts(std::move(*proc), std::move(*writer), output->limit(), std::move(*kernel), request));
+  const std::unique_ptr<Parts, EndOfParts> parts(new Parts(
+      std::move(*proc), std::move(*writer), output->limit(), std::move(*kernel), request, privileges));
   record::Session& session = parts->session;
   if (Status started = session.start(); !started) return started.error();
+  if (Status kept = keep_only(privileges.main); !kept) warn(kept.error().message());
   Recording recording(request, parts->proc, *signals, session, parts->sink, child);
   const Status ran = run_recording(recording, pids, *output);
   LiveResult result;
