@@ -533,8 +533,8 @@ def test_privileges_are_given_up(case):
     own = capabilities_of(pathlib.Path("/proc/self"))
     assert capabilities_of(pathlib.Path(f"/proc/{child}"))["CapEff"] == own["CapEff"]
     assert re.search(r"^Max core file size +0 ", pathlib.Path(f"/proc/{memwhy.pid}/limits").read_text(), re.M)
-    case.finish(memwhy)
     os.kill(child, signal.SIGKILL)
+    case.finish(memwhy, how=None)
     told = r"CAP_SYS_PTRACE \(capability\): kept by sampler, main: to read the page map"
     assert re.search("^privilege .*" + told, case.memwhy("info", "x.memwhy", cwd=case.folder)[0], re.M)
     doctor = case.memwhy("doctor")[0]
