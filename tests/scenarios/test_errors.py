@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -358,3 +359,183 @@ def test_second_signal_kills(case):
     memwhy.send_signal(signal.SIGCONT)
     memwhy.wait(timeout=60)
     assert memwhy.returncode in (-signal.SIGINT, -signal.SIGTERM), memwhy.returncode
+
+
+# ---- what a supervisor, a shell or a machine may leave memwhy without
+
+def test_closed_standard_descriptors(case):
+    """None of them becomes the number of the recording, and what was to go to a closed stdout is not called done."""
+    target = sleeper(case)
+    close = ["sh", "-c", 'exec 0<&- 1>&- 2>&-; exec "$@"', "sh"]
+    case.memwhy("record", "-p", target.pid, "-d", 1, "-o", "x.memwhy", cwd=case.folder, wrapper=close)
+    assert only_process(case.explain("x.memwhy", cwd=case.folder))["pid"] == target.pid
+    case.fails(OUTPUT, "stdout", arguments=["explain", "x.memwhy"], cwd=case.folder,
+               wrapper=["sh", "-c", 'exec 1>&-; exec "$@"', "sh"])
+
+
+def test_the_main_thread_has_left(case):
+    """The process lives on, and is recorded: 8 MiB that another thread touched before its eyes."""
+    target = case.start([sys.executable, "-c", MAIN_LEAVES], stdin=subprocess.PIPE)
+    assert target.stdout.readline() == "ready\n"
+    while pathlib.Path(f"/proc/{target.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        assert target.poll() is None
+    memwhy = case.start_memwhy("record", "-p", target.pid, "-d", "100s", "-o", "left.memwhy")
+    target.stdin.write("grow\n")
+    target.stdin.flush()
+    assert target.stdout.readline() == "grown\n"
+    case.finish(memwhy)
+    process = only_process(case.explain("left.memwhy", cwd=case.folder))
+    assert process["pid"] == target.pid and process["exe"]
+    grown = process["rss"]["bytes"] - process["rss"]["start_bytes"]
+    assert 8 << 20 <= grown < 10 << 20, grown
+
+
+MAIN_LEAVES = """
+import ctypes, mmap, sys, threading
+def live():
+    print("ready", flush=True)
+    sys.stdin.readline()
+    memory = mmap.mmap(-1, 8 << 20)
+    for at in range(0, 8 << 20, 4096):
+        memory[at] = 1
+    print("grown", flush=True)
+    sys.stdin.read()
+threading.Thread(target=live).start()
+leave = ctypes.CDLL(None).syscall
+leave(60, 0)  # exit of this thread only: ctypes has given up the interpreter's lock around the call
+"""
+
+
+def test_inside_a_pid_namespace(case):
+    """Its own procfs counts otherwise than the kernel: a refusal, for doctor too, never two processes joined."""
+    inside = ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
+    case.fails(ENVIRONMENT, "pid namespace", "on the host", arguments=["explain", "-p", 1, "-d", 1], wrapper=inside)
+    case.fails(ENVIRONMENT, "pid namespace", arguments=["record", "--comm", "memwhy", "-o", case.folder / "x"], wrapper=inside)
+    case.fails(ENVIRONMENT, "pid namespace", arguments=["doctor"], wrapper=inside)
+    assert not (case.folder / "x").exists()
+
+
+def test_nowhere_to_put_a_temporary_file(case):
+    target = sleeper(case)
+    hide = 'for d in /var/tmp /tmp; do mount -t tmpfs -o ro none $d; done; exec "$@"'
+    explanation = case.explain("-p", target.pid, "-d", 1, wrapper=["unshare", "--mount", "sh", "-c", hide, "sh"],
+                               env={key: value for key, value in os.environ.items() if key != "TMPDIR"})
+    assert ledger(only_process(explanation))
+    out, _ = case.memwhy("explain", "--help")
+    assert "ends when that has 1G" in out and "$TMPDIR" in out, out
+
+
+def test_output_deleted_while_recorded(case):
+    target = sleeper(case)
+    folder = case.folder / "away"
+    folder.mkdir()
+    memwhy = case.start_memwhy("record", "-p", target.pid, "-o", folder / "x.memwhy")
+    shutil.rmtree(folder)
+    _, err = case.finish(memwhy, how=None, status=OUTPUT)  # ends by itself: there is nothing to record into
+    assert "x.memwhy was deleted while it was written" in err and "see memwhy explain" not in err, err
+
+
+def test_no_memory(case):
+    """A limit of the address space that is reached while it loads: the environment, not a bug, and no file is left."""
+    target = sleeper(case)
+    for mib in (64, 128, 192, 256, 320):
+        command = ["prlimit", f"--as={mib << 20}", case.program, "record", "-p", str(target.pid), "-d", "1", "-o", f"{mib}.memwhy"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=case.folder)
+        case.log.append((command, done.returncode, done.stdout, done.stderr))
+        assert done.returncode in (0, ENVIRONMENT), done
+        assert "bug" not in done.stderr, done.stderr
+        if done.returncode == 0:
+            case.explain(f"{mib}.memwhy", cwd=case.folder)
+    assert not (case.folder / "64.memwhy").exists()
+
+
+# ---- files that may be opened
+
+def many(case, count):
+    """So many processes of one name, which are ready."""
+    shutil.copy(shutil.which("sleep"), case.folder / "advlife")
+    return [case.start([case.folder / "advlife", "1000"]) for _ in range(count)]
+
+
+def test_soft_limit_of_files_is_raised(case):
+    targets = many(case, 60)
+    case.memwhy("record", "--comm", "advlife", "-d", 2, "-o", "m.memwhy", cwd=case.folder, wrapper=["prlimit", "--nofile=128:4096"])
+    pids = {p["pid"] for p in case.explain("m.memwhy", cwd=case.folder)["processes"]}
+    assert pids == {target.pid for target in targets}
+
+
+def test_hard_limit_of_files(case):
+    """Who is not recorded is named, counted and in the recording; when others leave it is recorded after all."""
+    targets = many(case, 60)
+    memwhy = case.start([case.program, "record", "--comm", "advlife", "-o", "m.memwhy"], stderr=subprocess.PIPE,
+                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (180, 180)))
+    warned, recorded = "", 0
+    for line in memwhy.stderr:
+        case.log.append((memwhy.args, None, "", line))
+        if "not recorded:" in line:
+            warned = line
+        if line.startswith("memwhy: recording "):
+            recorded = 1 + int(re.search(r" and (\d+) more until", line).group(1))
+            break
+    missed = len(targets) - recorded
+    assert 0 < missed < len(targets), (missed, warned)
+    assert f"and {missed - 3} more" in warned and "limit is 180 (ulimit -n)" in warned and "tried again" in warned, warned
+    for target in targets[:recorded]:  # these are the recorded ones: pids ascend
+        target.kill()
+        target.wait()
+    welcome = 0
+    for line in memwhy.stderr:
+        welcome += line.startswith("memwhy: recording pid ")
+        if welcome == min(missed, recorded):  # as many as have left
+            break
+    assert welcome == min(missed, recorded)
+    case.finish(memwhy)
+    pids = {p["pid"] for p in case.explain("m.memwhy", cwd=case.folder)["processes"]}
+    assert {target.pid for target in targets[:recorded + welcome]} <= pids
+    out, _ = case.memwhy("info", "m.memwhy", cwd=case.folder)
+    assert re.search(r"^not seen .*Not recorded: pid \d+ \(advlife\), .* and \d+ more: .*ulimit -n", out, re.M), out
+
+
+# ---- signals while a target holds memwhy up
+
+def test_second_signal_while_attaching(case):
+    target = sleeper(case)
+    memwhy = case.start([case.program, "record", "-p", target.pid, "-o", "x.memwhy"], stderr=subprocess.PIPE)
+    memwhy.send_signal(signal.SIGSTOP)
+    memwhy.send_signal(signal.SIGTERM)
+    memwhy.send_signal(signal.SIGINT)
+    memwhy.send_signal(signal.SIGCONT)
+    memwhy.wait(timeout=60)
+    assert memwhy.returncode in (-signal.SIGINT, -signal.SIGTERM), memwhy.returncode
+
+
+# ---- privileges
+
+def capabilities_of(task):
+    status = pathlib.Path(task / "status").read_text()
+    return {key: int(re.search(rf"^{key}:\s*([0-9a-f]+)", status, re.M).group(1), 16) for key in ("CapEff", "CapPrm", "CapBnd", "NoNewPrivs")}
+
+
+def test_privileges_are_given_up(case):
+    """Once attached, no thread has more than doctor says, and the command keeps what it had."""
+    memwhy = case.start_memwhy("record", "-o", "x.memwhy", "--", "sleep", "1000")
+    may = sum(1 << number for number in (2, 19, 21, 38, 39, 40))  # DAC_READ_SEARCH SYS_PTRACE SYS_ADMIN PERFMON BPF CHECKPOINT_RESTORE
+    tasks = list(pathlib.Path(f"/proc/{memwhy.pid}/task").iterdir())
+    assert len(tasks) == 5, tasks  # main, signals, sink, sampler, intake
+    for task in tasks:
+        while capabilities_of(task)["CapEff"] & ~may:  # the sampler's are given up right after it was told
+            assert memwhy.poll() is None
+        has = capabilities_of(task)
+        assert has["CapPrm"] & ~may == 0 and has["CapBnd"] & ~may == 0 and has["NoNewPrivs"] == 1, (task, has)
+    admin = [task for task in tasks if capabilities_of(task)["CapEff"] >> 21 & 1]
+    assert len(admin) <= 1, "only who measures the cost"
+    child, = map(int, pathlib.Path(f"/proc/{memwhy.pid}/task/{memwhy.pid}/children").read_text().split())
+    own = capabilities_of(pathlib.Path("/proc/self"))
+    assert capabilities_of(pathlib.Path(f"/proc/{child}"))["CapEff"] == own["CapEff"]
+    assert re.search(r"^Max core file size +0 ", pathlib.Path(f"/proc/{memwhy.pid}/limits").read_text(), re.M)
+    os.kill(child, signal.SIGKILL)
+    case.finish(memwhy, how=None)
+    told = r"CAP_SYS_PTRACE \(capability\): kept by sampler, main: to read the page map"
+    assert re.search("^privilege .*" + told, case.memwhy("info", "x.memwhy", cwd=case.folder)[0], re.M)
+    doctor = case.memwhy("doctor")[0]
+    assert re.search(r"^  CAP_SYS_PTRACE +kept +kept by sampler, main", doctor, re.M), doctor

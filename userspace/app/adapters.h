@@ -14,8 +14,8 @@
 namespace memwhy::app {
 
 // The BPF programs, loaded; attached when the first process is traced. kEnvironment, with what the kernel
-// refused.
-Result<std::unique_ptr<record::KernelSource>> open_kernel();
+// refused. `beside` stands beside the hooks in the recording: what is kept to work with them.
+Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Hook> beside = {});
 
 class ProcfsOpener : public record::ProcessOpener {
  public:

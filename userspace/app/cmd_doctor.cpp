@@ -22,6 +22,10 @@ std::string capabilities_text() {
     text += line(capability.name, capability.held ? "yes" : "MISSING",
                  "to " + capability.purpose + (capability.held ? "" : "; " + without));
   }
+  text += "\nOf these a recording keeps, once it is attached\n";
+  const std::vector<events::Hook> kept = own_privileges(false).told();
+  for (const events::Hook& each : kept) text += line(each.name, "kept", each.purpose);
+  if (kept.empty()) text += "  none\n";
   return text;
 }
 

@@ -105,7 +105,9 @@ Feature page_scan_feature(bool scan, bool frames) {
   return how;
 }
 
-std::vector<Capability> own_capabilities() {
+namespace {
+
+uint64_t effective_capabilities() {
   const std::string status = read_text("/proc/self/status");
   const size_t at = status.find("CapEff:");
   uint64_t effective = 0;
@@ -113,7 +115,15 @@ std::vector<Capability> own_capabilities() {
     const size_t digits = status.find_first_not_of(" \t", at + 7);
     std::from_chars(status.data() + digits, status.data() + status.size(), effective, 16);
   }
-  return capabilities(effective);
+  return effective;
+}
+
+}  // namespace
+
+std::vector<Capability> own_capabilities() { return capabilities(effective_capabilities()); }
+
+PrivilegePlan own_privileges(bool rotates) {
+  return plan_privileges(effective_capabilities(), has_pagemap_scan(), rotates);
 }
 
 namespace {
@@ -198,8 +208,10 @@ Status check_recording_possible() {
 Status check_namespace(const procfs::Root& proc) {
   if (proc.host_namespace()) return {};
   return Error(ErrorCode::kEnvironment,
-               "cannot record from inside a pid namespace (a container): processes have other numbers here than in the "
-               "kernel; run memwhy on the host, or in a container with the host's pids (docker run --pid=host, hostPID: true)");
+               "cannot record from inside a pid namespace (a container): processes have other numbers here "
+               "than in the "
+               "kernel; run memwhy on the host, or in a container with the host's pids (docker run "
+               "--pid=host, hostPID: true)");
 }
 
 }  // namespace memwhy::app

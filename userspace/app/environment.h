@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/privilege.h"
 #include "base/result.h"
 #include "procfs/root.h"
 
@@ -22,6 +23,8 @@ struct Capability {
 // Those that recording uses, in the order in which it needs them. `effective` is CapEff of /proc/self/status.
 std::vector<Capability> capabilities(uint64_t effective);
 std::vector<Capability> own_capabilities();
+// What is kept of them once memwhy is attached.
+PrivilegePlan own_privileges(bool rotates);
 
 struct Feature {
   std::string name;      // "kernel BTF"

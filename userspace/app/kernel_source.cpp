@@ -13,13 +13,18 @@ using Emit = std::function<void(events::Event)>;
 
 class ProbeSource : public record::KernelSource {
  public:
-  explicit ProbeSource(std::unique_ptr<probe::KernelProbe> probe) : probe_(std::move(probe)) {}
+  ProbeSource(std::unique_ptr<probe::KernelProbe> probe, std::vector<events::Hook> beside)
+      : probe_(std::move(probe)), beside_(std::move(beside)) {}
   Result<SpaceId> trace(Pid tgid, bool follow) override { return probe_->trace(tgid, follow); }
   Status untrace(SpaceId space) override { return probe_->untrace(space); }
   size_t drain(const Emit& emit) override { return probe_->drain(emit); }
   void lost_stack(StackId stack, SpaceId space) override { probe_->lost_stack(stack, space); }
   events::Coverage coverage() override { return probe_->coverage(); }
-  events::HookReport hooks() const override { return probe_->hooks(); }
+  events::HookReport hooks() const override {
+    events::HookReport report = probe_->hooks();
+    report.hooks.insert(report.hooks.end(), beside_.begin(), beside_.end());
+    return report;
+  }
   Result<events::ClockAnchor> clock() override { return probe_->clock(); }
   bool read_table(SpaceId space, bool restate, const Emit& emit) override {
     return probe_->read_table(space, restate, emit);
@@ -38,16 +43,18 @@ class ProbeSource : public record::KernelSource {
 
  private:
   std::unique_ptr<probe::KernelProbe> probe_;
+  std::vector<events::Hook> beside_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<record::KernelSource>> open_kernel() {
+Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Hook> beside) {
   probe::Options options;
   options.run_time = probe::RunTime::Mode::kSampled;  // memwhy's own cost is part of every recording
   Result<std::unique_ptr<probe::KernelProbe>> probe = probe::KernelProbe::open(options);
   if (!probe) return std::move(probe).error();
-  return std::unique_ptr<record::KernelSource>(std::make_unique<ProbeSource>(std::move(*probe)));
+  return std::unique_ptr<record::KernelSource>(
+      std::make_unique<ProbeSource>(std::move(*probe), std::move(beside)));
 }
 
 Result<events::HookReport> try_hooks() {

@@ -19,6 +19,7 @@
 #include "app/environment.h"
 #include "app/limits.h"
 #include "app/live_output.h"
+#include "app/privilege.h"
 #include "app/terminal.h"
 #include "app/units.h"
 #include "files/children.h"
@@ -222,7 +223,8 @@ class Recording {
   bool child_said_ = false;
 };
 
-record::SessionOptions session_options(const LiveRequest& request, const procfs::Root& proc) {
+record::SessionOptions session_options(const LiveRequest& request, const procfs::Root& proc,
+                                       const PrivilegePlan& privileges) {
   record::SessionOptions options;
   options.info = proc.host();
   options.info.tool_version = MEMWHY_VERSION;
@@ -231,6 +233,12 @@ record::SessionOptions session_options(const LiveRequest& request, const procfs:
   options.follow = request.targets.follows_children();
   options.probe_go = !request.no_uprobes;
   options.end_alone = !request.targets.open_ended();
+  options.on_thread = [privileges](record::Thread thread) {
+    const Worker worker = thread == record::Thread::kSampler  ? Worker::kSampler
+                          : thread == record::Thread::kIntake ? Worker::kIntake
+                                                              : Worker::kSink;
+    if (Status kept = keep_only(privileges.of(worker)); !kept) warn(kept.error().message());
+  };
   return options;
 }
 
@@ -238,7 +246,7 @@ record::SessionOptions session_options(const LiveRequest& request, const procfs:
 struct Parts {
   Parts(procfs::Root root, std::unique_ptr<trace::Writer> file, uint64_t limit,
         std::unique_ptr<files::Children> readers, std::unique_ptr<record::KernelSource> hooks,
-        const LiveRequest& request)
+        const LiveRequest& request, const PrivilegePlan& privileges)
       : proc(std::move(root)),
         writer(std::move(file)),
         files(std::move(readers)),
@@ -246,7 +254,7 @@ struct Parts {
         processes(proc, *files),
         symbols(*files),
         sink(*writer, limit),
-        session(*kernel, processes, symbols, sink, clock, session_options(request, proc)) {
+        session(*kernel, processes, symbols, sink, clock, session_options(request, proc, privileges)) {
     sink.bind(session);
   }
   procfs::Root proc;
@@ -343,12 +351,15 @@ Result<LiveResult> record_checked(const LiveRequest& request) {
   // Before there is anything of the kernel's that they must not have.
   Result<std::unique_ptr<files::Children>> files = files::Children::start();
   if (!files) return std::move(files).error();
-  Result<std::unique_ptr<record::KernelSource>> kernel = open_kernel();
+  const PrivilegePlan privileges = own_privileges(request.max_part_bytes != 0);
+  Result<std::unique_ptr<record::KernelSource>> kernel = open_kernel(privileges.told());
   if (!kernel) return std::move(kernel).error();
-  const std::unique_ptr<Parts, EndOfParts> parts(new Parts(
-      std::move(*proc), std::move(*writer), output->limit(), std::move(*files), std::move(*kernel), request));
+  const std::unique_ptr<Parts, EndOfParts> parts(new Parts(std::move(*proc), std::move(*writer),
+                                                           output->limit(), std::move(*files),
+                                                           std::move(*kernel), request, privileges));
   record::Session& session = parts->session;
   if (Status started = session.start(); !started) return started.error();
+  if (Status kept = keep_only(privileges.main); !kept) warn(kept.error().message());
   Recording recording(request, parts->proc, *signals, session, parts->sink, child);
   const Status ran = run_recording(recording, pids, *output);
   LiveResult result;

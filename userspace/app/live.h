@@ -29,7 +29,8 @@ struct LiveRequest {
 };
 
 struct LiveResult {
-  std::string ended;   // "stopped" | "duration" | "target_exited" | "output_full" | "size" | "out_of_memory" | "failed"
+  std::string
+      ended;  // "stopped" | "duration" | "target_exited" | "output_full" | "size" | "out_of_memory" | "failed"
   std::string target;  // "pid 4711 (web)", for sentences
   trace::WriterTotals totals;
   std::chrono::nanoseconds elapsed{0};

@@ -55,7 +55,8 @@ class NewFile {
     if (path.empty()) {
       Result<trace::TemporaryOutput> temporary = trace::create_temporary_output();
       if (!temporary) return std::move(temporary).error();
-      return NewFile(std::move(temporary->file), "", temporary->in_memory ? kMostInMemory : kMostTemporaryBytes);
+      return NewFile(std::move(temporary->file), "",
+                     temporary->in_memory ? kMostInMemory : kMostTemporaryBytes);
     }
     Result<Fd> fd = trace::create_output(path);
     if (!fd) return std::move(fd).error();

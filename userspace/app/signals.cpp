@@ -12,6 +12,7 @@
 #include <system_error>
 #include <thread>
 
+#include "app/privilege.h"
 #include "base/fd.h"
 
 namespace memwhy::app {
@@ -56,6 +57,7 @@ class StopSignals::Waiter {
 
  private:
   void run() {
+    static_cast<void>(keep_only(0));  // it needs none
     pollfd ready[2] = {{signals_.get(), POLLIN, 0}, {quit_.get(), POLLIN, 0}};
     while (true) {
       if (::poll(ready, 2, -1) < 0) continue;

@@ -57,7 +57,8 @@ Error refusal(int err, const std::string& pid) {
     rlimit limit = {};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     return {ErrorCode::kEnvironment,
-            fmt::format("pid {}: memwhy may open no more files: its limit is {} (ulimit -n)", pid, limit.rlim_cur)};
+            fmt::format("pid {}: memwhy may open no more files: its limit is {} (ulimit -n)", pid,
+                        limit.rlim_cur)};
   }
   return errno_error(ErrorCode::kEnvironment, "opening pid " + pid, err);
 }

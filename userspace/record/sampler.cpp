@@ -351,9 +351,11 @@ void Sampler::finish() {
   size_t left = all.size();
   for (const SpaceId space : all) {
     if (options_.out_of_time && options_.out_of_time()) {
-      notice(fmt::format("The last look at {} of {} processes was left out, because the recording had to end: what they had at "
-                         "the end is as of the look before.",
-                         left, all.size()));
+      notice(
+          fmt::format("The last look at {} of {} processes was left out, because the recording had to end: "
+                      "what they had at "
+                      "the end is as of the look before.",
+                      left, all.size()));
       break;
     }
     --left;

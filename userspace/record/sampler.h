@@ -37,8 +37,9 @@ struct SamplerOptions {
   TimeNs scan_period = 10'000'000'000;
   bool follow = false;
   bool probe_go = true;
-  std::function<bool()> stop_requested = {};  // the recording is to end: nothing more is begun before finish()
-  std::function<bool()> out_of_time = {};     // nor in finish()
+  std::function<bool()> stop_requested =
+      {};                                  // the recording is to end: nothing more is begun before finish()
+  std::function<bool()> out_of_time = {};  // nor in finish()
 };
 
 // SpaceStart::elf_class of the programs that memwhy understands.

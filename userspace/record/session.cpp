@@ -72,18 +72,18 @@ void Session::start_threads() {
   queue_->push({begun_, options_.info});
   intake_ = std::make_unique<Intake>(kernel_, clock_, *queue_,
                                      [this](events::Event event) { return notify(std::move(event)); });
-  sampler_ = std::make_unique<Sampler>(
-      kernel_, processes_, symbols_, clock_,
-      SamplerOptions{scan_period_for(options_.duration), options_.follow, options_.probe_go,
-                     [this] { return stopping_.load(); },
-                     [this] { return clock_.now() >= last_looks_until_; }},
-      [this](events::Event event) {
-        if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) {
-          const std::lock_guard lock(mutex_);
-          told_hooks_ = *hooks;
-        }
-        queue_->push(std::move(event));
-      });
+  sampler_ =
+      std::make_unique<Sampler>(kernel_, processes_, symbols_, clock_,
+                                SamplerOptions{scan_period_for(options_.duration), options_.follow,
+                                               options_.probe_go, [this] { return stopping_.load(); },
+                                               [this] { return clock_.now() >= last_looks_until_; }},
+                                [this](events::Event event) {
+                                  if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) {
+                                    const std::lock_guard lock(mutex_);
+                                    told_hooks_ = *hooks;
+                                  }
+                                  queue_->push(std::move(event));
+                                });
   sink_thread_ = std::thread([this] { guard([this] { run_sink(); }); });
   sampler_thread_ = std::thread([this] { run_sampler(); });
   intake_thread_ = std::thread([this] { run_intake(); });
@@ -124,7 +124,8 @@ std::optional<Error> Session::failure() const {
       return std::nullopt;
     case Failed::kMemory:
       return Error(ErrorCode::kEnvironment,
-                   "memwhy was given no more memory (a limit of its own, or the machine has none left); the recording ends "
+                   "memwhy was given no more memory (a limit of its own, or the machine has none left); the "
+                   "recording ends "
                    "where that happened");
     case Failed::kThreads:
       return Error(ErrorCode::kEnvironment, "memwhy cannot start a thread: " + bug_);
@@ -173,6 +174,9 @@ void Session::attached() {
     const std::lock_guard lock(mutex_);
     if (!running_ || sampler_done_) return;
     attached_at_ = clock_.now();
+    commands_.push_back([this](bool run) {
+      if (run && options_.on_thread) options_.on_thread(Thread::kSampler);
+    });
   }
   sampler_wake_.notify_one();
 }
@@ -246,7 +250,8 @@ std::string Session::finish(TimeNs patience) {
     intake_wake_.notify_all();
   }
   if (!intake_thread_.joinable()) run_intake();
-  const bool drained = wait_for(intake_done_, until == kEndless ? kEndless : std::max(until, clock_.now()) + kIntakeTakes);
+  const bool drained =
+      wait_for(intake_done_, until == kEndless ? kEndless : std::max(until, clock_.now()) + kIntakeTakes);
   abandoned_ = !sampled || !drained;
   if (sampled && sampler_thread_.joinable()) sampler_thread_.join();  // its last scans are done
   if (drained && intake_thread_.joinable()) intake_thread_.join();    // the ring is empty up to here
@@ -289,7 +294,8 @@ void Session::tell_unfinished() {
     report = told_hooks_.value_or(report);
   }
   report.not_seen.emplace_back(
-      "The last look at the processes was not finished, because reading one of them took too long when the recording had to "
+      "The last look at the processes was not finished, because reading one of them took too long when the "
+      "recording had to "
       "end: what they had at the end is as of the look before.");
   static_cast<void>(queue_->try_push({clock_.now(), std::move(report)}));
 }
@@ -323,6 +329,7 @@ void Session::run_intake() {
 
 void Session::poll_until_stopped() {
   if (!intake_) return;
+  if (options_.on_thread) options_.on_thread(Thread::kIntake);
   TimeNs next = clock_.now();
   while (true) {
     {
@@ -419,6 +426,7 @@ void Session::run_sink() {
 }
 
 void Session::pass_events() {
+  if (options_.on_thread) options_.on_thread(Thread::kSink);
   Lives lives(sink_);
   std::vector<events::Event> batch;
   while (queue_->wait_and_take(clock_, batch)) {

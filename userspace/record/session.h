@@ -47,12 +47,16 @@
 
 namespace memwhy::record {
 
+enum class Thread : uint8_t { kSampler, kIntake, kSink };
+
 struct SessionOptions {
   events::RecordingInfo info;  // the first event
   std::optional<TimeNs> duration;
   bool follow = false;    // children of targets are recorded too
   bool probe_go = true;   // rare functions of the Go runtime
   bool end_alone = true;  // end when every target is gone; false: go on and wait for add()
+  // Called by each thread, once: the sampler's when everybody was attached, the others' at their start.
+  std::function<void(Thread)> on_thread;
   size_t queue_bytes = size_t{64} << 20;
   size_t inbox_bytes = size_t{16} << 20;
 };

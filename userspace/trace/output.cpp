@@ -69,7 +69,8 @@ Result<TemporaryOutput> create_temporary_output() {
   Fd file(::memfd_create("memwhy", MFD_CLOEXEC));
   if (file) return TemporaryOutput{std::move(file), true};
   return errno_error(ErrorCode::kOutput,
-                     "can't create a temporary file in /var/tmp, $TMPDIR or /tmp, nor in memory (-o FILE names another place)",
+                     "can't create a temporary file in /var/tmp, $TMPDIR or /tmp, nor in memory (-o FILE "
+                     "names another place)",
                      errno);
 }
 

@@ -239,8 +239,9 @@ class Writer::Impl {
   void check_still_there() {
     struct stat now {};
     if (failure_ || options_.path.empty() || ::fstat(file_.get(), &now) != 0 || now.st_nlink != 0) return;
-    failure_ = Error(ErrorCode::kOutput, fmt::format("{} was deleted while it was written: the recording is lost",
-                                                     part_path(options_.path, totals_.parts - 1)));
+    failure_ =
+        Error(ErrorCode::kOutput, fmt::format("{} was deleted while it was written: the recording is lost",
+                                              part_path(options_.path, totals_.parts - 1)));
   }
 
   void fail(int err) {
