@@ -58,30 +58,6 @@ void Sampler::anchor() {
   next_anchor_ = clock_.now() + kRestatePeriod;
 }
 
-// Told once, and again when it changes.
-void Sampler::hooks() {
-  events::HookReport now = kernel_.hooks();
-  now.not_seen.insert(now.not_seen.end(), notices_.begin(), notices_.end());
-  if (more_notices_ > 0) {
-    now.not_seen.push_back(fmt::format("{} more sentences like these are left out.", more_notices_));
-  }
-  if (unmet_ != 0) {
-    now.not_seen.push_back(fmt::format(
-        "{} children were over before they could be looked at: nothing is known of them.", unmet_));
-  }
-  if (hooks_ == now) return;
-  hooks_ = now;
-  emit(clock_.now(), std::move(now));
-}
-
-void Sampler::notice(std::string sentence) {
-  if (notices_.size() < kMostNotices)
-    notices_.push_back(std::move(sentence));
-  else
-    ++more_notices_;
-  hooks();
-}
-
 Result<SpaceId> Sampler::add(Pid tgid) {
   if (const Target* known = find_owner(tgid)) return known->space;
   // A process that execs while it is being attached has another address space a moment later.
@@ -194,17 +170,6 @@ void Sampler::on_loss(const events::Loss& loss) {
     if (loss.what == "removal") target->rescan = true;
     if (loss.what == "exec" || loss.what == "exit" || loss.what == "fork") target->check_at = now;
   }
-}
-
-// A target that took what it could of the tables of the kernel side, while others are recorded.
-void Sampler::on_share_loss(const events::Loss& loss) {
-  if (loss.what != "stack_share" && loss.what != "page_share") return;
-  Target* target = find(loss.space);
-  if (target == nullptr || std::exchange(target->share_cut, true)) return;
-  notice(fmt::format(
-      "pid {} has more different stacks, or touches memory in more places, than its share of what is kept "
-      "while others are recorded: some of its pages have no stack.",
-      target->tgid));
 }
 
 // Opens the files of a space that the kernel told of, and holds what they say until it is certain to be this
