@@ -16,9 +16,9 @@ using events::EndWhy;
 using events::StartHow;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::IsSupersetOf;
-using testing::HasSubstr;
 using testing::Not;
 using Words = std::vector<std::string>;
 

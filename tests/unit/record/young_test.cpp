@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "record/allowance.h"
-#include "scripted_sources.h"
+#include "unit/record/scripted_sources.h"
 
 namespace memwhy::record {
 namespace {
