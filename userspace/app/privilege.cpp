@@ -22,7 +22,7 @@ struct Reason {
   const char* why;
 };
 
-constexpr std::array<Reason, 7> kReasons{{
+constexpr std::array<Reason, 8> kReasons{{
     {CAP_BPF, "CAP_BPF", "attach to processes that join, and read what the hooks have counted"},
     {CAP_PERFMON, "CAP_PERFMON", "attach to processes that join"},
     {CAP_SYS_PTRACE, "CAP_SYS_PTRACE", "read the page map of the processes"},
@@ -30,6 +30,7 @@ constexpr std::array<Reason, 7> kReasons{{
     {CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE",
      "open files of other users, or make the further files of --max-size"},
     {CAP_CHECKPOINT_RESTORE, "CAP_CHECKPOINT_RESTORE", "open programs that were deleted or replaced on disk"},
+    {CAP_KILL, "CAP_KILL", "end the processes that read files for memwhy, when one hangs"},
     {CAP_SYS_ADMIN, "CAP_SYS_ADMIN",
      "measure memwhy's own cost; without the capabilities or the kernel (6.7) that replace it, all of this"},
 }};
@@ -73,13 +74,13 @@ PrivilegePlan plan_privileges(uint64_t held, bool page_scan, bool rotates) {
   const uint64_t search =
       (held & bit(CAP_DAC_READ_SEARCH)) != 0 ? bit(CAP_DAC_READ_SEARCH) : bit(CAP_DAC_OVERRIDE);
   const uint64_t processes = bit(CAP_SYS_PTRACE) | search | bit(CAP_CHECKPOINT_RESTORE);
-  plan.sampler = kHooks | processes;
+  plan.sampler = kHooks | processes | bit(CAP_KILL);
   // CAP_SYS_ADMIN stands for each of these where it is all that is held, and for what older kernels ask it for.
   if (!page_scan || (held & kHooks) != kHooks || (held & bit(CAP_CHECKPOINT_RESTORE)) == 0)
     plan.sampler |= bit(CAP_SYS_ADMIN);
   plan.intake = bit(CAP_BPF) | bit(CAP_SYS_ADMIN);
   plan.sink = rotates ? bit(CAP_DAC_OVERRIDE) : 0;
-  plan.main = bit(CAP_SYS_PTRACE) | search;
+  plan.main = bit(CAP_SYS_PTRACE) | search | bit(CAP_KILL);
   for (uint64_t* each : {&plan.sampler, &plan.intake, &plan.sink, &plan.main}) *each &= held;
   return plan;
 }

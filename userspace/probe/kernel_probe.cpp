@@ -28,7 +28,7 @@ namespace {
 
 constexpr size_t kDrainLimit =
     1 << 16;  // records of one drain: a producer that is faster must not hold us for ever
-constexpr size_t kMostEnded = 64;  // spaces whose chunks wait to be given back: a process has a dozen or two
+constexpr size_t kMostEnded = 256;  // spaces whose chunks wait to be given back: a short one has a dozen
 
 struct RingCloser {
   void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
@@ -346,7 +346,7 @@ void KernelProbe::reclaim(SpaceId space, const std::optional<std::vector<Address
     s.collect_stacks();
   } else {
     s.go.detach(space);
-    s.pages.end(space, claims);
+    s.pages.end(space);
     s.stacks.forget(space);
     if (s.pages.ended() >= kMostEnded) settle();
   }

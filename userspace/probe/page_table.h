@@ -52,16 +52,14 @@ class PageTable {
     bury(victims);
   }
 
-  // Its chunks are found no more; settle() gives them back.
-  void end(SpaceId space, uint64_t claims) {
-    condemn(space, nullptr, claims, condemned_);
-    ended_.push_back(space);
-  }
+  // settle() gives its chunks back.
+  void end(SpaceId space) { ended_.push_back(space); }
   size_t ended() const { return ended_.size(); }
   // false: there was nothing to give back, and no grace period.
   template <typename Grace>
   bool settle(uint64_t claims, Grace&& grace) {
     if (ended_.empty() && condemned_.empty()) return false;
+    for (const SpaceId space : ended_) condemn(space, nullptr, claims, condemned_);
     grace();
     bury(std::exchange(condemned_, {}));
     // A program that had met a space before it ended may have claimed one more: for the next call.

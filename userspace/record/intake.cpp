@@ -42,7 +42,17 @@ std::string loss_word(const events::Event& event) {
 }  // namespace
 
 Intake::Intake(KernelSource& kernel, Clock& clock, EventQueue& queue, Notify notify)
-    : kernel_(kernel), clock_(clock), queue_(queue), notify_(std::move(notify)) {}
+    : kernel_(kernel),
+      clock_(clock),
+      queue_(queue),
+      notify_(std::move(notify)),
+      young_([this](events::Event event) { accept(std::move(event)); },
+             [this](TimeNs time, SpaceId space) { over(time, space); }) {}
+
+// A space of which nobody was told: what the kernel side has of it is given back.
+void Intake::over(TimeNs time, SpaceId space) {
+  static_cast<void>(notify_({time, events::SpaceEnd{space, events::EndWhy::kExited}}));
+}
 
 void Intake::accept(events::Event event) {
   const std::string word = loss_word(event);
@@ -57,18 +67,22 @@ void Intake::accept(events::Event event) {
 }
 
 void Intake::poll() {
-  kernel_.drain([this](events::Event event) { accept(std::move(event)); });
+  kernel_.drain([this](events::Event event) { young_.take(std::move(event)); });
   const TimeNs now = clock_.now();
+  young_.grow_up(now);
   if (now >= next_coverage_) {
     next_coverage_ = coverage_ ? std::max(next_coverage_ + kCoveragePeriod, now + kCoveragePeriod / 2)
                                : now + kCoveragePeriod;
     read_coverage(now);
+    tell_children(now);
   }
   report_losses(now);
 }
 
 void Intake::finish() {
-  kernel_.drain([this](events::Event event) { accept(std::move(event)); });
+  kernel_.drain([this](events::Event event) { young_.take(std::move(event)); });
+  young_.let_all_go();
+  tell_children(clock_.now());
   coverage_ = kernel_.coverage();
   queue_.push({clock_.now(), *coverage_});
   for (const auto& [what, count] : std::exchange(unreported_, {})) {
@@ -76,6 +90,12 @@ void Intake::finish() {
     static_cast<void>(notify_(event));
     queue_.push(std::move(event));
   }
+}
+
+// To the sampler only, which puts it into words.
+void Intake::tell_children(TimeNs now) {
+  const uint64_t more = young_.not_told() - children_told_;
+  if (more != 0 && notify_({now, events::Loss{SpaceId::kNone, kShortChild, more}})) children_told_ += more;
 }
 
 void Intake::read_coverage(TimeNs now) {

@@ -4,7 +4,7 @@
 //
 // It never waits, but at the end. An event for which the queue has no room is dropped and counted by what it was; the count
 // becomes a Loss as soon as there is room. Every Loss, the kernel side's own too, is told to the sampler,
-// which reads again what can be read again. Lost stacks it sends again; it waits for room, so that none is lost
+// which reads again what can be read again. What is told of a child in a storm of forks waits in Young. Lost stacks it sends again; it waits for room, so that none is lost
 // twice.
 #pragma once
 
@@ -18,6 +18,7 @@
 #include "record/clock.h"
 #include "record/event_queue.h"
 #include "record/sources.h"
+#include "record/young.h"
 
 namespace memwhy::record {
 
@@ -42,6 +43,8 @@ class Intake {
 
  private:
   void accept(events::Event event);
+  void over(TimeNs time, SpaceId space);
+  void tell_children(TimeNs now);
   void read_coverage(TimeNs now);
   void report_losses(TimeNs now);
   void count_loss(const std::string& what, uint64_t count);
@@ -56,6 +59,8 @@ class Intake {
   double faults_per_s_ = 0;
   std::map<std::string, uint64_t> unreported_;  // what -> count; a handful of keys
   uint64_t dropped_ = 0;
+  Young young_;
+  uint64_t children_told_ = 0;  // of young_.not_told()
 };
 
 }  // namespace memwhy::record

@@ -7,6 +7,7 @@
 
 #include "fmt/format.h"
 #include "record/target.h"
+#include "record/young.h"
 
 namespace memwhy::record {
 
@@ -23,7 +24,8 @@ Sampler::Sampler(KernelSource& kernel, ProcessOpener& processes, SymbolSource& s
       symbols_(symbols),
       clock_(clock),
       options_(options),
-      emit_(std::move(emit)) {}
+      emit_(std::move(emit)),
+      meeting_(kMeetFreeNs, kMeetShare) {}
 
 Sampler::~Sampler() = default;
 
@@ -52,32 +54,8 @@ void Sampler::emit(TimeNs time, events::Payload payload) { emit_({time, std::mov
 
 void Sampler::anchor() {
   if (auto anchor = kernel_.clock()) emit(clock_.now(), *std::move(anchor));
+  if (unmet_ != 0) hooks();
   next_anchor_ = clock_.now() + kRestatePeriod;
-}
-
-// Told once, and again when it changes.
-void Sampler::hooks() {
-  for (std::string& sentence : symbols_.take_notices()) keep_notice(std::move(sentence));
-  events::HookReport now = kernel_.hooks();
-  now.not_seen.insert(now.not_seen.end(), notices_.begin(), notices_.end());
-  if (more_notices_ > 0) {
-    now.not_seen.push_back(fmt::format("{} more sentences like these are left out.", more_notices_));
-  }
-  if (hooks_ == now) return;
-  hooks_ = now;
-  emit(clock_.now(), std::move(now));
-}
-
-void Sampler::notice(std::string sentence) {
-  keep_notice(std::move(sentence));
-  hooks();
-}
-
-void Sampler::keep_notice(std::string sentence) {
-  if (notices_.size() < kMostNotices)
-    notices_.push_back(std::move(sentence));
-  else
-    ++more_notices_;
 }
 
 Result<SpaceId> Sampler::add(Pid tgid) {
@@ -157,18 +135,29 @@ void Sampler::on_start(TimeNs time, const events::SpaceStart& start) {
   Target& target = make(start.space, start.tgid);
   target.start = start;
   if (start.how == events::StartHow::kForked) {
-    target.open_at = now + kOpenForkAfter;  // most children exec at once, and are never looked at
+    // Most children exec at once, and are never looked at.
+    target.open_at = std::max(now, time + kOpenForkAfter);
     return;
   }
   // A vfork child execs out of its parent's space, which goes on.
   Target* old = find(start.parent);
   if (old != nullptr && old->tgid == start.tgid) leave(time, *old);
-  open(target);
+  target.open_at = now;
+  meet(target);
+}
+
+// Looks at a child for the first time: at most for a tenth of a CPU, all of them together. Who is still there when it is
+// allowed again, is looked at then.
+void Sampler::meet(Target& target) {
+  if (meeting_.allows(clock_.now())) return open(target);
+  target.open_at = meeting_.due();
+  target.unmet = true;
 }
 
 void Sampler::on_end(TimeNs time, const events::SpaceEnd& end) {
   Target* target = find(end.space);
-  if (target == nullptr) return;
+  // Nobody was told of its start (Young), or it has ended before: what the kernel side keeps of it is given back.
+  if (target == nullptr) return kernel_.reclaim(end.space, std::nullopt);
   if (end.why == events::EndWhy::kExeced) in_exec_.insert(target->tgid);
   leave(time, *target);
 }
@@ -180,6 +169,8 @@ void Sampler::leave(TimeNs time, Target& target) {
 
 void Sampler::on_loss(const events::Loss& loss) {
   if (loss.what == "stack") return resend_stacks();
+  if (loss.what == kShortChild) unmet_ += loss.count;
+  on_share_loss(loss);
   // It may be the exit of one of them; or its new space found no room.
   if (loss.what == "exit" || (loss.what == "exec" && loss.space != SpaceId::kNone)) in_exec_.clear();
   const TimeNs now = clock_.now();
@@ -193,7 +184,8 @@ void Sampler::on_loss(const events::Loss& loss) {
 // Opens the files of a space that the kernel told of, and holds what they say until it is certain to be this
 // space's.
 void Sampler::open(Target& target) {
-  const bool waited = std::exchange(target.open_at, kNever) != kNever;
+  const bool waited =
+      std::exchange(target.open_at, kNever) != kNever && target.start.how == events::StartHow::kForked;
   // A child that stays: what its parent had at the fork is in the parent's table, until the parent writes there
   // again.
   if (Target* parent = waited ? find(target.start.parent) : nullptr) read_table(*parent, false);
@@ -279,6 +271,8 @@ void Sampler::end(SpaceId space, std::optional<events::EndWhy> say) {
   target.open_at = kNever;
   read_table(target, false);
   resolve_waiting(target);
+  give_up_names(target, target.vmas.empty() ? 0 : target.waiting.size());
+  if (target.unmet && !target.source) ++unmet_;
   if (say) {
     emit(clock_.now(), events::SpaceEnd{space, *say});
     static_cast<void>(kernel_.untrace(space));
@@ -308,7 +302,9 @@ void Sampler::run_due() {
     Target* target = find(space);
     if (target == nullptr) continue;
     const TimeNs now = clock_.now();
-    if (target->open_at <= now) open(*target);
+    const uint64_t cpu_before = clock_.thread_cpu_ns();
+    const bool meets = target->open_at <= now || target->confirm_at <= now;
+    if (target->open_at <= now) meet(*target);
     if (target->confirm_at <= now) confirm(*target);
     if (target->foreign) {
       end(space, events::EndWhy::kDetached);
@@ -330,6 +326,7 @@ void Sampler::run_due() {
       resolve_waiting(*target);
       if (restate || (scanned && table_fill_ > 0.75)) reclaim(*target);
     }
+    if (meets) meeting_.spend(now, clock_.thread_cpu_ns() - cpu_before);
     if (target->check_at <= now) check(*target);
   }
   kernel_.settle();
@@ -366,6 +363,7 @@ void Sampler::finish() {
     target.go_allowed_at = 0;  // how it ended is read whole
     if (!read_counters(target) || !scan(target, false)) read_table(target, false);
     resolve_waiting(target);
+    give_up_names(target, target.waiting.size());
   }
   if (symbols_.has_notices()) hooks();
   if (had_targets_) anchor();
@@ -378,6 +376,7 @@ void Sampler::release() {
     symbols_.forget(space);
   }
   kernel_.settle();
+  if (unmet_ != 0) hooks();
   targets_.clear();
 }
 

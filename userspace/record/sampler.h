@@ -28,6 +28,7 @@
 
 #include "base/result.h"
 #include "events/event.h"
+#include "record/allowance.h"
 #include "record/clock.h"
 #include "record/sources.h"
 
@@ -106,6 +107,8 @@ class Sampler {
   void on_end(TimeNs time, const events::SpaceEnd& end);
   void leave(TimeNs time, Target& target);
   TimeNs deserted_at() const;
+  void meet(Target& target);
+  void on_share_loss(const events::Loss& loss);
   void on_loss(const events::Loss& loss);
   Error refuse(const Target& target, const std::string& comm);  // of another machine
   void open(Target& target);
@@ -127,6 +130,9 @@ class Sampler {
   void resend_stacks();
   void reclaim(Target& target);
   void resolve(Target& target, const events::Stack& stack);
+  void name(Target& target, const Target& from, const events::Stack& stack);
+  void wait_for_names(Target& target, const events::Stack& stack);
+  void give_up_names(Target& target, size_t stacks);
   void resolve_waiting(Target& target);
 
   KernelSource& kernel_;
@@ -145,6 +151,8 @@ class Sampler {
   std::optional<events::HookReport> hooks_;
   std::vector<std::string> notices_;  // of ours, told with the hooks: the first ones ...
   size_t more_notices_ = 0;           // ... and how many more
+  Allowance meeting_;                 // children that are looked at for the first time
+  uint64_t unmet_ = 0;                // children at whom nobody looked
 };
 
 }  // namespace memwhy::record

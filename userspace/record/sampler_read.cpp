@@ -252,35 +252,50 @@ void Sampler::reclaim(Target& target) {
 }
 
 void Sampler::resolve(Target& target, const events::Stack& stack) {
-  const bool listed = !target.vmas.empty();
-  if (!listed) {
-    if (target.waiting.size() < kWaitingStacks) {
-      target.waiting.push_back(stack);
-    } else {
-      emit(clock_.now(), events::Loss{target.space, "symbols", 1});
-    }
-    return;
-  }
+  if (target.vmas.empty() || !target.names.allows(clock_.now())) return wait_for_names(target, stack);
   // A library that was loaded since the list was read.
   const bool old = clock_.now() >= target.vmas_at + kTickPeriod;
   if (old && target.source && !target.pending && !maps_all(target.vmas, stack.frames)) {
     static_cast<void>(read_vmas(target));
     target.vmas_at = clock_.now();
   }
-  symbols_.resolve(target.tgid, target.space, target.vmas, stack,
-                   [this](events::Event event) { emit_(std::move(event)); });
+  name(target, target, stack);
+}
+
+void Sampler::name(Target& target, const Target& from, const events::Stack& stack) {
+  uint64_t cpu_ns = 0;
+  {
+    const CpuMeter meter(clock_, cpu_ns);
+    symbols_.resolve(from.tgid, from.space, from.vmas, stack,
+                     [this](events::Event event) { emit_(std::move(event)); });
+  }
+  target.names.spend(clock_.now(), cpu_ns);
+}
+
+void Sampler::wait_for_names(Target& target, const events::Stack& stack) {
+  if (target.waiting.size() < kWaitingStacks) return target.waiting.push_back(stack);
+  give_up_names(target, 1);
+}
+
+void Sampler::give_up_names(Target& target, size_t stacks) {
+  if (stacks == 0) return;
+  emit(clock_.now(), events::Loss{target.space, "symbols", stacks});
+  if (target.vmas.empty() || std::exchange(target.names_cut, true)) return;
+  notice(fmt::format(
+      "Not all functions of pid {} are named: to name its many stacks would take more than {} % of a CPU.",
+      target.tgid, 100 / kNamesShare));
 }
 
 void Sampler::resolve_waiting(Target& target) {
   if (target.waiting.empty()) return;
-  const auto emit_event = [this](events::Event event) { emit_(std::move(event)); };
   // A child that was gone before it was opened had its parent's mappings.
   const Target* from = target.vmas.empty() ? find(target.start.parent) : &target;
   if (target.vmas.empty() && (target.source || target.open_at != kNever)) return;
   if (from == nullptr || from->vmas.empty()) return;
-  for (const events::Stack& stack : std::exchange(target.waiting, {})) {
-    symbols_.resolve(from->tgid, from->space, from->vmas, stack, emit_event);
-  }
+  size_t named = 0;
+  while (named < target.waiting.size() && target.names.allows(clock_.now()))
+    name(target, *from, target.waiting[named++]);
+  target.waiting.erase(target.waiting.begin(), target.waiting.begin() + static_cast<std::ptrdiff_t>(named));
 }
 
 }  // namespace memwhy::record

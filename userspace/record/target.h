@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "record/allowance.h"
 #include "record/sampler.h"
 
 namespace memwhy::record {
@@ -29,6 +30,11 @@ constexpr uint64_t kGoBudget = 50;            // or with each scan, for at most 
 constexpr uint64_t kGoShare = 100;
 constexpr uint64_t kGoFreeNs = 500'000'000;
 
+// Names of each target's stacks: honest programs need less than the free part.
+constexpr uint64_t kNamesFreeNs = 3'000'000'000, kNamesShare = 20;
+// Looking at children for the first time, of all targets together.
+constexpr uint64_t kMeetFreeNs = 1'000'000'000, kMeetShare = 10;
+
 // Read of /proc, and not yet certain to be of this space.
 struct Pending {
   events::SpaceStart identity;
@@ -47,7 +53,10 @@ struct Sampler::Target {
 
   std::vector<events::Vma> vmas;
   TimeNs vmas_at = 0;
-  std::vector<events::Stack> waiting;  // stacks that came before the first VMA list
+  std::vector<events::Stack> waiting;  // stacks that came before the first VMA list, or when names were dear
+  Allowance names{kNamesFreeNs, kNamesShare};
+  bool unmet = false;                         // it was not looked at when it was due: looking was dear
+  bool names_cut = false, share_cut = false;  // that was told
 
   TimeNs open_at = kNever, confirm_at = kNever, check_at = kNever;
   TimeNs next_tick = kNever, next_scan = kNever, next_restate = kNever;

@@ -53,7 +53,7 @@ TEST(PageTable, OneGracePeriodIsForAllSpacesThatEnded) {
     t.fault(2 * space, space, 100, space);
     t.fault(2 * space + 1, space, 101, space);
   }
-  for (uint32_t space = 1; space <= 4; ++space) t.pages.end(SpaceId{space}, t.claims);
+  for (uint32_t space = 1; space <= 4; ++space) t.pages.end(SpaceId{space});
   EXPECT_EQ(t.pages.ended(), 4u);
   t.pages.settle(t.claims, [&] {
     ++t.graces;
@@ -73,8 +73,8 @@ TEST(PageTable, OneGracePeriodIsForAllSpacesThatEnded) {
 TEST(PageTable, EndedTwiceIsGivenBackOnce) {
   Tables t;
   t.fault(3, 1, 100, 5);
-  t.pages.end(SpaceId{1}, t.claims);
-  t.pages.end(SpaceId{1}, t.claims);
+  t.pages.end(SpaceId{1});
+  t.pages.end(SpaceId{1});
   EXPECT_TRUE(t.settle());
   EXPECT_EQ(t.pages.freed(), 1u);
 }
@@ -82,7 +82,7 @@ TEST(PageTable, EndedTwiceIsGivenBackOnce) {
 TEST(PageTable, AChunkThatIsClaimedWhileItsSpaceEndsIsGivenBackToo) {
   Tables t;
   t.fault(3, 1, 100, 5);
-  t.pages.end(SpaceId{1}, t.claims);
+  t.pages.end(SpaceId{1});
   EXPECT_TRUE(t.pages.settle(t.claims, [&] { t.fault(4, 1, 200, 6); }));
   EXPECT_TRUE(t.empty(3));
   EXPECT_EQ(t.keys[4], MW_SLOT_TOMB) << "its program may still write";
@@ -102,7 +102,7 @@ TEST(PageTable, SlotsOfSpacesThatEndedAreTakenAgain) {
     std::vector<events::Stack> fresh;
     t.pages.read(SpaceId{space}, false, 1000, t.claims, out, fresh);
     ASSERT_EQ(out.runs.size(), 1u);
-    t.pages.end(SpaceId{space}, t.claims);
+    t.pages.end(SpaceId{space});
     if (t.pages.ended() == kChunks) t.settle();
   }
   t.settle();

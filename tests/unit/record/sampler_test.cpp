@@ -16,6 +16,7 @@ using events::EndWhy;
 using events::StartHow;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::IsSupersetOf;
 using testing::Not;
@@ -48,6 +49,12 @@ class SamplerTest : public testing::Test {
       if (std::holds_alternative<T>(event.payload)) all.push_back((event.time - begin_) / kMs);
     }
     return all;
+  }
+  // What the last report of hooks says is not seen.
+  std::vector<std::string> not_seen() const {
+    for (auto event = events_.rbegin(); event != events_.rend(); ++event)
+      if (const auto* hooks = std::get_if<events::HookReport>(&event->payload)) return hooks->not_seen;
+    return {};
   }
   events::SpaceStart start(uint32_t space, Pid pid, StartHow how, uint32_t parent) {
     events::SpaceStart start;
@@ -642,6 +649,53 @@ TEST_F(SamplerTest, ARoundEndsBetweenTwoTargetsWhenTheRecordingIsToEnd) {
   sampler_->run_due();
   EXPECT_THAT(words(events_), Contains("counters 1"));
   EXPECT_THAT(words(events_), Not(Contains("counters 2")));
+}
+
+// Stacks without end, each of which takes 10 ms to name: 3 s at once, and a twentieth of a CPU from then on.
+TEST_F(SamplerTest, TheNamesOfOneTargetHaveABudget) {
+  processes_[10];
+  processes_[11];
+  ASSERT_TRUE(sampler_->add(10));
+  ASSERT_TRUE(sampler_->add(11));
+  symbols_.on_resolve = [this](SpaceId space) { clock_.burn(space == SpaceId{1} ? 10 * kMs : 0); };
+  const auto named = [this](uint32_t space) {
+    return std::ranges::count_if(symbols_.resolved, [&](const auto& call) { return call.space == space; });
+  };
+  for (uint32_t i = 1; i <= 6000; ++i) tell(stack(i, 1));
+  EXPECT_EQ(named(1), 300);
+  tell(stack(7000, 2));
+  EXPECT_EQ(named(2), 1) << "the other target has its own";
+  uint64_t lost = 0;
+  for (const auto& event : events_)
+    if (const auto* loss = std::get_if<events::Loss>(&event.payload); loss && loss->what == "symbols") {
+      EXPECT_EQ(loss->space, SpaceId{1});
+      lost += loss->count;
+    }
+  EXPECT_EQ(lost, 6000U - 300 - 4096) << "no room to wait";
+  EXPECT_THAT(not_seen(), Contains(HasSubstr("Not all functions of pid 10 are named")));
+  run(20 * kSecond);
+  EXPECT_GE(named(1), 300 + 95);
+  EXPECT_LE(named(1), 300 + 105);
+}
+
+// Looking at a child takes 100 ms: ten at once, and one a second from then on.
+TEST_F(SamplerTest, ChildrenAreLookedAtForATenthOfACpu) {
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  for (uint32_t i = 0; i < 100; ++i) {
+    const Pid pid = static_cast<Pid>(100 + i);
+    processes_[pid].on_call = [this](const std::string& call) {
+      if (call == "identity") clock_.burn(100 * kMs);
+    };
+    tell(start(2 + i, pid, StartHow::kForked, 1));
+  }
+  run(1 * kSecond);
+  EXPECT_GE(processes_.opened, 1 + 10);
+  EXPECT_LE(processes_.opened, 1 + 12);
+  for (uint32_t i = 0; i < 100; ++i) tell(events::SpaceEnd{SpaceId{2 + i}, EndWhy::kExited});
+  const int met = processes_.opened - 1;
+  sampler_->finish();
+  EXPECT_THAT(not_seen(), Contains(HasSubstr(std::to_string(100 - met) + " children were over")));
 }
 
 }  // namespace

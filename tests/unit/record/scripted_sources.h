@@ -259,6 +259,7 @@ class ScriptedSymbols : public SymbolSource {
   void resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas, const events::Stack& stack,
                const std::function<void(events::Event)>& emit) override {
     remembered.insert(space);
+    if (on_resolve) on_resolve(space);
     resolved.push_back({tgid, static_cast<uint32_t>(space), vmas.size(), static_cast<uint32_t>(stack.id)});
     events::SymbolInfo info;
     info.space = space;
@@ -284,6 +285,7 @@ class ScriptedSymbols : public SymbolSource {
   };
   std::vector<Call> resolved;
   std::set<SpaceId> remembered;
+  std::function<void(SpaceId)> on_resolve;
 };
 
 class CollectingSink : public events::EventSink {
