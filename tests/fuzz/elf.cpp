@@ -28,8 +28,9 @@ namespace {
 
 constexpr size_t kMostFrames = 1000;
 constexpr uint64_t kTextBytes = uint64_t{1} << 46;  // addresses below it can be a file's offsets
-constexpr std::string_view kElf = "\x7f"
-                                  "ELF";
+constexpr std::string_view kElf =
+    "\x7f"
+    "ELF";
 
 class SparseBytes final : public symbols::ByteSource {
  public:
@@ -62,7 +63,8 @@ Sparse file_of(std::string_view input) {
 
 void look_up(symbols::Binary& binary, uint64_t address) {
   for (const bool is_return : {false, true}) {
-    check(binary.lookup(address, is_return).size() <= kMostFrames, "an address has not endless inlined frames");
+    check(binary.lookup(address, is_return).size() <= kMostFrames,
+          "an address has not endless inlined frames");
     (void)binary.lookup_offset(address, is_return);
   }
   (void)binary.bytes_at(address, symbols::kMostStackCheckBytes);
@@ -71,7 +73,9 @@ void look_up(symbols::Binary& binary, uint64_t address) {
 // The code of the functions that are probed, where a process would have it.
 class Code {
  public:
-  Code() : file_(::memfd_create("code", MFD_CLOEXEC)) { check(::ftruncate(file_.get(), kTextBytes) == 0, "a file"); }
+  Code() : file_(::memfd_create("code", MFD_CLOEXEC)) {
+    check(::ftruncate(file_.get(), kTextBytes) == 0, "a file");
+  }
   ~Code() = default;
   void put(uint64_t address, const std::vector<uint8_t>& bytes) {
     if (address > kTextBytes) return;
@@ -88,8 +92,9 @@ void use_go(symbols::Binary& binary) {
   question.functions.emplace_back("main.main");
   question.prefixes.emplace_back("runtime.memProfileInternal");
   const symbols::ProgramFacts facts = symbols::describe_program(binary, question);
-  check(facts.functions.size() == question.functions.size() && facts.linked.size() == question.prefixes.size(),
-        "each name has its answer");
+  check(
+      facts.functions.size() == question.functions.size() && facts.linked.size() == question.prefixes.size(),
+      "each name has its answer");
   Code code;
   for (const std::optional<symbols::ProgramFunction>& function : facts.functions) {
     if (!function) continue;
@@ -106,7 +111,8 @@ void use_go(symbols::Binary& binary) {
 void use(const Sparse& file) {
   SparseBytes source(file);
   (void)symbols::elf_machine(source).ok();
-  Result<std::unique_ptr<symbols::Binary>> opened = symbols::Binary::open(std::make_unique<SparseBytes>(file));
+  Result<std::unique_ptr<symbols::Binary>> opened =
+      symbols::Binary::open(std::make_unique<SparseBytes>(file));
   if (!opened) {
     check(!opened.error().message().empty(), "a refusal says why");
     return;

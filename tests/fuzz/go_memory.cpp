@@ -115,8 +115,8 @@ const std::vector<Seed>& seeds() {
       const Read read =
           read_all(seed.snapshot, std::make_unique<NotingMemory>(seed.snapshot.memory, seed.words));
       // Else nothing that is mutated in it would be looked at.
-      check(events::trusted(read.heap.layout) && read.goroutines && read.goroutines->count > 5 && read.statistics &&
-                !read.profile.buckets.empty(),
+      check(events::trusted(read.heap.layout) && read.goroutines && read.goroutines->count > 5 &&
+                read.statistics && !read.profile.buckets.empty(),
             "a snapshot that was not changed can be read");
       std::sort(seed.words.begin(), seed.words.end());
       seed.words.erase(std::unique(seed.words.begin(), seed.words.end()), seed.words.end());
@@ -164,7 +164,9 @@ void check_goroutines(const events::GoGoroutines& goroutines) {
 
 uint64_t value_at(const Seed& seed, uint64_t address) {
   uint64_t value = 0;
-  (void)PatchedMemory(seed.snapshot.memory, {}).read(address, std::as_writable_bytes(std::span(&value, 1))).ok();
+  (void)PatchedMemory(seed.snapshot.memory, {})
+      .read(address, std::as_writable_bytes(std::span(&value, 1)))
+      .ok();
   return value;
 }
 

@@ -18,7 +18,9 @@ constexpr std::string_view kMagic = "MWGOSNP1";
 constexpr size_t kPageBytes = 4096;
 constexpr int kZstdLevel = 19;
 
-void put(std::string& out, uint64_t value) { out.append(reinterpret_cast<const char*>(&value), sizeof value); }
+void put(std::string& out, uint64_t value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
 
 void put(std::string& out, const Pages& pages) {
   put(out, pages.size());
@@ -72,8 +74,7 @@ std::string to_bytes(const GoSnapshot& snapshot) {
   put(out, snapshot.memory);
   put(out, snapshot.file);
   std::string compressed(ZSTD_compressBound(out.size()), '\0');
-  const size_t size =
-      ZSTD_compress(compressed.data(), compressed.size(), out.data(), out.size(), kZstdLevel);
+  const size_t size = ZSTD_compress(compressed.data(), compressed.size(), out.data(), out.size(), kZstdLevel);
   check(ZSTD_isError(size) == 0, "the snapshot can be compressed");
   compressed.resize(size);
   return compressed;
@@ -115,7 +116,8 @@ const char* PatchedMemory::page(uint64_t number) const {
   auto found = pages_.find(number);
   if (found != pages_.end()) return found->second.data();
   for (const Patch& patch : patches_) {
-    if (patch.until != Patch::kMirror || number - patch.value / kPageBytes >= kMirrorBytes / kPageBytes) continue;
+    if (patch.until != Patch::kMirror || number - patch.value / kPageBytes >= kMirrorBytes / kPageBytes)
+      continue;
     found = pages_.find(patch.address / kPageBytes);
     if (found != pages_.end()) return found->second.data();
   }

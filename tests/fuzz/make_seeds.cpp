@@ -83,7 +83,8 @@ std::string learnt(const std::string& bytes, const std::vector<uint64_t>& addres
   for (const symbols::Section& section : binary->elf().sections()) out += section.name;
   for (const uint64_t address : addresses) out += names_at(*binary, address);
   if (!facts.go) return out;
-  out += facts.go->version + facts.go->default_godebug + (facts.go->race ? "r" : "-") + (facts.go->cgo ? "c" : "-");
+  out += facts.go->version + facts.go->default_godebug + (facts.go->race ? "r" : "-") +
+         (facts.go->cgo ? "c" : "-");
   out += binary->has_go_function("runtime.memProfileInternal") ? "p" : "-";
   if (const auto table = binary->go_table()) out += std::to_string(table->vaddr);
   const symbols::ProgramFacts program = symbols::describe_program(*binary, goruntime::probe_question());
@@ -163,7 +164,8 @@ class KeepingMemory final : public remote::RemoteMemory {
 
  private:
   void keep(uint64_t address, size_t bytes) {
-    for (uint64_t page = address / kPageBytes; bytes > 0 && page <= (address + bytes - 1) / kPageBytes; ++page) {
+    for (uint64_t page = address / kPageBytes; bytes > 0 && page <= (address + bytes - 1) / kPageBytes;
+         ++page) {
       std::string content(kPageBytes, '\0');
       if (pages_.contains(page)) continue;
       const Result<uint64_t> there =
@@ -235,16 +237,16 @@ void make_snapshot(const std::string& path, const std::string& to) {
   goruntime::GoProgram program = snapshot.program;
   program.image.file = std::make_shared<KeepingMemory>(
       std::make_unique<goruntime::ProgramFile>(std::move(*file), binary->elf().segments(), 0), snapshot.file);
-  goruntime::GoProcess go(
-      std::make_unique<KeepingMemory>(std::make_unique<remote::ProcessMemory>(std::move(*memory)), snapshot.memory),
-      std::move(program));
+  goruntime::GoProcess go(std::make_unique<KeepingMemory>(
+                              std::make_unique<remote::ProcessMemory>(std::move(*memory)), snapshot.memory),
+                          std::move(program));
   const events::GoProfile profile = go.profile();
   const events::GoHeap heap = go.heap(*scan);
   const auto goroutines = go.goroutines();
   check(events::trusted(heap.layout) && goroutines && go.statistics(), "all of it can be read");
   std::printf("%s: %zu pages of memory, %zu of the file, %zu buckets, %llu goroutines, %zu runs\n",
-              snapshot.program.version.c_str(), snapshot.memory.size(), snapshot.file.size(), profile.buckets.size(),
-              static_cast<unsigned long long>(goroutines->count), heap.runs.size());
+              snapshot.program.version.c_str(), snapshot.memory.size(), snapshot.file.size(),
+              profile.buckets.size(), static_cast<unsigned long long>(goroutines->count), heap.runs.size());
   write_file(to, to_bytes(snapshot));
 }
 

@@ -20,7 +20,8 @@ constexpr size_t kMostInflated = 256 << 10;
 void read(std::span<const std::byte> file) {
   const Result<goruntime::PprofHeap> heap = goruntime::read_pprof_heap(file);
   if (!heap) {
-    check(heap.error().code() == ErrorCode::kBadInput && !heap.error().message().empty(), "an error says what it is");
+    check(heap.error().code() == ErrorCode::kBadInput && !heap.error().message().empty(),
+          "an error says what it is");
     return;
   }
   check(heap->samples.size() <= kMostSamples, "as many samples are kept as the header says");

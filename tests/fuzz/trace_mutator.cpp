@@ -28,7 +28,6 @@ struct Chunk {
   std::string raw;
 };
 
-
 std::vector<Chunk> chunks_of(const trace::ByteSource& source) {
   std::vector<Chunk> out;
   trace::ChunkWalk walk(source, sizeof(trace::FileHeader));
@@ -187,7 +186,8 @@ size_t mutate(uint8_t* data, size_t size, size_t most, Random& random) {
   std::vector<Chunk> chunks = chunks_of(source);
   if (random.one_in(4)) {
     std::vector<events::Event> events = events_of(data, size);
-    for (size_t times = 1 + random.below(3); times > 0 && !events.empty(); --times) mutate_events(events, random);
+    for (size_t times = 1 + random.below(3); times > 0 && !events.empty(); --times)
+      mutate_events(events, random);
     if (!events.empty()) chunks = {chunk_of(events)};
   }
   if (chunks.empty()) return LLVMFuzzerMutate(data, size, most);

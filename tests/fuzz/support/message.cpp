@@ -86,7 +86,8 @@ std::string mutate_leaf(std::string_view bytes, size_t most_growth, Random& rand
 
 std::string mutate_one(std::string_view bytes, size_t most_growth, Random& random, int depth) {
   std::vector<Field> fields = fields_of(bytes);
-  if (fields.empty() || depth == kDeepest || random.one_in(12)) return mutate_leaf(bytes, most_growth, random);
+  if (fields.empty() || depth == kDeepest || random.one_in(12))
+    return mutate_leaf(bytes, most_growth, random);
   const size_t at = random.below(fields.size()), other = random.below(fields.size());
   std::string made;
   switch (random.below(12)) {
@@ -101,7 +102,8 @@ std::string mutate_one(std::string_view bytes, size_t most_growth, Random& rando
       std::swap(fields[at], fields[other]);
       break;
     case 3:
-      if (fields[other].body.size() <= fields[at].body.size() + most_growth) fields[at].body = fields[other].body;
+      if (fields[other].body.size() <= fields[at].body.size() + most_growth)
+        fields[at].body = fields[other].body;
       break;
     default:
       if (fields[at].wire() == kVarint) {

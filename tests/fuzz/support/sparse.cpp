@@ -29,8 +29,9 @@ void put(std::string& to, T value) {
 
 void Sparse::read(uint64_t offset, std::span<std::byte> into) const {
   std::fill(into.begin(), into.end(), std::byte{0});
-  auto piece = std::upper_bound(pieces.begin(), pieces.end(), offset,
-                                [](uint64_t at, const Piece& one) { return at < one.offset + one.bytes.size(); });
+  auto piece = std::upper_bound(pieces.begin(), pieces.end(), offset, [](uint64_t at, const Piece& one) {
+    return at < one.offset + one.bytes.size();
+  });
   for (; piece != pieces.end() && piece->offset < offset + into.size(); ++piece) {
     const uint64_t from = std::max(offset, piece->offset);
     const uint64_t to = std::min(offset + into.size(), piece->offset + piece->bytes.size());
