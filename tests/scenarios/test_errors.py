@@ -358,3 +358,13 @@ def test_second_signal_kills(case):
     memwhy.send_signal(signal.SIGCONT)
     memwhy.wait(timeout=60)
     assert memwhy.returncode in (-signal.SIGINT, -signal.SIGTERM), memwhy.returncode
+
+
+# ---- a recording that asks for more than it may take
+
+def test_a_recording_that_takes_more_than_it_may(case):
+    file = recording(case)
+    for command in ("explain", "info"):
+        case.fails(BAD_INPUT, "more than 1.0 MiB of memory", "--max-memory", arguments=[command, file, "--max-memory", "1M"])
+        case.memwhy(command, file, "--max-memory", "64M", "--max-cpu", "20s")
+    case.fails(BAD_INPUT, "CPU time", "--max-cpu", arguments=["explain", file, "--max-cpu", "1ms"])
