@@ -35,7 +35,8 @@ TEST(MapSites, OfALeakByOneStackAreAsManyAsItsMoments) {
   ASSERT_NE(sites.find((kTop - 12'345) << kPageShift), nullptr);
   EXPECT_EQ(sites.find((kTop + 1) << kPageShift), nullptr);
   // A list of mappings that is newer settles them: then they are one.
-  const std::vector<events::Vma> list = {{{(kTop - kMaps + 1) << kPageShift, (kTop + 1) << kPageShift}}};
+  std::vector<events::Vma> list(1);
+  list[0].range = {(kTop - kMaps + 1) << kPageShift, (kTop + 1) << kPageShift};
   sites.clip(list, 12'000'000'000);
   ASSERT_EQ(sites.size(), 1u);
   EXPECT_EQ(sites.all()[0].range, list[0].range);
