@@ -190,10 +190,10 @@ std::optional<events::GoGoroutines> GoProcess::goroutines() {
   Result<GoroutineList> list = read_goroutines(*memory_, *globals_);
   if (!list) return std::nullopt;
   const std::vector<Goroutine>& all = list->goroutines;
-  using Key = std::tuple<std::vector<uint64_t>, std::string_view, uint64_t>;
+  using Key = std::tuple<const uint64_t*, std::string_view, uint64_t>;
   std::map<Key, std::vector<size_t>> by_key;
   for (size_t i = 0; i < all.size(); ++i)
-    by_key[{all[i].frames, all[i].wait_reason, all[i].created_at}].push_back(i);
+    by_key[{all[i].frames.data(), all[i].wait_reason, all[i].created_at}].push_back(i);
 
   events::GoGoroutines out;
   out.count = all.size() + list->unread;
@@ -202,7 +202,8 @@ std::optional<events::GoGoroutines> GoProcess::goroutines() {
   for (const auto& [key, members] : by_key) {
     events::GoGroup group;
     group.count = members.size();
-    group.frames = std::get<0>(key);
+    const std::span<const uint64_t> frames = all[members.front()].frames;
+    group.frames.assign(frames.begin(), frames.end());
     group.wait_reason = std::string(std::get<1>(key));
     group.created_at = std::get<2>(key);
     bool all_parked = true;
@@ -225,7 +226,7 @@ std::optional<events::GoGoroutines> GoProcess::goroutines() {
   if (pages && pages->verified) {
     Result<SpanTable> spans = read_spans(*memory_, *globals_, *pages);
     if (spans) {
-      Reach kept = reach(*memory_, *globals_, *spans, all, parked, ReachBudget{});
+      Reach kept = reach(*memory_, *globals_, *spans, *list, parked, ReachBudget{});
       out.complete = kept.finished && list->unread == 0;
       for (size_t k = 0; k < parked.size(); ++k) {
         events::GoGroup& group = out.groups[where[k]];

@@ -2,41 +2,41 @@
 #include "goruntime/goroutines.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <iterator>
+#include <utility>
 
 #include "goruntime/words.h"
+#include "remote/page_reader.h"
 
 namespace memwhy::goruntime {
 
 namespace {
 
 using Bytes = std::vector<std::byte>;
+using remote::PageReader;
 
 constexpr uint64_t kMostGoroutines = 1 << 24;
-constexpr uint64_t kScanBit = 0x1000;  // _Gscan
+constexpr uint64_t kMostAddresses = 1 << 22;  // kept of the list, 32 MiB; the same one often counts once
+constexpr uint64_t kStep = 1 << 17;           // addresses that are read at once
+constexpr uint64_t kScanBit = 0x1000;         // _Gscan
 constexpr uint64_t kMostStackRead = 64 << 10;
 constexpr size_t kMostFrames = 128;
+constexpr size_t kChunk = 2048;      // goroutines that are looked at together
+constexpr size_t kMostPages = 4096;  // of their stacks, 16 MiB
 
 bool parked(GoroutineStatus status) {
   return waits(status) || status == GoroutineStatus::kRunnable || status == GoroutineStatus::kPreempted;
 }
 
-// Frame 0 is sched.pc (inside gopark) and sched.bp is its frame pointer, in every release.
-std::vector<uint64_t> unwind(remote::RemoteMemory& memory, const Globals& globals, uint64_t pc, uint64_t sp,
-                             uint64_t bp, AddressRange stack) {
-  std::vector<uint64_t> frames = {pc};
-  if (!stack.contains(sp)) return frames;
-  Bytes bytes(std::min(stack.end - sp, kMostStackRead));
-  if (!memory.read(sp, bytes)) return frames;
-  while (frames.size() < kMostFrames && bp >= sp && bp - sp + 16 <= bytes.size()) {
-    const uint64_t next = word(bytes, bp - sp), ret = word(bytes, bp - sp + 8);
-    if (ret < globals.min_pc || ret > globals.max_pc) break;
-    frames.push_back(ret);
-    if (next <= bp) break;
-    bp = next;
-  }
-  return frames;
+bool dead(GoroutineStatus status) {
+  return status == GoroutineStatus::kDead || status == GoroutineStatus::kExtraDead;
+}
+
+void sort_unique(std::vector<uint64_t>& values) {
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
 Goroutine decode(const Layout& layout, uint64_t address, std::span<const std::byte> bytes) {
@@ -57,44 +57,183 @@ Goroutine decode(const Layout& layout, uint64_t address, std::span<const std::by
   return out;
 }
 
+class ListReader {
+ public:
+  ListReader(remote::RemoteMemory& memory, const Globals& globals)
+      : memory_(memory),
+        globals_(globals),
+        layout_(*globals.layout),
+        gs_(memory),
+        stacks_(memory),
+        again_(memory),
+        g_(layout_.g.size) {}
+
+  Result<GoroutineList> read() {
+    if (Status status = read_addresses(); !status) return std::move(status).error();
+    out_.goroutines.reserve(out_.all.size());  // takes memory as it is filled
+    for (size_t at = 0; at < out_.all.size(); at += kChunk) {
+      const size_t end = std::min(out_.all.size(), at + kChunk);
+      if (!memory_.step((end - at) / 64) || !memory_.keep((end - at) * sizeof(Goroutine))) {
+        out_.cut += out_.all.size() - at;
+        break;
+      }
+      read_chunk(std::span(out_.all).subspan(at, end - at));
+      if (gs_.gone() || stacks_.gone() || again_.gone())
+        return Error(ErrorCode::kTargetGone, "the address space is gone");
+    }
+    out_.unread += out_.cut;
+    sort_unique(out_.threads);
+    return std::move(out_);
+  }
+
+ private:
+  // Saved registers of a parked goroutine.
+  struct Saved {
+    size_t index = 0;  // in out_.goroutines
+    uint64_t pc = 0, bp = 0, status = 0;
+  };
+
+  Status read_addresses() {
+    Bytes header(24);
+    if (Status status = memory_.read(*globals_.allgs, header); !status) return status;
+    const Slice all = slice(header, 0);
+    if (all.length > kMostGoroutines)
+      return Error(ErrorCode::kIncomplete, "the Go runtime's list of goroutines makes no sense");
+    out_.list = all.data;
+    std::vector<uint64_t>& list = out_.all;
+    size_t unique_at = kMostAddresses / 2;
+    for (uint64_t at = 0; at < all.length; at += kStep) {
+      Result<std::vector<uint64_t>> part =
+          remote::read_array<uint64_t>(memory_, all.data + 8 * at, std::min(all.length - at, kStep));
+      if (!part) return std::move(part).error();
+      memory_.release(part->size() * sizeof(uint64_t));
+      list.insert(list.end(), part->begin(), part->end());
+      if (list.size() < unique_at) continue;
+      sort_unique(list);
+      unique_at = std::max<size_t>(unique_at, list.size() + kMostAddresses / 4);
+      if (list.size() < kMostAddresses) continue;
+      out_.cut += all.length - std::min(all.length, at + kStep);
+      break;
+    }
+    sort_unique(list);
+    remove_overlapping();
+    static_cast<void>(memory_.keep(list.size() * sizeof(uint64_t)));
+    return {};
+  }
+
+  // A g is an object of its own.
+  void remove_overlapping() {
+    uint64_t end = 0;
+    const size_t before = out_.all.size();
+    std::erase_if(out_.all, [&](uint64_t address) {
+      if (address < end || address > ~layout_.g.size) return true;
+      end = address + layout_.g.size;
+      return false;
+    });
+    out_.unread += before - out_.all.size();
+  }
+
+  void read_chunk(std::span<const uint64_t> addresses) {
+    std::vector<uint64_t> pages;
+    for (const uint64_t address : addresses) PageReader::add(pages, address, layout_.g.size);
+    gs_.clear();
+    gs_.prefetch(std::move(pages));
+    saved_.clear();
+    for (const uint64_t address : addresses) read_one(address);
+    std::vector<uint64_t> wanted;
+    size_t from = 0;
+    for (size_t k = 0; k < saved_.size(); ++k) {
+      const Goroutine& goroutine = out_.goroutines[saved_[k].index];
+      if (goroutine.stack.contains(goroutine.stack_pointer))
+        PageReader::add(wanted, goroutine.stack_pointer,
+                        std::min(goroutine.stack.end - goroutine.stack_pointer, kMostStackRead));
+      if (wanted.size() < kMostPages && k + 1 < saved_.size()) continue;
+      read_stacks(std::span(saved_).subspan(from, k + 1 - from), std::exchange(wanted, {}));
+      from = k + 1;
+    }
+  }
+
+  void read_one(uint64_t address) {
+    if (!gs_.copy(address, g_)) {
+      ++out_.unread;
+      return;
+    }
+    Goroutine goroutine = decode(layout_, address, g_);
+    if (dead(goroutine.status)) return;
+    if (const uint64_t m = field(g_, layout_.g.m); m != 0) out_.threads.push_back(m);
+    if (parked(goroutine.status)) {
+      saved_.push_back({out_.goroutines.size(), field(g_, layout_.g.sched_pc), field(g_, layout_.g.sched_bp),
+                        field(g_, layout_.g.atomicstatus)});
+    } else if (goroutine.status == GoroutineStatus::kSyscall) {
+      frames_.assign(1, field(g_, layout_.g.syscallpc));
+      goroutine.frames = stack_of_frames();
+    }
+    out_.goroutines.push_back(goroutine);
+  }
+
+  void read_stacks(std::span<const Saved> some, std::vector<uint64_t> pages) {
+    stacks_.clear();
+    stacks_.prefetch(std::move(pages));
+    std::vector<uint64_t> of_gs;
+    for (const Saved& saved : some)
+      PageReader::add(of_gs, out_.goroutines[saved.index].address, layout_.g.size);
+    again_.clear();
+    again_.prefetch(std::move(of_gs));
+    for (const Saved& saved : some) {
+      Goroutine& goroutine = out_.goroutines[saved.index];
+      // It may have run on in between: then its stack is not the one that was read.
+      const bool still = again_.copy(goroutine.address, g_) && field(g_, layout_.g.goid) == goroutine.id &&
+                         field(g_, layout_.g.sched_sp) == goroutine.stack_pointer &&
+                         field(g_, layout_.g.atomicstatus) == saved.status;
+      if (!still) continue;
+      unwind(goroutine, saved);
+      goroutine.frames = stack_of_frames();
+    }
+  }
+
+  // Frame 0 is sched.pc (inside gopark) and sched.bp is its frame pointer, in every release.
+  void unwind(const Goroutine& goroutine, const Saved& saved) {
+    frames_.assign(1, saved.pc);
+    const uint64_t sp = goroutine.stack_pointer;
+    if (!goroutine.stack.contains(sp)) return;
+    const uint64_t bytes = std::min(goroutine.stack.end - sp, kMostStackRead);
+    for (uint64_t bp = saved.bp;
+         frames_.size() < kMostFrames && bp >= sp && bytes >= 16 && bp - sp <= bytes - 16;) {
+      std::array<uint64_t, 2> frame{};  // {next, return address}
+      if (!stacks_.copy(bp, std::as_writable_bytes(std::span(frame)))) break;
+      if (frame[1] < globals_.min_pc || frame[1] > globals_.max_pc) break;
+      frames_.push_back(frame[1]);
+      if (frame[0] <= bp) break;
+      bp = frame[0];
+    }
+  }
+
+  // The one place of these frames. Empty: there is no room for more stacks.
+  std::span<const uint64_t> stack_of_frames() {
+    const auto known = out_.stacks.find(frames_);
+    if (known != out_.stacks.end()) return *known;
+    if (!memory_.keep(kStackCost + frames_.size() * sizeof(uint64_t))) return {};
+    return *out_.stacks.insert(frames_).first;
+  }
+
+  static constexpr uint64_t kStackCost = 96;  // of a stack besides its frames
+
+  remote::RemoteMemory& memory_;
+  const Globals& globals_;
+  const Layout& layout_;
+  GoroutineList out_;
+  PageReader gs_, stacks_, again_;
+  Bytes g_;                       // the one at hand
+  std::vector<uint64_t> frames_;  // its stack
+  std::vector<Saved> saved_;      // of the chunk at hand
+};
+
 }  // namespace
 
 Result<GoroutineList> read_goroutines(remote::RemoteMemory& memory, const Globals& globals) {
   if (!globals.allgs)
     return Error(ErrorCode::kIncomplete, "the Go runtime's list of goroutines was not found");
-  const Layout& layout = *globals.layout;
-  Bytes header(24);
-  if (Status status = memory.read(*globals.allgs, header); !status) return std::move(status).error();
-  const Slice all = slice(header, 0);
-  if (all.length > kMostGoroutines)
-    return Error(ErrorCode::kIncomplete, "the Go runtime's list of goroutines makes no sense");
-  Result<std::vector<uint64_t>> addresses = remote::read_array<uint64_t>(memory, all.data, all.length);
-  if (!addresses) return std::move(addresses).error();
-  GoroutineList out;
-  Bytes first(layout.g.size), again(layout.g.size);
-  for (const uint64_t address : *addresses) {
-    if (Status status = memory.read(address, first); !status) {
-      if (status.error().code() == ErrorCode::kTargetGone) return std::move(status).error();
-      ++out.unread;
-      continue;
-    }
-    Goroutine goroutine = decode(layout, address, first);
-    if (goroutine.status == GoroutineStatus::kDead || goroutine.status == GoroutineStatus::kExtraDead)
-      continue;
-    if (parked(goroutine.status)) {
-      goroutine.frames = unwind(memory, globals, field(first, layout.g.sched_pc), goroutine.stack_pointer,
-                                field(first, layout.g.sched_bp), goroutine.stack);
-      // It may have run on in between: then its stack is not the one that was read.
-      const bool still = memory.read(address, again) && field(again, layout.g.goid) == goroutine.id &&
-                         field(again, layout.g.sched_sp) == goroutine.stack_pointer &&
-                         field(again, layout.g.atomicstatus) == field(first, layout.g.atomicstatus);
-      if (!still) goroutine.frames.clear();
-    } else if (goroutine.status == GoroutineStatus::kSyscall) {
-      goroutine.frames = {field(first, layout.g.syscallpc)};
-    }
-    out.goroutines.push_back(std::move(goroutine));
-  }
-  return out;
+  return ListReader(memory, globals).read();
 }
 
 }  // namespace memwhy::goruntime

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every goroutine of a live Go program: what it waits for, since when, from where it was started, and its
-// stack by frame pointers. Read without a stop: one that was running or moved meanwhile has no frames.
+// stack by frame pointers. Read without a stop: one that was running or moved meanwhile has no frames. There may be a
+// million of them, nearly all with one of a few stacks: so they are read in order of address and in blocks, each stack is
+// kept once, and each g is read once, however often the list names it.
 #pragma once
 
 #include <cstdint>
+#include <set>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -43,13 +47,19 @@ struct Goroutine {
   uint64_t entry = 0;          // its function
   AddressRange stack;          // empty: none
   uint64_t stack_pointer = 0;  // where a parked goroutine's stack begins to matter
-  std::vector<uint64_t>
-      frames;  // innermost first; the first is an instruction, the others are return addresses
+  // Innermost first; the first is an instruction, the others are return addresses. Of the list's stacks: goroutines that
+  // have the same frames have the same place.
+  std::span<const uint64_t> frames;
 };
 
 struct GoroutineList {
-  std::vector<Goroutine> goroutines;  // dead ones are left out
-  uint64_t unread = 0;                // not resident: nothing is known of them
+  std::vector<Goroutine> goroutines;  // in order of address; dead ones are left out
+  uint64_t unread = 0;                // of them nothing is known: not resident, or cut
+  uint64_t cut = 0;                   // of those, the ones for which the reading had no share left
+  uint64_t list = 0;                  // address of the array
+  std::vector<uint64_t> all;          // addresses of their g's, dead ones included; sorted
+  std::vector<uint64_t> threads;      // the m's that some of them run on; sorted
+  std::set<std::vector<uint64_t>> stacks;
 };
 
 // kIncomplete: the list was not found or could not be read.

@@ -83,7 +83,8 @@ class Pass {
     uint64_t total = 0;
     for (size_t i = 0; i < words->size(); i += 2) {
       const AddressRange range = {(*words)[i], (*words)[i + 1]};
-      if (range.empty() || (range.start - kArenaBase) % kChunkBytesGo != 0 ||
+      const bool rising = ranges_.empty() || ranges_.back().end <= range.start;
+      if (range.empty() || !rising || (range.start - kArenaBase) % kChunkBytesGo != 0 ||
           (range.end - kArenaBase) % kChunkBytesGo != 0)
         return torn("ranges: they make no sense");
       total += range.bytes();

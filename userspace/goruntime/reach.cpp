@@ -41,25 +41,27 @@ struct Object {
 class Walk {
  public:
   Walk(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
-       const ReachBudget& budget)
+       const GoroutineList& list, const ReachBudget& budget)
       : memory_(memory),
         globals_(globals),
         spans_(spans.spans),
+        list_(list),
         budget_(budget),
         maps_(memory, globals),
         most_objects_(budget.objects),
         most_bytes_(budget.read_bytes) {}
 
-  Reach run(const std::vector<Goroutine>& goroutines, const std::vector<std::vector<size_t>>& groups) {
+  Reach run(const std::vector<std::vector<size_t>>& groups) {
+    const std::vector<Goroutine>& goroutines = list_.goroutines;
     std::vector<bool> grouped(goroutines.size());
     for (const auto& group : groups)
       for (const size_t i : group) grouped[i] = true;
-    stop_at_scheduler(goroutines);
+    stop_at_scheduler();
     scan_roots();
     for (size_t i = 0; i < goroutines.size(); ++i)
       if (!grouped[i]) scan_goroutine(goroutines[i], kShared);
     drain();
-    walk_groups(goroutines, groups);
+    walk_groups(groups);
     return collect(groups.size());
   }
 
@@ -82,12 +84,12 @@ class Walk {
   using Queue = std::deque<Work>;
 
   // Each group has its own queue and its turn, so that none spends what another needs.
-  void walk_groups(const std::vector<Goroutine>& goroutines, const std::vector<std::vector<size_t>>& groups) {
+  void walk_groups(const std::vector<std::vector<size_t>>& groups) {
     most_objects_ = std::max<uint64_t>(most_objects_, seen_.size()) + budget_.group_objects;
     most_bytes_ = std::max(most_bytes_, bytes_read_) + budget_.group_bytes;
     std::vector<Queue> queues(groups.size());
     for (size_t k = 0; k < groups.size(); ++k) {
-      for (const size_t i : groups[k]) scan_goroutine(goroutines[i], static_cast<Color>(kFirstGroup + k));
+      for (const size_t i : groups[k]) scan_goroutine(list_.goroutines[i], static_cast<Color>(kFirstGroup + k));
       std::swap(work_, queues[k]);
     }
     for (bool more = true; more && !exhausted();) {
@@ -132,19 +134,9 @@ class Walk {
     if (object_of(address, object)) seen_[object.address] = {kStop, 0};
   }
 
-  void stop_at_scheduler(const std::vector<Goroutine>& goroutines) {
-    const Layout& layout = *globals_.layout;
-    if (Bytes header(24); globals_.allgs && memory_.read(*globals_.allgs, header)) {
-      const Slice all = slice(header, 0);
-      stop_at(all.data);
-      if (all.length < budget_.objects)
-        if (Result<std::vector<uint64_t>> every = remote::read_array<uint64_t>(memory_, all.data, all.length))
-          for (const uint64_t g : *every) stop_at(g);
-    }
-    for (const Goroutine& goroutine : goroutines)
-      if (Result<uint64_t> m = remote::read_value<uint64_t>(memory_, goroutine.address + layout.g.m.offset);
-          m)
-        stop_at(*m);
+  void stop_at_scheduler() {
+    stop_at(list_.list);
+    for (const uint64_t m : list_.threads) stop_at(m);
     if (Bytes header(24); globals_.allp && memory_.read(*globals_.allp, header)) {
       const Slice all = slice(header, 0);
       if (Result<std::vector<uint64_t>> every =
@@ -153,46 +145,52 @@ class Walk {
     }
   }
 
-  // moduledata.gcdatamask and gcbssmask, {n int32; bits pointer}: known by their lengths, one right behind the
-  // other. false: not found, or not resident.
-  bool root_masks(std::array<std::vector<uint8_t>, 2>& masks) {
+  // A variable's range, and the mask of its pointers: a bit for each of its words.
+  struct Root {
+    AddressRange range;
+    std::vector<uint8_t> mask;
+  };
+
+  // Of one reading of moduledata, ranges and masks: gcdatamask and gcbssmask are {n int32; bits pointer}, known by their
+  // lengths, one right behind the other. Empty: not found, or not resident.
+  std::vector<Root> masked_roots() {
     const auto& m = globals_.layout->moduledata;
     Bytes bytes(m.size);
-    if (!memory_.read(globals_.moduledata, bytes)) return false;
-    const uint64_t data = (field(bytes, m.edata) - field(bytes, m.data)) / 8;
-    const uint64_t bss = (field(bytes, m.ebss) - field(bytes, m.bss)) / 8;
-    for (uint32_t at = 0; at + 32 <= m.size; at += 8) {
-      if (data == 0 || bss == 0 || field(bytes, {at, 4}) != data || field(bytes, {at + 16, 4}) != bss)
-        continue;
-      for (const size_t i : {0, 1}) {
-        auto bits = remote::read_array<uint8_t>(memory_, word(bytes, at + 16 * i + 8),
-                                                ((i == 0 ? data : bss) + 7) / 8);
-        if (!bits) return false;
-        masks[i] = std::move(*bits);
-      }
-      return true;
+    if (!memory_.read(globals_.moduledata, bytes)) return {};
+    std::vector<Root> roots(2);
+    roots[0].range = {field(bytes, m.data), field(bytes, m.edata)};
+    roots[1].range = {field(bytes, m.bss), field(bytes, m.ebss)};
+    for (const Root& root : roots) {
+      if (root.range.bytes() > kMostRootBytes) finished_ = false;
+      if (root.range.bytes() < 8 || root.range.bytes() > kMostRootBytes) return {};
     }
-    return false;
+    const uint64_t data = roots[0].range.bytes() / 8, bss = roots[1].range.bytes() / 8;
+    for (uint32_t at = 0; at + 32 <= m.size; at += 8) {
+      if (field(bytes, {at, 4}) != data || field(bytes, {at + 16, 4}) != bss) continue;
+      for (const uint32_t i : {0, 1}) {
+        auto bits = remote::read_array<uint8_t>(memory_, word(bytes, at + 16 * i + 8),
+                                                (roots[i].range.bytes() / 8 + 7) / 8);
+        if (!bits) return {};
+        roots[i].mask = std::move(*bits);
+      }
+      return roots;
+    }
+    return {};
   }
 
   void scan_roots() {
-    const auto& m = globals_.layout->moduledata;
-    std::array<std::vector<uint8_t>, 2> masks;
-    Bytes bytes(m.size);
-    if (root_masks(masks) && memory_.read(globals_.moduledata, bytes)) {
-      const std::array<AddressRange, 2> ranges = {
-          {{field(bytes, m.data), field(bytes, m.edata)}, {field(bytes, m.bss), field(bytes, m.ebss)}}};
-      for (const size_t i : {0, 1}) {
-        Bytes words(std::min(ranges[i].bytes(), kMostRootBytes));
-        if (ranges[i].bytes() > words.size() || !read_block(ranges[i].start, words)) {
-          finished_ = false;  // what they keep is not known
-          continue;
-        }
-        for (size_t at = 0; at + 8 <= words.size(); at += 8)
-          if ((masks[i][at / 64] >> (at / 8 % 8) & 1) != 0) visit(word(words, at), kShared, 0);
+    const std::vector<Root> roots = masked_roots();
+    for (const Root& root : roots) {
+      Bytes words(root.range.bytes());
+      if (!read_block(root.range.start, words)) {
+        finished_ = false;  // what they keep is not known
+        continue;
       }
-      return;
+      const size_t n = std::min(words.size() / 8, root.mask.size() * 8);
+      for (size_t i = 0; i < n; ++i)
+        if ((root.mask[i / 8] >> (i % 8) & 1) != 0) visit(word(words, 8 * i), kShared, 0);
     }
+    if (!roots.empty()) return;
     // By word. The heap's own variable speaks of addresses, such as where the heap begins: of no objects.
     const AddressRange heap = {globals_.mheap, globals_.mheap + globals_.layout->mheap.size};
     for (const AddressRange& range : globals_.roots) {
@@ -235,6 +233,7 @@ class Walk {
     Result<uint64_t> there = memory_.read_present(address, into);
     if (!there) return false;
     bytes_read_ += *there;
+    bytes_absent_ += into.size() - *there;
     return *there != 0;
   }
 
@@ -305,6 +304,10 @@ class Walk {
     Object object;
     if (!object_of(value, object)) return;
     auto [at, fresh] = seen_.try_emplace(object.address, Seen{color, goroutine});
+    if (fresh && std::binary_search(list_.all.begin(), list_.all.end(), object.address)) {
+      at->second.color = kStop;
+      return;
+    }
     if (!fresh) {
       Seen& seen = at->second;
       if (seen.color == kStop || seen.color == kShared || seen.color == color) return;
@@ -320,7 +323,9 @@ class Walk {
   }
 
   bool exhausted() {
-    if (seen_.size() < most_objects_ && bytes_read_ < most_bytes_) return false;
+    if (seen_.size() < most_objects_ && bytes_read_ < most_bytes_ && bytes_absent_ < budget_.absent_bytes &&
+        memory_.step(1))
+      return false;
     finished_ = false;
     return true;
   }
@@ -360,13 +365,14 @@ class Walk {
   remote::RemoteMemory& memory_;
   const Globals& globals_;
   const std::vector<Span>& spans_;
+  const GoroutineList& list_;
   const ReachBudget& budget_;
   std::unordered_map<uint64_t, Seen> seen_;
   Queue work_;
   std::vector<CachedPage> cache_ = std::vector<CachedPage>(kCachedPages);
   Bytes block_;  // what is being looked at
   StackMaps maps_;
-  uint64_t bytes_read_ = 0, stacks_by_map_ = 0, stacks_by_word_ = 0;
+  uint64_t bytes_read_ = 0, bytes_absent_ = 0, stacks_by_map_ = 0, stacks_by_word_ = 0;
   uint64_t most_objects_, most_bytes_;  // until now
   bool finished_ = true;
 };
@@ -374,9 +380,9 @@ class Walk {
 }  // namespace
 
 Reach reach(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
-            const std::vector<Goroutine>& goroutines, const std::vector<std::vector<size_t>>& groups,
+            const GoroutineList& list, const std::vector<std::vector<size_t>>& groups,
             const ReachBudget& budget) {
-  return Walk(memory, globals, spans, budget).run(goroutines, groups);
+  return Walk(memory, globals, spans, list, budget).run(groups);
 }
 
 }  // namespace memwhy::goruntime

@@ -30,6 +30,7 @@ namespace memwhy::goruntime {
 struct ReachBudget {
   uint64_t objects = 2'000'000;       // remembered, 32 bytes each
   uint64_t read_bytes = 1024u << 20;  // of the target's memory
+  uint64_t absent_bytes = uint64_t{16} << 30;  // looked for and not resident: arrays that nobody filled
   uint64_t group_objects = 500'000;   // on top, when the groups begin
   uint64_t group_bytes = 256u << 20;
 };
@@ -56,10 +57,10 @@ struct Reach {
   uint64_t stacks_by_map = 0, stacks_by_word = 0;  // how the goroutines' stacks were read
 };
 
-// `groups`: indexes into `goroutines`. Every goroutine that is in no group counts as a root of its own, like
+// `groups`: indexes into `list.goroutines`. Every goroutine that is in no group counts as a root of its own, like
 // globals.
 Reach reach(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
-            const std::vector<Goroutine>& goroutines, const std::vector<std::vector<size_t>>& groups,
+            const GoroutineList& list, const std::vector<std::vector<size_t>>& groups,
             const ReachBudget& budget);
 
 }  // namespace memwhy::goruntime

@@ -8,12 +8,14 @@
 
 #include "goruntime/geometry.h"
 #include "goruntime/words.h"
+#include "remote/page_reader.h"
 
 namespace memwhy::goruntime {
 
 namespace {
 
 using Bytes = std::vector<std::byte>;
+using remote::PageReader;
 
 constexpr uint32_t kWorkBufferPages = 4;  // mgcwork.go workbufAlloc
 constexpr uint64_t kInlineMarkBytes =
@@ -28,76 +30,6 @@ constexpr uint64_t kMostElements = kGoPageBytes * 8;
 bool marks_inline(const Globals& globals, const Span& span) {
   return globals.green_tea && !span.large && span.element_bytes >= 16 &&
          span.element_bytes <= kMostHeapBitsBytes && span.pages == 1 && span.elements <= kInlineMarkSlots;
-}
-
-// Pages of remote memory, each read once: mspans and mark bits stand close together.
-class PageReader {
- public:
-  explicit PageReader(remote::RemoteMemory& memory) : memory_(memory) {}
-
-  // Once. Reads runs of neighbours at once; pages that are absent stay absent.
-  void prefetch(std::vector<uint64_t> pages) {
-    if (!std::is_sorted(pages.begin(), pages.end())) std::sort(pages.begin(), pages.end());
-    pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
-    for (size_t i = 0; i < pages.size();) {
-      size_t end = i + 1;
-      while (end < pages.size() && pages[end] == pages[end - 1] + 1 && end - i < kMostRun) ++end;
-      Bytes bytes((end - i) * kPageBytes);
-      if (memory_.read(pages[i] * kPageBytes, bytes)) {
-        blocks_.push_back({pages[i] * kPageBytes, std::move(bytes)});
-      } else if (end - i > 1) {  // one of them is absent
-        for (size_t k = i; k < end; ++k)
-          if (Bytes page(kPageBytes); memory_.read(pages[k] * kPageBytes, page))
-            blocks_.push_back({pages[k] * kPageBytes, std::move(page)});
-      }
-      i = end;
-    }
-  }
-
-  // false: a page of the range was not there; its bytes are zero.
-  bool copy(uint64_t address, std::span<std::byte> into) {
-    bool there = true;
-    for (size_t done = 0; done < into.size();) {
-      const Block* block = find(address + done);
-      const uint64_t inside =
-          block == nullptr ? (address + done) % kPageBytes : address + done - block->start;
-      const size_t n = std::min<size_t>(into.size() - done,
-                                        (block == nullptr ? kPageBytes : block->bytes.size()) - inside);
-      if (block == nullptr)
-        std::memset(into.data() + done, 0, n);
-      else
-        std::memcpy(into.data() + done, block->bytes.data() + inside, n);
-      there = there && block != nullptr;
-      done += n;
-    }
-    return there;
-  }
-
- private:
-  static constexpr size_t kMostRun = 256;
-  struct Block {  // in order of address
-    uint64_t start = 0;
-    Bytes bytes;
-    bool holds(uint64_t address) const { return address >= start && address - start < bytes.size(); }
-  };
-
-  const Block* find(uint64_t address) {
-    if (last_ < blocks_.size() && blocks_[last_].holds(address)) return &blocks_[last_];
-    const auto after = std::upper_bound(blocks_.begin(), blocks_.end(), address,
-                                        [](uint64_t a, const Block& block) { return a < block.start; });
-    if (after == blocks_.begin() || !std::prev(after)->holds(address)) return nullptr;
-    last_ = static_cast<size_t>(after - blocks_.begin()) - 1;
-    return &blocks_[last_];
-  }
-
-  remote::RemoteMemory& memory_;
-  std::vector<Block> blocks_;
-  size_t last_ = 0;  // the next address is most often in the same block
-};
-
-void add_pages(std::vector<uint64_t>& pages, uint64_t address, uint64_t bytes) {
-  for (uint64_t page = address / kPageBytes; page <= (address + bytes - 1) / kPageBytes; ++page)
-    pages.push_back(page);
 }
 
 uint64_t count(const std::vector<uint64_t>& bits) {
@@ -123,7 +55,7 @@ class SpanReader {
     sweep_generation_ = *generation;
     std::vector<uint64_t> wanted;
     for (const PageRun& run : pages.runs)
-      if (run.span != 0) add_pages(wanted, run.span, struct_.size());
+      if (run.span != 0) PageReader::add(wanted, run.span, struct_.size());
     structs_.prefetch(std::move(wanted));
     SpanTable table;
     for (const PageRun& run : pages.runs)
@@ -176,8 +108,9 @@ class SpanReader {
       return span;
     }
     const uint64_t allocated = field(bytes, m.alloc_count), free_index = field(bytes, m.freeindex);
+    // The quotient: the product of two numbers of the target may wrap.
     if (element_bytes == 0 || elements == 0 || elements > kMostElements ||
-        elements * element_bytes > span.bytes() || allocated > elements || free_index > elements)
+        element_bytes > span.bytes() / elements || allocated > elements || free_index > elements)
       return span;
     span.kind = SpanKind::kObjects;
     span.noscan = (spanclass & 1) != 0;
@@ -206,8 +139,8 @@ class SpanReader {
       const Span& span = table.spans[i];
       if (span.kind != SpanKind::kObjects) continue;
       const uint64_t bytes = (span.elements + 7) / 8;
-      add_pages(wanted, addresses_[i].allocated, bytes);
-      if (!span.swept) add_pages(wanted, marks_of(span, addresses_[i]), bytes);
+      PageReader::add(wanted, addresses_[i].allocated, bytes);
+      if (!span.swept) PageReader::add(wanted, marks_of(span, addresses_[i]), bytes);
     }
     bits_.prefetch(std::move(wanted));
     for (size_t i = 0; i < table.spans.size(); ++i) {

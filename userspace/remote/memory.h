@@ -34,6 +34,12 @@ class RemoteMemory {
 
   // As read(), but absent pages read as zeros. Returns the bytes that were really there.
   virtual Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) = 0;
+
+  // A reader asks before it remembers `bytes` of what the target says, and before work that reads nothing: false when the
+  // reading has had its share (remote/budget.h). It then ends, and tells what it left out.
+  virtual bool keep(uint64_t /*bytes*/) { return true; }
+  virtual void release(uint64_t /*bytes*/) {}  // that it no longer remembers
+  virtual bool step(uint64_t /*n*/) { return true; }
 };
 
 // T at `address`.
@@ -54,6 +60,8 @@ Result<std::vector<T>> read_array(RemoteMemory& memory, uint64_t address, size_t
   std::vector<T> values;
   while (values.size() < count) {
     const size_t done = values.size();
+    if (!memory.keep(std::min(count - done, kStep) * sizeof(T)))
+      return Error(ErrorCode::kIncomplete, "an array is larger than one reading may keep");
     values.resize(std::min(count, done + kStep));
     if (Status status =
             memory.read(address + done * sizeof(T), std::as_writable_bytes(std::span(values).subspan(done)));

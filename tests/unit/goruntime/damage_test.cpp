@@ -53,7 +53,7 @@ Readings read_all(remote::RemoteMemory& memory, const Globals& globals) {
   if (out.spans && out.goroutines) {
     std::vector<std::vector<size_t>> groups;
     for (size_t i = 0; i < out.goroutines->goroutines.size(); ++i) groups.push_back({i});
-    out.reached = reach(memory, globals, *out.spans, out.goroutines->goroutines, groups, ReachBudget{});
+    out.reached = reach(memory, globals, *out.spans, *out.goroutines, groups, ReachBudget{});
   }
   return out;
 }

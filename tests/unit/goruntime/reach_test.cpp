@@ -46,7 +46,7 @@ class ReachTest : public testing::Test {
     }
     Reading out;
     out.senders = groups[kSenders].size();
-    out.reach = reach(*memory_, globals_, *spans, list->goroutines, groups, budget);
+    out.reach = reach(*memory_, globals_, *spans, *list, groups, budget);
     out.kept = out.reach.groups[kSenders].exclusive_bytes;
     out.others = out.reach.groups[kOthers].exclusive_bytes;
     return out;

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// A program that writes into the tables of its own runtime, also between two reads of them: what is read of it stays
+// within memory and within a budget, and what was left out is told.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <functional>
+
+#include "goruntime/go_process.h"
+#include "goruntime/goroutines.h"
+#include "goruntime/pages.h"
+#include "goruntime/reach.h"
+#include "goruntime/spans.h"
+#include "remote/budget.h"
+#include "unit/goruntime/go_programs.h"
+#include "unit/goruntime/live_target.h"
+#include "unit/remote/fake_memory.h"
+
+namespace memwhy::goruntime::test {
+namespace {
+
+using remote::test::FakeMemory;
+using remote::test::RecordedMemory;
+
+// A recorded memory of which a part is made up: the word at any address of `range` is what `word` says, and each read of
+// `flipped` gives the next of two values.
+class LyingMemory final : public remote::RemoteMemory {
+ public:
+  explicit LyingMemory(const FakeMemory& truth) : truth_(truth) {}
+  AddressRange range;
+  std::function<uint64_t(uint64_t address)> word;
+  uint64_t flipped = 0;
+  std::array<uint64_t, 2> values{};
+
+  Status read(uint64_t address, std::span<std::byte> into) override {
+    Result<uint64_t> there = read_present(address, into);
+    if (!there) return std::move(there).error();
+    if (*there != into.size()) return Error(ErrorCode::kIncomplete, "a page is not resident");
+    return {};
+  }
+  Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
+    ++reads_;
+    if (range.contains(address) && into.size() <= range.end - address) {
+      for (size_t i = 0; i < into.size();) {
+        const uint64_t inside = (address + i) % 8, value = word(address + i - inside);
+        const size_t n = std::min<size_t>(into.size() - i, 8 - inside);
+        std::memcpy(&into[i], reinterpret_cast<const std::byte*>(&value) + inside, n);
+        i += n;
+      }
+      return into.size();
+    }
+    Result<uint64_t> there = truth_.read_present(address, into);
+    if (flipped != 0 && address <= flipped && flipped + 8 <= address + into.size())
+      std::memcpy(&into[flipped - address], &values[flips_++ % 2], 8);
+    return there;
+  }
+  uint64_t reads() const { return reads_; }
+
+ private:
+  FakeMemory truth_;
+  uint64_t flips_ = 0, reads_ = 0;
+};
+
+// What all readers touch of a live program, kept once for all tests; the program is gone.
+struct Recording {
+  GoProgram program;
+  Globals globals;
+  FakeMemory memory;
+  size_t goroutines = 0;
+};
+
+std::vector<std::vector<size_t>> groups_of(const GoroutineList& list) {
+  std::vector<std::vector<size_t>> groups;
+  for (size_t i = 0; i < list.goroutines.size(); ++i)
+    if (waits(list.goroutines[i].status) && list.goroutines[i].id != 1) groups.push_back({i});
+  return groups;
+}
+
+Reach reach_all(remote::RemoteMemory& memory, const Globals& globals, const ReachBudget& budget = {}) {
+  Result<GoroutineList> list = read_goroutines(memory, globals);
+  Result<HeapPages> pages = read_pages(memory, globals);
+  if (!list || !pages) return {};
+  Result<SpanTable> spans = read_spans(memory, globals, *pages);
+  if (!spans) return {};
+  return reach(memory, globals, *spans, *list, groups_of(*list), budget);
+}
+
+class Hostile : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    const Build build{release(26), Variant::kStripped, "hourly_job", true};
+    const std::string path = built(build);
+    if (path.empty()) return;
+    LiveTarget target(path, {"-runs", "2", "-size", "1", "-period", "1ms"});
+    if (!target.wait_for("done")) return;
+    target.wait_until_still();
+    std::optional<GoProgram> program = target.program();
+    const std::unique_ptr<remote::ProcessMemory> live = target.memory();
+    if (!program || !live) return;
+    RecordedMemory recorder(*live);
+    Result<Globals> globals = find_globals(recorder, *layout_of(26), program->image);
+    if (!globals) return;
+    reach_all(recorder, *globals);
+    Result<GoroutineList> list = read_goroutines(recorder, *globals);
+    recording_ = std::make_unique<Recording>(
+        Recording{std::move(*program), std::move(*globals), recorder.recorded(), list->goroutines.size()});
+  }
+  static void TearDownTestSuite() { recording_.reset(); }
+
+  void SetUp() override {
+    const Build build{release(26), Variant::kStripped, "hourly_job", true};
+    MEMWHY_REQUIRE_BUILT(built(build), build);
+    ASSERT_TRUE(recording_);
+  }
+  const Globals& globals() const { return recording_->globals; }
+  const Layout& layout() const { return *recording_->globals.layout; }
+  // A parked goroutine.
+  Goroutine parked() {
+    Result<GoroutineList> list = read_goroutines(recording_->memory, globals());
+    for (const Goroutine& goroutine : list->goroutines)
+      if (goroutine.wait_reason == "chan send") return goroutine;
+    return {};
+  }
+
+  static std::unique_ptr<Recording> recording_;
+};
+std::unique_ptr<Recording> Hostile::recording_;
+
+// The end of the variables is the truth when the masks are sized, and 250 MiB behind it when they are used.
+TEST_F(Hostile, variables_that_grow_between_two_reads_do_not_outgrow_their_masks) {
+  const Reach truth = reach_all(recording_->memory, globals());
+  ASSERT_TRUE(truth.finished);
+  const uint64_t word = globals().moduledata + layout().moduledata.edata.offset;
+  const uint64_t end = *remote::read_value<uint64_t>(recording_->memory, word);
+  for (const bool lie_first : {false, true}) {
+    LyingMemory memory(recording_->memory);
+    memory.flipped = word;
+    memory.values = {end + (lie_first ? 250u << 20 : 0), end + (lie_first ? 0 : 250u << 20)};
+    // The walk looks at it first, and then the tables of functions do: those come first when it is made.
+    for (int skip = 0; skip < 2; ++skip) {
+      const Reach reached = reach_all(memory, globals());
+      EXPECT_GE(reached.objects_walked, truth.objects_walked / 2);
+      EXPECT_LE(reached.objects_walked, truth.objects_walked * 2);
+      static_cast<void>(remote::read_value<uint64_t>(memory, word));
+    }
+  }
+}
+
+// 3 objects of 0x5555555555555556 bytes are 2 bytes, modulo 2^64.
+TEST_F(Hostile, objects_whose_product_wraps_are_no_objects) {
+  Result<HeapPages> pages = read_pages(recording_->memory, globals());
+  ASSERT_TRUE(pages);
+  Result<SpanTable> truth = read_spans(recording_->memory, globals(), *pages);
+  ASSERT_TRUE(truth);
+  const auto span = std::find_if(truth->spans.begin(), truth->spans.end(), [](const Span& each) {
+    return each.kind == SpanKind::kObjects && !each.noscan;
+  });
+  ASSERT_NE(span, truth->spans.end());
+  const auto run = std::find_if(pages->runs.begin(), pages->runs.end(),
+                                [&](const PageRun& each) { return each.address == span->address; });
+  const auto put = [&](FakeMemory& memory, Field where, uint64_t value) {
+    memory.put(run->span + where.offset, std::as_bytes(std::span(&value, 1)).first(where.bytes));
+  };
+  for (const auto& [elements, bytes] : std::vector<std::pair<uint64_t, uint64_t>>{
+           {3, 0x5555555555555556}, {2, uint64_t{1} << 63}, {1, ~uint64_t{0}}, {1, span->bytes() + 1}}) {
+    FakeMemory memory = recording_->memory;
+    put(memory, layout().mspan.nelems, elements);
+    put(memory, layout().mspan.elemsize, bytes);
+    put(memory, layout().mspan.alloc_count, 1);
+    put(memory, layout().mspan.freeindex, 1);
+    Result<SpanTable> read = read_spans(memory, globals(), *pages);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->spans[static_cast<size_t>(span - truth->spans.begin())].kind, SpanKind::kInMotion)
+        << elements << " of " << bytes;
+  }
+}
+
+// allgs has 2^24 entries, all of them the same goroutine.
+TEST_F(Hostile, a_goroutine_that_is_named_sixteen_million_times_is_one) {
+  constexpr uint64_t kEntries = 1 << 24, kArray = uint64_t{1} << 46;
+  const Goroutine same = parked();
+  ASSERT_NE(same.address, 0u);
+  FakeMemory truth = recording_->memory;
+  truth.put_words(*globals().allgs, {kArray, kEntries, kEntries});
+  LyingMemory memory(truth);
+  memory.range = {kArray, kArray + 8 * kEntries};
+  memory.word = [&](uint64_t) { return same.address; };
+  Result<GoroutineList> list = read_goroutines(memory, globals());
+  ASSERT_TRUE(list);
+  ASSERT_EQ(list->goroutines.size(), 1u);
+  EXPECT_EQ(list->goroutines[0].id, same.id);
+  EXPECT_EQ(list->goroutines[0].frames.size(), same.frames.size());
+  EXPECT_EQ(list->unread, 0u);
+  EXPECT_LT(memory.reads(), 1000u);
+}
+
+}  // namespace
+}  // namespace memwhy::goruntime::test

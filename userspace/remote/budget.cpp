@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "remote/budget.h"
+
+#include <time.h>
+
+#include <algorithm>
+
+namespace memwhy::remote {
+
+namespace {
+
+constexpr uint64_t kStepsBetweenLooks = 64;  // at the clocks: some hundred microseconds
+
+template <clockid_t kClock>
+uint64_t now() {
+  timespec time{};
+  ::clock_gettime(kClock, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+Error used_up() { return {ErrorCode::kIncomplete, "reading this would take more than one reading may"}; }
+
+}  // namespace
+
+BudgetClocks BudgetClocks::system() { return {now<CLOCK_THREAD_CPUTIME_ID>, now<CLOCK_MONOTONIC>}; }
+
+Budget::Budget(const Limits& limits, BudgetClocks clocks)
+    : limits_(limits), clocks_(clocks), cpu_begun_(clocks.thread_cpu()), begun_(clocks.monotonic()) {}
+
+bool Budget::take(uint64_t& sum, uint64_t limit, uint64_t n, Spent what) {
+  if (spent_ != Spent::kNothing) return false;
+  if (n > limit - std::min(sum, limit)) {
+    spent_ = what;
+    return false;
+  }
+  sum += n;
+  return true;
+}
+
+bool Budget::step(uint64_t n) {
+  if (!take(steps_, limits_.steps, n, Spent::kSteps)) return false;
+  if (steps_ < next_look_) return true;
+  next_look_ = steps_ + kStepsBetweenLooks;
+  if (limits_.cpu_ns != kNoLimit && cpu_ns() >= limits_.cpu_ns)
+    spent_ = Spent::kCpu;
+  else if (limits_.time_ns != kNoLimit && clocks_.monotonic() - begun_ >= limits_.time_ns)
+    spent_ = Spent::kTime;
+  return spent_ == Spent::kNothing;
+}
+
+std::string_view Budget::spent_name() const {
+  switch (spent_) {
+    case Spent::kSteps:
+      return "steps";
+    case Spent::kReadBytes:
+      return "bytes read";
+    case Spent::kKeptBytes:
+      return "memory";
+    case Spent::kCpu:
+      return "CPU time";
+    case Spent::kTime:
+      return "time";
+    case Spent::kNothing:
+      break;
+  }
+  return "";
+}
+
+Status MeteredMemory::read(uint64_t address, std::span<std::byte> into) {
+  if (!budget_.read(into.size())) return used_up();
+  return memory_.read(address, into);
+}
+
+Status MeteredMemory::read_touched(uint64_t address, std::span<std::byte> into) {
+  if (!budget_.read(into.size())) return used_up();
+  return memory_.read_touched(address, into);
+}
+
+Result<uint64_t> MeteredMemory::read_present(uint64_t address, std::span<std::byte> into) {
+  if (!budget_.read(into.size())) return used_up();
+  return memory_.read_present(address, into);
+}
+
+}  // namespace memwhy::remote

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// PageReader: pages of remote memory that are wanted together, each read once, neighbours at once: a call of the system for
+// every structure would cost more than all of their bytes. What was read is used as read: no second look.
+//
+//   wanted {0x7f10, 0x7f11, 0x7f12, 0x8a00}   ─► 2 reads: 12 KiB at 0x7f10'000, 4 KiB at 0x8a00'000
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "remote/memory.h"
+
+namespace memwhy::remote {
+
+class PageReader {
+ public:
+  explicit PageReader(RemoteMemory& memory) : memory_(memory) {}
+  ~PageReader() { clear(); }
+  PageReader(const PageReader&) = delete;
+  PageReader& operator=(const PageReader&) = delete;
+
+  // The pages of a range, as prefetch() takes them.
+  static void add(std::vector<uint64_t>& pages, uint64_t address, uint64_t bytes);
+
+  // Once, or after clear(). Pages that are absent stay absent, as do those that the reading may not keep.
+  void prefetch(std::vector<uint64_t> pages);
+  void clear();
+
+  // false: a page of the range was not there; its bytes are zero.
+  bool copy(uint64_t address, std::span<std::byte> into);
+
+  bool gone() const { return gone_; }  // the address space went away
+
+ private:
+  struct Block {  // in order of address
+    uint64_t start = 0;
+    std::vector<std::byte> bytes;
+    bool holds(uint64_t address) const { return address >= start && address - start < bytes.size(); }
+  };
+
+  bool take(uint64_t page, uint64_t count);
+  const Block* find(uint64_t address);
+
+  RemoteMemory& memory_;
+  std::vector<Block> blocks_;
+  uint64_t kept_ = 0;  // bytes of them
+  size_t last_ = 0;  // the next address is most often in the same block
+  bool gone_ = false;
+};
+
+}  // namespace memwhy::remote
