@@ -519,7 +519,7 @@ def capabilities_of(task):
 def test_privileges_are_given_up(case):
     """Once attached, no thread has more than doctor says, and the command keeps what it had."""
     memwhy = case.start_memwhy("record", "-o", "x.memwhy", "--", "sleep", "1000")
-    may = sum(1 << number for number in (2, 19, 21, 38, 39, 40))  # DAC_READ_SEARCH SYS_PTRACE SYS_ADMIN PERFMON BPF CHECKPOINT_RESTORE
+    may = sum(1 << number for number in (2, 5, 19, 21, 38, 39, 40))  # DAC_READ_SEARCH KILL SYS_PTRACE SYS_ADMIN PERFMON BPF CHECKPOINT_RESTORE
     tasks = list(pathlib.Path(f"/proc/{memwhy.pid}/task").iterdir())
     assert len(tasks) == 5, tasks  # main, signals, sink, sampler, intake
     for task in tasks:
@@ -529,7 +529,8 @@ def test_privileges_are_given_up(case):
         assert has["CapPrm"] & ~may == 0 and has["CapBnd"] & ~may == 0 and has["NoNewPrivs"] == 1, (task, has)
     admin = [task for task in tasks if capabilities_of(task)["CapEff"] >> 21 & 1]
     assert len(admin) <= 1, "only who measures the cost"
-    child, = map(int, pathlib.Path(f"/proc/{memwhy.pid}/task/{memwhy.pid}/children").read_text().split())
+    started = map(int, pathlib.Path(f"/proc/{memwhy.pid}/task/{memwhy.pid}/children").read_text().split())
+    child, = [pid for pid in started if not pathlib.Path(f"/proc/{pid}/comm").read_text().startswith("memwhy:")]
     own = capabilities_of(pathlib.Path("/proc/self"))
     assert capabilities_of(pathlib.Path(f"/proc/{child}"))["CapEff"] == own["CapEff"]
     assert re.search(r"^Max core file size +0 ", pathlib.Path(f"/proc/{memwhy.pid}/limits").read_text(), re.M)

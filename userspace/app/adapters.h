@@ -32,9 +32,10 @@ class Symbols : public record::SymbolSource {
  public:
   // `binaries` must outlive it.
   explicit Symbols(symbols::Binaries& binaries) : binaries_(binaries), symbolizer_(binaries) {}
-  void resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas, const events::Stack& stack,
+  void resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas,
+               std::span<const events::Stack> stacks,
                const std::function<void(events::Event)>& emit) override {
-    symbolizer_.resolve(tgid, space, vmas, std::span(&stack, 1), emit);
+    symbolizer_.resolve(tgid, space, vmas, stacks, emit);
   }
   void forget(SpaceId space) override { symbolizer_.forget(space); }
   record::Executable executable(Pid tgid, const std::function<void(events::Event)>& emit) override {

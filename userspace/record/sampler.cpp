@@ -122,7 +122,7 @@ void Sampler::handle(const events::Event& event) {
   }
   if (const auto* stack = std::get_if<events::Stack>(&event.payload)) {
     Target* target = find(stack->space);
-    if (target != nullptr) resolve(*target, *stack);
+    if (target != nullptr) resolve(*target, std::span(stack, 1));
   }
 }
 

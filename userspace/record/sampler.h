@@ -23,6 +23,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -129,8 +130,8 @@ class Sampler {
   void name_go(Target& target, const std::vector<uint64_t>& addresses, bool first_is_exact);
   void resend_stacks();
   void reclaim(Target& target);
-  void resolve(Target& target, const events::Stack& stack);
-  void name(Target& target, const Target& from, const events::Stack& stack);
+  void resolve(Target& target, std::span<const events::Stack> stacks);
+  void name(Target& target, const Target& from, std::span<const events::Stack> stacks);
   void wait_for_names(Target& target, const events::Stack& stack);
   void give_up_names(Target& target, size_t stacks);
   void resolve_waiting(Target& target);

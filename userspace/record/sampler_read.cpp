@@ -199,7 +199,7 @@ void Sampler::name_go(Target& target, const std::vector<uint64_t>& addresses, bo
   stack.space = target.space;
   if (!first_is_exact) stack.frames.push_back(0);
   stack.frames.insert(stack.frames.end(), addresses.begin(), addresses.end());
-  symbols_.resolve(target.tgid, target.space, target.vmas, stack,
+  symbols_.resolve(target.tgid, target.space, target.vmas, std::span(&stack, 1),
                    [this](events::Event event) { emit_(std::move(event)); });
 }
 
@@ -213,7 +213,7 @@ void Sampler::read_table(Target& target, bool restate) {
     if (const auto* stack = std::get_if<events::Stack>(&event.payload)) stacks.push_back(*stack);
     emit_(std::move(event));
   });
-  for (const events::Stack& stack : stacks) resolve(target, stack);
+  resolve(target, stacks);
 }
 
 // Stacks that intake had no room for.
@@ -225,7 +225,7 @@ void Sampler::resend_stacks() {
   });
   for (const events::Stack& stack : stacks) {
     Target* target = find(stack.space);
-    if (target != nullptr) resolve(*target, stack);
+    if (target != nullptr) resolve(*target, std::span(&stack, 1));
   }
 }
 
@@ -251,22 +251,28 @@ void Sampler::reclaim(Target& target) {
   kernel_.reclaim(target.space, mapped);
 }
 
-void Sampler::resolve(Target& target, const events::Stack& stack) {
-  if (target.vmas.empty() || !target.names.allows(clock_.now())) return wait_for_names(target, stack);
-  // A library that was loaded since the list was read.
-  const bool old = clock_.now() >= target.vmas_at + kTickPeriod;
-  if (old && target.source && !target.pending && !maps_all(target.vmas, stack.frames)) {
-    static_cast<void>(read_vmas(target));
-    target.vmas_at = clock_.now();
+// Many at a time: each question about a file is one message to who reads it.
+void Sampler::resolve(Target& target, std::span<const events::Stack> stacks) {
+  while (!stacks.empty() && !target.vmas.empty() && target.names.allows(clock_.now())) {
+    const std::span<const events::Stack> some = stacks.first(std::min(stacks.size(), kStacksAtOnce));
+    // A library that was loaded since the list was read.
+    const bool old = clock_.now() >= target.vmas_at + kTickPeriod;
+    const auto unmapped = [&](const events::Stack& stack) { return !maps_all(target.vmas, stack.frames); };
+    if (old && target.source && !target.pending && std::any_of(some.begin(), some.end(), unmapped)) {
+      static_cast<void>(read_vmas(target));
+      target.vmas_at = clock_.now();
+    }
+    name(target, target, some);
+    stacks = stacks.subspan(some.size());
   }
-  name(target, target, stack);
+  for (const events::Stack& stack : stacks) wait_for_names(target, stack);
 }
 
-void Sampler::name(Target& target, const Target& from, const events::Stack& stack) {
+void Sampler::name(Target& target, const Target& from, std::span<const events::Stack> stacks) {
   uint64_t cpu_ns = 0;
   {
     const CpuMeter meter(clock_, cpu_ns);
-    symbols_.resolve(from.tgid, from.space, from.vmas, stack,
+    symbols_.resolve(from.tgid, from.space, from.vmas, stacks,
                      [this](events::Event event) { emit_(std::move(event)); });
   }
   target.names.spend(clock_.now(), cpu_ns);
@@ -294,7 +300,7 @@ void Sampler::resolve_waiting(Target& target) {
   if (from == nullptr || from->vmas.empty()) return;
   size_t named = 0;
   while (named < target.waiting.size() && target.names.allows(clock_.now()))
-    name(target, *from, target.waiting[named++]);
+    name(target, *from, std::span(&target.waiting[named++], 1));
   target.waiting.erase(target.waiting.begin(), target.waiting.begin() + static_cast<std::ptrdiff_t>(named));
 }
 

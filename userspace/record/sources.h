@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -102,10 +103,11 @@ struct Executable {
 class SymbolSource {
  public:
   virtual ~SymbolSource() = default;
-  // Emits BinaryInfo and SymbolInfo for what is new in this stack, looked up in these mappings of this
+  // Emits BinaryInfo and SymbolInfo for what is new in these stacks, looked up in these mappings of this
   // process.
   virtual void resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas,
-                       const events::Stack& stack, const std::function<void(events::Event)>& emit) = 0;
+                       std::span<const events::Stack> stacks,
+                       const std::function<void(events::Event)>& emit) = 0;
   // The space ended: nothing of it is resolved any more.
   virtual void forget(SpaceId space) = 0;
   // Emits BinaryInfo if new.

@@ -23,6 +23,7 @@ constexpr TimeNs kExecTakes =
     30'000'000'000;                    // at most, from the end of the old space to the start of the new one
 constexpr uint64_t kScanBudget = 100;  // a scan is repeated at once for at most 1/100 of a CPU
 constexpr size_t kWaitingStacks = 4096;
+constexpr size_t kStacksAtOnce = 64;          // that are named by one question
 constexpr size_t kMostNotices = 16;           // a sentence each; further ones are counted
 constexpr TimeNs kGoPeriod = 60'000'000'000;  // of profile and goroutines
 constexpr uint64_t kGoBudget = 50;            // or with each scan, for at most 1/50 of a CPU

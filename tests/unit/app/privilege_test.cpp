@@ -23,13 +23,13 @@ uint64_t bits(std::initializer_list<unsigned> capabilities) {
 
 TEST(Privileges, WhatEachThreadKeepsOfAll) {
   const PrivilegePlan plan = plan_privileges(kAll, true, false);
-  EXPECT_EQ(plan.sampler,
-            bits({CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_CHECKPOINT_RESTORE}));
+  EXPECT_EQ(plan.sampler, bits({CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH,
+                                CAP_CHECKPOINT_RESTORE, CAP_KILL}));
   EXPECT_EQ(plan.intake, bits({CAP_BPF, CAP_SYS_ADMIN}));
   EXPECT_EQ(plan.sink, 0U);
-  EXPECT_EQ(plan.main, bits({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH}));
+  EXPECT_EQ(plan.main, bits({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_KILL}));
   EXPECT_EQ(plan.of(Worker::kSignals), 0U);
-  EXPECT_EQ(plan.told().size(), 6U);
+  EXPECT_EQ(plan.told().size(), 7U);
 }
 
 TEST(Privileges, FurtherFilesAreMadeWhereOnlyRootMay) {

@@ -256,15 +256,18 @@ class ScriptedKernel : public KernelSource {
 // Names each stack by what it was resolved with.
 class ScriptedSymbols : public SymbolSource {
  public:
-  void resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas, const events::Stack& stack,
+  void resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas,
+               std::span<const events::Stack> stacks,
                const std::function<void(events::Event)>& emit) override {
     remembered.insert(space);
-    if (on_resolve) on_resolve(space);
-    resolved.push_back({tgid, static_cast<uint32_t>(space), vmas.size(), static_cast<uint32_t>(stack.id)});
-    events::SymbolInfo info;
-    info.space = space;
-    info.address = stack.frames.empty() ? 0 : stack.frames[0];
-    emit({0, info});
+    for (const events::Stack& stack : stacks) {
+      if (on_resolve) on_resolve(space);
+      resolved.push_back({tgid, static_cast<uint32_t>(space), vmas.size(), static_cast<uint32_t>(stack.id)});
+      events::SymbolInfo info;
+      info.space = space;
+      info.address = stack.frames.empty() ? 0 : stack.frames[0];
+      emit({0, info});
+    }
   }
   void forget(SpaceId space) override { remembered.erase(space); }
   Executable executable(Pid, const std::function<void(events::Event)>&) override {
