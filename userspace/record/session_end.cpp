@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a Session ends: asked for, out of patience with a thread, or by what a thread threw. How it runs is in session.cpp.
+#include <algorithm>
+#include <exception>
+#include <new>
+#include <system_error>
+
+#include "record/session.h"
+
+namespace memwhy::record {
+namespace {
+
+constexpr TimeNs kIdleWait = 60'000'000'000;
+constexpr TimeNs kIntakeTakes = 250'000'000;  // for what the ring still holds, when time is up
+
+}  // namespace
+
+void Session::guard(const std::function<void()>& work) noexcept {
+  try {
+    work();
+  } catch (const std::bad_alloc&) {
+    fail(Failed::kMemory, "");
+  } catch (const std::system_error& error) {
+    fail(Failed::kThreads, error.what());
+  } catch (const std::exception& bug) {
+    fail(Failed::kBug, bug.what());
+  } catch (...) {
+    fail(Failed::kBug, "an exception of no known kind");
+  }
+}
+
+// Takes no memory where there is none: the words are short enough to be kept in place.
+void Session::fail(Failed how, const char* what) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (failed_ == Failed::kNo) failed_ = how;
+    try {
+      if (bug_.empty()) bug_ = what;
+    } catch (const std::bad_alloc&) {
+      bug_.clear();
+    }
+  }
+  request_stop(how == Failed::kMemory ? "out_of_memory" : "failed");
+}
+
+std::optional<Error> Session::failure() const {
+  const std::lock_guard lock(mutex_);
+  switch (failed_) {
+    case Failed::kNo:
+      return std::nullopt;
+    case Failed::kMemory:
+      return Error(ErrorCode::kEnvironment,
+                   "memwhy was given no more memory (a limit of its own, or the machine has none left); the "
+                   "recording ends "
+                   "where that happened");
+    case Failed::kThreads:
+      return Error(ErrorCode::kEnvironment, "memwhy cannot start a thread: " + bug_);
+    case Failed::kBug:
+      break;
+  }
+  return Error(ErrorCode::kInternal, "a bug in memwhy ended the recording: " + bug_ + "; please report it");
+}
+
+bool Session::wait_for(const bool& done, TimeNs until) {
+  std::unique_lock lock(mutex_);
+  while (!done && clock_.now() < until) clock_.wait(lock, done_, std::min(until, clock_.now() + kIdleWait));
+  return done;
+}
+
+std::string Session::finish(TimeNs patience) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!running_) return stop_why_.value_or("stopped");
+  }
+  request_stop("stopped");
+  const TimeNs until = patience == kEndless ? kEndless : clock_.now() + patience;
+  if (patience != kEndless) last_looks_until_ = until - patience / 4;
+  if (!sampler_thread_.joinable()) run_sampler();  // it could not be started
+  const bool sampled = wait_for(sampler_done_, until);
+  {
+    const std::lock_guard lock(mutex_);
+    intake_stop_ = true;
+    intake_wake_.notify_all();
+  }
+  if (!intake_thread_.joinable()) run_intake();
+  const bool drained =
+      wait_for(intake_done_, until == kEndless ? kEndless : std::max(until, clock_.now()) + kIntakeTakes);
+  abandoned_ = !sampled || !drained;
+  if (sampled && sampler_thread_.joinable()) sampler_thread_.join();  // its last scans are done
+  if (drained && intake_thread_.joinable()) intake_thread_.join();    // the ring is empty up to here
+  guard([&] { abandoned_ ? tell_unfinished() : take_the_rest(); });
+  std::string why;
+  {
+    const std::lock_guard lock(mutex_);
+    why = *stop_why_;
+  }
+  if (queue_) {
+    guard([&] { queue_->close({clock_.now(), events::RecordingEnd{why}}); });
+    queue_->close();
+  }
+  if (sink_thread_.joinable()) sink_thread_.join();
+  if (!abandoned_) {
+    sampler_.reset();
+    intake_.reset();
+    queue_.reset();
+  }
+  const std::lock_guard lock(mutex_);
+  running_ = false;
+  return why;
+}
+
+// Nobody else touches the sampler or its inbox any more.
+void Session::take_the_rest() {
+  if (!sampler_) return;
+  if (failed_ == Failed::kNo) {
+    for (const events::Event& event : inbox_) sampler_->handle(event);
+  }
+  inbox_.clear();
+  inbox_bytes_ = 0;
+  sampler_->release();
+}
+
+void Session::tell_unfinished() {
+  events::HookReport report;
+  {
+    const std::lock_guard lock(mutex_);
+    report = told_hooks_.value_or(report);
+  }
+  report.not_seen.emplace_back(
+      "The last look at the processes was not finished, because reading one of them took too long when the "
+      "recording had to "
+      "end: what they had at the end is as of the look before.");
+  static_cast<void>(queue_->try_push({clock_.now(), std::move(report)}));
+}
+
+}  // namespace memwhy::record
