@@ -98,13 +98,14 @@ class Case:
         for command, status, out, err in self.log:
             print(f"--- {' '.join(map(str, command))}\n    exit status {status}\n{err}{out}")
 
-    def go_build(self, name, toolchain, *, race=False, stripped=False, tags="", arch="amd64"):
+    def go_build(self, name, toolchain, *, race=False, stripped=False, tags="", arch="amd64", ldflags=""):
         """A Go workload, built by "debian" (1.19) or a release as "go1.27.3"; once for each build directory."""
         folder = self.build / "workloads"
         folder.mkdir(exist_ok=True)
         words = [name, toolchain, arch, *(["race"] if race else []), *(["stripped"] if stripped else []), *([tags] if tags else [])]
         out = folder / "-".join(words)
-        options = [*(["-race"] if race else []), *(["-ldflags", "-s -w"] if stripped else []), *(["-tags", tags] if tags else [])]
+        options = [*(["-race"] if race else []), *(["-ldflags", "-s -w"] if stripped else []),
+                   *(["-ldflags", ldflags] if ldflags else []), *(["-tags", tags] if tags else [])]
         environment = dict(os.environ) | {"GOARCH": arch, "CGO_ENABLED": "1" if race else "0"}
         with open(f"{out}.lock", "w") as lock:  # the Go command knows whether anything changed
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -43,6 +43,7 @@ class GoReader final : public record::GoSource {
   std::optional<events::GoStatistics> statistics() override { return process_.statistics(); }
   events::GoProfile profile() override { return process_.profile(); }
   std::optional<events::GoGoroutines> goroutines() override { return process_.goroutines(); }
+  std::vector<std::string> take_notices() override { return process_.take_notices(); }
   std::optional<events::GoProbePlan> probe_plan() override { return std::exchange(plan_, std::nullopt); }
 
  private:

@@ -106,6 +106,9 @@ Status walk_buckets(remote::RemoteMemory& memory, const Globals& globals, uint64
     const uint64_t frames = field(header, b.nstk);
     if (frames == 0 || frames > kMostFrames)
       return Error(ErrorCode::kIncomplete, "the Go heap profile has a bucket that makes no sense");
+    // They may overlap, so that there is no end to them in bytes.
+    if (!memory.keep(b.size + 8 * frames))
+      return Error(ErrorCode::kIncomplete, "the Go heap profile is larger than one reading may keep");
     if (Status status = visit(address, header); !status) return status;
     address = field(header, b.allnext);
   }

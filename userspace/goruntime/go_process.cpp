@@ -7,12 +7,14 @@
 #include <tuple>
 #include <utility>
 
+#include "fmt/format.h"
 #include "goruntime/allocations.h"
 #include "goruntime/goroutines.h"
 #include "goruntime/pages.h"
 #include "goruntime/profile.h"
 #include "goruntime/reach.h"
 #include "goruntime/spans.h"
+#include "remote/budget.h"
 
 namespace memwhy::goruntime {
 
@@ -21,6 +23,19 @@ namespace {
 constexpr size_t kMostGroups = 256;
 constexpr int kMostSearches = 20;
 constexpr double kMostOfHeap = 1.25;  // estimates scatter
+
+// What one reading may take. Honest programs need a hundredth of it; the time is for those that hold us up.
+constexpr uint64_t kMs = 1'000'000, kMiB = 1 << 20;
+constexpr remote::Limits kStatisticsLimits = {
+    .read_bytes = 2048 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 500 * kMs, .time_ns = 2000 * kMs};
+constexpr remote::Limits kHeapLimits = {
+    .read_bytes = 65536 * kMiB, .kept_bytes = 1024 * kMiB, .cpu_ns = 2000 * kMs, .time_ns = 5000 * kMs};
+constexpr remote::Limits kProfileLimits = {
+    .read_bytes = 4096 * kMiB, .kept_bytes = 64 * kMiB, .cpu_ns = 500 * kMs, .time_ns = 2000 * kMs};
+constexpr remote::Limits kListLimits = {
+    .read_bytes = 65536 * kMiB, .kept_bytes = 192 * kMiB, .cpu_ns = 1000 * kMs, .time_ns = 2000 * kMs};
+constexpr remote::Limits kWalkLimits = {
+    .read_bytes = 65536 * kMiB, .kept_bytes = 512 * kMiB, .cpu_ns = 700 * kMs, .time_ns = 2000 * kMs};
 
 // "go1.26.8" and "go1.27rc1" are 26 and 27; 0: not a release.
 int minor_of(std::string_view version) {
@@ -88,14 +103,14 @@ const Layout* GoProcess::layout() {
   return nullptr;
 }
 
-bool GoProcess::find() {
+bool GoProcess::find(remote::RemoteMemory& memory) {
   // A program that has just started has not made its tables yet.
   if (globals_) return true;
   if (searches_ == kMostSearches) return false;
   ++searches_;
   const Layout* const layout = this->layout();
   if (layout == nullptr) return false;
-  Result<Globals> globals = find_globals(*memory_, *layout, program_.image);
+  Result<Globals> globals = find_globals(memory, *layout, program_.image);
   if (!globals) {
     problem_ = globals.error().message() + "; showing the system's view only";
     return false;
@@ -105,15 +120,23 @@ bool GoProcess::find() {
   return true;
 }
 
+void GoProcess::tell(Cut which, std::string sentence) {
+  if ((told_ & which) != 0) return;
+  told_ |= which;
+  notices_.push_back(std::move(sentence));
+}
+
 events::GoHeap GoProcess::heap(const events::PageScan& scan) {
   events::GoHeap out;
   out.space = scan.space;
   out.scan = scan.scan;
-  if (!find()) {
+  remote::Budget budget(kHeapLimits);
+  remote::MeteredMemory memory(*memory_, budget);
+  if (!find(memory)) {
     out.problem = problem_;
     return out;
   }
-  Result<HeapPages> pages = read_pages(*memory_, *globals_);
+  Result<HeapPages> pages = read_pages(memory, *globals_);
   if (!pages) {
     out.problem = pages.error().message();
     return out;
@@ -125,11 +148,17 @@ events::GoHeap GoProcess::heap(const events::PageScan& scan) {
     out.problem = "the runtime's page classes do not sum to its counters; showing the system's view only";
     return out;
   }
-  Result<SpanTable> spans = read_spans(*memory_, *globals_, *pages);
+  Result<SpanTable> spans = read_spans(memory, *globals_, *pages);
   if (!spans) {
     out.problem = spans.error().message();
     return out;
   }
+  if (budget.spent() != remote::Budget::Spent::kNothing)
+    tell(kCutHeap,
+         fmt::format(
+             "The tables of its Go heap take more {} than one reading may: pages of the spans that were "
+             "not read are unclassified.",
+             budget.spent_name()));
   out.layout = own_layout_ ? events::GoLayout::kDwarf : events::GoLayout::kTable;
   out.spans = spans->spans.size();
   out.spans_in_motion = spans->in_motion;
@@ -146,29 +175,37 @@ events::GoHeap GoProcess::heap(const events::PageScan& scan) {
 }
 
 std::optional<events::GoStatistics> GoProcess::statistics() {
-  if (!find()) return std::nullopt;
-  Result<HeapCounters> counters = read_counters(*memory_, *globals_);
+  remote::Budget budget(kStatisticsLimits);
+  remote::MeteredMemory memory(*memory_, budget);
+  if (!find(memory)) return std::nullopt;
+  Result<HeapCounters> counters = read_counters(memory, *globals_);
   if (!counters) return std::nullopt;
   events::GoStatistics out;
   out.counters = to_event(*counters);
-  out.pauses = collections_.take(*memory_, *globals_);
-  out.allocations = read_allocations(*memory_, *globals_, counters->total_alloc);
+  out.pauses = collections_.take(memory, *globals_);
+  out.allocations = read_allocations(memory, *globals_, counters->total_alloc);
   return out;
 }
 
 events::GoProfile GoProcess::profile() {
   events::GoProfile out;
   uint64_t in_use = 0;
-  if (find()) {
-    if (Result<HeapCounters> counters = read_counters(*memory_, *globals_)) {
-      buckets_.update(*memory_, *globals_, counters->buckhash_sys);
+  remote::Budget budget(kProfileLimits);
+  remote::MeteredMemory memory(*memory_, budget);
+  if (find(memory)) {
+    if (Result<HeapCounters> counters = read_counters(memory, *globals_)) {
+      buckets_.update(memory, *globals_, counters->buckhash_sys);
       in_use = counters->heap_in_use;
     }
   }
   if (!program_.profiling_linked) out.source = events::GoProfile::Source::kOffInBinary;
   if (!globals_) return out;
   Result<std::optional<HeapProfile>> profile =
-      read_profile(*memory_, *globals_, buckets_.lists(), program_.sampler);
+      read_profile(memory, *globals_, buckets_.lists(), program_.sampler);
+  if (budget.spent() != remote::Budget::Spent::kNothing)
+    tell(kCutProfile,
+         fmt::format("Its Go heap profile takes more {} than one reading may, and was not read whole.",
+                     budget.spent_name()));
   if (!profile || !profile->has_value()) return out;
   // Whose functions were renamed seems to lack them, and samples. Whose linker left them out may have taken a sample or
   // two before it turned sampling off.
@@ -185,62 +222,95 @@ events::GoProfile GoProcess::profile() {
   return out;
 }
 
-std::optional<events::GoGoroutines> GoProcess::goroutines() {
-  if (!find()) return std::nullopt;
-  Result<GoroutineList> list = read_goroutines(*memory_, *globals_);
-  if (!list) return std::nullopt;
-  const std::vector<Goroutine>& all = list->goroutines;
-  using Key = std::tuple<const uint64_t*, std::string_view, uint64_t>;
-  std::map<Key, std::vector<size_t>> by_key;
-  for (size_t i = 0; i < all.size(); ++i)
-    by_key[{all[i].frames.data(), all[i].wait_reason, all[i].created_at}].push_back(i);
+namespace {
 
+// Goroutines with the same stack, wait reason and creation site, as indexes into the list. In the order in which the first
+// of each group stands there.
+std::vector<std::vector<size_t>> group(const std::vector<Goroutine>& all) {
+  using Key = std::tuple<const uint64_t*, std::string_view, uint64_t>;
+  std::map<Key, size_t> known;
+  std::vector<std::vector<size_t>> groups;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const auto [at, fresh] =
+        known.try_emplace({all[i].frames.data(), all[i].wait_reason, all[i].created_at}, groups.size());
+    if (fresh) groups.emplace_back();
+    groups[at->second].push_back(i);
+  }
+  return groups;
+}
+
+events::GoGroup describe(const std::vector<Goroutine>& all, const std::vector<size_t>& members) {
+  events::GoGroup out;
+  const Goroutine& first = all[members.front()];
+  out.count = members.size();
+  out.frames.assign(first.frames.begin(), first.frames.end());
+  out.wait_reason = std::string(first.wait_reason);
+  out.created_at = first.created_at;
+  for (const size_t i : members) {
+    const Goroutine& goroutine = all[i];
+    out.leaked += goroutine.status == GoroutineStatus::kLeaked ? 1 : 0;
+    out.stack_bytes += goroutine.stack.empty() ? 0 : goroutine.stack.bytes();
+    if (goroutine.waiting_since_ns != 0 &&
+        (out.oldest_wait_ns == 0 || goroutine.waiting_since_ns < out.oldest_wait_ns))
+      out.oldest_wait_ns = goroutine.waiting_since_ns;
+  }
+  return out;
+}
+
+bool all_parked(const std::vector<Goroutine>& all, const std::vector<size_t>& members) {
+  return std::all_of(members.begin(), members.end(),
+                     [&](size_t i) { return waits(all[i].status) && !all[i].frames.empty(); });
+}
+
+}  // namespace
+
+void GoProcess::tell_kept(remote::RemoteMemory& memory, const GoroutineList& list,
+                          const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out) {
+  out.complete = false;
+  const Result<HeapPages> pages = read_pages(memory, *globals_);
+  if (!pages || !pages->verified) return;
+  const Result<SpanTable> spans = read_spans(memory, *globals_, *pages);
+  if (!spans) return;
+  std::vector<std::vector<size_t>> parked;
+  std::vector<size_t> where;  // parked[k] are the members of out.groups[where[k]]
+  for (size_t i = 0; i < members.size(); ++i) {
+    if (!all_parked(list.goroutines, members[i])) continue;
+    parked.push_back(members[i]);
+    where.push_back(i);
+  }
+  Reach kept = reach(memory, *globals_, *spans, list, parked, ReachBudget{});
+  out.complete = kept.finished && list.unread == 0;
+  for (size_t k = 0; k < parked.size(); ++k) {
+    events::GoGroup& group = out.groups[where[k]];
+    group.kept_bytes = kept.groups[k].exclusive_bytes;
+    group.kept_objects = kept.groups[k].exclusive_objects;
+    for (KeptObject& object : kept.groups[k].large)
+      group.large.push_back({object.address, object.bytes, std::move(object.allocated_at)});
+  }
+}
+
+std::optional<events::GoGoroutines> GoProcess::goroutines() {
+  remote::Budget budget(kListLimits);
+  remote::MeteredMemory memory(*memory_, budget);
+  if (!find(memory)) return std::nullopt;
+  const Result<GoroutineList> list = read_goroutines(memory, *globals_);
+  if (!list) return std::nullopt;
+  const std::vector<std::vector<size_t>> members = group(list->goroutines);
   events::GoGoroutines out;
-  out.count = all.size() + list->unread;
-  std::vector<std::vector<size_t>> parked;  // members of out.groups[where[k]]
-  std::vector<size_t> where;
-  for (const auto& [key, members] : by_key) {
-    events::GoGroup group;
-    group.count = members.size();
-    const std::span<const uint64_t> frames = all[members.front()].frames;
-    group.frames.assign(frames.begin(), frames.end());
-    group.wait_reason = std::string(std::get<1>(key));
-    group.created_at = std::get<2>(key);
-    bool all_parked = true;
-    for (const size_t i : members) {
-      const Goroutine& goroutine = all[i];
-      group.leaked += goroutine.status == GoroutineStatus::kLeaked ? 1 : 0;
-      group.stack_bytes += goroutine.stack.empty() ? 0 : goroutine.stack.bytes();
-      all_parked = all_parked && waits(goroutine.status) && !goroutine.frames.empty();
-      if (goroutine.waiting_since_ns != 0 &&
-          (group.oldest_wait_ns == 0 || goroutine.waiting_since_ns < group.oldest_wait_ns))
-        group.oldest_wait_ns = goroutine.waiting_since_ns;
-    }
-    if (all_parked) {
-      parked.push_back(members);
-      where.push_back(out.groups.size());
-    }
-    out.groups.push_back(std::move(group));
-  }
-  Result<HeapPages> pages = read_pages(*memory_, *globals_);
-  if (pages && pages->verified) {
-    Result<SpanTable> spans = read_spans(*memory_, *globals_, *pages);
-    if (spans) {
-      Reach kept = reach(*memory_, *globals_, *spans, *list, parked, ReachBudget{});
-      out.complete = kept.finished && list->unread == 0;
-      for (size_t k = 0; k < parked.size(); ++k) {
-        events::GoGroup& group = out.groups[where[k]];
-        group.kept_bytes = kept.groups[k].exclusive_bytes;
-        group.kept_objects = kept.groups[k].exclusive_objects;
-        for (KeptObject& object : kept.groups[k].large)
-          group.large.push_back({object.address, object.bytes, std::move(object.allocated_at)});
-      }
-    } else {
-      out.complete = false;
-    }
-  } else {
-    out.complete = false;
-  }
+  out.count = list->goroutines.size() + list->unread;
+  for (const std::vector<size_t>& each : members) out.groups.push_back(describe(list->goroutines, each));
+  if (list->cut > 0)
+    tell(kCutGoroutines,
+         fmt::format("Of its {} goroutines {} were not read: it would take more {} than one reading may.",
+                     out.count, list->cut, budget.spent_name().empty() ? "memory" : budget.spent_name()));
+  remote::Budget of_walk(kWalkLimits);
+  remote::MeteredMemory walked(*memory_, of_walk);
+  tell_kept(walked, *list, members, out);
+  if (of_walk.spent() != remote::Budget::Spent::kNothing)
+    tell(kCutWalk,
+         fmt::format("What its goroutines keep was not followed to the end: it would take more {} than one "
+                     "reading may.",
+                     of_walk.spent_name()));
   std::stable_sort(out.groups.begin(), out.groups.end(),
                    [](const events::GoGroup& a, const events::GoGroup& b) {
                      return std::tuple(a.kept_bytes + a.stack_bytes, a.count) >

@@ -3,7 +3,8 @@
 // asked, and never believes them unchecked: a layout that fails its self-test gives the OS view and one
 // sentence, not a number.
 //
-// Reading is harmless: no stop, only pages that are resident, a bounded amount of bytes (bytes_read()).
+// Reading is harmless: no stop, only pages that are resident. Each reading has a budget (remote/budget.h); what it had no
+// share left for is told: as unknown pages, goroutines that were not read, an incomplete walk, and a sentence.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -35,6 +37,7 @@ struct GoProgram {
   std::function<Result<std::unique_ptr<const DwarfLayout>>(int minor)> own_layout = {};
 };
 
+struct GoroutineList;
 struct HeapPages;
 struct SpanTable;
 
@@ -53,8 +56,16 @@ class GoProcess {
   // Groups by stack, reason and creation site, with what each alone keeps.
   std::optional<events::GoGoroutines> goroutines();
 
+  // What readings had to leave out since the last call, as sentences; each once.
+  std::vector<std::string> take_notices() { return std::exchange(notices_, {}); }
+
  private:
-  bool find();
+  enum Cut : uint8_t { kCutHeap = 1, kCutProfile = 2, kCutGoroutines = 4, kCutWalk = 8 };
+
+  bool find(remote::RemoteMemory& memory);
+  void tell(Cut which, std::string sentence);
+  void tell_kept(remote::RemoteMemory& memory, const GoroutineList& list,
+                 const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out);
   const Layout* layout();  // nullptr: problem_ says why
 
   std::unique_ptr<remote::RemoteMemory> memory_;
@@ -66,6 +77,8 @@ class GoProcess {
   BucketPages buckets_;
   int searches_ = 0;
   std::string problem_;
+  std::vector<std::string> notices_;
+  uint8_t told_ = 0;  // of Cut
 };
 
 // Joins the heap's pages with what is resident: runs in order of page (see events::GoRun).

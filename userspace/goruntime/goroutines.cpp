@@ -126,7 +126,7 @@ class ListReader {
     uint64_t end = 0;
     const size_t before = out_.all.size();
     std::erase_if(out_.all, [&](uint64_t address) {
-      if (address < end || address > ~layout_.g.size) return true;
+      if (address < end || address > ~uint64_t{layout_.g.size}) return true;
       end = address + layout_.g.size;
       return false;
     });

@@ -21,6 +21,7 @@ constexpr uint64_t kCachePages = 64;    // of a p.pcache; a block of as many beg
 constexpr uint64_t kMostRanges = 1 << 20;
 constexpr size_t kMostRuns = 1 << 25;  // 256 GiB of spans of one page
 constexpr uint64_t kMostHeapBytes = uint64_t{1} << 44;
+constexpr uint64_t kPagesAStep = 512;  // sorting them is as much work as a call of the system
 
 Error torn(const char* what) {
   return {ErrorCode::kIncomplete, std::string("reading the Go heap's ") + what};
@@ -54,8 +55,11 @@ class Pass {
         const uint64_t end =
             std::min(range.end, ((at - kArenaBase) / kArenaBytes + 1) * kArenaBytes + kArenaBase);
         if (Status status = read_arena(at, end); !status) return std::move(status).error();
+        const size_t runs_before = out.runs.size();
         classify(at, end, out);
-        if (out.runs.size() > kMostRuns) return torn("span table: it has too many spans");
+        if (out.runs.size() > kMostRuns || !memory_.keep((out.runs.size() - runs_before) * sizeof(PageRun)) ||
+            !memory_.step((end - at) / kGoPageBytes / kPagesAStep))
+          return torn("span table: it has too many spans");
         at = end;
       }
     Result<HeapCounters> after = read_counters(memory_, globals_);
@@ -326,7 +330,9 @@ Result<HeapPages> read_pages(remote::RemoteMemory& memory, const Globals& global
   // Twice as often while nothing verified was seen: without that, all of it is unclassified.
   for (int i = 1; i < attempts || (i < 2 * attempts && !(best && best->verified)); ++i) {
     if (best && best->verified && (best->quiet || best->before.gc_cycles == best->after.gc_cycles)) break;
+    if (!memory.step(1)) break;
     Result<HeapPages> again = Pass(memory, globals).read();
+    if (best) memory.release(best->runs.size() * sizeof(PageRun));  // one of the two is dropped
     if (!best || (again && again->verified)) best = std::move(again);
   }
   return best;

@@ -58,7 +58,7 @@ class Walk {
       for (const size_t i : group) grouped[i] = true;
     stop_at_scheduler();
     scan_roots();
-    for (size_t i = 0; i < goroutines.size(); ++i)
+    for (size_t i = 0; i < goroutines.size() && !exhausted(); ++i)
       if (!grouped[i]) scan_goroutine(goroutines[i], kShared);
     drain();
     walk_groups(groups);
@@ -89,7 +89,8 @@ class Walk {
     most_bytes_ = std::max(most_bytes_, bytes_read_) + budget_.group_bytes;
     std::vector<Queue> queues(groups.size());
     for (size_t k = 0; k < groups.size(); ++k) {
-      for (const size_t i : groups[k]) scan_goroutine(list_.goroutines[i], static_cast<Color>(kFirstGroup + k));
+      for (const size_t i : groups[k])
+        if (!exhausted()) scan_goroutine(list_.goroutines[i], static_cast<Color>(kFirstGroup + k));
       std::swap(work_, queues[k]);
     }
     for (bool more = true; more && !exhausted();) {

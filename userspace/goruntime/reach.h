@@ -28,10 +28,10 @@
 namespace memwhy::goruntime {
 
 struct ReachBudget {
-  uint64_t objects = 2'000'000;       // remembered, 32 bytes each
-  uint64_t read_bytes = 1024u << 20;  // of the target's memory
+  uint64_t objects = 2'000'000;                // remembered, 32 bytes each
+  uint64_t read_bytes = 1024u << 20;           // of the target's memory
   uint64_t absent_bytes = uint64_t{16} << 30;  // looked for and not resident: arrays that nobody filled
-  uint64_t group_objects = 500'000;   // on top, when the groups begin
+  uint64_t group_objects = 500'000;            // on top, when the groups begin
   uint64_t group_bytes = 256u << 20;
 };
 

@@ -58,7 +58,7 @@ class SpanReader {
       if (run.span != 0) PageReader::add(wanted, run.span, struct_.size());
     structs_.prefetch(std::move(wanted));
     SpanTable table;
-    for (const PageRun& run : pages.runs)
+    for (const PageRun& run : pages.runs)  // one that there is no share for stays in motion
       if (run.span != 0) table.spans.push_back(read_one(run));
     read_bits(table);
     for (const Span& span : table.spans) table.in_motion += span.kind == SpanKind::kInMotion ? 1 : 0;
@@ -90,6 +90,7 @@ class SpanReader {
     span.address = run.address;
     span.pages = run.pages;
     addresses_.push_back({});
+    if (!memory_.keep(sizeof(Span) + sizeof(BitAddresses))) return span;
     if (!structs_.copy(run.span, struct_)) return span;
     const std::span<const std::byte> bytes = struct_;
     const uint64_t state = field(bytes, m.state), elements = field(bytes, m.nelems);
@@ -136,9 +137,13 @@ class SpanReader {
   void read_bits(SpanTable& table) {
     std::vector<uint64_t> wanted;
     for (size_t i = 0; i < table.spans.size(); ++i) {
-      const Span& span = table.spans[i];
+      Span& span = table.spans[i];
       if (span.kind != SpanKind::kObjects) continue;
       const uint64_t bytes = (span.elements + 7) / 8;
+      if (!memory_.keep(2 * bytes)) {
+        span.kind = SpanKind::kInMotion;
+        continue;
+      }
       PageReader::add(wanted, addresses_[i].allocated, bytes);
       if (!span.swept) PageReader::add(wanted, marks_of(span, addresses_[i]), bytes);
     }

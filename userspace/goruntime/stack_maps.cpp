@@ -23,10 +23,12 @@ constexpr int kStartLineMinor = 20;  // the first release whose _func has a star
 constexpr uint64_t kMostStackBytes = 64 << 20;
 constexpr size_t kMostPages = 4096;  // 16 MiB of tables
 constexpr uint64_t kMostFunctions = 1 << 24;
-constexpr int kMostSteps = 1 << 20;
+constexpr int kMostSteps = 1 << 16;  // of a sequence: each is of one instruction at least
+constexpr int kStepsAtOnce = 64;     // as much work as a call of the system
 constexpr int32_t kMostBits = 1 << 20;
 constexpr uint64_t kMostObjects = 1 << 16;
 constexpr size_t kNameBytes = 32;
+constexpr uint64_t kMapCost = 512;  // bytes kept for a pc
 
 // Their frames hold the registers of the one below, or continue it elsewhere.
 constexpr std::array<std::string_view, 5> kOpaque = {"runtime.sigpanic", "runtime.asyncPreempt",
@@ -143,6 +145,7 @@ std::optional<int32_t> StackMaps::value_at(uint32_t sequence, uint64_t entry, ui
     return std::nullopt;
   };
   for (int step = 0; step < kMostSteps; ++step) {
+    if (step % kStepsAtOnce == kStepsAtOnce - 1 && !memory_.step(1)) return std::nullopt;
     const auto change = varint();
     if (!change || (*change == 0 && step > 0)) return std::nullopt;
     const auto bytes = varint();
@@ -170,6 +173,7 @@ std::optional<std::vector<bool>> StackMaps::bitmap(uint64_t address, int32_t ind
   if (bits == 0) return std::vector<bool>();
   if (index >= count) return std::nullopt;
   const size_t each = (static_cast<size_t>(bits) + 7) / 8;
+  if (!memory_.keep(each)) return std::nullopt;
   Bytes bytes(each);
   if (!copy(address + 8 + static_cast<uint64_t>(index) * each, bytes.data(), each)) return std::nullopt;
   std::vector<bool> out(static_cast<size_t>(bits));
@@ -183,7 +187,7 @@ bool StackMaps::read_objects(const Function& function, FrameMap& into) {
   if (!address) return false;
   if (*address == 0) return true;
   const auto count = load<uint64_t>(*address);
-  if (!count || *count > kMostObjects) return false;
+  if (!count || *count > kMostObjects || !memory_.keep(*count * sizeof(StackObject))) return false;
   for (uint64_t i = 0; i < *count; ++i) {
     const auto record = load<std::array<int32_t, 4>>(*address + 8 + 16 * i);
     if (!record) return false;
@@ -238,7 +242,7 @@ std::optional<StackMaps::FrameMap> StackMaps::read_map(uint64_t pc) {
 
 const StackMaps::FrameMap* StackMaps::at(uint64_t pc) {
   auto [found, fresh] = maps_.try_emplace(pc);
-  if (fresh) found->second = read_map(pc);
+  if (fresh && memory_.keep(kMapCost)) found->second = read_map(pc);
   return found->second ? &*found->second : nullptr;
 }
 

@@ -362,6 +362,7 @@ void Sampler::finish() {
     if (!target.source || target.foreign) continue;
     target.go_allowed_at = 0;  // how it ended is read whole
     if (!read_counters(target) || !scan(target, false)) read_table(target, false);
+    tell_go_share(target);
     resolve_waiting(target);
     give_up_names(target, target.waiting.size());
   }

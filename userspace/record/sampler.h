@@ -123,6 +123,8 @@ class Sampler {
   void stretch(Target& target);
   void read_table(Target& target, bool restate);
   bool read_go(Target& target, const events::PageScan& pass);
+  bool read_go(Target& target, GoSource& source, const events::PageScan& pass);
+  void tell_go_share(const Target& target);
   void read_profile(Target& target, GoSource& source);
   void read_goroutines(Target& target, GoSource& source);
   void read_go_statistics(Target& target);

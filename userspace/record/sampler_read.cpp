@@ -142,15 +142,21 @@ bool Sampler::read_go(Target& target, const events::PageScan& pass) {
   GoSource* go = target.source->go(target.vmas);
   if (go == nullptr) return true;
   const CpuMeter meter(clock_, target.cost.go_cpu_ns);
+  const bool there = read_go(target, *go, pass);
+  for (std::string& sentence : go->take_notices()) notice(fmt::format("pid {}: {}", target.tgid, sentence));
+  return there;
+}
+
+bool Sampler::read_go(Target& target, GoSource& source, const events::PageScan& pass) {
   target.go_since = std::min(target.go_since, clock_.now());
   ++target.cost.go_reads;
   const bool all_due = clock_.now() >= target.go_allowed_at;
   uint64_t paid_ns = 0;
   if (all_due) {  // before the heap: the profile's own pages are met here
     const CpuMeter of_all(clock_, paid_ns);
-    read_profile(target, *go);
+    read_profile(target, source);
   }
-  events::GoHeap heap = go->heap(pass);
+  events::GoHeap heap = source.heap(pass);
   if (!trusted(heap.layout) && !(target.source->alive() && target.source->vmas())) return false;
   heap.space = target.space;
   heap.scan = pass.scan;
@@ -158,10 +164,24 @@ bool Sampler::read_go(Target& target, const events::PageScan& pass) {
   if (!all_due) return true;
   {
     const CpuMeter of_all(clock_, paid_ns);
-    read_goroutines(target, *go);
+    read_goroutines(target, source);
   }
   target.go_allowed_at = clock_.now() + std::min<TimeNs>(kGoBudget * paid_ns, kGoPeriod);
   return true;
+}
+
+// The first and the last reading are made whatever they take, so a short recording may have taken more.
+void Sampler::tell_go_share(const Target& target) {
+  if (target.go_since == kNever || target.cost.go_cpu_ns <= kGoUntoldNs) return;
+  const TimeNs elapsed = std::max<TimeNs>(clock_.now() - target.go_since, 1);
+  if (target.cost.go_cpu_ns <= elapsed / kGoShare) return;
+  const double cpu = static_cast<double>(target.cost.go_cpu_ns) / 1e9,
+               all = static_cast<double>(elapsed) / 1e9;
+  notice(
+      fmt::format("Reading the Go runtime of pid {} took {:.1f} s of CPU in {:.1f} s ({:.0f} % of a CPU, and "
+                  "not at most 1 "
+                  "%): the first reading and the last are made whatever they take.",
+                  target.tgid, cpu, all, 100 * cpu / all));
 }
 
 void Sampler::read_profile(Target& target, GoSource& source) {

@@ -68,6 +68,8 @@ class GoSource {
   virtual std::optional<events::GoStatistics> statistics() = 0;   // nothing: the tables were not found
   virtual events::GoProfile profile() = 0;
   virtual std::optional<events::GoGoroutines> goroutines() = 0;
+  // What readings had to leave out since it was last asked, as sentences about "its" goroutines, heap, ...
+  virtual std::vector<std::string> take_notices() { return {}; }
   // What of it can be probed: once; nothing afterwards.
   virtual std::optional<events::GoProbePlan> probe_plan() { return std::nullopt; }
 };

@@ -27,9 +27,11 @@ constexpr size_t kStacksAtOnce = 64;          // that are named by one question
 constexpr size_t kMostNotices = 16;           // a sentence each; further ones are counted
 constexpr TimeNs kGoPeriod = 60'000'000'000;  // of profile and goroutines
 constexpr uint64_t kGoBudget = 50;            // or with each scan, for at most 1/50 of a CPU
-// All that is read of Go: at most 1/100 of a CPU, in the long run. What short recordings need is free.
+// All that is read of Go: at most 1/100 of a CPU, in the long run. The first half second is free: a short recording needs
+// its first and its last reading. What it took is told when it was more than the share, and more than kGoUntoldNs.
 constexpr uint64_t kGoShare = 100;
 constexpr uint64_t kGoFreeNs = 500'000'000;
+constexpr uint64_t kGoUntoldNs = 200'000'000;
 
 // Names of each target's stacks: honest programs need less than the free part.
 constexpr uint64_t kNamesFreeNs = 3'000'000'000, kNamesShare = 20;

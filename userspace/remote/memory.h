@@ -4,7 +4,8 @@
 // faulted in.
 //
 // Reads go through a /proc/PID/mem descriptor, which is bound to the address space: after exec or exit it
-// reads nothing, and a pid that was used again is never read by mistake.
+// reads nothing, and a pid that was used again is never read by mistake. Nor does a read wait for a page that goes between
+// the look at it and the read, where userfaultfd holds back who faults it in: process_vm_readv would.
 #pragma once
 
 #include <algorithm>

@@ -12,8 +12,8 @@ namespace memwhy::remote {
 
 namespace {
 
-constexpr size_t kMostRun = 256;                // pages read at once
-constexpr uint64_t kMostOfOne = 1 << 20;        // pages of one range; more is damage
+constexpr size_t kMostRun = 256;          // pages read at once
+constexpr uint64_t kMostOfOne = 1 << 20;  // pages of one range; more is damage
 constexpr uint64_t kLastPage = ~uint64_t{0} >> kPageShift;
 
 }  // namespace
@@ -61,8 +61,7 @@ bool PageReader::copy(uint64_t address, std::span<std::byte> into) {
   bool there = true;
   for (size_t done = 0; done < into.size();) {
     const Block* block = find(address + done);
-    const uint64_t inside =
-        block == nullptr ? (address + done) % kPageBytes : address + done - block->start;
+    const uint64_t inside = block == nullptr ? (address + done) % kPageBytes : address + done - block->start;
     const size_t n =
         std::min<size_t>(into.size() - done, (block == nullptr ? kPageBytes : block->bytes.size()) - inside);
     if (block == nullptr)

@@ -46,7 +46,7 @@ class PageReader {
   RemoteMemory& memory_;
   std::vector<Block> blocks_;
   uint64_t kept_ = 0;  // bytes of them
-  size_t last_ = 0;  // the next address is most often in the same block
+  size_t last_ = 0;    // the next address is most often in the same block
   bool gone_ = false;
 };
 

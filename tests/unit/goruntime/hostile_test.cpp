@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 
+#include "goruntime/buckets.h"
 #include "goruntime/go_process.h"
 #include "goruntime/goroutines.h"
 #include "goruntime/pages.h"
@@ -192,6 +193,87 @@ TEST_F(Hostile, a_goroutine_that_is_named_sixteen_million_times_is_one) {
   EXPECT_EQ(list->goroutines[0].frames.size(), same.frames.size());
   EXPECT_EQ(list->unread, 0u);
   EXPECT_LT(memory.reads(), 1000u);
+}
+
+// A million goroutines, each with a stack of its own: what is kept of them is what one reading may keep, and the others
+// are counted.
+TEST_F(Hostile, goroutines_with_a_million_stacks_are_kept_within_the_budget) {
+  constexpr uint64_t kCount = 1'000'000, kArray = uint64_t{1} << 46, kGs = kArray + (uint64_t{1} << 30);
+  constexpr uint64_t kEach = 1024, kStacks = kGs + kCount * kEach, kStack = 2048;
+  const auto& g = layout().g;
+  FakeMemory truth = recording_->memory;
+  truth.put_words(*globals().allgs, {kArray, kCount, kCount});
+  LyingMemory memory(truth);
+  memory.range = {kArray, kStacks + kCount * kStack};
+  memory.word = [&](uint64_t address) -> uint64_t {
+    if (address < kGs) return kGs + (address - kArray) / 8 * kEach;
+    if (address >= kStacks) {  // frames of 16 bytes: {next, return address}; each stack has other ones
+      const uint64_t n = (address - kStacks) / kStack;
+      return address % 16 == 0 ? address + 16 : globals().min_pc + n * 7 + address % 64;
+    }
+    const uint64_t n = (address - kGs) / kEach, stack = kStacks + n * kStack;
+    const uint64_t at = (address - kGs) % kEach;
+    if (at == g.stack_lo.offset || at == g.sched_sp.offset || at == g.sched_bp.offset) return stack;
+    if (at == g.stack_hi.offset) return stack + kStack;
+    if (at == g.goid.offset) return n + 1;
+    if (at == (g.atomicstatus.offset & ~7u)) return uint64_t{4} << 8 * (g.atomicstatus.offset % 8);
+    return 0;
+  };
+  remote::Budget budget({.kept_bytes = 64 << 20});
+  remote::MeteredMemory metered(memory, budget);
+  Result<GoroutineList> list = read_goroutines(metered, globals());
+  ASSERT_TRUE(list);
+  EXPECT_GT(list->goroutines.size(), 10'000u);
+  EXPECT_GT(list->cut, 100'000u);
+  EXPECT_EQ(list->goroutines.size() + list->unread, kCount);
+  EXPECT_EQ(budget.spent(), remote::Budget::Spent::kKeptBytes);
+}
+
+// An array of pointers of 1 TiB that nobody touched: looking for its pages ends, and the walk is not finished.
+TEST_F(Hostile, an_array_that_is_not_there_ends_the_walk) {
+  FakeMemory memory;
+  constexpr uint64_t kRoot = 0x10000, kArray = uint64_t{1} << 40, kBytes = uint64_t{1} << 40;
+  memory.put_word(kRoot, kArray);
+  Globals made;
+  made.layout = &layout();
+  made.roots = {{kRoot, kRoot + 8}};
+  SpanTable spans;
+  Span& span = spans.spans.emplace_back();
+  span.address = kArray;
+  span.pages = kBytes / 8192;
+  span.kind = SpanKind::kObjects;
+  span.large = true;
+  span.elements = span.allocated = 1;
+  span.element_bytes = kBytes;
+  span.allocated_bits = span.marks = {1};
+  const Reach reached = reach(memory, made, spans, {}, {}, {.absent_bytes = uint64_t{1} << 30});
+  EXPECT_FALSE(reached.finished);
+  EXPECT_EQ(reached.objects_walked, 1u);
+  EXPECT_EQ(reached.bytes_read, 8u);
+  EXPECT_LT(memory.reads(), 20'000u);
+}
+
+// Buckets that overlap in memory are as many bytes as they say, however few they are in.
+TEST_F(Hostile, buckets_that_overlap_are_paid_for) {
+  constexpr uint64_t kFirst = 0x100000, kBuckets = 1 << 17, kFrames = 1000;
+  const auto& b = layout().bucket;
+  LyingMemory memory{FakeMemory()};
+  memory.range = {kFirst, kFirst + kBuckets * 64 + 8 * kFrames};
+  memory.word = [&](uint64_t address) -> uint64_t {
+    const uint64_t at = (address - kFirst) % 64;
+    return at == b.allnext.offset ? address - at + 64 : at == (b.nstk.offset & ~7u) ? kFrames : 1;
+  };
+  remote::Budget budget({.kept_bytes = 1 << 20});
+  remote::MeteredMemory metered(memory, budget);
+  uint64_t visited = 0;
+  const Status whole =
+      walk_buckets(metered, globals(), kFirst, 0, [&](uint64_t, std::span<const std::byte>) -> Status {
+        ++visited;
+        return {};
+      });
+  EXPECT_FALSE(whole.ok());
+  EXPECT_GT(visited, 100u);
+  EXPECT_LT(visited, (1 << 20) / (8 * kFrames) + 1);
 }
 
 }  // namespace

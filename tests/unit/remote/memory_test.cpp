@@ -5,14 +5,18 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <string>
 
 #include "base/ids.h"
@@ -135,6 +139,32 @@ TEST(ProcessMemoryEnd, a_process_that_went_is_told) {
   Result<ProcessMemory> again = open_process(child);
   ASSERT_FALSE(again.ok());
   EXPECT_EQ(again.error().code(), ErrorCode::kTargetGone);
+}
+
+// A page that was there when it was looked up, and that its owner drops before it is read, where somebody may keep whoever
+// faults it in waiting for ever. Through /proc/PID/mem the kernel can't wait (its faults are not to be tried again) and says
+// EIO; process_vm_readv, which does wait, is not used for that reason.
+TEST(ProcessMemoryEnd, a_page_that_userfaultfd_holds_back_does_not_hold_the_reader) {
+  const Fd faults(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC)));
+  if (!faults) GTEST_SKIP() << "userfaultfd is not to be had here";
+  uffdio_api api{};
+  api.api = UFFD_API;
+  ASSERT_EQ(::ioctl(faults.get(), UFFDIO_API, &api), 0);
+  auto* const page = static_cast<std::byte*>(
+      ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  page[0] = std::byte{1};
+  uffdio_register range{};
+  range.range = {reinterpret_cast<uint64_t>(page), kPageBytes};
+  range.mode = UFFDIO_REGISTER_MODE_MISSING;
+  ASSERT_EQ(::ioctl(faults.get(), UFFDIO_REGISTER, &range), 0);
+  ASSERT_EQ(::madvise(page, kPageBytes, MADV_DONTNEED), 0);
+  const Fd memory(::open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
+  ::alarm(60);  // ends the test program if it waits
+  std::byte byte{};
+  EXPECT_EQ(::pread(memory.get(), &byte, 1, static_cast<off_t>(reinterpret_cast<uint64_t>(page))), -1);
+  EXPECT_EQ(errno, EIO);
+  ::alarm(0);
+  ::munmap(page, kPageBytes);
 }
 
 TEST(FakeMemory, is_as_strict_as_a_process) {

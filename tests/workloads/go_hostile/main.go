@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A program that changes the tables of its own runtime while they are read from outside, or that has very many goroutines.
+// Built with -ldflags=-checklinkname=0; offsets are those of Go 1.26. "ready", then it goes on until its input ends.
+//
+//	flip    another thread changes moduledata.edata to and fro: 250 MiB more variables than there are masks for
+//	elem    a large object's span says 3 elements of 0x5555555555555556 bytes: their product is 2
+//	allgs   the list of goroutines has 2^24 entries, nearly all of them the same one, with a deep stack
+//	parked  N more goroutines, of 8 different depths, that wait for ever
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"time"
+	"unsafe"
+)
+
+//go:linkname firstmoduledata runtime.firstmoduledata
+var firstmoduledata [592]byte
+
+//go:linkname allgs runtime.allgs
+var allgs []unsafe.Pointer
+
+//go:linkname allglen runtime.allglen
+var allglen uintptr
+
+//go:linkname allgptr runtime.allgptr
+var allgptr unsafe.Pointer
+
+//go:linkname spanOf runtime.spanOf
+func spanOf(p uintptr) unsafe.Pointer
+
+const (
+	data, edata                         = 208, 216 // of moduledata
+	freeindex, nelems, count, elemBytes = 48, 50, 96, 104
+)
+
+var (
+	pointers []*int
+	some     [1 << 12]*int
+)
+
+func at[T any](p unsafe.Pointer, offset uintptr) *T { return (*T)(unsafe.Add(p, offset)) }
+
+//go:noinline
+func deep(n int, c chan int) int {
+	if n == 0 {
+		return <-c
+	}
+	return deep(n-1, c) + 1
+}
+
+func flip() {
+	module := unsafe.Pointer(&firstmoduledata)
+	end, start := at[uint64](module, edata), *at[uint64](module, data)
+	truth := *end
+	runtime.LockOSThread()
+	for {
+		*end = start + 250<<20
+		for i := range 2000 {
+			_ = some[i]
+		}
+		*end = truth
+		for i := range 2000 {
+			_ = some[i]
+		}
+	}
+}
+
+func wrap() {
+	pointers = make([]*int, 1<<20)
+	for i := range pointers {
+		pointers[i] = some[i%len(some)]
+	}
+	span := spanOf(uintptr(unsafe.Pointer(&pointers[0])))
+	*at[uint16](span, freeindex) = 1
+	*at[uint16](span, nelems) = 3
+	*at[uint16](span, count) = 1
+	*at[uint64](span, elemBytes) = 0x5555555555555556
+}
+
+func repeat() {
+	big := make([]unsafe.Pointer, 1<<24)
+	n := copy(big, allgs)
+	for i := n; i < len(big); i++ {
+		big[i] = allgs[n-1]
+	}
+	allgs, allgptr, allglen = big, unsafe.Pointer(&big[0]), uintptr(len(big))
+}
+
+func main() {
+	for i := range some {
+		some[i] = new(int)
+	}
+	c := make(chan int)
+	for range 20 {
+		go deep(120, c)
+	}
+	time.Sleep(200 * time.Millisecond) // until all of them wait
+	switch os.Args[1] {
+	case "flip":
+		debug.SetGCPercent(-1)
+		go flip()
+	case "elem":
+		debug.SetGCPercent(-1)
+		wrap()
+	case "allgs":
+		debug.SetGCPercent(-1)
+		repeat()
+	case "parked":
+		n, _ := strconv.Atoi(os.Args[2])
+		for i := range n {
+			go deep(i%8, c)
+		}
+	}
+	fmt.Println("ready")
+	bufio.NewReader(os.Stdin).ReadString('\n')
+}
