@@ -540,12 +540,3 @@ def test_privileges_are_given_up(case):
     assert re.search("^privilege .*" + told, case.memwhy("info", "x.memwhy", cwd=case.folder)[0], re.M)
     doctor = case.memwhy("doctor")[0]
     assert re.search(r"^  CAP_SYS_PTRACE +kept +kept by sampler, main", doctor, re.M), doctor
-
-# ---- a recording that asks for more than it may take
-
-def test_a_recording_that_takes_more_than_it_may(case):
-    file = recording(case)
-    for command in ("explain", "info"):
-        case.fails(BAD_INPUT, "more than 1.0 MiB of memory", "--max-memory", arguments=[command, file, "--max-memory", "1M"])
-        case.memwhy(command, file, "--max-memory", "64M", "--max-cpu", "20s")
-    case.fails(BAD_INPUT, "CPU time", "--max-cpu", arguments=["explain", file, "--max-cpu", "1ms"])

@@ -14,14 +14,12 @@
 
 #include "app/command.h"
 #include "app/live.h"
-#include "app/reading_budget.h"
 #include "app/terminal.h"
 #include "explain/explainer.h"
 #include "goruntime/pprof_file.h"
 #include "report/json.h"
 #include "report/text.h"
 #include "trace/reader.h"
-#include "trace/source.h"
 
 namespace memwhy::app {
 namespace {
@@ -41,7 +39,6 @@ struct Request {
   LiveRequest live;
   std::string path;
   std::string heap_profile;
-  ReadingLimits limits;
   bool json = false;
 };
 
@@ -75,8 +72,8 @@ Result<std::optional<uint64_t>> read_heap_profile(const std::string& path) {
   return std::optional<uint64_t>(heap->inuse_bytes);
 }
 
-Result<std::string> text_of(const trace::Reader& reader, const Request& request,
-                            std::optional<uint64_t> profile_bytes) {
+Status explain_recording(const trace::Reader& reader, const Request& request,
+                         std::optional<uint64_t> profile_bytes) {
   explain::Explainer explainer;
   Result<trace::ReadSummary> summary = reader.read_all(explainer);
   if (!summary) return std::move(summary).error();
@@ -88,14 +85,7 @@ Result<std::string> text_of(const trace::Reader& reader, const Request& request,
   const explain::Explanation explanation = explainer.finish(summary->damage, profile_bytes);
   if (profile_bytes && explanation.processes.size() != 1)
     return Error(ErrorCode::kUsage, "a heap profile is of one process, and this recording has several");
-  return request.json ? report::to_json(explanation) : report::to_text(explanation);
-}
-
-Status explain_recording(const trace::Reader& reader, const Request& request,
-                         std::optional<uint64_t> profile_bytes) {
-  const Result<std::string> text = within_budget(request.limits, reader.source().size(),
-                                                 [&] { return text_of(reader, request, profile_bytes); });
-  return text ? print(*text) : Status(text.error());
+  return print(request.json ? report::to_json(explanation) : report::to_text(explanation));
 }
 
 Status explain(const Request& request) {
@@ -144,7 +134,6 @@ Command add_explain(CLI::App& program) {
       ->type_name("FILE");
   options->add_flag("--no-uprobes", request->live.no_uprobes,
                     "put no breakpoints on rare functions of the Go runtime");
-  add_reading_limits(*options, request->limits);
   options->add_flag("--json", request->json, "as JSON, format memwhy.explain/1");
   options->add_flag("-q,--quiet", request->live.quiet, "no progress");
   return {options, false, [request, duration](const std::vector<std::string>&) -> Status {

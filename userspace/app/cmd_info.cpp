@@ -7,13 +7,11 @@
 #include <memory>
 
 #include "app/command.h"
-#include "app/reading_budget.h"
 #include "app/terminal.h"
 #include "app/units.h"
 #include "report/escape.h"
 #include "trace/info.h"
 #include "trace/reader.h"
-#include "trace/source.h"
 
 namespace memwhy::app {
 namespace {
@@ -80,14 +78,11 @@ Command add_info(CLI::App& program) {
       program.add_subcommand("info", "Say what a recording holds: where, when, what, how complete");
   const auto path = std::make_shared<std::string>();
   options->add_option("FILE", *path, "a .memwhy file")->type_name("")->required();
-  const auto limits = std::make_shared<ReadingLimits>();
-  add_reading_limits(*options, *limits);
-  set_usage(*options, "memwhy info FILE [OPTIONS]");
-  return {options, false, [path, limits](const std::vector<std::string>&) -> Status {
+  set_usage(*options, "memwhy info FILE");
+  return {options, false, [path](const std::vector<std::string>&) -> Status {
             Result<trace::Reader> reader = trace::Reader::open(*path);
             if (!reader) return std::move(reader).error();
-            Result<trace::FileInfo> info =
-                within_budget(*limits, reader->source().size(), [&] { return trace::info(*reader); });
+            Result<trace::FileInfo> info = trace::info(*reader);
             if (!info) return std::move(info).error();
             if (Status printed = print(text_of(*path, *info)); !printed) return printed;
             if (!info->summary.complete && !info->summary.rotated)

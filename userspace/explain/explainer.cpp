@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <unordered_set>
 
 #include "explain/space_story.h"
 
@@ -58,8 +57,6 @@ RecordingCoverage coverage_of(const timeline::RecordingState& recording, std::ve
 struct Explainer::State {
   std::map<SpaceId, SpaceStory> stories;
   std::set<SpaceId> started;
-  std::unordered_set<SpaceId> seen;  // that anything was said of
-  SpaceId last_seen = SpaceId::kNone;
   timeline::Timeline timeline{[this](const timeline::AddressSpace& space, const timeline::ScanResult& scan) {
     stories[space.id()].on_scan(timeline, space, scan);
   }};
@@ -70,14 +67,6 @@ struct Explainer::State {
 // What happens to processes, for the list of events; each once, though a start is restated when more is
 // known.
 void Explainer::State::note(const Event& event) {
-  std::visit(
-      [this](const auto& payload) {
-        if constexpr (requires { payload.space; }) {
-          if (payload.space != SpaceId::kNone && payload.space != last_seen) seen.insert(payload.space);
-          last_seen = payload.space;
-        }
-      },
-      event.payload);
   if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
     if (!started.insert(start->space).second) return;
     if (start->how == events::StartHow::kForked && start->parent != SpaceId::kNone) {
@@ -121,16 +110,9 @@ Explanation Explainer::finish(std::vector<std::string> damage,
     if (space == nullptr) continue;
     auto story = state_->stories.find(id);
     const SpaceStory& told = story != state_->stories.end() ? story->second : kNothing;
-    const events::SpaceStart& identity = space->identity();
-    if (!told.scanned() && (identity.how == events::StartHow::kForked || identity.tgid == 0)) continue;
+    if (!told.scanned() && space->identity().how == events::StartHow::kForked) continue;
     out.processes.push_back(told.explain(state_->timeline, *space, heap_profile_bytes));
     out.processes.back().replaced = space->end() && space->end()->why == events::EndWhy::kExeced;
-  }
-  if (const uint64_t left_out = state_->seen.size() - std::min(state_->seen.size(), out.processes.size());
-      left_out > 0) {
-    out.coverage.not_seen.push_back(
-        fmt::format("{} process{} not listed: nothing is known of {} (too short for a scan, or too many)",
-                    left_out, left_out == 1 ? " is" : "es are", left_out == 1 ? "it" : "them"));
   }
   // What a process was before its exec comes last: nobody asks for it first.
   std::stable_partition(out.processes.begin(), out.processes.end(),

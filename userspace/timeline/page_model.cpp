@@ -47,35 +47,20 @@ uint32_t vma_index(const std::vector<events::Vma>& vmas, PageNumber page) {
   return it != vmas.end() && it->range.start <= address ? static_cast<uint32_t>(it - vmas.begin()) : kNoVma;
 }
 
-uint32_t vma_index(const std::vector<events::Vma>& vmas, PageNumber page, PageNumber& end) {
-  const uint64_t address = page << kPageShift;
-  const auto it = std::partition_point(
-      vmas.begin(), vmas.end(), [address](const events::Vma& vma) { return vma.range.end <= address; });
-  if (it == vmas.end()) return kNoVma;
-  const bool inside = it->range.start <= address;
-  const uint64_t change = inside ? it->range.end : it->range.start;
-  // A damaged list may cut pages: an answer is of one page at least.
-  end = std::min(end, std::max(page + 1, ((change - 1) >> kPageShift) + 1));
-  return inside ? static_cast<uint32_t>(it - vmas.begin()) : kNoVma;
-}
-
 void PageModel::bury(PageRange pages, PageWord word, uint64_t tick) {
   if (graves.size() >= kMaxGraves) graves.erase(graves.begin(), graves.begin() + kMaxGraves / 2);
   add_pages(graves, pages, word, tick);
 }
 
-// As of the last scan; `end` is brought down to where the answer changes.
-events::GoPage PageModel::go_page(PageNumber page, PageNumber& end) const {
+// As of the last scan.
+events::GoPage PageModel::go_page(PageNumber page) const {
   if (scan_go == nullptr) return events::GoPage::kNone;
   const std::vector<events::GoRun>& runs = scan_go->runs;
   auto after = std::upper_bound(runs.begin(), runs.end(), page,
                                 [](PageNumber at, const events::GoRun& run) { return at < run.page; });
-  if (after != runs.end()) end = std::min(end, after->page);
   if (after == runs.begin()) return events::GoPage::kNone;
   const events::GoRun& run = *std::prev(after);
-  if (page >= run.page + run.count) return events::GoPage::kNone;
-  end = std::min(end, run.page + run.count);
-  return run.kind;
+  return page < run.page + run.count ? run.kind : events::GoPage::kNone;
 }
 
 std::optional<PageEvidence> PageModel::evidence(PageNumber page) const {
@@ -93,13 +78,8 @@ bool PageModel::carried(PageNumber page, uint64_t tick) const {
   });
 }
 
-void PageModel::note_left(PageRange pages, PageWord word) {
-  for (PageNumber page = pages.start, end = page; page < pages.end; page = end) {
-    end = pages.end;
-    const uint32_t vma = vma_index(*scan_vmas, page, end);
-    const events::GoPage go = go_page(page, end);
-    left.add(vma, go, word, end - page, table.absolute(word), ages);
-  }
+void PageModel::note_left(PageNumber page, PageWord word, uint64_t count) {
+  left.add(vma_index(*scan_vmas, page), go_page(page), word, count, table.absolute(word), ages);
 }
 
 void PageModel::apply(const events::PageTableRuns& event) {
@@ -210,13 +190,13 @@ bool PageModel::accepts(PageWord old, PageWord word, bool known, uint64_t fork_t
 
 void PageModel::put(PageEditor& editor, PageRange pages, PageWord word, bool known, uint64_t fork_tick) {
   const bool after_scan = scans.count != 0 && table.absolute(word) > scans.start;
-  editor.each(pages, false, [&](PageRange part, PageWord& old) {
+  editor.each(pages, false, [&](PageNumber page, PageWord& old) {
     if (!accepts(old, word, known, fork_tick)) return;
     PageWord now = word;
     if (old.has(PageWord::kResident)) {
       // Another stack's fault since the scan: other content now (copy on write, or gone and back).
       if (after_scan && old.stack() != word.stack()) {
-        note_left(part, old);
+        note_left(page, old);
       } else {
         now = now.with(PageWord::kResident);
       }
@@ -236,10 +216,10 @@ void PageModel::remove(PageRange range, uint64_t tick) {
     if (const PageRange gone = overlap(range, move->to); !gone.empty()) move->gone.push_back(gone);
   const uint64_t relative = table.relative(tick);
   PageEditor editor(table);
-  editor.each(range, true, [&](PageRange part, PageWord& word) {
+  editor.each(range, true, [&](PageNumber page, PageWord& word) {
     if (word.empty() || word.tick() >= relative) return;
-    if (word.has(PageWord::kResident)) note_left(part, word);
-    bury(part, word, tick);
+    if (word.has(PageWord::kResident)) note_left(page, word);
+    bury({page, page + 1}, word, tick);
     word = PageWord();
   });
 }
@@ -249,7 +229,7 @@ void PageModel::free(PageRange range, uint64_t tick) {
   freed_.raise(range, tick);
   const uint64_t relative = table.relative(tick);
   PageEditor editor(table);
-  editor.each(range, true, [&](PageRange, PageWord& word) {
+  editor.each(range, true, [&](PageNumber, PageWord& word) {
     if (!word.empty() && word.tick() <= relative) word = word.with(PageWord::kLazy);
   });
 }
@@ -265,14 +245,15 @@ void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
   std::vector<Grave> carried;
   {
     PageEditor editor(table);
-    editor.each(from, true, [&](PageRange part, PageWord& word) {
+    editor.each(from, true, [&](PageNumber page, PageWord& word) {
       if (word.empty() || word.tick() > relative) return;
-      const PageNumber there = to.start + (part.start - from.start);
-      const PageRange fits = {there, std::min(there + part.pages(), to.end)};
-      if (!fits.empty()) add_pages(carried, fits, word.moved(), 0);
-      const PageRange cut_off = {part.start + (fits.empty() ? 0 : fits.pages()), part.end};
-      if (word.has(PageWord::kResident)) note_left(cut_off, word);
-      bury(part, word, tick);
+      const PageNumber there = to.start + (page - from.start);
+      if (there < to.end) {
+        add_pages(carried, {there, there + 1}, word.moved(), 0);
+      } else if (word.has(PageWord::kResident)) {
+        note_left(page, word);
+      }
+      bury({page, page + 1}, word, tick);
       word = PageWord();
     });
   }
@@ -280,9 +261,9 @@ void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
   removed_.raise(from, tick);
   PageEditor editor(table);
   for (const Grave& run : carried) {
-    editor.each(run.pages, false, [&](PageRange part, PageWord& word) {
+    editor.each(run.pages, false, [&](PageNumber page, PageWord& word) {
       if (word.own() && word.tick() > run.word.tick()) {  // faulted since: the carried page is gone again
-        if (run.word.has(PageWord::kResident)) note_left(part, run.word);
+        if (run.word.has(PageWord::kResident)) note_left(page, run.word);
         return;
       }
       word = run.word;

@@ -80,7 +80,8 @@ class PageModel {
   std::shared_ptr<const events::GoHeap> scan_go;
   AgeTicks ages;
   void settle_doubt() { doubt_tick_ = 0; }
-  void note_left(PageRange pages, PageWord word);
+  void note_left(PageNumber page, PageWord word, uint64_t count = 1);
+  events::GoPage go_page(PageNumber page) const;
   std::optional<PageEvidence> evidence(PageNumber page) const;
   // Whether the move of this tick took whatever was there to this page: not of what the mapping grew by.
   bool carried(PageNumber page, uint64_t tick) const;
@@ -103,7 +104,6 @@ class PageModel {
   void put(PageEditor& editor, PageRange pages, PageWord word, bool known, uint64_t fork_tick);
   bool accepts(PageWord old, PageWord word, bool known, uint64_t fork_tick) const;
   uint64_t unheard_since(uint64_t now) const;
-  events::GoPage go_page(PageNumber page, PageNumber& end) const;
   void bury(PageRange pages, PageWord word, uint64_t tick);
 
   StackDictionary* stacks_;
@@ -117,7 +117,5 @@ class PageModel {
 
 // The index of the mapping that holds the page, or kNoVma. `vmas` in order of address.
 uint32_t vma_index(const std::vector<events::Vma>& vmas, PageNumber page);
-// The same; `end` is brought down to where the answer changes.
-uint32_t vma_index(const std::vector<events::Vma>& vmas, PageNumber page, PageNumber& end);
 
 }  // namespace memwhy::timeline

@@ -83,29 +83,6 @@ bool PageTable::store(uint64_t chunk, const ChunkWords& words) {
   return true;
 }
 
-std::optional<PageWord> PageTable::uniform(uint64_t chunk) const {
-  const auto it = chunks_.find(chunk);
-  if (it == chunks_.end()) return PageWord();
-  if (it->second.payload) return std::nullopt;
-  return it->second.inherited ? it->second.uniform.inherited() : it->second.uniform;
-}
-
-bool PageTable::set_uniform(uint64_t chunk, PageWord word) {
-  if (word.empty()) {
-    chunks_.erase(chunk);
-    return true;
-  }
-  auto it = chunks_.lower_bound(chunk);
-  if (it == chunks_.end() || it->first != chunk) {
-    if (full()) return false;
-    it = chunks_.emplace_hint(it, chunk, Slot{});
-  }
-  it->second.uniform = word;
-  it->second.inherited = false;
-  it->second.payload.reset();
-  return true;
-}
-
 uint64_t PageTable::next_chunk(uint64_t chunk) const {
   const auto it = chunks_.lower_bound(chunk);
   return it == chunks_.end() ? UINT64_MAX : it->first;

@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "timeline/page_word.h"
@@ -33,12 +32,6 @@ class PageTable {
   // The first chunk >= `chunk` of which something is known; UINT64_MAX: none.
   uint64_t next_chunk(uint64_t chunk) const;
   bool empty() const { return chunks_.empty(); }
-  bool full() const { return chunks_.size() >= kMaxChunks; }
-
-  // The word that all pages of a chunk share (empty: nothing is known of it); nothing: they do not.
-  std::optional<PageWord> uniform(uint64_t chunk) const;
-  // False: no room.
-  bool set_uniform(uint64_t chunk, PageWord word);
   void clear() { chunks_.clear(); }
 
   // This table as a forked child has it.
@@ -79,14 +72,13 @@ class PageEditor {
   PageEditor& operator=(const PageEditor&) = delete;
   ~PageEditor() { flush(); }
 
-  // fn(PageRange, PageWord&) for each run of equal words in the range. A chunk that is uniform is one run, so that it does
-  // not matter how many pages the range claims. `existing`: only chunks of which something is known, as when there is no
-  // room for others.
+  // fn(PageNumber, PageWord&) for each page of the range. `existing`: only chunks of which something is
+  // known.
   template <typename Fn>
   void each(PageRange range, bool existing, Fn fn) {
     while (!range.empty()) {
       uint64_t chunk = range.start / kChunkPages;
-      if ((existing || table_.full()) && !(loaded_ && chunk == chunk_)) {
+      if (existing && !(loaded_ && chunk == chunk_)) {
         flush();
         const uint64_t next = table_.next_chunk(chunk);
         if (next != chunk) {
@@ -95,40 +87,16 @@ class PageEditor {
           chunk = next;
         }
       }
+      open(chunk);
       const PageNumber end = std::min<PageNumber>(range.end, (chunk + 1) * kChunkPages);
-      if (end - range.start != kChunkPages || !whole(chunk, fn)) part({range.start, end}, fn);
+      for (PageNumber page = range.start; page < end; ++page) fn(page, words_[page % kChunkPages]);
+      changed_ = true;
       range.start = end;
     }
   }
   void flush();
 
  private:
-  template <typename Fn>
-  bool whole(uint64_t chunk, Fn& fn) {
-    if (loaded_ && chunk == chunk_) return false;
-    const std::optional<PageWord> word = table_.uniform(chunk);
-    if (!word) return false;
-    PageWord now = *word;
-    fn(PageRange{chunk * kChunkPages, (chunk + 1) * kChunkPages}, now);
-    if (now != *word) table_.set_uniform(chunk, now);
-    return true;
-  }
-  template <typename Fn>
-  void part(PageRange range, Fn& fn) {
-    open(range.start / kChunkPages);
-    for (PageNumber page = range.start; page < range.end;) {
-      const PageWord word = words_[page % kChunkPages];
-      PageNumber end = page + 1;
-      while (end < range.end && words_[end % kChunkPages] == word) ++end;
-      PageWord now = word;
-      fn(PageRange{page, end}, now);
-      if (now != word) {
-        changed_ = true;
-        for (PageNumber at = page; at < end; ++at) words_[at % kChunkPages] = now;
-      }
-      page = end;
-    }
-  }
   void open(uint64_t chunk);
 
   PageTable& table_;

@@ -57,11 +57,6 @@ uint64_t RangeTicks::at(PageNumber page) const {
   return it != intervals_.end() && it->first <= page ? it->second.tick : 0;
 }
 
-bool RangeTicks::any(PageRange range) const {
-  const auto it = first_overlap(range.start);
-  return it != intervals_.end() && it->first < range.end;
-}
-
 // No room: the older half goes.
 void RangeTicks::shed() {
   std::vector<uint64_t> ticks;

@@ -19,7 +19,6 @@ class RangeTicks {
 
   void raise(PageRange range, uint64_t tick);
   uint64_t at(PageNumber page) const;  // 0: nothing is known
-  bool any(PageRange range) const;     // something is known of a part of it
 
   // fn(PageRange, tick) for the parts of the range in order, tick 0 where nothing is known.
   template <typename Fn>

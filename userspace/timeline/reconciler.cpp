@@ -135,7 +135,6 @@ events::GoPage Reconciler::go_page(PageNumber page, PageNumber& end) {
 void Reconciler::process(uint64_t chunk) {
   chunk_ = chunk;
   neighbours_.reset();
-  if (process_uniform(chunk)) return;
   const bool known = model_.table.load(chunk, words_);
   read_runs(chunk);
   if (!known && segments_.empty()) return;
@@ -173,57 +172,14 @@ void Reconciler::exhume() {
   }
 }
 
-// A chunk that is present as a whole and of which one thing is known, as most of a large process is: one step, not 512. False:
-// it is not, and nothing was done.
-bool Reconciler::process_uniform(uint64_t chunk) {
-  const PageNumber base = chunk * kChunkPages, limit = base + kChunkPages;
-  if (run_ >= runs_->size()) return false;
-  const events::ScanRun& run = (*runs_)[run_];
-  if (run.page > base || run.page + run.count < limit || (run.flags & events::kScanSwapped) != 0)
-    return false;
-  const std::optional<PageWord> old = model_.table.uniform(chunk);
-  if (!old) return false;
-  while (grave_ < graves_.size() && graves_[grave_].pages.end <= base) ++grave_;
-  if (grave_ < graves_.size() && graves_[grave_].pages.start < limit) return false;
-  PageNumber end = limit;
-  Segment segment{0, kChunkPages, run.flags, vma_index(*in_.vmas, base, end), {}};
-  segment.go = go_page(base, end);
-  if (end != limit) return false;
-  PageWord word = *old;
-  if (!settled(word)) {
-    // What derive() would find for each page alike.
-    const PageRange pages{base, limit};
-    if ((run.flags & events::kScanHuge) != 0 || file_page(segment)) return false;
-    if (model_.removed().any(pages) || model_.freed().any(pages)) return false;
-    if (!in_.sites.one_answer({base << kPageShift, limit << kPageShift})) return false;
-    words_.fill(word);
-    if (word.empty()) word = by_mapping(0, segment, bounds(word));
-  }
-  uint8_t stale_flags = 0, seen = 0;
-  marks_of(segment, stale_flags, seen);
-  const uint64_t birth = model_.table.absolute(word);
-  const PageWord now = word.flagged(stale_flags, seen);
-  groups_.add(segment.vma, segment.go, now, kChunkPages, birth, ages_, !word.has(PageWord::kResident));
-  if (word.own() && birth < model_.doubt_tick()) result_.doubtful_pages += kChunkPages;
-  result_.resident_pages += kChunkPages;
-  model_.table.set_uniform(chunk, now);  // no room: counted, seen anew in the next scan
-  if (run.page + run.count <= limit) ++run_;
-  return true;
-}
-
-// The flags of a page word that the scan clears, and those that it sets.
-void Reconciler::marks_of(const Segment& segment, uint8_t& stale, uint8_t& seen) {
-  seen = PageWord::kResident;
-  if ((segment.flags & events::kScanHuge) != 0) seen |= PageWord::kHuge;
-  if ((segment.flags & events::kScanFile) != 0) seen |= PageWord::kFile;
-  stale = PageWord::kHuge | PageWord::kFile | PageWord::kSwapped;
-  if ((segment.flags & events::kScanFile) != 0) stale |= PageWord::kLazy;  // MADV_FREE is for anonymous pages
-}
-
 // Adds up the pages of a segment, and marks them as seen.
 void Reconciler::count(const Segment& segment) {
-  uint8_t seen = 0, stale_flags = 0;
-  marks_of(segment, stale_flags, seen);
+  uint8_t seen = PageWord::kResident;
+  if ((segment.flags & events::kScanHuge) != 0) seen |= PageWord::kHuge;
+  if ((segment.flags & events::kScanFile) != 0) seen |= PageWord::kFile;
+  uint8_t stale_flags = PageWord::kHuge | PageWord::kFile | PageWord::kSwapped;
+  if ((segment.flags & events::kScanFile) != 0)
+    stale_flags |= PageWord::kLazy;  // MADV_FREE is for anonymous pages
   const uint64_t doubt = model_.doubt_tick();
   for (uint16_t page = segment.first; page < segment.end;) {
     const PageWord word = words_[page];
@@ -252,7 +208,7 @@ void Reconciler::settle_absent() {
     PageWord& word = words_[page];
     if (word.empty() || present_[page]) continue;
     const bool resident = word.has(PageWord::kResident);
-    if (resident) model_.note_left({number(page), number(page) + 1}, word);
+    if (resident) model_.note_left(number(page), word);
     const PageWord gone = word.without(PageWord::kResident | PageWord::kHuge | PageWord::kFile);
     if (swapped_[page]) {
       word = gone.with(PageWord::kSwapped);

@@ -59,7 +59,6 @@ class Reconciler {
   events::GoPage go_page(PageNumber page, PageNumber& end);
   uint64_t next_chunk() const;
   void process(uint64_t chunk);
-  bool process_uniform(uint64_t chunk);
   void exhume();
   PageWord derive(uint16_t page, const Segment& segment);
   Bounds bounds(PageWord old) const;
@@ -72,7 +71,6 @@ class Reconciler {
   bool settled(PageWord word) const;
   void find_neighbours();
   void count(const Segment& segment);
-  static void marks_of(const Segment& segment, uint8_t& stale, uint8_t& seen);
   bool moved_here_since(uint16_t page, PageWord word) const;
   void settle_absent();
   static bool file_backed(const events::Vma& vma);

@@ -6,7 +6,6 @@
 #include <iterator>
 #include <type_traits>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "timeline/address_space_state.h"
 
@@ -45,9 +44,7 @@ struct Timeline::State {
 
   explicit State(ScanObserver observer) : on_scan(std::move(observer)) {}
 
-  AddressSpace::State& make(SpaceId id);
-  // nullptr: what is said of a space that has left comes too late, and must not make it anew.
-  AddressSpace::State* space(SpaceId id) { return evicted.contains(id) ? nullptr : &make(id); }
+  AddressSpace::State& space(SpaceId id);
   AddressSpace::State* find(SpaceId id) {
     const auto it = by_id.find(id);
     return it == by_id.end() ? nullptr : &it->second->state();
@@ -65,22 +62,16 @@ struct Timeline::State {
   void on(const events::SymbolInfo& e);
   void on(const events::SpaceStart& e);
   void on(const events::SpaceEnd& e);
-  void on(const events::ProcessExit& e) {
-    if (AddressSpace::State* state = space(e.space)) state->exit = e;
-  }
-  void on(const events::OomVictim& e) {
-    if (AddressSpace::State* state = space(e.space)) state->oom_victim = true;
-  }
-  void on(const events::ThreadList& e) {
-    if (AddressSpace::State* state = space(e.space)) state->threads = e.threads;
-  }
+  void on(const events::ProcessExit& e) { space(e.space).exit = e; }
+  void on(const events::OomVictim& e) { space(e.space).oom_victim = true; }
+  void on(const events::ThreadList& e) { space(e.space).threads = e.threads; }
   void on(const events::PageScan& e);
   void on(const events::PageTableRuns& e);
   void on(const events::Stack& e);
   void on(const events::Loss& e);
   template <typename E>
   void on(const E& e) {  // what concerns one space alone
-    if (AddressSpace::State* state = space(e.space)) (*state)(e, now);
+    space(e.space)(e, now);
   }
 
   ScanObserver on_scan;
@@ -93,14 +84,13 @@ struct Timeline::State {
   std::unordered_map<SpaceId, SpaceId> parents;  // of forks, kept as long as the child
   std::vector<SpaceId> ending;                   // ended, and their pages not dropped yet
   std::vector<SpaceId> ended;
-  std::unordered_set<SpaceId> evicted;
   std::vector<PendingFork> forks;
   std::unordered_map<StackId, events::Stack> stacks;
   std::unordered_map<BinaryId, events::BinaryInfo> binaries;
   std::unordered_map<SymbolKey, events::SymbolInfo, SymbolHash> symbols;
 };
 
-AddressSpace::State& Timeline::State::make(SpaceId id) {
+AddressSpace::State& Timeline::State::space(SpaceId id) {
   if (AddressSpace::State* known = find(id)) return *known;
   auto made = std::make_unique<AddressSpace::State>(id, dictionary, clock);
   made->identity.space = id;
@@ -135,8 +125,7 @@ void Timeline::State::on(const events::Stack& e) {
 }
 
 void Timeline::State::on(const events::SpaceStart& e) {
-  evicted.erase(e.space);
-  AddressSpace::State& child = make(e.space);
+  AddressSpace::State& child = space(e.space);
   AddressSpace::State* parent = e.how == events::StartHow::kForked ? find(e.parent) : nullptr;
   const bool first = !child.started;
   child.start(e, parent, recording.info.part > 0);
@@ -147,26 +136,25 @@ void Timeline::State::on(const events::SpaceStart& e) {
 }
 
 void Timeline::State::on(const events::SpaceEnd& e) {
-  AddressSpace::State* state = space(e.space);
-  if (state == nullptr || state->ended) return;
-  state->finish(e, now);
+  AddressSpace::State& state = space(e.space);
+  if (state.ended) return;
+  state.finish(e, now);
   ending.push_back(e.space);
 }
 
 void Timeline::State::on(const events::PageScan& e) {
-  AddressSpace::State* state = space(e.space);
-  if (state == nullptr) return;
-  const uint64_t before = state->scans;
-  (*state)(e, now);
-  if (state->scans == before || !on_scan) return;
-  on_scan(*by_id.at(e.space), *state->last_scan);
+  AddressSpace::State& state = space(e.space);
+  const uint64_t before = state.scans;
+  state(e, now);
+  if (state.scans == before || !on_scan) return;
+  on_scan(*by_id.at(e.space), *state.last_scan);
 }
 
 void Timeline::State::on(const events::PageTableRuns& e) {
-  AddressSpace::State* state = space(e.space);
-  if (state == nullptr || state->pages_dropped) return;
-  const uint64_t heard = state->pages.as_of();
-  state->pages.apply(e);
+  AddressSpace::State& state = space(e.space);
+  if (state.pages_dropped) return;
+  const uint64_t heard = state.pages.as_of();
+  state.pages.apply(e);
   if (forks.empty()) return;
   const uint64_t settled = clock.to_tick(now > kForkWindow ? now - kForkWindow : 0);
   std::erase_if(forks, [settled](const PendingFork& fork) { return fork.tick < settled; });
@@ -201,10 +189,7 @@ void Timeline::State::on(const events::Loss& e) {
   recording.losses.push_back(e);
   if (e.what == "stack" || e.what == "fault" || e.what == "go_call")
     return;  // costs a name, proves nothing wrong
-  if (e.space != SpaceId::kNone) {
-    if (AddressSpace::State* state = space(e.space)) state->lost(now);
-    return;
-  }
+  if (e.space != SpaceId::kNone) return space(e.space).lost(now);
   for (const auto& each : spaces) each->state().lost(now);
 }
 
@@ -231,7 +216,6 @@ void Timeline::State::evict() {
   for (const SpaceId id : leaving) {
     by_id.erase(id);
     parents.erase(id);
-    evicted.insert(id);
   }
   std::erase_if(spaces, [this](const auto& each) { return !by_id.contains(each->id()); });
   // Names of a parent are asked for by its children.

@@ -11,15 +11,6 @@
 namespace memwhy::trace {
 namespace {
 
-// The kernel side keeps no deeper stacks (MW_STACK_FRAMES): a deeper one is damage.
-constexpr uint64_t kMostFrames = 128;
-
-// What one event of a kind may take in memory.
-template <typename T>
-constexpr uint64_t kDecodedBytes = kMaxDecodedBytes;
-template <>
-inline constexpr uint64_t kDecodedBytes<events::Stack> = kMostFrames * sizeof(uint64_t);
-
 struct ColumnsIn {
   std::array<ColumnReader, kMostColumns>& columns;
   const std::array<bool, kMostColumns>& present;
@@ -173,7 +164,7 @@ bool decode_kind(size_t index, std::string_view bytes, events::Payload& payload,
   bool decoded = false;
   const auto attempt = [&]<typename T>(T&& message) {
     if constexpr (!Call<std::remove_reference_t<T>>) {
-      uint64_t budget = kDecodedBytes<std::remove_reference_t<T>>;
+      uint64_t budget = kMaxDecodedBytes;
       decoded = FieldReader::message(bytes, message, budget);
       payload = std::forward<T>(message);
     }
