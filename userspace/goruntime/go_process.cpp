@@ -33,9 +33,9 @@ constexpr remote::Limits kHeapLimits = {
 constexpr remote::Limits kProfileLimits = {
     .read_bytes = 4096 * kMiB, .kept_bytes = 64 * kMiB, .cpu_ns = 500 * kMs, .time_ns = 2000 * kMs};
 constexpr remote::Limits kListLimits = {
-    .read_bytes = 65536 * kMiB, .kept_bytes = 192 * kMiB, .cpu_ns = 1000 * kMs, .time_ns = 2000 * kMs};
+    .read_bytes = 65536 * kMiB, .kept_bytes = 192 * kMiB, .cpu_ns = 1000 * kMs, .time_ns = 3000 * kMs};
 constexpr remote::Limits kWalkLimits = {
-    .read_bytes = 65536 * kMiB, .kept_bytes = 512 * kMiB, .cpu_ns = 700 * kMs, .time_ns = 2000 * kMs};
+    .read_bytes = 65536 * kMiB, .kept_bytes = 512 * kMiB, .cpu_ns = 700 * kMs, .time_ns = 3000 * kMs};
 
 // "go1.26.8" and "go1.27rc1" are 26 and 27; 0: not a release.
 int minor_of(std::string_view version) {

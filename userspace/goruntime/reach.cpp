@@ -52,14 +52,15 @@ class Walk {
         most_bytes_(budget.read_bytes) {}
 
   Reach run(const std::vector<std::vector<size_t>>& groups) {
-    const std::vector<Goroutine>& goroutines = list_.goroutines;
-    std::vector<bool> grouped(goroutines.size());
+    std::vector<bool> grouped(list_.goroutines.size());
     for (const auto& group : groups)
       for (const size_t i : group) grouped[i] = true;
     stop_at_scheduler();
     scan_roots();
-    for (size_t i = 0; i < goroutines.size() && !exhausted(); ++i)
-      if (!grouped[i]) scan_goroutine(goroutines[i], kShared);
+    std::vector<size_t> lone;
+    for (size_t i = 0; i < grouped.size(); ++i)
+      if (!grouped[i]) lone.push_back(i);
+    scan_goroutines(lone, kShared);
     drain();
     walk_groups(groups);
     return collect(groups.size());
@@ -89,8 +90,7 @@ class Walk {
     most_bytes_ = std::max(most_bytes_, bytes_read_) + budget_.group_bytes;
     std::vector<Queue> queues(groups.size());
     for (size_t k = 0; k < groups.size(); ++k) {
-      for (const size_t i : groups[k])
-        if (!exhausted()) scan_goroutine(list_.goroutines[i], static_cast<Color>(kFirstGroup + k));
+      scan_goroutines(groups[k], static_cast<Color>(kFirstGroup + k));
       std::swap(work_, queues[k]);
     }
     for (bool more = true; more && !exhausted();) {
@@ -198,6 +198,14 @@ class Walk {
       const bool inside = range.contains(heap.start) && heap.end <= range.end;
       scan({range.start, inside ? heap.start : range.end}, kShared, 0);
       if (inside) scan({heap.end, range.end}, kShared, 0);
+    }
+  }
+
+  void scan_goroutines(std::span<const size_t> which, Color color) {
+    while (!which.empty() && !exhausted()) {
+      const size_t n = maps_.prefetch(list_.goroutines, which);
+      for (const size_t i : which.first(n)) scan_goroutine(list_.goroutines[i], color);
+      which = which.subspan(n);
     }
   }
 

@@ -22,6 +22,9 @@ constexpr int kStartLineMinor = 20;  // the first release whose _func has a star
 
 constexpr uint64_t kMostStackBytes = 64 << 20;
 constexpr size_t kMostPages = 4096;  // 16 MiB of tables
+constexpr size_t kMostAtOnce = 2048,
+                 kMostStackPages = 2048;        // read together: goroutines, and pages of their stacks
+constexpr uint64_t kMostPrefetched = 64 << 10;  // of one stack; larger ones are read on their own
 constexpr uint64_t kMostFunctions = 1 << 24;
 constexpr int kMostSteps = 1 << 16;  // of a sequence: each is of one instruction at least
 constexpr int kStepsAtOnce = 64;     // as much work as a call of the system
@@ -38,7 +41,7 @@ constexpr std::array<std::string_view, 5> kOpaque = {"runtime.sigpanic", "runtim
 }  // namespace
 
 StackMaps::StackMaps(remote::RemoteMemory& memory, const Globals& globals)
-    : memory_(memory), globals_(globals) {
+    : memory_(memory), globals_(globals), before_(memory), stacks_(memory), after_(memory) {
   const auto& m = globals.layout->moduledata;
   // funcnametab, cutab, filetab, pctab, pclntable, ftab: six slices in a row.
   if (m.ftab.offset != m.funcnametab.offset + 5 * 24) return;
@@ -325,14 +328,35 @@ class StackMaps::Stack {
   std::vector<AddressRange> objects_;
 };
 
+bool StackMaps::read(remote::PageReader& block, uint64_t address, std::span<std::byte> into) {
+  return block.copy(address, into) || memory_.read(address, into);
+}
+
+size_t StackMaps::prefetch(const std::vector<Goroutine>& goroutines, std::span<const size_t> which) {
+  std::vector<uint64_t> gs, stacks;
+  size_t n = 0;
+  for (; n < which.size() && n < kMostAtOnce && stacks.size() < kMostStackPages; ++n) {
+    const Goroutine& goroutine = goroutines[which[n]];
+    const uint64_t sp = goroutine.stack_pointer;
+    remote::PageReader::add(gs, goroutine.address, globals_.layout->g.size);
+    if (goroutine.stack.contains(sp))
+      remote::PageReader::add(stacks, sp, std::min(goroutine.stack.end - sp, kMostPrefetched));
+  }
+  for (remote::PageReader* reader : {&before_, &stacks_, &after_}) {  // in this order
+    reader->clear();
+    reader->prefetch(reader == &stacks_ ? std::move(stacks) : gs);
+  }
+  return n;
+}
+
 std::optional<std::vector<uint64_t>> StackMaps::live_words(const Goroutine& goroutine) {
   const Layout& layout = *globals_.layout;
   uint64_t sp = goroutine.stack_pointer;
   if (!usable_ || sp % 8 != 0 || !goroutine.stack.contains(sp) || goroutine.stack.end - sp > kMostStackBytes)
     return std::nullopt;
   Bytes before(layout.g.size), after(layout.g.size), bytes(goroutine.stack.end - sp);
-  if (!memory_.read(goroutine.address, before) || field(before, layout.g.sched_sp) != sp ||
-      !memory_.read(sp, bytes))
+  if (!read(before_, goroutine.address, before) || field(before, layout.g.sched_sp) != sp ||
+      !read(stacks_, sp, bytes))
     return std::nullopt;
   Stack stack(sp, std::move(bytes));
   // Registers that were saved: sp, pc, g, the closure, …, bp.
@@ -355,7 +379,7 @@ std::optional<std::vector<uint64_t>> StackMaps::live_words(const Goroutine& goro
     sp += map->frame_bytes + 8;
   }
   const bool same =
-      memory_.read(goroutine.address, after) &&
+      read(after_, goroutine.address, after) &&
       std::equal(before.begin() + layout.g.stack_lo.offset, before.begin() + layout.g.sched_bp.offset + 8,
                  after.begin() + layout.g.stack_lo.offset) &&
       field(before, layout.g.goid) == goroutine.id && field(after, layout.g.goid) == goroutine.id;

@@ -17,12 +17,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "goruntime/globals.h"
 #include "goruntime/goroutines.h"
 #include "remote/memory.h"
+#include "remote/page_reader.h"
 
 namespace memwhy::goruntime {
 
@@ -30,6 +32,9 @@ class StackMaps {
  public:
   StackMaps(remote::RemoteMemory& memory, const Globals& globals);
 
+  // Reads what live_words() of these will need, in blocks: those that come first, whose stacks are small enough together.
+  // Returns how many; the others are for the next call.
+  size_t prefetch(const std::vector<Goroutine>& goroutines, std::span<const size_t> which);
   // The live words of a goroutine that does not run; nullopt: not to be told, or it ran on meanwhile.
   std::optional<std::vector<uint64_t>> live_words(const Goroutine& goroutine);
 
@@ -68,12 +73,14 @@ class StackMaps {
   bool read_objects(const Function& function, FrameMap& into);
 
   const std::byte* bytes_at(uint64_t address, size_t bytes);  // nullptr: not there
+  bool read(remote::PageReader& block, uint64_t address, std::span<std::byte> into);
   template <typename T>
   std::optional<T> load(uint64_t address);
   bool copy(uint64_t address, std::byte* into, size_t bytes);
 
   remote::RemoteMemory& memory_;
   const Globals& globals_;
+  remote::PageReader before_, stacks_, after_;  // of the goroutines at hand: g, stack, g again
   bool usable_ = false;
   uint64_t text_ = 0, gofunc_ = 0;
   AddressRange names_, pctab_, records_;
