@@ -80,10 +80,7 @@ void AddressSpace::State::start(const events::SpaceStart& event, State* parent, 
   fork_tick = clock->to_tick(first_seen);
   before_attach = parent->before_attach && parent->pages.scans.count == 0;
   if (pages.table.empty() && scans == 0) pages.fork_from(parent->pages, fork_tick, clock->ticks(kForkWindow));
-  if (sites.empty()) {
-    sites = parent->sites;
-    sites.forget_departed(UINT64_MAX);
-  }
+  if (sites.empty()) sites = parent->sites.forked();
   if (vmas->empty()) vmas = parent->vmas;
   pages.scan_vmas = vmas;
 }

@@ -36,6 +36,12 @@ class MapSites {
   // What was cut or moved away since then: the last maker at each address.
   MapSites departed(TimeNs since) const;
   void forget_departed(TimeNs before);
+  // As a forked child has them: of what departed before, nothing is its own.
+  MapSites forked() const {
+    MapSites child;
+    child.sites_ = sites_;
+    return child;
+  }
   std::vector<MapSite> all() const;
   bool empty() const { return sites_->empty(); }
   size_t size() const { return sites_->size(); }

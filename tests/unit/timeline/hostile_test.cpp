@@ -77,7 +77,9 @@ TEST(MapSitesOfAFork, AreSharedUntilOneOfThemWrites) {
     parent.add(
         {{i * 2 * kPageBytes, (i * 2 + 1) * kPageBytes}, StackId{1}, 1, 3, 0x22, MapSite::What::kMmap});
   const size_t alone = parent.memory_bytes();
-  MapSites child = parent;
+  parent.add({{0, kPageBytes}, StackId{2}, 2, 3, 0x22, MapSite::What::kMmap});  // the first departs
+  MapSites child = parent.forked();
+  EXPECT_EQ(child.departed(0).size(), 0u);
   EXPECT_LT(child.memory_bytes() + parent.memory_bytes(), alone + alone / 2);
   child.cut({0, 10 * kPageBytes}, 2);
   EXPECT_EQ(parent.size(), 1000u);
