@@ -17,8 +17,7 @@
 
 namespace memwhy::timeline {
 
-// Above every user address (57 bits with five levels): what a damaged trace says beyond it is cut off.
-constexpr PageNumber kPageLimit = PageNumber{1} << 45;
+constexpr PageNumber kPageLimit = PageNumber{1} << 52;  // no page number is as large
 
 // The pages of a range of bytes, whatever it says: a range from a damaged trace comes out empty or cut.
 inline PageRange clamped_pages(AddressRange range) {

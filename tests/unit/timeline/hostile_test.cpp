@@ -33,7 +33,7 @@ TEST(HostileRanges, AreLookedAtAsRunsOfEqualWords) {
   EXPECT_TRUE(model.table.empty());
 }
 
-TEST(HostileRanges, BeyondEveryUserAddressAreCutOff) {
+TEST(HostileRanges, BeyondEveryAddressAreCutOff) {
   StackDictionary stacks;
   PageModel model(stacks);
   events::PageTableRuns table;
