@@ -333,6 +333,15 @@ def test_newer_recording(case):
         case.fails(BAD_INPUT, "newer", "format 99", arguments=[command, path])
 
 
+def test_limits_of_reading_a_file(case):
+    path = recording(case)
+    for command in ("explain", "info"):
+        for size in ("4K", "64K"):  # the smallest room, and too little for the decompression alone: no damage of the file
+            case.fails(BAD_INPUT, "more than", "--max-memory", arguments=[command, path, "--max-memory", size])
+        case.fails(BAD_INPUT, "CPU time", "--max-time", arguments=[command, path, "--max-time", "0.001ms"])
+        case.memwhy(command, path, "--max-memory", "256M", "--max-time", "30s")
+
+
 # ---- memwhy itself is killed
 
 def test_kill_9_leaves_a_recording(case):

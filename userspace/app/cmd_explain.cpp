@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "app/command.h"
+#include "app/file_limits.h"
 #include "app/live.h"
 #include "app/terminal.h"
 #include "explain/explainer.h"
@@ -39,6 +40,7 @@ struct Request {
   LiveRequest live;
   std::string path;
   std::string heap_profile;
+  FileLimits limits;
   bool json = false;
 };
 
@@ -72,7 +74,7 @@ Result<std::optional<uint64_t>> read_heap_profile(const std::string& path) {
   return std::optional<uint64_t>(heap->inuse_bytes);
 }
 
-Status explain_recording(const trace::Reader& reader, const Request& request,
+Status explain_unbounded(const trace::Reader& reader, const Request& request,
                          std::optional<uint64_t> profile_bytes) {
   explain::Explainer explainer;
   Result<trace::ReadSummary> summary = reader.read_all(explainer);
@@ -86,6 +88,12 @@ Status explain_recording(const trace::Reader& reader, const Request& request,
   if (profile_bytes && explanation.processes.size() != 1)
     return Error(ErrorCode::kUsage, "a heap profile is of one process, and this recording has several");
   return print(request.json ? report::to_json(explanation) : report::to_text(explanation));
+}
+
+Status explain_recording(const trace::Reader& reader, const Request& request,
+                         std::optional<uint64_t> profile_bytes) {
+  return within(request.limits, request.path.empty() ? "the recording" : request.path,
+                [&] { return explain_unbounded(reader, request, profile_bytes); });
 }
 
 Status explain(const Request& request) {
@@ -134,6 +142,10 @@ Command add_explain(CLI::App& program) {
       ->type_name("FILE");
   options->add_flag("--no-uprobes", request->live.no_uprobes,
                     "put no breakpoints on rare functions of the Go runtime");
+  add_size(*options, "--max-memory", request->limits.memory_bytes,
+           "explaining may take so much memory; a quarter of what is available unless given, at least 256M");
+  add_duration(*options, "--max-time", request->limits.cpu_time,
+               "explaining may take so much CPU time; 60 s unless given");
   options->add_flag("--json", request->json, "as JSON, format memwhy.explain/1");
   options->add_flag("-q,--quiet", request->live.quiet, "no progress");
   return {options, false, [request, duration](const std::vector<std::string>&) -> Status {

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "app/command.h"
+#include "app/file_limits.h"
 #include "app/terminal.h"
 #include "app/units.h"
 #include "report/escape.h"
@@ -71,6 +72,16 @@ std::string text_of(const std::string& path, const trace::FileInfo& info) {
   return text;
 }
 
+Status print_info(const std::string& path) {
+  Result<trace::Reader> reader = trace::Reader::open(path);
+  if (!reader) return std::move(reader).error();
+  Result<trace::FileInfo> info = trace::info(*reader);
+  if (!info) return std::move(info).error();
+  if (Status printed = print(text_of(path, *info)); !printed) return printed;
+  if (!info->summary.complete && !info->summary.rotated) warn("the recording is not complete, see above");
+  return {};
+}
+
 }  // namespace
 
 Command add_info(CLI::App& program) {
@@ -79,15 +90,13 @@ Command add_info(CLI::App& program) {
   const auto path = std::make_shared<std::string>();
   options->add_option("FILE", *path, "a .memwhy file")->type_name("")->required();
   set_usage(*options, "memwhy info FILE");
-  return {options, false, [path](const std::vector<std::string>&) -> Status {
-            Result<trace::Reader> reader = trace::Reader::open(*path);
-            if (!reader) return std::move(reader).error();
-            Result<trace::FileInfo> info = trace::info(*reader);
-            if (!info) return std::move(info).error();
-            if (Status printed = print(text_of(*path, *info)); !printed) return printed;
-            if (!info->summary.complete && !info->summary.rotated)
-              warn("the recording is not complete, see above");
-            return {};
+  const auto limits = std::make_shared<FileLimits>();
+  add_size(*options, "--max-memory", limits->memory_bytes,
+           "reading may take so much memory; a quarter of what is available unless given, at least 256M");
+  add_duration(*options, "--max-time", limits->cpu_time,
+               "reading may take so much CPU time; 60 s unless given");
+  return {options, false, [path, limits](const std::vector<std::string>&) {
+            return within(*limits, *path, [&path] { return print_info(*path); });
           }};
 }
 

@@ -52,6 +52,20 @@ RecordingCoverage coverage_of(const timeline::RecordingState& recording, std::ve
   return out;
 }
 
+// Whether there is anything to tell of a process that was never scanned. A child that lived between two scans has nothing; a
+// process that was asked for says that it has none.
+bool worth_telling(const timeline::AddressSpace& space, bool first) {
+  const events::SpaceStart& identity = space.identity();
+  if (identity.how == events::StartHow::kForked) return false;
+  if (identity.tgid == 0 && identity.comm.empty()) return first || space.counters().has_value();
+  const bool replaced = space.end() && space.end()->why == events::EndWhy::kExeced;
+  const bool child = identity.how == events::StartHow::kExeced && !first;
+  return !child || !space.ended() || replaced || space.counters().has_value();
+}
+
+constexpr size_t kSpareStories =
+    4096;  // of spaces that the timeline has forgotten, before they are looked for
+
 }  // namespace
 
 struct Explainer::State {
@@ -62,6 +76,11 @@ struct Explainer::State {
   }};
 
   void note(const Event& event);
+  // Stories of spaces that the timeline has forgotten.
+  void forget() {
+    if (stories.size() < timeline.spaces_kept() + kSpareStories) return;
+    std::erase_if(stories, [this](const auto& story) { return timeline.space(story.first) == nullptr; });
+  }
 };
 
 // What happens to processes, for the list of events; each once, though a start is restated when more is
@@ -89,6 +108,7 @@ Explainer::~Explainer() = default;
 void Explainer::on_event(const Event& event) {
   state_->note(event);
   state_->timeline.on_event(event);
+  state_->forget();
 }
 
 const timeline::Timeline& Explainer::timeline() const { return state_->timeline; }
@@ -103,14 +123,17 @@ Explanation Explainer::finish(std::vector<std::string> damage,
   out.recording = recording.info;
   out.coverage = coverage_of(recording, std::move(damage));
   static const SpaceStory kNothing;
-  // A child that lived between two scans has nothing to tell; a process that was asked for says that it has
-  // none.
-  for (SpaceId id : state_->timeline.spaces()) {
+  out.coverage.processes_left_out = recording.spaces_forgotten;
+  const std::vector<SpaceId> spaces = state_->timeline.spaces();
+  for (SpaceId id : spaces) {
     const timeline::AddressSpace* space = state_->timeline.space(id);
     if (space == nullptr) continue;
     auto story = state_->stories.find(id);
     const SpaceStory& told = story != state_->stories.end() ? story->second : kNothing;
-    if (!told.scanned() && space->identity().how == events::StartHow::kForked) continue;
+    if (!told.scanned() && !worth_telling(*space, id == spaces.front())) {
+      ++out.coverage.processes_left_out;
+      continue;
+    }
     out.processes.push_back(told.explain(state_->timeline, *space, heap_profile_bytes));
     out.processes.back().replaced = space->end() && space->end()->why == events::EndWhy::kExeced;
   }

@@ -212,6 +212,7 @@ struct RecordingCoverage {
   bool complete = false;
   std::string ended;  // "stopped|target_exited|killed|size|duration"
   std::vector<std::string> damage;
+  uint64_t processes_left_out = 0;                       // of which nothing is known but that they were there
   std::vector<std::pair<std::string, uint64_t>> losses;  // what did not arrive, by kind
 };
 

@@ -191,6 +191,7 @@ Json recording_coverage(const explain::RecordingCoverage& coverage) {
       {"faults_lost", coverage.faults_lost},
       {"stacks_lost", coverage.stacks_lost},
       {"bpf_cpu_share", coverage.bpf_cpu_share ? rounded(*coverage.bpf_cpu_share, 1e6) : Json(nullptr)},
+      {"processes_left_out", coverage.processes_left_out},
       {"losses", Json::array()},
       {"recording",
        {{"complete", coverage.complete}, {"ended", coverage.ended}, {"damage", coverage.damage}}}};

@@ -261,6 +261,10 @@ class Printer {
     for (const explain::ProbeCost& probe : coverage.probes)
       item("probe", fmt::format("{}: {} hits, {:.1f} a second, {:.1f} us each", escape(probe.name),
                                 grouped(probe.hits), probe.hits_per_s, probe.ns_per_hit / 1e3));
+    if (coverage.processes_left_out != 0)
+      item("left out",
+           fmt::format("{} process{} that ended before anything of them was read",
+                       grouped(coverage.processes_left_out), coverage.processes_left_out == 1 ? "" : "es"));
     for (const std::string& sentence : coverage.not_seen) item("not seen", escape(sentence));
     item("events",
          fmt::format("{} seen, {} lost", grouped(coverage.events_seen), grouped(coverage.events_lost)));

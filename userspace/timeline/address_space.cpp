@@ -29,7 +29,7 @@ std::optional<events::SpaceEnd> AddressSpace::end() const { return state_->end; 
 std::optional<events::ProcessExit> AddressSpace::exit() const { return state_->exit; }
 bool AddressSpace::oom_victim() const { return state_->oom_victim; }
 const std::vector<events::Vma>& AddressSpace::vmas() const { return *state_->vmas; }
-const std::vector<MapSite>& AddressSpace::map_sites() const { return state_->sites.all(); }
+std::vector<MapSite> AddressSpace::map_sites() const { return state_->sites.all(); }
 const std::vector<events::Thread>& AddressSpace::threads() const { return state_->threads; }
 std::vector<RssPoint> AddressSpace::rss_curve() const { return state_->curve.points(); }
 const std::optional<events::Counters>& AddressSpace::counters() const { return state_->counters; }
@@ -80,10 +80,7 @@ void AddressSpace::State::start(const events::SpaceStart& event, State* parent, 
   fork_tick = clock->to_tick(first_seen);
   before_attach = parent->before_attach && parent->pages.scans.count == 0;
   if (pages.table.empty() && scans == 0) pages.fork_from(parent->pages, fork_tick, clock->ticks(kForkWindow));
-  if (sites.all().empty()) {
-    sites = parent->sites;
-    sites.forget_departed(UINT64_MAX);
-  }
+  if (sites.empty()) sites = parent->sites.forked();
   if (vmas->empty()) vmas = parent->vmas;
   pages.scan_vmas = vmas;
 }

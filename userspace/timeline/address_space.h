@@ -75,7 +75,7 @@ class AddressSpace {
   bool oom_victim() const;
 
   const std::vector<events::Vma>& vmas() const;  // as of the last list
-  const std::vector<MapSite>& map_sites()
+  std::vector<MapSite> map_sites()
       const;  // in order of address, not overlapping: who made what is mapped now
   const std::vector<events::Thread>& threads() const;
   std::vector<RssPoint> rss_curve() const;

@@ -2,12 +2,38 @@
 #include "timeline/map_sites.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace memwhy::timeline {
+namespace {
 
-std::vector<MapSite>::iterator MapSites::first_ending_after(uint64_t address) {
-  return std::partition_point(sites_.begin(), sites_.end(),
-                              [address](const MapSite& site) { return site.range.end <= address; });
+constexpr uint32_t kMapPopulate = 0x8000;
+constexpr size_t kNodeOverhead = 48;  // what a tree adds to a site: three links, colour, key, malloc's own
+
+// Whether one site can stand for both. Of MAP_POPULATE the time of each counts.
+bool same_maker(const MapSite& a, const MapSite& b) {
+  return a.stack == b.stack && a.prot == b.prot && a.flags == b.flags && a.what == b.what &&
+         (a.flags & kMapPopulate) == 0;
+}
+
+}  // namespace
+
+MapSites::Tree& MapSites::own() {
+  if (sites_.use_count() > 1) sites_ = std::make_shared<Tree>(*sites_);
+  return *sites_;
+}
+
+MapSites::Tree::iterator MapSites::first_ending_after(uint64_t address) {
+  auto it = sites_->upper_bound(address);
+  if (it != sites_->begin() && std::prev(it)->second.range.end > address) --it;
+  return it;
+}
+
+std::vector<MapSite> MapSites::all() const {
+  std::vector<MapSite> sites;
+  sites.reserve(sites_->size());
+  for (const auto& [start, site] : *sites_) sites.push_back(site);
+  return sites;
 }
 
 MapSites MapSites::departed(TimeNs since) const {
@@ -23,7 +49,8 @@ void MapSites::forget_departed(TimeNs before) {
 }
 
 size_t MapSites::memory_bytes() const {
-  return sites_.capacity() * sizeof(MapSite) + departed_.capacity() * sizeof(Departed);
+  return sites_->size() * (sizeof(MapSite) + kNodeOverhead) / static_cast<size_t>(sites_.use_count()) +
+         departed_.capacity() * sizeof(Departed);
 }
 
 void MapSites::cut(AddressRange range, TimeNs time) {
@@ -34,33 +61,36 @@ void MapSites::cut(AddressRange range, TimeNs time) {
 
 // What is in the range, before it goes.
 void MapSites::remember(AddressRange range, TimeNs time) {
-  for (auto at = first_ending_after(range.start); at != sites_.end() && at->range.start < range.end; ++at) {
+  for (auto at = first_ending_after(range.start); at != sites_->end() && at->first < range.end; ++at) {
+    const AddressRange part = {std::max(at->first, range.start), std::min(at->second.range.end, range.end)};
+    if (!departed_.empty() && departed_.back().time == time &&
+        departed_.back().site.range.end == part.start && same_maker(departed_.back().site, at->second)) {
+      departed_.back().site.range.end = part.end;
+      continue;
+    }
     if (departed_.size() >= kMaxDeparted)
       departed_.erase(departed_.begin(), departed_.begin() + kMaxDeparted / 2);
-    departed_.push_back({time, *at});
-    AddressRange& part = departed_.back().site.range;
-    part = {std::max(part.start, range.start), std::min(part.end, range.end)};
+    departed_.push_back({time, at->second});
+    departed_.back().site.range = part;
   }
 }
 
 void MapSites::erase(AddressRange range) {
+  Tree& sites = own();
   auto it = first_ending_after(range.start);
-  if (it == sites_.end() || it->range.start >= range.end) return;
-  if (it->range.start < range.start) {
-    if (it->range.end > range.end) {  // a hole inside one
-      MapSite tail = *it;
-      tail.range.start = range.end;
-      it->range.end = range.start;
-      sites_.insert(it + 1, tail);
-      return;
+  while (it != sites.end() && it->first < range.end) {
+    MapSite tail = it->second;
+    if (it->first < range.start) {
+      it->second.range.end = range.start;
+      ++it;
+    } else {
+      it = sites.erase(it);
     }
-    it->range.end = range.start;
-    ++it;
+    if (tail.range.end <= range.end) continue;
+    tail.range.start = range.end;
+    sites.emplace_hint(it, range.end, tail);
+    return;
   }
-  auto last = it;
-  while (last != sites_.end() && last->range.end <= range.end) ++last;
-  if (last != sites_.end() && last->range.start < range.end) last->range.start = range.end;
-  sites_.erase(it, last);
 }
 
 void MapSites::add(const MapSite& site) {
@@ -71,8 +101,8 @@ void MapSites::add(const MapSite& site) {
 
 void MapSites::put(const MapSite& site) {
   erase(site.range);
-  if (sites_.size() >= kMax) return;  // more than a kernel allows: without a site its pages are "unknown"
-  sites_.insert(first_ending_after(site.range.start), site);
+  if (sites_->size() >= kMax) return;  // more than a kernel allows: without a site its pages are "unknown"
+  own().emplace(site.range.start, site);
 }
 
 void MapSites::move(AddressRange from, AddressRange to, const MapSite& by) {
@@ -85,8 +115,8 @@ void MapSites::move(AddressRange from, AddressRange to, const MapSite& by) {
     return add(growth);
   }
   std::vector<MapSite> carried;
-  for (auto it = first_ending_after(from.start); it != sites_.end() && it->range.start < from.end; ++it) {
-    MapSite site = *it;
+  for (auto it = first_ending_after(from.start); it != sites_->end() && it->first < from.end; ++it) {
+    MapSite site = it->second;
     site.range.start = std::max(site.range.start, from.start) - from.start;
     site.range.end = std::min(std::min(site.range.end, from.end) - from.start, to.bytes());
     site.range.start += to.start;
@@ -101,12 +131,12 @@ void MapSites::move(AddressRange from, AddressRange to, const MapSite& by) {
 }
 
 void MapSites::clip(const std::vector<events::Vma>& vmas, TimeNs newer) {
-  std::vector<MapSite> kept;
-  kept.reserve(sites_.size());
+  auto kept = std::make_shared<Tree>();
+  const auto keep = [&kept](const MapSite& site) { kept->emplace_hint(kept->end(), site.range.start, site); };
   auto vma = vmas.begin();
-  for (const MapSite& site : sites_) {
+  for (const auto& [start, site] : *sites_) {
     if (site.time > newer) {
-      kept.push_back(site);
+      keep(site);
       continue;
     }
     while (vma != vmas.end() && vma->range.end <= site.range.start) ++vma;
@@ -115,21 +145,27 @@ void MapSites::clip(const std::vector<events::Vma>& vmas, TimeNs newer) {
       part.range.start = std::max(site.range.start, it->range.start);
       part.range.end = std::min(site.range.end, it->range.end);
       if (part.range.empty()) continue;
-      if (!kept.empty() && kept.back().range.end == part.range.start &&
-          kept.back().range.start >= site.range.start) {
-        kept.back().range.end = part.range.end;  // one site over several mappings (mprotect splits them)
-      } else if (kept.empty() || kept.back().range.end <= part.range.start) {
-        kept.push_back(part);
+      MapSite* last = kept->empty() ? nullptr : &kept->rbegin()->second;
+      const bool own_part = last != nullptr && last->range.start >= site.range.start;
+      if (last != nullptr && last->range.end == part.range.start &&
+          (own_part || (last->time <= newer && same_maker(*last, part)))) {
+        last->range.end =
+            part.range
+                .end;  // one site over several mappings (mprotect splits them), or the next of its maker
+        last->time = std::max(last->time, part.time);
+      } else if (last == nullptr || last->range.end <= part.range.start) {
+        keep(part);
       }
     }
   }
-  if (kept.size() <= kMax) sites_ = std::move(kept);
+  if (kept->size() <= kMax) sites_ = std::move(kept);
 }
 
 const MapSite* MapSites::find(uint64_t address) const {
-  const auto it = std::partition_point(sites_.begin(), sites_.end(),
-                                       [address](const MapSite& site) { return site.range.end <= address; });
-  return it != sites_.end() && it->range.start <= address ? &*it : nullptr;
+  auto it = sites_->upper_bound(address);
+  if (it == sites_->begin()) return nullptr;
+  --it;
+  return it->second.range.end > address ? &it->second : nullptr;
 }
 
 }  // namespace memwhy::timeline

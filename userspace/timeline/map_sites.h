@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// MapSites: who made what is mapped now. An interval list in order of address; ranges are cut as parts go or
-// move.
+// MapSites: who made what is mapped now. A tree of ranges in order of address, which are cut as parts go or move: an
+// operation costs O(log n), wherever the kernel puts the next mapping.
 //
 //   mmap 0x100+64 by s1, munmap 0x110+8, mremap 0x118+40 -> 0x900+50 by s2:
 //     [0x100,0x110) s1 kMmap
 //     [0x900,0x928) s1 kMmap      its maker moves with it
 //     [0x928,0x932) s2 kMremap    what it grew by
 //   departed: [0x110,0x118) s1, [0x100,0x128) s1 of the move
+//
+// Neighbours of the same maker become one when a list of mappings confirms them (clip). A fork shares the tree of its
+// parent until one of the two writes.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <vector>
 
 #include "timeline/address_space.h"
@@ -31,19 +36,29 @@ class MapSites {
   // What was cut or moved away since then: the last maker at each address.
   MapSites departed(TimeNs since) const;
   void forget_departed(TimeNs before);
-  const std::vector<MapSite>& all() const { return sites_; }
+  // As a forked child has them: of what departed before, nothing is its own.
+  MapSites forked() const {
+    MapSites child;
+    child.sites_ = sites_;
+    return child;
+  }
+  std::vector<MapSite> all() const;
+  bool empty() const { return sites_->empty(); }
+  size_t size() const { return sites_->size(); }
   size_t memory_bytes() const;
 
  private:
+  using Tree = std::map<uint64_t, MapSite>;  // by the start of the range
   struct Departed {
     TimeNs time;
     MapSite site;
   };
-  std::vector<MapSite>::iterator first_ending_after(uint64_t address);
+  Tree& own();
+  Tree::iterator first_ending_after(uint64_t address);
   void remember(AddressRange range, TimeNs time);
   void erase(AddressRange range);
   void put(const MapSite& site);
-  std::vector<MapSite> sites_;
+  std::shared_ptr<Tree> sites_ = std::make_shared<Tree>();
   std::vector<Departed> departed_;  // as they were heard of
 };
 

@@ -52,15 +52,18 @@ void PageModel::bury(PageRange pages, PageWord word, uint64_t tick) {
   add_pages(graves, pages, word, tick);
 }
 
-// As of the last scan.
-events::GoPage PageModel::go_page(PageNumber page) const {
+// As of the last scan; `end` is brought down to where it changes.
+events::GoPage PageModel::go_page(PageNumber page, PageNumber& end) const {
   if (scan_go == nullptr) return events::GoPage::kNone;
   const std::vector<events::GoRun>& runs = scan_go->runs;
   auto after = std::upper_bound(runs.begin(), runs.end(), page,
                                 [](PageNumber at, const events::GoRun& run) { return at < run.page; });
+  if (after != runs.end()) end = std::min(end, after->page);
   if (after == runs.begin()) return events::GoPage::kNone;
   const events::GoRun& run = *std::prev(after);
-  return page < run.page + run.count ? run.kind : events::GoPage::kNone;
+  if (page >= run.page + run.count) return events::GoPage::kNone;
+  end = std::min(end, run.page + run.count);
+  return run.kind;
 }
 
 std::optional<PageEvidence> PageModel::evidence(PageNumber page) const {
@@ -78,8 +81,24 @@ bool PageModel::carried(PageNumber page, uint64_t tick) const {
   });
 }
 
-void PageModel::note_left(PageNumber page, PageWord word, uint64_t count) {
-  left.add(vma_index(*scan_vmas, page), go_page(page), word, count, table.absolute(word), ages);
+void PageModel::note_left(PageRange pages, PageWord word) {
+  const std::vector<events::Vma>& vmas = *scan_vmas;
+  while (!pages.empty()) {
+    PageNumber end = pages.end;
+    const uint64_t address = pages.start << kPageShift;
+    const auto it = std::partition_point(
+        vmas.begin(), vmas.end(), [address](const events::Vma& vma) { return vma.range.end <= address; });
+    const bool inside = it != vmas.end() && it->range.start <= address;
+    // To the first page whose start is no longer in the mapping, or is in the next.
+    if (it != vmas.end()) {
+      const uint64_t edge = inside ? it->range.end : it->range.start;
+      end = std::min(end, ((edge - 1) >> kPageShift) + 1);
+    }
+    const events::GoPage go = go_page(pages.start, end);
+    left.add(inside ? static_cast<uint32_t>(it - vmas.begin()) : kNoVma, go, word, end - pages.start,
+             table.absolute(word), ages);
+    pages.start = end;
+  }
 }
 
 void PageModel::apply(const events::PageTableRuns& event) {
@@ -89,6 +108,7 @@ void PageModel::apply(const events::PageTableRuns& event) {
     const How how = (run.flags & events::kFaultKernel) != 0 ? How::kKernelFault : How::kFault;
     apply_run(editor, run, how, known, 0);
   }
+  finish(editor);
   as_of_ = std::max(as_of_, event.as_of_tick);
 }
 
@@ -97,6 +117,7 @@ void PageModel::apply_inherited(const std::vector<events::TableRun>& runs, uint6
   for (const events::TableRun& run : runs) {
     if (run.tick <= fork_tick + 1) apply_run(editor, run, How::kInherited, false, fork_tick);
   }
+  finish(editor);
 }
 
 void PageModel::apply_run(PageEditor& editor, const events::TableRun& run, How how, bool known,
@@ -190,13 +211,13 @@ bool PageModel::accepts(PageWord old, PageWord word, bool known, uint64_t fork_t
 
 void PageModel::put(PageEditor& editor, PageRange pages, PageWord word, bool known, uint64_t fork_tick) {
   const bool after_scan = scans.count != 0 && table.absolute(word) > scans.start;
-  editor.each(pages, false, [&](PageNumber page, PageWord& old) {
+  editor.each(pages, false, [&](PageRange part, PageWord& old) {
     if (!accepts(old, word, known, fork_tick)) return;
     PageWord now = word;
     if (old.has(PageWord::kResident)) {
       // Another stack's fault since the scan: other content now (copy on write, or gone and back).
       if (after_scan && old.stack() != word.stack()) {
-        note_left(page, old);
+        note_left(part, old);
       } else {
         now = now.with(PageWord::kResident);
       }
@@ -216,12 +237,13 @@ void PageModel::remove(PageRange range, uint64_t tick) {
     if (const PageRange gone = overlap(range, move->to); !gone.empty()) move->gone.push_back(gone);
   const uint64_t relative = table.relative(tick);
   PageEditor editor(table);
-  editor.each(range, true, [&](PageNumber page, PageWord& word) {
+  editor.each(range, true, [&](PageRange part, PageWord& word) {
     if (word.empty() || word.tick() >= relative) return;
-    if (word.has(PageWord::kResident)) note_left(page, word);
-    bury({page, page + 1}, word, tick);
+    if (word.has(PageWord::kResident)) note_left(part, word);
+    bury(part, word, tick);
     word = PageWord();
   });
+  finish(editor);
 }
 
 void PageModel::free(PageRange range, uint64_t tick) {
@@ -229,9 +251,10 @@ void PageModel::free(PageRange range, uint64_t tick) {
   freed_.raise(range, tick);
   const uint64_t relative = table.relative(tick);
   PageEditor editor(table);
-  editor.each(range, true, [&](PageNumber, PageWord& word) {
+  editor.each(range, true, [&](PageRange, PageWord& word) {
     if (!word.empty() && word.tick() <= relative) word = word.with(PageWord::kLazy);
   });
+  finish(editor);
 }
 
 void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
@@ -245,30 +268,31 @@ void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
   std::vector<Grave> carried;
   {
     PageEditor editor(table);
-    editor.each(from, true, [&](PageNumber page, PageWord& word) {
+    editor.each(from, true, [&](PageRange part, PageWord& word) {
       if (word.empty() || word.tick() > relative) return;
-      const PageNumber there = to.start + (page - from.start);
-      if (there < to.end) {
-        add_pages(carried, {there, there + 1}, word.moved(), 0);
-      } else if (word.has(PageWord::kResident)) {
-        note_left(page, word);
-      }
-      bury({page, page + 1}, word, tick);
+      const PageNumber there = to.start + (part.start - from.start);
+      const PageNumber fits = there < to.end ? std::min(part.pages(), to.end - there) : 0;
+      if (fits != 0) add_pages(carried, {there, there + fits}, word.moved(), 0);
+      if (fits != part.pages() && word.has(PageWord::kResident))
+        note_left({part.start + fits, part.end}, word);
+      bury(part, word, tick);
       word = PageWord();
     });
+    finish(editor);
   }
   remove(to, tick);
   removed_.raise(from, tick);
   PageEditor editor(table);
   for (const Grave& run : carried) {
-    editor.each(run.pages, false, [&](PageNumber page, PageWord& word) {
+    editor.each(run.pages, false, [&](PageRange part, PageWord& word) {
       if (word.own() && word.tick() > run.word.tick()) {  // faulted since: the carried page is gone again
-        if (run.word.has(PageWord::kResident)) note_left(page, run.word);
+        if (run.word.has(PageWord::kResident)) note_left(part, run.word);
         return;
       }
       word = run.word;
     });
   }
+  finish(editor);
   if (moves_.size() >= kMaxMoves) {
     lost(moves_[kMaxMoves / 2].tick);
     moves_.erase(moves_.begin(), moves_.begin() + kMaxMoves / 2);

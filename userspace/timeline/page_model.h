@@ -69,6 +69,8 @@ class PageModel {
   const StackDictionary& stacks() const { return *stacks_; }
   StackDictionary& stacks() { return *stacks_; }
   size_t memory_bytes() const;
+  // Runs of equal words that operations have looked at: what they cost, whatever the length of their ranges.
+  uint64_t steps() const { return steps_; }
 
   // The reconciler's: it settles words against residency.
   PageTable table;
@@ -80,8 +82,8 @@ class PageModel {
   std::shared_ptr<const events::GoHeap> scan_go;
   AgeTicks ages;
   void settle_doubt() { doubt_tick_ = 0; }
-  void note_left(PageNumber page, PageWord word, uint64_t count = 1);
-  events::GoPage go_page(PageNumber page) const;
+  void note_left(PageRange pages, PageWord word);
+  events::GoPage go_page(PageNumber page, PageNumber& end) const;
   std::optional<PageEvidence> evidence(PageNumber page) const;
   // Whether the move of this tick took whatever was there to this page: not of what the mapping grew by.
   bool carried(PageNumber page, uint64_t tick) const;
@@ -109,7 +111,11 @@ class PageModel {
   StackDictionary* stacks_;
   RangeTicks removed_, freed_;
   std::vector<Move> moves_;
-  uint64_t newest_move_ = 0;
+  uint64_t newest_move_ = 0, steps_ = 0;
+  void finish(PageEditor& editor) {
+    editor.flush();
+    steps_ += editor.steps();
+  }
   uint64_t as_of_ = 0;
   uint64_t inherits_since_ = 0, inherits_until_ = 0;  // of a forked child
   uint64_t doubt_tick_ = 0;

@@ -83,6 +83,29 @@ bool PageTable::store(uint64_t chunk, const ChunkWords& words) {
   return true;
 }
 
+bool PageTable::uniform(uint64_t chunk, PageWord& word) const {
+  const auto it = chunks_.find(chunk);
+  word = PageWord();
+  if (it == chunks_.end()) return true;
+  if (it->second.payload) return false;
+  word = it->second.inherited ? it->second.uniform.inherited() : it->second.uniform;
+  return true;
+}
+
+bool PageTable::set_uniform(uint64_t chunk, PageWord word) {
+  if (word.empty()) {
+    chunks_.erase(chunk);
+    return true;
+  }
+  auto it = chunks_.find(chunk);
+  if (it == chunks_.end()) {
+    if (full()) return false;
+    it = chunks_.emplace(chunk, Slot{}).first;
+  }
+  it->second = Slot{word, false, nullptr};
+  return true;
+}
+
 uint64_t PageTable::next_chunk(uint64_t chunk) const {
   const auto it = chunks_.lower_bound(chunk);
   return it == chunks_.end() ? UINT64_MAX : it->first;

@@ -29,6 +29,12 @@ class PageTable {
   // Packs; a chunk of empty words is dropped. False: no room.
   bool store(uint64_t chunk, const ChunkWords& words);
 
+  // Whether all words of a chunk are equal (of one that is not known: empty), and which it is. False: or not known to be.
+  bool uniform(uint64_t chunk, PageWord& word) const;
+  // As store(), of equal words.
+  bool set_uniform(uint64_t chunk, PageWord word);
+  bool full() const { return chunks_.size() >= kMaxChunks; }
+
   // The first chunk >= `chunk` of which something is known; UINT64_MAX: none.
   uint64_t next_chunk(uint64_t chunk) const;
   bool empty() const { return chunks_.empty(); }
@@ -63,22 +69,21 @@ class PageTable {
   bool based_ = false;
 };
 
-// Works on one chunk at a time, unpacked, and packs it when the next one is asked for: neighbouring edits are
-// cheap.
+// Works on one chunk at a time, unpacked, and packs it when the next one is asked for: neighbouring edits are cheap. A chunk
+// whose words are all equal stays packed when it is covered as a whole: a range of any length costs what is known of it.
 class PageEditor {
  public:
   explicit PageEditor(PageTable& table) : table_(table) {}
   PageEditor(const PageEditor&) = delete;
   PageEditor& operator=(const PageEditor&) = delete;
-  ~PageEditor() { flush(); }
 
-  // fn(PageNumber, PageWord&) for each page of the range. `existing`: only chunks of which something is
-  // known.
+  // fn(PageRange, PageWord&) for each run of pages with equal words of the range, in order. `existing`: only chunks of which
+  // something is known; so is every range when the table has no more room.
   template <typename Fn>
   void each(PageRange range, bool existing, Fn fn) {
     while (!range.empty()) {
       uint64_t chunk = range.start / kChunkPages;
-      if (existing && !(loaded_ && chunk == chunk_)) {
+      if ((existing || table_.full()) && !(loaded_ && chunk == chunk_)) {
         flush();
         const uint64_t next = table_.next_chunk(chunk);
         if (next != chunk) {
@@ -87,21 +92,44 @@ class PageEditor {
           chunk = next;
         }
       }
-      open(chunk);
       const PageNumber end = std::min<PageNumber>(range.end, (chunk + 1) * kChunkPages);
-      for (PageNumber page = range.start; page < end; ++page) fn(page, words_[page % kChunkPages]);
-      changed_ = true;
+      PageWord same;
+      if (end - range.start == kChunkPages && !(loaded_ && chunk == chunk_) && table_.uniform(chunk, same)) {
+        ++steps_;
+        fn(PageRange{range.start, end}, same);
+        table_.set_uniform(chunk, same);
+      } else {
+        open(chunk);
+        changed_ = true;
+        runs({range.start, end}, fn);
+      }
       range.start = end;
     }
   }
+  // Must be called at the end: what was changed last is not in the table before. Not in a destructor, since it takes memory.
   void flush();
+  uint64_t steps() const { return steps_; }  // runs of equal words that were looked at
 
  private:
   void open(uint64_t chunk);
+  template <typename Fn>
+  void runs(PageRange pages, Fn& fn) {
+    for (PageNumber page = pages.start; page < pages.end;) {
+      const size_t first = page % kChunkPages, limit = first + (pages.end - page);
+      const PageWord word = words_[first];
+      size_t last = first + 1;
+      while (last < limit && words_[last] == word) ++last;
+      PageWord now = word;
+      ++steps_;
+      fn(PageRange{page, page + (last - first)}, now);
+      if (now != word) std::fill(words_.begin() + first, words_.begin() + last, now);
+      page += last - first;
+    }
+  }
 
   PageTable& table_;
   ChunkWords words_;
-  uint64_t chunk_ = 0;
+  uint64_t chunk_ = 0, steps_ = 0;
   bool loaded_ = false, changed_ = false;
 };
 

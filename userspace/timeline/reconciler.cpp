@@ -208,7 +208,7 @@ void Reconciler::settle_absent() {
     PageWord& word = words_[page];
     if (word.empty() || present_[page]) continue;
     const bool resident = word.has(PageWord::kResident);
-    if (resident) model_.note_left(number(page), word);
+    if (resident) model_.note_left({number(page), number(page) + 1}, word);
     const PageWord gone = word.without(PageWord::kResident | PageWord::kHuge | PageWord::kFile);
     if (swapped_[page]) {
       word = gone.with(PageWord::kSwapped);

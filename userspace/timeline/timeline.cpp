@@ -14,6 +14,7 @@ namespace {
 
 // Bounds of a recording of many days. Ended spaces leave in the order in which they ended.
 constexpr size_t kMaxEnded = 1024, kMaxLosses = 1024, kMaxHookReports = 64, kMaxPendingForks = 4096;
+constexpr uint32_t kMostRememberedIds = 16u << 20;  // ids count from 1; a damaged trace may name any
 constexpr size_t kMaxStacks = size_t{1} << 20, kMaxSymbols = size_t{1} << 22, kMaxBinaries = size_t{1} << 16;
 
 // Events come in order within this time: so long an ended space may still be spoken of.
@@ -45,6 +46,11 @@ struct Timeline::State {
   explicit State(ScanObserver observer) : on_scan(std::move(observer)) {}
 
   AddressSpace::State& space(SpaceId id);
+  // The space that an event is about; nullptr: it was forgotten, and what is still said of it makes it no new one.
+  AddressSpace::State* spoken_of(SpaceId id) {
+    const auto number = static_cast<uint32_t>(id);
+    return number < forgotten.size() && forgotten[number] ? nullptr : &space(id);
+  }
   AddressSpace::State* find(SpaceId id) {
     const auto it = by_id.find(id);
     return it == by_id.end() ? nullptr : &it->second->state();
@@ -62,16 +68,22 @@ struct Timeline::State {
   void on(const events::SymbolInfo& e);
   void on(const events::SpaceStart& e);
   void on(const events::SpaceEnd& e);
-  void on(const events::ProcessExit& e) { space(e.space).exit = e; }
-  void on(const events::OomVictim& e) { space(e.space).oom_victim = true; }
-  void on(const events::ThreadList& e) { space(e.space).threads = e.threads; }
+  void on(const events::ProcessExit& e) {
+    if (AddressSpace::State* of = spoken_of(e.space)) of->exit = e;
+  }
+  void on(const events::OomVictim& e) {
+    if (AddressSpace::State* of = spoken_of(e.space)) of->oom_victim = true;
+  }
+  void on(const events::ThreadList& e) {
+    if (AddressSpace::State* of = spoken_of(e.space)) of->threads = e.threads;
+  }
   void on(const events::PageScan& e);
   void on(const events::PageTableRuns& e);
   void on(const events::Stack& e);
   void on(const events::Loss& e);
   template <typename E>
   void on(const E& e) {  // what concerns one space alone
-    space(e.space)(e, now);
+    if (AddressSpace::State* of = spoken_of(e.space)) (*of)(e, now);
   }
 
   ScanObserver on_scan;
@@ -84,6 +96,7 @@ struct Timeline::State {
   std::unordered_map<SpaceId, SpaceId> parents;  // of forks, kept as long as the child
   std::vector<SpaceId> ending;                   // ended, and their pages not dropped yet
   std::vector<SpaceId> ended;
+  std::vector<bool> forgotten;  // by id
   std::vector<PendingFork> forks;
   std::unordered_map<StackId, events::Stack> stacks;
   std::unordered_map<BinaryId, events::BinaryInfo> binaries;
@@ -125,6 +138,8 @@ void Timeline::State::on(const events::Stack& e) {
 }
 
 void Timeline::State::on(const events::SpaceStart& e) {
+  const auto number = static_cast<uint32_t>(e.space);
+  if (number < forgotten.size()) forgotten[number] = false;
   AddressSpace::State& child = space(e.space);
   AddressSpace::State* parent = e.how == events::StartHow::kForked ? find(e.parent) : nullptr;
   const bool first = !child.started;
@@ -136,25 +151,26 @@ void Timeline::State::on(const events::SpaceStart& e) {
 }
 
 void Timeline::State::on(const events::SpaceEnd& e) {
-  AddressSpace::State& state = space(e.space);
-  if (state.ended) return;
-  state.finish(e, now);
+  AddressSpace::State* state = spoken_of(e.space);
+  if (state == nullptr || state->ended) return;
+  state->finish(e, now);
   ending.push_back(e.space);
 }
 
 void Timeline::State::on(const events::PageScan& e) {
-  AddressSpace::State& state = space(e.space);
-  const uint64_t before = state.scans;
-  state(e, now);
-  if (state.scans == before || !on_scan) return;
-  on_scan(*by_id.at(e.space), *state.last_scan);
+  AddressSpace::State* state = spoken_of(e.space);
+  if (state == nullptr) return;
+  const uint64_t before = state->scans;
+  (*state)(e, now);
+  if (state->scans == before || !on_scan) return;
+  on_scan(*by_id.at(e.space), *state->last_scan);
 }
 
 void Timeline::State::on(const events::PageTableRuns& e) {
-  AddressSpace::State& state = space(e.space);
-  if (state.pages_dropped) return;
-  const uint64_t heard = state.pages.as_of();
-  state.pages.apply(e);
+  AddressSpace::State* state = spoken_of(e.space);
+  if (state == nullptr || state->pages_dropped) return;
+  const uint64_t heard = state->pages.as_of();
+  state->pages.apply(e);
   if (forks.empty()) return;
   const uint64_t settled = clock.to_tick(now > kForkWindow ? now - kForkWindow : 0);
   std::erase_if(forks, [settled](const PendingFork& fork) { return fork.tick < settled; });
@@ -189,7 +205,10 @@ void Timeline::State::on(const events::Loss& e) {
   recording.losses.push_back(e);
   if (e.what == "stack" || e.what == "fault" || e.what == "go_call")
     return;  // costs a name, proves nothing wrong
-  if (e.space != SpaceId::kNone) return space(e.space).lost(now);
+  if (e.space != SpaceId::kNone) {
+    if (AddressSpace::State* of = spoken_of(e.space)) of->lost(now);
+    return;
+  }
   for (const auto& each : spaces) each->state().lost(now);
 }
 
@@ -216,7 +235,12 @@ void Timeline::State::evict() {
   for (const SpaceId id : leaving) {
     by_id.erase(id);
     parents.erase(id);
+    const auto number = static_cast<uint32_t>(id);
+    if (number >= kMostRememberedIds) continue;
+    if (number >= forgotten.size()) forgotten.resize(number + number / 2 + 1);
+    forgotten[number] = true;
   }
+  recording.spaces_forgotten += leaving.size();
   std::erase_if(spaces, [this](const auto& each) { return !by_id.contains(each->id()); });
   // Names of a parent are asked for by its children.
   std::unordered_map<SpaceId, bool> asked;
@@ -246,6 +270,8 @@ std::vector<SpaceId> Timeline::spaces() const {
   for (const auto& each : state_->spaces) ids.push_back(each->id());
   return ids;
 }
+
+size_t Timeline::spaces_kept() const { return state_->spaces.size(); }
 
 const AddressSpace* Timeline::space(SpaceId id) const {
   const auto it = state_->by_id.find(id);

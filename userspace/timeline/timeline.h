@@ -24,6 +24,7 @@ struct RecordingState {
   std::vector<events::HookReport> hooks;     // the last one is in force
   std::optional<events::Coverage> coverage;  // the last one: cumulative
   std::vector<events::Loss> losses;
+  uint64_t spaces_forgotten = 0;  // ended long ago, without a result before others
   std::optional<events::RecordingEnd> end;
   TimeNs first_event = 0, last_event = 0;
 };
@@ -40,6 +41,7 @@ class Timeline : public events::EventSink {
 
   const RecordingState& recording() const;
   std::vector<SpaceId> spaces() const;           // in order of first sight
+  size_t spaces_kept() const;                    // their number
   const AddressSpace* space(SpaceId id) const;   // nullptr: never seen
   const events::Stack* stack(StackId id) const;  // nullptr: never delivered
   const events::BinaryInfo* binary(BinaryId id) const;

@@ -4,11 +4,13 @@
 #include <unistd.h>
 #include <xxhash.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <string_view>
 
 namespace memwhy::trace {
@@ -27,6 +29,7 @@ struct StreamDeleter {
 uint64_t hash_of_chunk(ChunkHeader header, std::string_view stored) {
   header.hash = 0;
   const std::unique_ptr<XXH3_state_t, StreamDeleter> state(XXH3_createState());
+  if (!state) throw std::bad_alloc();
   XXH3_64bits_reset(state.get());
   XXH3_64bits_update(state.get(), &header, sizeof header);
   XXH3_64bits_update(state.get(), stored.data(), stored.size());
@@ -154,6 +157,8 @@ Result<std::string_view> ChunkWalk::payload() {
   }
   raw_.resize(header_.raw_bytes);
   const size_t size = ZSTD_decompress(raw_.data(), raw_.size(), stored_.data(), stored_.size());
+  // Want of memory is no damage of the file.
+  if (ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation) throw std::bad_alloc();
   if (ZSTD_isError(size) != 0 || size != raw_.size()) {
     return Error(ErrorCode::kBadInput, "its payload can't be decompressed");
   }

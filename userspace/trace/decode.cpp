@@ -142,7 +142,7 @@ struct FieldReader {
       if (failed) return;
     }
     const size_t count = columns[0].count_left();
-    if (count > budget / sizeof(T)) {
+    if (count > budget / sizeof(T) || (std::same_as<T, uint64_t> && count > kMostFrames)) {
       failed = true;
       return;
     }
@@ -159,13 +159,17 @@ struct FieldReader {
   }
 };
 
+// What no recorder writes, although it fits the fields.
+bool plausible(const auto& /*message*/) { return true; }
+bool plausible(const events::Stack& stack) { return stack.frames.size() <= kMostStackFrames; }
+
 template <size_t... I>
 bool decode_kind(size_t index, std::string_view bytes, events::Payload& payload, std::index_sequence<I...>) {
   bool decoded = false;
   const auto attempt = [&]<typename T>(T&& message) {
     if constexpr (!Call<std::remove_reference_t<T>>) {
       uint64_t budget = kMaxDecodedBytes;
-      decoded = FieldReader::message(bytes, message, budget);
+      decoded = FieldReader::message(bytes, message, budget) && plausible(message);
       payload = std::forward<T>(message);
     }
   };

@@ -13,6 +13,8 @@
 
 namespace memwhy::trace {
 
+// Frames of one stack, and of a sample or goroutine of a Go program; a list that claims more is damage.
+constexpr size_t kMostStackFrames = 128, kMostFrames = 1024;
 // What one event may take in memory when decoded; an event above it is neither written nor read.
 constexpr uint64_t kMaxDecodedBytes = uint64_t{1} << 30;
 

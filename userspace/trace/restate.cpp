@@ -41,6 +41,7 @@ bool Restatement::define(Definition& entry, std::string_view message) {
 bool Restatement::remember(const events::Event& event, EventKind kind, std::string_view message) {
   const auto& payload = event.payload;
   if (const auto* binary = std::get_if<events::BinaryInfo>(&payload)) {
+    make_room();
     return define(binaries_[static_cast<uint32_t>(binary->id)], message);
   }
   if (const auto* symbol = std::get_if<events::SymbolInfo>(&payload)) {
@@ -134,10 +135,12 @@ void Restatement::make_room() {
   };
   drop_unused(stacks_, false);
   drop_unused(symbols_, false);
+  drop_unused(binaries_, false);
   // Everything is in use in this part: forgetting it costs repetition in this part and names in later ones.
   if (definition_bytes_ > kMaxDefinitionBytes / 2) {
     drop_unused(stacks_, true);
     drop_unused(symbols_, true);
+    drop_unused(binaries_, true);
   }
 }
 

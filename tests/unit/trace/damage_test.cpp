@@ -254,5 +254,20 @@ TEST(Hostile, a_file_of_nothing_but_magics_ends) {
   EXPECT_EQ(got.summary.bytes_lost, file.size() - sizeof(FileHeader));
 }
 
+TEST(Damage, AStackOfMoreFramesThanAreRecordedIsNotRead) {
+  events::Stack stack;
+  stack.id = StackId{1};
+  stack.frames.assign(kMostStackFrames, 0x1000);
+  std::string message;
+  events::Payload payload;
+  encode_message(stack, message);
+  EXPECT_TRUE(decode_message(EventKind::kStack, message, payload));
+  EXPECT_EQ(std::get<events::Stack>(payload).frames.size(), kMostStackFrames);
+  stack.frames.push_back(0x1000);
+  message.clear();
+  encode_message(stack, message);
+  EXPECT_FALSE(decode_message(EventKind::kStack, message, payload));
+}
+
 }  // namespace
 }  // namespace memwhy::trace::test

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// FileLimits: what explaining a file may take, whatever the file says. A recording may come from anybody, and a few
+// kilobytes can claim pages, mappings and processes without end.
+//
+// What it is: the last line, for the process as a whole, so that nothing can be forgotten: the kernel refuses memory beyond
+// the limit (std::bad_alloc becomes "too large", exit 6), and a thread ends the process when its CPU time is used up. What
+// it is not: the bounds of single events (trace/decode.cpp) or of what is kept of one process (timeline/).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+
+namespace memwhy::app {
+
+struct FileLimits {
+  uint64_t memory_bytes = 0;             // 0: a quarter of what the machine has available, at least 256 MiB
+  std::chrono::nanoseconds cpu_time{0};  // 0: a minute
+};
+
+// A quarter of MemAvailable, and not less than 256 MiB.
+uint64_t default_memory_limit();
+
+// Runs `work` within the limits. kBadInput with a sentence that says what to do: it asked for more memory. When it takes
+// more time, the sentence is written to stderr and the process exits with 6: there is no value to give back to work that
+// does not come back.
+Status within(const FileLimits& limits, const std::string& name, const std::function<Status()>& work);
+
+}  // namespace memwhy::app
