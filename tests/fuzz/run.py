@@ -22,7 +22,6 @@ MOST_BYTES = {"trace": 64 << 10, "elf": 96 << 10, "go_memory": 1 + 64 * 18, "ppr
 BUDGET = ["-timeout=10", "-rss_limit_mb=2048", "-malloc_limit_mb=256"]
 # Without the schedule by rare features: keeping its books takes longer than the executions do.
 QUIET = ["-print_funcs=0", "-print_final_stats=1", "-reload=0", "-entropic=0"]
-# A short memory of what was freed, and no symbols before they are needed: three times as many executions.
 ASAN = "quarantine_size_mb=16:malloc_context_size=8:detect_stack_use_after_return=0:handle_abort=1"
 LAST_LINES = 60
 GRACE_S = 200  # to load the corpus, and to end
