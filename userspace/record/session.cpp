@@ -148,7 +148,19 @@ void Session::request_restate() {
 }
 
 void Session::notice(const std::string& sentence) {
-  post([this, sentence] { sampler_->notice(sentence); });
+  const std::lock_guard lock(mutex_);
+  if (!running_ || sampler_done_) return;
+  notices_.push_back(sentence);
+  sampler_wake_.notify_one();
+}
+
+void Session::tell_notices() {
+  std::vector<std::string> sentences;
+  {
+    const std::lock_guard lock(mutex_);
+    sentences.swap(notices_);
+  }
+  for (std::string& sentence : sentences) sampler_->notice(std::move(sentence));
 }
 
 void Session::request_stop(const std::string& why) {
@@ -235,6 +247,7 @@ void Session::run_sampler() {
   guard([this] {
     while (sampler_ && sampler_step()) {
     }
+    if (sampler_) tell_notices();
     if (sampler_) sampler_->finish();
     if (sampler_) snapshot();
   });
@@ -266,7 +279,7 @@ bool Session::sampler_step() {
     const TimeNs due = std::min(sampler_->next_due(), end);
     std::unique_lock lock(mutex_);
     // A call of attached() changes what it waits for.
-    while (!stop_why_ && inbox_.empty() && commands_.empty() && clock_.now() < due &&
+    while (!stop_why_ && inbox_.empty() && commands_.empty() && notices_.empty() && clock_.now() < due &&
            attached == attached_at_.has_value()) {
       clock_.wait(lock, sampler_wake_, std::min(due, clock_.now() + kIdleWait));
     }
@@ -277,6 +290,7 @@ bool Session::sampler_step() {
   }
   for (const events::Event& event : inbox) sampler_->handle(event);
   for (Command& command : commands) command(true);
+  tell_notices();
   if (clock_.now() >= end) request_stop("duration");
   {
     const std::lock_guard lock(mutex_);

@@ -143,6 +143,7 @@ class Session {
   bool notify(events::Event event);  // intake to sampler
   std::future<Status> command(std::function<Status()> work);
   void post(std::function<void()> work);
+  void tell_notices();
   void snapshot();
 
   KernelSource& kernel_;
@@ -163,6 +164,7 @@ class Session {
   std::deque<events::Event> inbox_;  // for the sampler
   size_t inbox_bytes_ = 0;
   std::deque<Command> commands_;
+  std::vector<std::string> notices_;  // told before the last look, however late they came
   bool running_ = false;
   bool sampler_done_ = true, intake_done_ = true;
   bool intake_stop_ = false;
