@@ -93,10 +93,11 @@ std::future<Status> Session::command(std::function<Status()> work) {
     const std::lock_guard lock(mutex_);
     if (!running_ || sampler_done_ || stop_why_)
       return ready(Error(ErrorCode::kUsage, "the recording does not run"));
-    commands_.push_back([done, work = std::move(work)](bool run) {
+    commands_.push_back([this, done, work = std::move(work)](bool run) {
       try {
         done->set_value(run ? work() : Status(Error(ErrorCode::kConflict, "the recording ended meanwhile")));
       } catch (...) {
+        guard([] { throw; });  // first: who asked may end the recording at once, and for another reason
         done->set_exception(std::current_exception());  // who asked is not to wait for ever
         throw;
       }
