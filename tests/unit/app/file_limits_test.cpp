@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <stdexcept>
 #include <vector>
@@ -50,7 +51,7 @@ TEST(FileLimitsDeathTest, WorkThatDoesNotComeBackEndsWithItsSentence) {
   EXPECT_EXIT(
       {
         const Status never = within({0, 50ms}, "x.memwhy", []() -> Status {
-          for (volatile uint64_t at = 0;; at = at + 1) {
+          for (std::atomic<uint64_t> at = 0;; ++at) {
           }
         });
       },
