@@ -48,7 +48,8 @@ static void serve(int fuse, bool silent) {
   const ssize_t got = read(fuse, request, sizeof request);
   if (got < (ssize_t)sizeof(struct fuse_in_header)) return;
   const struct fuse_in_header* in = (const struct fuse_in_header*)request;
-  const bool forgets = in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET || in->opcode == FUSE_INTERRUPT;
+  const bool forgets =
+      in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET || in->opcode == FUSE_INTERRUPT;
   if (forgets) return;
   if (silent) {
     printf("%s %u\n", in->opcode == FUSE_OPEN ? "OPEN" : in->opcode == FUSE_READ ? "READ" : "OTHER", in->pid);
@@ -61,7 +62,8 @@ static void serve(int fuse, bool silent) {
       return answer(fuse, in->unique, 0, &out, sizeof out);
     }
     case FUSE_LOOKUP: {
-      const struct fuse_entry_out out = {.nodeid = 2, .attr_valid = kForGood, .entry_valid = kForGood, .attr = attributes(false)};
+      const struct fuse_entry_out out = {
+          .nodeid = 2, .attr_valid = kForGood, .entry_valid = kForGood, .attr = attributes(false)};
       return answer(fuse, in->unique, 0, &out, sizeof out);
     }
     case FUSE_GETATTR: {
@@ -82,15 +84,18 @@ static void serve(int fuse, bool silent) {
     }
     case FUSE_RELEASE:
     case FUSE_FLUSH:
-    case FUSE_ACCESS: return answer(fuse, in->unique, 0, NULL, 0);
-    default: return answer(fuse, in->unique, -ENOSYS, NULL, 0);
+    case FUSE_ACCESS:
+      return answer(fuse, in->unique, 0, NULL, 0);
+    default:
+      return answer(fuse, in->unique, -ENOSYS, NULL, 0);
   }
 }
 
 // Touches fresh memory with a return address that lies in the file, another one each time.
 __attribute__((noinline)) static void touch_as(char* page, uint64_t return_address) {
   uint64_t frame[2] = {0, return_address};
-  __asm__ volatile("push %%rbp\n mov %1, %%rbp\n movb $1, (%0)\n pop %%rbp\n" ::"r"(page), "r"(frame) : "memory");
+  __asm__ volatile("push %%rbp\n mov %1, %%rbp\n movb $1, (%0)\n pop %%rbp\n" ::"r"(page), "r"(frame)
+                   : "memory");
 }
 
 static void target(const char* mount_point) {
@@ -98,7 +103,8 @@ static void target(const char* mount_point) {
   snprintf(path, sizeof path, "%s/x", mount_point);
   const int file = open(path, O_RDONLY | O_CLOEXEC);
   const char* code = mmap(NULL, kFileBytes, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0);
-  char* memory = mmap(NULL, 1 << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  char* memory =
+      mmap(NULL, 1 << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (file < 0 || code == MAP_FAILED || memory == MAP_FAILED) {
     perror("target");
     _exit(1);

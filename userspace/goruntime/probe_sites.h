@@ -27,6 +27,7 @@ symbols::ProgramQuestion probe_question();
 // `program`: the answer. `memory`: /proc/PID/mem. Code that the process has not touched is brought in by reading it; attaching a probe would do
 // the same. `bias`: how far the program was moved from its link-time addresses. `sampling_linked`: it can be asked for its
 // heap profile; else mProf_Malloc is never called.
-ProbeSites find_probe_sites(const symbols::ProgramFacts& program, const Fd& memory, uint64_t bias, bool sampling_linked);
+ProbeSites find_probe_sites(const symbols::ProgramFacts& program, const Fd& memory, uint64_t bias,
+                            bool sampling_linked);
 
 }  // namespace memwhy::goruntime

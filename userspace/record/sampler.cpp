@@ -93,14 +93,6 @@ Result<SpaceId> Sampler::add(Pid tgid) {
   return Error(ErrorCode::kTargetGone, fmt::format("pid {} went away while it was being attached", tgid));
 }
 
-Error Sampler::refuse(const Target& target, const std::string& comm) {
-  Error why(ErrorCode::kEnvironment,
-            fmt::format("pid {} ({}) is a program for {}: this memwhy can record programs for {} only",
-                        target.tgid, comm, target.machine, kMachine));
-  end(target.space, events::EndWhy::kDetached);
-  return why;
-}
-
 Status Sampler::remove(Pid tgid) {
   const Target* target = find_owner(tgid);
   if (target == nullptr) return Error(ErrorCode::kTargetGone, fmt::format("pid {} is not recorded", tgid));
@@ -350,8 +342,7 @@ void Sampler::finish() {
     if (options_.out_of_time && options_.out_of_time()) {
       notice(
           fmt::format("The last look at {} of {} processes was left out, because the recording had to end: "
-                      "what they had at "
-                      "the end is as of the look before.",
+                      "what they had at the end is as of the look before.",
                       left, all.size()));
       break;
     }

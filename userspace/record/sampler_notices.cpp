@@ -37,6 +37,14 @@ void Sampler::keep_notice(std::string sentence) {
     ++more_notices_;
 }
 
+Error Sampler::refuse(const Target& target, const std::string& comm) {
+  Error why(ErrorCode::kEnvironment,
+            fmt::format("pid {} ({}) is a program for {}: this memwhy can record programs for {} only",
+                        target.tgid, comm, target.machine, kMachine));
+  end(target.space, events::EndWhy::kDetached);
+  return why;
+}
+
 // A target that took what it could of the tables of the kernel side, while others are recorded.
 void Sampler::on_share_loss(const events::Loss& loss) {
   if (loss.what != "stack_share" && loss.what != "page_share") return;

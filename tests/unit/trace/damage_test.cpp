@@ -254,7 +254,7 @@ TEST(Hostile, a_file_of_nothing_but_magics_ends) {
   EXPECT_EQ(got.summary.bytes_lost, file.size() - sizeof(FileHeader));
 }
 
-TEST(Damage, AStackOfMoreFramesThanAreRecordedIsNotRead) {
+TEST(Depth, AStackOfMoreFramesThanAreRecordedIsNotRead) {
   events::Stack stack;
   stack.id = StackId{1};
   stack.frames.assign(kMostStackFrames, 0x1000);
