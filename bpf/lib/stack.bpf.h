@@ -49,9 +49,17 @@ static __always_inline void add_frame(struct sums *sums, const volatile u64 *key
 	sums->low += (a + keys[2]) * (b + keys[3]);
 }
 
+/*
+ * Both steps can be undone, so no two hashes become one. Without them the stacks of neighbouring call sites would stand at
+ * equal distances in the table, and with some keys all in the same place of it.
+ */
 static __always_inline u64 hash_of(struct sums sums)
 {
-	return ((sums.high >> 32 << 32) | sums.low >> 32) | 2;
+	u64 hash = (sums.high >> 32 << 32) | sums.low >> 32;
+
+	hash ^= hash >> 31;
+	hash *= 0x9e3779b97f4a7c15;
+	return hash | 2;
 }
 
 /*

@@ -10,7 +10,10 @@ namespace memwhy::kernel_test {
 
 void Observer::take(events::Event event) {
   if (const auto* stack = std::get_if<events::Stack>(&event.payload)) {
-    EXPECT_TRUE(stacks_.emplace(stack->id, *stack).second) << "stack given twice";
+    // Once for each space that names it, with the same frames.
+    EXPECT_TRUE(given_.emplace(stack->id, stack->space).second) << "stack given twice for one space";
+    const auto [known, is_new] = stacks_.emplace(stack->id, *stack);
+    EXPECT_TRUE(is_new || known->second.frames == stack->frames) << "one id for two stacks";
   } else if (const auto* runs = std::get_if<events::PageTableRuns>(&event.payload)) {
     auto& table = tables_[runs->space];
     if (runs->restated) table.clear();

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "probe/kernel_probe.h"
@@ -71,6 +72,7 @@ class Observer {
   probe::KernelProbe& probe_;
   std::vector<events::Event> events_;
   std::map<StackId, events::Stack> stacks_;
+  std::set<std::pair<StackId, SpaceId>> given_;
   std::map<SpaceId, std::map<PageNumber, Entry>> tables_;
 };
 

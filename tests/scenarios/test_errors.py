@@ -124,7 +124,9 @@ def test_zombie(case):
 
 
 def test_32_bit_target(case):
-    target = case.start([case.go_build("race_service", "debian", arch="386")])
+    foreign = case.folder / "foreign386"  # a name that no other test's process has
+    shutil.copy(case.go_build("race_service", "debian", arch="386"), foreign)
+    target = case.start([foreign])
     while target.stdout.readline().strip() != "ready":
         assert target.poll() is None
     case.fails(ENVIRONMENT, f"pid {target.pid}", "i386", arguments=["explain", "-p", target.pid])
@@ -460,23 +462,23 @@ def test_no_memory(case):
 
 # ---- files that may be opened
 
-def many(case, count):
-    """So many processes of one name, which are ready."""
-    shutil.copy(shutil.which("sleep"), case.folder / "advlife")
-    return [case.start([case.folder / "advlife", "1000"]) for _ in range(count)]
+def many(case, name, count):
+    """So many processes of one name, which no other test has."""
+    shutil.copy(shutil.which("sleep"), case.folder / name)
+    return [case.start([case.folder / name, "1000"]) for _ in range(count)]
 
 
 def test_soft_limit_of_files_is_raised(case):
-    targets = many(case, 60)
-    case.memwhy("record", "--comm", "advlife", "-d", 2, "-o", "m.memwhy", cwd=case.folder, wrapper=["prlimit", "--nofile=128:4096"])
+    targets = many(case, "softfiles", 60)
+    case.memwhy("record", "--comm", "softfiles", "-d", 2, "-o", "m.memwhy", cwd=case.folder, wrapper=["prlimit", "--nofile=128:4096"])
     pids = {p["pid"] for p in case.explain("m.memwhy", cwd=case.folder)["processes"]}
     assert pids == {target.pid for target in targets}
 
 
 def test_hard_limit_of_files(case):
     """Who is not recorded is named, counted and in the recording; when others leave it is recorded after all."""
-    targets = many(case, 60)
-    memwhy = case.start([case.program, "record", "--comm", "advlife", "-o", "m.memwhy"], stderr=subprocess.PIPE,
+    targets = many(case, "hardfiles", 60)
+    memwhy = case.start([case.program, "record", "--comm", "hardfiles", "-o", "m.memwhy"], stderr=subprocess.PIPE,
                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (180, 180)))
     warned, recorded = "", 0
     for line in memwhy.stderr:
@@ -502,7 +504,7 @@ def test_hard_limit_of_files(case):
     pids = {p["pid"] for p in case.explain("m.memwhy", cwd=case.folder)["processes"]}
     assert {target.pid for target in targets[:recorded + welcome]} <= pids
     out, _ = case.memwhy("info", "m.memwhy", cwd=case.folder)
-    assert re.search(r"^not seen .*Not recorded: pid \d+ \(advlife\), .* and \d+ more: .*ulimit -n", out, re.M), out
+    assert re.search(r"^not seen .*Not recorded: pid \d+ \(hardfiles\), .* and \d+ more: .*ulimit -n", out, re.M), out
 
 
 # ---- signals while a target holds memwhy up

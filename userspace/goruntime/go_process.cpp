@@ -31,7 +31,7 @@ constexpr remote::Limits kStatisticsLimits = {
 constexpr remote::Limits kHeapLimits = {
     .read_bytes = 65536 * kMiB, .kept_bytes = 1024 * kMiB, .cpu_ns = 2000 * kMs, .time_ns = 5000 * kMs};
 constexpr remote::Limits kProfileLimits = {
-    .read_bytes = 4096 * kMiB, .kept_bytes = 64 * kMiB, .cpu_ns = 500 * kMs, .time_ns = 2000 * kMs};
+    .read_bytes = 4096 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 2000 * kMs, .time_ns = 5000 * kMs};
 constexpr remote::Limits kListLimits = {
     .read_bytes = 65536 * kMiB, .kept_bytes = 192 * kMiB, .cpu_ns = 1000 * kMs, .time_ns = 3000 * kMs};
 constexpr remote::Limits kWalkLimits = {

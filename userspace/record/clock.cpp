@@ -2,8 +2,11 @@
 #include "record/clock.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
+#include <string>
 
 namespace memwhy::record {
 namespace {
@@ -19,6 +22,19 @@ uint64_t read_clock(clockid_t id) {
 TimeNs SystemClock::now() { return read_clock(CLOCK_MONOTONIC); }
 
 uint64_t SystemClock::thread_cpu_ns() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+
+int SystemClock::this_thread() { return ::gettid(); }
+
+// schedstat: time on a CPU, time ready and waiting for one, turns.
+uint64_t SystemClock::starved_ns(int thread) {
+  unsigned long long waited = 0;
+  const std::string path = "/proc/self/task/" + std::to_string(thread) + "/schedstat";
+  if (std::FILE* file = std::fopen(path.c_str(), "re")) {
+    if (std::fscanf(file, "%*u %llu", &waited) != 1) waited = 0;
+    std::fclose(file);
+  }
+  return waited;
+}
 
 void SystemClock::wait(std::unique_lock<std::mutex>& lock, std::condition_variable& wake, TimeNs deadline) {
   using std::chrono::nanoseconds;

@@ -46,7 +46,7 @@ Status Session::start() {
     running_ = true;
     sampler_done_ = intake_done_ = false;
     stopping_ = false;
-    last_looks_until_ = kEndless;
+    patience_ = kEndless;
     told_hooks_.reset();
     failed_ = Failed::kNo;
     intake_stop_ = false;
@@ -73,7 +73,7 @@ void Session::start_threads() {
       std::make_unique<Sampler>(kernel_, processes_, symbols_, clock_,
                                 SamplerOptions{scan_period_for(options_.duration), options_.follow,
                                                options_.probe_go, [this] { return stopping_.load(); },
-                                               [this] { return clock_.now() >= last_looks_until_; }},
+                                               [this] { return out_of_patience(patience_ / 4 * 3); }},
                                 [this](events::Event event) {
                                   if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) {
                                     const std::lock_guard lock(mutex_);
@@ -245,6 +245,7 @@ void Session::poll_until_stopped() {
 }
 
 void Session::run_sampler() {
+  sampler_id_ = clock_.this_thread();
   guard([this] {
     while (sampler_ && sampler_step()) {
     }

@@ -131,6 +131,8 @@ class Session {
   void guard(const std::function<void()>& work) noexcept;
   void fail(Failed how, const char* what) noexcept;
   bool wait_for(const bool& done, TimeNs until);
+  bool wait_for_sampler();
+  bool out_of_patience(TimeNs patience);
   void take_the_rest();
   void tell_unfinished();
   bool over() const;  // its duration
@@ -177,7 +179,9 @@ class Session {
   double table_fill_ = 0;
   Progress progress_;
   std::atomic<bool> stopping_ = false;
-  std::atomic<TimeNs> last_looks_until_ = kEndless;
+  // Since finish(): when that was, what the sampler had been starved by then, and how long it may take.
+  std::atomic<TimeNs> finishing_at_ = 0, starved_before_ = 0, patience_ = kEndless;
+  std::atomic<int> sampler_id_ = 0;
   bool abandoned_ = false;  // of who finishes
 };
 

@@ -67,24 +67,40 @@ bool Session::wait_for(const bool& done, TimeNs until) {
   return done;
 }
 
+// A machine that gives the sampler no CPU is no target that holds it up: that time does not count, up to a point.
+bool Session::out_of_patience(TimeNs patience) {
+  constexpr TimeNs kAtMost = 8;
+  if (patience_ == kEndless) return false;
+  const TimeNs took = clock_.now() - finishing_at_;
+  if (took < patience) return false;
+  return took >= kAtMost * patience || took >= patience + clock_.starved_ns(sampler_id_) - starved_before_;
+}
+
+bool Session::wait_for_sampler() {
+  if (patience_ == kEndless) return wait_for(sampler_done_, kEndless);
+  while (!wait_for(sampler_done_, clock_.now() + patience_ / 8))
+    if (out_of_patience(patience_)) return false;
+  return true;
+}
+
 std::string Session::finish(TimeNs patience) {
   {
     const std::lock_guard lock(mutex_);
     if (!running_) return stop_why_.value_or("stopped");
   }
   request_stop("stopped");
-  const TimeNs until = patience == kEndless ? kEndless : clock_.now() + patience;
-  if (patience != kEndless) last_looks_until_ = until - patience / 4;
+  finishing_at_ = clock_.now();
+  starved_before_ = clock_.starved_ns(sampler_id_);
+  patience_ = patience;
   if (!sampler_thread_.joinable()) run_sampler();  // it could not be started
-  const bool sampled = wait_for(sampler_done_, until);
+  const bool sampled = wait_for_sampler();
   {
     const std::lock_guard lock(mutex_);
     intake_stop_ = true;
     intake_wake_.notify_all();
   }
   if (!intake_thread_.joinable()) run_intake();
-  const bool drained =
-      wait_for(intake_done_, until == kEndless ? kEndless : std::max(until, clock_.now()) + kIntakeTakes);
+  const bool drained = wait_for(intake_done_, patience == kEndless ? kEndless : clock_.now() + kIntakeTakes);
   abandoned_ = !sampled || !drained;
   if (sampled && sampler_thread_.joinable()) sampler_thread_.join();  // its last scans are done
   if (drained && intake_thread_.joinable()) intake_thread_.join();    // the ring is empty up to here

@@ -73,9 +73,10 @@ TEST(StopSignals, TheFirstIsWaitedForAndTheSecondKills) {
   if (child == 0) {
     auto signals = StopSignals::take();
     if (!signals || signals->wait(std::chrono::nanoseconds(0))) ::_exit(1);
-    ::raise(SIGTERM);
+    ::kill(::getpid(), SIGTERM);  // raise() would be to this thread alone
     if (!signals->wait(std::chrono::seconds(60)) || !signals->stopped()) ::_exit(2);
-    ::raise(SIGTERM);
+    ::kill(::getpid(), SIGTERM);
+    ::pause();
     ::_exit(3);
   }
   int status = 0;
