@@ -384,7 +384,8 @@ TEST(Shares, OneTargetCannotUseUpTheTablesOfAnother) {
   TRACE(of_hog, probe, hog.target.pid(), false);
   TRACE(of_islands, probe, islands.pid(), false);
   hog.target.go();
-  EXPECT_LE(probe.coverage().stacks_used, kStacks * 5 / 8);  // its half, and what the others did until they wait
+  EXPECT_LE(probe.coverage().stacks_used,
+            kStacks * 5 / 8);  // its half, and what the others did until they wait
   neighbour.target.go();
   islands.go();
   EXPECT_LE(probe.coverage().chunks_used, kChunks * 2 / 3 + 8);
