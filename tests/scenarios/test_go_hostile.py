@@ -57,5 +57,13 @@ def test_a_million_goroutines(case):
     assert only_process(explanation)["rss"]["bytes"] > 2048 * MIB
     assert used.ru_maxrss < 300 * 1024, used.ru_maxrss
     assert cpu(used) < 9, used
-    told = [line for line in explanation["coverage"]["not_seen"] if "% of a CPU" in line]
-    assert told, explanation["coverage"]
+    told = explanation["coverage"]["not_seen"]
+    assert [line for line in told if "% of a CPU" in line], told
+    assert not [line for line in told if "was not finished" in line], told
+
+
+def test_as_many_stacks_as_goroutines(case):
+    explanation, used = explained(case, hostile(case, "stacks", "300000"), 4)
+    assert only_process(explanation)["rss"]["bytes"] > 600 * MIB
+    assert used.ru_maxrss < 300 * 1024, used.ru_maxrss
+    assert [line for line in explanation["coverage"]["not_seen"] if "stacks" in line], explanation["coverage"]

@@ -44,6 +44,7 @@ class GoReader final : public record::GoSource {
   events::GoProfile profile() override { return process_.profile(); }
   std::optional<events::GoGoroutines> goroutines() override { return process_.goroutines(); }
   std::vector<std::string> take_notices() override { return process_.take_notices(); }
+  void stop_when(const std::function<bool()>& stop) override { process_.stop_when(stop); }
   std::optional<events::GoProbePlan> probe_plan() override { return std::exchange(plan_, std::nullopt); }
 
  private:

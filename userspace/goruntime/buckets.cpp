@@ -57,7 +57,7 @@ class Search {
     if (address < kPageBytes || address % 8 != 0 || globals_.image.contains(address) ||
         in_any(heap_, address))
       return;
-    if (address % kPageBytes == 0) tables_.push_back(address);
+    if (address % kPageBytes == 0 && memory_.keep(sizeof address)) tables_.push_back(address);
     Bytes header(globals_.layout->bucket.size);
     if (!memory_.read(address, header)) return;
     const uint64_t kind = field(header, globals_.layout->bucket.typ) - 1;

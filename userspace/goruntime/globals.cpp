@@ -19,6 +19,7 @@ using Bytes = std::vector<std::byte>;
 
 constexpr uint64_t kMostSegmentBytes = 256 << 20;
 constexpr uint64_t kPartBytes = 64 << 10;
+constexpr uint64_t kBytesAStep = 16 << 10;  // to look at so many is as much work as a call of the system
 constexpr uint64_t kMostRanges = 1 << 16;
 constexpr uint64_t kMostSlice = uint64_t{1} << 24;
 constexpr size_t kGoroutinesTried = 6;
@@ -60,7 +61,7 @@ class Finder {
     // Found by three words that agree, in data that was not read in one moment: while goroutines begin they may not.
     // is_mheap() reads where the heap is now: the list may have moved to a part that it got since.
     for (int tries = 1; !find_allgs() && tries < kMostTries; ++tries) {
-      data_.clear();
+      drop(data_);
       if (Status again = read_data(); !again || !is_mheap(found_.mheap)) break;
     }
     return found_;
@@ -73,11 +74,15 @@ class Finder {
     return out;
   }
 
-  template <typename Visit>  // visit(segment, offset) for every aligned word, until it returns true
+  // visit(segment, offset) for every aligned word, until it returns true. Looking at words is work, and may be asked for
+  // again and again by what stands in them: false also when there is no share for it.
+  template <typename Visit>
   bool each_word(Visit visit) {
     for (const Segment& segment : data_)
-      for (size_t at = 0; at + 8 <= segment.bytes.size(); at += 8)
+      for (size_t at = 0; at + 8 <= segment.bytes.size(); at += 8) {
+        if (at % kBytesAStep == 0 && !memory_.step(1)) return false;
         if (visit(segment, at)) return true;
+      }
     return false;
   }
 
@@ -89,11 +94,16 @@ class Finder {
   // crypto/internal/fips140 alone has 32 MiB of that. Behind each part stands a page of zeros, for what ends there.
   Result<std::vector<Segment>> read_parts(const AddressRange& range) {
     std::vector<Segment> out;
+    bool kept = true;
     const Status whole = each_part(memory_, range, [&](uint64_t at, std::span<const std::byte> bytes) {
+      kept = kept && memory_.keep(bytes.size());
+      if (!kept) return;
       if (out.empty() || out.back().end() != at) out.push_back({at, {}});
       out.back().bytes.insert(out.back().bytes.end(), bytes.begin(), bytes.end());
     });
     if (!whole) return whole.error();
+    if (!kept)
+      return Error(ErrorCode::kIncomplete, "the program's variables are larger than one reading may keep");
     for (Segment& segment : out)
       segment.bytes.resize(segment.bytes.size() + std::min(range.end - segment.end(), kPageBytes));
     return out;
@@ -104,10 +114,17 @@ class Finder {
       if (range.empty() || range.bytes() > kMostSegmentBytes) continue;
       Result<std::vector<Segment>> parts = read_parts(range);
       if (!parts) continue;
-      for (const Segment& part : *parts)
-        if (find_moduledata(part)) return !found_.data.empty();
+      const bool found = std::any_of(parts->begin(), parts->end(),
+                                     [this](const Segment& part) { return find_moduledata(part); });
+      drop(*parts);
+      if (found) return !found_.data.empty();
     }
     return false;
+  }
+
+  void drop(std::vector<Segment>& parts) {
+    for (const Segment& part : parts) memory_.release(part.bytes.size());
+    parts.clear();
   }
 
   bool find_moduledata(const Segment& part) {

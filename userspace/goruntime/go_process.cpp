@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <map>
 #include <tuple>
 #include <utility>
@@ -20,12 +21,16 @@ namespace memwhy::goruntime {
 
 namespace {
 
-constexpr size_t kMostGroups = 256;
+constexpr size_t kMostGroups = 256;   // that are told
+constexpr size_t kMostWalked = 4096;  // for which it is told what they keep; each has a queue of its own
 constexpr int kMostSearches = 20;
 constexpr double kMostOfHeap = 1.25;  // estimates scatter
 
 // What one reading may take. Honest programs need a hundredth of it; the time is for those that hold us up.
 constexpr uint64_t kMs = 1'000'000, kMiB = 1 << 20;
+// The search for the tables looks through all variables, and keeps those that are resident until it is done.
+constexpr remote::Limits kSearchLimits = {
+    .read_bytes = 4096 * kMiB, .kept_bytes = 512 * kMiB, .cpu_ns = 1000 * kMs, .time_ns = 3000 * kMs};
 constexpr remote::Limits kStatisticsLimits = {
     .read_bytes = 2048 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 500 * kMs, .time_ns = 2000 * kMs};
 constexpr remote::Limits kHeapLimits = {
@@ -103,14 +108,23 @@ const Layout* GoProcess::layout() {
   return nullptr;
 }
 
-bool GoProcess::find(remote::RemoteMemory& memory) {
+bool GoProcess::find() {
   // A program that has just started has not made its tables yet.
   if (globals_) return true;
   if (searches_ == kMostSearches) return false;
   ++searches_;
   const Layout* const layout = this->layout();
   if (layout == nullptr) return false;
+  remote::Budget budget(kSearchLimits, stop_);
+  remote::MeteredMemory memory(*memory_, budget);
   Result<Globals> globals = find_globals(memory, *layout, program_.image);
+  if (budget.spent() != remote::Budget::Spent::kNothing) {
+    if (budget.spent() != remote::Budget::Spent::kTime)
+      searches_ = kMostSearches;  // the next one would take as much
+    globals = Error(ErrorCode::kIncomplete,
+                    fmt::format("the search for the Go runtime's tables takes more {} than one reading may",
+                                budget.spent_name()));
+  }
   if (!globals) {
     problem_ = globals.error().message() + "; showing the system's view only";
     return false;
@@ -130,12 +144,12 @@ events::GoHeap GoProcess::heap(const events::PageScan& scan) {
   events::GoHeap out;
   out.space = scan.space;
   out.scan = scan.scan;
-  remote::Budget budget(kHeapLimits);
-  remote::MeteredMemory memory(*memory_, budget);
-  if (!find(memory)) {
+  if (!find()) {
     out.problem = problem_;
     return out;
   }
+  remote::Budget budget(kHeapLimits, stop_);
+  remote::MeteredMemory memory(*memory_, budget);
   Result<HeapPages> pages = read_pages(memory, *globals_);
   if (!pages) {
     out.problem = pages.error().message();
@@ -175,9 +189,9 @@ events::GoHeap GoProcess::heap(const events::PageScan& scan) {
 }
 
 std::optional<events::GoStatistics> GoProcess::statistics() {
-  remote::Budget budget(kStatisticsLimits);
+  if (!find()) return std::nullopt;
+  remote::Budget budget(kStatisticsLimits, stop_);
   remote::MeteredMemory memory(*memory_, budget);
-  if (!find(memory)) return std::nullopt;
   Result<HeapCounters> counters = read_counters(memory, *globals_);
   if (!counters) return std::nullopt;
   events::GoStatistics out;
@@ -190,9 +204,10 @@ std::optional<events::GoStatistics> GoProcess::statistics() {
 events::GoProfile GoProcess::profile() {
   events::GoProfile out;
   uint64_t in_use = 0;
-  remote::Budget budget(kProfileLimits);
+  const bool found = find();
+  remote::Budget budget(kProfileLimits, stop_);
   remote::MeteredMemory memory(*memory_, budget);
-  if (find(memory)) {
+  if (found) {
     if (Result<HeapCounters> counters = read_counters(memory, *globals_)) {
       buckets_.update(memory, *globals_, counters->buckhash_sys);
       in_use = counters->heap_in_use;
@@ -237,6 +252,27 @@ std::vector<std::vector<size_t>> group(const std::vector<Goroutine>& all) {
     groups[at->second].push_back(i);
   }
   return groups;
+}
+
+// The groups of most goroutines, in the order in which they were. The walk takes the others for roots: so what is said to be
+// kept by one group alone stays true.
+void keep_largest(std::vector<std::vector<size_t>>& groups, size_t most) {
+  if (groups.size() <= most) return;
+  std::vector<size_t> sizes(groups.size());
+  std::transform(groups.begin(), groups.end(), sizes.begin(), [](const auto& group) { return group.size(); });
+  std::nth_element(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(most), sizes.end(),
+                   std::greater<>());
+  const size_t least = sizes[most];
+  size_t of_least =
+      most - static_cast<size_t>(std::count_if(groups.begin(), groups.end(),
+                                               [&](const auto& group) { return group.size() > least; }));
+  std::erase_if(groups, [&](const auto& group) {
+    if (group.size() == least && of_least > 0) {
+      --of_least;
+      return false;
+    }
+    return group.size() <= least;
+  });
 }
 
 events::GoGroup describe(const std::vector<Goroutine>& all, const std::vector<size_t>& members) {
@@ -290,12 +326,17 @@ void GoProcess::tell_kept(remote::RemoteMemory& memory, const GoroutineList& lis
 }
 
 std::optional<events::GoGoroutines> GoProcess::goroutines() {
-  remote::Budget budget(kListLimits);
+  if (!find()) return std::nullopt;
+  remote::Budget budget(kListLimits, stop_);
   remote::MeteredMemory memory(*memory_, budget);
-  if (!find(memory)) return std::nullopt;
   const Result<GoroutineList> list = read_goroutines(memory, *globals_);
   if (!list) return std::nullopt;
-  const std::vector<std::vector<size_t>> members = group(list->goroutines);
+  std::vector<std::vector<size_t>> members = group(list->goroutines);
+  if (members.size() > kMostWalked)
+    tell(kCutGroups,
+         fmt::format("Its goroutines have {} different stacks: only the {} of most goroutines are looked at.",
+                     members.size(), kMostWalked));
+  keep_largest(members, kMostWalked);
   events::GoGoroutines out;
   out.count = list->goroutines.size() + list->unread;
   for (const std::vector<size_t>& each : members) out.groups.push_back(describe(list->goroutines, each));
@@ -303,7 +344,7 @@ std::optional<events::GoGoroutines> GoProcess::goroutines() {
     tell(kCutGoroutines,
          fmt::format("Of its {} goroutines {} were not read: it would take more {} than one reading may.",
                      out.count, list->cut, budget.spent_name().empty() ? "memory" : budget.spent_name()));
-  remote::Budget of_walk(kWalkLimits);
+  remote::Budget of_walk(kWalkLimits, stop_);
   remote::MeteredMemory walked(*memory_, of_walk);
   tell_kept(walked, *list, members, out);
   if (of_walk.spent() != remote::Budget::Spent::kNothing)

@@ -56,13 +56,15 @@ class GoProcess {
   // Groups by stack, reason and creation site, with what each alone keeps.
   std::optional<events::GoGoroutines> goroutines();
 
+  // Asked now and then while something is read: true ends that reading, and those that begin later. What it left out is told.
+  void stop_when(std::function<bool()> stop) { stop_ = std::move(stop); }
   // What readings had to leave out since the last call, as sentences; each once.
   std::vector<std::string> take_notices() { return std::exchange(notices_, {}); }
 
  private:
-  enum Cut : uint8_t { kCutHeap = 1, kCutProfile = 2, kCutGoroutines = 4, kCutWalk = 8 };
+  enum Cut : uint8_t { kCutHeap = 1, kCutProfile = 2, kCutGoroutines = 4, kCutWalk = 8, kCutGroups = 16 };
 
-  bool find(remote::RemoteMemory& memory);
+  bool find();
   void tell(Cut which, std::string sentence);
   void tell_kept(remote::RemoteMemory& memory, const GoroutineList& list,
                  const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out);
@@ -77,6 +79,7 @@ class GoProcess {
   BucketPages buckets_;
   int searches_ = 0;
   std::string problem_;
+  std::function<bool()> stop_;
   std::vector<std::string> notices_;
   uint8_t told_ = 0;  // of Cut
 };

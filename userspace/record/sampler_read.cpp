@@ -142,6 +142,7 @@ bool Sampler::read_go(Target& target, const events::PageScan& pass) {
   GoSource* go = target.source->go(target.vmas);
   if (go == nullptr) return true;
   const CpuMeter meter(clock_, target.cost.go_cpu_ns);
+  go->stop_when(options_.out_of_time);
   const bool there = read_go(target, *go, pass);
   for (std::string& sentence : go->take_notices()) notice(fmt::format("pid {}: {}", target.tgid, sentence));
   return there;

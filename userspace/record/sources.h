@@ -70,6 +70,8 @@ class GoSource {
   virtual std::optional<events::GoGoroutines> goroutines() = 0;
   // What readings had to leave out since it was last asked, as sentences about "its" goroutines, heap, ...
   virtual std::vector<std::string> take_notices() { return {}; }
+  // Asked while something is read: true when the recording has no time left, and the reading is to end with what it has.
+  virtual void stop_when(const std::function<bool()>& /*stop*/) {}
   // What of it can be probed: once; nothing afterwards.
   virtual std::optional<events::GoProbePlan> probe_plan() { return std::nullopt; }
 };

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace memwhy::remote {
 
@@ -27,6 +28,8 @@ BudgetClocks BudgetClocks::system() { return {now<CLOCK_THREAD_CPUTIME_ID>, now<
 Budget::Budget(const Limits& limits, BudgetClocks clocks)
     : limits_(limits), clocks_(clocks), cpu_begun_(clocks.thread_cpu()), begun_(clocks.monotonic()) {}
 
+Budget::Budget(const Limits& limits, std::function<bool()> stop) : Budget(limits) { stop_ = std::move(stop); }
+
 bool Budget::take(uint64_t& sum, uint64_t limit, uint64_t n, Spent what) {
   if (spent_ != Spent::kNothing) return false;
   if (n > limit - std::min(sum, limit)) {
@@ -45,6 +48,8 @@ bool Budget::step(uint64_t n) {
     spent_ = Spent::kCpu;
   else if (limits_.time_ns != kNoLimit && clocks_.monotonic() - begun_ >= limits_.time_ns)
     spent_ = Spent::kTime;
+  else if (stop_ && stop_())
+    spent_ = Spent::kStopped;
   return spent_ == Spent::kNothing;
 }
 
@@ -59,6 +64,7 @@ std::string_view Budget::spent_name() const {
     case Spent::kCpu:
       return "CPU time";
     case Spent::kTime:
+    case Spent::kStopped:
       return "time";
     case Spent::kNothing:
       break;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string_view>
 
@@ -36,9 +37,11 @@ struct BudgetClocks {
 
 class Budget {
  public:
-  enum class Spent : uint8_t { kNothing, kSteps, kReadBytes, kKeptBytes, kCpu, kTime };
+  enum class Spent : uint8_t { kNothing, kSteps, kReadBytes, kKeptBytes, kCpu, kTime, kStopped };
 
   explicit Budget(const Limits& limits, BudgetClocks clocks = BudgetClocks::system());
+  // `stop` is asked together with the clocks: true when nobody has time for the reading any more, whatever is left of it.
+  Budget(const Limits& limits, std::function<bool()> stop);
 
   // Each is asked before: false when it is more than what is left, from then on always.
   bool step(uint64_t n = 1);
@@ -60,6 +63,7 @@ class Budget {
 
   Limits limits_;
   BudgetClocks clocks_;
+  std::function<bool()> stop_;
   uint64_t steps_ = 0, read_ = 0, kept_ = 0;
   uint64_t cpu_begun_, begun_;
   uint64_t next_look_ = 0;  // at the clocks, in steps

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A program that writes into the tables of its own runtime, also between two reads of them: what is read of it stays
 // within memory and within a budget, and what was left out is told.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
 #include <functional>
+#include <memory>
+#include <optional>
 
 #include "goruntime/buckets.h"
 #include "goruntime/go_process.h"
@@ -56,6 +59,9 @@ class LyingMemory final : public remote::RemoteMemory {
     return there;
   }
   uint64_t reads() const { return reads_; }
+  void put_words(uint64_t address, std::initializer_list<uint64_t> words) {
+    truth_.put_words(address, words);
+  }
 
  private:
   FakeMemory truth_;
@@ -121,6 +127,43 @@ class Hostile : public testing::Test {
     for (const Goroutine& goroutine : list->goroutines)
       if (goroutine.wait_reason == "chan send") return goroutine;
     return {};
+  }
+
+  // So many goroutines, each parked with a stack that no other has; from when the list is theirs.
+  std::unique_ptr<LyingMemory> many_goroutines(uint64_t count) {
+    constexpr uint64_t kArray = uint64_t{1} << 46, kGs = kArray + (uint64_t{1} << 30), kEach = 1024,
+                       kStack = 2048;
+    const uint64_t stacks = kGs + count * kEach;
+    auto memory = std::make_unique<LyingMemory>(recording_->memory);
+    memory->range = {kArray, stacks + count * kStack};
+    memory->word = [stacks, g = layout().g, min_pc = globals().min_pc](uint64_t address) -> uint64_t {
+      if (address < kGs) return kGs + (address - kArray) / 8 * kEach;
+      if (address >= stacks) {  // frames of 16 bytes: {next, return address}; each stack has other ones
+        const uint64_t n = (address - stacks) / kStack;
+        return address % 16 == 0 ? address + 16 : min_pc + n * 7 + address % 64;
+      }
+      const uint64_t n = (address - kGs) / kEach, stack = stacks + n * kStack;
+      const uint64_t at = (address - kGs) % kEach;
+      if (at == g.stack_lo.offset || at == g.sched_sp.offset || at == g.sched_bp.offset) return stack;
+      if (at == g.stack_hi.offset) return stack + kStack;
+      if (at == g.goid.offset) return n + 1;
+      if (at == (g.atomicstatus.offset & ~7u)) return uint64_t{4} << 8 * (g.atomicstatus.offset % 8);
+      return 0;
+    };
+    return memory;
+  }
+
+  void list_them(LyingMemory& memory, uint64_t count) {
+    memory.put_words(*globals().allgs, {memory.range.start, count, count});
+  }
+  // A process that has found its tables before the list became that of so many.
+  GoProcess process_of_many(uint64_t count) {
+    std::unique_ptr<LyingMemory> memory = many_goroutines(count);
+    LyingMemory& lying = *memory;
+    GoProcess process(std::move(memory), recording_->program);
+    EXPECT_TRUE(process.statistics());
+    list_them(lying, count);
+    return process;
   }
 
   static std::unique_ptr<Recording> recording_;
@@ -198,35 +241,68 @@ TEST_F(Hostile, a_goroutine_that_is_named_sixteen_million_times_is_one) {
 // A million goroutines, each with a stack of its own: what is kept of them is what one reading may keep, and the others
 // are counted.
 TEST_F(Hostile, goroutines_with_a_million_stacks_are_kept_within_the_budget) {
-  constexpr uint64_t kCount = 1'000'000, kArray = uint64_t{1} << 46, kGs = kArray + (uint64_t{1} << 30);
-  constexpr uint64_t kEach = 1024, kStacks = kGs + kCount * kEach, kStack = 2048;
-  const auto& g = layout().g;
-  FakeMemory truth = recording_->memory;
-  truth.put_words(*globals().allgs, {kArray, kCount, kCount});
-  LyingMemory memory(truth);
-  memory.range = {kArray, kStacks + kCount * kStack};
-  memory.word = [&](uint64_t address) -> uint64_t {
-    if (address < kGs) return kGs + (address - kArray) / 8 * kEach;
-    if (address >= kStacks) {  // frames of 16 bytes: {next, return address}; each stack has other ones
-      const uint64_t n = (address - kStacks) / kStack;
-      return address % 16 == 0 ? address + 16 : globals().min_pc + n * 7 + address % 64;
-    }
-    const uint64_t n = (address - kGs) / kEach, stack = kStacks + n * kStack;
-    const uint64_t at = (address - kGs) % kEach;
-    if (at == g.stack_lo.offset || at == g.sched_sp.offset || at == g.sched_bp.offset) return stack;
-    if (at == g.stack_hi.offset) return stack + kStack;
-    if (at == g.goid.offset) return n + 1;
-    if (at == (g.atomicstatus.offset & ~7u)) return uint64_t{4} << 8 * (g.atomicstatus.offset % 8);
-    return 0;
-  };
+  constexpr uint64_t kCount = 1'000'000;
+  const std::unique_ptr<LyingMemory> memory = many_goroutines(kCount);
+  list_them(*memory, kCount);
   remote::Budget budget({.kept_bytes = 64 << 20});
-  remote::MeteredMemory metered(memory, budget);
+  remote::MeteredMemory metered(*memory, budget);
   Result<GoroutineList> list = read_goroutines(metered, globals());
   ASSERT_TRUE(list);
   EXPECT_GT(list->goroutines.size(), 10'000u);
   EXPECT_GT(list->cut, 100'000u);
   EXPECT_EQ(list->goroutines.size() + list->unread, kCount);
   EXPECT_EQ(budget.spent(), remote::Budget::Spent::kKeptBytes);
+}
+
+// What each group keeps is looked for with a queue for each: so of ten thousand groups some are left, and that is told.
+TEST_F(Hostile, of_very_many_stacks_some_are_looked_at) {
+  constexpr uint64_t kCount = 10'000;
+  GoProcess process = process_of_many(kCount);
+  const std::optional<events::GoGoroutines> all = process.goroutines();
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->count, kCount);
+  EXPECT_EQ(all->groups.size(), 256u);
+  EXPECT_THAT(
+      process.take_notices(),
+      testing::Contains("Its goroutines have 10000 different stacks: only the 4096 of most goroutines are "
+                        "looked at."));
+}
+
+// The recording has to end: the reading does, with what it has.
+TEST_F(Hostile, a_reading_ends_when_there_is_no_time_left) {
+  constexpr uint64_t kCount = 1'000'000;
+  GoProcess process = process_of_many(kCount);
+  int asked = 0;
+  process.stop_when([&asked] { return ++asked > 3; });
+  const std::optional<events::GoGoroutines> all = process.goroutines();
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->count, kCount);
+  EXPECT_FALSE(all->complete);
+  EXPECT_LT(asked, 10);
+  EXPECT_THAT(
+      process.take_notices(),
+      testing::Contains(testing::MatchesRegex(
+          "Of its 1000000 goroutines [0-9]+ were not read: it would take more time than one reading may.")));
+  EXPECT_FALSE(process.statistics()) << "nothing more is begun";
+}
+
+// Variables of 200 MiB that are all resident: the search keeps no more of them than it may.
+TEST_F(Hostile, variables_that_are_larger_than_a_search_may_keep_end_it) {
+  const auto& m = layout().moduledata;
+  FakeMemory truth = recording_->memory;
+  const uint64_t end = *remote::read_value<uint64_t>(truth, globals().moduledata + m.enoptrbss.offset);
+  const uint64_t from = (end + (64 << 10)) & ~uint64_t{0xffff};
+  truth.put_word(globals().moduledata + m.enoptrbss.offset, from + (200 << 20));
+  LyingMemory memory(truth);
+  memory.range = {from, from + (200 << 20)};
+  memory.word = [](uint64_t) { return 0; };
+  remote::Budget budget({.kept_bytes = 100 << 20});
+  remote::MeteredMemory metered(memory, budget);
+  EXPECT_FALSE(find_globals(metered, layout(), recording_->program.image).ok());
+  EXPECT_EQ(budget.spent(), remote::Budget::Spent::kKeptBytes);
+  remote::Budget enough({.kept_bytes = 300 << 20});
+  remote::MeteredMemory rich(memory, enough);
+  EXPECT_TRUE(find_globals(rich, layout(), recording_->program.image).ok());
 }
 
 // An array of pointers of 1 TiB that nobody touched: looking for its pages ends, and the walk is not finished.

@@ -25,9 +25,19 @@ class GoScript : public GoSource {
   std::function<void(uint64_t scan)> on_heap;
   std::optional<events::GoStatistics> statistics() override { return std::nullopt; }
   events::GoProfile profile() override { return {}; }
-  std::optional<events::GoGoroutines> goroutines() override { return std::nullopt; }
+  // For as long as they last, or as there is time.
+  std::optional<events::GoGoroutines> goroutines() override {
+    for (uint64_t left = goroutines_ns; left > 0; left -= 10 * kMs) {
+      if (stop_ && stop_()) break;
+      clock_.set(clock_.now() + 10 * kMs);
+    }
+    return std::nullopt;
+  }
+  uint64_t goroutines_ns = 0;
+  void stop_when(const std::function<bool()>& stop) override { stop_ = stop; }
 
  private:
+  std::function<bool()> stop_;
   ManualClock& clock_;
   uint64_t cost_ns_;
 };
@@ -107,6 +117,24 @@ TEST_F(GoBudgetTest, OfManyTheFirstAreToldAndTheOthersCounted) {
   ASSERT_EQ(told_.size(), kMostNotices + 1);
   EXPECT_THAT(told_[kMostNotices - 1], StartsWith("The pages of pid 25 are scanned less often"));
   EXPECT_EQ(told_[kMostNotices], "24 more sentences like these are left out.");
+}
+
+// A last reading that lasts longer than there is time ends in time: so the pass that it belongs to is told.
+TEST_F(GoBudgetTest, TheLastReadingEndsWhenTheRecordingMust) {
+  GoScript go(clock_, 1 * kMs);
+  GoOpener processes(go);
+  TimeNs until = kNever;
+  SamplerOptions options;
+  options.out_of_time = [&] { return clock_.now() >= until; };
+  Sampler sampler(kernel_, processes, symbols_, clock_, options, [this](events::Event event) {
+    if (const auto* scan = std::get_if<events::PageScan>(&event.payload)) scans_.push_back(scan->scan);
+  });
+  ASSERT_TRUE(sampler.add(10));
+  go.goroutines_ns = 100 * kSecond;
+  until = clock_.now() + kSecond;
+  sampler.finish();
+  EXPECT_THAT(scans_, ElementsAre(1, 2));
+  EXPECT_LE(clock_.now(), until + 100 * kMs);
 }
 
 // Its pages without the Go tables of their moment would be the last ledger, and nearly all of it unclassified.

@@ -54,6 +54,18 @@ TEST(Budget, clocks_are_looked_at_every_few_steps) {
   }
 }
 
+TEST(Budget, whoever_needs_the_time_ends_it) {
+  bool stop = false;
+  Budget budget(Limits{}, [&stop] { return stop; });
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(budget.step());
+  stop = true;
+  int more = 0;
+  while (more < 1000 && budget.step()) ++more;
+  EXPECT_LT(more, 100);
+  EXPECT_EQ(budget.spent(), Spent::kStopped);
+  EXPECT_EQ(budget.spent_name(), "time");
+}
+
 TEST(MeteredMemory, what_is_not_paid_for_is_not_read) {
   FakeMemory memory;
   memory.put_words(kPageBytes, {1, 2, 3});

@@ -7,11 +7,13 @@
 //	elem    a large object's span says 3 elements of 0x5555555555555556 bytes: their product is 2
 //	allgs   the list of goroutines has 2^24 entries, nearly all of them the same one, with a deep stack
 //	parked  N more goroutines, of 8 different depths, that wait for ever
+//	stacks  N more goroutines, each with a stack that no other has
 package main
 
 import (
 	"bufio"
 	"fmt"
+	"math/bits"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -53,6 +55,19 @@ func deep(n int, c chan int) int {
 		return <-c
 	}
 	return deep(n-1, c) + 1
+}
+
+// One of two calls for each bit of n: as many stacks as there are n.
+//
+//go:noinline
+func path(n, bits int, c chan int) int {
+	if bits == 0 {
+		return <-c
+	}
+	if n&1 != 0 {
+		return path(n>>1, bits-1, c) + 1
+	}
+	return path(n>>1, bits-1, c) + 2
 }
 
 func flip() {
@@ -116,6 +131,11 @@ func main() {
 		n, _ := strconv.Atoi(os.Args[2])
 		for i := range n {
 			go deep(i%8, c)
+		}
+	case "stacks":
+		n, _ := strconv.Atoi(os.Args[2])
+		for i := range n {
+			go path(i, bits.Len(uint(n)), c)
 		}
 	}
 	fmt.Println("ready")
