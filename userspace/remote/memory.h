@@ -4,10 +4,10 @@
 // faulted in.
 //
 // Reads go through a /proc/PID/mem descriptor, which is bound to the address space: after exec or exit it
-// reads nothing, and a pid that was used again is never read by mistake. Nor does a read wait for a page that goes between
-// the look at it and the read, where userfaultfd holds back who faults it in: process_vm_readv would. It does wait where the page has become one of a
-// file whose server is silent (FUSE, a dead network mount): no call is free of that, and nothing ends the wait but the server.
-// The session then ends without the thread that waits (record/session_end.cpp).
+// reads nothing, and a pid that was used again is never read by mistake. Nor does a read wait for a page that goes
+// between the look at it and the read, where userfaultfd holds back who faults it in: process_vm_readv would. It does
+// wait where the page has become one of a file whose server is silent (FUSE, a dead network mount): no call is free of
+// that, and nothing ends the wait but the server. The session then ends without the thread that waits.
 #pragma once
 
 #include <algorithm>
