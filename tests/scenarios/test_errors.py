@@ -361,15 +361,19 @@ def test_kill_9_leaves_a_recording(case):
     assert target.poll() is None, "the target lives on"
 
 
-def test_second_signal_kills(case):
-    target = sleeper(case)
-    memwhy = case.start_memwhy("record", "-p", target.pid, "-o", case.folder / "x.memwhy")
+def is_killed_by_two_signals(memwhy):
     memwhy.send_signal(signal.SIGSTOP)  # so that both are there before it can act
     memwhy.send_signal(signal.SIGTERM)
     memwhy.send_signal(signal.SIGINT)
     memwhy.send_signal(signal.SIGCONT)
     memwhy.wait(timeout=60)
     assert memwhy.returncode in (-signal.SIGINT, -signal.SIGTERM), memwhy.returncode
+
+
+def test_second_signal_kills(case):
+    target = sleeper(case)
+    memwhy = case.start_memwhy("record", "-p", target.pid, "-o", case.folder / "x.memwhy")
+    is_killed_by_two_signals(memwhy)
 
 
 # ---- what a supervisor, a shell or a machine may leave memwhy without
@@ -512,12 +516,7 @@ def test_hard_limit_of_files(case):
 def test_second_signal_while_attaching(case):
     target = sleeper(case)
     memwhy = case.start([case.program, "record", "-p", target.pid, "-o", "x.memwhy"], stderr=subprocess.PIPE)
-    memwhy.send_signal(signal.SIGSTOP)
-    memwhy.send_signal(signal.SIGTERM)
-    memwhy.send_signal(signal.SIGINT)
-    memwhy.send_signal(signal.SIGCONT)
-    memwhy.wait(timeout=60)
-    assert memwhy.returncode in (-signal.SIGINT, -signal.SIGTERM), memwhy.returncode
+    is_killed_by_two_signals(memwhy)
 
 
 # ---- privileges

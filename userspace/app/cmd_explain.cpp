@@ -142,10 +142,7 @@ Command add_explain(CLI::App& program) {
       ->type_name("FILE");
   options->add_flag("--no-uprobes", request->live.no_uprobes,
                     "put no breakpoints on rare functions of the Go runtime");
-  add_size(*options, "--max-memory", request->limits.memory_bytes,
-           "explaining may take so much memory; a quarter of what is available unless given, at least 256M");
-  add_duration(*options, "--max-time", request->limits.cpu_time,
-               "explaining may take so much CPU time; 60 s unless given");
+  add_file_limits(*options, request->limits, "explaining");
   options->add_flag("--json", request->json, "as JSON, format memwhy.explain/1");
   options->add_flag("-q,--quiet", request->live.quiet, "no progress");
   return {options, false, [request, duration](const std::vector<std::string>&) -> Status {

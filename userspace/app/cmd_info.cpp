@@ -91,10 +91,7 @@ Command add_info(CLI::App& program) {
   options->add_option("FILE", *path, "a .memwhy file")->type_name("")->required();
   set_usage(*options, "memwhy info FILE");
   const auto limits = std::make_shared<FileLimits>();
-  add_size(*options, "--max-memory", limits->memory_bytes,
-           "reading may take so much memory; a quarter of what is available unless given, at least 256M");
-  add_duration(*options, "--max-time", limits->cpu_time,
-               "reading may take so much CPU time; 60 s unless given");
+  add_file_limits(*options, *limits, "reading");
   return {options, false, [path, limits](const std::vector<std::string>&) {
             return within(*limits, *path, [&path] { return print_info(*path); });
           }};

@@ -16,6 +16,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "app/command.h"
 #include "app/units.h"
 #include "report/escape.h"
 
@@ -88,8 +89,7 @@ class TimeLimit {
     for (auto now = cpu_time(); now < end_; now = cpu_time()) {
       if (ended_.wait_for(lock, end_ - now, [this] { return done_; })) return;
     }
-    if (::write(STDERR_FILENO, sentence_.data(), sentence_.size()) < 0)
-      ::_exit(exit_code(ErrorCode::kBadInput));
+    static_cast<void>(!::write(STDERR_FILENO, sentence_.data(), sentence_.size()));
     ::_exit(exit_code(ErrorCode::kBadInput));
   }
 
@@ -102,6 +102,13 @@ class TimeLimit {
 };
 
 }  // namespace
+
+void add_file_limits(CLI::App& command, FileLimits& limits, const std::string& doing) {
+  add_size(command, "--max-memory", limits.memory_bytes,
+           doing + " may take so much memory; a quarter of what is available unless given, at least 256M");
+  add_duration(command, "--max-time", limits.cpu_time,
+               doing + " may take so much CPU time; 60 s unless given");
+}
 
 uint64_t default_memory_limit() {
   const std::optional<uint64_t> available = kilobytes_of("/proc/meminfo", "MemAvailable:");

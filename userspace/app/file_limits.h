@@ -14,12 +14,19 @@
 
 #include "base/result.h"
 
+namespace CLI {
+class App;
+}
+
 namespace memwhy::app {
 
 struct FileLimits {
   uint64_t memory_bytes = 0;             // 0: a quarter of what the machine has available, at least 256 MiB
   std::chrono::nanoseconds cpu_time{0};  // 0: a minute
 };
+
+// --max-memory and --max-time. `doing`: "explaining".
+void add_file_limits(CLI::App& command, FileLimits& limits, const std::string& doing);
 
 // A quarter of MemAvailable, and not less than 256 MiB.
 uint64_t default_memory_limit();

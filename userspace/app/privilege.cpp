@@ -5,11 +5,11 @@
 #include <fmt/ranges.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+
+#include "base/capabilities.h"
 
 namespace memwhy::app {
 namespace {
@@ -86,25 +86,11 @@ PrivilegePlan plan_privileges(uint64_t held, bool page_scan, bool rotates) {
 }
 
 Status keep_only(uint64_t capabilities) {
-  // While we may (CAP_SETPCAP). Without it nothing is lost: no_new_privs and the sets below hold for whatever is started.
-  for (unsigned capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
-    if ((capabilities >> capability & 1) == 0) ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
-  }
+  // While we may. Without it nothing is lost: no_new_privs and the sets below hold for whatever is started.
+  cut_bounding_set(capabilities);
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return errno_error(ErrorCode::kEnvironment, "giving up new privileges", errno);
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};  // 0: this thread
-  std::array<__user_cap_data_struct, 2> sets{};
-  if (::syscall(SYS_capget, &header, sets.data()) != 0)
-    return errno_error(ErrorCode::kEnvironment, "asking for our capabilities", errno);
-  for (unsigned half = 0; half < 2; ++half) {
-    const auto wanted = static_cast<uint32_t>(capabilities >> (32 * half));
-    sets[half].permitted &= wanted;
-    sets[half].effective &= wanted;
-    sets[half].inheritable = 0;
-  }
-  if (::syscall(SYS_capset, &header, sets.data()) != 0)
-    return errno_error(ErrorCode::kEnvironment, "giving up capabilities", errno);
-  return {};
+  return keep_capabilities(capabilities);
 }
 
 }  // namespace memwhy::app

@@ -38,13 +38,6 @@ std::optional<procfs::Stat> stat_of(const procfs::Root& proc, Pid pid) {
   return text ? procfs::parse_stat(*text) : std::nullopt;
 }
 
-// memwhy, or a child that it reads files with.
-bool is_ours(const procfs::Root& proc, Pid pid) {
-  if (pid == static_cast<Pid>(::getpid())) return true;
-  const std::optional<procfs::Stat> stat = stat_of(proc, pid);
-  return stat && stat->parent == static_cast<Pid>(::getpid()) && stat->comm.starts_with("memwhy:");
-}
-
 // "" when the executable cannot be read, or is a script.
 std::string machine_of(int folder, const std::string& path) {
   const Fd exe(::openat(folder, path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
@@ -130,7 +123,7 @@ Result<std::vector<Pid>> find_targets(const procfs::Root& proc, const Targets& t
   std::vector<Pid> found = targets.pids;
   if (!targets.comm.empty()) found = proc.find_by_comm(targets.comm);
   if (!targets.cgroup.empty()) found = proc.find_by_cgroup(cgroup_path(targets.cgroup));
-  std::erase_if(found, [&](Pid pid) { return is_ours(proc, pid); });
+  std::erase(found, static_cast<Pid>(::getpid()));
   if (found.empty()) {
     return Error(
         ErrorCode::kTargetGone,
@@ -149,6 +142,9 @@ Status check_target(const procfs::Root& proc, Pid pid) {
   const std::string name = fmt::format("pid {} ({})", pid, stat->comm);
   if (stat->kernel_thread()) {
     return Error(ErrorCode::kUsage, name + " is a kernel thread: it has no memory of its own to explain");
+  }
+  if (stat->parent == static_cast<Pid>(::getpid()) && stat->comm.starts_with("memwhy:")) {
+    return Error(ErrorCode::kUsage, name + " reads files for this memwhy: it is not recorded");
   }
   const Fd directory(::openat(proc.fd(), fmt::format("{}", pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (stat->dead() && !(directory && procfs::live_thread(directory.get()))) {

@@ -16,6 +16,17 @@ union Control {
   char bytes[CMSG_SPACE(sizeof(int))];
 };
 
+// Of these bytes, with room for a descriptor beside them if `control` is there.
+msghdr described(iovec& piece, Control* control) {
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  if (control == nullptr) return message;
+  message.msg_control = control->bytes;
+  message.msg_controllen = sizeof control->bytes;
+  return message;
+}
+
 Error gone() { return {ErrorCode::kTargetGone, "the other end is closed"}; }
 
 Status wait_for(int socket, short what, Deadline deadline) {
@@ -39,13 +50,7 @@ Status fill(int socket, std::span<std::byte> into, Fd* fd, Deadline deadline) {
   while (!into.empty()) {
     iovec piece{into.data(), into.size()};
     Control control{};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    if (fd != nullptr) {
-      message.msg_control = control.bytes;
-      message.msg_controllen = sizeof control.bytes;
-    }
+    msghdr message = described(piece, fd != nullptr ? &control : nullptr);
     const ssize_t got = ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got == 0 || (got < 0 && errno == ECONNRESET)) return gone();
     if (got < 0 && errno == EINTR) continue;
@@ -76,12 +81,8 @@ Status send_message(int socket, std::span<const std::byte> body, const Fd* along
   while (!left.empty()) {
     iovec piece{const_cast<std::byte*>(left.data()), left.size()};
     Control control{};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
+    msghdr message = described(piece, along != nullptr ? &control : nullptr);
     if (along != nullptr) {
-      message.msg_control = control.bytes;
-      message.msg_controllen = sizeof control.bytes;
       cmsghdr* one = CMSG_FIRSTHDR(&message);
       one->cmsg_level = SOL_SOCKET;
       one->cmsg_type = SCM_RIGHTS;

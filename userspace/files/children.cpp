@@ -21,11 +21,6 @@ constexpr uint64_t kHandleBits = 32;
 
 }  // namespace
 
-size_t Children::KeyHash::operator()(const symbols::FileKey& key) const {
-  return (key.inode * 0x9e3779b97f4a7c15u) ^ (key.device << 32) ^ key.bytes ^
-         static_cast<uint64_t>(key.modified_ns);
-}
-
 // A child that says such things is no longer ours.
 Error Children::strange(const Subject& about) {
   end_pair();
@@ -231,7 +226,6 @@ Result<Message> Children::ask_parser(symbols::BinaryHandle binary, Request reque
 
 Result<std::vector<symbols::SourceFrames>> Children::look_up(symbols::BinaryHandle binary,
                                                              std::span<const symbols::CodeOffset> at) {
-  const Subject about = subject(binary);
   std::vector<symbols::SourceFrames> all;
   for (size_t first = 0; first < at.size(); first += kMostAddresses) {
     Request request;
@@ -239,10 +233,9 @@ Result<std::vector<symbols::SourceFrames>> Children::look_up(symbols::BinaryHand
     const std::span<const symbols::CodeOffset> some =
         at.subspan(first, std::min(kMostAddresses, at.size() - first));
     request.offsets.assign(some.begin(), some.end());
-    auto found =
-        value<std::vector<symbols::SourceFrames>>(ask_parser(binary, request, options_.to_look_up), about);
+    auto found = parsed<std::vector<symbols::SourceFrames>>(binary, request, options_.to_look_up);
     if (!found) return found;
-    if (found->size() != some.size()) return strange(about);
+    if (found->size() != some.size()) return strange(subject(binary));
     std::move(found->begin(), found->end(), std::back_inserter(all));
   }
   return all;
@@ -253,26 +246,23 @@ Result<symbols::ProgramFacts> Children::program(symbols::BinaryHandle binary,
   Request request;
   request.ask = Ask::kProgram;
   request.question = question;
-  const Subject about = subject(binary);
-  Result<symbols::ProgramFacts> facts =
-      value<symbols::ProgramFacts>(ask_parser(binary, request, options_.to_parse), about);
+  Result<symbols::ProgramFacts> facts = parsed<symbols::ProgramFacts>(binary, request, options_.to_parse);
   const bool whole = facts && facts->functions.size() == question.functions.size() &&
                      facts->linked.size() == question.prefixes.size();
-  if (facts && !whole) return strange(about);
+  if (facts && !whole) return strange(subject(binary));
   return facts;
 }
 
 Result<std::vector<std::byte>> Children::read(symbols::BinaryHandle binary, uint64_t offset, size_t bytes) {
-  const Subject about = subject(binary);
   std::vector<std::byte> all;
   while (all.size() < bytes) {
     Request request;
     request.ask = Ask::kRead;
     request.offset = offset + all.size();
     request.bytes = std::min(bytes - all.size(), kMostReadBytes);
-    const Result<Bytes> some = value<Bytes>(ask_parser(binary, request, options_.to_look_up), about);
+    const Result<Bytes> some = parsed<Bytes>(binary, request, options_.to_look_up);
     if (!some) return some.error();
-    if (some->size() != request.bytes) return strange(about);
+    if (some->size() != request.bytes) return strange(subject(binary));
     all.insert(all.end(), some->begin(), some->end());
   }
   return all;
@@ -282,11 +272,10 @@ Result<GoLayout> Children::go_layout(symbols::BinaryHandle binary, int minor) {
   Request request;
   request.ask = Ask::kGoLayout;
   request.minor = minor;
-  const Subject about = subject(binary);
   const Result<Message> message = ask_parser(binary, request, options_.to_parse);
   if (!message) return message.error();
   GoLayout layout = decode_layout(message->body, minor);
-  if (!layout) return strange(about);
+  if (!layout) return strange(subject(binary));
   return layout;
 }
 

@@ -83,9 +83,6 @@ class Children final : public symbols::Binaries {
     Pid tgid = 0;
     symbols::FileKey file;
   };
-  struct KeyHash {
-    size_t operator()(const symbols::FileKey& key) const;
-  };
 
   explicit Children(ChildrenOptions options) : options_(std::move(options)) {}
   Status start_pair();
@@ -99,6 +96,10 @@ class Children final : public symbols::Binaries {
   Result<symbols::OpenedBinary> open(const Request& request);
   Result<symbols::OpenedBinary> open_once(const Request& request);
   Result<Message> ask_parser(symbols::BinaryHandle binary, Request request, Duration limit);
+  template <typename T>
+  Result<T> parsed(symbols::BinaryHandle binary, const Request& request, Duration limit) {
+    return value<T>(ask_parser(binary, request, limit), subject(binary));
+  }
   Result<Message> ask_opener(const Request& request, Along along);
   template <typename T>
   Result<T> value(const Result<Message>& message, const Subject& about);
@@ -115,7 +116,7 @@ class Children final : public symbols::Binaries {
   std::vector<pid_t> dying_;  // killed, and not yet dead
   std::unordered_map<Pid, Duration> lost_;
   std::unordered_map<uint64_t, std::chrono::steady_clock::time_point> silent_;  // devices, and until when
-  std::unordered_map<symbols::FileKey, int, KeyHash> strikes_;
+  std::unordered_map<symbols::FileKey, int, symbols::FileKeyHash> strikes_;
   std::unordered_map<symbols::BinaryHandle, Opened> opened_;  // of this pair
   std::vector<std::string> notices_;
   size_t more_notices_ = 0;

@@ -31,9 +31,10 @@ Result<SocketPair> socket_pair() {
   std::array<int, 2> both{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both.data()) != 0)
     return errno_error(ErrorCode::kEnvironment, "making a socket", errno);
-  Fd low[2] = {Fd(both[0]), Fd(both[1])};
-  SocketPair made{std::move(low[0]), Fd(::fcntl(low[1].get(), F_DUPFD_CLOEXEC, kFree))};
-  if (!made.theirs) return errno_error(ErrorCode::kEnvironment, "making a socket", errno);
+  const Fd low[2] = {Fd(both[0]), Fd(both[1])};
+  SocketPair made{Fd(::fcntl(low[0].get(), F_DUPFD_CLOEXEC, kFree)),
+                  Fd(::fcntl(low[1].get(), F_DUPFD_CLOEXEC, kFree))};
+  if (!made.ours || !made.theirs) return errno_error(ErrorCode::kEnvironment, "making a socket", errno);
   return made;
 }
 
@@ -110,9 +111,7 @@ Status Children::start_pair() {
     return Error(ErrorCode::kEnvironment, "too many processes that read files of targets hang in the kernel");
   Result<SocketPair> handover = socket_pair();
   if (!handover) return std::move(handover).error();
-  const Fd first(::fcntl(handover->ours.get(), F_DUPFD_CLOEXEC, kFree));
-  if (!first) return errno_error(ErrorCode::kEnvironment, "making a socket", errno);
-  Result<Child> opener = spawn(kOpenerWord, first);
+  Result<Child> opener = spawn(kOpenerWord, handover->ours);
   if (!opener) return std::move(opener).error();
   opener_ = *std::move(opener);
   Result<Child> parser = spawn(kParserWord, handover->theirs);

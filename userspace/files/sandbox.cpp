@@ -17,14 +17,16 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
-#include <span>
 #include <vector>
+
+#include "base/capabilities.h"
 
 namespace memwhy::files {
 namespace {
 
 constexpr unsigned kNobody = 65534;
-constexpr int kLastCapability = 63;
+constexpr uint64_t kOpenerNeeds = uint64_t{1} << CAP_SYS_PTRACE | uint64_t{1} << CAP_DAC_READ_SEARCH |
+                                  uint64_t{1} << CAP_CHECKPOINT_RESTORE;
 
 constexpr std::array kBothMay = {
     SYS_read,           SYS_write,     SYS_recvmsg,    SYS_sendmsg, SYS_poll,      SYS_close,
@@ -99,22 +101,6 @@ void limit(decltype(RLIMIT_AS) what, uint64_t most) {
   static_cast<void>(::setrlimit(what, &both));
 }
 
-// All capabilities but these are gone.
-Status keep_capabilities(std::span<const int> kept) {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  std::array<__user_cap_data_struct, 2> had{}, want{};
-  if (::syscall(SYS_capget, &header, had.data()) != 0)
-    return errno_error(ErrorCode::kEnvironment, "reading the capabilities of a child", errno);
-  for (const int one : kept) {
-    const auto word = static_cast<size_t>(one) / 32;
-    want[word].permitted |= had[word].permitted & (1u << (static_cast<unsigned>(one) % 32));
-    want[word].effective = want[word].permitted;
-  }
-  if (::syscall(SYS_capset, &header, want.data()) != 0)
-    return errno_error(ErrorCode::kEnvironment, "dropping the capabilities of a child", errno);
-  return {};
-}
-
 // Below a Landlock domain without rules nothing of any file system can be opened, and no process be looked into. Where the
 // kernel has none the filter alone holds.
 void forbid_file_systems() {
@@ -156,16 +142,14 @@ Status enter_sandbox(Role role, uint64_t most_files) {
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_NPROC, 0);
   limit(RLIMIT_MEMLOCK, 0);
-  for (int one = 0; one <= kLastCapability; ++one) static_cast<void>(::prctl(PR_CAPBSET_DROP, one, 0, 0, 0));
+  cut_bounding_set(0);
   // Where another user's id can't be taken (a namespace with one), the rest has to do.
   static_cast<void>(::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0));
   static_cast<void>(::setgroups(0, nullptr));
   static_cast<void>(::setresgid(kNobody, kNobody, kNobody));
   static_cast<void>(::setresuid(kNobody, kNobody, kNobody));
-  constexpr std::array kOpenerNeeds = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_CHECKPOINT_RESTORE};
-  const Status dropped =
-      keep_capabilities(role == Role::kOpener ? std::span<const int>(kOpenerNeeds) : std::span<const int>());
-  if (!dropped) return dropped;
+  const Status kept = keep_capabilities(role == Role::kOpener ? kOpenerNeeds : 0);
+  if (!kept) return kept;
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return errno_error(ErrorCode::kEnvironment, "giving up privileges", errno);
   if (role == Role::kParser) forbid_file_systems();

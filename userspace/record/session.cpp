@@ -13,7 +13,6 @@ namespace {
 // Events are put in order within it. Intake is 50 ms late, and the file holds back 750 ms of what the queue gives: a
 // recorder that is killed must not cost more than a second in all.
 constexpr TimeNs kWindow = 250'000'000;
-constexpr TimeNs kIdleWait = 60'000'000'000;
 
 std::future<Status> ready(Status status) {
   std::promise<Status> promise;
@@ -126,11 +125,10 @@ void Session::attached() {
     const std::lock_guard lock(mutex_);
     if (!running_ || sampler_done_) return;
     attached_at_ = clock_.now();
-    commands_.push_back([this](bool run) {
-      if (run && options_.on_thread) options_.on_thread(Thread::kSampler);
-    });
   }
-  sampler_wake_.notify_one();
+  post([this] {
+    if (options_.on_thread) options_.on_thread(Thread::kSampler);
+  });
 }
 
 void Session::post(std::function<void()> work) {
@@ -166,30 +164,27 @@ void Session::tell_notices() {
 
 void Session::request_stop(const std::string& why) {
   const std::lock_guard lock(mutex_);
-  if (!running_ || stop_why_) return;
+  if (running_ && !stop_why_) stop(why);
+}
+
+void Session::stop(const std::string& why) {
   stop_why_ = why;
   stopping_ = true;
   sampler_wake_.notify_all();
   ended_.notify_all();
 }
 
+TimeNs Session::ends_at() const {
+  return options_.duration && attached_at_ ? *attached_at_ + *options_.duration : kEndless;
+}
+
 std::optional<std::string> Session::wait(TimeNs timeout) {
   std::unique_lock lock(mutex_);
   const TimeNs deadline = clock_.now() + timeout;
-  while (running_ && !stop_why_ && !over() && clock_.now() < deadline) {
-    const TimeNs end = options_.duration && attached_at_ ? *attached_at_ + *options_.duration : kEndless;
-    clock_.wait(lock, ended_, std::min(deadline, end));
-  }
-  if (running_ && !stop_why_ && over()) {
-    stop_why_ = "duration";
-    stopping_ = true;
-    sampler_wake_.notify_all();
-  }
+  while (running_ && !stop_why_ && clock_.now() < std::min(deadline, ends_at()))
+    clock_.wait(lock, ended_, std::min(deadline, ends_at()));
+  if (running_ && !stop_why_ && clock_.now() >= ends_at()) stop("duration");
   return running_ ? stop_why_ : std::optional<std::string>("stopped");
-}
-
-bool Session::over() const {
-  return options_.duration && attached_at_ && clock_.now() >= *attached_at_ + *options_.duration;
 }
 
 Progress Session::progress() const {
@@ -272,7 +267,7 @@ bool Session::sampler_step() {
   {
     const std::lock_guard lock(mutex_);
     attached = attached_at_.has_value();
-    if (options_.duration && attached) end = *attached_at_ + *options_.duration;
+    end = ends_at();
   }
   if (options_.end_alone && attached && sampler_->deserted()) request_stop("target_exited");
   std::deque<events::Event> inbox;

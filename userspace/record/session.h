@@ -124,6 +124,7 @@ class Session {
 
  private:
   using Command = std::function<void(bool run)>;  // false: too late, say so
+  static constexpr TimeNs kIdleWait = 60'000'000'000;
   enum class Failed : uint8_t { kNo, kMemory, kThreads, kBug };
 
   void start_threads();
@@ -135,7 +136,9 @@ class Session {
   bool out_of_patience(TimeNs patience);
   void take_the_rest();
   void tell_unfinished();
-  bool over() const;  // its duration
+  // With the lock held.
+  TimeNs ends_at() const;  // by its duration; kEndless: by nothing that is known now
+  void stop(const std::string& why);
   void run_intake();
   void run_sampler();
   void run_sink();

@@ -10,7 +10,6 @@
 namespace memwhy::record {
 namespace {
 
-constexpr TimeNs kIdleWait = 60'000'000'000;
 constexpr TimeNs kIntakeTakes = 250'000'000;  // for what the ring still holds, when time is up
 
 }  // namespace

@@ -32,6 +32,9 @@ struct FileKey {
   int64_t modified_ns = 0;
   bool operator==(const FileKey&) const = default;
 };
+struct FileKeyHash {
+  size_t operator()(const FileKey& key) const;
+};
 
 enum class BinaryHandle : uint64_t { kNone = 0 };
 

@@ -38,7 +38,7 @@ uint64_t mix(uint64_t a, uint64_t b) {
 
 }  // namespace
 
-size_t Symbolizer::KeyHash::operator()(const FileKey& key) const {
+size_t FileKeyHash::operator()(const FileKey& key) const {
   return mix(mix(key.device, key.inode), mix(key.bytes, static_cast<uint64_t>(key.modified_ns)));
 }
 

@@ -51,9 +51,6 @@ class Symbolizer {
   size_t modules() const { return modules_.size(); }  // files of which something is remembered
 
  private:
-  struct KeyHash {
-    size_t operator()(const FileKey& key) const;
-  };
   struct Module {
     BinaryId id{};
     BinaryHandle handle{};  // kNone: unreadable
@@ -90,7 +87,7 @@ class Symbolizer {
   ModulePtr& remembered(const FileKey& key);
 
   Binaries& binaries_;
-  std::unordered_map<FileKey, ModulePtr, KeyHash> modules_;
+  std::unordered_map<FileKey, ModulePtr, FileKeyHash> modules_;
   std::unordered_map<uint64_t, std::weak_ptr<Module>>
       by_inode_;  // the last readable one, for mappings of processes that are gone
   std::unordered_map<SpaceId, SpaceState> spaces_;

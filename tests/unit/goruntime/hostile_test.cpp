@@ -24,11 +24,12 @@ namespace memwhy::goruntime::test {
 namespace {
 
 using remote::test::FakeMemory;
+using remote::test::PresentMemory;
 using remote::test::RecordedMemory;
 
 // A recorded memory of which a part is made up: the word at any address of `range` is what `word` says, and each read of
 // `flipped` gives the next of two values.
-class LyingMemory final : public remote::RemoteMemory {
+class LyingMemory final : public PresentMemory {
  public:
   explicit LyingMemory(const FakeMemory& truth) : truth_(truth) {}
   AddressRange range;
@@ -36,12 +37,6 @@ class LyingMemory final : public remote::RemoteMemory {
   uint64_t flipped = 0;
   std::array<uint64_t, 2> values{};
 
-  Status read(uint64_t address, std::span<std::byte> into) override {
-    Result<uint64_t> there = read_present(address, into);
-    if (!there) return std::move(there).error();
-    if (*there != into.size()) return Error(ErrorCode::kIncomplete, "a page is not resident");
-    return {};
-  }
   Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
     ++reads_;
     if (range.contains(address) && into.size() <= range.end - address) {

@@ -13,8 +13,19 @@
 
 namespace memwhy::remote::test {
 
+// Who says which pages are there: the others can't be read.
+class PresentMemory : public RemoteMemory {
+ public:
+  Status read(uint64_t address, std::span<std::byte> into) override {
+    Result<uint64_t> there = read_present(address, into);
+    if (!there) return std::move(there).error();
+    if (*there != into.size()) return Error(ErrorCode::kIncomplete, "a page is not resident");
+    return {};
+  }
+};
+
 // Pages that were never put are not resident.
-class FakeMemory : public RemoteMemory {
+class FakeMemory : public PresentMemory {
  public:
   using Page = std::array<std::byte, kPageBytes>;
 
@@ -37,12 +48,6 @@ class FakeMemory : public RemoteMemory {
   }
   uint64_t reads() const { return reads_; }
 
-  Status read(uint64_t address, std::span<std::byte> into) override {
-    Result<uint64_t> there = read_present(address, into);
-    if (!there) return std::move(there).error();
-    if (*there != into.size()) return Error(ErrorCode::kIncomplete, "a page is not resident");
-    return {};
-  }
   Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
     ++reads_;
     if (address + into.size() < address) return Error(ErrorCode::kIncomplete, "an address range wraps");

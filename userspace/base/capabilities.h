@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Giving up capabilities, for the calling thread and whatever it starts. Which ones are kept, and why, is with those who
+// call it (app/privilege.h, files/sandbox.h). Capabilities are bits: CAP_KILL is 1 << 5.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+
+namespace memwhy {
+
+// Those that are not in `kept` can't be gained again by executing something. Needs CAP_SETPCAP; without it nothing happens.
+void cut_bounding_set(uint64_t kept);
+
+// Of those that are permitted, these stay permitted and take effect; none is inherited. kEnvironment.
+Status keep_capabilities(uint64_t kept);
+
+}  // namespace memwhy
