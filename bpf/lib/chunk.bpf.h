@@ -25,11 +25,12 @@ __noinline u32 chunk_claim(u64 key)
 	for (u32 i = 0; i < MW_PROBES; i++)
 		if (chunk_key[probe_at(hash, i) & chunk_mask] == key)
 			return probe_at(hash, i) & chunk_mask;
-	u32 space = 0;
-	struct mw_use *use = current_use(bpf_get_current_task_btf(), &space);
+	u32 slot = current_slot();
 
-	if (!use)
+	if (slot >= MW_SPACES)
 		return ~0u;
+	struct mw_use *use = &space_use[slot];
+
 	if (!share_allows(MW_CHUNK_SHARE, use->chunks, all_use.chunks, chunk_mask + 1)) {
 		__sync_fetch_and_add(&use->chunks_refused, 1);
 		c->fault[MW_FAULTS_TABLE_FULL]++;

@@ -11,15 +11,10 @@
 #include "maps.bpf.h"
 #include "filter.bpf.h"
 
-/* What the current task's space holds; NULL: it is not traced. */
-static __always_inline struct mw_use *current_use(struct task_struct *task, u32 *space)
+/* Slot of the current task's space; MW_SPACES and more: it is not traced. Not static: verified once, not at each call. */
+__noinline u32 current_slot(void)
 {
-	u32 at = space_index(number(task->mm));
-
-	if (at >= MW_SPACES)
-		return NULL;
-	*space = spaces[at].space;
-	return &space_use[at];
+	return space_index(number(bpf_get_current_task_btf()->mm));
 }
 
 /* May one more be claimed of a table with so many slots? */

@@ -31,8 +31,8 @@
 #include "share.bpf.h"
 
 struct chain {
-	u64 hash; /* of ip and every return address; never EMPTY or TOMB */
-	u32 n;	  /* with frames only */
+	u64 hash; /* of ip and every return address; never EMPTY or TOMB. Nothing when the frames are kept: frames_hash() */
+	u32 n;
 	u32 flags;
 };
 
@@ -63,7 +63,8 @@ static __always_inline u64 hash_of(struct sums sums)
 }
 
 /*
- * how, and whether to keep the frames (in s->frames; s may be NULL when neither needs it), are constants at each call.
+ * how, and whether to keep the frames (in s->frames; s may be NULL when neither needs it) or to hash them, are constants at
+ * each call. Not both: old verifiers look at each frame in each way in which the chain can get there.
  * No function is called in the inner loop (but the cast of MW_READ_WORDS), so that it runs in registers. Addresses are
  * compared by their difference: of the difference the verifier learns something in each round, of the address itself
  * nothing, and all rounds look alike.
@@ -76,11 +77,11 @@ static __always_inline struct chain walk(enum mw_read_how how, bool keep, struct
 	struct sums sums = {};
 	u32 i = 1;
 
-	add_frame(&sums, stack_keys, ip);
-
 	sp &= ~7ull;
 	if (keep)
 		s->frames[0] = ip;
+	else
+		add_frame(&sums, stack_keys, ip);
 	/* unaligned, below sp, or far above: the chain ends, and nothing is read */
 	while (!((bp - sp) & ~(STACK_REACH - 8))) {
 		if (i == MW_STACK_FRAMES) {
@@ -98,9 +99,10 @@ static __always_inline struct chain walk(enum mw_read_how how, bool keep, struct
 
 			if (f.ret < PAGE_BYTES)
 				goto end;
-			add_frame(&sums, &stack_keys[2 * i], f.ret);
 			if (keep)
 				s->frames[i] = f.ret;
+			else
+				add_frame(&sums, &stack_keys[2 * i], f.ret);
 			i++;
 			step = f.next - bp;
 			bp = f.next;
@@ -119,13 +121,84 @@ end:
 	return chain;
 }
 
+/* The hash of the n frames that were kept. Not static: verified once. */
+__noinline u64 frames_hash(u32 which, u32 n)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	struct sums sums = {};
+
+	if (!s)
+		return ~0ull;
+	for (u32 i = 0; i < MW_STACK_FRAMES && i < n; i++)
+		add_frame(&sums, &stack_keys[2 * i], s->frames[i]);
+	return hash_of(sums);
+}
+
 /* The hash of a chain by the bulk read. Not static: verified once. */
 __noinline u64 bulk_hash(u32 which, u64 ip, u64 sp, u64 bp, bool jump)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
-	return s && read_how == MW_READ_BULK ? walk(MW_READ_BULK, false, s, which, 0, ip, sp, bp, jump).hash
-					     : ~0ull;
+	if (!s || read_how != MW_READ_BULK)
+		return ~0ull;
+	return frames_hash(which, walk(MW_READ_BULK, true, s, which, 0, ip, sp, bp, jump).n);
+}
+
+/*
+ * Claims a slot for a stack whose frames are in scratch, and returns it. Neither this nor what calls it is static: each is
+ * verified once, and not for each way in which a walk can end.
+ */
+__noinline u32 stack_claim(u64 hash, u32 n, u32 flags, u32 which)
+{
+	struct mw_counters *c = cpu_counters();
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &which);
+	u32 slot = current_slot();
+
+	if (!c || !scratch || slot >= MW_SPACES)
+		return MW_ENTRY_STACK_LOST;
+	struct mw_use *use = &space_use[slot];
+
+	if (!share_allows(MW_STACK_SHARE, use->stacks, all_use.stacks, stack_mask + 1)) {
+		__sync_fetch_and_add(&use->stacks_refused, 1);
+		c->fault[MW_STACKS_LOST]++;
+		return MW_ENTRY_STACK_LOST;
+	}
+	for (u32 i = 0; i < MW_PROBES; i++) {
+		u32 at = probe_at(hash, i) & stack_mask;
+		u64 old = __sync_val_compare_and_swap(&stack_hash[at], MW_SLOT_EMPTY, hash);
+
+		if (old == hash)
+			return at;
+		if (old != MW_SLOT_EMPTY)
+			continue;
+
+		struct mw_stack *s = bpf_map_lookup_elem(&stacks, &at);
+
+		if (!s)
+			break;
+		__sync_fetch_and_add(&use->stacks, 1);
+		__sync_fetch_and_add(&all_use.stacks, 1);
+		stack_owner[at & (MW_STACKS - 1)] = spaces[slot].space;
+		__builtin_memcpy(s->ip, scratch->frames, sizeof(s->ip));
+		s->flags = flags;
+		__sync_lock_test_and_set(&s->n, n);
+		c->fault[MW_STACKS_NEW]++;
+		return at;
+	}
+	c->fault[MW_STACKS_LOST]++;
+	return MW_ENTRY_STACK_LOST;
+}
+
+/* The slot that holds this hash; ~0: none does. */
+__noinline u32 stack_find(u64 hash)
+{
+	for (u32 i = 0; i < MW_PROBES; i++) {
+		u32 at = probe_at(hash, i) & stack_mask;
+
+		if (stack_hash[at] == hash)
+			return at;
+	}
+	return ~0u;
 }
 
 /*
@@ -144,46 +217,10 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which, bool jump)
 
 	if (chain.flags & MW_STACK_UNREADABLE)
 		c->fault[MW_STACKS_UNREADABLE]++;
-	for (u32 i = 0; i < MW_PROBES; i++) {
-		u32 at = probe_at(chain.hash, i) & stack_mask;
+	u64 hash = frames_hash(which, chain.n);
+	u32 at = stack_find(hash);
 
-		if (stack_hash[at] == chain.hash)
-			return at;
-	}
-	u32 space = 0;
-	struct mw_use *use = current_use(bpf_get_current_task_btf(), &space);
-
-	if (!use)
-		return MW_ENTRY_STACK_LOST;
-	if (!share_allows(MW_STACK_SHARE, use->stacks, all_use.stacks, stack_mask + 1)) {
-		__sync_fetch_and_add(&use->stacks_refused, 1);
-		c->fault[MW_STACKS_LOST]++;
-		return MW_ENTRY_STACK_LOST;
-	}
-	for (u32 i = 0; i < MW_PROBES; i++) {
-		u32 at = probe_at(chain.hash, i) & stack_mask;
-		u64 old = __sync_val_compare_and_swap(&stack_hash[at], MW_SLOT_EMPTY, chain.hash);
-
-		if (old == chain.hash)
-			return at;
-		if (old != MW_SLOT_EMPTY)
-			continue;
-
-		struct mw_stack *s = bpf_map_lookup_elem(&stacks, &at);
-
-		if (!s)
-			break;
-		__sync_fetch_and_add(&use->stacks, 1);
-		__sync_fetch_and_add(&all_use.stacks, 1);
-		stack_owner[at & (MW_STACKS - 1)] = space;
-		__builtin_memcpy(s->ip, scratch->frames, sizeof(s->ip));
-		s->flags = chain.flags;
-		__sync_lock_test_and_set(&s->n, chain.n);
-		c->fault[MW_STACKS_NEW]++;
-		return at;
-	}
-	c->fault[MW_STACKS_LOST]++;
-	return MW_ENTRY_STACK_LOST;
+	return at != ~0u ? at : stack_claim(hash, chain.n, chain.flags, which);
 }
 
 /* Slot of the current task's user stack, or MW_ENTRY_STACK_*. which: enum scratch_of. */
