@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "goruntime/words.h"
+#include "remote/block_memory.h"
 
 namespace memwhy::goruntime {
 
@@ -178,8 +179,9 @@ void BucketPages::walk(remote::RemoteMemory& memory, const Globals& globals) {
     Result<uint64_t> newest = remote::read_value<uint64_t>(memory, lists_.heads[kind]);
     if (!newest) continue;
     std::vector<AddressRange> added;
+    remote::BlockMemory blocks(memory);
     const Status whole = walk_buckets(
-        memory, globals, *newest, newest_[kind],
+        blocks, globals, *newest, newest_[kind],
         [&](uint64_t address, std::span<const std::byte> header) -> Status {
           const uint64_t record = kind == 0 ? globals.layout->mem_record.size : kBlockRecordBytes;
           added.push_back({address, address + b.size + 8 * field(header, b.nstk) + record});

@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "goruntime/words.h"
+#include "remote/block_memory.h"
 
 namespace memwhy::goruntime {
 
@@ -114,9 +115,10 @@ Result<std::optional<HeapProfile>> read_profile(remote::RemoteMemory& memory, co
     if (!before) return std::move(before).error();
     Result<uint64_t> newest = remote::read_value<uint64_t>(memory, head);
     if (!newest) return std::move(newest).error();
+    remote::BlockMemory blocks(memory);  // a bucket is read as it was when its block was
     const Status whole = walk_buckets(
-        memory, globals, *newest, 0, [&](uint64_t address, std::span<const std::byte> header) -> Status {
-          Result<std::optional<ProfileBucket>> bucket = read_bucket(memory, *globals.layout, address, header);
+        blocks, globals, *newest, 0, [&](uint64_t address, std::span<const std::byte> header) -> Status {
+          Result<std::optional<ProfileBucket>> bucket = read_bucket(blocks, *globals.layout, address, header);
           if (!bucket) return std::move(bucket).error();
           if (bucket->has_value()) profile.buckets.push_back(std::move(**bucket));
           return {};
