@@ -29,12 +29,15 @@ constexpr uint64_t kOpenerNeeds = uint64_t{1} << CAP_SYS_PTRACE | uint64_t{1} <<
                                   uint64_t{1} << CAP_CHECKPOINT_RESTORE;
 
 constexpr std::array kBothMay = {
-    SYS_read,           SYS_write,     SYS_recvmsg,    SYS_sendmsg, SYS_poll,      SYS_close,
-    SYS_fstat,          SYS_lseek,     SYS_brk,        SYS_munmap,  SYS_mremap,    SYS_madvise,
-    SYS_futex,          SYS_exit,      SYS_exit_group, SYS_fcntl,   SYS_getrandom, SYS_clock_gettime,
-    SYS_rt_sigreturn,   SYS_setitimer, SYS_newfstatat,
+    SYS_read,           SYS_write,       SYS_recvmsg,    SYS_sendmsg, SYS_poll,      SYS_close,
+    SYS_fstat,          SYS_lseek,       SYS_brk,        SYS_munmap,  SYS_mremap,    SYS_madvise,
+    SYS_futex,          SYS_exit,        SYS_exit_group, SYS_fcntl,   SYS_getrandom, SYS_clock_gettime,
+    SYS_rt_sigreturn,   SYS_setitimer,   SYS_newfstatat,
+#if defined(__SANITIZE_ADDRESS__)  // how the sanitizers look at an address, and exit
+    SYS_pipe2,          SYS_sigaltstack,
+#endif
     SYS_rt_sigprocmask,  // abort()
-    SYS_gettid,         SYS_getpid,    SYS_tgkill};
+    SYS_gettid,         SYS_getpid,      SYS_tgkill};
 constexpr std::array kOpenerMay = {SYS_openat, SYS_openat2, SYS_readlinkat, SYS_readlink, SYS_fstatfs};
 constexpr std::array kParserMay = {SYS_pread64, SYS_sysinfo, SYS_sched_getaffinity};
 // Libraries ask for these in passing and do without.
@@ -122,22 +125,22 @@ void forbid_file_systems() {
   ::close(rules);
 }
 
-// Pages that the process has mapped now.
-uint64_t address_space_bytes() {
+// What the process has mapped now, and so much more. Not where the address sanitizer reserves terabytes.
+void limit_memory() {
+#if !defined(__SANITIZE_ADDRESS__)
   unsigned long pages = 0;
   if (std::FILE* file = std::fopen("/proc/self/statm", "re")) {
     if (std::fscanf(file, "%lu", &pages) != 1) pages = 0;
     std::fclose(file);
   }
-  return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  limit(RLIMIT_AS, pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) + kParserMemoryBytes);
+#endif
 }
 
 }  // namespace
 
 Status enter_sandbox(Role role, uint64_t most_files) {
-#if !defined(__SANITIZE_ADDRESS__)  // which reserves terabytes
-  if (role == Role::kParser) limit(RLIMIT_AS, address_space_bytes() + kParserMemoryBytes);
-#endif
+  if (role == Role::kParser) limit_memory();
   limit(RLIMIT_FSIZE, 0);
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_NPROC, 0);

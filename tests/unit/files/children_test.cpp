@@ -222,8 +222,10 @@ TEST(Children, KilledAtRandomLoseOnlyNames) {
   int kills = 0;
   for (const events::Vma& vma : mapped) {
     if (random() % 3 == 0) {
+      const pid_t victim = random() % 2 == 0 ? (*children)->opener() : (*children)->parser();
+      ASSERT_GT(victim, 0);  // -1 would be everybody
       ++kills;
-      ::kill(random() % 2 == 0 ? (*children)->opener() : (*children)->parser(), SIGKILL);
+      ::kill(victim, SIGKILL);
     }
     events::Stack stack;
     for (uint64_t address = vma.range.start + 0x1000; address < vma.range.end; address += 1021)
