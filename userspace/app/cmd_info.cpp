@@ -58,7 +58,7 @@ std::string text_of(const std::string& path, const trace::FileInfo& info) {
   if (info.targets_left_out != 0) text += line("", fmt::format("and {} more", info.targets_left_out));
   if (info.hooks) {
     for (const events::Hook& hook : info.hooks->hooks) {
-      text += line(hook.attach == "capability" ? "privilege" : "hook",
+      text += line(hook.attach == events::kPrivilege ? "privilege" : "hook",
                    fmt::format("{} ({}): {}", hook.name, hook.attach, hook.purpose));
     }
     for (const std::string& sentence : info.hooks->not_seen) text += line("not seen", sentence);

@@ -62,8 +62,8 @@ std::vector<events::Hook> PrivilegePlan::told() const {
     if ((sink & bit(reason.capability)) != 0) who.push_back("sink");
     if ((main & bit(reason.capability)) != 0) who.push_back("main");
     if (!who.empty())
-      kept.push_back(
-          {reason.name, "capability", fmt::format("kept by {}: to {}", fmt::join(who, ", "), reason.why)});
+      kept.push_back({reason.name, std::string(events::kPrivilege),
+                      fmt::format("kept by {}: to {}", fmt::join(who, ", "), reason.why)});
   }
   return kept;
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -30,9 +31,13 @@ struct ClockAnchor {
   bool operator==(const ClockAnchor&) const = default;
 };
 
+// Not a hook but a capability that the recorder kept; purpose says by whom and why.
+constexpr std::string_view kPrivilege = "capability";
+
 struct Hook {
-  std::string name;     // "page_fault_user"
-  std::string attach;   // "tp_btf" | "raw_tp" | "tracepoint" | "fentry" | "kprobe" | "perf_event" | "none"
+  std::string name;  // "page_fault_user"
+  std::string
+      attach;  // "tp_btf" | "raw_tp" | "tracepoint" | "fentry" | "kprobe" | "perf_event" | "none" | kPrivilege
   std::string purpose;  // "page faults in user mode"
   bool operator==(const Hook&) const = default;
 };

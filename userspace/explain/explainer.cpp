@@ -17,7 +17,8 @@ using events::Event;
 RecordingCoverage coverage_of(const timeline::RecordingState& recording, std::vector<std::string> damage) {
   RecordingCoverage out;
   if (!recording.hooks.empty()) {
-    out.hooks = recording.hooks.back().hooks;
+    for (const events::Hook& hook : recording.hooks.back().hooks)
+      (hook.attach == events::kPrivilege ? out.privileges : out.hooks).push_back(hook);
     out.stack_read = recording.hooks.back().stack_read;
     out.not_seen = recording.hooks.back().not_seen;
   }

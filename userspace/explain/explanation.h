@@ -203,6 +203,7 @@ struct ProbeCost {
 
 struct RecordingCoverage {
   std::vector<events::Hook> hooks;
+  std::vector<events::Hook> privileges;  // that the recorder kept: name, and in `purpose` by whom and why
   std::string stack_read;
   std::vector<std::string> not_seen;
   uint64_t events_seen = 0, events_lost = 0;

@@ -183,6 +183,7 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all) {
 Json recording_coverage(const explain::RecordingCoverage& coverage) {
   Json out = {
       {"hooks", Json::array()},
+      {"privileges", Json::array()},
       {"stack_read", text_or_null(coverage.stack_read)},
       {"not_seen", coverage.not_seen},
       {"events_seen", coverage.events_seen},
@@ -198,6 +199,8 @@ Json recording_coverage(const explain::RecordingCoverage& coverage) {
   for (const events::Hook& hook : coverage.hooks) {
     out["hooks"].push_back({{"name", hook.name}, {"attach", hook.attach}, {"purpose", hook.purpose}});
   }
+  for (const events::Hook& kept : coverage.privileges)
+    out["privileges"].push_back({{"name", kept.name}, {"reason", kept.purpose}});
   for (const explain::ProbeCost& probe : coverage.probes) {
     out["probes"].push_back({{"name", probe.name},
                              {"hits", probe.hits},

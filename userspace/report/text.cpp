@@ -257,6 +257,10 @@ class Printer {
       hooks += fmt::format("{}{} ({})", hooks.empty() ? "" : ", ", escape(hook.name), escape(hook.attach));
     }
     item("hooks", hooks.empty() ? "none are known" : hooks);
+    std::string privileges;
+    for (const events::Hook& kept : coverage.privileges)
+      privileges += fmt::format("{}{}", privileges.empty() ? "" : ", ", escape(kept.name));
+    if (!privileges.empty()) item("privileges", privileges);
     if (!coverage.stack_read.empty()) item("stacks read", escape(coverage.stack_read));
     for (const explain::ProbeCost& probe : coverage.probes)
       item("probe", fmt::format("{}: {} hits, {:.1f} a second, {:.1f} us each", escape(probe.name),

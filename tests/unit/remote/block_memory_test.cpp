@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "unit/remote/fake_memory.h"
 #include "remote/budget.h"
+#include "unit/remote/fake_memory.h"
 
 namespace memwhy::remote {
 namespace {
