@@ -334,6 +334,7 @@ void Sampler::restate() {
 }
 
 void Sampler::finish() {
+  finishing_ = true;
   std::vector<SpaceId> all;
   all.reserve(targets_.size());
   for (const auto& [space, target] : targets_) all.push_back(space);

@@ -148,7 +148,7 @@ class Sampler {
   TimeNs next_anchor_ = 0;
   uint64_t scans_ = 0;
   double table_fill_ = 0;
-  bool had_targets_ = false;
+  bool had_targets_ = false, finishing_ = false;
   TimeNs deserted_since_ = 0;
   std::set<Pid> in_exec_;  // their old space has ended, and of the next one nobody has told yet
   std::optional<events::HookReport> hooks_;

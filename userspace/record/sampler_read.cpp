@@ -153,7 +153,9 @@ bool Sampler::read_go(Target& target, GoSource& source, const events::PageScan& 
   ++target.cost.go_reads;
   const bool all_due = clock_.now() >= target.go_allowed_at;
   uint64_t paid_ns = 0;
-  if (all_due) {  // before the heap: the profile's own pages are met here
+  // The profile before the heap, since its own pages are met there. But not where time may run out: the last ledger is
+  // nothing without the heap.
+  if (all_due && !finishing_) {
     const CpuMeter of_all(clock_, paid_ns);
     read_profile(target, source);
   }
@@ -165,6 +167,7 @@ bool Sampler::read_go(Target& target, GoSource& source, const events::PageScan& 
   if (!all_due) return true;
   {
     const CpuMeter of_all(clock_, paid_ns);
+    if (finishing_) read_profile(target, source);
     read_goroutines(target, source);
   }
   target.go_allowed_at = clock_.now() + std::min<TimeNs>(kGoBudget * paid_ns, kGoPeriod);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "record/sampler.h"
 #include "record/target.h"
 #include "unit/record/scripted_sources.h"
@@ -20,11 +22,16 @@ class GoScript : public GoSource {
   events::GoHeap heap(const events::PageScan& pass) override {
     clock_.burn(cost_ns_);
     if (on_heap) on_heap(pass.scan);
+    order += 'h';
     return {};
   }
   std::function<void(uint64_t scan)> on_heap;
   std::optional<events::GoStatistics> statistics() override { return std::nullopt; }
-  events::GoProfile profile() override { return {}; }
+  events::GoProfile profile() override {
+    order += 'p';
+    return {};
+  }
+  std::string order;  // of the readings: heap, profile
   // For as long as they last, or as there is time.
   std::optional<events::GoGoroutines> goroutines() override {
     for (uint64_t left = goroutines_ns; left > 0; left -= 10 * kMs) {
@@ -135,6 +142,17 @@ TEST_F(GoBudgetTest, TheLastReadingEndsWhenTheRecordingMust) {
   sampler.finish();
   EXPECT_THAT(scans_, ElementsAre(1, 2));
   EXPECT_LE(clock_.now(), until + 100 * kMs);
+}
+
+// What the ledger needs comes before what it can do without.
+TEST_F(GoBudgetTest, TheLastReadingBeginsWithTheHeap) {
+  GoScript go(clock_, 1 * kMs);
+  GoOpener processes(go);
+  Sampler sampler(kernel_, processes, symbols_, clock_, {}, [](events::Event) {});
+  ASSERT_TRUE(sampler.add(10));
+  EXPECT_EQ(std::exchange(go.order, ""), "ph");
+  sampler.finish();
+  EXPECT_EQ(go.order, "hp");
 }
 
 // Its pages without the Go tables of their moment would be the last ledger, and nearly all of it unclassified.
