@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timeline/page_table.h"
 
+#include <array>
+#include <cstddef>
+
 namespace memwhy::timeline {
 namespace {
 
@@ -28,9 +31,11 @@ bool PageTable::load(uint64_t chunk, ChunkWords& words) const {
   if (payload.ends.empty()) {
     std::copy(payload.words.begin(), payload.words.end(), words.begin());
   } else {
-    size_t page = 0;
+    auto at = words.begin();
     for (size_t i = 0; i < payload.ends.size(); ++i) {
-      for (; page < payload.ends[i]; ++page) words[page] = payload.words[i];
+      const auto end = words.begin() + payload.ends[i];
+      std::fill(at, end, payload.words[i]);
+      at = end;
     }
   }
   if (slot.inherited) {
@@ -40,8 +45,14 @@ bool PageTable::load(uint64_t chunk, ChunkWords& words) const {
 }
 
 bool PageTable::store(uint64_t chunk, const ChunkWords& words) {
-  size_t runs = 1;
-  for (size_t i = 1; i < words.size(); ++i) runs += words[i] != words[i - 1] ? 1 : 0;
+  // Where one run ends and the next begins, looked for once.
+  std::array<uint16_t, kChunkPages> ends;
+  size_t runs = 0;
+  for (size_t i = 1; i < words.size(); ++i) {
+    ends[runs] = static_cast<uint16_t>(i);
+    runs += words[i] != words[i - 1] ? 1 : 0;
+  }
+  ends[runs++] = static_cast<uint16_t>(words.size());
   if (runs == 1 && words[0].empty()) {
     chunks_.erase(chunk);
     return true;
@@ -72,14 +83,9 @@ bool PageTable::store(uint64_t chunk, const ChunkWords& words) {
     payload.ends.shrink_to_fit();
     return true;
   }
-  payload.words.clear();
-  payload.words.reserve(runs);
-  payload.ends.reserve(runs);
-  for (size_t i = 0; i < words.size(); ++i) {
-    if (i + 1 < words.size() && words[i] == words[i + 1]) continue;
-    payload.words.push_back(words[i]);
-    payload.ends.push_back(static_cast<uint16_t>(i + 1));
-  }
+  payload.ends.assign(ends.begin(), ends.begin() + static_cast<std::ptrdiff_t>(runs));
+  payload.words.resize(runs);
+  for (size_t i = 0; i < runs; ++i) payload.words[i] = words[ends[i] - 1];
   return true;
 }
 

@@ -100,7 +100,6 @@ class PageEditor {
         table_.set_uniform(chunk, same);
       } else {
         open(chunk);
-        changed_ = true;
         runs({range.start, end}, fn);
       }
       range.start = end;
@@ -122,7 +121,10 @@ class PageEditor {
       PageWord now = word;
       ++steps_;
       fn(PageRange{page, page + (last - first)}, now);
-      if (now != word) std::fill(words_.begin() + first, words_.begin() + last, now);
+      if (now != word) {
+        std::fill(words_.begin() + first, words_.begin() + last, now);
+        changed_ = true;
+      }
       page += last - first;
     }
   }
