@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "trace/kind_class.h"
 #include "trace/messages.h"
 
 namespace memwhy::trace {
@@ -59,34 +60,25 @@ bool Restatement::remember(const events::Event& event, EventKind kind, std::stri
 }
 
 void Restatement::remember_reading(const events::Event& event, EventKind kind, std::string_view message) {
-  const auto& payload = event.payload;
-  const auto reading = [&](SpaceId space) -> Readings& {
-    Readings& readings = spaces_[space];
-    readings.last[kind] = {kind, event.time, std::string(message)};
-    return readings;
-  };
-  if (const auto* info = std::get_if<events::RecordingInfo>(&payload)) {
-    info_ = *info;
-  } else if (kind == EventKind::kHookReport) {
-    hooks_ = Record{kind, event.time, std::string(message)};
-  } else if (kind == EventKind::kCoverage) {
-    coverage_ = Record{kind, event.time, std::string(message)};
-  } else if (kind == EventKind::kClockAnchor) {
-    auto& anchor = first_anchor_ ? last_anchor_ : first_anchor_;
-    anchor = Record{kind, event.time, std::string(message)};
-  } else if (const auto* start = std::get_if<events::SpaceStart>(&payload)) {
-    reading(start->space).exe = start->exe_binary;
-  } else if (const auto* vmas = std::get_if<events::VmaList>(&payload)) {
-    reading(vmas->space);
-  } else if (const auto* scan = std::get_if<events::PageScan>(&payload)) {
-    if (scan->complete) reading(scan->space);
-  } else if (const auto* threads = std::get_if<events::ThreadList>(&payload)) {
-    reading(threads->space);
-  } else if (const auto* counters = std::get_if<events::Counters>(&payload)) {
-    reading(counters->space);
-  } else if (const auto* end = std::get_if<events::SpaceEnd>(&payload)) {
-    spaces_.erase(end->space);
-  }
+  // Half a pass replaces no whole one.
+  if (const auto* scan = std::get_if<events::PageScan>(&event.payload); scan != nullptr && !scan->complete)
+    return;
+  const Record record{kind, event.time, std::string(message)};
+  if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) spaces_.erase(end->space);
+  std::visit(
+      [&](const auto& reading) {
+        using T = std::decay_t<decltype(reading)>;
+        if constexpr (ClassOf<T>::value == KindClass::kRecording) {
+          recording_[kind] = record;
+        } else if constexpr (ClassOf<T>::value == KindClass::kReading) {
+          spaces_[reading.space].last[kind] = record;
+        }
+      },
+      event.payload);
+  if (const auto* info = std::get_if<events::RecordingInfo>(&event.payload)) info_ = *info;
+  if (const auto* start = std::get_if<events::SpaceStart>(&event.payload))
+    spaces_[start->space].exe = start->exe_binary;
+  if (kind == EventKind::kClockAnchor && !first_anchor_) first_anchor_ = record;
 }
 
 void Restatement::define_for(const events::Event& event, const Emit& emit) {
@@ -94,6 +86,16 @@ void Restatement::define_for(const events::Event& event, const Emit& emit) {
   for_each_stack(event.payload, [&](StackId id) { write_stack(id, emit); });
   if (const auto* symbol = std::get_if<events::SymbolInfo>(&event.payload))
     write_binary(symbol->binary, emit);
+  name_all(event.payload, emit);
+}
+
+// Of an event that names code by address.
+void Restatement::name_all(const events::Payload& payload, const Emit& emit) {
+  std::vector<uint64_t> addresses;
+  for_each_address(payload, [&](uint64_t address) { addresses.push_back(address); });
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+  for (const uint64_t address : addresses) write_symbols(address, emit);
 }
 
 void Restatement::write_stack(StackId id, const Emit& emit) {
@@ -168,13 +170,21 @@ std::vector<Record> Restatement::begin_part(uint32_t part, TimeNs now) {
     encode_message(*info_, message);
     say(EventKind::kRecordingInfo, message);
   }
-  for (const auto& once : {first_anchor_, last_anchor_, hooks_, coverage_}) {
-    if (once) say(once->kind, once->message);
+  if (first_anchor_) say(first_anchor_->kind, first_anchor_->message);
+  for (const auto& [kind, record] : recording_) {
+    const bool said = kind == EventKind::kRecordingInfo ||
+                      (kind == EventKind::kClockAnchor && record.message == first_anchor_->message);
+    if (!said) say(kind, record.message);
   }
   for (const auto& [space, reading] : spaces_) {
     write_binary(reading.exe, say);
     const auto start = reading.last.find(EventKind::kSpaceStart);
     if (start != reading.last.end()) say(EventKind::kSpaceStart, start->second.message);
+  }
+  for (const Record& record : readings) {
+    if (record.kind != EventKind::kGoProfile && record.kind != EventKind::kGoGoroutines) continue;
+    events::Payload payload;
+    if (decode_message(record.kind, record.message, payload)) name_all(payload, say);
   }
   out.insert(out.end(), readings.begin(), readings.end());
   return out;

@@ -2,10 +2,10 @@
 // Restatement: what a further part of a rotated recording must say again so that it can be explained alone.
 //
 // What it is: the encoded messages of the last readings of each live space, and of every definition, with a
-// mark of the part in which it was last written. What it is not: a model; it never looks into a scan or a
-// table.
+// mark of the part in which it was last written. Which kinds are which is kind_class.h's. What it is not: a model; it never
+// looks into a scan or a table.
 //
-//   readings     space 1: SpaceStart · VmaList t=3601.2 · PageScan t=3598.0 · ThreadList · Counters -> prologue
+//   readings     space 1: SpaceStart · VmaList t=3601.2 · GoHeap t=3598.0 · PageScan t=3598.0 ... -> prologue
 //   definitions  stack 9 {part 2}  symbols of its frames {part 2}  binary 1 {part 1} -> before first use
 //
 // Memory: readings of ended spaces are dropped at once. Definitions beyond kMaxDefinitionBytes make room by
@@ -66,12 +66,13 @@ class Restatement {
     auto operator<=>(const SymbolKey&) const = default;
   };
   struct Readings {
-    std::map<EventKind, Record> last;  // SpaceStart, VmaList, PageScan, ThreadList, Counters
+    std::map<EventKind, Record> last;
     BinaryId exe{};
   };
 
   void remember_reading(const events::Event& event, EventKind kind, std::string_view message);
   bool define(Definition& entry, std::string_view message);
+  void name_all(const events::Payload& payload, const Emit& emit);
   void write_stack(StackId id, const Emit& emit);
   void write_symbols(uint64_t address, const Emit& emit);
   void write_binary(BinaryId id, const Emit& emit);
@@ -80,7 +81,8 @@ class Restatement {
   bool keep_readings_;
   uint32_t part_ = 0;
   std::optional<events::RecordingInfo> info_;
-  std::optional<Record> hooks_, first_anchor_, last_anchor_, coverage_;
+  std::map<EventKind, Record> recording_;  // the last of each
+  std::optional<Record> first_anchor_;
   std::map<SpaceId, Readings> spaces_;
   std::unordered_map<uint32_t, Definition> stacks_, binaries_;
   std::map<SymbolKey, Definition> symbols_;

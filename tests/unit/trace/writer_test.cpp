@@ -332,6 +332,44 @@ TEST(Rotation, each_part_can_be_explained_alone_and_nothing_is_lost) {
   EXPECT_EQ(joined, given);
 }
 
+// Read once, in the first part, as a program is whose collector rests: every part has them, with the names of their code.
+TEST(Rotation, readings_of_go_open_each_part_with_their_names) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "web.memwhy";
+  const GoHeap heap{space(1), 1, GoLayout::kTable, "", true, 5, 0, {}, {{9, 3, GoPage::kHeap, 1, 2, 3}}, {}};
+  const GoProfile profile{
+      space(1), GoProfile::Source::kBuckets, 524'288, false, {{64, 1, 1, {0x9001, 0x9002}}}};
+  const GoGoroutines goroutines{
+      space(1), 1, true, {{1, "chan send", 0x9003, {0x9004}, 2048, 0, 64, 1, {{8, 64, {0x9005}}}, 0}}};
+  const GoStatistics statistics{space(1), {}, {}, {}};
+  std::vector<Event> given = long_recording(20'000);
+  std::vector<Event> readings;
+  for (uint64_t address = 0x9001; address <= 0x9005; ++address)
+    readings.push_back(
+        {kMs, SymbolInfo{space(1), address, address != 0x9004, binary(1), address, {{"f", "", 0}}}});
+  for (const Payload& payload : {Payload(statistics), Payload(heap), Payload(profile), Payload(goroutines)})
+    readings.push_back({kMs, payload});
+  const auto noise_begins =
+      std::find_if(given.begin(), given.end(), [](const Event& event) { return event.time != 0; });
+  given.insert(noise_begins, readings.begin(), readings.end());
+  const auto writer = writer_for(create_output(path).value(), {path, 128 << 10});
+  for (const Event& event : given) writer->on_event(event);
+  ASSERT_TRUE(writer->finish("stopped").ok());
+  ASSERT_GE(writer->totals().parts, 4u);
+  for (uint32_t part = 1; part < writer->totals().parts; ++part) {
+    const Recording alone = read(part_path(path, part));
+    EXPECT_EQ(all<GoHeap>(alone.events), std::vector{heap}) << part;
+    EXPECT_EQ(all<GoProfile>(alone.events), std::vector{profile});
+    EXPECT_EQ(all<GoGoroutines>(alone.events), std::vector{goroutines});
+    EXPECT_EQ(all<GoStatistics>(alone.events), std::vector{statistics});
+    size_t named = 0;
+    for (const SymbolInfo& symbol : all<SymbolInfo>(alone.events))
+      named += symbol.address >= 0x9001 && symbol.address <= 0x9005 ? 1 : 0;
+    EXPECT_EQ(named, 5u);
+    EXPECT_TRUE(all<Loss>(read(part_path(path, part), {.skip_restated = true}).events).empty());
+  }
+}
+
 TEST(Rotation, waits_for_a_restated_page_table) {
   const TemporaryDirectory directory;
   const std::string path = directory / "web.memwhy";

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// What becomes of an event of each kind when a recording goes on in a further part, so that each part can be explained alone.
+// Not how it is written: kinds.h and fields.h. There is no default: a new kind without its line does not compile.
+//
+//   part 1   info  hooks  SpaceStart 1  SymbolInfo 0x401e00  Stack 9  GoHeap scan 7  PageScan 7  VmaMapped stack 9 ...
+//   part 2   info  hooks  SpaceStart 1  GoHeap scan 7  PageScan 7     Stack 9  SymbolInfo 0x401e00  VmaMapped stack 9 ...
+//            └ kRecording ┘└ kReading ───────────────────────────┘    └ kDefinition, before what names it  └ kLog: once
+#pragma once
+
+#include <type_traits>
+#include <variant>
+
+#include "events/event.h"
+
+namespace memwhy::trace {
+
+enum class KindClass : uint8_t {
+  kDefinition,  // stated again before the first event of a part that names it
+  kRecording,   // about the recording: the last one opens a part
+  kReading,     // of a space: the last one opens a part
+  kLog,         // what happened: stated once
+};
+
+template <typename Event>
+struct ClassOf;
+
+template <KindClass C>
+using Known = std::integral_constant<KindClass, C>;
+
+// clang-format off
+template <> struct ClassOf<events::BinaryInfo> : Known<KindClass::kDefinition> {};
+template <> struct ClassOf<events::SymbolInfo> : Known<KindClass::kDefinition> {};
+template <> struct ClassOf<events::Stack> : Known<KindClass::kDefinition> {};
+template <> struct ClassOf<events::RecordingInfo> : Known<KindClass::kRecording> {};
+template <> struct ClassOf<events::ClockAnchor> : Known<KindClass::kRecording> {};  // the first, too
+template <> struct ClassOf<events::HookReport> : Known<KindClass::kRecording> {};
+template <> struct ClassOf<events::Coverage> : Known<KindClass::kRecording> {};
+template <> struct ClassOf<events::SpaceStart> : Known<KindClass::kReading> {};
+template <> struct ClassOf<events::ThreadList> : Known<KindClass::kReading> {};
+template <> struct ClassOf<events::Counters> : Known<KindClass::kReading> {};
+template <> struct ClassOf<events::VmaList> : Known<KindClass::kReading> {};
+template <> struct ClassOf<events::PageScan> : Known<KindClass::kReading> {};
+template <> struct ClassOf<events::GoStatistics> : Known<KindClass::kReading> {};
+template <> struct ClassOf<events::GoHeap> : Known<KindClass::kReading> {};
+template <> struct ClassOf<events::GoProfile> : Known<KindClass::kReading> {};
+template <> struct ClassOf<events::GoGoroutines> : Known<KindClass::kReading> {};
+template <> struct ClassOf<events::PageTableRuns> : Known<KindClass::kLog> {};  // the recorder restates it: Writer::wants_restate()
+template <> struct ClassOf<events::SpaceEnd> : Known<KindClass::kLog> {};  // and the readings of its space are dropped
+template <> struct ClassOf<events::ProcessExit> : Known<KindClass::kLog> {};
+template <> struct ClassOf<events::OomVictim> : Known<KindClass::kLog> {};
+template <> struct ClassOf<events::Loss> : Known<KindClass::kLog> {};
+template <> struct ClassOf<events::RecordingEnd> : Known<KindClass::kLog> {};
+template <> struct ClassOf<events::VmaMapped> : Known<KindClass::kLog> {};
+template <> struct ClassOf<events::VmaUnmapped> : Known<KindClass::kLog> {};
+template <> struct ClassOf<events::VmaAdvised> : Known<KindClass::kLog> {};
+template <> struct ClassOf<events::VmaMoved> : Known<KindClass::kLog> {};
+template <> struct ClassOf<events::HeapGrown> : Known<KindClass::kLog> {};
+template <> struct ClassOf<events::GoCall> : Known<KindClass::kLog> {};
+// clang-format on
+
+// Code addresses that an event names itself, and not by a stack.
+template <typename F>
+void for_each_address(const events::Payload& payload, F&& f) {
+  const auto all = [&f](const std::vector<uint64_t>& addresses) {
+    for (const uint64_t address : addresses) f(address);
+  };
+  if (const auto* profile = std::get_if<events::GoProfile>(&payload)) {
+    for (const events::GoBucket& bucket : profile->buckets) all(bucket.stack);
+  } else if (const auto* goroutines = std::get_if<events::GoGoroutines>(&payload)) {
+    for (const events::GoGroup& group : goroutines->groups) {
+      all(group.frames);
+      f(group.created_at);
+      for (const events::GoKeptObject& object : group.large) all(object.allocated_at);
+    }
+  }
+}
+
+}  // namespace memwhy::trace
