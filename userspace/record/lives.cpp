@@ -9,6 +9,8 @@ void Lives::pass(events::Event event) {
     ++late_;
   }
   last_ = event.time;
+  if (late_ != 0 && std::holds_alternative<events::RecordingEnd>(event.payload))
+    sink_.on_event({event.time, events::Loss{SpaceId::kNone, "time of an event (it came too late)", late_}});
   if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
     // The old space is over, unless a vfork child left its parent's.
     const auto old = living_.find(start->parent);

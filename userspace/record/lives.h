@@ -18,9 +18,8 @@ class Lives {
  public:
   explicit Lives(events::EventSink& sink) : sink_(sink) {}
 
+  // An event that comes after a later one has left gets that one's time; how many there were is told before RecordingEnd.
   void pass(events::Event event);
-  // Events that came after a later one had left; their time was moved up.
-  uint64_t late() const { return late_; }
 
  private:
   events::EventSink& sink_;

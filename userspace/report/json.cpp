@@ -176,7 +176,7 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all) {
   for (const auto& [id, bytes] : process.beside_rss)
     out["beside_rss"].push_back({{"id", id}, {"bytes", bytes}});
   for (const auto& found : process.findings) out["findings"].push_back(finding(found));
-  if (!process.go_calls.empty()) out["go_calls"] = go_calls(process, all.anchor);
+  out["go_calls"] = go_calls(process, all.anchor);
   return out;
 }
 
@@ -193,6 +193,7 @@ Json recording_coverage(const explain::RecordingCoverage& coverage) {
       {"stacks_lost", coverage.stacks_lost},
       {"bpf_cpu_share", coverage.bpf_cpu_share ? rounded(*coverage.bpf_cpu_share, 1e6) : Json(nullptr)},
       {"processes_left_out", coverage.processes_left_out},
+      {"probes", Json::array()},
       {"losses", Json::array()},
       {"recording",
        {{"complete", coverage.complete}, {"ended", coverage.ended}, {"damage", coverage.damage}}}};

@@ -179,7 +179,13 @@ TEST(Lives, TimeDoesNotGoBack) {
   lives.pass(at(3));
   lives.pass(at(6));
   EXPECT_EQ(times(sink.events()), (std::vector<TimeNs>{5, 5, 6}));
-  EXPECT_EQ(lives.late(), 1U);
+  lives.pass({7, events::RecordingEnd{"stopped"}});
+  const std::vector<events::Event> told = sink.events();
+  ASSERT_EQ(told.size(), 5u);
+  const auto& loss = std::get<events::Loss>(told[3].payload);
+  EXPECT_EQ(loss.count, 1U);
+  EXPECT_EQ(loss.what, "time of an event (it came too late)");
+  EXPECT_TRUE(std::holds_alternative<events::RecordingEnd>(told[4].payload));
 }
 
 }  // namespace
