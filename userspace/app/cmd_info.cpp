@@ -10,7 +10,7 @@
 #include "app/file_limits.h"
 #include "app/terminal.h"
 #include "app/units.h"
-#include "report/escape.h"
+#include "base/text.h"
 #include "trace/info.h"
 #include "trace/reader.h"
 
@@ -24,7 +24,7 @@ std::string utc(std::optional<int64_t> realtime_ns) {
 }
 
 std::string line(const char* name, const std::string& value) {
-  return fmt::format("{:<12} {}\n", name, report::escape(value));
+  return fmt::format("{:<12} {}\n", name, escape(value));
 }
 
 std::string target_text(const trace::TargetInfo& target, TimeNs start) {
@@ -40,7 +40,7 @@ std::string target_text(const trace::TargetInfo& target, TimeNs start) {
 
 std::string text_of(const std::string& path, const trace::FileInfo& info) {
   const trace::ReadSummary& summary = info.summary;
-  std::string text = line("file", fmt::format("{}, {}, format {}.{}", path, size_text(summary.file_bytes),
+  std::string text = line("file", fmt::format("{}, {}, format {}.{}", path, human_bytes(summary.file_bytes),
                                               summary.major, summary.minor));
   if (info.recording) {
     const events::RecordingInfo& made = *info.recording;
@@ -66,7 +66,8 @@ std::string text_of(const std::string& path, const trace::FileInfo& info) {
   text += line("events", fmt::format("{} in {} chunks, {} lost while recording", summary.events,
                                      summary.chunks, info.lost_events));
   for (const trace::KindTotals& kind : summary.kinds) {
-    text += line("", fmt::format("{:<16} {:>10} {:>12}", kind.name, kind.events, size_text(kind.raw_bytes)));
+    text +=
+        line("", fmt::format("{:<16} {:>10} {:>12}", kind.name, kind.events, human_bytes(kind.raw_bytes)));
   }
   for (const std::string& sentence : summary.damage) text += line("damage", sentence);
   return text;

@@ -12,6 +12,7 @@
 #include "app/live.h"
 #include "app/terminal.h"
 #include "app/units.h"
+#include "base/text.h"
 
 namespace memwhy::app {
 namespace {
@@ -40,8 +41,9 @@ std::string default_name(const Targets& targets) {
 Status record(LiveRequest request) {
   if (Status asked = request.targets.check(); !asked) return asked;
   if (request.max_part_bytes != 0 && request.max_part_bytes < kSmallestPart) {
-    return Error(ErrorCode::kUsage, fmt::format("--max-size {}: a part needs at least {}",
-                                                size_text(request.max_part_bytes), size_text(kSmallestPart)));
+    return Error(ErrorCode::kUsage,
+                 fmt::format("--max-size {}: a part needs at least {}", human_bytes(request.max_part_bytes),
+                             human_bytes(kSmallestPart)));
   }
   if (request.output.empty()) request.output = default_name(request.targets);
   Result<LiveResult> done = record_live(request);
@@ -51,7 +53,7 @@ Status record(LiveRequest request) {
     const std::string parts =
         done->totals.parts > 1 ? fmt::format(" and {} more parts", done->totals.parts - 1) : "";
     say(fmt::format("{} of {} in {}{}: {}; see memwhy explain {}", duration_text(done->elapsed), done->target,
-                    request.output, parts, size_text(done->totals.bytes), request.output));
+                    request.output, parts, human_bytes(done->totals.bytes), request.output));
   }
   return {};
 }

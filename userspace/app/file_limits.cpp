@@ -18,7 +18,8 @@
 
 #include "app/command.h"
 #include "app/units.h"
-#include "report/escape.h"
+#include "base/text.h"
+#include "base/time.h"
 
 namespace memwhy::app {
 namespace {
@@ -38,11 +39,7 @@ std::optional<uint64_t> kilobytes_of(const char* path, const std::string& name) 
   return std::nullopt;
 }
 
-std::chrono::nanoseconds cpu_time() {
-  timespec now{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-}
+std::chrono::nanoseconds cpu_time() { return std::chrono::nanoseconds(clock_ns(CLOCK_PROCESS_CPUTIME_ID)); }
 
 // Lets the kernel refuse private memory beyond what the process has now and `more`.
 class MemoryLimit {
@@ -123,12 +120,12 @@ Status within(const FileLimits& limits, const std::string& name, const std::func
       fmt::format(
           "memwhy: {}: it takes more than {} of CPU time to read; raise that with --max-time, or record "
           "for a shorter time\n",
-          report::escape(name), duration_text(time)));
+          escape(name), duration_text(time)));
   const Error too_large(
       ErrorCode::kBadInput,
       fmt::format("{}: it takes more than {} of memory to read; raise that with --max-memory, or "
                   "record fewer processes or for a shorter time",
-                  name, size_text(memory)));
+                  name, human_bytes(memory)));
   try {
     const MemoryLimit memory_limit(memory);
     return work();

@@ -22,6 +22,7 @@
 #include "app/privilege.h"
 #include "app/terminal.h"
 #include "app/units.h"
+#include "base/text.h"
 #include "files/children.h"
 #include "record/session.h"
 
@@ -123,7 +124,7 @@ class Recording {
     const std::string total = request_.duration ? " of " + duration_text(*request_.duration) : "";
     return fmt::format("{}{}: {} in {}, {:.0f} faults/s, {} scans{}",
                        duration_text(std::chrono::nanoseconds(now.elapsed_ns)), total,
-                       size_text(now.rss_bytes),
+                       human_bytes(now.rss_bytes),
                        now.targets == 1 ? target_ : fmt::format("{} processes", now.targets),
                        now.faults_per_s, now.scans, lost);
   }

@@ -8,7 +8,7 @@
 
 #include <cstdio>
 
-#include "report/escape.h"
+#include "base/text.h"
 
 namespace memwhy::app {
 namespace {
@@ -24,9 +24,9 @@ spdlog::logger& log() {
 
 }  // namespace
 
-void say(std::string_view sentence) { log().info("{}", report::escape(sentence)); }
-void warn(std::string_view sentence) { log().warn("warning: {}", report::escape(sentence)); }
-void say_error(const Error& error) { log().error("{}", report::escape(error.message())); }
+void say(std::string_view sentence) { log().info("{}", escape(sentence)); }
+void warn(std::string_view sentence) { log().warn("warning: {}", escape(sentence)); }
+void say_error(const Error& error) { log().error("{}", escape(error.message())); }
 
 Progress::Mode Progress::mode_for_stderr(bool quiet) {
   if (quiet) return Mode::kQuiet;
@@ -46,7 +46,7 @@ bool Progress::due(std::chrono::nanoseconds elapsed) const {
 }
 
 void Progress::show(std::chrono::nanoseconds elapsed, std::string_view line) {
-  const std::string text = report::escape(line);
+  const std::string text = escape(line);
   if (mode_ == Mode::kTerminal) {
     (void)std::fputs(fmt::format("\r\x1b[K{}", text).c_str(), stderr);
     shown_ = true;

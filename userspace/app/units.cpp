@@ -61,17 +61,6 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
   return std::nullopt;
 }
 
-std::string size_text(uint64_t bytes) {
-  constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
-  double value = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (value >= 1024 && unit + 1 < kUnits.size()) {
-    value /= 1024;
-    ++unit;
-  }
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
-}
-
 std::string duration_text(std::chrono::nanoseconds duration) {
   const int64_t seconds = std::chrono::round<std::chrono::seconds>(duration).count();
   if (seconds < 120) return fmt::format("{} s", seconds);

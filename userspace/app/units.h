@@ -16,7 +16,6 @@ std::optional<uint64_t> parse_size(std::string_view text);
 // "30", "30s", "1.5s", "250ms", "5m", "2h", "3d". nullopt: not a duration, negative, or above 100 years.
 std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text);
 
-std::string size_text(uint64_t bytes);                         // "1.4 GiB"
 std::string duration_text(std::chrono::nanoseconds duration);  // "1 h 02 min", "18 s"
 
 }  // namespace memwhy::app

@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "base/text.h"
 #include "events/event.h"
 
 namespace memwhy::events {
@@ -12,12 +13,6 @@ namespace {
 constexpr double kNsPerSecond = 1e9;
 
 // 40961 -> "40,961"
-std::string grouped(uint64_t number) {
-  std::string digits = fmt::to_string(number);
-  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
-  return digits;
-}
-
 std::string bytes(uint64_t number) { return grouped(number) + " B"; }
 
 // Printable ASCII as it is, everything else as \xNN: a comm or a path may hold what a terminal would obey.

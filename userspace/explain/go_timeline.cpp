@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 
+#include "base/text.h"
 #include "explain/go_allocation.h"
 #include "explain/units.h"
 

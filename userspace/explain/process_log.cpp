@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "explain/units.h"
 
 namespace memwhy::explain {

@@ -3,23 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cmath>
-#include <string_view>
+
+#include "base/text.h"
 
 namespace memwhy::explain {
-
-std::string human_bytes(uint64_t bytes) {
-  constexpr std::array<std::string_view, 5> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB"};
-  if (bytes < 1024) return fmt::format("{} B", bytes);
-  double value = static_cast<double>(bytes) / 1024;
-  size_t unit = 0;
-  while (value >= 1023.95 && unit + 1 < kUnits.size()) {  // 1023.95 would print as 1024.0
-    value /= 1024;
-    ++unit;
-  }
-  return fmt::format("{:.1f} {}", value, kUnits[unit]);
-}
 
 std::string human_rate_per_min(double bytes_per_s) {
   double per_min = bytes_per_s * 60;

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes, rates and shares as words in a sentence. Columns of a table are report/'s affair.
+// Rates, shares and durations as words in a sentence; bytes are base/text.h's.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 namespace memwhy::explain {
 
-std::string human_bytes(uint64_t bytes);             // "431.0 MiB", "512 B"
 std::string human_rate_per_min(double bytes_per_s);  // "+96.0 MiB/min", "-1.0 KiB/min"
 std::string human_share(double share);               // 0.842 → "84 %"
 std::string human_seconds(double seconds);           // "2.5 s", "10 s", "3 min", "2.5 h"

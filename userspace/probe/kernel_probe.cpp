@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/time.h"
 #include "probe/decode.h"
 #include "probe/members.h"
 #include "probe/object.h"
@@ -33,12 +34,6 @@ constexpr size_t kMostEnded = 256;  // spaces whose chunks wait to be given back
 struct RingCloser {
   void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
 };
-
-uint64_t clock_ns(clockid_t which) {
-  timespec t{};
-  ::clock_gettime(which, &t);
-  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
-}
 
 // Returns when every BPF program that runs now has ended: MEMBARRIER_CMD_GLOBAL waits for an RCU grace
 // period. Where it is not allowed (nohz_full), for longer than any program of ours runs.

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "base/fd.h"
+#include "base/time.h"
 
 namespace memwhy::procfs {
 namespace {
@@ -43,12 +44,6 @@ constexpr uint64_t kEntryFrame = (uint64_t{1} << 55) - 1;  // 0 without CAP_SYS_
 // A word of kpageflags, one for each frame.
 constexpr uint64_t kFrameThp = uint64_t{1} << 22;
 constexpr uint64_t kFrameZero = uint64_t{1} << 24;
-
-uint64_t monotonic_ns() {
-  timespec now = {};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
 
 enum class Kind : uint8_t {
   kSkip,         // hugetlb: beside RSS
@@ -199,9 +194,9 @@ class IoctlPass {
       request.start = at;
       request.end = at + std::min(width, end - at);
       request.max_pages = pace_.step_pages;
-      const uint64_t begun = monotonic_ns();
+      const uint64_t begun = clock_ns(CLOCK_MONOTONIC);
       const long n = step(request);
-      const uint64_t took = monotonic_ns() - begun;
+      const uint64_t took = clock_ns(CLOCK_MONOTONIC) - begun;
       if (n < 0) return false;
       uint64_t pages = 0;
       for (long i = 0; i < n; ++i) {
@@ -285,10 +280,10 @@ class ReadPass {
     uint64_t at = range.start;
     while (at < range.end) {
       const uint64_t wanted = std::min<uint64_t>((range.end - at) >> kPageShift, entries_.size());
-      const uint64_t begun = monotonic_ns();
+      const uint64_t begun = clock_ns(CLOCK_MONOTONIC);
       const ssize_t n =
           ::pread(pagemap_, entries_.data(), wanted * 8, static_cast<off_t>((at >> kPageShift) * 8));
-      const uint64_t took = monotonic_ns() - begun;
+      const uint64_t took = clock_ns(CLOCK_MONOTONIC) - begun;
       if (n < 0 && errno == EINTR) continue;
       if (n < 8) return false;
       const uint64_t got = static_cast<uint64_t>(n) / 8;

@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/time.h"
 #include "fmt/format.h"
 
 namespace memwhy::procfs {
@@ -24,12 +25,6 @@ namespace {
 
 constexpr size_t kVmasAtMost = 4'000'000;        // vm.max_map_count is 65,530 unless somebody raised it
 constexpr size_t kLineAtMost = size_t{1} << 16;  // a path has at most 4 KiB, escapes make it four times that
-
-uint64_t monotonic_ns() {
-  timespec now = {};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
 
 std::string nested_hint(const Root& root, Pid pid) {
   const auto hosts = root.find_by_nested_pid(pid);
@@ -285,7 +280,7 @@ void Process::classify(std::vector<events::Vma>& vmas) {
 
 Result<events::PageScan> Process::scan(const std::vector<events::Vma>& vmas) {
   events::PageScan scan;
-  scan.start = monotonic_ns();
+  scan.start = clock_ns(CLOCK_MONOTONIC);
   if (auto before = counters()) scan.before = *before;
   auto outcome = PageScanner(pagemap_.get(), root_->fd(), scan_method_, scan_pace_).scan(vmas);
   if (!outcome) return error_of(outcome.error(), "pagemap");

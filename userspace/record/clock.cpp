@@ -1,27 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "record/clock.h"
 
-#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <string>
 
+#include "base/time.h"
+
 namespace memwhy::record {
-namespace {
+TimeNs SystemClock::now() { return clock_ns(CLOCK_MONOTONIC); }
 
-uint64_t read_clock(clockid_t id) {
-  timespec now = {};
-  ::clock_gettime(id, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
-}  // namespace
-
-TimeNs SystemClock::now() { return read_clock(CLOCK_MONOTONIC); }
-
-uint64_t SystemClock::thread_cpu_ns() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+uint64_t SystemClock::thread_cpu_ns() { return clock_ns(CLOCK_THREAD_CPUTIME_ID); }
 
 int SystemClock::this_thread() { return ::gettid(); }
 

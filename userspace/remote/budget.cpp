@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/time.h"
+
 namespace memwhy::remote {
 
 namespace {
@@ -14,9 +16,7 @@ constexpr uint64_t kStepsBetweenLooks = 64;  // at the clocks: some hundred micr
 
 template <clockid_t kClock>
 uint64_t now() {
-  timespec time{};
-  ::clock_gettime(kClock, &time);
-  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+  return clock_ns(kClock);
 }
 
 Error used_up() { return {ErrorCode::kIncomplete, "reading this would take more than one reading may"}; }

@@ -49,12 +49,6 @@ std::vector<uint64_t> permille(const std::vector<uint64_t>& parts) {
 
 std::string tenths_text(uint64_t value) { return fmt::format("{}.{}", value / 10, value % 10); }
 
-std::string grouped(uint64_t value) {
-  std::string digits = std::to_string(value);
-  for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
-  return digits;
-}
-
 std::string paragraph(std::string_view first, std::string_view text) {
   std::string out(first);
   std::string indent(first.size(), ' ');

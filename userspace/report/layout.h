@@ -29,9 +29,6 @@ std::vector<uint64_t> permille(const std::vector<uint64_t>& parts);
 // 3012 → "301.2"
 std::string tenths_text(uint64_t value);
 
-// 537182208 → "537,182,208"
-std::string grouped(uint64_t value);
-
 // `text` broken at spaces into lines of kWidth, the first after `first`, the others after as many spaces. A
 // word that is longer than a line stays whole: names of files and functions must be copied.
 std::string paragraph(std::string_view first, std::string_view text);

@@ -7,9 +7,9 @@
 #include <array>
 #include <cmath>
 
+#include "base/text.h"
 #include "explain/units.h"
 #include "report/clock.h"
-#include "report/escape.h"
 #include "report/layout.h"
 #include "report/text_go.h"
 
@@ -17,7 +17,6 @@ namespace memwhy::report {
 namespace {
 
 using explain::Explanation;
-using explain::human_bytes;
 using explain::LedgerLine;
 using explain::ProcessExplanation;
 

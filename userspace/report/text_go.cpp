@@ -5,15 +5,14 @@
 
 #include <limits>
 
+#include "base/text.h"
 #include "explain/units.h"
 #include "report/clock.h"
-#include "report/escape.h"
 #include "report/layout.h"
 
 namespace memwhy::report {
 namespace {
 
-using explain::human_bytes;
 using explain::ProcessExplanation;
 
 constexpr size_t kGroupsShown = 5;

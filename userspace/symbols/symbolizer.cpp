@@ -2,8 +2,9 @@
 #include "symbols/symbolizer.h"
 
 #include <algorithm>
-#include <ctime>
 #include <utility>
+
+#include "base/time.h"
 
 namespace memwhy::symbols {
 namespace {
@@ -14,13 +15,9 @@ constexpr size_t kMaxMapped = 64 << 10;
 constexpr size_t kMaxModules = 64 << 10;
 constexpr size_t kMostAtOnce = 1024;  // addresses in one round of questions
 
-TimeNs now_ns() {
-  struct timespec now {};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+void send(const Symbolizer::Emit& emit, events::Payload payload) {
+  emit({clock_ns(CLOCK_MONOTONIC), std::move(payload)});
 }
-
-void send(const Symbolizer::Emit& emit, events::Payload payload) { emit({now_ns(), std::move(payload)}); }
 
 const events::Vma* find_vma(const std::vector<events::Vma>& vmas, uint64_t address) {
   const auto after =

@@ -38,9 +38,6 @@ TEST(Layout, Units) {
   EXPECT_EQ(unit_for(uint64_t{200} << 30).name, "GiB");
   EXPECT_EQ(tenths_text(3012), "301.2");
   EXPECT_EQ(tenths_text(4), "0.4");
-  EXPECT_EQ(grouped(537182208), "537,182,208");
-  EXPECT_EQ(grouped(999), "999");
-  EXPECT_EQ(grouped(1000), "1,000");
 }
 
 TEST(Layout, ParagraphsBreakAtSpacesAndHang) {

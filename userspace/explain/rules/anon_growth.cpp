@@ -4,6 +4,7 @@
 // heaps: a garbage collector makes any heap rise between two collections.
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/units.h"
 

@@ -4,6 +4,7 @@
 // is.
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/units.h"
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/go_words.h"
 

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <limits>
 
+#include "base/text.h"
+
 namespace memwhy::explain {
 
 const events::GoCounters* go_counters(const Case& c) {

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
 #include "explain/go_groups.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/go_words.h"

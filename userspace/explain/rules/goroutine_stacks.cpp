@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "explain/go_groups.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/go_words.h"

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/go_words.h"
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/go_words.h"
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/text.h"
 #include "explain/go_groups.h"
 #include "explain/go_steps.h"
 #include "explain/rules/causes.h"

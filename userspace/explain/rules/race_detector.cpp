@@ -4,6 +4,7 @@
 // profile shows none of that. The remedy is certain, so are the bytes: they exist only because of the flag.
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/units.h"
 

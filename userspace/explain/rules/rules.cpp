@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/rule.h"
 #include "explain/units.h"

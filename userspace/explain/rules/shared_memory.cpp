@@ -4,6 +4,7 @@
 // being there is not.
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/units.h"
 

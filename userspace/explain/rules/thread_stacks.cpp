@@ -3,6 +3,7 @@
 // process in stacks means very many threads or very deep ones.
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/units.h"
 

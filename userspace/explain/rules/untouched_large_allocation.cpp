@@ -3,6 +3,7 @@
 // because a large object was made and never written to. It explains; nothing is to be done for RSS.
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/go_words.h"
 

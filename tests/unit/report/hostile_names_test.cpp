@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "report/escape.h"
 
 #include <gtest/gtest.h>
 
@@ -12,22 +11,6 @@
 
 namespace memwhy::report {
 namespace {
-
-TEST(Escape, ControlCharactersBidiAndBrokenUtf8) {
-  EXPECT_EQ(escape("plain /usr/lib/x.so"), "plain /usr/lib/x.so");
-  EXPECT_EQ(escape("a\x1b[31mb\n\t\x7f"), "a\\x1b[31mb\\x0a\\x09\\x7f");
-  EXPECT_EQ(escape(std::string_view("a\0b", 3)), "a\\x00b");
-  EXPECT_EQ(escape("caf\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x90\x8d"), "caf\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x90\x8d");
-  EXPECT_EQ(escape("x\xe2\x80\xaey"), "x\\u{202e}y");  // right-to-left override
-  EXPECT_EQ(escape("x\xe2\x81\xa6y\xe2\x80\x8b"), "x\\u{2066}y\\u{200b}");
-  EXPECT_EQ(escape("\xc2\x9b"
-                   "31m"),
-            "\\u{9b}31m");  // CSI as one character
-  EXPECT_EQ(escape("\xff\xc3"), "\\xff\\xc3");
-  EXPECT_EQ(escape("\xc0\x9b"), "\\xc0\\x9b");                    // ESC-like, overlong
-  EXPECT_EQ(escape("\xed\xa0\x80"), "\\xed\\xa0\\x80");           // a surrogate
-  EXPECT_EQ(escape("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");  // beyond Unicode
-}
 
 // Names that a hostile program gives itself, its files and its functions.
 explain::Explanation hostile() {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "report/escape.h"
+#include "base/text.h"
 
 #include <fmt/format.h>
 
-#include <cstdint>
+#include <array>
 
-namespace memwhy::report {
+namespace memwhy {
 namespace {
 
 struct CodePoint {
@@ -39,6 +39,24 @@ bool deceives(uint32_t c) {
 
 }  // namespace
 
+std::string human_bytes(uint64_t bytes) {
+  constexpr std::array<std::string_view, 5> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB"};
+  if (bytes < 1024) return fmt::format("{} B", bytes);
+  double value = static_cast<double>(bytes) / 1024;
+  size_t unit = 0;
+  while (value >= 1023.95 && unit + 1 < kUnits.size()) {  // 1023.95 would print as 1024.0
+    value /= 1024;
+    ++unit;
+  }
+  return fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string grouped(uint64_t value) {
+  std::string digits = fmt::to_string(value);
+  for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
+  return digits;
+}
+
 std::string escape(std::string_view text) {
   std::string out;
   out.reserve(text.size());
@@ -59,4 +77,4 @@ std::string escape(std::string_view text) {
   return out;
 }
 
-}  // namespace memwhy::report
+}  // namespace memwhy
