@@ -138,11 +138,11 @@ def test_cgroup(case):
 
 
 def test_rotation(case):
-    """Parts of 1 MiB; each can be explained alone, and --max-size bounds each."""
+    """Parts of 64 KiB; each can be explained alone, and --max-size bounds each."""
     target = case.race_service("debian", race=False)
     case.start([case.go_build("race_load", "debian"), "-url", target.url, "-rate", "0", "-path", "/import?mib=16"])
-    memwhy = case.start_memwhy("record", "-p", target.pid, "-o", "r.memwhy", "--max-size", "256K")
-    while not (case.folder / "r.2.memwhy").exists():
+    memwhy = case.start_memwhy("record", "-p", target.pid, "-o", "r.memwhy", "--max-size", "64K")
+    while not (case.folder / "r.12.memwhy").exists():
         assert memwhy.poll() is None
         os.sched_yield()
     case.finish(memwhy)
@@ -150,7 +150,14 @@ def test_rotation(case):
     assert len(parts) >= 3
     for part in parts:
         explanation = case.explain(part)
-        assert only_process(explanation)["pid"] == target.pid
+        process = only_process(explanation)
+        assert process["pid"] == target.pid
+        # What the Go runtime said is in each part, also where it was not read again while the part was written.
+        assert process["go"]["layout"] == "table", (part, process["go"])
+        assert sum(line["bytes"] for line in process["ledger"]) == process["rss"]["bytes"]
+        assert "go.heap.live" in ledger(process), (part, ledger(process))
+        groups = process["goroutines"]["groups"]
+        assert groups and any("main." in frame for group in groups for frame in group["frames"]), (part, groups)
         assert explanation["coverage"]["recording"]["damage"] == []
 
 
