@@ -151,7 +151,7 @@ Status enter_sandbox(Role role, uint64_t most_files) {
   static_cast<void>(::setgroups(0, nullptr));
   static_cast<void>(::setresgid(kNobody, kNobody, kNobody));
   static_cast<void>(::setresuid(kNobody, kNobody, kNobody));
-  const Status kept = keep_capabilities(role == Role::kOpener ? kOpenerNeeds : 0);
+  Status kept = keep_capabilities(role == Role::kOpener ? kOpenerNeeds : 0);
   if (!kept) return kept;
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return errno_error(ErrorCode::kEnvironment, "giving up privileges", errno);
