@@ -7,8 +7,8 @@
 //            └ kRecording ┘└ kReading ───────────────────────────┘    └ kDefinition, before what names it  └ kLog: once
 #pragma once
 
+#include <cstdint>
 #include <type_traits>
-#include <variant>
 
 #include "events/event.h"
 
@@ -57,22 +57,5 @@ template <> struct ClassOf<events::VmaMoved> : Known<KindClass::kLog> {};
 template <> struct ClassOf<events::HeapGrown> : Known<KindClass::kLog> {};
 template <> struct ClassOf<events::GoCall> : Known<KindClass::kLog> {};
 // clang-format on
-
-// Code addresses that an event names itself, and not by a stack.
-template <typename F>
-void for_each_address(const events::Payload& payload, F&& f) {
-  const auto all = [&f](const std::vector<uint64_t>& addresses) {
-    for (const uint64_t address : addresses) f(address);
-  };
-  if (const auto* profile = std::get_if<events::GoProfile>(&payload)) {
-    for (const events::GoBucket& bucket : profile->buckets) all(bucket.stack);
-  } else if (const auto* goroutines = std::get_if<events::GoGoroutines>(&payload)) {
-    for (const events::GoGroup& group : goroutines->groups) {
-      all(group.frames);
-      f(group.created_at);
-      for (const events::GoKeptObject& object : group.large) all(object.allocated_at);
-    }
-  }
-}
 
 }  // namespace memwhy::trace

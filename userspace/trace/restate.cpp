@@ -28,6 +28,33 @@ void for_each_stack(const events::Payload& payload, F&& f) {
   }
 }
 
+// Code addresses that an event names itself, and not by a stack.
+template <typename F>
+void for_each_address(const events::Payload& payload, F&& f) {
+  const auto all = [&f](const std::vector<uint64_t>& addresses) {
+    for (const uint64_t address : addresses) f(address);
+  };
+  if (const auto* profile = std::get_if<events::GoProfile>(&payload)) {
+    for (const events::GoBucket& bucket : profile->buckets) all(bucket.stack);
+  } else if (const auto* goroutines = std::get_if<events::GoGoroutines>(&payload)) {
+    for (const events::GoGroup& group : goroutines->groups) {
+      all(group.frames);
+      f(group.created_at);
+      for (const events::GoKeptObject& object : group.large) all(object.allocated_at);
+    }
+  }
+}
+
+std::string info_of_part(std::string_view message, uint32_t part) {
+  events::Payload payload;
+  if (!decode_message(EventKind::kRecordingInfo, message, payload)) return std::string(message);
+  auto& info = std::get<events::RecordingInfo>(payload);
+  info.part = part;
+  std::string out;
+  encode_message(info, out);
+  return out;
+}
+
 }  // namespace
 
 bool Restatement::define(Definition& entry, std::string_view message) {
@@ -63,22 +90,21 @@ void Restatement::remember_reading(const events::Event& event, EventKind kind, s
   // Half a pass replaces no whole one.
   if (const auto* scan = std::get_if<events::PageScan>(&event.payload); scan != nullptr && !scan->complete)
     return;
-  const Record record{kind, event.time, std::string(message)};
+  const auto record = [&] { return Record{kind, event.time, std::string(message)}; };
   if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) spaces_.erase(end->space);
   std::visit(
       [&](const auto& reading) {
         using T = std::decay_t<decltype(reading)>;
         if constexpr (ClassOf<T>::value == KindClass::kRecording) {
-          recording_[kind] = record;
+          recording_[kind] = record();
         } else if constexpr (ClassOf<T>::value == KindClass::kReading) {
-          spaces_[reading.space].last[kind] = record;
+          spaces_[reading.space].last[kind] = record();
         }
       },
       event.payload);
-  if (const auto* info = std::get_if<events::RecordingInfo>(&event.payload)) info_ = *info;
   if (const auto* start = std::get_if<events::SpaceStart>(&event.payload))
     spaces_[start->space].exe = start->exe_binary;
-  if (kind == EventKind::kClockAnchor && !first_anchor_) first_anchor_ = record;
+  if (kind == EventKind::kClockAnchor && !first_anchor_) first_anchor_ = record();
 }
 
 void Restatement::define_for(const events::Event& event, const Emit& emit) {
@@ -164,17 +190,14 @@ std::vector<Record> Restatement::begin_part(uint32_t part, TimeNs now) {
   const auto say = [&](EventKind kind, std::string_view message) {
     out.push_back({kind, earliest, std::string(message)});
   };
-  if (info_) {
-    info_->part = part;
-    std::string message;
-    encode_message(*info_, message);
-    say(EventKind::kRecordingInfo, message);
-  }
-  if (first_anchor_) say(first_anchor_->kind, first_anchor_->message);
-  for (const auto& [kind, record] : recording_) {
-    const bool said = kind == EventKind::kRecordingInfo ||
-                      (kind == EventKind::kClockAnchor && record.message == first_anchor_->message);
-    if (!said) say(kind, record.message);
+  for (const auto& [kind, record] : recording_) {  // RecordingInfo is the first of the kinds
+    if (kind == EventKind::kRecordingInfo) {
+      say(kind, info_of_part(record.message, part));
+      continue;
+    }
+    if (kind == EventKind::kClockAnchor && first_anchor_->message != record.message)
+      say(kind, first_anchor_->message);
+    say(kind, record.message);
   }
   for (const auto& [space, reading] : spaces_) {
     write_binary(reading.exe, say);
@@ -182,7 +205,6 @@ std::vector<Record> Restatement::begin_part(uint32_t part, TimeNs now) {
     if (start != reading.last.end()) say(EventKind::kSpaceStart, start->second.message);
   }
   for (const Record& record : readings) {
-    if (record.kind != EventKind::kGoProfile && record.kind != EventKind::kGoGoroutines) continue;
     events::Payload payload;
     if (decode_message(record.kind, record.message, payload)) name_all(payload, say);
   }

@@ -80,9 +80,8 @@ class Restatement {
 
   bool keep_readings_;
   uint32_t part_ = 0;
-  std::optional<events::RecordingInfo> info_;
   std::map<EventKind, Record> recording_;  // the last of each
-  std::optional<Record> first_anchor_;
+  std::optional<Record> first_anchor_;     // recording_ has the last
   std::map<SpaceId, Readings> spaces_;
   std::unordered_map<uint32_t, Definition> stacks_, binaries_;
   std::map<SymbolKey, Definition> symbols_;

@@ -24,8 +24,10 @@ TEST(Escape, ControlCharactersBidiAndBrokenUtf8) {
 
 TEST(Text, BytesAreNeverATenthOfTheNextUnit) {
   EXPECT_EQ(human_bytes(0), "0 B");
+  EXPECT_EQ(human_bytes(512), "512 B");
   EXPECT_EQ(human_bytes(1023), "1023 B");
   EXPECT_EQ(human_bytes(1536), "1.5 KiB");
+  EXPECT_EQ(human_bytes(4096), "4.0 KiB");
   EXPECT_EQ(human_bytes((uint64_t{1} << 20) - 1), "1.0 MiB");
   EXPECT_EQ(human_bytes(451'936'256), "431.0 MiB");
   EXPECT_EQ(human_bytes(uint64_t{3} << 30), "3.0 GiB");
