@@ -4,9 +4,13 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <string>
 
 #include "base/text.h"
 
@@ -22,7 +26,34 @@ spdlog::logger& log() {
   return *logger;
 }
 
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// What the locale says of characters: the first of these that is set decides.
+bool has_unicode() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const std::string value = environment(name);
+    if (value.empty()) continue;
+    return value.find("UTF-8") != std::string::npos || value.find("utf8") != std::string::npos;
+  }
+  return false;
+}
+
 }  // namespace
+
+report::Style style_of_stdout(Colour colour) {
+  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  const bool wanted = environment("NO_COLOR").empty() && environment("TERM") != "dumb";
+  report::Style style;
+  style.colour = colour == Colour::kAlways || (colour == Colour::kAuto && terminal && wanted);
+  style.unicode = has_unicode();
+  winsize size{};
+  if (terminal && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0)
+    style.width = std::clamp<size_t>(size.ws_col, 60, 120);
+  return style;
+}
 
 void say(std::string_view sentence) { log().info("{}", escape(sentence)); }
 void warn(std::string_view sentence) { log().warn("warning: {}", escape(sentence)); }

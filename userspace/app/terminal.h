@@ -6,8 +6,13 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "report/page.h"
 
 namespace memwhy::app {
+
+// How the result is to look on stdout. kAuto: colour on a terminal that has it, unless NO_COLOR is set (no-color.org).
+enum class Colour : uint8_t { kAuto, kAlways, kNever };
+report::Style style_of_stdout(Colour colour);
 
 // "memwhy: …" on stderr, through the log, and escaped: names come from processes that may be hostile.
 void say(std::string_view sentence);

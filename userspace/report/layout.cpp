@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "report/page.h"
+
 namespace memwhy::report {
 namespace {
 
@@ -49,16 +51,16 @@ std::vector<uint64_t> permille(const std::vector<uint64_t>& parts) {
 
 std::string tenths_text(uint64_t value) { return fmt::format("{}.{}", value / 10, value % 10); }
 
-std::string paragraph(std::string_view first, std::string_view text) {
+std::string paragraph(std::string_view first, std::string_view text, size_t width) {
   std::string out(first);
-  std::string indent(first.size(), ' ');
-  size_t column = first.size();
+  std::string indent(columns(first), ' ');
+  size_t column = columns(first);
   bool fresh = true;
   while (!text.empty()) {
     size_t space = text.find(' ');
     std::string_view word = text.substr(0, space);
     text.remove_prefix(space == std::string_view::npos ? text.size() : space + 1);
-    if (!fresh && column + 1 + word.size() > kWidth) {
+    if (!fresh && column + 1 + columns(word) > width) {
       out += "\n" + indent;
       column = indent.size();
       fresh = true;
@@ -68,7 +70,7 @@ std::string paragraph(std::string_view first, std::string_view text) {
       ++column;
     }
     out += word;
-    column += word.size();
+    column += columns(word);
     fresh = false;
   }
   return out + "\n";

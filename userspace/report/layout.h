@@ -29,8 +29,8 @@ std::vector<uint64_t> permille(const std::vector<uint64_t>& parts);
 // 3012 → "301.2"
 std::string tenths_text(uint64_t value);
 
-// `text` broken at spaces into lines of kWidth, the first after `first`, the others after as many spaces. A
+// `text` broken at spaces into lines of `width` columns, the first after `first`, the others after as many spaces. A
 // word that is longer than a line stays whole: names of files and functions must be copied.
-std::string paragraph(std::string_view first, std::string_view text);
+std::string paragraph(std::string_view first, std::string_view text, size_t width = kWidth);
 
 }  // namespace memwhy::report

@@ -15,19 +15,18 @@ namespace {
 
 using explain::ProcessExplanation;
 
-constexpr size_t kGroupsShown = 5;
+constexpr size_t kGroupsShown = 10;
 
 std::string profile_line(const ProcessExplanation& process) {
   if (process.heap_profile_inuse_bytes && process.scan_time) {
     const uint64_t rss = process.rss.bytes, profile = *process.heap_profile_inuse_bytes;
-    return fmt::format("RSS {}, heap profile {}: {}", human_bytes(rss), human_bytes(profile),
-                       rss >= profile ? human_bytes(rss - profile) + " it does not show"
-                                      : human_bytes(profile - rss) + " of it are not resident");
+    return fmt::format("RSS {}; heap profile {}; {}", human_bytes(rss), human_bytes(profile),
+                       rss >= profile ? human_bytes(rss - profile) + " not in the heap profile"
+                                      : human_bytes(profile - rss) + " of the heap profile not resident");
   }
   if (process.heap_profile_source == "buckets" && !process.heap_profile_rate)
-    return "heap profile: sampling rate not known (releases before 1.24 do not tell theirs), and by the "
-           "standard "
-           "one it would be larger than the heap";
+    return "heap profile: sampling rate not known (Go before 1.24 does not publish it); the default rate would imply "
+           "a profile larger than the heap";
   if (process.heap_profile_source == "off_in_binary")
     return "no heap profile: profiling is not linked into this program";
   if (process.heap_profile_source == "unreadable") return "the heap profile could not be read";
@@ -42,10 +41,10 @@ std::string rate_text(uint64_t bytes) {
 std::string settings_line(const events::GoCounters& c) {
   const bool limited = c.memory_limit_bytes != std::numeric_limits<int64_t>::max();
   const std::string live = c.gc_cycles == 0 ? std::string("not collected yet")
-                                            : fmt::format("{} found in use by collection {}",
+                                            : fmt::format("{} live after collection {}",
                                                           human_bytes(c.live_bytes), c.gc_cycles);
   const std::optional<uint64_t> goal = explain::heap_goal(c);
-  std::string aim = goal ? "goal " + human_bytes(*goal) : std::string("goal not known");
+  std::string aim = goal ? "goal " + human_bytes(*goal) : std::string("goal unknown");
   if (!goal && c.gc_percent < 0) {
     aim = "no goal (GOGC=off)";
   } else {
@@ -56,13 +55,13 @@ std::string settings_line(const events::GoCounters& c) {
 }
 
 std::string pauses_line(const explain::GoPauseSummary& pauses) {
-  if (pauses.collections == 0) return "GC: no collection ended meanwhile";
+  if (pauses.collections == 0) return "GC: no collection ended during the recording";
   const auto ms = [](uint64_t ns) { return static_cast<double>(ns) / 1e6; };
   std::string line =
-      fmt::format("GC: {} collection{} meanwhile, the world stopped for {:.2f} ms in all, {:.2f} ms at most",
+      fmt::format("GC during the recording: {} collection{}, stop-the-world {:.2f} ms total, {:.2f} ms max",
                   grouped(pauses.collections), pauses.collections == 1 ? "" : "s", ms(pauses.total_ns),
                   ms(pauses.longest_ns));
-  if (pauses.marks > 0) line += fmt::format("; marking took {:.1f} ms at most", ms(pauses.mark_longest_ns));
+  if (pauses.marks > 0) line += fmt::format("; marking {:.1f} ms max", ms(pauses.mark_longest_ns));
   if (pauses.missed > 0) line += fmt::format(" ({} more were missed)", grouped(pauses.missed));
   return line;
 }
@@ -72,7 +71,7 @@ std::string per_second(double value) {
 }
 
 std::string allocation_line(const explain::GoAllocationRates& rates) {
-  if (rates.objects_per_s == 0) return "Allocation: nothing meanwhile";
+  if (rates.objects_per_s == 0) return "Allocation: none during the recording";
   const auto bytes = [](double value) { return human_bytes(static_cast<uint64_t>(value)) + "/s"; };
   std::string line =
       fmt::format("Allocation: {}, {} objects/s", bytes(rates.bytes_per_s), per_second(rates.objects_per_s));
@@ -96,50 +95,49 @@ std::string short_frame(const std::string& frame) {
   return escape(frame.substr(0, open + 2) + frame.substr(slash + 1));
 }
 
-std::vector<std::string> go_lines(const ProcessExplanation& process) {
+std::vector<std::string> go_lines(const ProcessExplanation& process, bool full) {
   std::vector<std::string> out;
   if (!process.go) return out;
   out.push_back(profile_line(process));
   if (process.heap_profile_inuse_bytes && process.heap_profile_rate && process.heap_profile_rate_assumed)
     out.push_back(fmt::format(
-        "Heap profile: at the standard sampling rate of {}; releases before 1.24 do not tell theirs",
+        "Heap profile: assumes the default sampling rate of {}; Go before 1.24 does not publish its rate",
         rate_text(*process.heap_profile_rate)));
-  if (process.go->totals) out.push_back(settings_line(*process.go->totals));
-  if (process.go->pauses) out.push_back(pauses_line(*process.go->pauses));
-  if (process.go->allocation) out.push_back(allocation_line(*process.go->allocation));
+  if (full && process.go->totals) out.push_back(settings_line(*process.go->totals));
+  if (full && process.go->pauses) out.push_back(pauses_line(*process.go->pauses));
+  if (full && process.go->allocation) out.push_back(allocation_line(*process.go->allocation));
   if (process.go->layout == "dwarf")
     out.push_back(
-        "Go tables: this release was not measured; read by the program's own debug information (DWARF)");
+        "Go tables: memwhy has no layout for this release; read with the program's own DWARF");
   if (process.go->layout != "table" && !process.go->layout_problem.empty())
     out.push_back("Go tables: " + escape(process.go->layout_problem));
   return out;
 }
 
-std::string goroutine_table(const ProcessExplanation& process,
-                            const std::optional<events::ClockAnchor>& anchor) {
-  if (!process.goroutines || process.goroutines->count == 0) return "";
+void print_goroutines(Page& page, const ProcessExplanation& process,
+                      const std::optional<events::ClockAnchor>& anchor) {
+  if (!process.goroutines || process.goroutines->count == 0) return;
   const explain::GoroutineSummary& all = *process.goroutines;
-  std::string out =
-      paragraph("", fmt::format("Goroutines: {}. The heaviest by what they alone keep and their stacks",
-                                grouped(all.count)));
-  out += fmt::format("  {:>6}  {:>10}  {:>10}  waits for\n", "count", "kept", "stacks");
+  page.paragraph("", fmt::format("Goroutines: {}. Largest first, by the memory that only they keep, and their stacks",
+                                 grouped(all.count)),
+                 Ink::kBold);
+  page.line(fmt::format("  {:>6}  {:>10}  {:>10}  waits for", "count", "kept", "stacks"), Ink::kDim);
   for (size_t i = 0; i < std::min(all.groups.size(), kGroupsShown); ++i) {
     const explain::GoroutineGroup& group = all.groups[i];
-    std::string text =
-        group.wait_reason.empty() ? "nothing (it runs, or is ready to)" : escape(group.wait_reason);
+    std::string text = group.wait_reason.empty() ? "nothing (running or runnable)" : escape(group.wait_reason);
     if (!group.site.empty()) text += " at " + short_frame(group.site);
     if (!group.created_at.empty()) text += ", created at " + short_frame(group.created_at);
     if (group.waiting_since) {
-      if (auto time = rfc3339(anchor, *group.waiting_since)) text += ", at least since " + *time;
+      if (auto time = rfc3339(anchor, *group.waiting_since)) text += ", since " + *time + " or earlier";
     }
-    out += paragraph(
+    page.paragraph(
         fmt::format("  {:>6}  {:>10}  {:>10}  ", group.count,
                     group.kept_bytes ? human_bytes(*group.kept_bytes) : "?", human_bytes(group.stack_bytes)),
         text);
   }
   if (all.groups.size() > kGroupsShown)
-    out += fmt::format("  {:>6}  ({} more groups in --json)\n", "...", all.groups.size() - kGroupsShown);
-  return out + "\n";
+    page.line(fmt::format("  {:>6}  ({} more groups in --json)", "...", all.groups.size() - kGroupsShown));
+  page.blank();
 }
 
 }  // namespace memwhy::report

@@ -6,14 +6,15 @@
 #include <vector>
 
 #include "explain/explanation.h"
+#include "report/page.h"
 
 namespace memwhy::report {
 
-// For the head of a process; empty when it is not a Go program.
-std::vector<std::string> go_lines(const explain::ProcessExplanation& process);
-// A table, or "" when goroutines were not read.
-std::string goroutine_table(const explain::ProcessExplanation& process,
-                            const std::optional<events::ClockAnchor>& anchor);
+// For the head of a process; empty when it is not a Go program. `full`: its heap's settings, pauses and allocation too.
+std::vector<std::string> go_lines(const explain::ProcessExplanation& process, bool full);
+// A table; nothing when goroutines were not read.
+void print_goroutines(Page& page, const explain::ProcessExplanation& process,
+                      const std::optional<events::ClockAnchor>& anchor);
 // "main.leak (/srv/app/internal/cache/cache.go:12)" → "main.leak (cache.go:12)", escaped; JSON has the whole path.
 std::string short_frame(const std::string& frame);
 

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verdict and the findings, as paragraphs.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+#include "report/text_parts.h"
+
+namespace memwhy::report {
+namespace {
+
+using explain::Finding;
+using explain::FindingKind;
+using explain::ProcessExplanation;
+
+// Of the screen.
+constexpr size_t kProblemsWithEvidence = 1, kEvidenceShown = 3, kProblemsShown = 4, kExplanationsShown = 3;
+
+void print_list(Page& page, std::string_view first, const std::vector<std::string>& sentences, size_t most) {
+  const std::string indent(first.size(), ' ');
+  for (size_t i = 0; i < std::min(sentences.size(), most); ++i)
+    page.paragraph(i == 0 ? first : indent, escape(sentences[i]), i == 0 ? Ink::kDim : Ink::kPlain);
+  if (sentences.size() > most)
+    page.line(fmt::format("{}({} more with --full)", most == 0 ? first : indent, sentences.size() - most), Ink::kDim);
+}
+
+void print_problem(Page& page, const Finding& found, bool evidence, size_t most) {
+  static constexpr std::array<std::string_view, 3> kConfidence = {"high", "medium", "low"};
+  const std::string returns =
+      found.recoverable_bytes ? fmt::format(", returns {}", human_bytes(*found.recoverable_bytes)) : "";
+  const bool problem = found.kind == FindingKind::kProblem;
+  const std::string head = fmt::format("{} {}", problem ? "PROBLEM" : "explains", found.id);
+  page.line(fmt::format("{}{} (confidence {})", page.painted(head, problem ? Ink::kRed : Ink::kBold), returns,
+                        kConfidence[static_cast<size_t>(found.confidence)]));
+  page.paragraph("  ", escape(found.claim));
+  if (evidence) {
+    print_list(page, "  evidence  ", found.evidence, most);
+    print_list(page, "  against   ", found.against, most);
+  }
+  if (!found.remedy.empty()) page.paragraph("  remedy    ", escape(found.remedy), Ink::kGreen);
+  page.blank();
+}
+
+void print_explanations(Page& page, const ProcessExplanation& process) {
+  const size_t shown = std::min(process.findings.size(), kExplanationsShown);
+  for (size_t i = 0; i < shown; ++i) page.paragraph("  ", escape(process.findings[i].claim));
+  if (shown > 0) page.blank();
+}
+
+}  // namespace
+
+std::string verdict(const ProcessExplanation& process) {
+  const std::string name = fmt::format("{} (pid {}): ", escape(process.comm), process.pid);
+  if (!process.scan_time) return name + "resident bytes not known";
+  std::string out = name + human_bytes(process.rss.bytes) + " resident";
+  if (process.findings.empty()) return out;
+  const Finding& first = process.findings.front();
+  if (first.kind != FindingKind::kProblem) out += "; no problem found";
+  if (!first.headline.empty()) out += "; " + escape(first.headline);
+  return out;
+}
+
+void print_findings(Page& page, const ProcessExplanation& process, bool full) {
+  const bool problem = !process.findings.empty() && process.findings.front().kind == FindingKind::kProblem;
+  if (full) {
+    for (const Finding& found : process.findings) print_problem(page, found, true, SIZE_MAX);
+    return;
+  }
+  if (!problem) return print_explanations(page, process);
+  size_t shown = 0, left = 0;
+  for (const Finding& found : process.findings) {
+    if (found.kind != FindingKind::kProblem) continue;
+    if (shown < kProblemsShown)
+      print_problem(page, found, shown < kProblemsWithEvidence, kEvidenceShown);
+    else
+      ++left;
+    ++shown;
+  }
+  if (left > 0) {
+    page.line(fmt::format("{} more problem{} with --full", left, left == 1 ? "" : "s"));
+    page.blank();
+  }
+}
+
+}  // namespace memwhy::report
