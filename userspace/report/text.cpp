@@ -4,13 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/text.h"
+#include "explain/heaviest.h"
 #include "explain/units.h"
 #include "report/clock.h"
 #include "report/layout.h"
+#include "report/names.h"
 #include "report/text_go.h"
 
 namespace memwhy::report {
@@ -89,11 +90,10 @@ class Printer {
         !process.findings.empty() && process.findings.front().kind == explain::FindingKind::kProblem;
     if (!problem) line("", "No problem found. What the memory is:");
     if (!problem) out_ += "\n";
-    constexpr std::array<std::string_view, 3> kConfidence = {"high", "medium", "low"};
     for (const explain::Finding& found : process.findings) {
       bool is_problem = found.kind == explain::FindingKind::kProblem;
       line("", fmt::format("{} {} (confidence {})", is_problem ? "PROBLEM" : "explains", found.id,
-                           kConfidence[static_cast<size_t>(found.confidence)]));
+                           word(found.confidence)));
       line("  ", escape(found.claim));
       list("  evidence  ", found.evidence);
       list("  against   ", found.against);
@@ -120,7 +120,7 @@ class Printer {
       std::string growth =
           each.growth_bytes_per_s ? signed_in_unit(*each.growth_bytes_per_s * 60, unit_) : "?";
       out_ += fmt::format("+ {:>10}  {:>5} %  {:>9}  {}\n", tenths_text(column[i]), tenths_text(shares[i]),
-                          growth, each.id);
+                          growth, each.id());
       sum += column[i];
     }
     out_ += "  " + std::string(kWidth / 2, '-') + "\n";
@@ -131,34 +131,41 @@ class Printer {
   void evidence(const ProcessExplanation& process) {
     line("", "What holds it");
     for (const LedgerLine& each : process.ledger) {
-      line("  ", fmt::format("{}: {}", each.id, each.label));
-      size_t shown = std::min(each.top.size(), options_.stacks_per_line);
-      for (size_t i = 0; i < shown; ++i) entry(each.top[i]);
-      if (each.top.size() > shown) {
-        out_ += fmt::format("    {:>12}  ({} more in --json)\n", "...", each.top.size() - shown);
+      line("  ", fmt::format("{}: {}", each.id(), each.label()));
+      const std::vector<explain::Entry> top = heaviest(process.attribution, each);
+      size_t shown = std::min(top.size(), options_.stacks_per_line);
+      for (size_t i = 0; i < shown; ++i) entry(process.attribution, top[i]);
+      if (top.size() > shown) {
+        out_ += fmt::format("    {:>12}  ({} more in --json)\n", "...", top.size() - shown);
       }
     }
     out_ += "\n";
   }
 
-  void entry(const explain::TopEntry& top) {
+  void entry(const explain::Attribution& all, const explain::Entry& top) {
     std::string bytes = fmt::format("    {:>12}  ", human_bytes(top.bytes));
-    std::string how = top.how.empty() ? std::string() : fmt::format("{}, ", escape(top.how));
+    std::string how = how_text(top);
+    if (!how.empty()) how += ", ";
+    const bool older = top.says == explain::EntrySays::kPages && top.how == timeline::How::kBeforeAttach;
     // Before attach: seen since the first scan, and older than that.
     std::string age = !top.age_s
                           ? "age unknown"
-                          : fmt::format("{} {}", top.how == "before attach" ? "for more than" : "oldest",
+                          : fmt::format("{} {}", older ? "for more than" : "oldest",
                                         explain::human_seconds(*top.age_s));
-    if (top.what != "stack") {
-      line(bytes, fmt::format("{} ({}{})", escape(top.name), how, age));
+    if (top.what != explain::EntryWhat::kStack) {
+      line(bytes, fmt::format("{} ({}{})", escape(name_of(all, top)), how, age));
       return;
     }
-    line(bytes, fmt::format("stack ({}{}{})", how, age, top.truncated ? ", not whole" : ""));
-    size_t shown = std::min(top.frames.size(), options_.frames_per_stack);
+    line(bytes, fmt::format("stack ({}{}{})", how, age, is_truncated(all, top) ? ", not whole" : ""));
+    const std::vector<explain::Frame> frames = all.frames_of(top.stack);
+    const bool sampled = top.says == explain::EntrySays::kAllocated;
+    size_t shown = std::min(frames.size(), options_.frames_per_stack);
     std::string indent(bytes.size() + 2, ' ');
-    for (size_t i = 0; i < shown; ++i) line(indent, short_frame(top.frames[i]));
-    if (top.frames.empty()) line(indent, "(no frame is known)");
-    if (top.frames.size() > shown) line(indent, fmt::format("... {} more frames", top.frames.size() - shown));
+    for (size_t i = 0; i < shown; ++i)
+      line(indent, escape(text_of(frames[i],
+                                  sampled ? explain::FrameText::kShort : explain::FrameText::kNoPath)));
+    if (frames.empty()) line(indent, "(no frame is known)");
+    if (frames.size() > shown) line(indent, fmt::format("... {} more frames", frames.size() - shown));
   }
 
   void retention(const ProcessExplanation& process) {
@@ -172,7 +179,7 @@ class Printer {
       };
       auto age = [&](size_t i) { return each.ages_known ? in_unit(each.ages[i], unit_) : "-"; };
       out_ += fmt::format("{:>9} {:>9} {:>9} {:>9} {:>8} {:>8}  {}\n", age(0), age(1), age(2), age(3),
-                          rate(each.arrived_bytes_per_s), rate(each.left_bytes_per_s), each.id);
+                          rate(each.arrived_bytes_per_s), rate(each.left_bytes_per_s), each.id());
     }
     out_ += "\n";
   }
@@ -184,13 +191,13 @@ class Printer {
   void happened(const ProcessExplanation& process) {
     std::vector<explain::TimelineEvent> shown;  // collections are too many: go_lines() has their sum
     std::copy_if(process.events.begin(), process.events.end(), std::back_inserter(shown),
-                 [](const explain::TimelineEvent& event) { return event.what != "gc"; });
+                 [](const explain::TimelineEvent& event) { return event.what != explain::EventWhat::kCollection; });
     if (shown.empty()) return;
     line("", "What happened");
     for (size_t i = 0; i < std::min(shown.size(), kEventsShown); ++i) {
       const explain::TimelineEvent& event = shown[i];
       double after = event.time >= all_.start ? static_cast<double>(event.time - all_.start) / 1e9 : 0;
-      line(fmt::format("  {:>9}  {:<5} ", fmt::format("+{:.1f} s", after), event.what), escape(event.text));
+      line(fmt::format("  {:>9}  {:<5} ", fmt::format("+{:.1f} s", after), word(event.what)), escape(event.text));
     }
     if (shown.size() > kEventsShown) {
       out_ += fmt::format("  ... {} more in --json\n", shown.size() - kEventsShown);

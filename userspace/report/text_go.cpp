@@ -14,6 +14,7 @@ namespace memwhy::report {
 namespace {
 
 using explain::ProcessExplanation;
+using explain::ProfileSource;
 
 constexpr size_t kGroupsShown = 5;
 
@@ -24,13 +25,13 @@ std::string profile_line(const ProcessExplanation& process) {
                        rss >= profile ? human_bytes(rss - profile) + " it does not show"
                                       : human_bytes(profile - rss) + " of it are not resident");
   }
-  if (process.heap_profile_source == "buckets" && !process.heap_profile_rate)
+  if (process.heap_profile_source == ProfileSource::kBuckets && !process.heap_profile_rate)
     return "heap profile: sampling rate not known (releases before 1.24 do not tell theirs), and by the "
            "standard "
            "one it would be larger than the heap";
-  if (process.heap_profile_source == "off_in_binary")
+  if (process.heap_profile_source == ProfileSource::kOffInBinary)
     return "no heap profile: profiling is not linked into this program";
-  if (process.heap_profile_source == "unreadable") return "the heap profile could not be read";
+  if (process.heap_profile_source == ProfileSource::kUnreadable) return "the heap profile could not be read";
   return "the heap profile was not read";
 }
 
@@ -89,13 +90,6 @@ std::string allocation_line(const explain::GoAllocationRates& rates) {
 
 }  // namespace
 
-std::string short_frame(const std::string& frame) {
-  const size_t open = frame.rfind(" (");
-  const size_t slash = frame.rfind('/');
-  if (open == std::string::npos || slash == std::string::npos || slash < open) return escape(frame);
-  return escape(frame.substr(0, open + 2) + frame.substr(slash + 1));
-}
-
 std::vector<std::string> go_lines(const ProcessExplanation& process) {
   std::vector<std::string> out;
   if (!process.go) return out;
@@ -107,10 +101,10 @@ std::vector<std::string> go_lines(const ProcessExplanation& process) {
   if (process.go->totals) out.push_back(settings_line(*process.go->totals));
   if (process.go->pauses) out.push_back(pauses_line(*process.go->pauses));
   if (process.go->allocation) out.push_back(allocation_line(*process.go->allocation));
-  if (process.go->layout == "dwarf")
+  if (process.go->layout == events::GoLayout::kDwarf)
     out.push_back(
         "Go tables: this release was not measured; read by the program's own debug information (DWARF)");
-  if (process.go->layout != "table" && !process.go->layout_problem.empty())
+  if (process.go->layout != events::GoLayout::kTable && !process.go->layout_problem.empty())
     out.push_back("Go tables: " + escape(process.go->layout_problem));
   return out;
 }
@@ -127,8 +121,11 @@ std::string goroutine_table(const ProcessExplanation& process,
     const explain::GoroutineGroup& group = all.groups[i];
     std::string text =
         group.wait_reason.empty() ? "nothing (it runs, or is ready to)" : escape(group.wait_reason);
-    if (!group.site.empty()) text += " at " + short_frame(group.site);
-    if (!group.created_at.empty()) text += ", created at " + short_frame(group.created_at);
+    const auto frame = [&](uint32_t index) {
+      return escape(text_of(process.attribution.frames.at(index), explain::FrameText::kShort));
+    };
+    if (group.site != explain::kNoIndex) text += " at " + frame(group.site);
+    if (group.created_at != explain::kNoIndex) text += ", created at " + frame(group.created_at);
     if (group.waiting_since) {
       if (auto time = rfc3339(anchor, *group.waiting_since)) text += ", at least since " + *time;
     }

@@ -14,7 +14,5 @@ std::vector<std::string> go_lines(const explain::ProcessExplanation& process);
 // A table, or "" when goroutines were not read.
 std::string goroutine_table(const explain::ProcessExplanation& process,
                             const std::optional<events::ClockAnchor>& anchor);
-// "main.leak (/srv/app/internal/cache/cache.go:12)" → "main.leak (cache.go:12)", escaped; JSON has the whole path.
-std::string short_frame(const std::string& frame);
 
 }  // namespace memwhy::report
