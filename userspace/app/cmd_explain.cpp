@@ -41,7 +41,7 @@ struct Request {
   std::string path;
   std::string heap_profile;
   FileLimits limits;
-  bool json = false, full = false;
+  bool json = false, cells = false, full = false;
   Colour colour = Colour::kAuto;
 };
 
@@ -88,7 +88,7 @@ Status explain_unbounded(const trace::Reader& reader, const Request& request,
   const explain::Explanation explanation = explainer.finish(summary->damage, profile_bytes);
   if (profile_bytes && explanation.processes.size() != 1)
     return Error(ErrorCode::kUsage, "a heap profile is of one process, and this recording has several");
-  return print(request.json ? report::to_json(explanation) : report::to_text(explanation, {request.full, style_of_stdout(request.colour)}));
+  return print(request.json ? report::to_json(explanation, {request.cells}) : report::to_text(explanation, {request.full, style_of_stdout(request.colour)}));
 }
 
 Status explain_recording(const trace::Reader& reader, const Request& request,
@@ -150,7 +150,11 @@ Command add_explain(CLI::App& program) {
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Colour>{{"auto", Colour::kAuto}, {"always", Colour::kAlways}, {"never", Colour::kNever}}))
       ->type_name("WHEN");
-  options->add_flag("--json", request->json, "as JSON, format memwhy.explain/1");
+  CLI::Option* json = options->add_flag("--json", request->json, "as JSON, format memwhy.explain/1");
+  options
+      ->add_flag("--cells", request->cells,
+                 "with --json: the whole attribution table, each group of pages with its stack and mapping")
+      ->needs(json);
   options->add_flag("-q,--quiet", request->live.quiet, "no progress");
   return {options, false, [request, duration](const std::vector<std::string>&) -> Status {
             const bool given = duration->count() != 0;

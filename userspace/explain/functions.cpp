@@ -136,6 +136,22 @@ constexpr std::array<std::string_view, 24> kRoots = {"runtime.goexit",
                                                      "__start_thread",
                                                      "_dl_start_user"};
 
+bool is_runtime(std::string_view name) {
+  return starts(name, "runtime.") || starts(name, "internal/runtime/");
+}
+
+// Packages of Go whose functions wait or allocate for their caller.
+bool on_behalf(std::string_view name) {
+  constexpr std::array<std::string_view, 16> kPackages = {
+      "sync.",    "time.",    "io.",    "bufio.",   "net.",     "os.",     "syscall.", "context.",
+      "reflect.", "bytes.",   "maps.",  "strings.", "strconv.", "slices.", "fmt.",     "sync/atomic."};
+  constexpr std::array<std::string_view, 4> kTrees = {"internal/", "runtime/", "crypto/",
+                                                      "golang.org/x/sync/"};
+  return starts_any(name, kPackages) || starts_any(name, kTrees);
+}
+
+bool is_libc(std::string_view module) { return module.find("libc.so") != std::string_view::npos; }
+
 StackKind native_kind(const FunctionName& frame) {
   return frame.go_binary && frame.function.empty() ? StackKind::kNative
          : frame.function.empty()                  ? StackKind::kNameless
@@ -192,6 +208,19 @@ StackKind mapped_by(const std::vector<FunctionName>& frames) {
     return native_kind(frames[i]);
   }
   return StackKind::kNameless;
+}
+
+FrameKind kind_of_frame(const FunctionName& frame, std::string_view module) {
+  if (module == "[vdso]" || module == "[vsyscall]") return FrameKind::kKernel;
+  const std::string_view name = plain(frame.function);
+  if (name.empty()) return is_libc(module) ? FrameKind::kLibc : FrameKind::kUnknown;
+  if (is_race(name)) return FrameKind::kRace;
+  if (starts(name, "runtime.mallocgc")) return FrameKind::kAllocator;
+  if (is_runtime(name)) return FrameKind::kRuntime;
+  if (is_go(frame)) return on_behalf(name) ? FrameKind::kLibrary : FrameKind::kProgram;
+  if (is_malloc(name)) return FrameKind::kAllocator;
+  if (is_libc(module) || starts_any(name, kCopies) || is_any(name, kMmapWrappers)) return FrameKind::kLibc;
+  return FrameKind::kProgram;
 }
 
 bool is_root(const FunctionName& frame) {

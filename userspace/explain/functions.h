@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "explain/frame.h"
+
 namespace memwhy::explain {
 
 // The code that touched a page, or asked for a mapping: the innermost function that is not a mere helper
@@ -36,5 +38,7 @@ StackKind touched_by(const std::vector<FunctionName>& frames);
 StackKind mapped_by(const std::vector<FunctionName>& frames);
 // Where a chain may end: the first function of a thread or of the program.
 bool is_root(const FunctionName& frame);
+// Whose code a frame is: the one judge of it. `module`: the name of the mapped file.
+FrameKind kind_of_frame(const FunctionName& frame, std::string_view module);
 
 }  // namespace memwhy::explain

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a Go program did while memwhy watched, as values: what it allocated, its collections, steps of its heap. Parts of
-// explanation.h. Bytes are virtual.
+// explanation.h. Bytes are virtual; stacks are indexes into the process's Attribution.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "base/ids.h"
+#include "explain/attribution.h"
 
 namespace memwhy::explain {
 
@@ -24,15 +24,37 @@ struct GoAllocationRates {
   std::vector<GoClassRate> small;  // classes in which something was allocated, most bytes first
 };
 
+// What the Go runtime counted, virtual bytes.
+struct GoTimelinePoint {
+  uint64_t live_bytes = 0;  // marked by the last collection
+  std::optional<uint64_t>
+      goal_bytes;  // where the next begins to end; absent: nowhere (GOGC=off), or not known
+  uint64_t allocated_bytes = 0, freed_bytes = 0;  // since the program started
+  uint32_t gc_cycle = 0;
+  uint64_t released_bytes = 0;     // given back to the system, or never touched
+  int32_t gc_percent = 0;          // GOGC; -1: off
+  int64_t memory_limit_bytes = 0;  // GOMEMLIMIT; INT64_MAX: none
+  std::optional<GoAllocationRates> allocation =
+      std::nullopt;  // since the reading before; absent: not read, or the first
+};
+
 // Where objects that the heap profile samples were allocated while memwhy watched; they may have died since.
 struct GoAllocationSite {
   uint64_t samples = 0;
   std::optional<uint64_t> bytes;    // estimated from the samples; absent: the rate is not known
-  std::vector<std::string> frames;  // innermost first, without package runtime at the leaf; empty: not known
+  uint32_t stack = kNoIndex;      // without package runtime at the leaf; kNoIndex: not known
 };
 struct GoAllocationSites {
   std::vector<GoAllocationSite> heaviest;
   uint64_t left_out = 0;
+};
+
+// Collections while memwhy watched, and how long they stopped the world.
+struct GoPauseSummary {
+  uint64_t collections = 0, missed = 0;  // missed: more than 256 between two polls
+  uint64_t total_ns = 0, longest_ns = 0;
+  uint64_t marks = 0, mark_total_ns = 0, mark_longest_ns = 0;  // marks: that probes saw start and end
+  uint64_t listed = 0;                                         // "gc" events: the latest and the longest
 };
 
 struct GoCycle {
@@ -48,7 +70,7 @@ struct GoStep {
   // The heaviest stack of large allocations between them, when it explains half of it.
   uint64_t objects = 0, object_bytes = 0;  // object_bytes: of all of them
   TimeNs allocated = 0;                    // the last of them
-  std::vector<std::string> frames;         // innermost first; empty: not seen
+  uint32_t stack = kNoIndex;               // kNoIndex: not seen
 };
 struct GoSteps {
   std::vector<GoStep> steps;  // in order of time

@@ -51,37 +51,36 @@ std::optional<GoAllocationRates> allocation_rates(const std::vector<timeline::Go
   return rates_between(*first, *last);
 }
 
-GoAllocationSites allocation_sites(const GoFacts& go) {
+GoAllocationSites allocation_sites(const GoFacts& go, StackTable& table) {
   const uint64_t rate = go.profile_rate().value_or(0);
-  std::map<std::vector<std::string>, std::pair<uint64_t, double>> sites;  // samples, bytes
+  std::map<std::vector<Frame>, std::pair<uint64_t, double>, PlacesBefore> sites;  // samples, bytes
   for (const timeline::GoCallSite& site : go.call_sites()) {
     if (site.function != events::GoFunction::kSampledAllocation) continue;
-    std::vector<std::string> frames = go.frames_of(site.stack);
-    const auto users = std::find_if(frames.begin(), frames.end(), [](const std::string& frame) {
-      return !frame.starts_with("runtime.") && !frame.starts_with("internal/runtime/");
-    });
-    if (users != frames.end()) frames.erase(frames.begin(), users);
-    auto& [samples, bytes] = sites[std::move(frames)];
+    auto& [samples, bytes] = sites[without_runtime(go.frames_of(site.stack))];
     samples += site.calls;
     // A site that had no room has objects of many sizes: their mean.
     const uint64_t object = site.object_bytes != 0 ? site.object_bytes : site.bytes / site.calls;
     bytes += GoFacts::scaled_bytes({object, 0, 0, {}}, site.calls, rate);
   }
+  using Site = decltype(sites)::const_pointer;
+  std::vector<std::pair<GoAllocationSite, Site>> all;
+  for (const auto& each : sites) {
+    GoAllocationSite site;
+    site.samples = each.second.first;
+    if (rate != 0) site.bytes = static_cast<uint64_t>(std::llround(each.second.second));
+    all.emplace_back(site, &each);
+  }
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.first.bytes.value_or(0), a.first.samples) >
+           std::pair(b.first.bytes.value_or(0), b.first.samples);
+  });
   GoAllocationSites out;
-  for (const auto& [frames, sum] : sites) {
-    GoAllocationSite& site = out.heaviest.emplace_back();
-    site.samples = sum.first;
-    if (rate != 0) site.bytes = static_cast<uint64_t>(std::llround(sum.second));
-    site.frames = frames;
+  for (const auto& [site, of] : all) {
+    if (out.heaviest.size() == kMostSites) break;
+    out.heaviest.push_back(site);
+    if (!of->first.empty()) out.heaviest.back().stack = table.add(of->first);
   }
-  std::stable_sort(
-      out.heaviest.begin(), out.heaviest.end(), [](const GoAllocationSite& a, const GoAllocationSite& b) {
-        return std::pair(a.bytes.value_or(0), a.samples) > std::pair(b.bytes.value_or(0), b.samples);
-      });
-  if (out.heaviest.size() > kMostSites) {
-    out.left_out = out.heaviest.size() - kMostSites;
-    out.heaviest.resize(kMostSites);
-  }
+  out.left_out = all.size() - out.heaviest.size();
   return out;
 }
 

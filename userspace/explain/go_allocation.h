@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "explain/go_facts.h"
+#include "explain/stack_table.h"
 
 namespace memwhy::explain {
 
@@ -15,6 +16,6 @@ std::optional<GoAllocationRates> rates_between(const timeline::GoPoint& before, 
 // From the first reading to the last.
 std::optional<GoAllocationRates> allocation_rates(const std::vector<timeline::GoPoint>& curve);
 
-GoAllocationSites allocation_sites(const GoFacts& go);
+GoAllocationSites allocation_sites(const GoFacts& go, StackTable& table);
 
 }  // namespace memwhy::explain

@@ -4,38 +4,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <ctime>
 #include <map>
-#include <string_view>
 
 namespace memwhy::explain {
 namespace {
 
 constexpr uint64_t kMostPagesAsked = 4096;  // of one object: evenly spread when it is larger
 
-std::string text_of(const events::SourceFrame& frame) {
-  if (frame.file.empty()) return frame.function;
-  const size_t slash = frame.file.rfind('/');
-  return fmt::format("{} ({}:{})", frame.function,
-                     slash == std::string::npos ? frame.file : frame.file.substr(slash + 1), frame.line);
-}
-
-bool of_runtime(std::string_view function) {
-  return function.starts_with("runtime.") || function.starts_with("internal/runtime/");
-}
-
-// Packages whose functions wait or allocate for their caller.
-bool on_behalf(std::string_view function) {
-  constexpr std::array<std::string_view, 17> kPackages = {
-      "runtime.", "sync.",    "time.",    "io.",          "bufio.", "net.",
-      "os.",      "syscall.", "context.", "reflect.",     "bytes.", "strings.",
-      "strconv.", "slices.",  "maps.",    "sync/atomic.", "fmt."};
-  constexpr std::array<std::string_view, 4> kTrees = {"internal/", "runtime/", "crypto/",
-                                                      "golang.org/x/sync/"};
-  return std::any_of(kPackages.begin(), kPackages.end(), [&](auto p) { return function.starts_with(p); }) ||
-         std::any_of(kTrees.begin(), kTrees.end(), [&](auto p) { return function.starts_with(p); });
+const std::vector<events::Vma>& vmas_of(const timeline::ScanResult& scan) {
+  static const std::vector<events::Vma> kNone;
+  return scan.vmas ? *scan.vmas : kNone;
 }
 
 }  // namespace
@@ -45,45 +25,29 @@ GoFacts::GoFacts(const timeline::Timeline& timeline, const timeline::AddressSpac
     : timeline_(timeline),
       space_(space),
       scan_(scan),
+      names_(timeline, space.id(), vmas_of(scan)),
       profile_(space.go_profile()),
       own_profile_bytes_(own_profile_bytes),
       curve_(space.go_curve()),
       goroutines_(space.goroutines()),
       call_sites_(space.go_calls()) {}
 
-std::string GoFacts::layout_name() const {
-  if (heap() == nullptr) return "none";
-  switch (heap()->layout) {
-    case events::GoLayout::kTable:
-      return "table";
-    case events::GoLayout::kUnverified:
-      return "unverified";
-    case events::GoLayout::kDwarf:
-      return "dwarf";
-    case events::GoLayout::kNone:
-      break;
-  }
-  return "none";
-}
-
-bool GoFacts::layout_trusted() const { return heap() != nullptr && events::trusted(heap()->layout); }
-
 std::string GoFacts::problem() const {
   return heap() == nullptr ? "the Go runtime's tables were not read" : heap()->problem;
 }
 
-std::string GoFacts::profile_source() const {
-  if (own_profile_bytes_) return "file";
-  if (profile_ == nullptr) return "not_read";
+ProfileSource GoFacts::profile_source() const {
+  if (own_profile_bytes_) return ProfileSource::kFile;
+  if (profile_ == nullptr) return ProfileSource::kNotRead;
   switch (profile_->source) {
     case events::GoProfile::Source::kBuckets:
-      return "buckets";
+      return ProfileSource::kBuckets;
     case events::GoProfile::Source::kOffInBinary:
-      return "off_in_binary";
+      return ProfileSource::kOffInBinary;
     case events::GoProfile::Source::kUnreadable:
       break;
   }
-  return "unreadable";
+  return ProfileSource::kUnreadable;
 }
 
 double GoFacts::scaled_bytes(const events::GoBucket& bucket, uint64_t objects, uint64_t rate) {
@@ -125,35 +89,21 @@ std::optional<uint64_t> GoFacts::profile_rate() const {
   return profile_->rate;
 }
 
-std::vector<std::string> GoFacts::frames(const std::vector<uint64_t>& addresses, bool first_is_exact) const {
-  std::vector<std::string> out;
+std::vector<Frame> GoFacts::frames(const std::vector<uint64_t>& addresses, bool first_is_exact) const {
+  std::vector<Frame> out, next;
   bool inlined = false;  // the last address stood for several frames
   for (size_t i = 0; i < addresses.size(); ++i) {
-    const events::SymbolInfo* symbol = timeline_.symbol(space_.id(), addresses[i], i > 0 || !first_is_exact);
-    if (symbol == nullptr || symbol->frames.empty()) {
-      out.push_back(fmt::format("{:#x}", addresses[i]));
-      inlined = false;
-      continue;
-    }
+    next.clear();
+    names_.append(addresses[i], i > 0 || !first_is_exact, next);
     // The runtime records an address for each inlined caller too: it repeats what the one before has said.
-    const bool repeated = inlined && text_of(symbol->frames.front()) == out.back();
-    for (size_t k = repeated ? 1 : 0; k < symbol->frames.size(); ++k)
-      out.push_back(text_of(symbol->frames[k]));
-    inlined = symbol->frames.size() > 1 || repeated;
+    const bool repeated = inlined && !next.front().function.empty() && same_place(next.front(), out.back());
+    out.insert(out.end(), next.begin() + (repeated ? 1 : 0), next.end());
+    inlined = next.size() > 1 || repeated;
   }
   return out;
 }
 
-std::vector<std::string> GoFacts::user_frames(const std::vector<uint64_t>& addresses,
-                                              bool first_is_exact) const {
-  std::vector<std::string> all = frames(addresses, first_is_exact);
-  const auto first =
-      std::find_if(all.begin(), all.end(), [](const std::string& frame) { return !of_runtime(frame); });
-  all.erase(all.begin(), first);
-  return all;
-}
-
-std::vector<std::string> GoFacts::touched_by(uint64_t address, uint64_t bytes) const {
+std::vector<Frame> GoFacts::touched_by(uint64_t address, uint64_t bytes) const {
   const PageNumber first = address >> kPageShift, end = (address + bytes + kPageBytes - 1) >> kPageShift;
   const uint64_t step = std::max<uint64_t>(1, (end - first) / kMostPagesAsked);
   std::map<StackId, uint64_t> stacks;
@@ -163,8 +113,7 @@ std::vector<std::string> GoFacts::touched_by(uint64_t address, uint64_t bytes) c
   const auto most = std::max_element(stacks.begin(), stacks.end(),
                                      [](const auto& a, const auto& b) { return a.second < b.second; });
   if (most == stacks.end()) return {};
-  const events::Stack* stack = timeline_.stack(most->first);
-  return stack == nullptr ? std::vector<std::string>{} : frames(stack->frames, true);
+  return frames_of(most->first);
 }
 
 std::optional<uint64_t> GoFacts::resident_bytes(uint64_t address, uint64_t bytes) const {
@@ -179,25 +128,9 @@ std::optional<uint64_t> GoFacts::resident_bytes(uint64_t address, uint64_t bytes
   return resident == asked ? bytes : bytes / asked * resident;
 }
 
-std::vector<GoCallSummary> GoFacts::calls(events::GoFunction function) const {
-  std::vector<GoCallSummary> out;
-  for (const timeline::GoCallSite& site : call_sites_) {
-    if (site.function != function) continue;
-    out.push_back({events::go_function_name(function), site.calls, site.bytes, site.object_bytes, site.first,
-                   site.last, frames_of(site.stack)});
-  }
-  return out;
-}
-
-std::vector<std::string> GoFacts::frames_of(StackId id) const {
+std::vector<Frame> GoFacts::frames_of(StackId id) const {
   const events::Stack* stack = timeline_.stack(id);
-  return stack == nullptr ? std::vector<std::string>{} : frames(stack->frames, true);
-}
-
-std::vector<GoCallSummary> GoFacts::large_allocations(uint64_t object_bytes) const {
-  std::vector<GoCallSummary> out = calls(events::GoFunction::kLargeAllocation);
-  std::erase_if(out, [object_bytes](const GoCallSummary& call) { return call.object_bytes != object_bytes; });
-  return out;
+  return stack == nullptr ? std::vector<Frame>{} : frames(stack->frames, true);
 }
 
 std::optional<TimeNs> GoFacts::monotonic(uint64_t unix_ns) const {
@@ -220,14 +153,6 @@ std::string GoFacts::clock(TimeNs monotonic_ns) const {
   std::string time = fmt::format("{:02}:{:02}:{:02} UTC", at.tm_hour, at.tm_min, at.tm_sec);
   if (today.tm_year == at.tm_year && today.tm_yday == at.tm_yday) return time;
   return fmt::format("{:04}-{:02}-{:02} {}", at.tm_year + 1900, at.tm_mon + 1, at.tm_mday, time);
-}
-
-std::string program_frame(const std::vector<std::string>& frames) {
-  for (const std::string& frame : frames)
-    if (!on_behalf(frame)) return frame;
-  for (const std::string& frame : frames)
-    if (!of_runtime(frame)) return frame;
-  return "";
 }
 
 }  // namespace memwhy::explain

@@ -27,12 +27,12 @@ GroupStory story_of(const GoFacts& go, const timeline::GoroutinePoint& last, con
   out.complete = last.all->complete;
   out.frames = go.frames(group.frames, true);
   out.site = program_frame(out.frames);
-  out.of_runtime = !group.frames.empty() && out.site.empty();
+  out.of_runtime = !group.frames.empty() && !out.site.known();
   if (group.created_at != 0) {
-    const std::vector<std::string> creator = go.frames({group.created_at}, false);
     // Inlined calls come innermost first; the go statement stands in the innermost.
-    if (!creator.empty() && !creator.front().starts_with("runtime.newproc")) out.created_at = creator.front();
-    out.of_runtime |= out.created_at.starts_with("runtime.");
+    const Frame creator = go.frames({group.created_at}, false).front();
+    if (!creator.function.starts_with("runtime.newproc")) out.created_at = creator;
+    out.of_runtime |= out.created_at.kind == FrameKind::kRuntime;
   }
   for (const timeline::GoroutinePoint& point : go.goroutines()) {
     const events::GoGroup* then = find(*point.all, group);
@@ -43,12 +43,11 @@ GroupStory story_of(const GoFacts& go, const timeline::GoroutinePoint& last, con
 }
 
 // The only site that is in the same function: what is allocated on one line is often first written on the next.
-std::map<std::string, uint64_t>::const_iterator of_function(const std::map<std::string, uint64_t>& sites,
-                                                            const std::string& frame) {
-  const std::string function = frame.substr(0, frame.rfind(" ("));
+using Sites = std::map<Frame, uint64_t, PlacesBefore>;
+Sites::const_iterator of_function(const Sites& sites, const Frame& frame) {
   auto found = sites.end();
-  for (auto at = sites.begin(); at != sites.end() && !function.empty(); ++at) {
-    if (at->first.substr(0, at->first.rfind(" (")) != function) continue;
+  for (auto at = sites.begin(); at != sites.end() && !frame.function.empty(); ++at) {
+    if (at->first.function != frame.function) continue;
     if (found != sites.end()) return sites.end();
     found = at;
   }
@@ -56,19 +55,21 @@ std::map<std::string, uint64_t>::const_iterator of_function(const std::map<std::
 }
 
 // Where an object of this size was allocated, by the probe of large allocations: the only place that allocates such
-// objects, or the one that also first touched this one. "": neither, or more objects than it saw (`left`, by size).
-std::string probed_site(const GoFacts& go, uint64_t object_bytes, const std::string& touched,
-                        std::map<uint64_t, uint64_t>& left) {
-  std::map<std::string, uint64_t> calls;
+// objects, or the one that also first touched this one. Not known: neither, or more objects than it saw (`left`, by
+// size).
+Frame probed_site(const GoFacts& go, uint64_t object_bytes, const Frame& touched,
+                  std::map<uint64_t, uint64_t>& left) {
+  Sites calls;
   uint64_t all = 0;
-  for (const GoCallSummary& call : go.large_allocations(object_bytes)) {
-    calls[program_frame(call.frames)] += call.calls;
+  for (const timeline::GoCallSite& call : go.call_sites()) {
+    if (call.function != events::GoFunction::kLargeAllocation || call.object_bytes != object_bytes) continue;
+    calls[program_frame(go.frames_of(call.stack))] += call.calls;
     all += call.calls;
   }
   uint64_t& unused = left.try_emplace(object_bytes, all).first->second;
-  if (unused == 0) return "";
+  if (unused == 0) return {};
   const auto site = calls.size() == 1 ? calls.cbegin() : of_function(calls, touched);
-  if (site == calls.end()) return "";
+  if (site == calls.end()) return {};
   --unused;
   return site->first;
 }
@@ -85,8 +86,8 @@ std::vector<GroupStory> group_stories(const GoFacts& go) {
 
 Origin origin_of(const GoFacts& go, const events::GoGroup& group) {
   Origin out;
-  std::map<std::pair<std::string, bool>, uint64_t> bytes;
-  std::vector<std::pair<uint64_t, std::vector<std::string>>> unsampled;  // size, first touched by
+  std::map<bool, Sites> bytes;  // true: where they were allocated
+  std::vector<std::pair<uint64_t, std::vector<Frame>>> unsampled;  // size, first touched by
   for (const events::GoKeptObject& object : group.large) {
     out.object_bytes = out.objects == 0 || out.object_bytes == object.bytes ? object.bytes : 0;
     ++out.objects;
@@ -95,35 +96,37 @@ Origin origin_of(const GoFacts& go, const events::GoGroup& group) {
       continue;
     }
     ++out.sampled;
-    bytes[{program_frame(go.frames(object.allocated_at, false)), true}] += object.bytes;
+    bytes[true][program_frame(go.frames(object.allocated_at, false))] += object.bytes;
   }
   // What became resident while memwhy watched was allocated then: the probe's calls are these before any other's.
   std::stable_partition(unsampled.begin(), unsampled.end(),
                         [](const auto& each) { return !each.second.empty(); });
   std::map<uint64_t, uint64_t> left;
   for (const auto& [size, frames] : unsampled) {
-    if (const std::string site = probed_site(go, size, program_frame(frames), left); !site.empty()) {
+    if (const Frame site = probed_site(go, size, program_frame(frames), left); site.known()) {
       ++out.probed;
-      bytes[{site, true}] += size;
+      bytes[true][site] += size;
     } else if (!frames.empty()) {
       ++out.touched;
-      const bool allocator = std::any_of(frames.begin(), frames.end(), [](const std::string& frame) {
-        return frame.starts_with("runtime.mallocgc");
+      const bool allocator = std::any_of(frames.begin(), frames.end(), [](const Frame& frame) {
+        return frame.kind == FrameKind::kAllocator;
       });
-      bytes[{program_frame(frames), allocator}] += size;
+      bytes[allocator][program_frame(frames)] += size;
     }
   }
   uint64_t most = 0;
-  for (const auto& [site, sum] : bytes) {
-    if (site.first.empty() || sum <= most) continue;
-    most = sum;
-    out.site = site.first;
-    out.allocation = site.second;
+  for (const auto& [allocated, sites] : bytes) {
+    for (const auto& [site, sum] : sites) {
+      if (!site.known() || sum <= most) continue;
+      most = sum;
+      out.site = site;
+      out.allocation = allocated;
+    }
   }
   return out;
 }
 
-std::optional<GoroutineSummary> summary_of(const GoFacts& go) {
+std::optional<GoroutineSummary> summary_of(const GoFacts& go, StackTable& table) {
   if (go.goroutines().empty()) return std::nullopt;
   const timeline::GoroutinePoint& last = go.goroutines().back();
   GoroutineSummary out{last.time, last.all->count, {}};
@@ -132,12 +135,12 @@ std::optional<GoroutineSummary> summary_of(const GoFacts& go) {
     GoroutineGroup& group = out.groups.emplace_back();
     group.count = story.now->count;
     group.wait_reason = story.now->wait_reason;
-    group.site = story.site;
-    group.created_at = story.created_at;
+    if (story.site.known()) group.site = table.add(story.site);
+    if (story.created_at.known()) group.created_at = table.add(story.created_at);
     if (story.now->oldest_wait_ns != 0) group.waiting_since = story.now->oldest_wait_ns;
     if (story.complete) group.kept_bytes = story.now->kept_bytes;
     group.stack_bytes = story.now->stack_bytes;
-    group.frames = story.frames;
+    group.stack = table.add(story.frames);
   }
   return out;
 }

@@ -7,12 +7,12 @@
 //     kept + stacks                                  192 MiB   256 MiB   384 MiB   448 MiB
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "explain/explanation.h"
 #include "explain/go_facts.h"
 #include "explain/history.h"
+#include "explain/stack_table.h"
 
 namespace memwhy::explain {
 
@@ -20,9 +20,9 @@ struct GroupStory {
   const events::GoGroup* now = nullptr;  // in the last reading
   TimeNs read_at = 0;
   bool complete = true;  // the walk of the last reading
-  std::vector<std::string> frames;
-  std::string site;        // where it waits, of the program's own code; "" none
-  std::string created_at;  // "" main, or the runtime's
+  std::vector<Frame> frames;
+  Frame site;        // where it waits, of the program's own code; not known(): none
+  Frame created_at;  // not known(): main, or the runtime's
   bool of_runtime = false;
   std::vector<TrendPoint> counts, weights;  // of each reading; 0 where it was not there
   uint64_t weight() const { return now->kept_bytes + now->stack_bytes; }
@@ -33,7 +33,7 @@ std::vector<GroupStory> group_stories(const GoFacts& go);
 
 // Where the large objects that a group keeps come from.
 struct Origin {
-  std::string site;         // of most bytes; "" unknown
+  Frame site;               // of most bytes
   bool allocation = false;  // else where they were first written to
   size_t objects = 0, sampled = 0, probed = 0, touched = 0;
   uint64_t object_bytes = 0;  // of each, when they are alike; 0 they are not
@@ -41,6 +41,6 @@ struct Origin {
 Origin origin_of(const GoFacts& go, const events::GoGroup& group);
 
 // What the report shows of it.
-std::optional<GoroutineSummary> summary_of(const GoFacts& go);
+std::optional<GoroutineSummary> summary_of(const GoFacts& go, StackTable& table);
 
 }  // namespace memwhy::explain

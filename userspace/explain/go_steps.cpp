@@ -39,7 +39,7 @@ std::vector<uint64_t> floor_of(const std::vector<timeline::GoPoint>& curve) {
 }
 
 // The stack that allocated most large bytes after `since`, up to `time`.
-void add_allocation(const GoFacts& go, GoStep& step) {
+void add_allocation(const GoFacts& go, GoStep& step, StackTable& table) {
   const std::vector<timeline::GoMoment>& moments = go.moments().allocations();
   struct Sum {
     uint64_t objects = 0, bytes = 0;
@@ -64,12 +64,12 @@ void add_allocation(const GoFacts& go, GoStep& step) {
   step.objects = most->second.objects;
   step.object_bytes = most->second.bytes;
   step.allocated = most->second.last;
-  step.frames = go.frames_of(most->first);
+  step.stack = table.add(go.frames_of(most->first));
 }
 
 }  // namespace
 
-GoSteps heap_steps(const GoFacts& go) {
+GoSteps heap_steps(const GoFacts& go, StackTable& table) {
   GoSteps out;
   const std::vector<timeline::GoPoint>& curve = go.curve();
   if (curve.size() < 2) return out;
@@ -83,11 +83,11 @@ GoSteps heap_steps(const GoFacts& go) {
   const uint64_t usual = *middle;
   for (size_t i = 0; i < rises.size(); ++i) {
     if (rises[i] < kLeastBytes) continue;
-    GoStep step{curve[i].time, curve[i + 1].time, rises[i], 0, 0, 0, {}};
-    add_allocation(go, step);
+    GoStep step{curve[i].time, curve[i + 1].time, rises[i], 0, 0, 0};
+    add_allocation(go, step, table);
     const bool stands_out =
         rises[i] >= std::max(kLeastUnexplained, floor[i] / kShareUnexplained) && rises[i] / kUsual >= usual;
-    if (step.objects != 0 || stands_out) out.steps.push_back(std::move(step));
+    if (step.objects != 0 || stands_out) out.steps.push_back(step);
   }
   if (out.steps.size() <= kMostSteps) return out;
   out.left_out = out.steps.size() - kMostSteps;

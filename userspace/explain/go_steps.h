@@ -8,10 +8,11 @@
 #pragma once
 
 #include "explain/go_facts.h"
+#include "explain/stack_table.h"
 
 namespace memwhy::explain {
 
 // Of counters that are trusted.
-GoSteps heap_steps(const GoFacts& go);
+GoSteps heap_steps(const GoFacts& go, StackTable& table);
 
 }  // namespace memwhy::explain

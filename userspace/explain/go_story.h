@@ -4,12 +4,13 @@
 #pragma once
 
 #include "explain/go_facts.h"
-#include "explain/ledger.h"
+#include "explain/stack_table.h"
 
 namespace memwhy::explain {
 
-void describe_go(const GoFacts& go, ProcessExplanation& out);
-// Where the objects of go.heap.live were allocated, by the heap profile; the line keeps its faults when there is none.
-void add_allocation_sites(const GoFacts& go, Ledger& ledger);
+// Its stacks go into `table`.
+void describe_go(const GoFacts& go, StackTable& table, ProcessExplanation& out);
+// Where the objects of go.heap.live were allocated, by the heap profile, heaviest first. Empty: there is none.
+std::vector<AllocatedAt> allocated_at(const GoFacts& go, StackTable& table);
 
 }  // namespace memwhy::explain

@@ -50,7 +50,7 @@ void add_collections(const GoFacts& go, ProcessExplanation& out) {
                                    static_cast<double>(pause.pause_ns) / 1e6);
     if (cycle.mark_ns)
       text += fmt::format(", and marked for {:.1f} ms", static_cast<double>(*cycle.mark_ns) / 1e6);
-    out.events.push_back({*ended, "gc", std::move(text), std::nullopt, cycle});
+    out.events.push_back({*ended, EventWhat::kCollection, std::move(text), std::nullopt, cycle});
     ++out.go->pauses->listed;
   }
 }
@@ -68,11 +68,11 @@ std::string asked_by(const GoFacts& go, TimeNs since, TimeNs time) {
   const auto most = std::max_element(stacks.begin(), stacks.end(),
                                      [](const auto& a, const auto& b) { return a.second < b.second; });
   if (most == stacks.end()) return "";
-  const std::vector<std::string> frames = go.frames_of(most->first);
-  for (const std::string& frame : frames)
-    if (frame.starts_with("runtime.bgscavenge")) return ", in the background";
-  const std::string site = program_frame(frames);
-  return site.empty() ? "" : ", asked for by " + site;
+  const std::vector<Frame> frames = go.frames_of(most->first);
+  for (const Frame& frame : frames)
+    if (frame.function.starts_with("runtime.bgscavenge")) return ", in the background";
+  const Frame site = program_frame(frames);
+  return site.known() ? ", asked for by " + text_of(site, FrameText::kShort) : "";
 }
 
 void add_releases(const GoFacts& go, std::vector<TimelineEvent>& events) {
@@ -93,14 +93,14 @@ void add_releases(const GoFacts& go, std::vector<TimelineEvent>& events) {
       continue;
     }
     ++told;
-    events.push_back({last, "released",
+    events.push_back({last, EventWhat::kReleased,
                       fmt::format("the Go runtime gave {} back to the system within {}{}", human_bytes(bytes),
                                   human_seconds(static_cast<double>(last - curve[i - 1].time) / 1e9),
                                   asked_by(go, curve[i - 1].time, last)),
                       bytes});
   }
   if (untold > 0)
-    events.push_back({last, "released",
+    events.push_back({last, EventWhat::kReleased,
                       fmt::format("{} more times that memory was given back are not listed", untold),
                       std::nullopt});
 }
@@ -111,7 +111,7 @@ void add_changes(const GoFacts& go, std::vector<TimelineEvent>& events) {
   for (size_t i = 1; i < curve.size() && told < kMostChanges; ++i) {
     const events::GoCounters &before = curve[i - 1].counters, &now = curve[i].counters;
     if (now.gc_percent != before.gc_percent) {
-      events.push_back({curve[i].time, "limit",
+      events.push_back({curve[i].time, EventWhat::kLimit,
                         fmt::format("GOGC was set to {} (it was {})", percent_text(now.gc_percent),
                                     percent_text(before.gc_percent)),
                         std::nullopt});
@@ -119,7 +119,7 @@ void add_changes(const GoFacts& go, std::vector<TimelineEvent>& events) {
     }
     if (now.memory_limit_bytes != before.memory_limit_bytes) {
       events.push_back(
-          {curve[i].time, "limit",
+          {curve[i].time, EventWhat::kLimit,
            fmt::format("GOMEMLIMIT was set to {} (it was {})", limit_text(now.memory_limit_bytes),
                        limit_text(before.memory_limit_bytes)),
            std::nullopt});

@@ -16,14 +16,14 @@ constexpr uint64_t kStepBytes = uint64_t{16} << 20;
 
 }  // namespace
 
-void ProcessLog::add(TimeNs time, std::string what, std::string text, std::optional<uint64_t> bytes) {
+void ProcessLog::add(TimeNs time, EventWhat what, std::string text, std::optional<uint64_t> bytes) {
   // An OOM kill or an exec is the last thing that happens: there is always room for it.
-  if (events_.size() >= kEventsMost && (what == "fork" || what == "step")) {
+  if (events_.size() >= kEventsMost && (what == EventWhat::kFork || what == EventWhat::kStep)) {
     ++dropped_;
     last_dropped_ = time;
     return;
   }
-  events_.push_back({time, std::move(what), std::move(text), bytes});
+  events_.push_back({time, what, std::move(text), bytes});
 }
 
 void ProcessLog::compare(const Sample& before, const Sample& now) {
@@ -39,7 +39,7 @@ void ProcessLog::compare(const Sample& before, const Sample& now) {
   }
   std::string mostly =
       flow[most] > 0 ? fmt::format(", mostly {}", owner_name(static_cast<Owner>(most)).id) : std::string();
-  add(now.time, "step",
+  add(now.time, EventWhat::kStep,
       fmt::format("RSS {} by {} within {}{}", rose ? "rose" : "fell", human_bytes(moved),
                   human_seconds(static_cast<double>(now.time - before.time) / 1e9), mostly),
       moved);
@@ -48,7 +48,7 @@ void ProcessLog::compare(const Sample& before, const Sample& now) {
 std::vector<TimelineEvent> ProcessLog::events() const {
   std::vector<TimelineEvent> out = events_;
   if (dropped_ > 0) {
-    out.push_back({last_dropped_, "fork", fmt::format("{} more forks and steps are not listed", dropped_),
+    out.push_back({last_dropped_, EventWhat::kFork, fmt::format("{} more forks and steps are not listed", dropped_),
                    std::nullopt});
   }
   std::stable_sort(out.begin(), out.end(),

@@ -12,7 +12,7 @@ namespace memwhy::explain {
 
 class ProcessLog {
  public:
-  void add(TimeNs time, std::string what, std::string text, std::optional<uint64_t> bytes = std::nullopt);
+  void add(TimeNs time, EventWhat what, std::string text, std::optional<uint64_t> bytes = std::nullopt);
   // A step: RSS moved by max(16 MiB, 10 %) from one scan to the next.
   void compare(const Sample& before, const Sample& now);
   std::vector<TimelineEvent> events() const;

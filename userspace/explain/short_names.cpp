@@ -157,6 +157,4 @@ std::string short_function(std::string_view name) {
   return out.empty() ? whole : out;
 }
 
-std::string_view short_file(std::string_view path) { return path.substr(path.rfind('/') + 1); }
-
 }  // namespace memwhy::explain

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of functions and files as people say them: without what the compiler added and without the directories that every
-// name of a program shares. Not for matching (rules see whole names) and not escaped (report/ does that).
+// Names of functions as people say them: without what the compiler added and without the path of their package. Not for
+// matching (rules see whole names) and not escaped (report/ does that).
 //
 //   github.com/redis/go-redis/v9/internal/pool.(*ConnPool).Get       pool.(*ConnPool).Get
 //   main.Map[go.shape.int,go.shape.string]                           main.Map[...]
 //   void std::vector<int, std::allocator<int> >::push_back(int&&)    std::vector<...>::push_back
 //   <alloc::vec::Vec<T,A> as core::iter::Extend<T>>::extend          <Vec<...> as Extend<...>>::extend
 //   core::ptr::drop_in_place::h0123456789abcdef                      core::ptr::drop_in_place
-//   /root/go/pkg/mod/github.com/redis/go-redis/v9@v9.5.1/pool.go     pool.go
 #pragma once
 
 #include <string>
@@ -16,6 +15,5 @@
 namespace memwhy::explain {
 
 std::string short_function(std::string_view name);
-std::string_view short_file(std::string_view path);
 
 }  // namespace memwhy::explain

@@ -104,7 +104,8 @@ std::string_view largest_family(const Ledger& ledger) {
   return largest;
 }
 
-void add_rates(const std::vector<Sample>& samples, Owner owner, LedgerLine& line) {
+void add_rates(const std::vector<Sample>& samples, LedgerLine& line) {
+  const Owner owner = line.owner;
   line.growth_bytes_per_s = trend_of(samples, {owner}).bytes_per_s;
   if (samples.size() < 2 || samples.back().time <= samples.front().time) return;
   double seconds = static_cast<double>(samples.back().time - samples.front().time) / 1e9;
@@ -176,14 +177,10 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   const events::BinaryInfo* exe = exe_of(timeline, space);
   Evidence evidence{space, vmas, threads_, *scan_, exe};
   owners.decide(evidence, stacks);
-  Ledger ledger = make_ledger(evidence, owners, stacks);
+  StackTable table(out.attribution);
+  Ledger ledger = make_ledger(evidence, owners, stacks, table, out.attribution);
   std::vector<Sample> samples = history_.settled(owners);
-  for (size_t i = 0; i < kOwnerCount; ++i) {
-    auto owner = static_cast<Owner>(i);
-    for (LedgerLine& line : ledger.lines) {
-      if (line.id == owner_name(owner).id) add_rates(samples, owner, line);
-    }
-  }
+  for (LedgerLine& line : ledger.lines) add_rates(samples, line);
   out.rss.bytes = ledger.rss.bytes;
   out.rss.anon = ledger.rss.anon;
   out.rss.file = ledger.rss.file;
@@ -214,11 +211,11 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   std::optional<GoFacts> go;
   if (facts.go) go.emplace(timeline, space, *scan_, heap_profile_bytes);
   if (go) {
-    describe_go(*go, out);
-    add_allocation_sites(*go, ledger);
+    describe_go(*go, table, out);
+    out.attribution.allocated = allocated_at(*go, table);
   }
-  out.findings = findings({facts, ledger, samples, out.coverage, largest_family(ledger), go ? &*go : nullptr,
-                           out.rss.start_bytes});
+  out.findings = findings({facts, ledger, out.attribution, samples, out.coverage, largest_family(ledger),
+                           go ? &*go : nullptr, out.go ? &*out.go : nullptr, out.rss.start_bytes});
   out.timeline = curve_of(samples, space.rss_curve());
   if (go) {
     add_go_points(*go, out.timeline);
@@ -249,10 +246,10 @@ ProcessExplanation SpaceStory::explain(const Timeline& timeline, const AddressSp
       go.cgo = exe->go->cgo;
       go.stripped = exe->stripped;
     }
-    if (!exe->go && !exe->unreadable) out.heap_profile_source = "not_go";
+    if (!exe->go && !exe->unreadable) out.heap_profile_source = ProfileSource::kNotGo;
   }
   if (heap_profile_bytes) {  // of whatever made it
-    out.heap_profile_source = "file";
+    out.heap_profile_source = ProfileSource::kFile;
     out.heap_profile_inuse_bytes = heap_profile_bytes;
   }
   if (const auto& counters = space.counters()) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stacks: what a stack says. Names for its frames, whether its chain is whole, and which kind of code touched
-// the page (or asked for the mapping). Not an owner: owners.h weighs this with the VMA.
+// Stacks: what a stack of a page fault or a mapping says. Its frames, whether its chain is whole, and which kind of code
+// touched the page (or asked for the mapping). Not an owner: owners.h weighs this with the VMA.
 #pragma once
 
-#include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "explain/code_names.h"
 #include "explain/functions.h"
 #include "timeline/timeline.h"
 
@@ -21,21 +21,24 @@ struct StackFacts {
 // Bound to one address space; remembers what it has said for one pass (names may arrive later).
 class Stacks {
  public:
-  Stacks(const timeline::Timeline& timeline, SpaceId space, const std::vector<events::Vma>& vmas);
+  Stacks(const timeline::Timeline& timeline, SpaceId space, const std::vector<events::Vma>& vmas)
+      : timeline_(timeline), names_(timeline, space, vmas) {}
 
   StackFacts facts(StackId id);
-  // "func (file:line)", or "module+0xoffset" when there is no name; innermost first, inlined frames included.
-  std::vector<std::string> frames(StackId id) const;
+  // Innermost first, inlined frames included.
+  std::vector<Frame> frames(StackId id) const;
 
  private:
   std::vector<FunctionName> names(const events::Stack& stack) const;
   StackFacts judge(StackId id) const;
-  bool executable(uint64_t address) const;
-  const events::Vma* vma_of(uint64_t address) const;
+  // A chain through code without frame pointers can pick up words that are no return addresses. An address with
+  // a name stays even if its library was unloaded since.
+  bool stray(uint64_t address, bool is_return) const {
+    return names_.symbol(address, is_return) == nullptr && !names_.executable(address);
+  }
 
   const timeline::Timeline& timeline_;
-  SpaceId space_;
-  const std::vector<events::Vma>& vmas_;
+  CodeNames names_;
   std::unordered_map<StackId, StackFacts> known_;
 };
 

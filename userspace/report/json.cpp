@@ -4,8 +4,11 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "explain/heaviest.h"
 #include "report/clock.h"
+#include "report/json_cells.h"
 #include "report/json_go.h"
+#include "report/names.h"
 
 namespace memwhy::report {
 namespace {
@@ -32,19 +35,19 @@ Json ages(const std::array<uint64_t, 4>& older) {
   return {{"10s", older[0]}, {"60s", older[1]}, {"600s", older[2]}, {"3600s", older[3]}};
 }
 
-Json top_entry(const explain::TopEntry& top) {
+Json top_entry(const explain::Attribution& all, const explain::Entry& top) {
   return {{"bytes", top.bytes},
-          {"what", top.what},
-          {"how", text_or_null(top.how)},
-          {"frames", top.frames},
-          {"truncated", top.truncated},
-          {"name", text_or_null(top.name)},
+          {"what", word(top.what)},
+          {"how", text_or_null(how_text(top))},
+          {"frames", frame_texts(all, top.stack, text_style(top))},
+          {"truncated", is_truncated(all, top)},
+          {"name", text_or_null(name_of(all, top))},
           {"age_s", top.age_s ? rounded(*top.age_s, 1000) : Json(nullptr)}};
 }
 
-Json ledger_line(const explain::LedgerLine& line) {
-  Json out = {{"id", line.id},
-              {"label", line.label},
+Json ledger_line(const explain::LedgerLine& line, const explain::Attribution& all) {
+  Json out = {{"id", line.id()},
+              {"label", line.label()},
               {"bytes", line.bytes},
               {"growth_bytes_per_s", rate(line.growth_bytes_per_s)},
               {"arrived_bytes_per_s", rate(line.arrived_bytes_per_s)},
@@ -54,7 +57,7 @@ Json ledger_line(const explain::LedgerLine& line) {
               {"huge_bytes", line.huge_bytes},
               {"lazy_bytes", line.lazy_bytes},
               {"top", Json::array()}};
-  for (const explain::TopEntry& top : line.top) out["top"].push_back(top_entry(top));
+  for (const explain::Entry& top : heaviest(all, line)) out["top"].push_back(top_entry(all, top));
   return out;
 }
 
@@ -73,19 +76,30 @@ Json timeline_point(const explain::TimelinePoint& point, const Explanation& all)
   return out;
 }
 
+// Bytes and counts are integers.
+Json figure_value(const explain::Figure& figure) {
+  using explain::FigureUnit;
+  const bool whole = figure.unit == FigureUnit::kBytes || figure.unit == FigureUnit::kCount ||
+                     figure.unit == FigureUnit::kTime;
+  return whole ? Json(static_cast<uint64_t>(figure.value)) : rounded(figure.value, 10000);
+}
+
 Json finding(const explain::Finding& found) {
-  constexpr std::array<const char*, 3> kConfidence = {"high", "medium", "low"};
+  Json figures = Json::array();
+  for (const explain::Figure& each : found.figures)
+    figures.push_back({{"id", each.id}, {"unit", word(each.unit)}, {"value", figure_value(each)}});
   return {{"id", found.id},
-          {"kind", found.kind == explain::FindingKind::kProblem ? "problem" : "explains"},
+          {"kind", word(found.kind)},
           {"claim", found.claim},
           {"bytes", found.bytes},
           {"share", share(found.share)},
           {"growth_bytes_per_s", rate(found.growth_bytes_per_s)},
           {"recoverable_bytes", or_null(found.recoverable_bytes)},
           {"remedy", found.remedy},
-          {"confidence", kConfidence[static_cast<size_t>(found.confidence)]},
+          {"confidence", word(found.confidence)},
           {"evidence", found.evidence},
-          {"against", found.against}};
+          {"against", found.against},
+          {"figures", std::move(figures)}};
 }
 
 Json rss(const ProcessExplanation& process) {
@@ -131,7 +145,7 @@ Json process_coverage(const ProcessExplanation& process) {
           {"scans", process.scans}};
 }
 
-Json process_entry(const ProcessExplanation& process, const Explanation& all) {
+Json process_entry(const ProcessExplanation& process, const Explanation& all, const JsonOptions& options) {
   Json out = {
       {"pid", process.pid},
       {"comm", text_or_null(process.comm)},
@@ -144,16 +158,16 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all) {
                       ? or_null(rfc3339_boottime(all.anchor, *process.started_boottime_ns))
                       : Json(nullptr)},
       {"threads", or_null(process.threads)},
-      {"go", go_summary(process, all.anchor)},
+      {"go", go_summary(process, all.anchor, options.cells)},
       {"rss", rss(process)},
       {"heap_profile",
        {{"inuse_bytes", or_null(process.heap_profile_inuse_bytes)},
-        {"source", process.heap_profile_source},
+        {"source", word(process.heap_profile_source)},
         {"rate_bytes", or_null(process.heap_profile_rate)},
         {"rate_assumed",
          process.heap_profile_rate ? Json(process.heap_profile_rate_assumed) : Json(nullptr)}}},
       {"gap_bytes", gap(process)},
-      {"goroutines", goroutines(process, all.anchor)},
+      {"goroutines", goroutines(process, all.anchor, options.cells)},
       {"ledger", Json::array()},
       {"timeline", Json::array()},
       {"events", Json::array()},
@@ -164,11 +178,11 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all) {
       {"replaced_by_exec", process.replaced},
       {"note", or_null(process.note)},
   };
-  for (const auto& line : process.ledger) out["ledger"].push_back(ledger_line(line));
+  for (const auto& line : process.ledger) out["ledger"].push_back(ledger_line(line, process.attribution));
   for (const auto& point : process.timeline) out["timeline"].push_back(timeline_point(point, all));
   for (const auto& event : process.events) {
     out["events"].push_back({{"t", or_null(rfc3339(all.anchor, event.time))},
-                             {"what", event.what},
+                             {"what", word(event.what)},
                              {"text", event.text},
                              {"bytes", or_null(event.bytes)},
                              {"gc", go_cycle(event.gc)}});
@@ -176,7 +190,8 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all) {
   for (const auto& [id, bytes] : process.beside_rss)
     out["beside_rss"].push_back({{"id", id}, {"bytes", bytes}});
   for (const auto& found : process.findings) out["findings"].push_back(finding(found));
-  out["go_calls"] = go_calls(process, all.anchor);
+  out["go_calls"] = go_calls(process, all.anchor, options.cells);
+  if (options.cells) add_attribution(process.attribution, out);
   return out;
 }
 
@@ -215,7 +230,7 @@ Json recording_coverage(const explain::RecordingCoverage& coverage) {
 
 }  // namespace
 
-std::string to_json(const Explanation& explanation) {
+std::string to_json(const Explanation& explanation, const JsonOptions& options) {
   Json out = {{"format", "memwhy.explain/1"},
               {"interval",
                {{"start", or_null(rfc3339(explanation.anchor, explanation.start))},
@@ -230,7 +245,7 @@ std::string to_json(const Explanation& explanation) {
                 {"architecture", text_or_null(explanation.recording.architecture)},
                 {"part", explanation.recording.part}}}};
   for (const ProcessExplanation& process : explanation.processes) {
-    out["processes"].push_back(process_entry(process, explanation));
+    out["processes"].push_back(process_entry(process, explanation, options));
   }
   // Pure ASCII: control characters, bidirectional marks and the like are \u escapes; bytes that are no UTF-8
   // become U+FFFD.

@@ -9,7 +9,11 @@
 
 namespace memwhy::report {
 
+struct JsonOptions {
+  bool cells = false;  // with the whole attribution table: "frames", "stacks", "mappings", "cells"
+};
+
 // Pure ASCII, two spaces of indent, with a newline at the end.
-std::string to_json(const explain::Explanation& explanation);
+std::string to_json(const explain::Explanation& explanation, const JsonOptions& options = {});
 
 }  // namespace memwhy::report

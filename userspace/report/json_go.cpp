@@ -8,11 +8,14 @@
 #include <utility>
 
 #include "report/clock.h"
+#include "report/json_cells.h"
+#include "report/names.h"
 
 namespace memwhy::report {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using explain::Attribution;
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
@@ -84,24 +87,41 @@ Json time(const std::optional<events::ClockAnchor>& anchor, TimeNs at) {
   return text ? Json(*text) : Json(nullptr);
 }
 
-Json sites(const explain::GoAllocationSites& all) {
+Json texts(const Attribution& all, uint32_t stack) {
+  return frame_texts(all, stack, explain::FrameText::kShort);
+}
+
+void add_index(const char* key, uint32_t value, bool indexes, Json& out) {
+  if (indexes) out[key] = value == explain::kNoIndex ? Json(nullptr) : Json(value);
+}
+
+Json frame_text(const Attribution& all, uint32_t frame) {
+  return frame < all.frames.size() ? Json(text_of(all.frames[frame], explain::FrameText::kShort)) : Json(nullptr);
+}
+
+Json sites(const explain::GoAllocationSites& all, const Attribution& table, bool indexes) {
   Json out = Json::array();
-  for (const explain::GoAllocationSite& site : all.heaviest)
+  for (const explain::GoAllocationSite& site : all.heaviest) {
     out.push_back({{"bytes", site.bytes ? Json(*site.bytes) : Json(nullptr)},
                    {"samples", site.samples},
-                   {"frames", site.frames}});
+                   {"frames", texts(table, site.stack)}});
+    add_index("stack", site.stack, indexes, out.back());
+  }
   return out;
 }
 
-Json steps(const explain::GoSteps& all, const std::optional<events::ClockAnchor>& anchor) {
+Json steps(const explain::GoSteps& all, const Attribution& table,
+           const std::optional<events::ClockAnchor>& anchor, bool indexes) {
   Json out = Json::array();
   for (const explain::GoStep& step : all.steps) {
     Json allocated = nullptr;
-    if (step.objects > 0)
+    if (step.objects > 0) {
       allocated = {{"objects", step.objects},
                    {"bytes", step.object_bytes},
                    {"last", time(anchor, step.allocated)},
-                   {"frames", step.frames}};
+                   {"frames", texts(table, step.stack)}};
+      add_index("stack", step.stack, indexes, allocated);
+    }
     out.push_back({{"since", time(anchor, step.since)},
                    {"t", time(anchor, step.time)},
                    {"bytes", step.bytes},
@@ -113,22 +133,22 @@ Json steps(const explain::GoSteps& all, const std::optional<events::ClockAnchor>
 }  // namespace
 
 Json go_summary(const explain::ProcessExplanation& process,
-                const std::optional<events::ClockAnchor>& anchor) {
+                const std::optional<events::ClockAnchor>& anchor, bool indexes) {
   if (!process.go) return nullptr;
   const explain::GoSummary& go = *process.go;
   return {{"version", text_or_null(go.version)},
           {"race", go.race},
           {"cgo", go.cgo},
           {"stripped", go.stripped},
-          {"layout", go.layout},
+          {"layout", word(go.layout)},
           {"layout_problem", text_or_null(go.layout_problem)},
           {"settings", settings(go.totals)},
           {"totals", totals(go.totals)},
           {"gc", pauses(go.pauses)},
           {"allocation", rates(go.allocation, kEveryClass)},
-          {"allocation_sites", sites(go.sites)},
+          {"allocation_sites", sites(go.sites, process.attribution, indexes)},
           {"allocation_sites_left_out", go.sites.left_out},
-          {"steps", steps(go.steps, anchor)},
+          {"steps", steps(go.steps, process.attribution, anchor, indexes)},
           {"steps_left_out", go.steps.left_out}};
 }
 
@@ -158,23 +178,25 @@ Json go_point(const std::optional<explain::GoTimelinePoint>& point) {
           {"allocation", rates(point->allocation, kClassesOfPoint)}};
 }
 
-Json go_calls(const explain::ProcessExplanation& process, const std::optional<events::ClockAnchor>& anchor) {
+Json go_calls(const explain::ProcessExplanation& process, const std::optional<events::ClockAnchor>& anchor,
+              bool indexes) {
   Json out = Json::array();
   for (const explain::GoCallSummary& call : process.go_calls) {
     const auto first = rfc3339(anchor, call.first), last = rfc3339(anchor, call.last);
-    out.push_back({{"what", call.what},
+    out.push_back({{"what", events::go_function_name(call.what)},
                    {"calls", call.calls},
                    {"bytes", call.bytes},
                    {"object_bytes", call.object_bytes != 0 ? Json(call.object_bytes) : Json(nullptr)},
                    {"first", first ? Json(*first) : Json(nullptr)},
                    {"last", last ? Json(*last) : Json(nullptr)},
-                   {"frames", call.frames}});
+                   {"frames", texts(process.attribution, call.stack)}});
+    add_index("stack", call.stack, indexes, out.back());
   }
   return out;
 }
 
 Json goroutines(const explain::ProcessExplanation& process,
-                const std::optional<events::ClockAnchor>& anchor) {
+                const std::optional<events::ClockAnchor>& anchor, bool indexes) {
   if (!process.goroutines) return nullptr;
   auto time = [&](TimeNs at) {
     const std::optional<std::string> text = rfc3339(anchor, at);
@@ -186,12 +208,16 @@ Json goroutines(const explain::ProcessExplanation& process,
     out["groups"].push_back(
         {{"count", group.count},
          {"wait_reason", text_or_null(group.wait_reason)},
-         {"site", text_or_null(group.site)},
-         {"created_at", text_or_null(group.created_at)},
+         {"site", frame_text(process.attribution, group.site)},
+         {"created_at", frame_text(process.attribution, group.created_at)},
          {"waiting_at_least_since", group.waiting_since ? time(*group.waiting_since) : Json(nullptr)},
          {"kept_bytes", group.kept_bytes ? Json(*group.kept_bytes) : Json(nullptr)},
          {"stack_bytes", group.stack_bytes},
-         {"frames", group.frames}});
+         {"frames", texts(process.attribution, group.stack)}});
+    Json& entry = out["groups"].back();
+    add_index("stack", group.stack, indexes, entry);
+    add_index("site_frame", group.site, indexes, entry);
+    add_index("created_at_frame", group.created_at, indexes, entry);
   }
   return out;
 }

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/text.h"
+#include "report/names.h"
 #include "report/text_parts.h"
 
 namespace memwhy::report {
@@ -27,13 +27,12 @@ void print_list(Page& page, std::string_view first, const std::vector<std::strin
 }
 
 void print_problem(Page& page, const Finding& found, bool evidence, size_t most) {
-  static constexpr std::array<std::string_view, 3> kConfidence = {"high", "medium", "low"};
   const std::string returns =
       found.recoverable_bytes ? fmt::format(", returns {}", human_bytes(*found.recoverable_bytes)) : "";
   const bool problem = found.kind == FindingKind::kProblem;
   const std::string head = fmt::format("{} {}", problem ? "PROBLEM" : "explains", found.id);
   page.line(fmt::format("{}{} (confidence {})", page.painted(head, problem ? Ink::kRed : Ink::kBold), returns,
-                        kConfidence[static_cast<size_t>(found.confidence)]));
+                        word(found.confidence)));
   page.paragraph("  ", escape(found.claim));
   if (evidence) {
     print_list(page, "  evidence  ", found.evidence, most);

@@ -24,12 +24,12 @@ std::string profile_line(const ProcessExplanation& process) {
                        rss >= profile ? human_bytes(rss - profile) + " not in the heap profile"
                                       : human_bytes(profile - rss) + " of the heap profile not resident");
   }
-  if (process.heap_profile_source == "buckets" && !process.heap_profile_rate)
+  if (process.heap_profile_source == explain::ProfileSource::kBuckets && !process.heap_profile_rate)
     return "heap profile: sampling rate not known (Go before 1.24 does not publish it); the default rate would imply "
            "a profile larger than the heap";
-  if (process.heap_profile_source == "off_in_binary")
+  if (process.heap_profile_source == explain::ProfileSource::kOffInBinary)
     return "no heap profile: profiling is not linked into this program";
-  if (process.heap_profile_source == "unreadable") return "the heap profile could not be read";
+  if (process.heap_profile_source == explain::ProfileSource::kUnreadable) return "the heap profile could not be read";
   return "the heap profile was not read";
 }
 
@@ -88,13 +88,6 @@ std::string allocation_line(const explain::GoAllocationRates& rates) {
 
 }  // namespace
 
-std::string short_frame(const std::string& frame) {
-  const size_t open = frame.rfind(" (");
-  const size_t slash = frame.rfind('/');
-  if (open == std::string::npos || slash == std::string::npos || slash < open) return escape(frame);
-  return escape(frame.substr(0, open + 2) + frame.substr(slash + 1));
-}
-
 std::vector<std::string> go_lines(const ProcessExplanation& process, bool full) {
   std::vector<std::string> out;
   if (!process.go) return out;
@@ -106,10 +99,10 @@ std::vector<std::string> go_lines(const ProcessExplanation& process, bool full) 
   if (full && process.go->totals) out.push_back(settings_line(*process.go->totals));
   if (full && process.go->pauses) out.push_back(pauses_line(*process.go->pauses));
   if (full && process.go->allocation) out.push_back(allocation_line(*process.go->allocation));
-  if (process.go->layout == "dwarf")
+  if (process.go->layout == events::GoLayout::kDwarf)
     out.push_back(
         "Go tables: memwhy has no layout for this release; read with the program's own DWARF");
-  if (process.go->layout != "table" && !process.go->layout_problem.empty())
+  if (process.go->layout != events::GoLayout::kTable && !process.go->layout_problem.empty())
     out.push_back("Go tables: " + escape(process.go->layout_problem));
   return out;
 }
@@ -125,8 +118,11 @@ void print_goroutines(Page& page, const ProcessExplanation& process,
   for (size_t i = 0; i < std::min(all.groups.size(), kGroupsShown); ++i) {
     const explain::GoroutineGroup& group = all.groups[i];
     std::string text = group.wait_reason.empty() ? "nothing (running or runnable)" : escape(group.wait_reason);
-    if (!group.site.empty()) text += " at " + short_frame(group.site);
-    if (!group.created_at.empty()) text += ", created at " + short_frame(group.created_at);
+    const auto frame = [&](uint32_t index) {
+      return escape(text_of(process.attribution.frames.at(index), explain::FrameText::kShort));
+    };
+    if (group.site != explain::kNoIndex) text += " at " + frame(group.site);
+    if (group.created_at != explain::kNoIndex) text += ", created at " + frame(group.created_at);
     if (group.waiting_since) {
       if (auto time = rfc3339(anchor, *group.waiting_since)) text += ", since " + *time + " or earlier";
     }

@@ -15,7 +15,5 @@ std::vector<std::string> go_lines(const explain::ProcessExplanation& process, bo
 // A table; nothing when goroutines were not read.
 void print_goroutines(Page& page, const explain::ProcessExplanation& process,
                       const std::optional<events::ClockAnchor>& anchor);
-// "main.leak (/srv/app/internal/cache/cache.go:12)" → "main.leak (cache.go:12)", escaped; JSON has the whole path.
-std::string short_frame(const std::string& frame);
 
 }  // namespace memwhy::report

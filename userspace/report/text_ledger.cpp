@@ -7,9 +7,11 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "explain/heaviest.h"
 #include "explain/units.h"
 #include "report/clock.h"
 #include "report/layout.h"
+#include "report/names.h"
 #include "report/text_go.h"
 #include "report/text_parts.h"
 
@@ -77,19 +79,19 @@ std::string stack_text(const std::vector<Frame>& frames) {
   const std::vector<Frame>& shown = own.empty() ? frames : own;
   std::string out;
   for (size_t i = 0; i < std::min(shown.size(), kFramesOnALine); ++i)
-    out += (i == 0 ? "" : " < ") + escape(text_of(shown[i], explain::FrameText::kShort));
+    out += (i == 0 ? "" : " < ") + escape(text_of(shown[i], explain::FrameText::kNoPath));
   return out.empty() ? "(no frame is known)" : out;
 }
 
 std::string piece_text(const Attribution& all, const Entry& entry) {
   if (entry.what == EntryWhat::kStack) return stack_text(all.frames_of(entry.stack));
-  const std::string how = entry.how ? fmt::format(" ({})", how_name(*entry.how)) : "";
+  const std::string how = entry.how ? fmt::format(" ({})", word(*entry.how)) : "";
   return escape(name_of(all, entry)) + how;
 }
 
 void print_entry(Page& page, const Attribution& all, const Entry& entry) {
   const std::string bytes = fmt::format("    {:>12}  ", human_bytes(entry.bytes));
-  std::string says = entry_says(entry);
+  std::string says = how_text(entry);
   if (!says.empty()) says += ", ";
   // Before attach: seen since the first scan, and older than that.
   const bool before = entry.how == timeline::How::kBeforeAttach;
@@ -104,7 +106,7 @@ void print_entry(Page& page, const Attribution& all, const Entry& entry) {
   const std::vector<Frame> frames = all.frames_of(entry.stack);
   const size_t shown = std::min(frames.size(), kFramesPerStack);
   const std::string indent(bytes.size() + 2, ' ');
-  for (size_t i = 0; i < shown; ++i) page.paragraph(indent, escape(text_of(frames[i], explain::FrameText::kShort)));
+  for (size_t i = 0; i < shown; ++i) page.paragraph(indent, escape(text_of(frames[i], explain::FrameText::kNoPath)));
   if (frames.empty()) page.line(indent + "(no frame is known)");
   if (frames.size() > shown) page.line(fmt::format("{}... {} more frames", indent, frames.size() - shown));
 }
@@ -183,13 +185,13 @@ void print_retention(Page& page, const ProcessExplanation& process) {
 void print_events(Page& page, const explain::Explanation& all, const ProcessExplanation& process) {
   std::vector<explain::TimelineEvent> shown;  // collections are too many: go_lines() has their sum
   std::copy_if(process.events.begin(), process.events.end(), std::back_inserter(shown),
-               [](const explain::TimelineEvent& event) { return event.what != "gc"; });
+               [](const explain::TimelineEvent& event) { return event.what != explain::EventWhat::kCollection; });
   if (shown.empty()) return;
   page.line("What happened", Ink::kBold);
   for (size_t i = 0; i < std::min(shown.size(), kEventsShown); ++i) {
     const explain::TimelineEvent& event = shown[i];
     const double after = event.time >= all.start ? static_cast<double>(event.time - all.start) / 1e9 : 0;
-    page.paragraph(fmt::format("  {:>9}  {:<5} ", fmt::format("+{:.1f} s", after), event.what), escape(event.text));
+    page.paragraph(fmt::format("  {:>9}  {:<5} ", fmt::format("+{:.1f} s", after), word(event.what)), escape(event.text));
   }
   if (shown.size() > kEventsShown) page.line(fmt::format("  ... {} more in --json", shown.size() - kEventsShown));
   page.blank();

@@ -51,10 +51,5 @@ TEST(ShortNames, hostile) {
   EXPECT_EQ(short_function("::h0123456789abcdef"), "::h0123456789abcdef");
 }
 
-TEST(ShortNames, files) {
-  EXPECT_EQ(short_file("/root/go/pkg/mod/github.com/redis/go-redis/v9@v9.5.1/pool.go"), "pool.go");
-  EXPECT_EQ(short_file("main.go"), "main.go");
-}
-
 }  // namespace
 }  // namespace memwhy::explain

@@ -38,7 +38,7 @@ class AnonGrowth : public Rule {
     finding.confidence = most == Owner::kUnattributed ? Confidence::kLow : Confidence::kMedium;
     finding.evidence.push_back(
         fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
-    for (std::string& entry : heaviest(c.ledger, most, 3)) finding.evidence.push_back(std::move(entry));
+    for (std::string& entry : heaviest_texts(c, most, 3)) finding.evidence.push_back(std::move(entry));
     finding.remedy =
         "Look at the heaviest stack below this owner: what it maps or allocates is not given back.";
     finding.against.emplace_back(

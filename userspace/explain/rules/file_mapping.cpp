@@ -34,7 +34,7 @@ class FileMapping : public Rule {
       finding.evidence.push_back(
           fmt::format("{}: {}", owner_name(owner).id, human_bytes(of(c.ledger.bytes, owner))));
       if (of(c.ledger.bytes, owner) * 2 < bytes) continue;
-      for (std::string& entry : heaviest(c.ledger, owner, 3)) finding.evidence.push_back(std::move(entry));
+      for (std::string& entry : heaviest_texts(c, owner, 3)) finding.evidence.push_back(std::move(entry));
     }
     uint64_t copies = of(c.ledger.bytes, Owner::kFilePrivate);
     if (problem) {

@@ -54,7 +54,7 @@ Finding go_finding(const Case& c, std::string id, bool problem, std::initializer
   finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
   finding.bytes = c.ledger.total(owners);
   finding.growth_bytes_per_s = trend_of(c.samples, owners).bytes_per_s;
-  for (const Owner owner : owners) finding.owners.emplace_back(owner_name(owner).id);
+  for (const Owner owner : owners) finding.owners.push_back(owner);
   return finding;
 }
 

@@ -40,9 +40,10 @@ bool idles_in(std::string_view reason) {
 bool idles(const GroupStory& group) {
   if (!idles_in(group.now->wait_reason)) return false;
   return group.now->wait_reason != "semacquire" ||
-         std::none_of(group.frames.begin(), group.frames.end(), [](const std::string& frame) {
-           return frame.starts_with("sync.runtime_SemacquireMutex") || frame.starts_with("sync.(*Mutex)") ||
-                  frame.starts_with("sync.(*RWMutex)");
+         std::none_of(group.frames.begin(), group.frames.end(), [](const Frame& frame) {
+           const std::string_view name = frame.function;
+           return name.starts_with("sync.runtime_SemacquireMutex") || name.starts_with("sync.(*Mutex)") ||
+                  name.starts_with("sync.(*RWMutex)");
          });
 }
 
@@ -135,8 +136,7 @@ class GoroutineLeak : public Rule {
     if (group.complete || of_stacks > 0)
       finding.recoverable_bytes = group.complete ? finding.bytes : of_stacks;
     finding.growth_bytes_per_s = trend_of(group.weights).bytes_per_s;
-    finding.owners.emplace_back(
-        owner_name(group.now->kept_bytes > 0 ? Owner::kGoHeapLive : Owner::kGoStacks).id);
+    finding.owners.push_back(group.now->kept_bytes > 0 ? Owner::kGoHeapLive : Owner::kGoStacks);
     finding.claim = claim(c, group, origin, kept);
     finding.confidence = !group.complete                                ? Confidence::kLow
                          : standing == Standing::kGrew && !idles(group) ? Confidence::kHigh
@@ -159,7 +159,7 @@ class GoroutineLeak : public Rule {
     const bool one = now.count == 1;
     std::string text = fmt::format("{} goroutine{} {} {}{} ", now.count, one ? "" : "s",
                                    idles(group) ? "waiting in" : "blocked in", now.wait_reason,
-                                   group.site.empty() ? "" : " at " + group.site);
+                                   group.site.known() ? " at " + text_of(group.site, FrameText::kShort) : "");
     if (now.kept_bytes == 0) {
       text += fmt::format("{} {} of stacks", one ? "has" : "have", human_bytes(now.stack_bytes));
     } else {
@@ -170,10 +170,11 @@ class GoroutineLeak : public Rule {
             origin.object_bytes != 0 && kept / now.count / (64 << 10) == origin.object_bytes / (64 << 10);
         text += fmt::format(": {} each{}", human_bytes(kept / now.count), alike ? "" : " on average");
       }
-      if (!origin.site.empty())
-        text += fmt::format(", {} {}", origin.allocation ? "allocated at" : "first touched at", origin.site);
+      if (origin.site.known())
+        text += fmt::format(", {} {}", origin.allocation ? "allocated at" : "first touched at",
+                            text_of(origin.site, FrameText::kShort));
     }
-    if (!group.created_at.empty()) text += ", created at " + group.created_at;
+    if (group.created_at.known()) text += ", created at " + text_of(group.created_at, FrameText::kShort);
     if (now.oldest_wait_ns != 0) {
       const std::string since = c.go->clock(now.oldest_wait_ns);
       if (!since.empty())
@@ -198,7 +199,7 @@ class GoroutineLeak : public Rule {
     if (!steps.empty()) finding.evidence.push_back(steps);
     std::string stack;
     for (size_t i = 0; i < std::min(group.frames.size(), kFramesShown); ++i)
-      stack += (i == 0 ? "" : " < ") + group.frames[i];
+      stack += (i == 0 ? "" : " < ") + text_of(group.frames[i], FrameText::kShort);
     if (group.frames.size() > kFramesShown) stack += " < ...";
     finding.evidence.push_back("they wait in " + stack);
     if (now.stack_bytes > 0 && now.kept_bytes > 0)
@@ -224,12 +225,12 @@ class GoroutineLeak : public Rule {
                       origin.touched, origin.objects));
     }
     const size_t known = origin.sampled + origin.probed + origin.touched;
-    if (!origin.site.empty() && known < origin.objects) {
+    if (origin.site.known() && known < origin.objects) {
       finding.evidence.push_back(
           fmt::format("{} of them were there before: they are taken to come from the same place",
                       origin.objects - known));
     }
-    if (origin.site.empty()) {
+    if (!origin.site.known()) {
       finding.evidence.emplace_back(
           "where they were allocated is unknown: no sample of a heap profile, and there before memwhy "
           "attached");

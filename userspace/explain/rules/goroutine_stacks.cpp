@@ -77,8 +77,10 @@ class GoroutineStacks : public Rule {
           fmt::format("{} in {} goroutine{} {}{}{}", human_bytes(group.stack_bytes), group.count,
                       group.count == 1 ? "" : "s",
                       group.wait_reason.empty() ? "running or runnable" : "in " + group.wait_reason,
-                      groups[i].site.empty() ? "" : " at " + groups[i].site,
-                      groups[i].created_at.empty() ? "" : ", created at " + groups[i].created_at));
+                      groups[i].site.known() ? " at " + text_of(groups[i].site, FrameText::kShort) : "",
+                      groups[i].created_at.known()
+                          ? ", created at " + text_of(groups[i].created_at, FrameText::kShort)
+                          : ""));
     }
     finding.remedy =
         kept ? "Start fewer goroutines at once (a bounded pool): a stack that is in use keeps the free ones "

@@ -8,7 +8,6 @@
 
 #include "base/text.h"
 #include "explain/go_groups.h"
-#include "explain/go_steps.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/go_words.h"
 
@@ -39,7 +38,7 @@ class LiveHeapGrowth : public Rule {
         fmt::format("rising at each quarter of the recording, {} in all, over {} collections",
                     human_bytes(trend.grown_bytes), collections));
     if (std::string steps = steps_of(c); !steps.empty()) finding.evidence.push_back(std::move(steps));
-    for (std::string& entry : heaviest(c.ledger, Owner::kGoHeapLive, 3))
+    for (std::string& entry : heaviest_texts(c, Owner::kGoHeapLive, 3))
       finding.evidence.push_back(std::move(entry));
     if (c.go->profile_bytes().value_or(0) == 0) add_probed(c, finding);
     finding.remedy =
@@ -54,46 +53,50 @@ class LiveHeapGrowth : public Rule {
  private:
   static std::string steps_of(const Case& c) {
     constexpr size_t kShown = 4;
-    const GoSteps all = heap_steps(*c.go);
-    if (all.steps.empty()) return "";
+    if (c.go_summary == nullptr || c.go_summary->steps.steps.empty()) return "";
+    const GoSteps& all = c.go_summary->steps;
     const size_t count = all.steps.size() + all.left_out;
     std::string text = fmt::format("it rose in {} step{}: ", count, count == 1 ? "" : "s");
     const size_t from = all.steps.size() - std::min(all.steps.size(), kShown);
     if (from + all.left_out > 0) text += "the last are ";
-    std::map<std::string, size_t> sites;
+    std::map<Frame, size_t, PlacesBefore> sites;
     for (size_t i = 0; i < all.steps.size(); ++i) {
       const GoStep& step = all.steps[i];
       const std::string by = c.go->clock(step.allocated != 0 ? step.allocated : step.time);
       if (i >= from)
         text += fmt::format("{}+{}{}", i == from ? "" : ", ", human_bytes(step.bytes),
                             by.empty() ? "" : (step.allocated != 0 ? " at " : " by ") + by);
-      if (const std::string site = program_frame(step.frames); !site.empty()) ++sites[site];
+      const Frame site = program_frame(c.attribution.frames_of(step.stack));
+      if (site.known()) ++sites[site];
     }
     const auto most = std::max_element(sites.begin(), sites.end(),
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
     if (most == sites.end()) return text;
     return text +
-           fmt::format("; the large objects in {} of them were allocated at {}", most->second, most->first);
+           fmt::format("; the large objects in {} of them were allocated at {}", most->second,
+                       text_of(most->first, FrameText::kShort));
   }
 
   // Without a heap profile: who allocated large objects while memwhy watched. They may have died since.
   static void add_probed(const Case& c, Finding& finding) {
     constexpr size_t kShown = 3;
-    std::map<std::string, std::pair<uint64_t, uint64_t>> sites;  // calls, bytes
-    for (const GoCallSummary& call : c.go->calls(events::GoFunction::kLargeAllocation)) {
-      auto& [calls, bytes] = sites[program_frame(call.frames)];
+    std::map<Frame, std::pair<uint64_t, uint64_t>, PlacesBefore> sites;  // calls, bytes
+    for (const timeline::GoCallSite& call : c.go->call_sites()) {
+      if (call.function != events::GoFunction::kLargeAllocation) continue;
+      auto& [calls, bytes] = sites[program_frame(c.go->frames_of(call.stack))];
       calls += call.calls;
       bytes += call.bytes;
     }
-    sites.erase("");
-    std::vector<std::pair<std::string, std::pair<uint64_t, uint64_t>>> heaviest(sites.begin(), sites.end());
+    sites.erase(Frame{});
+    std::vector<std::pair<Frame, std::pair<uint64_t, uint64_t>>> heaviest(sites.begin(), sites.end());
     std::stable_sort(heaviest.begin(), heaviest.end(),
                      [](const auto& a, const auto& b) { return a.second.second > b.second.second; });
     if (heaviest.size() > kShown) heaviest.resize(kShown);
     for (const auto& [site, sum] : heaviest)
       finding.evidence.push_back(
           fmt::format("{} large object{}, {} in all, allocated at {} while memwhy watched", sum.first,
-                      sum.first == 1 ? "" : "s", human_bytes(sum.second), site));
+                      sum.first == 1 ? "" : "s", human_bytes(sum.second),
+                      text_of(site, FrameText::kShort)));
   }
 
   static bool by_goroutines(const Case& c, uint64_t grown_bytes) {

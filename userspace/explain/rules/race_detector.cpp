@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "explain/rules/causes.h"
+#include "explain/rules/race_memory.h"
 #include "explain/units.h"
 
 namespace memwhy::explain {
@@ -18,6 +19,7 @@ class RaceDetector : public Rule {
     uint64_t bytes = c.ledger.total({Owner::kRaceShadow, Owner::kRaceMeta, Owner::kRaceInternal});
     bool problem = bytes >= problem_threshold(c.ledger);
     if (bytes == 0 || (!problem && c.largest_family != "race")) return std::nullopt;
+    const RaceMemory race = race_memory(c.attribution);
     Trend trend = trend_of(c.samples, {Owner::kRaceShadow, Owner::kRaceMeta, Owner::kRaceInternal});
 
     Finding finding;
@@ -37,7 +39,7 @@ class RaceDetector : public Rule {
     finding.confidence = Confidence::kHigh;
     finding.evidence.push_back(
         fmt::format("build info of the executable says -race=true, {}", c.process.go->version));
-    add_shadow(c, finding);
+    add_shadow(c, race, finding);
     uint64_t internal = of(c.ledger.bytes, Owner::kRaceInternal);
     if (internal > 0) {
       finding.evidence.push_back(
@@ -51,7 +53,7 @@ class RaceDetector : public Rule {
       if (const std::optional<uint64_t> profile = c.go->profile_bytes()) {
         finding.evidence.push_back(
             fmt::format("the heap profile shows {} in use{}, and nothing of this", human_bytes(*profile),
-                        c.go->profile_source() == "buckets" && c.go->profile()->rate_assumed
+                        c.go->profile_source() == ProfileSource::kBuckets && c.go->profile()->rate_assumed
                             ? " (by an assumed sampling rate)"
                             : ""));
       }
@@ -60,13 +62,13 @@ class RaceDetector : public Rule {
       finding.evidence.push_back(
           fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
     }
-    if (c.ledger.race_by_shape_bytes > 0) {
+    if (race.by_shape_bytes > 0) {
       finding.against.push_back(
           fmt::format("{} of it were there before memwhy attached and are taken for the detector's by the "
                       "shape of their mappings",
-                      human_bytes(c.ledger.race_by_shape_bytes)));
+                      human_bytes(race.by_shape_bytes)));
       // The flag is certain; what the shape speaks for must not be what makes it a problem.
-      if (problem && bytes - c.ledger.race_by_shape_bytes < problem_threshold(c.ledger)) {
+      if (problem && bytes - race.by_shape_bytes < problem_threshold(c.ledger)) {
         finding.confidence = Confidence::kMedium;
       }
     }
@@ -75,14 +77,13 @@ class RaceDetector : public Rule {
   }
 
  private:
-  static void add_shadow(const Case& c, Finding& finding) {
+  static void add_shadow(const Case& c, const RaceMemory& race, Finding& finding) {
     uint64_t shadow = of(c.ledger.bytes, Owner::kRaceShadow);
     if (shadow == 0) return;
-    const AddressRange& range = c.ledger.race_shadow_range;
     finding.evidence.push_back(
         fmt::format("shadow memory at {:#x}-{:#x}, TSan's fixed range: {} resident, 2 bytes for each byte of "
                     "heap ever used",
-                    range.start, range.end, human_bytes(shadow)));
+                    race.shadow.start, race.shadow.end, human_bytes(shadow)));
   }
 };
 

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/go_words.h"
+#include "explain/rules/race_memory.h"
 
 namespace memwhy::explain {
 namespace {
@@ -24,27 +25,27 @@ struct Told {
   bool by_stack = false;
 };
 
-bool any_frame(const TopEntry& top, std::initializer_list<std::string_view> names) {
-  for (const std::string& frame : top.frames)
+bool any_function(const std::vector<Frame>& frames, std::initializer_list<std::string_view> names) {
+  for (const Frame& frame : frames)
     for (const std::string_view name : names)
-      if (frame.find(name) != std::string::npos) return true;
+      if (frame.function.find(name) != std::string::npos) return true;
   return false;
 }
 
-Told cause_of(const Case& c) {
+Told cause_of(const Case& c, const RaceMemory& race) {
   uint64_t panics = 0, churn = 0;
-  if (const LedgerLine* line = line_of(c.ledger, Owner::kRaceInternal)) {
-    for (const TopEntry& top : line->top) {
-      if (any_frame(top, {"__tsan_func_enter", "racefuncenter"}))
-        panics += top.bytes;
-      else if (any_frame(top,
-                         {"__tsan_go_start", "racegostart", "ThreadCreate", "CreateThread", "ThreadContext"}))
-        churn += top.bytes;
-    }
+  for (const Cell& cell : c.attribution.cells) {
+    if (cell.owner != Owner::kRaceInternal || cell.stack == kNoIndex) continue;
+    const std::vector<Frame> frames = c.attribution.frames_of(cell.stack);
+    if (any_function(frames, {"__tsan_func_enter", "racefuncenter"}))
+      panics += cell.bytes();
+    else if (any_function(
+                 frames, {"__tsan_go_start", "racegostart", "ThreadCreate", "CreateThread", "ThreadContext"}))
+      churn += cell.bytes();
   }
   if (panics + churn > 0 && panics != churn)
     return {panics > churn ? Cause::kPanics : Cause::kChurn, std::max(panics, churn), true};
-  const uint64_t doubled = c.ledger.race_doubled_bytes, blocks = c.ledger.race_block_bytes;
+  const uint64_t doubled = race.doubled_bytes, blocks = race.block_bytes;
   if (doubled == blocks) return {};
   return {doubled > blocks ? Cause::kPanics : Cause::kChurn, std::max(doubled, blocks), false};
 }
@@ -56,7 +57,8 @@ class RaceDetectorLeak : public Rule {
     const uint64_t bytes = of(c.ledger.bytes, Owner::kRaceInternal), threshold = problem_threshold(c.ledger);
     const Trend trend = trend_of(c.samples, {Owner::kRaceInternal});
     if (bytes < threshold || !trend.rising || trend.grown_bytes < threshold) return std::nullopt;
-    const Told told = cause_of(c);
+    const RaceMemory race = race_memory(c.attribution);
+    const Told told = cause_of(c, race);
     Finding finding = go_finding(c, "race-detector-leak", true, {Owner::kRaceInternal});
     finding.recoverable_bytes = bytes;
     finding.claim = fmt::format("The race detector of {} leaks{}: {}.", c.process.comm, growth_clause(trend),
@@ -70,9 +72,9 @@ class RaceDetectorLeak : public Rule {
                                              told.cause == Cause::kPanics
                                                  ? "function entries (__tsan_func_enter)"
                                                  : "new goroutines (their ThreadContext)"));
-      if (told.cause == Cause::kPanics && c.ledger.race_doubled_bytes * 2 >= bytes) {
+      if (told.cause == Cause::kPanics && race.doubled_bytes * 2 >= bytes) {
         finding.evidence.push_back(fmt::format("{} lie in blocks of 2^n + 4 KiB: call stacks that double",
-                                               human_bytes(c.ledger.race_doubled_bytes)));
+                                               human_bytes(race.doubled_bytes)));
       }
     } else if (told.cause != Cause::kUnknown) {
       finding.evidence.push_back(fmt::format("{} lie in {}", human_bytes(told.bytes),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rule: one cause of resident memory. It sees the ledger, the history, the coverage and the facts of the
-// process, and nothing else. One cause is one file of this folder, and one line in rules.cpp.
+// Rule: one cause of resident memory. It sees the ledger and the cells below it, the history, the coverage and the facts
+// of the process, and nothing else. One cause is one file of this folder, and one line in rules.cpp.
 //
 // A finding explains (says where the bytes are) or is a problem (someone should act). A problem needs
 // max(16 MiB, 10 % of RSS); a growth needs three rising scans. A healthy process has no problem.
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "explain/go_facts.h"
+#include "explain/heaviest.h"
 #include "explain/history.h"
 #include "explain/ledger.h"
 
@@ -28,10 +29,12 @@ struct ProcessFacts {
 struct Case {
   const ProcessFacts& process;
   const Ledger& ledger;
+  const Attribution& attribution;  // cells, mappings, stacks and frames
   const std::vector<Sample>& samples;
   const ProcessCoverage& coverage;
   std::string_view largest_family;  // of the owner family that holds most bytes
   const GoFacts* go = nullptr;      // nullptr: not a Go program
+  const GoSummary* go_summary = nullptr;  // what is told of it beside the findings
   std::optional<uint64_t> start_rss_bytes;
 };
 
@@ -52,7 +55,7 @@ uint64_t problem_threshold(const Ledger& ledger);
 double share_of(uint64_t bytes, const Ledger& ledger);
 const LedgerLine* line_of(const Ledger& ledger, Owner owner);
 // "path: 12.0 MiB" or "12.0 MiB by main.leak (main.go:7)" for the heaviest entries of a line.
-std::vector<std::string> heaviest(const Ledger& ledger, Owner owner, size_t most);
+std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most);
 // "12.0 MiB (34 %)"
 std::string bytes_and_share(uint64_t bytes, const Ledger& ledger);
 // ", +3.0 MiB/min" or "" when the growth is not known or below 1 KiB a minute.

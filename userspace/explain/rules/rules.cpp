@@ -23,19 +23,14 @@ Finding largest_owner(const Case& c) {
   finding.bytes = line.bytes;
   finding.growth_bytes_per_s = line.growth_bytes_per_s;
   finding.claim =
-      fmt::format("Most of {} is {}: {}.", c.process.comm, line.id, bytes_and_share(line.bytes, c.ledger));
+      fmt::format("Most of {} is {}: {}.", c.process.comm, line.id(), bytes_and_share(line.bytes, c.ledger));
   finding.confidence = Confidence::kMedium;
   finding.remedy = "None needed: this says where the memory is, not that it is too much.";
-  finding.evidence.push_back(line.label);
-  for (Owner owner : {Owner::kUnattributed, Owner::kAnonBeforeAttach}) {
-    if (line.id == owner_name(owner).id) finding.confidence = Confidence::kLow;
-  }
-  for (size_t i = 0; i < kOwnerCount; ++i) {
-    auto owner = static_cast<Owner>(i);
-    if (line.id != owner_name(owner).id) continue;
-    for (std::string& entry : heaviest(c.ledger, owner, 3)) finding.evidence.push_back(std::move(entry));
-  }
-  if (line.id == owner_name(Owner::kAnonBeforeAttach).id) {
+  finding.evidence.emplace_back(line.label());
+  if (line.owner == Owner::kUnattributed || line.owner == Owner::kAnonBeforeAttach)
+    finding.confidence = Confidence::kLow;
+  for (std::string& entry : heaviest_texts(c, line.owner, 3)) finding.evidence.push_back(std::move(entry));
+  if (line.owner == Owner::kAnonBeforeAttach) {
     finding.against.emplace_back(
         "memwhy was not there when these pages were touched: a recording from the start tells who did");
   }
@@ -45,7 +40,7 @@ Finding largest_owner(const Case& c) {
 // A cause that says where most of the largest line comes from says more than its name.
 bool speaks_of(const Finding& finding, const LedgerLine& line) {
   return finding.bytes * 2 >= line.bytes &&
-         std::find(finding.owners.begin(), finding.owners.end(), line.id) != finding.owners.end();
+         std::find(finding.owners.begin(), finding.owners.end(), line.owner) != finding.owners.end();
 }
 
 }  // namespace
@@ -61,26 +56,24 @@ double share_of(uint64_t bytes, const Ledger& ledger) {
 
 const LedgerLine* line_of(const Ledger& ledger, Owner owner) {
   for (const LedgerLine& line : ledger.lines) {
-    if (line.id == owner_name(owner).id) return &line;
+    if (line.owner == owner) return &line;
   }
   return nullptr;
 }
 
-std::vector<std::string> heaviest(const Ledger& ledger, Owner owner, size_t most) {
+std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most) {
   std::vector<std::string> out;
-  const LedgerLine* line = line_of(ledger, owner);
+  const LedgerLine* line = line_of(c.ledger, owner);
   if (line == nullptr) return out;
-  for (const TopEntry& top : line->top) {
+  for (const Entry& entry : heaviest(c.attribution, *line)) {
     if (out.size() == most) break;
-    if (top.what != "stack") {
-      out.push_back(fmt::format("{}: {}", top.name, human_bytes(top.bytes)));
-    } else if (!top.frames.empty()) {
-      // The runtime's and libc's own frames come first; the first frame that is the program's says more.
-      auto own = std::find_if(top.frames.begin(), top.frames.end(), [](const std::string& frame) {
-        return frame.rfind("runtime.", 0) != 0 && frame.find("libc.so") == std::string::npos;
-      });
-      out.push_back(fmt::format("{} by {}", human_bytes(top.bytes),
-                                own != top.frames.end() ? *own : top.frames.front()));
+    const std::vector<Frame> frames = c.attribution.frames_of(entry.stack);
+    if (entry.what != EntryWhat::kStack) {
+      out.push_back(fmt::format("{}: {}", name_of(c.attribution, entry), human_bytes(entry.bytes)));
+    } else if (!frames.empty()) {
+      const Frame own = program_frame(frames);
+      out.push_back(fmt::format("{} by {}", human_bytes(entry.bytes),
+                                text_of(own.known() ? own : frames.front(), text_style(entry))));
     }
   }
   return out;

@@ -29,7 +29,7 @@ class SharedMemory : public Rule {
     finding.claim = fmt::format("Shared memory holds {} of {}'s memory{}.", bytes_and_share(bytes, c.ledger),
                                 c.process.comm, growth_clause(trend));
     finding.confidence = Confidence::kHigh;
-    finding.evidence = heaviest(c.ledger, Owner::kShmem, 5);
+    finding.evidence = heaviest_texts(c, Owner::kShmem, 5);
     if (problem) {
       finding.evidence.push_back(
           fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));

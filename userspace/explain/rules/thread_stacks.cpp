@@ -30,7 +30,7 @@ class ThreadStacks : public Rule {
     finding.confidence = Confidence::kHigh;
     finding.evidence.push_back(
         fmt::format("{} threads; {} mappings that are stacks of threads", c.process.threads, stacks));
-    for (std::string& entry : heaviest(c.ledger, Owner::kThreadStacks, 3))
+    for (std::string& entry : heaviest_texts(c, Owner::kThreadStacks, 3))
       finding.evidence.push_back(std::move(entry));
     if (trend.rising) {
       finding.evidence.push_back(

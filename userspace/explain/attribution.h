@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attribution: the answer before anything is summed up. Which pages of the last scan belong to which owner, in which
+// mapping, by which stack, and how that is known; with the mappings, stacks and frames that the cells name. Everything
+// that is printed of it is a view: lines of the ledger (ledger_line.h), the heaviest entries of one (heaviest.h).
+//
+//   cells                                                     mappings           stacks      frames
+//     owner        how           mapping stack  pages  huge     0 7f10…-7f20…      0 0 1 2     0 memset    libc
+//     anon.other   fault               0     0  8,192  7,680    1 7f30…-7f31…      1 3 2       1 work      program
+//     anon.other   mmap site           1     1    256      0                                   2 main      program
+//     anon.other   (the rest)          -     -     40      0                                   3 mmap      libc
+//
+// Σ pages of all cells is the scan, and of the cells of one owner its line: make_ledger checks it. One exception has to
+// be: a page of a Go span of objects holds objects in use, dead ones and free slots side by side, so that no cell is one
+// of the three. Those cells have the owner go.heap.live, and say of themselves "go.heap.spans" (cell_id); the lines
+// go.heap.live, .unmarked, .fragmentation and what of .unclassified the tables and the scan do not agree on are what
+// split_go_heap() makes of their sum. Σ cells of {live, unclassified} == Σ of these four lines.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "events/event.h"
+#include "explain/frame.h"
+#include "explain/functions.h"
+#include "explain/owner.h"
+#include "timeline/page_group.h"
+
+namespace memwhy::explain {
+
+constexpr uint32_t kNoIndex = 0xffffffff;
+
+// Budgets of one process. A cell is 104 bytes, 4,096 of them as much as the pages of the ledger's own text; what a busy
+// server had was 100 to 1,500. Beyond it the lightest cells lose first their mapping, then their stack: cells.h.
+constexpr size_t kMostCells = 4096;
+// Frames are shared by stacks; a Go service has some 2,000. Beyond it stacks are cut and say so.
+constexpr size_t kMostFrames = size_t{1} << 16;
+
+struct CallStack {
+  std::vector<uint32_t> frames;  // of Attribution::frames, innermost first
+  bool truncated = false;        // the chain does not end at a known root, or there was no room for all of it
+  StackKind touched = StackKind::kNone;  // who touches memory there, when it is the stack of a fault
+};
+
+struct Mapping {
+  events::Vma vma;
+  std::string file;  // that its pages are of: its own, or for a .bss that of the mapping before it; "" none
+  bool by_shape = false;  // nothing but its shape speaks for its owner
+};
+
+// Pages that share owner, mapping, stack and how they are known.
+struct Cell {
+  Owner owner{};
+  timeline::How how{};
+  bool rest = false;            // of this owner, what had no room: no mapping, no stack, and `how` says nothing
+  uint32_t mapping = kNoIndex;  // of Attribution::mappings; kNoIndex: in none, or in several
+  uint32_t stack = kNoIndex;    // of Attribution::stacks; kNoIndex: not known
+  uint64_t pages = 0;
+  uint64_t huge_pages = 0, lazy_pages = 0;  // of `pages`
+  std::array<uint64_t, 4> older_pages = {};  // of `pages`, than timeline::kAgeLimits[i]
+  TimeNs oldest = 0;
+  uint64_t bytes() const { return pages * kPageBytes; }
+};
+
+// Objects of the Go heap that the heap profile samples, by where they were allocated. Bytes are virtual, an estimate.
+struct AllocatedAt {
+  uint64_t bytes = 0;
+  uint32_t stack = kNoIndex;
+};
+
+struct Attribution {
+  TimeNs time = 0;  // of the scan
+  std::vector<Frame> frames;
+  std::vector<CallStack> stacks;
+  std::vector<Mapping> mappings;  // in order of address
+  std::vector<Cell> cells;        // by owner, heaviest first; the rest last
+  std::vector<AllocatedAt> allocated;  // of what go.heap.live holds, heaviest first; empty: no heap profile
+
+  std::vector<Frame> frames_of(uint32_t stack) const {
+    std::vector<Frame> out;
+    if (stack < stacks.size())
+      for (const uint32_t frame : stacks[stack].frames) out.push_back(frames[frame]);
+    return out;
+  }
+};
+
+// The id of a cell's owner. It is the ledger line's, but for Go's spans of objects, which become several lines.
+inline std::string_view cell_id(Owner owner) {
+  return owner == Owner::kGoHeapLive ? std::string_view("go.heap.spans") : owner_name(owner).id;
+}
+
+}  // namespace memwhy::explain

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// CodeNames: frames for code addresses of one address space, by the names that the recording has. An address stands for
+// several frames where functions were inlined, and for one without a function where only its module is known. Not which
+// addresses of a stack count: stacks.h for those of faults, GoFacts for those that the Go runtime wrote down.
+#pragma once
+
+#include <vector>
+
+#include "explain/frame.h"
+#include "timeline/timeline.h"
+
+namespace memwhy::explain {
+
+class CodeNames {
+ public:
+  // `vmas` in order of address.
+  CodeNames(const timeline::Timeline& timeline, SpaceId space, const std::vector<events::Vma>& vmas)
+      : timeline_(timeline), space_(space), vmas_(vmas) {}
+
+  // nullptr: the address was never named.
+  const events::SymbolInfo* symbol(uint64_t address, bool is_return) const {
+    return timeline_.symbol(space_, address, is_return);
+  }
+  // Whether code is mapped there now.
+  bool executable(uint64_t address) const;
+  // At least one, innermost first.
+  void append(uint64_t address, bool is_return, std::vector<Frame>& frames) const;
+
+ private:
+  const timeline::Timeline& timeline_;
+  SpaceId space_;
+  const std::vector<events::Vma>& vmas_;
+};
+
+}  // namespace memwhy::explain

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "explain/heaviest.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+namespace memwhy::explain {
+namespace {
+
+using timeline::How;
+
+bool by_file(Owner owner) {
+  return owner == Owner::kFileText || owner == Owner::kFilePrivate || owner == Owner::kFileShared;
+}
+
+// Owners whose mapping says it all; for the others the stack tells more.
+bool by_mapping(Owner owner) {
+  return owner == Owner::kRaceShadow || owner == Owner::kRaceMeta || owner == Owner::kThreadStacks ||
+         owner == Owner::kMainStack || owner == Owner::kShmem;
+}
+
+std::string mapping_text(const events::Vma& vma) {
+  if (!vma.name.empty()) return vma.name;
+  return fmt::format("{:x}-{:x} {}{}{}{}", vma.range.start, vma.range.end, vma.read ? 'r' : '-',
+                     vma.write ? 'w' : '-', vma.exec ? 'x' : '-', vma.shared ? 's' : 'p');
+}
+
+class View {
+ public:
+  explicit View(const Attribution& all) : all_(all) {}
+
+  // Cells of one owner that say the same: the same file, mapping or stack.
+  void add(const Cell& cell) {
+    if (cell.rest) return;
+    Key key{EntryWhat::kMapping, cell.mapping, cell.how};
+    if (by_file(cell.owner)) {
+      if (cell.mapping == kNoIndex) return;
+      const auto index = files_.try_emplace(all_.mappings[cell.mapping].file, cell.mapping).first->second;
+      key = {EntryWhat::kFile, index, std::nullopt};
+    } else if (by_mapping(cell.owner)) {
+      std::get<2>(key) = std::nullopt;
+    } else if (cell.stack != kNoIndex) {
+      key = {EntryWhat::kStack, cell.stack, cell.how};
+    }
+    if (std::get<1>(key) == kNoIndex) return;
+    const auto [at, added] = sums_.try_emplace(key, Sum{0, cell.oldest});
+    at->second.bytes += cell.bytes();
+    at->second.oldest = std::min(at->second.oldest, cell.oldest);
+  }
+
+  std::vector<Entry> entries() const {
+    std::vector<Entry> all;
+    for (const auto& [key, sum] : sums_) {
+      Entry& entry = all.emplace_back();
+      uint32_t index = 0;
+      std::tie(entry.what, index, entry.how) = key;
+      (entry.what == EntryWhat::kStack ? entry.stack : entry.mapping) = index;
+      entry.bytes = sum.bytes;
+      if (sum.oldest != 0 && sum.oldest <= all_.time)
+        entry.age_s = static_cast<double>(all_.time - sum.oldest) / 1e9;
+    }
+    std::stable_sort(all.begin(), all.end(),
+                     [](const Entry& a, const Entry& b) { return a.bytes > b.bytes; });
+    return alike(std::move(all));
+  }
+
+ private:
+  using Key = std::tuple<EntryWhat, uint32_t, std::optional<How>>;
+  struct Sum {
+    uint64_t bytes = 0;
+    TimeNs oldest = 0;
+  };
+  // A reader can't tell apart entries of stacks with the same places, or of mappings with the same name.
+  struct Before {
+    const Attribution* all;
+    bool operator()(const Entry* a, const Entry* b) const {
+      if (std::tie(a->what, a->how) != std::tie(b->what, b->how))
+        return std::tie(a->what, a->how) < std::tie(b->what, b->how);
+      if (a->what == EntryWhat::kStack) {
+        const std::vector<uint32_t>&left = all->stacks[a->stack].frames, &right = all->stacks[b->stack].frames;
+        return std::lexicographical_compare(left.begin(), left.end(), right.begin(), right.end(),
+                                            [this](uint32_t x, uint32_t y) {
+                                              return x != y && place_before(all->frames[x], all->frames[y]);
+                                            });
+      }
+      const std::string &left = all->mappings[a->mapping].vma.name, &right = all->mappings[b->mapping].vma.name;
+      return left != right || !left.empty() ? left < right : a->mapping < b->mapping;
+    }
+  };
+
+  std::vector<Entry> alike(std::vector<Entry> all) const {
+    std::map<const Entry*, size_t, Before> seen(Before{&all_});
+    std::vector<Entry> out;
+    for (const Entry& entry : all) {
+      const auto [at, added] = seen.try_emplace(&entry, out.size());
+      if (added) {
+        out.push_back(entry);
+        continue;
+      }
+      Entry& same = out[at->second];
+      same.bytes += entry.bytes;
+      if (entry.age_s) same.age_s = std::max(same.age_s.value_or(0), *entry.age_s);
+    }
+    std::stable_sort(out.begin(), out.end(),
+                     [](const Entry& a, const Entry& b) { return a.bytes > b.bytes; });
+    return out;
+  }
+
+  const Attribution& all_;
+  std::map<Key, Sum> sums_;
+  std::map<std::string_view, uint32_t> files_;
+};
+
+// Entries that say more than the line are cut, the heaviest keep most.
+void limit_to(uint64_t bytes, std::vector<Entry>& entries) {
+  for (Entry& entry : entries) {
+    entry.bytes = std::min(entry.bytes, bytes);
+    bytes -= entry.bytes;
+  }
+  std::erase_if(entries, [](const Entry& entry) { return entry.bytes == 0; });
+}
+
+std::vector<Entry> allocated(const Attribution& all) {
+  std::vector<Entry> out;
+  for (const AllocatedAt& each : all.allocated) {
+    Entry& entry = out.emplace_back();
+    entry.bytes = each.bytes;
+    entry.what = EntryWhat::kStack;
+    entry.says = EntrySays::kAllocated;
+    entry.stack = each.stack;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<Entry> heaviest(const Attribution& all, const LedgerLine& line, size_t most) {
+  std::vector<Entry> out;
+  const bool live = line.owner == Owner::kGoHeapLive;
+  if (live && !all.allocated.empty()) {
+    out = allocated(all);
+  } else {
+    View view(all);
+    for (const Cell& cell : all.cells)
+      if (cell.owner == line.owner) view.add(cell);
+    out = view.entries();
+  }
+  if (out.size() > kHeaviest) out.resize(kHeaviest);
+  if (live) {
+    uint64_t sum = 0;
+    for (const Entry& entry : out) sum += entry.bytes;
+    for (Entry& entry : out) {
+      if (entry.says == EntrySays::kAllocated) continue;
+      // Faults speak of pages of spans, whatever became of their slots: they may say more than the line of live ones.
+      entry.says = sum > line.bytes ? EntrySays::kFirstTouchedOfAllSpans : EntrySays::kFirstTouched;
+    }
+    limit_to(line.bytes, out);
+  }
+  if (out.size() > most) out.resize(most);
+  return out;
+}
+
+std::string name_of(const Attribution& all, const Entry& entry) {
+  if (entry.what == EntryWhat::kStack || entry.mapping >= all.mappings.size()) return "";
+  const Mapping& mapping = all.mappings[entry.mapping];
+  return entry.what == EntryWhat::kFile ? mapping.file : mapping_text(mapping.vma);
+}
+
+}  // namespace memwhy::explain

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// A line of the ledger: one owner's bytes, and how they came to be so many. What holds them is cut out of the cells:
+// heaviest.h. Part of explanation.h.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "explain/owner.h"
+
+namespace memwhy::explain {
+
+struct LedgerLine {
+  Owner owner{};
+  uint64_t bytes = 0;
+  std::optional<double> growth_bytes_per_s;  // needs two scans
+  std::optional<double> arrived_bytes_per_s, left_bytes_per_s;
+  bool in_heap_profile = false;
+  std::array<uint64_t, 4> ages = {};  // bytes older than 10 s, 1 min, 10 min, 1 h
+  bool ages_known = true;  // false: the line is a part of pages, of which only the whole has an age
+  uint64_t huge_bytes = 0, lazy_bytes = 0;
+
+  std::string_view id() const { return owner_name(owner).id; }
+  std::string_view label() const { return owner_name(owner).label; }  // for people
+};
+
+}  // namespace memwhy::explain

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// StackTable: puts stacks into an Attribution, each frame and each stack once.
+#pragma once
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "explain/attribution.h"
+
+namespace memwhy::explain {
+
+class StackTable {
+ public:
+  // `into` has no stacks yet.
+  explicit StackTable(Attribution& into) : into_(into) {}
+
+  // Its index in Attribution::stacks.
+  uint32_t add(const std::vector<Frame>& frames, bool truncated = false,
+               StackKind touched = StackKind::kNone);
+  // An index of a single frame; kNoIndex when there is no room.
+  uint32_t add(const Frame& frame);
+
+ private:
+  Attribution& into_;
+  std::map<Frame, uint32_t> frames_;
+  std::map<std::pair<std::vector<uint32_t>, std::pair<bool, StackKind>>, uint32_t> stacks_;
+};
+
+}  // namespace memwhy::explain

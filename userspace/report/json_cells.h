@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// The attribution table as JSON: cells, and the mappings, stacks and frames that they name by index. Large, so only when
+// it is asked for (`--cells`).
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "explain/explanation.h"
+
+namespace memwhy::report {
+
+// Adds "frames", "stacks", "mappings" and "cells" to the entry of a process.
+void add_attribution(const explain::Attribution& all, nlohmann::ordered_json& process);
+
+// A stack of the table as text, innermost first; [] of kNoIndex.
+nlohmann::ordered_json frame_texts(const explain::Attribution& all, uint32_t stack, explain::FrameText how);
+
+}  // namespace memwhy::report
