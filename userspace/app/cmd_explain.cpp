@@ -88,7 +88,8 @@ Status explain_unbounded(const trace::Reader& reader, const Request& request,
   const explain::Explanation explanation = explainer.finish(summary->damage, profile_bytes);
   if (profile_bytes && explanation.processes.size() != 1)
     return Error(ErrorCode::kUsage, "a heap profile is of one process, and this recording has several");
-  return print(request.json ? report::to_json(explanation, {request.cells}) : report::to_text(explanation, {request.full, style_of_stdout(request.colour)}));
+  return print(request.json ? report::to_json(explanation, {request.cells})
+                            : report::to_text(explanation, {request.full, style_of_stdout(request.colour)}));
 }
 
 Status explain_recording(const trace::Reader& reader, const Request& request,
@@ -147,8 +148,8 @@ Command add_explain(CLI::App& program) {
   options->add_flag("--full", request->full,
                     "all of it: every stack, page retention, goroutines, how it was recorded");
   options->add_option("--color", request->colour, "auto, always or never; auto respects NO_COLOR")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Colour>{{"auto", Colour::kAuto}, {"always", Colour::kAlways}, {"never", Colour::kNever}}))
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Colour>{
+          {"auto", Colour::kAuto}, {"always", Colour::kAlways}, {"never", Colour::kNever}}))
       ->type_name("WHEN");
   CLI::Option* json = options->add_flag("--json", request->json, "as JSON, format memwhy.explain/1");
   options

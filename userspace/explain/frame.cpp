@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "explain/short_names.h"
+
 namespace memwhy::explain {
 namespace {
 

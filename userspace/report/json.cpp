@@ -91,6 +91,7 @@ Json finding(const explain::Finding& found) {
   return {{"id", found.id},
           {"kind", word(found.kind)},
           {"claim", found.claim},
+          {"headline", found.headline},
           {"bytes", found.bytes},
           {"share", share(found.share)},
           {"growth_bytes_per_s", rate(found.growth_bytes_per_s)},

@@ -28,9 +28,8 @@ void print_head(Page& page, const Explanation& all, const ProcessExplanation& pr
   page.paragraph("", verdict(process), Ink::kBold);
   std::string what = escape(process.exe);
   if (process.go)
-    what +=
-        fmt::format(", {}{}{}", escape(process.go->version), process.go->race ? ", built with -race" : "",
-                    process.go->stripped ? ", stripped" : "");
+    what += fmt::format(", {}{}{}", escape(process.go->version), process.go->race ? ", built with -race" : "",
+                        process.go->stripped ? ", stripped" : "");
   if (process.threads) what += fmt::format(", {} threads", *process.threads);
   if (!what.empty()) page.paragraph("  ", what);
   std::string when = fmt::format("recorded {:.1f} s", static_cast<double>(all.end - all.start) / 1e9);
@@ -79,11 +78,13 @@ std::vector<const ProcessExplanation*> by_weight(const Explanation& all) {
 // Of many processes a line each, and what the first ones have to say.
 void print_many(Page& page, const Explanation& all) {
   const std::vector<const ProcessExplanation*> processes = by_weight(all);
-  const auto problems =
-      std::count_if(processes.begin(), processes.end(), [](const auto* process) { return has_problem(*process); });
-  page.paragraph("", fmt::format("{} processes, {} of them with a problem. Details of the first {}; --full prints all.",
-                                 processes.size(), problems, kProcessesInDetail),
-                 Ink::kBold);
+  const auto problems = std::count_if(processes.begin(), processes.end(),
+                                      [](const auto* process) { return has_problem(*process); });
+  page.paragraph(
+      "",
+      fmt::format("{} processes, {} of them with a problem. Details of the first {}; --full prints all.",
+                  processes.size(), problems, kProcessesInDetail),
+      Ink::kBold);
   for (size_t i = 0; i < std::min(processes.size(), kProcessesListed); ++i)
     page.line("  " + cut(verdict(*processes[i]), page.style().width - 2),
               has_problem(*processes[i]) ? Ink::kRed : Ink::kPlain);

@@ -28,14 +28,14 @@ std::string counter_text(const ProcessExplanation& process) {
   if (!process.rss.counter_bytes) return "not read";
   const int64_t gap = process.coverage.rss_gap_bytes.value_or(0);
   return fmt::format("{}; {} {} than the scan; the kernel's counter may be off by {}",
-                     human_bytes(*process.rss.counter_bytes), human_bytes(static_cast<uint64_t>(std::abs(gap))),
-                     gap < 0 ? "less" : "more",
+                     human_bytes(*process.rss.counter_bytes),
+                     human_bytes(static_cast<uint64_t>(std::abs(gap))), gap < 0 ? "less" : "more",
                      process.rss.counter_error_bytes ? human_bytes(*process.rss.counter_error_bytes) : "?");
 }
 
 std::string go_heap_text(const explain::GoHeapReading& reading) {
-  return fmt::format("the heap changed while it was read: {} of {} spans in motion", grouped(reading.spans_in_motion),
-                     grouped(reading.spans));
+  return fmt::format("the heap changed while it was read: {} of {} spans in motion",
+                     grouped(reading.spans_in_motion), grouped(reading.spans));
 }
 
 std::string lost_text(const RecordingCoverage& coverage) {
@@ -56,7 +56,8 @@ void print_warnings(Page& page, const Explanation& all, const ProcessExplanation
   if (known.go_heap && known.go_heap->changed()) warn("Go: " + go_heap_text(*known.go_heap) + ".");
   if (const std::string lost = lost_text(all.coverage); !lost.empty()) warn("Lost: " + lost + ".");
   for (const std::string& sentence : all.coverage.notices) warn(escape(sentence));
-  if (!all.coverage.complete) warn(fmt::format("The recording is NOT complete; it ended: {}.", escape(all.coverage.ended)));
+  if (!all.coverage.complete)
+    warn(fmt::format("The recording is NOT complete; it ended: {}.", escape(all.coverage.ended)));
   for (const std::string& damage : all.coverage.damage) warn("Damage: " + escape(damage) + ".");
 }
 
@@ -67,9 +68,9 @@ void print_known(Page& page, const Explanation& all, const ProcessExplanation& p
   const bool nothing_lost = lost_text(all.coverage).empty();
   std::string text = "nothing of it";
   if (process.scan_time)
-    text = fmt::format("all but {} ({}) from before attach and {} ({}) unattributed", human_bytes(known.before_attach_bytes),
-                       share(known.before_attach_bytes, process), human_bytes(known.unattributed_bytes),
-                       share(known.unattributed_bytes, process));
+    text = fmt::format("all but {} ({}) before attach and {} ({}) unattributed",
+                       human_bytes(known.before_attach_bytes), share(known.before_attach_bytes, process),
+                       human_bytes(known.unattributed_bytes), share(known.unattributed_bytes, process));
   if (nothing_lost) text += "; nothing lost";
   page.paragraph("Known: ", text + ". More: --full, --json.", Ink::kBold);
   print_warnings(page, all, process);
@@ -79,16 +80,20 @@ void print_coverage(Page& page, const ProcessExplanation& process) {
   const ProcessCoverage& coverage = process.coverage;
   page.line(fmt::format("How well pid {} is known", process.pid), Ink::kBold);
   if (process.scan_time) {
-    item(page, "before attach",
-         fmt::format("{} ({}) were resident before memwhy attached and have no owner",
-                     human_bytes(coverage.before_attach_bytes), share(coverage.before_attach_bytes, process)));
-    item(page, "unattributed", fmt::format("{} ({})", human_bytes(coverage.unattributed_bytes),
-                                           share(coverage.unattributed_bytes, process)));
+    item(
+        page, "before attach",
+        fmt::format("{} ({}) were resident before memwhy attached and have no owner",
+                    human_bytes(coverage.before_attach_bytes), share(coverage.before_attach_bytes, process)));
+    item(page, "unattributed",
+         fmt::format("{} ({})", human_bytes(coverage.unattributed_bytes),
+                     share(coverage.unattributed_bytes, process)));
     item(page, "stacks",
-         fmt::format("{} ({}) by truncated stacks; {} by stacks that were lost", human_bytes(coverage.truncated_stack_bytes),
+         fmt::format("{} ({}) by truncated stacks; {} by stacks that were lost",
+                     human_bytes(coverage.truncated_stack_bytes),
                      share(coverage.truncated_stack_bytes, process), human_bytes(coverage.lost_stack_bytes)));
     if (!coverage.scan_complete) item(page, "scan", "not complete");
-    if (coverage.go_heap && coverage.go_heap->changed()) item(page, "Go heap", go_heap_text(*coverage.go_heap));
+    if (coverage.go_heap && coverage.go_heap->changed())
+      item(page, "Go heap", go_heap_text(*coverage.go_heap));
   }
   item(page, "VmRSS", counter_text(process));
   if (process.rss.peak_bytes) item(page, "peak", human_bytes(*process.rss.peak_bytes));
@@ -111,21 +116,25 @@ void print_recording(Page& page, const Explanation& all) {
   if (!privileges.empty()) item(page, "privileges", privileges);
   if (!coverage.stack_read.empty()) item(page, "stacks read", escape(coverage.stack_read));
   for (const explain::ProbeCost& probe : coverage.probes)
-    item(page, "probe", fmt::format("{}: {} hits, {:.1f} per second, {:.1f} us each", escape(probe.name),
-                                    grouped(probe.hits), probe.hits_per_s, probe.ns_per_hit / 1e3));
+    item(page, "probe",
+         fmt::format("{}: {} hits, {:.1f} per second, {:.1f} us each", escape(probe.name),
+                     grouped(probe.hits), probe.hits_per_s, probe.ns_per_hit / 1e3));
   if (coverage.processes_left_out != 0)
     item(page, "left out",
-         fmt::format("{} process{} that ended before anything of them was read", grouped(coverage.processes_left_out),
-                     coverage.processes_left_out == 1 ? "" : "es"));
+         fmt::format("{} process{} that ended before anything of them was read",
+                     grouped(coverage.processes_left_out), coverage.processes_left_out == 1 ? "" : "es"));
   for (const std::string& sentence : coverage.notices) item(page, "note", escape(sentence));
   for (const std::string& sentence : coverage.not_seen) item(page, "not seen", escape(sentence));
-  item(page, "events", fmt::format("{} seen, {} lost", grouped(coverage.events_seen), grouped(coverage.events_lost)));
-  item(page, "faults", fmt::format("{} seen, {} not recorded, {} without their stack", grouped(coverage.faults_seen),
-                                   grouped(coverage.faults_lost), grouped(coverage.stacks_lost)));
-  for (const auto& [what, count] : coverage.losses) item(page, "lost", fmt::format("{} x {}", grouped(count), escape(what)));
-  item(page, "cost", coverage.bpf_cpu_share
-                         ? fmt::format("{:.2f} % of one CPU in BPF", *coverage.bpf_cpu_share * 100)
-                         : std::string("not measured"));
+  item(page, "events",
+       fmt::format("{} seen, {} lost", grouped(coverage.events_seen), grouped(coverage.events_lost)));
+  item(page, "faults",
+       fmt::format("{} seen, {} not recorded, {} without their stack", grouped(coverage.faults_seen),
+                   grouped(coverage.faults_lost), grouped(coverage.stacks_lost)));
+  for (const auto& [what, count] : coverage.losses)
+    item(page, "lost", fmt::format("{} x {}", grouped(count), escape(what)));
+  item(page, "cost",
+       coverage.bpf_cpu_share ? fmt::format("{:.2f} % of one CPU in BPF", *coverage.bpf_cpu_share * 100)
+                              : std::string("not measured"));
   item(page, "recording",
        fmt::format("{}, ended: {}", coverage.complete ? "complete" : "NOT complete", escape(coverage.ended)));
   for (const std::string& damage : coverage.damage) item(page, "damage", escape(damage));

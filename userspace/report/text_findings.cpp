@@ -23,7 +23,8 @@ void print_list(Page& page, std::string_view first, const std::vector<std::strin
   for (size_t i = 0; i < std::min(sentences.size(), most); ++i)
     page.paragraph(i == 0 ? first : indent, escape(sentences[i]), i == 0 ? Ink::kDim : Ink::kPlain);
   if (sentences.size() > most)
-    page.line(fmt::format("{}({} more with --full)", most == 0 ? first : indent, sentences.size() - most), Ink::kDim);
+    page.line(fmt::format("{}({} more with --full)", most == 0 ? first : indent, sentences.size() - most),
+              Ink::kDim);
 }
 
 void print_problem(Page& page, const Finding& found, bool evidence, size_t most) {

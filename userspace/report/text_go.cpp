@@ -25,11 +25,13 @@ std::string profile_line(const ProcessExplanation& process) {
                                       : human_bytes(profile - rss) + " of the heap profile not resident");
   }
   if (process.heap_profile_source == explain::ProfileSource::kBuckets && !process.heap_profile_rate)
-    return "heap profile: sampling rate not known (Go before 1.24 does not publish it); the default rate would imply "
+    return "heap profile: sampling rate not known (Go before 1.24 does not publish it); the default rate "
+           "would imply "
            "a profile larger than the heap";
   if (process.heap_profile_source == explain::ProfileSource::kOffInBinary)
     return "no heap profile: profiling is not linked into this program";
-  if (process.heap_profile_source == explain::ProfileSource::kUnreadable) return "the heap profile could not be read";
+  if (process.heap_profile_source == explain::ProfileSource::kUnreadable)
+    return "the heap profile could not be read";
   return "the heap profile was not read";
 }
 
@@ -40,9 +42,9 @@ std::string rate_text(uint64_t bytes) {
 
 std::string settings_line(const events::GoCounters& c) {
   const bool limited = c.memory_limit_bytes != std::numeric_limits<int64_t>::max();
-  const std::string live = c.gc_cycles == 0 ? std::string("not collected yet")
-                                            : fmt::format("{} live after collection {}",
-                                                          human_bytes(c.live_bytes), c.gc_cycles);
+  const std::string live =
+      c.gc_cycles == 0 ? std::string("not collected yet")
+                       : fmt::format("{} live after collection {}", human_bytes(c.live_bytes), c.gc_cycles);
   const std::optional<uint64_t> goal = explain::heap_goal(c);
   std::string aim = goal ? "goal " + human_bytes(*goal) : std::string("goal unknown");
   if (!goal && c.gc_percent < 0) {
@@ -100,8 +102,7 @@ std::vector<std::string> go_lines(const ProcessExplanation& process, bool full) 
   if (full && process.go->pauses) out.push_back(pauses_line(*process.go->pauses));
   if (full && process.go->allocation) out.push_back(allocation_line(*process.go->allocation));
   if (process.go->layout == events::GoLayout::kDwarf)
-    out.push_back(
-        "Go tables: memwhy has no layout for this release; read with the program's own DWARF");
+    out.push_back("Go tables: memwhy has no layout for this release; read with the program's own DWARF");
   if (process.go->layout != events::GoLayout::kTable && !process.go->layout_problem.empty())
     out.push_back("Go tables: " + escape(process.go->layout_problem));
   return out;
@@ -111,13 +112,16 @@ void print_goroutines(Page& page, const ProcessExplanation& process,
                       const std::optional<events::ClockAnchor>& anchor) {
   if (!process.goroutines || process.goroutines->count == 0) return;
   const explain::GoroutineSummary& all = *process.goroutines;
-  page.paragraph("", fmt::format("Goroutines: {}. Largest first, by the memory that only they keep, and their stacks",
-                                 grouped(all.count)),
-                 Ink::kBold);
+  page.paragraph(
+      "",
+      fmt::format("Goroutines: {}. Largest first, by the memory that only they keep, and their stacks",
+                  grouped(all.count)),
+      Ink::kBold);
   page.line(fmt::format("  {:>6}  {:>10}  {:>10}  waits for", "count", "kept", "stacks"), Ink::kDim);
   for (size_t i = 0; i < std::min(all.groups.size(), kGroupsShown); ++i) {
     const explain::GoroutineGroup& group = all.groups[i];
-    std::string text = group.wait_reason.empty() ? "nothing (running or runnable)" : escape(group.wait_reason);
+    std::string text =
+        group.wait_reason.empty() ? "nothing (running or runnable)" : escape(group.wait_reason);
     const auto frame = [&](uint32_t index) {
       return escape(text_of(process.attribution.frames.at(index), explain::FrameText::kShort));
     };

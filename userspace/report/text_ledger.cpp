@@ -18,17 +18,17 @@
 namespace memwhy::report {
 namespace {
 
-using explain::LedgerLine;
-using explain::ProcessExplanation;
 using explain::Attribution;
 using explain::Entry;
 using explain::EntryWhat;
 using explain::Frame;
+using explain::LedgerLine;
+using explain::ProcessExplanation;
 
 // Of the screen: owners with less than half a percent are added up; pieces below a percent say nothing.
-constexpr size_t kOwnersShown = 10, kPiecesShown = 8;
+constexpr size_t kOwnersShown = 10, kPiecesShown = 8, kPiecesOfAnOwner = 3;
 constexpr uint64_t kSmall = 5, kSmallPiece = 10;  // permille of RSS
-constexpr size_t kBar = 20, kFramesOnALine = 3;
+constexpr size_t kBar = 20, kLeastWidth = 20;
 // Of `full`.
 constexpr size_t kFramesPerStack = 16, kEventsShown = 50;
 
@@ -52,7 +52,8 @@ size_t owners_shown(const std::vector<uint64_t>& permille) {
 }
 
 std::string row(uint64_t bytes_tenths, uint64_t permille, std::string_view growth, std::string_view owner) {
-  return fmt::format("  {:>10}  {:>5} %  {:>9}  {}", tenths_text(bytes_tenths), tenths_text(permille), growth, owner);
+  return fmt::format("  {:>10}  {:>5} %  {:>9}  {}", tenths_text(bytes_tenths), tenths_text(permille), growth,
+                     owner);
 }
 
 struct Piece {
@@ -63,7 +64,7 @@ struct Piece {
 std::vector<Piece> heaviest_pieces(const ProcessExplanation& process) {
   std::vector<Piece> out;
   for (const LedgerLine& line : process.ledger)
-    for (const Entry& entry : explain::heaviest(process.attribution, line))
+    for (const Entry& entry : explain::heaviest(process.attribution, line, kPiecesOfAnOwner))
       if (entry.bytes * 1000 >= process.rss.bytes * kSmallPiece) out.push_back({&line, entry});
   std::stable_sort(out.begin(), out.end(),
                    [](const Piece& a, const Piece& b) { return a.entry.bytes > b.entry.bytes; });
@@ -71,20 +72,23 @@ std::vector<Piece> heaviest_pieces(const ProcessExplanation& process) {
   return out;
 }
 
-// The program's own frame and what called it: helpers, the allocator and the runtime say less to who wrote the program.
-std::string stack_text(const std::vector<Frame>& frames) {
+// The program's own frame and what called it, as many as fit: helpers, the allocator and the runtime say less to who wrote
+// the program.
+std::string stack_text(const std::vector<Frame>& frames, size_t width) {
   std::vector<Frame> own;
   std::copy_if(frames.begin(), frames.end(), std::back_inserter(own),
                [](const Frame& frame) { return frame.kind == explain::FrameKind::kProgram; });
-  const std::vector<Frame>& shown = own.empty() ? frames : own;
   std::string out;
-  for (size_t i = 0; i < std::min(shown.size(), kFramesOnALine); ++i)
-    out += (i == 0 ? "" : " < ") + escape(text_of(shown[i], explain::FrameText::kNoPath));
+  for (const Frame& frame : own.empty() ? frames : own) {
+    const std::string next = escape(text_of(frame, explain::FrameText::kNoPath));
+    if (!out.empty() && columns(out) + columns(next) + 3 > width) break;
+    out += (out.empty() ? "" : " < ") + next;
+  }
   return out.empty() ? "(no frame is known)" : out;
 }
 
-std::string piece_text(const Attribution& all, const Entry& entry) {
-  if (entry.what == EntryWhat::kStack) return stack_text(all.frames_of(entry.stack));
+std::string piece_text(const Attribution& all, const Entry& entry, size_t width) {
+  if (entry.what == EntryWhat::kStack) return stack_text(all.frames_of(entry.stack), width);
   const std::string how = entry.how ? fmt::format(" ({})", word(*entry.how)) : "";
   return escape(name_of(all, entry)) + how;
 }
@@ -96,7 +100,8 @@ void print_entry(Page& page, const Attribution& all, const Entry& entry) {
   // Before attach: seen since the first scan, and older than that.
   const bool before = entry.how == timeline::How::kBeforeAttach;
   says += !entry.age_s ? "age unknown"
-                       : fmt::format("{} {}", before ? "for more than" : "oldest", explain::human_seconds(*entry.age_s));
+                       : fmt::format("{} {}", before ? "for more than" : "oldest",
+                                     explain::human_seconds(*entry.age_s));
   if (entry.what != EntryWhat::kStack) {
     page.paragraph(bytes, fmt::format("{} ({})", escape(name_of(all, entry)), says));
     return;
@@ -106,7 +111,8 @@ void print_entry(Page& page, const Attribution& all, const Entry& entry) {
   const std::vector<Frame> frames = all.frames_of(entry.stack);
   const size_t shown = std::min(frames.size(), kFramesPerStack);
   const std::string indent(bytes.size() + 2, ' ');
-  for (size_t i = 0; i < shown; ++i) page.paragraph(indent, escape(text_of(frames[i], explain::FrameText::kNoPath)));
+  for (size_t i = 0; i < shown; ++i)
+    page.paragraph(indent, escape(text_of(frames[i], explain::FrameText::kNoPath)));
   if (frames.empty()) page.line(indent + "(no frame is known)");
   if (frames.size() > shown) page.line(fmt::format("{}... {} more frames", indent, frames.size() - shown));
 }
@@ -119,7 +125,9 @@ void print_ledger(Page& page, const ProcessExplanation& process, bool full) {
   for (const LedgerLine& each : process.ledger) bytes.push_back(each.bytes);
   const std::vector<uint64_t> column = tenths(bytes, unit.bytes), shares = permille(bytes);
   const size_t shown = full ? column.size() : owners_shown(shares);
-  page.line(fmt::format("  {:>10}  {:>7}  {:>9}  owner", unit.name, "share", fmt::format("{}/min", unit.name)), Ink::kDim);
+  page.line(
+      fmt::format("  {:>10}  {:>7}  {:>9}  owner", unit.name, "share", fmt::format("{}/min", unit.name)),
+      Ink::kDim);
   size_t widest = 0;
   for (size_t i = 0; i < shown; ++i) widest = std::max(widest, process.ledger[i].id().size());
   uint64_t sum = 0, rest = 0, rest_share = 0;
@@ -134,12 +142,15 @@ void print_ledger(Page& page, const ProcessExplanation& process, bool full) {
     const std::string text = row(column[i], shares[i], growth_text(each.growth_bytes_per_s, unit), each.id());
     const std::string padding(widest - each.id().size() + 2, ' ');
     const std::string bar = page.bar(shares[i], kBar);
-    page.line(bar.empty() ? text : text + padding + page.painted(bar, each.in_heap_profile ? Ink::kGreen : Ink::kYellow));
+    page.line(bar.empty()
+                  ? text
+                  : text + padding + page.painted(bar, each.in_heap_profile ? Ink::kGreen : Ink::kYellow));
   }
   if (shown < column.size())
     page.line(row(rest, rest_share, "", fmt::format("{} smaller ones", column.size() - shown)));
-  page.line(row(sum, column.empty() ? 0 : 1000, "", fmt::format("resident: {} bytes", grouped(process.rss.bytes))),
-            Ink::kBold);
+  page.line(
+      row(sum, column.empty() ? 0 : 1000, "", fmt::format("resident: {} bytes", grouped(process.rss.bytes))),
+      Ink::kBold);
   page.blank();
 }
 
@@ -147,10 +158,14 @@ void print_pieces(Page& page, const ProcessExplanation& process) {
   const std::vector<Piece> pieces = heaviest_pieces(process);
   if (pieces.empty()) return;
   page.line("Largest pieces", Ink::kBold);
+  size_t widest = 0;
+  for (const Piece& piece : pieces) widest = std::max(widest, piece.line->id().size());
   for (const Piece& piece : pieces) {
-    const std::string text = piece_text(process.attribution, piece.entry);
-    const std::string first = fmt::format("  {:>10}  {}  ", human_bytes(piece.entry.bytes), piece.line->id());
-    page.line(cut(first + text, std::max(page.style().width, columns(first) + 20)));
+    const std::string first =
+        fmt::format("  {:>10}  {:<{}}  ", human_bytes(piece.entry.bytes), piece.line->id(), widest);
+    const size_t width =
+        std::max(page.style().width - std::min(page.style().width, first.size()), kLeastWidth);
+    page.line(first + cut(piece_text(process.attribution, piece.entry, width), width));
   }
   page.blank();
 }
@@ -159,17 +174,20 @@ void print_evidence(Page& page, const ProcessExplanation& process) {
   page.line("What holds it", Ink::kBold);
   for (const LedgerLine& each : process.ledger) {
     page.paragraph("  ", fmt::format("{}: {}", each.id(), each.label()));
-    for (const Entry& entry : explain::heaviest(process.attribution, each)) print_entry(page, process.attribution, entry);
+    for (const Entry& entry : explain::heaviest(process.attribution, each))
+      print_entry(page, process.attribution, entry);
   }
   page.blank();
 }
 
 void print_retention(Page& page, const ProcessExplanation& process) {
   const Unit unit = unit_for(process.rss.bytes);
-  page.paragraph("", fmt::format("Page retention: {} resident for longer than; {} that came and went per second", unit.name,
-                                 unit.name),
+  page.paragraph("",
+                 fmt::format("Page retention: {} resident for longer than; {} that came and went per second",
+                             unit.name, unit.name),
                  Ink::kBold);
-  page.line(fmt::format("{:>9} {:>9} {:>9} {:>9} {:>8} {:>8}  owner", "10 s", "1 min", "10 min", "1 h", "in/s", "out/s"),
+  page.line(fmt::format("{:>9} {:>9} {:>9} {:>9} {:>8} {:>8}  owner", "10 s", "1 min", "10 min", "1 h",
+                        "in/s", "out/s"),
             Ink::kDim);
   for (const LedgerLine& each : process.ledger) {
     const auto rate = [&](const std::optional<double>& value) { return value ? in_unit(*value, unit) : "?"; };
@@ -184,16 +202,19 @@ void print_retention(Page& page, const ProcessExplanation& process) {
 
 void print_events(Page& page, const explain::Explanation& all, const ProcessExplanation& process) {
   std::vector<explain::TimelineEvent> shown;  // collections are too many: go_lines() has their sum
-  std::copy_if(process.events.begin(), process.events.end(), std::back_inserter(shown),
-               [](const explain::TimelineEvent& event) { return event.what != explain::EventWhat::kCollection; });
+  std::copy_if(
+      process.events.begin(), process.events.end(), std::back_inserter(shown),
+      [](const explain::TimelineEvent& event) { return event.what != explain::EventWhat::kCollection; });
   if (shown.empty()) return;
   page.line("What happened", Ink::kBold);
   for (size_t i = 0; i < std::min(shown.size(), kEventsShown); ++i) {
     const explain::TimelineEvent& event = shown[i];
     const double after = event.time >= all.start ? static_cast<double>(event.time - all.start) / 1e9 : 0;
-    page.paragraph(fmt::format("  {:>9}  {:<5} ", fmt::format("+{:.1f} s", after), word(event.what)), escape(event.text));
+    page.paragraph(fmt::format("  {:>9}  {:<5} ", fmt::format("+{:.1f} s", after), word(event.what)),
+                   escape(event.text));
   }
-  if (shown.size() > kEventsShown) page.line(fmt::format("  ... {} more in --json", shown.size() - kEventsShown));
+  if (shown.size() > kEventsShown)
+    page.line(fmt::format("  ... {} more in --json", shown.size() - kEventsShown));
   page.blank();
 }
 

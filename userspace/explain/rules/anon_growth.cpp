@@ -33,6 +33,8 @@ class AnonGrowth : public Rule {
     finding.kind = FindingKind::kProblem;
     finding.bytes = bytes;
     finding.growth_bytes_per_s = trend.bytes_per_s;
+    finding.headline =
+        fmt::format("{} holds {} and keeps growing", owner_name(most).id, bytes_and_share(bytes, c.ledger));
     finding.claim = fmt::format("Anonymous memory of {} keeps growing: {} holds {}{}.", c.process.comm,
                                 owner_name(most).id, bytes_and_share(bytes, c.ledger), growth_clause(trend));
     finding.confidence = most == Owner::kUnattributed ? Confidence::kLow : Confidence::kMedium;

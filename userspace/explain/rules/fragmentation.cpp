@@ -25,6 +25,7 @@ class Fragmentation : public Rule {
 
     Finding finding = go_finding(c, "fragmentation", problem, {Owner::kGoHeapFragmentation});
     const uint64_t objects = c.ledger.total({Owner::kGoHeapLive, Owner::kGoHeapUnmarked});
+    finding.headline = bytes_and_share(bytes, c.ledger) + " are free slots inside used Go spans";
     finding.claim =
         fmt::format("Free slots in Go spans that are in use hold {} of {}'s memory, beside {} of objects.",
                     bytes_and_share(bytes, c.ledger), c.process.comm, human_bytes(objects));

@@ -48,6 +48,7 @@ class GcHeadroom : public Rule {
     const bool problem = patient && !limited && least_of(c, Owner::kGoHeapUnmarked) >= threshold;
 
     Finding finding = go_finding(c, "gc-headroom", problem, {Owner::kGoHeapUnmarked});
+    finding.headline = bytes_and_share(bytes, c.ledger) + " are garbage and headroom of the Go collector";
     finding.claim = claim(c, *counters, bytes);
     finding.evidence.push_back(fmt::format(
         "{}; GOGC={}, GOMEMLIMIT={}",

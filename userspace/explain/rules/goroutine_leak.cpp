@@ -137,6 +137,9 @@ class GoroutineLeak : public Rule {
       finding.recoverable_bytes = group.complete ? finding.bytes : of_stacks;
     finding.growth_bytes_per_s = trend_of(group.weights).bytes_per_s;
     finding.owners.push_back(group.now->kept_bytes > 0 ? Owner::kGoHeapLive : Owner::kGoStacks);
+    const bool one = group.now->count == 1;
+    finding.headline = fmt::format("{} goroutine{} in {} keep{} {}", group.now->count, one ? "" : "s",
+                                   group.now->wait_reason, one ? "s" : "", human_bytes(kept));
     finding.claim = claim(c, group, origin, kept);
     finding.confidence = !group.complete                                ? Confidence::kLow
                          : standing == Standing::kGrew && !idles(group) ? Confidence::kHigh

@@ -58,6 +58,8 @@ class GoroutineStacks : public Rule {
     const bool kept = ended >= threshold && stays(c, Owner::kGoStacks) && collections_seen(c) > 0;
 
     Finding finding = go_finding(c, "goroutine-stacks", rising || deep || kept, {Owner::kGoStacks});
+    finding.headline = bytes_and_share(ended > 0 ? ended : bytes, c.ledger) +
+                       (ended > 0 ? " are stacks of goroutines that ended" : " are goroutine stacks");
     finding.claim = fmt::format("{} hold {} of {}'s memory{}",
                                 ended > 0 ? "Stacks of goroutines that ended" : "Stacks of goroutines",
                                 bytes_and_share(ended > 0 ? ended : bytes, c.ledger), c.process.comm,
@@ -73,14 +75,13 @@ class GoroutineStacks : public Rule {
     for (size_t i = 0; i < std::min(groups.size(), kGroupsShown); ++i) {
       const events::GoGroup& group = *groups[i].now;
       if (group.stack_bytes == 0) break;
-      finding.evidence.push_back(
-          fmt::format("{} in {} goroutine{} {}{}{}", human_bytes(group.stack_bytes), group.count,
-                      group.count == 1 ? "" : "s",
-                      group.wait_reason.empty() ? "running or runnable" : "in " + group.wait_reason,
-                      groups[i].site.known() ? " at " + text_of(groups[i].site, FrameText::kShort) : "",
-                      groups[i].created_at.known()
-                          ? ", created at " + text_of(groups[i].created_at, FrameText::kShort)
-                          : ""));
+      finding.evidence.push_back(fmt::format(
+          "{} in {} goroutine{} {}{}{}", human_bytes(group.stack_bytes), group.count,
+          group.count == 1 ? "" : "s",
+          group.wait_reason.empty() ? "running or runnable" : "in " + group.wait_reason,
+          groups[i].site.known() ? " at " + text_of(groups[i].site, FrameText::kShort) : "",
+          groups[i].created_at.known() ? ", created at " + text_of(groups[i].created_at, FrameText::kShort)
+                                       : ""));
     }
     finding.remedy =
         kept ? "Start fewer goroutines at once (a bounded pool): a stack that is in use keeps the free ones "

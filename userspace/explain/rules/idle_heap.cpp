@@ -29,6 +29,7 @@ class IdleHeap : public Rule {
 
     Finding finding = go_finding(c, "idle-heap", problem, {Owner::kGoHeapIdle});
     const Trend trend = trend_of(c.samples, {Owner::kGoHeapIdle});
+    finding.headline = bytes_and_share(bytes, c.ledger) + " are free inside the Go heap";
     finding.claim = fmt::format("Free Go spans that were not given back hold {} of {}'s memory{}.",
                                 bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend));
     finding.recoverable_bytes = bytes;

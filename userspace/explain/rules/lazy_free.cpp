@@ -24,6 +24,7 @@ class LazyFree : public Rule {
     const uint64_t scans = scans_with(c, problem_threshold(c.ledger));
     const bool problem = scans >= 2 && scans * 2 >= c.samples.size();
     Finding finding = go_finding(c, "lazy-free", problem, {Owner::kGoHeapReleasedResident});
+    finding.headline = bytes_and_share(bytes, c.ledger) + " were given back by Go and are still resident";
     finding.claim =
         fmt::format("{} of {}'s memory were given back by the Go runtime and are still resident: {}.",
                     bytes_and_share(bytes, c.ledger), c.process.comm,

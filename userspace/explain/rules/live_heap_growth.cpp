@@ -30,6 +30,7 @@ class LiveHeapGrowth : public Rule {
     if (collections < kLeastCollections || by_goroutines(c, trend.grown_bytes)) return std::nullopt;
 
     Finding finding = go_finding(c, "live-heap-growth", true, {Owner::kGoHeapLive});
+    finding.headline = bytes_and_share(bytes, c.ledger) + " are Go objects in use, and growing";
     finding.claim = fmt::format("Objects in use on the Go heap of {} keep growing: {}{}.", c.process.comm,
                                 bytes_and_share(bytes, c.ledger), growth_clause(trend));
     finding.recoverable_bytes = trend.grown_bytes;
@@ -72,9 +73,8 @@ class LiveHeapGrowth : public Rule {
     const auto most = std::max_element(sites.begin(), sites.end(),
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
     if (most == sites.end()) return text;
-    return text +
-           fmt::format("; the large objects in {} of them were allocated at {}", most->second,
-                       text_of(most->first, FrameText::kShort));
+    return text + fmt::format("; the large objects in {} of them were allocated at {}", most->second,
+                              text_of(most->first, FrameText::kShort));
   }
 
   // Without a heap profile: who allocated large objects while memwhy watched. They may have died since.
@@ -95,8 +95,7 @@ class LiveHeapGrowth : public Rule {
     for (const auto& [site, sum] : heaviest)
       finding.evidence.push_back(
           fmt::format("{} large object{}, {} in all, allocated at {} while memwhy watched", sum.first,
-                      sum.first == 1 ? "" : "s", human_bytes(sum.second),
-                      text_of(site, FrameText::kShort)));
+                      sum.first == 1 ? "" : "s", human_bytes(sum.second), text_of(site, FrameText::kShort)));
   }
 
   static bool by_goroutines(const Case& c, uint64_t grown_bytes) {

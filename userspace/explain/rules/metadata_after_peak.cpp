@@ -27,6 +27,7 @@ class MetadataAfterPeak : public Rule {
     if (bytes < 2 * usual) return std::nullopt;
     Finding finding = go_finding(c, "metadata-after-peak", true, {Owner::kGoRuntimeMetadata});
     finding.bytes = bytes;
+    finding.headline = bytes_and_share(bytes, c.ledger) + " are Go runtime tables left from a larger heap";
     finding.claim = fmt::format(
         "The Go runtime's own tables hold {} of {}'s memory, for a heap of now {}: they are left "
         "from a larger one.",

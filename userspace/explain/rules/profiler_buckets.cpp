@@ -23,6 +23,7 @@ class ProfilerBuckets : public Rule {
     Finding finding = go_finding(c, "profiler-buckets", true, {Owner::kGoRuntimeProfiler});
     finding.bytes = bytes;
     finding.recoverable_bytes = bytes;
+    finding.headline = bytes_and_share(bytes, c.ledger) + " are buckets of Go's own profiles";
     finding.claim =
         fmt::format("The profiles of {} themselves hold {}: a bucket for each stack that was ever sampled.",
                     c.process.comm, bytes_and_share(bytes, c.ledger));

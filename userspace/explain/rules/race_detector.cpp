@@ -27,6 +27,7 @@ class RaceDetector : public Rule {
     finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
     finding.bytes = bytes;
     finding.growth_bytes_per_s = trend.bytes_per_s;
+    finding.headline = bytes_and_share(bytes, c.ledger) + " are the race detector (built with -race)";
     finding.claim =
         fmt::format("The race detector holds {} of {}'s memory{}: the program was built with -race.",
                     bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend));

@@ -61,6 +61,7 @@ class RaceDetectorLeak : public Rule {
     const Told told = cause_of(c, race);
     Finding finding = go_finding(c, "race-detector-leak", true, {Owner::kRaceInternal});
     finding.recoverable_bytes = bytes;
+    finding.headline = bytes_and_share(bytes, c.ledger) + " are the race detector's own and growing";
     finding.claim = fmt::format("The race detector of {} leaks{}: {}.", c.process.comm, growth_clause(trend),
                                 cause_text(told.cause));
     finding.confidence = told.by_stack ? Confidence::kMedium : Confidence::kLow;

@@ -22,6 +22,7 @@ Finding largest_owner(const Case& c) {
   finding.id = "largest-owner";
   finding.bytes = line.bytes;
   finding.growth_bytes_per_s = line.growth_bytes_per_s;
+  finding.headline = fmt::format("most of it, {}, is {}", bytes_and_share(line.bytes, c.ledger), line.id());
   finding.claim =
       fmt::format("Most of {} is {}: {}.", c.process.comm, line.id(), bytes_and_share(line.bytes, c.ledger));
   finding.confidence = Confidence::kMedium;

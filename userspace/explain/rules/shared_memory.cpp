@@ -26,6 +26,7 @@ class SharedMemory : public Rule {
     finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
     finding.bytes = bytes;
     finding.growth_bytes_per_s = trend.bytes_per_s;
+    finding.headline = bytes_and_share(bytes, c.ledger) + " are shared memory";
     finding.claim = fmt::format("Shared memory holds {} of {}'s memory{}.", bytes_and_share(bytes, c.ledger),
                                 c.process.comm, growth_clause(trend));
     finding.confidence = Confidence::kHigh;

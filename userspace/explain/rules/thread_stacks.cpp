@@ -24,6 +24,7 @@ class ThreadStacks : public Rule {
     finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
     finding.bytes = bytes;
     finding.growth_bytes_per_s = trend.bytes_per_s;
+    finding.headline = bytes_and_share(bytes, c.ledger) + " are thread stacks";
     finding.claim = fmt::format("Stacks of threads hold {} of {}'s memory{}: {} stacks, {} each on average.",
                                 bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend),
                                 stacks, human_bytes(stacks > 0 ? bytes / stacks : 0));
