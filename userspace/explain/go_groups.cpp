@@ -135,8 +135,8 @@ std::optional<GoroutineSummary> summary_of(const GoFacts& go, StackTable& table)
     GoroutineGroup& group = out.groups.emplace_back();
     group.count = story.now->count;
     group.wait_reason = story.now->wait_reason;
-    if (story.site.known()) group.site = table.add(story.site);
-    if (story.created_at.known()) group.created_at = table.add(story.created_at);
+    if (story.site.known()) group.site = table.add_frame(story.site);
+    if (story.created_at.known()) group.created_at = table.add_frame(story.created_at);
     if (story.now->oldest_wait_ns != 0) group.waiting_since = story.now->oldest_wait_ns;
     if (story.complete) group.kept_bytes = story.now->kept_bytes;
     group.stack_bytes = story.now->stack_bytes;

@@ -26,7 +26,7 @@ TEST(GoLedger, SpansBySlotsAndTheRestByPages) {
   EXPECT_TRUE(line(e, "go.stacks")->ages_known);
   EXPECT_EQ(problems(e), 0u);
   const auto& process = e.processes[0];
-  EXPECT_EQ(process.go->layout, "table");
+  EXPECT_EQ(process.go->layout, events::GoLayout::kTable);
   ASSERT_TRUE(process.timeline.front().go);
   EXPECT_EQ(process.timeline.front().go->live_bytes, 200u << 10);
   EXPECT_EQ(process.timeline.front().go->gc_cycle, 12u);
@@ -37,14 +37,14 @@ TEST(GoLedger, AllocationSitesOfTheProfileNeverSayMoreThanTheLine) {
   script += "go-profile 1 rate=1: 1M published=30 current=40 0x401500 0x401300, 64K published=64 0x401800\n";
   script += moment(11, "c000000+8192 heap live=32M", "c000000+8192", "", "in_use=32M live=32M goal=64M");
   auto e = told(script);
-  const auto& top = line(e, "go.heap.live")->top;
+  const std::vector<Entry> top = top_of(e, "go.heap.live");
   ASSERT_EQ(top.size(), 2u);
   EXPECT_EQ(top[0].bytes, 30u << 20);
-  EXPECT_EQ(top[0].how, "allocated (sampled)");
-  EXPECT_EQ(top[0].frames.front(), "main.(*job).load (main.go:36)");
+  EXPECT_EQ(top[0].says, EntrySays::kAllocated);
+  EXPECT_EQ(frames(e.processes[0], top[0].stack, FrameText::kShort).front(), "main.(*job).load (main.go:36)");
   EXPECT_EQ(top[1].bytes, 2u << 20);  // 4 MiB by the profile, 2 MiB left on the line
   EXPECT_EQ(e.processes[0].heap_profile_inuse_bytes, 34u << 20);
-  EXPECT_EQ(e.processes[0].heap_profile_source, "buckets");
+  EXPECT_EQ(e.processes[0].heap_profile_source, ProfileSource::kBuckets);
 }
 
 // Go before 1.24 does not tell the rate. At 1 byte each bucket holds all objects: taken for samples of one in 512 KiB they
@@ -56,11 +56,11 @@ TEST(GoLedger, AProfileLargerThanTheHeapHasAnotherRate) {
                        fmt::format("in_use={}M live=400K goal=4M", in_use)));
   };
   auto e = with("assumed", 1);  // 50 MiB by the standard rate
-  EXPECT_EQ(e.processes[0].heap_profile_source, "buckets");
+  EXPECT_EQ(e.processes[0].heap_profile_source, ProfileSource::kBuckets);
   EXPECT_EQ(e.processes[0].heap_profile_inuse_bytes, std::nullopt);
   EXPECT_EQ(e.processes[0].heap_profile_rate, std::nullopt);
-  ASSERT_EQ(line(e, "go.heap.live")->top.size(), 1u);
-  EXPECT_EQ(line(e, "go.heap.live")->top[0].bytes, 6400u);  // the samples themselves are in use
+  ASSERT_EQ(top_of(e, "go.heap.live").size(), 1u);
+  EXPECT_EQ(top_of(e, "go.heap.live")[0].bytes, 6400u);  // the samples themselves are in use
   e = with("assumed", 60);
   EXPECT_EQ(*e.processes[0].heap_profile_inuse_bytes >> 20, 50u);
   EXPECT_EQ(e.processes[0].heap_profile_rate, 512u << 10);
@@ -82,10 +82,11 @@ TEST(GoLedger, FirstTouchedWithoutAProfile) {
   script += moment(21, "c000000+1000 heap live=1M unmarked=0 free=3072000", "c000000+1000", "",
                    "in_use=4M live=1M");
   auto e = told(script);
-  EXPECT_EQ(e.processes[0].heap_profile_source, "off_in_binary");
-  const auto& top = line(e, "go.heap.live")->top;
+  EXPECT_EQ(e.processes[0].heap_profile_source, ProfileSource::kOffInBinary);
+  const std::vector<Entry> top = top_of(e, "go.heap.live");
   ASSERT_EQ(top.size(), 1u);
-  EXPECT_EQ(top[0].how, "first touched, of all spans; fault");
+  EXPECT_EQ(top[0].says, EntrySays::kFirstTouchedOfAllSpans);
+  EXPECT_EQ(top[0].how, timeline::How::kFault);
   EXPECT_EQ(top[0].bytes, line(e, "go.heap.live")->bytes);
   EXPECT_EQ(line(e, "go.heap.live")->bytes, 1u << 20);
 }
@@ -96,7 +97,7 @@ TEST(GoLedger, UnverifiedTablesAreNotUsed) {
       "@11 go-statistics 1 in_use=32M\ngo-heap 1 unverified problem=\"no layout for go1.28\" in_use=32M\n";
   script += "scan 1: 400+40 file, c000000+8192\n";
   auto e = told(script);
-  EXPECT_EQ(e.processes[0].go->layout, "unverified");
+  EXPECT_EQ(e.processes[0].go->layout, events::GoLayout::kUnverified);
   EXPECT_EQ(e.processes[0].go->layout_problem, "no layout for go1.28");
   EXPECT_EQ(e.processes[0].go->totals, std::nullopt);
   EXPECT_FALSE(e.processes[0].timeline.front().go);
@@ -111,7 +112,7 @@ TEST(GoLedger, TablesReadByDebugInformationAreUsed) {
   ASSERT_NE(script.find(heap), std::string::npos);
   script.insert(script.find(heap) + heap.size(), "dwarf ");
   auto e = told(script);
-  EXPECT_EQ(e.processes[0].go->layout, "dwarf");
+  EXPECT_EQ(e.processes[0].go->layout, events::GoLayout::kDwarf);
   EXPECT_EQ(e.processes[0].go->layout_problem, "");
   ASSERT_TRUE(e.processes[0].go->totals);
   EXPECT_EQ(e.processes[0].go->totals->live_bytes, 1u << 20);

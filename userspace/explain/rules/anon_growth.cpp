@@ -38,6 +38,7 @@ class AnonGrowth : public Rule {
     finding.confidence = most == Owner::kUnattributed ? Confidence::kLow : Confidence::kMedium;
     finding.evidence.push_back(
         fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
+    finding.bytes_figure("grown_bytes", trend.grown_bytes);
     for (std::string& entry : heaviest_texts(c, most, 3)) finding.evidence.push_back(std::move(entry));
     finding.remedy =
         "Look at the heaviest stack below this owner: what it maps or allocates is not given back.";
@@ -46,6 +47,7 @@ class AnonGrowth : public Rule {
     if (c.coverage.truncated_stack_bytes * 2 > bytes) {
       finding.against.push_back(fmt::format("stacks of {} are not whole: code without frame pointers",
                                             human_bytes(c.coverage.truncated_stack_bytes)));
+      finding.bytes_figure("truncated_stack_bytes", c.coverage.truncated_stack_bytes);
     }
     return finding;
   }

@@ -40,6 +40,7 @@ class FileMapping : public Rule {
     if (problem) {
       finding.evidence.push_back(
           fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
+      finding.bytes_figure("grown_bytes", trend.grown_bytes);
       finding.remedy =
           "Unmap files that are no longer read, or map smaller windows; madvise(MADV_DONTNEED) gives clean "
           "pages back at once.";
@@ -49,6 +50,7 @@ class FileMapping : public Rule {
     if (copies < bytes) {
       finding.against.push_back(fmt::format(
           "{} are page cache: shared with every process that maps these files", human_bytes(bytes - copies)));
+      finding.bytes_figure("page_cache_bytes", bytes - copies);
     }
     return finding;
   }

@@ -56,6 +56,15 @@ class GcHeadroom : public Rule {
                                                counters->gc_cycles, human_bytes(counters->live_bytes)),
         off ? "off" : std::to_string(percent),
         limited ? human_bytes(static_cast<uint64_t>(counters->memory_limit_bytes)) : "none"));
+    if (counters->gc_cycles > 0) {
+      finding.count_figure("collections", counters->gc_cycles);
+      finding.bytes_figure("live_bytes", counters->live_bytes);
+    }
+    if (!off) {
+      finding.count_figure("gogc", static_cast<uint64_t>(percent));
+      if (heap_goal(*counters)) finding.bytes_figure("goal_bytes", *heap_goal(*counters));
+    }
+    if (limited) finding.bytes_figure("limit_bytes", static_cast<uint64_t>(counters->memory_limit_bytes));
     if (!off && collections_seen(c) > 0) {
       add_figures(c, *counters, bytes, problem, finding);
     } else {

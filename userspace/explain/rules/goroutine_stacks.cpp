@@ -65,10 +65,13 @@ class GoroutineStacks : public Rule {
     if (ended > 0) {
       finding.claim += fmt::format(": {} {} left, with {} of stacks", count,
                                    count == 1 ? "goroutine is" : "goroutines are", human_bytes(in_use));
+      finding.bytes_figure("in_use_bytes", in_use);
     } else if (count > 0) {
       finding.claim += fmt::format(": {} goroutine{}, {} each on average", count, count == 1 ? "" : "s",
                                    human_bytes(bytes / count));
+      finding.bytes_figure("bytes_each", bytes / count);
     }
+    if (count > 0) finding.count_figure("goroutines", count);
     finding.claim += ".";
     for (size_t i = 0; i < std::min(groups.size(), kGroupsShown); ++i) {
       const events::GoGroup& group = *groups[i].now;
@@ -96,10 +99,14 @@ class GoroutineStacks : public Rule {
     } else if (deep || rising) {
       finding.recoverable_bytes = bytes;
     }
-    if (kept)
+    if (kept) {
       finding.evidence.push_back(fmt::format("never less than {} in {} scans, and {} collection{} meanwhile",
                                              human_bytes(least_of(c, Owner::kGoStacks)), c.samples.size(),
                                              collections_seen(c), collections_seen(c) == 1 ? "" : "s"));
+      finding.bytes_figure("least_bytes", least_of(c, Owner::kGoStacks));
+      finding.count_figure("scans", c.samples.size());
+      finding.count_figure("collections", collections_seen(c));
+    }
     finding.confidence = count > 0 ? Confidence::kHigh : Confidence::kMedium;
     if (count == 0) finding.against.emplace_back("the goroutines themselves were not read");
     return finding;

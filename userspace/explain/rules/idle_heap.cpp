@@ -37,7 +37,12 @@ class IdleHeap : public Rule {
         human_bytes(counters->heap_free_bytes),
         goal ? fmt::format("the runtime means to keep {} (its goal and a tenth)", human_bytes(wanted))
              : "the collector has " + goal_text(*counters)));
+    finding.bytes_figure("heap_in_use_bytes", counters->heap_in_use_bytes);
+    finding.bytes_figure("heap_free_bytes", counters->heap_free_bytes);
+    if (goal) finding.bytes_figure("kept_bytes", wanted);
     if (stayed) {
+      finding.bytes_figure("least_bytes", least_of(c, Owner::kGoHeapIdle));
+      finding.count_figure("scans", c.samples.size());
       finding.evidence.push_back(fmt::format("never less than {} in {} scans",
                                              human_bytes(least_of(c, Owner::kGoHeapIdle)), c.samples.size()));
     }

@@ -33,11 +33,15 @@ class LazyFree : public Rule {
     finding.recoverable_bytes = bytes;
     finding.evidence.push_back(fmt::format("{} in huge pages, {} under an MADV_FREE that memwhy saw",
                                            human_bytes(line->huge_bytes), human_bytes(line->lazy_bytes)));
+    finding.bytes_figure("huge_bytes", line->huge_bytes);
+    finding.bytes_figure("lazy_bytes", line->lazy_bytes);
     if (problem) {
       uint64_t least = bytes;
       for (size_t i = c.samples.size() - scans; i < c.samples.size(); ++i)
         least = std::min(least, of(c.samples[i].bytes, Owner::kGoHeapReleasedResident));
       finding.evidence.push_back(fmt::format("never less than {} in {} scans", human_bytes(least), scans));
+      finding.bytes_figure("least_bytes", least);
+      finding.count_figure("scans", scans);
     } else {
       finding.against.emplace_back("not seen to stay: the runtime may have given them back just now");
     }

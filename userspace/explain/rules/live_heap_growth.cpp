@@ -37,6 +37,8 @@ class LiveHeapGrowth : public Rule {
     finding.evidence.push_back(
         fmt::format("rising at each quarter of the recording, {} in all, over {} collections",
                     human_bytes(trend.grown_bytes), collections));
+    finding.bytes_figure("grown_bytes", trend.grown_bytes);
+    finding.count_figure("collections", collections);
     if (std::string steps = steps_of(c); !steps.empty()) finding.evidence.push_back(std::move(steps));
     for (std::string& entry : heaviest_texts(c, Owner::kGoHeapLive, 3))
       finding.evidence.push_back(std::move(entry));

@@ -31,6 +31,10 @@ class MetadataAfterPeak : public Rule {
         "The Go runtime's own tables hold {} of {}'s memory, for a heap of now {}: they are left "
         "from a larger one.",
         bytes_and_share(bytes, c.ledger), c.process.comm, human_bytes(heap));
+    finding.bytes_figure("heap_bytes", heap);
+    finding.bytes_figure("heap_in_use_bytes", counters->heap_in_use_bytes);
+    finding.bytes_figure("heap_free_bytes", counters->heap_free_bytes);
+    finding.bytes_figure("heap_released_bytes", counters->heap_released_bytes);
     finding.recoverable_bytes = bytes - usual;
     finding.evidence.push_back(fmt::format("the heap has {} in use, {} free, {} given back to the system",
                                            human_bytes(counters->heap_in_use_bytes),

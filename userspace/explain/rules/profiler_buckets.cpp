@@ -28,6 +28,7 @@ class ProfilerBuckets : public Rule {
                     c.process.comm, bytes_and_share(bytes, c.ledger));
     finding.evidence.push_back(fmt::format("the runtime counts {} for buckets and their hash table",
                                            human_bytes(counters->profiler_bytes)));
+    finding.bytes_figure("profiler_bytes", counters->profiler_bytes);
     if (const events::GoProfile* profile = c.go->profile();
         profile != nullptr && profile->source == events::GoProfile::Source::kBuckets) {
       finding.evidence.push_back(
@@ -36,6 +37,7 @@ class ProfilerBuckets : public Rule {
                       : profile->rate == 0    ? "and sampling of the heap is off now"
                       : profile->rate_assumed ? "their sampling rate is not told by this release"
                                               : "one sample in " + human_bytes(profile->rate)));
+      finding.count_figure("buckets", profile->buckets.size());
     }
     finding.remedy =
         "Sample less: a larger runtime.MemProfileRate, a block or mutex profile only while it is needed";

@@ -44,10 +44,13 @@ class RaceDetector : public Rule {
     if (internal > 0) {
       finding.evidence.push_back(
           fmt::format("traces, clocks, call stacks and globals of the detector: {}", human_bytes(internal)));
+      finding.bytes_figure("internal_bytes", internal);
     }
     if (uint64_t rest = c.ledger.rss.bytes - bytes; rest > 0) {
-      finding.evidence.push_back(fmt::format("{:.1f} bytes of race detector for each other resident byte",
-                                             static_cast<double>(bytes) / static_cast<double>(rest)));
+      const double ratio = static_cast<double>(bytes) / static_cast<double>(rest);
+      finding.evidence.push_back(
+          fmt::format("{:.1f} bytes of race detector for each other resident byte", ratio));
+      finding.figure("bytes_per_other_byte", FigureUnit::kRatio, ratio);
     }
     if (c.go != nullptr) {
       if (const std::optional<uint64_t> profile = c.go->profile_bytes()) {
@@ -56,17 +59,20 @@ class RaceDetector : public Rule {
                         c.go->profile_source() == ProfileSource::kBuckets && c.go->profile()->rate_assumed
                             ? " (by an assumed sampling rate)"
                             : ""));
+        finding.bytes_figure("heap_profile_bytes", *profile);
       }
     }
     if (trend.rising) {
       finding.evidence.push_back(
           fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
+      finding.bytes_figure("grown_bytes", trend.grown_bytes);
     }
     if (race.by_shape_bytes > 0) {
       finding.against.push_back(
           fmt::format("{} of it were there before memwhy attached and are taken for the detector's by the "
                       "shape of their mappings",
                       human_bytes(race.by_shape_bytes)));
+      finding.bytes_figure("by_shape_bytes", race.by_shape_bytes);
       // The flag is certain; what the shape speaks for must not be what makes it a problem.
       if (problem && bytes - race.by_shape_bytes < problem_threshold(c.ledger)) {
         finding.confidence = Confidence::kMedium;
@@ -84,6 +90,7 @@ class RaceDetector : public Rule {
         fmt::format("shadow memory at {:#x}-{:#x}, TSan's fixed range: {} resident, 2 bytes for each byte of "
                     "heap ever used",
                     race.shadow.start, race.shadow.end, human_bytes(shadow)));
+    finding.bytes_figure("shadow_bytes", shadow);
   }
 };
 

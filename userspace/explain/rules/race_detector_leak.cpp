@@ -67,6 +67,8 @@ class RaceDetectorLeak : public Rule {
     finding.evidence.push_back(
         fmt::format("its own memory rose at each quarter of the recording, {} in all, to {}",
                     human_bytes(trend.grown_bytes), human_bytes(bytes)));
+    finding.bytes_figure("grown_bytes", trend.grown_bytes);
+    if (told.cause != Cause::kUnknown) finding.bytes_figure("cause_bytes", told.bytes);
     if (told.by_stack) {
       finding.evidence.push_back(fmt::format("{} were touched by stacks of {}", human_bytes(told.bytes),
                                              told.cause == Cause::kPanics
@@ -75,6 +77,7 @@ class RaceDetectorLeak : public Rule {
       if (told.cause == Cause::kPanics && race.doubled_bytes * 2 >= bytes) {
         finding.evidence.push_back(fmt::format("{} lie in blocks of 2^n + 4 KiB: call stacks that double",
                                                human_bytes(race.doubled_bytes)));
+        finding.bytes_figure("doubled_bytes", race.doubled_bytes);
       }
     } else if (told.cause != Cause::kUnknown) {
       finding.evidence.push_back(fmt::format("{} lie in {}", human_bytes(told.bytes),

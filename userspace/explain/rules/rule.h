@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rule: one cause of resident memory. It sees the ledger and the cells below it, the history, the coverage and the facts
-// of the process, and nothing else. One cause is one file of this folder, and one line in rules.cpp.
+// of the process, and nothing else. One cause is one file, and one line in causes.h.
 //
 // A finding explains (says where the bytes are) or is a problem (someone should act). A problem needs
 // max(16 MiB, 10 % of RSS); a growth needs three rising scans. A healthy process has no problem.

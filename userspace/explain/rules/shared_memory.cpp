@@ -33,6 +33,7 @@ class SharedMemory : public Rule {
     if (problem) {
       finding.evidence.push_back(
           fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
+      finding.bytes_figure("grown_bytes", trend.grown_bytes);
       finding.remedy = "Find who extends the object, and truncate, unlink or unmap what is no longer used.";
     } else {
       finding.remedy =

@@ -25,10 +25,14 @@ class UntouchedLargeAllocation : public Rule {
     finding.claim = fmt::format("{} of {}'s Go heap are in use and not resident: {} counted, {} resident.",
                                 human_bytes(in_use - resident), c.process.comm, human_bytes(in_use),
                                 human_bytes(resident));
+    finding.bytes_figure("not_resident_bytes", in_use - resident);
+    finding.bytes_figure("heap_in_use_bytes", in_use);
+    finding.bytes_figure("resident_bytes", resident);
     finding.evidence.emplace_back("the runtime's count of spans in use, against their resident pages");
     if (const auto profile = c.go->profile_bytes(); profile && *profile > c.ledger.rss.bytes) {
       finding.evidence.push_back(
           fmt::format("the heap profile shows {}, more than all of RSS", human_bytes(*profile)));
+      finding.bytes_figure("heap_profile_bytes", *profile);
     }
     finding.remedy = "None needed: pages that were never written to take no memory.";
     finding.confidence = Confidence::kMedium;
