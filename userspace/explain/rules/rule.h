@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "explain/go_facts.h"
+#include "explain/go/facts.h"
 #include "explain/heaviest.h"
 #include "explain/history.h"
 #include "explain/ledger.h"

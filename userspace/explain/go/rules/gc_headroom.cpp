@@ -12,7 +12,7 @@
 
 #include "base/text.h"
 #include "explain/rules/causes.h"
-#include "explain/rules/go_words.h"
+#include "explain/go/rules/words.h"
 
 namespace memwhy::explain {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "explain/go_timeline.h"
+#include "explain/go/timeline.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/text.h"
-#include "explain/go_allocation.h"
+#include "explain/go/allocation.h"
 #include "explain/units.h"
 
 namespace memwhy::explain {

@@ -11,8 +11,8 @@
 
 #include "base/text.h"
 #include "explain/rules/causes.h"
-#include "explain/rules/go_words.h"
-#include "explain/rules/race_memory.h"
+#include "explain/go/rules/words.h"
+#include "explain/go/rules/race_memory.h"
 
 namespace memwhy::explain {
 namespace {

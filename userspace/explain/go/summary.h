@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is known of a Go program's runtime, as values: its release and settings, what it counted, its goroutines, calls of
 // its rare functions. Stacks and frames are indexes into the process's Attribution. Bytes are virtual. Part of
-// explanation.h; what it did over time is go_activity.h.
+// explanation.h; what it did over time is activity.h.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 #include "events/go_probe.h"
 #include "events/go_runtime.h"
 #include "explain/attribution.h"
-#include "explain/go_activity.h"
+#include "explain/go/activity.h"
 
 namespace memwhy::explain {
 

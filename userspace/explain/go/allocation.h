@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // How much a Go program allocates, by size class (the runtime's own counters), and where (probes on objects that its heap
-// profile samples). What is in use: go_story.h.
+// profile samples). What is in use: story.h.
 #pragma once
 
 #include <optional>
 #include <vector>
 
-#include "explain/go_facts.h"
+#include "explain/go/facts.h"
 #include "explain/stack_table.h"
 
 namespace memwhy::explain {

@@ -7,7 +7,7 @@
 //   step          +56               +60                   the last reading waits for a collection
 #pragma once
 
-#include "explain/go_facts.h"
+#include "explain/go/facts.h"
 #include "explain/stack_table.h"
 
 namespace memwhy::explain {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "explain/go_steps.h"
+#include "explain/go/steps.h"
 
 #include <algorithm>
 #include <limits>

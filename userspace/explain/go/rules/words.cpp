@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "explain/rules/go_words.h"
+#include "explain/go/rules/words.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "explain/go_allocation.h"
+#include "explain/go/allocation.h"
 
 #include <algorithm>
 #include <cmath>

@@ -14,9 +14,9 @@
 #include <array>
 
 #include "base/text.h"
-#include "explain/go_groups.h"
+#include "explain/go/groups.h"
 #include "explain/rules/causes.h"
-#include "explain/rules/go_words.h"
+#include "explain/go/rules/words.h"
 
 namespace memwhy::explain {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "explain/go_groups.h"
+#include "explain/go/groups.h"
 
 #include <algorithm>
 #include <map>

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "explain/explanation.h"
-#include "explain/go_facts.h"
+#include "explain/go/facts.h"
 #include "explain/history.h"
 #include "explain/stack_table.h"
 

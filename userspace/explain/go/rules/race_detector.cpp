@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "explain/rules/causes.h"
-#include "explain/rules/race_memory.h"
+#include "explain/go/rules/race_memory.h"
 #include "explain/units.h"
 
 namespace memwhy::explain {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "explain/go_story.h"
+#include "explain/go/story.h"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <utility>
 
-#include "explain/go_allocation.h"
-#include "explain/go_groups.h"
-#include "explain/go_steps.h"
+#include "explain/go/allocation.h"
+#include "explain/go/groups.h"
+#include "explain/go/steps.h"
 
 namespace memwhy::explain {
 namespace {

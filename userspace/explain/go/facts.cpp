@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "explain/go_facts.h"
+#include "explain/go/facts.h"
 
 #include <fmt/format.h>
 

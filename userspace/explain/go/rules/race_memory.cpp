@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "explain/rules/race_memory.h"
+#include "explain/go/rules/race_memory.h"
 
 #include <algorithm>
 #include <bit>

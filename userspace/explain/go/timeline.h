@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A Go program on the timeline: its counters at the points, and what happened to its heap as events: collections, memory
-// given back, settings that changed. Steps of the heap: go_steps.h.
+// given back, settings that changed. Steps of the heap: steps.h.
 #pragma once
 
 #include <vector>
 
-#include "explain/go_facts.h"
+#include "explain/go/facts.h"
 
 namespace memwhy::explain {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Go part of a process's explanation: its runtime's settings and totals, its heap profile, its
-// goroutines. Not its counters over time: go_timeline.h. Not findings: rules/.
+// goroutines. Not its counters over time: timeline.h. Not findings: rules/.
 #pragma once
 
-#include "explain/go_facts.h"
+#include "explain/go/facts.h"
 #include "explain/stack_table.h"
 
 namespace memwhy::explain {
