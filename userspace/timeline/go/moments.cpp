@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "timeline/go_moments.h"
+#include "timeline/go/moments.h"
 
 #include <algorithm>
 

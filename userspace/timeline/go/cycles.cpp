@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "timeline/go_cycles.h"
+#include "timeline/go/cycles.h"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "timeline/go_calls.h"
+#include "timeline/go/calls.h"
 
 #include <algorithm>
 
