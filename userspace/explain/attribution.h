@@ -54,11 +54,11 @@ struct Mapping {
 struct Cell {
   Owner owner{};
   timeline::How how{};
-  bool rest = false;            // of this owner, what had no room: no mapping, no stack, and `how` says nothing
+  bool rest = false;  // of this owner, what had no room: no mapping, no stack, and `how` says nothing
   uint32_t mapping = kNoIndex;  // of Attribution::mappings; kNoIndex: in none, or in several
   uint32_t stack = kNoIndex;    // of Attribution::stacks; kNoIndex: not known
   uint64_t pages = 0;
-  uint64_t huge_pages = 0, lazy_pages = 0;  // of `pages`
+  uint64_t huge_pages = 0, lazy_pages = 0;   // of `pages`
   std::array<uint64_t, 4> older_pages = {};  // of `pages`, than timeline::kAgeLimits[i]
   TimeNs oldest = 0;
   uint64_t bytes() const { return pages * kPageBytes; }
@@ -74,8 +74,8 @@ struct Attribution {
   TimeNs time = 0;  // of the scan
   std::vector<Frame> frames;
   std::vector<CallStack> stacks;
-  std::vector<Mapping> mappings;  // in order of address
-  std::vector<Cell> cells;        // by owner, heaviest first; the rest last
+  std::vector<Mapping> mappings;       // in order of address
+  std::vector<Cell> cells;             // by owner, heaviest first; the rest last
   std::vector<AllocatedAt> allocated;  // of what go.heap.live holds, heaviest first; empty: no heap profile
 
   std::vector<Frame> frames_of(uint32_t stack) const {

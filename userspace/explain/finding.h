@@ -43,7 +43,9 @@ struct Finding {
   std::vector<Figure> figures;  // what claim, evidence and against say in numbers
   std::vector<Owner> owners;    // the ledger lines that its bytes are of
 
-  void figure(std::string_view name, FigureUnit unit, double value) { figures.push_back({name, unit, value}); }
+  void figure(std::string_view name, FigureUnit unit, double value) {
+    figures.push_back({name, unit, value});
+  }
   void bytes_figure(std::string_view name, uint64_t value) {
     figure(name, FigureUnit::kBytes, static_cast<double>(value));
   }

@@ -96,7 +96,8 @@ void add_index(const char* key, uint32_t value, bool indexes, Json& out) {
 }
 
 Json frame_text(const Attribution& all, uint32_t frame) {
-  return frame < all.frames.size() ? Json(text_of(all.frames[frame], explain::FrameText::kShort)) : Json(nullptr);
+  return frame < all.frames.size() ? Json(text_of(all.frames[frame], explain::FrameText::kShort))
+                                   : Json(nullptr);
 }
 
 Json sites(const explain::GoAllocationSites& all, const Attribution& table, bool indexes) {
@@ -132,8 +133,8 @@ Json steps(const explain::GoSteps& all, const Attribution& table,
 
 }  // namespace
 
-Json go_summary(const explain::ProcessExplanation& process,
-                const std::optional<events::ClockAnchor>& anchor, bool indexes) {
+Json go_summary(const explain::ProcessExplanation& process, const std::optional<events::ClockAnchor>& anchor,
+                bool indexes) {
   if (!process.go) return nullptr;
   const explain::GoSummary& go = *process.go;
   return {{"version", text_or_null(go.version)},
@@ -195,8 +196,8 @@ Json go_calls(const explain::ProcessExplanation& process, const std::optional<ev
   return out;
 }
 
-Json goroutines(const explain::ProcessExplanation& process,
-                const std::optional<events::ClockAnchor>& anchor, bool indexes) {
+Json goroutines(const explain::ProcessExplanation& process, const std::optional<events::ClockAnchor>& anchor,
+                bool indexes) {
   if (!process.goroutines) return nullptr;
   auto time = [&](TimeNs at) {
     const std::optional<std::string> text = rfc3339(anchor, at);

@@ -16,8 +16,9 @@ constexpr std::string_view of(const std::array<std::string_view, N>& words, T va
 
 std::string_view word(timeline::How how) {
   static constexpr std::array<std::string_view, timeline::kHowCount> kWords = {
-      "fault",           "touched by the kernel", "huge page", "fault-around", "moved by mremap",
-      "inherited by fork", "mmap site",           "before attach", "unknown"};
+      "fault",        "touched by the kernel", "huge page",
+      "fault-around", "moved by mremap",       "inherited by fork",
+      "mmap site",    "before attach",         "unknown"};
   return of(kWords, how);
 }
 
@@ -50,8 +51,8 @@ std::string_view word(explain::FrameKind kind) {
 }
 
 std::string_view word(explain::FigureUnit unit) {
-  static constexpr std::array<std::string_view, explain::kFigureUnits> kWords = {
-      "bytes", "count", "ratio", "time"};
+  static constexpr std::array<std::string_view, explain::kFigureUnits> kWords = {"bytes", "count", "ratio",
+                                                                                 "time"};
   return of(kWords, unit);
 }
 

@@ -148,10 +148,9 @@ class Printer {
     if (!how.empty()) how += ", ";
     const bool older = top.says == explain::EntrySays::kPages && top.how == timeline::How::kBeforeAttach;
     // Before attach: seen since the first scan, and older than that.
-    std::string age = !top.age_s
-                          ? "age unknown"
-                          : fmt::format("{} {}", older ? "for more than" : "oldest",
-                                        explain::human_seconds(*top.age_s));
+    std::string age = !top.age_s ? "age unknown"
+                                 : fmt::format("{} {}", older ? "for more than" : "oldest",
+                                               explain::human_seconds(*top.age_s));
     if (top.what != explain::EntryWhat::kStack) {
       line(bytes, fmt::format("{} ({}{})", escape(name_of(all, top)), how, age));
       return;
@@ -162,8 +161,8 @@ class Printer {
     size_t shown = std::min(frames.size(), options_.frames_per_stack);
     std::string indent(bytes.size() + 2, ' ');
     for (size_t i = 0; i < shown; ++i)
-      line(indent, escape(text_of(frames[i],
-                                  sampled ? explain::FrameText::kShort : explain::FrameText::kNoPath)));
+      line(indent,
+           escape(text_of(frames[i], sampled ? explain::FrameText::kShort : explain::FrameText::kNoPath)));
     if (frames.empty()) line(indent, "(no frame is known)");
     if (frames.size() > shown) line(indent, fmt::format("... {} more frames", frames.size() - shown));
   }
@@ -190,14 +189,16 @@ class Printer {
 
   void happened(const ProcessExplanation& process) {
     std::vector<explain::TimelineEvent> shown;  // collections are too many: go_lines() has their sum
-    std::copy_if(process.events.begin(), process.events.end(), std::back_inserter(shown),
-                 [](const explain::TimelineEvent& event) { return event.what != explain::EventWhat::kCollection; });
+    std::copy_if(
+        process.events.begin(), process.events.end(), std::back_inserter(shown),
+        [](const explain::TimelineEvent& event) { return event.what != explain::EventWhat::kCollection; });
     if (shown.empty()) return;
     line("", "What happened");
     for (size_t i = 0; i < std::min(shown.size(), kEventsShown); ++i) {
       const explain::TimelineEvent& event = shown[i];
       double after = event.time >= all_.start ? static_cast<double>(event.time - all_.start) / 1e9 : 0;
-      line(fmt::format("  {:>9}  {:<5} ", fmt::format("+{:.1f} s", after), word(event.what)), escape(event.text));
+      line(fmt::format("  {:>9}  {:<5} ", fmt::format("+{:.1f} s", after), word(event.what)),
+           escape(event.text));
     }
     if (shown.size() > kEventsShown) {
       out_ += fmt::format("  ... {} more in --json\n", shown.size() - kEventsShown);

@@ -69,9 +69,9 @@ vmas 1
 
 // The slots of a span are on several lines, its pages in one cell.
 TEST(Cells, GoSpansAreCellsOfPagesAndLinesOfSlots) {
-  const auto e = told(go_program("go1.26.8") +
-                      moment(11, "c000000+256 heap live=400K unmarked=200K free=424K", "c000000+256", "",
-                             "in_use=1M live=400K"));
+  const auto e =
+      told(go_program("go1.26.8") + moment(11, "c000000+256 heap live=400K unmarked=200K free=424K",
+                                           "c000000+256", "", "in_use=1M live=400K"));
   const Attribution& all = e.processes[0].attribution;
   uint64_t spans = 0;
   for (const Cell& each : all.cells)
@@ -85,7 +85,8 @@ TEST(Cells, GoSpansAreCellsOfPagesAndLinesOfSlots) {
 // 6,000 mappings of two pages each with one of 50 stacks, and 3,000 that nobody saw.
 TEST(Cells, WhatHasNoRoomIsTheRestOfItsOwner) {
   std::string script = kProgram, table = "@12 table 1: ", scan = "@13 scan 1: ";
-  for (int i = 1; i <= 50; ++i) script += fmt::format("stack s{} 1 0x401e00 {:#x} 0x402000\n", i, 0x500000 + i);
+  for (int i = 1; i <= 50; ++i)
+    script += fmt::format("stack s{} 1 0x401e00 {:#x} 0x402000\n", i, 0x500000 + i);
   script += "vmas 1\n  400+16 r-xp /srv/bin/c inode=7\n";
   for (int i = 0; i < 9000; ++i) {
     const int page = 0x10000 + 16 * i;
@@ -131,7 +132,8 @@ TEST(Cells, LimitKeepsTheHeaviestAndEveryPage) {
     EXPECT_TRUE(std::any_of(cells.begin(), cells.end(), [&](const ScanCell& each) {
       return each.vma == kNoIndex && each.stack == static_cast<StackId>(stack);
     }));
-  const auto rest = std::find_if(cells.begin(), cells.end(), [](const ScanCell& each) { return each.cell.rest; });
+  const auto rest =
+      std::find_if(cells.begin(), cells.end(), [](const ScanCell& each) { return each.cell.rest; });
   ASSERT_NE(rest, cells.end());
   EXPECT_EQ(rest->cell.owner, Owner::kUnattributed);
   EXPECT_EQ(rest->cell.pages, 30u);

@@ -48,18 +48,20 @@ Frame frame(std::string function, FrameKind kind) {
 }
 
 TEST(ProgramFrame, TheProgramsOwnThenALibraryThenNone) {
-  const Frame runtime = frame("runtime.gopark", FrameKind::kRuntime), net = frame("net.Read", FrameKind::kLibrary),
-              own = frame("main.serve", FrameKind::kProgram), main = frame("main.main", FrameKind::kProgram);
+  const Frame runtime = frame("runtime.gopark", FrameKind::kRuntime),
+              net = frame("net.Read", FrameKind::kLibrary), own = frame("main.serve", FrameKind::kProgram),
+              main = frame("main.main", FrameKind::kProgram);
   EXPECT_EQ(program_frame({runtime, net, own, main}), own);
   EXPECT_EQ(program_frame({runtime, net}), net);
   EXPECT_FALSE(program_frame({runtime}).known());
   EXPECT_FALSE(program_frame({}).known());
-  EXPECT_EQ(program_frame({runtime, frame("", FrameKind::kUnknown), own}).function, "") << "it may be the program's";
+  EXPECT_EQ(program_frame({runtime, frame("", FrameKind::kUnknown), own}).function, "")
+      << "it may be the program's";
 }
 
 TEST(WithoutRuntime, OnlyAtTheLeaf) {
-  const Frame malloc = frame("runtime.mallocgc", FrameKind::kAllocator), own = frame("main.f", FrameKind::kProgram),
-              exit = frame("runtime.goexit", FrameKind::kRuntime);
+  const Frame malloc = frame("runtime.mallocgc", FrameKind::kAllocator),
+              own = frame("main.f", FrameKind::kProgram), exit = frame("runtime.goexit", FrameKind::kRuntime);
   EXPECT_EQ(without_runtime({malloc, own, exit}), (std::vector<Frame>{own, exit}));
   EXPECT_EQ(without_runtime({malloc, exit}), (std::vector<Frame>{malloc, exit}));
 }

@@ -138,10 +138,12 @@ TEST(GoTimeline, SampledObjectsBySite) {
                 moment(12, "c000000+100 heap live=400K", "c000000+100", "", "in_use=4M"));
   const auto& sites = e.processes[0].go->sites;
   ASSERT_EQ(sites.heaviest.size(), 2u);
-  EXPECT_EQ(frames(e.processes[0], sites.heaviest[0].stack, FrameText::kShort).front(), "main.(*job).load (main.go:38)");
+  EXPECT_EQ(frames(e.processes[0], sites.heaviest[0].stack, FrameText::kShort).front(),
+            "main.(*job).load (main.go:38)");
   EXPECT_EQ(sites.heaviest[0].bytes, 64u << 20);
   EXPECT_EQ(sites.heaviest[1].samples, 2u);
-  EXPECT_EQ(frames(e.processes[0], sites.heaviest[1].stack, FrameText::kShort).front(), "main.(*job).load (main.go:36)");
+  EXPECT_EQ(frames(e.processes[0], sites.heaviest[1].stack, FrameText::kShort).front(),
+            "main.(*job).load (main.go:36)");
   EXPECT_NEAR(static_cast<double>(*sites.heaviest[1].bytes), 1 << 20, 2048);
   EXPECT_EQ(sites.left_out, 0u);
 }

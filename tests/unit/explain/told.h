@@ -56,7 +56,8 @@ inline void expect_figures_are_said(const Finding& finding) {
       case FigureUnit::kTime:
         continue;  // a sentence has it by the recording's clock
     }
-    EXPECT_NE(said.find(text), std::string::npos) << finding.id << ": " << figure.id << " " << text << "\n" << said;
+    EXPECT_NE(said.find(text), std::string::npos) << finding.id << ": " << figure.id << " " << text << "\n"
+                                                  << said;
   }
 }
 

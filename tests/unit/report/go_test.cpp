@@ -81,12 +81,14 @@ TEST(GoJson, Activity) {
   for (uint64_t i = 1; i <= 20; ++i) rates.small.push_back({8 * i, 3.25});
   busy.go->allocation = rates;
   busy.go->pauses = {3, 0, 300, 200, 0, 0, 0, 1};
-  const uint32_t stack = explain::StackTable(busy.attribution).add(std::vector<explain::Frame>{frame("main.f", 4)});
+  const uint32_t stack =
+      explain::StackTable(busy.attribution).add(std::vector<explain::Frame>{frame("main.f", 4)});
   busy.go->sites.heaviest.push_back({2, std::nullopt, stack});
   busy.go->sites.left_out = 7;
   busy.go->steps.steps.push_back({1, 2, 64 * kMiB, 0, 0, 0, explain::kNoIndex});
   busy.go->steps.steps.push_back({3, 4, 64 * kMiB, 1, 60 * kMiB, 4, stack});
-  busy.events.push_back({1, explain::EventWhat::kCollection, "collection 3", std::nullopt, explain::GoCycle{3, 200, 9000}});
+  busy.events.push_back(
+      {1, explain::EventWhat::kCollection, "collection 3", std::nullopt, explain::GoCycle{3, 200, 9000}});
   busy.events.push_back({1, explain::EventWhat::kStep, "RSS rose", 5});
   explain::TimelinePoint point;
   point.go = explain::GoTimelinePoint{1, 2, 3, 4, 5, 6, -1, 1 << 30, rates};
@@ -101,7 +103,8 @@ TEST(GoJson, Activity) {
   EXPECT_TRUE(json["go"]["allocation_sites"][0]["bytes"].is_null());
   EXPECT_EQ(json["go"]["allocation_sites_left_out"], 7);
   EXPECT_EQ(json["go"]["allocation_sites"][0]["frames"], nlohmann::json{"main.f (m.go:4)"});
-  EXPECT_FALSE(json["go"]["allocation_sites"][0].contains("stack")) << "an index into a table that is not there";
+  EXPECT_FALSE(json["go"]["allocation_sites"][0].contains("stack"))
+      << "an index into a table that is not there";
   EXPECT_TRUE(json["go"]["steps"][0]["allocated"].is_null());
   EXPECT_EQ(json["go"]["steps"][1]["allocated"]["bytes"], 60 * kMiB);
   EXPECT_EQ(json["events"][0]["gc"]["mark_ns"], 9000);

@@ -41,7 +41,7 @@ struct GoTimelinePoint {
 // Where objects that the heap profile samples were allocated while memwhy watched; they may have died since.
 struct GoAllocationSite {
   uint64_t samples = 0;
-  std::optional<uint64_t> bytes;    // estimated from the samples; absent: the rate is not known
+  std::optional<uint64_t> bytes;  // estimated from the samples; absent: the rate is not known
   uint32_t stack = kNoIndex;      // without package runtime at the leaf; kNoIndex: not known
 };
 struct GoAllocationSites {

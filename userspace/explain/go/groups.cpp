@@ -86,7 +86,7 @@ std::vector<GroupStory> group_stories(const GoFacts& go) {
 
 Origin origin_of(const GoFacts& go, const events::GoGroup& group) {
   Origin out;
-  std::map<bool, Sites> bytes;  // true: where they were allocated
+  std::map<bool, Sites> bytes;                                     // true: where they were allocated
   std::vector<std::pair<uint64_t, std::vector<Frame>>> unsampled;  // size, first touched by
   for (const events::GoKeptObject& object : group.large) {
     out.object_bytes = out.objects == 0 || out.object_bytes == object.bytes ? object.bytes : 0;

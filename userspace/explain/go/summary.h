@@ -44,9 +44,9 @@ struct GoSummary {
 // Goroutines with the same stack, wait reason and creation site.
 struct GoroutineGroup {
   uint64_t count = 0;
-  std::string wait_reason;        // "" running, runnable or in a system call
-  uint32_t site = kNoIndex;       // frame where it waits, of the program's own code
-  uint32_t created_at = kNoIndex;  // frame of the go statement
+  std::string wait_reason;              // "" running, runnable or in a system call
+  uint32_t site = kNoIndex;             // frame where it waits, of the program's own code
+  uint32_t created_at = kNoIndex;       // frame of the go statement
   std::optional<TimeNs> waiting_since;  // at least one of them, at least since
   std::optional<uint64_t> kept_bytes;   // reachable from this group alone; absent: the walk was cut short
   uint64_t stack_bytes = 0;

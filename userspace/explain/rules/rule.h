@@ -32,8 +32,8 @@ struct Case {
   const Attribution& attribution;  // cells, mappings, stacks and frames
   const std::vector<Sample>& samples;
   const ProcessCoverage& coverage;
-  std::string_view largest_family;  // of the owner family that holds most bytes
-  const GoFacts* go = nullptr;      // nullptr: not a Go program
+  std::string_view largest_family;        // of the owner family that holds most bytes
+  const GoFacts* go = nullptr;            // nullptr: not a Go program
   const GoSummary* go_summary = nullptr;  // what is told of it beside the findings
   std::optional<uint64_t> start_rss_bytes;
 };

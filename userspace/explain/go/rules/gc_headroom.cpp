@@ -11,8 +11,8 @@
 #include <limits>
 
 #include "base/text.h"
-#include "explain/rules/causes.h"
 #include "explain/go/rules/words.h"
+#include "explain/rules/causes.h"
 
 namespace memwhy::explain {
 namespace {

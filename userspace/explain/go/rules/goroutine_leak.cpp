@@ -15,8 +15,8 @@
 
 #include "base/text.h"
 #include "explain/go/groups.h"
-#include "explain/rules/causes.h"
 #include "explain/go/rules/words.h"
+#include "explain/rules/causes.h"
 
 namespace memwhy::explain {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "base/text.h"
 #include "explain/go/groups.h"
-#include "explain/rules/causes.h"
 #include "explain/go/rules/words.h"
+#include "explain/rules/causes.h"
 
 namespace memwhy::explain {
 namespace {
@@ -76,14 +76,13 @@ class GoroutineStacks : public Rule {
     for (size_t i = 0; i < std::min(groups.size(), kGroupsShown); ++i) {
       const events::GoGroup& group = *groups[i].now;
       if (group.stack_bytes == 0) break;
-      finding.evidence.push_back(
-          fmt::format("{} in {} goroutine{} {}{}{}", human_bytes(group.stack_bytes), group.count,
-                      group.count == 1 ? "" : "s",
-                      group.wait_reason.empty() ? "running or runnable" : "in " + group.wait_reason,
-                      groups[i].site.known() ? " at " + text_of(groups[i].site, FrameText::kShort) : "",
-                      groups[i].created_at.known()
-                          ? ", created at " + text_of(groups[i].created_at, FrameText::kShort)
-                          : ""));
+      finding.evidence.push_back(fmt::format(
+          "{} in {} goroutine{} {}{}{}", human_bytes(group.stack_bytes), group.count,
+          group.count == 1 ? "" : "s",
+          group.wait_reason.empty() ? "running or runnable" : "in " + group.wait_reason,
+          groups[i].site.known() ? " at " + text_of(groups[i].site, FrameText::kShort) : "",
+          groups[i].created_at.known() ? ", created at " + text_of(groups[i].created_at, FrameText::kShort)
+                                       : ""));
     }
     finding.remedy =
         kept ? "Start fewer goroutines at once (a bounded pool): a stack that is in use keeps the free ones "

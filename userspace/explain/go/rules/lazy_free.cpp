@@ -8,8 +8,8 @@
 #include <iterator>
 
 #include "base/text.h"
-#include "explain/rules/causes.h"
 #include "explain/go/rules/words.h"
+#include "explain/rules/causes.h"
 
 namespace memwhy::explain {
 namespace {

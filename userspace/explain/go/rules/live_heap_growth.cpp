@@ -8,8 +8,8 @@
 
 #include "base/text.h"
 #include "explain/go/groups.h"
-#include "explain/rules/causes.h"
 #include "explain/go/rules/words.h"
+#include "explain/rules/causes.h"
 
 namespace memwhy::explain {
 namespace {
@@ -74,9 +74,8 @@ class LiveHeapGrowth : public Rule {
     const auto most = std::max_element(sites.begin(), sites.end(),
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
     if (most == sites.end()) return text;
-    return text +
-           fmt::format("; the large objects in {} of them were allocated at {}", most->second,
-                       text_of(most->first, FrameText::kShort));
+    return text + fmt::format("; the large objects in {} of them were allocated at {}", most->second,
+                              text_of(most->first, FrameText::kShort));
   }
 
   // Without a heap profile: who allocated large objects while memwhy watched. They may have died since.
@@ -97,8 +96,7 @@ class LiveHeapGrowth : public Rule {
     for (const auto& [site, sum] : heaviest)
       finding.evidence.push_back(
           fmt::format("{} large object{}, {} in all, allocated at {} while memwhy watched", sum.first,
-                      sum.first == 1 ? "" : "s", human_bytes(sum.second),
-                      text_of(site, FrameText::kShort)));
+                      sum.first == 1 ? "" : "s", human_bytes(sum.second), text_of(site, FrameText::kShort)));
   }
 
   static bool by_goroutines(const Case& c, uint64_t grown_bytes) {

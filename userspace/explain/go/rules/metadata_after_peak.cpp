@@ -6,8 +6,8 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "explain/rules/causes.h"
 #include "explain/go/rules/words.h"
+#include "explain/rules/causes.h"
 
 namespace memwhy::explain {
 namespace {

@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
-#include "explain/rules/causes.h"
 #include "explain/go/rules/race_memory.h"
+#include "explain/rules/causes.h"
 #include "explain/units.h"
 
 namespace memwhy::explain {

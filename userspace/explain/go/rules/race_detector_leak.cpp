@@ -10,9 +10,9 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "explain/rules/causes.h"
-#include "explain/go/rules/words.h"
 #include "explain/go/rules/race_memory.h"
+#include "explain/go/rules/words.h"
+#include "explain/rules/causes.h"
 
 namespace memwhy::explain {
 namespace {

@@ -22,7 +22,8 @@ RaceMemory race_memory(const Attribution& attribution) {
     if (cell.owner != Owner::kRaceInternal) continue;
     const bool touched = cell.stack != kNoIndex && attribution.stacks[cell.stack].touched == StackKind::kRace;
     if (mapping.by_shape && !touched) out.by_shape_bytes += cell.bytes();
-    if (range.bytes() > kMiB && std::has_single_bit(range.bytes() - kPageBytes)) out.doubled_bytes += cell.bytes();
+    if (range.bytes() > kMiB && std::has_single_bit(range.bytes() - kPageBytes))
+      out.doubled_bytes += cell.bytes();
     if (range.bytes() % kMiB == 0) out.block_bytes += cell.bytes();
   }
   return out;
