@@ -114,6 +114,9 @@ TEST(ThreadStacks, ManyDeepStacksAreAProblem) {
   EXPECT_EQ(found->kind, FindingKind::kProblem);
   EXPECT_EQ(found->claim,
             "Stacks of threads hold 16.0 MiB (34 %) of c's memory: 2 stacks, 8.0 MiB each on average.");
+  EXPECT_EQ(figure(*found, "stacks"), 2);
+  EXPECT_EQ(figure(*found, "bytes_each"), 8 << 20);
+  EXPECT_EQ(found->figures.front().unit, FigureUnit::kCount);
   EXPECT_EQ(finding(with_stacks(2047), "thread-stacks"), nullptr);
 }
 

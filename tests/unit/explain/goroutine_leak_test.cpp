@@ -74,6 +74,9 @@ TEST(GoroutineLeak, HoldsWithoutGrowth) {
   EXPECT_EQ(found->confidence, Confidence::kMedium);
   EXPECT_EQ(found->against.at(0), "growth needs four readings, there are 2");
   EXPECT_EQ(found->bytes, 5 * kJob);
+  EXPECT_EQ(figure(*found, "goroutines"), 5);
+  EXPECT_EQ(figure(*found, "kept_bytes_each"), static_cast<double>(kJob));
+  EXPECT_EQ(figure(*found, "leaked"), -1) << "nothing said so";
 }
 
 TEST(GoroutineLeak, WalkCutShortIsLowConfidence) {
