@@ -7,6 +7,7 @@
 #include <string>
 
 #include "explain/explainer.h"
+#include "explain/heaviest.h"
 #include "fuzz/support/check.h"
 #include "report/json.h"
 #include "report/text.h"
@@ -36,13 +37,16 @@ void check_process(const explain::ProcessExplanation& process) {
   std::set<std::string> ids;
   for (const explain::LedgerLine& line : process.ledger) {
     sum += line.bytes;
-    check(ids.insert(line.id).second, "an owner is in the ledger once");
+    check(ids.insert(std::string(line.id())).second, "an owner is in the ledger once");
     uint64_t top = 0;
-    for (const explain::TopEntry& entry : line.top) top += entry.bytes;
+    for (const explain::Entry& entry : heaviest(process.attribution, line)) top += entry.bytes;
     check(top <= line.bytes, "what stands under an owner is not more than it has");
     check(std::is_sorted(line.ages.rbegin(), line.ages.rend()), "less memory is older than a longer time");
   }
   check(process.ledger.empty() || sum == process.rss.bytes, "the ledger sums to the RSS");
+  uint64_t cells = 0;
+  for (const explain::Cell& cell : process.attribution.cells) cells += cell.bytes();
+  check(cells == sum && process.attribution.cells.size() <= explain::kMostCells, "so do its cells");
   for (const explain::TimelinePoint& point : process.timeline) {
     uint64_t then = 0;
     for (const auto& [id, bytes] : point.ledger) then += bytes;
@@ -87,7 +91,7 @@ void explain_file(std::string file) {
   if (!summary) return;
   const explain::Explanation explanation = sink.explainer.finish(summary->damage);
   for (const explain::ProcessExplanation& process : explanation.processes) check_process(process);
-  check_json(report::to_json(explanation));
+  check_json(report::to_json(explanation, {true}));
   check_text(report::to_text(explanation));
   check(trace::info(*reader).ok(), "what can be explained has its facts");
 }

@@ -167,7 +167,7 @@ def race_detector_leak(case, toolchain):
     assert {f["id"] for f in problems(process)} == {"race-detector", "race-detector-leak"}
     assert finding["bytes"] == ledger(process)["race.internal"] == scans[-1], finding
     assert near(grown, leaked, 0.1) and finding["growth_bytes_per_s"] > 0, (grown, leaked, finding)
-    assert finding["claim"].endswith("a goroutine that lives long recovers panics, and each frame that they unwind stays recorded.")
+    assert finding["claim"].endswith("a long-lived goroutine recovers panics, and every frame they unwind stays recorded.")
     assert "Else recover in a goroutine that ends" in finding["remedy"], finding
 
 

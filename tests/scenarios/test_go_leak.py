@@ -90,7 +90,7 @@ def leaks(case, toolchain, pprof):
     # A sample of the heap profile says where it was allocated, or the probe of the runtime's large allocations.
     assert f", allocated at {site('main.(*job).load', 'ALLOCATED')}," in origin, origin
     if not pprof:
-        assert f"{BEFORE} of them were there before: they are taken to come from the same place" in finding["evidence"]
+        assert f"{BEFORE} of them existed before memwhy attached and are assumed to come from the same place" in finding["evidence"]
     # The runtime makes the heap grow on the system stack of a thread: the stack goes on to the job that wanted it.
     whole = process["rss"]["bytes"] - process["coverage"]["truncated_stack_bytes"]
     assert whole > 0.9998 * process["rss"]["bytes"], process["coverage"]

@@ -3,7 +3,7 @@
 // takes it from here.
 //
 //   400000-410000 r-xp, 410000-412000 rw-p, 900000-940000 rw-p
-//     411fff → the second      412000 → none: the hole behind it      900000 → the third
+//     411fff → the second      412000 → none: the hole behind it; the first that ends after it is the third
 #pragma once
 
 #include <algorithm>
@@ -14,13 +14,15 @@
 
 namespace memwhy::events {
 
+inline std::vector<Vma>::const_iterator first_ending_after(const std::vector<Vma>& vmas, uint64_t address) {
+  return std::partition_point(vmas.begin(), vmas.end(),
+                              [address](const Vma& vma) { return vma.range.end <= address; });
+}
+
 // nullptr: no mapping holds it.
 inline const Vma* mapping_at(const std::vector<Vma>& vmas, uint64_t address) {
-  const auto after = std::upper_bound(vmas.begin(), vmas.end(), address,
-                                      [](uint64_t a, const Vma& vma) { return a < vma.range.start; });
-  if (after == vmas.begin()) return nullptr;
-  const Vma& vma = *(after - 1);
-  return vma.range.contains(address) ? &vma : nullptr;
+  const auto at = first_ending_after(vmas, address);
+  return at != vmas.end() && at->range.start <= address ? &*at : nullptr;
 }
 
 }  // namespace memwhy::events

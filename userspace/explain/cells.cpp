@@ -95,7 +95,8 @@ std::vector<ScanCell> cells_of(const Evidence& evidence, const Owners& owners, S
     if (each.vma == kNoIndex || !by_file(cell.owner)) continue;
     const events::Vma* file = mappings.bss_of(each.vma);
     if (file == nullptr) file = &evidence.vmas[each.vma];
-    each.file = files.try_emplace(file->name, static_cast<uint32_t>(file - evidence.vmas.data())).first->second;
+    each.file =
+        files.try_emplace(file->name, static_cast<uint32_t>(file - evidence.vmas.data())).first->second;
   }
   merge(out);
   return out;

@@ -18,9 +18,9 @@ namespace memwhy::explain {
 
 // A cell of the scan, before it has a place in the tables. `owners` has decided on this very scan.
 struct ScanCell {
-  Cell cell;              // without mapping and stack
-  uint32_t vma = 0;       // of Evidence::vmas, or kNoIndex
-  StackId stack{};        // kNone: none that says anything
+  Cell cell;                 // without mapping and stack
+  uint32_t vma = 0;          // of Evidence::vmas, or kNoIndex
+  StackId stack{};           // kNone: none that says anything
   uint32_t file = kNoIndex;  // the first mapping of the same file, for owners that are files
 };
 std::vector<ScanCell> cells_of(const Evidence& evidence, const Owners& owners, Stacks& stacks);

@@ -18,15 +18,12 @@ void CodeNames::append(uint64_t address, bool is_return, std::vector<Frame>& fra
   const events::BinaryInfo* binary = symbol == nullptr ? nullptr : timeline_.binary(symbol->binary);
   Frame frame;
   frame.address = address;
-  if (symbol != nullptr) {
-    frame.offset = symbol->file_offset;
-  } else if (vma != nullptr) {
-    frame.offset = address - vma->range.start + vma->offset;
-  }
   if (binary != nullptr) {
+    frame.offset = symbol->file_offset;
     frame.module = base_name(binary->path);
     frame.build_id = binary->build_id;
   } else if (vma != nullptr) {
+    frame.offset = address - vma->range.start + vma->offset;
     frame.module = vma->name.empty() ? "[anon]" : base_name(vma->name);
   }
   const bool go = binary != nullptr && binary->go.has_value();

@@ -90,16 +90,19 @@ void Explainer::State::note(const Event& event) {
   if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
     if (!started.insert(start->space).second) return;
     if (start->how == events::StartHow::kForked && start->parent != SpaceId::kNone) {
-      stories[start->parent].log().add(event.time, EventWhat::kFork, fmt::format("forked pid {}", start->tgid));
+      stories[start->parent].log().add(event.time, EventWhat::kFork,
+                                       fmt::format("forked pid {}", start->tgid));
     } else if (start->how == events::StartHow::kExeced) {
-      stories[start->space].log().add(event.time, EventWhat::kExec, fmt::format("became {} by exec", start->comm));
+      stories[start->space].log().add(event.time, EventWhat::kExec,
+                                      fmt::format("became {} by exec", start->comm));
     }
   } else if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) {
     if (end->why == events::EndWhy::kExeced) {
       stories[end->space].log().add(event.time, EventWhat::kExec, "replaced by another program (exec)");
     }
   } else if (const auto* oom = std::get_if<events::OomVictim>(&event.payload)) {
-    stories[oom->space].log().add(event.time, EventWhat::kOom, "chosen by the kernel to be killed: out of memory");
+    stories[oom->space].log().add(event.time, EventWhat::kOom,
+                                  "chosen by the kernel to be killed: out of memory");
   }
 }
 

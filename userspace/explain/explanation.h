@@ -15,8 +15,8 @@
 #include "events/event.h"
 #include "explain/attribution.h"
 #include "explain/finding.h"
-#include "explain/go_activity.h"
-#include "explain/go_summary.h"
+#include "explain/go/activity.h"
+#include "explain/go/summary.h"
 #include "explain/ledger_line.h"
 
 namespace memwhy::explain {

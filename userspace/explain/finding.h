@@ -18,8 +18,8 @@ namespace memwhy::explain {
 enum class FindingKind : uint8_t { kExplains, kProblem };
 enum class Confidence : uint8_t { kHigh, kMedium, kLow };
 
-enum class FigureUnit : uint8_t { kBytes, kCount, kRatio, kBytesPerSecond, kSeconds, kTime };
-constexpr size_t kFigureUnits = 6;
+enum class FigureUnit : uint8_t { kBytes, kCount, kRatio, kTime };
+constexpr size_t kFigureUnits = 4;
 
 // A number that a sentence of the finding says. `id` is stable and a literal; the rule that gives it is where it is
 // explained. Bytes and counts are whole; kTime is CLOCK_MONOTONIC ns.
@@ -44,7 +44,9 @@ struct Finding {
   std::vector<Figure> figures;  // what claim, evidence and against say in numbers
   std::vector<Owner> owners;    // the ledger lines that its bytes are of
 
-  void figure(std::string_view name, FigureUnit unit, double value) { figures.push_back({name, unit, value}); }
+  void figure(std::string_view name, FigureUnit unit, double value) {
+    figures.push_back({name, unit, value});
+  }
   void bytes_figure(std::string_view name, uint64_t value) {
     figure(name, FigureUnit::kBytes, static_cast<double>(value));
   }

@@ -143,8 +143,8 @@ bool is_runtime(std::string_view name) {
 // Packages of Go whose functions wait or allocate for their caller.
 bool on_behalf(std::string_view name) {
   constexpr std::array<std::string_view, 16> kPackages = {
-      "sync.",    "time.",    "io.",    "bufio.",   "net.",     "os.",     "syscall.", "context.",
-      "reflect.", "bytes.",   "maps.",  "strings.", "strconv.", "slices.", "fmt.",     "sync/atomic."};
+      "sync.",    "time.",  "io.",   "bufio.",   "net.",     "os.",     "syscall.", "context.",
+      "reflect.", "bytes.", "maps.", "strings.", "strconv.", "slices.", "fmt.",     "sync/atomic."};
   constexpr std::array<std::string_view, 4> kTrees = {"internal/", "runtime/", "crypto/",
                                                       "golang.org/x/sync/"};
   return starts_any(name, kPackages) || starts_any(name, kTrees);

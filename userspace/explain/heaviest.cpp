@@ -80,13 +80,15 @@ class View {
       if (std::tie(a->what, a->how) != std::tie(b->what, b->how))
         return std::tie(a->what, a->how) < std::tie(b->what, b->how);
       if (a->what == EntryWhat::kStack) {
-        const std::vector<uint32_t>&left = all->stacks[a->stack].frames, &right = all->stacks[b->stack].frames;
+        const std::vector<uint32_t>&left = all->stacks[a->stack].frames,
+              &right = all->stacks[b->stack].frames;
         return std::lexicographical_compare(left.begin(), left.end(), right.begin(), right.end(),
                                             [this](uint32_t x, uint32_t y) {
                                               return x != y && place_before(all->frames[x], all->frames[y]);
                                             });
       }
-      const std::string &left = all->mappings[a->mapping].vma.name, &right = all->mappings[b->mapping].vma.name;
+      const std::string &left = all->mappings[a->mapping].vma.name,
+                        &right = all->mappings[b->mapping].vma.name;
       return left != right || !left.empty() ? left < right : a->mapping < b->mapping;
     }
   };

@@ -48,8 +48,8 @@ void ProcessLog::compare(const Sample& before, const Sample& now) {
 std::vector<TimelineEvent> ProcessLog::events() const {
   std::vector<TimelineEvent> out = events_;
   if (dropped_ > 0) {
-    out.push_back({last_dropped_, EventWhat::kFork, fmt::format("{} more forks and steps are not listed", dropped_),
-                   std::nullopt});
+    out.push_back({last_dropped_, EventWhat::kFork,
+                   fmt::format("{} more forks and steps are not listed", dropped_), std::nullopt});
   }
   std::stable_sort(out.begin(), out.end(),
                    [](const TimelineEvent& a, const TimelineEvent& b) { return a.time < b.time; });

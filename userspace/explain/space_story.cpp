@@ -5,8 +5,8 @@
 #include <iterator>
 
 #include "explain/container.h"
-#include "explain/go_story.h"
-#include "explain/go_timeline.h"
+#include "explain/go/story.h"
+#include "explain/go/timeline.h"
 #include "explain/rules/rule.h"
 
 namespace memwhy::explain {

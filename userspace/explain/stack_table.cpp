@@ -3,7 +3,7 @@
 
 namespace memwhy::explain {
 
-uint32_t StackTable::add(const Frame& frame) {
+uint32_t StackTable::add_frame(const Frame& frame) {
   const auto known = frames_.find(frame);
   if (known != frames_.end()) return known->second;
   if (into_.frames.size() >= kMostFrames) return kNoIndex;
@@ -16,7 +16,7 @@ uint32_t StackTable::add(const Frame& frame) {
 uint32_t StackTable::add(const std::vector<Frame>& frames, bool truncated, StackKind touched) {
   CallStack stack{{}, truncated, touched};
   for (const Frame& frame : frames) {
-    const uint32_t index = add(frame);
+    const uint32_t index = add_frame(frame);
     if (index == kNoIndex) {
       stack.truncated = true;
       break;

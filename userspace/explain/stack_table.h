@@ -19,7 +19,7 @@ class StackTable {
   uint32_t add(const std::vector<Frame>& frames, bool truncated = false,
                StackKind touched = StackKind::kNone);
   // An index of a single frame; kNoIndex when there is no room.
-  uint32_t add(const Frame& frame);
+  uint32_t add_frame(const Frame& frame);
 
  private:
   Attribution& into_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The explanation as JSON, format memwhy.explain/1. Every key is always there; what is unknown is null.
-// README.md of this folder lists the keys beyond the base of the format.
+// README.md of this folder lists the keys beyond the base of the format, and those of JsonOptions::cells.
 #pragma once
 
 #include <string>

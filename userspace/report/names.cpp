@@ -51,8 +51,8 @@ std::string_view word(explain::FrameKind kind) {
 }
 
 std::string_view word(explain::FigureUnit unit) {
-  static constexpr std::array<std::string_view, explain::kFigureUnits> kWords = {
-      "bytes", "count", "ratio", "bytes_per_s", "seconds", "time"};
+  static constexpr std::array<std::string_view, explain::kFigureUnits> kWords = {"bytes", "count", "ratio",
+                                                                                 "time"};
   return of(kWords, unit);
 }
 

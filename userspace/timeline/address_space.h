@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "events/event.h"
-#include "timeline/go_calls.h"
-#include "timeline/go_cycles.h"
-#include "timeline/go_moments.h"
+#include "timeline/go/calls.h"
+#include "timeline/go/cycles.h"
+#include "timeline/go/moments.h"
 #include "timeline/page_group.h"
 
 namespace memwhy::timeline {

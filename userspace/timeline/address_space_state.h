@@ -4,7 +4,7 @@
 
 #include "timeline/address_space.h"
 #include "timeline/curve.h"
-#include "timeline/go_calls.h"
+#include "timeline/go/calls.h"
 #include "timeline/map_sites.h"
 #include "timeline/page_model.h"
 #include "timeline/tick_clock.h"

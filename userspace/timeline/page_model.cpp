@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "events/mapping_at.h"
+
 namespace memwhy::timeline {
 namespace {
 
@@ -41,10 +43,8 @@ void add_pages(std::vector<PageModel::Grave>& graves, PageRange pages, PageWord 
 }  // namespace
 
 uint32_t vma_index(const std::vector<events::Vma>& vmas, PageNumber page) {
-  const uint64_t address = page << kPageShift;
-  const auto it = std::partition_point(
-      vmas.begin(), vmas.end(), [address](const events::Vma& vma) { return vma.range.end <= address; });
-  return it != vmas.end() && it->range.start <= address ? static_cast<uint32_t>(it - vmas.begin()) : kNoVma;
+  const events::Vma* vma = events::mapping_at(vmas, page << kPageShift);
+  return vma == nullptr ? kNoVma : static_cast<uint32_t>(vma - vmas.data());
 }
 
 void PageModel::bury(PageRange pages, PageWord word, uint64_t tick) {
@@ -86,8 +86,7 @@ void PageModel::note_left(PageRange pages, PageWord word) {
   while (!pages.empty()) {
     PageNumber end = pages.end;
     const uint64_t address = pages.start << kPageShift;
-    const auto it = std::partition_point(
-        vmas.begin(), vmas.end(), [address](const events::Vma& vma) { return vma.range.end <= address; });
+    const auto it = events::first_ending_after(vmas, address);
     const bool inside = it != vmas.end() && it->range.start <= address;
     // To the first page whose start is no longer in the mapping, or is in the next.
     if (it != vmas.end()) {

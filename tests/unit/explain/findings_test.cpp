@@ -114,6 +114,9 @@ TEST(ThreadStacks, ManyDeepStacksAreAProblem) {
   EXPECT_EQ(found->kind, FindingKind::kProblem);
   EXPECT_EQ(found->claim,
             "Stacks of threads hold 16.0 MiB (34 %) of c's memory: 2 stacks, 8.0 MiB each on average.");
+  EXPECT_EQ(figure(*found, "stacks"), 2);
+  EXPECT_EQ(figure(*found, "bytes_each"), 8 << 20);
+  EXPECT_EQ(found->figures.front().unit, FigureUnit::kCount);
   EXPECT_EQ(finding(with_stacks(2047), "thread-stacks"), nullptr);
 }
 
@@ -181,13 +184,13 @@ vmas 1
   std::swap(e.processes[0], e.processes[1]);
   const auto& events = e.processes[0].events;
   ASSERT_EQ(events.size(), 4u);
-  EXPECT_EQ(events[0].what, "fork");
+  EXPECT_EQ(events[0].what, EventWhat::kFork);
   EXPECT_EQ(events[0].text, "forked pid 6");
-  EXPECT_EQ(events[1].what, "step");
+  EXPECT_EQ(events[1].what, EventWhat::kStep);
   EXPECT_EQ(events[1].text, "RSS rose by 39.1 MiB within 2.0 s, mostly unattributed");
   EXPECT_EQ(events[1].bytes, 10000 * kPageBytes);
-  EXPECT_EQ(events[2].what, "oom");
-  EXPECT_EQ(events[3].what, "exec");
+  EXPECT_EQ(events[2].what, EventWhat::kOom);
+  EXPECT_EQ(events[3].what, EventWhat::kExec);
 }
 
 TEST(Process, WithoutAScanSaysSo) {

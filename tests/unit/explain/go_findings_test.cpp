@@ -26,7 +26,7 @@ TEST(GoLedger, SpansBySlotsAndTheRestByPages) {
   EXPECT_TRUE(line(e, "go.stacks")->ages_known);
   EXPECT_EQ(problems(e), 0u);
   const auto& process = e.processes[0];
-  EXPECT_EQ(process.go->layout, "table");
+  EXPECT_EQ(process.go->layout, events::GoLayout::kTable);
   ASSERT_TRUE(process.timeline.front().go);
   EXPECT_EQ(process.timeline.front().go->live_bytes, 200u << 10);
   EXPECT_EQ(process.timeline.front().go->gc_cycle, 12u);
@@ -37,14 +37,14 @@ TEST(GoLedger, AllocationSitesOfTheProfileNeverSayMoreThanTheLine) {
   script += "go-profile 1 rate=1: 1M published=30 current=40 0x401500 0x401300, 64K published=64 0x401800\n";
   script += moment(11, "c000000+8192 heap live=32M", "c000000+8192", "", "in_use=32M live=32M goal=64M");
   auto e = told(script);
-  const auto& top = line(e, "go.heap.live")->top;
+  const std::vector<Entry> top = top_of(e, "go.heap.live");
   ASSERT_EQ(top.size(), 2u);
   EXPECT_EQ(top[0].bytes, 30u << 20);
-  EXPECT_EQ(top[0].how, "allocated (sampled)");
-  EXPECT_EQ(top[0].frames.front(), "main.(*job).load (main.go:36)");
+  EXPECT_EQ(top[0].says, EntrySays::kAllocated);
+  EXPECT_EQ(frames(e.processes[0], top[0].stack, FrameText::kShort).front(), "main.(*job).load (main.go:36)");
   EXPECT_EQ(top[1].bytes, 2u << 20);  // 4 MiB by the profile, 2 MiB left on the line
   EXPECT_EQ(e.processes[0].heap_profile_inuse_bytes, 34u << 20);
-  EXPECT_EQ(e.processes[0].heap_profile_source, "buckets");
+  EXPECT_EQ(e.processes[0].heap_profile_source, ProfileSource::kBuckets);
 }
 
 // Go before 1.24 does not tell the rate. At 1 byte each bucket holds all objects: taken for samples of one in 512 KiB they
@@ -56,11 +56,11 @@ TEST(GoLedger, AProfileLargerThanTheHeapHasAnotherRate) {
                        fmt::format("in_use={}M live=400K goal=4M", in_use)));
   };
   auto e = with("assumed", 1);  // 50 MiB by the standard rate
-  EXPECT_EQ(e.processes[0].heap_profile_source, "buckets");
+  EXPECT_EQ(e.processes[0].heap_profile_source, ProfileSource::kBuckets);
   EXPECT_EQ(e.processes[0].heap_profile_inuse_bytes, std::nullopt);
   EXPECT_EQ(e.processes[0].heap_profile_rate, std::nullopt);
-  ASSERT_EQ(line(e, "go.heap.live")->top.size(), 1u);
-  EXPECT_EQ(line(e, "go.heap.live")->top[0].bytes, 6400u);  // the samples themselves are in use
+  ASSERT_EQ(top_of(e, "go.heap.live").size(), 1u);
+  EXPECT_EQ(top_of(e, "go.heap.live")[0].bytes, 6400u);  // the samples themselves are in use
   e = with("assumed", 60);
   EXPECT_EQ(*e.processes[0].heap_profile_inuse_bytes >> 20, 50u);
   EXPECT_EQ(e.processes[0].heap_profile_rate, 512u << 10);
@@ -82,10 +82,11 @@ TEST(GoLedger, FirstTouchedWithoutAProfile) {
   script += moment(21, "c000000+1000 heap live=1M unmarked=0 free=3072000", "c000000+1000", "",
                    "in_use=4M live=1M");
   auto e = told(script);
-  EXPECT_EQ(e.processes[0].heap_profile_source, "off_in_binary");
-  const auto& top = line(e, "go.heap.live")->top;
+  EXPECT_EQ(e.processes[0].heap_profile_source, ProfileSource::kOffInBinary);
+  const std::vector<Entry> top = top_of(e, "go.heap.live");
   ASSERT_EQ(top.size(), 1u);
-  EXPECT_EQ(top[0].how, "first touched, of all spans; fault");
+  EXPECT_EQ(top[0].says, EntrySays::kFirstTouchedOfAllSpans);
+  EXPECT_EQ(top[0].how, timeline::How::kFault);
   EXPECT_EQ(top[0].bytes, line(e, "go.heap.live")->bytes);
   EXPECT_EQ(line(e, "go.heap.live")->bytes, 1u << 20);
 }
@@ -96,7 +97,7 @@ TEST(GoLedger, UnverifiedTablesAreNotUsed) {
       "@11 go-statistics 1 in_use=32M\ngo-heap 1 unverified problem=\"no layout for go1.28\" in_use=32M\n";
   script += "scan 1: 400+40 file, c000000+8192\n";
   auto e = told(script);
-  EXPECT_EQ(e.processes[0].go->layout, "unverified");
+  EXPECT_EQ(e.processes[0].go->layout, events::GoLayout::kUnverified);
   EXPECT_EQ(e.processes[0].go->layout_problem, "no layout for go1.28");
   EXPECT_EQ(e.processes[0].go->totals, std::nullopt);
   EXPECT_FALSE(e.processes[0].timeline.front().go);
@@ -111,7 +112,7 @@ TEST(GoLedger, TablesReadByDebugInformationAreUsed) {
   ASSERT_NE(script.find(heap), std::string::npos);
   script.insert(script.find(heap) + heap.size(), "dwarf ");
   auto e = told(script);
-  EXPECT_EQ(e.processes[0].go->layout, "dwarf");
+  EXPECT_EQ(e.processes[0].go->layout, events::GoLayout::kDwarf);
   EXPECT_EQ(e.processes[0].go->layout_problem, "");
   ASSERT_TRUE(e.processes[0].go->totals);
   EXPECT_EQ(e.processes[0].go->totals->live_bytes, 1u << 20);
@@ -155,12 +156,12 @@ TEST(LiveHeapGrowth, NamesWhoAllocatedLargeObjects) {
   const Finding* found = finding(e, "live-heap-growth");
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(std::count(found->evidence.begin(), found->evidence.end(),
-                       "2 large objects, 60.0 MiB in all, allocated at main.(*job).load (main.go:36) while "
+                       "2 large objects, 60.0 MiB total, allocated at main.(*job).load (main.go:36) while "
                        "memwhy watched"),
             1);
   EXPECT_EQ(
       std::count(found->evidence.begin(), found->evidence.end(),
-                 "1 large object, 1.0 MiB in all, allocated at main.(*job).load (main.go:38) while memwhy "
+                 "1 large object, 1.0 MiB total, allocated at main.(*job).load (main.go:38) while memwhy "
                  "watched"),
       1);
 }
@@ -173,7 +174,7 @@ TEST(LiveHeapGrowth, ThreeRisesOverCollections) {
   EXPECT_EQ(found->bytes, 100u << 20);
   EXPECT_EQ(found->recoverable_bytes, 60u << 20);
   EXPECT_EQ(found->evidence.at(0),
-            "rising at each quarter of the recording, 60.0 MiB in all, over 6 collections");
+            "rose in every quarter of the recording, 60.0 MiB total, over 6 collections");
   EXPECT_EQ(problems(growing({100, 100, 100, 100}, 2)), 0u);
   EXPECT_EQ(problems(growing({40, 100, 60, 100}, 2)), 0u);
   EXPECT_EQ(problems(growing({40, 60, 80, 100}, 0)), 0u);  // no collection: nothing new is known
@@ -236,7 +237,7 @@ TEST(GcHeadroom, NothingIsPromisedWhereNoCollectionTold) {
   EXPECT_EQ(found->remedy,
             "Let the collector run (GOGC=100), or give it a GOMEMLIMIT above what is in use: one collection "
             "(runtime.GC()) tells how much that is. Either costs CPU.");
-  EXPECT_EQ(found->against.at(0), "all of it may be in use: only the next collection can tell");
+  EXPECT_EQ(found->against.at(0), "all of it may be in use: only the next collection will show");
   e = headroom("gogc=off", 0);  // collected nine times, long ago
   EXPECT_EQ(finding(e, "gc-headroom")->recoverable_bytes, std::nullopt);
   EXPECT_EQ(finding(e, "gc-headroom")->confidence, Confidence::kLow);
@@ -281,7 +282,7 @@ TEST(IdleHeap, WithoutAGoal) {
             "the heap has 10.0 MiB in use and 100.0 MiB free; the collector has no goal for the heap "
             "(GOGC=off)");
   EXPECT_EQ(found->remedy,
-            "debug.FreeOSMemory() gives it back at once, if the program will not need it again.");
+            "debug.FreeOSMemory() gives it back at once, if the program does not need it again.");
   ASSERT_TRUE(e.processes[0].timeline.front().go);
   EXPECT_EQ(e.processes[0].timeline.front().go->goal_bytes, std::nullopt);
 }
@@ -307,7 +308,7 @@ TEST(LazyFree, ReleasedAndStillResident) {
   EXPECT_EQ(found->kind, FindingKind::kProblem);
   EXPECT_EQ(found->confidence, Confidence::kHigh);
   EXPECT_EQ(found->bytes, 10000 * kPageBytes);
-  EXPECT_NE(found->claim.find("they were given back lazily (MADV_FREE)"), std::string::npos);
+  EXPECT_NE(found->claim.find("they were freed lazily (MADV_FREE)"), std::string::npos);
   EXPECT_EQ(found->remedy, "GODEBUG=madvdontneed=1 gives memory back at once; RSS then says what is used.");
   EXPECT_EQ(found->evidence.at(1), "never less than 39.1 MiB in 4 scans");
   EXPECT_EQ(finding(released({4000, 4000, 4000, 4000}), "lazy-free"), nullptr);
@@ -321,7 +322,7 @@ TEST(LazyFree, WhatWasNotSeenIsNotSaid) {
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(found->kind, FindingKind::kProblem);
   EXPECT_EQ(found->confidence, Confidence::kLow);
-  EXPECT_TRUE(found->claim.ends_with("are still resident: why was not seen.")) << found->claim;
+  EXPECT_TRUE(found->claim.ends_with("are still resident: the reason was not seen.")) << found->claim;
   EXPECT_EQ(found->remedy,
             "If the program runs with GODEBUG=madvdontneed=0: GODEBUG=madvdontneed=1 gives memory back at "
             "once; RSS then says what is used.");
@@ -340,7 +341,7 @@ TEST(LazyFree, AMomentIsNoProblem) {
     ASSERT_NE(finding(e, "lazy-free"), nullptr);
     EXPECT_EQ(finding(e, "lazy-free")->kind, FindingKind::kExplains);
     EXPECT_EQ(finding(e, "lazy-free")->against.at(0),
-              "not seen to stay: the runtime may have given them back just now");
+              "may be transient: the runtime may just have given them back");
   }
 }
 

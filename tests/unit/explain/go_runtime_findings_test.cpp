@@ -49,7 +49,7 @@ TEST(GoroutineStacks, OfGoroutinesThatEndedAreNotDeep) {
   e = ended_goroutines(10, "80K", 1);
   EXPECT_EQ(finding(e, "goroutine-stacks")->kind, FindingKind::kProblem);
   EXPECT_EQ(finding(e, "goroutine-stacks")->evidence.back(),
-            "never less than 160.0 MiB in 4 scans, and 3 collections meanwhile");
+            "never less than 160.0 MiB in 4 scans, with 3 collections in between");
   // Ten with 16 MiB each are deep.
   e = ended_goroutines(10, "160M", 0);
   EXPECT_EQ(finding(e, "goroutine-stacks")->kind, FindingKind::kProblem);

@@ -14,7 +14,7 @@ Explanation at_the_end(const std::string& script, int seconds, const std::string
               moment(seconds, "c000000+100 heap live=400K", "c000000+100", "", counters));
 }
 
-std::vector<TimelineEvent> events_of(const Explanation& e, std::string_view what) {
+std::vector<TimelineEvent> events_of(const Explanation& e, EventWhat what) {
   std::vector<TimelineEvent> out;
   for (const TimelineEvent& event : e.processes.at(0).events)
     if (event.what == what) out.push_back(event);
@@ -60,7 +60,7 @@ TEST(GoTimeline, PointsHaveWhatWasReleasedTheSettingsAndRatesByClass) {
   EXPECT_EQ(rates.bytes_per_s, (2 << 20) + 16'000 + 5120);
   ASSERT_TRUE(e.processes[0].go->allocation);
   EXPECT_EQ(e.processes[0].go->allocation->bytes_per_s, rates.bytes_per_s);
-  const auto changes = events_of(e, "limit");
+  const auto changes = events_of(e, EventWhat::kLimit);
   ASSERT_EQ(changes.size(), 2u);
   EXPECT_EQ(changes[0].text, "GOGC was set to 50 (it was 100)");
   EXPECT_EQ(changes[1].text, "GOMEMLIMIT was set to 1.0 GiB (it was none)");
@@ -79,7 +79,7 @@ TEST(GoTimeline, CollectionsWithPauseAndMarking) {
       "@11.500 go-call 1 mark_end 0 s1\n"  // of a collection that began before
       "@12 go-statistics 1 gc=8 pause=7:1700000011108100000:90000 pause=8:1700000011900000000:41000\n",
       13, "in_use=4M gc=8");
-  const auto collections = events_of(e, "gc");
+  const auto collections = events_of(e, EventWhat::kCollection);
   ASSERT_EQ(collections.size(), 2u);
   EXPECT_EQ(collections[0].time, 11'108'100'000u);
   EXPECT_EQ(collections[0].text, "collection 7 stopped the world for 0.09 ms, and marked for 8.0 ms");
@@ -101,7 +101,7 @@ TEST(GoTimeline, OfManyCollectionsTheLatestAndTheLongestAreListed) {
     script += fmt::format("@{} go-statistics 1 gc={} pause={}:{}:{}\n", 10 + i, i, i,
                           1'700'000'000'000'000'000 + (10 + i) * 1'000'000'000ull, i == 3 ? 5'000'000 : 1000);
   auto e = at_the_end(script, 1011, "gc=1000");
-  const auto collections = events_of(e, "gc");
+  const auto collections = events_of(e, EventWhat::kCollection);
   ASSERT_EQ(collections.size(), 288u);
   EXPECT_EQ(collections[0].gc->collection == 3 || collections[1].gc->collection == 3 ||
                 collections[2].gc->collection == 3,
@@ -118,7 +118,7 @@ TEST(GoTimeline, MemoryThatIsGivenBack) {
       "@12 go-statistics 1 in_use=64M free=20M released=84M\n"
       "@13 go-statistics 1 in_use=64M free=20M released=200M\n",  // address space that was never touched
       14, "in_use=64M free=20M released=200M");
-  const auto released = events_of(e, "released");
+  const auto released = events_of(e, EventWhat::kReleased);
   ASSERT_EQ(released.size(), 1u);
   EXPECT_EQ(released[0].bytes, 80u << 20);
   EXPECT_EQ(released[0].text,
@@ -126,7 +126,7 @@ TEST(GoTimeline, MemoryThatIsGivenBack) {
             "(main.go:36)");
   const auto& calls = e.processes[0].go_calls;
   ASSERT_EQ(calls.size(), 1u);
-  EXPECT_EQ(calls[0].what, "scavenge");
+  EXPECT_EQ(calls[0].what, events::GoFunction::kScavenge);
   EXPECT_EQ(calls[0].bytes, 0u) << "all there is is no number of bytes";
 }
 
@@ -138,10 +138,12 @@ TEST(GoTimeline, SampledObjectsBySite) {
                 moment(12, "c000000+100 heap live=400K", "c000000+100", "", "in_use=4M"));
   const auto& sites = e.processes[0].go->sites;
   ASSERT_EQ(sites.heaviest.size(), 2u);
-  EXPECT_EQ(sites.heaviest[0].frames.front(), "main.(*job).load (main.go:38)");
+  EXPECT_EQ(frames(e.processes[0], sites.heaviest[0].stack, FrameText::kShort).front(),
+            "main.(*job).load (main.go:38)");
   EXPECT_EQ(sites.heaviest[0].bytes, 64u << 20);
   EXPECT_EQ(sites.heaviest[1].samples, 2u);
-  EXPECT_EQ(sites.heaviest[1].frames.front(), "main.(*job).load (main.go:36)");
+  EXPECT_EQ(frames(e.processes[0], sites.heaviest[1].stack, FrameText::kShort).front(),
+            "main.(*job).load (main.go:36)");
   EXPECT_NEAR(static_cast<double>(*sites.heaviest[1].bytes), 1 << 20, 2048);
   EXPECT_EQ(sites.left_out, 0u);
 }
@@ -162,34 +164,38 @@ TEST(GoTimeline, SampledObjectsOfAnUnknownRateStandForNoBytes) {
 struct Reading {
   int in_use, live, gc;
 };
-GoSteps steps(const std::vector<Reading>& readings, const std::string& calls = "") {
+Explanation of_readings(const std::vector<Reading>& readings, const std::string& calls = "") {
   std::string script = calls;
   int second = 11;
   for (const Reading& r : readings)
     script +=
         fmt::format("@{} go-statistics 1 in_use={}M live={}M gc={}\n", second++, r.in_use, r.live, r.gc);
   const Reading& last = readings.back();
-  auto e =
-      at_the_end(script, second, fmt::format("in_use={}M live={}M gc={}", last.in_use, last.live, last.gc));
-  return e.processes[0].go->steps;
+  return at_the_end(script, second,
+                    fmt::format("in_use={}M live={}M gc={}", last.in_use, last.live, last.gc));
+}
+GoSteps steps(const std::vector<Reading>& readings, const std::string& calls = "") {
+  return of_readings(readings, calls).processes[0].go->steps;
 }
 
 TEST(GoSteps, OneForEachJobWithItsStack) {
-  const GoSteps all =
-      steps({{64, 64, 1}, {64, 64, 1}, {128, 64, 1}, {128, 128, 2}, {192, 128, 2}, {192, 192, 3}},
-            "@12.500 go-call 1 large_allocation 64M s2\n@12.600 go-call 1 large_allocation 2M s1\n"
-            "@14.250 go-call 1 large_allocation 20M s2\n");
+  const Explanation e =
+      of_readings({{64, 64, 1}, {64, 64, 1}, {128, 64, 1}, {128, 128, 2}, {192, 128, 2}, {192, 192, 3}},
+                  "@12.500 go-call 1 large_allocation 64M s2\n@12.600 go-call 1 large_allocation 2M s1\n"
+                  "@14.250 go-call 1 large_allocation 20M s2\n");
+  const GoSteps& all = e.processes[0].go->steps;
   ASSERT_EQ(all.steps.size(), 2u);
   EXPECT_EQ(all.steps[0].since, 12 * kSecond);
   EXPECT_EQ(all.steps[0].time, 13 * kSecond);
   EXPECT_EQ(all.steps[0].bytes, 64u << 20);
   EXPECT_EQ(all.steps[0].allocated, 12'500'000'000u);
   EXPECT_EQ(all.steps[0].objects, 1u);
-  ASSERT_EQ(all.steps[0].frames.size(), 4u);
-  EXPECT_EQ(all.steps[0].frames[2], "main.(*job).load (main.go:36)");
+  const std::vector<std::string> stack = frames(e.processes[0], all.steps[0].stack, FrameText::kShort);
+  ASSERT_EQ(stack.size(), 4u);
+  EXPECT_EQ(stack[2], "main.(*job).load (main.go:36)");
   EXPECT_EQ(all.steps[1].time, 15 * kSecond);
   EXPECT_EQ(all.steps[1].objects, 0u) << "20 MiB do not explain 64";
-  EXPECT_TRUE(all.steps[1].frames.empty());
+  EXPECT_EQ(all.steps[1].stack, kNoIndex);
 }
 
 TEST(GoSteps, WhatCollectionsTakeIsNone) {

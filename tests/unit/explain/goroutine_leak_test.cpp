@@ -74,6 +74,9 @@ TEST(GoroutineLeak, HoldsWithoutGrowth) {
   EXPECT_EQ(found->confidence, Confidence::kMedium);
   EXPECT_EQ(found->against.at(0), "growth needs four readings, there are 2");
   EXPECT_EQ(found->bytes, 5 * kJob);
+  EXPECT_EQ(figure(*found, "goroutines"), 5);
+  EXPECT_EQ(figure(*found, "kept_bytes_each"), static_cast<double>(kJob));
+  EXPECT_EQ(figure(*found, "leaked"), -1) << "nothing said so";
 }
 
 TEST(GoroutineLeak, WalkCutShortIsLowConfidence) {
@@ -265,7 +268,7 @@ TEST(GoroutineLeak, AllocationSiteByTheProbe) {
       << found->claim;
   EXPECT_EQ(found->evidence[1],
             "the allocation of 3 of 4 large objects was seen by a probe on the Go runtime, by their size");
-  EXPECT_EQ(found->evidence[2], "1 of them were there before: they are taken to come from the same place");
+  EXPECT_EQ(found->evidence[2], "1 of them existed before memwhy attached and are assumed to come from the same place");
   ASSERT_EQ(e.processes[0].go_calls.size(), 1u);
   EXPECT_EQ(e.processes[0].go_calls[0].calls, 3u);
   EXPECT_EQ(e.processes[0].go_calls[0].bytes, 3 * kJob);
@@ -293,7 +296,7 @@ TEST(GoroutineLeak, AllocationSiteByPageFaults) {
             "1 of 4 large objects became resident after memwhy attached: the stacks of their page faults are "
             "known");
   EXPECT_EQ(finding(e, "goroutine-leak")->evidence.at(2),
-            "3 of them were there before: they are taken to come from the same place");
+            "3 of them existed before memwhy attached and are assumed to come from the same place");
   EXPECT_NE(finding(with("s2"), "goroutine-leak")->claim.find("allocated at main.(*job).load (main.go:36)"),
             std::string::npos);
   auto before = told(hourly_job({4, 4}, "chan send", "since=9", "", kSendFrames, false));

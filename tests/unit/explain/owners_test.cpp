@@ -63,8 +63,10 @@ vmas 1
   EXPECT_EQ(e.processes[0].rss.anon, 7 * kPageBytes);
   EXPECT_EQ(e.processes[0].rss.file, 20 * kPageBytes);
   EXPECT_EQ(e.processes[0].rss.shmem, 41 * kPageBytes);
-  ASSERT_EQ(line(e, "file.private")->top.size(), 1u);
-  EXPECT_EQ(line(e, "file.private")->top[0].name, "/bin/c");
+  const std::vector<Entry> top = top_of(e, "file.private");
+  ASSERT_EQ(top.size(), 1u);
+  EXPECT_EQ(top[0].what, EntryWhat::kFile);
+  EXPECT_EQ(name_of(e.processes[0].attribution, top[0]), "/bin/c");
 }
 
 // A file's pages and the main stack are owned by what they are, also when nobody saw them come.
@@ -339,8 +341,9 @@ vmas 1
 )");
   EXPECT_EQ(pages(e, "c.heap.unclassified"), 19u);  // a mapped chunk, and a mapping with malloc's own writes
   EXPECT_EQ(pages(e, "anon.other"), 24u);           // by mmap site and by fault
-  EXPECT_EQ(line(e, "anon.other")->top.at(0).how, "mmap site");
-  EXPECT_EQ(line(e, "anon.other")->top.at(0).frames.at(1), "main (main.c:8)");
+  const Entry top = top_of(e, "anon.other").at(0);
+  EXPECT_EQ(top.how, timeline::How::kMmapSite);
+  EXPECT_EQ(frames(e.processes[0], top.stack).at(1), "main (main.c:8)");
 }
 
 TEST(Owners, InheritedByFork) {
@@ -358,10 +361,11 @@ vmas 2
 )");
   ASSERT_EQ(e.processes.size(), 2u);
   const LedgerLine& line = e.processes[1].ledger.at(0);
-  EXPECT_EQ(line.id, "anon.other");
-  EXPECT_EQ(line.top.at(0).how, "inherited by fork");
-  EXPECT_EQ(line.top.at(0).frames.at(0), "work (main.c:13)");
-  EXPECT_EQ(e.processes[0].events.at(0).what, "fork");
+  EXPECT_EQ(line.id(), "anon.other");
+  const Entry top = heaviest(e.processes[1].attribution, line).at(0);
+  EXPECT_EQ(top.how, timeline::How::kInherited);
+  EXPECT_EQ(frames(e.processes[1], top.stack).at(0), "work (main.c:13)");
+  EXPECT_EQ(e.processes[0].events.at(0).what, EventWhat::kFork);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "explain/stack_table.h"
 #include "report/json.h"
 #include "report/text.h"
 #include "report/text_go.h"
@@ -14,17 +15,25 @@ namespace {
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 
+explain::Frame frame(std::string function, uint32_t line) {
+  explain::Frame out;
+  out.function = std::move(function);
+  out.file = "/srv/m.go";
+  out.line = line;
+  return out;
+}
+
 explain::ProcessExplanation process(int32_t gc_percent, int64_t limit) {
   explain::ProcessExplanation out;
   out.comm = "app";
   out.scan_time = 1;
   out.rss.bytes = 400 * kMiB;
   out.heap_profile_inuse_bytes = 8 * kMiB;
-  out.heap_profile_source = "buckets";
+  out.heap_profile_source = explain::ProfileSource::kBuckets;
   out.heap_profile_rate = 512 << 10;
   out.go.emplace();
   out.go->version = "go1.26.8";
-  out.go->layout = "table";
+  out.go->layout = events::GoLayout::kTable;
   out.go->totals.emplace();
   out.go->totals->gc_percent = gc_percent;
   out.go->totals->memory_limit_bytes = limit;
@@ -55,7 +64,7 @@ TEST(GoJson, SettingsAndTotals) {
 TEST(GoJson, UnknownIsNull) {
   auto unread = process(100, 0);
   unread.go->totals.reset();
-  unread.go->layout = "unverified";
+  unread.go->layout = events::GoLayout::kUnverified;
   unread.go->layout_problem = "no layout for go1.99";
   unread.heap_profile_inuse_bytes.reset();
   auto json = entry(unread);
@@ -72,12 +81,15 @@ TEST(GoJson, Activity) {
   for (uint64_t i = 1; i <= 20; ++i) rates.small.push_back({8 * i, 3.25});
   busy.go->allocation = rates;
   busy.go->pauses = {3, 0, 300, 200, 0, 0, 0, 1};
-  busy.go->sites.heaviest.push_back({2, std::nullopt, {"main.f (/srv/m.go:4)"}});
+  const uint32_t stack =
+      explain::StackTable(busy.attribution).add(std::vector<explain::Frame>{frame("main.f", 4)});
+  busy.go->sites.heaviest.push_back({2, std::nullopt, stack});
   busy.go->sites.left_out = 7;
-  busy.go->steps.steps.push_back({1, 2, 64 * kMiB, 0, 0, 0, {}});
-  busy.go->steps.steps.push_back({3, 4, 64 * kMiB, 1, 60 * kMiB, 4, {"main.f (/srv/m.go:4)"}});
-  busy.events.push_back({1, "gc", "collection 3", std::nullopt, explain::GoCycle{3, 200, 9000}});
-  busy.events.push_back({1, "step", "RSS rose", 5});
+  busy.go->steps.steps.push_back({1, 2, 64 * kMiB, 0, 0, 0, explain::kNoIndex});
+  busy.go->steps.steps.push_back({3, 4, 64 * kMiB, 1, 60 * kMiB, 4, stack});
+  busy.events.push_back(
+      {1, explain::EventWhat::kCollection, "collection 3", std::nullopt, explain::GoCycle{3, 200, 9000}});
+  busy.events.push_back({1, explain::EventWhat::kStep, "RSS rose", 5});
   explain::TimelinePoint point;
   point.go = explain::GoTimelinePoint{1, 2, 3, 4, 5, 6, -1, 1 << 30, rates};
   busy.timeline.push_back(point);
@@ -90,6 +102,9 @@ TEST(GoJson, Activity) {
   EXPECT_EQ(json["go"]["gc"]["listed"], 1);
   EXPECT_TRUE(json["go"]["allocation_sites"][0]["bytes"].is_null());
   EXPECT_EQ(json["go"]["allocation_sites_left_out"], 7);
+  EXPECT_EQ(json["go"]["allocation_sites"][0]["frames"], nlohmann::json{"main.f (m.go:4)"});
+  EXPECT_FALSE(json["go"]["allocation_sites"][0].contains("stack"))
+      << "an index into a table that is not there";
   EXPECT_TRUE(json["go"]["steps"][0]["allocated"].is_null());
   EXPECT_EQ(json["go"]["steps"][1]["allocated"]["bytes"], 60 * kMiB);
   EXPECT_EQ(json["events"][0]["gc"]["mark_ns"], 9000);
@@ -149,16 +164,16 @@ TEST(GoText, HeapProfileAndGap) {
             (std::vector<std::string>{
                 "RSS 400.0 MiB, heap profile 8.0 MiB: 392.0 MiB it does not show",
                 "Go heap: 6.0 MiB found in use by collection 3, goal 12.0 MiB; GOGC=100, GOMEMLIMIT=none"}));
-  known.go->layout = "dwarf";
+  known.go->layout = events::GoLayout::kDwarf;
   EXPECT_EQ(go_lines(known).back(),
             "Go tables: this release was not measured; read by the program's own debug information (DWARF)");
   known.heap_profile_inuse_bytes = 500 * kMiB;
   EXPECT_EQ(go_lines(known).front(),
             "RSS 400.0 MiB, heap profile 500.0 MiB: 100.0 MiB of it are not resident");
   known.heap_profile_inuse_bytes.reset();
-  known.heap_profile_source = "off_in_binary";
+  known.heap_profile_source = explain::ProfileSource::kOffInBinary;
   EXPECT_EQ(go_lines(known).front(), "no heap profile: profiling is not linked into this program");
-  known.go->layout = "none";
+  known.go->layout = events::GoLayout::kNone;
   known.go->layout_problem = "no layout for go1.99";
   known.go->totals.reset();
   EXPECT_EQ(go_lines(known).back(), "Go tables: no layout for go1.99");
@@ -210,9 +225,11 @@ TEST(GoCoverage, HeapThatChangedWhileItWasRead) {
 TEST(GoText, Goroutines) {
   auto known = process(100, 0);
   known.goroutines = explain::GoroutineSummary{5, 1005, {}};
-  known.goroutines->groups.push_back(
-      {5, "chan send", "main.run (/srv/m.go:4)", "main.main (/srv/m.go:9)", 1, 320 * kMiB, 40 << 10, {}});
-  known.goroutines->groups.push_back({1000, "IO wait", "main.serve (/srv/m.go:7)", "", {}, {}, 8 * kMiB, {}});
+  explain::StackTable table(known.attribution);
+  const uint32_t run = table.add_frame(frame("main.run", 4)), main = table.add_frame(frame("main.main", 9)),
+                 serve = table.add_frame(frame("main.serve", 7));
+  known.goroutines->groups.push_back({5, "chan send", run, main, 1, 320 * kMiB, 40 << 10});
+  known.goroutines->groups.push_back({1000, "IO wait", serve, explain::kNoIndex, {}, {}, 8 * kMiB});
   EXPECT_EQ(goroutine_table(known, std::nullopt),
             "Goroutines: 1,005. The heaviest by what they alone keep and their stacks\n"
             "   count        kept      stacks  waits for\n"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls of the Go runtime's rare functions: sums by stack and size, and what stays bounded.
-#include "timeline/go_calls.h"
+#include "timeline/go/calls.h"
 
 #include <gtest/gtest.h>
 

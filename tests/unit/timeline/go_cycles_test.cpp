@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "timeline/go_cycles.h"
-#include "timeline/go_moments.h"
+#include "timeline/go/cycles.h"
+#include "timeline/go/moments.h"
 
 namespace memwhy::timeline {
 namespace {

@@ -39,15 +39,17 @@ class AnonGrowth : public Rule {
                                 owner_name(most).id, bytes_and_share(bytes, c.ledger), growth_clause(trend));
     finding.confidence = most == Owner::kUnattributed ? Confidence::kLow : Confidence::kMedium;
     finding.evidence.push_back(
-        fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
+        fmt::format("rose in every quarter of the recording, {} total", human_bytes(trend.grown_bytes)));
+    finding.bytes_figure("grown_bytes", trend.grown_bytes);
     for (std::string& entry : heaviest_texts(c, most, 3)) finding.evidence.push_back(std::move(entry));
     finding.remedy =
         "Look at the heaviest stack below this owner: what it maps or allocates is not given back.";
     finding.against.emplace_back(
-        "a cache or a heap that is still warming up looks the same: record for longer to tell");
+        "a cache or a heap that is still warming up looks the same: a longer recording will tell them apart");
     if (c.coverage.truncated_stack_bytes * 2 > bytes) {
-      finding.against.push_back(fmt::format("stacks of {} are not whole: code without frame pointers",
+      finding.against.push_back(fmt::format("stacks of {} are truncated: code without frame pointers",
                                             human_bytes(c.coverage.truncated_stack_bytes)));
+      finding.bytes_figure("truncated_stack_bytes", c.coverage.truncated_stack_bytes);
     }
     return finding;
   }

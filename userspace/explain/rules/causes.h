@@ -1,26 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rules by name, one for each cause; rules.cpp lists them.
+// The causes: one line for each, and nothing else has to know of it. A cause `x` is the file x.cpp that defines
+// x_rule(). The order is that of findings with equal bytes.
 #pragma once
 
 #include "explain/rules/rule.h"
 
+#define MEMWHY_CAUSES(CAUSE)        \
+  CAUSE(race_detector)              \
+  CAUSE(race_detector_leak)         \
+  CAUSE(goroutine_leak)             \
+  CAUSE(live_heap_growth)           \
+  CAUSE(gc_headroom)                \
+  CAUSE(idle_heap)                  \
+  CAUSE(lazy_free)                  \
+  CAUSE(fragmentation)              \
+  CAUSE(goroutine_stacks)           \
+  CAUSE(profiler_buckets)           \
+  CAUSE(metadata_after_peak)        \
+  CAUSE(untouched_large_allocation) \
+  CAUSE(file_mapping)               \
+  CAUSE(shared_memory)              \
+  CAUSE(thread_stacks)              \
+  CAUSE(anon_growth)
+
 namespace memwhy::explain {
 
-const Rule& race_detector_rule();
-const Rule& file_mapping_rule();
-const Rule& shared_memory_rule();
-const Rule& thread_stacks_rule();
-const Rule& anon_growth_rule();
-const Rule& goroutine_leak_rule();
-const Rule& live_heap_growth_rule();
-const Rule& gc_headroom_rule();
-const Rule& idle_heap_rule();
-const Rule& lazy_free_rule();
-const Rule& fragmentation_rule();
-const Rule& goroutine_stacks_rule();
-const Rule& profiler_buckets_rule();
-const Rule& metadata_after_peak_rule();
-const Rule& race_detector_leak_rule();
-const Rule& untouched_large_allocation_rule();
+#define MEMWHY_DECLARE_CAUSE(name) const Rule& name##_rule();
+MEMWHY_CAUSES(MEMWHY_DECLARE_CAUSE)
+#undef MEMWHY_DECLARE_CAUSE
 
 }  // namespace memwhy::explain

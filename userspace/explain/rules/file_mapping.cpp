@@ -40,16 +40,18 @@ class FileMapping : public Rule {
     uint64_t copies = of(c.ledger.bytes, Owner::kFilePrivate);
     if (problem) {
       finding.evidence.push_back(
-          fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
+          fmt::format("rose in every quarter of the recording, {} total", human_bytes(trend.grown_bytes)));
+      finding.bytes_figure("grown_bytes", trend.grown_bytes);
       finding.remedy =
           "Unmap files that are no longer read, or map smaller windows; madvise(MADV_DONTNEED) gives clean "
           "pages back at once.";
     } else {
-      finding.remedy = "None needed: the kernel takes clean pages of files back when memory is short.";
+      finding.remedy = "None needed: the kernel reclaims clean file pages under memory pressure.";
     }
     if (copies < bytes) {
       finding.against.push_back(fmt::format(
           "{} are page cache: shared with every process that maps these files", human_bytes(bytes - copies)));
+      finding.bytes_figure("page_cache_bytes", bytes - copies);
     }
     return finding;
   }

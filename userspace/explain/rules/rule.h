@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rule: one cause of resident memory. It sees the ledger and the cells below it, the history, the coverage and the facts
-// of the process, and nothing else. One cause is one file of this folder, and one line in rules.cpp.
+// of the process, and nothing else. One cause is one file, and one line in causes.h.
 //
 // A finding explains (says where the bytes are) or is a problem (someone should act). A problem needs
 // max(16 MiB, 10 % of RSS); a growth needs three rising scans. A healthy process has no problem.
@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "explain/go_facts.h"
+#include "explain/go/facts.h"
 #include "explain/heaviest.h"
 #include "explain/history.h"
 #include "explain/ledger.h"
@@ -32,8 +32,8 @@ struct Case {
   const Attribution& attribution;  // cells, mappings, stacks and frames
   const std::vector<Sample>& samples;
   const ProcessCoverage& coverage;
-  std::string_view largest_family;  // of the owner family that holds most bytes
-  const GoFacts* go = nullptr;      // nullptr: not a Go program
+  std::string_view largest_family;        // of the owner family that holds most bytes
+  const GoFacts* go = nullptr;            // nullptr: not a Go program
   const GoSummary* go_summary = nullptr;  // what is told of it beside the findings
   std::optional<uint64_t> start_rss_bytes;
 };

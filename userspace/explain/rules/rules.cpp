@@ -33,7 +33,7 @@ Finding largest_owner(const Case& c) {
   for (std::string& entry : heaviest_texts(c, line.owner, 3)) finding.evidence.push_back(std::move(entry));
   if (line.owner == Owner::kAnonBeforeAttach) {
     finding.against.emplace_back(
-        "memwhy was not there when these pages were touched: a recording from the start tells who did");
+        "these pages were touched before memwhy attached: a recording from the program's start shows the code that did");
   }
   return finding;
 }
@@ -90,13 +90,9 @@ std::string growth_clause(const Trend& trend) {
 }
 
 const std::vector<const Rule*>& all_rules() {
-  static const std::vector<const Rule*> kRules = {
-      &race_detector_rule(),    &race_detector_leak_rule(),  &goroutine_leak_rule(),
-      &live_heap_growth_rule(), &gc_headroom_rule(),         &idle_heap_rule(),
-      &lazy_free_rule(),        &fragmentation_rule(),       &goroutine_stacks_rule(),
-      &profiler_buckets_rule(), &metadata_after_peak_rule(), &untouched_large_allocation_rule(),
-      &file_mapping_rule(),     &shared_memory_rule(),       &thread_stacks_rule(),
-      &anon_growth_rule()};
+#define MEMWHY_LIST_CAUSE(name) &name##_rule(),
+  static const std::vector<const Rule*> kRules = {MEMWHY_CAUSES(MEMWHY_LIST_CAUSE)};
+#undef MEMWHY_LIST_CAUSE
   return kRules;
 }
 

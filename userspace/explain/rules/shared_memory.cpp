@@ -33,7 +33,8 @@ class SharedMemory : public Rule {
     finding.evidence = heaviest_texts(c, Owner::kShmem, 5);
     if (problem) {
       finding.evidence.push_back(
-          fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
+          fmt::format("rose in every quarter of the recording, {} total", human_bytes(trend.grown_bytes)));
+      finding.bytes_figure("grown_bytes", trend.grown_bytes);
       finding.remedy = "Find who extends the object, and truncate, unlink or unmap what is no longer used.";
     } else {
       finding.remedy =

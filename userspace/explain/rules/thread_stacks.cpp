@@ -28,21 +28,25 @@ class ThreadStacks : public Rule {
     finding.claim = fmt::format("Stacks of threads hold {} of {}'s memory{}: {} stacks, {} each on average.",
                                 bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend),
                                 stacks, human_bytes(stacks > 0 ? bytes / stacks : 0));
+    finding.count_figure("stacks", stacks);
+    finding.bytes_figure("bytes_each", stacks > 0 ? bytes / stacks : 0);
+    finding.count_figure("threads", c.process.threads);
     finding.confidence = Confidence::kHigh;
     finding.evidence.push_back(
-        fmt::format("{} threads; {} mappings that are stacks of threads", c.process.threads, stacks));
+        fmt::format("{} threads; {} thread stack mappings", c.process.threads, stacks));
     for (std::string& entry : heaviest_texts(c, Owner::kThreadStacks, 3))
       finding.evidence.push_back(std::move(entry));
     if (trend.rising) {
       finding.evidence.push_back(
-          fmt::format("rising at each quarter of the recording, {} in all", human_bytes(trend.grown_bytes)));
+          fmt::format("rose in every quarter of the recording, {} total", human_bytes(trend.grown_bytes)));
+      finding.bytes_figure("grown_bytes", trend.grown_bytes);
     }
     finding.remedy = problem ? "Run fewer threads (a bounded pool), or make the deep frames smaller; ended "
                                "threads give their stacks back."
                              : "None needed.";
     if (c.process.threads < stacks) {
       finding.against.emplace_back(
-          "some stacks have no thread now: libc keeps up to 40 MiB of them for the next threads");
+          "some stacks have no thread: libc caches up to 40 MiB of them for new threads");
     }
     return finding;
   }

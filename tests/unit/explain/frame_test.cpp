@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Frames: whose code one is, which of a stack is told, and its text.
+#include "explain/frame.h"
+
+#include <gtest/gtest.h>
+
+#include "explain/functions.h"
+
+namespace memwhy::explain {
+namespace {
+
+FrameKind go(std::string_view name) { return kind_of_frame({name, "x.go", true}, "server"); }
+FrameKind c(std::string_view name, std::string_view module = "server") {
+  return kind_of_frame({name, "", false}, module);
+}
+
+TEST(FrameKind, Go) {
+  EXPECT_EQ(go("main.(*job).load"), FrameKind::kProgram);
+  EXPECT_EQ(go("example.com/cache.(*Cache).Put"), FrameKind::kProgram);
+  EXPECT_EQ(go("runtime.gopark"), FrameKind::kRuntime);
+  EXPECT_EQ(go("internal/runtime/maps.NewTable"), FrameKind::kRuntime);
+  EXPECT_EQ(go("runtime.mallocgcLarge"), FrameKind::kAllocator);
+  for (const char* name : {"sync.(*Mutex).Lock", "io.ReadAll", "internal/poll.(*FD).Read", "net.(*conn).Read",
+                           "runtime/pprof.writeHeap", "crypto/tls.(*Conn).Read", "sync/atomic.AddInt64"})
+    EXPECT_EQ(go(name), FrameKind::kLibrary) << name;
+  EXPECT_EQ(go("network.Dial"), FrameKind::kProgram) << "not package net";
+  EXPECT_EQ(kind_of_frame({"__tsan_func_enter", "", true}, "server"), FrameKind::kRace);
+}
+
+TEST(FrameKind, C) {
+  EXPECT_EQ(c("work"), FrameKind::kProgram);
+  EXPECT_EQ(c("_int_malloc", "libc.so.6"), FrameKind::kAllocator);
+  EXPECT_EQ(c("operator new(unsigned long)", "libstdc++.so.6"), FrameKind::kAllocator);
+  EXPECT_EQ(c("__memset_avx2_unaligned", "libc.so.6"), FrameKind::kLibc);
+  EXPECT_EQ(c("getenv", "libc.so.6"), FrameKind::kLibc);
+  EXPECT_EQ(c("mmap"), FrameKind::kLibc) << "linked in";
+  EXPECT_EQ(c("", "libc.so.6"), FrameKind::kLibc);
+  EXPECT_EQ(c("", "libfoo.so"), FrameKind::kUnknown);
+  EXPECT_EQ(c("__vdso_clock_gettime", "[vdso]"), FrameKind::kKernel);
+}
+
+Frame frame(std::string function, FrameKind kind) {
+  Frame out;
+  out.address = 1;
+  out.function = std::move(function);
+  out.kind = kind;
+  return out;
+}
+
+TEST(ProgramFrame, TheProgramsOwnThenALibraryThenNone) {
+  const Frame runtime = frame("runtime.gopark", FrameKind::kRuntime),
+              net = frame("net.Read", FrameKind::kLibrary), own = frame("main.serve", FrameKind::kProgram),
+              main = frame("main.main", FrameKind::kProgram);
+  EXPECT_EQ(program_frame({runtime, net, own, main}), own);
+  EXPECT_EQ(program_frame({runtime, net}), net);
+  EXPECT_FALSE(program_frame({runtime}).known());
+  EXPECT_FALSE(program_frame({}).known());
+  EXPECT_EQ(program_frame({runtime, frame("", FrameKind::kUnknown), own}).function, "")
+      << "it may be the program's";
+}
+
+TEST(WithoutRuntime, OnlyAtTheLeaf) {
+  const Frame malloc = frame("runtime.mallocgc", FrameKind::kAllocator),
+              own = frame("main.f", FrameKind::kProgram), exit = frame("runtime.goexit", FrameKind::kRuntime);
+  EXPECT_EQ(without_runtime({malloc, own, exit}), (std::vector<Frame>{own, exit}));
+  EXPECT_EQ(without_runtime({malloc, exit}), (std::vector<Frame>{malloc, exit}));
+}
+
+TEST(FrameText, ByWhatIsKnown) {
+  Frame out;
+  EXPECT_EQ(text_of(out, FrameText::kWhole), "");
+  out.address = 0x7f1000;
+  out.offset = 0x98;
+  EXPECT_EQ(text_of(out, FrameText::kWhole), "?+0x98");
+  EXPECT_EQ(text_of(out, FrameText::kShort), "0x7f1000");
+  out.module = "libc.so.6";
+  EXPECT_EQ(text_of(out, FrameText::kNoPath), "libc.so.6+0x98");
+  out.function = "malloc";
+  EXPECT_EQ(text_of(out, FrameText::kWhole), "malloc (libc.so.6)");
+  EXPECT_EQ(text_of(out, FrameText::kShort), "malloc");
+  out.file = "/src/malloc.c";
+  out.line = 7;
+  EXPECT_EQ(text_of(out, FrameText::kWhole), "malloc (/src/malloc.c:7)");
+  EXPECT_EQ(text_of(out, FrameText::kNoPath), "malloc (malloc.c:7)");
+  EXPECT_EQ(text_of(out, FrameText::kShort), "malloc (malloc.c:7)");
+}
+
+TEST(SamePlace, IsWhatAReaderSees) {
+  Frame a = frame("f", FrameKind::kProgram), b = a;
+  a.file = b.file = "f.c";
+  b.address = 2;
+  EXPECT_TRUE(same_place(a, b)) << "two addresses of one line";
+  b.line = 2;
+  EXPECT_FALSE(same_place(a, b));
+  a.function = b.function = a.file = b.file = "";
+  a.module = b.module = "m.so";
+  a.offset = b.offset = 7;
+  EXPECT_TRUE(same_place(a, b));
+  b.offset = 8;
+  EXPECT_FALSE(same_place(a, b));
+  EXPECT_TRUE(place_before(a, b) != place_before(b, a));
+}
+
+}  // namespace
+}  // namespace memwhy::explain

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// gc-headroom: objects allocated since the last collection, most of them dead by the next. With GOGC=100 a heap may grow to
+// twice what is in use before it is collected; that is the collector's price, and no problem. It is one when the collector
+// is off, or told to wait for much longer.
+//
+// What a collection would leave is known only where one has just told what is in use. With the collector off these objects
+// may be a data set that is all in use: then nothing is promised.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/text.h"
+#include "explain/go/rules/words.h"
+#include "explain/rules/causes.h"
+
+namespace memwhy::explain {
+namespace {
+
+constexpr int32_t kUsualPercent = 100;
+constexpr int32_t kPatientPercent = 200;  // more than that was somebody's choice to spend memory
+
+std::string claim(const Case& c, const events::GoCounters& counters, uint64_t bytes) {
+  const bool never = counters.gc_cycles == 0,
+             limited = counters.memory_limit_bytes != std::numeric_limits<int64_t>::max();
+  return fmt::format("Objects {} hold {} of {}'s memory: {}.",
+                     never ? "that no collection has looked at yet" : "allocated since the last collection",
+                     bytes_and_share(bytes, c.ledger), c.process.comm,
+                     counters.gc_percent < 0
+                         ? std::string(limited ? "with GOGC=off the collector runs only near GOMEMLIMIT"
+                                               : "the collector is off (GOGC=off)")
+                         : fmt::format("with GOGC={} the heap may grow{} before the {}", counters.gc_percent,
+                                       heap_goal(counters) ? " to " + human_bytes(*heap_goal(counters)) : "",
+                                       never ? "first" : "next"));
+}
+
+class GcHeadroom : public Rule {
+ public:
+  std::optional<Finding> judge(const Case& c) const override {
+    const events::GoCounters* counters = go_counters(c);
+    const uint64_t bytes = of(c.ledger.bytes, Owner::kGoHeapUnmarked),
+                   threshold = problem_threshold(c.ledger);
+    if (counters == nullptr || bytes < threshold) return std::nullopt;
+    const int32_t percent = counters->gc_percent;
+    const bool off = percent < 0,
+               limited = counters->memory_limit_bytes != std::numeric_limits<int64_t>::max();
+    const bool patient = off || percent > kPatientPercent;
+    const bool problem = patient && !limited && least_of(c, Owner::kGoHeapUnmarked) >= threshold;
+
+    Finding finding = go_finding(c, "gc-headroom", problem, {Owner::kGoHeapUnmarked});
+    finding.headline = bytes_and_share(bytes, c.ledger) + " are garbage and headroom of the Go collector";
+    finding.claim = claim(c, *counters, bytes);
+    finding.evidence.push_back(fmt::format(
+        "{}; GOGC={}, GOMEMLIMIT={}",
+        counters->gc_cycles == 0 ? std::string("no collection has ended yet")
+                                 : fmt::format("{} live after the last of {} collections",
+                                               human_bytes(counters->live_bytes), counters->gc_cycles),
+        off ? "off" : std::to_string(percent),
+        limited ? human_bytes(static_cast<uint64_t>(counters->memory_limit_bytes)) : "none"));
+    if (counters->gc_cycles > 0) {
+      finding.count_figure("collections", counters->gc_cycles);
+      finding.bytes_figure("live_bytes", counters->live_bytes);
+    }
+    if (!off) {
+      finding.count_figure("gogc", static_cast<uint64_t>(percent));
+      if (heap_goal(*counters)) finding.bytes_figure("goal_bytes", *heap_goal(*counters));
+    }
+    if (limited) finding.bytes_figure("limit_bytes", static_cast<uint64_t>(counters->memory_limit_bytes));
+    if (!off && collections_seen(c) > 0) {
+      add_figures(c, *counters, bytes, problem, finding);
+    } else {
+      finding.confidence = problem ? Confidence::kLow : Confidence::kMedium;
+      finding.remedy =
+          !problem ? "None needed."
+          : off    ? "Let the collector run (GOGC=100), or give it a GOMEMLIMIT above what is in use: one "
+                     "collection (runtime.GC()) tells how much that is. Either costs CPU."
+                   : "A smaller GOGC collects more often, at the cost of CPU; the next collection tells what "
+                     "that returns.";
+      finding.against.emplace_back("all of it may be in use: only the next collection will show");
+    }
+    if (!problem && !off)
+      finding.against.emplace_back(
+          "every garbage-collected heap has such room; the next collection frees it");
+    return finding;
+  }
+
+ private:
+  // What a collector with half of its patience, at most the usual one, would leave.
+  static void add_figures(const Case& c, const events::GoCounters& counters, uint64_t bytes, bool problem,
+                          Finding& finding) {
+    const int32_t less =
+        counters.gc_percent > kPatientPercent ? kUsualPercent : std::max(counters.gc_percent / 2, 1);
+    const uint64_t live = counters.live_bytes, left = live / 100 * static_cast<uint64_t>(less);
+    if (bytes > left) finding.recoverable_bytes = bytes - left;
+    const uint64_t limit = (c.ledger.rss.bytes - finding.recoverable_bytes.value_or(0)) >> 20;
+    finding.remedy =
+        problem || bytes > left
+            ? fmt::format(
+                  "GOGC={} lets the heap grow to about {}; or GOMEMLIMIT={}MiB bounds the whole program and "
+                  "collects more often only near it. Either costs CPU.",
+                  less, human_bytes(live + left), limit)
+            : "None needed.";
+    finding.confidence = problem ? Confidence::kMedium : Confidence::kHigh;
+    finding.against.emplace_back("some of it may be in use: only the next collection will show");
+  }
+};
+
+}  // namespace
+
+const Rule& gc_headroom_rule() {
+  static const GcHeadroom kRule;
+  return kRule;
+}
+
+}  // namespace memwhy::explain

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// lazy-free: memory that the Go runtime has given back and that is resident all the same. Either it was given back lazily
+// (MADV_FREE: the kernel takes it when memory is short), or a huge page was put over it again. What is so for a moment only
+// was given back, or taken again, while it was read.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/text.h"
+#include "explain/go/rules/words.h"
+#include "explain/rules/causes.h"
+
+namespace memwhy::explain {
+namespace {
+
+class LazyFree : public Rule {
+ public:
+  std::optional<Finding> judge(const Case& c) const override {
+    const uint64_t bytes = of(c.ledger.bytes, Owner::kGoHeapReleasedResident);
+    const LedgerLine* line = line_of(c.ledger, Owner::kGoHeapReleasedResident);
+    if (line == nullptr || bytes < problem_threshold(c.ledger)) return std::nullopt;
+    const bool huge = line->huge_bytes * 2 >= bytes, lazy = !huge && line->lazy_bytes > 0;
+    const uint64_t scans = scans_with(c, problem_threshold(c.ledger));
+    const bool problem = scans >= 2 && scans * 2 >= c.samples.size();
+    Finding finding = go_finding(c, "lazy-free", problem, {Owner::kGoHeapReleasedResident});
+    finding.headline = bytes_and_share(bytes, c.ledger) + " were given back by Go and are still resident";
+    finding.claim =
+        fmt::format("{} of {}'s memory were given back by the Go runtime and are still resident: {}.",
+                    bytes_and_share(bytes, c.ledger), c.process.comm,
+                    huge   ? "huge pages cover them"
+                    : lazy ? "they were freed lazily (MADV_FREE)"
+                           : "the reason was not seen");
+    finding.recoverable_bytes = bytes;
+    finding.evidence.push_back(fmt::format("{} in huge pages, {} under an observed MADV_FREE",
+                                           human_bytes(line->huge_bytes), human_bytes(line->lazy_bytes)));
+    finding.bytes_figure("huge_bytes", line->huge_bytes);
+    finding.bytes_figure("lazy_bytes", line->lazy_bytes);
+    if (problem) {
+      uint64_t least = bytes;
+      for (size_t i = c.samples.size() - scans; i < c.samples.size(); ++i)
+        least = std::min(least, of(c.samples[i].bytes, Owner::kGoHeapReleasedResident));
+      finding.evidence.push_back(fmt::format("never less than {} in {} scans", human_bytes(least), scans));
+      finding.bytes_figure("least_bytes", least);
+      finding.count_figure("scans", scans);
+    } else {
+      finding.against.emplace_back("may be transient: the runtime may just have given them back");
+    }
+    const std::string unlazy =
+        "GODEBUG=madvdontneed=1 gives memory back at once; RSS then says what is used.";
+    finding.remedy =
+        huge   ? "Set max_ptes_none of khugepaged to 0, or transparent huge pages to madvise: it fills holes "
+                 "that Go made."
+        : lazy ? unlazy
+               : "If the program runs with GODEBUG=madvdontneed=0: " + unlazy;
+    finding.confidence = huge || line->lazy_bytes * 2 >= bytes ? Confidence::kHigh
+                         : lazy                                ? Confidence::kMedium
+                                                               : Confidence::kLow;
+    if (lazy)
+      finding.against.emplace_back("the kernel reclaims such pages first under memory pressure: RSS overstates");
+    if (!huge && !lazy)
+      finding.against.emplace_back("no MADV_FREE was seen; one from before memwhy attached looks the same");
+    return finding;
+  }
+
+ private:
+  // In how many scans up to the last it was so much: what came while memwhy watched can stay, too.
+  static uint64_t scans_with(const Case& c, uint64_t threshold) {
+    const auto enough = [&](const Sample& sample) {
+      return of(sample.bytes, Owner::kGoHeapReleasedResident) >= threshold;
+    };
+    const auto before = std::find_if_not(c.samples.rbegin(), c.samples.rend(), enough);
+    return static_cast<uint64_t>(std::distance(c.samples.rbegin(), before));
+  }
+};
+
+}  // namespace
+
+const Rule& lazy_free_rule() {
+  static const LazyFree kRule;
+  return kRule;
+}
+
+}  // namespace memwhy::explain

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is known of a Go program's runtime, as values: its release and settings, what it counted, its goroutines, calls of
+// its rare functions. Stacks and frames are indexes into the process's Attribution. Bytes are virtual. Part of
+// explanation.h; what it did over time is activity.h.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "events/go_probe.h"
+#include "events/go_runtime.h"
+#include "explain/attribution.h"
+#include "explain/go/activity.h"
+
+namespace memwhy::explain {
+
+// The heap that the next collection is to end at. Absent: no such (GOGC=off without a limit), or it was not read.
+inline std::optional<uint64_t> heap_goal(const events::GoCounters& counters) {
+  return events::has_goal(counters.goal_bytes) ? std::optional(counters.goal_bytes) : std::nullopt;
+}
+
+// How still the Go heap was while it was read for the ledger.
+struct GoHeapReading {
+  bool quiet = false;  // no counter of the runtime moved
+  uint64_t spans = 0, spans_in_motion = 0;
+  // Whether the lines of the heap are blurred by it.
+  bool changed() const { return !quiet || spans_in_motion * 100 > spans; }
+};
+
+struct GoSummary {
+  std::string version;
+  bool race = false, cgo = false, stripped = false;
+  events::GoLayout layout = events::GoLayout::kNone;
+  std::string layout_problem;                   // one sentence when the runtime's tables are not used
+  std::optional<events::GoCounters> totals;     // virtual bytes, GOGC and GOMEMLIMIT among them
+  std::optional<GoPauseSummary> pauses;         // absent: the counters were not read
+  std::optional<GoAllocationRates> allocation;  // from the first reading to the last
+  GoAllocationSites sites;
+  GoSteps steps;
+};
+
+// Goroutines with the same stack, wait reason and creation site.
+struct GoroutineGroup {
+  uint64_t count = 0;
+  std::string wait_reason;              // "" running, runnable or in a system call
+  uint32_t site = kNoIndex;             // frame where it waits, of the program's own code
+  uint32_t created_at = kNoIndex;       // frame of the go statement
+  std::optional<TimeNs> waiting_since;  // at least one of them, at least since
+  std::optional<uint64_t> kept_bytes;   // reachable from this group alone; absent: the walk was cut short
+  uint64_t stack_bytes = 0;
+  uint32_t stack = kNoIndex;
+};
+
+struct GoroutineSummary {
+  TimeNs time = 0;  // when they were read
+  uint64_t count = 0;
+  std::vector<GoroutineGroup> groups;  // heaviest first
+};
+
+// Calls of a rare function of the Go runtime from one stack, since memwhy attached.
+struct GoCallSummary {
+  events::GoFunction what{};
+  uint64_t calls = 0, bytes = 0;  // of scavenge what was asked for, without calls for all there is
+  uint64_t object_bytes = 0;      // of each large object, in whole Go pages; 0 others
+  TimeNs first = 0, last = 0;
+  uint32_t stack = kNoIndex;  // kNoIndex: not known
+};
+
+}  // namespace memwhy::explain
