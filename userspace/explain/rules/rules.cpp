@@ -33,7 +33,8 @@ Finding largest_owner(const Case& c) {
   for (std::string& entry : heaviest_texts(c, line.owner, 3)) finding.evidence.push_back(std::move(entry));
   if (line.owner == Owner::kAnonBeforeAttach) {
     finding.against.emplace_back(
-        "these pages were touched before memwhy attached: a recording from the program's start shows the code that did");
+        "these pages were touched before memwhy attached: a recording from the program's start shows the "
+        "code that did");
   }
   return finding;
 }

@@ -87,8 +87,9 @@ void add_origin(const Origin& origin, Finding& finding) {
   }
   const size_t known = origin.sampled + origin.probed + origin.touched;
   if (origin.site.known() && known < origin.objects) {
-    finding.evidence.push_back(fmt::format(
-        "{} of them existed before memwhy attached and are assumed to come from the same place", origin.objects - known));
+    finding.evidence.push_back(
+        fmt::format("{} of them existed before memwhy attached and are assumed to come from the same place",
+                    origin.objects - known));
   }
   if (!origin.site.known()) {
     finding.evidence.emplace_back(
@@ -171,8 +172,9 @@ void add_against(const LeakTold& leak, Finding& finding) {
                                                 group.counts.size() == 1 ? "is" : "are", group.counts.size())
                                   : std::string("the group did not grow during the recording"));
   }
-  finding.against.emplace_back(leak.idle ? "idle workers and open connections wait here too, and look the same"
-                                         : "a partner that is merely slow looks the same from outside");
+  finding.against.emplace_back(leak.idle
+                                   ? "idle workers and open connections wait here too, and look the same"
+                                   : "a partner that is merely slow looks the same from outside");
   if (now.oldest_wait_ns == 0) {
     finding.against.emplace_back("how long they have waited is unknown: no collection has ended since");
   }
@@ -244,8 +246,9 @@ void add_figures(const LeakTold& leak, Finding& finding) {
 
 void tell_goroutine_leak(const LeakTold& leak, Finding& finding) {
   const events::GoGroup& group = *leak.group.now;
-  finding.headline = fmt::format("{} goroutine{} in {} keep{} {}", group.count, group.count == 1 ? "" : "s",
-                                 group.wait_reason, group.count == 1 ? "s" : "", human_bytes(leak.kept_bytes));
+  finding.headline =
+      fmt::format("{} goroutine{} in {} keep{} {}", group.count, group.count == 1 ? "" : "s",
+                  group.wait_reason, group.count == 1 ? "s" : "", human_bytes(leak.kept_bytes));
   finding.claim = claim(leak);
   add_evidence(leak, finding);
   add_against(leak, finding);

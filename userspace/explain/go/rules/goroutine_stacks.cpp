@@ -101,9 +101,10 @@ class GoroutineStacks : public Rule {
       finding.recoverable_bytes = bytes;
     }
     if (kept) {
-      finding.evidence.push_back(fmt::format("never less than {} in {} scans, with {} collection{} in between",
-                                             human_bytes(least_of(c, Owner::kGoStacks)), c.samples.size(),
-                                             collections_seen(c), collections_seen(c) == 1 ? "" : "s"));
+      finding.evidence.push_back(
+          fmt::format("never less than {} in {} scans, with {} collection{} in between",
+                      human_bytes(least_of(c, Owner::kGoStacks)), c.samples.size(), collections_seen(c),
+                      collections_seen(c) == 1 ? "" : "s"));
       finding.bytes_figure("least_bytes", least_of(c, Owner::kGoStacks));
       finding.count_figure("scans", c.samples.size());
       finding.count_figure("collections", collections_seen(c));

@@ -56,7 +56,8 @@ class IdleHeap : public Rule {
             : "None needed: the next cycle of the collector uses it again.";
     finding.confidence = problem ? Confidence::kHigh : Confidence::kMedium;
     if (problem)
-      finding.against.emplace_back("the runtime returns memory slowly in the background: this may shrink by itself");
+      finding.against.emplace_back(
+          "the runtime returns memory slowly in the background: this may shrink by itself");
     return finding;
   }
 };

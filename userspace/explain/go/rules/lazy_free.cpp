@@ -57,7 +57,8 @@ class LazyFree : public Rule {
                          : lazy                                ? Confidence::kMedium
                                                                : Confidence::kLow;
     if (lazy)
-      finding.against.emplace_back("the kernel reclaims such pages first under memory pressure: RSS overstates");
+      finding.against.emplace_back(
+          "the kernel reclaims such pages first under memory pressure: RSS overstates");
     if (!huge && !lazy)
       finding.against.emplace_back("no MADV_FREE was seen; one from before memwhy attached looks the same");
     return finding;

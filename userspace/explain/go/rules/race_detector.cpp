@@ -69,10 +69,10 @@ class RaceDetector : public Rule {
       finding.bytes_figure("grown_bytes", trend.grown_bytes);
     }
     if (race.by_shape_bytes > 0) {
-      finding.against.push_back(
-          fmt::format("{} of it were resident before memwhy attached and are attributed to the detector by the "
-                      "shape of their mappings",
-                      human_bytes(race.by_shape_bytes)));
+      finding.against.push_back(fmt::format(
+          "{} of it were resident before memwhy attached and are attributed to the detector by the "
+          "shape of their mappings",
+          human_bytes(race.by_shape_bytes)));
       finding.bytes_figure("by_shape_bytes", race.by_shape_bytes);
       // The flag is certain; what the shape speaks for must not be what makes it a problem.
       if (problem && bytes - race.by_shape_bytes < problem_threshold(c.ledger)) {

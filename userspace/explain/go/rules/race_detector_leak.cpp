@@ -85,7 +85,8 @@ class RaceDetectorLeak : public Rule {
                                              told.cause == Cause::kPanics
                                                  ? "blocks of 2^n + 4 KiB: call stacks that double"
                                                  : "blocks of 1 MiB: contexts of goroutines that ended"));
-      finding.against.emplace_back("no stack of the growth names the cause: judged by the shape of the mappings");
+      finding.against.emplace_back(
+          "no stack of the growth names the cause: judged by the shape of the mappings");
     }
     finding.remedy = "Do not run -race builds in production; rebuild without it.";
     if (told.cause == Cause::kPanics)
