@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+Json name_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 constexpr size_t kEveryClass = 68, kClassesOfPoint = 16;
 
@@ -116,12 +116,12 @@ Json go_summary(const explain::ProcessExplanation& process,
                 const std::optional<events::ClockAnchor>& anchor) {
   if (!process.go) return nullptr;
   const explain::GoSummary& go = *process.go;
-  return {{"version", text_or_null(go.version)},
+  return {{"version", name_or_null(go.version)},
           {"race", go.race},
           {"cgo", go.cgo},
           {"stripped", go.stripped},
           {"layout", go.layout},
-          {"layout_problem", text_or_null(go.layout_problem)},
+          {"layout_problem", name_or_null(go.layout_problem)},
           {"settings", settings(go.totals)},
           {"totals", totals(go.totals)},
           {"gc", pauses(go.pauses)},
@@ -185,9 +185,9 @@ Json goroutines(const explain::ProcessExplanation& process,
   for (const explain::GoroutineGroup& group : process.goroutines->groups) {
     out["groups"].push_back(
         {{"count", group.count},
-         {"wait_reason", text_or_null(group.wait_reason)},
-         {"site", text_or_null(group.site)},
-         {"created_at", text_or_null(group.created_at)},
+         {"wait_reason", name_or_null(group.wait_reason)},
+         {"site", name_or_null(group.site)},
+         {"created_at", name_or_null(group.created_at)},
          {"waiting_at_least_since", group.waiting_since ? time(*group.waiting_since) : Json(nullptr)},
          {"kept_bytes", group.kept_bytes ? Json(*group.kept_bytes) : Json(nullptr)},
          {"stack_bytes", group.stack_bytes},
