@@ -6,7 +6,7 @@ set(bpf_out ${CMAKE_BINARY_DIR}/bpf)
 set(skeleton ${bpf_out}/memwhy.skel.h)
 add_custom_command(
   OUTPUT ${skeleton}
-  COMMAND make --no-print-directory -f ${CMAKE_SOURCE_DIR}/Makefile.bpf -C ${CMAKE_SOURCE_DIR} OUT=${bpf_out}
+  COMMAND make -j4 --no-print-directory -f ${CMAKE_SOURCE_DIR}/Makefile.bpf -C ${CMAKE_SOURCE_DIR} OUT=${bpf_out}
   DEPENDS ${bpf_sources} ${CMAKE_SOURCE_DIR}/Makefile.bpf
   COMMENT "BPF objects and skeleton"
   VERBATIM)

@@ -1,3 +1,13 @@
+# memwhy_at_once(TARGET): with MEMWHY_UNITY all of its sources are one compilation, in which each header is read once. A name
+# of a file's own (in its anonymous namespace, a macro) is therefore one that no other file of its room has.
+function(memwhy_at_once target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${MEMWHY_UNITY} UNITY_BUILD_BATCH_SIZE 0)
+  if(MEMWHY_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # It takes every included file for a header, in which a member of an anonymous type would be a mistake.
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+  endif()
+endfunction()
+
 # memwhy_room(NAME [USES room|target ...] [LIBRARIES target ...]): the library of userspace/NAME.
 # Its sources are all the .cpp files of the folder (and of its subfolders); a room of headers only is an interface library.
 function(memwhy_room name)
@@ -15,6 +25,7 @@ function(memwhy_room name)
     add_library(memwhy_${name} STATIC ${sources})
     target_include_directories(memwhy_${name} PUBLIC ${CMAKE_SOURCE_DIR}/userspace)
     target_link_libraries(memwhy_${name} PUBLIC ${uses} ${ARG_LIBRARIES} PRIVATE memwhy_options)
+    memwhy_at_once(memwhy_${name})
   else()
     add_library(memwhy_${name} INTERFACE)
     target_include_directories(memwhy_${name} INTERFACE ${CMAKE_SOURCE_DIR}/userspace)

@@ -27,7 +27,7 @@ namespace {
 
 constexpr std::chrono::seconds kDefaultDuration{10};
 
-constexpr const char* kMore = R"(Examples:
+constexpr const char* kExplainExamples = R"(Examples:
   memwhy explain -p 4711                       what pid 4711's memory is, after 10 s of watching
   memwhy explain -p 4711 -d 5m -o web.memwhy   5 minutes, and keep the recording
   memwhy explain web.memwhy                    a recording, on any machine, without privileges
@@ -123,7 +123,7 @@ Status explain(const Request& request) {
 Command add_explain(CLI::App& program) {
   CLI::App* options =
       program.add_subcommand("explain", "Say why a process's RSS is what it is: live, or from a recording");
-  options->footer(kMore);
+  options->footer(kExplainExamples);
   set_usage(*options, "memwhy explain (-p PID | FILE) [OPTIONS]");
   const auto request = std::make_shared<Request>();
   const auto duration = std::make_shared<std::chrono::nanoseconds>(0);

@@ -19,7 +19,7 @@ namespace {
 
 constexpr uint64_t kSmallestPart = 64 << 10;
 
-constexpr const char* kMore = R"(Examples:
+constexpr const char* kRecordExamples = R"(Examples:
   memwhy record -p 4711 -d 5m                     five minutes of pid 4711, into a file that is named for you
   memwhy record -p 4711,4712 -o web.memwhy        both, until they exit or Ctrl-C
   memwhy record --comm postgres -d 1h             every process of that name, also those that start meanwhile
@@ -62,7 +62,7 @@ Status record(LiveRequest request) {
 
 Command add_record(CLI::App& program) {
   CLI::App* options = program.add_subcommand("record", "Record processes into a file, to be explained later");
-  options->footer(kMore);
+  options->footer(kRecordExamples);
   set_usage(*options, "memwhy record (-p PID[,PID…] | --comm NAME | --cgroup PATH | -- COMMAND…) [OPTIONS]");
   const auto request = std::make_shared<LiveRequest>();
   const auto duration = std::make_shared<std::chrono::nanoseconds>(0);

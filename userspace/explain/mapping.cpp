@@ -12,10 +12,6 @@ bool no_access(const events::Vma& vma) {
   return !vma.read && !vma.write && !vma.exec && vma.inode == 0 && !vma.shared;
 }
 
-bool starts(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
-
 }  // namespace
 
 bool Mappings::private_anon(size_t i) const {
@@ -58,7 +54,7 @@ uint64_t Mappings::race_block_quarters(size_t i) const {
 
 std::optional<Owner> owner_by_vma_name(std::string_view name) {
   constexpr std::string_view kGo = "[anon: Go: ";
-  if (starts(name, kGo)) {
+  if (name.starts_with(kGo)) {
     std::string_view what = name.substr(kGo.size());
     what = what.substr(0, what.rfind(']'));
     if (what == "heap" || what == "heap reservation" || what == "user arena chunk" || what == "used" ||
@@ -67,11 +63,11 @@ std::optional<Owner> owner_by_vma_name(std::string_view name) {
     }
     if (what == "OS thread stack") return Owner::kThreadStacks;
     if (what == "goroutine stack (system)") return Owner::kGoStacks;
-    if (starts(what, "profiler")) return Owner::kGoRuntimeProfiler;
+    if (what.starts_with("profiler")) return Owner::kGoRuntimeProfiler;
     return Owner::kGoRuntimeMetadata;
   }
-  if (starts(name, "[anon: glibc: pthread stack")) return Owner::kThreadStacks;
-  if (starts(name, "[anon: glibc: malloc")) return Owner::kCHeapUnclassified;
+  if (name.starts_with("[anon: glibc: pthread stack")) return Owner::kThreadStacks;
+  if (name.starts_with("[anon: glibc: malloc")) return Owner::kCHeapUnclassified;
   if (name == "[heap]") return Owner::kCHeapUnclassified;
   if (name == "[stack]") return Owner::kMainStack;
   return std::nullopt;

@@ -23,7 +23,7 @@ constexpr size_t kMostEntries = 1 << 22;  // of a unit, top level
 constexpr size_t kMostMembers = 1 << 12;
 constexpr int kMostTypedefs = 32;
 
-constexpr uint64_t kMostFileBytes = uint64_t{4} << 30;
+constexpr uint64_t kMostDwarfBytes = uint64_t{4} << 30;
 constexpr uint64_t kMostNameBytes = 1 << 20;  // names of sections
 
 Error unreadable(const char* why) { return debug_information(fmt::format("cannot be read ({})", why)); }
@@ -35,7 +35,7 @@ Status bounded_sections(const Fd& file) {
   Fd again(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
   if (!again) return unreadable("no file descriptor is left");
   Result<std::unique_ptr<symbols::FileBytes>> bytes =
-      symbols::FileBytes::open(std::move(again), kMostFileBytes);
+      symbols::FileBytes::open(std::move(again), kMostDwarfBytes);
   if (!bytes) return unreadable(bytes.error().message().c_str());
   const auto header = symbols::load<Elf64_Ehdr>(**bytes, 0);
   if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return unreadable("not an ELF file");

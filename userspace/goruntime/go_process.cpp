@@ -23,7 +23,7 @@ namespace {
 
 constexpr size_t kMostGroups = 256;   // that are told
 constexpr size_t kMostWalked = 4096;  // for which it is told what they keep; each has a queue of its own
-constexpr int kMostSearches = 20;
+constexpr int kMostGlobalsSearches = 20;
 constexpr double kMostOfHeap = 1.25;  // estimates scatter
 
 // What one reading may take. Honest programs need a hundredth of it; the time is for those that hold us up.
@@ -111,7 +111,7 @@ const Layout* GoProcess::layout() {
 bool GoProcess::find() {
   // A program that has just started has not made its tables yet.
   if (globals_) return true;
-  if (searches_ == kMostSearches) return false;
+  if (searches_ == kMostGlobalsSearches) return false;
   ++searches_;
   const Layout* const layout = this->layout();
   if (layout == nullptr) return false;
@@ -120,7 +120,7 @@ bool GoProcess::find() {
   Result<Globals> globals = find_globals(memory, *layout, program_.image);
   if (budget.spent() != remote::Budget::Spent::kNothing) {
     if (budget.spent() != remote::Budget::Spent::kTime)
-      searches_ = kMostSearches;  // the next one would take as much
+      searches_ = kMostGlobalsSearches;  // the next one would take as much
     globals = Error(ErrorCode::kIncomplete,
                     fmt::format("the search for the Go runtime's tables takes more {} than one reading may",
                                 budget.spent_name()));

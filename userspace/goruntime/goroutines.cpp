@@ -22,7 +22,7 @@ constexpr uint64_t kMostAddresses = 1 << 22;  // kept of the list, 32 MiB; the s
 constexpr uint64_t kStep = 1 << 17;           // addresses that are read at once
 constexpr uint64_t kScanBit = 0x1000;         // _Gscan
 constexpr uint64_t kMostStackRead = 64 << 10;
-constexpr size_t kMostFrames = 128;
+constexpr size_t kMostChain = 128;
 constexpr size_t kChunk = 2048;      // goroutines that are looked at together
 constexpr size_t kMostPages = 4096;  // of their stacks, 16 MiB
 
@@ -198,7 +198,7 @@ class ListReader {
     if (!goroutine.stack.contains(sp)) return;
     const uint64_t bytes = std::min(goroutine.stack.end - sp, kMostStackRead);
     for (uint64_t bp = saved.bp;
-         frames_.size() < kMostFrames && bp >= sp && bytes >= 16 && bp - sp <= bytes - 16;) {
+         frames_.size() < kMostChain && bp >= sp && bytes >= 16 && bp - sp <= bytes - 16;) {
       std::array<uint64_t, 2> frame{};  // {next, return address}
       if (!stacks_.copy(bp, std::as_writable_bytes(std::span(frame)))) break;
       if (frame[1] < globals_.min_pc || frame[1] > globals_.max_pc) break;

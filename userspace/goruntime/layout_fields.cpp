@@ -164,7 +164,7 @@ constexpr std::array kSpecial = {
     LayoutField{MEMWHY_FIELD(special, offset, "offset")},
     LayoutField{MEMWHY_FIELD(special, kind, "kind")},
 };
-constexpr std::array kSpecialProfile = {
+constexpr std::array kSpecialProfileFields = {
     LayoutField{MEMWHY_FIELD(special_profile, bucket, "b")},
 };
 constexpr std::array kSudog = {
@@ -215,7 +215,7 @@ constexpr std::array kStructs = {
     LayoutStruct{"heap_stats_delta", "runtime.heapStatsDelta", kHeapStatsDelta},
     LayoutStruct{"work", "runtime.workType", kWork},
     LayoutStruct{"special", "runtime.special", kSpecial},
-    LayoutStruct{"special_profile", "runtime.specialprofile", kSpecialProfile},
+    LayoutStruct{"special_profile", "runtime.specialprofile", kSpecialProfileFields},
     LayoutStruct{"sudog", "runtime.sudog", kSudog},
     LayoutStruct{"moduledata", "runtime.moduledata", kModuledata},
 };

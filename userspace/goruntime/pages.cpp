@@ -18,7 +18,7 @@ constexpr uint64_t kArenaBase =
     0xffff800000000000;                 // arenaBaseOffset: addresses are indexed modulo 2^64 from it
 constexpr uint64_t kPallocBytes = 128;  // of one chunk: 64 bytes allocated, 64 bytes scavenged
 constexpr uint64_t kCachePages = 64;    // of a p.pcache; a block of as many begins at a multiple of them
-constexpr uint64_t kMostRanges = 1 << 20;
+constexpr uint64_t kMostPageRanges = 1 << 20;
 constexpr size_t kMostRuns = 1 << 25;  // 256 GiB of spans of one page
 constexpr uint64_t kMostHeapBytes = uint64_t{1} << 44;
 constexpr uint64_t kPagesAStep = 512;  // sorting them is as much work as a call of the system
@@ -80,7 +80,7 @@ class Pass {
         !status)
       return status;
     const Slice in_use = slice(header, 0);
-    if (in_use.length > kMostRanges) return torn("ranges: there are too many");
+    if (in_use.length > kMostPageRanges) return torn("ranges: there are too many");
     Result<std::vector<uint64_t>> words =
         remote::read_array<uint64_t>(memory_, in_use.data, 2 * in_use.length);
     if (!words) return std::move(words).error();

@@ -20,8 +20,8 @@ constexpr uint8_t kTopFrame = 1, kWritesStackPointer = 2;
 constexpr uint32_t kArgumentsUnknown = 0x80000000;
 constexpr int kStartLineMinor = 20;  // the first release whose _func has a start line
 
-constexpr uint64_t kMostStackBytes = 64 << 20;
-constexpr size_t kMostPages = 4096;  // 16 MiB of tables
+constexpr uint64_t kMostMappedStack = 64 << 20;
+constexpr size_t kMostTablePages = 4096;  // 16 MiB of tables
 constexpr size_t kMostAtOnce = 2048,
                  kMostStackPages = 2048;        // read together: goroutines, and pages of their stacks
 constexpr uint64_t kMostPrefetched = 64 << 10;  // of one stack; larger ones are read on their own
@@ -65,7 +65,7 @@ bool StackMaps::copy(uint64_t address, std::byte* into, size_t bytes) {
     const uint64_t number = address >> kPageShift, inside = address % kPageBytes;
     auto found = pages_.find(number);
     if (found == pages_.end()) {
-      if (pages_.size() >= kMostPages) return false;
+      if (pages_.size() >= kMostTablePages) return false;
       Page page(kPageBytes);
       const uint64_t start = number << kPageShift;
       if (!memory_.read(start, page) && !(globals_.file && globals_.file->read(start, page))) page.clear();
@@ -352,7 +352,7 @@ size_t StackMaps::prefetch(const std::vector<Goroutine>& goroutines, std::span<c
 std::optional<std::vector<uint64_t>> StackMaps::live_words(const Goroutine& goroutine) {
   const Layout& layout = *globals_.layout;
   uint64_t sp = goroutine.stack_pointer;
-  if (!usable_ || sp % 8 != 0 || !goroutine.stack.contains(sp) || goroutine.stack.end - sp > kMostStackBytes)
+  if (!usable_ || sp % 8 != 0 || !goroutine.stack.contains(sp) || goroutine.stack.end - sp > kMostMappedStack)
     return std::nullopt;
   Bytes before(layout.g.size), after(layout.g.size), bytes(goroutine.stack.end - sp);
   if (!read(before_, goroutine.address, before) || field(before, layout.g.sched_sp) != sp ||

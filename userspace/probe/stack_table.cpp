@@ -7,12 +7,12 @@ namespace memwhy::probe {
 namespace {
 
 template <typename T>
-T load(T& word) {
+T acquire(T& word) {
   return std::atomic_ref<T>(word).load(std::memory_order_acquire);
 }
 
 template <typename T>
-void store(T& word, T value) {
+void release(T& word, T value) {
   std::atomic_ref<T>(word).store(value, std::memory_order_release);
 }
 
@@ -32,12 +32,12 @@ std::optional<StackId> StackTable::resolve(uint32_t slot, SpaceId space, std::ve
   if (slot >= slots_) return StackId::kNone;
   const std::lock_guard lock(mutex_);
   Slot& known = known_[slot];
-  const uint64_t hash = load(hashes_[slot]);
+  const uint64_t hash = acquire(hashes_[slot]);
   const bool same = known.id != StackId::kNone && (hash == known.hash || !is_hash(hash));
   if (same && known.space == space) return known.id;
   if (!same) {
     if (!is_hash(hash)) return StackId::kNone;
-    if (load(stacks_[slot].n) == 0) return std::nullopt;
+    if (acquire(stacks_[slot].n) == 0) return std::nullopt;
     const auto [entry, is_new] = ids_.try_emplace(hash, Known{StackId{last_id_ + 1}});
     if (is_new) ++last_id_;
     ++entry->second.slots;
@@ -125,20 +125,20 @@ void StackTable::sweep(const std::vector<bool>& named) {
     const bool keep = named[slot] || lost_.contains(known.id);
     if (known.tomb != 0) {
       if (!keep) {
-        store(stacks_[slot].n, 0u);
+        release(stacks_[slot].n, 0u);
         let_go(known.hash);
         if (on_freed_) on_freed_(slot);
         freed_.fetch_add(1, std::memory_order_relaxed);
       }
-      store<mw_u64>(hashes_[slot], keep ? known.tomb : MW_SLOT_EMPTY);
+      release<mw_u64>(hashes_[slot], keep ? known.tomb : MW_SLOT_EMPTY);
       known = keep ? Slot{known.hash, known.id, known.space, 0, 0} : Slot{};
       --tombs_;
       continue;
     }
-    mw_u64 hash = load(hashes_[slot]);
+    mw_u64 hash = acquire(hashes_[slot]);
     if (keep || !is_hash(hash)) {
       known.idle = 0;
-    } else if (++known.idle == 2 && load(stacks_[slot].n) != 0 &&
+    } else if (++known.idle == 2 && acquire(stacks_[slot].n) != 0 &&
                std::atomic_ref(hashes_[slot]).compare_exchange_strong(hash, MW_SLOT_TOMB)) {
       known.tomb = hash;
       ++tombs_;

@@ -7,7 +7,7 @@ namespace memwhy::symbols {
 namespace {
 
 constexpr uint64_t kMaxTableBytes = 512 << 20;
-constexpr uint64_t kBatch = 32 << 10;  // relocations read at once
+constexpr uint64_t kRelocationBatch = 32 << 10;  // relocations read at once
 
 struct Table {
   uint64_t offset = 0;
@@ -33,9 +33,9 @@ Table relocation_table(ByteSource& source, const ElfFile& elf) {
 template <typename Visit>
 void for_each_relative(ByteSource& source, const ElfFile& elf, Visit visit) {
   const Table table = relocation_table(source, elf);
-  for (uint64_t first = 0; first < table.count; first += kBatch) {
+  for (uint64_t first = 0; first < table.count; first += kRelocationBatch) {
     const auto batch = load_array<Elf64_Rela>(source, table.offset + first * sizeof(Elf64_Rela),
-                                              std::min(kBatch, table.count - first));
+                                              std::min(kRelocationBatch, table.count - first));
     if (!batch) return;
     for (const Elf64_Rela& one : *batch) {
       const uint64_t type = ELF64_R_TYPE(one.r_info);

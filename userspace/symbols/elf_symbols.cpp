@@ -7,7 +7,7 @@
 namespace memwhy::symbols {
 namespace {
 
-constexpr uint64_t kBatch = 32 << 10;        // symbols read at once
+constexpr uint64_t kSymbolBatch = 32 << 10;  // symbols read at once
 constexpr uint64_t kUnsizedBytes = 4 << 10;  // how far a symbol without a size may reach
 constexpr uint64_t kMostBytes = (1 << 30) - 1;
 constexpr ptrdiff_t kMaxAliases = 16;
@@ -43,9 +43,9 @@ void SymbolTable::add_all(ByteSource& source, const Section& table, const Sectio
   const uint64_t count = std::min(there, kMaxRead);
   left_out_ = left_out_ || count < there;
   symbols_.reserve(std::min<uint64_t>(count, kMaxKept));
-  for (uint64_t first = 0; first < count; first += kBatch) {
+  for (uint64_t first = 0; first < count; first += kSymbolBatch) {
     const auto batch = load_array<Elf64_Sym>(source, table.offset + first * sizeof(Elf64_Sym),
-                                             std::min(kBatch, count - first));
+                                             std::min(kSymbolBatch, count - first));
     if (!batch) break;
     if (left_out_ && symbols_.size() == kMaxKept) break;
     for (const Elf64_Sym& one : *batch) {

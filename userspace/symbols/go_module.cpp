@@ -9,7 +9,7 @@ namespace memwhy::symbols {
 namespace {
 
 constexpr size_t kWords = 50;  // as far as gofunc can be
-constexpr size_t kMaxCandidates = 16;
+constexpr size_t kMostModuleData = 16;
 
 enum Word : size_t {
   kHeader = 0,
@@ -29,7 +29,7 @@ constexpr size_t kGofuncLow = 34, kGofuncHigh = 49;
 std::vector<GoModule> find_go_modules(ByteSource& source, const ElfFile& elf, uint64_t table_vaddr,
                                       uint64_t names_offset) {
   std::vector<GoModule> modules;
-  for (uint64_t vaddr : find_words(source, elf, table_vaddr, kMaxCandidates)) {
+  for (uint64_t vaddr : find_words(source, elf, table_vaddr, kMostModuleData)) {
     const std::vector<uint64_t> words = load_words(source, elf, vaddr, kWords);
     if (words.empty() || words[kHeader] != table_vaddr || words[kNames] != table_vaddr + names_offset ||
         words[kNamesLength] != words[kNamesCapacity]) {

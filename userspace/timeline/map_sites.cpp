@@ -7,7 +7,6 @@
 namespace memwhy::timeline {
 namespace {
 
-constexpr uint32_t kMapPopulate = 0x8000;
 constexpr size_t kNodeOverhead = 48;  // what a tree adds to a site: three links, colour, key, malloc's own
 
 // Whether one site can stand for both. Of MAP_POPULATE the time of each counts.

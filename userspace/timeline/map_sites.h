@@ -20,6 +20,8 @@
 
 namespace memwhy::timeline {
 
+constexpr uint32_t kMapPopulate = 0x8000;  // of MapSite::flags
+
 class MapSites {
  public:
   static constexpr size_t kMax = size_t{1} << 17;  // twice the kernel's limit of mappings

@@ -12,7 +12,7 @@ constexpr size_t kMaxRuns = 128;
 
 // What std::map and shared_ptr add to a record (three links, colour, key; two counts and a vtable), by
 // glibc's malloc.
-constexpr size_t kNodeOverhead = 48, kPayloadOverhead = 32;
+constexpr size_t kPageNodeOverhead = 48, kPayloadOverhead = 32;
 
 }  // namespace
 
@@ -150,7 +150,7 @@ void PageTable::rebase(uint64_t base) {
 size_t PageTable::memory_bytes() const {
   size_t bytes = 0;
   for (const auto& [chunk, slot] : chunks_) {
-    bytes += kNodeOverhead + sizeof(Slot);
+    bytes += kPageNodeOverhead + sizeof(Slot);
     if (!slot.payload) continue;
     const size_t payload = kPayloadOverhead + sizeof(Payload) +
                            slot.payload->words.capacity() * sizeof(PageWord) +

@@ -16,7 +16,6 @@ namespace memwhy::timeline {
 namespace {
 
 constexpr uint16_t kWindowPages = 16;  // fault_around_bytes, 64 KiB
-constexpr uint32_t kMapPopulate = 0x8000;
 
 uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 

@@ -18,7 +18,7 @@ constexpr uint32_t kMostRememberedIds = 16u << 20;  // ids count from 1; a damag
 constexpr size_t kMaxStacks = size_t{1} << 20, kMaxSymbols = size_t{1} << 22, kMaxBinaries = size_t{1} << 16;
 
 // Events come in order within this time: so long an ended space may still be spoken of.
-constexpr TimeNs kOrderWindow = 1'000'000'000;
+constexpr TimeNs kExitWindow = 1'000'000'000;
 
 struct SymbolKey {
   SpaceId space;
@@ -216,7 +216,7 @@ void Timeline::State::on(const events::Loss& e) {
 void Timeline::State::drop_ended() {
   while (!ending.empty()) {
     AddressSpace::State* state = find(ending.front());
-    if (state != nullptr && *state->ended + kOrderWindow >= now) break;
+    if (state != nullptr && *state->ended + kExitWindow >= now) break;
     if (state != nullptr) {
       state->drop_pages();
       ended.push_back(ending.front());

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/time.h"
 #include "trace/batch.h"
 #include "trace/chunk.h"
 #include "trace/source.h"
@@ -21,7 +22,6 @@ namespace {
 
 constexpr size_t kMostSentences = 100;
 constexpr uint8_t kKnownFlags = kZstd | kOptional | kRestated;
-constexpr double kNsPerSecond = 1e9;
 
 // Stack ids that were defined, and those that were named without. Ids count from 1; greater ones than 16 Mi
 // are not checked, so that a file can't make this large.

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/time.h"
 #include "trace/batch.h"
 #include "trace/chunk.h"
 #include "trace/output.h"
@@ -27,7 +28,6 @@ constexpr uint32_t kFlushEvents = 16 * 1024;
 constexpr size_t kFlushBytes = 1 << 20;
 constexpr uint64_t kSmallestPart = 64 << 10;
 
-constexpr double kNsPerSecond = 1e9;
 constexpr double kBytesPerMb = 1e6;
 
 std::array<uint8_t, 16> new_uuid() {

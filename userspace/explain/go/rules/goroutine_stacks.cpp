@@ -16,7 +16,7 @@
 namespace memwhy::explain {
 namespace {
 
-constexpr size_t kGroupsShown = 3;
+constexpr size_t kMostGroupsNamed = 3;
 constexpr uint64_t kDeepStack = 64 << 10;  // the usual one is 2 to 8 KiB
 
 uint64_t in_use_bytes(const std::vector<GroupStory>& groups) {
@@ -75,7 +75,7 @@ class GoroutineStacks : public Rule {
     }
     if (count > 0) finding.count_figure("goroutines", count);
     finding.claim += ".";
-    for (size_t i = 0; i < std::min(groups.size(), kGroupsShown); ++i) {
+    for (size_t i = 0; i < std::min(groups.size(), kMostGroupsNamed); ++i) {
       const events::GoGroup& group = *groups[i].now;
       if (group.stack_bytes == 0) break;
       finding.evidence.push_back(fmt::format(
