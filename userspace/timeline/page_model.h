@@ -101,9 +101,10 @@ class PageModel {
     uint64_t since;  // removals up to here spare it: the entry's tick, then that of the last move
     bool lazy, moved;
   };
-  void apply_run(PageEditor& editor, const events::TableRun& run, How how, bool known, uint64_t fork_tick);
+  void apply_run(const events::TableRun& run, How how, bool known, uint64_t fork_tick);
+  void place(const Piece& piece, PageWord word, bool known, uint64_t fork_tick);
   void carry(std::vector<Piece>& pieces, uint64_t tick, PageWord word, bool known);
-  void put(PageEditor& editor, PageRange pages, PageWord word, bool known, uint64_t fork_tick);
+  void put(PageRange pages, PageWord word, bool known, uint64_t fork_tick);
   bool accepts(PageWord old, PageWord word, bool known, uint64_t fork_tick) const;
   uint64_t unheard_since(uint64_t now) const;
   void bury(PageRange pages, PageWord word, uint64_t tick);
@@ -112,10 +113,6 @@ class PageModel {
   RangeTicks removed_, freed_;
   std::vector<Move> moves_;
   uint64_t newest_move_ = 0, steps_ = 0;
-  void finish(PageEditor& editor) {
-    editor.flush();
-    steps_ += editor.steps();
-  }
   uint64_t as_of_ = 0;
   uint64_t inherits_since_ = 0, inherits_until_ = 0;  // of a forked child
   uint64_t doubt_tick_ = 0;
