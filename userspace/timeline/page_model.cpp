@@ -2,6 +2,7 @@
 #include "timeline/page_model.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace memwhy::timeline {
 namespace {
@@ -66,7 +67,8 @@ events::GoPage PageModel::go_page(PageNumber page, PageNumber& end) const {
   return run.kind;
 }
 
-std::optional<PageEvidence> PageModel::evidence(PageNumber page) const {
+std::optional<PageEvidence> PageModel::evidence(PageNumber page) {
+  settle();
   ChunkWords words;
   if (!table.load(page / kChunkPages, words)) return std::nullopt;
   const PageWord word = words[page % kChunkPages];
@@ -102,6 +104,7 @@ void PageModel::note_left(PageRange pages, PageWord word) {
 }
 
 void PageModel::apply(const events::PageTableRuns& event) {
+  settle();
   for (const events::TableRun& run : event.runs) {
     const bool known = event.restated && run.tick + kEntrySlackTicks < as_of_;
     const How how = (run.flags & events::kFaultKernel) != 0 ? How::kKernelFault : How::kFault;
@@ -110,9 +113,19 @@ void PageModel::apply(const events::PageTableRuns& event) {
   as_of_ = std::max(as_of_, event.as_of_tick);
 }
 
-void PageModel::apply_inherited(const std::vector<events::TableRun>& runs, uint64_t fork_tick) {
-  for (const events::TableRun& run : runs) {
-    if (run.tick <= fork_tick + 1) apply_run(run, How::kInherited, false, fork_tick);
+void PageModel::inherit(Heritage heritage) {
+  waiting_runs_ += heritage.runs->size();
+  waiting_.push_back(std::move(heritage));
+  if (waiting_runs_ > kMaxWaitingRuns) settle();
+}
+
+void PageModel::settle() {
+  if (waiting_.empty()) return;
+  const std::vector<Heritage> waiting = std::exchange(waiting_, {});
+  waiting_runs_ = 0;
+  for (const Heritage& heritage : waiting) {
+    for (const events::TableRun& run : *heritage.runs)
+      if (run.tick <= heritage.until) apply_run(run, How::kInherited, false, heritage.fork_tick);
   }
 }
 
@@ -227,6 +240,7 @@ void PageModel::put(PageRange pages, PageWord word, bool known, uint64_t fork_ti
 
 void PageModel::remove(PageRange range, uint64_t tick) {
   if (range.empty()) return;
+  settle();
   removed_.raise(range, tick);
   for (auto move = moves_.rbegin(); move != moves_.rend() && move->tick == tick; ++move)
     if (const PageRange gone = overlap(range, move->to); !gone.empty()) move->gone.push_back(gone);
@@ -241,6 +255,7 @@ void PageModel::remove(PageRange range, uint64_t tick) {
 
 void PageModel::free(PageRange range, uint64_t tick) {
   if (range.empty()) return;
+  settle();
   freed_.raise(range, tick);
   const uint64_t relative = table.relative(tick);
   steps_ += table.each(range, true, [&](PageRange, PageWord& word) {
@@ -250,6 +265,7 @@ void PageModel::free(PageRange range, uint64_t tick) {
 
 void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
   if (from.empty()) return;
+  settle();
   if (from.start == to.start) {  // in place: only what was cut off leaves
     if (to.end < from.end) remove({to.end, from.end}, tick);
     return;
@@ -287,7 +303,8 @@ void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
 
 void PageModel::lost(uint64_t tick) { doubt_tick_ = std::max(doubt_tick_, tick); }
 
-void PageModel::fork_from(const PageModel& parent, uint64_t tick, uint64_t window) {
+void PageModel::fork_from(PageModel& parent, uint64_t tick, uint64_t window) {
+  parent.settle();
   table = parent.table.forked();
   // Only entries that were not heard yet will still come in, from the parent or from its parents.
   inherits_since_ = parent.unheard_since(tick);
@@ -308,6 +325,7 @@ uint64_t PageModel::unheard_since(uint64_t now) const {
 }
 
 void PageModel::drop() {
+  waiting_ = {};
   table.clear();
   removed_.clear();
   freed_.clear();
@@ -331,6 +349,10 @@ void PageModel::trim() {
 size_t PageModel::memory_bytes() const {
   size_t bytes = table.memory_bytes() + removed_.memory_bytes() + freed_.memory_bytes() +
                  graves.capacity() * sizeof(Grave) + moves_.capacity() * sizeof(Move);
+  for (const Heritage& heritage : waiting_) {
+    bytes += sizeof(Heritage) + heritage.runs->capacity() * sizeof(events::TableRun) /
+                                    static_cast<size_t>(heritage.runs.use_count());
+  }
   for (const Move& move : moves_) bytes += move.removed.memory_bytes() + move.freed.memory_bytes();
   return bytes;
 }

@@ -33,6 +33,7 @@ namespace memwhy::timeline {
 class PageModel {
  public:
   static constexpr size_t kMaxMoves = 4096, kMaxGraves = size_t{1} << 16;
+  static constexpr size_t kMaxWaitingRuns = size_t{1} << 20;
 
   // A word that a removal or a move took away. A scan that began before it may have counted its page.
   struct Grave {
@@ -49,14 +50,20 @@ class PageModel {
   explicit PageModel(StackDictionary& stacks) : stacks_(&stacks) {}
 
   void apply(const events::PageTableRuns& runs);
-  // The parent's entries that are heard after the fork: those from before it are the child's as well.
-  void apply_inherited(const std::vector<events::TableRun>& runs, uint64_t fork_tick);
+  // The parent's entries that are heard after the fork: those up to `until` are the child's as well. They wait, shared with its
+  // siblings, until the child does something or is looked at: most children end before.
+  struct Heritage {
+    std::shared_ptr<const std::vector<events::TableRun>> runs;
+    uint64_t until, fork_tick;
+  };
+  void inherit(Heritage heritage);
+  void settle();  // takes in what waits. By whoever reads the table
   void remove(PageRange range, uint64_t tick);
   void free(PageRange range, uint64_t tick);  // MADV_FREE
   void move(PageRange from, PageRange to, uint64_t tick);
   void lost(uint64_t tick);  // an operation was not heard of: older entries are in doubt until the next scan
   // For `window` ticks after the fork the parent's entries from before it may be heard.
-  void fork_from(const PageModel& parent, uint64_t tick, uint64_t window);
+  void fork_from(PageModel& parent, uint64_t tick, uint64_t window);
   void drop();  // the space ended: nothing will be asked again
 
   // Forgets operations that no entry and no scan will ask for. Called after each scan.
@@ -84,7 +91,7 @@ class PageModel {
   void settle_doubt() { doubt_tick_ = 0; }
   void note_left(PageRange pages, PageWord word);
   events::GoPage go_page(PageNumber page, PageNumber& end) const;
-  std::optional<PageEvidence> evidence(PageNumber page) const;
+  std::optional<PageEvidence> evidence(PageNumber page);
   // Whether the move of this tick took whatever was there to this page: not of what the mapping grew by.
   bool carried(PageNumber page, uint64_t tick) const;
 
@@ -110,6 +117,8 @@ class PageModel {
   void bury(PageRange pages, PageWord word, uint64_t tick);
 
   StackDictionary* stacks_;
+  std::vector<Heritage> waiting_;
+  size_t waiting_runs_ = 0;
   RangeTicks removed_, freed_;
   std::vector<Move> moves_;
   uint64_t newest_move_ = 0, steps_ = 0;
