@@ -7,9 +7,6 @@
 namespace memwhy::timeline {
 namespace {
 
-// The kernel side takes the tick of a fault a moment before it writes the entry.
-constexpr uint64_t kEntrySlackTicks = 2;
-
 PageRange clamped(PageNumber page, uint64_t count) {
   if (page >= kPageLimit) return {};
   return {page, std::min(page + count, kPageLimit)};
@@ -100,32 +97,6 @@ void PageModel::note_left(PageRange pages, PageWord word) {
     left.add(inside ? static_cast<uint32_t>(it - vmas.begin()) : kNoVma, go, word, end - pages.start,
              table.absolute(word), ages);
     pages.start = end;
-  }
-}
-
-void PageModel::apply(const events::PageTableRuns& event) {
-  settle();
-  for (const events::TableRun& run : event.runs) {
-    const bool known = event.restated && run.tick + kEntrySlackTicks < as_of_;
-    const How how = (run.flags & events::kFaultKernel) != 0 ? How::kKernelFault : How::kFault;
-    apply_run(run, how, known, 0);
-  }
-  as_of_ = std::max(as_of_, event.as_of_tick);
-}
-
-void PageModel::inherit(Heritage heritage) {
-  waiting_runs_ += heritage.runs->size();
-  waiting_.push_back(std::move(heritage));
-  if (waiting_runs_ > kMaxWaitingRuns) settle();
-}
-
-void PageModel::settle() {
-  if (waiting_.empty()) return;
-  const std::vector<Heritage> waiting = std::exchange(waiting_, {});
-  waiting_runs_ = 0;
-  for (const Heritage& heritage : waiting) {
-    for (const events::TableRun& run : *heritage.runs)
-      if (run.tick <= heritage.until) apply_run(run, How::kInherited, false, heritage.fork_tick);
   }
 }
 
@@ -238,9 +209,7 @@ void PageModel::put(PageRange pages, PageWord word, bool known, uint64_t fork_ti
   });
 }
 
-void PageModel::remove(PageRange range, uint64_t tick) {
-  if (range.empty()) return;
-  settle();
+void PageModel::do_remove(PageRange range, uint64_t tick) {
   removed_.raise(range, tick);
   for (auto move = moves_.rbegin(); move != moves_.rend() && move->tick == tick; ++move)
     if (const PageRange gone = overlap(range, move->to); !gone.empty()) move->gone.push_back(gone);
@@ -253,9 +222,7 @@ void PageModel::remove(PageRange range, uint64_t tick) {
   });
 }
 
-void PageModel::free(PageRange range, uint64_t tick) {
-  if (range.empty()) return;
-  settle();
+void PageModel::do_free(PageRange range, uint64_t tick) {
   freed_.raise(range, tick);
   const uint64_t relative = table.relative(tick);
   steps_ += table.each(range, true, [&](PageRange, PageWord& word) {
@@ -263,11 +230,9 @@ void PageModel::free(PageRange range, uint64_t tick) {
   });
 }
 
-void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
-  if (from.empty()) return;
-  settle();
+void PageModel::do_move(PageRange from, PageRange to, uint64_t tick) {
   if (from.start == to.start) {  // in place: only what was cut off leaves
-    if (to.end < from.end) remove({to.end, from.end}, tick);
+    if (to.end < from.end) do_remove({to.end, from.end}, tick);
     return;
   }
   Move move{from, to, tick, removed_.within(from), freed_.within(from), {}};
@@ -282,7 +247,7 @@ void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
     bury(part, word, tick);
     word = PageWord();
   });
-  remove(to, tick);
+  do_remove(to, tick);
   removed_.raise(from, tick);
   for (const Grave& run : carried) {
     steps_ += table.each(run.pages, false, [&](PageRange part, PageWord& word) {
@@ -326,6 +291,7 @@ uint64_t PageModel::unheard_since(uint64_t now) const {
 
 void PageModel::drop() {
   waiting_ = {};
+  waiting_weight_ = shared_weight_ = 0;
   table.clear();
   removed_.clear();
   freed_.clear();
@@ -349,9 +315,11 @@ void PageModel::trim() {
 size_t PageModel::memory_bytes() const {
   size_t bytes = table.memory_bytes() + removed_.memory_bytes() + freed_.memory_bytes() +
                  graves.capacity() * sizeof(Grave) + moves_.capacity() * sizeof(Move);
-  for (const Heritage& heritage : waiting_) {
-    bytes += sizeof(Heritage) + heritage.runs->capacity() * sizeof(events::TableRun) /
-                                    static_cast<size_t>(heritage.runs.use_count());
+  bytes += waiting_.capacity() * sizeof(Waiting);
+  for (const Waiting& heard : waiting_) {
+    if (heard.runs != nullptr)
+      bytes +=
+          heard.runs->capacity() * sizeof(events::TableRun) / static_cast<size_t>(heard.runs.use_count());
   }
   for (const Move& move : moves_) bytes += move.removed.memory_bytes() + move.freed.memory_bytes();
   return bytes;

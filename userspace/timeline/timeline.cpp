@@ -200,7 +200,7 @@ void Timeline::State::inherit(SpaceId parent, const News& news, uint64_t until, 
     AddressSpace::State* child = fork.parent == parent ? find(fork.child) : nullptr;
     if (child == nullptr || child->pages_dropped) continue;
     const uint64_t older = std::min(until, fork.tick + 1);
-    if (news.oldest <= older) child->pages.inherit({news.runs, older, fork.tick});
+    if (news.oldest <= older) child->pages.inherit(news.runs, older, fork.tick);
     inherit(fork.child, news, older, generation + 1);
   }
 }
