@@ -32,7 +32,7 @@ MapSites MapSites::departed(TimeNs since) const {
 
 void MapSites::forget_departed(TimeNs before) {
   std::erase_if(departed_, [before](const Departed& departed) { return departed.time < before; });
-  if (departed_.empty()) departed_ = {};
+  if (departed_.empty()) departed_ = std::vector<Departed>();
 }
 
 size_t MapSites::memory_bytes() const {

@@ -110,14 +110,6 @@ void PackedChunk::write(uint16_t first, std::vector<WordRun>& runs) {
   }
 }
 
-// Where the word changes between two pages, of which the second is in [first, end).
-size_t PackedChunk::edges(size_t first, size_t end) const {
-  size_t count = 0;
-  for (size_t i = std::max<size_t>(first, 1); i < std::min<size_t>(end, kChunkPages); ++i)
-    count += words_[i] != words_[i - 1] ? 1 : 0;
-  return count;
-}
-
 void PackedChunk::write_flat(uint16_t first, std::span<const WordRun> runs) {
   const size_t end = runs.back().end;
   flat_runs_ -= edges(first, end + 1);
@@ -127,6 +119,10 @@ void PackedChunk::write_flat(uint16_t first, std::span<const WordRun> runs) {
     at = words_.begin() + run.end;
   }
   flat_runs_ += edges(first, end + 1);
+  pack_if_few();
+}
+
+void PackedChunk::pack_if_few() {
   if (flat_runs_ > kFewRuns) return;
   ChunkWords words;
   read(words);
@@ -144,17 +140,17 @@ void PackedChunk::assign(const ChunkWords& words) {
   ends[runs++] = static_cast<uint16_t>(words.size());
   const size_t kept = runs > kMaxRuns ? kChunkPages : runs;
   if (words_.capacity() != kept) {
-    words_ = {};
+    words_ = std::vector<PageWord>();
     words_.reserve(kept);
   }
   if (kept == kChunkPages) {
     words_.assign(words.begin(), words.end());
-    ends_ = {};
+    ends_ = std::vector<uint16_t>();
     flat_runs_ = runs;
     return;
   }
   if (ends_.capacity() != runs) {
-    ends_ = {};
+    ends_ = std::vector<uint16_t>();
     ends_.reserve(runs);
   }
   ends_.assign(ends.begin(), ends.begin() + static_cast<std::ptrdiff_t>(runs));

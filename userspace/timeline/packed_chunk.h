@@ -10,6 +10,7 @@
 // Neighbouring runs are never equal: what is equal to its neighbour becomes one with it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -37,6 +38,25 @@ class PackedChunk {
   void read(ChunkWords& words) const;
   // Pages from `first` on become these runs, of which neighbours may be equal; `runs` is used up.
   void write(uint16_t first, std::vector<WordRun>& runs);
+  // fn(first, end, PageWord&) for each run of pages [first, end), which is changed to what fn makes of it. `runs`: room to work
+  // in. How many runs there were.
+  template <typename Fn>
+  size_t edit(uint16_t first, uint16_t end, std::vector<WordRun>& runs, Fn fn) {
+    if (flat()) return edit_flat(first, end, fn);
+    runs.clear();
+    read(first, end, runs);
+    const size_t steps = runs.size();
+    bool changed = false;
+    uint16_t at = first;
+    for (WordRun& run : runs) {
+      const PageWord word = run.word;
+      fn(at, run.end, run.word);
+      changed |= run.word != word;
+      at = run.end;
+    }
+    if (changed) write(first, runs);
+    return steps;
+  }
   // All pages; no spare room is kept.
   void assign(const ChunkWords& words);
   void inherit();  // as a forked child has it
@@ -50,7 +70,33 @@ class PackedChunk {
  private:
   bool flat() const { return ends_.empty(); }
   void write_flat(uint16_t first, std::span<const WordRun> runs);
-  size_t edges(size_t first, size_t end) const;
+  void pack_if_few();
+  // Where the word changes between two pages, of which the second is in [first, end).
+  size_t edges(size_t first, size_t end) const {
+    size_t count = 0;
+    for (size_t i = std::max<size_t>(first, 1); i < std::min<size_t>(end, kChunkPages); ++i)
+      count += words_[i] != words_[i - 1] ? 1 : 0;
+    return count;
+  }
+  template <typename Fn>
+  size_t edit_flat(uint16_t first, uint16_t end, Fn& fn) {
+    size_t steps = 0;
+    for (uint16_t at = first; at < end; ++steps) {
+      const PageWord word = words_[at];
+      uint16_t next = at + 1;
+      while (next < end && words_[next] == word) ++next;
+      PageWord now = word;
+      fn(at, next, now);
+      if (now != word) {
+        flat_runs_ -= edges(at, next + size_t{1});
+        std::fill(words_.begin() + at, words_.begin() + next, now);
+        flat_runs_ += edges(at, next + size_t{1});
+      }
+      at = next;
+    }
+    pack_if_few();
+    return steps;
+  }
 
   std::vector<PageWord> words_;  // words_[i] of pages ends_[i - 1] .. ends_[i]; flat: of page i
   std::vector<uint16_t> ends_;

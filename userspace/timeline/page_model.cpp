@@ -290,13 +290,13 @@ uint64_t PageModel::unheard_since(uint64_t now) const {
 }
 
 void PageModel::drop() {
-  waiting_ = {};
+  waiting_ = std::vector<Waiting>();  // {} would keep the room
   waiting_weight_ = shared_weight_ = 0;
   table.clear();
   removed_.clear();
   freed_.clear();
-  moves_ = {};
-  graves = {};
+  moves_ = std::vector<Move>();
+  graves = std::vector<Grave>();
   left.clear();
 }
 

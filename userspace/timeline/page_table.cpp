@@ -29,6 +29,22 @@ const PageTable::Slot* PageTable::find(uint64_t chunk, bool& inherited) const {
   return &slot;
 }
 
+// A chunk of several runs that nobody shares: it may be changed at its place.
+PackedChunk* PageTable::own_packed(uint64_t chunk) {
+  if (last_ == nullptr || last_number_ != chunk / kLeafChunks) {
+    const auto it = leaves_.find(chunk / kLeafChunks);
+    if (it == leaves_.end()) return nullptr;
+    last_ = &it->second;
+    last_number_ = it->first;
+  }
+  Leaf& leaf = *last_->leaf;
+  if (last_->inherited || last_->leaf.use_count() > 1 || (leaf.known >> chunk % kLeafChunks & 1) == 0)
+    return nullptr;
+  const Slot& slot = leaf.slots[leaf.index(chunk)];
+  if (slot.inherited || slot.payload == nullptr || slot.payload.use_count() > 1) return nullptr;
+  return slot.payload.get();
+}
+
 PageTable::Leaf& PageTable::own_leaf(LeafRef& ref) {
   if (ref.leaf.use_count() > 1) ref.leaf = std::make_shared<Leaf>(*ref.leaf);
   if (ref.inherited) {
@@ -60,6 +76,7 @@ void PageTable::erase(uint64_t chunk) {
   if (it == leaves_.end() || (it->second.leaf->known & bit) == 0) return;
   --chunks_;
   if (it->second.leaf->known == bit) {
+    last_ = nullptr;
     leaves_.erase(it);
     return;
   }

@@ -37,6 +37,14 @@ class PageTable {
       const PageNumber base = chunk * kChunkPages;
       const auto first = static_cast<uint16_t>(range.start - base);
       const auto end = static_cast<uint16_t>(std::min<PageNumber>(range.end - base, kChunkPages));
+      if (PackedChunk* packed = own_packed(chunk)) {
+        steps += packed->edit(first, end, runs_, [&](uint16_t from, uint16_t to, PageWord& word) {
+          fn(PageRange{base + from, base + to}, word);
+        });
+        if (packed->runs() == 1) set_uniform(chunk, PageWord(packed->first()));
+        range.start = base + end;
+        continue;
+      }
       if (!read(chunk, first, end) && (existing || full())) {
         const uint64_t next = next_chunk(chunk);
         if (next == UINT64_MAX || next * kChunkPages >= range.end) return steps;
@@ -69,6 +77,7 @@ class PageTable {
   uint64_t next_chunk(uint64_t chunk) const;
   bool empty() const { return chunks_ == 0; }
   void clear() {
+    last_ = nullptr;
     leaves_.clear();
     chunks_ = 0;
   }
@@ -100,6 +109,7 @@ class PageTable {
     std::shared_ptr<Leaf> leaf = std::make_shared<Leaf>();
     bool inherited = false;  // all of its slots
   };
+  PackedChunk* own_packed(uint64_t chunk);
   const Slot* find(uint64_t chunk, bool& inherited) const;
   bool read(uint64_t chunk, uint16_t first, uint16_t end);
   bool write(uint64_t chunk, uint16_t first);
@@ -110,6 +120,8 @@ class PageTable {
   void rebase(uint64_t base);
 
   std::map<uint64_t, LeafRef> leaves_;  // by chunk / 64
+  LeafRef* last_ = nullptr;             // of leaves_, asked for last: neighbours come together
+  uint64_t last_number_ = 0;
   size_t chunks_ = 0;
   std::vector<WordRun> runs_;  // at work in each()
   uint64_t base_ = 0;
