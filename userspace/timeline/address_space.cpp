@@ -79,6 +79,7 @@ void AddressSpace::State::start(const events::SpaceStart& event, State* parent, 
   if (event.how != events::StartHow::kForked || parent == nullptr || parent == this) return;
   fork_tick = clock->to_tick(first_seen);
   before_attach = parent->before_attach && parent->pages.scans.count == 0;
+  pages.settle();
   if (pages.table.empty() && scans == 0) pages.fork_from(parent->pages, fork_tick, clock->ticks(kForkWindow));
   if (sites.empty()) sites = parent->sites.forked();
   if (vmas->empty()) vmas = parent->vmas;

@@ -2,12 +2,9 @@
 #include "timeline/map_sites.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace memwhy::timeline {
 namespace {
-
-constexpr size_t kNodeOverhead = 48;  // what a tree adds to a site: three links, colour, key, malloc's own
 
 // Whether one site can stand for both. Of MAP_POPULATE the time of each counts.
 bool same_maker(const MapSite& a, const MapSite& b) {
@@ -17,21 +14,10 @@ bool same_maker(const MapSite& a, const MapSite& b) {
 
 }  // namespace
 
-MapSites::Tree& MapSites::own() {
-  if (sites_.use_count() > 1) sites_ = std::make_shared<Tree>(*sites_);
-  return *sites_;
-}
-
-MapSites::Tree::iterator MapSites::first_ending_after(uint64_t address) {
-  auto it = sites_->upper_bound(address);
-  if (it != sites_->begin() && std::prev(it)->second.range.end > address) --it;
-  return it;
-}
-
 std::vector<MapSite> MapSites::all() const {
   std::vector<MapSite> sites;
-  sites.reserve(sites_->size());
-  for (const auto& [start, site] : *sites_) sites.push_back(site);
+  sites.reserve(sites_.size());
+  sites_.each([&](const MapSite& site) { sites.push_back(site); });
   return sites;
 }
 
@@ -44,52 +30,33 @@ MapSites MapSites::departed(TimeNs since) const {
 
 void MapSites::forget_departed(TimeNs before) {
   std::erase_if(departed_, [before](const Departed& departed) { return departed.time < before; });
-  if (departed_.empty()) departed_ = {};
+  if (departed_.empty()) departed_ = std::vector<Departed>();
 }
 
 size_t MapSites::memory_bytes() const {
-  return sites_->size() * (sizeof(MapSite) + kNodeOverhead) / static_cast<size_t>(sites_.use_count()) +
-         departed_.capacity() * sizeof(Departed);
+  return sites_.memory_bytes() + departed_.capacity() * sizeof(Departed);
 }
 
 void MapSites::cut(AddressRange range, TimeNs time) {
   if (range.empty()) return;
   remember(range, time);
-  erase(range);
+  sites_.clear(range.start, range.end);
 }
 
 // What is in the range, before it goes.
 void MapSites::remember(AddressRange range, TimeNs time) {
-  for (auto at = first_ending_after(range.start); at != sites_->end() && at->first < range.end; ++at) {
-    const AddressRange part = {std::max(at->first, range.start), std::min(at->second.range.end, range.end)};
+  sites_.each(range.start, range.end, [&](const MapSite& site) {
+    const AddressRange part = {std::max(site.range.start, range.start), std::min(site.range.end, range.end)};
     if (!departed_.empty() && departed_.back().time == time &&
-        departed_.back().site.range.end == part.start && same_maker(departed_.back().site, at->second)) {
+        departed_.back().site.range.end == part.start && same_maker(departed_.back().site, site)) {
       departed_.back().site.range.end = part.end;
-      continue;
+      return;
     }
     if (departed_.size() >= kMaxDeparted)
       departed_.erase(departed_.begin(), departed_.begin() + kMaxDeparted / 2);
-    departed_.push_back({time, at->second});
+    departed_.push_back({time, site});
     departed_.back().site.range = part;
-  }
-}
-
-void MapSites::erase(AddressRange range) {
-  Tree& sites = own();
-  auto it = first_ending_after(range.start);
-  while (it != sites.end() && it->first < range.end) {
-    MapSite tail = it->second;
-    if (it->first < range.start) {
-      it->second.range.end = range.start;
-      ++it;
-    } else {
-      it = sites.erase(it);
-    }
-    if (tail.range.end <= range.end) continue;
-    tail.range.start = range.end;
-    sites.emplace_hint(it, range.end, tail);
-    return;
-  }
+  });
 }
 
 void MapSites::add(const MapSite& site) {
@@ -99,9 +66,10 @@ void MapSites::add(const MapSite& site) {
 }
 
 void MapSites::put(const MapSite& site) {
-  erase(site.range);
-  if (sites_->size() >= kMax) return;  // more than a kernel allows: without a site its pages are "unknown"
-  own().emplace(site.range.start, site);
+  if (sites_.size() < kMax) return sites_.put(site);
+  sites_.clear(site.range.start, site.range.end);
+  if (sites_.size() < kMax)
+    sites_.put(site);  // more than a kernel allows: without a site its pages are "unknown"
 }
 
 void MapSites::move(AddressRange from, AddressRange to, const MapSite& by) {
@@ -114,14 +82,13 @@ void MapSites::move(AddressRange from, AddressRange to, const MapSite& by) {
     return add(growth);
   }
   std::vector<MapSite> carried;
-  for (auto it = first_ending_after(from.start); it != sites_->end() && it->first < from.end; ++it) {
-    MapSite site = it->second;
+  sites_.each(from.start, from.end, [&](MapSite site) {
     site.range.start = std::max(site.range.start, from.start) - from.start;
     site.range.end = std::min(std::min(site.range.end, from.end) - from.start, to.bytes());
     site.range.start += to.start;
     site.range.end += to.start;
     if (!site.range.empty()) carried.push_back(site);
-  }
+  });
   cut(from, by.time);
   MapSite whole = by;
   whole.range = to;
@@ -130,13 +97,13 @@ void MapSites::move(AddressRange from, AddressRange to, const MapSite& by) {
 }
 
 void MapSites::clip(const std::vector<events::Vma>& vmas, TimeNs newer) {
-  auto kept = std::make_shared<Tree>();
-  const auto keep = [&kept](const MapSite& site) { kept->emplace_hint(kept->end(), site.range.start, site); };
+  std::vector<MapSite> kept;
+  kept.reserve(sites_.size());
   auto vma = vmas.begin();
-  for (const auto& [start, site] : *sites_) {
+  sites_.each([&](const MapSite& site) {
     if (site.time > newer) {
-      keep(site);
-      continue;
+      kept.push_back(site);
+      return;
     }
     while (vma != vmas.end() && vma->range.end <= site.range.start) ++vma;
     for (auto it = vma; it != vmas.end() && it->range.start < site.range.end; ++it) {
@@ -144,7 +111,7 @@ void MapSites::clip(const std::vector<events::Vma>& vmas, TimeNs newer) {
       part.range.start = std::max(site.range.start, it->range.start);
       part.range.end = std::min(site.range.end, it->range.end);
       if (part.range.empty()) continue;
-      MapSite* last = kept->empty() ? nullptr : &kept->rbegin()->second;
+      MapSite* last = kept.empty() ? nullptr : &kept.back();
       const bool own_part = last != nullptr && last->range.start >= site.range.start;
       if (last != nullptr && last->range.end == part.range.start &&
           (own_part || (last->time <= newer && same_maker(*last, part)))) {
@@ -153,18 +120,13 @@ void MapSites::clip(const std::vector<events::Vma>& vmas, TimeNs newer) {
                 .end;  // one site over several mappings (mprotect splits them), or the next of its maker
         last->time = std::max(last->time, part.time);
       } else if (last == nullptr || last->range.end <= part.range.start) {
-        keep(part);
+        kept.push_back(part);
       }
     }
-  }
-  if (kept->size() <= kMax) sites_ = std::move(kept);
+  });
+  if (kept.size() <= kMax) sites_.assign(kept);
 }
 
-const MapSite* MapSites::find(uint64_t address) const {
-  auto it = sites_->upper_bound(address);
-  if (it == sites_->begin()) return nullptr;
-  --it;
-  return it->second.range.end > address ? &it->second : nullptr;
-}
+const MapSite* MapSites::find(uint64_t address) const { return sites_.find(address); }
 
 }  // namespace memwhy::timeline

@@ -9,14 +9,13 @@
 //   departed: [0x110,0x118) s1, [0x100,0x128) s1 of the move
 //
 // Neighbours of the same maker become one when a list of mappings confirms them (clip). A fork shares the tree of its
-// parent until one of the two writes.
+// parent, leaf by leaf, until one of the two writes.
 #pragma once
 
-#include <map>
-#include <memory>
 #include <vector>
 
 #include "timeline/address_space.h"
+#include "timeline/interval_map.h"
 
 namespace memwhy::timeline {
 
@@ -45,22 +44,18 @@ class MapSites {
     return child;
   }
   std::vector<MapSite> all() const;
-  bool empty() const { return sites_->empty(); }
-  size_t size() const { return sites_->size(); }
+  bool empty() const { return sites_.empty(); }
+  size_t size() const { return sites_.size(); }
   size_t memory_bytes() const;
 
  private:
-  using Tree = std::map<uint64_t, MapSite>;  // by the start of the range
   struct Departed {
     TimeNs time;
     MapSite site;
   };
-  Tree& own();
-  Tree::iterator first_ending_after(uint64_t address);
   void remember(AddressRange range, TimeNs time);
-  void erase(AddressRange range);
   void put(const MapSite& site);
-  std::shared_ptr<Tree> sites_ = std::make_shared<Tree>();
+  IntervalMap<MapSite> sites_;
   std::vector<Departed> departed_;  // as they were heard of
 };
 

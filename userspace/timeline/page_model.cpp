@@ -2,14 +2,12 @@
 #include "timeline/page_model.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "events/mapping_at.h"
 
 namespace memwhy::timeline {
 namespace {
-
-// The kernel side takes the tick of a fault a moment before it writes the entry.
-constexpr uint64_t kEntrySlackTicks = 2;
 
 PageRange clamped(PageNumber page, uint64_t count) {
   if (page >= kPageLimit) return {};
@@ -66,7 +64,8 @@ events::GoPage PageModel::go_page(PageNumber page, PageNumber& end) const {
   return run.kind;
 }
 
-std::optional<PageEvidence> PageModel::evidence(PageNumber page) const {
+std::optional<PageEvidence> PageModel::evidence(PageNumber page) {
+  settle();
   ChunkWords words;
   if (!table.load(page / kChunkPages, words)) return std::nullopt;
   const PageWord word = words[page % kChunkPages];
@@ -100,60 +99,40 @@ void PageModel::note_left(PageRange pages, PageWord word) {
   }
 }
 
-void PageModel::apply(const events::PageTableRuns& event) {
-  PageEditor editor(table);
-  for (const events::TableRun& run : event.runs) {
-    const bool known = event.restated && run.tick + kEntrySlackTicks < as_of_;
-    const How how = (run.flags & events::kFaultKernel) != 0 ? How::kKernelFault : How::kFault;
-    apply_run(editor, run, how, known, 0);
-  }
-  finish(editor);
-  as_of_ = std::max(as_of_, event.as_of_tick);
-}
-
-void PageModel::apply_inherited(const std::vector<events::TableRun>& runs, uint64_t fork_tick) {
-  PageEditor editor(table);
-  for (const events::TableRun& run : runs) {
-    if (run.tick <= fork_tick + 1) apply_run(editor, run, How::kInherited, false, fork_tick);
-  }
-  finish(editor);
-}
-
-void PageModel::apply_run(PageEditor& editor, const events::TableRun& run, How how, bool known,
-                          uint64_t fork_tick) {
+void PageModel::apply_run(const events::TableRun& run, How how, bool known, uint64_t fork_tick) {
   const PageRange pages = clamped(run.page, run.count);
   if (pages.empty()) return;
   const uint8_t flags = (run.flags & events::kFaultWrite) != 0 ? PageWord::kWrite : 0;
   const uint64_t tick = run.tick;
-  if (!table.holds(tick)) editor.flush();
   const PageWord word(how, stacks_->index(run.stack), table.relative(tick), flags);
 
-  // Nearly always nothing has happened since.
-  if ((moves_.empty() || newest_move_ < tick) && removed_.newest() <= tick && freed_.newest() < tick) {
-    return put(editor, pages, word, known, fork_tick);
-  }
-  std::vector<Piece> pieces{{pages, tick, false, false}};
+  // Nearly always nothing was moved since.
+  const Piece whole{pages, tick, false, false};
+  if (moves_.empty() || newest_move_ < tick) return place(whole, word, known, fork_tick);
+  std::vector<Piece> pieces{whole};
   carry(pieces, tick, word, known);
-  for (const Piece& piece : pieces) {
-    const PageWord placed = piece.moved ? word.moved() : word;
-    auto alive = [&](PageRange part) {
-      freed_.each(part, [&](PageRange sub, uint64_t freed) {
-        const bool lazy = piece.lazy || (freed != 0 && freed >= piece.since);
-        put(editor, sub, lazy ? placed.with(PageWord::kLazy) : placed, known, fork_tick);
-      });
-    };
-    if (removed_.newest() <= piece.since) {
-      alive(piece.pages);
-      continue;
-    }
-    removed_.each(piece.pages, [&](PageRange part, uint64_t removed) {
-      if (removed <= piece.since) {
-        alive(part);
-      } else if (!known) {
-        bury(part, placed, removed);  // gone before it was heard of
-      }
+  for (const Piece& piece : pieces) place(piece, word, known, fork_tick);
+}
+
+// Puts a piece of an entry where it lies, but for what was removed there since.
+void PageModel::place(const Piece& piece, PageWord word, bool known, uint64_t fork_tick) {
+  const PageWord placed = piece.moved ? word.moved() : word;
+  const auto alive = [&](PageRange part) {
+    if (freed_.newest() < piece.since)
+      return put(part, piece.lazy ? placed.with(PageWord::kLazy) : placed, known, fork_tick);
+    freed_.each(part, [&](PageRange sub, uint64_t freed) {
+      const bool lazy = piece.lazy || (freed != 0 && freed >= piece.since);
+      put(sub, lazy ? placed.with(PageWord::kLazy) : placed, known, fork_tick);
     });
-  }
+  };
+  if (removed_.newest() <= piece.since) return alive(piece.pages);
+  removed_.each(piece.pages, [&](PageRange part, uint64_t removed) {
+    if (removed <= piece.since) {
+      alive(part);
+    } else if (!known) {
+      bury(part, placed, removed);  // gone before it was heard of
+    }
+  });
 }
 
 // Takes the pieces of an entry of `tick` through the moves that happened since. Where they were is remembered: a scan that
@@ -208,9 +187,9 @@ bool PageModel::accepts(PageWord old, PageWord word, bool known, uint64_t fork_t
   return old.how() <= How::kKernelFault && old.tick() <= tick;
 }
 
-void PageModel::put(PageEditor& editor, PageRange pages, PageWord word, bool known, uint64_t fork_tick) {
+void PageModel::put(PageRange pages, PageWord word, bool known, uint64_t fork_tick) {
   const bool after_scan = scans.count != 0 && table.absolute(word) > scans.start;
-  editor.each(pages, false, [&](PageRange part, PageWord& old) {
+  steps_ += table.each(pages, false, [&](PageRange part, PageWord& old) {
     if (!accepts(old, word, known, fork_tick)) return;
     PageWord now = word;
     if (old.has(PageWord::kResident)) {
@@ -229,61 +208,48 @@ void PageModel::put(PageEditor& editor, PageRange pages, PageWord word, bool kno
   });
 }
 
-void PageModel::remove(PageRange range, uint64_t tick) {
-  if (range.empty()) return;
+void PageModel::do_remove(PageRange range, uint64_t tick) {
   removed_.raise(range, tick);
   for (auto move = moves_.rbegin(); move != moves_.rend() && move->tick == tick; ++move)
     if (const PageRange gone = overlap(range, move->to); !gone.empty()) move->gone.push_back(gone);
   const uint64_t relative = table.relative(tick);
-  PageEditor editor(table);
-  editor.each(range, true, [&](PageRange part, PageWord& word) {
+  steps_ += table.each(range, true, [&](PageRange part, PageWord& word) {
     if (word.empty() || word.tick() >= relative) return;
     if (word.has(PageWord::kResident)) note_left(part, word);
     bury(part, word, tick);
     word = PageWord();
   });
-  finish(editor);
 }
 
-void PageModel::free(PageRange range, uint64_t tick) {
-  if (range.empty()) return;
+void PageModel::do_free(PageRange range, uint64_t tick) {
   freed_.raise(range, tick);
   const uint64_t relative = table.relative(tick);
-  PageEditor editor(table);
-  editor.each(range, true, [&](PageRange, PageWord& word) {
+  steps_ += table.each(range, true, [&](PageRange, PageWord& word) {
     if (!word.empty() && word.tick() <= relative) word = word.with(PageWord::kLazy);
   });
-  finish(editor);
 }
 
-void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
-  if (from.empty()) return;
+void PageModel::do_move(PageRange from, PageRange to, uint64_t tick) {
   if (from.start == to.start) {  // in place: only what was cut off leaves
-    if (to.end < from.end) remove({to.end, from.end}, tick);
+    if (to.end < from.end) do_remove({to.end, from.end}, tick);
     return;
   }
   Move move{from, to, tick, removed_.within(from), freed_.within(from), {}};
   const uint64_t relative = table.relative(tick);
   std::vector<Grave> carried;
-  {
-    PageEditor editor(table);
-    editor.each(from, true, [&](PageRange part, PageWord& word) {
-      if (word.empty() || word.tick() > relative) return;
-      const PageNumber there = to.start + (part.start - from.start);
-      const PageNumber fits = there < to.end ? std::min(part.pages(), to.end - there) : 0;
-      if (fits != 0) add_pages(carried, {there, there + fits}, word.moved(), 0);
-      if (fits != part.pages() && word.has(PageWord::kResident))
-        note_left({part.start + fits, part.end}, word);
-      bury(part, word, tick);
-      word = PageWord();
-    });
-    finish(editor);
-  }
-  remove(to, tick);
+  steps_ += table.each(from, true, [&](PageRange part, PageWord& word) {
+    if (word.empty() || word.tick() > relative) return;
+    const PageNumber there = to.start + (part.start - from.start);
+    const PageNumber fits = there < to.end ? std::min(part.pages(), to.end - there) : 0;
+    if (fits != 0) add_pages(carried, {there, there + fits}, word.moved(), 0);
+    if (fits != part.pages() && word.has(PageWord::kResident)) note_left({part.start + fits, part.end}, word);
+    bury(part, word, tick);
+    word = PageWord();
+  });
+  do_remove(to, tick);
   removed_.raise(from, tick);
-  PageEditor editor(table);
   for (const Grave& run : carried) {
-    editor.each(run.pages, false, [&](PageRange part, PageWord& word) {
+    steps_ += table.each(run.pages, false, [&](PageRange part, PageWord& word) {
       if (word.own() && word.tick() > run.word.tick()) {  // faulted since: the carried page is gone again
         if (run.word.has(PageWord::kResident)) note_left(part, run.word);
         return;
@@ -291,7 +257,6 @@ void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
       word = run.word;
     });
   }
-  finish(editor);
   if (moves_.size() >= kMaxMoves) {
     lost(moves_[kMaxMoves / 2].tick);
     moves_.erase(moves_.begin(), moves_.begin() + kMaxMoves / 2);
@@ -302,7 +267,8 @@ void PageModel::move(PageRange from, PageRange to, uint64_t tick) {
 
 void PageModel::lost(uint64_t tick) { doubt_tick_ = std::max(doubt_tick_, tick); }
 
-void PageModel::fork_from(const PageModel& parent, uint64_t tick, uint64_t window) {
+void PageModel::fork_from(PageModel& parent, uint64_t tick, uint64_t window) {
+  parent.settle();
   table = parent.table.forked();
   // Only entries that were not heard yet will still come in, from the parent or from its parents.
   inherits_since_ = parent.unheard_since(tick);
@@ -323,11 +289,13 @@ uint64_t PageModel::unheard_since(uint64_t now) const {
 }
 
 void PageModel::drop() {
+  waiting_ = std::vector<Waiting>();  // {} would keep the room
+  waiting_weight_ = shared_weight_ = 0;
   table.clear();
   removed_.clear();
   freed_.clear();
-  moves_ = {};
-  graves = {};
+  moves_ = std::vector<Move>();
+  graves = std::vector<Grave>();
   left.clear();
 }
 
@@ -346,6 +314,12 @@ void PageModel::trim() {
 size_t PageModel::memory_bytes() const {
   size_t bytes = table.memory_bytes() + removed_.memory_bytes() + freed_.memory_bytes() +
                  graves.capacity() * sizeof(Grave) + moves_.capacity() * sizeof(Move);
+  bytes += waiting_.capacity() * sizeof(Waiting);
+  for (const Waiting& heard : waiting_) {
+    if (heard.runs != nullptr)
+      bytes +=
+          heard.runs->capacity() * sizeof(events::TableRun) / static_cast<size_t>(heard.runs.use_count());
+  }
   for (const Move& move : moves_) bytes += move.removed.memory_bytes() + move.freed.memory_bytes();
   return bytes;
 }

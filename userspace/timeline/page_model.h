@@ -33,6 +33,8 @@ namespace memwhy::timeline {
 class PageModel {
  public:
   static constexpr size_t kMaxMoves = 4096, kMaxGraves = size_t{1} << 16;
+  // Of its own, and of what it shares with siblings.
+  static constexpr size_t kMaxWaiting = 4096, kMaxWaitingShared = size_t{1} << 20;
 
   // A word that a removal or a move took away. A scan that began before it may have counted its page.
   struct Grave {
@@ -48,16 +50,20 @@ class PageModel {
 
   explicit PageModel(StackDictionary& stacks) : stacks_(&stacks) {}
 
+  // Until the first scan whatever is heard of a space waits, in order: of most children of a fork nobody will ever ask.
   void apply(const events::PageTableRuns& runs);
-  // The parent's entries that are heard after the fork: those from before it are the child's as well.
-  void apply_inherited(const std::vector<events::TableRun>& runs, uint64_t fork_tick);
+  // The parent's entries that are heard after the fork: those up to `until` are the child's as well.
+  void inherit(std::shared_ptr<const std::vector<events::TableRun>> runs, uint64_t until, uint64_t fork_tick);
   void remove(PageRange range, uint64_t tick);
   void free(PageRange range, uint64_t tick);  // MADV_FREE
   void move(PageRange from, PageRange to, uint64_t tick);
   void lost(uint64_t tick);  // an operation was not heard of: older entries are in doubt until the next scan
   // For `window` ticks after the fork the parent's entries from before it may be heard.
-  void fork_from(const PageModel& parent, uint64_t tick, uint64_t window);
+  void fork_from(PageModel& parent, uint64_t tick, uint64_t window);
   void drop();  // the space ended: nothing will be asked again
+
+  void settle();                                   // takes in what waits
+  void look_at() { settle(), looked_at_ = true; }  // by a scan: from now on nothing waits
 
   // Forgets operations that no entry and no scan will ask for. Called after each scan.
   void trim();
@@ -84,7 +90,7 @@ class PageModel {
   void settle_doubt() { doubt_tick_ = 0; }
   void note_left(PageRange pages, PageWord word);
   events::GoPage go_page(PageNumber page, PageNumber& end) const;
-  std::optional<PageEvidence> evidence(PageNumber page) const;
+  std::optional<PageEvidence> evidence(PageNumber page);
   // Whether the move of this tick took whatever was there to this page: not of what the mapping grew by.
   bool carried(PageNumber page, uint64_t tick) const;
 
@@ -101,21 +107,39 @@ class PageModel {
     uint64_t since;  // removals up to here spare it: the entry's tick, then that of the last move
     bool lazy, moved;
   };
-  void apply_run(PageEditor& editor, const events::TableRun& run, How how, bool known, uint64_t fork_tick);
+  // The kernel side takes the tick of a fault a moment before it writes the entry.
+  static constexpr uint64_t kEntrySlackTicks = 2;
+
+  // What was heard and waits.
+  struct Waiting {
+    enum class What : uint8_t { kEntries, kInherited, kRemoved, kFreed, kMoved } what;
+    bool restated = false;
+    PageRange pages, to;
+    uint64_t tick;           // of the operation; kEntries: as_of() before; kInherited: the last that counts
+    uint64_t fork_tick = 0;  // kInherited
+    std::shared_ptr<const std::vector<events::TableRun>> runs;
+  };
+  bool wait(Waiting heard, size_t weight);
+  void do_remove(PageRange range, uint64_t tick);
+  void do_free(PageRange range, uint64_t tick);
+  void do_move(PageRange from, PageRange to, uint64_t tick);
+  void take_in(const Waiting& heard);
+  void take_in(const std::vector<events::TableRun>& runs, bool restated, uint64_t heard);
+  void apply_run(const events::TableRun& run, How how, bool known, uint64_t fork_tick);
+  void place(const Piece& piece, PageWord word, bool known, uint64_t fork_tick);
   void carry(std::vector<Piece>& pieces, uint64_t tick, PageWord word, bool known);
-  void put(PageEditor& editor, PageRange pages, PageWord word, bool known, uint64_t fork_tick);
+  void put(PageRange pages, PageWord word, bool known, uint64_t fork_tick);
   bool accepts(PageWord old, PageWord word, bool known, uint64_t fork_tick) const;
   uint64_t unheard_since(uint64_t now) const;
   void bury(PageRange pages, PageWord word, uint64_t tick);
 
   StackDictionary* stacks_;
+  std::vector<Waiting> waiting_;
+  size_t waiting_weight_ = 0, shared_weight_ = 0;
+  bool looked_at_ = false;
   RangeTicks removed_, freed_;
   std::vector<Move> moves_;
   uint64_t newest_move_ = 0, steps_ = 0;
-  void finish(PageEditor& editor) {
-    editor.flush();
-    steps_ += editor.steps();
-  }
   uint64_t as_of_ = 0;
   uint64_t inherits_since_ = 0, inherits_until_ = 0;  // of a forked child
   uint64_t doubt_tick_ = 0;

@@ -1,125 +1,188 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timeline/page_table.h"
 
-#include <array>
+#include <bit>
 #include <cstddef>
 
 namespace memwhy::timeline {
 namespace {
 
-// A run costs 10 bytes, a flat chunk 4,096; above this many the flat form is small enough and faster.
-constexpr size_t kMaxRuns = 128;
-
 // What std::map and shared_ptr add to a record (three links, colour, key; two counts and a vtable), by
 // glibc's malloc.
-constexpr size_t kPageNodeOverhead = 48, kPayloadOverhead = 32;
+constexpr size_t kNodeOverhead = 48, kSharedOverhead = 32;
 
 }  // namespace
 
-bool PageTable::load(uint64_t chunk, ChunkWords& words) const {
-  const auto it = chunks_.find(chunk);
-  if (it == chunks_.end()) {
-    words.fill(PageWord());
-    return false;
+size_t PageTable::Leaf::index(uint64_t chunk) const {
+  const uint64_t below = (uint64_t{1} << chunk % kLeafChunks) - 1;
+  return static_cast<size_t>(std::popcount(known & below));
+}
+
+// The record of a chunk as it is to be read.
+const PageTable::Slot* PageTable::find(uint64_t chunk, bool& inherited) const {
+  const auto it = leaves_.find(chunk / kLeafChunks);
+  if (it == leaves_.end()) return nullptr;
+  const Leaf& leaf = *it->second.leaf;
+  if ((leaf.known >> chunk % kLeafChunks & 1) == 0) return nullptr;
+  const Slot& slot = leaf.slots[leaf.index(chunk)];
+  inherited = it->second.inherited || slot.inherited;
+  return &slot;
+}
+
+// A chunk of several runs that nobody shares: it may be changed at its place.
+PackedChunk* PageTable::own_packed(uint64_t chunk) {
+  if (last_ == nullptr || last_number_ != chunk / kLeafChunks) {
+    const auto it = leaves_.find(chunk / kLeafChunks);
+    if (it == leaves_.end()) return nullptr;
+    last_ = &it->second;
+    last_number_ = it->first;
   }
-  const Slot& slot = it->second;
-  if (!slot.payload) {
-    words.fill(slot.inherited ? slot.uniform.inherited() : slot.uniform);
-    return true;
+  Leaf& leaf = *last_->leaf;
+  if (last_->inherited || last_->leaf.use_count() > 1 || (leaf.known >> chunk % kLeafChunks & 1) == 0)
+    return nullptr;
+  const Slot& slot = leaf.slots[leaf.index(chunk)];
+  if (slot.inherited || slot.payload == nullptr || slot.payload.use_count() > 1) return nullptr;
+  return slot.payload.get();
+}
+
+PageTable::Leaf& PageTable::own_leaf(LeafRef& ref) {
+  if (ref.leaf.use_count() > 1) ref.leaf = std::make_shared<Leaf>(*ref.leaf);
+  if (ref.inherited) {
+    for (Slot& slot : ref.leaf->slots) slot.inherited = true;
+    ref.inherited = false;
   }
-  const Payload& payload = *slot.payload;
-  if (payload.ends.empty()) {
-    std::copy(payload.words.begin(), payload.words.end(), words.begin());
+  return *ref.leaf;
+}
+
+// The record of a chunk to be written, made when there is none; nullptr: no room.
+PageTable::Slot* PageTable::own(uint64_t chunk) {
+  const uint64_t bit = uint64_t{1} << chunk % kLeafChunks;
+  auto it = leaves_.find(chunk / kLeafChunks);
+  if (it == leaves_.end() || (it->second.leaf->known & bit) == 0) {
+    if (full()) return nullptr;
+    if (it == leaves_.end()) it = leaves_.try_emplace(chunk / kLeafChunks).first;
+    Leaf& leaf = own_leaf(it->second);
+    leaf.slots.insert(leaf.slots.begin() + static_cast<std::ptrdiff_t>(leaf.index(chunk)), Slot{});
+    leaf.known |= bit;
+    ++chunks_;
+  }
+  Leaf& leaf = own_leaf(it->second);
+  return &leaf.slots[leaf.index(chunk)];
+}
+
+void PageTable::erase(uint64_t chunk) {
+  const uint64_t bit = uint64_t{1} << chunk % kLeafChunks;
+  const auto it = leaves_.find(chunk / kLeafChunks);
+  if (it == leaves_.end() || (it->second.leaf->known & bit) == 0) return;
+  --chunks_;
+  if (it->second.leaf->known == bit) {
+    last_ = nullptr;
+    leaves_.erase(it);
+    return;
+  }
+  Leaf& leaf = own_leaf(it->second);
+  leaf.slots.erase(leaf.slots.begin() + static_cast<std::ptrdiff_t>(leaf.index(chunk)));
+  leaf.known &= ~bit;
+}
+
+// Fills runs_ with pages [first, end) of a chunk; false: nothing is known of them.
+bool PageTable::read(uint64_t chunk, uint16_t first, uint16_t end) {
+  runs_.clear();
+  bool inherited = false;
+  const Slot* slot = find(chunk, inherited);
+  if (slot == nullptr || slot->payload == nullptr) {
+    runs_.push_back({slot == nullptr ? PageWord() : slot->uniform, end});
   } else {
-    auto at = words.begin();
-    for (size_t i = 0; i < payload.ends.size(); ++i) {
-      const auto end = words.begin() + payload.ends[i];
-      std::fill(at, end, payload.words[i]);
-      at = end;
-    }
+    slot->payload->read(first, end, runs_);
   }
-  if (slot.inherited) {
-    for (PageWord& word : words) word = word.inherited();
+  if (inherited) {
+    for (WordRun& run : runs_) run.word = run.word.inherited();
   }
-  return true;
+  return slot != nullptr;
 }
 
-bool PageTable::store(uint64_t chunk, const ChunkWords& words) {
-  // Where one run ends and the next begins, looked for once.
-  std::array<uint16_t, kChunkPages> ends;
-  size_t runs = 0;
-  for (size_t i = 1; i < words.size(); ++i) {
-    ends[runs] = static_cast<uint16_t>(i);
-    runs += words[i] != words[i - 1] ? 1 : 0;
+// Puts runs_ at `first`. False: no room.
+bool PageTable::write(uint64_t chunk, uint16_t first) {
+  const bool whole = first == 0 && runs_.back().end == kChunkPages;
+  if (whole && std::all_of(runs_.begin(), runs_.end(),
+                           [this](const WordRun& run) { return run.word == runs_.front().word; }))
+    return set_uniform(chunk, runs_.front().word);
+  Slot* slot = own(chunk);
+  if (slot == nullptr) return false;
+  if (slot->payload == nullptr) {
+    slot->payload =
+        std::make_shared<PackedChunk>(slot->inherited ? slot->uniform.inherited() : slot->uniform);
+  } else if (slot->inherited || slot->payload.use_count() > 1) {
+    slot->payload = std::make_shared<PackedChunk>(*slot->payload);
+    if (slot->inherited) slot->payload->inherit();
   }
-  ends[runs++] = static_cast<uint16_t>(words.size());
-  if (runs == 1 && words[0].empty()) {
-    chunks_.erase(chunk);
-    return true;
-  }
-  auto it = chunks_.find(chunk);
-  if (it == chunks_.end()) {
-    if (chunks_.size() >= kMaxChunks) return false;
-    it = chunks_.emplace(chunk, Slot{}).first;
-  }
-  Slot& slot = it->second;
-  slot.inherited = false;
-  if (runs == 1) {
-    slot.uniform = words[0];
-    slot.payload.reset();
-    return true;
-  }
-  const bool flat = runs > kMaxRuns;
-  // A payload that a fork shares is never written; one that changes its form is made anew, so that no spare
-  // room stays.
-  if (!slot.payload || slot.payload.use_count() > 1 ||
-      slot.payload->words.size() != (flat ? kChunkPages : runs)) {
-    slot.payload = std::make_shared<Payload>();
-  }
-  Payload& payload = *slot.payload;
-  payload.ends.clear();
-  if (flat) {
-    payload.words.assign(words.begin(), words.end());
-    payload.ends.shrink_to_fit();
-    return true;
-  }
-  payload.ends.assign(ends.begin(), ends.begin() + static_cast<std::ptrdiff_t>(runs));
-  payload.words.resize(runs);
-  for (size_t i = 0; i < runs; ++i) payload.words[i] = words[ends[i] - 1];
-  return true;
-}
-
-bool PageTable::uniform(uint64_t chunk, PageWord& word) const {
-  const auto it = chunks_.find(chunk);
-  word = PageWord();
-  if (it == chunks_.end()) return true;
-  if (it->second.payload) return false;
-  word = it->second.inherited ? it->second.uniform.inherited() : it->second.uniform;
-  return true;
+  slot->inherited = false;
+  slot->payload->write(first, runs_);
+  if (slot->payload->runs() > 1) return true;
+  const PageWord all = slot->payload->first();
+  return set_uniform(chunk, all);
 }
 
 bool PageTable::set_uniform(uint64_t chunk, PageWord word) {
   if (word.empty()) {
-    chunks_.erase(chunk);
+    erase(chunk);
     return true;
   }
-  auto it = chunks_.find(chunk);
-  if (it == chunks_.end()) {
-    if (full()) return false;
-    it = chunks_.emplace(chunk, Slot{}).first;
+  Slot* slot = own(chunk);
+  if (slot == nullptr) return false;
+  *slot = Slot{word, false, nullptr};
+  return true;
+}
+
+bool PageTable::load(uint64_t chunk, ChunkWords& words) const {
+  bool inherited = false;
+  const Slot* slot = find(chunk, inherited);
+  if (slot == nullptr || slot->payload == nullptr) {
+    words.fill(slot == nullptr ? PageWord() : slot->uniform);
+  } else {
+    slot->payload->read(words);
   }
-  it->second = Slot{word, false, nullptr};
+  if (inherited) {
+    for (PageWord& word : words) word = word.inherited();
+  }
+  return slot != nullptr;
+}
+
+bool PageTable::store(uint64_t chunk, const ChunkWords& words) {
+  if (std::all_of(words.begin(), words.end(), [&](PageWord word) { return word == words[0]; }))
+    return set_uniform(chunk, words[0]);
+  Slot* slot = own(chunk);
+  if (slot == nullptr) return false;
+  slot->inherited = false;
+  if (slot->payload != nullptr && slot->payload.use_count() == 1) {
+    slot->payload->assign(words);
+  } else {
+    slot->payload = std::make_shared<PackedChunk>(words);
+  }
   return true;
 }
 
 uint64_t PageTable::next_chunk(uint64_t chunk) const {
-  const auto it = chunks_.lower_bound(chunk);
-  return it == chunks_.end() ? UINT64_MAX : it->first;
+  auto it = leaves_.lower_bound(chunk / kLeafChunks);
+  if (it == leaves_.end()) return UINT64_MAX;
+  uint64_t known = it->second.leaf->known;
+  if (it->first == chunk / kLeafChunks) {
+    known &= ~uint64_t{0} << chunk % kLeafChunks;
+    if (known == 0) {
+      if (++it == leaves_.end()) return UINT64_MAX;
+      known = it->second.leaf->known;
+    }
+  }
+  return it->first * kLeafChunks + static_cast<uint64_t>(std::countr_zero(known));
 }
 
 PageTable PageTable::forked() const {
-  PageTable child = *this;
-  for (auto& [chunk, slot] : child.chunks_) slot.inherited = true;
+  PageTable child;
+  child.leaves_ = leaves_;
+  for (auto& [number, ref] : child.leaves_) ref.inherited = true;
+  child.chunks_ = chunks_;
+  child.base_ = base_;
+  child.based_ = based_;
   return child;
 }
 
@@ -137,7 +200,7 @@ uint64_t PageTable::relative(uint64_t tick) {
 void PageTable::rebase(uint64_t base) {
   const uint64_t shift = base - base_;
   ChunkWords words;
-  for (auto& [chunk, slot] : chunks_) {
+  for (uint64_t chunk = next_chunk(0); chunk != UINT64_MAX; chunk = next_chunk(chunk + 1)) {
     load(chunk, words);
     for (PageWord& word : words) {
       if (!word.empty()) word = word.at_tick(word.tick() > shift ? word.tick() - shift : 0);
@@ -147,30 +210,29 @@ void PageTable::rebase(uint64_t base) {
   base_ = base;
 }
 
+size_t PageTable::own_chunks() const {
+  size_t own = 0;
+  for (const auto& [number, ref] : leaves_) {
+    if (ref.leaf.use_count() > 1) continue;
+    own += static_cast<size_t>(std::count_if(
+        ref.leaf->slots.begin(), ref.leaf->slots.end(),
+        [](const Slot& slot) { return slot.payload == nullptr || slot.payload.use_count() == 1; }));
+  }
+  return own;
+}
+
 size_t PageTable::memory_bytes() const {
-  size_t bytes = 0;
-  for (const auto& [chunk, slot] : chunks_) {
-    bytes += kPageNodeOverhead + sizeof(Slot);
-    if (!slot.payload) continue;
-    const size_t payload = kPayloadOverhead + sizeof(Payload) +
-                           slot.payload->words.capacity() * sizeof(PageWord) +
-                           slot.payload->ends.capacity() * sizeof(uint16_t);
-    bytes += payload / static_cast<size_t>(slot.payload.use_count());
+  size_t bytes = runs_.capacity() * sizeof(WordRun);
+  for (const auto& [number, ref] : leaves_) {
+    size_t leaf = kSharedOverhead + sizeof(Leaf) + ref.leaf->slots.capacity() * sizeof(Slot);
+    for (const Slot& slot : ref.leaf->slots) {
+      if (slot.payload == nullptr) continue;
+      leaf += (kSharedOverhead + sizeof(PackedChunk) + slot.payload->memory_bytes()) /
+              static_cast<size_t>(slot.payload.use_count());
+    }
+    bytes += kNodeOverhead + sizeof(LeafRef) + leaf / static_cast<size_t>(ref.leaf.use_count());
   }
   return bytes;
-}
-
-void PageEditor::open(uint64_t chunk) {
-  if (loaded_ && chunk == chunk_) return;
-  flush();
-  table_.load(chunk, words_);
-  chunk_ = chunk;
-  loaded_ = true;
-}
-
-void PageEditor::flush() {
-  if (loaded_ && changed_) table_.store(chunk_, words_);
-  loaded_ = changed_ = false;
 }
 
 }  // namespace memwhy::timeline

@@ -3,11 +3,12 @@
 //
 // What it is: storage. What it is not: rules; those are PageModel's (operations) and Reconciler's (scans).
 //
-//   chunk 0x3f89a0 -> uniform { fault, stack 9, tick 49,000 }               one record: a huge page, a memset
-//   chunk 0x3f89a1 -> runs    { word, word, word } ends { 17, 300, 512 }    10 bytes a run
-//   chunk 0x3f89a2 -> flat    { 512 words }                                 4 KiB: pages of mixed stacks
+//   leaf 0xfe268 (128 MiB)  -> chunk 0x3f9a00 uniform { fault, stack 9, tick 49,000 }     a huge page, a memset
+//                              chunk 0x3f9a01 runs    { word, word, word }                10 bytes a run
+//                              chunk 0x3f9a02 flat    { 512 words }                       4 KiB: pages of mixed stacks
 //
-// A fork shares the payloads of the parent until one of the two writes: forking 16 GiB copies 8,192 records.
+// A fork shares the leaves of the parent, and a leaf that one of the two writes still shares its chunks: forking 16 GiB costs
+// 128 references, and then what is written.
 #pragma once
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include <memory>
 #include <vector>
 
+#include "timeline/packed_chunk.h"
 #include "timeline/page_word.h"
 
 namespace memwhy::timeline {
@@ -24,115 +26,106 @@ class PageTable {
   // 1 TiB of address space with pages in it; what lies beyond is counted, not remembered.
   static constexpr size_t kMaxChunks = size_t{1} << 19;
 
+  // fn(PageRange, PageWord&) for each run of pages with equal words of the range, in order; fn must not use the table's words. A
+  // range of any length costs what is known of it. `existing`: only chunks of which something is known; so is every range when
+  // the table has no more room. How many runs were looked at.
+  template <typename Fn>
+  uint64_t each(PageRange range, bool existing, Fn fn) {
+    uint64_t steps = 0;
+    while (!range.empty()) {
+      const uint64_t chunk = range.start / kChunkPages;
+      const PageNumber base = chunk * kChunkPages;
+      const auto first = static_cast<uint16_t>(range.start - base);
+      const auto end = static_cast<uint16_t>(std::min<PageNumber>(range.end - base, kChunkPages));
+      if (PackedChunk* packed = own_packed(chunk)) {
+        steps += packed->edit(first, end, runs_, [&](uint16_t from, uint16_t to, PageWord& word) {
+          fn(PageRange{base + from, base + to}, word);
+        });
+        if (packed->runs() == 1) set_uniform(chunk, PageWord(packed->first()));
+        range.start = base + end;
+        continue;
+      }
+      if (!read(chunk, first, end) && (existing || full())) {
+        const uint64_t next = next_chunk(chunk);
+        if (next == UINT64_MAX || next * kChunkPages >= range.end) return steps;
+        range.start = next * kChunkPages;
+        continue;
+      }
+      bool changed = false;
+      PageNumber at = range.start;
+      for (WordRun& run : runs_) {
+        PageWord word = run.word;
+        fn(PageRange{at, base + run.end}, word);
+        changed |= word != run.word;
+        run.word = word;
+        at = base + run.end;
+      }
+      steps += runs_.size();
+      if (changed) write(chunk, first);
+      range.start = base + end;
+    }
+    return steps;
+  }
+
   // The words of a chunk; false, and all empty, when nothing is known of it.
   bool load(uint64_t chunk, ChunkWords& words) const;
   // Packs; a chunk of empty words is dropped. False: no room.
   bool store(uint64_t chunk, const ChunkWords& words);
 
-  // Whether all words of a chunk are equal (of one that is not known: empty), and which it is. False: or not known to be.
-  bool uniform(uint64_t chunk, PageWord& word) const;
-  // As store(), of equal words.
-  bool set_uniform(uint64_t chunk, PageWord word);
-  bool full() const { return chunks_.size() >= kMaxChunks; }
-
+  bool full() const { return chunks_ >= kMaxChunks; }
   // The first chunk >= `chunk` of which something is known; UINT64_MAX: none.
   uint64_t next_chunk(uint64_t chunk) const;
-  bool empty() const { return chunks_.empty(); }
-  void clear() { chunks_.clear(); }
+  bool empty() const { return chunks_ == 0; }
+  void clear() {
+    last_ = nullptr;
+    leaves_.clear();
+    chunks_ = 0;
+  }
 
   // This table as a forked child has it.
   PageTable forked() const;
 
   // Ticks inside words are relative: base <= tick < base + 2^28, older ones count as base.
   uint64_t relative(uint64_t tick);
-  // False: relative(tick) will rewrite all words. Nothing may be unpacked then.
-  bool holds(uint64_t tick) const { return based_ && (tick < base_ || tick - base_ < PageWord::kTickLimit); }
   uint64_t absolute(PageWord word) const { return base_ + word.tick(); }
 
+  size_t chunks() const { return chunks_; }
+  size_t own_chunks() const;  // of which no other table shares the record
   size_t memory_bytes() const;
 
  private:
-  // ends empty: flat. Else words[i] covers pages ends[i - 1] .. ends[i].
-  struct Payload {
-    std::vector<PageWord> words;
-    std::vector<uint16_t> ends;
-  };
+  static constexpr uint64_t kLeafChunks = 64;
   struct Slot {
     PageWord uniform;        // of all pages, when there is no payload
     bool inherited = false;  // words are the parent's: inherited() when read
-    std::shared_ptr<Payload> payload;
+    std::shared_ptr<PackedChunk> payload;
   };
+  struct Leaf {
+    uint64_t known = 0;       // bit i: something is known of chunk i
+    std::vector<Slot> slots;  // of those, in order
+    size_t index(uint64_t chunk) const;
+  };
+  struct LeafRef {
+    std::shared_ptr<Leaf> leaf = std::make_shared<Leaf>();
+    bool inherited = false;  // all of its slots
+  };
+  PackedChunk* own_packed(uint64_t chunk);
+  const Slot* find(uint64_t chunk, bool& inherited) const;
+  bool read(uint64_t chunk, uint16_t first, uint16_t end);
+  bool write(uint64_t chunk, uint16_t first);
+  bool set_uniform(uint64_t chunk, PageWord word);
+  Slot* own(uint64_t chunk);
+  void erase(uint64_t chunk);
+  static Leaf& own_leaf(LeafRef& ref);
   void rebase(uint64_t base);
 
-  std::map<uint64_t, Slot> chunks_;
+  std::map<uint64_t, LeafRef> leaves_;  // by chunk / 64
+  LeafRef* last_ = nullptr;             // of leaves_, asked for last: neighbours come together
+  uint64_t last_number_ = 0;
+  size_t chunks_ = 0;
+  std::vector<WordRun> runs_;  // at work in each()
   uint64_t base_ = 0;
   bool based_ = false;
-};
-
-// Works on one chunk at a time, unpacked, and packs it when the next one is asked for: neighbouring edits are cheap. A chunk
-// whose words are all equal stays packed when it is covered as a whole: a range of any length costs what is known of it.
-class PageEditor {
- public:
-  explicit PageEditor(PageTable& table) : table_(table) {}
-  PageEditor(const PageEditor&) = delete;
-  PageEditor& operator=(const PageEditor&) = delete;
-
-  // fn(PageRange, PageWord&) for each run of pages with equal words of the range, in order. `existing`: only chunks of which
-  // something is known; so is every range when the table has no more room.
-  template <typename Fn>
-  void each(PageRange range, bool existing, Fn fn) {
-    while (!range.empty()) {
-      uint64_t chunk = range.start / kChunkPages;
-      if ((existing || table_.full()) && !(loaded_ && chunk == chunk_)) {
-        flush();
-        const uint64_t next = table_.next_chunk(chunk);
-        if (next != chunk) {
-          if (next == UINT64_MAX || next * kChunkPages >= range.end) return;
-          range.start = next * kChunkPages;
-          chunk = next;
-        }
-      }
-      const PageNumber end = std::min<PageNumber>(range.end, (chunk + 1) * kChunkPages);
-      PageWord same;
-      if (end - range.start == kChunkPages && !(loaded_ && chunk == chunk_) && table_.uniform(chunk, same)) {
-        ++steps_;
-        fn(PageRange{range.start, end}, same);
-        table_.set_uniform(chunk, same);
-      } else {
-        open(chunk);
-        runs({range.start, end}, fn);
-      }
-      range.start = end;
-    }
-  }
-  // Must be called at the end: what was changed last is not in the table before. Not in a destructor, since it takes memory.
-  void flush();
-  uint64_t steps() const { return steps_; }  // runs of equal words that were looked at
-
- private:
-  void open(uint64_t chunk);
-  template <typename Fn>
-  void runs(PageRange pages, Fn& fn) {
-    for (PageNumber page = pages.start; page < pages.end;) {
-      const size_t first = page % kChunkPages, limit = first + (pages.end - page);
-      const PageWord word = words_[first];
-      size_t last = first + 1;
-      while (last < limit && words_[last] == word) ++last;
-      PageWord now = word;
-      ++steps_;
-      fn(PageRange{page, page + (last - first)}, now);
-      if (now != word) {
-        std::fill(words_.begin() + first, words_.begin() + last, now);
-        changed_ = true;
-      }
-      page += last - first;
-    }
-  }
-
-  PageTable& table_;
-  ChunkWords words_;
-  uint64_t chunk_ = 0, steps_ = 0;
-  bool loaded_ = false, changed_ = false;
 };
 
 }  // namespace memwhy::timeline

@@ -4,12 +4,13 @@
 //
 //   munmap 0x100+16 at tick 40, then 0x108+2 at tick 90:
 //     [0x100,0x108) 40  [0x108,0x10a) 90  [0x10a,0x110) 40
+//   since(50), as a child has it that was forked: the same intervals, shared, of which the 40 count as nothing
 #pragma once
 
 #include <cstdint>
-#include <map>
 
 #include "base/ids.h"
+#include "timeline/interval_map.h"
 
 namespace memwhy::timeline {
 
@@ -24,13 +25,14 @@ class RangeTicks {
   template <typename Fn>
   void each(PageRange range, Fn fn) const {
     PageNumber at = range.start;
-    for (auto it = first_overlap(range.start); it != intervals_.end() && it->first < range.end; ++it) {
-      const PageNumber start = it->first > at ? it->first : at;
-      const PageNumber end = it->second.end < range.end ? it->second.end : range.end;
+    intervals_.each(range.start, range.end, [&](const Interval& interval) {
+      if (interval.tick < floor_) return;
+      const PageNumber start = interval.range.start > at ? interval.range.start : at;
+      const PageNumber end = interval.range.end < range.end ? interval.range.end : range.end;
       if (at < start) fn(PageRange{at, start}, uint64_t{0});
-      if (start < end) fn(PageRange{start, end}, it->second.tick);
+      if (start < end) fn(PageRange{start, end}, interval.tick);
       at = end;
-    }
+    });
     if (at < range.end) fn(PageRange{at, range.end}, uint64_t{0});
   }
 
@@ -39,22 +41,22 @@ class RangeTicks {
   uint64_t overflow_tick() const { return overflow_tick_; }
   void forget_before(uint64_t tick);
   void clear() { intervals_.clear(); }
-  RangeTicks since(uint64_t tick) const;     // a copy with what is not older
+  RangeTicks since(uint64_t tick)
+      const;  // a copy with what is not older; it shares the intervals until one of the two writes
   RangeTicks within(PageRange range) const;  // a copy with what overlaps
-  size_t memory_bytes() const { return intervals_.size() * 72; }
+  size_t memory_bytes() const { return intervals_.memory_bytes(); }
 
  private:
   struct Interval {
-    PageNumber end;
+    PageRange range;
     uint64_t tick;
   };
-  using Map = std::map<PageNumber, Interval>;
-  Map::const_iterator first_overlap(PageNumber page) const;
-  void split(PageNumber page);
+  void put(PageRange range, uint64_t tick);
   void shed();
 
-  Map intervals_;
+  IntervalMap<Interval> intervals_;
   uint64_t newest_ = 0, overflow_tick_ = 0;
+  uint64_t floor_ = 0;  // what is older is not there
 };
 
 }  // namespace memwhy::timeline

@@ -17,6 +17,7 @@ constexpr TimeNs kFaultOrCallTakes = 100'000'000;
 
 Reconciler::Reconciler(PageModel& model, const Input& input)
     : model_(model), in_(input), runs_(&input.scan.runs) {
+  model_.look_at();
   if (!in_order(*runs_)) {
     sorted_ = put_in_order(*runs_);
     runs_ = &sorted_;

@@ -55,7 +55,12 @@ struct Timeline::State {
     const auto it = by_id.find(id);
     return it == by_id.end() ? nullptr : &it->second->state();
   }
-  void inherit(SpaceId parent, const std::vector<events::TableRun>& runs, int generation);
+  // Runs that were heard now, shared by all who inherit of them.
+  struct News {
+    std::shared_ptr<const std::vector<events::TableRun>> runs;
+    uint64_t oldest;
+  };
+  void inherit(SpaceId parent, const News& news, uint64_t until, int generation);
   void drop_ended();
   void evict();
 
@@ -174,24 +179,29 @@ void Timeline::State::on(const events::PageTableRuns& e) {
   if (forks.empty()) return;
   const uint64_t settled = clock.to_tick(now > kForkWindow ? now - kForkWindow : 0);
   std::erase_if(forks, [settled](const PendingFork& fork) { return fork.tick < settled; });
-  std::vector<events::TableRun> news;
-  std::copy_if(e.runs.begin(), e.runs.end(), std::back_inserter(news),
+  if (std::none_of(forks.begin(), forks.end(),
+                   [&](const PendingFork& fork) { return fork.parent == e.space; }))
+    return;
+  std::vector<events::TableRun> runs;
+  std::copy_if(e.runs.begin(), e.runs.end(), std::back_inserter(runs),
                [&](const events::TableRun& run) { return run.tick + 2 >= heard; });
-  inherit(e.space, news, 0);
+  News news{nullptr, UINT64_MAX};
+  for (const events::TableRun& run : runs) news.oldest = std::min(news.oldest, run.tick);
+  news.runs = std::make_shared<const std::vector<events::TableRun>>(std::move(runs));
+  inherit(e.space, news, UINT64_MAX, 0);
 }
 
 // Entries that are heard after forks and were made before them: the children's, and their children's.
-void Timeline::State::inherit(SpaceId parent, const std::vector<events::TableRun>& runs, int generation) {
-  if (runs.empty() || generation > 16) return;  // a damaged trace may have a fork that is its own ancestor
+void Timeline::State::inherit(SpaceId parent, const News& news, uint64_t until, int generation) {
+  if (news.oldest > until || generation > 16)
+    return;  // a damaged trace may have a fork that is its own ancestor
   for (size_t i = 0; i < forks.size(); ++i) {
     const PendingFork fork = forks[i];
     AddressSpace::State* child = fork.parent == parent ? find(fork.child) : nullptr;
     if (child == nullptr || child->pages_dropped) continue;
-    std::vector<events::TableRun> older;
-    std::copy_if(runs.begin(), runs.end(), std::back_inserter(older),
-                 [&](const events::TableRun& run) { return run.tick <= fork.tick + 1; });
-    child->pages.apply_inherited(older, fork.tick);
-    inherit(fork.child, older, generation + 1);
+    const uint64_t older = std::min(until, fork.tick + 1);
+    if (news.oldest <= older) child->pages.inherit(news.runs, older, fork.tick);
+    inherit(fork.child, news, older, generation + 1);
   }
 }
 

@@ -24,11 +24,13 @@ TEST(HostileRanges, AreLookedAtAsRunsOfEqualWords) {
     table.runs = {TableRun{1, kMostPages, StackId{1 + i % 2}, 260 + i, 0}};
     model.apply(table);
   }
+  model.settle();
   // The first and the last chunk are covered in part; what there is no room for is not looked at again.
   EXPECT_LE(model.steps(), 4 * (PageTable::kMaxChunks + 4));
   EXPECT_LE(model.memory_bytes(), PageTable::kMaxChunks * 128);
   const uint64_t before = model.steps();
   model.remove({0, PageNumber{1} << 44}, 400);
+  model.settle();
   EXPECT_LE(model.steps() - before, PageTable::kMaxChunks + 4);
   EXPECT_TRUE(model.table.empty());
 }
@@ -40,6 +42,7 @@ TEST(HostileRanges, BeyondEveryAddressAreCutOff) {
   table.space = SpaceId{1};
   table.runs = {TableRun{kPageLimit + 5, 7, StackId{1}, 260, 0}};
   model.apply(table);
+  model.settle();
   EXPECT_EQ(model.steps(), 0u);
   EXPECT_TRUE(model.table.empty());
 }

@@ -13,7 +13,7 @@
 namespace memwhy::explain {
 namespace {
 
-constexpr uint64_t kStepBytes = uint64_t{1} << 20;  // a smaller step is lost among other allocations
+constexpr uint64_t kLeastStep = uint64_t{1} << 20;  // a smaller step is lost among other allocations
 constexpr size_t kFramesShown = 5, kStepsShown = 6, kReadingsShown = 8;
 
 // What the "goroutineleak" profile of Go 1.26 and later may list: (*g).internalBlocked in mgcmark.go names the others.
@@ -113,7 +113,7 @@ std::string readings(const Case& c, const GroupStory& group) {
 std::string steps_of(const Case& c, const GroupStory& group) {
   const uint64_t each = group.now->count == 0 ? 0 : group.now->kept_bytes / group.now->count;
   const uint64_t first = group.weights.front().value;
-  if (each < kStepBytes || group.weight() <= first || c.go->curve().empty()) return "";
+  if (each < kLeastStep || group.weight() <= first || c.go->curve().empty()) return "";
   std::vector<std::string> steps;
   uint64_t base = c.go->curve().front().counters.heap_in_use_bytes, sum = 0;
   for (const timeline::GoPoint& point : c.go->curve()) {
