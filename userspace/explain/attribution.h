@@ -88,6 +88,11 @@ struct Attribution {
   }
 };
 
+// Whether a file says all of it, whatever the mapping and the stack.
+inline bool by_file(Owner owner) {
+  return owner == Owner::kFileText || owner == Owner::kFilePrivate || owner == Owner::kFileShared;
+}
+
 // The id of a cell's owner. It is the ledger line's, but for Go's spans of objects, which become several lines.
 inline std::string_view cell_id(Owner owner) {
   return owner == Owner::kGoHeapLive ? std::string_view("go.heap.spans") : owner_name(owner).id;

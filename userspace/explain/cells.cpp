@@ -15,10 +15,6 @@ namespace {
 using timeline::How;
 using timeline::PageGroup;
 
-bool by_file(Owner owner) {
-  return owner == Owner::kFileText || owner == Owner::kFilePrivate || owner == Owner::kFileShared;
-}
-
 auto key_of(const ScanCell& each) {
   return std::tuple(each.cell.owner, each.cell.rest, each.vma, each.stack, each.cell.how);
 }

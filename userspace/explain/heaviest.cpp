@@ -12,10 +12,6 @@ namespace {
 
 using timeline::How;
 
-bool by_file(Owner owner) {
-  return owner == Owner::kFileText || owner == Owner::kFilePrivate || owner == Owner::kFileShared;
-}
-
 // Owners whose mapping says it all; for the others the stack tells more.
 bool by_mapping(Owner owner) {
   return owner == Owner::kRaceShadow || owner == Owner::kRaceMeta || owner == Owner::kThreadStacks ||

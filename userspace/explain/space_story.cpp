@@ -30,11 +30,6 @@ const events::BinaryInfo* exe_of(const Timeline& timeline, const AddressSpace& s
   return nullptr;
 }
 
-const std::vector<events::Vma>& vmas_of(const timeline::ScanResult& scan) {
-  static const std::vector<events::Vma> kNone;
-  return scan.vmas ? *scan.vmas : kNone;
-}
-
 bool doubtful(Owner owner) {
   return owner == Owner::kAnonOther || owner == Owner::kAnonBeforeAttach || owner == Owner::kUnattributed;
 }
@@ -141,7 +136,7 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
                          const timeline::ScanResult& scan) {
   // A scan that the target's end cut short must not pass for a fall of RSS.
   bool keep = scan.complete || !scan_ || !scan_->complete;
-  const std::vector<events::Vma>& vmas = vmas_of(scan);
+  const std::vector<events::Vma>& vmas = scan.mappings();
   Stacks stacks(timeline, space.id(), vmas);
   owners_.decide({space, vmas, space.threads(), scan, exe_of(timeline, space)}, stacks);
   if (!keep) return;
@@ -171,7 +166,7 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
 
 void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
                             std::optional<uint64_t> heap_profile_bytes, ProcessExplanation& out) const {
-  const std::vector<events::Vma>& vmas = vmas_of(*scan_);
+  const std::vector<events::Vma>& vmas = scan_->mappings();
   Stacks stacks(timeline, space.id(), vmas);
   Owners owners = owners_;
   const events::BinaryInfo* exe = exe_of(timeline, space);

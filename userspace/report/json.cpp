@@ -22,8 +22,6 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
-
 // Enough digits for a reader, and the same on every machine.
 Json rounded(double value, double steps) {
   return std::isfinite(value) ? Json(std::round(value * steps) / steps) : Json(nullptr);

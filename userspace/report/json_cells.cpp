@@ -10,7 +10,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 Json index(uint32_t value) { return value == explain::kNoIndex ? Json(nullptr) : Json(value); }
 
 Json frame(const explain::Frame& each) {
@@ -57,6 +56,8 @@ Json cell(const explain::Cell& each, TimeNs scan_time) {
 }
 
 }  // namespace
+
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 void add_attribution(const explain::Attribution& all, Json& process) {
   Json frames = Json::array(), stacks = Json::array(), mappings = Json::array(), cells = Json::array();

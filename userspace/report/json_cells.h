@@ -12,6 +12,8 @@ namespace memwhy::report {
 // Adds "frames", "stacks", "mappings" and "cells" to the entry of a process.
 void add_attribution(const explain::Attribution& all, nlohmann::ordered_json& process);
 
+// Null for "".
+nlohmann::ordered_json text_or_null(const std::string& text);
 // A stack of the table as text, innermost first; [] of kNoIndex.
 nlohmann::ordered_json frame_texts(const explain::Attribution& all, uint32_t stack, explain::FrameText how);
 

@@ -17,8 +17,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using explain::Attribution;
 
-Json name_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
-
 constexpr size_t kEveryClass = 68, kClassesOfPoint = 16;
 
 // "off" is what Go calls it.
@@ -137,12 +135,12 @@ Json go_summary(const explain::ProcessExplanation& process, const std::optional<
                 bool indexes) {
   if (!process.go) return nullptr;
   const explain::GoSummary& go = *process.go;
-  return {{"version", name_or_null(go.version)},
+  return {{"version", text_or_null(go.version)},
           {"race", go.race},
           {"cgo", go.cgo},
           {"stripped", go.stripped},
           {"layout", word(go.layout)},
-          {"layout_problem", name_or_null(go.layout_problem)},
+          {"layout_problem", text_or_null(go.layout_problem)},
           {"settings", settings(go.totals)},
           {"totals", totals(go.totals)},
           {"gc", pauses(go.pauses)},
@@ -208,7 +206,7 @@ Json goroutines(const explain::ProcessExplanation& process, const std::optional<
   for (const explain::GoroutineGroup& group : process.goroutines->groups) {
     out["groups"].push_back(
         {{"count", group.count},
-         {"wait_reason", name_or_null(group.wait_reason)},
+         {"wait_reason", text_or_null(group.wait_reason)},
          {"site", frame_text(process.attribution, group.site)},
          {"created_at", frame_text(process.attribution, group.created_at)},
          {"waiting_at_least_since", group.waiting_since ? time(*group.waiting_since) : Json(nullptr)},

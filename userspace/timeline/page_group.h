@@ -74,6 +74,11 @@ struct ScanResult {
   std::shared_ptr<const std::vector<events::Vma>> vmas;         // of groups and arrived
   std::shared_ptr<const std::vector<events::Vma>> vmas_before;  // of left
 
+  // Empty when there is no list.
+  const std::vector<events::Vma>& mappings() const {
+    static const std::vector<events::Vma> kNone;
+    return vmas ? *vmas : kNone;
+  }
   // nullptr for kNoVma.
   const events::Vma* vma_of(const PageGroup& group) const {
     return vmas && group.vma < vmas->size() ? &(*vmas)[group.vma] : nullptr;

@@ -13,11 +13,6 @@ namespace {
 
 constexpr uint64_t kMostPagesAsked = 4096;  // of one object: evenly spread when it is larger
 
-const std::vector<events::Vma>& vmas_of(const timeline::ScanResult& scan) {
-  static const std::vector<events::Vma> kNone;
-  return scan.vmas ? *scan.vmas : kNone;
-}
-
 }  // namespace
 
 GoFacts::GoFacts(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
@@ -25,7 +20,7 @@ GoFacts::GoFacts(const timeline::Timeline& timeline, const timeline::AddressSpac
     : timeline_(timeline),
       space_(space),
       scan_(scan),
-      names_(timeline, space.id(), vmas_of(scan)),
+      names_(timeline, space.id(), scan.mappings()),
       profile_(space.go_profile()),
       own_profile_bytes_(own_profile_bytes),
       curve_(space.go_curve()),
