@@ -6,7 +6,8 @@ import sys
 import tempfile
 import traceback
 
-import support
+from support import Skip
+from support.driver import Case
 
 
 def main():
@@ -16,10 +17,10 @@ def main():
         return 77
     with tempfile.TemporaryDirectory(prefix="memwhy-scenario-") as folder:
         os.chmod(folder, 0o755)
-        case = support.Case(memwhy, build, folder)
+        case = Case(memwhy, build, folder)
         try:
             getattr(importlib.import_module(module), function)(case)
-        except support.Skip as reason:
+        except Skip as reason:
             print(f"skipped: {reason}")
             return 77
         except Exception:

@@ -10,7 +10,8 @@ import struct
 import subprocess
 import sys
 
-from support import absent, ledger, only_process
+from support import absent
+from support.answers import ledger, only_process
 from xxh3 import xxh3_64_32
 
 USAGE, GONE, ENVIRONMENT, BAD_INPUT, OUTPUT = 2, 4, 5, 6, 7

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import time
 
-from support import MIB, Told, ledger, only_process, problems, until_scanned
+from support import MIB
+from support.answers import ledger, only_process, problems, until_scanned
+from support.workloads import Told
 
 NEW, OLD = "go1.27.3", "debian"
 KEPT_PER_PANIC = 88  # by the race runtime: 8 bytes for each of 11 frames that are unwound

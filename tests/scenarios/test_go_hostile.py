@@ -6,7 +6,8 @@ import os
 import resource
 import subprocess
 
-from support import DEADLINE, MIB, check, only_process
+from support import DEADLINE, MIB
+from support.answers import check, only_process
 
 
 def hostile(case, *arguments):

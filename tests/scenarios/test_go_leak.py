@@ -4,7 +4,8 @@ where they were allocated, a list of goroutines who waits; memwhy says both in o
 and without a heap profile in them. The referee is what the job says of its own heap after each run."""
 import re
 
-from support import MIB, ROOT, ledger, only_process, problems
+from support import MIB, ROOT
+from support.answers import ledger, only_process, problems
 
 SOURCE = (ROOT / "tests/workloads/hourly_job/main.go").read_text().splitlines()
 BUFFER = 64 * MIB

@@ -3,7 +3,9 @@
 heap profile is refused with one sentence. The referee of a profile is `go tool pprof`."""
 import gzip
 
-from support import MIB, only_process, pprof_inuse
+from support import MIB
+from support.answers import only_process
+from support.referees import pprof_inuse
 
 BAD_INPUT = 6
 

@@ -5,7 +5,8 @@ import pathlib
 import signal
 import subprocess
 
-from support import absent, only_process
+from support import absent
+from support.answers import only_process
 
 
 def children_of(pid):

@@ -5,7 +5,9 @@ import shutil
 import socket
 import subprocess
 
-from support import MIB, Skip, check, ledger, only_process, problems, rss_of
+from support import MIB, Skip
+from support.answers import check, ledger, only_process, problems
+from support.referees import rss_of
 
 
 def program(*names):

@@ -8,7 +8,8 @@ process is stopped while they scan it, so smaps_rollup is the referee of their s
 import subprocess
 import time
 
-from support import check_pages, ledger, page_scans, quiet, rss_rollup, until_scanned
+from support.answers import check_pages, ledger, page_scans, until_scanned
+from support.referees import quiet, rss_rollup
 
 PAGE = 4096
 SLACK = 96 << 10  # what stdio, the loader and the stack may take of their own in a step

@@ -11,7 +11,9 @@ import re
 import shutil
 import subprocess
 
-from support import ROOT, Skip, born, page_scans
+from support import ROOT, Skip
+from support.answers import born, page_scans
+from support.workloads import go
 
 WORKLOADS = ROOT / "tests/bench/workloads"
 # That exec itself fills, before anything can fault: where the .bss of the program and of its loader begin; of the stack the page of
@@ -89,7 +91,7 @@ def test_compiler_followed(case):
 
 def test_go(case):
     out = case.folder / "go_gc"
-    case.go("go1.26.8", "build", "-o", out, WORKLOADS / "go_gc/main.go")
+    go("go1.26.8", "build", "-o", out, WORKLOADS / "go_gc/main.go")
     run(case, "Go", [out])
 
 

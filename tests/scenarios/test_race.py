@@ -4,7 +4,9 @@ import math
 import re
 from datetime import datetime
 
-from support import MIB, ledger, only_process, pprof_inuse, problems, share
+from support import MIB
+from support.answers import ledger, only_process, problems, share
+from support.referees import pprof_inuse
 
 PROFILE_RATE = 512 << 10  # mean bytes between two samples
 KEPT_PER_GOROUTINE = 490  # by the race runtime, of one that ended: 85 to 99 MiB for 1,000 requests of 200 each, the more the faster

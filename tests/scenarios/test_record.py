@@ -5,7 +5,8 @@ import pathlib
 import signal
 import subprocess
 
-from support import MIB, Skip, ledger, only_process
+from support import MIB, Skip
+from support.answers import ledger, only_process
 
 KEEP = "import sys; kept = bytearray({mib} << 20); print('ready', flush=True); sys.stdin.readline()"
 

@@ -4,7 +4,9 @@ heap has an owner, and the runtime's own counters, as memwhy tells them, sum to 
 (That the pages equal these counters to the byte is in tests/unit/goruntime/third_party_test.cpp.)"""
 import subprocess
 
-from support import MIB, ROOT, absent, ledger, only_process, problems, stopped_between_work
+from support import MIB, ROOT, absent
+from support.answers import ledger, only_process, problems
+from support.referees import stopped_between_work
 
 MODULES, FUNCTIONS = 40, 300
 
