@@ -15,6 +15,7 @@ namespace memwhy::fuzz {
 namespace {
 
 constexpr size_t kMostSamples = 64;
+constexpr size_t kMostFrames = 128;
 constexpr size_t kMostInflated = 256 << 10;
 
 void read(std::span<const std::byte> file) {
@@ -29,6 +30,7 @@ void read(std::span<const std::byte> file) {
   for (const goruntime::PprofSample& sample : heap->samples) {
     check(sample.bytes <= most, "the heaviest sample comes first");
     check(sample.bytes <= heap->inuse_bytes, "no sample is more than all of them");
+    check(sample.frames.size() <= kMostFrames, "a sample has a bounded stack");
     most = sample.bytes;
   }
 }

@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <protozero/pbf_reader.hpp>
 #include <string_view>
 #include <unordered_map>
@@ -13,7 +14,10 @@ namespace memwhy::goruntime {
 namespace {
 
 constexpr size_t kMostBytes = size_t{1} << 30;
-constexpr size_t kMostSamples = 64;  // kept
+constexpr size_t kMostSamples = 64;    // kept
+constexpr size_t kMostFrames = 128;    // of a sample, as of any stack
+constexpr size_t kMostName = 1 << 10;  // of a function or a file, in bytes
+constexpr uint64_t kMostInUse = INT64_MAX;
 
 Error bad(const char* what) { return {ErrorCode::kBadInput, std::string("the heap profile ") + what}; }
 
@@ -45,6 +49,10 @@ struct Function {
 };
 struct Line {
   uint64_t function = 0, line = 0;
+};
+struct Sample {
+  uint64_t bytes = 0;  // 0: none, or fewer than none
+  std::vector<uint64_t> locations;
 };
 
 class Profile {
@@ -78,10 +86,18 @@ class Profile {
     while (column < sample_types.size() && string(sample_types[column]) != "inuse_space") ++column;
     if (column == sample_types.size()) return bad("has no inuse_space: it is a profile of something else");
     PprofHeap heap;
-    for (const std::string_view sample : samples) add_sample(sample, column, heap);
-    std::stable_sort(heap.samples.begin(), heap.samples.end(),
-                     [](const PprofSample& a, const PprofSample& b) { return a.bytes > b.bytes; });
-    if (heap.samples.size() > kMostSamples) heap.samples.resize(kMostSamples);
+    std::vector<Sample> found;
+    for (const std::string_view bytes : samples) {
+      Sample sample = read_sample(bytes, column);
+      if (sample.bytes == 0) continue;
+      if (sample.bytes > kMostInUse - heap.inuse_bytes) return bad("has more bytes in use than there can be");
+      heap.inuse_bytes += sample.bytes;
+      found.push_back(std::move(sample));
+    }
+    std::stable_sort(found.begin(), found.end(),
+                     [](const Sample& a, const Sample& b) { return a.bytes > b.bytes; });
+    if (found.size() > kMostSamples) found.resize(kMostSamples);
+    for (const Sample& sample : found) heap.samples.push_back({sample.bytes, frames(sample)});
     return heap;
   }
 
@@ -163,23 +179,32 @@ class Profile {
     functions_[id] = function;
   }
 
-  void add_sample(std::string_view bytes, size_t column, PprofHeap& heap) {
-    std::vector<uint64_t> locations, values;
+  static Sample read_sample(std::string_view bytes, size_t column) {
+    Sample sample;
+    std::vector<uint64_t> values;
     protozero::pbf_reader in(bytes.data(), bytes.size());
     while (in.next()) {
       if (in.tag() == 1)
-        numbers(in, locations);
+        numbers(in, sample.locations);
       else if (in.tag() == 2)
         numbers(in, values);
       else
         in.skip();
     }
-    if (column >= values.size() || static_cast<int64_t>(values[column]) <= 0) return;
-    heap.inuse_bytes += values[column];
-    PprofSample& sample = heap.samples.emplace_back();
-    sample.bytes = values[column];
-    for (const uint64_t location : locations)
-      for (const Line& line : locations_[location]) sample.frames.push_back(frame(line));
+    if (column < values.size() && values[column] <= kMostInUse) sample.bytes = values[column];
+    return sample;
+  }
+
+  // Of the samples that are kept, and no more than a stack has: a location that many samples name is a few bytes in each.
+  std::vector<std::string> frames(const Sample& sample) {
+    std::vector<std::string> out;
+    for (const uint64_t location : sample.locations) {
+      for (const Line& line : locations_[location]) {
+        if (out.size() == kMostFrames) return out;
+        out.push_back(frame(line));
+      }
+    }
+    return out;
   }
 
   std::string frame(const Line& line) {
@@ -190,7 +215,9 @@ class Profile {
            ")";
   }
 
-  std::string_view string(uint64_t index) const { return index < strings_.size() ? strings_[index] : ""; }
+  std::string_view string(uint64_t index) const {
+    return index < strings_.size() ? strings_[index].substr(0, kMostName) : "";
+  }
 
   std::vector<std::string_view> strings_;
   std::unordered_map<uint64_t, std::vector<Line>> locations_;

@@ -18,7 +18,7 @@ namespace memwhy::goruntime {
 
 struct PprofSample {
   uint64_t bytes = 0;
-  std::vector<std::string> frames;  // "func (file:line)", innermost first
+  std::vector<std::string> frames;  // "func (file:line)", innermost first, at most 128
 };
 
 struct PprofHeap {
@@ -26,7 +26,7 @@ struct PprofHeap {
   std::vector<PprofSample> samples;  // heaviest first, at most 64
 };
 
-// kBadInput: not gzip or protobuf, larger than 1 GiB, or a profile without inuse_space.
+// kBadInput: not gzip or protobuf, larger than 1 GiB, a profile without inuse_space, or one whose sum is no number.
 Result<PprofHeap> read_pprof_heap(std::span<const std::byte> file);
 
 }  // namespace memwhy::goruntime
