@@ -47,8 +47,7 @@ std::string text_of(const Frame& frame, FrameText how) {
   if (frame.function.empty())
     return with_module ? fmt::format("{}+{:#x}", module, frame.offset) : fmt::format("{:#x}", frame.address);
   const std::string function = how == FrameText::kWhole ? frame.function : short_function(frame.function);
-  if (frame.file.empty())
-    return with_module ? fmt::format("{} ({})", function, module) : function;
+  if (frame.file.empty()) return with_module ? fmt::format("{} ({})", function, module) : function;
   const std::string_view file = how == FrameText::kWhole ? frame.file : base_name(frame.file);
   return fmt::format("{} ({}:{})", function, file, frame.line);
 }

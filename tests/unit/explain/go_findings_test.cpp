@@ -156,13 +156,13 @@ TEST(LiveHeapGrowth, NamesWhoAllocatedLargeObjects) {
   const Finding* found = finding(e, "live-heap-growth");
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(std::count(found->evidence.begin(), found->evidence.end(),
-                       "2 large objects, 60.0 MiB total, allocated at main.(*job).load (main.go:36) while "
-                       "memwhy watched"),
+                       "2 large objects, 60.0 MiB total, allocated at main.(*job).load (main.go:36) during "
+                       "the recording"),
             1);
   EXPECT_EQ(
       std::count(found->evidence.begin(), found->evidence.end(),
-                 "1 large object, 1.0 MiB total, allocated at main.(*job).load (main.go:38) while memwhy "
-                 "watched"),
+                 "1 large object, 1.0 MiB total, allocated at main.(*job).load (main.go:38) during the "
+                 "recording"),
       1);
 }
 

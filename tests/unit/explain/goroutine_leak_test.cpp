@@ -72,7 +72,7 @@ TEST(GoroutineLeak, HoldsWithoutGrowth) {
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(found->kind, FindingKind::kProblem);
   EXPECT_EQ(found->confidence, Confidence::kMedium);
-  EXPECT_EQ(found->against.at(0), "growth needs four readings, there are 2");
+  EXPECT_EQ(found->against.at(0), "growth needs four readings; there are 2");
   EXPECT_EQ(found->bytes, 5 * kJob);
   EXPECT_EQ(figure(*found, "goroutines"), 5);
   EXPECT_EQ(figure(*found, "kept_bytes_each"), static_cast<double>(kJob));

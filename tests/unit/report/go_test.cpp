@@ -121,12 +121,12 @@ TEST(GoText, Allocation) {
   auto busy = process(100, std::numeric_limits<int64_t>::max());
   busy.go->allocation = explain::GoAllocationRates{
       2.0, 3.0 * kMiB, 20'480.5, 1.0 * kMiB, 0.5, {{64, 16'384}, {1024, 1024}, {8, 3072}}};
-  EXPECT_EQ(go_lines(busy).back(),
+  EXPECT_EQ(go_lines(busy, true).back(),
             "Allocation: 3.0 MiB/s, 20,480 objects/s: 1.0 MiB/s large (above 32 KiB), 1.0 MiB/s in objects "
             "of 64 B, 1.0 "
             "MiB/s in objects of 1,024 B");
   busy.go->allocation = explain::GoAllocationRates{};
-  EXPECT_EQ(go_lines(busy).back(), "Allocation: nothing meanwhile");
+  EXPECT_EQ(go_lines(busy, true).back(), "Allocation: none during the recording");
 }
 
 TEST(GoJson, HeapProfileRate) {
@@ -149,36 +149,44 @@ TEST(GoText, HeapProfileOfAnAssumedRate) {
   auto known = process(100, 0);
   known.heap_profile_rate_assumed = true;
   EXPECT_EQ(
-      go_lines(known).at(1),
-      "Heap profile: at the standard sampling rate of 512 KiB; releases before 1.24 do not tell theirs");
+      go_lines(known, true).at(1),
+      "Heap profile: assumes the default sampling rate of 512 KiB; Go before 1.24 does not publish its rate");
   known.heap_profile_rate.reset();
   known.heap_profile_inuse_bytes.reset();
-  EXPECT_EQ(go_lines(known).front(),
-            "heap profile: sampling rate not known (releases before 1.24 do not tell theirs), and by the "
-            "standard one it would be larger than the heap");
+  EXPECT_EQ(
+      go_lines(known, true).front(),
+      "heap profile: sampling rate not known (Go before 1.24 does not publish it); the default rate would "
+      "imply a profile larger than the heap");
 }
 
 TEST(GoText, HeapProfileAndGap) {
   auto known = process(100, std::numeric_limits<int64_t>::max());
-  EXPECT_EQ(go_lines(known),
+  EXPECT_EQ(go_lines(known, true),
             (std::vector<std::string>{
-                "RSS 400.0 MiB, heap profile 8.0 MiB: 392.0 MiB it does not show",
-                "Go heap: 6.0 MiB found in use by collection 3, goal 12.0 MiB; GOGC=100, GOMEMLIMIT=none"}));
+                "RSS 400.0 MiB; heap profile 8.0 MiB; 392.0 MiB not in the heap profile",
+                "Go heap: 6.0 MiB live after collection 3, goal 12.0 MiB; GOGC=100, GOMEMLIMIT=none"}));
   known.go->layout = events::GoLayout::kDwarf;
-  EXPECT_EQ(go_lines(known).back(),
-            "Go tables: this release was not measured; read by the program's own debug information (DWARF)");
+  EXPECT_EQ(go_lines(known, true).back(),
+            "Go tables: memwhy has no layout for this release; read with the program's own DWARF");
   known.heap_profile_inuse_bytes = 500 * kMiB;
-  EXPECT_EQ(go_lines(known).front(),
-            "RSS 400.0 MiB, heap profile 500.0 MiB: 100.0 MiB of it are not resident");
+  EXPECT_EQ(go_lines(known, true).front(),
+            "RSS 400.0 MiB; heap profile 500.0 MiB; 100.0 MiB of the heap profile not resident");
   known.heap_profile_inuse_bytes.reset();
   known.heap_profile_source = explain::ProfileSource::kOffInBinary;
-  EXPECT_EQ(go_lines(known).front(), "no heap profile: profiling is not linked into this program");
+  EXPECT_EQ(go_lines(known, true).front(), "no heap profile: profiling is not linked into this program");
   known.go->layout = events::GoLayout::kNone;
   known.go->layout_problem = "no layout for go1.99";
   known.go->totals.reset();
-  EXPECT_EQ(go_lines(known).back(), "Go tables: no layout for go1.99");
+  EXPECT_EQ(go_lines(known, true).back(), "Go tables: no layout for go1.99");
   known.go.reset();
-  EXPECT_TRUE(go_lines(known).empty());
+  EXPECT_TRUE(go_lines(known, true).empty());
+}
+
+TEST(GoText, TheScreenHasTheProfileAlone) {
+  auto known = process(100, std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(
+      go_lines(known, false),
+      (std::vector<std::string>{"RSS 400.0 MiB; heap profile 8.0 MiB; 392.0 MiB not in the heap profile"}));
 }
 
 TEST(GoText, NoGoal) {
@@ -186,18 +194,18 @@ TEST(GoText, NoGoal) {
   // ~0 as the runtime has it by GOGC alone; with GOMEMLIMIT=off it makes of it some EiB.
   for (const uint64_t goal : {~uint64_t{0}, uint64_t{8'900'000'000'000'000'000}}) {
     off.go->totals->goal_bytes = goal;
-    EXPECT_EQ(go_lines(off).at(1),
-              "Go heap: 6.0 MiB found in use by collection 3, no goal (GOGC=off), GOMEMLIMIT=none");
+    EXPECT_EQ(go_lines(off, true).at(1),
+              "Go heap: 6.0 MiB live after collection 3, no goal (GOGC=off), GOMEMLIMIT=none");
     EXPECT_TRUE(entry(off)["go"]["totals"]["/gc/heap/goal:bytes"].is_null());
   }
   off.go->totals->goal_bytes = 12 * kMiB;
-  EXPECT_EQ(go_lines(off).at(1),
-            "Go heap: 6.0 MiB found in use by collection 3, goal 12.0 MiB; GOGC=off, GOMEMLIMIT=none");
+  EXPECT_EQ(go_lines(off, true).at(1),
+            "Go heap: 6.0 MiB live after collection 3, goal 12.0 MiB; GOGC=off, GOMEMLIMIT=none");
   EXPECT_EQ(entry(off)["go"]["totals"]["/gc/heap/goal:bytes"], 12 * kMiB);
   auto unread = process(100, std::numeric_limits<int64_t>::max());
   unread.go->totals->goal_bytes = 0;
-  EXPECT_EQ(go_lines(unread).at(1),
-            "Go heap: 6.0 MiB found in use by collection 3, goal not known; GOGC=100, GOMEMLIMIT=none");
+  EXPECT_EQ(go_lines(unread, true).at(1),
+            "Go heap: 6.0 MiB live after collection 3, goal unknown; GOGC=100, GOMEMLIMIT=none");
 }
 
 TEST(GoCoverage, HeapThatChangedWhileItWasRead) {
@@ -205,9 +213,9 @@ TEST(GoCoverage, HeapThatChangedWhileItWasRead) {
     explain::Explanation all;
     all.processes.push_back(process(100, 0));
     all.processes[0].coverage.go_heap = reading;
-    return to_text(all);
+    return to_text(all, {.full = true});
   };
-  const std::string sentence = "the heap was read while it changed";
+  const std::string sentence = "the heap changed while it was read";
   EXPECT_NE(
       told({{false, 52000, 3}}).find("  Go heap        " + sentence + ": 3 of 52,000 spans in motion\n"),
       std::string::npos)
@@ -230,8 +238,11 @@ TEST(GoText, Goroutines) {
                  serve = table.add_frame(frame("main.serve", 7));
   known.goroutines->groups.push_back({5, "chan send", run, main, 1, 320 * kMiB, 40 << 10});
   known.goroutines->groups.push_back({1000, "IO wait", serve, explain::kNoIndex, {}, {}, 8 * kMiB});
-  EXPECT_EQ(goroutine_table(known, std::nullopt),
-            "Goroutines: 1,005. The heaviest by what they alone keep and their stacks\n"
+  Page page({});
+  print_goroutines(page, known, std::nullopt);
+  EXPECT_EQ(page.take(),
+            "Goroutines: 1,005. Largest first, by the memory that only they keep, and their\n"
+            "stacks\n"
             "   count        kept      stacks  waits for\n"
             "       5   320.0 MiB    40.0 KiB  chan send at main.run (m.go:4), created at\n"
             "                                  main.main (m.go:9)\n"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Golden: tests/golden/NAME.events through the whole model gives NAME.txt and NAME.json, byte for byte.
+// Golden: tests/golden/NAME.events through the whole model gives NAME.txt, NAME.full.txt and NAME.json, byte for byte.
 // MEMWHY_UPDATE_GOLDEN=1 writes them anew; the diff is then to be read like code.
 #include <gtest/gtest.h>
 
@@ -50,7 +50,10 @@ TEST_P(Golden, SameBytes) {
   explain::Explainer explainer;
   memwhy::testing::play(read(golden_dir() / (GetParam() + ".events")), explainer);
   explain::Explanation explanation = explainer.finish();
-  expect_golden(golden_dir() / (GetParam() + ".txt"), to_text(explanation));
+  const std::string screen = to_text(explanation);
+  EXPECT_LE(std::count(screen.begin(), screen.end(), '\n'), 60) << "a screen";
+  expect_golden(golden_dir() / (GetParam() + ".txt"), screen);
+  expect_golden(golden_dir() / (GetParam() + ".full.txt"), to_text(explanation, {.full = true}));
   expect_golden(golden_dir() / (GetParam() + ".json"), to_json(explanation));
 }
 
