@@ -60,7 +60,7 @@ class Empty : public Variant {
 // then.
 class Memwhy : public Variant {
  public:
-  Memwhy(std::string name, std::shared_ptr<probe::KernelProbe> probe, pid_t instead)
+  Memwhy(std::string name, std::shared_ptr<probe::Port> probe, pid_t instead)
       : name_(std::move(name)), probe_(std::move(probe)), instead_(instead) {}
   const std::string& name() const override { return name_; }
   Status on(pid_t target) override {
@@ -76,7 +76,7 @@ class Memwhy : public Variant {
 
  private:
   std::string name_;
-  std::shared_ptr<probe::KernelProbe> probe_;
+  std::shared_ptr<probe::Port> probe_;
   pid_t instead_;
   SpaceId space_{};
 };
@@ -102,9 +102,9 @@ Result<std::vector<std::unique_ptr<Variant>>> make_variants(const std::string& e
   for (const bool bulk : {false, true}) {
     probe::Options options;
     if (bulk) options.read_how = MW_READ_BULK;
-    auto opened = probe::KernelProbe::open(options);
+    auto opened = probe::open_port(options);
     if (!opened) return std::move(opened).error();
-    const std::shared_ptr<probe::KernelProbe> probe = std::move(*opened);
+    const std::shared_ptr<probe::Port> probe = std::move(*opened);
     const std::string name = bulk ? "memwhy_bulk" : "memwhy";
     notes.push_back(how_attached(name, probe->hooks()));
     variants.push_back(std::make_unique<Memwhy>(name, probe, 0));
