@@ -77,7 +77,7 @@ int space_threads(struct bpf_iter__task *ctx)
 
 	if (!task || task->flags & PF_KTHREAD || !request.mm || number(task->mm) != request.mm)
 		return 0;
-	struct mw_thread t = {.tid = task->pid, .sp = user_regs(task)->sp, .tls = task->thread.fsbase};
+	struct mw_thread t = {.tid = task->pid, .sp = user_sp(user_regs(task)), .tls = thread_pointer(task)};
 
 	bpf_seq_write(ctx->meta->seq, &t, sizeof(t));
 	return 0;

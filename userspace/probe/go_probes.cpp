@@ -29,8 +29,8 @@ constexpr std::array<const char*, events::kGoFunctions> kPurposes = {
     "when a Go collection starts, and who starts it", "when the marking of a Go collection ends"};
 
 static_assert(MW_GO_FUNCTIONS == events::kGoFunctions);
-static_assert(MW_GO_BX == static_cast<int>(events::GoSite::Register::kBx) &&
-              MW_GO_CX == static_cast<int>(events::GoSite::Register::kCx));
+static_assert(MW_GO_SECOND == static_cast<int>(events::GoSite::Register::kBx) &&
+              MW_GO_THIRD == static_cast<int>(events::GoSite::Register::kCx));
 
 uint64_t cookie_of(const events::GoSite& site) {
   return MW_GO_COOKIE(site.function, static_cast<uint64_t>(site.argument), site.shift);
