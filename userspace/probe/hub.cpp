@@ -16,6 +16,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/refusals.h"
 #include "base/time.h"
 #include "probe/decode.h"
 
@@ -180,9 +181,7 @@ Result<SpaceId> Hub::claim(Pid tgid, bool follow, uint32_t port) {
     return space;
   }
   if (!claimed) return std::move(claimed).error();
-  if (ask.kernel != 0)
-    return Error(ErrorCode::kUsage,
-                 fmt::format("pid {} is a kernel thread: it has no memory of its own", tgid));
+  if (ask.kernel != 0) return kernel_thread(fmt::format("pid {}", tgid));
   if (ask.mm != 0)
     return Error(ErrorCode::kEnvironment, fmt::format("pid {}: no room to trace another process", tgid));
   if (ask.found != 0) return Error(ErrorCode::kTargetGone, fmt::format("pid {} is exiting", tgid));
