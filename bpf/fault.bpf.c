@@ -2,7 +2,7 @@
 /*
  * Page faults -> the page table: which stack brought a page in, and when. Not events: one word for each page, the
  * last fault wins, overload cannot drop it. Faults are seen before they are handled: a fault that failed leaves an
- * entry for a page that is not resident, which the scan tells.
+ * entry for a page that is not resident, which the scan shows.
  *
  *   fault of space 3 at 0x7f12'3460'5000 -> stack slot 0x0beef -> chunk 77 -> table[77].e[5] = 0x0beef | kind | tick
  *
@@ -18,9 +18,6 @@
 #include "lib/stack.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-#define ERROR_CODE_WRITE 2u /* x86 page-fault error code */
-#define ERROR_CODE_USER	 4u
 
 #define FAULT_FLAG_WRITE 1u /* of handle_mm_fault() */
 #define FAULT_FLAG_USER	 0x40u
@@ -42,7 +39,7 @@ static __always_inline int record(struct task_struct *task, struct mw_space *spa
 		return 0;
 
 	/* a kernel thread on a borrowed mm, or an io_uring worker, has no user stack */
-	u64 stack = which == SCRATCH_FAULT_KERNEL && (task->flags & PF_KTHREAD || !user->ip)
+	u64 stack = which == SCRATCH_FAULT_KERNEL && (task->flags & PF_KTHREAD || !user_ip(user))
 			? MW_ENTRY_STACK_NONE
 			: stack_slot(task, user, which, space->flags & MW_SPACE_GO);
 	u64 tick = bpf_jiffies64() & MW_ENTRY_TICK_MASK;
@@ -64,7 +61,7 @@ static __always_inline int fault_user(u64 address, struct pt_regs *regs, u64 err
 	if (!space)
 		return 0;
 	return record(task, space, address, regs ?: user_regs(task),
-		      error_code & ERROR_CODE_WRITE ? MW_FAULT_WRITE : 0, SCRATCH_FAULT_USER);
+		      fault_writes(error_code) ? MW_FAULT_WRITE : 0, SCRATCH_FAULT_USER);
 }
 
 /* The kernel touches user memory for the process. Not when faults are off: then nothing will be brought in.
@@ -74,10 +71,10 @@ static __always_inline int fault_kernel(u64 address, u64 error_code)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct mw_space *space = current_space(task);
 
-	if (!space || (s64)address < 0 || task->pagefault_disabled)
+	if (!space || !is_user_address(address) || task->pagefault_disabled)
 		return 0;
 	return record(task, space, address, user_regs(task),
-		      MW_FAULT_KERNEL | (error_code & ERROR_CODE_WRITE ? MW_FAULT_WRITE : 0),
+		      MW_FAULT_KERNEL | (fault_writes(error_code) ? MW_FAULT_WRITE : 0),
 		      SCRATCH_FAULT_KERNEL);
 }
 
@@ -130,7 +127,7 @@ static __always_inline int fault_mm(struct vm_area_struct *vma, u64 address, u32
 	struct mw_space *space = current_space(task);
 
 	if (!space || (u64)BPF_CORE_READ(vma, vm_mm) != number(task->mm))
-		return 0; /* not ours, or somebody else's memory */
+		return 0; /* not ours, or another process's memory */
 	return record(task, space, address, user_regs(task),
 		      (flags & FAULT_FLAG_USER ? 0 : MW_FAULT_KERNEL) |
 			  (flags & FAULT_FLAG_WRITE ? MW_FAULT_WRITE : 0),
@@ -149,14 +146,11 @@ int BPF_KPROBE(fault_any_kprobe, struct vm_area_struct *vma, unsigned long addre
 	return fault_mm(vma, address, flags);
 }
 
-#define CS_USER 3u /* privilege bits of cs */
-
-/* The last resort: the software event of each fault. Read or write is not told. */
+/* The last resort: the software event of each fault. It does not say whether it was a write. */
 SEC("perf_event")
 int fault_any_perf(struct bpf_perf_event_data *ctx)
 {
-	return (ctx->regs[17] & CS_USER) == CS_USER ? fault_user(ctx->addr, NULL, 0)
-						    : fault_kernel(ctx->addr, 0);
+	return perf_in_user_mode(ctx) ? fault_user(ctx->addr, NULL, 0) : fault_kernel(ctx->addr, 0);
 }
 
 /* The stack of a system call's caller, for vma.bpf.c. which: SCRATCH_ENTER or SCRATCH_EXIT. */
@@ -166,9 +160,9 @@ __noinline u32 caller_stack(u32 which)
 	struct pt_regs *user = user_regs(task);
 	struct mw_space *space = current_space(task);
 
-	return user->ip
-		   ? stack_store(user->ip, user->sp, user->bp, which, space && space->flags & MW_SPACE_GO)
-		   : MW_ENTRY_STACK_NONE;
+	return user_ip(user) ? stack_store(user_ip(user), user_sp(user), user_bp(user), which,
+					   space && space->flags & MW_SPACE_GO)
+			     : MW_ENTRY_STACK_NONE;
 }
 
 /* In the way that the walk will read: where the kernel does not offer that, it refuses this program. */

@@ -19,9 +19,6 @@
 extern u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which,
 		       bool jump); /* lib/stack.bpf.h, by way of fault.bpf.c */
 
-#define X86_CARRY 0x01ull
-#define X86_ZERO  0x40ull
-
 #define SYSTEM_STACK_FRAMES 12 /* from the probed function to the switch to the system stack, at most */
 #define STACK_REACH	    (8ull << 20) /* as in lib/read.bpf.h: a frame further above sp is of another stack */
 #define LEAST_CODE	    4096ull
@@ -74,7 +71,7 @@ static __always_inline void leave_system_stack(struct registers *at)
 /* Slot of the stack that called the probed function, its caller first (at the call). */
 static __always_inline u32 callers(struct pt_regs *ctx, bool on_system_stack)
 {
-	struct registers at = {.ip = ctx->ip, .sp = ctx->sp, .bp = ctx->bp};
+	struct registers at = {.ip = user_ip(ctx), .sp = user_sp(ctx), .bp = user_bp(ctx)};
 	u32 zero = 0, *busy = bpf_map_lookup_elem(&go_busy, &zero), slot = MW_ENTRY_STACK_LOST;
 	u64 ret = 0;
 
@@ -101,13 +98,13 @@ static __always_inline bool within_burst(u32 function, u64 now)
 	return __sync_fetch_and_add(&w->calls, 1) < go_burst;
 }
 
-/* Both registers are loaded: a load from a chosen place in the context is refused. */
 static __always_inline u64 argument(struct pt_regs *ctx, u64 cookie)
 {
-	u64 bx = *(volatile unsigned long *)&ctx->bx, cx = *(volatile unsigned long *)&ctx->cx;
+	u64 second, third;
 	u32 which = cookie >> 8 & 0xff;
 
-	return (which == MW_GO_BX ? bx : which == MW_GO_CX ? cx : 0) << (cookie >> 16 & 31);
+	go_arguments(ctx, &second, &third);
+	return (which == MW_GO_SECOND ? second : which == MW_GO_THIRD ? third : 0) << (cookie >> 16 & 31);
 }
 
 SEC("uprobe")
@@ -125,7 +122,7 @@ int go_call(struct pt_regs *ctx)
 	if (function >= MW_GO_FUNCTIONS)
 		return 0;
 	__sync_fetch_and_add(&c->go_hits[function], 1);
-	if (ctx->flags & (X86_CARRY | X86_ZERO)) {
+	if (go_stack_grows(ctx)) {
 		__sync_fetch_and_add(&c->go_again, 1);
 	} else if (!within_burst(function, started)) {
 		__sync_fetch_and_add(&c->seen[MW_EVENT_GO_CALL], 1);

@@ -8,7 +8,10 @@
 #include "lib/compat.bpf.h"
 #include "lib/filter.bpf.h"
 
-/* "Trace request.tgid": finds the mm of any thread and gives it a space, or finds the space that it has. */
+/*
+ * "Trace request.tgid": finds the mm of any thread and gives it a space, or finds the space that it has. A second
+ * recording of a space may add flags to it, and takes none away.
+ */
 SEC("iter/task")
 int claim(struct bpf_iter__task *ctx)
 {
@@ -27,7 +30,7 @@ int claim(struct bpf_iter__task *ctx)
 	if (!mm)
 		return 0;
 	if (s)
-		s->flags |= request.flags;
+		request.flags = s->flags |= request.flags;
 	request.space = s ? s->space : space_claim(mm, request.flags, task->mm->brk);
 	barrier();
 	if (number(task->mm) != mm) { /* it exits or execs this moment: its end may have been missed */
@@ -39,7 +42,7 @@ int claim(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* After claim: every process on request.mm becomes a member. */
+/* After claim: every process on request.mm becomes a member, or stays the one that it is. */
 SEC("iter/task")
 int space_members(struct bpf_iter__task *ctx)
 {
@@ -48,12 +51,17 @@ int space_members(struct bpf_iter__task *ctx)
 	if (!task || task->flags & PF_KTHREAD || !request.mm || number(task->mm) != request.mm)
 		return 0;
 	s32 tgid = task->tgid;
+	struct mw_member *known = bpf_map_lookup_elem(&members, &tgid);
 	struct mw_member m = {
 	    .mm = request.mm,
 	    .space = request.space,
 	    .flags = request.flags | (tgid == request.tgid ? 0 : MW_MEMBER_BORROWED),
 	};
 
+	if (known && known->mm == request.mm && known->space == request.space) {
+		known->flags |= request.flags & MW_SPACE_FOLLOW;
+		return 0;
+	}
 	bpf_map_update_elem(&members, &tgid, &m, BPF_ANY);
 	barrier();
 	if (!task->signal->live.counter) /* it exits: that may have been seen before this */
@@ -69,7 +77,7 @@ int space_threads(struct bpf_iter__task *ctx)
 
 	if (!task || task->flags & PF_KTHREAD || !request.mm || number(task->mm) != request.mm)
 		return 0;
-	struct mw_thread t = {.tid = task->pid, .sp = user_regs(task)->sp, .tls = task->thread.fsbase};
+	struct mw_thread t = {.tid = task->pid, .sp = user_sp(user_regs(task)), .tls = thread_pointer(task)};
 
 	bpf_seq_write(ctx->meta->seq, &t, sizeof(t));
 	return 0;

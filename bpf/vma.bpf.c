@@ -15,7 +15,6 @@
 
 extern u32 caller_stack(u32 which); /* fault.bpf.c */
 
-#define PAGE_BYTES	    4096ull
 #define MAP_FIXED	    0x10
 #define MAP_FIXED_NOREPLACE 0x100000
 #define MREMAP_FIXED	    2
@@ -33,8 +32,6 @@ enum advice {
 	ADVICE_GUARD_INSTALL = 102,
 };
 
-enum call_number { NR_MMAP = 9, NR_MUNMAP = 11, NR_BRK = 12, NR_MREMAP = 25, NR_MADVISE = 28 };
-
 static __always_inline u64 page_up(u64 bytes)
 {
 	return (bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
@@ -46,6 +43,9 @@ struct call {
 	struct mw_space *space;
 	struct pt_regs *user;
 };
+
+/* i-th argument of the call c */
+#define ARG(i) call_argument(c.user, i)
 
 /* kind: VMA_UNMAP, or VMA_ADVISE when the pages stay. start must be on a page: else the call fails, and
  * nothing leaves. */
@@ -63,24 +63,24 @@ static __always_inline void log_range(struct call c, enum mw_event_kind kind, u6
 
 static __always_inline void enter_munmap(struct call c)
 {
-	log_range(c, MW_EVENT_VMA_UNMAP, c.user->di, c.user->si, MW_UNMAP_MUNMAP, 0);
+	log_range(c, MW_EVENT_VMA_UNMAP, ARG(0), ARG(1), MW_UNMAP_MUNMAP, 0);
 }
 
 static __always_inline void enter_madvise(struct call c)
 {
-	u32 advice = c.user->dx;
+	u32 advice = ARG(2);
 
 	if (advice == ADVICE_DONTNEED || advice == ADVICE_REMOVE || advice == ADVICE_DONTNEED_LOCKED ||
 	    advice == ADVICE_GUARD_INSTALL)
-		log_range(c, MW_EVENT_VMA_UNMAP, c.user->di, c.user->si, MW_UNMAP_MADVISE, advice);
+		log_range(c, MW_EVENT_VMA_UNMAP, ARG(0), ARG(1), MW_UNMAP_MADVISE, advice);
 	else if (advice == ADVICE_FREE || advice == ADVICE_HUGEPAGE || advice == ADVICE_NOHUGEPAGE ||
 		 (advice >= ADVICE_COLD && advice <= ADVICE_COLLAPSE))
-		log_range(c, MW_EVENT_VMA_ADVISE, c.user->di, c.user->si, MW_UNMAP_MADVISE, advice);
+		log_range(c, MW_EVENT_VMA_ADVISE, ARG(0), ARG(1), MW_UNMAP_MADVISE, advice);
 }
 
 static __always_inline void enter_brk(struct call c)
 {
-	u64 end = page_up(c.user->di), old = page_up(c.task->mm->brk);
+	u64 end = page_up(ARG(0)), old = page_up(c.task->mm->brk);
 
 	if (end && end < old)
 		log_range(c, MW_EVENT_VMA_UNMAP, end, old - end, MW_UNMAP_BRK, 0);
@@ -88,19 +88,19 @@ static __always_inline void enter_brk(struct call c)
 
 static __always_inline void enter_mmap(struct call c)
 {
-	if (c.user->r10 & MAP_FIXED && !(c.user->r10 & MAP_FIXED_NOREPLACE))
-		log_range(c, MW_EVENT_VMA_UNMAP, c.user->di, c.user->si, MW_UNMAP_FIXED, 0);
+	if (ARG(3) & MAP_FIXED && !(ARG(3) & MAP_FIXED_NOREPLACE))
+		log_range(c, MW_EVENT_VMA_UNMAP, ARG(0), ARG(1), MW_UNMAP_FIXED, 0);
 }
 
 static __always_inline void enter_mremap(struct call c)
 {
-	u64 old_bytes = page_up(c.user->si), new_bytes = page_up(c.user->dx);
+	u64 old_bytes = page_up(ARG(1)), new_bytes = page_up(ARG(2));
 
-	if (c.user->r10 & MREMAP_FIXED)
-		log_range(c, MW_EVENT_VMA_UNMAP, c.user->r8, new_bytes, MW_UNMAP_FIXED, 0);
+	if (ARG(3) & MREMAP_FIXED)
+		log_range(c, MW_EVENT_VMA_UNMAP, ARG(4), new_bytes, MW_UNMAP_FIXED, 0);
 	if (new_bytes && new_bytes < old_bytes)
-		log_range(c, MW_EVENT_VMA_UNMAP, c.user->di + new_bytes, old_bytes - new_bytes,
-			  MW_UNMAP_MUNMAP, 0);
+		log_range(c, MW_EVENT_VMA_UNMAP, ARG(0) + new_bytes, old_bytes - new_bytes, MW_UNMAP_MUNMAP,
+			  0);
 }
 
 static __always_inline bool failed(s64 ret)
@@ -110,24 +110,24 @@ static __always_inline bool failed(s64 ret)
 
 static __always_inline void exit_mmap(struct call c)
 {
-	if (failed(c.user->ax))
+	if (failed(call_result(c.user)))
 		return;
 	u32 stack = caller_stack(SCRATCH_EXIT);
 
-	EMIT(struct mw_vma_map, MW_EVENT_VMA_MAP, c.space->space, c.task, e->start = c.user->ax;
-	     e->bytes = page_up(c.user->si); e->prot = c.user->dx; e->flags = c.user->r10; e->fd = c.user->r8;
-	     e->stack = stack; e->offset = c.user->r9);
+	EMIT(struct mw_vma_map, MW_EVENT_VMA_MAP, c.space->space, c.task, e->start = call_result(c.user);
+	     e->bytes = page_up(ARG(1)); e->prot = ARG(2); e->flags = ARG(3); e->fd = ARG(4);
+	     e->stack = stack; e->offset = ARG(5));
 }
 
 static __always_inline void exit_mremap(struct call c)
 {
-	if (failed(c.user->ax))
+	if (failed(call_result(c.user)))
 		return;
 	u32 stack = caller_stack(SCRATCH_EXIT);
 
-	EMIT(struct mw_vma_move, MW_EVENT_VMA_MOVE, c.space->space, c.task, e->old_start = c.user->di;
-	     e->old_bytes = page_up(c.user->si); e->new_start = c.user->ax;
-	     e->new_bytes = page_up(c.user->dx); e->stack = stack; e->flags = c.user->r10);
+	EMIT(struct mw_vma_move, MW_EVENT_VMA_MOVE, c.space->space, c.task, e->old_start = ARG(0);
+	     e->old_bytes = page_up(ARG(1)); e->new_start = call_result(c.user);
+	     e->new_bytes = page_up(ARG(2)); e->stack = stack; e->flags = ARG(3));
 }
 
 /* The kernel answers with the end of the heap, moved or not; the end as last seen is kept with the space. */
@@ -137,7 +137,7 @@ static __always_inline void exit_brk(struct call c)
 
 	if (at >= MW_SPACES)
 		return;
-	u64 end = c.user->ax, old = space_brk[at];
+	u64 end = call_result(c.user), old = space_brk[at];
 
 	space_brk[at] = end;
 	if (page_up(end) <= page_up(old))
@@ -149,14 +149,14 @@ static __always_inline void exit_brk(struct call c)
 }
 
 /*
- * false: it is another system call, or nobody traced made it. Its number is taken from the registers too: where it stands
+ * false: it is another system call, or it was made by a process that is not traced. Its number is taken from the registers too: where it stands
  * in a tracepoint's record differs between kernels (those for real time have a longer header).
  */
 static __always_inline bool current_call(struct call *c)
 {
 	c->task = bpf_get_current_task_btf();
 	c->user = user_regs(c->task);
-	switch (c->user->orig_ax) {
+	switch (call_number(c->user)) {
 	case NR_MMAP:
 	case NR_MUNMAP:
 	case NR_BRK:
@@ -174,7 +174,7 @@ static __always_inline int entered(void)
 
 	if (!current_call(&c))
 		return 0;
-	switch (c.user->orig_ax) {
+	switch (call_number(c.user)) {
 	case NR_MUNMAP:
 		enter_munmap(c);
 		break;
@@ -200,7 +200,7 @@ static __always_inline int returned(void)
 
 	if (!current_call(&c))
 		return 0;
-	switch (c.user->orig_ax) {
+	switch (call_number(c.user)) {
 	case NR_MMAP:
 		exit_mmap(c);
 		break;

@@ -55,7 +55,7 @@ __noinline u32 chunk_claim(u64 key)
 
 static __always_inline u32 chunk_of(u64 key)
 {
-	u32 home = (key * chunk_factor) >> 44;
+	u32 home = slot_home(key * chunk_factor);
 
 	for (u32 i = 0; i < MW_HOT_PROBES; i++)
 		if (chunk_key[(home + i) & chunk_mask] == key)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What differs between kernels, in one place: the guarded read of kernel memory, and the registers of a task.
+/*
+ * What differs between kernels, in one place: the guarded read of kernel memory, and the registers of a task. And the one
+ * place that chooses what differs between machines.
  */
 #ifndef MEMWHY_COMPAT_BPF_H
 #define MEMWHY_COMPAT_BPF_H
@@ -7,6 +9,11 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#if defined(__TARGET_ARCH_x86)
+#include "arch_x86_64.bpf.h"
+#else
+#error "memwhy has no lib/arch_*.bpf.h for this machine: bpf/README.md says what one must hold"
+#endif
 
 /*
  * The verifier replaces the call by a move; a load through the result is guarded by the exception table, so that a bad

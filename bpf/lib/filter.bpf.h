@@ -15,7 +15,7 @@
 
 static __always_inline u32 space_home(u64 mm)
 {
-	return (mm * HASH_FACTOR) >> 44;
+	return slot_home(mm * HASH_FACTOR);
 }
 
 /* NULL: not traced. */

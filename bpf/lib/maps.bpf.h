@@ -115,6 +115,12 @@ struct {
 	__type(value, struct scratch);
 } scratches __weak SEC(".maps");
 
+/* Where the search for a hash begins, in any table: its upper bits, which are the best mixed. The largest table has 2^20. */
+static __always_inline u32 slot_home(u64 hash)
+{
+	return hash >> 44;
+}
+
 static __always_inline struct mw_counters *cpu_counters(void)
 {
 	u32 cpu = bpf_get_smp_processor_id();

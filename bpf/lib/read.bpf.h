@@ -21,14 +21,7 @@
 #include "maps.bpf.h"
 #include "compat.bpf.h"
 
-#define PAGE_BYTES	4096ull
-#define HUGE_PAGE_BYTES (2ull << 20)
-#define STACK_REACH	(8ull << 20) /* a frame further above sp is not believed */
-#define PTE_PRESENT	1ull
-#define PTE_LEAF	0x80ull
-#define PTE_ADDRESS	0x00003ffffffff000ull /* without the encryption bit of SEV and NX */
-#define TABLE_INDEX(va, n)                                                                                   \
-	(((va) >> ((n)-3)) & 0xff8) /* of the entry for va in the table whose entries span 2^n bytes */
+#define STACK_REACH (8ull << 20) /* a frame further above sp is not believed */
 
 struct window {
 	u64 room;	    /* how far above the current frame a whole frame may still lie in it */
@@ -49,24 +42,24 @@ static __always_inline u64 page_at(struct paging map, u64 pgd, u64 va)
 	u64 entry;
 
 	if (map.five) {
-		entry = kernel_word(pgd + TABLE_INDEX(va, 48));
+		entry = kernel_word(pgd + TABLE_INDEX(va, PGD_SHIFT));
 		if (!(entry & PTE_PRESENT))
 			return 0;
 		pgd = map.base + (entry & PTE_ADDRESS);
 	}
-	entry = kernel_word(pgd + TABLE_INDEX(va, 39));
+	entry = kernel_word(pgd + TABLE_INDEX(va, P4D_SHIFT));
 	if (!(entry & PTE_PRESENT))
 		return 0;
-	entry = kernel_word(map.base + (entry & PTE_ADDRESS) + TABLE_INDEX(va, 30));
+	entry = kernel_word(map.base + (entry & PTE_ADDRESS) + TABLE_INDEX(va, PUD_SHIFT));
 	if ((entry & (PTE_PRESENT | PTE_LEAF)) != PTE_PRESENT)
 		return 0;
-	entry = kernel_word(map.base + (entry & PTE_ADDRESS) + TABLE_INDEX(va, 21));
+	entry = kernel_word(map.base + (entry & PTE_ADDRESS) + TABLE_INDEX(va, PMD_SHIFT));
 	if (!(entry & PTE_PRESENT))
 		return 0;
 	if (entry & PTE_LEAF)
 		return map.base + (entry & PTE_ADDRESS & ~(HUGE_PAGE_BYTES - 1)) +
 		       (va & (HUGE_PAGE_BYTES - PAGE_BYTES));
-	entry = kernel_word(map.base + (entry & PTE_ADDRESS) + TABLE_INDEX(va, 12));
+	entry = kernel_word(map.base + (entry & PTE_ADDRESS) + TABLE_INDEX(va, PTE_SHIFT));
 	return entry & PTE_PRESENT ? map.base + (entry & PTE_ADDRESS) : 0;
 }
 

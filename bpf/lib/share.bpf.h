@@ -29,7 +29,7 @@ static __always_inline bool share_allows(u32 share, u32 held, u32 all, u32 slots
  */
 static __always_inline u32 probe_at(u64 hash, u32 i)
 {
-	return i < MW_PROBES / 2 ? (u32)(hash >> 44) + i : (u32)(hash >> 16) + i;
+	return i < MW_PROBES / 2 ? slot_home(hash) + i : (u32)(hash >> 16) + i;
 }
 
 #endif

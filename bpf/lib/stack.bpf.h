@@ -226,13 +226,13 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which, bool jump)
 /* Slot of the current task's user stack, or MW_ENTRY_STACK_*. which: enum scratch_of. */
 static __always_inline u32 stack_slot(struct task_struct *task, struct pt_regs *user, u32 which, bool jump)
 {
-	u64 ip = user->ip, sp = user->sp, bp = user->bp;
+	u64 ip = user_ip(user), sp = user_sp(user), bp = user_bp(user);
 	u64 pgd = number(task->mm->pgd);
 	u64 hash =
 	    read_how == MW_READ_MEMORY	? walk(MW_READ_MEMORY, false, NULL, which, pgd, ip, sp, bp, jump).hash
 	    : read_how == MW_READ_WORDS ? walk(MW_READ_WORDS, false, NULL, which, pgd, ip, sp, bp, jump).hash
 					: bulk_hash(which, ip, sp, bp, jump);
-	u32 home = hash >> 44;
+	u32 home = slot_home(hash);
 
 	for (u32 i = 0; i < MW_HOT_PROBES; i++)
 		if (stack_hash[(home + i) & stack_mask] == hash)

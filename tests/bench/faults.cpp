@@ -139,10 +139,12 @@ Status Run::measure() {
     CPU_SET(cpu, &own);
   }
   sched_setaffinity(0, sizeof own, &own);
-  Result<Child> bystander = Child::start(
-      {"sleep", "infinity"}, {.cpus = other_cpus_, .fifo = false, .before_exec = {}, .quiet = true});
-  if (!bystander) return std::move(bystander).error();
-  auto variants = make_variants(options_.empty_object, bystander->pid(), notes_);
+  const ChildOptions quiet = {.cpus = other_cpus_, .fifo = false, .before_exec = {}, .quiet = true};
+  Result<Child> one = Child::start({"sleep", "infinity"}, quiet);
+  Result<Child> two = Child::start({"sleep", "infinity"}, quiet);
+  if (!one) return std::move(one).error();
+  if (!two) return std::move(two).error();
+  auto variants = make_variants(options_.empty_object, {one->pid(), two->pid()}, notes_);
   if (!variants) return std::move(variants).error();
   variants_ = std::move(*variants);
 

@@ -17,7 +17,9 @@ import sys
 SCENARIOS = [("c", "seq", "sequential"), ("c", "random", "random"),
              ("c", "sites", "64 call sites"), ("go", "seq", "Go, 20 frames deep")]
 VARIANTS = [("empty", "empty program"), ("memwhy", "memwhy"), ("memwhy_bulk", "memwhy, bulk read forced"),
-            ("memwhy_untraced", "memwhy, process not traced"), ("bpftrace", "bpftrace"), ("perf", "perf record")]
+            ("memwhy_untraced", "memwhy, process not traced"),
+            ("memwhy_untraced_ports", "third process, two recordings"),
+            ("memwhy_untraced_objects", "third process, two objects"), ("bpftrace", "bpftrace"), ("perf", "perf record")]
 PEERS = ("bpftrace", "perf")
 # (name, of which figure, at most, unit): for read faults; write faults stand in the tables beside them
 GOALS = [("memwhy / bpftrace", "memwhy/bpftrace", 1 / 10, "ratio"),
@@ -65,7 +67,7 @@ def figures(slots):
             for variant, _ in VARIANTS:
                 if variant in values:
                     found[variant].append(values[variant] - values["none"])
-            for variant in ("memwhy", "memwhy_bulk", "memwhy_untraced"):
+            for variant in ("memwhy", "memwhy_bulk", "memwhy_untraced", "memwhy_untraced_ports"):
                 if variant in values and "empty" in values:
                     found[variant + "-empty"].append(values[variant] - values["empty"])
         for peer in PEERS:

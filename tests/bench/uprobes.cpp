@@ -97,7 +97,7 @@ int run(const std::string& path, const std::string& name, int cycles, std::FILE*
   auto bytes = symbols::FileBytes::open(Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), uint64_t{1} << 32);
   if (!bytes) return 5;
   auto binary = symbols::Binary::open(std::move(*bytes));
-  auto probe = probe::KernelProbe::open();
+  auto probe = probe::open_port();
   if (!binary || !probe) return 5;
   const Result<SpaceId> space = (*probe)->trace(target.pid(), false);
   if (!space) return 5;

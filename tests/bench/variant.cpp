@@ -56,29 +56,42 @@ class Empty : public Variant {
   bpf_link* link_ = nullptr;
 };
 
+// A recording: a port, and what it traces; 0: the target.
+struct Recorded {
+  std::shared_ptr<probe::Port> port;
+  pid_t pid = 0;
+};
+
 // memwhy's own probe library, all of its hooks. The hooks are attached while a space is traced, and only
 // then.
 class Memwhy : public Variant {
  public:
-  Memwhy(std::string name, std::shared_ptr<probe::KernelProbe> probe, pid_t instead)
-      : name_(std::move(name)), probe_(std::move(probe)), instead_(instead) {}
+  Memwhy(std::string name, std::vector<Recorded> recordings)
+      : name_(std::move(name)), recordings_(std::move(recordings)) {}
   const std::string& name() const override { return name_; }
   Status on(pid_t target) override {
-    Result<SpaceId> space = probe_->trace(instead_ != 0 ? instead_ : target, /*follow=*/false);
-    if (!space) return std::move(space).error();
-    space_ = *space;
+    spaces_.clear();
+    for (const Recorded& recorded : recordings_) {
+      Result<SpaceId> space =
+          recorded.port->trace(recorded.pid != 0 ? recorded.pid : target, /*follow=*/false);
+      if (!space) return std::move(space).error();
+      spaces_.push_back(*space);
+    }
     return {};
   }
   Status off() override {
-    probe_->drain([](events::Event) {});
-    return probe_->untrace(space_);
+    Status all;
+    for (size_t i = 0; i < spaces_.size(); ++i) {
+      recordings_[i].port->drain([](events::Event) {});
+      if (Status done = recordings_[i].port->untrace(spaces_[i]); !done) all = std::move(done);
+    }
+    return all;
   }
 
  private:
   std::string name_;
-  std::shared_ptr<probe::KernelProbe> probe_;
-  pid_t instead_;
-  SpaceId space_{};
+  std::vector<Recorded> recordings_;
+  std::vector<SpaceId> spaces_;
 };
 
 // "page_fault_user by tp_btf, stacks read directly"
@@ -92,24 +105,33 @@ std::string how_attached(const std::string& name, const events::HookReport& repo
 
 }  // namespace
 
-Result<std::vector<std::unique_ptr<Variant>>> make_variants(const std::string& empty_object, pid_t bystander,
+Result<std::vector<std::unique_ptr<Variant>>> make_variants(const std::string& empty_object,
+                                                            const std::array<pid_t, 2>& bystanders,
                                                             std::vector<std::string>& notes) {
   std::vector<std::unique_ptr<Variant>> variants;
   variants.push_back(std::make_unique<None>());
   auto empty = Empty::load(empty_object);
   if (!empty) return std::move(empty).error();
   variants.push_back(std::move(*empty));
-  for (const bool bulk : {false, true}) {
-    probe::Options options;
-    if (bulk) options.read_how = MW_READ_BULK;
-    auto opened = probe::KernelProbe::open(options);
-    if (!opened) return std::move(opened).error();
-    const std::shared_ptr<probe::KernelProbe> probe = std::move(*opened);
-    const std::string name = bulk ? "memwhy_bulk" : "memwhy";
-    notes.push_back(how_attached(name, probe->hooks()));
-    variants.push_back(std::make_unique<Memwhy>(name, probe, 0));
-    if (!bulk) variants.push_back(std::make_unique<Memwhy>("memwhy_untraced", probe, bystander));
-  }
+  const auto add = [&variants](const char* name, std::vector<Recorded> recordings) {
+    variants.push_back(std::make_unique<Memwhy>(name, std::move(recordings)));
+  };
+  probe::Options bulk_only;
+  bulk_only.read_how = MW_READ_BULK;
+  auto kernel = probe::KernelProbe::open();
+  auto second = probe::KernelProbe::open();
+  auto bulk = probe::KernelProbe::open(bulk_only);
+  for (const auto* opened : {&kernel, &second, &bulk})
+    if (!*opened) return opened->error();
+  const auto port = [](const auto& opened) { return std::shared_ptr<probe::Port>((*opened)->port()); };
+  const std::shared_ptr<probe::Port> first = port(kernel), slow = port(bulk);
+  notes.push_back(how_attached("memwhy", first->hooks()));
+  notes.push_back(how_attached("memwhy_bulk", slow->hooks()));
+  add("memwhy", {{first, 0}});
+  add("memwhy_untraced", {{first, bystanders[0]}});
+  add("memwhy_untraced_ports", {{first, bystanders[0]}, {port(kernel), bystanders[1]}});
+  add("memwhy_untraced_objects", {{first, bystanders[0]}, {port(second), bystanders[1]}});
+  add("memwhy_bulk", {{slow, 0}});
   return variants;
 }
 

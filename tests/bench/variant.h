@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,9 +22,12 @@ class Variant {
   virtual Status off() = 0;
 };
 
-// none, empty, memwhy, memwhy_bulk (the fallback stack read forced), memwhy_untraced (`bystander` is traced
-// instead). `empty_object`: empty.bpf.o. `notes` gets sentences about how the hooks were attached.
-Result<std::vector<std::unique_ptr<Variant>>> make_variants(const std::string& empty_object, pid_t bystander,
+// none, empty, memwhy, memwhy_bulk (the fallback stack read forced), and what a process pays that is not traced:
+// memwhy_untraced (one recording, of the first bystander), memwhy_untraced_ports (two recordings over one set of programs),
+// memwhy_untraced_objects (two, with a set of programs each: what ports avoid). `empty_object`: empty.bpf.o. `notes` gets
+// sentences about how the hooks were attached.
+Result<std::vector<std::unique_ptr<Variant>>> make_variants(const std::string& empty_object,
+                                                            const std::array<pid_t, 2>& bystanders,
                                                             std::vector<std::string>& notes);
 
 }  // namespace memwhy::bench

@@ -53,9 +53,9 @@ double seconds(const timeval& time) {
 Result<std::string> run_once(const std::vector<std::string>& command) {
   probe::Options options;
   options.run_time = probe::RunTime::Mode::kAlways;
-  Result<std::unique_ptr<probe::KernelProbe>> opened = probe::KernelProbe::open(options);
+  Result<std::unique_ptr<probe::Port>> opened = probe::open_port(options);
   if (!opened) return std::move(opened).error();
-  probe::KernelProbe& kernel = **opened;
+  probe::Port& kernel = **opened;
   std::array<int, 2> gate{};
   if (pipe2(gate.data(), O_CLOEXEC) != 0) return errno_error(ErrorCode::kEnvironment, "pipe", errno);
   const Fd wait_side(gate[0]);

@@ -35,7 +35,7 @@ class Watched {
  public:
   explicit Watched(const std::string& path, const probe::Options& options = {}) : target(path) {
     EXPECT_TRUE(target.wait_for("ready"));
-    auto opened = probe::KernelProbe::open(options);
+    auto opened = probe::open_port(options);
     if (!opened) {
       ADD_FAILURE() << opened.error().message();
       return;
@@ -109,7 +109,7 @@ class Watched {
   }
 
   LiveTarget target;
-  std::unique_ptr<probe::KernelProbe> probe;
+  std::unique_ptr<probe::Port> probe;
   SpaceId space{};
   std::optional<procfs::Root> proc;
   std::optional<procfs::Process> process;
@@ -138,7 +138,7 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 // How often a probe met a call whose stack had to grow first.
-uint64_t hits(probe::KernelProbe& probe, const std::string& program) {
+uint64_t hits(probe::Port& probe, const std::string& program) {
   for (const events::ProgramCost& cost : probe.coverage().programs)
     if (cost.program == program) return cost.runs;
   return 0;

@@ -42,12 +42,12 @@ TEST_P(EachWay, GivesTheSameValues) {
   if (::geteuid() != 0) CANNOT_RUN("BPF needs root");
   probe::Options options;
   options.force_hook = {{GetParam().hook, GetParam().way}};
-  auto opened = probe::KernelProbe::open(options);
+  auto opened = probe::open_port(options);
   const bool rare =
       std::string_view(GetParam().way) == "fentry" || std::string_view(GetParam().way) == "kprobe";
   if (!opened && rare) GTEST_SKIP() << opened.error().message();  // locked down here; the VM lane has them
   ASSERT_TRUE(opened) << opened.error().message();
-  probe::KernelProbe& probe = **opened;
+  probe::Port& probe = **opened;
 
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
@@ -148,7 +148,7 @@ TEST(Hooks, WhatIsLeftOutIsSaid) {
 TEST(Hooks, UnknownNamesAreRefused) {
   probe::Options options;
   options.force_hook = {{"page_fault", "tp_btf"}};
-  const auto opened = probe::KernelProbe::open(options);
+  const auto opened = probe::open_port(options);
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code(), ErrorCode::kUsage);
 }
@@ -160,7 +160,7 @@ TEST(Open, SaysWhichCapabilityIsMissing) {
   const pid_t child = ::fork();
   if (child == 0) {
     if (::setuid(65534) != 0) ::_exit(1);
-    const auto opened = probe::KernelProbe::open();
+    const auto opened = probe::open_port();
     const std::string said = opened ? "opened" : opened.error().message();
     (void)!::write(ends[1], said.data(), said.size());
     ::_exit(0);
@@ -195,7 +195,7 @@ TEST(Hook, WithoutPerfEventsTheNextWayIsTaken) {
   if (child == 0) {
     refuse_perf_events();
     std::string said;
-    auto opened = probe::KernelProbe::open();
+    auto opened = probe::open_port();
     Result<SpaceId> space =
         opened ? (*opened)->trace(::getppid(), false) : Result<SpaceId>(std::move(opened).error());
     if (!space) {

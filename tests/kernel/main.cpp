@@ -27,12 +27,12 @@ void Observer::take(events::Event event) {
   events_.push_back(std::move(event));
 }
 
-std::unique_ptr<probe::KernelProbe> open_probe(const probe::Options& options, std::string& why) {
+std::unique_ptr<probe::Port> open_probe(const probe::Options& options, std::string& why) {
   if (::geteuid() != 0) {
     why = "BPF needs root";
     return nullptr;
   }
-  auto probe = probe::KernelProbe::open(options);
+  auto probe = probe::open_port(options);
   if (probe) return std::move(probe).value();
   why = probe.error().message();
   return nullptr;

@@ -25,9 +25,9 @@ struct Entry {
 // Everything that the probe emitted, and the page table as the differences say it is.
 class Observer {
  public:
-  explicit Observer(probe::KernelProbe& probe) : probe_(probe) {}
+  explicit Observer(probe::Port& probe) : probe_(probe) {}
 
-  probe::KernelProbe::Emit emit() {
+  probe::Port::Emit emit() {
     return [this](events::Event event) { take(std::move(event)); };
   }
   size_t drain() { return probe_.drain(emit()); }
@@ -69,7 +69,7 @@ class Observer {
 
  private:
   void take(events::Event event);
-  probe::KernelProbe& probe_;
+  probe::Port& probe_;
   std::vector<events::Event> events_;
   std::map<StackId, events::Stack> stacks_;
   std::set<std::pair<StackId, SpaceId>> given_;
@@ -77,7 +77,7 @@ class Observer {
 };
 
 // nullptr: BPF cannot be used here; the reason is in `why`.
-std::unique_ptr<probe::KernelProbe> open_probe(const probe::Options& options, std::string& why);
+std::unique_ptr<probe::Port> open_probe(const probe::Options& options, std::string& why);
 
 }  // namespace memwhy::kernel_test
 
@@ -92,7 +92,7 @@ std::unique_ptr<probe::KernelProbe> open_probe(const probe::Options& options, st
   std::string name##_why;                                                             \
   const auto name##_owner = memwhy::kernel_test::open_probe(__VA_ARGS__, name##_why); \
   if (!name##_owner) CANNOT_RUN(name##_why);                                          \
-  memwhy::probe::KernelProbe& name = *name##_owner
+  memwhy::probe::Port& name = *name##_owner
 
 #define TRACE(space, probe, pid, follow)                           \
   const auto space##_result = (probe).trace((pid), (follow));      \

@@ -14,6 +14,11 @@ CODE = [  # looked for outside comments in bpf/, include/ and userspace/
     (re.compile(r"\bprocess_vm_writev\b"), "memwhy never writes into a target"),
     (re.compile(r"\bbpf_(obj|map|program|link)__?pin\b|LIBBPF_PIN_BY_NAME|bpf_object__pin"), "nothing outlives memwhy"),
 ]
+# Of one machine: only in bpf/lib/arch_*.bpf.h (and bpf/vmlinux, which declares the kernel's types of every machine).
+MACHINE = [
+    (re.compile(r"->(r8|r9|r1[0-5]|[abcd]x|[sd]i|orig_ax|cs|fsbase)\b|\bregs\[\d"), "a register of one machine"),
+    (re.compile(r"\bNR_\w+\s*=|\bPTE_\w+\s+0|\bX86_|\bERROR_CODE_"), "a constant of one machine"),
+]
 ANYWHERE = [
     (re.compile(r"(?<![\w.])/(home|Users)/\w"), "a path of one machine"),
     (re.compile(re.escape(str(sources.ROOT)) + r"\b"), "the path of this checkout"),
@@ -40,6 +45,8 @@ def main():
         source, name, top = sources.text(path), path.relative_to(sources.ROOT), path.relative_to(sources.ROOT).parts[0]
         if top in ("bpf", "include", "userspace") and path.suffix in (".h", ".c", ".cpp"):
             search(CODE, without_comments(source), name, offences)
+        if top == "bpf" and "vmlinux" not in name.parts and not path.name.startswith("arch_"):
+            search(MACHINE, without_comments(source), name, offences)
         if name.parts[:2] != ("tests", "lint"):
             made_up = name.parts[:2] == ("tests", "unit")  # their paths are made up
             search(ANYWHERE[1:] if made_up else ANYWHERE, source, name, offences)

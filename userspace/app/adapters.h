@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "files/children.h"
+#include "probe/kernel_probe.h"
 #include "procfs/process.h"
 #include "procfs/root.h"
 #include "record/sources.h"
@@ -13,8 +14,13 @@
 
 namespace memwhy::app {
 
-// The BPF programs, loaded; attached when the first process is traced. kEnvironment, with what the kernel
-// refused. `beside` stands beside the hooks in the recording: what is kept to work with them.
+// The BPF programs, loaded; attached when the first process is traced. kEnvironment, with what the kernel refused. One is
+// enough for every recording of the program.
+Result<std::unique_ptr<probe::KernelProbe>> open_probe();
+// A recording's own view of them. `beside` stands beside the hooks in the recording: what is kept to work with them.
+std::unique_ptr<record::KernelSource> kernel_source(probe::KernelProbe& probe,
+                                                    std::vector<events::Hook> beside = {});
+// Both, for a program with one recording.
 Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Hook> beside = {});
 
 class ProcfsOpener : public record::ProcessOpener {

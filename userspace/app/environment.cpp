@@ -20,6 +20,7 @@
 
 #include "base/fd.h"
 #include "base/ids.h"
+#include "base/machine.h"
 #include "probe/privilege.h"
 
 namespace memwhy::app {
@@ -134,8 +135,9 @@ std::vector<Feature> required_features() {
   ::uname(&name);
   std::vector<Feature> features;
   features.push_back({"machine", name.machine, "", false});
-  if (std::strcmp(name.machine, "x86_64") != 0) {
-    features.back().degraded = "this memwhy knows x86_64 only: nothing can be recorded";
+  if (std::strcmp(name.machine, machine::kKernelName) != 0) {
+    features.back().degraded =
+        fmt::format("this memwhy is for {} only: nothing can be recorded", machine::kKernelName);
     features.back().fatal = true;
   }
   features.push_back({"page size", fmt::format("{}", ::sysconf(_SC_PAGESIZE)), "", false});

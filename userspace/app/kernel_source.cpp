@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The hooks in the kernel as a Session wants them: record::KernelSource over probe::KernelProbe.
+// The hooks in the kernel as a Session wants them: record::KernelSource over probe::Port.
 #include <unistd.h>
 
 #include "app/adapters.h"
@@ -13,48 +13,54 @@ using Emit = std::function<void(events::Event)>;
 
 class ProbeSource : public record::KernelSource {
  public:
-  ProbeSource(std::unique_ptr<probe::KernelProbe> probe, std::vector<events::Hook> beside)
-      : probe_(std::move(probe)), beside_(std::move(beside)) {}
-  Result<SpaceId> trace(Pid tgid, bool follow) override { return probe_->trace(tgid, follow); }
-  Status untrace(SpaceId space) override { return probe_->untrace(space); }
-  size_t drain(const Emit& emit) override { return probe_->drain(emit); }
-  void lost_stack(StackId stack, SpaceId space) override { probe_->lost_stack(stack, space); }
-  events::Coverage coverage() override { return probe_->coverage(); }
+  ProbeSource(std::unique_ptr<probe::Port> port, std::vector<events::Hook> beside)
+      : port_(std::move(port)), beside_(std::move(beside)) {}
+  Result<SpaceId> trace(Pid tgid, bool follow) override { return port_->trace(tgid, follow); }
+  Status untrace(SpaceId space) override { return port_->untrace(space); }
+  size_t drain(const Emit& emit) override { return port_->drain(emit); }
+  void lost_stack(StackId stack, SpaceId space) override { port_->lost_stack(stack, space); }
+  events::Coverage coverage() override { return port_->coverage(); }
   events::HookReport hooks() const override {
-    events::HookReport report = probe_->hooks();
+    events::HookReport report = port_->hooks();
     report.hooks.insert(report.hooks.end(), beside_.begin(), beside_.end());
     return report;
   }
-  Result<events::ClockAnchor> clock() override { return probe_->clock(); }
+  Result<events::ClockAnchor> clock() override { return port_->clock(); }
   bool read_table(SpaceId space, bool restate, const Emit& emit) override {
-    return probe_->read_table(space, restate, emit);
+    return port_->read_table(space, restate, emit);
   }
-  void resend_stacks(const Emit& emit) override { probe_->resend_stacks(emit); }
-  Result<events::ThreadList> threads(SpaceId space) override { return probe_->threads(space); }
+  void resend_stacks(const Emit& emit) override { port_->resend_stacks(emit); }
+  Result<events::ThreadList> threads(SpaceId space) override { return port_->threads(space); }
   void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) override {
-    probe_->reclaim(space, mapped);
+    port_->reclaim(space, mapped);
   }
-  void settle() override { probe_->settle(); }
-  void is_go(SpaceId space) override { probe_->is_go(space); }
-  void probe_go(SpaceId space, events::GoProbePlan plan) override {
-    probe_->probe_go(space, std::move(plan));
-  }
-  bool govern() override { return probe_->govern(); }
+  void settle() override { port_->settle(); }
+  void is_go(SpaceId space) override { port_->is_go(space); }
+  void probe_go(SpaceId space, events::GoProbePlan plan) override { port_->probe_go(space, std::move(plan)); }
+  bool govern() override { return port_->govern(); }
 
  private:
-  std::unique_ptr<probe::KernelProbe> probe_;
+  std::unique_ptr<probe::Port> port_;
   std::vector<events::Hook> beside_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Hook> beside) {
+Result<std::unique_ptr<probe::KernelProbe>> open_probe() {
   probe::Options options;
   options.run_time = probe::RunTime::Mode::kSampled;  // memwhy's own cost is part of every recording
-  Result<std::unique_ptr<probe::KernelProbe>> probe = probe::KernelProbe::open(options);
+  return probe::KernelProbe::open(options);
+}
+
+std::unique_ptr<record::KernelSource> kernel_source(probe::KernelProbe& probe,
+                                                    std::vector<events::Hook> beside) {
+  return std::make_unique<ProbeSource>(probe.port(), std::move(beside));
+}
+
+Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Hook> beside) {
+  Result<std::unique_ptr<probe::KernelProbe>> probe = open_probe();
   if (!probe) return std::move(probe).error();
-  return std::unique_ptr<record::KernelSource>(
-      std::make_unique<ProbeSource>(std::move(*probe), std::move(beside)));
+  return kernel_source(**probe, std::move(beside));
 }
 
 Result<events::HookReport> try_hooks() {

@@ -2,8 +2,9 @@
 // One live recording from the command line, from attaching to the end of the file: what `record` and `explain
 // -p` share.
 //
-// What it is: composition (probe, procfs, symbols, session, writer), waiting, progress. What it is not: the
-// schedule of what is read when (record/), or the answer (explain/).
+// What it is: the file, the command of our own, signals and progress of a person at a terminal. What it is not: how the rooms
+// are put together (parts.h), who is attached and when it ends (recording.h), the schedule of what is read when (record/), or
+// the answer (explain/).
 #pragma once
 
 #include <chrono>

@@ -3,40 +3,19 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <optional>
 #include <sstream>
-#include <string_view>
 
 #include "base/fd.h"
-#include "procfs/process.h"
+#include "base/machine.h"
 #include "procfs/text.h"
-#include "record/sampler.h"
 
 namespace memwhy::app {
 namespace {
-
-Error no_such_process(const procfs::Root& proc, Pid pid) {
-  const std::vector<Pid> nested = proc.find_by_nested_pid(pid);
-  if (!nested.empty()) {
-    return {ErrorCode::kTargetGone,
-            fmt::format(
-                "no such process on this host: pid {}; in a container that number is pid {} here: try -p {}",
-                pid, fmt::join(nested, " or "), nested.front())};
-  }
-  return {ErrorCode::kTargetGone,
-          fmt::format("no such process: pid {}; it may have exited, `ps -e` lists those that run", pid)};
-}
-
-std::optional<procfs::Stat> stat_of(const procfs::Root& proc, Pid pid) {
-  const Result<std::string> text = procfs::read_file(proc.fd(), fmt::format("{}/stat", pid));
-  return text ? procfs::parse_stat(*text) : std::nullopt;
-}
 
 // "" when the executable cannot be read, or is a script.
 std::string machine_of(int folder, const std::string& path) {
@@ -48,10 +27,10 @@ std::string machine_of(int folder, const std::string& path) {
 }
 
 Status check_machine(const std::string& name, const std::string& machine) {
-  if (machine.empty() || machine == record::kMachine) return {};
+  if (machine.empty() || machine == machine::kName) return {};
   return Error(ErrorCode::kEnvironment,
                fmt::format("{} is a program for {}: this memwhy can record programs for {} only", name,
-                           machine, record::kMachine));
+                           machine, machine::kName));
 }
 
 }  // namespace
@@ -72,11 +51,7 @@ Status Targets::check() const {
 }
 
 std::vector<std::string> Targets::described() const {
-  std::vector<std::string> what;
-  what.reserve(pids.size() + 1);
-  for (const Pid pid : pids) what.push_back(fmt::format("pid {}", pid));
-  if (!comm.empty()) what.push_back("comm " + comm);
-  if (!cgroup.empty()) what.push_back("cgroup " + cgroup);
+  std::vector<std::string> what = Wanted::described();
   if (!command.empty()) what.push_back("command " + command.front());
   return what;
 }
@@ -106,54 +81,6 @@ void add_target_options(CLI::App& command, Targets& targets) {
   command.add_flag("--follow", targets.follow, "record the children of the processes too");
 }
 
-std::string cgroup_path(const std::string& text) {
-  std::string path = text;
-  for (const std::string_view mount :
-       {"/sys/fs/cgroup/memory/", "/sys/fs/cgroup/unified/", "/sys/fs/cgroup/"}) {
-    if (path.starts_with(mount)) {
-      path.erase(0, mount.size() - 1);
-      break;
-    }
-  }
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  return path.starts_with('/') ? path : "/" + path;
-}
-
-Result<std::vector<Pid>> find_targets(const procfs::Root& proc, const Targets& targets) {
-  std::vector<Pid> found = targets.pids;
-  if (!targets.comm.empty()) found = proc.find_by_comm(targets.comm);
-  if (!targets.cgroup.empty()) found = proc.find_by_cgroup(cgroup_path(targets.cgroup));
-  std::erase(found, static_cast<Pid>(::getpid()));
-  if (found.empty()) {
-    return Error(
-        ErrorCode::kTargetGone,
-        fmt::format("there is no process to record: {}; `ps -eo pid,comm,cgroup` lists those that run",
-                    fmt::join(targets.described(), ", ")));
-  }
-  return found;
-}
-
-Status check_target(const procfs::Root& proc, Pid pid) {
-  const Result<std::string> text = procfs::read_file(proc.fd(), fmt::format("{}/stat", pid));
-  if (!text && text.error().code() == ErrorCode::kEnvironment)
-    return Error(text.error()).with(fmt::format("pid {}", pid));
-  const std::optional<procfs::Stat> stat = text ? procfs::parse_stat(*text) : std::nullopt;
-  if (!stat) return no_such_process(proc, pid);
-  const std::string name = fmt::format("pid {} ({})", pid, stat->comm);
-  if (stat->kernel_thread()) {
-    return Error(ErrorCode::kUsage, name + " is a kernel thread: it has no memory of its own to explain");
-  }
-  if (stat->parent == static_cast<Pid>(::getpid()) && stat->comm.starts_with("memwhy:")) {
-    return Error(ErrorCode::kUsage, name + " reads files for this memwhy: it is not recorded");
-  }
-  const Fd directory(::openat(proc.fd(), fmt::format("{}", pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (stat->dead() && !(directory && procfs::live_thread(directory.get()))) {
-    return Error(ErrorCode::kTargetGone,
-                 name + " has exited and only waits for its parent: it has no memory any more");
-  }
-  return {};
-}
-
 Status check_command(const std::string& program) {
   if (program.find('/') != std::string::npos) return check_machine(program, machine_of(AT_FDCWD, program));
   const char* const path = std::getenv("PATH");
@@ -163,11 +90,6 @@ Status check_command(const std::string& program) {
     if (::access(found.c_str(), X_OK) == 0) return check_machine(found, machine_of(AT_FDCWD, found));
   }
   return {};
-}
-
-std::string name_of(const procfs::Root& proc, Pid pid) {
-  const std::optional<procfs::Stat> stat = stat_of(proc, pid);
-  return stat ? fmt::format("pid {} ({})", pid, stat->comm) : fmt::format("pid {}", pid);
 }
 
 }  // namespace memwhy::app

@@ -29,8 +29,8 @@ bool take(const void* record, size_t bytes, T& value) {
 
 class Decoder {
  public:
-  Decoder(const mw_event_header& header, StackTable& stacks, std::vector<events::Event>& out)
-      : header_(header), stacks_(stacks), out_(out), space_{header.space} {}
+  Decoder(const mw_event_header& header, StackTable& stacks, std::vector<events::Event>& out, uint32_t port)
+      : header_(header), stacks_(stacks), out_(out), space_{header.space}, port_(port) {}
 
   void operator()(const mw_vma_map& r) {
     add(events::VmaMapped{space_, r.h.tid, range(r.start, r.bytes), r.prot, r.flags, r.fd, r.offset,
@@ -81,8 +81,9 @@ class Decoder {
   StackId stack(uint32_t slot) {
     std::vector<events::Stack> fresh;
     // Another CPU may have claimed the slot and not finished writing; that takes it less than a microsecond.
-    std::optional<StackId> id = stacks_.resolve(slot, space_, fresh);
-    for (int tries = 0; !id && tries < 1000; ++tries) id = stacks_.resolve(slot, space_, fresh);
+    const Listener listener(space_, port_);
+    std::optional<StackId> id = stacks_.resolve(slot, listener, fresh);
+    for (int tries = 0; !id && tries < 1000; ++tries) id = stacks_.resolve(slot, listener, fresh);
     for (events::Stack& s : fresh) add(std::move(s));
     return id.value_or(StackId::kNone);
   }
@@ -100,6 +101,7 @@ class Decoder {
   StackTable& stacks_;
   std::vector<events::Event>& out_;
   SpaceId space_;
+  uint32_t port_;
 };
 
 template <typename T>
@@ -112,10 +114,11 @@ bool decode_as(const void* record, size_t bytes, Decoder& decoder) {
 
 }  // namespace
 
-bool decode(const void* record, size_t bytes, StackTable& stacks, std::vector<events::Event>& out) {
+bool decode(const void* record, size_t bytes, StackTable& stacks, std::vector<events::Event>& out,
+            uint32_t port) {
   mw_event_header header;
   if (!take(record, bytes, header)) return false;
-  Decoder decoder(header, stacks, out);
+  Decoder decoder(header, stacks, out, port);
   switch (header.kind) {
     case MW_EVENT_VMA_MAP:
       return decode_as<mw_vma_map>(record, bytes, decoder);

@@ -11,9 +11,10 @@
 
 namespace memwhy::probe {
 
-// Appends what the record says to `out`, stacks that it names first. false: too short for its kind, or of no
-// known kind.
-bool decode(const void* record, size_t bytes, StackTable& stacks, std::vector<events::Event>& out);
+// Appends what the record says to `out`, first the stacks that it names and that this port was not given yet. false: too
+// short for its kind, or of no known kind.
+bool decode(const void* record, size_t bytes, StackTable& stacks, std::vector<events::Event>& out,
+            uint32_t port = 0);
 
 // "vma_map", "space_fork" …
 const char* kind_name(mw_event_kind kind);

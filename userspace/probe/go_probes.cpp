@@ -29,8 +29,8 @@ constexpr std::array<const char*, events::kGoFunctions> kPurposes = {
     "when a Go collection starts, and who starts it", "when the marking of a Go collection ends"};
 
 static_assert(MW_GO_FUNCTIONS == events::kGoFunctions);
-static_assert(MW_GO_BX == static_cast<int>(events::GoSite::Register::kBx) &&
-              MW_GO_CX == static_cast<int>(events::GoSite::Register::kCx));
+static_assert(MW_GO_SECOND == static_cast<int>(events::GoSite::Register::kBx) &&
+              MW_GO_THIRD == static_cast<int>(events::GoSite::Register::kCx));
 
 uint64_t cookie_of(const events::GoSite& site) {
   return MW_GO_COOKIE(site.function, static_cast<uint64_t>(site.argument), site.shift);
@@ -65,9 +65,19 @@ const char* name_of(UprobeWay way) {
   return way == UprobeWay::kMulti ? "uprobe_multi" : way == UprobeWay::kPerf ? "uprobe" : "none";
 }
 
-void GoProbes::tell(std::string sentence) {
-  if (told_.size() < kMostSentences && std::find(told_.begin(), told_.end(), sentence) == told_.end())
-    told_.push_back(std::move(sentence));
+void GoReport::say(std::string sentence) {
+  if (sentences_.size() < kMostSentences &&
+      std::find(sentences_.begin(), sentences_.end(), sentence) == sentences_.end())
+    sentences_.push_back(std::move(sentence));
+}
+
+void GoProbes::say(SpaceId space, const std::string& sentence) {
+  for (GoReport* report : reports_(space)) report->say(sentence);
+}
+
+void GoProbes::use(SpaceId space, const events::GoProbePlan& plan) {
+  for (GoReport* report : reports_(space))
+    for (const events::GoSite& site : plan.sites) report->use(site.function);
 }
 
 Status GoProbes::link(Attached& to) const {
@@ -105,41 +115,45 @@ Status GoProbes::link(Attached& to) const {
 }
 
 void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
-  if (attached_.contains(space)) return;
-  for (std::string& sentence : plan.not_probed) tell(std::move(sentence));
+  for (const std::string& sentence : plan.not_probed) say(space, sentence);
+  if (const auto known = attached_.find(space); known != attached_.end()) {
+    use(space, known->second.plan);  // a second recording of the process
+    return;
+  }
   std::erase_if(plan.sites,
                 [this](const events::GoSite& site) { return given_up_[static_cast<size_t>(site.function)]; });
   if (plan.sites.empty()) return;
-  if (way_ == UprobeWay::kNone) return tell(why_none_);
+  if (way_ == UprobeWay::kNone) return say(space, why_none_);
   Attached made{std::move(plan), {}, {}};
   if (const Status linked = link(made); !linked)
-    return tell(
-        fmt::format("The Go runtime of pid {} is not probed: {}.", made.plan.tgid, linked.error().message()));
+    return say(space, fmt::format("The Go runtime of pid {} is not probed: {}.", made.plan.tgid,
+                                  linked.error().message()));
   const bool all = std::all_of(made.plan.sites.begin(), made.plan.sites.end(),
                                [&](const auto& site) { return byte_at(made.plan, site) == kBreakpoint; });
   if (!all) {  // of another mapping than the plan says: not understood, so not kept
     const Pid tgid = made.plan.tgid;
-    unlink(made);
-    return tell(
+    unlink(space, made);
+    return say(
+        space,
         fmt::format("The Go runtime of pid {} is not probed: no breakpoint appeared in its code.", tgid));
   }
-  for (const events::GoSite& site : made.plan.sites) used_[static_cast<size_t>(site.function)] = true;
+  use(space, made.plan);
   attached_.emplace(space, std::move(made));
 }
 
-void GoProbes::unlink(Attached& from) {
+void GoProbes::unlink(SpaceId space, Attached& from) {
   from.links.clear();
   from.multi.reset();
   for (const events::GoSite& site : from.plan.sites)
     if (const std::optional<uint8_t> byte = byte_at(from.plan, site); byte && *byte != site.byte)
-      tell(fmt::format("A breakpoint is left in {} of pid {}: another tracer's, or the kernel's fault.",
-                       go_function_name(site.function), from.plan.tgid));
+      say(space, fmt::format("A breakpoint is left in {} of pid {}: another tracer's, or the kernel's fault.",
+                             go_function_name(site.function), from.plan.tgid));
 }
 
 void GoProbes::detach(SpaceId space) {
   const auto found = attached_.find(space);
   if (found == attached_.end()) return;
-  unlink(found->second);
+  unlink(space, found->second);
   attached_.erase(found);
 }
 
@@ -157,8 +171,9 @@ bool GoProbes::govern(TimeNs now, const GoHits& sum) {
     const double rate = static_cast<double>(sum.hits[i] - before_.hits[i]) / seconds;
     if (given_up_[i] || rate <= static_cast<double>(most_hits_per_s_)) continue;
     given_up_[i] = changed = true;
-    tell(fmt::format("{} is called {:.0f} times a second, above the budget of {}: it is not probed any more.",
-                     events::kGoFunctionNames[i], rate, most_hits_per_s_));
+    say(SpaceId::kNone,
+        fmt::format("{} is called {:.0f} times a second, above the budget of {}: it is not probed any more.",
+                    events::kGoFunctionNames[i], rate, most_hits_per_s_));
   }
   looked_ = now;
   before_ = sum;
@@ -166,24 +181,26 @@ bool GoProbes::govern(TimeNs now, const GoHits& sum) {
   // Closed first: two probes on one site would count twice. What is called in between is not seen.
   for (auto at = attached_.begin(); at != attached_.end();) {
     Attached& each = at->second;
-    unlink(each);
+    unlink(at->first, each);
     std::erase_if(each.plan.sites, [this](const events::GoSite& site) {
       return given_up_[static_cast<size_t>(site.function)];
     });
     const Status linked = each.plan.sites.empty() ? Status() : link(each);
     if (!linked)
-      tell(fmt::format("The probes of pid {} are lost: {}.", each.plan.tgid, linked.error().message()));
+      say(at->first,
+          fmt::format("The probes of pid {} are lost: {}.", each.plan.tgid, linked.error().message()));
     at = each.plan.sites.empty() || !linked ? attached_.erase(at) : std::next(at);
   }
   return true;
 }
 
-void GoProbes::report(events::HookReport& report) const {
+void GoProbes::report(const GoReport& from, events::HookReport& report) const {
   for (size_t i = 0; i < events::kGoFunctions; ++i)
-    if (used_[i])
+    if (from.uses(i))
       report.hooks.push_back({std::string("go_") + events::kGoFunctionNames[i],
                               given_up_[i] ? "none" : name_of(way_), kPurposes[i]});
-  report.not_seen.insert(report.not_seen.end(), told_.begin(), told_.end());
+  const std::vector<std::string>& sentences = from.sentences();
+  report.not_seen.insert(report.not_seen.end(), sentences.begin(), sentences.end());
 }
 
 size_t GoProbes::links() const {

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -38,19 +39,39 @@ struct GoHits {
   std::array<uint64_t, events::kGoFunctions> hits{}, ns{};
 };
 
+// What one recording says of it.
+class GoReport {
+ public:
+  void use(events::GoFunction function) { used_[static_cast<size_t>(function)] = true; }
+  bool uses(size_t function) const { return used_[function]; }
+  void say(std::string sentence);  // each once, and of many the first ones
+  const std::vector<std::string>& sentences() const { return sentences_; }
+
+ private:
+  std::array<bool, events::kGoFunctions> used_{};
+  std::vector<std::string> sentences_;
+};
+
 class GoProbes {
  public:
+  // Reports of those who record this space; kNone: of everyone.
+  using Reports = std::function<std::vector<GoReport*>(SpaceId)>;
   // `why_none`: a sentence when no way works.
-  GoProbes(bpf_program* program, UprobeWay way, std::string why_none, uint64_t most_hits_per_s)
-      : program_(program), way_(way), why_none_(std::move(why_none)), most_hits_per_s_(most_hits_per_s) {}
+  GoProbes(bpf_program* program, UprobeWay way, std::string why_none, uint64_t most_hits_per_s,
+           Reports reports)
+      : program_(program),
+        way_(way),
+        why_none_(std::move(why_none)),
+        most_hits_per_s_(most_hits_per_s),
+        reports_(std::move(reports)) {}
 
-  // A space that has probes already keeps them. What can't be probed is told by report().
+  // A space that has probes already keeps them. What can't be probed is a sentence of its reports.
   void attach(SpaceId space, events::GoProbePlan plan);
   void detach(SpaceId space);
   // Gives up functions that are called too often. true: the report changed.
   bool govern(TimeNs now, const GoHits& sum);
 
-  void report(events::HookReport& report) const;
+  void report(const GoReport& from, events::HookReport& report) const;
   size_t links() const;
 
  private:
@@ -60,16 +81,17 @@ class GoProbes {
     Fd multi;
   };
   Status link(Attached& to) const;
-  void unlink(Attached& from);
-  void tell(std::string sentence);
+  void unlink(SpaceId space, Attached& from);
+  void use(SpaceId space, const events::GoProbePlan& plan);
+  void say(SpaceId space, const std::string& sentence);
 
   bpf_program* program_;
   UprobeWay way_;
   std::string why_none_;
   uint64_t most_hits_per_s_;
   std::map<SpaceId, Attached> attached_;
-  std::array<bool, events::kGoFunctions> used_{}, given_up_{};
-  std::vector<std::string> told_;  // sentences, bounded
+  Reports reports_;
+  std::array<bool, events::kGoFunctions> given_up_{};
   TimeNs looked_ = 0;
   GoHits before_;
 };

@@ -23,7 +23,7 @@ void each_member(int map, Visit visit) {
 SpaceId Members::claim(Pid tgid, const std::function<SpaceId()>& claim) {
   const std::scoped_lock lock(mutex_);
   const SpaceId space = claim();
-  if (space != SpaceId::kNone) told_[tgid] = space;
+  if (space != SpaceId::kNone) passed_[tgid] = space;
   return space;
 }
 
@@ -39,40 +39,41 @@ void Members::forget(SpaceId space) {
     if (SpaceId{member.space} == space) gone.push_back(tgid);
   });
   for (const int32_t tgid : gone) bpf_map_delete_elem(map_, &tgid);
-  std::erase_if(told_, [&](const auto& told) { return told.second == space; });
+  std::erase_if(passed_, [&](const auto& passed) { return passed.second == space; });
   late_.erase(space);
 }
 
-bool Members::deliver(const events::Event& event) {
-  if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
-    const std::scoped_lock lock(mutex_);
-    if (late_.erase(start->space) != 0) return false;
-    told_[start->tgid] = start->space;
-  } else if (const auto* exit = std::get_if<events::ProcessExit>(&event.payload)) {
-    const std::scoped_lock lock(mutex_);
-    told_.erase(exit->tgid);
-    late_.erase(exit->space);
-  }
+bool Members::started(Pid tgid, SpaceId space) {
+  const std::scoped_lock lock(mutex_);
+  if (late_.erase(space) != 0) return false;
+  passed_[tgid] = space;
   return true;
 }
 
-std::vector<events::SpaceStart> Members::recover() {
+void Members::exited(Pid tgid, SpaceId space) {
   const std::scoped_lock lock(mutex_);
-  std::vector<events::SpaceStart> out;
+  passed_.erase(tgid);
+  late_.erase(space);
+}
+
+std::vector<Members::Recovered> Members::recover() {
+  const std::scoped_lock lock(mutex_);
+  std::vector<Recovered> out;
   each_member(map_, [&](int32_t tgid, const mw_member& member) {
     const SpaceId space{member.space};
-    const auto told = told_.find(tgid);
-    // A borrowed space is its owner's; of one that has ended there is nothing to tell.
-    if ((member.flags & MW_MEMBER_BORROWED) != 0 || (told != told_.end() && told->second == space) ||
-        !lives_(space))
+    const auto passed = passed_.find(tgid);
+    const bool known = passed != passed_.end();
+    // A borrowed space is its owner's; of one that has ended there is nothing to say.
+    if ((member.flags & MW_MEMBER_BORROWED) != 0 || (known && passed->second == space) || !lives_(space))
       return;
-    events::SpaceStart start;
-    start.space = space;
-    start.tgid = tgid;
-    start.how = told == told_.end() ? events::StartHow::kForked : events::StartHow::kExeced;
-    start.parent = told == told_.end() ? SpaceId::kNone : told->second;
-    out.push_back(std::move(start));
-    told_[tgid] = space;
+    Recovered lost;
+    lost.start.space = space;
+    lost.start.tgid = tgid;
+    lost.start.how = known ? events::StartHow::kExeced : events::StartHow::kForked;
+    lost.start.parent = known ? passed->second : SpaceId::kNone;
+    lost.from = known ? passed->second : SpaceId{member.from};
+    out.push_back(std::move(lost));
+    passed_[tgid] = space;
     late_.insert(space);
   });
   return out;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Members: which process is on which traced space, as the kernel side keeps it, beside what was told of it. A fork or exec
-// whose event found no room in the ring is told here, late: nobody would ever look at that space, whose faults are
-// recorded all the same.
+// Members: which process is on which traced space, as the kernel side keeps it, beside what was passed on of it. A fork or
+// exec whose event found no room in the ring is passed on late, from here: otherwise nothing would ever look at that space,
+// whose faults are recorded all the same.
 //
-//   kernel    {4711: 1, 4800: 2, 4801: 3}
-//   told      {4711: 1, 4801: 1}              4800 was forked (from whom is not known), 4801 has execed out of space 1
+//   kernel      {4711: 1, 4800: 2 from 1, 4801: 3 from 1}
+//   passed on   {4711: 1, 4801: 1}        4800 was forked, when is not known; 4801 has execed out of space 1
 //
-// trace() and drain() run on different threads: what changes them holds a lock.
+// Claims and events come from different threads: what changes these holds a lock.
 #pragma once
 
 #include <cstdint>
@@ -30,17 +30,23 @@ class Members {
   bool any() const;
   // Forgets a space, on both sides.
   void forget(SpaceId space);
-  // An event that was delivered; false: it was told already, by recover().
-  bool deliver(const events::Event& event);
-  // After a loss: the starts that nobody told.
-  std::vector<events::SpaceStart> recover();
+  // The kernel's word of a start; false: recover() gave it already.
+  bool started(Pid tgid, SpaceId space);
+  void exited(Pid tgid, SpaceId space);
+
+  struct Recovered {
+    events::SpaceStart start;
+    SpaceId from{};  // the space that it comes out of
+  };
+  // After a loss: the starts that were not passed on.
+  std::vector<Recovered> recover();
 
  private:
   int map_;
   std::function<bool(SpaceId)> lives_;
   std::mutex mutex_;
-  std::unordered_map<Pid, SpaceId> told_;
-  std::set<SpaceId> late_;  // told by recover(): their event may still come
+  std::unordered_map<Pid, SpaceId> passed_;
+  std::set<SpaceId> late_;  // given by recover(): their event may still come
 };
 
 }  // namespace memwhy::probe

@@ -16,8 +16,8 @@ void release(T& word, T value) {
   std::atomic_ref<T>(word).store(value, std::memory_order_release);
 }
 
-// Of stacks that more than one space has, so many are remembered for each further space; then they are told again,
-// which costs time and no more.
+// Of stacks that more than one listener has, so many are remembered for all further ones together; then they are given
+// again, which costs time and no more.
 constexpr size_t kMostShared = 1 << 18;
 
 bool is_hash(uint64_t word) { return word != MW_SLOT_EMPTY && word != MW_SLOT_TOMB; }
@@ -27,47 +27,49 @@ bool is_hash(uint64_t word) { return word != MW_SLOT_EMPTY && word != MW_SLOT_TO
 StackTable::StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed)
     : hashes_(hashes), stacks_(stacks), slots_(slots), on_freed_(std::move(freed)), known_(slots) {}
 
-std::optional<StackId> StackTable::resolve(uint32_t slot, SpaceId space, std::vector<events::Stack>& fresh) {
+std::optional<StackId> StackTable::resolve(uint32_t slot, Listener listener,
+                                           std::vector<events::Stack>& fresh) {
   if (slot == MW_ENTRY_STACK_LOST) return StackId::kLost;
   if (slot >= slots_) return StackId::kNone;
   const std::lock_guard lock(mutex_);
   Slot& known = known_[slot];
   const uint64_t hash = acquire(hashes_[slot]);
   const bool same = known.id != StackId::kNone && (hash == known.hash || !is_hash(hash));
-  if (same && known.space == space) return known.id;
+  if (same && known.listener == listener) return known.id;
   if (!same) {
     if (!is_hash(hash)) return StackId::kNone;
     if (acquire(stacks_[slot].n) == 0) return std::nullopt;
-    const auto [entry, is_new] = ids_.try_emplace(hash, Known{StackId{last_id_ + 1}});
+    const auto [entry, is_new] = ids_.try_emplace(hash, Known{StackId{last_id_ + 1}, 0, {}, 0});
     if (is_new) ++last_id_;
     ++entry->second.slots;
-    known = {hash, entry->second.id, space, 0, 0};
+    known = {hash, entry->second.id, listener, 0, 0};
   }
-  known.space = space;
-  if (const auto entry = ids_.find(known.hash); entry != ids_.end() && !told(entry->second, space))
-    fresh.push_back(stack_in(slot, space));
+  known.listener = listener;
+  if (const auto entry = ids_.find(known.hash); entry != ids_.end() && !given(entry->second, listener))
+    fresh.push_back(stack_in(slot, listener.space));
   return known.id;
 }
 
-// Was it told for this space? From now on it was.
-bool StackTable::told(Known& known, SpaceId space) {
-  if (known.space == space) return true;
-  if (known.space == SpaceId::kNone) {
-    known.space = space;
+// Did this listener get it before? From now on it did.
+bool StackTable::given(Known& known, Listener listener) {
+  if (known.listener == listener) return true;
+  if (known.listener.space == SpaceId::kNone) {
+    known.listener = listener;
     return false;
   }
   if (shared_count_ >= kMostShared) {
     shared_.clear();
     shared_count_ = 0;
   }
-  if (!shared_[space].insert(known.id).second) return true;
+  if (!shared_[listener].insert(known.id).second) return true;
   ++shared_count_;
   return false;
 }
 
-void StackTable::forget(SpaceId space) {
+void StackTable::forget(Listener listener) {
   const std::lock_guard lock(mutex_);
-  const auto known = shared_.find(space);
+  for (auto& [id, listeners] : lost_) listeners.erase(listener);
+  const auto known = shared_.find(listener);
   if (known == shared_.end()) return;
   shared_count_ -= known->second.size();
   shared_.erase(known);
@@ -89,20 +91,25 @@ events::Stack StackTable::stack_in(uint32_t slot, SpaceId space) const {
   return stack;
 }
 
-void StackTable::lost(StackId id, SpaceId space) {
+void StackTable::lost(StackId id, Listener listener) {
   const std::lock_guard lock(mutex_);
-  lost_[id].insert(space);
+  lost_[id].insert(listener);
 }
 
-void StackTable::resend(std::vector<events::Stack>& out) {
+void StackTable::resend(uint32_t port, std::vector<events::Stack>& out) {
   const std::lock_guard lock(mutex_);
-  for (uint32_t slot = 0; slot < slots_ && !lost_.empty(); ++slot) {
+  if (lost_.empty()) return;
+  const auto mine = [port](const Listener& listener) { return listener.port == port; };
+  for (uint32_t slot = 0; slot < slots_; ++slot) {
     const auto lost = lost_.find(known_[slot].id);
     if (lost == lost_.end()) continue;
-    for (const SpaceId space : lost->second) out.push_back(stack_in(slot, space));
-    lost_.erase(lost);
+    for (const Listener& listener : lost->second)
+      if (mine(listener)) out.push_back(stack_in(slot, listener.space));
+    std::erase_if(lost->second, mine);  // another slot may hold it too
   }
-  lost_.clear();
+  for (auto& [id, listeners] : lost_)
+    std::erase_if(listeners, mine);  // of stacks that no slot holds any more
+  std::erase_if(lost_, [](const auto& lost) { return lost.second.empty(); });
 }
 
 // A slot that held this stack was freed. What came back since it was let go is not the oldest.
@@ -131,7 +138,7 @@ void StackTable::sweep(const std::vector<bool>& named) {
         freed_.fetch_add(1, std::memory_order_relaxed);
       }
       release<mw_u64>(hashes_[slot], keep ? known.tomb : MW_SLOT_EMPTY);
-      known = keep ? Slot{known.hash, known.id, known.space, 0, 0} : Slot{};
+      known = keep ? Slot{known.hash, known.id, known.listener, 0, 0} : Slot{};
       --tombs_;
       continue;
     }

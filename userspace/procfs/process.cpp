@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/refusals.h"
 #include "base/time.h"
 #include "fmt/format.h"
 
@@ -111,10 +112,7 @@ Status Process::bind() {
   const auto first = stat();
   if (!first && !leaves_reserve(directory_.get())) return refusal(EMFILE, name);
   if (!first) return error_of(first.error(), "stat");
-  if (first->kernel_thread()) {
-    return Error(ErrorCode::kTargetGone,
-                 fmt::format("pid {} ({}) is a kernel thread, it has no user memory", pid_, first->comm));
-  }
+  if (first->kernel_thread()) return kernel_thread(fmt::format("pid {} ({})", pid_, first->comm));
   start_ticks_ = first->start_ticks;
   if (first->dead() && !live_thread(directory_.get())) {
     return Error(

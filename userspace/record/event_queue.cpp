@@ -120,11 +120,18 @@ bool EventQueue::take(TimeNs now, std::vector<events::Event>& out) {
 
 bool EventQueue::wait_and_take(Clock& clock, std::vector<events::Event>& out) {
   std::unique_lock lock(mutex_);
-  while (!closed_ && !ready(clock.now())) {
+  while (!closed_ && !woken_ && !ready(clock.now())) {
     const TimeNs deadline = heap_.empty() ? clock.now() + 10 * window_ : heap_.front().time + window_;
     clock.wait(lock, arrived_, deadline);
   }
+  woken_ = false;
   return take_locked(clock.now(), out);
+}
+
+void EventQueue::wake() {
+  const std::lock_guard lock(mutex_);
+  woken_ = true;
+  arrived_.notify_all();
 }
 
 void EventQueue::done() {

@@ -34,8 +34,10 @@ class EventQueue {
 
   // Moves to `out` what may leave at `now`, in order; false: nothing will come any more.
   bool take(TimeNs now, std::vector<events::Event>& out);
-  // As take, but waits for at least one event or the end.
+  // As take, but waits for at least one event, the end, or a wake().
   bool wait_and_take(Clock& clock, std::vector<events::Event>& out);
+  // Whoever waits for events looks up once.
+  void wake();
   // The events taken last were handed on: their room is free again.
   void done();
 
@@ -70,7 +72,7 @@ class EventQueue {
   size_t used_ = 0;   // in the heap and taken but not done
   size_t taken_ = 0;  // of used_, taken and not done
   uint64_t sequence_ = 0;
-  bool closed_ = false;
+  bool closed_ = false, woken_ = false;
 };
 
 }  // namespace memwhy::record

@@ -24,10 +24,15 @@ std::future<Status> ready(Status status) {
 
 Session::Session(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols,
                  events::EventSink& sink, Clock& clock, SessionOptions options)
+    : Session(kernel, processes, symbols, std::vector<Sink>{{&sink, "the sink", false}}, clock,
+              std::move(options)) {}
+
+Session::Session(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols,
+                 std::vector<Sink> sinks, Clock& clock, SessionOptions options)
     : kernel_(kernel),
       processes_(processes),
       symbols_(symbols),
-      sink_(sink),
+      sinks_(std::move(sinks)),
       clock_(clock),
       options_(std::move(options)) {}
 
@@ -43,7 +48,7 @@ Status Session::start() {
     if (running_) return Error(ErrorCode::kUsage, "the recording runs already");
     if (abandoned_) return Error(ErrorCode::kConflict, "the recording before is still being ended");
     running_ = true;
-    sampler_done_ = intake_done_ = false;
+    sampler_done_ = intake_done_ = sink_done_ = false;
     stopping_ = false;
     patience_ = kEndless;
     told_hooks_.reset();
@@ -118,6 +123,26 @@ std::future<Status> Session::begin_add(Pid tgid) {
 
 Status Session::remove(Pid tgid) {
   return command([this, tgid] { return sampler_->remove(tgid); }).get();
+}
+
+std::future<Status> Session::on_sink(std::function<void()> work) {
+  auto done = std::make_shared<std::promise<Status>>();
+  std::future<Status> result = done->get_future();
+  {
+    const std::lock_guard lock(mutex_);
+    if (!running_ || sink_done_) return ready(Error(ErrorCode::kUsage, "the recording does not run"));
+    sink_calls_.push_back([done, work = std::move(work)](bool run) {
+      try {
+        if (run) work();
+        done->set_value(run ? Status()
+                            : Status(Error(ErrorCode::kConflict, "the recording failed before that")));
+      } catch (...) {
+        done->set_exception(std::current_exception());
+      }
+    });
+    if (queue_) queue_->wake();
+  }
+  return result;
 }
 
 void Session::attached() {
@@ -311,18 +336,51 @@ void Session::run_sink() {
     pass_events();
   } catch (...) {
     queue_->close();  // nobody takes any more, and nobody is to wait for room
+    refuse_sink_calls();
     throw;
   }
 }
 
 void Session::pass_events() {
   if (options_.on_thread) options_.on_thread(Thread::kSink);
-  Lives lives(sink_);
+  Sinks sinks(sinks_, clock_, [this, &sinks](const std::exception_ptr& thrown) {
+    if (!sinks.any()) std::rethrow_exception(thrown);
+    guard([&thrown] { std::rethrow_exception(thrown); });  // the others are given the rest
+  });
+  Lives lives(sinks);
   std::vector<events::Event> batch;
   while (queue_->wait_and_take(clock_, batch)) {
     for (events::Event& event : batch) lives.pass(std::move(event));
     queue_->done();
+    if (queue_->bytes() * 2 > options_.queue_bytes) sinks.shed();
+    if (std::vector<std::string> cut = sinks.take_cut(); !cut.empty()) {
+      const std::lock_guard lock(mutex_);
+      progress_.cut_sinks.insert(progress_.cut_sinks.end(), cut.begin(), cut.end());
+    }
+    run_sink_calls(false);
   }
+  run_sink_calls(true);
+}
+
+// last: none is accepted after these, not even from one of them.
+void Session::run_sink_calls(bool last) {
+  std::deque<Command> calls;
+  {
+    const std::lock_guard lock(mutex_);
+    calls.swap(sink_calls_);
+    sink_done_ |= last;
+  }
+  for (Command& call : calls) call(true);
+}
+
+void Session::refuse_sink_calls() {
+  std::deque<Command> calls;
+  {
+    const std::lock_guard lock(mutex_);
+    sink_done_ = true;
+    calls.swap(sink_calls_);
+  }
+  for (Command& call : calls) call(false);
 }
 
 }  // namespace memwhy::record

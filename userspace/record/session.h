@@ -4,9 +4,9 @@
 // What it is: three threads, each the only owner of what it touches, joined by bounded queues.
 //   intake   takes what the kernel side's ring holds, every 50 ms; never waits before the end, counts what it must drop
 //   sampler  everything that is opened of the targets, and when it is read (record/sampler.h)
-//   sink     puts events in order of their own time (250 ms window) and hands them to the EventSink
+//   sink     puts events in order of their own time (250 ms window) and hands them to each EventSink (record/sinks.h)
 // What it is not: hooks, /proc or symbols (those come in through record/sources.h), nor a file or a page
-// model (those are behind the EventSink). What comes next: the overhead governor, which reads
+// model (those are behind the EventSinks). What comes next: the overhead governor, which reads
 // Progress::costs.
 //
 //   Session session(kernel, processes, symbols, sink, clock, options);
@@ -43,6 +43,7 @@
 #include "record/event_queue.h"
 #include "record/intake.h"
 #include "record/sampler.h"
+#include "record/sinks.h"
 #include "record/sources.h"
 
 namespace memwhy::record {
@@ -61,7 +62,7 @@ struct SessionOptions {
   size_t inbox_bytes = size_t{16} << 20;
 };
 
-// A snapshot for the person who waits, and for what judges the cost.
+// A snapshot for who waits, and for what judges the cost.
 struct Progress {
   TimeNs elapsed_ns = 0;
   size_t targets = 0;
@@ -71,12 +72,15 @@ struct Progress {
   uint64_t events_lost = 0;
   uint64_t scans = 0;
   std::vector<TargetCost> costs;
+  std::vector<std::string> cut_sinks;  // a sentence for each that is given nothing more
 };
 
 class Session {
  public:
   // All of them must outlive the session.
   Session(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols, events::EventSink& sink,
+          Clock& clock, SessionOptions options);
+  Session(KernelSource& kernel, ProcessOpener& processes, SymbolSource& symbols, std::vector<Sink> sinks,
           Clock& clock, SessionOptions options);
   ~Session();  // finishes
   Session(const Session&) = delete;
@@ -101,6 +105,12 @@ class Session {
 
   // A sentence for the recording, about what is not seen.
   void notice(const std::string& sentence);
+
+  // Runs `work` on the sink's thread, between two events: what a sink keeps may be looked at there, and nowhere else. While
+  // it runs, events wait in the queue. In the order in which it was asked for; what was asked for before the end comes at
+  // the latest behind the last event. What `work` throws is in the future, and ends nothing. kUsage: the recording does not
+  // run, or all of it was handed out. A sink may ask from its own thread, and must not wait for it there.
+  std::future<Status> on_sink(std::function<void()> work);
 
   // The recording ends soon. The first reason counts. May be called by any thread, by the sink's own too.
   void request_stop(const std::string& why);
@@ -142,6 +152,8 @@ class Session {
   void run_intake();
   void run_sampler();
   void run_sink();
+  void run_sink_calls(bool last);
+  void refuse_sink_calls();
   void poll_until_stopped();
   void pass_events();
   bool sampler_step();
@@ -154,7 +166,7 @@ class Session {
   KernelSource& kernel_;
   ProcessOpener& processes_;
   SymbolSource& symbols_;
-  events::EventSink& sink_;
+  const std::vector<Sink> sinks_;
   Clock& clock_;
   const SessionOptions options_;
 
@@ -168,10 +180,10 @@ class Session {
   std::condition_variable sampler_wake_, intake_wake_, ended_, done_;
   std::deque<events::Event> inbox_;  // for the sampler
   size_t inbox_bytes_ = 0;
-  std::deque<Command> commands_;
+  std::deque<Command> commands_, sink_calls_;
   std::vector<std::string> notices_;  // told before the last look, however late they came
   bool running_ = false;
-  bool sampler_done_ = true, intake_done_ = true;
+  bool sampler_done_ = true, intake_done_ = true, sink_done_ = true;
   bool intake_stop_ = false;
   std::optional<std::string> stop_why_;
   TimeNs begun_ = 0;

@@ -114,6 +114,7 @@ std::string Session::finish(TimeNs patience) {
     queue_->close();
   }
   if (sink_thread_.joinable()) sink_thread_.join();
+  guard([this] { refuse_sink_calls(); });  // where its thread could not be started
   if (!abandoned_) {
     sampler_.reset();
     intake_.reset();

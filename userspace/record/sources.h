@@ -19,7 +19,8 @@
 
 namespace memwhy::record {
 
-// The hooks in the kernel. Nothing is attached while no space is traced.
+// The hooks in the kernel, as one session sees them: others of the same program may share the programs behind them, with
+// threads of their own. Nothing is attached while no space is traced.
 class KernelSource {
  public:
   virtual ~KernelSource() = default;
@@ -31,7 +32,8 @@ class KernelSource {
   virtual Status untrace(SpaceId space) = 0;
 
   // Takes what the ring holds, without waiting: VMA and process events, each with its own time.
-  // Stacks that they name are given first, once for each space that names them; a Loss for what the ring had no room for since the last call.
+  // Stacks that they name are given first, once for each space that names them; a Loss for what the ring had no room for
+  // since the last call.
   // Returns the number of ring records taken.
   virtual size_t drain(const std::function<void(events::Event)>& emit) = 0;
   // A stack that drain gave for this space did not arrive. What names it may never come again.

@@ -133,11 +133,11 @@ enum mw_go_function {
 };
 
 /*
- * The cookie of a probe: function | register << 8 | shift << 16. `bytes` is that argument << shift; registers
- * of the Go calling convention on amd64, after the receiver in AX.
+ * The cookie of a probe: function | argument << 8 | shift << 16. `bytes` is that argument << shift. The first argument is
+ * the receiver; in which register each is, the arch header of bpf/lib knows.
  */
-#define MW_GO_COOKIE(function, reg, shift) ((mw_u64)(function) | (mw_u64)(reg) << 8 | (mw_u64)(shift) << 16)
-enum mw_go_register { MW_GO_NO_REGISTER = 0, MW_GO_BX, MW_GO_CX };
+#define MW_GO_COOKIE(function, arg, shift) ((mw_u64)(function) | (mw_u64)(arg) << 8 | (mw_u64)(shift) << 16)
+enum mw_go_argument { MW_GO_NO_ARGUMENT = 0, MW_GO_SECOND, MW_GO_THIRD };
 
 struct mw_go_call {
 	struct mw_event_header h;

@@ -59,12 +59,14 @@ struct mw_use {
 
 /*
  * A process on a traced space, by tgid: its mm is gone from the task before exec and exit are seen.
- * BORROWED: a vfork or CLONE_VM child, on the mm of somebody else until it execs.
+ * BORROWED: a vfork or CLONE_VM child, on the mm of another process until it execs.
  */
 struct mw_member {
 	mw_u64 mm;
 	mw_u32 space;
 	mw_u32 flags; /* MW_SPACE_FOLLOW | MW_MEMBER_* */
+	mw_u32 from;  /* the space out of which it was forked; 0: it was traced by its number */
+	mw_u32 pad;
 };
 
 #define MW_MEMBER_BORROWED 2u
@@ -115,7 +117,7 @@ MW_ASSERT_SIZE(struct mw_chunk, 4096);
 MW_ASSERT_SIZE(struct mw_stack, 8 + 8 * 128);
 MW_ASSERT_SIZE(struct mw_space, 16);
 MW_ASSERT_SIZE(struct mw_use, 16);
-MW_ASSERT_SIZE(struct mw_member, 16);
+MW_ASSERT_SIZE(struct mw_member, 24);
 MW_ASSERT_SIZE(struct mw_thread, 24);
 MW_ASSERT_SIZE(struct mw_request, 88);
 MW_ASSERT_SIZE(struct mw_go_window, 16);

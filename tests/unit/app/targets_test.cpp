@@ -2,8 +2,6 @@
 #include "app/targets.h"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace memwhy::app {
 namespace {
@@ -45,38 +43,6 @@ TEST(Targets, ChildrenOfACommandAndOfACgroup) {
   targets.cgroup = "/web";
   EXPECT_TRUE(targets.follows_children());
   EXPECT_TRUE(targets.open_ended());
-}
-
-TEST(CgroupPath, OfAPathOrADirectory) {
-  EXPECT_EQ(cgroup_path("/web"), "/web");
-  EXPECT_EQ(cgroup_path("web"), "/web");
-  EXPECT_EQ(cgroup_path("/sys/fs/cgroup/web/"), "/web");
-  EXPECT_EQ(cgroup_path("/sys/fs/cgroup/memory/a/b"), "/a/b");
-  EXPECT_EQ(cgroup_path("/sys/fs/cgroup/"), "/");
-}
-
-TEST(CheckTarget, OurselvesAreFine) {
-  const auto proc = procfs::Root::open("/proc");
-  ASSERT_TRUE(proc);
-  EXPECT_TRUE(check_target(*proc, ::getpid()));
-}
-
-TEST(CheckTarget, AnExitedProcessIsGone) {
-  const auto proc = procfs::Root::open("/proc");
-  ASSERT_TRUE(proc);
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(0);
-  siginfo_t info;
-  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
-  const Status zombie = check_target(*proc, child);
-  ASSERT_FALSE(zombie);
-  EXPECT_EQ(zombie.error().code(), ErrorCode::kTargetGone);
-  EXPECT_NE(zombie.error().message().find("has exited"), std::string::npos);
-  ::waitpid(child, nullptr, 0);
-  const Status gone = check_target(*proc, child);
-  ASSERT_FALSE(gone);
-  EXPECT_EQ(gone.error().code(), ErrorCode::kTargetGone);
-  EXPECT_NE(gone.error().message().find("no such process: pid " + std::to_string(child)), std::string::npos);
 }
 
 }  // namespace

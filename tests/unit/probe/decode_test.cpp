@@ -155,8 +155,24 @@ TEST(StackTable, ALostStackIsToldAgainForTheSpacesThatMissedIt) {
   ASSERT_EQ(fresh.size(), 3u);
   t.table.lost(id, SpaceId{1});
   t.table.lost(id, SpaceId{3});
-  t.table.resend(again);
+  t.table.resend(0, again);
   EXPECT_EQ(again, (std::vector<events::Stack>{fresh[0], fresh[2]}));
+}
+
+TEST(StackTable, EachPortIsGivenItsOwn) {
+  Tables t;
+  std::vector<events::Stack> one, two, again;
+  t.put(3, 0xbeef, {0x401000});
+  const StackId id = *t.table.resolve(3, {SpaceId{1}, 1}, one);
+  EXPECT_EQ(*t.table.resolve(3, {SpaceId{1}, 2}, two), id);
+  EXPECT_EQ(*t.table.resolve(3, {SpaceId{1}, 1}, one), id);
+  EXPECT_EQ(one, two);
+  ASSERT_EQ(two.size(), 1u) << "the same space, read by another port";
+  t.table.lost(id, {SpaceId{1}, 2});
+  t.table.resend(1, again);
+  EXPECT_TRUE(again.empty()) << "port 1 has it";
+  t.table.resend(2, again);
+  EXPECT_EQ(again, two);
 }
 
 // 16 slots, 1000 stacks one after another: the last 16 that were let go are known, the others come anew.
@@ -247,7 +263,7 @@ TEST(StackTable, TellsALostStackAgainWithItsId) {
   t.put(5, 0x7777, {0x402000, 0x402040});
   for (const uint32_t slot : {3u, 4u, 5u}) t.table.resolve(slot, SpaceId{1}, fresh);
   ASSERT_EQ(fresh.size(), 2u);
-  t.table.resend(again);
+  t.table.resend(0, again);
   EXPECT_TRUE(again.empty());
   t.table.lost(fresh[1].id, SpaceId{1});
   t.table.lost(fresh[1].id, SpaceId{1});
@@ -255,9 +271,9 @@ TEST(StackTable, TellsALostStackAgainWithItsId) {
   const std::vector<bool> nothing(16);
   for (int pass = 0; pass < 4; ++pass) t.table.sweep(nothing);
   EXPECT_EQ(t.table.freed(), 1u) << "what is still to be told keeps its slots";
-  t.table.resend(again);
+  t.table.resend(0, again);
   EXPECT_EQ(again, std::vector<events::Stack>{fresh[1]});
-  t.table.resend(again);
+  t.table.resend(0, again);
   EXPECT_EQ(again.size(), 1u);
   EXPECT_EQ(*t.table.resolve(4, SpaceId{1}, fresh), fresh[1].id);
   EXPECT_EQ(fresh.size(), 2u);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "probe/page_table.h"
+#include "probe/table_reader.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -23,6 +23,7 @@ struct Tables {
   std::vector<mw_stack> frames = std::vector<mw_stack>(kStacks);
   StackTable stacks{hashes.data(), frames.data(), kStacks};
   PageTable pages{{chunks.data(), keys.data(), ticks.data(), kChunks}, stacks};
+  TableReader reader{pages, 1};
   uint64_t claims = 0;
   int graces = 0;
 
@@ -100,7 +101,7 @@ TEST(PageTable, SlotsOfSpacesThatEndedAreTakenAgain) {
     t.fault(slot, space, 100, 5);
     events::PageTableRuns out;
     std::vector<events::Stack> fresh;
-    t.pages.read(SpaceId{space}, false, 1000, t.claims, out, fresh);
+    t.reader.read(SpaceId{space}, false, 1000, t.claims, out, fresh);
     ASSERT_EQ(out.runs.size(), 1u);
     t.pages.end(SpaceId{space});
     if (t.pages.ended() == kChunks) t.settle();
@@ -109,6 +110,56 @@ TEST(PageTable, SlotsOfSpacesThatEndedAreTakenAgain) {
   EXPECT_EQ(t.graces, 1000 / kChunks + 1);
   EXPECT_EQ(t.pages.freed(), 1000u);
   EXPECT_THAT(t.keys, Each(MW_SLOT_EMPTY));
+}
+
+TEST(TableReader, WhatOnePortReadIsStillNewToAnother) {
+  Tables t;
+  TableReader other(t.pages, 2);
+  t.hashes[5] = 0xbeef;
+  t.frames[5] = {1, 0, {0x401000}};
+  t.fault(3, 1, 100, 5);
+  for (TableReader* reader : {&t.reader, &other}) {
+    events::PageTableRuns out;
+    std::vector<events::Stack> fresh;
+    reader->read(SpaceId{1}, false, 1000, t.claims, out, fresh);
+    ASSERT_EQ(out.runs.size(), 1u);
+    EXPECT_EQ(out.runs[0].stack, StackId{1});
+    ASSERT_EQ(fresh.size(), 1u) << "and so is its stack";
+    EXPECT_EQ(fresh[0].id, StackId{1});
+    events::PageTableRuns again;
+    reader->read(SpaceId{1}, false, 1000, t.claims, again, fresh);
+    EXPECT_TRUE(again.runs.empty());
+    EXPECT_EQ(fresh.size(), 1u);
+  }
+}
+
+TEST(TableReader, AChunkGoesWhenTwoListsOfOnePortLackIt) {
+  Tables t;
+  TableReader other(t.pages, 2);
+  const auto reclaim = [&](TableReader& reader) {
+    reader.reclaim(SpaceId{1}, {}, t.claims, [&] { ++t.graces; });
+  };
+  t.fault(3, 1, 100, 5);
+  reclaim(t.reader);
+  reclaim(other);
+  EXPECT_FALSE(t.empty(3)) << "one list each: the mapping may be younger than both";
+  reclaim(other);
+  EXPECT_TRUE(t.empty(3));
+  EXPECT_EQ(t.graces, 1);
+}
+
+TEST(TableReader, CopiesGoWithTheirSpace) {
+  Tables t;
+  for (uint32_t space = 1; space <= 3; ++space) {
+    t.fault(space, space, 100, 5);
+    events::PageTableRuns out;
+    std::vector<events::Stack> fresh;
+    t.reader.read(SpaceId{space}, false, 1000, t.claims, out, fresh);
+  }
+  EXPECT_EQ(t.reader.copies(), 3u);
+  t.reader.forget(SpaceId{2});
+  t.reader.forget(SpaceId{2});
+  EXPECT_EQ(t.reader.copies(), 2u);
 }
 
 }  // namespace

@@ -161,8 +161,8 @@ TEST_F(ProcessTest, ClearErrors) {
   ASSERT_FALSE(kernel);
   if (kernel.error().message().find("kthreadd") == std::string::npos)
     GTEST_SKIP() << "pid 2 is no kernel thread here";
-  EXPECT_EQ(kernel.error().code(), ErrorCode::kTargetGone);
-  EXPECT_EQ(kernel.error().message(), "pid 2 (kthreadd) is a kernel thread, it has no user memory");
+  EXPECT_EQ(kernel.error().code(), ErrorCode::kUsage);
+  EXPECT_EQ(kernel.error().message(), "pid 2 (kthreadd) is a kernel thread: it has no memory of its own");
 }
 
 TEST_F(ProcessTest, AThreadIsNotAProcess) {

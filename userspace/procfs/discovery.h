@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which processes are there, of those that are wanted, and can each be recorded at all? The one place that judges a pid,
+// for a command line and for whatever else looks for processes.
+//
+// What it is not: a search that goes on; who wants newcomers asks again.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "procfs/root.h"
+
+namespace memwhy::procfs {
+
+// Processes by their numbers, by name or by cgroup: each that is not empty adds its own.
+struct Wanted {
+  std::vector<Pid> pids;
+  std::string comm;
+  std::string cgroup;  // as cgroup_path() takes it
+
+  // "pid 4711", "comm web", "cgroup /x".
+  std::vector<std::string> described() const;
+  // New processes may join later.
+  bool open_ended() const { return !comm.empty() || !cgroup.empty(); }
+};
+
+// The path of a cgroup in its hierarchy, from that or from a directory below the mount ("/sys/fs/cgroup/web"
+// -> "/web").
+std::string cgroup_path(const std::string& text);
+
+// Those that are there now, without ourselves; of pids, all. kTargetGone: there is none.
+Result<std::vector<Pid>> find_processes(const Root& proc, const Wanted& wanted);
+
+// Can this process be recorded? kTargetGone: it is not there, or has exited (a pid of a container is recognised and the
+// host's suggested). kUsage: never (a kernel thread, a child of ours). kEnvironment: it may not be looked at.
+Status check_process(const Root& proc, Pid pid);
+
+// "pid 4711 (redis-server)".
+std::string name_of(const Root& proc, Pid pid);
+
+}  // namespace memwhy::procfs
