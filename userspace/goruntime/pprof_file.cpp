@@ -14,9 +14,9 @@ namespace memwhy::goruntime {
 namespace {
 
 constexpr size_t kMostBytes = size_t{1} << 30;
-constexpr size_t kMostSamples = 64;    // kept
-constexpr size_t kMostFrames = 128;    // of a sample, as of any stack
-constexpr size_t kMostName = 1 << 10;  // of a function or a file, in bytes
+constexpr size_t kMostSamples = 64;        // kept
+constexpr size_t kMostSampleFrames = 128;  // of a sample, as of any stack
+constexpr size_t kMostName = 1 << 10;      // of a function or a file, in bytes
 constexpr uint64_t kMostInUse = INT64_MAX;
 
 Error bad(const char* what) { return {ErrorCode::kBadInput, std::string("the heap profile ") + what}; }
@@ -87,8 +87,8 @@ class Profile {
     if (column == sample_types.size()) return bad("has no inuse_space: it is a profile of something else");
     PprofHeap heap;
     std::vector<Sample> found;
-    for (const std::string_view bytes : samples) {
-      Sample sample = read_sample(bytes, column);
+    for (const std::string_view each : samples) {
+      Sample sample = read_sample(each, column);
       if (sample.bytes == 0) continue;
       if (sample.bytes > kMostInUse - heap.inuse_bytes) return bad("has more bytes in use than there can be");
       heap.inuse_bytes += sample.bytes;
@@ -200,7 +200,7 @@ class Profile {
     std::vector<std::string> out;
     for (const uint64_t location : sample.locations) {
       for (const Line& line : locations_[location]) {
-        if (out.size() == kMostFrames) return out;
+        if (out.size() == kMostSampleFrames) return out;
         out.push_back(frame(line));
       }
     }

@@ -4,17 +4,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "probe/shared_word.h"
+
 namespace memwhy::probe {
 namespace {
 
 constexpr unsigned kChunkShift = 21;    // address bits within a chunk
 constexpr unsigned kChunkKeyBits = 36;  // of the chunk's number; the space stands above
 constexpr uint64_t kChunkNumber = (uint64_t{1} << kChunkKeyBits) - 1;
-
-template <typename T>
-T load(T& word) {
-  return std::atomic_ref<T>(word).load(std::memory_order_acquire);
-}
 
 }  // namespace
 
@@ -32,7 +29,7 @@ void PageTable::index(uint64_t claims) {
   indexed_claims_ = claims;
   index_.clear();
   for (uint32_t slot = 0; slot < shared_.chunks; ++slot) {
-    const uint64_t key = load(shared_.keys[slot]);
+    const uint64_t key = acquire(shared_.keys[slot]);
     if (key > MW_SLOT_TOMB) index_.push_back({key, slot});
   }
   std::sort(index_.begin(), index_.end(), [](const Indexed& a, const Indexed& b) { return a.key < b.key; });
@@ -63,9 +60,9 @@ void PageTable::condemn_all(SpaceId space, uint64_t claims, std::vector<Victim>&
 void PageTable::bury(const std::vector<Victim>& victims) {
   for (const Victim& victim : victims) {
     std::atomic_ref key(shared_.keys[victim.slot]);
-    const bool faulted_since = victim.key != 0 && load(shared_.ticks[victim.slot]) != victim.tick;
+    const bool faulted_since = victim.key != 0 && acquire(shared_.ticks[victim.slot]) != victim.tick;
     const bool replaced = std::any_of(shared_.keys, shared_.keys + shared_.chunks, [&](mw_u64& other) {
-      return faulted_since && load(other) == victim.key;
+      return faulted_since && acquire(other) == victim.key;
     });
     if (faulted_since && !replaced) {
       key.store(victim.key, std::memory_order_release);
@@ -82,7 +79,7 @@ void PageTable::bury(const std::vector<Victim>& victims) {
 
 void PageTable::mark(std::vector<bool>& named) const {
   for (uint32_t slot = 0; slot < shared_.chunks; ++slot) {
-    if (load(shared_.keys[slot]) == MW_SLOT_EMPTY) continue;
+    if (acquire(shared_.keys[slot]) == MW_SLOT_EMPTY) continue;
     for (mw_u64& word : shared_.table[slot].e) {
       const uint64_t entry = std::atomic_ref(word).load(std::memory_order_relaxed);
       const uint64_t stack = entry >> MW_ENTRY_STACK_SHIFT;

@@ -3,18 +3,10 @@
 
 #include <algorithm>
 
+#include "probe/shared_word.h"
+
 namespace memwhy::probe {
 namespace {
-
-template <typename T>
-T acquire(T& word) {
-  return std::atomic_ref<T>(word).load(std::memory_order_acquire);
-}
-
-template <typename T>
-void release(T& word, T value) {
-  std::atomic_ref<T>(word).store(value, std::memory_order_release);
-}
 
 // Of stacks that more than one listener has, so many are remembered for all further ones together; then they are given
 // again, which costs time and no more.

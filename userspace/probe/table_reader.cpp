@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "probe/shared_word.h"
+
 namespace memwhy::probe {
 namespace {
 
@@ -12,11 +14,6 @@ namespace {
 // read again for this long after their last fault (8 s at 250 Hz, 2 s at 1000 Hz); a later straggler waits
 // for the next restatement.
 constexpr int32_t kSlackTicks = 2000;
-
-template <typename T>
-T load(T& word) {
-  return std::atomic_ref<T>(word).load(std::memory_order_acquire);
-}
 
 bool overlaps(const std::vector<AddressRange>& mapped, AddressRange range) {
   const auto after = std::partition_point(mapped.begin(), mapped.end(),
@@ -38,7 +35,7 @@ void TableReader::read(SpaceId space, bool restate, uint64_t now_tick, uint64_t 
   for (const PageTable::Indexed& at : pages_.chunks_of(space, claims)) {
     Chunk& chunk = chunks_[at.slot];
     const bool known = chunk.key == at.key;
-    const uint32_t faulted = load(pages_.shared().ticks[at.slot]);
+    const uint32_t faulted = acquire(pages_.shared().ticks[at.slot]);
     if (known && !restate &&
         static_cast<int32_t>(faulted + kSlackTicks - static_cast<uint32_t>(chunk.read_tick)) < 0)
       continue;
@@ -88,7 +85,7 @@ void TableReader::condemn(SpaceId space, const std::vector<AddressRange>& mapped
       continue;
     }
     // A mapping may be younger than the list: only when two lists of ours lack it, and nothing was faulted in between.
-    const uint32_t faulted = load(pages_.shared().ticks[at.slot]);
+    const uint32_t faulted = acquire(pages_.shared().ticks[at.slot]);
     if (chunk.doomed_key != at.key || chunk.doomed_tick != faulted) {
       chunk.doomed_key = at.key;
       chunk.doomed_tick = faulted;

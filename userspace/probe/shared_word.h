@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// A word of memory that the programs in the kernel write while we read it. Not a lock: one word at a time.
+#pragma once
+
+#include <atomic>
+
+namespace memwhy::probe {
+
+// What the kernel side wrote before this word is seen after it.
+template <typename T>
+T acquire(T& word) {
+  return std::atomic_ref<T>(word).load(std::memory_order_acquire);
+}
+
+// What we wrote before it is seen by who reads it.
+template <typename T>
+void release(T& word, T value) {
+  std::atomic_ref<T>(word).store(value, std::memory_order_release);
+}
+
+}  // namespace memwhy::probe
