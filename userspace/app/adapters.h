@@ -14,8 +14,8 @@
 namespace memwhy::app {
 
 // The BPF programs, loaded; attached when the first process is traced. kEnvironment, with what the kernel
-// refused. `beside` stands beside the hooks in the recording: what is kept to work with them.
-Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Hook> beside = {});
+// refused. `kept`: what the recorder keeps to work with the hooks, for the recording.
+Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Privilege> kept = {});
 
 class ProcfsOpener : public record::ProcessOpener {
  public:

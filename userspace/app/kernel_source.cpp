@@ -4,6 +4,7 @@
 
 #include "app/adapters.h"
 #include "app/live.h"
+#include "events/visit.h"
 #include "probe/kernel_probe.h"
 
 namespace memwhy::app {
@@ -13,8 +14,8 @@ using Emit = std::function<void(events::Event)>;
 
 class ProbeSource : public record::KernelSource {
  public:
-  ProbeSource(std::unique_ptr<probe::KernelProbe> probe, std::vector<events::Hook> beside)
-      : probe_(std::move(probe)), beside_(std::move(beside)) {}
+  ProbeSource(std::unique_ptr<probe::KernelProbe> probe, std::vector<events::Privilege> kept)
+      : probe_(std::move(probe)), kept_(std::move(kept)) {}
   Result<SpaceId> trace(Pid tgid, bool follow) override { return probe_->trace(tgid, follow); }
   Status untrace(SpaceId space) override { return probe_->untrace(space); }
   size_t drain(const Emit& emit) override { return probe_->drain(emit); }
@@ -22,7 +23,7 @@ class ProbeSource : public record::KernelSource {
   events::Coverage coverage() override { return probe_->coverage(); }
   events::HookReport hooks() const override {
     events::HookReport report = probe_->hooks();
-    report.hooks.insert(report.hooks.end(), beside_.begin(), beside_.end());
+    report.privileges = kept_;
     return report;
   }
   Result<events::ClockAnchor> clock() override { return probe_->clock(); }
@@ -35,26 +36,29 @@ class ProbeSource : public record::KernelSource {
     probe_->reclaim(space, mapped);
   }
   void settle() override { probe_->settle(); }
-  void is_go(SpaceId space) override { probe_->is_go(space); }
-  void probe_go(SpaceId space, events::GoProbePlan plan) override {
-    probe_->probe_go(space, std::move(plan));
+  void probe_runtime(SpaceId space, events::RuntimeProbes probes) override {
+    std::visit(events::Overloaded{[&](events::GoProbePlan plan) {
+                 probe_->is_go(space);
+                 probe_->probe_go(space, std::move(plan));
+               }},
+               std::move(probes));
   }
   bool govern() override { return probe_->govern(); }
 
  private:
   std::unique_ptr<probe::KernelProbe> probe_;
-  std::vector<events::Hook> beside_;
+  std::vector<events::Privilege> kept_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Hook> beside) {
+Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Privilege> kept) {
   probe::Options options;
   options.run_time = probe::RunTime::Mode::kSampled;  // memwhy's own cost is part of every recording
   Result<std::unique_ptr<probe::KernelProbe>> probe = probe::KernelProbe::open(options);
   if (!probe) return std::move(probe).error();
   return std::unique_ptr<record::KernelSource>(
-      std::make_unique<ProbeSource>(std::move(*probe), std::move(beside)));
+      std::make_unique<ProbeSource>(std::move(*probe), std::move(kept)));
 }
 
 Result<events::HookReport> try_hooks() {

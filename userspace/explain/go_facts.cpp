@@ -41,15 +41,17 @@ bool on_behalf(std::string_view function) {
 }  // namespace
 
 GoFacts::GoFacts(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
-                 const timeline::ScanResult& scan, std::optional<uint64_t> own_profile_bytes)
+                 const timeline::ScanResult& scan, const events::GoReading* reading,
+                 std::optional<uint64_t> own_profile_bytes)
     : timeline_(timeline),
       space_(space),
       scan_(scan),
-      profile_(space.go_profile()),
+      reading_(reading),
+      profile_(space.tracks().go.profile()),
       own_profile_bytes_(own_profile_bytes),
-      curve_(space.go_curve()),
-      goroutines_(space.goroutines()),
-      call_sites_(space.go_calls()) {}
+      curve_(space.tracks().go.curve()),
+      goroutines_(space.tracks().go.goroutines()),
+      call_sites_(space.tracks().go.calls()) {}
 
 std::string GoFacts::layout_name() const {
   if (heap() == nullptr) return "none";
@@ -69,7 +71,10 @@ std::string GoFacts::layout_name() const {
 bool GoFacts::layout_trusted() const { return heap() != nullptr && events::trusted(heap()->layout); }
 
 std::string GoFacts::problem() const {
-  return heap() == nullptr ? "the Go runtime's tables were not read" : heap()->problem;
+  if (heap() != nullptr && scan_.runtimes)
+    for (const timeline::RuntimeTold& told : scan_.runtimes->told)
+      if (told.pages->runtime == events::kGoRuntime) return told.pages->problem;
+  return "the Go runtime's tables were not read";
 }
 
 std::string GoFacts::profile_source() const {

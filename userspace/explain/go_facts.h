@@ -17,18 +17,19 @@ namespace memwhy::explain {
 class GoFacts {
  public:
   GoFacts(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
-          const timeline::ScanResult& scan, std::optional<uint64_t> own_profile_bytes);
+          const timeline::ScanResult& scan, const events::GoReading* reading,
+          std::optional<uint64_t> own_profile_bytes);
 
   // "table", "dwarf", "unverified" or "none", and one sentence for the last two.
   std::string layout_name() const;
   bool layout_trusted() const;  // "table" or "dwarf"
   std::string problem() const;
-  const events::GoHeap* heap() const { return scan_.go.get(); }  // nullptr: not read
+  const events::GoReading* heap() const { return reading_; }  // nullptr: not read
 
   const std::vector<timeline::GoPoint>& curve() const { return curve_; }
-  const timeline::GoPauses& pauses() const { return space_.go_pauses(); }
-  const timeline::GoCycles& cycles() const { return space_.go_cycles(); }
-  const timeline::GoMoments& moments() const { return space_.go_moments(); }
+  const timeline::GoPauses& pauses() const { return space_.tracks().go.pauses(); }
+  const timeline::GoCycles& cycles() const { return space_.tracks().go.cycles(); }
+  const timeline::GoMoments& moments() const { return space_.tracks().go.moments(); }
   const std::vector<timeline::GoCallSite>& call_sites() const { return call_sites_; }
   const std::vector<timeline::GoroutinePoint>& goroutines() const { return goroutines_; }
 
@@ -67,6 +68,7 @@ class GoFacts {
   const timeline::Timeline& timeline_;
   const timeline::AddressSpace& space_;
   const timeline::ScanResult& scan_;
+  const events::GoReading* reading_;
   const events::GoProfile* profile_;
   std::optional<uint64_t> own_profile_bytes_;
   std::vector<timeline::GoPoint> curve_;

@@ -77,6 +77,7 @@ class Builder {
       : evidence_(evidence), owners_(owners), stacks_(stacks), mappings_(evidence.vmas) {}
 
   Ledger build() {
+    ledger_.table = &owners_.table();
     lines_.resize(kOwnerCount);
     for (const PageGroup& group : evidence_.scan.groups) add(group);
     split_heap();
@@ -141,21 +142,21 @@ class Builder {
     add_cell(group, owner, has_stack);
   }
 
-  // The line of Go spans becomes lines by the state of their slots; ages are known of pages, not of slots.
+  // A line of pages that hold live and dead things becomes lines by the state of their slots; ages are known of pages, not
+  // of slots.
   void split_heap() {
-    if (of(ledger_.bytes, Owner::kGoHeapLive) == 0) return;
-    split_go_heap(evidence_.scan.go.get(), ledger_.bytes);
-    for (Owner owner : {Owner::kGoHeapLive, Owner::kGoHeapUnmarked, Owner::kGoHeapFragmentation}) {
-      LedgerLine& line = lines_[static_cast<size_t>(owner)];
-      line.bytes = of(ledger_.bytes, owner);
-      line.ages_known = false;
-      line.ages = {};
-      line.huge_bytes = line.lazy_bytes = 0;
-      line.in_heap_profile = owner == Owner::kGoHeapLive;
+    for (const RuntimeUses::Parted& part : owners_.uses().part(evidence_.scan, ledger_.bytes)) {
+      parted_.push_back(part);
+      for (Owner owner : {part.live, part.slots.dead, part.slots.free}) {
+        LedgerLine& line = lines_[static_cast<size_t>(owner)];
+        line.ages_known = false;
+        line.ages = {};
+        line.huge_bytes = line.lazy_bytes = 0;
+      }
+      lines_[static_cast<size_t>(part.live)].in_heap_profile = part.slots.in_heap_profile;
+      if (part.rest) lines_[static_cast<size_t>(part.slots.rest)].ages_known = false;
     }
-    LedgerLine& rest = lines_[static_cast<size_t>(Owner::kGoHeapUnclassified)];
-    if (rest.bytes != of(ledger_.bytes, Owner::kGoHeapUnclassified)) rest.ages_known = false;
-    rest.bytes = of(ledger_.bytes, Owner::kGoHeapUnclassified);
+    for (size_t i = 0; i < kOwnerCount; ++i) lines_[i].bytes = ledger_.bytes[i];
   }
 
   void add_kind(const PageGroup& group) {
@@ -235,8 +236,8 @@ class Builder {
 
   LedgerLine finish_line(Owner owner) {
     LedgerLine& line = lines_[static_cast<size_t>(owner)];
-    line.id = owner_name(owner).id;
-    line.label = owner_name(owner).label;
+    line.id = owners_.table().name(owner).id;
+    line.label = owners_.table().name(owner).label;
     auto first =
         std::find_if(cells_.begin(), cells_.end(), [&](const Cell& cell) { return cell.owner == owner; });
     for (size_t n = 0; first != cells_.end() && first->owner == owner && n < kCandidates; ++first, ++n) {
@@ -255,16 +256,18 @@ class Builder {
     std::stable_sort(line.top.begin(), line.top.end(),
                      [](const TopEntry& a, const TopEntry& b) { return a.bytes > b.bytes; });
     if (line.top.size() > kTopEntries) line.top.resize(kTopEntries);
-    if (owner == Owner::kGoHeapLive) first_touched(line);
+    for (const RuntimeUses::Parted& part : parted_)
+      if (part.live == owner) first_touched(line, part.slots.whole);
     return std::move(line);
   }
 
-  // Faults speak of pages of spans, whatever became of their slots: they may say more than the line of live ones.
-  static void first_touched(LedgerLine& line) {
+  // Faults speak of whole pages, whatever became of their slots: they may say more than the line of live ones.
+  static void first_touched(LedgerLine& line, std::string_view whole) {
     uint64_t sum = 0;
     for (const TopEntry& top : line.top) sum += top.bytes;
     for (TopEntry& top : line.top) {
-      top.how = sum > line.bytes ? "first touched, of all spans; " + top.how : "first touched; " + top.how;
+      top.how = sum > line.bytes ? fmt::format("first touched, of all {}; {}", whole, top.how)
+                                 : "first touched; " + top.how;
     }
     limit_to(line.bytes, line.top);
   }
@@ -276,6 +279,7 @@ class Builder {
   Ledger ledger_;
   std::vector<LedgerLine> lines_;
   std::vector<Cell> cells_;
+  std::vector<RuntimeUses::Parted> parted_;
   std::unordered_map<std::string_view, uint64_t> files_;
   std::unordered_map<Owner, std::vector<uint32_t>> seen_;
 };

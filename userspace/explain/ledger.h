@@ -19,7 +19,8 @@ namespace memwhy::explain {
 constexpr size_t kTopEntries = 10;
 
 struct Ledger {
-  std::vector<LedgerLine> lines;  // heaviest first, none of 0 bytes
+  const OwnerTable* table = nullptr;  // names of owners
+  std::vector<LedgerLine> lines;      // heaviest first, none of 0 bytes
   OwnerBytes bytes = {};
   OwnerBytes mappings = {};  // mappings that hold pages of this owner
   RssSummary rss;            // bytes, anon, file, shmem

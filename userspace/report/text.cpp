@@ -219,6 +219,13 @@ class Printer {
                                  share(coverage.truncated_stack_bytes, process),
                                  human_bytes(coverage.lost_stack_bytes)));
       if (!coverage.scan_complete) item("scan", "not complete");
+      for (const explain::RuntimeReading& each : coverage.runtimes) {
+        if (each.conflict_bytes != 0)
+          item("runtime", fmt::format("{}: {} that it claims are another runtime's", escape(each.runtime),
+                                      human_bytes(each.conflict_bytes)));
+        if (!each.problem.empty() && each.trust == "verified")
+          item("runtime", fmt::format("{}: {}", escape(each.runtime), escape(each.problem)));
+      }
       if (coverage.go_heap && coverage.go_heap->changed()) {
         item("Go heap",
              fmt::format("the heap was read while it changed: {} of {} spans in motion",
@@ -257,7 +264,7 @@ class Printer {
     }
     item("hooks", hooks.empty() ? "none are known" : hooks);
     std::string privileges;
-    for (const events::Hook& kept : coverage.privileges)
+    for (const events::Privilege& kept : coverage.privileges)
       privileges += fmt::format("{}{}", privileges.empty() ? "" : ", ", escape(kept.name));
     if (!privileges.empty()) item("privileges", privileges);
     if (!coverage.stack_read.empty()) item("stacks read", escape(coverage.stack_read));

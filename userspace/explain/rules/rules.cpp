@@ -30,9 +30,9 @@ Finding largest_owner(const Case& c) {
   for (Owner owner : {Owner::kUnattributed, Owner::kAnonBeforeAttach}) {
     if (line.id == owner_name(owner).id) finding.confidence = Confidence::kLow;
   }
-  for (size_t i = 0; i < kOwnerCount; ++i) {
+  for (size_t i = 0; i < c.ledger.table->owners(); ++i) {
     auto owner = static_cast<Owner>(i);
-    if (line.id != owner_name(owner).id) continue;
+    if (line.id != c.ledger.table->name(owner).id) continue;
     for (std::string& entry : heaviest(c.ledger, owner, 3)) finding.evidence.push_back(std::move(entry));
   }
   if (line.id == owner_name(Owner::kAnonBeforeAttach).id) {
@@ -61,7 +61,7 @@ double share_of(uint64_t bytes, const Ledger& ledger) {
 
 const LedgerLine* line_of(const Ledger& ledger, Owner owner) {
   for (const LedgerLine& line : ledger.lines) {
-    if (line.id == owner_name(owner).id) return &line;
+    if (line.id == ledger.table->name(owner).id) return &line;
   }
   return nullptr;
 }
@@ -115,8 +115,8 @@ std::vector<Finding> findings(const Case& c) {
     if (!finding) continue;
     finding->share = share_of(finding->bytes, c.ledger);
     uint64_t family = 0;
-    for (size_t i = 0; i < kOwnerCount; ++i) {
-      if (owner_name(static_cast<Owner>(i)).family == c.largest_family) family += c.ledger.bytes[i];
+    for (size_t i = 0; i < c.ledger.table->owners(); ++i) {
+      if (c.ledger.table->name(static_cast<Owner>(i)).family == c.largest_family) family += c.ledger.bytes[i];
     }
     largest_explained |= finding->bytes >= family || speaks_of(*finding, c.ledger.lines.front());
     out.push_back(std::move(*finding));
