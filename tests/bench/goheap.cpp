@@ -30,8 +30,8 @@
 #include <string>
 #include <vector>
 
-#include "app/go_reader.h"
 #include "child.h"
+#include "goruntime/open_program.h"
 #include "goruntime/pages.h"
 #include "goruntime/spans.h"
 #include "procfs/process.h"
@@ -281,8 +281,11 @@ Status measure(const Options& options) {
   Result<std::vector<events::Vma>> vmas = process->vmas();
   if (!vmas) return std::move(vmas).error();
   symbols::LocalBinaries binaries(Fd(::fcntl(root->fd(), F_DUPFD_CLOEXEC, 0)));
-  const std::optional<goruntime::GoProgram> program = app::GoReader::program({binaries, {}}, pid, *vmas);
-  if (!program) return Error(ErrorCode::kBadInput, "the target is no Go program");
+  Result<std::optional<goruntime::OpenedProgram>> opened =
+      goruntime::open_program({binaries, {}}, pid, *vmas);
+  if (!opened) return std::move(opened).error();
+  const goruntime::GoProgram* program = *opened ? &(*opened)->program : nullptr;
+  if (program == nullptr) return Error(ErrorCode::kBadInput, "the target is no Go program");
   int minor = 0;
   std::from_chars(program->version.data() + 4, program->version.data() + program->version.size(), minor);
   const goruntime::Layout* layout = goruntime::layout_of(minor);

@@ -75,7 +75,7 @@ class NotingMemory final : public remote::RemoteMemory {
 };
 
 struct Read {
-  events::GoHeap heap;
+  goruntime::HeapReading heap;
   events::GoProfile profile;
   std::optional<events::GoGoroutines> goroutines;
   std::optional<events::GoStatistics> statistics;
@@ -115,7 +115,7 @@ const std::vector<Seed>& seeds() {
       const Read read =
           read_all(seed.snapshot, std::make_unique<NotingMemory>(seed.snapshot.memory, seed.words));
       // Else nothing that is mutated in it would be looked at.
-      check(events::trusted(read.heap.layout) && read.goroutines && read.goroutines->count > 5 &&
+      check(events::trusted(read.heap.how.layout) && read.goroutines && read.goroutines->count > 5 &&
                 read.statistics && !read.profile.buckets.empty(),
             "a snapshot that was not changed can be read");
       std::sort(seed.words.begin(), seed.words.end());
@@ -131,18 +131,20 @@ const Seed& seed_of(const Input& input) { return seeds()[input.snapshot % seeds(
 
 // ---- what must hold ----
 
-void check_heap(const events::GoHeap& heap) {
-  if (!events::trusted(heap.layout)) {
-    check(!heap.problem.empty(), "a heap that is not told says why");
+void check_heap(const goruntime::HeapReading& heap) {
+  check(events::trusted(heap.how.layout) == (heap.pages.trust == events::Trust::kVerified),
+        "the pages are as good as their reading");
+  if (!events::trusted(heap.how.layout)) {
+    check(!heap.pages.problem.empty(), "a heap that is not told says why");
     return;
   }
   uint64_t before = 0;
-  for (const events::GoRun& run : heap.runs) {
+  for (const events::RuntimeRun& run : heap.pages.runs) {
     check(run.count > 0 && run.page >= before, "runs are in order");
     before = run.page;
     const uint64_t most = run.count * kPageBytes;
-    check(run.live_bytes <= most && run.unmarked_bytes <= most && run.free_bytes <= most &&
-              run.live_bytes + run.unmarked_bytes + run.free_bytes <= most,
+    check(run.live_bytes <= most && run.dead_bytes <= most && run.free_bytes <= most &&
+              run.live_bytes + run.dead_bytes + run.free_bytes <= most,
           "a run has no more bytes than its pages");
   }
 }

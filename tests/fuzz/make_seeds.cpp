@@ -241,12 +241,13 @@ void make_snapshot(const std::string& path, const std::string& to) {
                               std::make_unique<remote::ProcessMemory>(std::move(*memory)), snapshot.memory),
                           std::move(program));
   const events::GoProfile profile = go.profile();
-  const events::GoHeap heap = go.heap(*scan);
+  const goruntime::HeapReading heap = go.heap(*scan);
   const auto goroutines = go.goroutines();
-  check(events::trusted(heap.layout) && goroutines && go.statistics(), "all of it can be read");
+  check(events::trusted(heap.how.layout) && goroutines && go.statistics(), "all of it can be read");
   std::printf("%s: %zu pages of memory, %zu of the file, %zu buckets, %llu goroutines, %zu runs\n",
               snapshot.program.version.c_str(), snapshot.memory.size(), snapshot.file.size(),
-              profile.buckets.size(), static_cast<unsigned long long>(goroutines->count), heap.runs.size());
+              profile.buckets.size(), static_cast<unsigned long long>(goroutines->count),
+              heap.pages.runs.size());
   write_file(to, to_bytes(snapshot));
 }
 

@@ -51,8 +51,10 @@ class Watched {
 
   std::optional<events::GoProbePlan> plan() const {
     symbols::LocalBinaries binaries(Fd(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
-    const auto reader = app::GoReader::open({binaries, {}}, process->directory(), target.pid(), vmas);
-    return reader ? reader->probe_plan() : std::nullopt;
+    const auto reader = app::open_go({binaries, {}}, process->directory(), target.pid(), vmas);
+    std::optional<events::RuntimeProbes> probes = reader ? reader->probe_plan(true) : std::nullopt;
+    if (!probes) return std::nullopt;
+    return std::get<events::GoProbePlan>(*std::move(probes));
   }
   void attach() {
     std::optional<events::GoProbePlan> made = plan();

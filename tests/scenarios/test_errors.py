@@ -547,7 +547,7 @@ def test_privileges_are_given_up(case):
     assert re.search(r"^Max core file size +0 ", pathlib.Path(f"/proc/{memwhy.pid}/limits").read_text(), re.M)
     os.kill(child, signal.SIGKILL)
     case.finish(memwhy, how=None)
-    told = r"CAP_SYS_PTRACE \(capability\): kept by sampler, main: to read the page map"
+    told = r"CAP_SYS_PTRACE: kept by sampler, main: to read the page map"
     assert re.search("^privilege .*" + told, case.memwhy("info", "x.memwhy", cwd=case.folder)[0], re.M)
     doctor = case.memwhy("doctor")[0]
     assert re.search(r"^  CAP_SYS_PTRACE +kept +kept by sampler, main", doctor, re.M), doctor

@@ -52,7 +52,10 @@ HookReport parse_hooks(Words& w) {
   while (!w.empty()) {
     const auto parts = split(w.next("hook"), ':');
     if (parts.size() != 2) w.fail("a hook is NAME:ATTACH");
-    report.hooks.push_back({parts[0], parts[1], ""});
+    if (parts[1] == "capability")
+      report.privileges.push_back({parts[0], ""});
+    else
+      report.hooks.push_back({parts[0], parts[1], ""});
   }
   return report;
 }
@@ -335,7 +338,8 @@ Payload Parser::payload(const std::string& verb, Sentence& s) const {
     return Loss{space, what, w.empty() ? 1 : w.to_number(w.next("count"))};
   }
   if (verb == "go-statistics") return parse_go_statistics(w);
-  if (verb == "go-heap") return parse_go_heap(w, s.items, scans + 1);
+  if (verb == "go-reading") return parse_go_reading(w, scans + 1);
+  if (verb == "runtime-pages") return parse_runtime_pages(w, s.items, scans + 1);
   if (verb == "go-profile") return parse_go_profile(w, s.items);
   if (verb == "goroutines") return parse_goroutines(w, s.items);
   if (verb == "go-call") {
@@ -351,7 +355,11 @@ void Parser::sentence(Sentence& sentence) {
   if (sentence.time) now = sentence.words.to_time(*sentence.time);
   if (sentence.words.empty()) return;  // "@3" alone moves the time
   const std::string verb = sentence.words.next("verb");
-  events.push_back({now, payload(verb, sentence)});
+  if (verb == "go-heap")
+    for (Payload& each : parse_go_heap(sentence.words, sentence.items, scans + 1))
+      events.push_back({now, std::move(each)});
+  else
+    events.push_back({now, payload(verb, sentence)});
   if (const auto* scan = std::get_if<PageScan>(&events.back().payload)) scans = scan->scan;
   sentence.words.done();
 }

@@ -41,14 +41,16 @@
 //   dontneed | remove | dontneed-locked SPACE RANGE [STACK]         (VmaUnmapped, why kMadvise)
 //   advise SPACE RANGE free|hugepage|collapse|populate|ADVICE [STACK]
 //   mremap SPACE RANGE to RANGE [STACK]
+//   runtime-pages SPACE RUNTIME [n=] [unverified|unreadable] [problem="a sentence"] [tables=] [uses=a/b]
+//          items: RANGE USE [live= dead= free=]                     (uses: in order of sight, when not said)
 //   loss SPACE WHAT [COUNT]                                         (space 0: not known which)
 //
 // The Go runtime of a process:
 //   go-statistics SPACE [GO-COUNTER ...] [pause=COLLECTION:END-UNIX-NS:NS ...] [large=BYTES:OBJECTS [small=BYTES:OBJECTS ...]]
 //          (large, small: allocated since the program started; no large: not read)
-//   go-heap SPACE [n=] [dwarf|unverified|none] [problem="a sentence"] [quiet] [spans= in_motion= tables=]
-//          [GO-COUNTER ...]
-//          items: RANGE none|heap|stack|work|idle|released|unknown|profiler [live= unmarked= free=]
+//   go-reading SPACE [n=] [dwarf|unverified|none] [quiet] [spans= in_motion=] [GO-COUNTER ...]
+//   go-heap, as go-reading, with [problem="a sentence"] [tables=]: the reading, and the runtime-pages of Go with it
+//          items: RANGE heap|stack|work|idle|released|unknown|profiler [live= dead= free=]
 //          (n: the scan that comes next; tables=0xADDRESS/0xADDRESS...: of the runtime's structures)
 //   go-profile SPACE [off|unreadable] [rate=BYTES] [assumed]        (rate: 512K; 0 when off or unreadable)
 //          items: OBJECT-BYTES [published=OBJECTS] [current=OBJECTS] 0xADDRESS ...    (innermost first)

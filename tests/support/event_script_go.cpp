@@ -2,6 +2,7 @@
 #include "support/event_script_go.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -31,9 +32,6 @@ constexpr std::array kCounters = {std::pair{"in_use", &GoCounters::heap_in_use_b
                                   std::pair{"goal", &GoCounters::goal_bytes},
                                   std::pair{"metadata", &GoCounters::metadata_bytes},
                                   std::pair{"profiler", &GoCounters::profiler_bytes}};
-
-constexpr std::array<const char*, kGoPageKinds> kPages = {"none", "heap",     "stack",   "work",
-                                                          "idle", "released", "unknown", "profiler"};
 
 GoCounters parse_counters(Words& w) {
   GoCounters counters;
@@ -74,11 +72,24 @@ std::string format_addresses(const std::vector<uint64_t>& addresses) {
   return text;
 }
 
-GoPage parse_page(Words& w) {
-  const std::string word = w.next("kind");
-  for (size_t i = 0; i < kPages.size(); ++i)
-    if (word == kPages[i]) return static_cast<GoPage>(i);
-  w.fail("not a kind of page: " + word);
+// Items of pages: RANGE USE [live= dead= free=]; `uses` grows by those that are not in it.
+std::vector<RuntimeRun> parse_runs(std::vector<Words>& items, std::vector<std::string>& uses, bool may_grow) {
+  std::vector<RuntimeRun> runs;
+  for (Words& item : items) {
+    const PageRange pages = item.pages();
+    RuntimeRun run{pages.start, static_cast<uint32_t>(pages.pages()), 0, 0, 0, 0};
+    run.live_bytes = item.number("live");
+    run.dead_bytes = item.number("dead");
+    run.free_bytes = item.number("free");
+    const std::string use = item.next("use");
+    const auto known = std::find(uses.begin(), uses.end(), use);
+    run.use = static_cast<uint8_t>(known - uses.begin());
+    if (known == uses.end() && !may_grow) item.fail("not a use: " + use);
+    if (known == uses.end()) uses.push_back(use);
+    item.done();
+    runs.push_back(run);
+  }
+  return runs;
 }
 
 // 0xADDRESS/0xADDRESS...
@@ -185,31 +196,50 @@ GoStatistics parse_go_statistics(Words& w) {
   return statistics;
 }
 
-GoHeap parse_go_heap(Words& w, std::vector<Words>& items, uint64_t scan) {
-  GoHeap heap;
-  heap.space = w.space();
-  heap.scan = w.number("n", scan);
-  heap.layout = w.flag("unverified") ? GoLayout::kUnverified
-                : w.flag("none")     ? GoLayout::kNone
-                : w.flag("dwarf")    ? GoLayout::kDwarf
-                                     : GoLayout::kTable;
-  heap.problem = w.text("problem");
-  heap.quiet = w.flag("quiet");
-  heap.spans = w.number("spans");
-  heap.spans_in_motion = w.number("in_motion");
-  if (const auto tables = w.named("tables")) heap.tables = parse_slashed(w, *tables);
-  heap.counters = parse_counters(w);
-  for (Words& item : items) {
-    const PageRange pages = item.pages();
-    GoRun run{pages.start, static_cast<uint32_t>(pages.pages()), GoPage::kNone, 0, 0, 0};
-    run.live_bytes = item.number("live");
-    run.unmarked_bytes = item.number("unmarked");
-    run.free_bytes = item.number("free");
-    run.kind = parse_page(item);
-    item.done();
-    heap.runs.push_back(run);
-  }
-  return heap;
+GoReading parse_go_reading(Words& w, uint64_t scan) {
+  GoReading reading;
+  reading.space = w.space();
+  reading.scan = w.number("n", scan);
+  reading.layout = w.flag("unverified") ? GoLayout::kUnverified
+                   : w.flag("none")     ? GoLayout::kNone
+                   : w.flag("dwarf")    ? GoLayout::kDwarf
+                                        : GoLayout::kTable;
+  reading.quiet = w.flag("quiet");
+  reading.spans = w.number("spans");
+  reading.spans_in_motion = w.number("in_motion");
+  reading.counters = parse_counters(w);
+  return reading;
+}
+
+std::vector<Payload> parse_go_heap(Words& w, std::vector<Words>& items, uint64_t scan) {
+  RuntimePages pages;
+  pages.problem = w.text("problem");
+  if (const auto tables = w.named("tables")) pages.tables = parse_slashed(w, *tables);
+  const GoReading reading = parse_go_reading(w, scan);
+  pages.space = reading.space;
+  pages.scan = reading.scan;
+  pages.runtime = kGoRuntime;
+  pages.trust = trusted(reading.layout)                   ? Trust::kVerified
+                : reading.layout == GoLayout::kUnverified ? Trust::kUnverified
+                                                          : Trust::kUnreadable;
+  if (trusted(reading.layout) || !items.empty()) pages.uses.assign(kGoUseNames.begin(), kGoUseNames.end());
+  pages.runs = parse_runs(items, pages.uses, false);
+  return {reading, pages};
+}
+
+RuntimePages parse_runtime_pages(Words& w, std::vector<Words>& items, uint64_t scan) {
+  RuntimePages pages;
+  pages.space = w.space();
+  pages.scan = w.number("n", scan);
+  pages.trust = w.flag("unverified")   ? Trust::kUnverified
+                : w.flag("unreadable") ? Trust::kUnreadable
+                                       : Trust::kVerified;
+  pages.problem = w.text("problem");
+  if (const auto tables = w.named("tables")) pages.tables = parse_slashed(w, *tables);
+  if (const auto uses = w.named("uses")) pages.uses = split(*uses, '/');
+  pages.runtime = w.next("runtime");
+  pages.runs = parse_runs(items, pages.uses, true);
+  return pages;
 }
 
 GoProfile parse_go_profile(Words& w, std::vector<Words>& items) {
@@ -260,20 +290,26 @@ std::string format_go(const GoStatistics& e) {
   return text;
 }
 
-std::string format_go(const GoHeap& e) {
-  std::string text = fmt::format("go-heap {} n={}", static_cast<uint32_t>(e.space), e.scan);
+std::string format_go(const GoReading& e) {
+  std::string text = fmt::format("go-reading {} n={}", static_cast<uint32_t>(e.space), e.scan);
   if (e.layout == GoLayout::kUnverified) text += " unverified";
   if (e.layout == GoLayout::kNone) text += " none";
   if (e.layout == GoLayout::kDwarf) text += " dwarf";
-  if (!e.problem.empty()) text += " problem=\"" + e.problem + "\"";
   if (e.quiet) text += " quiet";
   text += named("spans", e.spans) + named("in_motion", e.spans_in_motion);
+  return text + format_counters(e.counters);
+}
+
+std::string format_runtime_pages(const RuntimePages& e) {
+  std::string text =
+      fmt::format("runtime-pages {} {} n={}", static_cast<uint32_t>(e.space), e.runtime, e.scan);
+  if (e.trust != Trust::kVerified) text += e.trust == Trust::kUnverified ? " unverified" : " unreadable";
+  if (!e.problem.empty()) text += " problem=\"" + e.problem + "\"";
   if (!e.tables.empty()) text += " tables=" + format_slashed(e.tables);
-  text += format_counters(e.counters);
-  for (const GoRun& run : e.runs)
-    text += fmt::format("\n  {:x}+{} {}", run.page, run.count, kPages[static_cast<size_t>(run.kind)]) +
-            named("live", run.live_bytes) + named("unmarked", run.unmarked_bytes) +
-            named("free", run.free_bytes);
+  if (!e.uses.empty()) text += fmt::format(" uses={}", fmt::join(e.uses, "/"));
+  for (const RuntimeRun& run : e.runs)
+    text += fmt::format("\n  {:x}+{} {}", run.page, run.count, e.uses.at(run.use)) +
+            named("live", run.live_bytes) + named("dead", run.dead_bytes) + named("free", run.free_bytes);
   return text;
 }
 

@@ -63,6 +63,7 @@ struct Line {
   std::string operator()(const HookReport& e) const {
     std::string s = "hooks" + named("read", e.stack_read);
     for (const Hook& hook : e.hooks) s += " " + hook.name + ":" + hook.attach;
+    for (const Privilege& kept : e.privileges) s += " " + kept.name + ":capability";
     for (const std::string& not_seen : e.not_seen) s += named("not_seen", not_seen);
     return s;
   }
@@ -201,7 +202,8 @@ struct Line {
     return "loss" + id(e.space) + " " + quoted(e.what) + " " + std::to_string(e.count);
   }
   std::string operator()(const GoStatistics& e) const { return format_go(e); }
-  std::string operator()(const GoHeap& e) const { return format_go(e); }
+  std::string operator()(const GoReading& e) const { return format_go(e); }
+  std::string operator()(const RuntimePages& e) const { return format_runtime_pages(e); }
   std::string operator()(const GoProfile& e) const { return format_go(e); }
   std::string operator()(const GoGoroutines& e) const { return format_go(e); }
   std::string operator()(const GoCall& e) const {

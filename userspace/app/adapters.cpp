@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/adapters.h"
 
-#include "app/go_reader.h"
+#include <utility>
+
+#include "app/runtimes.h"
 
 namespace memwhy::app {
 namespace {
@@ -22,22 +24,22 @@ class ProcfsSource : public record::ProcessSource {
   Result<std::vector<events::Vma>> vmas() override { return process_.vmas(); }
   Result<events::PageScan> scan(const std::vector<events::Vma>& vmas) override { return process_.scan(vmas); }
 
-  record::GoSource* go(const std::vector<events::Vma>& vmas) override {
-    if (!asked_go_) {
-      const ProgramFiles files{files_, [&children = files_](symbols::BinaryHandle program, int minor) {
-                                 return children.go_layout(program, minor);
-                               }};
-      go_ = GoReader::open(files, process_.directory(), process_.pid(), vmas);
+  std::vector<record::RuntimeSource*> runtimes(const std::vector<events::Vma>& vmas) override {
+    if (!std::exchange(asked_, true)) {
+      for (const Runtime& runtime : app::runtimes())
+        if (auto opened = runtime.open({files_, process_, vmas})) runtimes_.push_back(std::move(opened));
     }
-    asked_go_ = true;
-    return process_.alive() ? go_.get() : nullptr;
+    std::vector<record::RuntimeSource*> out;
+    if (!process_.alive()) return out;
+    for (const auto& runtime : runtimes_) out.push_back(runtime.get());
+    return out;
   }
 
  private:
   files::Children& files_;
   procfs::Process process_;
-  bool asked_go_ = false;
-  std::unique_ptr<GoReader> go_;
+  bool asked_ = false;
+  std::vector<std::unique_ptr<record::RuntimeSource>> runtimes_;
 };
 
 }  // namespace

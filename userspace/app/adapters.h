@@ -17,11 +17,11 @@ namespace memwhy::app {
 // The BPF programs, loaded; attached when the first process is traced. kEnvironment, with what the kernel refused. One is
 // enough for every recording of the program.
 Result<std::unique_ptr<probe::KernelProbe>> open_probe();
-// A recording's own view of them. `beside` stands beside the hooks in the recording: what is kept to work with them.
+// A recording's own view of them. `kept`: what the recorder keeps to work with the hooks, for the recording.
 std::unique_ptr<record::KernelSource> kernel_source(probe::KernelProbe& probe,
-                                                    std::vector<events::Hook> beside = {});
+                                                    std::vector<events::Privilege> kept = {});
 // Both, for a program with one recording.
-Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Hook> beside = {});
+Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Privilege> kept = {});
 
 class ProcfsOpener : public record::ProcessOpener {
  public:

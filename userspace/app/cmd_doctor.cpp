@@ -23,8 +23,8 @@ std::string capabilities_text() {
                  "to " + capability.purpose + (capability.held ? "" : "; " + without));
   }
   text += "\nOf these a recording keeps, once it is attached\n";
-  const std::vector<events::Hook> kept = own_privileges(false).told();
-  for (const events::Hook& each : kept) text += line(each.name, "kept", each.purpose);
+  const std::vector<events::Privilege> kept = own_privileges(false).told();
+  for (const events::Privilege& each : kept) text += line(each.name, "kept", each.reason);
   if (kept.empty()) text += "  none\n";
   return text;
 }

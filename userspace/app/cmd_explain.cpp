@@ -15,6 +15,7 @@
 #include "app/command.h"
 #include "app/file_limits.h"
 #include "app/live.h"
+#include "app/runtimes.h"
 #include "app/terminal.h"
 #include "explain/explainer.h"
 #include "goruntime/pprof_file.h"
@@ -77,7 +78,7 @@ Result<std::optional<uint64_t>> read_heap_profile(const std::string& path) {
 
 Status explain_unbounded(const trace::Reader& reader, const Request& request,
                          std::optional<uint64_t> profile_bytes) {
-  explain::Explainer explainer;
+  explain::Explainer explainer(owner_table());
   Result<trace::ReadSummary> summary = reader.read_all(explainer);
   if (!summary) return std::move(summary).error();
   if (!summary->damage.empty()) {

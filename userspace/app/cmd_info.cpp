@@ -58,9 +58,10 @@ std::string text_of(const std::string& path, const trace::FileInfo& info) {
   if (info.targets_left_out != 0) text += line("", fmt::format("and {} more", info.targets_left_out));
   if (info.hooks) {
     for (const events::Hook& hook : info.hooks->hooks) {
-      text += line(hook.attach == events::kPrivilege ? "privilege" : "hook",
-                   fmt::format("{} ({}): {}", hook.name, hook.attach, hook.purpose));
+      text += line("hook", fmt::format("{} ({}): {}", hook.name, hook.attach, hook.purpose));
     }
+    for (const events::Privilege& kept : info.hooks->privileges)
+      text += line("privilege", fmt::format("{}: {}", kept.name, kept.reason));
     for (const std::string& sentence : info.hooks->not_seen) text += line("not seen", sentence);
   }
   text += line("events", fmt::format("{} in {} chunks, {} lost while recording", summary.events,

@@ -1,83 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/go_reader.h"
 
-#include <optional>
-#include <utility>
-
-#include "goruntime/probe_sites.h"
-#include "goruntime/program_file.h"
-#include "symbols/binary_bytes.h"
+#include "app/go_probe_plan.h"
 
 namespace memwhy::app {
 namespace {
 
-constexpr uint64_t kCachedBytes = 16 << 20;  // of the program's file
-constexpr const char* kSampler = "runtime.profilealloc";
-
-// How far the program was moved from its link-time addresses; nullopt: it is not mapped.
-std::optional<uint64_t> bias_of(const std::vector<symbols::Segment>& segments, const symbols::FileKey& file,
-                                const std::vector<events::Vma>& vmas) {
-  for (const events::Vma& vma : vmas) {
-    if (vma.inode != file.inode || vma.device != file.device) continue;
-    if (const std::optional<uint64_t> vaddr = symbols::vaddr_of(segments, vma.offset))
-      return vma.range.start - *vaddr;
+// A Go program whose tables cannot be reached: its pages are what their mappings are, and the recording says why.
+class UnreadableGo final : public record::RuntimeSource {
+ public:
+  explicit UnreadableGo(std::string problem) : problem_(std::move(problem)) {}
+  std::string_view name() const override { return events::kGoRuntime; }
+  std::string_view title() const override { return "Go"; }
+  events::RuntimePages pages(const events::PageScan& scan, const Tell& /*tell*/) override {
+    events::RuntimePages out;
+    out.scan = scan.scan;
+    out.runtime = events::kGoRuntime;
+    out.problem = problem_;
+    return out;
   }
-  return std::nullopt;
-}
+  void counters(const Tell& /*tell*/) override {}
+  void details(Details /*which*/, const Tell& /*tell*/) override {}
+  std::optional<events::RuntimeProbes> probe_plan(bool /*allowed*/) override { return std::nullopt; }
+  std::vector<std::string> take_notices() override { return {}; }
+  void stop_when(const std::function<bool()>& /*stop*/) override {}
+
+ private:
+  std::string problem_;
+};
 
 }  // namespace
 
-std::optional<goruntime::GoProgram> GoReader::program(const ProgramFiles& files, Pid tgid,
-                                                      const std::vector<events::Vma>& vmas,
-                                                      ProgramToProbe* to_probe) {
-  const Result<symbols::OpenedBinary> opened = files.binaries.open_executable(tgid);
-  if (!opened || !opened->facts.go) return std::nullopt;
-  symbols::ProgramQuestion question = goruntime::probe_question();
-  question.functions.emplace_back(kSampler);
-  // The linker leaves these out of a program that can't ask for its profile; then the runtime does not sample.
-  question.prefixes = {"runtime.memProfileInternal", "runtime.MemProfile"};
-  Result<symbols::ProgramFacts> facts = files.binaries.program(opened->handle, question);
-  if (!facts || !facts->go_table) return std::nullopt;
-  const std::optional<uint64_t> bias = bias_of(facts->segments, opened->key, vmas);
-  if (!bias) return std::nullopt;
-
-  goruntime::GoProgram program;
-  program.version = facts->go_version;
-  program.image.pclntab = facts->go_table->vaddr + *bias;
-  program.image.names_offset = facts->go_table->names_offset;
-  for (const symbols::Segment& segment : facts->segments)
-    if (segment.write)
-      program.image.writable.push_back({segment.vaddr + *bias, segment.vaddr + *bias + segment.memory_bytes});
-  program.image.file = std::make_shared<goruntime::ProgramFile>(
-      std::make_unique<symbols::BlockCache>(
-          std::make_unique<symbols::BinaryBytes>(files.binaries, tgid, *opened), kCachedBytes),
-      facts->segments, *bias);
-  program.own_layout = [layout_of = files.go_layout, handle = opened->handle](int minor) {
-    return layout_of(handle, minor);
-  };
-  program.profiling_linked = facts->linked[0] || facts->linked[1];
-  const std::optional<symbols::ProgramFunction>& sampler = facts->functions.back();
-  if (sampler) program.sampler = {sampler->range.start + *bias, sampler->range.end + *bias};
-  if (to_probe != nullptr) {
-    to_probe->sampling_linked = program.profiling_linked;
-    to_probe->facts = *std::move(facts);
-    to_probe->bias = *bias;
-  }
-  return program;
+events::RuntimePages GoReader::pages(const events::PageScan& scan, const Tell& tell) {
+  goruntime::HeapReading heap = process_.heap(scan);
+  tell(std::move(heap.how));
+  return std::move(heap.pages);
 }
 
-std::unique_ptr<GoReader> GoReader::open(const ProgramFiles& files, const Fd& process, Pid tgid,
-                                         const std::vector<events::Vma>& vmas) {
-  ProgramToProbe to_probe;
-  std::optional<goruntime::GoProgram> found = program(files, tgid, vmas, &to_probe);
-  if (!found) return nullptr;
+void GoReader::counters(const Tell& tell) {
+  if (std::optional<events::GoStatistics> sample = process_.statistics()) tell(*std::move(sample));
+}
+
+// The profile before the heap: its buckets' pages are met while it is read.
+void GoReader::details(Details which, const Tell& tell) {
+  if (which == Details::kLearned) return tell(process_.profile());
+  if (std::optional<events::GoGoroutines> all = process_.goroutines()) tell(*std::move(all));
+}
+
+std::optional<events::RuntimeProbes> GoReader::probe_plan(bool allowed) {
+  std::optional<events::GoProbePlan> plan = std::exchange(plan_, std::nullopt);
+  if (!plan) return std::nullopt;
+  if (!allowed) {
+    plan->sites.clear();
+    plan->not_probed = {
+        "The Go runtime is not probed (--no-uprobes): who allocates large objects and who makes the heap "
+        "grow is "
+        "not seen."};
+  }
+  return *std::move(plan);
+}
+
+std::unique_ptr<record::RuntimeSource> open_go(const goruntime::ProgramFiles& files, const Fd& process,
+                                               Pid tgid, const std::vector<events::Vma>& vmas) {
+  Result<std::optional<goruntime::OpenedProgram>> found = goruntime::open_program(files, tgid, vmas);
+  if (!found) return std::make_unique<UnreadableGo>(found.error().message());
+  if (!*found) return nullptr;
+  goruntime::OpenedProgram& opened = **found;
   Result<remote::ProcessMemory> memory = remote::ProcessMemory::open(process);
+  if (!memory)
+    return std::make_unique<UnreadableGo>("its memory could not be opened: " + memory.error().message());
   Result<symbols::ExecutablePath> path = files.binaries.executable_path(tgid);
-  if (!memory || !path) return nullptr;
-  to_probe.file = *std::move(path);
-  return std::unique_ptr<GoReader>(new GoReader(
-      goruntime::GoProcess(std::make_unique<remote::ProcessMemory>(std::move(*memory)), std::move(*found)),
-      plan_go_probes(std::move(to_probe), process, tgid)));
+  if (!path) return std::make_unique<UnreadableGo>("its file could not be opened: " + path.error().message());
+  ProgramToProbe to_probe{std::move(opened.facts), *std::move(path), opened.bias,
+                          opened.program.profiling_linked};
+  return std::make_unique<GoReader>(
+      goruntime::GoProcess(std::make_unique<remote::ProcessMemory>(std::move(*memory)),
+                           std::move(opened.program)),
+      plan_go_probes(std::move(to_probe), process, tgid));
 }
 
 }  // namespace memwhy::app

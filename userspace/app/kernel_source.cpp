@@ -4,6 +4,7 @@
 
 #include "app/adapters.h"
 #include "app/live.h"
+#include "events/visit.h"
 #include "probe/kernel_probe.h"
 
 namespace memwhy::app {
@@ -13,8 +14,8 @@ using Emit = std::function<void(events::Event)>;
 
 class ProbeSource : public record::KernelSource {
  public:
-  ProbeSource(std::unique_ptr<probe::Port> port, std::vector<events::Hook> beside)
-      : port_(std::move(port)), beside_(std::move(beside)) {}
+  ProbeSource(std::unique_ptr<probe::Port> port, std::vector<events::Privilege> kept)
+      : port_(std::move(port)), kept_(std::move(kept)) {}
   Result<SpaceId> trace(Pid tgid, bool follow) override { return port_->trace(tgid, follow); }
   Status untrace(SpaceId space) override { return port_->untrace(space); }
   size_t drain(const Emit& emit) override { return port_->drain(emit); }
@@ -22,7 +23,7 @@ class ProbeSource : public record::KernelSource {
   events::Coverage coverage() override { return port_->coverage(); }
   events::HookReport hooks() const override {
     events::HookReport report = port_->hooks();
-    report.hooks.insert(report.hooks.end(), beside_.begin(), beside_.end());
+    report.privileges = kept_;
     return report;
   }
   Result<events::ClockAnchor> clock() override { return port_->clock(); }
@@ -35,13 +36,18 @@ class ProbeSource : public record::KernelSource {
     port_->reclaim(space, mapped);
   }
   void settle() override { port_->settle(); }
-  void is_go(SpaceId space) override { port_->is_go(space); }
-  void probe_go(SpaceId space, events::GoProbePlan plan) override { port_->probe_go(space, std::move(plan)); }
+  void probe_runtime(SpaceId space, events::RuntimeProbes probes) override {
+    std::visit(events::Overloaded{[&](events::GoProbePlan plan) {
+                 port_->is_go(space);
+                 port_->probe_go(space, std::move(plan));
+               }},
+               std::move(probes));
+  }
   bool govern() override { return port_->govern(); }
 
  private:
   std::unique_ptr<probe::Port> port_;
-  std::vector<events::Hook> beside_;
+  std::vector<events::Privilege> kept_;
 };
 
 }  // namespace
@@ -53,14 +59,14 @@ Result<std::unique_ptr<probe::KernelProbe>> open_probe() {
 }
 
 std::unique_ptr<record::KernelSource> kernel_source(probe::KernelProbe& probe,
-                                                    std::vector<events::Hook> beside) {
-  return std::make_unique<ProbeSource>(probe.port(), std::move(beside));
+                                                    std::vector<events::Privilege> kept) {
+  return std::make_unique<ProbeSource>(probe.port(), std::move(kept));
 }
 
-Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Hook> beside) {
+Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Privilege> kept) {
   Result<std::unique_ptr<probe::KernelProbe>> probe = open_probe();
   if (!probe) return std::move(probe).error();
-  return kernel_source(**probe, std::move(beside));
+  return kernel_source(**probe, std::move(kept));
 }
 
 Result<events::HookReport> try_hooks() {

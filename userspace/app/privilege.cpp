@@ -53,8 +53,8 @@ uint64_t PrivilegePlan::of(Worker worker) const {
   return 0;
 }
 
-std::vector<events::Hook> PrivilegePlan::told() const {
-  std::vector<events::Hook> kept;
+std::vector<events::Privilege> PrivilegePlan::told() const {
+  std::vector<events::Privilege> kept;
   for (const Reason& reason : kReasons) {
     std::vector<const char*> who;
     if ((sampler & bit(reason.capability)) != 0) who.push_back("sampler");
@@ -62,8 +62,7 @@ std::vector<events::Hook> PrivilegePlan::told() const {
     if ((sink & bit(reason.capability)) != 0) who.push_back("sink");
     if ((main & bit(reason.capability)) != 0) who.push_back("main");
     if (!who.empty())
-      kept.push_back({reason.name, std::string(events::kPrivilege),
-                      fmt::format("kept by {}: to {}", fmt::join(who, ", "), reason.why)});
+      kept.push_back({reason.name, fmt::format("kept by {}: to {}", fmt::join(who, ", "), reason.why)});
   }
   return kept;
 }

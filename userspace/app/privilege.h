@@ -22,9 +22,8 @@ struct PrivilegePlan {
   uint64_t sampler = 0, intake = 0, sink = 0, main = 0;  // capabilities, as bits
 
   uint64_t of(Worker worker) const;
-  // What stays, for whom, and why: {"CAP_BPF", "capability", "kept by sampler, intake: to …"}. In a recording it stands
-  // beside the hooks that it is kept for.
-  std::vector<events::Hook> told() const;
+  // What stays, for whom, and why: {"CAP_BPF", "kept by sampler, intake: to …"}.
+  std::vector<events::Privilege> told() const;
 };
 
 // Of the capabilities `held` (CapEff). `page_scan`: the kernel has PAGEMAP_SCAN (6.7), and so what else spares

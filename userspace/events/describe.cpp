@@ -99,6 +99,8 @@ std::string on(const HookReport& e) {
   for (const Hook& hook : e.hooks) {
     out += fmt::format(" {}={} ({});", quoted(hook.name), quoted(hook.attach), quoted(hook.purpose));
   }
+  for (const Privilege& kept : e.privileges)
+    out += fmt::format(" kept {} ({});", quoted(kept.name), quoted(kept.reason));
   return out + " not seen: " + list(e.not_seen);
 }
 std::string on(const Coverage& e) {
@@ -191,8 +193,11 @@ std::string on(const PageTableRuns& e) {
                      e.restated ? " restated" : "", grouped(pages), grouped(e.runs.size()), e.as_of_tick);
 }
 std::string on(const Stack& e) {
-  std::string out = fmt::format("{} {} {} frames{}{}:", name(e.space), name(e.id), e.frames.size(),
-                                e.cut ? ", cut" : "", e.unreadable ? ", unreadable" : "");
+  std::string out = fmt::format("{} {} {} frames{}{}{}:", name(e.space), name(e.id), e.frames.size(),
+                                e.cut ? ", cut" : "", e.unreadable ? ", unreadable" : "",
+                                e.unwind == Unwind::kFramePointers
+                                    ? ""
+                                    : fmt::format(", found in way {}", static_cast<unsigned>(e.unwind)));
   for (const uint64_t frame : e.frames) out += fmt::format(" {:#x}", frame);
   return out;
 }
@@ -216,6 +221,26 @@ std::string on(const VmaAdvised& e) {
 std::string on(const VmaMoved& e) { return call("mremap", e, name(e.from) + " to " + name(e.to)); }
 std::string on(const HeapGrown& e) { return call("brk", e, name(e.range)); }
 
+std::string name(Trust trust) {
+  switch (trust) {
+    case Trust::kVerified:
+      return "verified";
+    case Trust::kUnverified:
+      return "unverified";
+    case Trust::kUnreadable:
+      break;
+  }
+  return "unreadable";
+}
+std::string on(const RuntimePages& e) {
+  uint64_t pages = 0;
+  for (const RuntimeRun& run : e.runs) pages += run.count;
+  return fmt::format("{} pages of runtime {} for scan {}: {}, {} pages in {} runs of {} uses{}",
+                     name(e.space), quoted(e.runtime), e.scan, name(e.trust), grouped(pages),
+                     grouped(e.runs.size()), e.uses.size(),
+                     e.problem.empty() ? "" : ": " + quoted(e.problem));
+}
+
 std::string name(GoLayout layout) {
   switch (layout) {
     case GoLayout::kTable:
@@ -237,11 +262,9 @@ std::string on(const GoStatistics& e) {
       bytes(c.live_bytes), has_goal(c.goal_bytes) ? bytes(c.goal_bytes) : "none", bytes(c.stack_bytes),
       c.gc_cycles);
 }
-std::string on(const GoHeap& e) {
-  return fmt::format("{} go heap of scan {}: layout {}, {} runs, {} spans, {} in motion{}{}", name(e.space),
-                     e.scan, name(e.layout), grouped(e.runs.size()), grouped(e.spans),
-                     grouped(e.spans_in_motion), e.quiet ? ", quiet" : "",
-                     e.problem.empty() ? "" : ": " + quoted(e.problem));
+std::string on(const GoReading& e) {
+  return fmt::format("{} go tables of scan {}: layout {}, {} spans, {} in motion{}", name(e.space), e.scan,
+                     name(e.layout), grouped(e.spans), grouped(e.spans_in_motion), e.quiet ? ", quiet" : "");
 }
 std::string on(const GoProfile& e) {
   if (e.source != GoProfile::Source::kBuckets)

@@ -25,6 +25,7 @@
 #include "events/go_runtime.h"
 #include "events/process.h"
 #include "events/recording.h"
+#include "events/runtime.h"
 
 namespace memwhy::events {
 
@@ -99,13 +100,20 @@ struct PageTableRuns {
   bool operator==(const PageTableRuns&) const = default;
 };
 
-// A stack, innermost frame first: the faulting (or calling) instruction, then return addresses.
+// How the frames of a stack were found. The next ways (unwind rules, the runtime's own) get the next numbers; one that is
+// not known says only that it was another.
+enum class Unwind : uint8_t { kFramePointers };
+
+// A stack, innermost frame first: the faulting (or calling) instruction, then return addresses. Its id stands for exactly
+// this: a hash of the frames as they were found, of `cut` and of `unreadable`. So the same frames have one id in all spaces
+// (`space` says where they were first seen), and a stack that was found in another way is another one.
 struct Stack {
   StackId id{};
   SpaceId space{};          // in which it was first seen; a forked child may share it
   bool cut = false;         // deeper than the kernel side keeps
   bool unreadable = false;  // a frame pointer led nowhere
   std::vector<uint64_t> frames;
+  Unwind unwind = Unwind::kFramePointers;
   bool operator==(const Stack&) const = default;
 };
 
@@ -169,7 +177,7 @@ using Payload =
     std::variant<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SymbolInfo,
                  SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters, VmaList, PageScan,
                  PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved, HeapGrown, Loss,
-                 GoStatistics, GoHeap, GoProfile, GoGoroutines, GoCall>;
+                 GoStatistics, GoReading, GoProfile, GoGoroutines, GoCall, RuntimePages>;
 
 struct Event {
   TimeNs time = 0;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events about the Go runtime of a process, as read out of its own tables without stopping it. Raw inputs:
-// what the runtime holds each page for, what it counts, what its goroutines wait for; conclusions are drawn
-// in explain/.
+// what it counts, what its goroutines wait for; conclusions are drawn in explain/. What it holds each page for is a
+// RuntimePages (runtime.h), as of any runtime.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -24,10 +25,11 @@ enum class GoLayout : uint8_t {
 // What was read with it can be used.
 constexpr bool trusted(GoLayout layout) { return layout == GoLayout::kTable || layout == GoLayout::kDwarf; }
 
-// What the runtime holds a page for.
-enum class GoPage : uint8_t {
-  kNone,      // not known to the runtime's tables
-  kHeap,      // in a span of objects: GoRun says how much of it is in use
+constexpr const char* kGoRuntime = "go";  // RuntimePages::runtime
+
+// What the runtime holds a page for: index into the uses of its RuntimePages.
+enum class GoUse : uint8_t {
+  kHeap,      // in a span of objects: RuntimeRun says how much of it is in use
   kStack,     // goroutine stacks
   kWork,      // the collector's work buffers
   kIdle,      // free, not given back to the system
@@ -35,19 +37,8 @@ enum class GoPage : uint8_t {
   kUnknown,   // caught in motion
   kProfiler,  // not of the heap: at least half of it are buckets of the runtime's own profiles
 };
-constexpr size_t kGoPageKinds = 8;
-
-// `count` OS pages from `page` on. For kHeap the bytes of its resident pages by state of their slots; they
-// sum to the resident bytes of the run in the scan that GoHeap names. 0 for other kinds.
-struct GoRun {
-  PageNumber page = 0;
-  uint32_t count = 0;
-  GoPage kind{};
-  uint64_t live_bytes = 0;      // marked by the last complete collection
-  uint64_t unmarked_bytes = 0;  // allocated since, or dead and not yet swept
-  uint64_t free_bytes = 0;      // in no object: free slots and tails
-  bool operator==(const GoRun&) const = default;
-};
+inline constexpr std::array kGoUseNames = {"heap",     "stack",   "work",    "idle",
+                                           "released", "unknown", "profiler"};
 
 // The runtime's own counters, virtual bytes; names as in runtime/metrics where it has one.
 struct GoCounters {
@@ -98,19 +89,15 @@ struct GoStatistics {
   bool operator==(const GoStatistics&) const = default;
 };
 
-// The heap's pages. Comes before the PageScan with the same number.
-struct GoHeap {
+// How the tables were read that its RuntimePages of the same scan are from.
+struct GoReading {
   SpaceId space{};
   uint64_t scan = 0;
   GoLayout layout = GoLayout::kNone;
-  std::string problem;  // one sentence when not kTable
-  bool quiet = false;   // no counter moved while it was read
+  bool quiet = false;  // no counter moved while they were read
   uint64_t spans = 0, spans_in_motion = 0;
   GoCounters counters;
-  std::vector<GoRun> runs;  // in order of page, not overlapping
-  std::vector<uint64_t>
-      tables;  // addresses of structures of the runtime, sorted, one in each 64 KiB that has any
-  bool operator==(const GoHeap&) const = default;
+  bool operator==(const GoReading&) const = default;
 };
 
 struct GoBucket {

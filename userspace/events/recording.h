@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -31,15 +30,18 @@ struct ClockAnchor {
   bool operator==(const ClockAnchor&) const = default;
 };
 
-// Not a hook but a capability that the recorder kept; purpose says by whom and why.
-constexpr std::string_view kPrivilege = "capability";
-
 struct Hook {
-  std::string name;  // "page_fault_user"
-  std::string
-      attach;  // "tp_btf" | "raw_tp" | "tracepoint" | "fentry" | "kprobe" | "perf_event" | "none" | kPrivilege
+  std::string name;     // "page_fault_user"
+  std::string attach;   // "tp_btf" | "raw_tp" | "tracepoint" | "fentry" | "kprobe" | "perf_event" | "none"
   std::string purpose;  // "page faults in user mode"
   bool operator==(const Hook&) const = default;
+};
+
+// A capability that the recorder kept.
+struct Privilege {
+  std::string name;    // "CAP_BPF"
+  std::string reason;  // by whom, and what for
+  bool operator==(const Privilege&) const = default;
 };
 
 // Which hooks are attached, chosen by asking the running kernel, and what therefore is not seen. Repeated
@@ -48,6 +50,7 @@ struct HookReport {
   std::vector<Hook> hooks;
   std::string stack_read;             // "direct" | "bulk"
   std::vector<std::string> not_seen;  // sentences
+  std::vector<Privilege> privileges = {};
   bool operator==(const HookReport&) const = default;
 };
 

@@ -10,10 +10,9 @@
 //     anon.other   (the rest)          -     -     40      0                                   3 mmap      libc
 //
 // Σ pages of all cells is the scan, and of the cells of one owner its line: make_ledger checks it. One exception has to
-// be: a page of a Go span of objects holds objects in use, dead ones and free slots side by side, so that no cell is one
-// of the three. Those cells have the owner go.heap.live, and say of themselves "go.heap.spans" (cell_id); the lines
-// go.heap.live, .unmarked, .fragmentation and what of .unclassified the tables and the scan do not agree on are what
-// split_go_heap() makes of their sum. Σ cells of {live, unclassified} == Σ of these four lines.
+// be: a page that a runtime divides into slots (a Go span of objects) holds things in use, dead ones and free slots side by
+// side, so that no cell is one of the three. Those cells have the owner of what is in use, and say of themselves
+// "go.heap.spans" (PartedPages): the lines of one PartedPages are what the runtime's slots make of their sum.
 #pragma once
 
 #include <array>
@@ -72,6 +71,13 @@ struct AllocatedAt {
 
 static_assert(sizeof(Cell) == 80);
 
+// Pages whose cells count as `live`, and whose bytes are on all four lines.
+struct PartedPages {
+  Owner live{}, dead{}, free{}, rest{};
+  std::string id;     // of the cells: "go.heap.spans"
+  std::string whole;  // "spans"
+};
+
 struct Attribution {
   TimeNs time = 0;  // of the scan
   std::vector<Frame> frames;
@@ -80,6 +86,23 @@ struct Attribution {
   std::vector<Cell> cells;             // by owner, heaviest first; the rest last
   std::vector<AllocatedAt> allocated;  // of what go.heap.live holds, heaviest first; empty: no heap profile
 
+  std::vector<PartedPages> parted;
+  std::vector<std::string> added_ids;  // of owners that registrations added, from kBuiltInOwners on
+
+  // nullptr: its pages are no runtime's, or it does not divide them.
+  const PartedPages* parted_as(Owner live) const {
+    for (const PartedPages& each : parted)
+      if (each.live == live) return &each;
+    return nullptr;
+  }
+  // The id of a cell's owner. It is the ledger line's, but for pages that become several lines.
+  std::string_view cell_id(Owner owner) const {
+    if (const PartedPages* pages = parted_as(owner)) return pages->id;
+    const auto number = static_cast<size_t>(owner);
+    if (number < kBuiltInOwners) return owner_name(owner).id;
+    return number - kBuiltInOwners < added_ids.size() ? std::string_view(added_ids[number - kBuiltInOwners])
+                                                      : "";
+  }
   std::vector<Frame> frames_of(uint32_t stack) const {
     std::vector<Frame> out;
     if (stack < stacks.size())
@@ -91,11 +114,6 @@ struct Attribution {
 // Whether a file says all of it, whatever the mapping and the stack.
 inline bool by_file(Owner owner) {
   return owner == Owner::kFileText || owner == Owner::kFilePrivate || owner == Owner::kFileShared;
-}
-
-// The id of a cell's owner. It is the ledger line's, but for Go's spans of objects, which become several lines.
-inline std::string_view cell_id(Owner owner) {
-  return owner == Owner::kGoHeapLive ? std::string_view("go.heap.spans") : owner_name(owner).id;
 }
 
 }  // namespace memwhy::explain

@@ -17,8 +17,8 @@ using events::Event;
 RecordingCoverage coverage_of(const timeline::RecordingState& recording, std::vector<std::string> damage) {
   RecordingCoverage out;
   if (!recording.hooks.empty()) {
-    for (const events::Hook& hook : recording.hooks.back().hooks)
-      (hook.attach == events::kPrivilege ? out.privileges : out.hooks).push_back(hook);
+    out.hooks = recording.hooks.back().hooks;
+    out.privileges = recording.hooks.back().privileges;
     out.stack_read = recording.hooks.back().stack_read;
     out.not_seen = recording.hooks.back().not_seen;
   }
@@ -70,13 +70,17 @@ constexpr size_t kSpareStories =
 }  // namespace
 
 struct Explainer::State {
+  explicit State(OwnerTable owners) : table(std::make_shared<const OwnerTable>(std::move(owners))) {}
+
+  std::shared_ptr<const OwnerTable> table;
   std::map<SpaceId, SpaceStory> stories;
   std::set<SpaceId> started;
   timeline::Timeline timeline{[this](const timeline::AddressSpace& space, const timeline::ScanResult& scan) {
-    stories[space.id()].on_scan(timeline, space, scan);
+    story(space.id()).on_scan(timeline, space, scan);
   }};
 
   void note(const Event& event);
+  SpaceStory& story(SpaceId space) { return stories.try_emplace(space, table).first->second; }
   // Stories of spaces that the timeline has forgotten.
   void forget() {
     if (stories.size() < timeline.spaces_kept() + kSpareStories) return;
@@ -90,23 +94,24 @@ void Explainer::State::note(const Event& event) {
   if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
     if (!started.insert(start->space).second) return;
     if (start->how == events::StartHow::kForked && start->parent != SpaceId::kNone) {
-      stories[start->parent].log().add(event.time, EventWhat::kFork,
-                                       fmt::format("forked pid {}", start->tgid));
+      story(start->parent).log().add(event.time, EventWhat::kFork, fmt::format("forked pid {}", start->tgid));
     } else if (start->how == events::StartHow::kExeced) {
-      stories[start->space].log().add(event.time, EventWhat::kExec,
-                                      fmt::format("became {} by exec", start->comm));
+      story(start->space)
+          .log()
+          .add(event.time, EventWhat::kExec, fmt::format("became {} by exec", start->comm));
     }
   } else if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) {
     if (end->why == events::EndWhy::kExeced) {
-      stories[end->space].log().add(event.time, EventWhat::kExec, "replaced by another program (exec)");
+      story(end->space).log().add(event.time, EventWhat::kExec, "replaced by another program (exec)");
     }
   } else if (const auto* oom = std::get_if<events::OomVictim>(&event.payload)) {
-    stories[oom->space].log().add(event.time, EventWhat::kOom,
-                                  "chosen by the kernel to be killed: out of memory");
+    story(oom->space)
+        .log()
+        .add(event.time, EventWhat::kOom, "chosen by the kernel to be killed: out of memory");
   }
 }
 
-Explainer::Explainer() : state_(std::make_unique<State>()) {}
+Explainer::Explainer(OwnerTable owners) : state_(std::make_unique<State>(std::move(owners))) {}
 Explainer::~Explainer() = default;
 
 void Explainer::on_event(const Event& event) {
@@ -126,14 +131,14 @@ Explanation Explainer::finish(std::vector<std::string> damage,
   out.anchor = recording.last_anchor ? recording.last_anchor : recording.first_anchor;
   out.recording = recording.info;
   out.coverage = coverage_of(recording, std::move(damage));
-  static const SpaceStory kNothing;
+  const SpaceStory nothing(state_->table);
   out.coverage.processes_left_out = recording.spaces_forgotten;
   const std::vector<SpaceId> spaces = state_->timeline.spaces();
   for (SpaceId id : spaces) {
     const timeline::AddressSpace* space = state_->timeline.space(id);
     if (space == nullptr) continue;
     auto story = state_->stories.find(id);
-    const SpaceStory& told = story != state_->stories.end() ? story->second : kNothing;
+    const SpaceStory& told = story != state_->stories.end() ? story->second : nothing;
     if (!told.scanned() && !worth_telling(*space, id == spaces.front())) {
       ++out.coverage.processes_left_out;
       continue;

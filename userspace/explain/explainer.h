@@ -14,13 +14,15 @@
 
 #include "events/event.h"
 #include "explain/explanation.h"
+#include "explain/owner_table.h"
 #include "timeline/timeline.h"
 
 namespace memwhy::explain {
 
 class Explainer : public events::EventSink {
  public:
-  Explainer();
+  // `owners`: the lines of the ledger, and which runtime has which.
+  explicit Explainer(OwnerTable owners = {});
   ~Explainer() override;
   Explainer(const Explainer&) = delete;
   Explainer& operator=(const Explainer&) = delete;

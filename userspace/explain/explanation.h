@@ -48,6 +48,15 @@ struct RssSummary {
       counter_error_bytes;  // VmRSS around the pass, with the kernel's error bound
 };
 
+// What was read of a runtime or allocator for the ledger.
+struct RuntimeReading {
+  std::string runtime;  // "go"
+  std::string trust;    // "verified" | "unverified" | "unreadable"
+  std::string problem;  // one sentence when not verified, or when the ledger has no lines for it
+  uint64_t conflict_bytes =
+      0;  // of what it claims, resident or not: claimed by another runtime that was asked before it
+};
+
 struct ProcessCoverage {
   uint64_t unattributed_bytes = 0, before_attach_bytes = 0, truncated_stack_bytes = 0;
   std::optional<int64_t> rss_gap_bytes;  // counter_bytes - bytes
@@ -56,6 +65,7 @@ struct ProcessCoverage {
   uint64_t doubtful_bytes = 0;  // evidence older than a removal that was lost
   bool scan_complete = true;
   std::optional<GoHeapReading> go_heap;  // absent: the runtime's tables were not used
+  std::vector<RuntimeReading> runtimes;  // in the order in which they claim pages
 };
 
 // Where the heap profile comes from, or why there is none.
@@ -99,7 +109,7 @@ struct ProbeCost {
 
 struct RecordingCoverage {
   std::vector<events::Hook> hooks;
-  std::vector<events::Hook> privileges;  // that the recorder kept: name, and in `purpose` by whom and why
+  std::vector<events::Privilege> privileges;  // that the recorder kept
   std::string stack_read;
   std::vector<std::string> not_seen, notices;  // what these hooks cannot see; what happened to this recording
   uint64_t events_seen = 0, events_lost = 0;

@@ -137,8 +137,8 @@ std::vector<Entry> allocated(const Attribution& all) {
 
 std::vector<Entry> heaviest(const Attribution& all, const LedgerLine& line, size_t most) {
   std::vector<Entry> out;
-  const bool live = line.owner == Owner::kGoHeapLive;
-  if (live && !all.allocated.empty()) {
+  const bool samples = line.owner == Owner::kGoHeapLive && !all.allocated.empty();
+  if (samples) {
     out = allocated(all);
   } else {
     View view(all);
@@ -147,12 +147,12 @@ std::vector<Entry> heaviest(const Attribution& all, const LedgerLine& line, size
     out = view.entries();
   }
   if (out.size() > kHeaviest) out.resize(kHeaviest);
-  if (live) {
+  if (samples || all.parted_as(line.owner) != nullptr) {
     uint64_t sum = 0;
     for (const Entry& entry : out) sum += entry.bytes;
     for (Entry& entry : out) {
       if (entry.says == EntrySays::kAllocated) continue;
-      // Faults speak of pages of spans, whatever became of their slots: they may say more than the line of live ones.
+      // Faults are of whole pages, whatever became of their slots: they may say more than the line of live ones.
       entry.says = sum > line.bytes ? EntrySays::kFirstTouchedOfAllSpans : EntrySays::kFirstTouched;
     }
     limit_to(line.bytes, out);

@@ -52,27 +52,42 @@ std::vector<LedgerLine> lines_of(const std::vector<Cell>& cells) {
   return lines;
 }
 
-// The line of Go spans becomes lines by the state of their slots; ages are known of pages, not of slots.
-void split_spans(const events::GoHeap* heap, std::vector<LedgerLine>& lines, OwnerBytes& bytes) {
-  if (of(bytes, Owner::kGoHeapLive) == 0) return;
-  split_go_heap(heap, bytes);
-  for (Owner owner : {Owner::kGoHeapLive, Owner::kGoHeapUnmarked, Owner::kGoHeapFragmentation}) {
-    LedgerLine& line = lines[static_cast<size_t>(owner)];
-    line.bytes = of(bytes, owner);
-    line.ages_known = false;
-    line.ages = {};
-    line.huge_bytes = line.lazy_bytes = 0;
-    line.in_heap_profile = owner == Owner::kGoHeapLive;
+// A line of pages that hold live and dead things becomes lines by the state of their slots; ages are known of pages, not of
+// slots.
+void part_lines(const Evidence& evidence, const Owners& owners, std::vector<LedgerLine>& lines,
+                Ledger& ledger, Attribution& attribution) {
+  for (const RuntimeUses::Parted& part : owners.uses().part(evidence.scan, ledger.bytes)) {
+    for (const Owner owner : {part.live, part.slots.dead, part.slots.free}) {
+      LedgerLine& line = lines[static_cast<size_t>(owner)];
+      line.ages_known = false;
+      line.ages = {};
+      line.huge_bytes = line.lazy_bytes = 0;
+    }
+    lines[static_cast<size_t>(part.live)].in_heap_profile = part.slots.in_heap_profile;
+    if (part.rest) lines[static_cast<size_t>(part.slots.rest)].ages_known = false;
+    const OwnerName& name = owners.table().name(part.live);
+    attribution.parted.push_back({part.live, part.slots.dead, part.slots.free, part.slots.rest,
+                                  fmt::format("{}.{}", name.family, part.slots.whole),
+                                  std::string(part.slots.whole)});
   }
-  LedgerLine& rest = lines[static_cast<size_t>(Owner::kGoHeapUnclassified)];
-  if (rest.bytes != of(bytes, Owner::kGoHeapUnclassified)) rest.ages_known = false;
-  rest.bytes = of(bytes, Owner::kGoHeapUnclassified);
+  for (size_t i = 0; i < kOwnerCount; ++i) lines[i].bytes = ledger.bytes[i];
 }
 
-// Lines between which the slots of a span may part its page.
-bool of_spans(Owner owner) {
-  return owner == Owner::kGoHeapLive || owner == Owner::kGoHeapUnmarked ||
-         owner == Owner::kGoHeapFragmentation || owner == Owner::kGoHeapUnclassified;
+void name_lines(const OwnerTable& table, std::vector<LedgerLine>& lines, Attribution& attribution) {
+  for (size_t i = kBuiltInOwners; i < table.owners(); ++i) {
+    const OwnerName& name = table.name(static_cast<Owner>(i));
+    lines[i].added_id = name.id;
+    lines[i].added_label = name.label;
+    attribution.added_ids.emplace_back(name.id);
+  }
+}
+
+// The lines between which slots part pages stand for one.
+Owner whole_of(const Attribution& attribution, Owner owner) {
+  for (const PartedPages& each : attribution.parted)
+    if (owner == each.live || owner == each.dead || owner == each.free || owner == each.rest)
+      return each.live;
+  return owner;
 }
 
 }  // namespace
@@ -81,11 +96,11 @@ void check_sums(const Attribution& attribution, const std::vector<LedgerLine>& l
   OwnerBytes of_cells = {}, of_lines = {};
   uint64_t cells = 0, all = 0;
   for (const Cell& cell : attribution.cells) {
-    of(of_cells, of_spans(cell.owner) ? Owner::kGoHeapLive : cell.owner) += cell.bytes();
+    of(of_cells, whole_of(attribution, cell.owner)) += cell.bytes();
     cells += cell.bytes();
   }
   for (const LedgerLine& line : lines) {
-    of(of_lines, of_spans(line.owner) ? Owner::kGoHeapLive : line.owner) += line.bytes;
+    of(of_lines, whole_of(attribution, line.owner)) += line.bytes;
     all += line.bytes;
   }
   if (cells != rss_bytes || all != rss_bytes)
@@ -94,13 +109,14 @@ void check_sums(const Attribution& attribution, const std::vector<LedgerLine>& l
   for (size_t i = 0; i < kOwnerCount; ++i) {
     if (of_cells[i] == of_lines[i]) continue;
     throw std::logic_error(fmt::format("cells of {} bytes for {} of {}", of_cells[i], of_lines[i],
-                                       owner_name(static_cast<Owner>(i)).id));
+                                       attribution.cell_id(static_cast<Owner>(i))));
   }
 }
 
 Ledger make_ledger(const Evidence& evidence, const Owners& owners, Stacks& stacks, StackTable& table,
                    Attribution& attribution, size_t most_cells) {
   Ledger ledger;
+  ledger.table = &owners.table();
   add_scan(evidence, ledger);
   std::vector<ScanCell> cells = cells_of(evidence, owners, stacks);
   add_whole_cells(cells, stacks, ledger);
@@ -109,7 +125,8 @@ Ledger make_ledger(const Evidence& evidence, const Owners& owners, Stacks& stack
   put_cells(cells, evidence, owners, stacks, table, attribution);
   std::vector<LedgerLine> lines = lines_of(attribution.cells);
   for (const LedgerLine& line : lines) of(ledger.bytes, line.owner) = line.bytes;
-  split_spans(evidence.scan.go.get(), lines, ledger.bytes);
+  part_lines(evidence, owners, lines, ledger, attribution);
+  name_lines(owners.table(), lines, attribution);
   std::erase_if(lines, [](const LedgerLine& line) { return line.bytes == 0; });
   std::stable_sort(lines.begin(), lines.end(),
                    [](const LedgerLine& a, const LedgerLine& b) { return a.bytes > b.bytes; });

@@ -19,10 +19,11 @@
 namespace memwhy::explain {
 
 struct Ledger {
-  std::vector<LedgerLine> lines;  // heaviest first, none of 0 bytes
-  OwnerBytes bytes = {};          // of the lines
-  OwnerBytes mappings = {};       // mappings that hold pages of this owner
-  RssSummary rss;                 // bytes, anon, file, shmem
+  const OwnerTable* table = nullptr;  // names of owners
+  std::vector<LedgerLine> lines;      // heaviest first, none of 0 bytes
+  OwnerBytes bytes = {};              // of the lines
+  OwnerBytes mappings = {};           // mappings that hold pages of this owner
+  RssSummary rss;                     // bytes, anon, file, shmem
   uint64_t truncated_stack_bytes = 0, lost_stack_bytes = 0, stale_bytes = 0;
   bool scan_complete = true;
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "explain/owner.h"
@@ -22,8 +23,12 @@ struct LedgerLine {
   bool ages_known = true;  // false: the line is a part of pages, of which only the whole has an age
   uint64_t huge_bytes = 0, lazy_bytes = 0;
 
-  std::string_view id() const { return owner_name(owner).id; }
-  std::string_view label() const { return owner_name(owner).label; }  // for people
+  std::string added_id, added_label;  // of an owner that a registration added
+
+  std::string_view id() const { return added_id.empty() ? owner_name(owner).id : std::string_view(added_id); }
+  std::string_view label() const {  // for people
+    return added_id.empty() ? owner_name(owner).label : std::string_view(added_label);
+  }
 };
 
 }  // namespace memwhy::explain

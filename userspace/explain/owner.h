@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owner: who holds a resident page; the leaves of the ledger. Ids are stable and part of the JSON format.
-// Not the decision (owners.h). Leaves are added here, never renamed.
+// Not the decision (owners.h). Leaves are added here or by registration, never renamed.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-
-#include "events/go_runtime.h"
 
 namespace memwhy::explain {
 
@@ -37,7 +35,9 @@ enum class Owner : uint8_t {
   kAnonBeforeAttach,
   kUnattributed,
 };
-constexpr size_t kOwnerCount = 23;
+constexpr size_t kBuiltInOwners = 23;
+// Further ones are added by registration (owner_table.h), which has the names of all.
+constexpr size_t kOwnerCount = 48;
 
 struct OwnerName {
   std::string_view id;
@@ -45,8 +45,9 @@ struct OwnerName {
   std::string_view family;  // lines that one cause answers for together: race, file, shmem …
 };
 
+// Of a built-in owner.
 inline const OwnerName& owner_name(Owner owner) {
-  static constexpr std::array<OwnerName, kOwnerCount> kNames = {{
+  static constexpr std::array<OwnerName, kBuiltInOwners> kNames = {{
       {"go.heap.live", "Go objects that the last collection found in use", "go.heap"},
       {"go.heap.unmarked", "Go objects allocated since, or dead and not yet swept", "go.heap"},
       {"go.heap.fragmentation", "free slots and tails in Go spans that are in use", "go.heap"},
@@ -75,53 +76,9 @@ inline const OwnerName& owner_name(Owner owner) {
   return kNames[static_cast<size_t>(owner)];
 }
 
-// What the runtime's own tables say of a page. Pages of spans of objects count as live until split_go_heap().
-inline Owner owner_of_go_page(events::GoPage page) {
-  switch (page) {
-    case events::GoPage::kHeap:
-      return Owner::kGoHeapLive;
-    case events::GoPage::kStack:
-      return Owner::kGoStacks;
-    case events::GoPage::kWork:
-      return Owner::kGoRuntimeGcWork;
-    case events::GoPage::kIdle:
-      return Owner::kGoHeapIdle;
-    case events::GoPage::kReleased:
-      return Owner::kGoHeapReleasedResident;
-    case events::GoPage::kProfiler:
-      return Owner::kGoRuntimeProfiler;
-    case events::GoPage::kNone:
-    case events::GoPage::kUnknown:
-      break;
-  }
-  return Owner::kGoHeapUnclassified;
-}
-
 // Bytes for each owner, indexed by Owner.
 using OwnerBytes = std::array<uint64_t, kOwnerCount>;
 inline uint64_t& of(OwnerBytes& bytes, Owner owner) { return bytes[static_cast<size_t>(owner)]; }
 inline uint64_t of(const OwnerBytes& bytes, Owner owner) { return bytes[static_cast<size_t>(owner)]; }
-
-// Parts the resident bytes of spans of objects, all counted as live so far, by the state of their slots. What the tables
-// and the scan do not agree on stays on a line of its own.
-inline void split_go_heap(const events::GoHeap* heap, OwnerBytes& bytes) {
-  if (heap == nullptr) return;
-  uint64_t live = 0, unmarked = 0, free = 0;
-  for (const events::GoRun& run : heap->runs) {
-    live += run.live_bytes;
-    unmarked += run.unmarked_bytes;
-    free += run.free_bytes;
-  }
-  uint64_t rest = of(bytes, Owner::kGoHeapLive);
-  const auto take = [&rest](uint64_t wanted) {
-    const uint64_t taken = wanted < rest ? wanted : rest;
-    rest -= taken;
-    return taken;
-  };
-  of(bytes, Owner::kGoHeapLive) = take(live);
-  of(bytes, Owner::kGoHeapUnmarked) += take(unmarked);
-  of(bytes, Owner::kGoHeapFragmentation) += take(free);
-  of(bytes, Owner::kGoHeapUnclassified) += rest;
-}
 
 }  // namespace memwhy::explain

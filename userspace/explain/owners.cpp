@@ -118,8 +118,9 @@ bool same_file(const events::Vma& vma, const events::BinaryInfo& binary) {
 // Everything about the decision for one mapping of one scan.
 class Judge {
  public:
-  Judge(const Evidence& evidence, bool race_build)
+  Judge(const Evidence& evidence, const RuntimeUses& uses, bool race_build)
       : evidence_(evidence),
+        uses_(uses),
         mappings_(evidence.vmas),
         race_build_(race_build),
         go_(evidence.exe != nullptr && evidence.exe->go.has_value()) {}
@@ -147,7 +148,8 @@ class Judge {
       if (exe || of_library) return {Basis::kExeBss, Owner::kFilePrivate};
     }
     if (!vma.name.empty()) return {Basis::kName, Owner::kAnonOther};
-    if (holds_go_table(vma.range)) return {Basis::kEvidence, Owner::kGoRuntimeMetadata};
+    if (std::optional<Owner> of_runtime = uses_.tables_in(vma.range, evidence_.scan.runtimes.get()))
+      return {Basis::kEvidence, *of_runtime};
     return by_votes(votes);
   }
 
@@ -158,14 +160,6 @@ class Judge {
   }
 
  private:
-  // A structure of the runtime that was read there.
-  bool holds_go_table(const AddressRange& range) const {
-    if (evidence_.scan.go == nullptr) return false;
-    const std::vector<uint64_t>& tables = evidence_.scan.go->tables;
-    auto first = std::lower_bound(tables.begin(), tables.end(), range.start);
-    return first != tables.end() && *first < range.end;
-  }
-
   VmaOwner by_votes(const Votes& votes) const {
     uint64_t race =
         race_build_ ? votes.race + (votes.mapped_malloc || votes.mapped_other ? 0 : votes.native) : 0;
@@ -198,6 +192,7 @@ class Judge {
   }
 
   const Evidence& evidence_;
+  const RuntimeUses& uses_;
   Mappings mappings_;
   bool race_build_, go_;
 };
@@ -213,9 +208,10 @@ bool is_race_build(const events::BinaryInfo* exe, const timeline::AddressSpace& 
 void Owners::decide(const Evidence& evidence, Stacks& stacks) {
   vmas_before_ = std::move(vmas_);
   vmas_.assign(evidence.vmas.size(), {});
+  uses_before_ = std::exchange(uses_, RuntimeUses(evidence.scan.runtimes.get(), *table_));
   ++scans_;
   race_build_ = is_race_build(evidence.exe, evidence.space);
-  Judge judge(evidence, race_build_);
+  Judge judge(evidence, uses_, race_build_);
   std::vector<Votes> votes = count_votes(evidence, stacks);
   std::vector<Range> shown;
   for (size_t i = 0; i < vmas_.size(); ++i) {
@@ -256,8 +252,9 @@ bool Owners::touched_by_program(const PageGroup& group, Stacks& stacks) {
   return kind == StackKind::kGoUser || kind == StackKind::kMalloc || kind == StackKind::kOther;
 }
 
-Owner Owners::owner_in(const VmaOwner& vma, const PageGroup& group, Stacks& stacks) const {
-  if (group.go != events::GoPage::kNone) return owner_of_go_page(group.go);
+Owner Owners::owner_in(const VmaOwner& vma, const RuntimeUses& uses, const PageGroup& group,
+                       Stacks& stacks) const {
+  if (std::optional<Owner> of_runtime = uses.owner_of(group.by)) return *of_runtime;
   if (vma.file) return !group.file_page ? Owner::kFilePrivate : vma.owner;
   if (vma.basis == Basis::kIdentity) return vma.owner;
   StackKind kind = kind_of(group, stacks);
@@ -277,12 +274,13 @@ Owner Owners::owner_in(const VmaOwner& vma, const PageGroup& group, Stacks& stac
 }
 
 Owner Owners::owner_of(const PageGroup& group, Stacks& stacks) const {
-  return owner_in(group.vma < vmas_.size() ? vmas_[group.vma] : VmaOwner{}, group, stacks);
+  return owner_in(group.vma < vmas_.size() ? vmas_[group.vma] : VmaOwner{}, uses_, group, stacks);
 }
 
 std::optional<Owner> Owners::owner_of_left(const PageGroup& group, Stacks& stacks) const {
   if (scans_ < 2) return std::nullopt;
-  return owner_in(group.vma < vmas_before_.size() ? vmas_before_[group.vma] : VmaOwner{}, group, stacks);
+  return owner_in(group.vma < vmas_before_.size() ? vmas_before_[group.vma] : VmaOwner{}, uses_before_, group,
+                  stacks);
 }
 
 }  // namespace memwhy::explain

@@ -14,10 +14,13 @@
 // left are owned by what their mapping was in the scan before. A Go heap is never recognised by its address.
 #pragma once
 
+#include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
-#include "explain/owner.h"
+#include "explain/owner_table.h"
+#include "explain/slots.h"
 #include "explain/stacks.h"
 #include "timeline/timeline.h"
 
@@ -43,6 +46,9 @@ struct Evidence {
 
 class Owners {
  public:
+  explicit Owners(std::shared_ptr<const OwnerTable> table) : table_(std::move(table)) {}
+
+  const OwnerTable& table() const { return *table_; }
   // Decides the mappings of a scan. Then owner_of() speaks for its `groups` and `arrived`, owner_of_left()
   // for `left`.
   void decide(const Evidence& evidence, Stacks& stacks);
@@ -55,6 +61,7 @@ class Owners {
   // Whether that stack is the program's own code or C's: no table of the Go runtime is touched by it.
   static bool touched_by_program(const timeline::PageGroup& group, Stacks& stacks);
   const std::vector<VmaOwner>& vmas() const { return vmas_; }
+  const RuntimeUses& uses() const { return uses_; }
 
   // The owner of evidence-less pages at this address as known now: for pages of earlier scans.
   std::optional<Owner> learned(uint64_t address) const;
@@ -64,9 +71,12 @@ class Owners {
     AddressRange range;
     VmaOwner owner;
   };
-  Owner owner_in(const VmaOwner& vma, const timeline::PageGroup& group, Stacks& stacks) const;
+  Owner owner_in(const VmaOwner& vma, const RuntimeUses& uses, const timeline::PageGroup& group,
+                 Stacks& stacks) const;
 
+  std::shared_ptr<const OwnerTable> table_;
   bool race_build_ = false;
+  RuntimeUses uses_, uses_before_;
   std::vector<VmaOwner> vmas_, vmas_before_;
   std::vector<Range> shown_;  // in order of address
   uint64_t scans_ = 0;

@@ -26,7 +26,7 @@ void ProcessLog::add(TimeNs time, EventWhat what, std::string text, std::optiona
   events_.push_back({time, what, std::move(text), bytes});
 }
 
-void ProcessLog::compare(const Sample& before, const Sample& now) {
+void ProcessLog::compare(const Sample& before, const Sample& now, const OwnerTable& table) {
   bool rose = now.rss_bytes > before.rss_bytes;
   uint64_t moved = rose ? now.rss_bytes - before.rss_bytes : before.rss_bytes - now.rss_bytes;
   if (moved < std::max(kStepBytes, before.rss_bytes / 10)) return;
@@ -38,7 +38,7 @@ void ProcessLog::compare(const Sample& before, const Sample& now) {
     if (flow[i] > flow[most]) most = i;
   }
   std::string mostly =
-      flow[most] > 0 ? fmt::format(", mostly {}", owner_name(static_cast<Owner>(most)).id) : std::string();
+      flow[most] > 0 ? fmt::format(", mostly {}", table.name(static_cast<Owner>(most)).id) : std::string();
   add(now.time, EventWhat::kStep,
       fmt::format("RSS {} by {} within {}{}", rose ? "rose" : "fell", human_bytes(moved),
                   human_seconds(static_cast<double>(now.time - before.time) / 1e9), mostly),

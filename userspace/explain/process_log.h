@@ -14,7 +14,7 @@ class ProcessLog {
  public:
   void add(TimeNs time, EventWhat what, std::string text, std::optional<uint64_t> bytes = std::nullopt);
   // A step: RSS moved by max(16 MiB, 10 %) from one scan to the next.
-  void compare(const Sample& before, const Sample& now);
+  void compare(const Sample& before, const Sample& now, const OwnerTable& table);
   std::vector<TimelineEvent> events() const;
 
  private:

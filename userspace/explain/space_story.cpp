@@ -62,12 +62,12 @@ void count(const std::vector<PageGroup>& groups, const Owners& owners, Stacks& s
 
 // Both series by time; scans carry a ledger, points between do not.
 std::vector<TimelinePoint> curve_of(const std::vector<Sample>& samples,
-                                    const std::vector<timeline::RssPoint>& points) {
+                                    const std::vector<timeline::RssPoint>& points, const OwnerTable& table) {
   std::vector<TimelinePoint> scans, between, out;
   for (const Sample& sample : samples) {
     TimelinePoint& point = scans.emplace_back(TimelinePoint{sample.time, sample.rss_bytes, {}, {}, {}});
-    for (size_t i = 0; i < kOwnerCount; ++i) {
-      std::string id(owner_name(static_cast<Owner>(i)).id);
+    for (size_t i = 0; i < table.owners(); ++i) {
+      std::string id(table.name(static_cast<Owner>(i)).id);
       if (sample.bytes[i] > 0) point.ledger[id] = sample.bytes[i];
       if (sample.arrived[i] > 0 || sample.left[i] > 0)
         point.arrived_left[id] = {sample.arrived[i], sample.left[i]};
@@ -85,11 +85,12 @@ std::vector<TimelinePoint> curve_of(const std::vector<Sample>& samples,
 std::string_view largest_family(const Ledger& ledger) {
   std::string_view largest;
   uint64_t most = 0;
-  for (size_t i = 0; i < kOwnerCount; ++i) {
-    std::string_view family = owner_name(static_cast<Owner>(i)).family;
+  const OwnerTable& table = *ledger.table;
+  for (size_t i = 0; i < table.owners(); ++i) {
+    std::string_view family = table.name(static_cast<Owner>(i)).family;
     uint64_t bytes = 0;
-    for (size_t k = 0; k < kOwnerCount; ++k) {
-      if (owner_name(static_cast<Owner>(k)).family == family) bytes += ledger.bytes[k];
+    for (size_t k = 0; k < table.owners(); ++k) {
+      if (table.name(static_cast<Owner>(k)).family == family) bytes += ledger.bytes[k];
     }
     if (bytes > most) {
       most = bytes;
@@ -146,14 +147,14 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
   sample.rss_bytes = scan.resident_pages * kPageBytes;
   std::vector<Doubt> doubts;
   count(scan.groups, owners_, stacks, vmas, false, sample.bytes, doubts);
-  split_go_heap(scan.go.get(), sample.bytes);
+  owners_.uses().part(scan, sample.bytes);
   if (last_sample_) {
     count(scan.arrived, owners_, stacks, vmas, true, sample.arrived, doubts);
     for (const PageGroup& group : scan.left) {
       if (std::optional<Owner> owner = owners_.owner_of_left(group, stacks))
         of(sample.left, *owner) += group.bytes();
     }
-    log_.compare(*last_sample_, sample);
+    log_.compare(*last_sample_, sample, owners_.table());
   }
   if (!first_sample_) first_sample_ = sample;
   last_sample_ = sample;
@@ -162,6 +163,8 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
   threads_ = space.threads();
   before_ = space.counters_before();
   after_ = space.counters_after();
+  go_reading_ = space.tracks().go.reading();
+  if (go_reading_ && go_reading_->scan != scan.scan) go_reading_ = nullptr;
 }
 
 void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
@@ -194,6 +197,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   out.coverage.stale_bytes = ledger.stale_bytes;
   out.coverage.doubtful_bytes = scan_->doubtful_pages * kPageBytes;
   out.coverage.scan_complete = ledger.scan_complete;
+  out.coverage.runtimes = RuntimeUses::readings(scan_->runtimes.get(), owners.table());
   if (out.rss.counter_bytes) {
     out.coverage.rss_gap_bytes =
         static_cast<int64_t>(*out.rss.counter_bytes) - static_cast<int64_t>(out.rss.bytes);
@@ -204,14 +208,14 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   facts.race_build = is_race_build(exe, space);
   facts.threads = threads_.size();
   std::optional<GoFacts> go;
-  if (facts.go) go.emplace(timeline, space, *scan_, heap_profile_bytes);
+  if (facts.go) go.emplace(timeline, space, *scan_, go_reading_.get(), heap_profile_bytes);
   if (go) {
     describe_go(*go, table, out);
     out.attribution.allocated = allocated_at(*go, table);
   }
   out.findings = findings({facts, ledger, out.attribution, samples, out.coverage, largest_family(ledger),
                            go ? &*go : nullptr, out.go ? &*out.go : nullptr, out.rss.start_bytes});
-  out.timeline = curve_of(samples, space.rss_curve());
+  out.timeline = curve_of(samples, space.rss_curve(), owners.table());
   if (go) {
     add_go_points(*go, out.timeline);
     add_go_events(*go, out);
@@ -257,7 +261,7 @@ ProcessExplanation SpaceStory::explain(const Timeline& timeline, const AddressSp
     add_ledger(timeline, space, heap_profile_bytes, out);
   } else {
     out.note = "no scan was completed: there is no ledger";
-    out.timeline = curve_of({}, space.rss_curve());
+    out.timeline = curve_of({}, space.rss_curve(), owners_.table());
   }
   return out;
 }

@@ -6,7 +6,9 @@
 // what is known then: a mapping that shows itself to be a Go heap in scan 3 was one in scan 1.
 #pragma once
 
+#include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "explain/explanation.h"
@@ -20,6 +22,7 @@ namespace memwhy::explain {
 
 class SpaceStory {
  public:
+  explicit SpaceStory(std::shared_ptr<const OwnerTable> table) : owners_(std::move(table)) {}
   void on_scan(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
                const timeline::ScanResult& scan);
   ProcessLog& log() { return log_; }
@@ -40,6 +43,7 @@ class SpaceStory {
   std::optional<timeline::ScanResult> scan_;
   std::vector<events::Thread> threads_;
   std::optional<events::Counters> before_, after_;
+  std::shared_ptr<const events::GoReading> go_reading_;
 };
 
 }  // namespace memwhy::explain

@@ -202,18 +202,18 @@ void BucketPages::add(const AddressRange& range) {
   }
 }
 
-std::vector<events::GoRun> BucketPages::runs() const {
-  std::vector<events::GoRun> out;
+std::vector<events::RuntimeRun> BucketPages::runs() const {
+  std::vector<events::RuntimeRun> out;
   for (const auto& [page, bytes] : pages_) {
     if (bytes < kPageBytes / 2) continue;
     if (!out.empty() && out.back().page + out.back().count == page) {
       ++out.back().count;
       continue;
     }
-    events::GoRun run;
+    events::RuntimeRun run;
     run.page = page;
     run.count = 1;
-    run.kind = events::GoPage::kProfiler;
+    run.use = static_cast<uint8_t>(events::GoUse::kProfiler);
     out.push_back(run);
   }
   return out;

@@ -18,6 +18,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "events/go_runtime.h"
+#include "events/runtime.h"
 #include "goruntime/globals.h"
 #include "goruntime/spans.h"
 
@@ -59,8 +60,8 @@ class BucketPages {
   void update(remote::RemoteMemory& memory, const Globals& globals, uint64_t counted_bytes);
 
   const BucketLists& lists() const { return lists_; }
-  uint64_t bytes() const { return bytes_; }  // of all buckets, and of the table
-  std::vector<events::GoRun> runs() const;   // pages at least half of which are buckets; in order
+  uint64_t bytes() const { return bytes_; }      // of all buckets, and of the table
+  std::vector<events::RuntimeRun> runs() const;  // pages at least half of which are buckets; in order
  private:
   void walk(remote::RemoteMemory& memory, const Globals& globals);
   void add(const AddressRange& range);

@@ -140,31 +140,34 @@ void GoProcess::tell(Cut which, std::string sentence) {
   notices_.push_back(std::move(sentence));
 }
 
-events::GoHeap GoProcess::heap(const events::PageScan& scan) {
-  events::GoHeap out;
-  out.space = scan.space;
-  out.scan = scan.scan;
+HeapReading GoProcess::heap(const events::PageScan& scan) {
+  HeapReading out;
+  out.pages.space = out.how.space = scan.space;
+  out.pages.scan = out.how.scan = scan.scan;
+  out.pages.runtime = events::kGoRuntime;
   if (!find()) {
-    out.problem = problem_;
+    out.pages.problem = problem_;
     return out;
   }
   remote::Budget budget(kHeapLimits, stop_);
   remote::MeteredMemory memory(*memory_, budget);
   Result<HeapPages> pages = read_pages(memory, *globals_);
   if (!pages) {
-    out.problem = pages.error().message();
+    out.pages.problem = pages.error().message();
     return out;
   }
-  out.quiet = pages->quiet;
-  out.counters = to_event(pages->after);
+  out.how.quiet = pages->quiet;
+  out.how.counters = to_event(pages->after);
   if (!pages->verified) {
-    out.layout = events::GoLayout::kUnverified;
-    out.problem = "the runtime's page classes do not sum to its counters; showing the system's view only";
+    out.how.layout = events::GoLayout::kUnverified;
+    out.pages.trust = events::Trust::kUnverified;
+    out.pages.problem =
+        "the runtime's page classes do not sum to its counters; showing the system's view only";
     return out;
   }
   Result<SpanTable> spans = read_spans(memory, *globals_, *pages);
   if (!spans) {
-    out.problem = spans.error().message();
+    out.pages.problem = spans.error().message();
     return out;
   }
   if (budget.spent() != remote::Budget::Spent::kNothing)
@@ -173,19 +176,27 @@ events::GoHeap GoProcess::heap(const events::PageScan& scan) {
              "The tables of its Go heap take more {} than one reading may: pages of the spans that were "
              "not read are unclassified.",
              budget.spent_name()));
-  out.layout = own_layout_ ? events::GoLayout::kDwarf : events::GoLayout::kTable;
-  out.spans = spans->spans.size();
-  out.spans_in_motion = spans->in_motion;
-  out.runs = join_residency(*pages, *spans, scan.runs);
-  const std::vector<events::GoRun> profiler = buckets_.runs();
+  out.how.layout = own_layout_ ? events::GoLayout::kDwarf : events::GoLayout::kTable;
+  out.how.spans = spans->spans.size();
+  out.how.spans_in_motion = spans->in_motion;
+  out.pages.trust = events::Trust::kVerified;
+  add_runs(*pages, *spans, scan, out.pages);
+  return out;
+}
+
+void GoProcess::add_runs(HeapPages& pages, const SpanTable& spans, const events::PageScan& scan,
+                         events::RuntimePages& out) const {
+  out.uses.assign(events::kGoUseNames.begin(), events::kGoUseNames.end());
+  out.runs = join_residency(pages, spans, scan.runs);
+  const std::vector<events::RuntimeRun> profiler = buckets_.runs();
   const auto middle = out.runs.insert(out.runs.end(), profiler.begin(), profiler.end());
-  std::inplace_merge(out.runs.begin(), middle, out.runs.end(),
-                     [](const events::GoRun& a, const events::GoRun& b) { return a.page < b.page; });
-  out.tables = std::move(pages->tables);
-  for (const PageRun& run : pages->runs)
+  std::inplace_merge(
+      out.runs.begin(), middle, out.runs.end(),
+      [](const events::RuntimeRun& a, const events::RuntimeRun& b) { return a.page < b.page; });
+  out.tables = std::move(pages.tables);
+  for (const PageRun& run : pages.runs)
     if (run.span != 0) out.tables.push_back(run.span);
   thin(out.tables);
-  return out;
 }
 
 std::optional<events::GoStatistics> GoProcess::statistics() {

@@ -37,6 +37,12 @@ struct GoProgram {
   std::function<Result<std::unique_ptr<const DwarfLayout>>(int minor)> own_layout = {};
 };
 
+// What the runtime holds pages for, and how that was read.
+struct HeapReading {
+  events::RuntimePages pages;
+  events::GoReading how;
+};
+
 struct GoroutineList;
 struct HeapPages;
 struct SpanTable;
@@ -49,7 +55,7 @@ class GoProcess {
   const std::string& problem() const { return problem_; }
 
   // The pages of the profiles' buckets are those that profile() met.
-  events::GoHeap heap(const events::PageScan& scan);
+  HeapReading heap(const events::PageScan& scan);
   // nullopt: the tables were not found.
   std::optional<events::GoStatistics> statistics();
   events::GoProfile profile();
@@ -65,6 +71,8 @@ class GoProcess {
   enum Cut : uint8_t { kCutHeap = 1, kCutProfile = 2, kCutGoroutines = 4, kCutWalk = 8, kCutGroups = 16 };
 
   bool find();
+  void add_runs(HeapPages& pages, const SpanTable& spans, const events::PageScan& scan,
+                events::RuntimePages& out) const;
   void tell(Cut which, std::string sentence);
   void tell_kept(remote::RemoteMemory& memory, const GoroutineList& list,
                  const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out);
@@ -84,8 +92,8 @@ class GoProcess {
   uint8_t told_ = 0;  // of Cut
 };
 
-// Joins the heap's pages with what is resident: runs in order of page (see events::GoRun).
-std::vector<events::GoRun> join_residency(const HeapPages& pages, const SpanTable& spans,
-                                          std::span<const events::ScanRun> resident);
+// Joins the heap's pages with what is resident: runs in order of page, with uses of events::GoUse.
+std::vector<events::RuntimeRun> join_residency(const HeapPages& pages, const SpanTable& spans,
+                                               std::span<const events::ScanRun> resident);
 
 }  // namespace memwhy::goruntime

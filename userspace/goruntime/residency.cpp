@@ -13,37 +13,37 @@ namespace memwhy::goruntime {
 
 namespace {
 
-using events::GoPage;
-using events::GoRun;
+using events::GoUse;
+using events::RuntimeRun;
 
 constexpr uint64_t kOsPagesPerGoPage = kGoPageBytes / kPageBytes;
 
-GoPage kind_of(PageClass page_class, const Span* span) {
+GoUse use_of(PageClass page_class, const Span* span) {
   switch (page_class) {
     case PageClass::kIdle:
-      return GoPage::kIdle;
+      return GoUse::kIdle;
     case PageClass::kReleased:
     case PageClass::kPadding:
-      return GoPage::kReleased;
+      return GoUse::kReleased;
     case PageClass::kUnknown:
-      return GoPage::kUnknown;
+      return GoUse::kUnknown;
     case PageClass::kHeapSpan:
     case PageClass::kManualSpan:
       break;
   }
-  if (span == nullptr) return GoPage::kUnknown;
+  if (span == nullptr) return GoUse::kUnknown;
   switch (span->kind) {
     case SpanKind::kObjects:
-      return GoPage::kHeap;
+      return GoUse::kHeap;
     case SpanKind::kStack:
-      return GoPage::kStack;
+      return GoUse::kStack;
     case SpanKind::kWorkBuffer:
     case SpanKind::kOther:
-      return GoPage::kWork;
+      return GoUse::kWork;
     case SpanKind::kInMotion:
       break;
   }
-  return GoPage::kUnknown;
+  return GoUse::kUnknown;
 }
 
 // Walks the resident parts of rising page ranges.
@@ -65,15 +65,15 @@ class ResidentCursor {
   size_t at_ = 0;
 };
 
-// Neighbours of one kind become one run; spans of objects too, their bytes add up.
-void append(std::vector<GoRun>& out, GoRun run) {
+// Neighbours of one use become one run; spans of objects too, their bytes add up.
+void append(std::vector<RuntimeRun>& out, RuntimeRun run) {
   if (!out.empty()) {
-    GoRun& last = out.back();
+    RuntimeRun& last = out.back();
     const bool fits = last.count + uint64_t{run.count} <= UINT32_MAX;
-    if (last.kind == run.kind && last.page + last.count == run.page && fits) {
+    if (last.use == run.use && last.page + last.count == run.page && fits) {
       last.count += run.count;
       last.live_bytes += run.live_bytes;
-      last.unmarked_bytes += run.unmarked_bytes;
+      last.dead_bytes += run.dead_bytes;
       last.free_bytes += run.free_bytes;
       return;
     }
@@ -83,22 +83,23 @@ void append(std::vector<GoRun>& out, GoRun run) {
 
 }  // namespace
 
-std::vector<GoRun> join_residency(const HeapPages& pages, const SpanTable& spans,
-                                  std::span<const events::ScanRun> resident) {
-  std::vector<GoRun> out;
+std::vector<RuntimeRun> join_residency(const HeapPages& pages, const SpanTable& spans,
+                                       std::span<const events::ScanRun> resident) {
+  std::vector<RuntimeRun> out;
   ResidentCursor cursor(resident);
   size_t next_span = 0;
   for (const PageRun& run : pages.runs) {
     const Span* span = run.span != 0 && next_span < spans.spans.size() ? &spans.spans[next_span++] : nullptr;
-    GoRun joined;
+    RuntimeRun joined;
     joined.page = run.address >> kPageShift;
     joined.count = static_cast<uint32_t>(run.pages * kOsPagesPerGoPage);
-    joined.kind = kind_of(run.page_class, span);
-    if (joined.kind == GoPage::kHeap)
+    const GoUse use = use_of(run.page_class, span);
+    joined.use = static_cast<uint8_t>(use);
+    if (use == GoUse::kHeap)
       cursor.each(joined.page, joined.page + joined.count, [&](PageNumber from, PageNumber to) {
         const Occupancy part = occupancy(*span, from << kPageShift, to << kPageShift);
         joined.live_bytes += part.live_bytes;
-        joined.unmarked_bytes += part.unmarked_bytes;
+        joined.dead_bytes += part.unmarked_bytes;
         joined.free_bytes += part.free_bytes;
       });
     append(out, joined);

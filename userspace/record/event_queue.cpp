@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
-#include <type_traits>
 #include <utility>
+#include <variant>
+
+#include "events/visit.h"
 
 namespace memwhy::record {
 namespace {
@@ -20,40 +22,38 @@ size_t heap_bytes(const std::vector<T>& values) {
 }  // namespace
 
 size_t bytes_of(const events::Event& event) {
-  const size_t tail = std::visit(
-      [](const auto& payload) -> size_t {
-        using T = std::decay_t<decltype(payload)>;
-        if constexpr (std::is_same_v<T, events::PageScan> || std::is_same_v<T, events::PageTableRuns>) {
-          return heap_bytes(payload.runs);
-        } else if constexpr (std::is_same_v<T, events::VmaList>) {
-          size_t bytes = heap_bytes(payload.vmas);
-          for (const events::Vma& vma : payload.vmas) bytes += vma.name.size();
-          return bytes;
-        } else if constexpr (std::is_same_v<T, events::GoHeap>) {
-          return heap_bytes(payload.runs);
-        } else if constexpr (std::is_same_v<T, events::GoProfile>) {
-          size_t bytes = heap_bytes(payload.buckets);
-          for (const events::GoBucket& bucket : payload.buckets) bytes += heap_bytes(bucket.stack);
-          return bytes;
-        } else if constexpr (std::is_same_v<T, events::GoGoroutines>) {
-          size_t bytes = heap_bytes(payload.groups);
-          for (const events::GoGroup& group : payload.groups)
-            bytes += heap_bytes(group.frames) + heap_bytes(group.large);
-          return bytes;
-        } else if constexpr (std::is_same_v<T, events::Stack>) {
-          return heap_bytes(payload.frames);
-        } else if constexpr (std::is_same_v<T, events::ThreadList>) {
-          return heap_bytes(payload.threads);
-        } else if constexpr (std::is_same_v<T, events::SymbolInfo>) {
-          size_t bytes = heap_bytes(payload.frames);
-          for (const auto& frame : payload.frames) bytes += frame.function.size() + frame.file.size();
-          return bytes;
-        } else {
-          return 0;
-        }
-      },
+  using namespace events;
+  const auto with_text = [](const auto& values, auto bytes_of_one) {
+    size_t bytes = heap_bytes(values);
+    for (const auto& value : values) bytes += bytes_of_one(value);
+    return bytes;
+  };
+  size_t tail = 0;  // a list that can be long, and what hangs on its elements
+  std::visit(
+      Overloaded{
+          [&](const PageScan& e) { tail = heap_bytes(e.runs); },
+          [&](const PageTableRuns& e) { tail = heap_bytes(e.runs); },
+          [&](const VmaList& e) { tail = with_text(e.vmas, [](const Vma& vma) { return vma.name.size(); }); },
+          [&](const RuntimePages& e) { tail = heap_bytes(e.runs) + heap_bytes(e.tables); },
+          [&](const GoProfile& e) {
+            tail = with_text(e.buckets, [](const GoBucket& bucket) { return heap_bytes(bucket.stack); });
+          },
+          [&](const GoGoroutines& e) {
+            tail = with_text(e.groups, [](const GoGroup& group) {
+              return heap_bytes(group.frames) + heap_bytes(group.large);
+            });
+          },
+          [&](const Stack& e) { tail = heap_bytes(e.frames); },
+          [&](const ThreadList& e) { tail = heap_bytes(e.threads); },
+          [&](const SymbolInfo& e) {
+            tail = with_text(
+                e.frames, [](const SourceFrame& frame) { return frame.function.size() + frame.file.size(); });
+          },
+          LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SpaceStart,
+                     SpaceEnd, ProcessExit, OomVictim, Counters, VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved,
+                     HeapGrown, Loss, GoStatistics, GoReading, GoCall>{}},
       event.payload);
-  return sizeof(events::Event) + sizeof(uint64_t) * 4 + tail;
+  return sizeof(Event) + sizeof(uint64_t) * 4 + tail;
 }
 
 void EventQueue::insert(events::Event event, size_t size) {

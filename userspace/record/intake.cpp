@@ -2,41 +2,36 @@
 #include "record/intake.h"
 
 #include <algorithm>
-#include <type_traits>
 #include <utility>
 #include <variant>
+
+#include "events/visit.h"
 
 namespace memwhy::record {
 namespace {
 
-// What the sampler has to know of: lives, names, losses.
-bool concerns_sampler(const events::Event& event) {
-  return std::visit(
-      [](const auto& payload) {
-        using T = std::decay_t<decltype(payload)>;
-        return std::is_same_v<T, events::SpaceStart> || std::is_same_v<T, events::SpaceEnd> ||
-               std::is_same_v<T, events::ProcessExit> || std::is_same_v<T, events::Stack> ||
-               std::is_same_v<T, events::Loss>;
-      },
-      event.payload);
-}
+// What becomes of an event that is drained: whether the sampler has to know of it (lives, names, losses), and the word that
+// Loss has for it when it did not arrive.
+struct Fate {
+  bool to_sampler = false;
+  const char* loss = "queue";
+};
 
-// The word that Loss has for an event that did not arrive.
-std::string loss_word(const events::Event& event) {
-  return std::visit(
-      [](const auto& payload) -> std::string {
-        using T = std::decay_t<decltype(payload)>;
-        if constexpr (std::is_same_v<T, events::VmaUnmapped> || std::is_same_v<T, events::VmaMoved>)
-          return "removal";
-        if constexpr (std::is_same_v<T, events::SpaceStart>) {
-          return payload.how == events::StartHow::kExeced ? "exec" : "fork";
-        }
-        if constexpr (std::is_same_v<T, events::SpaceEnd> || std::is_same_v<T, events::ProcessExit>)
-          return "exit";
-        if constexpr (std::is_same_v<T, events::Stack>) return "stack";
-        return "queue";
-      },
+Fate fate_of(const events::Event& event) {
+  using namespace events;
+  Fate fate;
+  const auto sampler = [&](const char* loss) { fate = {true, loss}; };
+  std::visit(
+      Overloaded{
+          [&](const SpaceStart& e) { sampler(e.how == StartHow::kExeced ? "exec" : "fork"); },
+          [&](const SpaceEnd&) { sampler("exit"); }, [&](const ProcessExit&) { sampler("exit"); },
+          [&](const Stack&) { sampler("stack"); }, [&](const Loss&) { sampler("queue"); },
+          [&](const VmaUnmapped&) { fate.loss = "removal"; }, [&](const VmaMoved&) { fate.loss = "removal"; },
+          LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SymbolInfo,
+                     OomVictim, ThreadList, Counters, VmaList, PageScan, PageTableRuns, VmaMapped, VmaAdvised,
+                     HeapGrown, GoStatistics, GoReading, GoProfile, GoGoroutines, GoCall, RuntimePages>{}},
       event.payload);
+  return fate;
 }
 
 }  // namespace
@@ -55,14 +50,14 @@ void Intake::over(TimeNs time, SpaceId space) {
 }
 
 void Intake::accept(events::Event event) {
-  const std::string word = loss_word(event);
+  const Fate fate = fate_of(event);
   const auto* stack = std::get_if<events::Stack>(&event.payload);
   const StackId id = stack == nullptr ? StackId::kNone : stack->id;
   const SpaceId space = stack == nullptr ? SpaceId::kNone : stack->space;
-  uint64_t lost = concerns_sampler(event) && !notify_(event) ? 1 : 0;
+  uint64_t lost = fate.to_sampler && !notify_(event) ? 1 : 0;
   if (!queue_.try_push(std::move(event))) ++lost;
   if (lost == 0) return;
-  count_loss(word, lost);
+  count_loss(fate.loss, lost);
   if (id != StackId::kNone) kernel_.lost_stack(id, space);
 }
 

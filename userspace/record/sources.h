@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a Session needs of the world, as three small interfaces. record/ declares them, app/ implements them
+// What a Session needs of the world, as small interfaces. record/ declares them, app/ implements them
 // over probe/, procfs/ and symbols/, tests implement them as scripts.
 //
 // Threads: KernelSource::drain, ::lost_stack and ::coverage belong to `intake`; everything else belongs to
@@ -12,10 +12,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "events/event.h"
+#include "events/runtime_probes.h"
 
 namespace memwhy::record {
 
@@ -37,7 +39,7 @@ class KernelSource {
   // Returns the number of ring records taken.
   virtual size_t drain(const std::function<void(events::Event)>& emit) = 0;
   // A stack that drain gave for this space did not arrive. What names it may never come again.
-  virtual void lost_stack(StackId /*stack*/, SpaceId /*space*/) {}
+  virtual void lost_stack(StackId stack, SpaceId space) = 0;
   virtual events::Coverage coverage() = 0;
 
   virtual events::HookReport hooks() const = 0;
@@ -46,36 +48,45 @@ class KernelSource {
   // nothing changed.
   virtual bool read_table(SpaceId space, bool restate, const std::function<void(events::Event)>& emit) = 0;
   // The stacks that were lost since the last call, once more, with their ids.
-  virtual void resend_stacks(const std::function<void(events::Event)>& /*emit*/) {}
+  virtual void resend_stacks(const std::function<void(events::Event)>& emit) = 0;
   virtual Result<events::ThreadList> threads(SpaceId space) = 0;
   // Gives back table chunks outside `mapped` (nullopt: the space ended, all of them with the next settle())
   // and stacks that nothing names any more.
   virtual void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped) = 0;
   // Gives back the chunks of all spaces that ended. Takes tens of milliseconds when some did, however many.
-  virtual void settle() {}
+  virtual void settle() = 0;
 
-  // A Go program: its stacks lead from the system stack of a thread to the goroutine that it works for.
-  virtual void is_go(SpaceId /*space*/) {}
-  // Probes rare functions of the Go runtime in this space until it ends or is forgotten; hooks() says what came of it.
-  virtual void probe_go(SpaceId /*space*/, events::GoProbePlan /*plan*/) {}
+  // Probes rare functions of a runtime in this space until it ends or is forgotten; hooks() says what came of it.
+  virtual void probe_runtime(SpaceId space, events::RuntimeProbes probes) = 0;
   // Gives up probes that are hit too often. true: hooks() says something else now.
-  virtual bool govern() { return false; }
+  virtual bool govern() = 0;
 };
 
-// The Go runtime of one traced process, read out of its memory. Events come without `space`.
-class GoSource {
+// A runtime or allocator of one traced process, read out of its memory. There may be several in one process: Go and glibc.
+// Each has a budget of its own. What is told has no `space` yet.
+class RuntimeSource {
  public:
-  virtual ~GoSource() = default;
-  virtual events::GoHeap heap(const events::PageScan& scan) = 0;  // joined with the residency of this pass
-  virtual std::optional<events::GoStatistics> statistics() = 0;   // nothing: the tables were not found
-  virtual events::GoProfile profile() = 0;
-  virtual std::optional<events::GoGoroutines> goroutines() = 0;
-  // What readings had to leave out since it was last asked, as sentences about "its" goroutines, heap, ...
-  virtual std::vector<std::string> take_notices() { return {}; }
+  using Tell = std::function<void(events::Payload)>;
+
+  virtual ~RuntimeSource() = default;
+  virtual std::string_view name() const = 0;   // as in RuntimePages: "go"
+  virtual std::string_view title() const = 0;  // in sentences: "Go"
+
+  // What it holds the pages of this pass for, joined with their residency; what else goes with that, by `tell`.
+  virtual events::RuntimePages pages(const events::PageScan& scan, const Tell& tell) = 0;
+  // What it counts, at 1 Hz.
+  virtual void counters(const Tell& tell) = 0;
+  // What takes long and is due less often. kLearned: what pages() learns from; before it, but when the recording ends and
+  // time may run out: the last ledger is nothing without the pages. kOwn: what stands by itself, after it.
+  enum class Details : uint8_t { kLearned, kOwn };
+  virtual void details(Details which, const Tell& tell) = 0;
+  // What of it can be probed: once; nothing afterwards. Not `allowed`: nothing may be, and the plan says so.
+  virtual std::optional<events::RuntimeProbes> probe_plan(bool allowed) = 0;
+
+  // What readings had to leave out since it was last asked, as sentences about "its" heap, ...
+  virtual std::vector<std::string> take_notices() = 0;
   // Asked while something is read: true when the recording has no time left, and the reading is to end with what it has.
-  virtual void stop_when(const std::function<bool()>& /*stop*/) {}
-  // What of it can be probed: once; nothing afterwards.
-  virtual std::optional<events::GoProbePlan> probe_plan() { return std::nullopt; }
+  virtual void stop_when(const std::function<bool()>& stop) = 0;
 };
 
 // The files below /proc of one traced process, bound to the process as it was when opened (pidfd, dirfd,
@@ -90,8 +101,9 @@ class ProcessSource {
   // One paced pass (<= 64 MiB of populated range a step, then a pause). Fills everything but `scan` and
   // `space`.
   virtual Result<events::PageScan> scan(const std::vector<events::Vma>& vmas) = 0;
-  // Its Go runtime, found with the help of these mappings; nullptr: not a Go program. Owned by this.
-  virtual GoSource* go(const std::vector<events::Vma>& /*vmas*/) { return nullptr; }
+  // Its runtimes, found with the help of these mappings, owned by this. Of a page that two of them claim the first one's
+  // word counts.
+  virtual std::vector<RuntimeSource*> runtimes(const std::vector<events::Vma>& vmas) = 0;
 };
 
 class ProcessOpener {

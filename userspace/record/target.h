@@ -1,42 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the sampler keeps of one address space. Private to the sampler: sampler.cpp and sampler_read.cpp.
+// What the sampler keeps of one address space, and all of them by their space. Values and a container: who is in it is
+// roster.h's, what is read of one readings.h's.
 #pragma once
 
 #include <algorithm>
-#include <limits>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "record/allowance.h"
-#include "record/sampler.h"
+#include "record/costs.h"
+#include "record/schedule.h"
+#include "record/sources.h"
 
 namespace memwhy::record {
 
-constexpr TimeNs kNever = std::numeric_limits<TimeNs>::max();
-constexpr TimeNs kTickPeriod = 1'000'000'000;
-constexpr TimeNs kRestatePeriod = 60'000'000'000;
-constexpr TimeNs kOpenForkAfter = 100'000'000;
-constexpr TimeNs kConfirmAfter = 110'000'000;  // two looks at the ring, and some
-constexpr TimeNs kGrace = 200'000'000;         // for the kernel's word of an end to arrive
-constexpr TimeNs kExecTakes =
-    30'000'000'000;                    // at most, from the end of the old space to the start of the new one
-constexpr uint64_t kScanBudget = 100;  // a scan is repeated at once for at most 1/100 of a CPU
-constexpr size_t kWaitingStacks = 4096;
-constexpr size_t kStacksAtOnce = 64;          // that are named by one question
-constexpr size_t kMostNotices = 16;           // a sentence each; further ones are counted
-constexpr TimeNs kGoPeriod = 60'000'000'000;  // of profile and goroutines
-constexpr uint64_t kGoBudget = 50;            // or with each scan, for at most 1/50 of a CPU
-// All that is read of Go: at most 1/100 of a CPU, in the long run. The first half second is free: a short recording needs
-// its first and its last reading. What it took is told when it was more than the share, and more than kGoUntoldNs.
-constexpr uint64_t kGoShare = 100;
-constexpr uint64_t kGoFreeNs = 500'000'000;
-constexpr uint64_t kGoUntoldNs = 200'000'000;
-
 // Names of each target's stacks: honest programs need less than the free part.
 constexpr uint64_t kNamesFreeNs = 3'000'000'000, kNamesShare = 20;
-// Looking at children for the first time, of all targets together.
-constexpr uint64_t kMeetFreeNs = 1'000'000'000, kMeetShare = 10;
 
 // Read of /proc, and not yet certain to be of this space.
 struct Pending {
@@ -45,7 +27,16 @@ struct Pending {
   TimeNs read_at = 0;
 };
 
-struct Sampler::Target {
+// What reading one runtime of a target has cost, and when more of it may be read.
+struct RuntimeState {
+  std::string name, title;  // "go", "Go"
+  uint64_t reads = 0, cpu_ns = 0;
+  TimeNs since = kNever;          // its first reading
+  TimeNs details_allowed_at = 0;  // what takes long
+  bool stretched = false;  // scans are farther apart than they should be, for its sake; and that was told
+};
+
+struct Target {
   SpaceId space{};
   Pid tgid = 0;
   events::SpaceStart start;               // as the kernel told it
@@ -61,27 +52,54 @@ struct Sampler::Target {
   bool unmet = false;                         // it was not looked at when it was due: looking was dear
   bool names_cut = false, share_cut = false;  // that was told
 
-  TimeNs open_at = kNever, confirm_at = kNever, check_at = kNever;
-  TimeNs next_tick = kNever, next_scan = kNever, next_restate = kNever;
-  TimeNs missing_since = kNever;
-  TimeNs scan_allowed_at = 0;  // for scans out of turn
-  bool rescan = false;         // wanted out of turn
-  TimeNs go_allowed_at = 0;    // for profile and goroutines
-  TimeNs go_since = kNever;    // the first reading of Go's tables
-  bool go_stretched = false;   // scans are farther apart than they should be, for Go's sake
-
+  Schedule schedule;
+  std::vector<RuntimeState> runtimes;  // in the order in which they were first read
   uint64_t rss_bytes = 0;
   uint64_t rss_at_scan = 0;
   TargetCost cost;
 
-  // When what was read of Go is paid for.
-  TimeNs go_paid_at() const {
-    return cost.go_cpu_ns <= kGoFreeNs ? 0 : go_since + kGoShare * (cost.go_cpu_ns - kGoFreeNs);
+  bool readable() const { return source != nullptr && !pending; }
+  TimeNs scan_due() const { return schedule.scan_due(readable()); }
+  TimeNs due() const { return schedule.due(readable()); }
+};
+
+class Targets {
+ public:
+  Target* find(SpaceId space) {
+    const auto found = all_.find(space);
+    return found == all_.end() ? nullptr : found->second.get();
   }
-  TimeNs scan_due() const {
-    return rescan && source && !pending ? std::min(next_scan, scan_allowed_at) : next_scan;
+  Target* find_owner(Pid tgid) {
+    const auto found = std::find_if(all_.begin(), all_.end(),
+                                    [tgid](const auto& each) { return each.second->tgid == tgid; });
+    return found == all_.end() ? nullptr : found->second.get();
   }
-  TimeNs due() const { return std::min({open_at, confirm_at, check_at, next_tick, scan_due()}); }
+  Target& make(SpaceId space, Pid tgid) {
+    auto target = std::make_unique<Target>();
+    target->space = target->cost.space = space;
+    target->tgid = target->cost.tgid = tgid;
+    return *(all_[space] = std::move(target));
+  }
+  void erase(SpaceId space) { all_.erase(space); }
+  void clear() { all_.clear(); }
+
+  bool empty() const { return all_.empty(); }
+  size_t size() const { return all_.size(); }
+  // Spaces, for those that may end on the way.
+  std::vector<SpaceId> spaces() const {
+    std::vector<SpaceId> out;
+    out.reserve(all_.size());
+    for (const auto& [space, target] : all_) out.push_back(space);
+    return out;
+  }
+  // In order of space; of a constant one, constant targets.
+  auto begin() { return all_.begin(); }
+  auto end() { return all_.end(); }
+  auto begin() const { return all_.begin(); }
+  auto end() const { return all_.end(); }
+
+ private:
+  std::map<SpaceId, std::unique_ptr<Target>> all_;
 };
 
 }  // namespace memwhy::record

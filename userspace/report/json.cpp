@@ -128,6 +128,16 @@ Json gap(const ProcessExplanation& process) {
   return static_cast<int64_t>(process.rss.bytes) - static_cast<int64_t>(*process.heap_profile_inuse_bytes);
 }
 
+Json runtime_readings(const std::vector<explain::RuntimeReading>& runtimes) {
+  Json out = Json::array();
+  for (const explain::RuntimeReading& each : runtimes)
+    out.push_back({{"runtime", each.runtime},
+                   {"trust", each.trust},
+                   {"problem", text_or_null(each.problem)},
+                   {"conflict_bytes", each.conflict_bytes}});
+  return out;
+}
+
 Json process_coverage(const ProcessExplanation& process) {
   const explain::ProcessCoverage& coverage = process.coverage;
   bool known = process.scan_time.has_value();
@@ -140,6 +150,7 @@ Json process_coverage(const ProcessExplanation& process) {
           {"lost_stack_bytes", bytes(coverage.lost_stack_bytes)},
           {"doubtful_bytes", bytes(coverage.doubtful_bytes)},
           {"go_heap", go_heap_reading(coverage.go_heap)},
+          {"runtimes", runtime_readings(coverage.runtimes)},
           {"scan_complete", known ? Json(coverage.scan_complete) : Json(nullptr)},
           {"scans", process.scans}};
 }
@@ -214,8 +225,8 @@ Json recording_coverage(const explain::RecordingCoverage& coverage) {
   for (const events::Hook& hook : coverage.hooks) {
     out["hooks"].push_back({{"name", hook.name}, {"attach", hook.attach}, {"purpose", hook.purpose}});
   }
-  for (const events::Hook& kept : coverage.privileges)
-    out["privileges"].push_back({{"name", kept.name}, {"reason", kept.purpose}});
+  for (const events::Privilege& kept : coverage.privileges)
+    out["privileges"].push_back({{"name", kept.name}, {"reason", kept.reason}});
   for (const explain::ProbeCost& probe : coverage.probes) {
     out["probes"].push_back({{"name", probe.name},
                              {"hits", probe.hits},

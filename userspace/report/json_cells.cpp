@@ -38,12 +38,12 @@ Json mapping(const explain::Mapping& each) {
           {"by_shape", each.by_shape}};
 }
 
-Json cell(const explain::Cell& each, TimeNs scan_time) {
+Json cell(const explain::Attribution& all, const explain::Cell& each) {
   Json ages = Json::object();
   static constexpr std::array<const char*, 4> kAges = {"10s", "60s", "600s", "3600s"};
   for (size_t i = 0; i < kAges.size(); ++i) ages[kAges[i]] = each.older_pages[i] * kPageBytes;
-  const bool aged = !each.rest && each.oldest != 0 && each.oldest <= scan_time;
-  return {{"owner", explain::cell_id(each.owner)},
+  const bool aged = !each.rest && each.oldest != 0 && each.oldest <= all.time;
+  return {{"owner", all.cell_id(each.owner)},
           {"how", each.rest ? Json(nullptr) : Json(word(each.how))},
           {"rest", each.rest},
           {"mapping", index(each.mapping)},
@@ -51,7 +51,7 @@ Json cell(const explain::Cell& each, TimeNs scan_time) {
           {"bytes", each.bytes()},
           {"huge_bytes", each.huge_pages * kPageBytes},
           {"lazy_bytes", each.lazy_pages * kPageBytes},
-          {"oldest_ns", aged ? Json(scan_time - each.oldest) : Json(nullptr)},
+          {"oldest_ns", aged ? Json(all.time - each.oldest) : Json(nullptr)},
           {"ages", std::move(ages)}};
 }
 
@@ -65,7 +65,7 @@ void add_attribution(const explain::Attribution& all, Json& process) {
   for (const explain::CallStack& each : all.stacks)
     stacks.push_back({{"frames", each.frames}, {"truncated", each.truncated}});
   for (const explain::Mapping& each : all.mappings) mappings.push_back(mapping(each));
-  for (const explain::Cell& each : all.cells) cells.push_back(cell(each, all.time));
+  for (const explain::Cell& each : all.cells) cells.push_back(cell(all, each));
   process["frames"] = std::move(frames);
   process["stacks"] = std::move(stacks);
   process["mappings"] = std::move(mappings);

@@ -40,13 +40,7 @@ const std::optional<events::Counters>& AddressSpace::counters_after() const { re
 const ScanResult* AddressSpace::last_scan() const {
   return state_->last_scan ? &*state_->last_scan : nullptr;
 }
-std::vector<GoPoint> AddressSpace::go_curve() const { return state_->go_curve.points(); }
-const GoPauses& AddressSpace::go_pauses() const { return state_->go_pauses; }
-const GoCycles& AddressSpace::go_cycles() const { return state_->go_cycles; }
-const GoMoments& AddressSpace::go_moments() const { return state_->go_moments; }
-std::vector<GoroutinePoint> AddressSpace::goroutines() const { return state_->goroutines.points(); }
-std::vector<GoCallSite> AddressSpace::go_calls() const { return state_->go_calls.all(); }
-const events::GoProfile* AddressSpace::go_profile() const { return state_->go_profile.get(); }
+const RuntimeTracks& AddressSpace::tracks() const { return state_->tracks; }
 std::optional<PageEvidence> AddressSpace::evidence(PageNumber page) const {
   return state_->pages.evidence(page);
 }
@@ -106,9 +100,9 @@ void AddressSpace::State::operator()(const events::PageScan& scan, TimeNs time) 
   if (pages_dropped) return;  // ended long before: the last result stands
   counters_before = scan.before;
   counters_after = scan.after;
-  if (go_heap != nullptr && go_heap->scan != scan.scan) go_heap = nullptr;  // of another scan
-  const Reconciler::Input input{scan, time, vmas, sites, *clock, before_attach, std::move(go_heap)};
-  go_heap = nullptr;
+  std::erase_if(runtimes, [&](const auto& told) { return told->scan != scan.scan; });
+  const Reconciler::Input input{scan, time, vmas, sites, *clock, before_attach, claims_of(runtimes)};
+  runtimes.clear();
   last_scan = Reconciler(pages, input).run();
   if (scan.complete) sites.forget_departed(last_scan->time);
   ++scans;
@@ -142,31 +136,15 @@ void AddressSpace::State::operator()(const events::HeapGrown& event, TimeNs time
   sites.add({event.range, event.stack, time, 0, 0, MapSite::What::kBrk});
 }
 
-void AddressSpace::State::operator()(const events::GoStatistics& sample, TimeNs time) {
-  std::shared_ptr<const events::GoAllocations> allocations;
-  if (sample.allocations) allocations = std::make_shared<const events::GoAllocations>(*sample.allocations);
-  go_curve.add({time, sample.counters, std::move(allocations)});
-  for (const events::GoPause& pause : sample.pauses) {
-    go_cycles.add(pause);
-    if (go_pauses.collections > 0) go_pauses.missed += pause.collection - go_pauses.last - 1;
-    go_pauses.last = pause.collection;
-    ++go_pauses.collections;
-    go_pauses.total_ns += pause.pause_ns;
-    if (pause.pause_ns > go_pauses.longest.pause_ns) go_pauses.longest = pause;
-  }
-}
-
-void AddressSpace::State::operator()(const events::GoHeap& heap, TimeNs time) {
-  go_heap = std::make_shared<const events::GoHeap>(heap);
-  if (events::trusted(heap.layout)) go_curve.add({time, heap.counters});
-}
-
-void AddressSpace::State::operator()(const events::GoProfile& profile, TimeNs) {
-  go_profile = std::make_shared<const events::GoProfile>(profile);
-}
-
-void AddressSpace::State::operator()(const events::GoGoroutines& all, TimeNs time) {
-  goroutines.add({time, std::make_shared<const events::GoGoroutines>(all)});
+// Each runtime says once for each scan what it holds; again replaces it.
+void AddressSpace::State::operator()(const events::RuntimePages& said, TimeNs) {
+  std::erase_if(runtimes, [&](const auto& told) { return told->scan != said.scan; });
+  const auto again = std::find_if(runtimes.begin(), runtimes.end(),
+                                  [&](const auto& told) { return told->runtime == said.runtime; });
+  if (again != runtimes.end())
+    *again = std::make_shared<const events::RuntimePages>(said);
+  else if (runtimes.size() < events::kMostRuntimes)
+    runtimes.push_back(std::make_shared<const events::RuntimePages>(said));
 }
 
 void AddressSpace::State::operator()(const events::Counters& sample, TimeNs time) {
@@ -190,8 +168,7 @@ void AddressSpace::State::drop_pages() {
 
 size_t AddressSpace::State::memory_bytes() const {
   size_t bytes = sizeof(State) + pages.memory_bytes() + sites.memory_bytes() +
-                 vmas->capacity() * sizeof(events::Vma) + curve.memory_bytes() + go_calls.memory_bytes() +
-                 go_cycles.memory_bytes() + go_moments.memory_bytes();
+                 vmas->capacity() * sizeof(events::Vma) + curve.memory_bytes() + tracks.memory_bytes();
   if (last_scan) {
     bytes += (last_scan->groups.capacity() + last_scan->arrived.capacity() + last_scan->left.capacity()) *
              sizeof(PageGroup);

@@ -8,10 +8,8 @@
 #include <vector>
 
 #include "events/event.h"
-#include "timeline/go/calls.h"
-#include "timeline/go/cycles.h"
-#include "timeline/go/moments.h"
 #include "timeline/page_group.h"
+#include "timeline/runtime_tracks.h"
 
 namespace memwhy::timeline {
 
@@ -28,28 +26,6 @@ struct MapSite {
 struct RssPoint {
   TimeNs time = 0;
   uint64_t rss_bytes = 0, anon_bytes = 0, file_bytes = 0, shmem_bytes = 0;
-};
-
-// The Go runtime's counters over time (1 Hz, thinned like RSS).
-struct GoPoint {
-  TimeNs time = 0;
-  events::GoCounters counters;
-  std::shared_ptr<const events::GoAllocations> allocations = nullptr;  // nullptr: not read at this time
-};
-
-// Collections since the program is watched, and how long they stopped the world.
-struct GoPauses {
-  uint64_t collections = 0;  // that were seen
-  uint64_t missed = 0;  // ended between two polls, and their places in the runtime's ring were taken again
-  uint64_t total_ns = 0;
-  events::GoPause longest;
-  uint32_t last = 0;  // number of the last one
-};
-
-// Its goroutines, each time they were read (at most 32 kept, the first and the last among them).
-struct GoroutinePoint {
-  TimeNs time = 0;
-  std::shared_ptr<const events::GoGoroutines> all;
 };
 
 // What is known of one page as of the last scan.
@@ -85,13 +61,7 @@ class AddressSpace {
   const ScanResult* last_scan() const;  // nullptr before the first
   uint64_t scans() const;
 
-  std::vector<GoPoint> go_curve() const;
-  const GoPauses& go_pauses() const;
-  const GoCycles& go_cycles() const;
-  const GoMoments& go_moments() const;
-  std::vector<GoroutinePoint> goroutines() const;
-  std::vector<GoCallSite> go_calls() const;                     // what its probes told, most bytes first
-  const events::GoProfile* go_profile() const;                  // nullptr: not read
+  const RuntimeTracks& tracks() const;  // what runtimes told of themselves, beside their pages
   std::optional<PageEvidence> evidence(PageNumber page) const;  // nothing: not resident, or the space ended
 
   // Bytes the model itself takes for this space.

@@ -4,7 +4,6 @@
 
 #include "timeline/address_space.h"
 #include "timeline/curve.h"
-#include "timeline/go/calls.h"
 #include "timeline/map_sites.h"
 #include "timeline/page_model.h"
 #include "timeline/tick_clock.h"
@@ -31,14 +30,11 @@ struct AddressSpace::State {
   void operator()(const events::VmaMoved& moved, TimeNs time);
   void operator()(const events::HeapGrown& grown, TimeNs time);
   void operator()(const events::Counters& sample, TimeNs time);
-  void operator()(const events::GoStatistics& sample, TimeNs time);
-  void operator()(const events::GoHeap& heap, TimeNs time);
-  void operator()(const events::GoProfile& profile, TimeNs time);
-  void operator()(const events::GoGoroutines& all, TimeNs time);
-  void operator()(const events::GoCall& call, TimeNs time) {
-    go_calls.add(call, time);
-    go_cycles.add(call, time);
-    go_moments.add(call, time);
+  void operator()(const events::RuntimePages& said, TimeNs time);
+  void operator()(const auto& event, TimeNs time)  // of a runtime about itself
+    requires requires(RuntimeTracks all) { all.on(event, time); }
+  {
+    tracks.on(event, time);
   }
   void lost(TimeNs time);
   void finish(const events::SpaceEnd& why, TimeNs time);
@@ -63,14 +59,8 @@ struct AddressSpace::State {
   VmaListPtr vmas = std::make_shared<std::vector<events::Vma>>();
   std::vector<events::Thread> threads;
   Curve<RssPoint, 4096> curve;
-  Curve<GoPoint, 1024> go_curve;
-  GoPauses go_pauses;
-  GoCycles go_cycles;
-  GoMoments go_moments;
-  Curve<GoroutinePoint, 32> goroutines;
-  GoCalls go_calls;
-  std::shared_ptr<const events::GoHeap> go_heap;  // of the scan that comes next
-  std::shared_ptr<const events::GoProfile> go_profile;
+  RuntimeTracks tracks;
+  std::vector<std::shared_ptr<const events::RuntimePages>> runtimes;  // of the scan that comes next
   std::optional<events::Counters> counters, counters_before, counters_after;
   std::optional<ScanResult> last_scan;
   uint64_t scans = 0;

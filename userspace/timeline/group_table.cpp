@@ -17,10 +17,15 @@ void GroupTable::grow() {
 
 PageGroup GroupTable::Sum::empty_group(const StackDictionary& stacks) const {
   PageGroup group;
-  group.vma = static_cast<uint32_t>(key >> 32);
-  group.go = static_cast<events::GoPage>(key >> 29 & 7);
-  group.file_page = (key >> 28 & 1) != 0;
-  group.how = static_cast<How>(key >> 24 & 15);
+  const auto bits = [this](int at, int count) {
+    return static_cast<uint32_t>(key >> at & ((uint64_t{1} << count) - 1));
+  };
+  const uint32_t vma = bits(kVmaAt, kVmaBits);
+  group.vma = vma == kMostVmas ? kNoVma : vma;
+  group.by = {static_cast<uint8_t>(bits(kRuntimeAt, kRuntimeBits)),
+              static_cast<uint8_t>(bits(kUseAt, kUseBits))};
+  group.file_page = bits(kFileAt, 1) != 0;
+  group.how = static_cast<How>(bits(PageWord::kStackBits, kHowBits));
   group.stack = stacks.id(static_cast<uint32_t>(key & PageWord::kLostStack));
   return group;
 }
@@ -33,8 +38,8 @@ uint64_t GroupTable::pages() const {
 
 void GroupTable::sort(std::vector<PageGroup>& groups) {
   std::sort(groups.begin(), groups.end(), [](const PageGroup& a, const PageGroup& b) {
-    return std::tuple(a.vma, a.go, a.how, a.stack, a.file_page) <
-           std::tuple(b.vma, b.go, b.how, b.stack, b.file_page);
+    return std::tuple(a.vma, a.by, a.how, a.stack, a.file_page) <
+           std::tuple(b.vma, b.by, b.how, b.stack, b.file_page);
   });
 }
 

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// GroupTable: pages added up by (mapping, Go page kind, how, stack, file page): from PageWords to PageGroups.
+// GroupTable: pages added up by (mapping, runtime and use, how, stack, file page): from PageWords to PageGroups.
+//
+//   63            37 36       34 33      29   28   27   24 23            0
+//   [ mapping      ] [ runtime ] [ use    ] [file] [ how ] [ stack        ]
+//     12               1 (go)      0 (heap)    0    kFault   7 = stack 9
+//
 // Open addressing, since it is asked once for each run of equal words: up to four million times in a scan.
 #pragma once
 
@@ -11,6 +16,13 @@
 
 namespace memwhy::timeline {
 
+// What of a group is told apart.
+constexpr int kVmaBits = 27, kRuntimeBits = 3, kUseBits = 5, kHowBits = 4;
+constexpr uint32_t kMostVmas = (1u << kVmaBits) - 1;  // 134 million mappings: pages of more are in none
+static_assert(events::kMostRuntimes < 1u << kRuntimeBits, "0 is no runtime");
+static_assert(events::kMostUses <= 1u << kUseBits);
+static_assert(kHowCount <= 1u << kHowBits);
+
 // Births before limit[i] are older than kAgeLimits[i].
 struct AgeTicks {
   std::array<uint64_t, 4> limit = {};
@@ -20,9 +32,9 @@ class GroupTable {
  public:
   // `count` pages of `vma` that share `word`. `birth` is the word's tick, absolute. `arrived`: add them up
   // apart, too.
-  void add(uint32_t vma, events::GoPage go, PageWord word, uint64_t count, uint64_t birth,
-           const AgeTicks& ages, bool arrived = false) {
-    Sum& s = sum(vma, go, word);
+  void add(uint32_t vma, RuntimeUse by, PageWord word, uint64_t count, uint64_t birth, const AgeTicks& ages,
+           bool arrived = false) {
+    Sum& s = sum(vma, by, word);
     tally(s.all, word, count, birth, ages);
     if (arrived) tally(s.arrived, word, count, birth, ages);
   }
@@ -50,13 +62,22 @@ class GroupTable {
   }
 
  private:
+  static constexpr int kFileAt = PageWord::kStackBits + kHowBits, kUseAt = kFileAt + 1,
+                       kRuntimeAt = kUseAt + kUseBits, kVmaAt = kRuntimeAt + kRuntimeBits;
+  static_assert(kVmaAt + kVmaBits <= 64);
+  static uint64_t key_of(uint32_t vma, RuntimeUse by, PageWord word) {
+    if (vma >= kMostVmas) vma = kMostVmas;  // kNoVma too
+    return uint64_t{vma} << kVmaAt | uint64_t{by.runtime} << kRuntimeAt | uint64_t{by.use} << kUseAt |
+           uint64_t{word.has(PageWord::kFile)} << kFileAt |
+           uint64_t{static_cast<uint8_t>(word.how())} << PageWord::kStackBits | word.stack();
+  }
   struct Tally {
     uint64_t pages = 0, birth = UINT64_MAX;
     std::array<uint64_t, 4> older = {};
     uint64_t huge = 0, lazy = 0;
   };
   struct Sum {
-    uint64_t key = 0;  // vma 32 | go 3 | file 1 | how 4 | stack 24
+    uint64_t key = 0;
     Tally all, arrived;
     PageGroup empty_group(const StackDictionary& stacks) const;
   };
@@ -70,10 +91,8 @@ class GroupTable {
     }
   }
   static void sort(std::vector<PageGroup>& groups);
-  Sum& sum(uint32_t vma, events::GoPage go, PageWord word) {
-    const uint64_t file = word.has(PageWord::kFile) ? 1 : 0;
-    const uint64_t key = uint64_t{vma} << 32 | uint64_t{static_cast<uint8_t>(go)} << 29 | file << 28 |
-                         uint64_t{static_cast<uint8_t>(word.how())} << 24 | word.stack();
+  Sum& sum(uint32_t vma, RuntimeUse by, PageWord word) {
+    const uint64_t key = key_of(vma, by, word);
     if (sums_.size() * 2 >= slots_.size()) grow();
     size_t at = slot_of(key);
     for (; slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {

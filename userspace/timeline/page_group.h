@@ -15,6 +15,7 @@
 
 #include "base/ids.h"
 #include "events/event.h"
+#include "timeline/runtime_claims.h"
 
 namespace memwhy::timeline {
 
@@ -43,7 +44,7 @@ struct PageGroup {
   uint32_t vma = 0;  // index into ScanResult::vmas (AddressSpace::vmas() as of the same scan), or kNoVma
   How how = How::kUnknown;
   StackId stack{};
-  events::GoPage go{};     // what the Go runtime holds them for; kNone where its tables were not read
+  RuntimeUse by;           // the runtime that holds them and for what; of the claims of the same scan
   bool file_page = false;  // a page of the page cache, not an anonymous copy (private file mappings only)
   uint64_t pages = 0;
   uint64_t huge_pages = 0;        // of `pages`, those mapped by a PMD
@@ -69,7 +70,9 @@ struct ScanResult {
   uint64_t stale_pages = 0;  // entries of pages that are not resident (and no removal was seen for): quality
   uint64_t doubtful_pages =
       0;  // resident pages whose entry is older than a removal that was lost since the scan before
-  std::shared_ptr<const events::GoHeap> go;  // of this scan; null: not a Go program, or not read
+  // What runtimes and allocators told for the scan; null: none did.
+  std::shared_ptr<const RuntimeClaims> runtimes;         // of groups and arrived
+  std::shared_ptr<const RuntimeClaims> runtimes_before;  // of left
   // The lists that the indexes mean; never null in a result of the model.
   std::shared_ptr<const std::vector<events::Vma>> vmas;         // of groups and arrived
   std::shared_ptr<const std::vector<events::Vma>> vmas_before;  // of left

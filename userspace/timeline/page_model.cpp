@@ -51,19 +51,6 @@ void PageModel::bury(PageRange pages, PageWord word, uint64_t tick) {
 }
 
 // As of the last scan; `end` is brought down to where it changes.
-events::GoPage PageModel::go_page(PageNumber page, PageNumber& end) const {
-  if (scan_go == nullptr) return events::GoPage::kNone;
-  const std::vector<events::GoRun>& runs = scan_go->runs;
-  auto after = std::upper_bound(runs.begin(), runs.end(), page,
-                                [](PageNumber at, const events::GoRun& run) { return at < run.page; });
-  if (after != runs.end()) end = std::min(end, after->page);
-  if (after == runs.begin()) return events::GoPage::kNone;
-  const events::GoRun& run = *std::prev(after);
-  if (page >= run.page + run.count) return events::GoPage::kNone;
-  end = std::min(end, run.page + run.count);
-  return run.kind;
-}
-
 std::optional<PageEvidence> PageModel::evidence(PageNumber page) {
   settle();
   ChunkWords words;
@@ -92,8 +79,8 @@ void PageModel::note_left(PageRange pages, PageWord word) {
       const uint64_t edge = inside ? it->range.end : it->range.start;
       end = std::min(end, ((edge - 1) >> kPageShift) + 1);
     }
-    const events::GoPage go = go_page(pages.start, end);
-    left.add(inside ? static_cast<uint32_t>(it - vmas.begin()) : kNoVma, go, word, end - pages.start,
+    const RuntimeUse by = claim_at(scan_runtimes.get(), pages.start, end);
+    left.add(inside ? static_cast<uint32_t>(it - vmas.begin()) : kNoVma, by, word, end - pages.start,
              table.absolute(word), ages);
     pages.start = end;
   }

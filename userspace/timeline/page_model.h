@@ -83,13 +83,12 @@ class PageModel {
   ScanTicks scans;
   std::vector<Grave> graves;  // in the order in which they were heard of
   GroupTable left;            // resident in the last scan and taken away since
-  // What `left` is added up by: the mappings of the last scan, and the age limits of now.
+  // What `left` is added up by: the mappings and runtimes of the last scan, and the age limits of now.
   std::shared_ptr<const std::vector<events::Vma>> scan_vmas = std::make_shared<std::vector<events::Vma>>();
-  std::shared_ptr<const events::GoHeap> scan_go;
+  std::shared_ptr<const RuntimeClaims> scan_runtimes;
   AgeTicks ages;
   void settle_doubt() { doubt_tick_ = 0; }
   void note_left(PageRange pages, PageWord word);
-  events::GoPage go_page(PageNumber page, PageNumber& end) const;
   std::optional<PageEvidence> evidence(PageNumber page);
   // Whether the move of this tick took whatever was there to this page: not of what the mapping grew by.
   bool carried(PageNumber page, uint64_t tick) const;

@@ -16,7 +16,7 @@ constexpr TimeNs kFaultOrCallTakes = 100'000'000;
 }  // namespace
 
 Reconciler::Reconciler(PageModel& model, const Input& input)
-    : model_(model), in_(input), runs_(&input.scan.runs) {
+    : model_(model), in_(input), runs_(&input.scan.runs), runtime_(input.runtimes.get()) {
   model_.look_at();
   if (!in_order(*runs_)) {
     sorted_ = put_in_order(*runs_);
@@ -54,13 +54,14 @@ ScanResult Reconciler::run() {
   result_.arrived = groups_.groups(GroupTable::Which::kArrived, model_.stacks(), to_ns);
   result_.left = model_.left.groups(GroupTable::Which::kAll, model_.stacks(), to_ns);
   result_.vmas = in_.vmas;
-  result_.go = in_.go;
   result_.vmas_before = model_.scan_vmas;
+  result_.runtimes = in_.runtimes;
+  result_.runtimes_before = model_.scan_runtimes;
   assert(groups_.pages() == result_.resident_pages);
 
   model_.left = std::move(leaving_);
   model_.scan_vmas = in_.vmas;
-  model_.scan_go = in_.go;
+  model_.scan_runtimes = in_.runtimes;
   std::erase_if(model_.graves, [this](const auto& grave) { return grave.tick + grace_ < start_; });
   if (in_.scan.complete) {
     model_.scans.before = model_.scans.start;
@@ -105,9 +106,9 @@ void Reconciler::read_runs(uint64_t chunk) {
           const PageRange mapped = clamped_pages(vmas[vma_].range);
           to = std::min(end, inside ? mapped.end : mapped.start);
         }
-        const events::GoPage go = go_page(page, to);
+        const RuntimeUse by = runtime_.at(page, to);
         segments_.push_back({static_cast<uint16_t>(page - base), static_cast<uint16_t>(to - base), run.flags,
-                             inside ? static_cast<uint32_t>(vma_) : kNoVma, go});
+                             inside ? static_cast<uint32_t>(vma_) : kNoVma, by});
         result_.resident_pages += to - page;
         pages_present_ += to - page;
         page = to;
@@ -115,22 +116,6 @@ void Reconciler::read_runs(uint64_t chunk) {
     }
     if (run.page + run.count > limit) break;  // goes on in the next chunk
   }
-}
-
-// What the Go runtime holds `page` for; `end` is brought down to where that changes. Pages are asked in
-// order.
-events::GoPage Reconciler::go_page(PageNumber page, PageNumber& end) {
-  if (in_.go == nullptr) return events::GoPage::kNone;
-  const std::vector<events::GoRun>& runs = in_.go->runs;
-  while (go_run_ < runs.size() && runs[go_run_].page + runs[go_run_].count <= page) ++go_run_;
-  if (go_run_ == runs.size()) return events::GoPage::kNone;
-  const events::GoRun& run = runs[go_run_];
-  if (run.page > page) {
-    end = std::min(end, run.page);
-    return events::GoPage::kNone;
-  }
-  end = std::min(end, run.page + run.count);
-  return run.kind;
 }
 
 void Reconciler::process(uint64_t chunk) {
@@ -189,9 +174,9 @@ void Reconciler::count(const Segment& segment) {
     while (end < segment.end && words_[end] == word && exhumed_[end] == exhumed) ++end;
     const uint64_t pages = end - page, birth = model_.table.absolute(word);
     const PageWord now = word.flagged(stale_flags, seen);
-    groups_.add(segment.vma, segment.go, now, pages, birth, ages_, !word.has(PageWord::kResident));
+    groups_.add(segment.vma, segment.by, now, pages, birth, ages_, !word.has(PageWord::kResident));
     if (word.own() && birth < doubt) result_.doubtful_pages += pages;
-    if (exhumed) leaving_.add(segment.vma, segment.go, now, pages, birth, ages_);
+    if (exhumed) leaving_.add(segment.vma, segment.by, now, pages, birth, ages_);
     for (; page < end; ++page) words_[page] = exhumed ? PageWord() : now;
   }
 }

@@ -29,8 +29,8 @@ class Reconciler {
     std::shared_ptr<const std::vector<events::Vma>> vmas;
     const MapSites& sites;
     const TickClock& clock;
-    bool before_attach;                        // pages of the first scan may be older than the recording
-    std::shared_ptr<const events::GoHeap> go;  // of this scan, or null
+    bool before_attach;                             // pages of the first scan may be older than the recording
+    std::shared_ptr<const RuntimeClaims> runtimes;  // of this scan, or null
   };
 
   Reconciler(PageModel& model, const Input& input);
@@ -42,7 +42,7 @@ class Reconciler {
     uint16_t first, end;
     uint8_t flags;
     uint32_t vma;
-    events::GoPage go;
+    RuntimeUse by;
   };
   // Evidence of a chunk as a whole; found once, when a page asks.
   struct Around {
@@ -56,7 +56,6 @@ class Reconciler {
   };
 
   void read_runs(uint64_t chunk);
-  events::GoPage go_page(PageNumber page, PageNumber& end);
   uint64_t next_chunk() const;
   void process(uint64_t chunk);
   void exhume();
@@ -84,7 +83,7 @@ class Reconciler {
   const std::vector<events::ScanRun>* runs_;
   size_t run_ = 0;
   size_t vma_ = 0;
-  size_t go_run_ = 0;
+  ClaimCursor runtime_;
   std::vector<PageModel::Grave> graves_;  // in order of page: removed since the scan began
   size_t grave_ = 0;
   MapSites departed_;  // whose mappings have gone since the scan began

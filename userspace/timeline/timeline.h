@@ -2,7 +2,7 @@
 // Timeline: the sink that turns raw events into the state of each address space. Pure: no clock, no /proc, no
 // libbpf; the same events give the same state, live and from a file.
 //
-// What comes next: GoHeap series join here; explain/ reads ScanResult and AddressSpace and decides owners.
+// What comes next: explain/ reads ScanResult and AddressSpace and decides owners.
 #pragma once
 
 #include <functional>

@@ -6,6 +6,11 @@
 #include <algorithm>
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include "trace/kinds.h"
 
 namespace memwhy::trace {
 namespace {
@@ -15,20 +20,39 @@ enum Field : uint32_t { kKind = 1, kTime = 2, kMessage = 3, kCalls = 4 };
 // Room for the columns beside the messages, and for the tags.
 constexpr size_t kMostMessageBytes = kMaxRawBytes - (8u << 20);
 
-template <typename T>
-uint64_t decoded_bytes(const std::vector<T>& rows) {
-  return rows.size() * sizeof(T);
-}
-// Only these can grow without bound.
-uint64_t decoded_bytes(const events::Payload& payload) {
-  if (const auto* scan = std::get_if<events::PageScan>(&payload)) return decoded_bytes(scan->runs);
-  if (const auto* table = std::get_if<events::PageTableRuns>(&payload)) return decoded_bytes(table->runs);
-  if (const auto* list = std::get_if<events::VmaList>(&payload)) {
-    uint64_t bytes = decoded_bytes(list->vmas);
-    for (const events::Vma& vma : list->vmas) bytes += vma.name.size() + sizeof(std::string_view);
-    return bytes;
+// What the lists of an event take in memory when it is read again: all of its fields are walked, so that none is forgotten.
+struct DecodedBytes {
+  uint64_t& sum;
+
+  void operator()(uint32_t /*number*/, const Number auto& /*field*/) const {}
+  void operator()(uint32_t /*number*/, const std::string& text) const { sum += text.size(); }
+  void operator()(uint32_t /*number*/, const std::vector<std::string>& texts) const {
+    for (const std::string& text : texts) sum += sizeof text + text.size();
   }
-  return 0;
+  void operator()(uint32_t /*number*/, const std::optional<uint64_t>& /*field*/) const {}
+  template <typename T>
+  void operator()(uint32_t /*number*/, const std::optional<T>& field) const {
+    if (field) fields(*this, *field);
+  }
+  void operator()(uint32_t /*number*/, const events::GoCounters& /*field*/) const {}
+  template <typename T>
+  void operator()(uint32_t /*number*/, const std::vector<T>& list) const {
+    sum += list.size() * sizeof(T);
+    if constexpr (std::same_as<T, events::Vma>) {
+      for (const events::Vma& vma : list) sum += vma.name.size() + sizeof(std::string_view);
+    } else if constexpr (!Row<T>) {
+      for (const T& element : list) fields(*this, element);
+    }
+  }
+};
+uint64_t decoded_bytes(const events::Payload& payload) {
+  uint64_t sum = 0;
+  std::visit(
+      [&](const auto& event) {
+        if constexpr (!Call<std::remove_cvref_t<decltype(event)>>) fields(DecodedBytes{sum}, event);
+      },
+      payload);
+  return sum;
 }
 
 std::string_view view_of(protozero::pbf_reader& in) {

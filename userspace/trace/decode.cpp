@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bytes that anybody may have made to events: the visitors that read fields and columns. Every count is held
 // against a budget of memory and against the bytes that are there.
+#include <algorithm>
 #include <protozero/pbf_reader.hpp>
 #include <string_view>
 #include <utility>
@@ -162,6 +163,11 @@ struct FieldReader {
 // What no recorder writes, although it fits the fields.
 bool plausible(const auto& /*message*/) { return true; }
 bool plausible(const events::Stack& stack) { return stack.frames.size() <= kMostStackFrames; }
+bool plausible(const events::RuntimePages& pages) {
+  return pages.uses.size() <= events::kMostUses &&
+         std::all_of(pages.runs.begin(), pages.runs.end(),
+                     [&](const events::RuntimeRun& run) { return run.use < pages.uses.size(); });
+}
 
 template <size_t... I>
 bool decode_kind(size_t index, std::string_view bytes, events::Payload& payload, std::index_sequence<I...>) {

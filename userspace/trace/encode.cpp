@@ -35,10 +35,11 @@ constexpr std::array<std::string_view, kLastEventKind + 1> kKindNames = {"",
                                                                          "HeapGrown",
                                                                          "Loss",
                                                                          "GoStatistics",
-                                                                         "GoHeap",
+                                                                         "GoReading",
                                                                          "GoProfile",
                                                                          "GoGoroutines",
-                                                                         "GoCall"};
+                                                                         "GoCall",
+                                                                         "RuntimePages"};
 
 struct ColumnsOut {
   std::array<std::string, kMostColumns>& columns;

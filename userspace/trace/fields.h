@@ -22,7 +22,7 @@ inline constexpr uint64_t kGreatest<events::UnmapWhy> = static_cast<uint64_t>(ev
 template <>
 inline constexpr uint64_t kGreatest<events::GoLayout> = static_cast<uint64_t>(events::GoLayout::kDwarf);
 template <>
-inline constexpr uint64_t kGreatest<events::GoPage> = events::kGoPageKinds - 1;
+inline constexpr uint64_t kGreatest<events::Trust> = static_cast<uint64_t>(events::Trust::kUnreadable);
 template <>
 inline constexpr uint64_t kGreatest<events::GoProfile::Source> =
     static_cast<uint64_t>(events::GoProfile::Source::kUnreadable);
@@ -63,10 +63,15 @@ void fields(auto&& visit, Is<events::Hook> auto& m) {
   visit(2, m.attach);
   visit(3, m.purpose);
 }
+void fields(auto&& visit, Is<events::Privilege> auto& m) {
+  visit(1, m.name);
+  visit(2, m.reason);
+}
 void fields(auto&& visit, Is<events::HookReport> auto& m) {
   visit(1, m.hooks);
   visit(2, m.stack_read);
   visit(3, m.not_seen);
+  visit(4, m.privileges);
 }
 void fields(auto&& visit, Is<events::KindCount> auto& m) {
   visit(1, m.kind);
@@ -196,6 +201,7 @@ void fields(auto&& visit, Is<events::Stack> auto& m) {
   visit(3, m.cut);
   visit(4, m.unreadable);
   visit(5, m.frames);
+  visit(6, m.unwind);  // any number: kGreatest is not set for it
 }
 void fields(auto&& visit, Is<events::Loss> auto& m) {
   visit(1, m.space);
@@ -236,17 +242,14 @@ void fields(auto&& visit, Is<events::GoStatistics> auto& m) {
   visit(3, m.pauses);
   visit(4, m.allocations);
 }
-void fields(auto&& visit, Is<events::GoHeap> auto& m) {
+void fields(auto&& visit, Is<events::GoReading> auto& m) {
   visit(1, m.space);
   visit(2, m.scan);
   visit(3, m.layout);
-  visit(4, m.problem);
-  visit(5, m.quiet);
-  visit(6, m.spans);
-  visit(7, m.spans_in_motion);
-  visit(8, m.counters);
-  visit(9, m.runs);
-  visit(10, m.tables);
+  visit(4, m.quiet);
+  visit(5, m.spans);
+  visit(6, m.spans_in_motion);
+  visit(7, m.counters);
 }
 void fields(auto&& visit, Is<events::GoBucket> auto& m) {
   visit(1, m.object_bytes);
@@ -291,6 +294,17 @@ void fields(auto&& visit, Is<events::GoCall> auto& m) {
   visit(4, m.bytes);
   visit(5, m.stack);
   visit(6, m.tick);
+}
+
+void fields(auto&& visit, Is<events::RuntimePages> auto& m) {
+  visit(1, m.space);
+  visit(2, m.scan);
+  visit(3, m.runtime);
+  visit(4, m.trust);
+  visit(5, m.problem);
+  visit(6, m.uses);
+  visit(7, m.runs);
+  visit(8, m.tables);
 }
 
 void fields(auto&& visit, Is<End> auto& m) {

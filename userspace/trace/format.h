@@ -95,12 +95,13 @@ enum class EventKind : uint8_t {
   kHeapGrown = 22,
   kLoss = 23,
   kGoStatistics = 24,
-  kGoHeap = 25,
+  kGoReading = 25,
   kGoProfile = 26,
   kGoGoroutines = 27,
   kGoCall = 28,
+  kRuntimePages = 29,
 };
-constexpr uint8_t kLastEventKind = 28;
+constexpr uint8_t kLastEventKind = 29;
 
 // Why a part was closed (field `how` of message End).
 enum class EndHow : uint8_t {

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <variant>
+
+#include "events/visit.h"
 
 namespace memwhy::trace {
 namespace {
@@ -14,25 +17,26 @@ class InfoSink : public events::EventSink {
   explicit InfoSink(FileInfo& info) : info_(info) {}
 
   void on_event(const events::Event& event) override {
-    const auto& payload = event.payload;
-    if (const auto* recording = std::get_if<events::RecordingInfo>(&payload)) {
-      info_.recording = *recording;
-    } else if (const auto* hooks = std::get_if<events::HookReport>(&payload)) {
-      info_.hooks = *hooks;
-    } else if (const auto* coverage = std::get_if<events::Coverage>(&payload)) {
-      info_.coverage = *coverage;
-    } else if (const auto* anchor = std::get_if<events::ClockAnchor>(&payload)) {
-      if (!first_anchor_) first_anchor_ = *anchor;
-      last_anchor_ = *anchor;
-    } else if (const auto* loss = std::get_if<events::Loss>(&payload)) {
-      info_.lost_events += loss->count;
-    } else if (const auto* start = std::get_if<events::SpaceStart>(&payload)) {
-      if (TargetInfo* target = find(start->space, event.time)) target->start = *start;
-    } else if (const auto* end = std::get_if<events::SpaceEnd>(&payload)) {
-      if (TargetInfo* target = find(end->space, event.time)) target->end = event.time;
-    } else if (const auto* scan = std::get_if<events::PageScan>(&payload)) {
-      if (TargetInfo* target = find(scan->space, event.time)) ++target->scans;
-    }
+    using namespace events;
+    const auto target = [&](SpaceId space, auto&& change) {
+      if (TargetInfo* found = find(space, event.time)) change(*found);
+    };
+    std::visit(
+        Overloaded{
+            [&](const RecordingInfo& e) { info_.recording = e; },
+            [&](const HookReport& e) { info_.hooks = e; }, [&](const Coverage& e) { info_.coverage = e; },
+            [&](const ClockAnchor& e) {
+              if (!first_anchor_) first_anchor_ = e;
+              last_anchor_ = e;
+            },
+            [&](const Loss& e) { info_.lost_events += e.count; },
+            [&](const SpaceStart& e) { target(e.space, [&](TargetInfo& t) { t.start = e; }); },
+            [&](const SpaceEnd& e) { target(e.space, [&](TargetInfo& t) { t.end = event.time; }); },
+            [&](const PageScan& e) { target(e.space, [](TargetInfo& t) { ++t.scans; }); },
+            LeaveAlone<RecordingEnd, BinaryInfo, SymbolInfo, ProcessExit, OomVictim, ThreadList, Counters,
+                       VmaList, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved, HeapGrown,
+                       GoStatistics, GoReading, GoProfile, GoGoroutines, GoCall, RuntimePages>{}},
+        event.payload);
   }
 
   const std::optional<events::ClockAnchor>& first_anchor() const { return first_anchor_; }

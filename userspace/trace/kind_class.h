@@ -2,12 +2,13 @@
 // What becomes of an event of each kind when a recording goes on in a further part, so that each part can be explained alone.
 // Not how it is written: kinds.h and fields.h. There is no default: a new kind without its line does not compile.
 //
-//   part 1   info  hooks  SpaceStart 1  SymbolInfo 0x401e00  Stack 9  GoHeap scan 7  PageScan 7  VmaMapped stack 9 ...
-//   part 2   info  hooks  SpaceStart 1  GoHeap scan 7  PageScan 7     Stack 9  SymbolInfo 0x401e00  VmaMapped stack 9 ...
+//   part 1   info  hooks  SpaceStart 1  SymbolInfo 0x401e00  Stack 9  RuntimePages 7  PageScan 7  VmaMapped stack 9 ...
+//   part 2   info  hooks  SpaceStart 1  RuntimePages 7  PageScan 7    Stack 9  SymbolInfo 0x401e00  VmaMapped stack 9 ...
 //            └ kRecording ┘└ kReading ───────────────────────────┘    └ kDefinition, before what names it  └ kLog: once
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 
 #include "events/event.h"
@@ -23,6 +24,10 @@ enum class KindClass : uint8_t {
 
 template <typename Event>
 struct ClassOf;
+
+// Readings of one kind and space that stand side by side: each replaces the last one with the same name.
+inline std::string_view reading_of(const auto& /*event*/) { return ""; }
+inline std::string_view reading_of(const events::RuntimePages& pages) { return pages.runtime; }
 
 template <KindClass C>
 using Known = std::integral_constant<KindClass, C>;
@@ -41,9 +46,10 @@ template <> struct ClassOf<events::Counters> : Known<KindClass::kReading> {};
 template <> struct ClassOf<events::VmaList> : Known<KindClass::kReading> {};
 template <> struct ClassOf<events::PageScan> : Known<KindClass::kReading> {};
 template <> struct ClassOf<events::GoStatistics> : Known<KindClass::kReading> {};
-template <> struct ClassOf<events::GoHeap> : Known<KindClass::kReading> {};
+template <> struct ClassOf<events::GoReading> : Known<KindClass::kReading> {};
 template <> struct ClassOf<events::GoProfile> : Known<KindClass::kReading> {};
 template <> struct ClassOf<events::GoGoroutines> : Known<KindClass::kReading> {};
+template <> struct ClassOf<events::RuntimePages> : Known<KindClass::kReading> {};  // of each runtime
 template <> struct ClassOf<events::PageTableRuns> : Known<KindClass::kLog> {};  // the recorder restates it: Writer::wants_restate()
 template <> struct ClassOf<events::SpaceEnd> : Known<KindClass::kLog> {};  // and the readings of its space are dropped
 template <> struct ClassOf<events::ProcessExit> : Known<KindClass::kLog> {};

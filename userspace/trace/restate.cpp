@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "events/code.h"
 #include "trace/kind_class.h"
 #include "trace/messages.h"
 
@@ -10,40 +11,6 @@ namespace memwhy::trace {
 namespace {
 
 constexpr uint64_t kEntryBytes = 160;  // about what an entry costs beside its message
-
-// Stacks that an event names.
-template <typename F>
-void for_each_stack(const events::Payload& payload, F&& f) {
-  std::visit(
-      [&](const auto& event) {
-        if constexpr (requires { event.stack; }) f(event.stack);
-      },
-      payload);
-  if (const auto* table = std::get_if<events::PageTableRuns>(&payload)) {
-    StackId last{};
-    for (const events::TableRun& run : table->runs) {
-      if (run.stack != last) f(run.stack);
-      last = run.stack;
-    }
-  }
-}
-
-// Code addresses that an event names itself, and not by a stack.
-template <typename F>
-void for_each_address(const events::Payload& payload, F&& f) {
-  const auto all = [&f](const std::vector<uint64_t>& addresses) {
-    for (const uint64_t address : addresses) f(address);
-  };
-  if (const auto* profile = std::get_if<events::GoProfile>(&payload)) {
-    for (const events::GoBucket& bucket : profile->buckets) all(bucket.stack);
-  } else if (const auto* goroutines = std::get_if<events::GoGoroutines>(&payload)) {
-    for (const events::GoGroup& group : goroutines->groups) {
-      all(group.frames);
-      f(group.created_at);
-      for (const events::GoKeptObject& object : group.large) all(object.allocated_at);
-    }
-  }
-}
 
 std::string info_of_part(std::string_view message, uint32_t part) {
   events::Payload payload;
@@ -90,7 +57,7 @@ void Restatement::remember_reading(const events::Event& event, EventKind kind, s
   // Half a pass replaces no whole one.
   if (const auto* scan = std::get_if<events::PageScan>(&event.payload); scan != nullptr && !scan->complete)
     return;
-  const auto record = [&] { return Record{kind, event.time, std::string(message)}; };
+  const auto record = [&] { return Record{kind, event.time, std::string(message), 0}; };
   if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) spaces_.erase(end->space);
   std::visit(
       [&](const auto& reading) {
@@ -98,7 +65,13 @@ void Restatement::remember_reading(const events::Event& event, EventKind kind, s
         if constexpr (ClassOf<T>::value == KindClass::kRecording) {
           recording_[kind] = record();
         } else if constexpr (ClassOf<T>::value == KindClass::kReading) {
-          spaces_[reading.space].last[kind] = record();
+          Readings& readings = spaces_[reading.space];
+          Record now = record();
+          if constexpr (requires { reading.scan; }) now.scan = reading.scan;
+          if constexpr (std::is_same_v<T, events::PageScan>) scan_told(readings, now.scan);
+          const bool waits = now.scan != 0 && !std::is_same_v<T, events::PageScan>;
+          (waits ? readings.coming : readings.last)[{kind, std::string(reading_of(reading))}] =
+              std::move(now);
         }
       },
       event.payload);
@@ -107,9 +80,17 @@ void Restatement::remember_reading(const events::Event& event, EventKind kind, s
   if (kind == EventKind::kClockAnchor && !first_anchor_) first_anchor_ = record();
 }
 
+// What belongs to this scan is what the next part opens with; what belongs to earlier ones says nothing any more.
+void Restatement::scan_told(Readings& readings, uint64_t scan) {
+  std::erase_if(readings.last, [](const auto& each) { return each.second.scan != 0; });
+  for (auto& [key, record] : readings.coming)
+    if (record.scan == scan) readings.last[key] = std::move(record);
+  readings.coming.clear();
+}
+
 void Restatement::define_for(const events::Event& event, const Emit& emit) {
   if (part_ == 0) return;  // in the first part they all came by themselves
-  for_each_stack(event.payload, [&](StackId id) { write_stack(id, emit); });
+  events::for_each_stack(event.payload, [&](StackId id) { write_stack(id, emit); });
   if (const auto* symbol = std::get_if<events::SymbolInfo>(&event.payload))
     write_binary(symbol->binary, emit);
   name_all(event.payload, emit);
@@ -118,7 +99,9 @@ void Restatement::define_for(const events::Event& event, const Emit& emit) {
 // Of an event that names code by address.
 void Restatement::name_all(const events::Payload& payload, const Emit& emit) {
   std::vector<uint64_t> addresses;
-  for_each_address(payload, [&](uint64_t address) { addresses.push_back(address); });
+  events::for_each_code(payload, [&](std::span<const uint64_t> code, bool /*first_is_exact*/) {
+    addresses.insert(addresses.end(), code.begin(), code.end());
+  });
   std::sort(addresses.begin(), addresses.end());
   addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
   for (const uint64_t address : addresses) write_symbols(address, emit);
@@ -177,18 +160,23 @@ std::vector<Record> Restatement::begin_part(uint32_t part, TimeNs now) {
   std::vector<Record> readings;
   TimeNs earliest = now;
   for (const auto& [space, reading] : spaces_) {
-    for (const auto& [kind, record] : reading.last) {
-      if (kind == EventKind::kSpaceStart || record.time + kOldestReadingNs < now) continue;
-      readings.push_back(record);
-      earliest = std::min(earliest, record.time);
+    for (const auto* records : {&reading.last, &reading.coming}) {
+      for (const auto& [key, record] : *records) {
+        if (record.kind == EventKind::kSpaceStart || record.time + kOldestReadingNs < now) continue;
+        readings.push_back(record);
+        earliest = std::min(earliest, record.time);
+      }
     }
   }
-  std::stable_sort(readings.begin(), readings.end(),
-                   [](const Record& a, const Record& b) { return a.time < b.time; });
+  // Of one time the scan is the last: what belongs to it comes before it.
+  std::stable_sort(readings.begin(), readings.end(), [](const Record& a, const Record& b) {
+    return std::pair(a.time, a.kind == EventKind::kPageScan) <
+           std::pair(b.time, b.kind == EventKind::kPageScan);
+  });
 
   std::vector<Record> out;
   const auto say = [&](EventKind kind, std::string_view message) {
-    out.push_back({kind, earliest, std::string(message)});
+    out.push_back({kind, earliest, std::string(message), 0});
   };
   for (const auto& [kind, record] : recording_) {  // RecordingInfo is the first of the kinds
     if (kind == EventKind::kRecordingInfo) {
@@ -201,7 +189,7 @@ std::vector<Record> Restatement::begin_part(uint32_t part, TimeNs now) {
   }
   for (const auto& [space, reading] : spaces_) {
     write_binary(reading.exe, say);
-    const auto start = reading.last.find(EventKind::kSpaceStart);
+    const auto start = reading.last.find({EventKind::kSpaceStart, ""});
     if (start != reading.last.end()) say(EventKind::kSpaceStart, start->second.message);
   }
   for (const Record& record : readings) {

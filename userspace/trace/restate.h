@@ -5,7 +5,7 @@
 // mark of the part in which it was last written. Which kinds are which is kind_class.h's. What it is not: a model; it never
 // looks into a scan or a table.
 //
-//   readings     space 1: SpaceStart · VmaList t=3601.2 · GoHeap t=3598.0 · PageScan t=3598.0 ... -> prologue
+//   readings     space 1: SpaceStart · VmaList t=3601.2 · RuntimePages go t=3598.0 · PageScan t=3598.0 ... -> prologue
 //   definitions  stack 9 {part 2}  symbols of its frames {part 2}  binary 1 {part 1} -> before first use
 //
 // Memory: readings of ended spaces are dropped at once. Definitions beyond kMaxDefinitionBytes make room by
@@ -34,6 +34,7 @@ struct Record {
   EventKind kind{};
   TimeNs time = 0;
   std::string message;  // encoded
+  uint64_t scan = 0;    // of a reading that belongs to a page scan: its number
 };
 
 class Restatement {
@@ -66,11 +67,15 @@ class Restatement {
     auto operator<=>(const SymbolKey&) const = default;
   };
   struct Readings {
-    std::map<EventKind, Record> last;
+    // By kind and reading_of(). What belongs to a scan waits in `coming` until that scan was told, so that a part which is
+    // begun between them has both: the last scan with what belongs to it, and what belongs to the next one.
+    using Records = std::map<std::pair<EventKind, std::string>, Record>;
+    Records last, coming;
     BinaryId exe{};
   };
 
   void remember_reading(const events::Event& event, EventKind kind, std::string_view message);
+  static void scan_told(Readings& readings, uint64_t scan);
   bool define(Definition& entry, std::string_view message);
   void name_all(const events::Payload& payload, const Emit& emit);
   void write_stack(StackId id, const Emit& emit);

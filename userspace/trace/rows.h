@@ -23,7 +23,7 @@ inline constexpr uint32_t kColumns<events::Thread> = 3;
 template <>
 inline constexpr uint32_t kColumns<uint64_t> = 1;
 template <>
-inline constexpr uint32_t kColumns<events::GoRun> = 6;
+inline constexpr uint32_t kColumns<events::RuntimeRun> = 6;
 template <>
 inline constexpr uint32_t kColumns<events::GoSizeClass> = 2;
 
@@ -46,12 +46,12 @@ void row(auto&& c, Is<events::Thread> auto& r, const events::Thread& before) {
   c.difference(3, r.tls, before.tls);
 }
 void row(auto&& c, Is<uint64_t> auto& frame, const uint64_t& before) { c.difference(1, frame, before); }
-void row(auto&& c, Is<events::GoRun> auto& r, const events::GoRun& before) {
+void row(auto&& c, Is<events::RuntimeRun> auto& r, const events::RuntimeRun& before) {
   c.difference(1, r.page, before.page + before.count);
   c.column(2, r.count);
-  c.column(3, r.kind);
+  c.column(3, r.use);
   c.column(4, r.live_bytes);
-  c.column(5, r.unmarked_bytes);
+  c.column(5, r.dead_bytes);
   c.column(6, r.free_bytes);
 }
 void row(auto&& c, Is<events::GoSizeClass> auto& r, const events::GoSizeClass& before) {

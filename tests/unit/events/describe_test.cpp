@@ -84,18 +84,11 @@ TEST(Describe, go_runtime) {
   EXPECT_EQ(line(GoStatistics{kSpace, counters, {}}),
             "+0.500s space 1 go: heap 73,400,320 B in use, 1,048,576 B idle, 8,192 B released, 67,108,864 B "
             "live, goal 134,217,728 B, stacks 4,096 B, 12 collections");
-  GoHeap heap{kSpace, 3, GoLayout::kTable, "", true, 1000, 2, counters, {{1, 1, GoPage::kHeap, 1, 1, 1}}, {}};
-  EXPECT_EQ(line(heap),
-            "+0.500s space 1 go heap of scan 3: layout table, 1 runs, 1,000 spans, 2 in motion, quiet");
-  heap.layout = GoLayout::kUnverified;
-  heap.quiet = false;
-  heap.problem = "no";
-  EXPECT_EQ(line(heap),
-            "+0.500s space 1 go heap of scan 3: layout unverified, 1 runs, 1,000 spans, 2 in motion: \"no\"");
-  heap.layout = GoLayout::kDwarf;
-  heap.problem = "";
-  EXPECT_EQ(line(heap), "+0.500s space 1 go heap of scan 3: layout dwarf, 1 runs, 1,000 spans, 2 in motion");
-  EXPECT_EQ(line(GoHeap{}), "+0.500s space 0 go heap of scan 0: layout none, 0 runs, 0 spans, 0 in motion");
+  EXPECT_EQ(line(GoReading{kSpace, 3, GoLayout::kTable, true, 1000, 2, counters}),
+            "+0.500s space 1 go tables of scan 3: layout table, 1,000 spans, 2 in motion, quiet");
+  EXPECT_EQ(line(GoReading{kSpace, 3, GoLayout::kDwarf, false, 1000, 2, counters}),
+            "+0.500s space 1 go tables of scan 3: layout dwarf, 1,000 spans, 2 in motion");
+  EXPECT_EQ(line(GoReading{}), "+0.500s space 0 go tables of scan 0: layout none, 0 spans, 0 in motion");
   EXPECT_EQ(line(GoProfile{kSpace, GoProfile::Source::kBuckets, 524'288, true, {{1, 1, 1, {}}}}),
             "+0.500s space 1 go heap profile: 1 buckets, rate 524288 assumed");
   EXPECT_EQ(line(GoProfile{kSpace, GoProfile::Source::kOffInBinary, 0, false, {}}),
@@ -108,6 +101,18 @@ TEST(Describe, go_runtime) {
             "+0.500s space 1 1,000 goroutines in 1 groups, not all walked");
   EXPECT_EQ(line(GoCall{kSpace, 7, GoFunction::kLargeAllocation, 65'536, static_cast<StackId>(9), 1}),
             "+0.500s space 1 tid 7 go large_allocation 65,536 B stack 9");
+}
+
+TEST(Describe, runtime_pages) {
+  RuntimePages pages{
+      kSpace, 3, "toy", Trust::kVerified, "", {"slab", "spare"}, {{1, 1000, 0, 1, 1, 1}, {2000, 1, 1}}, {}};
+  EXPECT_EQ(line(pages),
+            "+0.500s space 1 pages of runtime \"toy\" for scan 3: verified, 1,001 pages in 2 runs of 2 uses");
+  pages.trust = Trust::kUnverified;
+  pages.problem = "no";
+  EXPECT_EQ(line(pages),
+            "+0.500s space 1 pages of runtime \"toy\" for scan 3: unverified, 1,001 pages in 2 runs of 2 "
+            "uses: \"no\"");
 }
 
 TEST(Describe, counters_say_what_is_unknown) {
@@ -125,13 +130,13 @@ TEST(Describe, escapes_what_a_terminal_would_obey) {
   EXPECT_EQ(text, "+0.500s space 1 lost 1 \"\\x1b[2J\\x0a\\\"\\\\\\xc2\\x9b\"");
   for (Payload payload : std::vector<Payload>{
            RecordingInfo{"\x1b", "\x1b", "\x1b", "\x1b", 1, 1, 1, {"\x1b"}},
-           HookReport{{{"\x1b", "\x1b", "\x1b"}}, "\x1b", {"\x1b"}},
+           HookReport{{{"\x1b", "\x1b", "\x1b"}}, "\x1b", {"\x1b"}, {{"\x1b", "\x1b"}}},
            BinaryInfo{BinaryId{1}, "\x1b", 1, 1, "\x1b", true, true, "\x1b",
                       GoBuild{"\x1b", true, true, "\x1b"}},
            SymbolInfo{kSpace, 1, true, BinaryId{1}, 1, {{"\x1b", "\x1b", 1}}}, RecordingEnd{"\x1b"},
            SpaceStart{kSpace, 1, StartHow::kAttached, kSpace, "\x1b", "\x1b", BinaryId{1}, 1, "\x1b", "\x1b"},
            Coverage{{{"\x1b", 1, 1, 1}}, {{"\x1b", 1, 1}}}, PageScan{kSpace, 1, 1, true, "\x1b", {}, {}, {}},
-           GoHeap{kSpace, 1, GoLayout::kNone, "\x1b", false, 0, 0, {}, {}, {}},
+           RuntimePages{kSpace, 1, "\x1b", Trust::kUnverified, "\x1b", {"\x1b"}, {}, {}},
            GoGoroutines{kSpace, 1, true, {{1, "\x1b", 0, {}, 0, 0, 0, 0, {}}}}}) {
     EXPECT_EQ(line(payload).find('\x1b'), std::string::npos) << line(payload);
   }

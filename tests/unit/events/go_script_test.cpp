@@ -53,26 +53,56 @@ TEST(GoScript, heap_is_numbered_as_the_scan_that_comes_next) {
   const std::vector<Event> events = parse_script(R"(
     @1 scan 1: 100+1
     @5 go-heap 1 in_use=70M quiet spans=3 in_motion=1 tables=0x7f0000/0x8f0000
-      c000000+16384 heap live=64M unmarked=1K free=3
+      c000000+16384 heap live=64M dead=1K free=3
       c004000+256 idle
       c004100+1 released
     @5 scan 1: c000000+16384
     @6 go-heap 1 n=9 none problem="go1.99 is not known"
     @7 go-heap 1 n=9 dwarf
   )");
-  ASSERT_EQ(events.size(), 5u);
-  GoHeap heap{kSpace, 2, GoLayout::kTable, "", true, 3, 1, usual_counters(), {}, {}};
-  heap.counters.heap_in_use_bytes = 70 << 20;
-  heap.runs = {{0xc000000, 16384, GoPage::kHeap, 64 << 20, 1 << 10, 3},
-               {0xc004000, 256, GoPage::kIdle, 0, 0, 0},
-               {0xc004100, 1, GoPage::kReleased, 0, 0, 0}};
-  heap.tables = {0x7f0000, 0x8f0000};
-  EXPECT_EQ(events[1].payload, Payload(heap));
-  EXPECT_EQ(std::get<PageScan>(events[2].payload).scan, 2u);
-  EXPECT_EQ(events[3].payload,
-            Payload(GoHeap{
-                kSpace, 9, GoLayout::kNone, "go1.99 is not known", false, 0, 0, usual_counters(), {}, {}}));
-  EXPECT_EQ(std::get<GoHeap>(events[4].payload).layout, GoLayout::kDwarf);
+  ASSERT_EQ(events.size(), 8u);
+  GoReading reading{kSpace, 2, GoLayout::kTable, true, 3, 1, usual_counters()};
+  reading.counters.heap_in_use_bytes = 70 << 20;
+  EXPECT_EQ(events[1].payload, Payload(reading));
+  EXPECT_EQ(events[2].payload,
+            Payload(RuntimePages{
+                kSpace,
+                2,
+                "go",
+                Trust::kVerified,
+                "",
+                {kGoUseNames.begin(), kGoUseNames.end()},
+                {{0xc000000, 16384, 0, 64 << 20, 1 << 10, 3}, {0xc004000, 256, 3}, {0xc004100, 1, 4}},
+                {0x7f0000, 0x8f0000}}));
+  EXPECT_EQ(std::get<PageScan>(events[3].payload).scan, 2u);
+  EXPECT_EQ(events[4].payload, Payload(GoReading{kSpace, 9, GoLayout::kNone, false, 0, 0, usual_counters()}));
+  EXPECT_EQ(events[5].payload,
+            Payload(RuntimePages{kSpace, 9, "go", Trust::kUnreadable, "go1.99 is not known", {}, {}, {}}));
+  EXPECT_EQ(std::get<GoReading>(events[6].payload).layout, GoLayout::kDwarf);
+  expect_round_trip(events);
+}
+
+TEST(RuntimeScript, uses_are_numbered_as_they_are_met) {
+  const std::vector<Event> events = parse_script(R"(
+    @1 scan 1: 100+1
+    @5 runtime-pages 1 toy tables=0x7f0000
+      100+3 slab live=1K dead=2K free=3
+      103+1 spare
+      104+1 slab
+    @6 runtime-pages 1 toy n=9 unverified problem="it moves"
+  )");
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[1].payload,
+            Payload(RuntimePages{kSpace,
+                                 2,
+                                 "toy",
+                                 Trust::kVerified,
+                                 "",
+                                 {"slab", "spare"},
+                                 {{0x100, 3, 0, 1 << 10, 2 << 10, 3}, {0x103, 1, 1}, {0x104, 1, 0}},
+                                 {0x7f0000}}));
+  EXPECT_EQ(events[2].payload,
+            Payload(RuntimePages{kSpace, 9, "toy", Trust::kUnverified, "it moves", {}, {}, {}}));
   expect_round_trip(events);
 }
 
@@ -125,7 +155,7 @@ TEST(GoScript, goroutines) {
 
 TEST(GoScript, what_it_does_not_understand_is_told) {
   for (const char* script :
-       {"go-heap 1: 100+1 stck", "go-heap 1: 100+1 heap dead=1", "go-statistics 1 used=1", "go-profile 1: 0x",
+       {"go-heap 1: 100+1 stck", "go-heap 1: 100+1 heap kept=1", "go-statistics 1 used=1", "go-profile 1: 0x",
         "goroutines 1: 5 \"chan send\" large=0xc000", "goroutines 1: many"})
     EXPECT_THROW(parse_script(script), std::invalid_argument) << script;
 }

@@ -160,6 +160,9 @@ TEST(Cells, SumsThatDifferAreABug) {
   EXPECT_THROW(check_sums(all, {line}, 3 * kPageBytes), std::logic_error);
   line.owner = Owner::kGoHeapFragmentation;
   all.cells[0].owner = Owner::kGoHeapLive;
+  EXPECT_THROW(check_sums(all, {line}, 3 * kPageBytes), std::logic_error) << "nothing parts them";
+  all.parted.push_back({Owner::kGoHeapLive, Owner::kGoHeapUnmarked, Owner::kGoHeapFragmentation,
+                        Owner::kGoHeapUnclassified, "go.heap.spans", "spans"});
   EXPECT_NO_THROW(check_sums(all, {line}, 3 * kPageBytes)) << "slots part the pages of spans";
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 TEST(GoLedger, SpansBySlotsAndTheRestByPages) {
   auto e = four_times(
-      "c000000+100 heap live=200K unmarked=100K free=100K, c000064+10 stack, c00006e+20 idle, c000082+5 "
+      "c000000+100 heap live=200K dead=100K free=100K, c000064+10 stack, c00006e+20 idle, c000082+5 "
       "released, "
       "c000087+3 work",
       "c000000+138, 20000+7", "in_use=400K live=200K goal=4M allocated=9M freed=8M gc=12");
@@ -52,7 +52,7 @@ TEST(GoLedger, AllocationSitesOfTheProfileNeverSayMoreThanTheLine) {
 TEST(GoLedger, AProfileLargerThanTheHeapHasAnotherRate) {
   auto with = [](const std::string& rate, int in_use) {
     return told(go_program("go1.22.12") + "go-profile 1 " + rate + ": 64 published=100 0x401500 0x401300\n" +
-                moment(11, "c000000+256 heap live=400K unmarked=0 free=624K", "c000000+256", "",
+                moment(11, "c000000+256 heap live=400K dead=0 free=624K", "c000000+256", "",
                        fmt::format("in_use={}M live=400K goal=4M", in_use)));
   };
   auto e = with("assumed", 1);  // 50 MiB by the standard rate
@@ -79,8 +79,8 @@ TEST(GoLedger, AProfileLargerThanTheHeapHasAnotherRate) {
 TEST(GoLedger, FirstTouchedWithoutAProfile) {
   std::string script = go_program("go1.26.8") + "go-profile 1 off\n";
   script += "@11 scan 1: 400+40 file\n@20 table 1: c000000+1000 s1 @19 w\n";
-  script += moment(21, "c000000+1000 heap live=1M unmarked=0 free=3072000", "c000000+1000", "",
-                   "in_use=4M live=1M");
+  script +=
+      moment(21, "c000000+1000 heap live=1M dead=0 free=3072000", "c000000+1000", "", "in_use=4M live=1M");
   auto e = told(script);
   EXPECT_EQ(e.processes[0].heap_profile_source, ProfileSource::kOffInBinary);
   const std::vector<Entry> top = top_of(e, "go.heap.live");
@@ -105,9 +105,8 @@ TEST(GoLedger, UnverifiedTablesAreNotUsed) {
 }
 
 TEST(GoLedger, TablesReadByDebugInformationAreUsed) {
-  std::string script =
-      go_program("go1.28.0") + moment(21, "c000000+1000 heap live=1M unmarked=0 free=3072000", "c000000+1000",
-                                      "", "in_use=4M live=1M");
+  std::string script = go_program("go1.28.0") + moment(21, "c000000+1000 heap live=1M dead=0 free=3072000",
+                                                       "c000000+1000", "", "in_use=4M live=1M");
   const std::string heap = "go-heap 1 ";
   ASSERT_NE(script.find(heap), std::string::npos);
   script.insert(script.find(heap) + heap.size(), "dwarf ");
@@ -198,7 +197,7 @@ Explanation headroom(const std::string& setting, uint32_t collections, uint32_t 
   std::string script = go_program("go1.26.8");
   for (uint32_t i = 0; i < 4; ++i)
     script +=
-        moment(11 + 10 * static_cast<int>(i), "c000000+25600 heap live=20M unmarked=80M", "c000000+25600", "",
+        moment(11 + 10 * static_cast<int>(i), "c000000+25600 heap live=20M dead=80M", "c000000+25600", "",
                fmt::format("in_use=100M {} goal=120M gc={} {}", first == 0 ? "" : "live=20M",
                            first + i * collections, setting));
   return told(script);
@@ -346,7 +345,7 @@ TEST(LazyFree, AMomentIsNoProblem) {
 }
 
 TEST(Fragmentation, WithoutAGoal) {
-  auto e = four_times("c000000+25600 heap live=20M unmarked=5M free=75M", "c000000+25600",
+  auto e = four_times("c000000+25600 heap live=20M dead=5M free=75M", "c000000+25600",
                       "in_use=100M live=20M goal=18446744073709551615 gogc=off");
   ASSERT_NE(finding(e, "fragmentation"), nullptr);
   EXPECT_EQ(finding(e, "fragmentation")->kind, FindingKind::kExplains);
@@ -356,7 +355,7 @@ TEST(Fragmentation, WithoutAGoal) {
 
 TEST(Fragmentation, SpansInUseBeyondTheGoal) {
   auto with = [](int goal) {
-    return four_times("c000000+25600 heap live=20M unmarked=5M free=75M", "c000000+25600",
+    return four_times("c000000+25600 heap live=20M dead=5M free=75M", "c000000+25600",
                       fmt::format("in_use=100M live=20M goal={}M", goal));
   };
   auto e = with(40);

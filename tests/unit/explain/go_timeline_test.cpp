@@ -152,7 +152,7 @@ TEST(GoTimeline, SampledObjectsBySite) {
 TEST(GoTimeline, SampledObjectsOfAnUnknownRateStandForNoBytes) {
   auto e = told(go_program("go1.22.12") + "go-profile 1 assumed: 64 published=100 0x401500 0x401300\n" +
                 "@11 go-call 1 sampled_allocation 1024 s2\n" +
-                moment(12, "c000000+256 heap live=400K unmarked=0 free=624K", "c000000+256", "",
+                moment(12, "c000000+256 heap live=400K dead=0 free=624K", "c000000+256", "",
                        "in_use=1M live=400K goal=4M"));
   const auto& sites = e.processes[0].go->sites;
   ASSERT_EQ(sites.heaviest.size(), 1u);

@@ -30,7 +30,7 @@ std::vector<Sample> series(const std::vector<uint64_t>& values) {
 TEST(History, ThinsEvenlyAndKeepsTheSums) {
   History history;
   for (uint64_t i = 0; i < 10'000; ++i) history.add(sample(i, i), {});
-  std::vector<Sample> samples = history.settled(Owners());
+  std::vector<Sample> samples = history.settled(Owners(std::make_shared<const OwnerTable>()));
   EXPECT_EQ(history.scans(), 10'000u);
   EXPECT_LE(samples.size(), kHistorySamples);
   EXPECT_GE(samples.size(), kHistorySamples / 2);

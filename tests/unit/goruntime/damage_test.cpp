@@ -302,10 +302,10 @@ TEST(NoGo, a_release_that_is_not_known_is_one_sentence) {
            {"devel +abc", "devel +abc is not known to this memwhy; showing the system's view only"},
            {"", "the Go version is not known; showing the system's view only"}}) {
     GoProcess process(std::make_unique<FakeMemory>(), {version, {}, true});
-    const events::GoHeap heap = process.heap({});
-    EXPECT_EQ(heap.layout, events::GoLayout::kNone);
-    EXPECT_EQ(heap.problem, sentence);
-    EXPECT_TRUE(heap.runs.empty());
+    const HeapReading heap = process.heap({});
+    EXPECT_EQ(heap.how.layout, events::GoLayout::kNone);
+    EXPECT_EQ(heap.pages.problem, sentence);
+    EXPECT_TRUE(heap.pages.runs.empty());
     EXPECT_FALSE(process.statistics());
     EXPECT_FALSE(process.goroutines());
     EXPECT_EQ(process.profile().source, events::GoProfile::Source::kUnreadable);

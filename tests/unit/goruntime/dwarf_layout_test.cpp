@@ -256,14 +256,14 @@ TEST_P(UnknownRelease, is_read_as_by_its_table) {
 
   const events::PageScan none;
   GoProcess by_table(target.memory(), *known), by_dwarf(target.memory(), std::move(unknown));
-  const events::GoHeap table = by_table.heap(none), own = by_dwarf.heap(none);
-  EXPECT_EQ(table.layout, events::GoLayout::kTable);
-  EXPECT_EQ(own.layout, events::GoLayout::kDwarf) << own.problem;
-  EXPECT_EQ(own.problem, "");
-  EXPECT_EQ(own.counters, table.counters);
-  EXPECT_GT(own.counters.heap_in_use_bytes, 0u);
-  EXPECT_EQ(own.spans, table.spans);
-  EXPECT_EQ(own.tables, table.tables);
+  const HeapReading table = by_table.heap(none), own = by_dwarf.heap(none);
+  EXPECT_EQ(table.how.layout, events::GoLayout::kTable);
+  EXPECT_EQ(own.how.layout, events::GoLayout::kDwarf) << own.pages.problem;
+  EXPECT_EQ(own.pages.problem, "");
+  EXPECT_EQ(own.how.counters, table.how.counters);
+  EXPECT_GT(own.how.counters.heap_in_use_bytes, 0u);
+  EXPECT_EQ(own.how.spans, table.how.spans);
+  EXPECT_EQ(own.pages.tables, table.pages.tables);
 
   const std::optional<events::GoGoroutines> here = by_dwarf.goroutines(), there = by_table.goroutines();
   ASSERT_TRUE(here && there);
@@ -273,9 +273,9 @@ TEST_P(UnknownRelease, is_read_as_by_its_table) {
   EXPECT_EQ(by_dwarf.profile().buckets, by_table.profile().buckets);
 
   GoProcess without(target.memory(), std::move(blind));
-  const events::GoHeap refused = without.heap(none);
-  EXPECT_EQ(refused.layout, events::GoLayout::kNone);
-  EXPECT_EQ(refused.problem, "go1.99.1 is not known to this memwhy; showing the system's view only");
+  const HeapReading refused = without.heap(none);
+  EXPECT_EQ(refused.how.layout, events::GoLayout::kNone);
+  EXPECT_EQ(refused.pages.problem, "go1.99.1 is not known to this memwhy; showing the system's view only");
 }
 
 TEST(UnknownProgram, of_a_stripped_program_is_refused_in_one_sentence) {
@@ -290,7 +290,7 @@ TEST(UnknownProgram, of_a_stripped_program_is_refused_in_one_sentence) {
   program->own_layout = [&](int minor) { return dwarf_layout(opened(path), minor); };
   GoProcess process(target.memory(), std::move(*program));
   for (int i = 0; i < 2; ++i)  // asked again, it is the same
-    EXPECT_EQ(process.heap({}).problem,
+    EXPECT_EQ(process.heap({}).pages.problem,
               "devel go1.28-0123456789 is not known to this memwhy, and its program has no debug information "
               "(stripped); showing the system's view only");
 }

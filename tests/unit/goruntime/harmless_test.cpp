@@ -41,8 +41,8 @@ TEST_P(Harmless, readings_bring_in_no_page) {
   GoProcess process(target.memory(), std::move(*program));
   const events::PageScan none;
   for (int i = 0; i < 40; ++i) {
-    const events::GoHeap heap = process.heap(none);
-    ASSERT_EQ(heap.layout, events::GoLayout::kTable) << heap.problem;
+    const HeapReading heap = process.heap(none);
+    ASSERT_EQ(heap.how.layout, events::GoLayout::kTable) << heap.pages.problem;
     ASSERT_TRUE(process.statistics());
     if (i % 10 != 0) continue;  // these read whole objects
     EXPECT_EQ(process.profile().source,

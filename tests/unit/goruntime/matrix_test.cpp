@@ -201,8 +201,8 @@ TEST_P(GoPages, buckets_of_profiles_to_the_byte) {
   EXPECT_NE(buckets.lists().head(BucketKind::kMutex), 0u);
 
   uint64_t pages = 0, before = 0;
-  for (const events::GoRun& run : buckets.runs()) {
-    EXPECT_EQ(run.kind, events::GoPage::kProfiler);
+  for (const events::RuntimeRun& run : buckets.runs()) {
+    EXPECT_EQ(run.use, static_cast<uint8_t>(events::GoUse::kProfiler));
     EXPECT_GE(run.page, before);
     before = run.page + run.count;
     pages += run.count;

@@ -16,29 +16,30 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::StartsWith;
 
-class GoScript : public GoSource {
+class GoScript : public ScriptedRuntime {
  public:
-  GoScript(ManualClock& clock, uint64_t cost_ns) : clock_(clock), cost_ns_(cost_ns) {}
-  events::GoHeap heap(const events::PageScan& pass) override {
+  GoScript(ManualClock& clock, uint64_t cost_ns, std::string name = "go", std::string title = "Go")
+      : clock_(clock), cost_ns_(cost_ns), name_(std::move(name)), title_(std::move(title)) {}
+  std::string_view name() const override { return name_; }
+  std::string_view title() const override { return title_; }
+  events::RuntimePages pages(const events::PageScan& pass, const Tell& tell) override {
     clock_.burn(cost_ns_);
     if (on_heap) on_heap(pass.scan);
     order += 'h';
-    return {};
+    return ScriptedRuntime::pages(pass, tell);
   }
   std::function<void(uint64_t scan)> on_heap;
-  std::optional<events::GoStatistics> statistics() override { return std::nullopt; }
-  events::GoProfile profile() override {
-    order += 'p';
-    return {};
-  }
   std::string order;  // of the readings: heap, profile
-  // For as long as they last, or as there is time.
-  std::optional<events::GoGoroutines> goroutines() override {
+  // The goroutines for as long as they last, or as there is time.
+  void details(Details which, const Tell&) override {
+    if (which == Details::kLearned) {
+      order += 'p';
+      return;
+    }
     for (uint64_t left = goroutines_ns; left > 0; left -= 10 * kMs) {
       if (stop_ && stop_()) break;
       clock_.set(clock_.now() + 10 * kMs);
     }
-    return std::nullopt;
   }
   uint64_t goroutines_ns = 0;
   void stop_when(const std::function<bool()>& stop) override { stop_ = stop; }
@@ -47,31 +48,33 @@ class GoScript : public GoSource {
   std::function<bool()> stop_;
   ManualClock& clock_;
   uint64_t cost_ns_;
+  std::string name_, title_;
 };
 
 class GoSourceOf : public ScriptedSource {
  public:
-  GoSourceOf(ScriptedProcesses& all, std::shared_ptr<ScriptedProcess> process, GoSource& go)
-      : ScriptedSource(all, std::move(process), 10), go_(go) {}
-  GoSource* go(const std::vector<events::Vma>&) override { return &go_; }
+  GoSourceOf(ScriptedProcesses& all, std::shared_ptr<ScriptedProcess> process,
+             std::vector<RuntimeSource*> runtimes)
+      : ScriptedSource(all, std::move(process), 10), runtimes_(std::move(runtimes)) {}
+  std::vector<RuntimeSource*> runtimes(const std::vector<events::Vma>&) override { return runtimes_; }
 
  private:
-  GoSource& go_;
+  std::vector<RuntimeSource*> runtimes_;
 };
 
 class GoOpener : public ProcessOpener {
  public:
   ScriptedProcess& process() { return *process_; }
-  explicit GoOpener(GoSource& go) : go_(go) {
+  explicit GoOpener(std::vector<RuntimeSource*> runtimes) : runtimes_(std::move(runtimes)) {
     process_->vmas.push_back({});
     process_->vmas[0].range = {0x1000000, 0x9000000};
   }
   Result<std::unique_ptr<ProcessSource>> open(Pid) override {
-    return std::unique_ptr<ProcessSource>(std::make_unique<GoSourceOf>(all_, process_, go_));
+    return std::unique_ptr<ProcessSource>(std::make_unique<GoSourceOf>(all_, process_, runtimes_));
   }
 
  private:
-  GoSource& go_;
+  std::vector<RuntimeSource*> runtimes_;
   ScriptedProcesses all_;
   std::shared_ptr<ScriptedProcess> process_ = std::make_shared<ScriptedProcess>();
 };
@@ -81,10 +84,10 @@ class GoBudgetTest : public testing::Test {
   // Records for 140 s; each reading of the heap costs so much.
   void record(uint64_t cost_ns, Pid targets = 1) {
     GoScript go(clock_, cost_ns);
-    GoOpener processes(go);
+    GoOpener processes({&go});
     Sampler sampler(kernel_, processes, symbols_, clock_, {}, [this](events::Event event) {
       const uint64_t second = (event.time - begin_) / kSecond;
-      if (std::holds_alternative<events::GoHeap>(event.payload)) readings_.push_back(second);
+      if (std::holds_alternative<events::RuntimePages>(event.payload)) readings_.push_back(second);
       if (std::holds_alternative<events::PageScan>(event.payload)) scans_.push_back(second);
       if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told_ = hooks->not_seen;
     });
@@ -126,10 +129,40 @@ TEST_F(GoBudgetTest, OfManyTheFirstAreToldAndTheOthersCounted) {
   EXPECT_EQ(told_[kMostNotices], "24 more sentences like these are left out.");
 }
 
+// Two runtimes of one process: each is paid for by itself, and told by its name.
+TEST_F(GoBudgetTest, EachRuntimeHasABudgetOfItsOwn) {
+  GoScript go(clock_, 20 * kMs), toy(clock_, 300 * kMs, "toy", "toy");
+  GoOpener processes({&go, &toy});
+  std::vector<std::string> told;
+  Sampler sampler(kernel_, processes, symbols_, clock_, {}, [&](events::Event event) {
+    const uint64_t second = (event.time - begin_) / kSecond;
+    if (std::holds_alternative<events::PageScan>(event.payload)) scans_.push_back(second);
+    if (const auto* pages = std::get_if<events::RuntimePages>(&event.payload)) told.push_back(pages->runtime);
+    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told_ = hooks->not_seen;
+  });
+  ASSERT_TRUE(sampler.add(10));
+  while (sampler.next_due() <= begin_ + 60 * kSecond) {
+    clock_.set(std::max(clock_.now(), sampler.next_due()));
+    sampler.run_due();
+  }
+  EXPECT_THAT(scans_, ElementsAre(0, 10, 20, 40));
+  EXPECT_THAT(told, ElementsAre("go", "toy", "go", "toy", "go", "toy", "go", "toy"));
+  EXPECT_THAT(
+      told_,
+      ElementsAre("The pages of pid 10 are scanned less often than every 10 s: reading its toy heap so "
+                  "often would take more than 1 % of a CPU."));
+  const std::vector<TargetCost> costs = sampler.costs();
+  ASSERT_EQ(costs.size(), 1u);
+  ASSERT_EQ(costs[0].runtimes.size(), 2u);
+  EXPECT_EQ(costs[0].runtimes[0].cpu_ns, 4 * 20 * kMs);
+  EXPECT_EQ(costs[0].runtimes[1].runtime, "toy");
+  EXPECT_EQ(costs[0].runtimes[1].cpu_ns, 4 * 300 * kMs);
+}
+
 // A last reading that lasts longer than there is time ends in time: so the pass that it belongs to is told.
 TEST_F(GoBudgetTest, TheLastReadingEndsWhenTheRecordingMust) {
   GoScript go(clock_, 1 * kMs);
-  GoOpener processes(go);
+  GoOpener processes({&go});
   TimeNs until = kNever;
   SamplerOptions options;
   options.out_of_time = [&] { return clock_.now() >= until; };
@@ -147,7 +180,7 @@ TEST_F(GoBudgetTest, TheLastReadingEndsWhenTheRecordingMust) {
 // What the ledger needs comes before what it can do without.
 TEST_F(GoBudgetTest, TheLastReadingBeginsWithTheHeap) {
   GoScript go(clock_, 1 * kMs);
-  GoOpener processes(go);
+  GoOpener processes({&go});
   Sampler sampler(kernel_, processes, symbols_, clock_, {}, [](events::Event) {});
   ASSERT_TRUE(sampler.add(10));
   EXPECT_EQ(std::exchange(go.order, ""), "ph");
@@ -158,11 +191,11 @@ TEST_F(GoBudgetTest, TheLastReadingBeginsWithTheHeap) {
 // Its pages without the Go tables of their moment would be the last ledger, and nearly all of it unclassified.
 TEST_F(GoBudgetTest, APassWhoseTargetExitsBeforeItsHeapIsReadIsNotTold) {
   GoScript go(clock_, 1 * kMs);
-  GoOpener processes(go);
+  GoOpener processes({&go});
   go.on_heap = [&](uint64_t scan) { processes.process().alive = scan != 3; };
   Sampler sampler(kernel_, processes, symbols_, clock_, {}, [this](events::Event event) {
     if (const auto* scan = std::get_if<events::PageScan>(&event.payload)) scans_.push_back(scan->scan);
-    if (const auto* heap = std::get_if<events::GoHeap>(&event.payload)) readings_.push_back(heap->scan);
+    if (const auto* heap = std::get_if<events::RuntimePages>(&event.payload)) readings_.push_back(heap->scan);
   });
   ASSERT_TRUE(sampler.add(10));
   while (sampler.next_due() <= begin_ + 60 * kSecond) {

@@ -12,17 +12,13 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-class GoScript : public GoSource {
+class GoScript : public ScriptedRuntime {
  public:
-  events::GoHeap heap(const events::PageScan&) override { return {}; }
-  std::optional<events::GoStatistics> statistics() override { return std::nullopt; }
-  events::GoProfile profile() override { return {}; }
-  std::optional<events::GoGoroutines> goroutines() override { return std::nullopt; }
-  std::optional<events::GoProbePlan> probe_plan() override {
+  std::optional<events::RuntimeProbes> probe_plan(bool allowed) override {
     if (asked_++ > 0) return std::nullopt;
     events::GoProbePlan plan;
-    plan.sites.resize(2);
-    plan.not_probed = {"One is not."};
+    if (allowed) plan.sites.resize(2);
+    plan.not_probed = {allowed ? "One is not." : "Nothing is."};
     return plan;
   }
 
@@ -33,7 +29,7 @@ class GoScript : public GoSource {
 class GoProcess : public ScriptedSource {
  public:
   using ScriptedSource::ScriptedSource;
-  GoSource* go(const std::vector<events::Vma>&) override { return &go_; }
+  std::vector<RuntimeSource*> runtimes(const std::vector<events::Vma>&) override { return {&go_}; }
 
  private:
   GoScript go_;
@@ -57,7 +53,8 @@ class GoProcesses : public ProcessOpener {
 class ProbingKernel : public ScriptedKernel {
  public:
   using ScriptedKernel::ScriptedKernel;
-  void probe_go(SpaceId space, events::GoProbePlan plan) override {
+  void probe_runtime(SpaceId space, events::RuntimeProbes probes) override {
+    const auto& plan = std::get<events::GoProbePlan>(probes);
     probed.push_back({space, plan.sites.size()});
     not_seen.insert(not_seen.end(), plan.not_probed.begin(), plan.not_probed.end());
   }
@@ -108,11 +105,10 @@ TEST_F(GoProbeTest, OnceAfterTheFirstScan) {
 
 TEST_F(GoProbeTest, NotWhenToldSo) {
   SamplerOptions options;
-  options.probe_go = false;
+  options.probe_runtimes = false;
   record(options, 5 * kSecond);
   EXPECT_THAT(kernel_.probed, ElementsAre(std::pair{SpaceId{1}, size_t{0}}));
-  ASSERT_EQ(told_.back().size(), 1u);
-  EXPECT_NE(told_.back()[0].find("(--no-uprobes)"), std::string::npos);
+  EXPECT_THAT(told_.back(), ElementsAre("Nothing is."));
 }
 
 TEST_F(GoProbeTest, TheBudgetIsLookedAtEachSecondAndToldWhenItIsSpent) {

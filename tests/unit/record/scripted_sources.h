@@ -111,6 +111,7 @@ class ScriptedSource : public ProcessSource {
     scan.after->rss_anon_bytes = process_->rss_bytes;
     return scan;
   }
+  std::vector<RuntimeSource*> runtimes(const std::vector<events::Vma>&) override { return {}; }
 
  private:
   void call(const std::string& name) const {
@@ -130,6 +131,23 @@ inline Result<std::unique_ptr<ProcessSource>> ScriptedProcesses::open(Pid tgid) 
     return Error(ErrorCode::kTargetGone, "no such process");
   return std::unique_ptr<ProcessSource>(std::make_unique<ScriptedSource>(*this, found->second, tgid));
 }
+
+// A runtime that holds nothing; what a test asks of it, it overrides.
+class ScriptedRuntime : public RuntimeSource {
+ public:
+  std::string_view name() const override { return "go"; }
+  std::string_view title() const override { return "Go"; }
+  events::RuntimePages pages(const events::PageScan&, const Tell&) override {
+    events::RuntimePages out;
+    out.runtime = name();
+    return out;
+  }
+  void counters(const Tell&) override {}
+  void details(Details, const Tell&) override {}
+  std::optional<events::RuntimeProbes> probe_plan(bool) override { return std::nullopt; }
+  std::vector<std::string> take_notices() override { return {}; }
+  void stop_when(const std::function<bool()>&) override {}
+};
 
 class ScriptedKernel : public KernelSource {
  public:
@@ -237,6 +255,8 @@ class ScriptedKernel : public KernelSource {
     const std::lock_guard lock(mutex_);
     if (std::exchange(ended_, false)) calls_.push_back("settle");
   }
+  void probe_runtime(SpaceId, events::RuntimeProbes) override {}
+  bool govern() override { return false; }
 
  private:
   Clock& clock_;
@@ -359,13 +379,12 @@ struct Words {
   std::string operator()(const events::VmaAdvised& e) const { return of("madvise", e.space); }
   std::string operator()(const events::VmaMoved& e) const { return of("mremap", e.space); }
   std::string operator()(const events::HeapGrown& e) const { return of("brk", e.space); }
-  template <typename T>
-  std::string operator()(const T&) const {
-    return "other";
-  }
   std::string operator()(const events::Loss& e) const { return "loss of " + e.what; }
   std::string operator()(const events::GoStatistics& e) const { return of("go statistics", e.space); }
-  std::string operator()(const events::GoHeap& e) const { return of("go heap", e.space); }
+  std::string operator()(const events::GoReading& e) const { return of("go reading", e.space); }
+  std::string operator()(const events::RuntimePages& e) const {
+    return of("pages of", e.space) + " " + e.runtime;
+  }
   std::string operator()(const events::GoProfile& e) const { return of("go profile", e.space); }
   std::string operator()(const events::GoGoroutines& e) const { return of("goroutines", e.space); }
   std::string operator()(const events::GoCall& e) const { return of("go call", e.space); }

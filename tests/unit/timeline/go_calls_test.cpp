@@ -22,7 +22,7 @@ TEST(GoCalls, AreSummedByStackAndSizeInWholePages) {
       "@1 go-call 1 large_allocation 40000 s1\n@2 go-call 1 large_allocation 40960 s1\n"
       "@3 go-call 1 large_allocation 100000 s1\n@4 go-call 1 heap_grow 4M s2\n@5 go-call 2 heap_grow 8M s2",
       timeline);
-  const std::vector<GoCallSite> all = timeline.space(SpaceId{1})->go_calls();
+  const std::vector<GoCallSite> all = timeline.space(SpaceId{1})->tracks().go.calls();
   ASSERT_EQ(all.size(), 3u);
   EXPECT_EQ(all[0].bytes, 100'000u);
   EXPECT_EQ(all[0].object_bytes, 106'496u);

@@ -16,7 +16,7 @@ TEST(GoPauses, AreSummedOverPolls) {
       "@3 go-statistics 1 gc=39\n"
       "@4 go-statistics 1 gc=340 pause=86:3000:5 pause=87:4000:10",
       timeline);
-  const GoPauses& pauses = timeline.space(SpaceId{1})->go_pauses();
+  const GoPauses& pauses = timeline.space(SpaceId{1})->tracks().go.pauses();
   EXPECT_EQ(pauses.collections, 4u);
   EXPECT_EQ(pauses.missed, 46u) << "40 to 85";
   EXPECT_EQ(pauses.total_ns, 140'215u);

@@ -26,19 +26,8 @@ inline std::vector<Payload> go_payloads() {
                        GoAllocations{{{8, kBig}, {16, 1}, {32'768, 2}}, kBig, 3}},
           GoStatistics{space(1), {}, {}, GoAllocations{}},  // read, and nothing was allocated
           GoStatistics{},
-          GoHeap{space(1),
-                 3,
-                 GoLayout::kUnverified,
-                 "the sums do not agree",
-                 true,
-                 5,
-                 6,
-                 sample_go_counters(),
-                 {{0xc0'0000'0000 >> 12, 16'384, GoPage::kHeap, 64 << 20, 4096, kBig},
-                  {0xc0'0400'0000 >> 12, 2, GoPage::kIdle, 0, 0, 0},
-                  {7, ~0u, GoPage::kUnknown, 0, 1, 2}},
-                 {0x7f12'0000'0000, 0x7f12'0001'0000, kBig}},
-          GoHeap{},
+          GoReading{space(1), 3, GoLayout::kUnverified, true, 5, 6, sample_go_counters()},
+          GoReading{},
           GoProfile{space(1),
                     GoProfile::Source::kBuckets,
                     524'288,
@@ -72,8 +61,7 @@ inline std::vector<Payload> go_payloads() {
   [[maybe_unused]] const auto& [gz1, gz2] = GoSizeClass{};
   [[maybe_unused]] const auto& [gl1, gl2, gl3] = GoAllocations{};
   [[maybe_unused]] const auto& [gu1, gu2, gu3] = GoPause{};
-  [[maybe_unused]] const auto& [gr1, gr2, gr3, gr4, gr5, gr6] = GoRun{};
-  [[maybe_unused]] const auto& [gh1, gh2, gh3, gh4, gh5, gh6, gh7, gh8, gh9, gh10] = GoHeap{};
+  [[maybe_unused]] const auto& [gh1, gh2, gh3, gh4, gh5, gh6, gh7] = GoReading{};
   [[maybe_unused]] const auto& [gb1, gb2, gb3, gb4] = GoBucket{};
   [[maybe_unused]] const auto& [gp1, gp2, gp3, gp4, gp5] = GoProfile{};
   [[maybe_unused]] const auto& [gk1, gk2, gk3] = GoKeptObject{};

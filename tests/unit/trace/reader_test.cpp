@@ -147,6 +147,25 @@ TEST(Reader, counts_events_and_skips_fields_of_newer_kinds) {
   EXPECT_EQ(summary->chunks_damaged, 0u);
 }
 
+// A column that a newer version adds to the runs of a list is left out, and the others are as they were.
+TEST(Reader, skips_columns_of_newer_rows) {
+  const RuntimePages pages{space(1), 3, "toy", Trust::kVerified, "", {"slab"}, {{9, 3, 0, 1, 2, 3}, {20, 1}},
+                           {}};
+  std::string message;
+  encode_message(RuntimePages{space(1), 3, "toy", Trust::kVerified, "", {"slab"}, {}, {}}, message);
+  std::string runs;
+  for (const auto& [column, values] : std::vector<std::pair<uint32_t, std::vector<uint64_t>>>{
+           {1, {zigzag(9), zigzag(8)}}, {2, {3, 1}}, {4, {1, 0}}, {5, {2, 0}}, {6, {3, 0}}, {7, {40, 50}}}) {
+    std::string bytes;
+    for (const uint64_t value : values) append_varint(bytes, value);
+    protozero::pbf_writer(runs).add_bytes(column, bytes);
+  }
+  protozero::pbf_writer(message).add_bytes(7, runs);
+  Payload read;
+  ASSERT_TRUE(decode_message(EventKind::kRuntimePages, message, read));
+  EXPECT_EQ(read, Payload(pages));
+}
+
 TEST(Info, tells_the_facts_of_a_recording) {
   constexpr uint64_t kEpoch = 1'795'311'428'000'000'000;
   const std::vector<Event> events = {

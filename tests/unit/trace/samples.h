@@ -87,11 +87,23 @@ inline std::vector<Event> every_event() {
       ClockAnchor{81'200'000'000, 81'300'000'000, 1'795'311'428'000'000'000, 4'295'213},
       HookReport{{{"page_fault_user", "tp_btf", "page faults in user mode"}, {"", "none", ""}},
                  "direct",
-                 {"hugetlb", ""}},
+                 {"hugetlb", ""},
+                 {{"CAP_BPF", "kept by sampler: to read the table"}, {"", ""}}},
       Coverage{
           {{"vma_map", 10, 9, 1}, {}}, {{"fault_user", 1000, 85'000}}, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, kBig},
       Stack{stack(9), space(1), true, true, {0x45d2a1, 0x7f12'0000'0001, 0, ~uint64_t{0}, 5}},
-      Stack{stack(10), space(2), false, false, {}},
+      Stack{stack(10), space(2), false, false, {}, static_cast<Unwind>(255)},
+      RuntimePages{space(1),
+                   3,
+                   "toy",
+                   Trust::kUnverified,
+                   "the sums do not agree",
+                   {"slab", "", "slab"},
+                   {{0xc0'0000'0000 >> 12, 16'384, 0, 64 << 20, 4096, kBig},
+                    {0xc0'0400'0000 >> 12, 2, 2, 0, 0, 0},
+                    {7, ~0u, 1, 0, 1, 2}},
+                   {0x7f12'0000'0000, 0x7f12'0001'0000, kBig}},
+      RuntimePages{},
       BinaryInfo{binary(1), "/usr/bin/web", 0xfe01, 1234, "a1b2c3", true, true, "cut off",
                  GoBuild{"go1.26.8", true, true, "madvdontneed=0"}},
       BinaryInfo{binary(2), "/lib/libc.so.6", 1, 2, "", false, false, "", {}},
@@ -155,7 +167,10 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [i1, i2, i3, i4, i5, i6, i7, i8] = RecordingInfo{};
   [[maybe_unused]] const auto& [a1, a2, a3, a4] = ClockAnchor{};
   [[maybe_unused]] const auto& [h1, h2, h3] = Hook{};
-  [[maybe_unused]] const auto& [r1, r2, r3] = HookReport{};
+  [[maybe_unused]] const auto& [r1, r2, r3, r4] = HookReport{};
+  [[maybe_unused]] const auto& [pv1, pv2] = Privilege{};
+  [[maybe_unused]] const auto& [rr1, rr2, rr3, rr4, rr5, rr6] = RuntimeRun{};
+  [[maybe_unused]] const auto& [rp1, rp2, rp3, rp4, rp5, rp6, rp7, rp8] = RuntimePages{};
   [[maybe_unused]] const auto& [p1, p2, p3, p4] = ProgramCost{};
   [[maybe_unused]] const auto& [k1, k2, k3, k4] = KindCount{};
   [[maybe_unused]] const auto& [c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13] = Coverage{};
@@ -178,7 +193,7 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [ps1, ps2, ps3, ps4, ps5, ps6, ps7, ps8] = PageScan{};
   [[maybe_unused]] const auto& [tr1, tr2, tr3, tr4, tr5] = TableRun{};
   [[maybe_unused]] const auto& [pt1, pt2, pt3, pt4] = PageTableRuns{};
-  [[maybe_unused]] const auto& [st1, st2, st3, st4, st5] = Stack{};
+  [[maybe_unused]] const auto& [st1, st2, st3, st4, st5, st6] = Stack{};
   [[maybe_unused]] const auto& [m1, m2, m3, m4, m5, m6, m7, m8, m9] = VmaMapped{};
   [[maybe_unused]] const auto& [w1, w2, w3, w4, w5, w6, w7] = VmaUnmapped{};
   [[maybe_unused]] const auto& [d1, d2, d3, d4, d5, d6] = VmaAdvised{};

@@ -336,7 +336,10 @@ TEST(Rotation, each_part_can_be_explained_alone_and_nothing_is_lost) {
 TEST(Rotation, readings_of_go_open_each_part_with_their_names) {
   const TemporaryDirectory directory;
   const std::string path = directory / "web.memwhy";
-  const GoHeap heap{space(1), 1, GoLayout::kTable, "", true, 5, 0, {}, {{9, 3, GoPage::kHeap, 1, 2, 3}}, {}};
+  const GoReading reading{space(1), 1, GoLayout::kTable, true, 5, 0, {}};
+  // Two runtimes of one process: each of them is stated again.
+  const RuntimePages heap{space(1), 1, "go", Trust::kVerified, "", {"heap"}, {{9, 3, 0, 1, 2, 3}}, {}};
+  const RuntimePages toy{space(1), 1, "toy", Trust::kVerified, "", {"slab"}, {{99, 3, 0, 1, 2, 3}}, {}};
   const GoProfile profile{
       space(1), GoProfile::Source::kBuckets, 524'288, false, {{64, 1, 1, {0x9001, 0x9002}}}};
   const GoGoroutines goroutines{
@@ -347,7 +350,10 @@ TEST(Rotation, readings_of_go_open_each_part_with_their_names) {
   for (uint64_t address = 0x9001; address <= 0x9005; ++address)
     readings.push_back(
         {kMs, SymbolInfo{space(1), address, address != 0x9004, binary(1), address, {{"f", "", 0}}}});
-  for (const Payload& payload : {Payload(statistics), Payload(heap), Payload(profile), Payload(goroutines)})
+  const PageScan pass{space(1), 1, 0, true, "pagemap", {{9, 3, 0}}, {}, {}};  // to which they belong
+  std::erase_if(given, [](const Event& event) { return std::holds_alternative<PageScan>(event.payload); });
+  for (const Payload& payload : {Payload(statistics), Payload(reading), Payload(heap), Payload(toy),
+                                 Payload(profile), Payload(goroutines), Payload(pass)})
     readings.push_back({kMs, payload});
   const auto noise_begins =
       std::find_if(given.begin(), given.end(), [](const Event& event) { return event.time != 0; });
@@ -358,7 +364,8 @@ TEST(Rotation, readings_of_go_open_each_part_with_their_names) {
   ASSERT_GE(writer->totals().parts, 4u);
   for (uint32_t part = 1; part < writer->totals().parts; ++part) {
     const Recording alone = read(part_path(path, part));
-    EXPECT_EQ(all<GoHeap>(alone.events), std::vector{heap}) << part;
+    EXPECT_EQ(all<GoReading>(alone.events), std::vector{reading}) << part;
+    EXPECT_EQ(all<RuntimePages>(alone.events), (std::vector{heap, toy})) << part;
     EXPECT_EQ(all<GoProfile>(alone.events), std::vector{profile});
     EXPECT_EQ(all<GoGoroutines>(alone.events), std::vector{goroutines});
     EXPECT_EQ(all<GoStatistics>(alone.events), std::vector{statistics});
@@ -402,6 +409,28 @@ TEST(Rotation, is_refused_where_it_could_not_go_on) {
   ASSERT_FALSE(nameless.ok());
   EXPECT_EQ(nameless.error().code(), ErrorCode::kUsage);
   EXPECT_FALSE(Writer::create(create_unlinked_output().value(), {directory / "x", 1000}).ok());
+}
+
+// A part that begins between what a runtime holds at scan 2 and scan 2 itself: scan 1 has its own, and scan 2 as well.
+TEST(Restatement, what_belongs_to_a_scan_is_stated_with_that_scan) {
+  Restatement restatement(true);
+  BatchWriter batch;
+  const auto pages = [](uint64_t scan, const char* runtime) {
+    return RuntimePages{space(1), scan, runtime, Trust::kVerified, "", {}, {}, {}};
+  };
+  const auto pass = [](uint64_t scan, bool complete) {
+    return PageScan{space(1), scan, 0, complete, "pagemap", {}, {}, {}};
+  };
+  const std::vector<Event> given = {{1, pages(1, "go")}, {1, pages(1, "toy")}, {1, pass(1, true)},
+                                    {2, pages(2, "go")}, {2, pass(2, false)},  {3, pages(3, "go")}};
+  for (const Event& event : given)
+    EXPECT_TRUE(restatement.remember(event, kind_of(event.payload), *batch.encode(event)));
+  std::vector<Payload> stated;
+  for (const Record& record : restatement.begin_part(1, 4)) {
+    stated.emplace_back();
+    ASSERT_TRUE(decode_message(record.kind, record.message, stated.back()));
+  }
+  EXPECT_EQ(stated, (std::vector<Payload>{pages(1, "go"), pages(1, "toy"), pass(1, true), pages(3, "go")}));
 }
 
 TEST(Restatement, definitions_are_bounded) {

@@ -16,19 +16,24 @@ constexpr uint64_t kMostPagesAsked = 4096;  // of one object: evenly spread when
 }  // namespace
 
 GoFacts::GoFacts(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
-                 const timeline::ScanResult& scan, std::optional<uint64_t> own_profile_bytes)
+                 const timeline::ScanResult& scan, const events::GoReading* reading,
+                 std::optional<uint64_t> own_profile_bytes)
     : timeline_(timeline),
       space_(space),
       scan_(scan),
+      reading_(reading),
       names_(timeline, space.id(), scan.mappings()),
-      profile_(space.go_profile()),
+      profile_(space.tracks().go.profile()),
       own_profile_bytes_(own_profile_bytes),
-      curve_(space.go_curve()),
-      goroutines_(space.goroutines()),
-      call_sites_(space.go_calls()) {}
+      curve_(space.tracks().go.curve()),
+      goroutines_(space.tracks().go.goroutines()),
+      call_sites_(space.tracks().go.calls()) {}
 
 std::string GoFacts::problem() const {
-  return heap() == nullptr ? "the Go runtime's tables were not read" : heap()->problem;
+  if (heap() != nullptr && scan_.runtimes)
+    for (const timeline::RuntimeTold& told : scan_.runtimes->told)
+      if (told.pages->runtime == events::kGoRuntime) return told.pages->problem;
+  return "the Go runtime's tables were not read";
 }
 
 ProfileSource GoFacts::profile_source() const {

@@ -18,17 +18,18 @@ namespace memwhy::explain {
 class GoFacts {
  public:
   GoFacts(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
-          const timeline::ScanResult& scan, std::optional<uint64_t> own_profile_bytes);
+          const timeline::ScanResult& scan, const events::GoReading* reading,
+          std::optional<uint64_t> own_profile_bytes);
 
   events::GoLayout layout() const { return heap() == nullptr ? events::GoLayout::kNone : heap()->layout; }
   bool layout_trusted() const { return events::trusted(layout()); }
   std::string problem() const;                                   // one sentence when it is not
-  const events::GoHeap* heap() const { return scan_.go.get(); }  // nullptr: not read
+  const events::GoReading* heap() const { return reading_; }  // nullptr: not read
 
   const std::vector<timeline::GoPoint>& curve() const { return curve_; }
-  const timeline::GoPauses& pauses() const { return space_.go_pauses(); }
-  const timeline::GoCycles& cycles() const { return space_.go_cycles(); }
-  const timeline::GoMoments& moments() const { return space_.go_moments(); }
+  const timeline::GoPauses& pauses() const { return space_.tracks().go.pauses(); }
+  const timeline::GoCycles& cycles() const { return space_.tracks().go.cycles(); }
+  const timeline::GoMoments& moments() const { return space_.tracks().go.moments(); }
   const std::vector<timeline::GoroutinePoint>& goroutines() const { return goroutines_; }
 
   // Of the profile that the user brought, else of the buckets, scaled as pprof scales: what an endpoint would show.
@@ -61,6 +62,7 @@ class GoFacts {
   const timeline::Timeline& timeline_;
   const timeline::AddressSpace& space_;
   const timeline::ScanResult& scan_;
+  const events::GoReading* reading_;
   CodeNames names_;
   const events::GoProfile* profile_;
   std::optional<uint64_t> own_profile_bytes_;

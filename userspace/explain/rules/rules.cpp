@@ -106,8 +106,8 @@ std::vector<Finding> findings(const Case& c) {
     if (!finding) continue;
     finding->share = share_of(finding->bytes, c.ledger);
     uint64_t family = 0;
-    for (size_t i = 0; i < kOwnerCount; ++i) {
-      if (owner_name(static_cast<Owner>(i)).family == c.largest_family) family += c.ledger.bytes[i];
+    for (size_t i = 0; i < c.ledger.table->owners(); ++i) {
+      if (c.ledger.table->name(static_cast<Owner>(i)).family == c.largest_family) family += c.ledger.bytes[i];
     }
     largest_explained |= finding->bytes >= family || speaks_of(*finding, c.ledger.lines.front());
     out.push_back(std::move(*finding));

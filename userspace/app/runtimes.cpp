@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/runtimes.h"
+
+#include "app/go_reader.h"
+
+namespace memwhy::app {
+namespace {
+
+std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target) {
+  const goruntime::ProgramFiles files{target.files,
+                                      [&children = target.files](symbols::BinaryHandle program, int minor) {
+                                        return children.go_layout(program, minor);
+                                      }};
+  return open_go(files, target.process.directory(), target.process.pid(), target.vmas);
+}
+
+}  // namespace
+
+const std::vector<Runtime>& runtimes() {
+  static const std::vector<Runtime> kRuntimes = {
+      {open_go_of, nullptr},
+  };
+  return kRuntimes;
+}
+
+explain::OwnerTable owner_table() {
+  explain::OwnerTable table;
+  for (const Runtime& runtime : runtimes())
+    if (runtime.lines != nullptr)
+      static_cast<void>(table.add(runtime.lines()));  // a test holds that it is taken
+  return table;
+}
+
+}  // namespace memwhy::app

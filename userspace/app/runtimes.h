@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The runtimes and allocators that this memwhy knows: one line each in runtimes.cpp. A line has who opens the runtime of a
+// process, and what its pages are in the ledger.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "events/runtime_lines.h"
+#include "explain/owner_table.h"
+#include "files/children.h"
+#include "procfs/process.h"
+#include "record/sources.h"
+
+namespace memwhy::app {
+
+// What a runtime may be opened with; all of it outlives what is opened.
+struct TargetProcess {
+  files::Children& files;
+  const procfs::Process& process;
+  const std::vector<events::Vma>& vmas;
+};
+
+struct Runtime {
+  // nullptr: the process does not have it.
+  std::unique_ptr<record::RuntimeSource> (*open)(const TargetProcess& target);
+  // nullptr: its lines are built in.
+  events::RuntimeLines (*lines)();
+};
+
+// In the order in which they claim pages.
+const std::vector<Runtime>& runtimes();
+
+explain::OwnerTable owner_table();
+
+}  // namespace memwhy::app

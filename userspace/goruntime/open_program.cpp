@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "goruntime/open_program.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "goruntime/probe_sites.h"
+#include "goruntime/program_file.h"
+#include "symbols/binary_bytes.h"
+
+namespace memwhy::goruntime {
+namespace {
+
+constexpr uint64_t kCachedBytes = 16 << 20;  // of the program's file
+constexpr const char* kSampler = "runtime.profilealloc";
+
+// How far the program was moved from its link-time addresses; nullopt: it is not mapped.
+std::optional<uint64_t> bias_of(const std::vector<symbols::Segment>& segments, const symbols::FileKey& file,
+                                const std::vector<events::Vma>& vmas) {
+  for (const events::Vma& vma : vmas) {
+    if (vma.inode != file.inode || vma.device != file.device) continue;
+    if (const std::optional<uint64_t> vaddr = symbols::vaddr_of(segments, vma.offset))
+      return vma.range.start - *vaddr;
+  }
+  return std::nullopt;
+}
+
+Error unreadable(std::string_view why) {
+  return {ErrorCode::kIncomplete, fmt::format("{}; showing the system's view only", why)};
+}
+
+}  // namespace
+
+Result<std::optional<OpenedProgram>> open_program(const ProgramFiles& files, Pid tgid,
+                                                  const std::vector<events::Vma>& vmas) {
+  std::optional<OpenedProgram> out;
+  const Result<symbols::OpenedBinary> opened = files.binaries.open_executable(tgid);
+  if (!opened || !opened->facts.go) return out;
+  symbols::ProgramQuestion question = probe_question();
+  question.functions.emplace_back(kSampler);
+  // The linker leaves these out of a program that can't ask for its profile; then the runtime does not sample.
+  question.prefixes = {"runtime.memProfileInternal", "runtime.MemProfile"};
+  Result<symbols::ProgramFacts> facts = files.binaries.program(opened->handle, question);
+  if (!facts) return unreadable("its file could not be read: " + facts.error().message());
+  if (!facts->go_table) return unreadable("its table of functions was not found in its file");
+  const std::optional<uint64_t> bias = bias_of(facts->segments, opened->key, vmas);
+  if (!bias) return unreadable("its file is not among its mappings");
+
+  out.emplace();
+  GoProgram& program = out->program;
+  program.version = facts->go_version;
+  program.image.pclntab = facts->go_table->vaddr + *bias;
+  program.image.names_offset = facts->go_table->names_offset;
+  for (const symbols::Segment& segment : facts->segments)
+    if (segment.write)
+      program.image.writable.push_back({segment.vaddr + *bias, segment.vaddr + *bias + segment.memory_bytes});
+  program.image.file = std::make_shared<ProgramFile>(
+      std::make_unique<symbols::BlockCache>(
+          std::make_unique<symbols::BinaryBytes>(files.binaries, tgid, *opened), kCachedBytes),
+      facts->segments, *bias);
+  program.own_layout = [layout_of = files.go_layout, handle = opened->handle](int minor) {
+    return layout_of(handle, minor);
+  };
+  program.profiling_linked = facts->linked[0] || facts->linked[1];
+  const std::optional<symbols::ProgramFunction>& sampler = facts->functions.back();
+  if (sampler) program.sampler = {sampler->range.start + *bias, sampler->range.end + *bias};
+  out->facts = *std::move(facts);
+  out->bias = *bias;
+  return out;
+}
+
+}  // namespace memwhy::goruntime

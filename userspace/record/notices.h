@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Notices: the HookReport of the recording: which hooks there are, and sentences about what is not seen: beside those of the
+// kernel side, what the sampler cut itself. Told when it changes. Not the coverage (intake's), nor a Loss.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "record/world.h"
+
+namespace memwhy::record {
+
+constexpr size_t kMostNotices = 16;  // a sentence each; further ones are counted
+
+class Notices {
+ public:
+  explicit Notices(const World& world) : world_(world) {}
+
+  // Told once, and again when it changes.
+  void hooks();
+  void add(std::string sentence);
+  // Children at whom nobody looked; told with the hooks.
+  void add_unmet(uint64_t children) { unmet_ += children; }
+  bool any_unmet() const { return unmet_ != 0; }
+
+ private:
+  void keep(std::string sentence);
+
+  const World& world_;
+  std::optional<events::HookReport> hooks_;
+  std::vector<std::string> sentences_;  // the first ones ...
+  size_t more_ = 0;                     // ... and how many more
+  uint64_t unmet_ = 0;
+};
+
+}  // namespace memwhy::record

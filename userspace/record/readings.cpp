@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record/readings.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace memwhy::record {
+namespace {
+
+bool moved(uint64_t then, uint64_t now) {
+  constexpr uint64_t kLeast = 64 * kPageBytes;  // 5 % of nearly nothing is nothing
+  const uint64_t difference = then > now ? then - now : now - then;
+  return difference * 20 >= then && difference >= kLeast;
+}
+
+}  // namespace
+
+bool Readings::counters(Target& target) {
+  const CpuMeter meter(world_.clock, target.cost.counter_cpu_ns);
+  ++target.cost.counter_reads;
+  auto counters = target.source->counters();
+  if (!counters) return false;
+  counters->space = target.space;
+  target.rss_bytes = counters->rss_bytes();
+  if (target.rss_at_scan != 0 && moved(target.rss_at_scan, target.rss_bytes)) target.schedule.rescan = true;
+  world_.tell(*std::move(counters));
+  return true;
+}
+
+Result<events::PageScan> Readings::pass(Target& target) {
+  const CpuMeter meter(world_.clock, target.cost.scan_cpu_ns);
+  target.schedule.scan_begins(world_.clock.now(), world_.options.scan_period);
+  if (!read_vmas(world_, target)) return Error(ErrorCode::kTargetGone, "no address space");
+  auto pass = target.source->scan(target.vmas);
+  if (!pass) return pass;
+  pass->space = target.space;
+  pass->scan = ++scans_;
+  for (auto* counters : {&pass->before, &pass->after}) {
+    if (*counters) (*counters)->space = target.space;
+  }
+  if (pass->after) target.rss_bytes = pass->after->rss_bytes();
+  target.rss_at_scan = target.rss_bytes;
+  if (auto threads = world_.kernel.threads(target.space)) {
+    threads->space = target.space;
+    world_.tell(*std::move(threads));
+  }
+  return pass;
+}
+
+bool Readings::scan(Target& target, bool restate, bool last) {
+  const uint64_t cpu_before = target.cost.scan_cpu_ns;
+  auto scanned = pass(target);
+  if (!scanned) {
+    target.schedule.look_at(world_.clock.now());
+    return false;
+  }
+  table(target, restate);
+  // Without its runtimes most of it would be unclassified in the last ledger: the one before stands.
+  if (!runtimes_.read(target, *scanned, last)) {
+    target.schedule.look_at(world_.clock.now());
+    return false;
+  }
+  world_.tell(*std::move(scanned));
+  runtimes_.probe(target);
+  ++target.cost.scans;
+  target.schedule.scan_ended(world_.clock.now(), target.cost.scan_cpu_ns - cpu_before);
+  runtimes_.stretch(target);
+  return true;
+}
+
+void Readings::table(Target& target, bool restate) {
+  const CpuMeter meter(world_.clock, target.cost.table_cpu_ns);
+  ++target.cost.table_reads;
+  const TimeNs begun = world_.clock.now();
+  std::vector<events::Stack> stacks;
+  world_.kernel.read_table(target.space, restate, [&](events::Event event) {
+    event.time = std::max(event.time, begun);  // not before the pass that it explains
+    if (const auto* stack = std::get_if<events::Stack>(&event.payload)) stacks.push_back(*stack);
+    world_.emit(std::move(event));
+  });
+  names_.resolve(target, stacks);
+}
+
+// What was mapped since the scan counts as mapped.
+void Readings::reclaim(Target& target) {
+  const auto now = target.source ? target.source->vmas() : Result<std::vector<events::Vma>>(target.vmas);
+  if (!now) return;
+  std::vector<AddressRange> mapped;
+  for (const auto* list : {&std::as_const(target.vmas), &*now}) {
+    for (const events::Vma& vma : *list) mapped.push_back(vma.range);
+  }
+  std::sort(mapped.begin(), mapped.end());
+  size_t kept = 0;
+  for (const AddressRange& range : mapped) {
+    if (kept > 0 && range.start <= mapped[kept - 1].end) {
+      mapped[kept - 1].end = std::max(mapped[kept - 1].end, range.end);
+    } else {
+      mapped[kept++] = range;
+    }
+  }
+  mapped.resize(kept);
+  world_.kernel.reclaim(target.space, mapped);
+}
+
+}  // namespace memwhy::record

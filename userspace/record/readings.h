@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Readings: what is read of one target below /proc and from the kernel's table, and the events that are made of it.
+//
+// The order around a scan is part of the contract: the VMA list is read before it, the table after it, so that a page of
+// the scan has its entry and its mapping; then what runtimes hold its pages for; and the scan is told last, when all that
+// explains its pages was told.
+#pragma once
+
+#include <cstdint>
+
+#include "record/names.h"
+#include "record/runtime_reader.h"
+#include "record/target.h"
+#include "record/world.h"
+
+namespace memwhy::record {
+
+class Readings {
+ public:
+  Readings(const World& world, Names& names, RuntimeReader& runtimes)
+      : world_(world), names_(names), runtimes_(runtimes) {}
+
+  // false: the space is gone.
+  bool counters(Target& target);
+  // The VMA list, the pass, the threads, the table, the runtimes. `last`: no further one will come. false: the space is
+  // gone, and the pass was not told.
+  bool scan(Target& target, bool restate, bool last);
+  void table(Target& target, bool restate);
+  // Gives back chunks of the kernel's table that are outside every mapping.
+  void reclaim(Target& target);
+
+  uint64_t scans() const { return scans_; }
+
+ private:
+  Result<events::PageScan> pass(Target& target);
+
+  const World& world_;
+  Names& names_;
+  RuntimeReader& runtimes_;
+  uint64_t scans_ = 0;
+};
+
+}  // namespace memwhy::record

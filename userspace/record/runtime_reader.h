@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// RuntimeReader: reads the runtimes and allocators of a target: what they hold the pages of a pass for, their counters, and
+// at longer times what is dear. Each has a budget of its own; none knows of another.
+//
+//   each pass      pages of every runtime                   a scan without them would call their memory unclassified
+//   1 Hz           counters
+//   60 s, or with each pass as long as that takes less than 1/50 of a CPU: details
+//
+// The budget. 1/100 of a CPU for each runtime, in the long run; the first half second is free, since a short recording
+// needs its first and its last reading:
+//
+//   300 ms for each reading of "go":  t=0 0.3 s   t=10 0.6 s: 0.1 s are to be paid for by 10 s   t=20 0.9 s: by 40 s from the
+//   start   ...   -> the scans of this target come at 0, 10, 20, 40, 70, 100, which is told once, and by the runtime's name
+#pragma once
+
+#include <cstdint>
+
+#include "record/names.h"
+#include "record/notices.h"
+#include "record/target.h"
+#include "record/world.h"
+
+namespace memwhy::record {
+
+constexpr TimeNs kDetailsPeriod = 60'000'000'000;
+constexpr uint64_t kDetailsBudget = 50;  // or with each scan, for at most 1/50 of a CPU
+constexpr uint64_t kRuntimeShare = 100;
+constexpr uint64_t kRuntimeFreeNs = 500'000'000;
+constexpr uint64_t kRuntimeUntoldNs = 200'000'000;  // less than that is told of no runtime
+
+class RuntimeReader {
+ public:
+  RuntimeReader(const World& world, Names& names, Notices& notices)
+      : world_(world), names_(names), notices_(notices) {}
+
+  // What the runtimes hold the pages of this pass for; details when they are due. false: the target went away, and the pass
+  // is not to be told.
+  bool read(Target& target, const events::PageScan& pass, bool last);
+  void read_counters(Target& target);
+  // When it is met: its own tables first, so that no probe stands in the way of being read.
+  void probe(Target& target);
+  // Scans come when what the runtimes took is paid for. After each scan.
+  void stretch(Target& target);
+  // The first and the last reading are made whatever they take, so a short recording may have taken more. At the end.
+  void tell_shares(const Target& target);
+
+  // How it ended is read whole.
+  static void allow_details(Target& target);
+  // When what was read is paid for.
+  static TimeNs paid_at(const RuntimeState& runtime);
+
+ private:
+  bool read(Target& target, RuntimeSource& source, RuntimeState& state, const events::PageScan& pass,
+            bool last);
+  void tell(Target& target, events::Payload payload);
+
+  const World& world_;
+  Names& names_;
+  Notices& notices_;
+};
+
+}  // namespace memwhy::record

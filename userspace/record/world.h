@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the parts of the sampler share: the sources that it reads through, the clock, the options, and where events go.
+#pragma once
+
+#include <functional>
+#include <utility>
+
+#include "record/clock.h"
+#include "record/sources.h"
+
+namespace memwhy::record {
+
+struct SamplerOptions {
+  TimeNs scan_period = 10'000'000'000;
+  bool follow = false;
+  bool probe_runtimes = true;
+  std::function<bool()> stop_requested =
+      {};                                  // the recording is to end: nothing more is begun before finish()
+  std::function<bool()> out_of_time = {};  // nor in finish()
+};
+
+struct World {
+  KernelSource& kernel;
+  ProcessOpener& processes;
+  SymbolSource& symbols;
+  Clock& clock;
+  const SamplerOptions options;
+  std::function<void(events::Event)> emit;
+
+  void tell(TimeNs time, events::Payload payload) const { emit({time, std::move(payload)}); }
+  void tell(events::Payload payload) const { tell(clock.now(), std::move(payload)); }
+};
+
+}  // namespace memwhy::record

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// What runtimes tell of themselves beside the pages that they hold: a track for each runtime that has events of its own. A
+// further one is a member and a name in the list of on().
+#pragma once
+
+#include "timeline/go/track.h"
+
+namespace memwhy::timeline {
+
+struct RuntimeTracks {
+  GoTrack go;
+
+  void on(const auto& event, TimeNs time)
+    requires requires { go.on(event, time); }
+  {
+    go.on(event, time);
+  }
+  size_t memory_bytes() const { return go.memory_bytes(); }
+};
+
+}  // namespace memwhy::timeline
