@@ -49,6 +49,7 @@ HookReport parse_hooks(Words& w) {
   HookReport report;
   report.stack_read = w.named("read").value_or("direct");
   while (auto not_seen = w.named("not_seen")) report.not_seen.push_back(*not_seen);
+  while (auto notice = w.named("notice")) report.notices.push_back(*notice);
   while (!w.empty()) {
     const auto parts = split(w.next("hook"), ':');
     if (parts.size() != 2) w.fail("a hook is NAME:ATTACH");

@@ -21,7 +21,7 @@
 //   text    "quoted" when it has blanks; key="a b" too
 //
 //   info [tool= host= kernel= arch= cpus= part=] [what="pid 7"]     anchor       (ClockAnchor of this time)
-//   hooks [NAME:ATTACH ...] [read=direct] [not_seen="a sentence"]   recording-end WHY
+//   hooks [NAME:ATTACH ...] [read=direct] [not_seen="a sentence"] [notice="a sentence"]   recording-end WHY
 //   coverage [seen= recorded= full= stacks_new= stacks_lost=] [kind=NAME:SEEN:DELIVERED:LOST]
 //          [prog=NAME:RUNS:NS]
 //   binary bN PATH [inode= device= build= go=VERSION problem=] [race] [cgo] [stripped] [unreadable]

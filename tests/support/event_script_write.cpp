@@ -65,6 +65,7 @@ struct Line {
     for (const Hook& hook : e.hooks) s += " " + hook.name + ":" + hook.attach;
     for (const Privilege& kept : e.privileges) s += " " + kept.name + ":capability";
     for (const std::string& not_seen : e.not_seen) s += named("not_seen", not_seen);
+    for (const std::string& notice : e.notices) s += named("notice", notice);
     return s;
   }
   std::string operator()(const Coverage& e) const {

@@ -63,6 +63,7 @@ std::string text_of(const std::string& path, const trace::FileInfo& info) {
     for (const events::Privilege& kept : info.hooks->privileges)
       text += line("privilege", fmt::format("{}: {}", kept.name, kept.reason));
     for (const std::string& sentence : info.hooks->not_seen) text += line("not seen", sentence);
+    for (const std::string& sentence : info.hooks->notices) text += line("note", sentence);
   }
   text += line("events", fmt::format("{} in {} chunks, {} lost while recording", summary.events,
                                      summary.chunks, info.lost_events));

@@ -101,7 +101,7 @@ std::string on(const HookReport& e) {
   }
   for (const Privilege& kept : e.privileges)
     out += fmt::format(" kept {} ({});", quoted(kept.name), quoted(kept.reason));
-  return out + " not seen: " + list(e.not_seen);
+  return out + " not seen: " + list(e.sentences());
 }
 std::string on(const Coverage& e) {
   std::string out = fmt::format(

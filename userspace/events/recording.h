@@ -49,8 +49,15 @@ struct Privilege {
 struct HookReport {
   std::vector<Hook> hooks;
   std::string stack_read;             // "direct" | "bulk"
-  std::vector<std::string> not_seen;  // sentences
+  std::vector<std::string> not_seen;  // sentences: what these hooks cannot see, in any recording
   std::vector<Privilege> privileges = {};
+  std::vector<std::string> notices = {};  // sentences: what went wrong in this one
+
+  std::vector<std::string> sentences() const {  // all of them
+    std::vector<std::string> all = not_seen;
+    all.insert(all.end(), notices.begin(), notices.end());
+    return all;
+  }
   bool operator==(const HookReport&) const = default;
 };
 

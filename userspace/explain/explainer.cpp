@@ -21,6 +21,7 @@ RecordingCoverage coverage_of(const timeline::RecordingState& recording, std::ve
     out.privileges = recording.hooks.back().privileges;
     out.stack_read = recording.hooks.back().stack_read;
     out.not_seen = recording.hooks.back().not_seen;
+    out.notices = recording.hooks.back().notices;
   }
   if (recording.coverage) {
     const events::Coverage& coverage = *recording.coverage;

@@ -10,10 +10,10 @@ namespace memwhy::record {
 void Notices::hooks() {
   for (std::string& sentence : world_.symbols.take_notices()) keep(std::move(sentence));
   events::HookReport now = world_.kernel.hooks();
-  now.not_seen.insert(now.not_seen.end(), sentences_.begin(), sentences_.end());
-  if (more_ > 0) now.not_seen.push_back(fmt::format("{} more sentences like these are left out.", more_));
+  now.notices.insert(now.notices.end(), sentences_.begin(), sentences_.end());
+  if (more_ > 0) now.notices.push_back(fmt::format("{} more sentences like these are left out.", more_));
   if (unmet_ != 0) {
-    now.not_seen.push_back(fmt::format(
+    now.notices.push_back(fmt::format(
         "{} children were over before they could be looked at: nothing is known of them.", unmet_));
   }
   if (hooks_ == now) return;

@@ -142,7 +142,7 @@ void Session::tell_unfinished() {
     const std::lock_guard lock(mutex_);
     report = told_hooks_.value_or(report);
   }
-  report.not_seen.emplace_back(
+  report.notices.emplace_back(
       "The last look at the processes was not finished, because reading one of them took too long when the "
       "recording had to "
       "end: what they had at the end is as of the look before.");

@@ -111,7 +111,7 @@ void print_recording(Page& page, const Explanation& all) {
   for (const events::Hook& hook : coverage.hooks)
     hooks += fmt::format("{}{} ({})", hooks.empty() ? "" : ", ", escape(hook.name), escape(hook.attach));
   item(page, "hooks", hooks.empty() ? "none are known" : hooks);
-  for (const events::Hook& kept : coverage.privileges)
+  for (const events::Privilege& kept : coverage.privileges)
     privileges += fmt::format("{}{}", privileges.empty() ? "" : ", ", escape(kept.name));
   if (!privileges.empty()) item(page, "privileges", privileges);
   if (!coverage.stack_read.empty()) item(page, "stacks read", escape(coverage.stack_read));

@@ -72,6 +72,7 @@ void fields(auto&& visit, Is<events::HookReport> auto& m) {
   visit(2, m.stack_read);
   visit(3, m.not_seen);
   visit(4, m.privileges);
+  visit(5, m.notices);
 }
 void fields(auto&& visit, Is<events::KindCount> auto& m) {
   visit(1, m.kind);

@@ -75,7 +75,7 @@ TEST(Cells, GoSpansAreCellsOfPagesAndLinesOfSlots) {
   const Attribution& all = e.processes[0].attribution;
   uint64_t spans = 0;
   for (const Cell& each : all.cells)
-    if (cell_id(each.owner) == "go.heap.spans") spans += each.bytes();
+    if (all.cell_id(each.owner) == "go.heap.spans") spans += each.bytes();
   EXPECT_EQ(spans, 1u << 20);
   EXPECT_EQ(line(e, "go.heap.live")->bytes, 400u << 10);
   EXPECT_EQ(line(e, "go.heap.unmarked")->bytes, 200u << 10);

@@ -89,7 +89,7 @@ class GoBudgetTest : public testing::Test {
       const uint64_t second = (event.time - begin_) / kSecond;
       if (std::holds_alternative<events::RuntimePages>(event.payload)) readings_.push_back(second);
       if (std::holds_alternative<events::PageScan>(event.payload)) scans_.push_back(second);
-      if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told_ = hooks->not_seen;
+      if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told_ = hooks->sentences();
     });
     for (Pid pid = 10; pid < 10 + targets; ++pid) ASSERT_TRUE(sampler.add(pid));
     while (sampler.next_due() <= begin_ + 140 * kSecond) {
@@ -138,7 +138,7 @@ TEST_F(GoBudgetTest, EachRuntimeHasABudgetOfItsOwn) {
     const uint64_t second = (event.time - begin_) / kSecond;
     if (std::holds_alternative<events::PageScan>(event.payload)) scans_.push_back(second);
     if (const auto* pages = std::get_if<events::RuntimePages>(&event.payload)) told.push_back(pages->runtime);
-    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told_ = hooks->not_seen;
+    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told_ = hooks->sentences();
   });
   ASSERT_TRUE(sampler.add(10));
   while (sampler.next_due() <= begin_ + 60 * kSecond) {

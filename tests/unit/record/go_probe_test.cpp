@@ -76,7 +76,7 @@ class GoProbeTest : public testing::Test {
   void record(SamplerOptions options, TimeNs duration) {
     Sampler sampler(kernel_, processes_, symbols_, clock_, options, [this](events::Event event) {
       if (const auto* hooks = std::get_if<events::HookReport>(&event.payload))
-        told_.push_back(hooks->not_seen);
+        told_.push_back(hooks->sentences());
       words_.push_back(word(event));
     });
     ASSERT_TRUE(sampler.add(10));

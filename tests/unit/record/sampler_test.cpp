@@ -53,7 +53,7 @@ class SamplerTest : public testing::Test {
   // What the last report of hooks says is not seen.
   std::vector<std::string> not_seen() const {
     for (auto event = events_.rbegin(); event != events_.rend(); ++event)
-      if (const auto* hooks = std::get_if<events::HookReport>(&event->payload)) return hooks->not_seen;
+      if (const auto* hooks = std::get_if<events::HookReport>(&event->payload)) return hooks->sentences();
     return {};
   }
   events::SpaceStart start(uint32_t space, Pid pid, StartHow how, uint32_t parent) {
@@ -394,7 +394,7 @@ TEST_F(SamplerTest, AProgramForAnotherMachineIsToldAndLeft) {
   EXPECT_EQ(sampler_->targets(), 0U);
   std::vector<std::string> not_seen;
   for (const auto& event : events_)
-    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) not_seen = hooks->not_seen;
+    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) not_seen = hooks->sentences();
   EXPECT_THAT(not_seen,
               Contains("pid 10 became a program for i386: only programs for x86-64 can be recorded."));
 }
@@ -418,7 +418,7 @@ TEST_F(SamplerTest, WhatWasLostOfFilesIsToldWithTheHooks) {
   run(2 * kSecond);
   std::vector<std::string> not_seen;
   for (const auto& event : events_)
-    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) not_seen = hooks->not_seen;
+    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) not_seen = hooks->sentences();
   EXPECT_THAT(not_seen, Contains("The process that reads files of targets died; it was replaced."));
 }
 
@@ -631,7 +631,7 @@ TEST_F(SamplerTest, LastLooksForWhichThereIsNoTimeAreCounted) {
   EXPECT_THAT(words(events_), Not(Contains("scan 3")));
   std::vector<std::string> told;
   for (const auto& event : events_) {
-    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told = hooks->not_seen;
+    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told = hooks->sentences();
   }
   EXPECT_THAT(told, ElementsAre(testing::StartsWith("The last look at 2 of 3 processes was left out")));
 }

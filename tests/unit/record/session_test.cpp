@@ -369,7 +369,7 @@ class StuckSession : public SessionTest {
   std::vector<std::string> not_seen() const {
     std::vector<std::string> last;
     for (const auto& event : sink_.events()) {
-      if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) last = hooks->not_seen;
+      if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) last = hooks->sentences();
     }
     return last;
   }
@@ -507,7 +507,7 @@ TEST_F(SessionTest, ASentenceOfWhoRecordsIsToldWithTheHooks) {
   session->finish();
   std::vector<std::string> told;
   for (const auto& event : sink_.events()) {
-    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told = hooks->not_seen;
+    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told = hooks->sentences();
   }
   EXPECT_EQ(told, std::vector<std::string>{"Two were left out."});
 }

@@ -88,7 +88,8 @@ inline std::vector<Event> every_event() {
       HookReport{{{"page_fault_user", "tp_btf", "page faults in user mode"}, {"", "none", ""}},
                  "direct",
                  {"hugetlb", ""},
-                 {{"CAP_BPF", "kept by sampler: to read the table"}, {"", ""}}},
+                 {{"CAP_BPF", "kept by sampler: to read the table"}, {"", ""}},
+                 {"a sentence", ""}},
       Coverage{
           {{"vma_map", 10, 9, 1}, {}}, {{"fault_user", 1000, 85'000}}, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, kBig},
       Stack{stack(9), space(1), true, true, {0x45d2a1, 0x7f12'0000'0001, 0, ~uint64_t{0}, 5}},
@@ -167,7 +168,7 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [i1, i2, i3, i4, i5, i6, i7, i8] = RecordingInfo{};
   [[maybe_unused]] const auto& [a1, a2, a3, a4] = ClockAnchor{};
   [[maybe_unused]] const auto& [h1, h2, h3] = Hook{};
-  [[maybe_unused]] const auto& [r1, r2, r3, r4] = HookReport{};
+  [[maybe_unused]] const auto& [r1, r2, r3, r4, r5] = HookReport{};
   [[maybe_unused]] const auto& [pv1, pv2] = Privilege{};
   [[maybe_unused]] const auto& [rr1, rr2, rr3, rr4, rr5, rr6] = RuntimeRun{};
   [[maybe_unused]] const auto& [rp1, rp2, rp3, rp4, rp5, rp6, rp7, rp8] = RuntimePages{};
