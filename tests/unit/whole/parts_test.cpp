@@ -99,7 +99,7 @@ std::map<std::string, uint64_t> go_lines(const explain::Explanation& explanation
   std::map<std::string, uint64_t> out;
   for (const explain::ProcessExplanation& process : explanation.processes)
     for (const explain::LedgerLine& line : process.ledger)
-      if (process.pid == 7 && line.id.starts_with("go.")) out[line.id] = line.bytes;
+      if (process.pid == 7 && line.id().starts_with("go.")) out[std::string(line.id())] = line.bytes;
   return out;
 }
 
