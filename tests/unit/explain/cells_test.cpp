@@ -69,9 +69,8 @@ vmas 1
 
 // The slots of a span are on several lines, its pages in one cell.
 TEST(Cells, GoSpansAreCellsOfPagesAndLinesOfSlots) {
-  const auto e =
-      told(go_program("go1.26.8") + moment(11, "c000000+256 heap live=400K dead=200K free=424K",
-                                           "c000000+256", "", "in_use=1M live=400K"));
+  const auto e = told(go_program("go1.26.8") + moment(11, "c000000+256 heap live=400K dead=200K free=424K",
+                                                      "c000000+256", "", "in_use=1M live=400K"));
   const Attribution& all = e.processes[0].attribution;
   uint64_t spans = 0;
   for (const Cell& each : all.cells)

@@ -158,11 +158,10 @@ TEST(LiveHeapGrowth, NamesWhoAllocatedLargeObjects) {
                        "2 large objects, 60.0 MiB total, allocated at main.(*job).load (main.go:36) during "
                        "the recording"),
             1);
-  EXPECT_EQ(
-      std::count(found->evidence.begin(), found->evidence.end(),
-                 "1 large object, 1.0 MiB total, allocated at main.(*job).load (main.go:38) during the "
-                 "recording"),
-      1);
+  EXPECT_EQ(std::count(found->evidence.begin(), found->evidence.end(),
+                       "1 large object, 1.0 MiB total, allocated at main.(*job).load (main.go:38) during the "
+                       "recording"),
+            1);
 }
 
 TEST(LiveHeapGrowth, ThreeRisesOverCollections) {

@@ -268,7 +268,8 @@ TEST(GoroutineLeak, AllocationSiteByTheProbe) {
       << found->claim;
   EXPECT_EQ(found->evidence[1],
             "the allocation of 3 of 4 large objects was seen by a probe on the Go runtime, by their size");
-  EXPECT_EQ(found->evidence[2], "1 of them existed before memwhy attached and are assumed to come from the same place");
+  EXPECT_EQ(found->evidence[2],
+            "1 of them existed before memwhy attached and are assumed to come from the same place");
   ASSERT_EQ(e.processes[0].go_calls.size(), 1u);
   EXPECT_EQ(e.processes[0].go_calls[0].calls, 3u);
   EXPECT_EQ(e.processes[0].go_calls[0].bytes, 3 * kJob);

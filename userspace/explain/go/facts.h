@@ -23,7 +23,7 @@ class GoFacts {
 
   events::GoLayout layout() const { return heap() == nullptr ? events::GoLayout::kNone : heap()->layout; }
   bool layout_trusted() const { return events::trusted(layout()); }
-  std::string problem() const;                                   // one sentence when it is not
+  std::string problem() const;                                // one sentence when it is not
   const events::GoReading* heap() const { return reading_; }  // nullptr: not read
 
   const std::vector<timeline::GoPoint>& curve() const { return curve_; }
