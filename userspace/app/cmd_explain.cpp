@@ -129,13 +129,12 @@ Command add_explain(CLI::App& program) {
   const auto request = std::make_shared<Request>();
   const auto duration = std::make_shared<std::chrono::nanoseconds>(0);
   options->add_option("FILE", request->path, "a recording (.memwhy)")->type_name("");
-  options->add_option("-p,--pid", request->live.targets.pids, "this process (a host pid)")
+  options->add_option("-p,--pid", request->live.targets.pids, "the process, by its pid on the host")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("PID");
   options->add_flag("--follow", request->live.targets.follow, "and its children");
-  add_duration(*options, "-d,--duration", *duration,
-               "watch for this time (30, 30s, 5m, 2h); 10 s unless given");
+  add_duration(*options, "-d,--duration", *duration, "how long to watch (30, 30s, 5m, 2h); default 10 s");
   options
       ->add_option("-o,--output", request->live.output, "keep the recording in this file; it must not exist")
       ->type_name("FILE");
@@ -143,14 +142,15 @@ Command add_explain(CLI::App& program) {
       ->add_option("--heap-profile", request->heap_profile,
                    "compare with this heap profile (heap.pb.gz) instead of the one in the process")
       ->type_name("FILE");
-  options->add_flag("--no-uprobes", request->live.no_uprobes,
-                    "put no breakpoints on rare functions of the Go runtime");
+  options->add_flag("--no-uprobes", request->live.no_uprobes, "do not attach uprobes to the Go runtime");
   add_file_limits(*options, request->limits, "explaining");
   options->add_flag("--full", request->full,
-                    "all of it: every stack, page retention, goroutines, how it was recorded");
+                    "everything: all evidence and stacks, page retention, goroutines, how it was recorded");
   options->add_option("--color", request->colour, "auto, always or never; auto respects NO_COLOR")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Colour>{
-          {"auto", Colour::kAuto}, {"always", Colour::kAlways}, {"never", Colour::kNever}}))
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Colour>{{"auto", Colour::kAuto},
+                                                                        {"always", Colour::kAlways},
+                                                                        {"never", Colour::kNever}})
+                      .description(""))
       ->type_name("WHEN");
   CLI::Option* json = options->add_flag("--json", request->json, "as JSON, format memwhy.explain/1");
   options

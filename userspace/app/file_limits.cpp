@@ -102,9 +102,8 @@ class TimeLimit {
 
 void add_file_limits(CLI::App& command, FileLimits& limits, const std::string& doing) {
   add_size(command, "--max-memory", limits.memory_bytes,
-           doing + " may take so much memory; a quarter of what is available unless given, at least 256M");
-  add_duration(command, "--max-time", limits.cpu_time,
-               doing + " may take so much CPU time; 60 s unless given");
+           "memory limit for " + doing + "; default a quarter of what is available, at least 256M");
+  add_duration(command, "--max-time", limits.cpu_time, "CPU time limit for " + doing + "; default 60 s");
 }
 
 uint64_t default_memory_limit() {
