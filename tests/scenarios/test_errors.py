@@ -509,7 +509,7 @@ def test_hard_limit_of_files(case):
     pids = {p["pid"] for p in case.explain("m.memwhy", cwd=case.folder)["processes"]}
     assert {target.pid for target in targets[:recorded + welcome]} <= pids
     out, _ = case.memwhy("info", "m.memwhy", cwd=case.folder)
-    assert re.search(r"^not seen .*Not recorded: pid \d+ \(hardfiles\), .* and \d+ more: .*ulimit -n", out, re.M), out
+    assert re.search(r"^note .*Not recorded: pid \d+ \(hardfiles\), .* and \d+ more: .*ulimit -n", out, re.M), out
 
 
 # ---- signals while a target holds memwhy up
