@@ -149,17 +149,24 @@ def test_rotation(case):
     case.finish(memwhy)
     parts = sorted(case.folder.glob("r*.memwhy"))
     assert len(parts) >= 3
+    moved = 0
     for part in parts:
         explanation = case.explain(part)
         process = only_process(explanation)
         assert process["pid"] == target.pid
-        # What the Go runtime said is in each part, also where it was not read again while the part was written.
-        assert process["go"]["layout"] == "table", (part, process["go"])
         assert sum(line["bytes"] for line in process["ledger"]) == process["rss"]["bytes"]
+        # What was read of the Go runtime is in each part, also where it was not read again while the part was written. A heap
+        # that moved too fast to be read says so, in each part until the next reading.
+        if process["go"]["layout"] == "unverified":
+            assert "do not sum" in process["go"]["layout_problem"], process["go"]
+            moved += 1
+            continue
+        assert process["go"]["layout"] == "table", (part, process["go"])
         assert "go.heap.live" in ledger(process), (part, ledger(process))
         groups = process["goroutines"]["groups"]
         assert groups and any("main." in frame for group in groups for frame in group["frames"]), (part, groups)
         assert explanation["coverage"]["recording"]["damage"] == []
+    assert moved * 2 < len(parts), f"{moved} of {len(parts)} parts without a heap"
 
 
 def test_quiet_says_nothing(case):
