@@ -96,7 +96,7 @@ TEST(Toy, ReachesTheLedgerTheJsonAndTheTextThroughAFile) {
   EXPECT_TRUE(std::any_of(curve.begin(), curve.end(), [](const Json& point) {
     return point["ledger"].value("toy.used", uint64_t{0}) == 400u << 10;
   })) << curve.dump();
-  const std::string text = report::to_text(e);
+  const std::string text = report::to_text(e, {.full = true});
   EXPECT_THAT(text, HasSubstr("toy.used"));
   EXPECT_THAT(text, HasSubstr("blocks of the toy that are in use"));
 }
@@ -143,7 +143,7 @@ TEST(Toy, WhatTwoClaimIsTheFirstOnesAndTold) {
   EXPECT_EQ(lines.count("toy.used"), 0u);
   EXPECT_EQ(lines.at("toy.free"), (120 + 4) * kPage);
   EXPECT_EQ(all["processes"][0]["coverage"]["runtimes"][1]["conflict_bytes"], 8 * kPage);
-  EXPECT_THAT(report::to_text(e), HasSubstr("32.0 KiB that it claims are another runtime's"));
+  EXPECT_THAT(report::to_text(e), HasSubstr("toy: 32.0 KiB that it claims belong to another runtime."));
 }
 
 TEST(Toy, UnknownToAnExplainerItIsNamedAndItsPagesAreWhatTheirMappingIs) {

@@ -48,12 +48,26 @@ std::string lost_text(const RecordingCoverage& coverage) {
   return out;
 }
 
+// What of a runtime's claims is not in the ledger as its own; one that could not be read says so itself.
+std::vector<std::string> runtime_texts(const ProcessCoverage& coverage) {
+  std::vector<std::string> out;
+  for (const explain::RuntimeReading& each : coverage.runtimes) {
+    if (each.conflict_bytes != 0)
+      out.push_back(fmt::format("{}: {} that it claims belong to another runtime", escape(each.runtime),
+                                human_bytes(each.conflict_bytes)));
+    if (!each.problem.empty() && each.trust == "verified")
+      out.push_back(fmt::format("{}: {}", escape(each.runtime), escape(each.problem)));
+  }
+  return out;
+}
+
 // What went wrong, a line each.
 void print_warnings(Page& page, const Explanation& all, const ProcessExplanation& process) {
   const auto warn = [&page](std::string_view text) { page.paragraph("       ", text, Ink::kYellow); };
   const ProcessCoverage& known = process.coverage;
   if (process.scan_time && !known.scan_complete) warn("The last scan is not complete.");
   if (known.go_heap && known.go_heap->changed()) warn("Go: " + go_heap_text(*known.go_heap) + ".");
+  for (const std::string& text : runtime_texts(known)) warn(text + ".");
   if (const std::string lost = lost_text(all.coverage); !lost.empty()) warn("Lost: " + lost + ".");
   for (const std::string& sentence : all.coverage.notices) warn(escape(sentence));
   if (!all.coverage.complete)
@@ -92,6 +106,7 @@ void print_coverage(Page& page, const ProcessExplanation& process) {
                      human_bytes(coverage.truncated_stack_bytes),
                      share(coverage.truncated_stack_bytes, process), human_bytes(coverage.lost_stack_bytes)));
     if (!coverage.scan_complete) item(page, "scan", "not complete");
+    for (const std::string& text : runtime_texts(coverage)) item(page, "runtime", text);
     if (coverage.go_heap && coverage.go_heap->changed())
       item(page, "Go heap", go_heap_text(*coverage.go_heap));
   }
