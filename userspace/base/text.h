@@ -9,8 +9,9 @@
 
 namespace memwhy {
 
-std::string human_bytes(uint64_t bytes);  // "431.0 MiB", "512 B"; 1,048,575 is "1.0 MiB"
-std::string grouped(uint64_t value);      // "1,048,575"
+std::string human_bytes(uint64_t bytes);            // "431.0 MiB", "512 B"; 1,048,575 is "1.0 MiB"
+std::string grouped(uint64_t value);                // "1,048,575"
+std::string_view base_name(std::string_view path);  // "/usr/lib/libc.so.6" → "libc.so.6"
 
 // A string from outside (the name of a process, a file, a function) made harmless for a terminal: no control characters, no
 // escape sequences, nothing that reorders text or hides. What was there stays visible.

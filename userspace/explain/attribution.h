@@ -62,6 +62,7 @@ struct Cell {
   TimeNs oldest = 0;
   uint64_t bytes() const { return pages * kPageBytes; }
 };
+static_assert(sizeof(Cell) == 80);
 
 // Objects of the Go heap that the heap profile samples, by where they were allocated. Bytes are virtual, an estimate.
 struct AllocatedAt {
@@ -69,13 +70,11 @@ struct AllocatedAt {
   uint32_t stack = kNoIndex;
 };
 
-static_assert(sizeof(Cell) == 80);
-
 // Pages whose cells count as `live`, and whose bytes are on all four lines.
 struct PartedPages {
   Owner live{}, dead{}, free{}, rest{};
   std::string id;     // of the cells: "go.heap.spans"
-  std::string whole;  // "spans"
+  std::string whole;  // what the runtime calls them: "spans"
 };
 
 struct Attribution {

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "base/text.h"
 #include "events/mapping_at.h"
 #include "explain/functions.h"
 

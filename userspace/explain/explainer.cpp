@@ -16,13 +16,7 @@ using events::Event;
 
 RecordingCoverage coverage_of(const timeline::RecordingState& recording, std::vector<std::string> damage) {
   RecordingCoverage out;
-  if (!recording.hooks.empty()) {
-    out.hooks = recording.hooks.back().hooks;
-    out.privileges = recording.hooks.back().privileges;
-    out.stack_read = recording.hooks.back().stack_read;
-    out.not_seen = recording.hooks.back().not_seen;
-    out.notices = recording.hooks.back().notices;
-  }
+  if (!recording.hooks.empty()) out.report = recording.hooks.back();
   if (recording.coverage) {
     const events::Coverage& coverage = *recording.coverage;
     for (const events::KindCount& kind : coverage.kinds) {

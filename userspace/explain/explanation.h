@@ -108,16 +108,7 @@ struct ProbeCost {
 };
 
 struct RecordingCoverage {
-  std::vector<events::Hook> hooks;
-  std::vector<events::Privilege> privileges;  // that the recorder kept
-  std::string stack_read;
-  std::vector<std::string> not_seen,
-      notices;  // what these hooks cannot see; what went wrong in this recording
-  std::vector<std::string> sentences() const {  // all of them
-    std::vector<std::string> all = not_seen;
-    all.insert(all.end(), notices.begin(), notices.end());
-    return all;
-  }
+  events::HookReport report;  // the last one
   uint64_t events_seen = 0, events_lost = 0;
   uint64_t faults_seen = 0, faults_lost = 0, stacks_lost = 0;
   std::optional<double> bpf_cpu_share;  // of one CPU

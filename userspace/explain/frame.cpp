@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/text.h"
 #include "explain/short_names.h"
 
 namespace memwhy::explain {
@@ -26,11 +27,6 @@ bool of_runtime(const Frame& frame) {
 }
 
 }  // namespace
-
-std::string_view base_name(std::string_view path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string_view::npos ? path : path.substr(slash + 1);
-}
 
 bool same_place(const Frame& a, const Frame& b) { return place(a) == place(b); }
 

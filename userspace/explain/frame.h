@@ -44,8 +44,6 @@ struct Frame {
   auto operator<=>(const Frame&) const = default;
 };
 
-std::string_view base_name(std::string_view path);  // "/usr/lib/libc.so.6" → "libc.so.6"
-
 // Whether a reader would see the same place: two addresses in one line are.
 bool same_place(const Frame& a, const Frame& b);
 // An order in which frames of the same place are equal.

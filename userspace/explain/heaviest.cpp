@@ -147,12 +147,14 @@ std::vector<Entry> heaviest(const Attribution& all, const LedgerLine& line, size
     out = view.entries();
   }
   if (out.size() > kHeaviest) out.resize(kHeaviest);
-  if (samples || all.parted_as(line.owner) != nullptr) {
+  const PartedPages* parted = all.parted_as(line.owner);
+  if (samples || parted != nullptr) {
     uint64_t sum = 0;
     for (const Entry& entry : out) sum += entry.bytes;
     for (Entry& entry : out) {
       if (entry.says == EntrySays::kAllocated) continue;
       // Faults are of whole pages, whatever became of their slots: they may say more than the line of live ones.
+      entry.whole = parted->whole;
       entry.says = sum > line.bytes ? EntrySays::kFirstTouchedOfAllSpans : EntrySays::kFirstTouched;
     }
     limit_to(line.bytes, out);

@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "explain/attribution.h"
@@ -34,6 +35,7 @@ struct Entry {
   uint64_t bytes = 0;
   EntryWhat what = EntryWhat::kMapping;
   EntrySays says = EntrySays::kPages;
+  std::string_view whole;            // kFirstTouchedOfAllSpans: what they are called, of Attribution::parted
   std::optional<timeline::How> how;  // absent where it makes no difference: files, stacks of threads, samples
   uint32_t stack = kNoIndex;         // kStack: of the heaviest of its cells
   uint32_t mapping = kNoIndex;       // of the heaviest, else

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "events/mapping_at.h"
 #include "explain/mapping.h"
 
 namespace memwhy::explain {
@@ -45,13 +46,6 @@ StackKind kind_of(const PageGroup& group, Stacks& stacks) {
   return group.how == How::kMmapSite ? facts.mapped : facts.touched;
 }
 
-std::optional<size_t> vma_at(const std::vector<events::Vma>& vmas, uint64_t address) {
-  auto after = std::upper_bound(vmas.begin(), vmas.end(), address,
-                                [](uint64_t a, const events::Vma& vma) { return a < vma.range.start; });
-  if (after == vmas.begin() || !std::prev(after)->range.contains(address)) return std::nullopt;
-  return static_cast<size_t>(std::prev(after) - vmas.begin());
-}
-
 std::vector<Votes> count_votes(const Evidence& evidence, Stacks& stacks) {
   std::vector<Votes> votes(evidence.vmas.size());
   for (const PageGroup& group : evidence.scan.groups) {
@@ -86,10 +80,13 @@ std::vector<Votes> count_votes(const Evidence& evidence, Stacks& stacks) {
     }
   }
   for (const events::Thread& thread : evidence.threads) {
-    if (std::optional<size_t> k = vma_at(evidence.vmas, thread.tls)) {
-      votes[*k].holds_tls |= evidence.vmas[*k].range.end - thread.tls <= kThreadControlMost;
-    }
-    if (std::optional<size_t> k = vma_at(evidence.vmas, thread.stack_pointer)) votes[*k].holds_sp = true;
+    const auto vote = [&](const events::Vma* vma) -> Votes& {
+      return votes[static_cast<size_t>(vma - evidence.vmas.data())];
+    };
+    if (const events::Vma* vma = events::mapping_at(evidence.vmas, thread.tls))
+      vote(vma).holds_tls |= vma->range.end - thread.tls <= kThreadControlMost;
+    if (const events::Vma* vma = events::mapping_at(evidence.vmas, thread.stack_pointer))
+      vote(vma).holds_sp = true;
   }
   // Both lists are in order of address: one pass.
   size_t i = 0;

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "base/text.h"
+
 namespace memwhy::goruntime {
 
 namespace {
@@ -209,10 +211,8 @@ class Profile {
 
   std::string frame(const Line& line) {
     const Function& function = functions_[line.function];
-    std::string_view file = string(function.file);
-    file.remove_prefix(std::min(file.size(), file.rfind('/') + 1));
-    return std::string(string(function.name)) + " (" + std::string(file) + ":" + std::to_string(line.line) +
-           ")";
+    return std::string(string(function.name)) + " (" + std::string(base_name(string(function.file))) + ":" +
+           std::to_string(line.line) + ")";
   }
 
   std::string_view string(uint64_t index) const {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/machine.h"
 #include "fmt/format.h"
 #include "record/young.h"
 
@@ -153,10 +154,10 @@ void Roster::confirm(Target& target) {
   pending.identity.exe_binary = executable.binary;
   pending.identity.elf_class = executable.machine;
   target.machine = std::move(executable.machine);
-  target.foreign = !target.machine.empty() && target.machine != kMachine;
+  target.foreign = !target.machine.empty() && target.machine != machine::kName;
   if (target.foreign && pending.identity.how != events::StartHow::kAttached) {
     notices_.add(fmt::format("pid {} became a program for {}: only programs for {} can be recorded.",
-                             target.tgid, target.machine, kMachine));
+                             target.tgid, target.machine, machine::kName));
   }
   world_.tell(pending.read_at, std::move(pending.identity));
   if (!pending.vmas.empty()) {
@@ -222,7 +223,7 @@ void Roster::end(SpaceId space, std::optional<events::EndWhy> say) {
 Error Roster::refuse(const Target& target, const std::string& comm) {
   Error why(ErrorCode::kEnvironment,
             fmt::format("pid {} ({}) is a program for {}: this memwhy can record programs for {} only",
-                        target.tgid, comm, target.machine, kMachine));
+                        target.tgid, comm, target.machine, machine::kName));
   end(target.space, events::EndWhy::kDetached);
   return why;
 }

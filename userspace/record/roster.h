@@ -22,9 +22,6 @@
 
 namespace memwhy::record {
 
-// SpaceStart::elf_class of the programs that memwhy understands.
-constexpr const char* kMachine = "x86-64";
-
 constexpr TimeNs kOpenForkAfter = 100'000'000;
 constexpr TimeNs kConfirmAfter = 110'000'000;  // two looks at the ring, and some
 constexpr TimeNs kGrace = 200'000'000;         // for the kernel's word of an end to arrive

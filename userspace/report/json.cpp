@@ -209,9 +209,9 @@ Json recording_coverage(const explain::RecordingCoverage& coverage) {
   Json out = {
       {"hooks", Json::array()},
       {"privileges", Json::array()},
-      {"stack_read", text_or_null(coverage.stack_read)},
-      {"not_seen", coverage.sentences()},
-      {"notices", coverage.notices},
+      {"stack_read", text_or_null(coverage.report.stack_read)},
+      {"not_seen", coverage.report.sentences()},
+      {"notices", coverage.report.notices},
       {"events_seen", coverage.events_seen},
       {"events_lost", coverage.events_lost},
       {"faults_seen", coverage.faults_seen},
@@ -223,10 +223,10 @@ Json recording_coverage(const explain::RecordingCoverage& coverage) {
       {"losses", Json::array()},
       {"recording",
        {{"complete", coverage.complete}, {"ended", coverage.ended}, {"damage", coverage.damage}}}};
-  for (const events::Hook& hook : coverage.hooks) {
+  for (const events::Hook& hook : coverage.report.hooks) {
     out["hooks"].push_back({{"name", hook.name}, {"attach", hook.attach}, {"purpose", hook.purpose}});
   }
-  for (const events::Privilege& kept : coverage.privileges)
+  for (const events::Privilege& kept : coverage.report.privileges)
     out["privileges"].push_back({{"name", kept.name}, {"reason", kept.reason}});
   for (const explain::ProbeCost& probe : coverage.probes) {
     out["probes"].push_back({{"name", probe.name},

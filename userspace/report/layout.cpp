@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <numeric>
 
-#include "report/page.h"
-
 namespace memwhy::report {
 namespace {
+
+bool continues(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
 
 // parts × scale / whole, rounded so that they sum to `target`.
 std::vector<uint64_t> apportion(const std::vector<uint64_t>& parts, uint64_t scale, uint64_t whole,
@@ -50,6 +50,18 @@ std::vector<uint64_t> permille(const std::vector<uint64_t>& parts) {
 }
 
 std::string tenths_text(uint64_t value) { return fmt::format("{}.{}", value / 10, value % 10); }
+
+size_t columns(std::string_view text) {
+  return text.size() - static_cast<size_t>(std::count_if(text.begin(), text.end(), continues));
+}
+
+std::string cut(std::string_view text, size_t most) {
+  constexpr std::string_view kDots = "...";
+  if (columns(text) <= most) return std::string(text);
+  size_t left = most > kDots.size() ? most - kDots.size() : 0, at = 0;
+  while (at < text.size() && (left > 0 || continues(text[at]))) left -= continues(text[at++]) ? 0 : 1;
+  return std::string(text.substr(0, at)) + std::string(kDots.substr(0, most));
+}
 
 std::string paragraph(std::string_view first, std::string_view text, size_t width) {
   std::string out(first);

@@ -29,6 +29,11 @@ std::vector<uint64_t> permille(const std::vector<uint64_t>& parts);
 // 3012 → "301.2"
 std::string tenths_text(uint64_t value);
 
+// Columns that the text takes: characters, not bytes of UTF-8.
+size_t columns(std::string_view text);
+// The text cut to that many columns; what was cut is "...".
+std::string cut(std::string_view text, size_t most);
+
 // `text` broken at spaces into lines of `width` columns, the first after `first`, the others after as many spaces. A
 // word that is longer than a line stays whole: names of files and functions must be copied.
 std::string paragraph(std::string_view first, std::string_view text, size_t width = kWidth);

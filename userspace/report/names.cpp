@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/names.h"
 
+#include <fmt/format.h>
+
 #include <array>
 
 namespace memwhy::report {
@@ -68,8 +70,8 @@ std::string_view word(explain::Confidence confidence) {
 
 std::string how_text(const explain::Entry& entry) {
   static constexpr std::array<std::string_view, explain::kEntrySays> kSays = {
-      "", "first touched; ", "first touched, of all spans; ", "allocated (sampled)"};
-  std::string text(of(kSays, entry.says));
+      "", "first touched; ", "first touched, of all {}; ", "allocated (sampled)"};
+  std::string text = fmt::format(fmt::runtime(of(kSays, entry.says)), entry.whole);
   if (entry.how) text += word(*entry.how);
   return text;
 }

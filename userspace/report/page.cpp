@@ -7,24 +7,6 @@
 #include "report/layout.h"
 
 namespace memwhy::report {
-namespace {
-
-bool continues(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
-
-}  // namespace
-
-size_t columns(std::string_view text) {
-  return text.size() - static_cast<size_t>(std::count_if(text.begin(), text.end(), continues));
-}
-
-std::string cut(std::string_view text, size_t most) {
-  constexpr std::string_view kDots = "...";
-  if (columns(text) <= most) return std::string(text);
-  size_t left = most > kDots.size() ? most - kDots.size() : 0, at = 0;
-  while (at < text.size() && (left > 0 || continues(text[at]))) left -= continues(text[at++]) ? 0 : 1;
-  return std::string(text.substr(0, at)) + std::string(kDots.substr(0, most));
-}
-
 std::string Page::painted(std::string_view text, Ink ink) const {
   static constexpr std::array<std::string_view, 6> kCodes = {"", "1", "2", "1;31", "32", "33"};
   if (!style_.colour || ink == Ink::kPlain) return std::string(text);

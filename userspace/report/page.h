@@ -21,11 +21,6 @@ struct Style {
 
 enum class Ink : uint8_t { kPlain, kBold, kDim, kRed, kGreen, kYellow };
 
-// Columns that the text takes: characters, not bytes of UTF-8.
-size_t columns(std::string_view text);
-// The text cut to that many columns; what was cut is "...".
-std::string cut(std::string_view text, size_t most);
-
 class Page {
  public:
   explicit Page(const Style& style) : style_(style) {}

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "report/clock.h"
+#include "report/layout.h"
 #include "report/text_go.h"
 #include "report/text_parts.h"
 
@@ -15,14 +16,9 @@ namespace memwhy::report {
 namespace {
 
 using explain::Explanation;
-using explain::FindingKind;
 using explain::ProcessExplanation;
 
 constexpr size_t kProcessesInDetail = 3, kProcessesListed = 30;
-
-bool has_problem(const ProcessExplanation& process) {
-  return !process.findings.empty() && process.findings.front().kind == FindingKind::kProblem;
-}
 
 void print_head(Page& page, const Explanation& all, const ProcessExplanation& process, bool full) {
   page.paragraph("", verdict(process), Ink::kBold);

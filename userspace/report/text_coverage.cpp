@@ -69,7 +69,7 @@ void print_warnings(Page& page, const Explanation& all, const ProcessExplanation
   if (known.go_heap && known.go_heap->changed()) warn("Go: " + go_heap_text(*known.go_heap) + ".");
   for (const std::string& text : runtime_texts(known)) warn(text + ".");
   if (const std::string lost = lost_text(all.coverage); !lost.empty()) warn("Lost: " + lost + ".");
-  for (const std::string& sentence : all.coverage.notices) warn(escape(sentence));
+  for (const std::string& sentence : all.coverage.report.notices) warn(escape(sentence));
   if (!all.coverage.complete)
     warn(fmt::format("The recording is NOT complete; it ended: {}.", escape(all.coverage.ended)));
   for (const std::string& damage : all.coverage.damage) warn("Damage: " + escape(damage) + ".");
@@ -123,13 +123,13 @@ void print_recording(Page& page, const Explanation& all) {
   const RecordingCoverage& coverage = all.coverage;
   page.line("How it was recorded", Ink::kBold);
   std::string hooks, privileges;
-  for (const events::Hook& hook : coverage.hooks)
+  for (const events::Hook& hook : coverage.report.hooks)
     hooks += fmt::format("{}{} ({})", hooks.empty() ? "" : ", ", escape(hook.name), escape(hook.attach));
   item(page, "hooks", hooks.empty() ? "none are known" : hooks);
-  for (const events::Privilege& kept : coverage.privileges)
+  for (const events::Privilege& kept : coverage.report.privileges)
     privileges += fmt::format("{}{}", privileges.empty() ? "" : ", ", escape(kept.name));
   if (!privileges.empty()) item(page, "privileges", privileges);
-  if (!coverage.stack_read.empty()) item(page, "stacks read", escape(coverage.stack_read));
+  if (!coverage.report.stack_read.empty()) item(page, "stacks read", escape(coverage.report.stack_read));
   for (const explain::ProbeCost& probe : coverage.probes)
     item(page, "probe",
          fmt::format("{}: {} hits, {:.1f} per second, {:.1f} us each", escape(probe.name),
@@ -138,8 +138,8 @@ void print_recording(Page& page, const Explanation& all) {
     item(page, "left out",
          fmt::format("{} process{} that ended before anything of them was read",
                      grouped(coverage.processes_left_out), coverage.processes_left_out == 1 ? "" : "es"));
-  for (const std::string& sentence : coverage.notices) item(page, "note", escape(sentence));
-  for (const std::string& sentence : coverage.not_seen) item(page, "not seen", escape(sentence));
+  for (const std::string& sentence : coverage.report.notices) item(page, "note", escape(sentence));
+  for (const std::string& sentence : coverage.report.not_seen) item(page, "not seen", escape(sentence));
   item(page, "events",
        fmt::format("{} seen, {} lost", grouped(coverage.events_seen), grouped(coverage.events_lost)));
   item(page, "faults",

@@ -51,37 +51,38 @@ void print_explanations(Page& page, const ProcessExplanation& process) {
 
 }  // namespace
 
+bool has_problem(const ProcessExplanation& process) {
+  return !process.findings.empty() && process.findings.front().kind == FindingKind::kProblem;
+}
+
 std::string verdict(const ProcessExplanation& process) {
   const std::string name = fmt::format("{} (pid {}): ", escape(process.comm), process.pid);
   if (!process.scan_time) return name + "resident bytes not known";
   std::string out = name + human_bytes(process.rss.bytes) + " resident";
   if (process.findings.empty()) return out;
   const Finding& first = process.findings.front();
-  if (first.kind != FindingKind::kProblem) out += "; no problem found";
+  if (!has_problem(process)) out += "; no problem found";
   if (!first.headline.empty()) out += "; " + escape(first.headline);
   return out;
 }
 
 void print_findings(Page& page, const ProcessExplanation& process, bool full) {
-  const bool problem = !process.findings.empty() && process.findings.front().kind == FindingKind::kProblem;
   if (full) {
     for (const Finding& found : process.findings) print_problem(page, found, true, SIZE_MAX);
     return;
   }
-  if (!problem) return print_explanations(page, process);
-  size_t shown = 0, left = 0;
+  if (!has_problem(process)) return print_explanations(page, process);
+  size_t problems = 0;
   for (const Finding& found : process.findings) {
-    if (found.kind != FindingKind::kProblem) continue;
-    if (shown < kProblemsShown)
-      print_problem(page, found, shown < kProblemsWithEvidence, kEvidenceShown);
-    else
-      ++left;
-    ++shown;
+    if (found.kind != FindingKind::kProblem) break;
+    if (problems < kProblemsShown)
+      print_problem(page, found, problems < kProblemsWithEvidence, kEvidenceShown);
+    ++problems;
   }
-  if (left > 0) {
-    page.line(fmt::format("{} more problem{} with --full", left, left == 1 ? "" : "s"));
-    page.blank();
-  }
+  if (problems <= kProblemsShown) return;
+  const size_t left = problems - kProblemsShown;
+  page.line(fmt::format("{} more problem{} with --full", left, left == 1 ? "" : "s"));
+  page.blank();
 }
 
 }  // namespace memwhy::report

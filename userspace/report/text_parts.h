@@ -12,6 +12,8 @@ namespace memwhy::report {
 // "redis-server (pid 812): 512.0 MiB resident; 381.0 MiB (74 %) are free inside the C heap"
 std::string verdict(const explain::ProcessExplanation& process);
 
+// The findings are in order: problems come first.
+bool has_problem(const explain::ProcessExplanation& process);
 // Problems, or what the memory is when there is none. The screen has the evidence of the first one only, and not all of it.
 void print_findings(Page& page, const explain::ProcessExplanation& process, bool full);
 

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "report/layout.h"
+
 namespace memwhy::report {
 namespace {
 
