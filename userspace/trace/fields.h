@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which field of each event has which number in the file: the one list that the encoder and the decoder both
-// walk, so that they can't differ. FORMAT.md has the same as a .proto. Numbers are never reused. Longer than a
-// header should be: in two files it would be two lists.
+// walk, so that they can't differ. FORMAT.md has the same as a .proto. Numbers are never reused.
 //
 // Longer than usual because it is one list, and a list in two files is a list that differs.
 //

@@ -6,8 +6,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <set>
+#include <thread>
 
 #include "unit/record/scripted_sources.h"
 
@@ -228,11 +230,11 @@ TEST_F(SessionTest, AddAndRemoveWhileItRuns) {
 
 TEST_F(SessionTest, AHundredTimesLeavesNoThreadAndNoFile) {
   processes_[10];
+  const size_t threads = entries("/proc/self/task");
   auto session = make();
   ASSERT_TRUE(session->start());
   ASSERT_TRUE(session->add(10));
   session->finish();
-  const size_t threads = entries("/proc/self/task");
   const size_t files = entries("/proc/self/fd");
   for (int i = 0; i < 100; ++i) {
     ASSERT_TRUE(session->start());
@@ -241,6 +243,10 @@ TEST_F(SessionTest, AHundredTimesLeavesNoThreadAndNoFile) {
     if (i % 2 == 1) session = make();
   }
   session.reset();
+  // The kernel wakes who joins a thread before it takes the thread out of /proc.
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (entries("/proc/self/task") > threads && std::chrono::steady_clock::now() < until)
+    std::this_thread::yield();
   EXPECT_EQ(entries("/proc/self/task"), threads);
   EXPECT_EQ(entries("/proc/self/fd"), files);
   EXPECT_EQ(processes_.open_now, 0);
