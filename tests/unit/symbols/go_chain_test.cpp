@@ -6,7 +6,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
+#include <utility>
 
 #include "symbols/local_binaries.h"
 #include "symbols/symbolizer.h"
@@ -104,6 +106,119 @@ std::string build_chain(const Build& build) {
   return (folder / "chain").string();
 }
 
+// Our names for the addresses of one running program, and what of them was counted.
+class Names {
+ public:
+  Names(const Target& target, const Build& build)
+      : target_(target),
+        build_(build),
+        vmas_(target.vmas()),
+        executable_(symbolizer_.executable(target.pid(), emit_).binary) {}
+
+  void check_binary(const std::string& path) const {
+    ASSERT_EQ(binaries_.size(), 1u);
+    const events::BinaryInfo& info = binaries_[0];
+    EXPECT_EQ(info.id, executable_);
+    EXPECT_FALSE(info.unreadable) << info.problem;
+    EXPECT_EQ(info.path, path);
+    EXPECT_EQ(info.stripped, build_.stripped);
+    ASSERT_TRUE(info.go.has_value());
+    EXPECT_TRUE(info.go->version == "go" + build_.release ||
+                (build_.release == "1.19" && info.go->version == "go1.19.8"))
+        << info.go->version;
+    EXPECT_EQ(info.go->race, build_.race);
+    EXPECT_EQ(info.go->cgo, build_.cgo);
+  }
+
+  void check_stack(const std::vector<Line>& stack) {
+    ++stacks;
+    for (size_t i = 0; i < stack.size();) {
+      const std::vector<events::SourceFrame> ours = without_wrappers(frames_of(stack[i].pc, true));
+      ASSERT_GT(ours.size(), 0u) << text_of(stack[i].frame);
+      ASSERT_LE(ours.size(), stack.size() - i) << text_of(stack[i].frame);
+      for (size_t k = 0; k < ours.size(); ++k, ++i) {
+        EXPECT_TRUE(same(ours[k], stack[i].frame))
+            << "ours " << text_of(ours[k]) << ", the runtime's " << text_of(stack[i].frame);
+        if (k > 0) ++inlined;
+      }
+    }
+  }
+
+  void check_sample(const Line& line) {
+    ++samples;
+    const std::vector<events::SourceFrame> ours = frames_of(line.pc, false);
+    ASSERT_FALSE(ours.empty()) << text_of(line.frame);
+    EXPECT_TRUE(same(ours[0], line.frame))
+        << std::hex << line.pc << " ours " << text_of(ours[0]) << ", the runtime's " << text_of(line.frame);
+  }
+
+  // A C function has a name as long as there is a symbol table.
+  void check_c_function(const Line& line) {
+    ++c_functions;
+    const std::vector<events::SourceFrame> ours = frames_of(line.pc, false);
+    ASSERT_EQ(ours.size(), build_.stripped ? 0u : 1u);
+    if (!build_.stripped) {
+      EXPECT_EQ(ours[0].function, line.frame.function);
+    }
+  }
+
+  size_t binaries() const { return binaries_.size(); }
+  size_t stacks = 0, inlined = 0, samples = 0, c_functions = 0;
+
+ private:
+  std::vector<events::SourceFrame> frames_of(uint64_t pc, bool is_return) {
+    events::Stack one;
+    one.frames = is_return ? std::vector<uint64_t>{0, pc} : std::vector<uint64_t>{pc};
+    if (!symbols_.contains({pc, is_return}))
+      symbolizer_.resolve(target_.pid(), SpaceId{1}, vmas_, std::span(&one, 1), emit_);
+    const events::SymbolInfo& symbol = symbols_[{pc, is_return}];
+    EXPECT_EQ(symbol.binary, executable_) << std::hex << pc;
+    return symbol.frames;
+  }
+
+  const Target& target_;
+  const Build& build_;
+  const std::vector<events::Vma> vmas_;
+  std::vector<events::BinaryInfo> binaries_;
+  std::map<std::pair<uint64_t, bool>, events::SymbolInfo> symbols_;
+  const std::function<void(events::Event)> emit_ = [this](const events::Event& event) {
+    if (const auto* binary = std::get_if<events::BinaryInfo>(&event.payload)) binaries_.push_back(*binary);
+    if (const auto* symbol = std::get_if<events::SymbolInfo>(&event.payload)) {
+      EXPECT_TRUE(symbols_.emplace(std::pair(symbol->address, symbol->is_return), *symbol).second)
+          << "said twice";
+    }
+  };
+  LocalBinaries local_{testing::open_proc()};
+  Symbolizer symbolizer_{local_};
+  const BinaryId executable_;
+};
+
+// The program prints a line that says what comes ("stack", "sample", "c"), and then lines of that.
+void check_lines(const Target& target, Names& names) {
+  std::string kind;
+  std::vector<Line> stack;
+  const auto end_of_stack = [&] {
+    if (kind == "stack") names.check_stack(std::exchange(stack, {}));
+  };
+  for (const std::string& text : target.lines()) {
+    if (text == "stack" || text == "sample" || text == "c") {
+      end_of_stack();
+      kind = text;
+      continue;
+    }
+    const Line line = parse(text);
+    ASSERT_NE(line.pc, 0u) << text;
+    if (kind == "stack") {
+      stack.push_back(line);
+    } else if (kind == "sample") {
+      names.check_sample(line);
+    } else {
+      names.check_c_function(line);
+    }
+  }
+  end_of_stack();
+}
+
 class GoChain : public ::testing::TestWithParam<Build> {};
 
 TEST_P(GoChain, SaysWhatTheRuntimeSays) {
@@ -116,93 +231,14 @@ TEST_P(GoChain, SaysWhatTheRuntimeSays) {
   }
   const Target target(program);
   ASSERT_FALSE(target.lines().empty());
-  const std::vector<events::Vma> vmas = target.vmas();
-
-  std::vector<events::BinaryInfo> binaries;
-  std::map<std::pair<uint64_t, bool>, events::SymbolInfo> symbols;
-  const auto emit = [&](const events::Event& event) {
-    if (const auto* binary = std::get_if<events::BinaryInfo>(&event.payload)) binaries.push_back(*binary);
-    if (const auto* symbol = std::get_if<events::SymbolInfo>(&event.payload)) {
-      EXPECT_TRUE(symbols.emplace(std::pair(symbol->address, symbol->is_return), *symbol).second)
-          << "said twice";
-    }
-  };
-  LocalBinaries local(testing::open_proc());
-  Symbolizer symbolizer(local);
-  const BinaryId executable = symbolizer.executable(target.pid(), emit).binary;
-  ASSERT_EQ(binaries.size(), 1u);
-  const events::BinaryInfo info = binaries[0];
-  EXPECT_EQ(info.id, executable);
-  EXPECT_FALSE(info.unreadable) << info.problem;
-  EXPECT_EQ(info.path, program);
-  EXPECT_EQ(info.stripped, build.stripped);
-  ASSERT_TRUE(info.go.has_value());
-  EXPECT_TRUE(info.go->version == "go" + build.release ||
-              (build.release == "1.19" && info.go->version == "go1.19.8"))
-      << info.go->version;
-  EXPECT_EQ(info.go->race, build.race);
-  EXPECT_EQ(info.go->cgo, build.cgo);
-
-  const auto frames_of = [&](uint64_t pc, bool is_return) {
-    events::Stack one;
-    one.frames = is_return ? std::vector<uint64_t>{0, pc} : std::vector<uint64_t>{pc};
-    if (!symbols.contains({pc, is_return}))
-      symbolizer.resolve(target.pid(), SpaceId{1}, vmas, std::span(&one, 1), emit);
-    const events::SymbolInfo& symbol = symbols[{pc, is_return}];
-    EXPECT_EQ(symbol.binary, executable) << std::hex << pc;
-    return symbol.frames;
-  };
-
-  size_t stacks = 0, inlined = 0, samples = 0, c_functions = 0;
-  std::string kind;
-  std::vector<Line> stack;
-  const auto check_stack = [&] {
-    for (size_t i = 0; i < stack.size();) {
-      const std::vector<events::SourceFrame> ours = without_wrappers(frames_of(stack[i].pc, true));
-      ASSERT_GT(ours.size(), 0u) << text_of(stack[i].frame);
-      ASSERT_LE(ours.size(), stack.size() - i) << text_of(stack[i].frame);
-      for (size_t k = 0; k < ours.size(); ++k, ++i) {
-        EXPECT_TRUE(same(ours[k], stack[i].frame))
-            << "ours " << text_of(ours[k]) << ", the runtime's " << text_of(stack[i].frame);
-        if (k > 0) ++inlined;
-      }
-    }
-    stack.clear();
-  };
-  for (const std::string& text : target.lines()) {
-    if (text == "stack" || text == "sample" || text == "c") {
-      check_stack();
-      kind = text;
-      if (kind == "stack") ++stacks;
-      continue;
-    }
-    const Line line = parse(text);
-    ASSERT_NE(line.pc, 0u) << text;
-    if (kind == "stack") {
-      stack.push_back(line);
-      continue;
-    }
-    const std::vector<events::SourceFrame> ours = frames_of(line.pc, false);
-    if (kind == "sample") {
-      ++samples;
-      ASSERT_FALSE(ours.empty()) << text_of(line.frame);
-      EXPECT_TRUE(same(ours[0], line.frame))
-          << std::hex << line.pc << " ours " << text_of(ours[0]) << ", the runtime's " << text_of(line.frame);
-    } else {
-      ++c_functions;
-      // A C function has a name as long as there is a symbol table.
-      ASSERT_EQ(ours.size(), build.stripped ? 0u : 1u);
-      if (!build.stripped) {
-        EXPECT_EQ(ours[0].function, line.frame.function);
-      }
-    }
-  }
-  check_stack();
-  EXPECT_GE(stacks, 9u);
-  EXPECT_GE(inlined, minor_of(build.release) < 18 ? 15u : 20u);
-  EXPECT_GE(samples, 1000u);
-  EXPECT_EQ(c_functions, build.cgo ? 1u : 0u);
-  EXPECT_EQ(binaries.size(), 1u);
+  Names names(target, build);
+  ASSERT_NO_FATAL_FAILURE(names.check_binary(program));
+  ASSERT_NO_FATAL_FAILURE(check_lines(target, names));
+  EXPECT_GE(names.stacks, 9u);
+  EXPECT_GE(names.inlined, minor_of(build.release) < 18 ? 15u : 20u);
+  EXPECT_GE(names.samples, 1000u);
+  EXPECT_EQ(names.c_functions, build.cgo ? 1u : 0u);
+  EXPECT_EQ(names.binaries(), 1u);
 }
 
 std::vector<Build> builds() {

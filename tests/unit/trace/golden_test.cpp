@@ -26,7 +26,7 @@ GoCounters golden_counters() {
   return {70 << 20, 1 << 20, 5, 6, 4096, 7, 8, 9, 10, 11, 12, 13, INT64_MAX, 100, 38};
 }
 
-std::vector<Event> golden_events() {
+std::vector<Event> golden_opening() {
   return {
       {1'000'000'000, RecordingInfo{"0.1.0", "web-1", "6.18.5", "x86_64", 4, 4096, 0, {"pid 4711"}}},
       {1'000'000'000, ClockAnchor{1'000'000'000, 1'500'000'000, 1'795'311'428'000'000'000, 4'295'000}},
@@ -53,43 +53,50 @@ std::vector<Event> golden_events() {
              0,
              "[anon: Go: heap]",
              false,
-             false}}}},
-      {1'090'000'000,
-       GoProfile{space(1), GoProfile::Source::kBuckets, 524'288, true, {{65'536, 2, 3, {0x45d2a1, 5}}}}},
-      {1'090'000'000, GoReading{space(1), 1, GoLayout::kDwarf, true, 5, 6, golden_counters()}},
-      {1'090'000'000,
-       RuntimePages{space(1),
-                    1,
-                    "go",
-                    Trust::kVerified,
-                    "",
-                    {"heap", "stack"},
-                    {{0x7f1234600, 512, 0, 2'000'000, 90'000, 7'152}, {0x7f1234805, 2, 1, 0, 0, 0}},
-                    {0x7f1234600040}}},
-      {1'090'000'000,
-       RuntimePages{
-           space(1), 1, "glibc", Trust::kUnverified, "an arena moved while it was read", {}, {}, {}}},
-      {1'100'000'000, PageScan{space(1),
-                               1,
-                               1'050'000'000,
-                               true,
-                               "PAGEMAP_SCAN",
-                               {{0x7f1234600, 512, 1}, {0x7f1234805, 3, 0}},
-                               Counters{space(1), 2'109'440, 0, 0, 0, 0, 0, 0, 0, 9, {}, {}},
-                               {}}},
-      {1'200'000'000, ThreadList{space(1), {{4711, 0x7ffc00001000, 0x7f1200000740}}}},
-      {1'200'000'000,
-       Counters{space(1), 2'109'440, 4096, 0, 0, 2'200'000, 8192, 0, 524'288, 9, 3'000'000, {}}},
-      {1'250'000'000,
-       GoGoroutines{
-           space(1),
-           1000,
-           false,
-           {{5, "chan send", 0x45d2a1, {0x45d2a2}, 40'960, 81, 7, 10, {{0xc000, 64, {0x45d2a3}}}, 3}}}},
-      {1'260'000'000, GoStatistics{space(1),
-                                   golden_counters(),
-                                   {{38, 1'732'281'600'000'000'000, 41'200}},
-                                   GoAllocations{{{8, 9}, {16, 1}}, 1 << 20, 3}}},
+             false}}}}};
+}
+
+std::vector<Event> golden_readings() {
+  return {{1'090'000'000,
+           GoProfile{space(1), GoProfile::Source::kBuckets, 524'288, true, {{65'536, 2, 3, {0x45d2a1, 5}}}}},
+          {1'090'000'000, GoReading{space(1), 1, GoLayout::kDwarf, true, 5, 6, golden_counters()}},
+          {1'090'000'000,
+           RuntimePages{space(1),
+                        1,
+                        "go",
+                        Trust::kVerified,
+                        "",
+                        {"heap", "stack"},
+                        {{0x7f1234600, 512, 0, 2'000'000, 90'000, 7'152}, {0x7f1234805, 2, 1, 0, 0, 0}},
+                        {0x7f1234600040}}},
+          {1'090'000'000,
+           RuntimePages{
+               space(1), 1, "glibc", Trust::kUnverified, "an arena moved while it was read", {}, {}, {}}},
+          {1'100'000'000, PageScan{space(1),
+                                   1,
+                                   1'050'000'000,
+                                   true,
+                                   "PAGEMAP_SCAN",
+                                   {{0x7f1234600, 512, 1}, {0x7f1234805, 3, 0}},
+                                   Counters{space(1), 2'109'440, 0, 0, 0, 0, 0, 0, 0, 9, {}, {}},
+                                   {}}},
+          {1'200'000'000, ThreadList{space(1), {{4711, 0x7ffc00001000, 0x7f1200000740}}}},
+          {1'200'000'000,
+           Counters{space(1), 2'109'440, 4096, 0, 0, 2'200'000, 8192, 0, 524'288, 9, 3'000'000, {}}},
+          {1'250'000'000,
+           GoGoroutines{
+               space(1),
+               1000,
+               false,
+               {{5, "chan send", 0x45d2a1, {0x45d2a2}, 40'960, 81, 7, 10, {{0xc000, 64, {0x45d2a3}}}, 3}}}},
+          {1'260'000'000, GoStatistics{space(1),
+                                       golden_counters(),
+                                       {{38, 1'732'281'600'000'000'000, 41'200}},
+                                       GoAllocations{{{8, 9}, {16, 1}}, 1 << 20, 3}}}};
+}
+
+std::vector<Event> golden_calls() {
+  return {
       {1'300'000'000, Stack{stack(1), space(1), false, false, {0x45d2a1, 0x45d300}}},
       {1'300'000'000, Stack{stack(2), space(1), true, true, {0x45d2a1}, static_cast<Unwind>(3)}},
       {1'300'000'000, GoCall{space(1), 4713, GoFunction::kHeapGrow, 4 << 20, stack(1), 4'295'074}},
@@ -127,6 +134,13 @@ std::vector<Event> golden_events() {
       {1'800'000'000, ProcessExit{space(1), 4711, 9, 2'109'440}},
       {1'800'000'000, SpaceEnd{space(1), EndWhy::kExited}},
       {1'900'000'000, RecordingEnd{"target_exited"}}};
+}
+
+std::vector<Event> golden_events() {
+  std::vector<Event> events = golden_opening();
+  for (const auto& part : {golden_readings(), golden_calls()})
+    events.insert(events.end(), part.begin(), part.end());
+  return events;
 }
 
 std::string file_bytes(const std::string& path) {

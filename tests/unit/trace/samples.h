@@ -79,9 +79,9 @@ inline std::vector<Vma> sample_vmas() {
        false}};
 }
 
-// Every alternative; where a field is optional or a flag, once with and once without.
-inline std::vector<Event> every_event() {
-  std::vector<Payload> payloads = {
+// What a recording says of itself, and definitions.
+inline std::vector<Payload> payloads_of_a_recording() {
+  return {
       RecordingInfo{"0.1.0", "web-1", "6.18.5", "x86_64", 4, 16384, 3, {"pid 4711", "", "cgroup /x"}},
       RecordingInfo{},
       ClockAnchor{81'200'000'000, 81'300'000'000, 1'795'311'428'000'000'000, 4'295'213},
@@ -109,39 +109,47 @@ inline std::vector<Event> every_event() {
                  GoBuild{"go1.26.8", true, true, "madvdontneed=0"}},
       BinaryInfo{binary(2), "/lib/libc.so.6", 1, 2, "", false, false, "", {}},
       SymbolInfo{space(1), 0x45d2a1, true, binary(1), 0x5d2a1, {{"inner", "a.go", 7}, {"main.main", "", 0}}},
-      SymbolInfo{space(1), 0x7f12'0000'0001, false, binary(2), 0, {}},
-      SpaceStart{space(1), 4711, StartHow::kExeced, space(7), "web", "/usr/bin/web (deleted)", binary(1),
-                 kBig, "/system.slice/web", "x86-64"},
-      SpaceStart{space(2), -1, StartHow::kAttached, SpaceId::kNone, "", "", BinaryId::kNone, 0, "", ""},
-      SpaceEnd{space(2), EndWhy::kDetached},
-      ProcessExit{space(2), 4712, 0x8900, 0},
-      ProcessExit{space(2), 4712, 0, {}},
-      OomVictim{space(1), 4711},
-      ThreadList{space(1), {{4711, 0x7ffc'0000'1000, 0x7f12'0000'0740}, {4713, 0, 0}, {-5, kBig, 1}}},
-      ThreadList{space(1), {}},
-      sample_counters(),
-      Counters{},
-      VmaList{space(1), sample_vmas()},
-      VmaList{space(1), {}},
-      PageScan{space(1),
-               3,
-               81'100'000'000,
-               false,
-               "PAGEMAP_SCAN",
-               {{0x7f12'34600, 512, kScanHuge},
-                {0x7f12'34805, 1, 0},
-                {0x400, 3, kScanFile | kScanSwapped},
-                {kBig, 0xffff'ffff, 0xff}},
-               sample_counters(),
-               Counters{}},
-      PageScan{},
-      PageTableRuns{space(1),
-                    true,
-                    4'295'300,
-                    {{0x7f12'34600, 512, stack(9), 4'295'213, kFaultWrite},
-                     {0x7f12'34805, 1, StackId::kLost, 4'295'200, kFaultWrite | kFaultKernel},
-                     {0x400, 7, StackId::kNone, kBig, 0}}},
-      PageTableRuns{},
+      SymbolInfo{space(1), 0x7f12'0000'0001, false, binary(2), 0, {}}};
+}
+
+// What happens to processes, and what is read of them.
+inline std::vector<Payload> payloads_of_processes() {
+  return {SpaceStart{space(1), 4711, StartHow::kExeced, space(7), "web", "/usr/bin/web (deleted)", binary(1),
+                     kBig, "/system.slice/web", "x86-64"},
+          SpaceStart{space(2), -1, StartHow::kAttached, SpaceId::kNone, "", "", BinaryId::kNone, 0, "", ""},
+          SpaceEnd{space(2), EndWhy::kDetached},
+          ProcessExit{space(2), 4712, 0x8900, 0},
+          ProcessExit{space(2), 4712, 0, {}},
+          OomVictim{space(1), 4711},
+          ThreadList{space(1), {{4711, 0x7ffc'0000'1000, 0x7f12'0000'0740}, {4713, 0, 0}, {-5, kBig, 1}}},
+          ThreadList{space(1), {}},
+          sample_counters(),
+          Counters{},
+          VmaList{space(1), sample_vmas()},
+          VmaList{space(1), {}},
+          PageScan{space(1),
+                   3,
+                   81'100'000'000,
+                   false,
+                   "PAGEMAP_SCAN",
+                   {{0x7f12'34600, 512, kScanHuge},
+                    {0x7f12'34805, 1, 0},
+                    {0x400, 3, kScanFile | kScanSwapped},
+                    {kBig, 0xffff'ffff, 0xff}},
+                   sample_counters(),
+                   Counters{}},
+          PageScan{},
+          PageTableRuns{space(1),
+                        true,
+                        4'295'300,
+                        {{0x7f12'34600, 512, stack(9), 4'295'213, kFaultWrite},
+                         {0x7f12'34805, 1, StackId::kLost, 4'295'200, kFaultWrite | kFaultKernel},
+                         {0x400, 7, StackId::kNone, kBig, 0}}},
+          PageTableRuns{}};
+}
+
+inline std::vector<Payload> payloads_of_calls() {
+  return {
       VmaMapped{space(1), 4713, {0x7f12'3460'0000, 0x7f12'7460'0000}, 3, 0x22, -1, 0, stack(9), 4'295'213},
       VmaUnmapped{
           space(1), 4713, {0x7f12'3460'0000, 0x7f12'3470'0000}, UnmapWhy::kMadvise, 4, stack(9), 4'295'214},
@@ -150,9 +158,16 @@ inline std::vector<Event> every_event() {
       VmaMoved{space(1), 4713, {0x1000, 0x3000}, {0x9000, 0xd000}, stack(10), kBig},
       HeapGrown{space(1), 4713, {0x55550000, 0x55570000}, stack(9), 4'295'216},
       VmaMapped{space(0xffff'ffff), -4713, {kBig, 5}, ~0u, ~0u, 77, kBig, stack(9), 1},
-      Loss{space(1), "removal", kBig},
-      RecordingEnd{"stopped"}};
-  for (Payload& payload : go_payloads()) payloads.insert(payloads.end() - 1, std::move(payload));
+      Loss{space(1), "removal", kBig}};
+}
+
+// Every alternative; where a field is optional or a flag, once with and once without.
+inline std::vector<Event> every_event() {
+  std::vector<Payload> payloads;
+  for (const std::vector<Payload>& part :
+       {payloads_of_a_recording(), payloads_of_processes(), payloads_of_calls(), go_payloads()})
+    payloads.insert(payloads.end(), part.begin(), part.end());
+  payloads.push_back(RecordingEnd{"stopped"});
   std::vector<Event> events;
   TimeNs time = kOrigin;
   for (Payload& payload : payloads) {
