@@ -9,7 +9,7 @@
 
 #include "fuzz/support/check.h"
 #include "fuzz/support/message.h"
-#include "goruntime/pprof_file.h"
+#include "pprof/heap.h"
 
 namespace memwhy::fuzz {
 namespace {
@@ -19,7 +19,7 @@ constexpr size_t kMostFrames = 128;
 constexpr size_t kMostInflated = 256 << 10;
 
 void read(std::span<const std::byte> file) {
-  const Result<goruntime::PprofHeap> heap = goruntime::read_pprof_heap(file);
+  const Result<pprof::HeapProfile> heap = pprof::read_heap(file);
   if (!heap) {
     check(heap.error().code() == ErrorCode::kBadInput && !heap.error().message().empty(),
           "an error says what it is");
@@ -27,7 +27,7 @@ void read(std::span<const std::byte> file) {
   }
   check(heap->samples.size() <= kMostSamples, "as many samples are kept as the header says");
   uint64_t most = ~uint64_t{0};
-  for (const goruntime::PprofSample& sample : heap->samples) {
+  for (const pprof::HeapSample& sample : heap->samples) {
     check(sample.bytes <= most, "the heaviest sample comes first");
     check(sample.bytes <= heap->inuse_bytes, "no sample is more than all of them");
     check(sample.frames.size() <= kMostFrames, "a sample has a bounded stack");

@@ -18,7 +18,7 @@
 #include "app/runtimes.h"
 #include "app/terminal.h"
 #include "explain/explainer.h"
-#include "goruntime/pprof_file.h"
+#include "pprof/heap.h"
 #include "report/json.h"
 #include "report/text.h"
 #include "trace/reader.h"
@@ -71,7 +71,7 @@ Result<std::optional<uint64_t>> read_heap_profile(const std::string& path) {
   const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (!file.is_open() || file.bad())
     return Error(ErrorCode::kBadInput, "the heap profile " + path + " can't be read");
-  Result<goruntime::PprofHeap> heap = goruntime::read_pprof_heap(std::as_bytes(std::span(bytes)));
+  Result<pprof::HeapProfile> heap = pprof::read_heap(std::as_bytes(std::span(bytes)));
   if (!heap) return std::move(heap).error().with(path);
   return std::optional<uint64_t>(heap->inuse_bytes);
 }
@@ -86,7 +86,9 @@ Status explain_unbounded(const trace::Reader& reader, const Request& request,
                      summary->damage.size(), summary->damage.size() == 1 ? "" : "s",
                      summary->damage.front()));
   }
-  const explain::Explanation explanation = explainer.finish(summary->damage, profile_bytes);
+  explain::Explanation explanation = explainer.finish(summary->damage, profile_bytes);
+  if (std::string unknown = summary->of_newer_kinds(); !unknown.empty())
+    explanation.coverage.report.notices.push_back(std::move(unknown) + '.');
   if (profile_bytes && explanation.processes.size() != 1)
     return Error(ErrorCode::kUsage, "a heap profile is of one process, and this recording has several");
   return print(request.json ? report::to_json(explanation, {request.cells})

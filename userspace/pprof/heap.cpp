@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "goruntime/pprof_file.h"
+#include "pprof/heap.h"
 
 #include <zlib.h>
 
@@ -11,7 +11,7 @@
 
 #include "base/text.h"
 
-namespace memwhy::goruntime {
+namespace memwhy::pprof {
 
 namespace {
 
@@ -31,14 +31,13 @@ Result<std::string> inflate_all(std::span<const std::byte> file) {
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(file.data()));  // zlib does not write it
   stream.avail_in = static_cast<uInt>(file.size());
   std::string out;
+  std::vector<char> block(size_t{1} << 20);
   int result = Z_OK;
   while (result == Z_OK && out.size() < kMostBytes) {
-    const size_t had = out.size();
-    out.resize(had + (size_t{1} << 20));
-    stream.next_out = reinterpret_cast<Bytef*>(out.data() + had);
-    stream.avail_out = 1u << 20;
+    stream.next_out = reinterpret_cast<Bytef*>(block.data());
+    stream.avail_out = static_cast<uInt>(block.size());
     result = inflate(&stream, Z_NO_FLUSH);
-    out.resize(out.size() - stream.avail_out);
+    out.append(block.data(), block.size() - stream.avail_out);
   }
   inflateEnd(&stream);
   if (result != Z_STREAM_END) return bad("is damaged, or larger than 1 GiB");
@@ -59,7 +58,7 @@ struct Sample {
 
 class Profile {
  public:
-  Result<PprofHeap> read(const std::string& bytes) {
+  Result<HeapProfile> read(const std::string& bytes) {
     protozero::pbf_reader in(bytes);
     std::vector<std::string_view> samples;
     std::vector<uint64_t> sample_types;
@@ -87,7 +86,7 @@ class Profile {
     size_t column = 0;
     while (column < sample_types.size() && string(sample_types[column]) != "inuse_space") ++column;
     if (column == sample_types.size()) return bad("has no inuse_space: it is a profile of something else");
-    PprofHeap heap;
+    HeapProfile heap;
     std::vector<Sample> found;
     for (const std::string_view each : samples) {
       Sample sample = read_sample(each, column);
@@ -226,7 +225,7 @@ class Profile {
 
 }  // namespace
 
-Result<PprofHeap> read_pprof_heap(std::span<const std::byte> file) {
+Result<HeapProfile> read_heap(std::span<const std::byte> file) {
   Result<std::string> bytes = inflate_all(file);
   if (!bytes) return std::move(bytes).error();
   try {  // protozero tells of malformed input by exceptions
@@ -236,4 +235,4 @@ Result<PprofHeap> read_pprof_heap(std::span<const std::byte> file) {
   }
 }
 
-}  // namespace memwhy::goruntime
+}  // namespace memwhy::pprof

@@ -14,19 +14,19 @@
 
 #include "base/result.h"
 
-namespace memwhy::goruntime {
+namespace memwhy::pprof {
 
-struct PprofSample {
+struct HeapSample {
   uint64_t bytes = 0;
   std::vector<std::string> frames;  // "func (file:line)", innermost first, at most 128
 };
 
-struct PprofHeap {
+struct HeapProfile {
   uint64_t inuse_bytes = 0;
-  std::vector<PprofSample> samples;  // heaviest first, at most 64
+  std::vector<HeapSample> samples;  // heaviest first, at most 64
 };
 
 // kBadInput: not gzip or protobuf, larger than 1 GiB, a profile without inuse_space, or one whose sum is no number.
-Result<PprofHeap> read_pprof_heap(std::span<const std::byte> file);
+Result<HeapProfile> read_heap(std::span<const std::byte> file);
 
-}  // namespace memwhy::goruntime
+}  // namespace memwhy::pprof
