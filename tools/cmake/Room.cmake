@@ -2,9 +2,20 @@
 # of a file's own (in its anonymous namespace, a macro) is therefore one that no other file of its room has.
 function(memwhy_at_once target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${MEMWHY_UNITY} UNITY_BUILD_BATCH_SIZE 0)
-  if(MEMWHY_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  if(NOT MEMWHY_UNITY)
+    return()
+  endif()
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # It takes every included file for a header, in which a member of an anonymous type would be a mistake.
     target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+    # It collects its garbage only from 1 GB on: a tenth of the time of a room, for 1.2 GB at most in place of 0.9.
+    target_compile_options(${target} PRIVATE --param=ggc-min-heapsize=1000000 --param=ggc-min-expand=100)
+  endif()
+  # events compiles the headers that all rooms but base share.
+  if(target STREQUAL memwhy_events)
+    target_precompile_headers(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tools/cmake/rooms.h)
+  elseif(NOT target STREQUAL memwhy_base)
+    target_precompile_headers(${target} REUSE_FROM memwhy_events)
   endif()
 endfunction()
 
