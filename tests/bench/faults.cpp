@@ -25,6 +25,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "base/exit_status.h"
 #include "child.h"
 #include "peer.h"
 #include "variant.h"
@@ -220,5 +221,5 @@ int main(int argc, char** argv) {
   const memwhy::Status done = memwhy::bench::Run(std::move(options)).measure();
   if (done) return 0;
   fmt::print(stderr, "bench_faults: {}\n", done.error().message());
-  return memwhy::exit_code(done.error().code());
+  return memwhy::exit_status(done.error().code());
 }

@@ -30,6 +30,7 @@
 #include <string>
 #include <vector>
 
+#include "base/exit_status.h"
 #include "child.h"
 #include "goruntime/open_program.h"
 #include "goruntime/pages.h"
@@ -99,7 +100,7 @@ class Bench {
   Status prepare() {
     Result<goruntime::HeapPages> pages = goruntime::read_pages(memory_, globals_);
     if (!pages) return std::move(pages).error();
-    if (!pages->verified) return Error(ErrorCode::kIncomplete, "the tables were not verified");
+    if (!pages->verified) return Error(ErrorCode::kDamaged, "the tables were not verified");
     Result<std::vector<events::Vma>> vmas = process_.vmas();
     if (!vmas) return std::move(vmas).error();
     const AddressRange heap = {pages->runs.front().address,
@@ -158,7 +159,7 @@ class Bench {
   Status tables() {
     Result<goruntime::HeapPages> pages = goruntime::read_pages(memory_, globals_);
     if (!pages) return std::move(pages).error();
-    return pages->verified ? Status() : Status(Error(ErrorCode::kIncomplete, "the tables were not verified"));
+    return pages->verified ? Status() : Status(Error(ErrorCode::kDamaged, "the tables were not verified"));
   }
   Status spans() {
     Result<goruntime::HeapPages> pages = goruntime::read_pages(memory_, globals_);
@@ -174,7 +175,7 @@ class Bench {
     Result<goruntime::SpanTable> spans = goruntime::read_spans(memory_, globals_, *pages);
     if (!spans) return std::move(spans).error();
     return goruntime::join_residency(*pages, *spans, resident->runs).empty()
-               ? Status(Error(ErrorCode::kIncomplete, "nothing to join"))
+               ? Status(Error(ErrorCode::kAbsent, "nothing to join"))
                : Status();
   }
   Result<events::PageScan> scan_heap(const procfs::ScanPace& pace) {
@@ -324,5 +325,5 @@ int main(int argc, char** argv) {
   const memwhy::Status done = memwhy::bench::measure(options);
   if (done) return 0;
   fmt::print(stderr, "bench_goheap: {}\n", done.error().message());
-  return memwhy::exit_code(done.error().code());
+  return memwhy::exit_status(done.error().code());
 }

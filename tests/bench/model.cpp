@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <random>
 
+#include "base/exit_status.h"
 #include "symbols/binary.h"
 #include "timeline/timeline.h"
 #include "trace/writer.h"
@@ -159,11 +160,11 @@ int main(int argc, char** argv) {
   app.add_option("--repetitions", repetitions)->check(CLI::Range(1, 1000));
   CLI11_PARSE(app, argc, argv);
   std::FILE* rows = std::fopen(rows_path.c_str(), "we");
-  if (rows == nullptr) return memwhy::exit_code(memwhy::ErrorCode::kOutput);
+  if (rows == nullptr) return memwhy::exit_status(memwhy::ErrorCode::kOutput);
   fmt::print(rows, "name,unit,value\n");
   const memwhy::Status done = memwhy::bench::measure(rows, go_program, repetitions);
   std::fclose(rows);
   if (done) return 0;
   fmt::print(stderr, "bench_model: {}\n", done.error().message());
-  return memwhy::exit_code(done.error().code());
+  return memwhy::exit_status(done.error().code());
 }

@@ -19,6 +19,7 @@
 #include <cstdio>
 #include <sstream>
 
+#include "base/exit_status.h"
 #include "base/fd.h"
 #include "child.h"
 #include "probe/kernel_probe.h"
@@ -117,7 +118,7 @@ int main(int argc, char** argv) {
   std::FILE* rows = std::fopen(rows_path.c_str(), "we");
   if (rows == nullptr) {
     fmt::print(stderr, "bench_workloads: {}: cannot be written\n", rows_path);
-    return memwhy::exit_code(memwhy::ErrorCode::kOutput);
+    return memwhy::exit_status(memwhy::ErrorCode::kOutput);
   }
   fmt::print(rows, "workload,faults,fault_runs,fault_ns,all_ns,wall_s,cpu_s,problem\n");
   for (int repetition = 0; repetition < repetitions;

@@ -140,12 +140,12 @@ void PatchedMemory::apply(uint64_t address, std::span<std::byte> into) {
 Status PatchedMemory::read(uint64_t address, std::span<std::byte> into) {
   const Result<uint64_t> there = read_present(address, into);
   if (!there) return there.error();
-  if (*there != into.size()) return Error(ErrorCode::kIncomplete, "a page is not resident");
+  if (*there != into.size()) return Error(ErrorCode::kAbsent, "a page is not resident");
   return {};
 }
 
 Result<uint64_t> PatchedMemory::read_present(uint64_t address, std::span<std::byte> into) {
-  if (address + into.size() < address) return Error(ErrorCode::kIncomplete, "an address range wraps");
+  if (address + into.size() < address) return Error(ErrorCode::kDamaged, "an address range wraps");
   uint64_t there = 0;
   for (size_t done = 0; done < into.size();) {
     const uint64_t at = address + done;

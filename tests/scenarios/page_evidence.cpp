@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/exit_status.h"
 #include "base/result.h"
 #include "timeline/timeline.h"
 #include "trace/reader.h"
@@ -145,18 +146,18 @@ int run(int argc, char** argv) {
   }
   if (argc < 2) {
     std::fputs("usage: page_evidence FILE [PID:START-END ...]\n", stderr);
-    return exit_code(ErrorCode::kUsage);
+    return exit_status(ErrorCode::kUsage);
   }
   Evidence evidence(std::move(ranges));
   const Result<trace::Reader> reader = trace::Reader::open(argv[1]);
   if (!reader) {
     std::fprintf(stderr, "page_evidence: %s\n", reader.error().message().c_str());
-    return exit_code(reader.error().code());
+    return exit_status(reader.error().code());
   }
   const Result<trace::ReadSummary> summary = reader->read_all(evidence);
   if (!summary) {
     std::fprintf(stderr, "page_evidence: %s\n", summary.error().message().c_str());
-    return exit_code(summary.error().code());
+    return exit_status(summary.error().code());
   }
   std::puts(evidence.named().dump(1).c_str());
   return 0;

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/exit_status.h"
 #include "base/result.h"
 #include "events/event.h"
 #include "trace/batch.h"
@@ -110,12 +111,12 @@ class Dump {
 int main(int argc, char** argv) {
   if (argc != 2) {
     std::fputs("usage: trace_dump FILE.memwhy\n", stderr);
-    return memwhy::exit_code(memwhy::ErrorCode::kUsage);
+    return memwhy::exit_status(memwhy::ErrorCode::kUsage);
   }
   const auto reader = memwhy::trace::Reader::open(argv[1]);
   if (!reader) {
     fmt::print(stderr, "trace_dump: {}\n", reader.error().message());
-    return memwhy::exit_code(reader.error().code());
+    return memwhy::exit_status(reader.error().code());
   }
-  return memwhy::trace::Dump(*reader).run() ? 0 : memwhy::exit_code(memwhy::ErrorCode::kBadInput);
+  return memwhy::trace::Dump(*reader).run() ? 0 : memwhy::exit_status(memwhy::ErrorCode::kBadInput);
 }

@@ -18,6 +18,7 @@
 #include "app/signals.h"
 #include "app/terminal.h"
 #include "app/units.h"
+#include "base/exit_status.h"
 #include "files/child.h"
 
 namespace memwhy::app {
@@ -43,7 +44,7 @@ Exit status: 0 done, 1 a bug in memwhy, 2 command line, 4 target missing or gone
 
 int fail(const Error& error) {
   say_error(error);
-  return exit_code(error.code());
+  return exit_status(error.code());
 }
 
 // CLI11's own errors are of the command line, but for the requests for help.
@@ -86,7 +87,7 @@ int run_checked(const std::vector<std::string>& words, const std::vector<std::st
     return status ? 0 : fail(status.error());
   }
   std::cerr << program.help();
-  return exit_code(ErrorCode::kUsage);
+  return exit_status(ErrorCode::kUsage);
 }
 
 constexpr size_t kHelpColumn = 30;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program but for main(): command line in, exit status out.
+// The program except main(): command line in, exit status out.
 #pragma once
 
 namespace memwhy::app {
 
-// The exit status: 0, or exit_code() of what went wrong, which was said on stderr.
+// The exit status: 0, or exit_status() of what went wrong, which was printed on stderr.
 int run(int argc, const char* const* argv);
 
 }  // namespace memwhy::app

@@ -18,6 +18,7 @@
 
 #include "app/command.h"
 #include "app/units.h"
+#include "base/exit_status.h"
 #include "base/text.h"
 #include "base/time.h"
 
@@ -87,7 +88,7 @@ class TimeLimit {
       if (ended_.wait_for(lock, end_ - now, [this] { return done_; })) return;
     }
     static_cast<void>(!::write(STDERR_FILENO, sentence_.data(), sentence_.size()));
-    ::_exit(exit_code(ErrorCode::kBadInput));
+    ::_exit(exit_status(ErrorCode::kBadInput));
   }
 
   std::chrono::nanoseconds end_;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Result<T>: a value or an Error, and neither can be dropped by accident.
 //
-// What it is: the one way a function of this project says that something expected went wrong (a process that
-// is gone, a file that is damaged, a kernel that lacks a feature). What it is not: a channel for bugs; those
-// are exceptions or aborts. What comes next: std::expected, when the compilers of the supported systems have it.
+// What it is: the one way in which a function reports an expected failure (a process that is gone, a file that
+// is damaged, a kernel that lacks a feature). What it is not: a channel for bugs; those are exceptions or
+// aborts. What comes next: std::expected, when the compilers of the supported systems have it.
 //
 //   Result<Fd> fd = open_at(dir, "maps");
 //   if (!fd) return std::move(fd).error().with("reading the address space");
@@ -18,20 +18,21 @@
 
 namespace memwhy {
 
-// What an operator can do about it; app/ maps each to an exit code (see exit_code()).
+// What kind of failure it is: what a caller can do about it. Which exit status a kind means is base/exit_status.h.
 enum class ErrorCode : uint8_t {
-  kInternal,     // exit 1: our bug
-  kUsage,        // exit 2: the command line or an argument makes no sense
-  kIncomplete,   // exit 3: data less complete than the user demanded
-  kTargetGone,   // exit 4: no such process, or it exited
-  kEnvironment,  // exit 5: permission, kernel feature, architecture
-  kBadInput,     // exit 6: a file that is not ours, damaged beyond use, or newer
-  kOutput,       // exit 7: disk full, exists, read-only
-  kConflict,     // exit 8: another instance holds it
+  kInternal,     // our bug
+  kUsage,        // the command line or an argument makes no sense
+  kTargetGone,   // no such process, or it exited
+  kEnvironment,  // permission, kernel feature, architecture
+  kBadInput,     // a file that is not ours, damaged beyond use, or newer
+  kOutput,       // disk full, exists, read-only
+  kConflict,     // what it needs is in use: the recording before is still ending
+  kAbsent,       // what was to be read is not there now: a page that is not resident, a file that was closed
+  kDamaged,      // what was read contradicts itself, or changed while it was read
+  kLimit,        // it would take more than its budget
+  kTooLate,      // no answer before the deadline
 };
-
-// The process exit status for each code: kInternal 1 ... kConflict 8.
-constexpr int exit_code(ErrorCode code) { return static_cast<int>(code) + 1; }
+constexpr ErrorCode kLastErrorCode = ErrorCode::kTooLate;
 
 // One sentence for a person, and a code for the exit status. `message` has no newline and no full stop.
 class [[nodiscard]] Error {

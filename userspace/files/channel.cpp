@@ -35,7 +35,7 @@ Status wait_for(int socket, short what, Deadline deadline) {
     if (deadline != kNoDeadline) {
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-      if (left.count() <= 0) return Error(ErrorCode::kIncomplete, "no answer in time");
+      if (left.count() <= 0) return Error(ErrorCode::kTooLate, "no answer in time");
       timeout = static_cast<int>(std::min<int64_t>(left.count(), 1 << 30));
     }
     pollfd poll{socket, what, 0};

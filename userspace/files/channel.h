@@ -21,7 +21,7 @@ struct Message {
   Fd fd;  // that came along
 };
 
-// kTargetGone: the other end is closed. kIncomplete: the deadline passed.
+// kTargetGone: the other end is closed. kTooLate: the deadline passed.
 Status send_message(int socket, std::span<const std::byte> body, const Fd* along, Deadline deadline);
 // The same, and kBadInput: a message of more than `most` bytes. A descriptor that was not asked for is dropped by the kernel:
 // to close one of a file system that does not answer would take for ever.

@@ -111,7 +111,7 @@ Result<Message> Children::ask(const Child& child, const Request& request, Durati
   const char* const who = opener ? "opens" : "reads";
   const ErrorCode why = message.error().code();
   end_pair();
-  if (why == ErrorCode::kIncomplete) {  // too late
+  if (why == ErrorCode::kTooLate) {  // too late
     if (opener && about.device != 0) silent_[about.device] = steady_clock::now() + kSilence;
     strike(about, kMostStrikes);
     notice(fmt::format(
@@ -123,7 +123,7 @@ Result<Message> Children::ask(const Child& child, const Request& request, Durati
   if (why == ErrorCode::kTargetGone) {
     strike(about, 1);
     notice(fmt::format("The process that {} files of targets died; it was replaced.", who));
-    return Error(ErrorCode::kIncomplete, fmt::format("the process that {} it died", who));
+    return Error(ErrorCode::kAbsent, fmt::format("the process that {} it died", who));
   }
   return strange(about);
 }
@@ -162,10 +162,10 @@ Result<symbols::OpenedBinary> Children::open(const Request& request) {
   if (Status may = may_open({request.tgid, request.vma.device, {}}); !may) return std::move(may).error();
   Result<symbols::OpenedBinary> opened = open_once(request);
   // Who killed the child need not have been this file.
-  for (int again = 1; !opened && opened.error().code() == ErrorCode::kIncomplete && again <= kMostStrikes;
+  for (int again = 1; !opened && opened.error().code() == ErrorCode::kAbsent && again <= kMostStrikes;
        ++again)
     opened = open_once(request);
-  if (!opened && opened.error().code() == ErrorCode::kIncomplete)
+  if (!opened && opened.error().code() == ErrorCode::kAbsent)
     return Error(ErrorCode::kBadInput, opened.error().message());
   return opened;
 }
@@ -189,7 +189,7 @@ Result<Message> Children::ask_opener(const Request& request, Along along) {
   const Subject about{request.tgid, request.vma.device, {}};
   if (Status may = may_open(about); !may) return std::move(may).error();
   Result<Message> message = ask(opener_, request, options_.to_open, about, along);
-  if (!message && message.error().code() == ErrorCode::kIncomplete)
+  if (!message && message.error().code() == ErrorCode::kAbsent)
     message = ask(opener_, request, options_.to_open, about, along);
   return message;
 }
@@ -217,7 +217,7 @@ Result<uint64_t> Children::file_system(Pid tgid, const events::Vma& mapping) {
 Result<Message> Children::ask_parser(symbols::BinaryHandle binary, Request request, Duration limit) {
   const auto known = opened_.find(binary);
   if (known == opened_.end() || parser_.pid < 0)
-    return Error(ErrorCode::kIncomplete, "the file is not open any more");
+    return Error(ErrorCode::kAbsent, "the file is not open any more");
   const Subject about = subject(binary);
   request.tgid = about.tgid;
   request.binary = symbols::BinaryHandle{static_cast<uint64_t>(binary) & ((uint64_t{1} << kHandleBits) - 1)};

@@ -90,7 +90,7 @@ class Children final : public symbols::Binaries {
   void end_pair();
   void reap();
 
-  // The value's bytes. kIncomplete: the child died, and there is a new pair or none.
+  // The value's bytes. kAbsent: the child died, and there is a new pair or none.
   Result<Message> ask(const Child& child, const Request& request, Duration limit, const Subject& about,
                       Along along = Along::kNothing);
   Result<symbols::OpenedBinary> open(const Request& request);

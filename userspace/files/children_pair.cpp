@@ -67,7 +67,7 @@ Result<std::unique_ptr<Children>> Children::start(ChildrenOptions options) {
   request.ask = Ask::kRead;
   const Result<Message> parser = children->ask(children->parser_, request, children->options_.to_parse, {});
   const bool opener_lives = opener || opener.error().code() == ErrorCode::kTargetGone;
-  const bool parser_lives = parser || parser.error().code() == ErrorCode::kIncomplete;
+  const bool parser_lives = parser || parser.error().code() == ErrorCode::kAbsent;
   if (!opener_lives || !parser_lives || children->pair_ != 1) {
     return Error(ErrorCode::kEnvironment,
                  "the process that opens files of targets, or the one that reads them, does not start here");

@@ -90,7 +90,7 @@ Result<std::span<const std::byte>> decode_answer(std::span<const std::byte> mess
   std::string sentence;
   reader.number(code);
   reader.text(sentence, kMostSentence);
-  if (!reader.done() || code == ErrorCode::kInternal || code > ErrorCode::kConflict) return strange;
+  if (!reader.done() || code == ErrorCode::kInternal || code > kLastErrorCode) return strange;
   return Error(code, std::move(sentence));
 }
 

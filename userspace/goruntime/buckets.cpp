@@ -102,14 +102,14 @@ Status walk_buckets(remote::RemoteMemory& memory, const Globals& globals, uint64
     if (std::has_single_bit(n))
       mark = address;  // a list that bites its tail meets a mark
     else if (n == kMostBuckets || address == mark)
-      return Error(ErrorCode::kIncomplete, "the Go heap profile does not end");
+      return Error(ErrorCode::kDamaged, "the Go heap profile does not end");
     if (Status status = memory.read(address, header); !status) return status;
     const uint64_t frames = field(header, b.nstk);
     if (frames == 0 || frames > kMostFrames)
-      return Error(ErrorCode::kIncomplete, "the Go heap profile has a bucket that makes no sense");
+      return Error(ErrorCode::kDamaged, "the Go heap profile has a bucket that makes no sense");
     // They may overlap, so that there is no end to them in bytes.
     if (!memory.keep(b.size + 8 * frames))
-      return Error(ErrorCode::kIncomplete, "the Go heap profile is larger than one reading may keep");
+      return Error(ErrorCode::kLimit, "the Go heap profile is larger than one reading may keep");
     if (Status status = visit(address, header); !status) return status;
     address = field(header, b.allnext);
   }

@@ -38,7 +38,7 @@ struct BucketLists {
 // Looks through all of the program's variables.
 BucketLists find_buckets(remote::RemoteMemory& memory, const Globals& globals);
 
-// From the newest bucket of a list on to `until` (0: to the end): visit(address, header). kIncomplete: it makes no sense,
+// From the newest bucket of a list on to `until` (0: to the end): visit(address, header). kDamaged: it makes no sense,
 // or it does not end.
 Status walk_buckets(remote::RemoteMemory& memory, const Globals& globals, uint64_t newest, uint64_t until,
                     const std::function<Status(uint64_t, std::span<const std::byte>)>& visit);

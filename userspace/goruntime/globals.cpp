@@ -38,7 +38,7 @@ struct Segment {
 };
 
 Error not_found(const char* what) {
-  return {ErrorCode::kIncomplete, std::string("the Go runtime's ") + what + " was not found"};
+  return {ErrorCode::kAbsent, std::string("the Go runtime's ") + what + " was not found"};
 }
 
 bool aligned(uint64_t address) { return address >= kPageBytes && address % 8 == 0; }
@@ -103,7 +103,7 @@ class Finder {
     });
     if (!whole) return whole.error();
     if (!kept)
-      return Error(ErrorCode::kIncomplete, "the program's variables are larger than one reading may keep");
+      return Error(ErrorCode::kLimit, "the program's variables are larger than one reading may keep");
     for (Segment& segment : out)
       segment.bytes.resize(segment.bytes.size() + std::min(range.end - segment.end(), kPageBytes));
     return out;

@@ -49,10 +49,10 @@ struct Globals {
   bool green_tea = false;                      // marks of small objects are in their spans
 };
 
-// kIncomplete: not found, with the name of what was missing. The caller then speaks of the OS view only.
+// kAbsent: not found, with the name of what was missing. The caller then speaks of the OS view only.
 Result<Globals> find_globals(remote::RemoteMemory& memory, const Layout& layout, const Image& image);
 
-// What the page allocator of this mheap ever took from the system (mheap.pages.inUse), in order. kIncomplete: it can't be
+// What the page allocator of this mheap ever took from the system (mheap.pages.inUse), in order. kAbsent: it can't be
 // read, or is none.
 Result<std::vector<AddressRange>> heap_ranges(remote::RemoteMemory& memory, const Layout& layout,
                                               uint64_t mheap);

@@ -121,7 +121,7 @@ bool GoProcess::find() {
   if (budget.spent() != remote::Budget::Spent::kNothing) {
     if (budget.spent() != remote::Budget::Spent::kTime)
       searches_ = kMostGlobalsSearches;  // the next one would take as much
-    globals = Error(ErrorCode::kIncomplete,
+    globals = Error(ErrorCode::kAbsent,
                     fmt::format("the search for the Go runtime's tables takes more {} than one reading may",
                                 budget.spent_name()));
   }

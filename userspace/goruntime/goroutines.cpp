@@ -98,7 +98,7 @@ class ListReader {
     if (Status status = memory_.read(*globals_.allgs, header); !status) return status;
     const Slice all = slice(header, 0);
     if (all.length > kMostGoroutines)
-      return Error(ErrorCode::kIncomplete, "the Go runtime's list of goroutines makes no sense");
+      return Error(ErrorCode::kDamaged, "the Go runtime's list of goroutines makes no sense");
     out_.list = all.data;
     std::vector<uint64_t>& list = out_.all;
     size_t unique_at = kMostAddresses / 2;
@@ -231,8 +231,7 @@ class ListReader {
 }  // namespace
 
 Result<GoroutineList> read_goroutines(remote::RemoteMemory& memory, const Globals& globals) {
-  if (!globals.allgs)
-    return Error(ErrorCode::kIncomplete, "the Go runtime's list of goroutines was not found");
+  if (!globals.allgs) return Error(ErrorCode::kAbsent, "the Go runtime's list of goroutines was not found");
   return ListReader(memory, globals).read();
 }
 

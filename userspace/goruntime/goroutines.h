@@ -62,7 +62,7 @@ struct GoroutineList {
   std::set<std::vector<uint64_t>> stacks;
 };
 
-// kIncomplete: the list was not found or could not be read.
+// kAbsent: the list was not found or could not be read.
 Result<GoroutineList> read_goroutines(remote::RemoteMemory& memory, const Globals& globals);
 
 }  // namespace memwhy::goruntime

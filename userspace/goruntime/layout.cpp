@@ -16,17 +16,26 @@ namespace {
 #include "goruntime/layouts/go1_26.inc"
 #include "goruntime/layouts/go1_27.inc"
 
-constexpr std::array kLayouts = {&kGo1_19, &kGo1_20, &kGo1_21, &kGo1_22, &kGo1_23,
-                                 &kGo1_24, &kGo1_25, &kGo1_26, &kGo1_27};
+constexpr std::array kX86_64 = {&kGo1_19, &kGo1_20, &kGo1_21, &kGo1_22, &kGo1_23,
+                                &kGo1_24, &kGo1_25, &kGo1_26, &kGo1_27};
+
+struct Measured {
+  std::string_view machine;
+  std::span<const Layout* const> layouts;
+};
+constexpr std::array<Measured, 1> kMachines = {{{"x86-64", kX86_64}}};
 }  // namespace
 
-const Layout* layout_of(int minor) {
-  for (const Layout* layout : kLayouts)
-    if (layout->minor == minor) return layout;
+const Layout* layout_of(int minor, std::string_view machine) {
+  for (const Measured& measured : kMachines) {
+    if (measured.machine != machine) continue;
+    for (const Layout* layout : measured.layouts)
+      if (layout->minor == minor) return layout;
+  }
   return nullptr;
 }
 
-std::span<const Layout* const> all_layouts() { return kLayouts; }
+std::span<const Layout* const> all_layouts() { return kX86_64; }
 
 bool has_green_tea(int minor, std::string_view version) {
   constexpr int kByDefault = 26;

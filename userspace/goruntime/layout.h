@@ -12,6 +12,8 @@
 #include <span>
 #include <string_view>
 
+#include "base/machine.h"
+
 namespace memwhy::goruntime {
 
 // A field: offset in its struct and size, both in bytes. A slice or an array is read from its first byte.
@@ -110,7 +112,8 @@ struct Layout {
 };
 
 // The measured layout of go1.`minor`; nullptr: not measured (older than 1.19, or newer than this memwhy).
-const Layout* layout_of(int minor);
+// `machine`: as ProgramFacts::machine; of a process, the one that memwhy runs on.
+const Layout* layout_of(int minor, std::string_view machine = machine::kName);
 std::span<const Layout* const> all_layouts();  // oldest first
 
 // Whether the collector of this build keeps the marks of small objects inside of their spans (Green Tea): the default from

@@ -27,7 +27,7 @@ std::optional<uint64_t> bias_of(const std::vector<symbols::Segment>& segments, c
 }
 
 Error unreadable(std::string_view why) {
-  return {ErrorCode::kIncomplete, fmt::format("{}; showing the system's view only", why)};
+  return {ErrorCode::kAbsent, fmt::format("{}; showing the system's view only", why)};
 }
 
 }  // namespace

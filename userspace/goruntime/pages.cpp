@@ -23,9 +23,7 @@ constexpr size_t kMostRuns = 1 << 25;  // 256 GiB of spans of one page
 constexpr uint64_t kMostHeapBytes = uint64_t{1} << 44;
 constexpr uint64_t kPagesAStep = 512;  // sorting them is as much work as a call of the system
 
-Error torn(const char* what) {
-  return {ErrorCode::kIncomplete, std::string("reading the Go heap's ") + what};
-}
+Error torn(const char* what) { return {ErrorCode::kAbsent, std::string("reading the Go heap's ") + what}; }
 
 // A page cache of a P: pages that the bitmaps call allocated and that are in no span.
 struct PageCache {

@@ -63,7 +63,7 @@ struct HeapPages {
 Result<HeapCounters> read_counters(remote::RemoteMemory& memory, const Globals& globals);
 
 // One pass; repeated up to `attempts` times while a collection tears it, twice that while its sums are not
-// verified. kIncomplete: a table could not be read.
+// verified. kAbsent: a table could not be read.
 Result<HeapPages> read_pages(remote::RemoteMemory& memory, const Globals& globals, int attempts = 3);
 
 }  // namespace memwhy::goruntime

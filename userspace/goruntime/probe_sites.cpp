@@ -62,7 +62,7 @@ ProbeSites find_probe_sites(const symbols::ProgramFacts& program, const Fd& memo
   const std::string& version = program.go_version;
   const int minor = minor_of(version);
   // Where the arguments are is known of these releases only.
-  if (program.machine != "x86-64" || layout_of(minor) == nullptr) {
+  if (program.machine != machine::kName || layout_of(minor, program.machine) == nullptr) {
     found.not_probed.push_back(
         fmt::format("The Go runtime is not probed: its functions are known of Go 1.19 to 1.27 on "
                     "amd64, and this program is {} for {}.",

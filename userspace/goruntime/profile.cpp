@@ -29,7 +29,7 @@ Result<std::optional<ProfileBucket>> read_bucket(remote::RemoteMemory& memory, c
   const auto& b = layout.bucket;
   const uint64_t frames = field(header, b.nstk);
   if (field(header, b.typ) != static_cast<uint64_t>(BucketKind::kMemory))
-    return Error(ErrorCode::kIncomplete, "the Go heap profile has a bucket that makes no sense");
+    return Error(ErrorCode::kDamaged, "the Go heap profile has a bucket that makes no sense");
   // The counters of a new bucket may reach into a page that nobody has counted in yet.
   Bytes body(8 * frames + layout.mem_record.size);
   if (Status status = memory.read_touched(address + b.size, body); !status) return std::move(status).error();
@@ -37,7 +37,7 @@ Result<std::optional<ProfileBucket>> read_bucket(remote::RemoteMemory& memory, c
   out.object_bytes = field(header, b.object_size);
   for (uint64_t i = 0; i < frames; ++i) out.stack.push_back(word(body, 8 * i));
   if (bucket_hash(out.stack, out.object_bytes) != field(header, b.hash))
-    return Error(ErrorCode::kIncomplete, "the Go heap profile has a bucket whose hash is wrong");
+    return Error(ErrorCode::kDamaged, "the Go heap profile has a bucket whose hash is wrong");
   uint64_t allocs = 0, frees = 0;
   const auto& cycle = layout.mem_record_cycle;
   for (int i = 0; i < kCycles; ++i) {  // the record is active, then future[3]

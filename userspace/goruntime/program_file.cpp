@@ -9,14 +9,14 @@ namespace memwhy::goruntime {
 Status ProgramFile::read(uint64_t address, std::span<std::byte> into) {
   Result<uint64_t> there = read_present(address, into);
   if (!there) return std::move(there).error();
-  if (*there == 0 && !into.empty()) return Error(ErrorCode::kIncomplete, "not a part of the program's file");
+  if (*there == 0 && !into.empty()) return Error(ErrorCode::kAbsent, "not a part of the program's file");
   return {};
 }
 
 Result<uint64_t> ProgramFile::read_present(uint64_t address, std::span<std::byte> into) {
   std::fill(into.begin(), into.end(), std::byte{0});
   const uint64_t from = address - bias_, to = from + into.size();
-  if (to < from) return Error(ErrorCode::kIncomplete, "an address range wraps");
+  if (to < from) return Error(ErrorCode::kDamaged, "an address range wraps");
   uint64_t there = 0;
   for (const symbols::Segment& segment : segments_) {
     const uint64_t start = std::max(from, segment.vaddr),

@@ -19,7 +19,7 @@ uint64_t now() {
   return clock_ns(kClock);
 }
 
-Error used_up() { return {ErrorCode::kIncomplete, "reading this would take more than one reading may"}; }
+Error used_up() { return {ErrorCode::kLimit, "reading this would take more than one reading may"}; }
 
 }  // namespace
 

@@ -70,7 +70,7 @@ class Budget {
   Spent spent_ = Spent::kNothing;
 };
 
-// A memory whose every read is paid for. When the budget is used up nothing is read any more: kIncomplete.
+// A memory whose every read is paid for. When the budget is used up nothing is read any more: kAbsent.
 class MeteredMemory final : public RemoteMemory {
  public:
   MeteredMemory(RemoteMemory& memory, Budget& budget) : memory_(memory), budget_(budget) {}

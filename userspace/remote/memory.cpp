@@ -30,7 +30,7 @@ Error gone() { return {ErrorCode::kTargetGone, "the address space is gone"}; }
 
 // Pointers of a target may be anything.
 Status check_range(uint64_t address, size_t bytes) {
-  if (address + bytes < address) return Error(ErrorCode::kIncomplete, "an address range wraps");
+  if (address + bytes < address) return Error(ErrorCode::kDamaged, "an address range wraps");
   return {};
 }
 
@@ -53,7 +53,7 @@ Status ProcessMemory::look_up(uint64_t first, size_t n) {
   // The map ends where user space ends; without an address space it is empty.
   uint64_t any = 0;
   if (::pread(pagemap_.get(), &any, sizeof any, 0) == sizeof any)
-    return Error(ErrorCode::kIncomplete, "not an address of a process");
+    return Error(ErrorCode::kAbsent, "not an address of a process");
   return gone();
 }
 
@@ -62,7 +62,7 @@ Status ProcessMemory::transfer(uint64_t address, std::span<std::byte> into) {
     ++calls_;
     const ssize_t n = ::pread(memory_.get(), into.data(), into.size(), static_cast<off_t>(address));
     if (n == 0) return gone();
-    if (n < 0) return errno_error(ErrorCode::kIncomplete, "reading memory", errno);
+    if (n < 0) return errno_error(ErrorCode::kAbsent, "reading memory", errno);
     bytes_read_ += static_cast<uint64_t>(n);
     address += static_cast<uint64_t>(n);
     into = into.subspan(static_cast<size_t>(n));
@@ -79,7 +79,7 @@ Status ProcessMemory::read(uint64_t address, std::span<std::byte> into) {
     const size_t n = std::min<uint64_t>(end - page + 1, kMostPages);
     if (Status status = look_up(page, n); !status) return status;
     if (!std::all_of(words_.begin(), words_.end(), [](uint64_t word) { return (word & kPresent) != 0; }))
-      return Error(ErrorCode::kIncomplete, "a page is not resident");
+      return Error(ErrorCode::kAbsent, "a page is not resident");
     page += n;
   }
   return transfer(address, into);
@@ -94,7 +94,7 @@ Status ProcessMemory::read_touched(uint64_t address, std::span<std::byte> into) 
     if ((word & kPresent) != 0) {
       if (Status status = transfer(address, part); !status) return status;
     } else if ((word & kSwapped) != 0) {
-      return Error(ErrorCode::kIncomplete, "a page is swapped");
+      return Error(ErrorCode::kAbsent, "a page is swapped");
     } else {
       std::fill(part.begin(), part.end(), std::byte{0});
     }

@@ -27,12 +27,12 @@ class RemoteMemory {
  public:
   virtual ~RemoteMemory() = default;
 
-  // Fills all of `into` from `address` on, or fails: kTargetGone when the address space is gone, kIncomplete
+  // Fills all of `into` from `address` on, or fails: kTargetGone when the address space is gone, kAbsent
   // when a page of the range is not resident (or not mapped). Not atomic: single aligned words are.
   virtual Status read(uint64_t address, std::span<std::byte> into) = 0;
 
   // As read(), but pages that were never touched read as the zeros that they would be; for anonymous memory that is known
-  // to be mapped. A page that is swapped is kIncomplete.
+  // to be mapped. A page that is swapped is kAbsent.
   virtual Status read_touched(uint64_t address, std::span<std::byte> into) { return read(address, into); }
 
   // As read(), but absent pages read as zeros. Returns the bytes that were really there.
@@ -64,7 +64,7 @@ Result<std::vector<T>> read_array(RemoteMemory& memory, uint64_t address, size_t
   while (values.size() < count) {
     const size_t done = values.size();
     if (!memory.keep(std::min(count - done, kStep) * sizeof(T)))
-      return Error(ErrorCode::kIncomplete, "an array is larger than one reading may keep");
+      return Error(ErrorCode::kLimit, "an array is larger than one reading may keep");
     values.resize(std::min(count, done + kStep));
     if (Status status =
             memory.read(address + done * sizeof(T), std::as_writable_bytes(std::span(values).subspan(done)));

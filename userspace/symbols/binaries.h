@@ -74,7 +74,7 @@ class Binaries {
   // statfs(2)'s number of the file system that a mapping's file is on.
   virtual Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) = 0;
 
-  // Of an open binary. kIncomplete: it is not open any more, and may be opened again. kBadInput: it could not be read in
+  // Of an open binary. kAbsent: it is not open any more, and may be opened again. kBadInput: it could not be read in
   // time, or not without harm; it will not be read again.
   virtual Result<std::vector<SourceFrames>> look_up(BinaryHandle binary, std::span<const CodeOffset> at) = 0;
   virtual Result<ProgramFacts> program(BinaryHandle binary, const ProgramQuestion& question) = 0;

@@ -9,7 +9,7 @@ Status BinaryBytes::read_at(uint64_t offset, std::span<std::byte> out) {
   if (offset > key_.bytes || out.size() > key_.bytes - offset)
     return Error(ErrorCode::kBadInput, "not inside the file");
   Result<std::vector<std::byte>> bytes = binaries_.read(handle_, offset, out.size());
-  if (!bytes && bytes.error().code() == ErrorCode::kIncomplete) {
+  if (!bytes && bytes.error().code() == ErrorCode::kAbsent) {
     const Result<OpenedBinary> again = binaries_.open_executable(tgid_);
     if (!again) return again.error();
     if (again->key != key_) return Error(ErrorCode::kTargetGone, "the process runs another file now");

@@ -10,7 +10,7 @@
 namespace memwhy::symbols {
 namespace {
 
-Error not_open() { return {ErrorCode::kIncomplete, "the file is not open any more"}; }
+Error not_open() { return {ErrorCode::kAbsent, "the file is not open any more"}; }
 
 }  // namespace
 

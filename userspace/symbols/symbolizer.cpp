@@ -103,7 +103,7 @@ void Symbolizer::look_up(Pid tgid, std::vector<Wanted>& wanted, SpaceId space, c
 Result<std::vector<SourceFrames>> Symbolizer::frames_of(Pid tgid, Module& module, const events::Vma& vma,
                                                         std::span<const CodeOffset> at, const Emit& emit) {
   Result<std::vector<SourceFrames>> found = binaries_.look_up(module.handle, at);
-  if (!found && found.error().code() == ErrorCode::kIncomplete) {
+  if (!found && found.error().code() == ErrorCode::kAbsent) {
     const Result<OpenedBinary> again = binaries_.open_mapping(tgid, vma);
     if (!again) return again.error();
     const ModulePtr now = module_of(*again, emit);

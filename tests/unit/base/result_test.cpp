@@ -66,16 +66,5 @@ TEST(Error, errno_becomes_text) {
   EXPECT_EQ(error.message(), "opening x: Permission denied");
 }
 
-TEST(Error, exit_codes_are_those_of_the_manual) {
-  EXPECT_EQ(exit_code(ErrorCode::kInternal), 1);
-  EXPECT_EQ(exit_code(ErrorCode::kUsage), 2);
-  EXPECT_EQ(exit_code(ErrorCode::kIncomplete), 3);
-  EXPECT_EQ(exit_code(ErrorCode::kTargetGone), 4);
-  EXPECT_EQ(exit_code(ErrorCode::kEnvironment), 5);
-  EXPECT_EQ(exit_code(ErrorCode::kBadInput), 6);
-  EXPECT_EQ(exit_code(ErrorCode::kOutput), 7);
-  EXPECT_EQ(exit_code(ErrorCode::kConflict), 8);
-}
-
 }  // namespace
 }  // namespace memwhy

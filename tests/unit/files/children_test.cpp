@@ -42,7 +42,7 @@ int misbehave(const std::string& role, const std::string& mode) {
     const std::optional<Request> request = decode<Request>(message->body);
     const bool opener = role == kOpenerWord;
     if (request && request->tgid == 0 && request->ask != Ask::kTake) {
-      const Error greeting(opener ? ErrorCode::kTargetGone : ErrorCode::kIncomplete, "none");
+      const Error greeting(opener ? ErrorCode::kTargetGone : ErrorCode::kAbsent, "none");
       static_cast<void>(send_message(kRequests, encode_error(greeting), nullptr, kNoDeadline));
       continue;
     }

@@ -24,7 +24,7 @@ class Memory : public remote::RemoteMemory {
   }
   Status read(uint64_t address, std::span<std::byte> into) override {
     if (address < kMstats || address - kMstats + into.size() > bytes_.size())
-      return Error(ErrorCode::kIncomplete, "not resident");
+      return Error(ErrorCode::kAbsent, "not resident");
     std::memcpy(into.data(), bytes_.data() + (address - kMstats), into.size());
     return {};
   }

@@ -290,7 +290,7 @@ TEST(NoGo, noise_is_no_runtime) {
   for (const Layout* layout : all_layouts()) {
     Result<Globals> globals = find_globals(memory, *layout, image);
     ASSERT_FALSE(globals.ok());
-    EXPECT_EQ(globals.error().code(), ErrorCode::kIncomplete);
+    EXPECT_EQ(globals.error().code(), ErrorCode::kAbsent);
     EXPECT_EQ(globals.error().message(), "the Go runtime's module data was not found");
   }
 }

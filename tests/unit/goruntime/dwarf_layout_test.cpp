@@ -92,6 +92,13 @@ std::vector<Build> matrix() {
   return out;
 }
 
+TEST(LayoutOf, is_of_a_release_and_a_machine) {
+  ASSERT_NE(layout_of(26), nullptr);
+  EXPECT_EQ(layout_of(26), layout_of(26, "x86-64"));
+  EXPECT_EQ(layout_of(26, "aarch64"), nullptr);
+  EXPECT_EQ(layout_of(18), nullptr);
+}
+
 class DwarfLayoutOf : public testing::TestWithParam<Build> {};
 INSTANTIATE_TEST_SUITE_P(Go, DwarfLayoutOf, testing::ValuesIn(matrix()), name_of);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "procfs/process.h"
+#include "base/exit_status.h"
 
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -202,7 +203,7 @@ TEST_F(ProcessTest, WithoutTheCapabilityItSaysWhichIsMissing) {
     const auto process = Process::open(*root, target.pid());
     const std::string text =
         process ? "opened"
-                : std::to_string(exit_code(process.error().code())) + " " + process.error().message();
+                : std::to_string(exit_status(process.error().code())) + " " + process.error().message();
     ::_exit(::write(answer[1], text.data(), text.size()) < 0 ? 1 : 0);
   }
   char text[512] = {};

@@ -19,7 +19,7 @@ class PresentMemory : public RemoteMemory {
   Status read(uint64_t address, std::span<std::byte> into) override {
     Result<uint64_t> there = read_present(address, into);
     if (!there) return std::move(there).error();
-    if (*there != into.size()) return Error(ErrorCode::kIncomplete, "a page is not resident");
+    if (*there != into.size()) return Error(ErrorCode::kAbsent, "a page is not resident");
     return {};
   }
 };
@@ -50,7 +50,7 @@ class FakeMemory : public PresentMemory {
 
   Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
     ++reads_;
-    if (address + into.size() < address) return Error(ErrorCode::kIncomplete, "an address range wraps");
+    if (address + into.size() < address) return Error(ErrorCode::kDamaged, "an address range wraps");
     uint64_t there = 0;
     for (size_t done = 0; done < into.size();) {
       const uint64_t at = address + done, inside = at % kPageBytes;

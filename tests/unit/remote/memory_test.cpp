@@ -65,7 +65,7 @@ TEST_F(OwnMemory, reads_what_is_resident_and_brings_in_nothing) {
   // Two bytes, the second on a page that is absent.
   Status status = memory->read(at(kPageBytes - 1), std::span(bytes).first(2));
   ASSERT_FALSE(status.ok());
-  EXPECT_EQ(status.error().code(), ErrorCode::kIncomplete);
+  EXPECT_EQ(status.error().code(), ErrorCode::kAbsent);
   EXPECT_EQ(memory->bytes_read(), 2 * kPageBytes);
 
   std::vector<std::byte> across(64, std::byte{0xff});
@@ -108,10 +108,9 @@ TEST_F(OwnMemory, hostile_addresses_are_incomplete_and_not_the_end_of_the_proces
         uint64_t{0xffff'8000'0000'0000}, ~uint64_t{0}, ~uint64_t{0} - 2 * kPageBytes, ~uint64_t{0} - 4095}) {
     Status status = memory->read(address, bytes);
     ASSERT_FALSE(status.ok()) << address;
-    EXPECT_EQ(status.error().code(), ErrorCode::kIncomplete) << std::hex << address;
+    EXPECT_EQ(status.error().code(), ErrorCode::kAbsent) << std::hex << address;
     Result<uint64_t> there = memory->read_present(address, bytes);
-    EXPECT_TRUE(there.ok() ? *there == 0 : there.error().code() == ErrorCode::kIncomplete)
-        << std::hex << address;
+    EXPECT_TRUE(there.ok() ? *there == 0 : there.error().code() == ErrorCode::kAbsent) << std::hex << address;
   }
 }
 
@@ -172,7 +171,7 @@ TEST(FakeMemory, is_as_strict_as_a_process) {
   memory.put_words(kPageBytes - 8, {1, 2});
   EXPECT_EQ(*read_array<uint64_t>(memory, kPageBytes - 8, 2), (std::vector<uint64_t>{1, 2}));
   memory.drop(1);
-  EXPECT_EQ(read_array<uint64_t>(memory, kPageBytes - 8, 2).error().code(), ErrorCode::kIncomplete);
+  EXPECT_EQ(read_array<uint64_t>(memory, kPageBytes - 8, 2).error().code(), ErrorCode::kAbsent);
   std::array<std::byte, 16> bytes;
   EXPECT_EQ(*memory.read_present(kPageBytes - 8, bytes), 8u);
 }
