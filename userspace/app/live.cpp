@@ -18,11 +18,13 @@
 #include "app/terminal.h"
 #include "app/units.h"
 #include "base/text.h"
+#include "events/order.h"
 
 namespace memwhy::app {
 namespace {
 
 constexpr std::chrono::milliseconds kGlance{200};  // how often the main thread looks around
+static_assert(std::chrono::nanoseconds(kGlance).count() <= int64_t{events::kFileTick});
 
 // The file and the sink before it: they live as long as the session's threads.
 struct FileOutput {

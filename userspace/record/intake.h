@@ -2,10 +2,10 @@
 // Intake: what one look at the kernel side's ring does. No thread of its own: Session calls poll() every 50
 // ms.
 //
-// It never waits, but at the end. An event for which the queue has no room is dropped and counted by what it was; the count
-// becomes a Loss as soon as there is room. Every Loss, the kernel side's own too, is told to the sampler,
-// which reads again what can be read again. What is told of a child in a storm of forks waits in Young. Lost stacks it sends again; it waits for room, so that none is lost
-// twice.
+// It never waits, except at the end. An event for which the queue has no room is dropped and counted by its kind; the count
+// becomes a Loss as soon as there is room. Every Loss, also those of the kernel side, is passed to the sampler, which reads
+// again what can be read again. Events of a child in a storm of forks wait in Young. Lost stacks are sent again; that waits
+// for room, so that none is lost twice.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include <string>
 
 #include "events/event.h"
+#include "events/order.h"
 #include "record/clock.h"
 #include "record/event_queue.h"
 #include "record/sources.h"
@@ -22,7 +23,7 @@
 
 namespace memwhy::record {
 
-constexpr TimeNs kPollPeriod = 50'000'000;
+constexpr TimeNs kPollPeriod = events::kPollEvery;
 constexpr TimeNs kCoveragePeriod = 1'000'000'000;
 
 class Intake {

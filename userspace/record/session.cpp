@@ -5,14 +5,11 @@
 #include <exception>
 #include <utility>
 
+#include "events/order.h"
 #include "record/lives.h"
 
 namespace memwhy::record {
 namespace {
-
-// Events are put in order within it. Intake is 50 ms late, and the file holds back 750 ms of what the queue gives: a
-// recorder that is killed must not cost more than a second in all.
-constexpr TimeNs kWindow = 250'000'000;
 
 std::future<Status> ready(Status status) {
   std::promise<Status> promise;
@@ -69,7 +66,7 @@ Status Session::start() {
 }
 
 void Session::start_threads() {
-  queue_ = std::make_unique<EventQueue>(options_.queue_bytes, kWindow);
+  queue_ = std::make_unique<EventQueue>(options_.queue_bytes, events::kOrderWindow);
   queue_->push({begun_, options_.info});
   intake_ = std::make_unique<Intake>(kernel_, clock_, *queue_,
                                      [this](events::Event event) { return notify(std::move(event)); });

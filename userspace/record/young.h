@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Young: children that are over before anybody could look at them. A shell script, or a storm of forks, starts thousands:
+// Young: children that end before they can be read. A shell script, or a storm of forks, starts thousands:
 // there is no scan of them, and each would cost us more than it cost itself.
 //
-// What it is: in a storm, a short wait between intake and everybody else for what is told of a child that was just
+// What it is: in a storm, a short wait between intake and the rest for the events of a child that was just
 // forked, also of the spaces that it execs into. When it ends in that time, it is only counted; else all of it goes on, in
 // its order. What it is not: a sampler; it decides nothing about who lived longer, and it forgets nobody whom a signal or
 // the OOM killer ended.
@@ -19,19 +19,20 @@
 #include <vector>
 
 #include "events/event.h"
+#include "events/order.h"
 
 namespace memwhy::record {
 
 constexpr const char* kShortChild = "short_child";  // word of a Loss: children that were only counted
-constexpr TimeNs kYoungFor = 100'000'000;           // less than the window in which events are put in order
-constexpr uint64_t kFreeAtOnce = 100;               // children that are told at once
+constexpr TimeNs kYoungFor = events::kHeldYoung;    // less than the window in which events are put in order
+constexpr uint64_t kFreeAtOnce = 100;               // children that do not wait
 constexpr uint64_t kFreePerSecond = 10;             // and as many more
 constexpr size_t kMostHeld = size_t{1} << 16;       // events; beyond that the children wait no longer
 
 class Young {
  public:
   using Pass = std::function<void(events::Event)>;
-  // `pass` takes what goes on; `over` the spaces of which nothing is told, so that what the kernel side holds is given
+  // `pass` takes what goes on; `over` the spaces that are dropped, so that what the kernel side holds is given
   // back.
   Young(Pass pass, std::function<void(TimeNs, SpaceId)> over)
       : pass_(std::move(pass)), over_(std::move(over)) {}

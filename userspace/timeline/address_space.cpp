@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "events/order.h"
 #include "timeline/address_space_state.h"
 #include "timeline/reconciler.h"
 
@@ -11,10 +12,6 @@ namespace memwhy::timeline {
 namespace {
 
 constexpr uint32_t kMapFixed = 0x10, kMadvFree = 8;
-
-// Events are put in order within this time: a list of mappings may be older than an mmap that was heard
-// before it.
-constexpr TimeNs kOrderWindow = 1'000'000'000;
 
 }  // namespace
 
@@ -49,9 +46,10 @@ size_t AddressSpace::memory_bytes() const { return state_->memory_bytes(); }
 
 // The tick of an operation; every operation also brings the age limits to its time.
 uint64_t AddressSpace::State::tick_of(uint64_t tick, TimeNs time) {
-  for (size_t i = 0; i < kAgeLimits.size(); ++i) {
-    pages.ages.limit[i] = time > kAgeLimits[i] ? clock->to_tick(time - kAgeLimits[i]) : 0;
-  }
+  AgeTicks ages;
+  for (size_t i = 0; i < kAgeLimits.size(); ++i)
+    ages.limit[i] = time > kAgeLimits[i] ? clock->to_tick(time - kAgeLimits[i]) : 0;
+  pages.set_ages(ages);
   return tick != 0 ? tick : clock->to_tick(time);
 }
 
@@ -72,12 +70,13 @@ void AddressSpace::State::start(const events::SpaceStart& event, State* parent, 
                   (event.how == events::StartHow::kForked && parent == nullptr);
   if (event.how != events::StartHow::kForked || parent == nullptr || parent == this) return;
   fork_tick = clock->to_tick(first_seen);
-  before_attach = parent->before_attach && parent->pages.scans.count == 0;
+  before_attach = parent->before_attach && parent->pages.scans().count == 0;
   pages.settle();
-  if (pages.table.empty() && scans == 0) pages.fork_from(parent->pages, fork_tick, clock->ticks(kForkWindow));
+  if (pages.table().empty() && scans == 0)
+    pages.fork_from(parent->pages, fork_tick, clock->ticks(kForkWindow));
   if (sites.empty()) sites = parent->sites.forked();
   if (vmas->empty()) vmas = parent->vmas;
-  pages.scan_vmas = vmas;
+  pages.set_mappings(vmas);
 }
 
 void AddressSpace::State::operator()(const events::VmaList& list, TimeNs time) {
@@ -93,7 +92,7 @@ void AddressSpace::State::operator()(const events::VmaList& list, TimeNs time) {
     mapped = vma.range.end;
   }
   vmas = std::move(copy);
-  sites.clip(*vmas, time > kOrderWindow ? time - kOrderWindow : 0);
+  sites.clip(*vmas, time > events::kMostDisorder ? time - events::kMostDisorder : 0);
 }
 
 void AddressSpace::State::operator()(const events::PageScan& scan, TimeNs time) {

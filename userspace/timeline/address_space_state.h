@@ -10,8 +10,6 @@
 
 namespace memwhy::timeline {
 
-using VmaListPtr = std::shared_ptr<const std::vector<events::Vma>>;
-
 // The kernel's tables are read at 1 Hz: so long after a fork the parent's entries from before it may be
 // heard.
 constexpr TimeNs kForkWindow = 5'000'000'000;

@@ -46,15 +46,15 @@ uint32_t vma_index(const std::vector<events::Vma>& vmas, PageNumber page) {
 }
 
 void PageModel::bury(PageRange pages, PageWord word, uint64_t tick) {
-  if (graves.size() >= kMaxGraves) graves.erase(graves.begin(), graves.begin() + kMaxGraves / 2);
-  add_pages(graves, pages, word, tick);
+  if (graves_.size() >= kMaxGraves) graves_.erase(graves_.begin(), graves_.begin() + kMaxGraves / 2);
+  add_pages(graves_, pages, word, tick);
 }
 
 // As of the last scan; `end` is brought down to where it changes.
 std::optional<PageEvidence> PageModel::evidence(PageNumber page) {
   settle();
   ChunkWords words;
-  if (!table.load(page / kChunkPages, words)) return std::nullopt;
+  if (!table_.load(page / kChunkPages, words)) return std::nullopt;
   const PageWord word = words[page % kChunkPages];
   if (word.empty() || !word.has(PageWord::kResident)) return std::nullopt;
   return PageEvidence{word.how(), stacks_->id(word.stack())};
@@ -68,7 +68,7 @@ bool PageModel::carried(PageNumber page, uint64_t tick) const {
 }
 
 void PageModel::note_left(PageRange pages, PageWord word) {
-  const std::vector<events::Vma>& vmas = *scan_vmas;
+  const std::vector<events::Vma>& vmas = *scan_vmas_;
   while (!pages.empty()) {
     PageNumber end = pages.end;
     const uint64_t address = pages.start << kPageShift;
@@ -79,9 +79,9 @@ void PageModel::note_left(PageRange pages, PageWord word) {
       const uint64_t edge = inside ? it->range.end : it->range.start;
       end = std::min(end, ((edge - 1) >> kPageShift) + 1);
     }
-    const RuntimeUse by = claim_at(scan_runtimes.get(), pages.start, end);
-    left.add(inside ? static_cast<uint32_t>(it - vmas.begin()) : kNoVma, by, word, end - pages.start,
-             table.absolute(word), ages);
+    const RuntimeUse by = claim_at(scan_runtimes_.get(), pages.start, end);
+    left_.add(inside ? static_cast<uint32_t>(it - vmas.begin()) : kNoVma, by, word, end - pages.start,
+              table_.absolute(word), ages_);
     pages.start = end;
   }
 }
@@ -91,7 +91,7 @@ void PageModel::apply_run(const events::TableRun& run, How how, bool known, uint
   if (pages.empty()) return;
   const uint8_t flags = (run.flags & events::kFaultWrite) != 0 ? PageWord::kWrite : 0;
   const uint64_t tick = run.tick;
-  const PageWord word(how, stacks_->index(run.stack), table.relative(tick), flags);
+  const PageWord word(how, stacks_->index(run.stack), table_.relative(tick), flags);
 
   // Nearly always nothing was moved since.
   const Piece whole{pages, tick, false, false};
@@ -136,7 +136,7 @@ void PageModel::carry(std::vector<Piece>& pieces, uint64_t tick, PageWord word, 
         pieces.push_back({{taken.end, piece.pages.end}, piece.since, piece.lazy, piece.moved});
       move.removed.each(taken, [&](PageRange part, uint64_t removed) {
         if (removed > piece.since) return;
-        if (!known && move.tick >= scans.start) bury(part, piece.moved ? word.moved() : word, move.tick);
+        if (!known && move.tick >= scans_.start) bury(part, piece.moved ? word.moved() : word, move.tick);
         move.freed.each(part, [&](PageRange sub, uint64_t freed) {
           const PageNumber to = move.to.start + (sub.start - move.from.start);
           const PageRange there = overlap({to, to + sub.pages()}, move.to);
@@ -159,7 +159,7 @@ bool PageModel::accepts(PageWord old, PageWord word, bool known, uint64_t fork_t
   const uint64_t tick = word.tick();
   if (word.how() == How::kInherited) {
     if (old.empty()) return true;
-    if (table.absolute(word) >= fork_tick)
+    if (table_.absolute(word) >= fork_tick)
       return old.how() == How::kUnknown;  // in the tick of the fork: better than nothing, no more
     return old.how() == How::kInherited ? old.tick() <= tick : old.weak() && tick <= old.tick();
   }
@@ -167,16 +167,16 @@ bool PageModel::accepts(PageWord old, PageWord word, bool known, uint64_t fork_t
   // Heard before, or missed in a damaged trace. The kernel's table keeps entries of pages that are long gone,
   // so this one tells of the page that is there only when nothing better is known and no scan found the page
   // absent since.
-  const uint64_t absolute = table.absolute(word);
-  if (old.empty()) return absolute >= scans.start;
+  const uint64_t absolute = table_.absolute(word);
+  if (old.empty()) return absolute >= scans_.start;
   if (old.weak())
-    return absolute >= (table.absolute(old) == scans.start ? scans.before : table.absolute(old));
+    return absolute >= (table_.absolute(old) == scans_.start ? scans_.before : table_.absolute(old));
   return old.how() <= How::kKernelFault && old.tick() <= tick;
 }
 
 void PageModel::put(PageRange pages, PageWord word, bool known, uint64_t fork_tick) {
-  const bool after_scan = scans.count != 0 && table.absolute(word) > scans.start;
-  steps_ += table.each(pages, false, [&](PageRange part, PageWord& old) {
+  const bool after_scan = scans_.count != 0 && table_.absolute(word) > scans_.start;
+  steps_ += table_.each(pages, false, [&](PageRange part, PageWord& old) {
     if (!accepts(old, word, known, fork_tick)) return;
     PageWord now = word;
     if (old.has(PageWord::kResident)) {
@@ -199,8 +199,8 @@ void PageModel::do_remove(PageRange range, uint64_t tick) {
   removed_.raise(range, tick);
   for (auto move = moves_.rbegin(); move != moves_.rend() && move->tick == tick; ++move)
     if (const PageRange gone = overlap(range, move->to); !gone.empty()) move->gone.push_back(gone);
-  const uint64_t relative = table.relative(tick);
-  steps_ += table.each(range, true, [&](PageRange part, PageWord& word) {
+  const uint64_t relative = table_.relative(tick);
+  steps_ += table_.each(range, true, [&](PageRange part, PageWord& word) {
     if (word.empty() || word.tick() >= relative) return;
     if (word.has(PageWord::kResident)) note_left(part, word);
     bury(part, word, tick);
@@ -210,8 +210,8 @@ void PageModel::do_remove(PageRange range, uint64_t tick) {
 
 void PageModel::do_free(PageRange range, uint64_t tick) {
   freed_.raise(range, tick);
-  const uint64_t relative = table.relative(tick);
-  steps_ += table.each(range, true, [&](PageRange, PageWord& word) {
+  const uint64_t relative = table_.relative(tick);
+  steps_ += table_.each(range, true, [&](PageRange, PageWord& word) {
     if (!word.empty() && word.tick() <= relative) word = word.with(PageWord::kLazy);
   });
 }
@@ -222,9 +222,9 @@ void PageModel::do_move(PageRange from, PageRange to, uint64_t tick) {
     return;
   }
   Move move{from, to, tick, removed_.within(from), freed_.within(from), {}};
-  const uint64_t relative = table.relative(tick);
+  const uint64_t relative = table_.relative(tick);
   std::vector<Grave> carried;
-  steps_ += table.each(from, true, [&](PageRange part, PageWord& word) {
+  steps_ += table_.each(from, true, [&](PageRange part, PageWord& word) {
     if (word.empty() || word.tick() > relative) return;
     const PageNumber there = to.start + (part.start - from.start);
     const PageNumber fits = there < to.end ? std::min(part.pages(), to.end - there) : 0;
@@ -236,7 +236,7 @@ void PageModel::do_move(PageRange from, PageRange to, uint64_t tick) {
   do_remove(to, tick);
   removed_.raise(from, tick);
   for (const Grave& run : carried) {
-    steps_ += table.each(run.pages, false, [&](PageRange part, PageWord& word) {
+    steps_ += table_.each(run.pages, false, [&](PageRange part, PageWord& word) {
       if (word.own() && word.tick() > run.word.tick()) {  // faulted since: the carried page is gone again
         if (run.word.has(PageWord::kResident)) note_left(part, run.word);
         return;
@@ -256,7 +256,7 @@ void PageModel::lost(uint64_t tick) { doubt_tick_ = std::max(doubt_tick_, tick);
 
 void PageModel::fork_from(PageModel& parent, uint64_t tick, uint64_t window) {
   parent.settle();
-  table = parent.table.forked();
+  table_ = parent.table_.forked();
   // Only entries that were not heard yet will still come in, from the parent or from its parents.
   inherits_since_ = parent.unheard_since(tick);
   inherits_until_ = tick + window;
@@ -278,19 +278,30 @@ uint64_t PageModel::unheard_since(uint64_t now) const {
 void PageModel::drop() {
   waiting_ = std::vector<Waiting>();  // {} would keep the room
   waiting_weight_ = shared_weight_ = 0;
-  table.clear();
+  table_.clear();
   removed_.clear();
   freed_.clear();
   moves_ = std::vector<Move>();
-  graves = std::vector<Grave>();
-  left.clear();
+  graves_ = std::vector<Grave>();
+  left_.clear();
+}
+
+void PageModel::scanned(Scanned pass) {
+  left_ = std::move(pass.left);
+  scan_vmas_ = std::move(pass.vmas);
+  scan_runtimes_ = std::move(pass.runtimes);
+  std::erase_if(graves_, [&](const Grave& grave) { return grave.tick < pass.oldest_grave; });
+  if (!pass.complete) return;
+  scans_ = {pass.start, scans_.start, scans_.count + 1};
+  doubt_tick_ = 0;
+  trim();
 }
 
 void PageModel::trim() {
-  uint64_t horizon = scans.before;
+  uint64_t horizon = scans_.before;
   if (as_of_ != 0) {
-    horizon = std::min(horizon, unheard_since(scans.start));
-  } else if (scans.start <= inherits_until_) {
+    horizon = std::min(horizon, unheard_since(scans_.start));
+  } else if (scans_.start <= inherits_until_) {
     horizon = std::min(horizon, inherits_since_);
   }
   removed_.forget_before(horizon);
@@ -299,8 +310,8 @@ void PageModel::trim() {
 }
 
 size_t PageModel::memory_bytes() const {
-  size_t bytes = table.memory_bytes() + removed_.memory_bytes() + freed_.memory_bytes() +
-                 graves.capacity() * sizeof(Grave) + moves_.capacity() * sizeof(Move);
+  size_t bytes = table_.memory_bytes() + removed_.memory_bytes() + freed_.memory_bytes() +
+                 graves_.capacity() * sizeof(Grave) + moves_.capacity() * sizeof(Move);
   bytes += waiting_.capacity() * sizeof(Waiting);
   for (const Waiting& heard : waiting_) {
     if (heard.runs != nullptr)

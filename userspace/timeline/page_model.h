@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// PageModel: what is known of the pages of one address space, kept up to date by what happens to them.
+// PageModel: what is known about the pages of one address space, kept up to date by what happens to them.
 //
 // What it is: the rules for operations: entries of the kernel's table come in, removals, moves and MADV_FREE
 // invalidate, carry and mark them, a fork copies them. What it is not: residency; that is the scan's, and
@@ -30,6 +30,8 @@
 
 namespace memwhy::timeline {
 
+using VmaListPtr = std::shared_ptr<const std::vector<events::Vma>>;
+
 class PageModel {
  public:
   static constexpr size_t kMaxMoves = 4096, kMaxGraves = size_t{1} << 16;
@@ -50,7 +52,7 @@ class PageModel {
 
   explicit PageModel(StackDictionary& stacks) : stacks_(&stacks) {}
 
-  // Until the first scan whatever is heard of a space waits, in order: of most children of a fork nobody will ever ask.
+  // Until the first scan whatever is heard of a space waits, in order: most children of a fork are never scanned.
   void apply(const events::PageTableRuns& runs);
   // The parent's entries that are heard after the fork: those up to `until` are the child's as well.
   void inherit(std::shared_ptr<const std::vector<events::TableRun>> runs, uint64_t until, uint64_t fork_tick);
@@ -65,9 +67,6 @@ class PageModel {
   void settle();                                   // takes in what waits
   void look_at() { settle(), looked_at_ = true; }  // by a scan: from now on nothing waits
 
-  // Forgets operations that no entry and no scan will ask for. Called after each scan.
-  void trim();
-
   uint64_t as_of() const { return as_of_; }
   uint64_t doubt_tick() const { return std::max(doubt_tick_, removed_.overflow_tick()); }
   const RangeTicks& removed() const { return removed_; }
@@ -78,22 +77,38 @@ class PageModel {
   // Runs of equal words that operations have looked at: what they cost, whatever the length of their ranges.
   uint64_t steps() const { return steps_; }
 
+  const PageTable& table() const { return table_; }
+  const ScanTicks& scans() const { return scans_; }
+  const std::vector<Grave>& graves() const { return graves_; }  // in the order in which they were heard of
+  const GroupTable& left() const { return left_; }  // resident in the last scan and taken away since
+  const VmaListPtr& scan_vmas() const { return scan_vmas_; }  // of the last scan
+  const std::shared_ptr<const RuntimeClaims>& scan_runtimes() const { return scan_runtimes_; }
+
+  // From now on what leaves is added up by these limits of age, and before the first scan by these mappings.
+  void set_ages(AgeTicks ages) { ages_ = ages; }
+  void set_mappings(VmaListPtr vmas) { scan_vmas_ = std::move(vmas); }
+
   // The reconciler's: it settles words against residency.
-  PageTable table;
-  ScanTicks scans;
-  std::vector<Grave> graves;  // in the order in which they were heard of
-  GroupTable left;            // resident in the last scan and taken away since
-  // What `left` is added up by: the mappings and runtimes of the last scan, and the age limits of now.
-  std::shared_ptr<const std::vector<events::Vma>> scan_vmas = std::make_shared<std::vector<events::Vma>>();
-  std::shared_ptr<const RuntimeClaims> scan_runtimes;
-  AgeTicks ages;
-  void settle_doubt() { doubt_tick_ = 0; }
+  uint64_t relative(uint64_t tick) { return table_.relative(tick); }
+  void keep(uint64_t chunk, const ChunkWords& words) { table_.store(chunk, words); }
   void note_left(PageRange pages, PageWord word);
+  // A pass is reconciled. `left`: what of it was taken away already.
+  struct Scanned {
+    uint64_t start;         // tick
+    uint64_t oldest_grave;  // tick: the next pass asks for none that is older
+    bool complete;
+    VmaListPtr vmas;
+    std::shared_ptr<const RuntimeClaims> runtimes;
+    GroupTable left;
+  };
+  void scanned(Scanned pass);
   std::optional<PageEvidence> evidence(PageNumber page);
   // Whether the move of this tick took whatever was there to this page: not of what the mapping grew by.
   bool carried(PageNumber page, uint64_t tick) const;
 
  private:
+  // Forgets operations that no entry and no scan will ask for.
+  void trim();
   struct Move {
     PageRange from, to;
     uint64_t tick;
@@ -133,6 +148,14 @@ class PageModel {
   void bury(PageRange pages, PageWord word, uint64_t tick);
 
   StackDictionary* stacks_;
+  PageTable table_;
+  ScanTicks scans_;
+  std::vector<Grave> graves_;
+  // What `left_` is added up by: the mappings and runtimes of the last scan, and the age limits of now.
+  GroupTable left_;
+  VmaListPtr scan_vmas_ = std::make_shared<std::vector<events::Vma>>();
+  std::shared_ptr<const RuntimeClaims> scan_runtimes_;
+  AgeTicks ages_;
   std::vector<Waiting> waiting_;
   size_t waiting_weight_ = 0, shared_weight_ = 0;
   bool looked_at_ = false;

@@ -23,17 +23,17 @@ Reconciler::Reconciler(PageModel& model, const Input& input)
     runs_ = &sorted_;
   }
   const TimeNs start = in_.scan.start != 0 && in_.scan.start <= in_.time ? in_.scan.start : in_.time;
-  start_ = std::max(in_.clock.to_tick(start), model_.scans.start);
+  start_ = std::max(in_.clock.to_tick(start), model_.scans().start);
   grace_ = in_.clock.ticks(kFaultOrCallTakes);
   departed_ = in_.sites.departed(start > kFaultOrCallTakes ? start - kFaultOrCallTakes : 0);
-  rel_start_ = model_.table.relative(start_);
-  rel_last_ = model_.table.relative(model_.scans.start);
-  rel_before_ = model_.table.relative(model_.scans.before);
+  rel_start_ = model_.relative(start_);
+  rel_last_ = model_.relative(model_.scans().start);
+  rel_before_ = model_.relative(model_.scans().before);
   for (size_t i = 0; i < kAgeLimits.size(); ++i) {
     ages_.limit[i] = in_.time > kAgeLimits[i] ? in_.clock.to_tick(in_.time - kAgeLimits[i]) : 0;
   }
-  model_.ages = ages_;
-  for (const PageModel::Grave& grave : model_.graves) {
+  model_.set_ages(ages_);
+  for (const PageModel::Grave& grave : model_.graves()) {
     if (grave.tick + grace_ >= start_) graves_.push_back(grave);
   }
   std::stable_sort(graves_.begin(), graves_.end(),
@@ -52,29 +52,20 @@ ScanResult Reconciler::run() {
   result_.complete = in_.scan.complete;
   result_.groups = groups_.groups(GroupTable::Which::kAll, model_.stacks(), to_ns);
   result_.arrived = groups_.groups(GroupTable::Which::kArrived, model_.stacks(), to_ns);
-  result_.left = model_.left.groups(GroupTable::Which::kAll, model_.stacks(), to_ns);
+  result_.left = model_.left().groups(GroupTable::Which::kAll, model_.stacks(), to_ns);
   result_.vmas = in_.vmas;
-  result_.vmas_before = model_.scan_vmas;
+  result_.vmas_before = model_.scan_vmas();
   result_.runtimes = in_.runtimes;
-  result_.runtimes_before = model_.scan_runtimes;
+  result_.runtimes_before = model_.scan_runtimes();
   assert(groups_.pages() == result_.resident_pages);
 
-  model_.left = std::move(leaving_);
-  model_.scan_vmas = in_.vmas;
-  model_.scan_runtimes = in_.runtimes;
-  std::erase_if(model_.graves, [this](const auto& grave) { return grave.tick + grace_ < start_; });
-  if (in_.scan.complete) {
-    model_.scans.before = model_.scans.start;
-    model_.scans.start = start_;
-    ++model_.scans.count;
-    model_.settle_doubt();
-    model_.trim();
-  }
+  model_.scanned({start_, start_ > grace_ ? start_ - grace_ : 0, in_.scan.complete, in_.vmas, in_.runtimes,
+                  std::move(leaving_)});
   return std::move(result_);
 }
 
 uint64_t Reconciler::next_chunk() const {
-  uint64_t next = model_.table.next_chunk(chunk_);
+  uint64_t next = model_.table().next_chunk(chunk_);
   if (run_ < runs_->size()) next = std::min(next, std::max((*runs_)[run_].page / kChunkPages, chunk_));
   return next;
 }
@@ -121,7 +112,7 @@ void Reconciler::read_runs(uint64_t chunk) {
 void Reconciler::process(uint64_t chunk) {
   chunk_ = chunk;
   neighbours_.reset();
-  const bool known = model_.table.load(chunk, words_);
+  const bool known = model_.table().load(chunk, words_);
   read_runs(chunk);
   if (!known && segments_.empty()) return;
   exhume();
@@ -132,13 +123,15 @@ void Reconciler::process(uint64_t chunk) {
       if (settled(words_[page])) {
         good = words_[page];
       } else {
-        words_[page] = derive(page, segment);
+        const Derived now = derive(page, segment);
+        words_[page] = now.word;
+        exhumed_[page] = now.gone;
       }
     }
   }
   for (const Segment& segment : segments_) count(segment);
   settle_absent();
-  model_.table.store(chunk, words_);  // no room: counted above, seen anew in the next scan
+  model_.keep(chunk, words_);  // no room: counted above, seen anew in the next scan
 }
 
 // Brings back the words of pages that the scan counted before they were removed or moved away: while it was under way, or
@@ -172,7 +165,7 @@ void Reconciler::count(const Segment& segment) {
     const bool exhumed = exhumed_[page];
     uint16_t end = page + 1;
     while (end < segment.end && words_[end] == word && exhumed_[end] == exhumed) ++end;
-    const uint64_t pages = end - page, birth = model_.table.absolute(word);
+    const uint64_t pages = end - page, birth = model_.table().absolute(word);
     const PageWord now = word.flagged(stale_flags, seen);
     groups_.add(segment.vma, segment.by, now, pages, birth, ages_, !word.has(PageWord::kResident));
     if (word.own() && birth < doubt) result_.doubtful_pages += pages;

@@ -59,7 +59,12 @@ class Reconciler {
   uint64_t next_chunk() const;
   void process(uint64_t chunk);
   void exhume();
-  PageWord derive(uint16_t page, const Segment& segment);
+  // What is known of a page that has no entry of its own.
+  struct Derived {
+    PageWord word;
+    bool gone;  // of a life that ended since the scan began: it counts in this result alone
+  };
+  Derived derive(uint16_t page, const Segment& segment);
   Bounds bounds(PageWord old) const;
   bool counted_before(uint16_t page, uint64_t removed) const;
   PageWord departed(uint16_t page, const Segment& segment, Bounds first);

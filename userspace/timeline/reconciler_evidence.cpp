@@ -29,25 +29,26 @@ bool Reconciler::settled(PageWord word) const {
   if (word.own()) return true;
   if (word.how() == How::kInherited) return word.has(PageWord::kResident);
   // Seen first in the last scan, without evidence: it may have come late.
-  return !(word.weak() && model_.scans.count != 0 && word.tick() == rel_last_);
+  return !(word.weak() && model_.scans().count != 0 && word.tick() == rel_last_);
 }
 
 Reconciler::Bounds Reconciler::bounds(PageWord old) const {
   Bounds b{0, UINT64_MAX};
   if (old.weak()) {
-    b.low = model_.scans.count > 1 ? minus(rel_before_, grace_) : 0;
+    b.low = model_.scans().count > 1 ? minus(rel_before_, grace_) : 0;
     b.high = old.tick() + grace_;
-  } else if (model_.scans.count != 0 && old.how() != How::kInherited) {
+  } else if (model_.scans().count != 0 && old.how() != How::kInherited) {
     b.low = minus(rel_last_, grace_);  // absent then
   }
   return b;
 }
 
 // The order of evidence, for a page without an entry of its own.
-PageWord Reconciler::derive(uint16_t page, const Segment& segment) {
+Reconciler::Derived Reconciler::derive(uint16_t page, const Segment& segment) {
   const PageWord old = words_[page];
+  bool gone = exhumed_[page];
   const uint64_t removed = model_.removed().at(number(page));
-  const uint64_t left = removed != 0 ? model_.table.relative(removed) : 0;
+  const uint64_t left = removed != 0 ? model_.relative(removed) : 0;
   const Bounds whole = bounds(old);
   Bounds now = whole;
   if (removed != 0 && left >= whole.low) {
@@ -57,19 +58,22 @@ PageWord Reconciler::derive(uint16_t page, const Segment& segment) {
   PageWord found;
   if ((segment.flags & events::kScanHuge) != 0) {
     found = huge_block({0, whole.high});
-    if (!found.empty()) exhumed_[page] = found.tick() < now.low && counted_before(page, removed);
+    if (!found.empty()) gone = found.tick() < now.low && counted_before(page, removed);
   }
   if (found.empty() && file_page(segment)) {
     found = around(page, segment, now);
-    if (!found.empty()) exhumed_[page] = false;
+    if (!found.empty()) gone = false;
   }
-  if (!old.empty() && (found.empty() || found.how() == How::kInherited)) return old;  // nothing better came
-  if (found.empty() && removed != 0 && counted_before(page, removed))
+  if (!old.empty() && (found.empty() || found.how() == How::kInherited))
+    return {old, gone};  // nothing better came
+  if (found.empty() && removed != 0 && counted_before(page, removed)) {
     found = departed(page, segment, {whole.low, left});
-  if (found.empty()) return by_mapping(page, segment, now);
+    gone = !found.empty();
+  }
+  if (found.empty()) return {by_mapping(page, segment, now), gone};
   const uint64_t freed = model_.freed().at(number(page));
-  const bool lazy = freed != 0 && freed >= model_.table.absolute(found);
-  return found.flagged(0xff, (old.flags() & PageWord::kResident) | lazy_if(lazy));
+  const bool lazy = freed != 0 && freed >= model_.table().absolute(found);
+  return {found.flagged(0xff, (old.flags() & PageWord::kResident) | lazy_if(lazy)), gone};
 }
 
 // Whether the scan may have counted the page before that removal: it was under way, or the call had only begun. Where a newer
@@ -88,7 +92,6 @@ PageWord Reconciler::departed(uint16_t page, const Segment& segment, Bounds firs
   const bool populated = newer != nullptr && (newer->flags & kMapPopulate) != 0;
   if (found.empty() && site != nullptr && !populated)
     found = {How::kMmapSite, model_.stacks().index(site->stack), rel_start_, 0};
-  exhumed_[page] = !found.empty();
   return found;
 }
 
@@ -142,7 +145,7 @@ PageWord Reconciler::around(uint16_t page, const Segment& segment, Bounds bounds
     if (fits(at) && (best.empty() || word.tick() < best.tick())) best = word;
   }
   // Beyond the window only pages that are known to have been absent: others may have been there all the time.
-  const bool was_absent = model_.scans.count != 0 || !in_.before_attach;
+  const bool was_absent = model_.scans().count != 0 || !in_.before_attach;
   if (best.empty() && was_absent) {
     find_neighbours();
     const int before = neighbours_->before[page], after = neighbours_->after[page];
@@ -190,7 +193,7 @@ PageWord Reconciler::by_mapping(uint16_t page, const Segment& segment, Bounds bo
         freed != 0 && (site->flags & kMapPopulate) != 0 && freed >= in_.clock.to_tick(site->time);
     return {How::kMmapSite, model_.stacks().index(site->stack), rel_start_, lazy_if(lazy)};
   }
-  if (in_.before_attach && model_.scans.count == 0) {
+  if (in_.before_attach && model_.scans().count == 0) {
     return {How::kBeforeAttach, PageWord::kNoStack, rel_start_, lazy_if(freed != 0)};
   }
   const PageWord split = file_page(segment) ? PageWord() : split_block(bounds);
@@ -217,13 +220,13 @@ PageWord Reconciler::split_block(Bounds bounds) const {
     if (word.how() != How::kUnknown || word.tick() != rel_start_)
       offer(word);  // not what this scan found itself
   }
-  for (const PageModel::Grave& grave : model_.graves) {
+  for (const PageModel::Grave& grave : model_.graves()) {
     if (grave.pages.start < block.end && grave.pages.end > block.start) offer(grave.word);
   }
   if (first.empty() || oldest < first.tick()) return {};
   bool removed = false, whole = true;
   model_.removed().each(block, [&](PageRange part, uint64_t tick) {
-    if (tick >= model_.table.absolute(first)) {
+    if (tick >= model_.table().absolute(first)) {
       removed = true;
     } else {
       whole &= anonymous(part);

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/time.h"
+#include "events/order.h"
 #include "trace/batch.h"
 #include "trace/chunk.h"
 #include "trace/output.h"
@@ -21,9 +22,7 @@
 namespace memwhy::trace {
 namespace {
 
-// A chunk is written when its first event is this old; with a tick every 250 ms a kill costs at most a
-// second.
-constexpr TimeNs kFlushAfterNs = 750'000'000;
+// A chunk is written when its first event is events::kFileWindow old, or when it has as many or as large ones as here.
 constexpr uint32_t kFlushEvents = 16 * 1024;
 constexpr size_t kFlushBytes = 1 << 20;
 constexpr uint64_t kSmallestPart = 64 << 10;
@@ -79,7 +78,7 @@ class Writer::Impl {
       return;
     }
     if (options_.max_part_bytes != 0) rotate_if_due(event);
-    if (batch_.count() != 0 && event.time >= batch_.time_first() + kFlushAfterNs) flush(0);
+    if (batch_.count() != 0 && event.time >= batch_.time_first() + events::kFileWindow) flush(0);
     if (failure_) {
       ++totals_.events_not_written;
       return;
@@ -90,7 +89,7 @@ class Writer::Impl {
   }
 
   void tick(TimeNs now) {
-    if (batch_.count() == 0 || now < batch_.time_first() + kFlushAfterNs) return;
+    if (batch_.count() == 0 || now < batch_.time_first() + events::kFileWindow) return;
     flush(0);
     check_still_there();
   }

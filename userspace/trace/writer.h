@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writer: the sink that appends a recording to a .memwhy file.
 //
-// What it is: events in, whole chunks out, one pwrite(2) for each, at most a second of events apart, so that
-// a killed recorder loses no more than that. Nothing written is ever changed. What it is not: a queue or a
+// What it is: events in, complete chunks out, one pwrite(2) for each, a second of events at most, so that a
+// killed recorder loses no more than that. Nothing written is ever changed. What it is not: a queue or a
 // thread; one thread owns it. What comes next: chunk kinds for Go tables.
 //
-// When the output takes no more (disk full, size limit, I/O error) the file is cut back to its last whole
+// When the output cannot grow (disk full, size limit, I/O error) the file is cut back to its last complete
 // chunk, failure() says so once, and what follows is counted as not written.
 //
 // Rotation. At `max_part_bytes` the part is closed and NAME.1.memwhy, NAME.2.memwhy … follow, each of which
@@ -48,7 +48,7 @@ class Writer : public events::EventSink {
   ~Writer() override;
 
   void on_event(const events::Event& event) override;
-  // Writes what is older than 750 ms; called every 250 ms, a kill costs at most a second.
+  // Writes what is older than events::kFileWindow. To be called each events::kFileTick.
   void tick(TimeNs now);
   // Writes everything that is buffered.
   void flush();

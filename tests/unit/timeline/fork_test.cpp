@@ -31,7 +31,7 @@ void fill(PageModel& model) {
 
 PageWord word_at(const PageModel& model, PageNumber page) {
   ChunkWords words;
-  model.table.load(page / kChunkPages, words);
+  model.table().load(page / kChunkPages, words);
   return words[page % kChunkPages];
 }
 
@@ -39,14 +39,14 @@ TEST(ForkedTable, SharesEachChunkUntilOneOfTheTwoWritesIt) {
   StackDictionary stacks;
   PageModel parent(stacks), child(stacks);
   fill(parent);
-  ASSERT_EQ(parent.table.own_chunks(), kChunks);
+  ASSERT_EQ(parent.table().own_chunks(), kChunks);
   child.fork_from(parent, 200, 1000);
-  EXPECT_EQ(child.table.chunks(), kChunks);
-  EXPECT_EQ(parent.table.own_chunks() + child.table.own_chunks(), 0u);
+  EXPECT_EQ(child.table().chunks(), kChunks);
+  EXPECT_EQ(parent.table().own_chunks() + child.table().own_chunks(), 0u);
 
   child.apply(entries({{5, 1, StackId{3}, 210, events::kFaultWrite}}, 250));
   child.settle();
-  EXPECT_EQ(child.table.own_chunks(), 1u);
+  EXPECT_EQ(child.table().own_chunks(), 1u);
   EXPECT_EQ(word_at(child, 5).how(), How::kFault);
   EXPECT_EQ(word_at(parent, 5).stack(), stacks.index(StackId{1}));
   EXPECT_EQ(word_at(child, 6).how(), How::kInherited);
@@ -75,15 +75,15 @@ TEST(ForkedTable, OfFiveHundredChildrenTakesWhatEachOfThemWrites) {
     children.back()->settle();
   }
   for (const auto& child : children) {
-    EXPECT_EQ(child->table.chunks(), kChunks);
-    own += child->table.own_chunks();
+    EXPECT_EQ(child->table().chunks(), kChunks);
+    own += child->table().own_chunks();
     bytes += child->memory_bytes();
   }
   EXPECT_EQ(own, kChildren);
   EXPECT_LT(bytes, kChildren * 16 * 1024);
   EXPECT_GT(alone, kChunks * 64);
   children.clear();
-  EXPECT_EQ(parent.table.own_chunks(), kChunks);
+  EXPECT_EQ(parent.table().own_chunks(), kChunks);
   EXPECT_EQ(parent.memory_bytes(), alone);
 }
 
@@ -93,9 +93,9 @@ TEST(ForkedTable, OfAChildThatEndsIsTheParentsAgain) {
   fill(parent);
   child.fork_from(parent, 200, 1000);
   child.drop();
-  EXPECT_EQ(parent.table.own_chunks(), kChunks);
-  EXPECT_TRUE(child.table.empty());
-  EXPECT_EQ(child.table.chunks(), 0u);
+  EXPECT_EQ(parent.table().own_chunks(), kChunks);
+  EXPECT_TRUE(child.table().empty());
+  EXPECT_EQ(child.table().chunks(), 0u);
 }
 
 TEST(WhatIsHeardOfAChild, WaitsUntilItIsLookedAt) {
@@ -108,13 +108,13 @@ TEST(WhatIsHeardOfAChild, WaitsUntilItIsLookedAt) {
   child.inherit(late, 201, 200);
   child.remove({0, 4}, 220);
   EXPECT_EQ(child.steps(), 0u);
-  EXPECT_EQ(child.table.own_chunks(), 0u);
-  EXPECT_EQ(child.table.chunks(), kChunks);
+  EXPECT_EQ(child.table().own_chunks(), 0u);
+  EXPECT_EQ(child.table().chunks(), kChunks);
   child.look_at();
-  EXPECT_EQ(child.table.chunks(), kChunks + 1);
+  EXPECT_EQ(child.table().chunks(), kChunks + 1);
   EXPECT_EQ(word_at(child, kChunks * kChunkPages).how(), How::kInherited);
   EXPECT_TRUE(word_at(child, 3).empty());
-  EXPECT_EQ(child.table.absolute(word_at(child, 7)), 100u);  // not the parent's fault after the fork
+  EXPECT_EQ(child.table().absolute(word_at(child, 7)), 100u);  // not the parent's fault after the fork
   const uint64_t steps = child.steps();
   child.remove({4, 8}, 230);
   EXPECT_GT(child.steps(), steps);  // nothing waits any more
@@ -173,7 +173,7 @@ TEST(WhatIsHeardOfAChild, ComesToTheSameWhenItIsTakenInLate) {
     late.settle();
     for (PageNumber page = 0; page < 2 * kPages; ++page)
       ASSERT_EQ(word_at(late, page), word_at(at_once, page)) << "seed " << seed << ", page " << page;
-    EXPECT_EQ(late.graves.size(), at_once.graves.size());
+    EXPECT_EQ(late.graves().size(), at_once.graves().size());
   }
 }
 

@@ -32,7 +32,7 @@ TEST(HostileRanges, AreLookedAtAsRunsOfEqualWords) {
   model.remove({0, PageNumber{1} << 44}, 400);
   model.settle();
   EXPECT_LE(model.steps() - before, PageTable::kMaxChunks + 4);
-  EXPECT_TRUE(model.table.empty());
+  EXPECT_TRUE(model.table().empty());
 }
 
 TEST(HostileRanges, BeyondEveryAddressAreCutOff) {
@@ -44,7 +44,7 @@ TEST(HostileRanges, BeyondEveryAddressAreCutOff) {
   model.apply(table);
   model.settle();
   EXPECT_EQ(model.steps(), 0u);
-  EXPECT_TRUE(model.table.empty());
+  EXPECT_TRUE(model.table().empty());
 }
 
 // A leak of single pages, each below the one before, as the kernel places them.
