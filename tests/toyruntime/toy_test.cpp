@@ -172,10 +172,16 @@ TEST(Toy, PagesThatLeaveAreItsOwnAndAUseThatIsNotKnownHasItsLine) {
   const auto with_ledger = [](const explain::TimelinePoint& point) { return !point.ledger.empty(); };
   const auto first = std::find_if(curve.begin(), curve.end(), with_ledger);
   ASSERT_NE(first, curve.end());
-  EXPECT_EQ(first->ledger.at("toy.free"), 64 * kPage);
+  const explain::Attribution& attribution = e.processes[0].attribution;
+  const auto is_free = [&](const auto& each) { return attribution.owner_id(each.owner) == "toy.free"; };
+  const auto held = std::find_if(first->ledger.begin(), first->ledger.end(), is_free);
+  ASSERT_NE(held, first->ledger.end());
+  EXPECT_EQ(held->bytes, 64 * kPage);
   const auto second = std::find_if(std::next(first), curve.end(), with_ledger);
   ASSERT_NE(second, curve.end());
-  EXPECT_EQ(second->arrived_left.at("toy.free").second, 64 * kPage);
+  const auto flow = std::find_if(second->flows.begin(), second->flows.end(), is_free);
+  ASSERT_NE(flow, second->flows.end());
+  EXPECT_EQ(flow->left, 64 * kPage);
 }
 
 TEST(OwnerTable, RefusesWhatItCannotKeepApart) {

@@ -97,6 +97,10 @@ struct Attribution {
   // The id of a cell's owner. It is the ledger line's, but for pages that become several lines.
   std::string_view cell_id(Owner owner) const {
     if (const PartedPages* pages = parted_as(owner)) return pages->id;
+    return owner_id(owner);
+  }
+  // The id of an owner's line of the ledger.
+  std::string_view owner_id(Owner owner) const {
     const auto number = static_cast<size_t>(owner);
     if (number < kBuiltInOwners) return owner_name(owner).id;
     return number - kBuiltInOwners < added_ids.size() ? std::string_view(added_ids[number - kBuiltInOwners])

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,12 +20,22 @@
 
 namespace memwhy::explain {
 
+// Owners without bytes are left out; Attribution::owner_id() has their ids.
+struct OwnerAmount {
+  Owner owner{};
+  uint64_t bytes = 0;
+};
+struct OwnerFlow {
+  Owner owner{};
+  uint64_t arrived = 0, left = 0;  // bytes since the point before
+};
+
 struct TimelinePoint {
   TimeNs time = 0;
   uint64_t rss_bytes = 0;
-  std::map<std::string, uint64_t> ledger;                             // empty between scans
-  std::map<std::string, std::pair<uint64_t, uint64_t>> arrived_left;  // bytes since the point before
-  std::optional<GoTimelinePoint> go;                                  // read within half a second of it
+  std::vector<OwnerAmount> ledger;  // empty between scans
+  std::vector<OwnerFlow> flows;
+  std::optional<GoTimelinePoint> go;  // read within half a second of it
 };
 
 enum class EventWhat : uint8_t { kCollection, kStep, kReleased, kOom, kExec, kFork, kLimit };

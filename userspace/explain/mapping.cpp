@@ -42,10 +42,10 @@ const events::Vma* Mappings::bss_of(size_t i) const {
   return &file;
 }
 
-uint64_t Mappings::race_block_quarters(size_t i) const {
+uint64_t Mappings::race_block_quarters(size_t i, const RaceLayout& layout) const {
   const events::Vma& vma = vmas_[i];
   if (!private_anon(i) || !vma.read || !vma.write || vma.exec || !vma.name.empty()) return 0;
-  if (vma.range.start < kRaceGoHeap.end && vma.range.end > kRaceGoHeap.start) return 0;
+  if (vma.range.start < layout.go_heap.end && vma.range.end > layout.go_heap.start) return 0;
   uint64_t bytes = vma.range.bytes();
   // A shadow call stack is 2^n and one page; just doubled, half of it is written.
   if (bytes > kMiB && std::has_single_bit(bytes - kPageBytes)) return 2;

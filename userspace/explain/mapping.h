@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a mapping is by itself: its file, its name, its place and its neighbours. No page and no stack is
-// looked at.
+// What a mapping is by itself: its file, its name, its place and its neighbours. Pages and stacks are not
+// considered.
 #pragma once
 
 #include <optional>
@@ -9,13 +9,9 @@
 
 #include "events/event.h"
 #include "explain/owner.h"
+#include "explain/race_layout.h"
 
 namespace memwhy::explain {
-
-// TSan's layout for Go on linux/amd64, 48 bit addresses; the same from Go 1.19 to 1.27.
-constexpr AddressRange kRaceShadow = {0x200000000000, 0x238000000000};
-constexpr AddressRange kRaceMeta = {0x300000000000, 0x400000000000};
-constexpr AddressRange kRaceGoHeap = {0x00c000000000, 0x00e000000000};  // TSan's own blocks never lie in it
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr uint64_t kGlibcArenaBytes = 64 * kMiB;  // HEAP_MAX_SIZE: arenas are aligned to it
@@ -34,13 +30,13 @@ class Mappings {
   const events::Vma* bss_of(size_t i) const;
   // Of a size that TSan's own allocator makes: how many quarters of it are resident at least if it is one. 0:
   // it is not. TSan fills its blocks; the tables of the Go runtime, with the same sizes, are sparse.
-  uint64_t race_block_quarters(size_t i) const;
+  uint64_t race_block_quarters(size_t i, const RaceLayout& layout) const;
 
  private:
   const std::vector<events::Vma>& vmas_;
 };
 
-// The owner that a name of an anonymous mapping tells ("[anon: Go: heap]"); nullopt: none, or a name of the
+// The owner that the name of an anonymous mapping implies ("[anon: Go: heap]"); nullopt: none, or a name of the
 // program's.
 std::optional<Owner> owner_by_vma_name(std::string_view name);
 // "/usr/lib/x.so (deleted)" → "/usr/lib/x.so"

@@ -112,14 +112,18 @@ bool same_file(const events::Vma& vma, const events::BinaryInfo& binary) {
   return !binary.path.empty() && without_deleted(vma.name) == without_deleted(binary.path);
 }
 
+bool within(const AddressRange& range, const AddressRange& whole) {
+  return range.start >= whole.start && range.end <= whole.end;
+}
+
 // Everything about the decision for one mapping of one scan.
 class Judge {
  public:
-  Judge(const Evidence& evidence, const RuntimeUses& uses, bool race_build)
+  Judge(const Evidence& evidence, const RuntimeUses& uses, const RaceLayout* race)
       : evidence_(evidence),
         uses_(uses),
         mappings_(evidence.vmas),
-        race_build_(race_build),
+        race_(race),
         go_(evidence.exe != nullptr && evidence.exe->go.has_value()) {}
 
   VmaOwner decide(size_t i, const Votes& votes) const {
@@ -128,17 +132,13 @@ class Judge {
       return {Basis::kIdentity, vma.shmem || vma.inode == 0 ? Owner::kShmem : Owner::kFileShared};
     if (vma.inode != 0) return {Basis::kIdentity, vma.shmem ? Owner::kShmem : Owner::kFileText, true};
     if (std::optional<Owner> named = owner_by_vma_name(vma.name)) return {Basis::kIdentity, *named};
-    if (race_build_ && vma.range.start >= kRaceShadow.start && vma.range.end <= kRaceShadow.end) {
-      return {Basis::kIdentity, Owner::kRaceShadow};
-    }
-    if (race_build_ && vma.range.start >= kRaceMeta.start && vma.range.end <= kRaceMeta.end) {
-      return {Basis::kIdentity, Owner::kRaceMeta};
-    }
+    if (race_ != nullptr && within(vma.range, race_->shadow)) return {Basis::kIdentity, Owner::kRaceShadow};
+    if (race_ != nullptr && within(vma.range, race_->meta)) return {Basis::kIdentity, Owner::kRaceMeta};
     if (thread_stack(i, votes)) return {Basis::kIdentity, Owner::kThreadStacks};
     if (malloc_arena(i, votes)) return {Basis::kIdentity, Owner::kCHeapUnclassified};
     if (const events::Vma* file = mappings_.bss_of(i)) {
       bool exe = evidence_.exe != nullptr && same_file(*file, *evidence_.exe);
-      if (exe && race_build_ && votes.without <= kRaceGlobalsMost / kPageBytes) {
+      if (exe && race_ != nullptr && votes.without <= kRaceGlobalsMost / kPageBytes) {
         return {Basis::kExeBss, Owner::kRaceInternal};
       }
       bool of_library = !votes.mapped_free && (votes.mapped_fixed || vma.range.bytes() <= kLibraryBssMost);
@@ -151,15 +151,15 @@ class Judge {
   }
 
   bool looks_like_race_block(size_t i, const Votes& votes) const {
-    if (!race_build_ || votes.contrary_to_race() || votes.go_runtime > 0) return false;
-    uint64_t quarters = mappings_.race_block_quarters(i);
+    if (race_ == nullptr || votes.contrary_to_race() || votes.go_runtime > 0) return false;
+    uint64_t quarters = mappings_.race_block_quarters(i, *race_);
     return quarters > 0 && votes.resident() * 4 >= evidence_.vmas[i].range.bytes() / kPageBytes * quarters;
   }
 
  private:
   VmaOwner by_votes(const Votes& votes) const {
     uint64_t race =
-        race_build_ ? votes.race + (votes.mapped_malloc || votes.mapped_other ? 0 : votes.native) : 0;
+        race_ != nullptr ? votes.race + (votes.mapped_malloc || votes.mapped_other ? 0 : votes.native) : 0;
     if (go_ && (votes.go_heap > 0 || votes.mapped_go_heap) &&
         votes.go_heap + (votes.mapped_go_heap ? 1 : 0) >= race &&
         (votes.mapped_go_heap || votes.go_heap >= votes.go_runtime)) {
@@ -191,15 +191,15 @@ class Judge {
   const Evidence& evidence_;
   const RuntimeUses& uses_;
   Mappings mappings_;
-  bool race_build_, go_;
+  const RaceLayout* race_;  // nullptr: not a race build
+  bool go_;
 };
 
 }  // namespace
 
-bool is_race_build(const events::BinaryInfo* exe, const timeline::AddressSpace& space) {
-  if (exe == nullptr || !exe->go || !exe->go->race) return false;
-  const std::string& elf = space.identity().elf_class;
-  return elf.empty() || elf == "x86-64";
+const RaceLayout* race_layout_of(const events::BinaryInfo* exe, const timeline::AddressSpace& space) {
+  if (exe == nullptr || !exe->go || !exe->go->race) return nullptr;
+  return race_layout(space.identity().elf_class);
 }
 
 void Owners::decide(const Evidence& evidence, Stacks& stacks) {
@@ -207,8 +207,9 @@ void Owners::decide(const Evidence& evidence, Stacks& stacks) {
   vmas_.assign(evidence.vmas.size(), {});
   uses_before_ = std::exchange(uses_, RuntimeUses(evidence.scan.runtimes.get(), *table_));
   ++scans_;
-  race_build_ = is_race_build(evidence.exe, evidence.space);
-  Judge judge(evidence, uses_, race_build_);
+  const RaceLayout* race = race_layout_of(evidence.exe, evidence.space);
+  race_build_ = race != nullptr;
+  Judge judge(evidence, uses_, race);
   std::vector<Votes> votes = count_votes(evidence, stacks);
   std::vector<Range> shown;
   for (size_t i = 0; i < vmas_.size(); ++i) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owners: decides for every group of pages of a scan who holds it. Evidence from best to worst:
+// Owners: decides for every group of pages of a scan what holds it. Evidence from best to worst:
 //
 //   what the mapping is      file, [heap], shared, TSan's fixed ranges, a VMA name, a thread's stack
 //   who touched this page    a stack whose deciding function is TSan's or malloc's
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "explain/owner_table.h"
+#include "explain/race_layout.h"
 #include "explain/slots.h"
 #include "explain/stacks.h"
 #include "timeline/timeline.h"
@@ -82,7 +83,7 @@ class Owners {
   uint64_t scans_ = 0;
 };
 
-// Whether build info says so, and TSan's layout for this architecture is known.
-bool is_race_build(const events::BinaryInfo* exe, const timeline::AddressSpace& space);
+// nullptr: build info says that it is not a race build, or TSan's layout for its machine is not known.
+const RaceLayout* race_layout_of(const events::BinaryInfo* exe, const timeline::AddressSpace& space);
 
 }  // namespace memwhy::explain

@@ -67,10 +67,10 @@ std::vector<TimelinePoint> curve_of(const std::vector<Sample>& samples,
   for (const Sample& sample : samples) {
     TimelinePoint& point = scans.emplace_back(TimelinePoint{sample.time, sample.rss_bytes, {}, {}, {}});
     for (size_t i = 0; i < table.owners(); ++i) {
-      std::string id(table.name(static_cast<Owner>(i)).id);
-      if (sample.bytes[i] > 0) point.ledger[id] = sample.bytes[i];
+      const Owner owner = static_cast<Owner>(i);
+      if (sample.bytes[i] > 0) point.ledger.push_back({owner, sample.bytes[i]});
       if (sample.arrived[i] > 0 || sample.left[i] > 0)
-        point.arrived_left[id] = {sample.arrived[i], sample.left[i]};
+        point.flows.push_back({owner, sample.arrived[i], sample.left[i]});
     }
   }
   size_t step = (points.size() + kCurvePoints - 1) / kCurvePoints;
@@ -205,7 +205,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   ProcessFacts facts;
   facts.comm = out.comm;
   if (exe != nullptr) facts.go = exe->go;
-  facts.race_build = is_race_build(exe, space);
+  facts.race_build = race_layout_of(exe, space) != nullptr;
   facts.threads = threads_.size();
   std::optional<GoFacts> go;
   if (facts.go) go.emplace(timeline, space, *scan_, go_reading_.get(), heap_profile_bytes);

@@ -2,7 +2,9 @@
 #include "report/json.h"
 
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "explain/heaviest.h"
 #include "report/clock.h"
@@ -59,17 +61,22 @@ Json ledger_line(const explain::LedgerLine& line, const explain::Attribution& al
   return out;
 }
 
-Json timeline_point(const explain::TimelinePoint& point, const Explanation& all) {
+Json timeline_point(const explain::TimelinePoint& point, const ProcessExplanation& process,
+                    const Explanation& all) {
   Json out = {{"t", or_null(rfc3339(all.anchor, point.time))},
               {"rss_bytes", point.rss_bytes},
               {"ledger", Json::object()},
               {"arrived", Json::object()},
               {"left", Json::object()},
               {"go", go_point(point.go)}};
-  for (const auto& [id, bytes] : point.ledger) out["ledger"][id] = bytes;
-  for (const auto& [id, flow] : point.arrived_left) {
-    out["arrived"][id] = flow.first;
-    out["left"][id] = flow.second;
+  std::map<std::string_view, uint64_t> ledger;  // in order of id
+  std::map<std::string_view, const explain::OwnerFlow*> flows;
+  for (const auto& each : point.ledger) ledger[process.attribution.owner_id(each.owner)] = each.bytes;
+  for (const auto& each : point.flows) flows[process.attribution.owner_id(each.owner)] = &each;
+  for (const auto& [id, bytes] : ledger) out["ledger"][std::string(id)] = bytes;
+  for (const auto& [id, flow] : flows) {
+    out["arrived"][std::string(id)] = flow->arrived;
+    out["left"][std::string(id)] = flow->left;
   }
   return out;
 }
@@ -189,7 +196,7 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all, co
       {"note", or_null(process.note)},
   };
   for (const auto& line : process.ledger) out["ledger"].push_back(ledger_line(line, process.attribution));
-  for (const auto& point : process.timeline) out["timeline"].push_back(timeline_point(point, all));
+  for (const auto& point : process.timeline) out["timeline"].push_back(timeline_point(point, process, all));
   for (const auto& event : process.events) {
     out["events"].push_back({{"t", or_null(rfc3339(all.anchor, event.time))},
                              {"what", word(event.what)},

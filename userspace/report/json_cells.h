@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The attribution table as JSON: cells, and the mappings, stacks and frames that they name by index. Large, so only when
-// it is asked for (`--cells`).
+// The attribution table as JSON: cells, and the mappings, stacks and frames that they name by index. Large, so only
+// with `--cells`.
 #pragma once
 
 #include <nlohmann/json.hpp>

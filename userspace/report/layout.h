@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Columns and paragraphs of a terminal. Numbers of one column share one unit and are rounded together, so
-// that what is printed adds up to what is printed below the line.
+// that the printed numbers add up to the printed sum below the line.
 //
 //   shares of thirds: 33.4 + 33.3 + 33.3 = 100.0
 #pragma once

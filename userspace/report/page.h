@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Page: text on its way to a terminal or a pipe: paragraphs of one width, colour where it is wanted. Not what is printed
+// Page: text on its way to a terminal or a pipe: paragraphs of one width, with colour if wanted. Not what is printed
 // (text*.cpp) and not columns of numbers (layout.h).
 //
 //   Page page({.colour = true, .width = 80});

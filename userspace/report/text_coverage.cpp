@@ -62,13 +62,14 @@ std::vector<std::string> runtime_texts(const ProcessCoverage& coverage) {
 }
 
 // What went wrong, a line each.
-void print_warnings(Page& page, const Explanation& all, const ProcessExplanation& process) {
+void print_warnings(Page& page, const Explanation& all, const ProcessExplanation& process,
+                    const std::string& lost) {
   const auto warn = [&page](std::string_view text) { page.paragraph("       ", text, Ink::kYellow); };
   const ProcessCoverage& known = process.coverage;
   if (process.scan_time && !known.scan_complete) warn("The last scan is not complete.");
   if (known.go_heap && known.go_heap->changed()) warn("Go: " + go_heap_text(*known.go_heap) + ".");
   for (const std::string& text : runtime_texts(known)) warn(text + ".");
-  if (const std::string lost = lost_text(all.coverage); !lost.empty()) warn("Lost: " + lost + ".");
+  if (!lost.empty()) warn("Lost: " + lost + ".");
   for (const std::string& sentence : all.coverage.report.notices) warn(escape(sentence));
   if (!all.coverage.complete)
     warn(fmt::format("The recording is NOT complete; it ended: {}.", escape(all.coverage.ended)));
@@ -79,15 +80,15 @@ void print_warnings(Page& page, const Explanation& all, const ProcessExplanation
 
 void print_known(Page& page, const Explanation& all, const ProcessExplanation& process) {
   const ProcessCoverage& known = process.coverage;
-  const bool nothing_lost = lost_text(all.coverage).empty();
+  const std::string lost = lost_text(all.coverage);
   std::string text = "nothing of it";
   if (process.scan_time)
     text = fmt::format("all but {} ({}) before attach and {} ({}) unattributed",
                        human_bytes(known.before_attach_bytes), share(known.before_attach_bytes, process),
                        human_bytes(known.unattributed_bytes), share(known.unattributed_bytes, process));
-  if (nothing_lost) text += "; nothing lost";
+  if (lost.empty()) text += "; nothing lost";
   page.paragraph("Known: ", text + ". More: --full, --json.", Ink::kBold);
-  print_warnings(page, all, process);
+  print_warnings(page, all, process, lost);
 }
 
 void print_coverage(Page& page, const ProcessExplanation& process) {
