@@ -71,6 +71,7 @@ std::string text_of(const std::string& path, const trace::FileInfo& info) {
     text +=
         line("", fmt::format("{:<16} {:>10} {:>12}", kind.name, kind.events, human_bytes(kind.raw_bytes)));
   }
+  if (const std::string unknown = summary.of_newer_kinds(); !unknown.empty()) text += line("note", unknown);
   for (const std::string& sentence : summary.damage) text += line("damage", sentence);
   return text;
 }

@@ -25,10 +25,10 @@ void Lives::pass(events::Event event) {
     if (living_.erase(end->space) == 0) return;
   }
   if (const auto* stack = std::get_if<events::Stack>(&event.payload)) {
-    const auto id = static_cast<size_t>(stack->id);
-    if (id >= defined_.size()) defined_.resize(id + 1);
-    if (defined_[id]) return;
-    defined_[id] = true;
+    const auto id = static_cast<uint32_t>(stack->id);
+    std::bitset<4096>& block = defined_[id / 4096];
+    if (block.test(id % 4096)) return;
+    block.set(id % 4096);
   }
   sink_.on_event(event);
 }

@@ -280,6 +280,16 @@ Reader::Reader(std::unique_ptr<ByteSource> source, std::string name, FileHeader 
 Reader::Reader(Reader&&) noexcept = default;
 Reader& Reader::operator=(Reader&&) noexcept = default;
 Reader::~Reader() = default;
+
+std::string ReadSummary::of_newer_kinds() const {
+  const auto counted = [](uint64_t n, const char* what) {
+    return n == 0 ? "" : fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
+  };
+  const std::string all = counted(events_unknown, "event"), whole = counted(chunks_unknown, "chunk");
+  if (all.empty() && whole.empty()) return "";
+  return fmt::format("{}{}{} not read: only a newer memwhy knows their kind", all,
+                     all.empty() || whole.empty() ? "" : " and ", whole);
+}
 const ByteSource& Reader::source() const { return *source_; }
 const FileHeader& Reader::header() const { return header_; }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reader: gives the events of a .memwhy file to a sink, and says what of it is missing.
+// Reader: passes the events of a .memwhy file to a sink, and reports what is missing.
 //
-// What it is: the only way from bytes that anybody may have made or damaged to events. Every length and count
-// is checked against what is there before memory is taken; a damaged chunk is skipped, counted and told; the
-// events that come out are true ones. What it is not: a judge of what the loss means; that is the
-// explainer's. What comes next: kinds that this version does not know are counted, not lost.
+// What it is: the only way from bytes of unknown origin to events. Every length and count is compared with the
+// bytes that are there before memory is allocated; a damaged chunk is skipped, counted and reported; the events
+// that come out are those that were written. What it is not: a judge of what a loss means; that is the
+// explainer's task. What comes next: kinds that this version does not know are counted, not lost.
 //
 // Memory: one chunk (64 MiB at most, decompressed) and one event at a time, however large the file.
 #pragma once
@@ -58,6 +58,9 @@ struct ReadSummary {
   std::vector<KindTotals> kinds;
   std::vector<std::string>
       damage;  // sentences for a person; empty: nothing is missing. At most 100, then their number
+
+  // What the two counts of the unknown mean, as a sentence; "" when both are 0.
+  std::string of_newer_kinds() const;
 };
 
 class ByteSource;  // trace/source.h

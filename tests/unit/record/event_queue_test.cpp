@@ -172,6 +172,19 @@ TEST(Lives, AStackIsDefinedOnceHoweverManySpacesHaveIt) {
   EXPECT_EQ(std::get<events::Stack>(sink.events()[1].payload).id, StackId{9});
 }
 
+// Ids of recordings that share a probe are far apart, and cost no memory for what is between them.
+TEST(Lives, StacksNeedNotStartAtOne) {
+  CollectingSink sink;
+  Lives lives(sink);
+  for (int times = 0; times < 2; ++times)
+    for (const uint32_t id : {1u, 4095u, 4096u, 4'000'000'000u}) {
+      events::Stack stack;
+      stack.id = StackId{id};
+      lives.pass({5, stack});
+    }
+  EXPECT_EQ(sink.events().size(), 4u);
+}
+
 TEST(Lives, TimeDoesNotGoBack) {
   CollectingSink sink;
   Lives lives(sink);

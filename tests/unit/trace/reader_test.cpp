@@ -111,6 +111,7 @@ TEST(Reader, skips_what_is_optional_and_refuses_what_is_needed) {
     const auto summary = Reader::from_bytes(optional)->read_all(sink);
     ASSERT_TRUE(summary.ok());
     EXPECT_EQ(summary->chunks_unknown, 1u);
+    EXPECT_NE(summary->of_newer_kinds(), "");
     EXPECT_EQ(sink.events.size(), 1u);
     EXPECT_TRUE(summary->complete) << "an optional chunk is no damage";
   }
@@ -144,6 +145,7 @@ TEST(Reader, counts_events_and_skips_fields_of_newer_kinds) {
   ASSERT_TRUE(summary.ok());
   EXPECT_EQ(sink.events, std::vector<Event>{victim});
   EXPECT_EQ(summary->events_unknown, 1u);
+  EXPECT_EQ(summary->of_newer_kinds(), "1 event not read: only a newer memwhy knows their kind");
   EXPECT_EQ(summary->chunks_damaged, 0u);
 }
 
