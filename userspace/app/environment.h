@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this process may do and what this kernel can do: asked before recording, and printed by `memwhy
-// doctor`. Not the choice of hooks: the probe makes that by asking the kernel for each.
+// What this process may do and what this kernel can do: checked before recording, and printed by `memwhy
+// doctor`. Not the choice of hooks: the probe makes it by trying each of them.
 #pragma once
 
 #include <cstdint>

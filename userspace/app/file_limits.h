@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// FileLimits: what explaining a file may take, whatever the file says. A recording may come from anybody, and a few
+// FileLimits: what explaining a file may cost, whatever is in the file. A recording may come from anywhere, and a few
 // kilobytes can claim pages, mappings and processes without end.
 //
-// What it is: the last line, for the process as a whole, so that nothing can be forgotten: the kernel refuses memory beyond
+// What it is: the last line of defence, for the process as a whole, so that nothing can be forgotten: the kernel refuses memory beyond
 // the limit (std::bad_alloc becomes "too large", exit 6), and a thread ends the process when its CPU time is used up. What
 // it is not: the bounds of single events (trace/decode.cpp) or of what is kept of one process (timeline/).
 #pragma once

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of a live Go program may be probed: policy here (never pid 1, a setuid program, or
-// a file that somebody else serves), sites in goruntime/.
+// What may be probed in a live Go program: the policy is here (never pid 1, a setuid program,
+// or a file that another user serves), the sites come from goruntime/.
 #pragma once
 
 #include "base/fd.h"

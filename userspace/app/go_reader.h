@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// record::RuntimeSource of the Go runtime over goruntime/, which reads; here is only which of its readings is told when. One
-// for each traced process that is a Go program.
+// record::RuntimeSource of the Go runtime over goruntime/, which does the reading; only the choice of which reading is emitted
+// when is here. One for each traced process that is a Go program.
 #pragma once
 
 #include <functional>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this process takes of the system before it does anything else: descriptors that are there, and as many of them as
-// it may have. Not its privileges (app/privilege.h).
+// What this process sets up before it does anything else: that descriptors 0 to 2 exist, and as many descriptors as it
+// may have. Not its privileges (app/privilege.h).
 #pragma once
 
 namespace memwhy::app {
 
-// Descriptors 0, 1 and 2 are always something, also when whoever started us closed them: otherwise a recording would be
+// Descriptors 0, 1 and 2 are always open, even when our parent closed them: otherwise a recording would be
 // given one of these numbers, and what goes to stderr would be written over it. What was closed stays unusable: a result
 // that was to go to stdout fails, as it should.
 void hold_standard_descriptors();

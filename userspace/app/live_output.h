@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a live recording goes: its file, and the sink that a session's events end in.
+// Where a live recording goes: its file, and the sink of a session's events.
 #pragma once
 
 #include <unistd.h>

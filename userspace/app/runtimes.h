@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The runtimes and allocators that this memwhy knows: one line each in runtimes.cpp. A line has who opens the runtime of a
-// process, and what its pages are in the ledger.
+// The runtimes and allocators that this memwhy knows: one line each in runtimes.cpp. A line has the function that opens the
+// runtime of a process, and the lines of the ledger for its pages.
 #pragma once
 
 #include <functional>

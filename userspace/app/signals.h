@@ -3,7 +3,7 @@
 // its other threads do.
 //
 // A thread of its own waits for the first. From then on this thread, and no other, lets them through, with their default
-// action: there is never a moment in which a signal reaches nobody. Made before any other thread, so that every thread
+// action: there is no moment in which a signal gets lost. Made before any other thread, so that every thread
 // inherits the mask. Not a handler: no system call of a reading is interrupted.
 #pragma once
 

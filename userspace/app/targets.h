@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whom to record, as asked for on the command line. Which processes that are now, procfs/discovery.h knows.
+// What to record, as given on the command line. procfs/discovery.h finds the processes that match.
 #pragma once
 
 #include <CLI/CLI.hpp>

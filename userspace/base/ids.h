@@ -16,15 +16,16 @@ constexpr uint64_t kPageShift = 12;  // memwhy speaks of 4 KiB pages; other page
 constexpr uint64_t kPageBytes = uint64_t{1} << kPageShift;
 constexpr uint64_t kChunkPages = 512;  // a chunk is the 2 MiB of address space that one PMD entry maps
 
+// Recordings that run at the same time in one program share the numbers of spaces and stacks: a number means the same in
+// all of them, and those of one recording have gaps and may start anywhere. Between programs no number means anything.
+
 // An address space: one for each mm. Threads and CLONE_VM children share it; fork and exec get a new one.
-// Numbers start at 1 in each recording; 0 is "none".
 enum class SpaceId : uint32_t { kNone = 0 };
 
-// A distinct user stack of the recording. Numbers start at 1; kNone: no stack is known.
-// kLost: the stack was seen by the kernel side, but its table had no room.
+// A distinct user stack. kNone: no stack is known. kLost: the kernel side saw the stack, but its table had no room.
 enum class StackId : uint32_t { kNone = 0, kLost = 0xffffffff };
 
-// A distinct binary (ELF file) of the recording, by device, inode and build id. Numbers start at 1.
+// A distinct binary (ELF file) of the recording, by device, inode and build id. Numbers start at 1 in each recording.
 enum class BinaryId : uint32_t { kNone = 0 };
 
 // A page of an address space: virtual address >> 12.

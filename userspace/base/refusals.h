@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why a process is not recorded, in one wording: several rooms find it out, each by its own means.
+// Why a process is not recorded, in one wording, because several rooms find this out by different means.
 #pragma once
 
 #include <string>

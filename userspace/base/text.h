@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers and strings as people read them in a sentence. Columns of a table are report/'s affair, and what people type is
-// app/units.h's.
+// Numbers and strings as people read them in a sentence. Columns of a table are made in report/; what people type is read in
+// app/units.h.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A clock of the system as nanoseconds, which is what events and budgets count in. Not for what a test must control: that asks
-// record::Clock.
+// A clock of the system as nanoseconds, which is what events and budgets count in. What a test must control uses
+// record::Clock instead.
 #pragma once
 
 #include <time.h>

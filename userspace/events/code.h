@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which code an event names by its address, and which stacks by their id: what has to be named before the event is told,
-// and stated again before it in a further part of a recording. One table for both, without a default: a new kind of event
+// Which code an event names by its address, and which stacks by their id: what must be defined before the event is emitted,
+// and again before it in a further part of a recording. One table for both, without a default: a new kind of event
 // without its line does not compile. SymbolInfo and Stack are themselves the definitions, and stand with those that name none.
 #pragma once
 

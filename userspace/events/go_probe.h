@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Probes on rare functions of the Go runtime: what a hit says (an event), and what is to be probed (no event: goruntime/
+// Probes on rare functions of the Go runtime: what a hit reports (an event), and what to probe (not an event: goruntime/
 // finds the sites, probe/ attaches them).
 #pragma once
 
@@ -16,7 +16,7 @@ namespace memwhy::events {
 // Numbers as in include/memwhy/abi/event.h. `bytes` of a call:
 enum class GoFunction : uint8_t {
   kLargeAllocation,    // size of an object above 32 KiB
-  kHeapGrow,           // least that the page heap asks the system for
+  kHeapGrow,           // the minimum that the page heap requests from the system
   kSampledAllocation,  // size of an object that the heap profile samples
   kScavenge,           // most that is to be given back
   kCollectionStart,    // 0

@@ -60,7 +60,7 @@ struct GoCounters {
 // space is as large.
 constexpr bool has_goal(uint64_t goal_bytes) { return goal_bytes != 0 && goal_bytes >> 56 == 0; }
 
-// How long a collection stopped the world, in all of its pauses.
+// How long a collection stopped the world: the total of its pauses.
 struct GoPause {
   uint32_t collection = 0;  // the first of the program is 1
   uint64_t end_unix_ns = 0, pause_ns = 0;

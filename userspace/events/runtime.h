@@ -3,7 +3,7 @@
 // The same for all of them; what only one has to say stands in a file of its own (go_runtime.h).
 //
 // Names in the file, numbers in memory: each event names its runtime and its uses, and a run has the index of its use. So
-// a recording says what it means without this program, and a runtime that nobody here knows is still told by its name.
+// a recording can be understood without this program, and an unknown runtime is still reported by its name.
 //
 //   RuntimePages { scan 7, runtime "go", uses {"heap", "stack", "idle"},
 //                  runs {{0xc000000 +16384, use 0, live 60 MiB, dead 3 MiB, free 1 MiB}, {0xc004000 +256, use 2}} }

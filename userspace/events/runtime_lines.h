@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a runtime declares of itself, so that its pages are lines of the ledger: no event, but beside events because the
-// room that reads a runtime writes it, and explain/ takes it (OwnerTable). It is the whole registration of a runtime there.
+// What a runtime declares so that its pages become lines of the ledger. Not an event, but it is beside the events because the
+// room that reads a runtime writes it and explain/ (OwnerTable) uses it. It is the whole registration of a runtime there.
 //
 //   { "toy", owners {{"toy.used", "in use by the toy", "toy"}, {"toy.free", "free blocks of the toy", "toy"}},
 //     uses {{"slab", "toy.used", slots {dead "toy.free", free "toy.free", rest "toy.free"}}, {"spare", "toy.free"}},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is to be probed in a runtime: one alternative for each runtime that has probes. No event.
+// What to probe in a runtime: one alternative for each runtime that has probes. Not an event.
 #pragma once
 
 #include <variant>

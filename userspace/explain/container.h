@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Container and pod ids as container runtimes write them into cgroup paths. Pure text; nothing is asked of a
-// runtime.
+// Container and pod ids as container runtimes write them into cgroup paths. Pure text; no container
+// runtime is queried.
 //
 //   /kubepods.slice/kubepods-pod1b2c3d4e_….slice/cri-containerd-<64 hex>.scope
 //     → pod 1b2c3d4e-…, container <64 hex>

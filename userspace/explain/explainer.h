@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Explainer: events in, Explanation out. The same for a recording that is just being made and for a file.
-// It owns the Timeline, takes the ledger at each scan, and asks the rules once, at the end.
+// Explainer: events in, Explanation out. The same for a recording in progress and for a file.
+// It owns the Timeline, takes the ledger at each scan, and runs the rules once, at the end.
 //
 //   Explainer explainer;
 //   while (auto event = reader.next()) explainer.on_event(*event);

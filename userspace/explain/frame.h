@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frame: one place in code, as a value: what it is called, in which file, where in the process, and whose code it is.
-// Names come from the recording (code_names.h); whose code it is says one judge (kind_of_frame, functions.h). Inlined
+// Frame: one place in code, as a value: what it is called, in which file, where in the process, and what kind of code.
+// Names come from the recording (code_names.h); kind_of_frame (functions.h) decides the kind of code. Inlined
 // functions are frames of their own, innermost first, with the address of the code that they share.
 //
 //   address    module       offset   function                file              line  kind

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the names of functions tell: an allocator at work, the Go runtime, TSan, the root of a thread. Pure
+// What the names of functions reveal: an allocator at work, the Go runtime, TSan, the root of a thread. Pure
 // text.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace memwhy::explain {
 
-// The code that touched a page, or asked for a mapping: the innermost function that is not a mere helper
+// The code that touched a page, or asked for a mapping: the innermost function that is not merely a helper
 // (memset, the mmap wrapper) decides. One function says more than the whole chain: a page table of the Go
 // runtime is also touched below mallocgc, and is no heap.
 enum class StackKind : uint8_t {
@@ -38,7 +38,7 @@ StackKind touched_by(const std::vector<FunctionName>& frames);
 StackKind mapped_by(const std::vector<FunctionName>& frames);
 // Where a chain may end: the first function of a thread or of the program.
 bool is_root(const FunctionName& frame);
-// Whose code a frame is: the one judge of it. `module`: the name of the mapped file.
+// Which kind of code a frame is; the only place that decides it. `module`: the name of the mapped file.
 FrameKind kind_of_frame(const FunctionName& frame, std::string_view module);
 
 }  // namespace memwhy::explain

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ledger: the pages of one scan, each in exactly one cell and on exactly one line; cells and lines sum to the scan by
-// construction, which is checked. What lies under a line is cut out of the cells (heaviest.h). Growth is history.h's.
+// construction, which is checked. heaviest.h cuts out of the cells what lies under a line; history.h has the growth.
 //
 //   race.shadow     59.3 MiB   Σ of its cells: vma 218000000000-218008000000 …
 //   go.heap.…       28.9 MiB   Σ of the cells of Go's spans, parted by their slots

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A line of the ledger: one owner's bytes, and how they came to be so many. What holds them is cut out of the cells:
-// heaviest.h. Part of explanation.h.
+// A line of the ledger: one owner's bytes, and how they grew. heaviest.h cuts out of the cells what holds them. Part of
+// explanation.h.
 #pragma once
 
 #include <array>

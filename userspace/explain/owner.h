@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owner: who holds a resident page; the leaves of the ledger. Ids are stable and part of the JSON format.
+// Owner: what holds a resident page; the leaves of the ledger. Ids are stable and part of the JSON format.
 // Not the decision (owners.h). Leaves are added here or by registration, never renamed.
 #pragma once
 

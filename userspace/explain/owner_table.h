@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// OwnerTable: the one map from what a runtime says of a page to the line of the ledger, and the names of all lines. A
-// value that the Explainer is given: built-in owners and Go's lines are always in it, each further runtime is one add().
+// OwnerTable: the one map from a runtime's use of a page to the line of the ledger, and the names of all lines. A value
+// passed to the Explainer: it always has the built-in owners and Go's lines; each further runtime is one add().
 //
 //   ("go", "stack")  -> go.stacks
 //   ("go", "heap")   -> go.heap.live, split by slots: dead go.heap.unmarked, free go.heap.fragmentation
 //   ("toy", "slab")  -> toy.used                       a line that the registration of "toy" added
 //   ("toy", "what?") -> the line that it has for what it does not name
-//   ("jvm", …)       -> nothing: nobody registered it; its pages are owned by what their mapping is
+//   ("jvm", …)       -> nothing: not registered; its pages are owned by what their mapping is
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of functions as people say them: without what the compiler added and without the path of their package. Not for
+// Names of functions as people use them: without what the compiler added and without the path of their package. Not for
 // matching (rules see whole names) and not escaped (report/ does that).
 //
 //   github.com/redis/go-redis/v9/internal/pool.(*ConnPool).Get       pool.(*ConnPool).Get

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the runtimes of one scan say of its pages, as owners; and how bytes of pages that hold live and dead things side by
-// side are parted among lines.
+// What the runtimes of one scan hold its pages for, as owners; and how the bytes of pages that hold live and dead things
+// side by side are divided among lines.
 //
 //   "heap" of go: 70 MiB resident; its runs say live 60, dead 3, free 1 MiB
 //     go.heap.live 60   go.heap.unmarked 3   go.heap.fragmentation 1   go.heap.unclassified 6: not agreed on

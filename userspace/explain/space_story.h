@@ -2,8 +2,8 @@
 // SpaceStory: what is remembered of one address space while events come in, and its explanation at the end.
 //
 // At each scan the pages are counted by owner (history) and the scan is kept until the next one. At the end
-// that last scan is judged once more, with every name that arrived since, and the history is settled with
-// what is known then: a mapping that shows itself to be a Go heap in scan 3 was one in scan 1.
+// the last scan is judged again, with every name that has arrived since, and the history is settled with what
+// is known by then: a mapping that turns out to be a Go heap in scan 3 was already one in scan 1.
 #pragma once
 
 #include <memory>

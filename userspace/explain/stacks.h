@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stacks: what a stack of a page fault or a mapping says. Its frames, whether its chain is whole, and which kind of code
-// touched the page (or asked for the mapping). Not an owner: owners.h weighs this with the VMA.
+// Stacks: what the stack of a page fault or a mapping shows. Its frames, whether its chain is complete, and which kind of code
+// touched the page (or requested the mapping). Not an owner: owners.h weighs this with the VMA.
 #pragma once
 
 #include <unordered_map>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rates, shares and durations as words in a sentence; bytes are base/text.h's.
+// Rates, shares and durations as words in a sentence; base/text.h has bytes.
 #pragma once
 
 #include <string>

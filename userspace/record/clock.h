@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The time that a Session lives by, so that tests can run its schedule without waiting.
+// The clock of a Session, replaceable so that tests can run its schedule without waiting.
 #pragma once
 
 #include <condition_variable>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What recording costs us, in CPU time of our own.
+// What recording costs, in our own CPU time.
 #pragma once
 
 #include <cstdint>

@@ -3,7 +3,7 @@
 //
 // Bounded by bytes. An event stays for `window` after its time, because another thread may still bring an
 // older one; when half of the room is taken, the oldest leave early. The sampler waits for room (and leaves a
-// quarter of it free), intake never waits: what finds no room is for the caller to count.
+// quarter of it free), intake never waits: the caller counts what found no room.
 //
 //   pushed    intake {81.204 mmap}  sampler {81.199 VMA list} {81.210 scan}  intake {81.207 munmap}
 //   taken     at 82.199: VMA list, at 82.204: mmap, at 82.207: munmap, at 82.210: scan
@@ -36,14 +36,14 @@ class EventQueue {
   bool take(TimeNs now, std::vector<events::Event>& out);
   // As take, but waits for at least one event, the end, or a wake().
   bool wait_and_take(Clock& clock, std::vector<events::Event>& out);
-  // Whoever waits for events looks up once.
+  // Wakes the thread that waits for events, once.
   void wake();
   // The events taken last were handed on: their room is free again.
   void done();
 
   // No more pushes; what is in it leaves at once, and `last` behind it, for which there is always room.
   void close(events::Event last);
-  // The same without a last word: nobody takes any more.
+  // The same without a last event: there is no reader any more.
   void close();
 
   size_t bytes() const;

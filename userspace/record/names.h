@@ -30,9 +30,9 @@ class Names {
   void resolve(Target& target, std::span<const events::Stack> stacks);
   // Those that waited, as far as it is allowed.
   void resolve_waiting(Target& target);
-  // Nobody will name those that still wait.
+  // Stacks that still wait will not get names.
   void give_up(Target& target) { give_up(target, target.waiting.size()); }
-  // Of an event that names code by address, before it is told.
+  // For an event that names code by address, before it is emitted.
   void name_code(Target& target, const events::Payload& payload);
   // Stacks that intake had no room for, once more.
   void resend();

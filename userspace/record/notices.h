@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Notices: the HookReport of the recording: which hooks there are, and sentences about what is not seen: beside those of the
-// kernel side, what the sampler cut itself. Told when it changes. Not the coverage (intake's), nor a Loss.
+// Notices: the HookReport of the recording: which hooks there are, and sentences about what is not seen, both by the kernel
+// side and because the sampler cut it. Emitted when it changes. Not the coverage (intake.h), and not a Loss.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ class Notices {
   // Told once, and again when it changes.
   void hooks();
   void add(std::string sentence);
-  // Children at whom nobody looked; told with the hooks.
+  // Children that ended before they were read; reported with the hooks.
   void add_unmet(uint64_t children) { unmet_ += children; }
   bool any_unmet() const { return unmet_ != 0; }
 

@@ -2,8 +2,8 @@
 // Readings: what is read of one target below /proc and from the kernel's table, and the events that are made of it.
 //
 // The order around a scan is part of the contract: the VMA list is read before it, the table after it, so that a page of
-// the scan has its entry and its mapping; then what runtimes hold its pages for; and the scan is told last, when all that
-// explains its pages was told.
+// the scan has its entry and its mapping; then what runtimes hold its pages for; and the scan is emitted last, after everything
+// that explains its pages.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Roster: who is recorded. A target joins when it is asked for (add) or when the kernel tells of a child or an exec
-// (handle); it leaves when its address space ends, by the kernel's word or, where that was lost, because it is not to be
-// found (check). What is read of it is readings.h's, when it is due schedule.h's.
+// Roster: which processes are recorded. A target joins on request (add) or when the kernel reports a child or an exec
+// (handle); it leaves when its address space ends, by the kernel's event or, where that was lost, because it can no longer be
+// found (check). What is read of it is in readings.h, when it is due in schedule.h.
 //
-//   fork 20 told     100 ms later: still there    110 ms later: no exec was told     exit told
+//   fork 20 arrives  100 ms later: still there    110 ms later: no exec has arrived  exit arrives
 //   target made ───► open: files, identity ─────► confirm: identity and VMAs told ─► end: table, names, SpaceEnd
 //                    (held back, since it may already be of what it execs into)
 #pragma once
@@ -49,11 +49,11 @@ class Roster {
   // Looks at a child for the first time; opens its files.
   void meet(Target& target);
   void open(Target& target);
-  // What was read of /proc is certain to be its own: it is told.
+  // What was read below /proc is certain to belong to it: emit it.
   void confirm(Target& target);
   // A target that could not be read, or about which an event was lost.
   void check(Target& target);
-  // The last of a target: its table, which outlives it, and the names of its stacks. `say`: nobody else tells of the end.
+  // The last of a target: its table, which outlives it, and the names of its stacks. `say`: no other event reports the end.
   void end(SpaceId space, std::optional<events::EndWhy> say);
   // Of the CPU time that is allowed for looking at children.
   void spend_on_meeting(TimeNs now, uint64_t cpu_ns) { meeting_.spend(now, cpu_ns); }
@@ -74,7 +74,7 @@ class Roster {
   Notices& notices_;
   bool had_targets_ = false;
   TimeNs deserted_since_ = 0;
-  std::set<Pid> in_exec_;  // their old space has ended, and of the next one nobody has told yet
+  std::set<Pid> in_exec_;  // their old space has ended, and the event of the next one has not arrived
   Allowance meeting_{kMeetFreeNs, kMeetShare};  // children that are looked at for the first time
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // RuntimeReader: reads the runtimes and allocators of a target: what they hold the pages of a pass for, their counters, and
-// at longer times what is dear. Each has a budget of its own; none knows of another.
+// at longer intervals what is expensive. Each has a budget of its own and knows of no other.
 //
 //   each pass      pages of every runtime                   a scan without them would call their memory unclassified
 //   1 Hz           counters
@@ -10,7 +10,7 @@
 // needs its first and its last reading:
 //
 //   300 ms for each reading of "go":  t=0 0.3 s   t=10 0.6 s: 0.1 s are to be paid for by 10 s   t=20 0.9 s: by 40 s from the
-//   start   ...   -> the scans of this target come at 0, 10, 20, 40, 70, 100, which is told once, and by the runtime's name
+//   start   ...   -> the scans of this target come at 0, 10, 20, 40, 70, 100, which is reported once, with the runtime's name
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ constexpr TimeNs kDetailsPeriod = 60'000'000'000;
 constexpr uint64_t kDetailsBudget = 50;  // or with each scan, for at most 1/50 of a CPU
 constexpr uint64_t kRuntimeShare = 100;
 constexpr uint64_t kRuntimeFreeNs = 500'000'000;
-constexpr uint64_t kRuntimeUntoldNs = 200'000'000;  // less than that is told of no runtime
+constexpr uint64_t kRuntimeUntoldNs = 200'000'000;  // less than that is not reported
 
 class RuntimeReader {
  public:

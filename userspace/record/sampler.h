@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sampler: what is read of which target, and when. No thread and no waiting of its own: Session (or a test
-// with a clock of its own) asks next_due() and calls run_due().
+// with a clock of its own) calls next_due() and then run_due().
 //
 //   attach   identity, counters, VMA list, scan, table, threads, runtimes
 //   1 Hz     counters, changed table runs, counters of runtimes

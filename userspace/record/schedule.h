@@ -45,7 +45,7 @@ struct Schedule {
     rescan = false;
   }
   void scan_ended(TimeNs now, uint64_t cpu_ns) { scan_allowed_at = now + kScanBudget * cpu_ns; }
-  // Nothing is scanned before, whoever wants it.
+  // No scan is due before, whatever requested it.
   void delay_scans(TimeNs until) {
     scan_allowed_at = std::max(scan_allowed_at, until);
     next_scan = std::max(next_scan, until);

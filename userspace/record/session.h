@@ -100,7 +100,7 @@ class Session {
   // targets are all gone ends.
   void attached();
 
-  // Everything that a further part of the recording needs is told again soon: mappings, pages, tables.
+  // Soon repeats everything that a further part of the recording needs: mappings, pages, tables.
   void request_restate();
 
   // A sentence for the recording, about what is not seen.
@@ -125,7 +125,7 @@ class Session {
   // A thread did not come back in time. It may still use everything that was given to the session, and the destructor waits
   // for it: who cannot wait destroys neither, and ends the process.
   bool abandoned() const { return abandoned_; }
-  // What ended the recording that nobody wanted: no memory, a bug.
+  // The failure that ended the recording: no memory, a bug.
   std::optional<Error> failure() const;
 
   Progress progress() const;

@@ -63,7 +63,7 @@ class KernelSource {
 };
 
 // A runtime or allocator of one traced process, read out of its memory. There may be several in one process: Go and glibc.
-// Each has a budget of its own. What is told has no `space` yet.
+// Each has a budget of its own. What it emits has no `space` yet.
 class RuntimeSource {
  public:
   using Tell = std::function<void(events::Payload)>;
@@ -131,8 +131,8 @@ class SymbolSource {
   // Emits BinaryInfo if new.
   virtual Executable executable(Pid tgid, const std::function<void(events::Event)>& emit) = 0;
   // What was lost since it was last asked, as sentences.
-  virtual std::vector<std::string> take_notices() { return {}; }
-  virtual bool has_notices() const { return false; }
+  virtual std::vector<std::string> take_notices() = 0;
+  virtual bool has_notices() const = 0;
 };
 
 }  // namespace memwhy::record

@@ -33,7 +33,7 @@ struct RuntimeState {
   uint64_t reads = 0, cpu_ns = 0;
   TimeNs since = kNever;          // its first reading
   TimeNs details_allowed_at = 0;  // what takes long
-  bool stretched = false;  // scans are farther apart than they should be, for its sake; and that was told
+  bool stretched = false;  // scans are farther apart than they should be, for its sake; and that was reported
 };
 
 struct Target {
@@ -47,10 +47,11 @@ struct Target {
 
   std::vector<events::Vma> vmas;
   TimeNs vmas_at = 0;
-  std::vector<events::Stack> waiting;  // stacks that came before the first VMA list, or when names were dear
+  std::vector<events::Stack>
+      waiting;  // stacks that came before the first VMA list, or when the allowance for names was used up
   Allowance names{kNamesFreeNs, kNamesShare};
-  bool unmet = false;                         // it was not looked at when it was due: looking was dear
-  bool names_cut = false, share_cut = false;  // that was told
+  bool unmet = false;                         // it was not checked when it was due: the allowance was used up
+  bool names_cut = false, share_cut = false;  // that was reported
 
   Schedule schedule;
   std::vector<RuntimeState> runtimes;  // in the order in which they were first read

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Curve: something over time in a bounded number of points. When it is full every second point goes, and from
-// then on only every second sample is taken: RSS at 1 Hz for a day in 4,096 points is one in 32 s. The first
+// Curve: a value over time in a bounded number of points. When it is full, every second point is dropped, and
+// from then on only every second sample is kept: RSS at 1 Hz for a day in 4,096 points is one in 32 s. The first
 // and the last sample are always in it.
 #pragma once
 

@@ -5,7 +5,7 @@
 //   [ mapping      ] [ runtime ] [ use    ] [file] [ how ] [ stack        ]
 //     12               1 (go)      0 (heap)    0    kFault   7 = stack 9
 //
-// Open addressing, since it is asked once for each run of equal words: up to four million times in a scan.
+// Open addressing, since there is a look-up for each run of equal words: up to four million times in a scan.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace memwhy::timeline {
 
-// What of a group is told apart.
+// What distinguishes a group.
 constexpr int kVmaBits = 27, kRuntimeBits = 3, kUseBits = 5, kHowBits = 4;
 constexpr uint32_t kMostVmas = (1u << kVmaBits) - 1;  // 134 million mappings: pages of more are in none
 static_assert(events::kMostRuntimes < 1u << kRuntimeBits, "0 is no runtime");

@@ -6,7 +6,7 @@
 //
 //   leaves_   { 0x100, ● } { 0x7f00, ● } { 0x9a00, ● }          200 leaves for 10,000 munmaps between two scans
 //                      |           ╰─ [0x7f00,0x7f10) 41 [0x7f10,0x7f18) 90 …      an operation moves a part of one leaf
-//                      ╰─ shared with the child of a fork: whoever writes first gets a leaf of its own
+//                      ╰─ shared with the child of a fork: the first that writes gets a leaf of its own
 //
 // A copy costs a reference for each leaf, an operation O(log n) and a leaf.
 #pragma once

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// MapSites: who made what is mapped now. A tree of ranges in order of address, which are cut as parts go or move: an
-// operation costs O(log n), wherever the kernel puts the next mapping.
+// MapSites: which stack made each current mapping. A tree of ranges in order of address, which are cut when parts go or move:
+// an operation costs O(log n), wherever the kernel puts the next mapping.
 //
 //   mmap 0x100+64 by s1, munmap 0x110+8, mremap 0x118+40 -> 0x900+50 by s2:
 //     [0x100,0x110) s1 kMmap

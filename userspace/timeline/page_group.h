@@ -29,7 +29,7 @@ enum class How : uint8_t {
   kInherited,    // had by the parent when it forked; stack and birth are the parent's
   kMmapSite,  // populated without a fault; the stack is that of the mmap, brk or mremap that made the mapping
   kBeforeAttach,  // resident in the first scan, with no evidence but its address range
-  kUnknown,       // born after attach, and nobody saw how
+  kUnknown,       // born after attach, how is unknown
 };
 constexpr size_t kHowCount = 9;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// RuntimeClaims: which runtime holds which page at one scan, out of what each of them told for it. Each page is claimed by
-// one at most: what two of them say is theirs is the first one's, and counted.
+// RuntimeClaims: which runtime holds which page at one scan, from what each of them reported. Each page belongs to one runtime
+// at most: a page that two of them claim belongs to the first one, and is counted as a conflict.
 //
 //   told first   go     c000000 +16 heap
 //   then         toy    c00000c +8  slab            12..15 are go's already: 4 pages in conflict
@@ -43,14 +43,14 @@ struct RuntimeTold {
 
 struct RuntimeClaims {
   std::vector<Claim> claims;      // in order of page, not overlapping
-  std::vector<RuntimeTold> told;  // in the order in which they were told, kMostRuntimes at most
+  std::vector<RuntimeTold> told;  // in the order of their events, kMostRuntimes at most
 };
 
-// Of those that cannot be trusted only what they said is kept. nullptr: nothing was told.
+// Those that cannot be trusted claim nothing, and only their events are kept. nullptr: there were none.
 std::shared_ptr<const RuntimeClaims> claims_of(
     const std::vector<std::shared_ptr<const events::RuntimePages>>& told);
 
-// Who holds a page; `end` is brought down to where that changes. For pages that are asked in order: a cursor.
+// Which runtime holds a page; `end` is lowered to where that changes. For look-ups in order of page, use a cursor.
 class ClaimCursor {
  public:
   explicit ClaimCursor(const RuntimeClaims* claims) : claims_(claims) {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The runs of a page scan as the model needs them: in order of page, each page once. A live scan is so; a damaged trace
+// The runs of a page scan as the model needs them: in order of page, each page once. A live scan always is; a damaged trace
 // may not be.
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // TickClock: kernel ticks (jiffies) to CLOCK_MONOTONIC and back, by the recording's anchors. Until two
-// anchors are far enough apart to give the rate, a tick is taken for 4 ms (250 Hz); without any, tick 0 is
-// time 0.
+// anchors are far enough apart to give the rate, a tick counts as 4 ms (250 Hz); without any anchor, tick 0
+// is time 0.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Columns: equal fields of neighbouring rows stored side by side as varints, so that zstd finds what repeats.
+// Columns: the same field of all rows stored side by side as varints, so that zstd finds what repeats.
 //
 // On the wire a column is a packed repeated field of protobuf: uint64 for values, sint64 (zigzag) for
 // differences.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The constants and fixed structures of a .memwhy file; FORMAT.md is the document, with a worked example.
 //
-// What it is: numbers that are on disk and so never change their meaning. What it is not: code.
+// What it is: numbers that are on disk and therefore never change their meaning. What it is not: code.
 // What comes next: new chunk kinds, marked optional, without a new major version.
 //
 //   offset 0     FileHeader   89 M W H Y 0d 0a 1a · 1.0 · 40 bytes · uuid · hash

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of an event of each kind when a recording goes on in a further part, so that each part can be explained alone.
+// What happens to an event of each kind when a recording continues in another part, so that each part can be explained alone.
 // Not how it is written: kinds.h and fields.h. There is no default: a new kind without its line does not compile.
 //
 //   part 1   info  hooks  SpaceStart 1  SymbolInfo 0x401e00  Stack 9  RuntimePages 7  PageScan 7  VmaMapped stack 9 ...

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where recordings go: files that never replace, follow or expose anything.
+// Output files for recordings. They never replace a file, follow a link or expose what is recorded.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Restatement: what a further part of a rotated recording must say again so that it can be explained alone.
+// Restatement: what each further part of a rotated recording must repeat so that it can be explained alone.
 //
 // What it is: the encoded messages of the last readings of each live space, and of every definition, with a
 // mark of the part in which it was last written. Which kinds are which is kind_class.h's. What it is not: a model; it never
@@ -67,7 +67,7 @@ class Restatement {
     auto operator<=>(const SymbolKey&) const = default;
   };
   struct Readings {
-    // By kind and reading_of(). What belongs to a scan waits in `coming` until that scan was told, so that a part which is
+    // By kind and reading_of(). What belongs to a scan waits in `coming` until that scan has passed, so that a part which is
     // begun between them has both: the last scan with what belongs to it, and what belongs to the next one.
     using Records = std::map<std::pair<EventKind, std::string>, Record>;
     Records last, coming;

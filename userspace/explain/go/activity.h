@@ -59,7 +59,7 @@ struct GoPauseSummary {
 
 struct GoCycle {
   uint32_t collection = 0;  // the first of the program is 1
-  uint64_t pause_ns = 0;    // in all of its pauses
+  uint64_t pause_ns = 0;    // total of its pauses
   std::optional<uint64_t> mark_ns;
 };
 
