@@ -145,7 +145,7 @@ Status PatchedMemory::read(uint64_t address, std::span<std::byte> into) {
 }
 
 Result<uint64_t> PatchedMemory::read_present(uint64_t address, std::span<std::byte> into) {
-  if (address + into.size() < address) return Error(ErrorCode::kDamaged, "an address range wraps");
+  if (address + into.size() < address) return Error(ErrorCode::kAbsent, "an address range wraps");
   uint64_t there = 0;
   for (size_t done = 0; done < into.size();) {
     const uint64_t at = address + done;

@@ -30,7 +30,7 @@ Error gone() { return {ErrorCode::kTargetGone, "the address space is gone"}; }
 
 // Pointers of a target may be anything.
 Status check_range(uint64_t address, size_t bytes) {
-  if (address + bytes < address) return Error(ErrorCode::kDamaged, "an address range wraps");
+  if (address + bytes < address) return Error(ErrorCode::kAbsent, "an address range wraps");
   return {};
 }
 

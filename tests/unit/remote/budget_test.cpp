@@ -74,7 +74,7 @@ TEST(MeteredMemory, what_is_not_paid_for_is_not_read) {
   EXPECT_EQ(*read_value<uint64_t>(metered, kPageBytes), 1u);
   EXPECT_EQ(*read_value<uint64_t>(metered, kPageBytes + 8), 2u);
   const uint64_t reads = memory.reads();
-  EXPECT_EQ(read_value<uint64_t>(metered, kPageBytes + 16).error().code(), ErrorCode::kAbsent);
+  EXPECT_EQ(read_value<uint64_t>(metered, kPageBytes + 16).error().code(), ErrorCode::kLimit);
   std::array<std::byte, 8> bytes;
   EXPECT_FALSE(metered.read_present(kPageBytes, bytes).ok());
   EXPECT_FALSE(metered.read_touched(kPageBytes, bytes).ok());
