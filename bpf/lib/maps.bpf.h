@@ -17,6 +17,7 @@
 #include "memwhy/abi/event.h"
 #include "memwhy/abi/limits.h"
 #include "memwhy/abi/table.h"
+#include "memwhy/abi/unwind.h"
 
 /* Facts that the daemon fixes before load; to the verifier they are constants, and what they exclude is cut
  * out. */
@@ -43,6 +44,10 @@ mw_u64 chunk_key[MW_CHUNKS] __weak;   /* space << 36 | address >> 21 */
 mw_u32 chunk_tick[MW_CHUNKS] __weak;  /* low half of the tick of the chunk's last fault: what the daemon need
 					not re-read */
 struct mw_request request __weak;
+const volatile bool use_rules __weak = false; /* else frame pointers alone */
+struct mw_rule rules[MW_RULES] __weak;
+struct mw_space_code space_code[MW_SPACES] __weak; /* of the space in the same slot of spaces[] */
+mw_u64 snapshot_asked[MW_SNAPSHOT_MEMORY] __weak;  /* addresses that were sent since the daemon emptied this */
 
 const volatile mw_u32 go_burst __weak = 4000; /* calls of one function that are told in a second, at most */
 struct mw_go_window go_windows[MW_GO_FUNCTIONS] __weak;
@@ -78,6 +83,11 @@ struct {
 } ring __weak SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, MW_SNAPSHOT_RING);
+} snapshots __weak SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2 * MW_SPACES);
 	__type(key, s32);
@@ -98,14 +108,18 @@ enum scratch_of {
 #define WINDOW_WORDS 256u /* 2 KiB of user stack, read in one go */
 #define WINDOW_BYTES (8 * WINDOW_WORDS)
 
-struct frame {
-	u64 next, ret; /* what lies at a frame pointer: the caller's frame pointer, the return address */
-};
-
 struct scratch {
-	/* a word more than is copied: to the verifier a frame may start at the last */
-	u64 window[WINDOW_WORDS + 1];
-	u64 frames[MW_STACK_FRAMES]; /* of the walk that keeps them */
+	u64 window[WINDOW_WORDS + 1]; /* to the verifier a word may start at the end */
+	u64 frames[MW_STACK_FRAMES];  /* of the walk that keeps them */
+	/* of the walk that runs (walk.bpf.h), between its legs and what is rare */
+	u64 sp, fp, key, at, before, cfa, ret;
+	u64 low;  /* no frame lies below */
+	u64 base, room, delta; /* of the window */
+	u64 jumps; /* to other stacks that may still be followed */
+	u64 missing; /* key of the first address without a rule; 0: none */
+	u64 frames_from, frames_bytes, hole; /* keys of Go's own return addresses */
+	u64 n, high_sum, low_sum; /* frames so far, and their hash to be */
+	u32 rule, flags;
 };
 
 struct {
