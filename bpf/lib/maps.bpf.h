@@ -47,6 +47,7 @@ struct mw_request request __weak;
 const volatile bool use_rules __weak = false; /* else frame pointers alone */
 struct mw_rule rules[MW_RULES] __weak;
 struct mw_space_code space_code[MW_SPACES] __weak; /* of the space in the same slot of spaces[] */
+mw_u32 snapshots_taken __weak;	/* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
 mw_u64 snapshot_asked[MW_SNAPSHOT_MEMORY] __weak;  /* addresses that were sent since the daemon emptied this */
 
 const volatile mw_u32 go_burst __weak = 4000; /* calls of one function that are told in a second, at most */
@@ -83,8 +84,11 @@ struct {
 } ring __weak SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, MW_SNAPSHOT_RING);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MW_SNAPSHOTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct mw_snapshot);
 } snapshots __weak SEC(".maps");
 
 struct {
@@ -110,11 +114,12 @@ enum scratch_of {
 
 struct scratch {
 	u64 window[WINDOW_WORDS + 1]; /* to the verifier a word may start at the end */
-	u64 frames[MW_STACK_FRAMES];  /* of the walk that keeps them */
+	u64 frames[MW_WALK_FRAMES];   /* of the walk that keeps them */
 	/* of the walk that runs (walk.bpf.h), between its legs and what is rare */
 	u64 sp, fp, key, at, before, cfa, ret;
 	u64 low;  /* no frame lies below */
 	u64 base, room, delta; /* of the window */
+	u64 limit; /* no address of code lies above */
 	u64 jumps; /* to other stacks that may still be followed */
 	u64 missing; /* key of the first address without a rule; 0: none */
 	u64 frames_from, frames_bytes, hole; /* keys of Go's own return addresses */

@@ -74,7 +74,9 @@ __noinline u64 direct_page(u64 pgd, u64 va)
 	return read_how ? page_at(map, pgd, va) : 0;
 }
 
-/* One word by the helper; 0: it cannot be read. */
+#define NO_WORD 1ull /* no address, and no frame pointer */
+
+/* One word by the helper, or NO_WORD. */
 __noinline u64 word_alone(u64 va)
 {
 	u64 word = 0;
@@ -82,7 +84,7 @@ __noinline u64 word_alone(u64 va)
 
 	if (c)
 		c->fault[MW_FRAMES_BY_HELPER]++;
-	return bpf_probe_read_user(&word, sizeof(word), (void *)va) ? 0 : word;
+	return bpf_probe_read_user(&word, sizeof(word), (void *)va) ? NO_WORD : word;
 }
 
 #define BELOW 128u /* bytes that are copied below the word that was wanted */
@@ -146,7 +148,7 @@ static __always_inline u64 word_in(const struct window *w, enum mw_read_how how,
 	return s->window[((va - w->start) >> 3) & (WINDOW_WORDS - 1)];
 }
 
-/* The word at va, wherever it is. */
+/* The word at va, wherever it is, or NO_WORD. */
 static __always_inline u64 any_word(u64 pgd, u64 va)
 {
 	if (read_how != MW_READ_BULK && (va & (PAGE_BYTES - 1)) <= PAGE_BYTES - 8) {

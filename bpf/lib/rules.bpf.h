@@ -23,7 +23,7 @@
 
 static __always_inline u64 rule_home(u64 key)
 {
-	return (key * HASH_FACTOR) >> (64 - MW_RULE_BITS) << 4;
+	return (key * chunk_factor) >> (64 - MW_RULE_BITS) << 4;
 }
 
 /* Where key's slot is, when it is not its first place; ~0: it has none. */
@@ -64,9 +64,15 @@ enum go_on {
 /* Every address is one of code with frame pointers, as all of Go's is. */
 static __always_inline void by_pointers(struct scratch *s)
 {
-	s->frames_from = MW_NO_GROUP;
-	s->frames_bytes = 2 * MW_RULE_IP;
-	s->hole = 0;
+	s->frames_from = 0;
+	s->frames_bytes = s->hole = s->limit = ~0ull;
+}
+
+/* The walk ends with this instead of a return address: zero is the outermost frame's. What is no address of code was
+ * something else. */
+static __always_inline u32 end_by(u64 ret)
+{
+	return ret == NO_WORD ? MW_STACK_UNREADABLE : ret < PAGE_BYTES ? MW_STACK_WHOLE : MW_STACK_GUESS;
 }
 
 /* No frame pointer: the outermost frame, or, where runtimes switch stacks, another one. */
@@ -139,8 +145,8 @@ __noinline u32 odd_frame(u32 which)
 			return WALK_OVER;
 		s->ret = any_word(pgd, cfa - 8);
 	}
-	if (s->ret - PAGE_BYTES >= MW_RULE_IP - PAGE_BYTES) {
-		s->flags |= s->ret < PAGE_BYTES ? MW_STACK_WHOLE : MW_STACK_GUESS;
+	if (s->ret - PAGE_BYTES >= s->limit - PAGE_BYTES) {
+		s->flags |= end_by(s->ret);
 		return WALK_OVER;
 	}
 	s->fp = saved;

@@ -21,7 +21,7 @@ __noinline u64 frames_hash(u32 which, u32 flags)
 		return ~0ull;
 	u64 n = s->n;
 
-	for (u32 i = 0; i < MW_STACK_FRAMES && i < n; i++)
+	for (u32 i = 0; i <= MW_STACK_FRAMES && i < n; i++)
 		add_frame(&sums, &stack_keys[2 * i], s->frames[i]);
 	return hash_of(sums, flags);
 }
@@ -72,7 +72,7 @@ __noinline u32 stack_claim(u64 hash, u32 flags, u32 which)
 		__sync_fetch_and_add(&use->stacks, 1);
 		__sync_fetch_and_add(&all_use.stacks, 1);
 		stack_owner[at & (MW_STACKS - 1)] = spaces[slot].space;
-		__builtin_memcpy(s->ip, scratch->frames, sizeof(s->ip));
+		__builtin_memcpy(s->ip, scratch->frames, sizeof(s->ip)); /* the first of them */
 		s->flags = flags;
 		__sync_lock_test_and_set(&s->n, (u32)scratch->n);
 		c->fault[MW_STACKS_NEW]++;
@@ -114,9 +114,12 @@ __noinline int send_snapshot(u64 key, u64 ip, u64 sp, u64 fp, u32 stack)
 		c->fault[MW_SNAPSHOTS_LIMITED]++;
 		return 0;
 	}
-	struct mw_snapshot *snapshot = bpf_ringbuf_reserve(&snapshots, sizeof(*snapshot), 0);
+	u32 at = __sync_fetch_and_add(&snapshots_taken, 1) & (MW_SNAPSHOTS - 1);
+	struct mw_snapshot *snapshot = bpf_map_lookup_elem(&snapshots, &at);
 
-	if (!snapshot) {
+	if (!snapshot)
+		return 0;
+	if (__sync_val_compare_and_swap(&snapshot->state, MW_SNAPSHOT_FREE, MW_SNAPSHOT_BUSY) != MW_SNAPSHOT_FREE) {
 		c->fault[MW_SNAPSHOTS_LOST]++;
 		return 0;
 	}
@@ -145,7 +148,7 @@ __noinline int send_snapshot(u64 key, u64 ip, u64 sp, u64 fp, u32 stack)
 		done += bytes;
 	}
 	snapshot->bytes = done;
-	bpf_ringbuf_submit(snapshot, BPF_RB_NO_WAKEUP);
+	__sync_lock_test_and_set(&snapshot->state, MW_SNAPSHOT_READY);
 	c->fault[MW_SNAPSHOTS_SENT]++;
 	return 0;
 }

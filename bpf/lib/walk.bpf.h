@@ -55,7 +55,7 @@ static __always_inline void add_frame(struct sums *sums, const volatile u64 *key
  */
 static __always_inline u64 hash_of(struct sums sums, u32 flags)
 {
-	add_frame(&sums, &stack_keys[2 * MW_STACK_FRAMES], flags);
+	add_frame(&sums, &stack_keys[2 * MW_WALK_FRAMES], flags);
 
 	u64 hash = (sums.high >> 32 << 32) | sums.low >> 32;
 
@@ -68,7 +68,7 @@ static __always_inline u64 hash_of(struct sums sums, u32 flags)
  * look alike to it. */
 static __always_inline void next_frame(bool keep, struct scratch *s, struct sums *sums, u64 *n, u64 ret)
 {
-	u64 i = *n & (MW_STACK_FRAMES - 1);
+	u64 i = *n & (MW_WALK_FRAMES - 1);
 
 	if (keep)
 		s->frames[i] = ret;
@@ -91,7 +91,8 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 	struct sums sums = {s->high_sum, s->low_sum};
 	u64 pgd = number(task->mm->pgd), sp = s->sp, fp = s->fp, key = s->key, n = s->n, at = s->at, before = s->before,
 	    cfa = s->cfa, ret;
-	u64 group = key & ~(2 * MW_RULE_IP - 1), frames_from = s->frames_from, frames_bytes = s->frames_bytes, hole = s->hole;
+	u64 group = key & ~(2 * MW_RULE_IP - 1), frames_from = s->frames_from, frames_bytes = s->frames_bytes, hole = s->hole,
+	    limit = s->limit;
 	u32 steps = 0, rule, saved8, over = 1;
 
 	if (how == MW_READ_MEMORY)
@@ -151,9 +152,8 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 			if (saved8 && !in_window(&w, cfa - saved8))
 				break;
 			ret = word_in(&w, how, s, cfa - 8);
-			if (ret - PAGE_BYTES >= MW_RULE_IP - PAGE_BYTES) {
-				/* zero: the outermost frame. No address of code: the words were something else. */
-				s->flags |= ret < PAGE_BYTES ? MW_STACK_WHOLE : MW_STACK_GUESS;
+			if (ret - PAGE_BYTES >= limit - PAGE_BYTES) {
+				s->flags |= end_by(ret);
 				goto end;
 			}
 			if (saved8)
@@ -161,8 +161,8 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 			sp = cfa;
 			key = group | ret;
 			next_frame(keep, s, &sums, &n, ret);
-		} while (n < MW_STACK_FRAMES && steps < LEG_STEPS);
-		if (n >= MW_STACK_FRAMES || steps >= LEG_STEPS)
+		} while (n <= MW_STACK_FRAMES && steps < LEG_STEPS);
+		if (n > MW_STACK_FRAMES || steps >= LEG_STEPS)
 			break;
 		s->sp = sp;
 		s->fp = fp;
@@ -181,6 +181,7 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 			frames_from = s->frames_from;
 			frames_bytes = s->frames_bytes;
 			hole = s->hole;
+			limit = s->limit;
 		}
 		sp = s->sp;
 		fp = s->fp;
@@ -193,7 +194,7 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 		}
 next_window:;
 	}
-	over = n >= MW_STACK_FRAMES;
+	over = n > MW_STACK_FRAMES;
 	s->flags |= over ? MW_STACK_CUT : 0;
 	s->sp = sp;
 	s->fp = fp;
@@ -236,7 +237,7 @@ __noinline u32 leg_hashed(u32 which)
 static __always_inline u64 walk(bool keep, struct scratch *s, u32 which, struct mw_space *space, u64 ip, u64 sp, u64 fp)
 {
 	struct sums sums = {};
-	u64 group = rule_group(space), n = 0;
+	u64 group = ip < MW_RULE_IP ? rule_group(space) : MW_NO_GROUP, n = 0;
 
 	OPAQUE(n);
 	next_frame(keep, s, &sums, &n, ip);
@@ -247,7 +248,8 @@ static __always_inline u64 walk(bool keep, struct scratch *s, u32 which, struct 
 	s->jumps = space && space->flags & MW_SPACE_GO ? WALK_JUMPS : 0;
 	s->high_sum = sums.high;
 	s->low_sum = sums.low;
-	s->missing = s->flags = 0;
+	s->missing = 0;
+	s->flags = group == MW_NO_GROUP ? MW_STACK_MISS : 0;
 	s->key = group | MW_RULE_IP | ip;
 	s->at = s->before = rule_home(s->key);
 	s->cfa = sp + 8;
@@ -261,6 +263,7 @@ static __always_inline u64 walk(bool keep, struct scratch *s, u32 which, struct 
 		s->frames_from = group | code->frames_start;
 		s->frames_bytes = code->frames_bytes;
 		s->hole = group | code->hole;
+		s->limit = MW_RULE_IP;
 	}
 	for (u32 i = 0; i < LEGS; i++)
 		if (keep ? leg_kept(which) : leg_hashed(which))

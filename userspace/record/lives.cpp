@@ -26,9 +26,10 @@ void Lives::pass(events::Event event) {
   }
   if (const auto* stack = std::get_if<events::Stack>(&event.payload)) {
     const auto id = static_cast<size_t>(stack->id);
-    if (id >= defined_.size()) defined_.resize(id + 1);
-    if (defined_[id]) return;
-    defined_[id] = true;
+    const auto how = static_cast<uint8_t>(static_cast<uint8_t>(stack->unwind) + 1);
+    if (id >= told_.size()) told_.resize(id + 1);
+    if (told_[id] == how) return;
+    told_[id] = how;
   }
   sink_.on_event(event);
 }

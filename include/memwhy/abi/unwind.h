@@ -82,6 +82,8 @@ struct mw_space_code {
  * what the process keeps on its stack: it is never written anywhere, and overwritten after use.
  */
 struct mw_snapshot {
+	mw_u32 state;	/* MW_SNAPSHOT_*: written last, by the kernel side to READY and by the daemon to FREE */
+	mw_u32 pad;
 	mw_u64 key;	/* the address without a rule */
 	mw_u64 ip, sp, fp;
 	mw_u32 space;
@@ -93,6 +95,10 @@ struct mw_snapshot {
 
 MW_ASSERT_SIZE(struct mw_rule, 16);
 MW_ASSERT_SIZE(struct mw_space_code, 40 + 16 * MW_CODE_RANGES);
-MW_ASSERT_SIZE(struct mw_snapshot, 48 + MW_SNAPSHOT_BYTES);
+#define MW_SNAPSHOT_FREE  0u
+#define MW_SNAPSHOT_BUSY  1u
+#define MW_SNAPSHOT_READY 2u
+
+MW_ASSERT_SIZE(struct mw_snapshot, 56 + MW_SNAPSHOT_BYTES);
 
 #endif
