@@ -12,8 +12,8 @@ namespace memwhy::probe {
 Unwinding::Unwinding(std::shared_ptr<Hub> hub) : hub_(std::move(hub)), rules_(hub_->object->rules()) {}
 Unwinding::~Unwinding() = default;
 
-void Unwinding::complete(const Snapshot& snapshot, std::vector<uint64_t> frames, events::Unwind how) {
-  auto again = hub_->stacks.complete(snapshot.stack, std::move(frames), how);
+void Unwinding::complete(uint32_t slot, std::vector<uint64_t> frames, events::Unwind how) {
+  auto again = hub_->stacks.complete(slot, std::move(frames), how);
   if (again.empty()) return;
   const std::lock_guard lock(hub_->draining);
   for (auto& [listener, stack] : again) {

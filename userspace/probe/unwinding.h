@@ -30,9 +30,9 @@ class Unwinding {
   Unwinding& operator=(const Unwinding&) = delete;
 
   RuleTable& rules() { return rules_; }
-  // What the whole stack of a snapshot was, for the incomplete one in its slot. Another one for the same slot: several
+  // What the incomplete stack in this slot was, as its snapshot showed. Another one for the same slot: several
   // callers share it, and it is none of them for certain.
-  void complete(const Snapshot& snapshot, std::vector<uint64_t> frames, events::Unwind how);
+  void complete(uint32_t slot, std::vector<uint64_t> frames, events::Unwind how);
 
  private:
   std::shared_ptr<Hub> hub_;

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/teaching.h"
+
+#include <ctime>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "app/privilege.h"
+#include "app/terminal.h"
+#include "base/time.h"
+#include "procfs/process.h"
+
+namespace memwhy::app {
+namespace {
+
+constexpr timespec kBusy{0, 10'000'000}, kQuiet{0, 50'000'000};  // between two looks
+constexpr int kQuietAfter = 100;                                 // looks without a snapshot
+
+uint32_t packed(const unwind::LearnedRule& learned) {
+  using Kind = symbols::UnwindRule::Kind;
+  if (learned.source == unwind::RuleSource::kNoFile) return MW_RULE(MW_RULE_JIT, 16, 2);
+  const symbols::UnwindRule& rule = learned.rule;
+  if (learned.source == unwind::RuleSource::kGuess && rule.kind == Kind::kFrame)
+    return MW_RULE(MW_RULE_GUESS, 16, 2);
+  switch (rule.kind) {
+    case Kind::kStack:
+      return MW_RULE(MW_RULE_STACK, rule.bytes, rule.saved);
+    case Kind::kFrame:
+      return MW_RULE(MW_RULE_FRAME, rule.bytes, rule.saved);
+    case Kind::kEnd:
+      return MW_RULE(MW_RULE_END, 0, 0);
+    case Kind::kSignal:
+      return MW_RULE(MW_RULE_SIGNAL, 0, 0);
+    case Kind::kRealigned:
+      return MW_RULE(MW_RULE_DEREF, rule.bytes, 0);
+    case Kind::kNone:
+    case Kind::kStop:
+      break;
+  }
+  return MW_RULE_UNSAID;
+}
+
+}  // namespace
+
+// The tables in the kernel, as a Teacher wants them.
+class Teaching::Port : public unwind::RulesPort {
+ public:
+  explicit Port(probe::Unwinding& unwinding) : unwinding_(unwinding) {}
+
+  size_t take(const std::function<void(const unwind::Taken&)>& use) override {
+    return unwinding_.rules().take([&](const probe::Snapshot& from) {
+      unwind::Taken taken{from.space, from.tgid, from.generation, from.stack, {}};
+      taken.snapshot.ip = from.ip;
+      taken.snapshot.sp = from.sp;
+      taken.snapshot.fp = from.fp;
+      taken.snapshot.address = from.sp;
+      taken.snapshot.stack = from.bytes;
+      use(taken);
+    });
+  }
+  void turn(uint32_t snapshots) override { unwinding_.rules().turn(snapshots); }
+  std::optional<uint32_t> generation(SpaceId space) override { return unwinding_.rules().generation(space); }
+  void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go, uint64_t hole) override {
+    unwinding_.rules().set_code(space, code, go, hole);
+  }
+  bool publish(SpaceId space, uint32_t generation, std::span<const unwind::LearnedRule> rules) override {
+    std::vector<probe::AddressRule> all;
+    all.reserve(rules.size());
+    for (const unwind::LearnedRule& rule : rules) all.push_back({rule.address, rule.is_return, packed(rule)});
+    return unwinding_.rules().publish(space, generation, all);
+  }
+  void complete(const unwind::Taken& taken, std::vector<uint64_t> frames, events::Unwind how) override {
+    unwinding_.complete(taken.slot, std::move(frames), how);
+  }
+
+ private:
+  probe::Unwinding& unwinding_;
+};
+
+Teaching::Teaching(std::unique_ptr<probe::Unwinding> unwinding, std::unique_ptr<files::Children> files,
+                   procfs::Root proc, uint64_t capabilities)
+    : unwinding_(std::move(unwinding)),
+      files_(std::move(files)),
+      proc_(std::move(proc)),
+      port_(std::make_unique<Port>(*unwinding_)),
+      thread_([this, capabilities] { run(capabilities); }) {}
+
+Teaching::~Teaching() {
+  stop_ = true;
+  thread_.join();
+}
+
+// Without it stacks are found by frame pointers from the first address on that has no rule: nothing else is lost.
+void Teaching::run(uint64_t capabilities) {
+  try {
+    if (Status kept = keep_only(capabilities); !kept) warn(kept.error().message());
+    const auto mappings = [this](Pid tgid) -> Result<std::vector<events::Vma>> {
+      Result<procfs::Process> process = procfs::Process::open(proc_, tgid);
+      if (!process) return std::move(process).error();
+      return process->vmas();
+    };
+    unwind::Teacher teacher(*port_, *files_, mappings, [] { return clock_ns(CLOCK_MONOTONIC); });
+    for (int quiet = 0; !stop_;) {
+      quiet = teacher.look() == 0 ? quiet + 1 : 0;
+      ::nanosleep(quiet < kQuietAfter ? &kBusy : &kQuiet, nullptr);
+    }
+  } catch (const std::exception& failure) {
+    warn(std::string("unwind rules are learned no more: ") + failure.what());
+  }
+}
+
+}  // namespace memwhy::app
