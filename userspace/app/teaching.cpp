@@ -14,7 +14,7 @@
 namespace memwhy::app {
 namespace {
 
-constexpr timespec kBusy{0, 10'000'000}, kQuiet{0, 50'000'000};  // between two looks
+constexpr std::chrono::milliseconds kBusy{10}, kQuiet{50};  // between two looks
 constexpr int kQuietAfter = 100;                                 // looks without a snapshot
 
 uint32_t packed(const unwind::LearnedRule& learned) {
@@ -87,8 +87,15 @@ Teaching::Teaching(std::unique_ptr<probe::Unwinding> unwinding, std::unique_ptr<
       thread_([this, capabilities] { run(capabilities); }) {}
 
 Teaching::~Teaching() {
-  stop_ = true;
+  stop(std::chrono::hours(1));
   thread_.join();
+}
+
+bool Teaching::stop(std::chrono::nanoseconds patience) {
+  std::unique_lock lock(mutex_);
+  stop_ = true;
+  wake_.notify_all();
+  return wake_.wait_for(lock, patience, [this] { return done_; });
 }
 
 // Without it stacks are found by frame pointers from the first address on that has no rule: nothing else is lost.
@@ -101,13 +108,19 @@ void Teaching::run(uint64_t capabilities) {
       return process->vmas();
     };
     unwind::Teacher teacher(*port_, *files_, mappings, [] { return clock_ns(CLOCK_MONOTONIC); });
-    for (int quiet = 0; !stop_;) {
+    int quiet = 0;
+    for (std::unique_lock lock(mutex_); !stop_;) {
+      lock.unlock();
       quiet = teacher.look() == 0 ? quiet + 1 : 0;
-      ::nanosleep(quiet < kQuietAfter ? &kBusy : &kQuiet, nullptr);
+      lock.lock();
+      wake_.wait_for(lock, quiet < kQuietAfter ? kBusy : kQuiet, [this] { return stop_; });
     }
   } catch (const std::exception& failure) {
     warn(std::string("unwind rules are learned no more: ") + failure.what());
   }
+  const std::lock_guard lock(mutex_);
+  done_ = true;
+  wake_.notify_all();
 }
 
 }  // namespace memwhy::app

@@ -4,8 +4,10 @@
 // and nothing else.
 #pragma once
 
-#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include "base/result.h"
@@ -21,9 +23,12 @@ class Teaching {
   // `capabilities`: what the thread keeps (privilege.h).
   Teaching(std::unique_ptr<probe::Unwinding> unwinding, std::unique_ptr<files::Children> files, procfs::Root proc,
            uint64_t capabilities);
-  ~Teaching();  // waits for the look that runs; a child that hangs is waited for as long as it may take
+  ~Teaching();  // waits for the look that runs
   Teaching(const Teaching&) = delete;
   Teaching& operator=(const Teaching&) = delete;
+
+  // Ends it. false: a child that hangs still holds it up, and it may not be destroyed.
+  bool stop(std::chrono::nanoseconds patience);
 
  private:
   class Port;
@@ -33,7 +38,9 @@ class Teaching {
   std::unique_ptr<files::Children> files_;
   procfs::Root proc_;
   std::unique_ptr<Port> port_;
-  std::atomic<bool> stop_ = false;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false, done_ = false;  // with the lock held
   std::thread thread_;
 };
 

@@ -12,7 +12,7 @@ constexpr TimeNs kReadAgain = 20'000'000;         // mappings that lack an addre
 constexpr size_t kMostSpaces = 4096;
 
 std::vector<events::Vma> executable(std::vector<events::Vma> all) {
-  std::erase_if(all, [](const events::Vma& vma) { return (vma.prot & 4) == 0; });
+  std::erase_if(all, [](const events::Vma& vma) { return !vma.exec; });
   return all;
 }
 
