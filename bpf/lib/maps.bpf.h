@@ -125,6 +125,7 @@ struct scratch {
 	u64 frames_from, frames_bytes, hole; /* keys of Go's own return addresses */
 	u64 n, high_sum, low_sum; /* frames so far, and their hash to be */
 	u32 rule, flags;
+	u32 certain; /* frames before the first that is not; 0: all are */
 };
 
 struct {

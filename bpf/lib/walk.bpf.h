@@ -174,6 +174,8 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 		s->rule = rule;
 		u32 go_on = odd_frame(which);
 
+		if (s->flags & MW_STACK_DOUBT && !s->certain)
+			s->certain = n;
 		if (go_on == WALK_OVER)
 			goto end;
 		if (go_on == WALK_MISSING) {
@@ -250,6 +252,7 @@ static __always_inline u64 walk(bool keep, struct scratch *s, u32 which, struct 
 	s->low_sum = sums.low;
 	s->missing = 0;
 	s->flags = group == MW_NO_GROUP ? MW_STACK_MISS : 0;
+	s->certain = group == MW_NO_GROUP;
 	s->key = group | MW_RULE_IP | ip;
 	s->at = s->before = rule_home(s->key);
 	s->cfa = sp + 8;
@@ -268,6 +271,7 @@ static __always_inline u64 walk(bool keep, struct scratch *s, u32 which, struct 
 	for (u32 i = 0; i < LEGS; i++)
 		if (keep ? leg_kept(which) : leg_hashed(which))
 			break;
+	s->flags |= s->certain << MW_STACK_CERTAIN_SHIFT;
 	sums.high = s->high_sum;
 	sums.low = s->low_sum;
 	return keep ? 0 : hash_of(sums, s->flags);

@@ -122,6 +122,9 @@ struct Stack {
   bool unreadable = false;  // it led to memory that could not be read
   std::vector<uint64_t> frames;
   Unwind unwind = Unwind::kFramePointers;
+  // Of frames that were found by frame pointers in part: how many come before the first that is not certain. 0: it is not
+  // known, or all of them are as certain as `unwind` says.
+  uint32_t certain = 0;
   bool operator==(const Stack&) const = default;
 };
 

@@ -93,12 +93,14 @@ events::Stack StackTable::stack_in(uint32_t slot, SpaceId space) const {
   stack.cut = (shared.flags & MW_STACK_CUT) != 0;
   stack.unreadable = (shared.flags & MW_STACK_UNREADABLE) != 0;
   stack.unwind = rules_ ? unwind_of(shared.flags) : events::Unwind::kFramePointers;
+  stack.certain = rules_ ? shared.flags >> MW_STACK_CERTAIN_SHIFT : 0;
   stack.frames.assign(shared.ip, shared.ip + std::min(shared.n, MW_STACK_FRAMES));
   if (const auto found = completed_.find(known_[slot].hash); found != completed_.end()) {
     stack.unwind = found->second.how;
     if (!found->second.frames.empty()) {
       stack.frames = found->second.frames;
       stack.cut = stack.unreadable = false;
+      stack.certain = 0;
     }
   }
   return stack;
