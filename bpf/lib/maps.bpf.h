@@ -45,6 +45,7 @@ mw_u32 chunk_tick[MW_CHUNKS] __weak;  /* low half of the tick of the chunk's las
 					not re-read */
 struct mw_request request __weak;
 const volatile bool use_rules __weak = false; /* else frame pointers alone */
+const volatile bool check_trails __weak = false; /* each is compared with the walk: for tests */
 struct mw_rule rules[MW_RULES] __weak;
 struct mw_space_code space_code[MW_SPACES] __weak; /* of the space in the same slot of spaces[] */
 mw_u32 snapshots_taken __weak;	/* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
@@ -122,11 +123,33 @@ struct scratch {
 	u64 limit; /* no address of code lies above */
 	u64 jumps; /* to other stacks that may still be followed */
 	u64 missing; /* key of the first address without a rule; 0: none */
-	u64 frames_from, frames_bytes, hole; /* keys of Go's own return addresses */
+	u64 frames_from, frames_bytes; /* keys of Go's own return addresses */
 	u64 n, high_sum, low_sum; /* frames so far, and their hash to be */
 	u32 rule, flags;
+	u32 noting;  /* words are noted for a trail */
 	u32 certain; /* frames before the first that is not; 0: all are */
 };
+
+struct mw_trail trails[MW_TRAILS] __weak;
+
+/* What the walk that keeps its frames has read: becomes a trail. */
+struct notes {
+	u64 base; /* page of sp */
+	u64 bad;  /* too much, or too far away */
+	u64 runs, words;
+	u64 fp_at, fp;	     /* where the fp of this frame was saved, not needed yet */
+	u64 restored, by_fp; /* a frame has restored fp; one before that needed it */
+	u8 page[MW_TRAIL_RUNS], end[MW_TRAIL_RUNS];
+	u16 at[MW_TRAIL_WORDS];
+	u64 word[MW_TRAIL_WORDS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCH_KINDS);
+	__type(key, u32);
+	__type(value, struct notes);
+} all_notes __weak SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -15,6 +15,7 @@
 #include "maps.bpf.h"
 #include "compat.bpf.h"
 #include "filter.bpf.h"
+#include "notes.bpf.h"
 #include "read.bpf.h"
 
 /* Slots by their byte offset in rules[]: the verifier sees a mask, and no multiplication is needed. */
@@ -65,7 +66,7 @@ enum go_on {
 static __always_inline void by_pointers(struct scratch *s)
 {
 	s->frames_from = 0;
-	s->frames_bytes = s->hole = s->limit = ~0ull;
+	s->frames_bytes = s->limit = ~0ull;
 }
 
 /* The walk ends with this instead of a return address: zero is the outermost frame's. What is no address of code was
@@ -86,6 +87,16 @@ static __always_inline u32 leave_stack(struct scratch *s)
 	s->cfa = s->fp + 16;
 	s->at = s->before;
 	return WALK_AGAIN;
+}
+
+/* A word that the walk's result depends on. */
+static __always_inline u64 needed_word(const struct scratch *s, u32 which, u64 pgd, u64 va, bool by_fp)
+{
+	u64 word = any_word(pgd, va);
+
+	if (s->noting)
+		note_word(which, va, word, by_fp);
+	return word;
 }
 
 /*
@@ -127,23 +138,28 @@ __noinline u32 odd_frame(u32 which)
 		saved8 = 16;
 	}
 	if ((kind == MW_RULE_FRAME || kind >= MW_RULE_GUESS) && (s->fp - s->sp) & ~(STACK_REACH - 8))
-		return leave_stack(s);
+		goto another_stack;
 	if (kind == MW_RULE_SIGNAL) {
-		s->ret = any_word(pgd, s->sp + SIGNAL_IP);
+		s->ret = needed_word(s, which, pgd, s->sp + SIGNAL_IP, false);
+		cfa = needed_word(s, which, pgd, s->sp + SIGNAL_SP, false) & ~7ull;
 		saved = any_word(pgd, s->sp + SIGNAL_FP);
-		cfa = any_word(pgd, s->sp + SIGNAL_SP) & ~7ull;
+		if (s->noting)
+			note_saved_fp(which, s->sp + SIGNAL_FP, saved);
 		s->low = cfa;
 		is_ip = MW_RULE_IP;
 	} else {
 		if (kind == MW_RULE_DEREF) {
-			cfa = any_word(pgd, s->fp + (s64)((s32)rule >> 14));
-			saved = any_word(pgd, s->fp);
-		} else if (saved8) {
-			saved = any_word(pgd, cfa - saved8);
+			cfa = needed_word(s, which, pgd, s->fp + (s64)((s32)rule >> 14), true);
+			saved8 = cfa - s->fp;
 		}
 		if ((cfa - s->low - 8) & ~(STACK_REACH - 8))
 			return WALK_OVER;
-		s->ret = any_word(pgd, cfa - 8);
+		s->ret = needed_word(s, which, pgd, cfa - 8, kind == MW_RULE_FRAME || kind >= MW_RULE_GUESS);
+		if (saved8) {
+			saved = any_word(pgd, kind == MW_RULE_DEREF ? s->fp : cfa - saved8);
+			if (s->noting)
+				note_saved_fp(which, kind == MW_RULE_DEREF ? s->fp : cfa - saved8, saved);
+		}
 	}
 	if (s->ret - PAGE_BYTES >= s->limit - PAGE_BYTES) {
 		s->flags |= end_by(s->ret);
@@ -154,6 +170,10 @@ __noinline u32 odd_frame(u32 which)
 	s->cfa = cfa + 8;
 	s->key = (s->key & ~(2 * MW_RULE_IP - 1)) | s->ret | is_ip;
 	return WALK_CALLER;
+another_stack:
+	if (s->noting)
+		note_fp(which);
+	return leave_stack(s);
 }
 
 #endif

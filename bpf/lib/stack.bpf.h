@@ -10,6 +10,7 @@
 
 #include "walk.bpf.h"
 #include "share.bpf.h"
+#include "trail.bpf.h"
 
 /* The hash of the frames that were kept. Not static: verified once. */
 __noinline u64 frames_hash(u32 which, u32 flags)
@@ -27,13 +28,13 @@ __noinline u64 frames_hash(u32 which, u32 flags)
 }
 
 /* The walk that keeps its frames, in scratch; its flags. Not static: verified once, not at each call. */
-__noinline u32 keep_frames(u64 ip, u64 sp, u64 fp, u32 which)
+__noinline u32 keep_frames(u64 ip, u64 sp, u64 fp, u32 which, bool noting)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
 	if (!s)
 		return 0;
-	walk(true, s, which, current_space(bpf_get_current_task_btf()), ip, sp, fp);
+	walk(true, noting, s, which, current_space(bpf_get_current_task_btf()), ip, sp, fp);
 	return s->flags;
 }
 
@@ -164,7 +165,7 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 
 	if (!c || !s)
 		return MW_ENTRY_STACK_LOST;
-	u32 flags = keep_frames(ip, sp, fp, which);
+	u32 flags = keep_frames(ip, sp, fp, which, false);
 
 	if (flags & MW_STACK_UNREADABLE)
 		c->fault[MW_STACKS_UNREADABLE]++;
@@ -178,26 +179,68 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 	return at;
 }
 
+/* A walk found this stack, and no trail did. Not static: verified once. */
+__noinline int trail_learn(u64 key, u64 sp, u64 fp, u32 slot, u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	struct notes *n = bpf_map_lookup_elem(&all_notes, &which);
+	u64 hash = stack_hash[slot & stack_mask];
+
+	struct mw_counters *c = cpu_counters();
+
+	if (!s || !n || !c || !trail_wanted(key, sp, hash))
+		return 0;
+	u32 flags = keep_frames(key & (MW_RULE_IP - 1), sp, fp, which, true);
+
+	if (n->bad || s->missing || frames_hash(which, flags) != hash)
+		return 0;
+	trail_make(key, sp, fp, hash, slot, n);
+	c->fault[MW_TRAILS_MADE]++;
+	return 0;
+}
+
 /* Slot of the current task's user stack, or MW_ENTRY_STACK_*. which: enum scratch_of. */
 static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *user, u32 which)
 {
 	u64 ip = user_ip(user), sp = user_sp(user), fp = user_bp(user);
+	u64 key = rule_group(space) | MW_RULE_IP | ip;
+	bool trails_too = read_how != MW_READ_BULK && use_rules && !(key & MW_NO_GROUP);
 	u32 kind = which;
+
+	if (trails_too) {
+		u32 known = trail_slot(key, sp, fp);
+
+		if (known != ~0u) {
+			struct mw_counters *c = cpu_counters();
+
+			if (c)
+				c->fault[MW_TRAILS_USED]++;
+			if (c && check_trails &&
+			    frames_hash(which, keep_frames(ip, sp, fp, which, false)) != stack_hash[known & stack_mask])
+				c->fault[MW_TRAILS_WRONG]++;
+			return known;
+		}
+	}
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &kind);
 
 	if (!s)
 		return MW_ENTRY_STACK_LOST;
-	u64 hash = read_how == MW_READ_BULK ? frames_hash(which, keep_frames(ip, sp, fp, which))
-					    : walk(false, s, which, space, ip, sp, fp);
+	u64 hash = read_how == MW_READ_BULK ? frames_hash(which, keep_frames(ip, sp, fp, which, false))
+					    : walk(false, false, s, which, space, ip, sp, fp);
 	u64 missing = s->missing;
 	u32 home = slot_home(hash);
 
-	for (u32 i = 0; i < MW_HOT_PROBES; i++)
-		if (stack_hash[(home + i) & stack_mask] == hash) {
-			if (missing)
-				send_snapshot(missing, ip, sp, fp, (home + i) & stack_mask);
-			return (home + i) & stack_mask;
-		}
+	for (u32 i = 0; i < MW_HOT_PROBES; i++) {
+		u32 at = (home + i) & stack_mask;
+
+		if (stack_hash[at] != hash)
+			continue;
+		if (missing)
+			send_snapshot(missing, ip, sp, fp, at);
+		else if (trails_too && !(s->flags & (MW_STACK_CUT | MW_STACK_UNREADABLE)))
+			trail_learn(key, sp, fp, at, which);
+		return at;
+	}
 	return stack_store(ip, sp, fp, which);
 }
 

@@ -91,7 +91,7 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 	struct sums sums = {s->high_sum, s->low_sum};
 	u64 pgd = number(task->mm->pgd), sp = s->sp, fp = s->fp, key = s->key, n = s->n, at = s->at, before = s->before,
 	    cfa = s->cfa, ret;
-	u64 group = key & ~(2 * MW_RULE_IP - 1), frames_from = s->frames_from, frames_bytes = s->frames_bytes, hole = s->hole,
+	u64 group = key & ~(2 * MW_RULE_IP - 1), frames_from = s->frames_from, frames_bytes = s->frames_bytes,
 	    limit = s->limit;
 	u32 steps = 0, rule, saved8, over = 1;
 
@@ -118,7 +118,10 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 			OPAQUE(cfa);
 			steps++;
 			at &= RULE_MASK;
-			if (RULE(at)->key == key) {
+			if (key - frames_from < frames_bytes) {
+				/* Go's own code, or everything where there are no rules: none is looked for */
+				rule = MW_RULE_POINTER;
+			} else if (RULE(at)->key == key) {
 				rule = RULE(at)->rule;
 				before = at;
 				at = RULE(at)->next;
@@ -130,9 +133,6 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 					RULE(before)->next = at;
 					before = at;
 					at = RULE(at)->next;
-				} else if (key - frames_from < frames_bytes && key - hole > 255) {
-					rule = MW_RULE_POINTER; /* Go's own code: no rule for each address of it is needed */
-					at = before;
 				}
 			}
 			cfa = sp;
@@ -152,12 +152,16 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 			if (saved8 && !in_window(&w, cfa - saved8))
 				break;
 			ret = word_in(&w, how, s, cfa - 8);
+			if (keep && s->noting)
+				note_word(which, cfa - 8, ret, (rule & MW_RULE_KIND) == MW_RULE_FRAME);
 			if (ret - PAGE_BYTES >= limit - PAGE_BYTES) {
 				s->flags |= end_by(ret);
 				goto end;
 			}
 			if (saved8)
 				fp = word_in(&w, how, s, cfa - saved8);
+			if (keep && saved8 && s->noting)
+				note_saved_fp(which, cfa - saved8, fp);
 			sp = cfa;
 			key = group | ret;
 			next_frame(keep, s, &sums, &n, ret);
@@ -182,7 +186,6 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 			group = MW_NO_GROUP;
 			frames_from = s->frames_from;
 			frames_bytes = s->frames_bytes;
-			hole = s->hole;
 			limit = s->limit;
 		}
 		sp = s->sp;
@@ -236,7 +239,8 @@ __noinline u32 leg_hashed(u32 which)
  * The walk from these registers on. keep: into s->frames, by the bulk read wherever hashing reads directly; it is rare, and
  * cheapest to verify. Else the hash of the chain.
  */
-static __always_inline u64 walk(bool keep, struct scratch *s, u32 which, struct mw_space *space, u64 ip, u64 sp, u64 fp)
+static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 which, struct mw_space *space, u64 ip,
+				u64 sp, u64 fp)
 {
 	struct sums sums = {};
 	u64 group = ip < MW_RULE_IP ? rule_group(space) : MW_NO_GROUP, n = 0;
@@ -251,6 +255,9 @@ static __always_inline u64 walk(bool keep, struct scratch *s, u32 which, struct 
 	s->high_sum = sums.high;
 	s->low_sum = sums.low;
 	s->missing = 0;
+	s->noting = noting;
+	if (noting)
+		notes_begin(which, sp);
 	s->flags = group == MW_NO_GROUP ? MW_STACK_MISS : 0;
 	s->certain = group == MW_NO_GROUP;
 	s->key = group | MW_RULE_IP | ip;
@@ -265,7 +272,6 @@ static __always_inline u64 walk(bool keep, struct scratch *s, u32 which, struct 
 
 		s->frames_from = group | code->frames_start;
 		s->frames_bytes = code->frames_bytes;
-		s->hole = group | code->hole;
 		s->limit = MW_RULE_IP;
 	}
 	for (u32 i = 0; i < LEGS; i++)

@@ -43,47 +43,31 @@ uint32_t packed(const unwind::LearnedRule& learned) {
 
 }  // namespace
 
-// The tables in the kernel, as a Teacher wants them.
-class Teaching::Port : public unwind::RulesPort {
- public:
-  explicit Port(probe::Unwinding& unwinding) : unwinding_(unwinding) {}
+size_t RuleTables::take(const std::function<void(const unwind::Taken&)>& use) {
+  return unwinding_.rules().take([&](const probe::Snapshot& from) {
+    unwind::Taken taken{from.space, from.tgid, from.generation, from.stack, {}};
+    taken.snapshot.ip = from.ip;
+    taken.snapshot.sp = from.sp;
+    taken.snapshot.fp = from.fp;
+    taken.snapshot.address = from.sp;
+    taken.snapshot.stack = from.bytes;
+    use(taken);
+  });
+}
 
-  size_t take(const std::function<void(const unwind::Taken&)>& use) override {
-    return unwinding_.rules().take([&](const probe::Snapshot& from) {
-      unwind::Taken taken{from.space, from.tgid, from.generation, from.stack, {}};
-      taken.snapshot.ip = from.ip;
-      taken.snapshot.sp = from.sp;
-      taken.snapshot.fp = from.fp;
-      taken.snapshot.address = from.sp;
-      taken.snapshot.stack = from.bytes;
-      use(taken);
-    });
-  }
-  void turn(uint32_t snapshots) override { unwinding_.rules().turn(snapshots); }
-  std::optional<uint32_t> generation(SpaceId space) override { return unwinding_.rules().generation(space); }
-  void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go, uint64_t hole) override {
-    unwinding_.rules().set_code(space, code, go, hole);
-  }
-  bool publish(SpaceId space, uint32_t generation, std::span<const unwind::LearnedRule> rules) override {
-    std::vector<probe::AddressRule> all;
-    all.reserve(rules.size());
-    for (const unwind::LearnedRule& rule : rules) all.push_back({rule.address, rule.is_return, packed(rule)});
-    return unwinding_.rules().publish(space, generation, all);
-  }
-  void complete(const unwind::Taken& taken, std::vector<uint64_t> frames, events::Unwind how) override {
-    unwinding_.complete(taken.slot, std::move(frames), how);
-  }
-
- private:
-  probe::Unwinding& unwinding_;
-};
+bool RuleTables::publish(SpaceId space, uint32_t generation, std::span<const unwind::LearnedRule> rules) {
+  std::vector<probe::AddressRule> all;
+  all.reserve(rules.size());
+  for (const unwind::LearnedRule& rule : rules) all.push_back({rule.address, rule.is_return, packed(rule)});
+  return unwinding_.rules().publish(space, generation, all);
+}
 
 Teaching::Teaching(std::unique_ptr<probe::Unwinding> unwinding, std::unique_ptr<files::Children> files,
                    procfs::Root proc, uint64_t capabilities)
     : unwinding_(std::move(unwinding)),
       files_(std::move(files)),
       proc_(std::move(proc)),
-      port_(std::make_unique<Port>(*unwinding_)),
+      port_(*unwinding_),
       thread_([this, capabilities] { run(capabilities); }) {}
 
 Teaching::~Teaching() {
@@ -107,7 +91,7 @@ void Teaching::run(uint64_t capabilities) {
       if (!process) return std::move(process).error();
       return process->vmas();
     };
-    unwind::Teacher teacher(*port_, *files_, mappings, [] { return clock_ns(CLOCK_MONOTONIC); });
+    unwind::Teacher teacher(port_, *files_, mappings, [] { return clock_ns(CLOCK_MONOTONIC); });
     int quiet = 0;
     for (std::unique_lock lock(mutex_); !stop_;) {
       lock.unlock();

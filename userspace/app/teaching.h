@@ -18,6 +18,27 @@
 
 namespace memwhy::app {
 
+// The tables in the kernel, as a Teacher wants them.
+class RuleTables : public unwind::RulesPort {
+ public:
+  // Must outlive it.
+  explicit RuleTables(probe::Unwinding& unwinding) : unwinding_(unwinding) {}
+
+  size_t take(const std::function<void(const unwind::Taken&)>& use) override;
+  void turn(uint32_t snapshots) override { unwinding_.rules().turn(snapshots); }
+  std::optional<uint32_t> generation(SpaceId space) override { return unwinding_.rules().generation(space); }
+  void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go) override {
+    unwinding_.rules().set_code(space, code, go);
+  }
+  bool publish(SpaceId space, uint32_t generation, std::span<const unwind::LearnedRule> rules) override;
+  void complete(const unwind::Taken& taken, std::vector<uint64_t> frames, events::Unwind how) override {
+    unwinding_.complete(taken.slot, std::move(frames), how);
+  }
+
+ private:
+  probe::Unwinding& unwinding_;
+};
+
 class Teaching {
  public:
   // `capabilities`: what the thread keeps (privilege.h).
@@ -31,13 +52,12 @@ class Teaching {
   bool stop(std::chrono::nanoseconds patience);
 
  private:
-  class Port;
   void run(uint64_t capabilities);
 
   std::unique_ptr<probe::Unwinding> unwinding_;
   std::unique_ptr<files::Children> files_;
   procfs::Root proc_;
-  std::unique_ptr<Port> port_;
+  RuleTables port_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false, done_ = false;  // with the lock held

@@ -113,6 +113,8 @@ void fields(Codec& c, symbols::OpenedBinary& opened) {
   c.text(opened.facts.build_id, 256);
   c.text(opened.facts.go_build_id, 512);
   c.number(opened.facts.stripped);
+  c.number(opened.facts.go_code.start);
+  c.number(opened.facts.go_code.end);
   c.optional(opened.facts.go, [](auto& codec, events::GoBuild& go) {
     codec.text(go.version, 256);
     codec.number(go.race);

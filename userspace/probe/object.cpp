@@ -160,6 +160,7 @@ Status Object::open(bool queries_only) {
   facts.chunk_mask = chunks_in_use_ - 1;
   facts.read_how = how_;
   facts.use_rules = rules_;
+  facts.check_trails = options_.check_trails;
   facts.direct_map = direct_map_;
   facts.la57 = la57_;
   facts.chunk_factor = chunk_factor_;

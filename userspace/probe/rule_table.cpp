@@ -45,8 +45,7 @@ std::optional<uint32_t> RuleTable::generation(SpaceId space) const {
   return acquire(shared_.code[*slot].generation);
 }
 
-void RuleTable::set_code(SpaceId space, std::span<const AddressRange> executable, AddressRange go_text,
-                         uint64_t hole) {
+void RuleTable::set_code(SpaceId space, std::span<const AddressRange> executable, AddressRange go_code) {
   const std::optional<uint32_t> slot = slot_of(space);
   if (!slot) return;
   mw_space_code& code = shared_.code[*slot];
@@ -54,10 +53,11 @@ void RuleTable::set_code(SpaceId space, std::span<const AddressRange> executable
   // The kernel side may look at them at any time: none of the old ones, then all of the new ones.
   release<mw_u32>(code.ranges, 0);
   std::copy(ranges.begin(), ranges.end(), code.range);
-  code.hole = hole;
-  release<mw_u64>(code.frames_bytes, 0);
-  code.frames_start = go_text.start;
-  release<mw_u64>(code.frames_bytes, go_text.end - go_text.start);
+  if (code.frames_start != go_code.start || code.frames_bytes != go_code.end - go_code.start) {
+    release<mw_u64>(code.frames_bytes, 0);
+    code.frames_start = go_code.start;
+    release<mw_u64>(code.frames_bytes, go_code.end - go_code.start);
+  }
   release(code.ranges, static_cast<mw_u32>(ranges.size()));
 }
 

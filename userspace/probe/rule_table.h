@@ -62,7 +62,7 @@ class RuleTable {
   std::optional<uint32_t> generation(SpaceId space) const;
   // Where its code is, and Go's own: from now on what takes a part of it away begins a new generation. Before the mappings
   // are read that rules are made by.
-  void set_code(SpaceId space, std::span<const AddressRange> executable, AddressRange go_text, uint64_t hole);
+  void set_code(SpaceId space, std::span<const AddressRange> executable, AddressRange go_code);
   // false: the code has changed since `generation`, or the space is gone. What finds no room is counted.
   bool publish(SpaceId space, uint32_t generation, std::span<const AddressRule> rules);
 

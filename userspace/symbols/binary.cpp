@@ -60,6 +60,12 @@ void Binary::read_go() {
       go.cgo = linked[1];
     }
   }
+  if (go_lines_ && !go.cgo && !go.race) {
+    const AddressRange code = go_lines_->code(bytes_);
+    const auto begin = elf_.offset_of(code.start), end = elf_.offset_of(code.end - 1);
+    if (code.end > code.start && begin && end && *end - *begin == code.end - 1 - code.start)
+      facts_.go_code = {*begin, *end + 1};
+  }
   if (info || go_lines_) facts_.go = std::move(go);
   if (left_out) say("too much in it looks like a table of Go functions: not all was tried");
   if (bytes_.budget().used_up()) say("looking for Go's tables in it was given up: too much work");

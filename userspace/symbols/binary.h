@@ -28,6 +28,9 @@ struct BinaryFacts {
   std::string go_build_id;  // "" none
   bool stripped = false;    // no .symtab
   std::optional<events::GoBuild> go;
+  // Of a program that is all Go: where its code is, offsets in the file. Each function of it that calls another keeps a frame
+  // pointer. Empty: not Go, or C is linked into it.
+  AddressRange go_code;
   // What is not known because the file has more of it than is read, or asks for more work than is done: a
   // sentence; "" nothing. May come to be said by a look-up.
   std::string problem;

@@ -150,6 +150,11 @@ bool GoLineTable::locate(ByteSource& source, const ElfFile& elf) {
   return false;
 }
 
+AddressRange GoLineTable::code(ByteSource& source) const {
+  const auto first = entry_pc(source, 0), last = entry_pc(source, function_count_);
+  return first && last && *first < *last ? AddressRange{*first, *last} : AddressRange{};
+}
+
 std::optional<uint64_t> GoLineTable::entry_pc(ByteSource& source, uint64_t index) const {
   const uint64_t offset = functions_.begin + index * entry_bytes();
   if (index > function_count_) return std::nullopt;

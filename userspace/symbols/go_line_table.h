@@ -60,6 +60,8 @@ class GoLineTable {
   uint64_t names_offset() const { return names_.begin - header_at_; }  // of the function names behind it
   uint64_t functions() const { return function_count_; }
   uint64_t text() const { return text_; }
+  // Where all of its functions are, link-time; empty: not readable.
+  AddressRange code(ByteSource& source) const;
   bool inlining_known() const { return gofunc_ != 0 || release_ == Release::kGo116; }
 
  private:

@@ -129,7 +129,7 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, std::span<const event
     }
     learned.frames.push_back(walk.ip());
     bool is_go = false;
-    const std::optional<Answer> answer = rule(tgid, walk.ip(), walk.is_return(), mappings, &is_go);
+    const std::optional<Answer> answer = rule(tgid, walk.ip(), walk.is_return(), mappings, &is_go, &learned.go_code);
     if (!answer) break;
     may_jump = may_jump || is_go;
     if (answer->known) learned.rules.push_back({walk.ip(), walk.is_return(), answer->rule, answer->source});
@@ -148,13 +148,18 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, std::span<const event
 
 // Nothing: it is no code.
 std::optional<Learner::Answer> Learner::rule(Pid tgid, uint64_t address, bool is_return,
-                                             std::span<const events::Vma> mappings, bool* is_go) {
+                                             std::span<const events::Vma> mappings, bool* is_go,
+                                             AddressRange* go_code) {
   const uint64_t looked_at = is_return && address != 0 ? address - 1 : address;
   const events::Vma* vma = mapping_of(mappings, looked_at);
   if (vma == nullptr) return std::nullopt;
   if (vma->inode == 0 && vma->name != "[vdso]") return Answer{kFramePointerRule, RuleSource::kNoFile, true};
   File& file = file_of(tgid, *vma);
   *is_go = file.is_go;
+  if (file.go_code.start >= vma->offset && file.go_code.end > file.go_code.start &&
+      file.go_code.end - vma->offset <= vma->range.bytes())
+    *go_code = {vma->range.start + (file.go_code.start - vma->offset),
+                vma->range.start + (file.go_code.end - vma->offset)};
   if (file.kind == File::Kind::kNotElf) return Answer{kFramePointerRule, RuleSource::kNoFile, true};
   const uint64_t offset = looked_at - vma->range.start + vma->offset;
   const FunctionRules* rules =
@@ -218,6 +223,7 @@ Learner::File Learner::open(Pid tgid, const events::Vma& vma) {
   file.key = opened->key;
   file.handle = opened->handle;
   file.is_go = opened->facts.go.has_value();
+  file.go_code = opened->facts.go_code;
   file.kind = opened->handle != symbols::BinaryHandle::kNone ? File::Kind::kProgram
               : opened->machine.empty()                      ? File::Kind::kNotElf
                                                              : File::Kind::kUnreadable;

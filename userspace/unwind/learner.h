@@ -61,6 +61,7 @@ enum class How : uint8_t {
 struct Learned {
   std::vector<LearnedRule> rules;  // in the order of the walk; those of unreadable files are left out
   std::vector<uint64_t> frames;    // innermost first: the interrupted instruction, then return addresses
+  AddressRange go_code;            // met on the way: code of which each caller has a frame pointer
   How how = How::kFirstOnly;
 };
 
@@ -94,6 +95,7 @@ class Learner {
     symbols::FileKey key;
     symbols::BinaryHandle handle{};
     bool is_go = false;
+    AddressRange go_code;  // offsets in the file
   };
   struct Answer {
     symbols::UnwindRule rule;
@@ -103,7 +105,8 @@ class Learner {
   class Walk;
 
   std::optional<Answer> rule(Pid tgid, uint64_t address, bool is_return,
-                             std::span<const events::Vma> mappings, bool* is_go);
+                             std::span<const events::Vma> mappings, bool* is_go,
+                             AddressRange* go_code);
   const symbols::FunctionRules* function(Pid tgid, const events::Vma& vma, File& file, uint64_t offset);
   File& file_of(Pid tgid, const events::Vma& vma);
   File open(Pid tgid, const events::Vma& vma);

@@ -67,6 +67,10 @@ void Teacher::learn(const Taken& taken) {
     if (space == nullptr) return;
     learned = learner_.learn(taken.tgid, taken.snapshot, space->code);
   }
+  if (learned.go_code.end > learned.go_code.start && !(learned.go_code == space->go)) {
+    space->go = learned.go_code;
+    watch(taken.space, *space);
+  }
   if (!port_.publish(taken.space, space->generation, learned.rules)) {
     ++totals_.stale;
     return;
@@ -87,6 +91,12 @@ Teacher::Space* Teacher::space_of(const Taken& taken, bool again) {
   return read_code(taken, space) && space.generation == taken.generation ? &space : nullptr;
 }
 
+void Teacher::watch(SpaceId id, const Space& space) {
+  std::vector<AddressRange> ranges;
+  for (const events::Vma& vma : space.code) ranges.push_back(vma.range);
+  port_.watch(id, ranges, space.go);
+}
+
 bool Teacher::read_code(const Taken& taken, Space& space) {
   space.read_at = clock_();
   for (int i = 0; i < kReadings; ++i) {
@@ -96,11 +106,10 @@ bool Teacher::read_code(const Taken& taken, Space& space) {
     if (!mappings) return false;
     std::vector<events::Vma> code = executable(std::move(*mappings));
     if (i > 0 && *generation == space.generation && same_code(code, space.code)) return true;
-    std::vector<AddressRange> ranges;
-    for (const events::Vma& vma : code) ranges.push_back(vma.range);
-    port_.watch(taken.space, ranges, {}, 0);
+    if (*generation != space.generation) space.go = {};
     space.generation = *generation;
     space.code = std::move(code);
+    watch(taken.space, space);
   }
   return false;
 }

@@ -45,8 +45,8 @@ class RulesPort {
   // Rules of code that is gone are given back, and each space may send so many snapshots more.
   virtual void turn(uint32_t snapshots) = 0;
   virtual std::optional<uint32_t> generation(SpaceId space) = 0;  // nullopt: it is traced no more
-  // `go`: Go's own code, whose return addresses always have frame pointers but for 256 bytes at `hole`.
-  virtual void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go, uint64_t hole) = 0;
+  // `go`: Go's own code, whose return addresses always have frame pointers.
+  virtual void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go) = 0;
   // false: the code has changed since `generation`.
   virtual bool publish(SpaceId space, uint32_t generation, std::span<const LearnedRule> rules) = 0;
   virtual void complete(const Taken& taken, std::vector<uint64_t> frames, events::Unwind how) = 0;
@@ -78,11 +78,13 @@ class Teacher {
   struct Space {
     uint32_t generation = 0;
     std::vector<events::Vma> code;  // executable mappings
+    AddressRange go;                // Go's own
     TimeNs read_at = 0;
   };
   void learn(const Taken& taken);
   Space* space_of(const Taken& taken, bool again);
   bool read_code(const Taken& taken, Space& space);
+  void watch(SpaceId id, const Space& space);
 
   RulesPort& port_;
   Learner learner_;

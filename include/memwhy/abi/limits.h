@@ -15,6 +15,9 @@
 #define MW_RULES	65536u /* unwind rules held at once, 16 bytes each */
 #define MW_RULE_BITS	16
 #define MW_RULE_PROBES	8
+#define MW_TRAILS	2048u
+#define MW_TRAIL_WORDS	64u
+#define MW_TRAIL_RUNS	8u
 #define MW_CODE_RANGES	16u
 #define MW_SNAPSHOT_BYTES 16384u /* of a stack */
 #define MW_SNAPSHOTS	  256u /* that wait to be learned from */

@@ -72,11 +72,25 @@ struct mw_space_code {
 	mw_u32 confirmed;  /* the last that the daemon has seen: 7 behind, and no rule is used */
 	mw_u32 tokens;	   /* snapshots that may still be sent */
 	mw_u32 ranges;	   /* how many there are */
-	/* Go's own code: its return addresses always have frame pointers, but those within the hole */
-	mw_u64 frames_start, frames_bytes, hole;
+	mw_u64 frames_start, frames_bytes; /* Go's own code: its return addresses always have frame pointers */
 	struct mw_code_range range[MW_CODE_RANGES]; /* executable, and rules were learned in them */
 };
 
+/*
+ * A trail: all words that one walk read, and where (bpf/lib/trail.bpf.h); nothing of it is read here. Words are in runs, each of them within one page.
+ */
+struct mw_trail {
+	mw_u64 key, sp, fp, hash; /* key: as of a rule, of the interrupted instruction */
+	mw_u32 version;	       /* odd: being written */
+	mw_u32 slot;	       /* of the stack */
+	mw_u16 runs, seen;	       /* seen: how often this hash came in a row */
+	mw_u8 by_fp;	       /* the walk needed the fp it began with: else that may be any loop's variable */
+	mw_u8 misses;	       /* in a row: with many of them it is tried now and then only */
+	mw_u8 page[MW_TRAIL_RUNS], end[MW_TRAIL_RUNS]; /* of a run: pages above that of sp; index of the word behind it */
+	mw_u64 guess[MW_TRAIL_RUNS]; /* where the direct map had that page; checked */
+	mw_u16 at[MW_TRAIL_WORDS];	  /* byte offset in its page */
+	mw_u64 word[MW_TRAIL_WORDS];
+};
 /*
  * A walk met an address that has no rule: the registers and the stack, so that the daemon learns the whole path. It holds
  * what the process keeps on its stack: it is never written anywhere, and overwritten after use.
@@ -94,7 +108,8 @@ struct mw_snapshot {
 };
 
 MW_ASSERT_SIZE(struct mw_rule, 16);
-MW_ASSERT_SIZE(struct mw_space_code, 40 + 16 * MW_CODE_RANGES);
+MW_ASSERT_SIZE(struct mw_trail, 768);
+MW_ASSERT_SIZE(struct mw_space_code, 32 + 16 * MW_CODE_RANGES);
 #define MW_SNAPSHOT_FREE  0u
 #define MW_SNAPSHOT_BUSY  1u
 #define MW_SNAPSHOT_READY 2u
