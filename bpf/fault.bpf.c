@@ -41,7 +41,7 @@ static __always_inline int record(struct task_struct *task, struct mw_space *spa
 	/* a kernel thread on a borrowed mm, or an io_uring worker, has no user stack */
 	u64 stack = which == SCRATCH_FAULT_KERNEL && (task->flags & PF_KTHREAD || !user_ip(user))
 			? MW_ENTRY_STACK_NONE
-			: stack_slot(task, user, which, space->flags & MW_SPACE_GO);
+			: stack_slot(space, user, which);
 	u64 tick = bpf_jiffies64() & MW_ENTRY_TICK_MASK;
 	volatile u64 *entry = &chunk->e[(address >> 12) & (MW_CHUNK_PAGES - 1)];
 
@@ -156,12 +156,9 @@ int fault_any_perf(struct bpf_perf_event_data *ctx)
 /* The stack of a system call's caller, for vma.bpf.c. which: SCRATCH_ENTER or SCRATCH_EXIT. */
 __noinline u32 caller_stack(u32 which)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *user = user_regs(task);
-	struct mw_space *space = current_space(task);
+	struct pt_regs *user = user_regs(bpf_get_current_task_btf());
 
-	return user_ip(user) ? stack_store(user_ip(user), user_sp(user), user_bp(user), which,
-					   space && space->flags & MW_SPACE_GO)
+	return user_ip(user) ? stack_store(user_ip(user), user_sp(user), user_bp(user), which)
 			     : MW_ENTRY_STACK_NONE;
 }
 

@@ -16,8 +16,7 @@
 #include "lib/emit.bpf.h"
 #include "lib/filter.bpf.h"
 
-extern u32 stack_store(u64 ip, u64 sp, u64 bp, u32 which,
-		       bool jump); /* lib/stack.bpf.h, by way of fault.bpf.c */
+extern u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which); /* lib/stack.bpf.h, by way of fault.bpf.c */
 
 #define SYSTEM_STACK_FRAMES 12 /* from the probed function to the switch to the system stack, at most */
 #define STACK_REACH	    (8ull << 20) /* as in lib/read.bpf.h: a frame further above sp is of another stack */
@@ -33,6 +32,10 @@ struct {
 	__type(key, u32);
 	__type(value, u32);
 } go_busy SEC(".maps");
+
+struct frame {
+	u64 next, ret; /* what lies at a frame pointer: the caller's frame pointer, the return address */
+};
 
 struct registers { /* where a walk begins */
 	u64 ip, sp, bp;
@@ -81,7 +84,7 @@ static __always_inline u32 callers(struct pt_regs *ctx, bool on_system_stack)
 		at.ip = ret - 1;
 	if (on_system_stack)
 		leave_system_stack(&at);
-	slot = stack_store(at.ip, at.sp, at.bp, SCRATCH_GO, true);
+	slot = stack_store(at.ip, at.sp, at.bp, SCRATCH_GO);
 	__sync_lock_test_and_set(busy, 0);
 	return slot;
 }

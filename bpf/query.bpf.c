@@ -30,7 +30,7 @@ int claim(struct bpf_iter__task *ctx)
 	if (!mm)
 		return 0;
 	if (s)
-		request.flags = s->flags |= request.flags;
+		request.flags = (s->flags |= request.flags) & MW_SPACE_FLAGS;
 	request.space = s ? s->space : space_claim(mm, request.flags, task->mm->brk);
 	barrier();
 	if (number(task->mm) != mm) { /* it exits or execs this moment: its end may have been missed */

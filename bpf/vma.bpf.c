@@ -54,6 +54,8 @@ static __always_inline void log_range(struct call c, enum mw_event_kind kind, u6
 {
 	if (start & (PAGE_BYTES - 1) || !bytes)
 		return;
+	if (why == MW_UNMAP_MUNMAP || why == MW_UNMAP_FIXED)
+		code_leaves(c.space, start, page_up(bytes));
 
 	u32 stack = caller_stack(SCRATCH_ENTER);
 
@@ -96,6 +98,7 @@ static __always_inline void enter_mremap(struct call c)
 {
 	u64 old_bytes = page_up(ARG(1)), new_bytes = page_up(ARG(2));
 
+	code_leaves(c.space, ARG(0), old_bytes); /* it may move */
 	if (ARG(3) & MREMAP_FIXED)
 		log_range(c, MW_EVENT_VMA_UNMAP, ARG(4), new_bytes, MW_UNMAP_FIXED, 0);
 	if (new_bytes && new_bytes < old_bytes)

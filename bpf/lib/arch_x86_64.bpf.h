@@ -52,6 +52,11 @@ static __always_inline u64 user_bp(const struct pt_regs *user)
 	return user->bp;
 }
 
+/* Frame of a signal, from the stack pointer of its handler's caller on: what the signal interrupted. */
+#define SIGNAL_FP 120
+#define SIGNAL_SP 160
+#define SIGNAL_IP 168
+
 /* Error code of the page-fault tracepoints. */
 #define FAULT_ERROR_WRITE 2u
 

@@ -10,6 +10,7 @@
 
 #include "maps.bpf.h"
 #include "compat.bpf.h"
+#include "code.bpf.h"
 
 #define HASH_FACTOR 0x9E3779B97F4A7C15ull /* 2^64 / golden ratio, odd */
 
@@ -63,9 +64,10 @@ static __always_inline u32 space_claim(u64 mm, u32 flags, u64 brk)
 		    __sync_val_compare_and_swap(&spaces[at].mm, key, MW_SLOT_BUSY) != key)
 			continue;
 		spaces[at].space = __sync_fetch_and_add(&last_space, 1) + 1;
-		spaces[at].flags = flags;
+		spaces[at].flags = (flags & MW_SPACE_FLAGS) | at << MW_SPACE_SLOT_SHIFT;
 		space_brk[at] = brk;
 		space_use[at] = (struct mw_use){};
+		rules_over(&space_code[at & (MW_SPACES - 1)]);
 		__sync_fetch_and_add(&traced_spaces, 1);
 		__sync_lock_test_and_set(&spaces[at].mm, mm);
 		return spaces[at].space;

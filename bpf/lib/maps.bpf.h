@@ -17,6 +17,7 @@
 #include "memwhy/abi/event.h"
 #include "memwhy/abi/limits.h"
 #include "memwhy/abi/table.h"
+#include "memwhy/abi/unwind.h"
 
 /* Facts that the daemon fixes before load; to the verifier they are constants, and what they exclude is cut
  * out. */
@@ -43,6 +44,12 @@ mw_u64 chunk_key[MW_CHUNKS] __weak;   /* space << 36 | address >> 21 */
 mw_u32 chunk_tick[MW_CHUNKS] __weak;  /* low half of the tick of the chunk's last fault: what the daemon need
 					not re-read */
 struct mw_request request __weak;
+const volatile bool use_rules __weak = false; /* else frame pointers alone */
+const volatile bool check_trails __weak = false; /* each is compared with the walk: for tests */
+struct mw_rule rules[MW_RULES] __weak;
+struct mw_space_code space_code[MW_SPACES] __weak; /* of the space in the same slot of spaces[] */
+mw_u32 snapshots_taken __weak;	/* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
+mw_u64 snapshot_asked[MW_SNAPSHOT_MEMORY] __weak;  /* addresses that were sent since the daemon emptied this */
 
 const volatile mw_u32 go_burst __weak = 4000; /* calls of one function that are told in a second, at most */
 struct mw_go_window go_windows[MW_GO_FUNCTIONS] __weak;
@@ -78,6 +85,14 @@ struct {
 } ring __weak SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MW_SNAPSHOTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct mw_snapshot);
+} snapshots __weak SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2 * MW_SPACES);
 	__type(key, s32);
@@ -98,15 +113,43 @@ enum scratch_of {
 #define WINDOW_WORDS 256u /* 2 KiB of user stack, read in one go */
 #define WINDOW_BYTES (8 * WINDOW_WORDS)
 
-struct frame {
-	u64 next, ret; /* what lies at a frame pointer: the caller's frame pointer, the return address */
+struct scratch {
+	u64 window[WINDOW_WORDS + 1]; /* to the verifier a word may start at the end */
+	u64 frames[MW_WALK_FRAMES];   /* of the walk that keeps them */
+	/* of the walk that runs (walk.bpf.h), between its legs and what is rare */
+	u64 sp, fp, key, at, before, cfa, ret;
+	u64 low;  /* no frame lies below */
+	u64 base, room, delta; /* of the window */
+	u64 limit; /* no address of code lies above */
+	u64 jumps; /* to other stacks that may still be followed */
+	u64 missing; /* key of the first address without a rule; 0: none */
+	u64 frames_from, frames_bytes; /* keys of Go's own return addresses */
+	u64 n, high_sum, low_sum; /* frames so far, and their hash to be */
+	u32 rule, flags;
+	u32 noting;  /* words are noted for a trail */
+	u32 certain; /* frames before the first that is not; 0: all are */
 };
 
-struct scratch {
-	/* a word more than is copied: to the verifier a frame may start at the last */
-	u64 window[WINDOW_WORDS + 1];
-	u64 frames[MW_STACK_FRAMES]; /* of the walk that keeps them */
+struct mw_trail trails[MW_TRAILS] __weak;
+
+/* What the walk that keeps its frames has read: becomes a trail. */
+struct notes {
+	u64 base; /* page of sp */
+	u64 bad;  /* too much, or too far away */
+	u64 runs, words;
+	u64 fp_at, fp;	     /* where the fp of this frame was saved, not needed yet */
+	u64 restored, by_fp; /* a frame has restored fp; one before that needed it */
+	u8 page[MW_TRAIL_RUNS], end[MW_TRAIL_RUNS];
+	u16 at[MW_TRAIL_WORDS];
+	u64 word[MW_TRAIL_WORDS];
 };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCH_KINDS);
+	__type(key, u32);
+	__type(value, struct notes);
+} all_notes __weak SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -6,14 +6,14 @@
  *   direct: a page of the stack where the kernel's direct map has it. The task's page table is walked once for each
  *           page, and loads are guarded. No helper touches user memory. (2-3 ns a frame; enum mw_read_how says in which
  *           two forms)
- *   bulk:   a copy of the next 2 KiB of a page, by bpf_probe_read_user.
+ *   bulk:   a copy of up to 2 KiB of a page, by bpf_probe_read_user, from a bit below the word that was wanted: saved
+ *           registers are there.
  *
- *   user     7ffd'1000         7ffd'1f90  bp         7ffd'2000
- *            |---------------------^------------------|          room 96: the last whole frame is at 7ffd'1ff0
- *   kernel   ffff8881'2a60'3000    ^ bp + delta
+ *   user     7ffd'1000         7ffd'1f90  va         7ffd'2000
+ *            |---------------------^------------------|          room: the last word is at 7ffd'1ff8
+ *   kernel   ffff8881'2a60'3000    ^ va + delta
  *
- * What neither can give (an absent page, a frame across the end of a page) is read alone: a window of one frame.
- * A page that migrates during the walk can give one wrong word.
+ * A word that no window has (an absent page) is read alone. A page that migrates during the walk can give one wrong word.
  */
 #ifndef MEMWHY_READ_BPF_H
 #define MEMWHY_READ_BPF_H
@@ -24,10 +24,9 @@
 #define STACK_REACH (8ull << 20) /* a frame further above sp is not believed */
 
 struct window {
-	u64 room;	    /* how far above the current frame a whole frame may still lie in it */
+	u64 start, room;    /* its first byte; offset of its last word */
 	u64 delta;	    /* direct: kernel address - user address */
-	u64 start;	    /* bulk: user address of its first byte */
-	const void *memory; /* MW_READ_MEMORY: where the page of the frame begins, or would */
+	const void *memory; /* MW_READ_MEMORY: so placed that a user address is an offset in it */
 };
 
 /* How this kernel maps: where its direct map of physical memory starts, and whether tables have 5 levels. */
@@ -63,108 +62,102 @@ static __always_inline u64 page_at(struct paging map, u64 pgd, u64 va)
 	return entry & PTE_PRESENT ? map.base + (entry & PTE_ADDRESS) : 0;
 }
 
-static __always_inline u64 stack_page(u64 pgd, u64 va)
+/*
+ * The functions below that are not static are verified once, each by itself; inlined into the walk they would
+ * multiply what the verifier has to look at. They run for few windows.
+ */
+
+__noinline u64 direct_page(u64 pgd, u64 va)
 {
 	struct paging map = {direct_map, la57};
 
 	return read_how ? page_at(map, pgd, va) : 0;
 }
 
-/*
- * The functions below that are not static are verified once, each by itself; inlined into the walk they would
- * multiply what the verifier has to look at. They run for few windows.
- */
+#define NO_WORD 1ull /* no address, and no frame pointer */
 
-/* Reads one frame by the helper; kernel address of the copy, 0: it cannot be read. */
-__noinline u64 frame_alone(u32 which, u64 bp)
+/* One word by the helper, or NO_WORD. */
+__noinline u64 word_alone(u64 va)
 {
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u64 word = 0;
 	struct mw_counters *c = cpu_counters();
 
-	if (!s || !c)
-		return 0;
-	c->fault[MW_FRAMES_BY_HELPER]++;
-	return bpf_probe_read_user(s->window, sizeof(struct frame), (void *)bp) ? 0 : number(s->window);
+	if (c)
+		c->fault[MW_FRAMES_BY_HELPER]++;
+	return bpf_probe_read_user(&word, sizeof(word), (void *)va) ? NO_WORD : word;
 }
 
-/*
- * Copies from va on: 2 KiB, or what is left of va's page. Never from the next page before the chain gets there: it may not
- * exist, and a read that fails costs ten that do not. Bytes copied; 0: it cannot be read.
- */
-__noinline u32 copy_stack(u32 which, u64 va)
+#define BELOW 128u /* bytes that are copied below the word that was wanted */
+
+/* Copies what stands around va. Never from the next page before the chain gets there: it may not exist, and a read that
+ * fails costs ten that do not. Bytes copied; 0: it cannot be read. */
+__noinline u32 copy_around(u32 which, u64 va)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	u32 bytes = PAGE_BYTES - (va & (PAGE_BYTES - 1));
+	u64 at = va & (PAGE_BYTES - 1), start = va - (at < BELOW ? at : BELOW);
+	u32 bytes = PAGE_BYTES - (start & (PAGE_BYTES - 1));
 
 	if (!s)
 		return 0;
-	if (bytes < sizeof(struct frame))
-		return frame_alone(which, va) ? sizeof(struct frame) : 0;
 	if (bytes > WINDOW_BYTES)
 		bytes = WINDOW_BYTES;
-	return bpf_probe_read_user(s->window, bytes, (void *)va) ? 0 : bytes;
+	return bpf_probe_read_user(s->window, bytes, (void *)start) ? 0 : bytes;
 }
 
-/* Moves the window so that the frame at bp is in it. how: a constant. */
-static __always_inline bool move_window(struct window *w, enum mw_read_how how, u64 pgd, u32 which, u64 bp)
+/* One in which no aligned word is. */
+static __always_inline struct window no_window(enum mw_read_how how)
 {
+	return (struct window){.start = 1, .memory = how == MW_READ_MEMORY ? KERNEL_MEMORY(0) : NULL};
+}
+
+/* Moves the window to the word at va, which is aligned. how: a constant. */
+static __always_inline bool window_at(struct window *w, enum mw_read_how how, u64 pgd, u32 which, u64 va)
+{
+	u64 at = va & (PAGE_BYTES - 1);
+
 	if (how == MW_READ_BULK) {
-		u32 bytes = copy_stack(which, bp);
+		u32 bytes = copy_around(which, va);
 
-		w->start = bp;
-		w->room = bytes - sizeof(struct frame);
-		return bytes >= sizeof(struct frame);
+		w->start = va - (at < BELOW ? at : BELOW);
+		w->room = bytes - 8;
+		return bytes >= 8;
 	}
-	u64 page = stack_page(pgd, bp), at = bp & (PAGE_BYTES - 1);
+	u64 page = direct_page(pgd, va);
 
-	w->room = PAGE_BYTES - sizeof(struct frame) - at;
-	if (!page || at > PAGE_BYTES - sizeof(struct frame)) {
-		page = frame_alone(which, bp);
-		at = 0;
-		w->room = 0;
-	}
-	w->delta = page + at - bp;
+	w->start = va - at;
+	w->room = PAGE_BYTES - 8;
+	w->delta = page - w->start;
 	if (how == MW_READ_MEMORY)
-		w->memory = KERNEL_MEMORY(page + at - (bp & (PAGE_BYTES - 1)));
+		w->memory = KERNEL_MEMORY(w->delta);
 	return page;
 }
 
-/*
- * Is the next frame, `step` above the current one, in the window and aligned? Then the room shrinks by it. One comparison
- * for "above" and "within": 0 and what is negative become the largest numbers.
- */
-static __always_inline bool in_window(struct window *w, u64 step)
+static __always_inline bool in_window(const struct window *w, u64 va)
 {
-	if (step - 1 >= w->room || step & 7)
-		return false;
-	w->room -= step;
-	OPAQUE(w->room); /* to the verifier all rounds look alike */
-	return true;
+	return va - w->start <= w->room;
 }
 
-/* The frame at bp, which must be in the window. */
-static __always_inline struct frame frame_in(const struct window *w, enum mw_read_how how,
-					     const struct scratch *s, u64 bp)
+/* The word at va, which must be in the window. */
+static __always_inline u64 word_in(const struct window *w, enum mw_read_how how, const struct scratch *s,
+				   u64 va)
 {
-	struct frame f;
+	if (how == MW_READ_MEMORY)
+		return *(const u64 *)(w->memory + va);
+	if (how == MW_READ_WORDS)
+		return FIRST_WORD(KERNEL_PAIR(va + w->delta));
+	return s->window[((va - w->start) >> 3) & (WINDOW_WORDS - 1)];
+}
 
-	if (how == MW_READ_MEMORY) {
-		const u64 *words = w->memory + (bp & (PAGE_BYTES - 8));
+/* The word at va, wherever it is, or NO_WORD. */
+static __always_inline u64 any_word(u64 pgd, u64 va)
+{
+	if (read_how != MW_READ_BULK && (va & (PAGE_BYTES - 1)) <= PAGE_BYTES - 8) {
+		u64 page = direct_page(pgd, va);
 
-		f.next = words[0];
-		f.ret = words[1];
-	} else if (how == MW_READ_WORDS) {
-		struct timespec64 *words = KERNEL_PAIR(bp + w->delta);
-
-		f.next = FIRST_WORD(words);
-		f.ret = SECOND_WORD(words);
-	} else {
-		const u64 *words = s->window + (((bp - w->start) >> 3) & (WINDOW_WORDS - 1));
-
-		f.next = words[0];
-		f.ret = words[1];
+		if (page)
+			return kernel_word(page + (va & (PAGE_BYTES - 1)));
 	}
-	return f;
+	return word_alone(va);
 }
 
 #endif

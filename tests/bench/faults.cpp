@@ -89,6 +89,9 @@ Status Run::cheap_slot() {
   std::shuffle(variants_.begin(), variants_.end(), random_);
   for (const auto& variant : variants_) {
     if (Status on = variant->on(target_->pid()); !on) return std::move(on).error().with(variant->name());
+    for (int i = 0; i < 3 && variant->learn(); ++i)
+      if (Status warm = passes(variant->name(), false); !warm) return warm;
+    variant->learn();
     Status measured = passes(variant->name());
     if (Status off = variant->off(); !off) return std::move(off).error().with(variant->name());
     if (!measured) return measured;

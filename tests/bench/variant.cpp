@@ -7,7 +7,12 @@
 #include <cerrno>
 #include <utility>
 
+#include "app/teaching.h"
+#include "base/time.h"
+#include "files/children.h"
 #include "probe/kernel_probe.h"
+#include "procfs/process.h"
+#include "unwind/teacher.h"
 
 namespace memwhy::bench {
 
@@ -94,6 +99,33 @@ class Memwhy : public Variant {
   std::vector<SpaceId> spaces_;
 };
 
+// The same with rules, learned when it is told to and not by a thread of its own.
+class Learned : public Memwhy {
+ public:
+  Learned(std::string name, probe::KernelProbe& probe, std::unique_ptr<files::Children> files, procfs::Root proc)
+      : Memwhy(std::move(name), {{std::shared_ptr<probe::Port>(probe.port()), 0}}),
+        unwinding_(probe.unwinding()),
+        files_(std::move(files)),
+        proc_(std::move(proc)),
+        port_(*unwinding_),
+        teacher_(port_, *files_, [this](Pid pid) -> Result<std::vector<events::Vma>> {
+          Result<procfs::Process> process = procfs::Process::open(proc_, pid);
+          if (!process) return std::move(process).error();
+          return process->vmas();
+        }, [] { return clock_ns(CLOCK_MONOTONIC); }) {}
+  bool learn() override {
+    teacher_.look();
+    return true;
+  }
+
+ private:
+  std::unique_ptr<probe::Unwinding> unwinding_;
+  std::unique_ptr<files::Children> files_;
+  procfs::Root proc_;
+  app::RuleTables port_;
+  unwind::Teacher teacher_;
+};
+
 // "page_fault_user by tp_btf, stacks read directly"
 std::string how_attached(const std::string& name, const events::HookReport& report) {
   std::string hooks;
@@ -118,16 +150,25 @@ Result<std::vector<std::unique_ptr<Variant>>> make_variants(const std::string& e
   };
   probe::Options bulk_only;
   bulk_only.read_how = MW_READ_BULK;
-  auto kernel = probe::KernelProbe::open();
+  bulk_only.rules = false;
+  probe::Options pointers_only;
+  pointers_only.rules = false;
+  auto files = files::Children::start({MEMWHY_PROGRAM});
+  if (!files) return std::move(files).error();
+  auto proc = procfs::Root::open("/proc");
+  if (!proc) return std::move(proc).error();
+  static auto kernel = probe::KernelProbe::open();  // Learned keeps a reference
+  auto pointers = probe::KernelProbe::open(pointers_only);
   auto second = probe::KernelProbe::open();
   auto bulk = probe::KernelProbe::open(bulk_only);
-  for (const auto* opened : {&kernel, &second, &bulk})
+  for (const auto* opened : {&kernel, &second, &bulk, &pointers})
     if (!*opened) return opened->error();
   const auto port = [](const auto& opened) { return std::shared_ptr<probe::Port>((*opened)->port()); };
   const std::shared_ptr<probe::Port> first = port(kernel), slow = port(bulk);
   notes.push_back(how_attached("memwhy", first->hooks()));
   notes.push_back(how_attached("memwhy_bulk", slow->hooks()));
-  add("memwhy", {{first, 0}});
+  variants.push_back(std::make_unique<Learned>("memwhy", **kernel, std::move(*files), std::move(*proc)));
+  add("memwhy_pointers", {{port(pointers), 0}});
   add("memwhy_untraced", {{first, bystanders[0]}});
   add("memwhy_untraced_ports", {{first, bystanders[0]}, {port(kernel), bystanders[1]}});
   add("memwhy_untraced_objects", {{first, bystanders[0]}, {port(second), bystanders[1]}});

@@ -20,9 +20,12 @@ class Variant {
   virtual const std::string& name() const = 0;
   virtual Status on(pid_t target) = 0;
   virtual Status off() = 0;
+  // Between two passes that are not counted: learns what the last one met. false: there is nothing to learn.
+  virtual bool learn() { return false; }
 };
 
-// none, empty, memwhy, memwhy_bulk (the fallback stack read forced), and what a process pays that is not traced:
+// none, empty, memwhy (with the unwind rules learned that the target needs), memwhy_pointers (no rules: frame pointers alone),
+// memwhy_bulk (the fallback stack read forced, and no rules), and what a process pays that is not traced:
 // memwhy_untraced (one recording, of the first bystander), memwhy_untraced_ports (two recordings over one set of programs),
 // memwhy_untraced_objects (two, with a set of programs each: what ports avoid). `empty_object`: empty.bpf.o. `notes` gets
 // sentences about how the hooks were attached.

@@ -2,8 +2,7 @@
 // Fuzz target: a file of a target: ELF headers, notes, symbols, and what Go's linker leaves (build info, line table, module
 // data, stack checks). An input is an ELF file, or a large one with holes (support/sparse.h).
 //
-// What comes next: unwind tables (.eh_frame): in use(), at the same addresses as names are asked for. Not here: debug
-// information, which a library parses (goruntime/dwarf_layout.h).
+// Not here: unwind tables (unwind.cpp); debug information, which a library parses (goruntime/dwarf_layout.h).
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -16,7 +15,7 @@
 #include <vector>
 
 #include "fuzz/support/check.h"
-#include "fuzz/support/sparse.h"
+#include "fuzz/support/elf_input.h"
 #include "goruntime/probe_sites.h"
 #include "symbols/binary.h"
 #include "symbols/go_module.h"
@@ -28,38 +27,6 @@ namespace {
 
 constexpr size_t kMostFrames = 1000;
 constexpr uint64_t kTextBytes = uint64_t{1} << 46;  // addresses below it can be a file's offsets
-constexpr std::string_view kElf =
-    "\x7f"
-    "ELF";
-
-class SparseBytes final : public symbols::ByteSource {
- public:
-  explicit SparseBytes(const Sparse& sparse) : sparse_(sparse) {}
-  uint64_t size() const override { return sparse_.size; }
-  Status read_at(uint64_t offset, std::span<std::byte> out) override {
-    if (offset > sparse_.size || out.size() > sparse_.size - offset)
-      return Error(ErrorCode::kBadInput, "not inside the file");
-    sparse_.read(offset, out);
-    return {};
-  }
-
- private:
-  const Sparse& sparse_;
-};
-
-// A plain file as one piece; the addresses are what its last bytes say.
-Sparse file_of(std::string_view input) {
-  if (std::optional<Sparse> sparse = parse_sparse(input)) return std::move(*sparse);
-  Sparse out;
-  out.size = input.size();
-  out.pieces.push_back({0, std::string(input)});
-  for (size_t at = sizeof(uint64_t); at <= std::min<size_t>(input.size(), 64); at += sizeof(uint64_t)) {
-    uint64_t address = 0;
-    std::memcpy(&address, input.data() + input.size() - at, sizeof address);
-    out.addresses.push_back(address);
-  }
-  return out;
-}
 
 void look_up(symbols::Binary& binary, uint64_t address) {
   for (const bool is_return : {false, true}) {
@@ -130,26 +97,6 @@ void use(const Sparse& file) {
   (void)binary.memory_bytes();
 }
 
-size_t mutate(uint8_t* data, size_t size, size_t most, Random& random) {
-  const std::string_view input(reinterpret_cast<const char*>(data), size);
-  std::optional<Sparse> sparse = parse_sparse(input);
-  if (random.one_in(32) || (!sparse && !input.starts_with(kElf))) return LLVMFuzzerMutate(data, size, most);
-  std::string made(input);
-  for (size_t times = 1 + random.below(4); times > 0; --times) {
-    if (sparse) {
-      mutate_sparse(*sparse, random);
-    } else {  // its headers as often as all the rest
-      std::string part = made.substr(0, random.one_in(2) ? 1024 : made.size());
-      mutate_in_place(part, random);
-      made.replace(0, part.size(), part);
-    }
-  }
-  if (sparse) made = to_input(*sparse);
-  if (made.size() > most) return LLVMFuzzerMutate(data, size, most);
-  std::memcpy(data, made.data(), made.size());
-  return made.size();
-}
-
 }  // namespace
 }  // namespace memwhy::fuzz
 
@@ -161,5 +108,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t most, unsigned seed) {
   memwhy::fuzz::Random random(seed);
-  return memwhy::fuzz::mutate(data, size, most, random);
+  return memwhy::fuzz::mutate_elf(data, size, most, random);
 }

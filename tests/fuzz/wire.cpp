@@ -36,7 +36,8 @@ constexpr std::array kMessages = {message<files::Request>,
                                   message<symbols::ProgramFacts>,
                                   message<symbols::ExecutablePath>,
                                   answer,
-                                  layout};
+                                  layout,
+                                  message<std::vector<symbols::FunctionRules>>};
 
 }  // namespace
 }  // namespace memwhy::fuzz

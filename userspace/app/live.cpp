@@ -131,6 +131,17 @@ record::SessionOptions session_options(const LiveRequest& request, const procfs:
   return options;
 }
 
+Result<std::unique_ptr<Teaching>> start_teaching(probe::KernelProbe& probe,
+                                                 std::unique_ptr<files::Children> files,
+                                                 const PrivilegePlan& privileges) {
+  std::unique_ptr<probe::Unwinding> unwinding = probe.unwinding();
+  if (!unwinding) return std::unique_ptr<Teaching>();
+  Result<procfs::Root> proc = procfs::Root::open("/proc");
+  if (!proc) return std::move(proc).error();
+  return std::make_unique<Teaching>(std::move(unwinding), std::move(files), std::move(*proc),
+                                    privileges.of(Worker::kTeaching));
+}
+
 const char* const kNoMemory =
     "memwhy was given no more memory (a limit of its own, or the machine has none left)";
 
@@ -185,12 +196,17 @@ Result<LiveResult> record_checked(const LiveRequest& request) {
   // Before there is anything of the kernel's that they must not have.
   Result<std::unique_ptr<files::Children>> files = files::Children::start();
   if (!files) return std::move(files).error();
+  Result<std::unique_ptr<files::Children>> more_files = files::Children::start();
+  if (!more_files) return std::move(more_files).error();
   const PrivilegePlan privileges = own_privileges(request.max_part_bytes != 0);
-  Result<std::unique_ptr<record::KernelSource>> kernel = open_kernel(privileges.told());
-  if (!kernel) return std::move(kernel).error();
+  Result<std::unique_ptr<probe::KernelProbe>> probe = open_probe();
+  if (!probe) return std::move(probe).error();
+  std::unique_ptr<record::KernelSource> kernel = kernel_source(**probe, privileges.told());
+  Result<std::unique_ptr<Teaching>> teaching = start_teaching(**probe, std::move(*more_files), privileges);
+  if (!teaching) return std::move(teaching).error();
   const auto file = std::make_shared<FileOutput>(std::move(*writer), output->limit());
   record::SessionOptions options = session_options(request, *proc, privileges);
-  const PartsPtr parts(new Parts(std::move(*proc), std::move(*files), std::move(*kernel),
+  const PartsPtr parts(new Parts(std::move(*proc), std::move(*files), std::move(kernel), std::move(*teaching),
                                  {{&file->sink, "the file", false}}, file, std::move(options)));
   file->sink.bind(parts->session);
   record::Session& session = parts->session;

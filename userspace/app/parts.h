@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "app/adapters.h"
+#include "app/teaching.h"
 #include "files/children.h"
 #include "record/session.h"
 
@@ -22,11 +23,12 @@ namespace memwhy::app {
 struct Parts {
   // `owner` keeps alive what the sinks are part of.
   Parts(procfs::Root root, std::unique_ptr<files::Children> readers,
-        std::unique_ptr<record::KernelSource> hooks, std::vector<record::Sink> sinks,
-        std::shared_ptr<void> owner, record::SessionOptions options)
+        std::unique_ptr<record::KernelSource> hooks, std::unique_ptr<Teaching> teacher,
+        std::vector<record::Sink> sinks, std::shared_ptr<void> owner, record::SessionOptions options)
       : proc(std::move(root)),
         files(std::move(readers)),
         kernel(std::move(hooks)),
+        teaching(std::move(teacher)),
         sinks_owner(std::move(owner)),
         processes(proc, *files),
         symbols(*files),
@@ -35,6 +37,7 @@ struct Parts {
   procfs::Root proc;
   std::unique_ptr<files::Children> files;
   std::unique_ptr<record::KernelSource> kernel;
+  std::unique_ptr<Teaching> teaching;  // nullptr: stacks are found by frame pointers alone
   std::shared_ptr<void> sinks_owner;
   ProcfsOpener processes;
   Symbols symbols;
@@ -45,11 +48,14 @@ struct Parts {
 // The last looks may take so long; with an attaching that is waited for, the end takes less than two seconds.
 constexpr TimeNs kPatience = 1'200'000'000;
 
+constexpr std::chrono::milliseconds kTeachingPatience{300};
+
 // A thread that does not come back goes on using them: then they stay, and memwhy ends, when it does, without looking back.
 struct EndOfParts {
   void operator()(Parts* parts) const {
     parts->session.finish(kPatience);
-    if (!parts->session.abandoned()) {
+    const bool taught = parts->teaching == nullptr || parts->teaching->stop(kTeachingPatience);
+    if (taught && !parts->session.abandoned()) {
       delete parts;
       return;
     }

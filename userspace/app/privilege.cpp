@@ -45,6 +45,8 @@ uint64_t PrivilegePlan::of(Worker worker) const {
       return intake;
     case Worker::kSink:
       return sink;
+    case Worker::kTeaching:
+      return teaching;
     case Worker::kMain:
       return main;
     case Worker::kSignals:
@@ -60,6 +62,7 @@ std::vector<events::Privilege> PrivilegePlan::told() const {
     if ((sampler & bit(reason.capability)) != 0) who.push_back("sampler");
     if ((intake & bit(reason.capability)) != 0) who.push_back("intake");
     if ((sink & bit(reason.capability)) != 0) who.push_back("sink");
+    if ((teaching & bit(reason.capability)) != 0) who.push_back("teaching");
     if ((main & bit(reason.capability)) != 0) who.push_back("main");
     if (!who.empty())
       kept.push_back({reason.name, fmt::format("kept by {}: to {}", fmt::join(who, ", "), reason.why)});
@@ -79,8 +82,9 @@ PrivilegePlan plan_privileges(uint64_t held, bool page_scan, bool rotates) {
     plan.sampler |= bit(CAP_SYS_ADMIN);
   plan.intake = bit(CAP_BPF) | bit(CAP_SYS_ADMIN);
   plan.sink = rotates ? bit(CAP_DAC_OVERRIDE) : 0;
+  plan.teaching = bit(CAP_SYS_PTRACE) | search | bit(CAP_KILL);
   plan.main = bit(CAP_SYS_PTRACE) | search | bit(CAP_KILL);
-  for (uint64_t* each : {&plan.sampler, &plan.intake, &plan.sink, &plan.main}) *each &= held;
+  for (uint64_t* each : {&plan.sampler, &plan.intake, &plan.sink, &plan.teaching, &plan.main}) *each &= held;
   return plan;
 }
 

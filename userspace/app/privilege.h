@@ -16,10 +16,10 @@
 
 namespace memwhy::app {
 
-enum class Worker : uint8_t { kSampler, kIntake, kSink, kMain, kSignals };
+enum class Worker : uint8_t { kSampler, kIntake, kSink, kTeaching, kMain, kSignals };
 
 struct PrivilegePlan {
-  uint64_t sampler = 0, intake = 0, sink = 0, main = 0;  // capabilities, as bits
+  uint64_t sampler = 0, intake = 0, sink = 0, teaching = 0, main = 0;  // capabilities, as bits
 
   uint64_t of(Worker worker) const;
   // What stays, for whom, and why: {"CAP_BPF", "kept by sampler, intake: to …"}.

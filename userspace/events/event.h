@@ -100,20 +100,31 @@ struct PageTableRuns {
   bool operator==(const PageTableRuns&) const = default;
 };
 
-// How the frames of a stack were found. The next ways (unwind rules, the runtime's own) get the next numbers; one that is
-// not known says only that it was another.
-enum class Unwind : uint8_t { kFramePointers };
+// How the frames of a stack were found. Further ways get the next numbers; one that is unknown says only that it was another.
+enum class Unwind : uint8_t {
+  kFramePointers,  // from some frame on by frame pointers, because no unwind rule was known yet or none is used
+  kWhole,          // by unwind rules, to the outermost frame: every frame is certain
+  kJit,            // by frame pointers through code that no file has
+  kGuess,          // by frame pointers through code of which the file says nothing
+  kStopped,        // certain as far as it goes: the rest cannot be said by rules
+  kRecovered,      // it was incomplete; these are the frames of the copy of a stack that was taken with it, whole
+  kSeveral,        // it is incomplete, and copies that were taken of it show different callers
+};
 
-// A stack, innermost frame first: the faulting (or calling) instruction, then return addresses. Its id stands for exactly
-// this: a hash of the frames as they were found, of `cut` and of `unreadable`. So the same frames have one id in all spaces
-// (`space` says where they were first seen), and a stack that was found in another way is another one.
+// A stack, innermost frame first: the faulting (or calling) instruction, then return addresses. Its id stands for a hash of
+// the frames as they were found first and of how. So the same frames have one id in all spaces (`space` says where they were
+// first seen), and a stack that was found in another way is another one. It may be told again with more that became known of
+// it: the last one counts.
 struct Stack {
   StackId id{};
   SpaceId space{};          // in which it was first seen; a forked child may share it
   bool cut = false;         // deeper than the kernel side keeps
-  bool unreadable = false;  // a frame pointer led nowhere
+  bool unreadable = false;  // it led to memory that could not be read
   std::vector<uint64_t> frames;
   Unwind unwind = Unwind::kFramePointers;
+  // Of frames that were found by frame pointers in part: how many come before the first that is not certain. 0: it is not
+  // known, or all of them are as certain as `unwind` says.
+  uint32_t certain = 0;
   bool operator==(const Stack&) const = default;
 };
 

@@ -24,6 +24,7 @@
 #include "events/event.h"
 #include "explain/frame.h"
 #include "explain/functions.h"
+#include "explain/stack_trust.h"
 #include "explain/owner.h"
 #include "timeline/page_group.h"
 
@@ -41,6 +42,9 @@ struct CallStack {
   std::vector<uint32_t> frames;  // of Attribution::frames, innermost first
   bool truncated = false;        // the chain does not end at a known root, or there was no room for all of it
   StackKind touched = StackKind::kNone;  // who touches memory there, when it is the stack of a fault
+  StackTrust trust = StackTrust::kWhole;
+  uint32_t certain = 0;  // frames before the first that is not certain: those behind it may be none of this stack
+  auto operator<=>(const CallStack&) const = default;
 };
 
 struct Mapping {

@@ -131,8 +131,7 @@ void put_cells(const std::vector<ScanCell>& cells, const Evidence& evidence, con
     mapping.file = file != nullptr ? file->name : mapping.vma.inode != 0 ? mapping.vma.name : "";
   }
   for (auto& [stack, index] : numbers) {
-    const StackFacts facts = stacks.facts(stack);
-    index = table.add(stacks.frames(stack), facts.truncated, facts.touched);
+    index = table.add(stacks.frames(stack), stacks.facts(stack), stacks.certain(stack));
   }
   for (const ScanCell& each : cells) {
     Cell& cell = out.cells.emplace_back(each.cell);

@@ -17,6 +17,7 @@
 #include "explain/go/activity.h"
 #include "explain/go/summary.h"
 #include "explain/ledger_line.h"
+#include "explain/stack_trust.h"
 
 namespace memwhy::explain {
 
@@ -71,6 +72,7 @@ struct ProcessCoverage {
   std::optional<int64_t> rss_gap_bytes;  // counter_bytes - bytes
   uint64_t stale_bytes = 0;
   uint64_t lost_stack_bytes = 0;
+  StackCoverage stacks = {};    // of pages that have one
   uint64_t doubtful_bytes = 0;  // evidence older than a removal that was lost
   bool scan_complete = true;
   std::optional<GoHeapReading> go_heap;  // absent: the runtime's tables were not used

@@ -18,6 +18,7 @@ using timeline::PageGroup;
 void add_scan(const Evidence& evidence, Ledger& ledger) {
   for (const PageGroup& group : evidence.scan.groups) {
     ledger.lost_stack_bytes += group.stack_lost_pages * kPageBytes;
+    ledger.stacks[static_cast<size_t>(StackTrust::kLost)] += group.stack_lost_pages * kPageBytes;
     const bool mapped = group.vma < evidence.vmas.size();
     const events::Vma* vma = mapped ? &evidence.vmas[group.vma] : nullptr;
     const bool cache = mapped && (vma->shared || group.file_page);  // not an anonymous page
@@ -33,7 +34,9 @@ void add_scan(const Evidence& evidence, Ledger& ledger) {
 void add_whole_cells(const std::vector<ScanCell>& cells, Stacks& stacks, Ledger& ledger) {
   std::set<std::pair<Owner, uint32_t>> seen;
   for (const ScanCell& each : cells) {
-    if (stacks.facts(each.stack).truncated) ledger.truncated_stack_bytes += each.cell.bytes();
+    const StackFacts facts = stacks.facts(each.stack);
+    if (facts.truncated) ledger.truncated_stack_bytes += each.cell.bytes();
+    if (each.stack != StackId::kNone) ledger.stacks[static_cast<size_t>(facts.trust)] += each.cell.bytes();
     if (each.vma != kNoIndex && seen.emplace(each.cell.owner, each.vma).second)
       ++of(ledger.mappings, each.cell.owner);
   }

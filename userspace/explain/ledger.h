@@ -14,6 +14,7 @@
 #include "explain/attribution.h"
 #include "explain/explanation.h"
 #include "explain/owners.h"
+#include "explain/stack_trust.h"
 #include "explain/stack_table.h"
 
 namespace memwhy::explain {
@@ -25,6 +26,7 @@ struct Ledger {
   OwnerBytes mappings = {};           // mappings that hold pages of this owner
   RssSummary rss;                     // bytes, anon, file, shmem
   uint64_t truncated_stack_bytes = 0, lost_stack_bytes = 0, stale_bytes = 0;
+  StackCoverage stacks = {};
   bool scan_complete = true;
 
   uint64_t total(std::initializer_list<Owner> owners) const {

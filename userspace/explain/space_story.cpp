@@ -194,6 +194,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   out.coverage.before_attach_bytes = of(ledger.bytes, Owner::kAnonBeforeAttach);
   out.coverage.truncated_stack_bytes = ledger.truncated_stack_bytes;
   out.coverage.lost_stack_bytes = ledger.lost_stack_bytes;
+  out.coverage.stacks = ledger.stacks;
   out.coverage.stale_bytes = ledger.stale_bytes;
   out.coverage.doubtful_bytes = scan_->doubtful_pages * kPageBytes;
   out.coverage.scan_complete = ledger.scan_complete;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "explain/stack_table.h"
 
+#include <algorithm>
+
 namespace memwhy::explain {
 
 uint32_t StackTable::add_frame(const Frame& frame) {
@@ -13,8 +15,8 @@ uint32_t StackTable::add_frame(const Frame& frame) {
   return index;
 }
 
-uint32_t StackTable::add(const std::vector<Frame>& frames, bool truncated, StackKind touched) {
-  CallStack stack{{}, truncated, touched};
+uint32_t StackTable::add(const std::vector<Frame>& frames, const StackFacts& facts, size_t certain) {
+  CallStack stack{{}, facts.truncated, facts.touched, facts.trust, 0};
   for (const Frame& frame : frames) {
     const uint32_t index = add_frame(frame);
     if (index == kNoIndex) {
@@ -23,8 +25,8 @@ uint32_t StackTable::add(const std::vector<Frame>& frames, bool truncated, Stack
     }
     stack.frames.push_back(index);
   }
-  const auto [at, added] = stacks_.try_emplace({stack.frames, {stack.truncated, touched}},
-                                               static_cast<uint32_t>(into_.stacks.size()));
+  stack.certain = static_cast<uint32_t>(std::min(certain, stack.frames.size()));
+  const auto [at, added] = stacks_.try_emplace(stack, static_cast<uint32_t>(into_.stacks.size()));
   if (added) into_.stacks.push_back(std::move(stack));
   return at->second;
 }

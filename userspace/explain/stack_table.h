@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "explain/attribution.h"
+#include "explain/stacks.h"
 
 namespace memwhy::explain {
 
@@ -16,15 +17,14 @@ class StackTable {
   explicit StackTable(Attribution& into) : into_(into) {}
 
   // Its index in Attribution::stacks.
-  uint32_t add(const std::vector<Frame>& frames, bool truncated = false,
-               StackKind touched = StackKind::kNone);
+  uint32_t add(const std::vector<Frame>& frames, const StackFacts& facts = {}, size_t certain = kNoIndex);
   // An index of a single frame; kNoIndex when there is no room.
   uint32_t add_frame(const Frame& frame);
 
  private:
   Attribution& into_;
   std::map<Frame, uint32_t> frames_;
-  std::map<std::pair<std::vector<uint32_t>, std::pair<bool, StackKind>>, uint32_t> stacks_;
+  std::map<CallStack, uint32_t> stacks_;
 };
 
 }  // namespace memwhy::explain

@@ -6,6 +6,27 @@ namespace {
 
 constexpr size_t kFramesJudged = 48;  // inlined frames included; the deciding one is among the first
 
+StackTrust trust_of(const events::Stack& stack) {
+  using events::Unwind;
+  if (stack.unreadable) return StackTrust::kUnreadable;
+  if (stack.cut) return StackTrust::kCut;
+  switch (stack.unwind) {
+    case Unwind::kWhole:
+      return StackTrust::kWhole;
+    case Unwind::kRecovered:
+      return StackTrust::kRecovered;
+    case Unwind::kJit:
+      return StackTrust::kJit;
+    case Unwind::kStopped:
+      return StackTrust::kCut;
+    case Unwind::kFramePointers:
+    case Unwind::kGuess:
+    case Unwind::kSeveral:
+      break;
+  }
+  return StackTrust::kFramePointers;
+}
+
 }  // namespace
 
 std::vector<FunctionName> Stacks::names(const events::Stack& stack) const {
@@ -29,8 +50,12 @@ StackFacts Stacks::judge(StackId id) const {
   const events::Stack* stack = timeline_.stack(id);
   if (stack == nullptr) return {};
   std::vector<FunctionName> frames = names(*stack);
-  StackFacts facts{touched_by(frames), mapped_by(frames), true};
+  StackFacts facts{touched_by(frames), mapped_by(frames), true, trust_of(*stack)};
   if (stack->cut || stack->unreadable) return facts;
+  if (facts.trust == StackTrust::kWhole || facts.trust == StackTrust::kRecovered) {
+    facts.truncated = false;
+    return facts;
+  }
   for (size_t i = stack->frames.size(); i-- > 0;) {
     if (stray(stack->frames[i], i > 0)) continue;
     const events::SymbolInfo* symbol = names_.symbol(stack->frames[i], i > 0);
@@ -42,10 +67,21 @@ StackFacts Stacks::judge(StackId id) const {
 }
 
 StackFacts Stacks::facts(StackId id) {
-  if (id == StackId::kNone || id == StackId::kLost) return {};
+  if (id == StackId::kLost) return {StackKind::kNone, StackKind::kNone, false, StackTrust::kLost};
+  if (id == StackId::kNone) return {};
   auto found = known_.find(id);
   if (found == known_.end()) found = known_.emplace(id, judge(id)).first;
   return found->second;
+}
+
+size_t Stacks::certain(StackId id) const {
+  const events::Stack* stack = timeline_.stack(id);
+  std::vector<Frame> out;
+  if (stack == nullptr) return 0;
+  const size_t raw = stack->certain == 0 ? stack->frames.size() : stack->certain;
+  for (size_t i = 0; i < stack->frames.size() && i < raw; ++i)
+    if (!stray(stack->frames[i], i > 0)) names_.append(stack->frames[i], i > 0, out);
+  return out.size();
 }
 
 std::vector<Frame> Stacks::frames(StackId id) const {

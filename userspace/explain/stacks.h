@@ -8,6 +8,7 @@
 
 #include "explain/code_names.h"
 #include "explain/functions.h"
+#include "explain/stack_trust.h"
 #include "timeline/timeline.h"
 
 namespace memwhy::explain {
@@ -16,6 +17,7 @@ struct StackFacts {
   StackKind touched = StackKind::kNone;  // read as the stack of a fault
   StackKind mapped = StackKind::kNone;   // read as the stack of an mmap, mremap or brk
   bool truncated = false;                // the chain does not end at a known root
+  StackTrust trust = StackTrust::kWhole;
 };
 
 // Bound to one address space; remembers what it has said for one pass (names may arrive later).
@@ -25,6 +27,8 @@ class Stacks {
       : timeline_(timeline), names_(timeline, space, vmas) {}
 
   StackFacts facts(StackId id);
+  // How many of frames(id) come before the first that is not certain; all of them: it is the whole chain, or ends early.
+  size_t certain(StackId id) const;
   // Innermost first, inlined frames included.
   std::vector<Frame> frames(StackId id) const;
 

@@ -129,6 +129,11 @@ int run_parser() {
         return take(table, true);
       case Ask::kLookUp:
         return answer(table.look_up(request.binary, request.offsets));
+      case Ask::kFrameRules:
+        if (request.offsets.size() > kMostFunctions) return refuse(ErrorCode::kUsage, "too much at a time");
+        return answer(table.frame_rules(request.binary, request.offsets));
+      case Ask::kVdso:
+        return answer(table.vdso());
       case Ask::kProgram:
         return answer(table.program(request.binary, request.question));
       case Ask::kGoLayout:

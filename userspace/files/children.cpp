@@ -149,13 +149,27 @@ Result<symbols::OpenedBinary> Children::open_once(const Request& request) {
   }
   Result<symbols::OpenedBinary> opened = value<symbols::OpenedBinary>(taken, about);
   if (!opened) return opened;
-  const auto handle = static_cast<uint64_t>(opened->handle);
-  if (opened->key != *key || handle >> kHandleBits != 0) return strange(about);
+  if (opened->key != *key) return strange(about);
+  return numbered(*std::move(opened), about);
+}
+
+// The parser's handle becomes one of ours.
+Result<symbols::OpenedBinary> Children::numbered(symbols::OpenedBinary opened, const Subject& about) {
+  const auto handle = static_cast<uint64_t>(opened.handle);
+  if (handle >> kHandleBits != 0) return strange(about);
   if (handle == 0) return opened;
-  opened->handle = symbols::BinaryHandle{pair_ << kHandleBits | handle};
+  opened.handle = symbols::BinaryHandle{pair_ << kHandleBits | handle};
   if (opened_.size() >= kMostRemembered) opened_.clear();
-  opened_[opened->handle] = {request.tgid, *key};
+  opened_[opened.handle] = {about.tgid, opened.key};
   return opened;
+}
+
+Result<symbols::OpenedBinary> Children::vdso() {
+  Request request;
+  request.ask = Ask::kVdso;
+  Result<symbols::OpenedBinary> opened =
+      value<symbols::OpenedBinary>(ask(parser_, request, options_.to_parse, {}), {});
+  return opened ? numbered(*std::move(opened), {}) : opened;
 }
 
 Result<symbols::OpenedBinary> Children::open(const Request& request) {
@@ -236,6 +250,29 @@ Result<std::vector<symbols::SourceFrames>> Children::look_up(symbols::BinaryHand
     auto found = parsed<std::vector<symbols::SourceFrames>>(binary, request, options_.to_look_up);
     if (!found) return found;
     if (found->size() != some.size()) return strange(subject(binary));
+    std::move(found->begin(), found->end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+Result<std::vector<symbols::FunctionRules>> Children::frame_rules(symbols::BinaryHandle binary,
+                                                                  std::span<const symbols::CodeOffset> at) {
+  std::vector<symbols::FunctionRules> all;
+  for (size_t first = 0; first < at.size(); first += kMostFunctions) {
+    Request request;
+    request.ask = Ask::kFrameRules;
+    const std::span<const symbols::CodeOffset> some =
+        at.subspan(first, std::min(kMostFunctions, at.size() - first));
+    request.offsets.assign(some.begin(), some.end());
+    auto found = parsed<std::vector<symbols::FunctionRules>>(binary, request, options_.to_parse);
+    if (!found) return found;
+    bool sensible = found->size() == some.size();
+    for (size_t i = 0; sensible && i < some.size(); ++i) {
+      const uint64_t offset = some[i].file_offset;
+      const uint64_t looked_at = some[i].is_return && offset != 0 ? offset - 1 : offset;
+      sensible = (*found)[i].well_formed() && (*found)[i].contains(looked_at);
+    }
+    if (!sensible) return strange(subject(binary));
     std::move(found->begin(), found->end(), std::back_inserter(all));
   }
   return all;

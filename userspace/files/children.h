@@ -55,6 +55,9 @@ class Children final : public symbols::Binaries {
                                                      std::span<const symbols::CodeOffset> at) override;
   Result<symbols::ProgramFacts> program(symbols::BinaryHandle binary,
                                         const symbols::ProgramQuestion& question) override;
+  Result<std::vector<symbols::FunctionRules>> frame_rules(symbols::BinaryHandle binary,
+                                                          std::span<const symbols::CodeOffset> at) override;
+  Result<symbols::OpenedBinary> vdso() override;
   Result<std::vector<std::byte>> read(symbols::BinaryHandle binary, uint64_t offset, size_t bytes) override;
   // The layout of go1.`minor`, as the debug information of the program has it (goruntime/dwarf_layout.h).
   Result<GoLayout> go_layout(symbols::BinaryHandle binary, int minor);
@@ -95,6 +98,7 @@ class Children final : public symbols::Binaries {
                       Along along = Along::kNothing);
   Result<symbols::OpenedBinary> open(const Request& request);
   Result<symbols::OpenedBinary> open_once(const Request& request);
+  Result<symbols::OpenedBinary> numbered(symbols::OpenedBinary opened, const Subject& about);
   Result<Message> ask_parser(symbols::BinaryHandle binary, Request request, Duration limit);
   template <typename T>
   Result<T> parsed(symbols::BinaryHandle binary, const Request& request, Duration limit) {

@@ -29,6 +29,8 @@ enum class Ask : uint8_t {
   kTake,     // what the opener has just handed over
   kDiscard,  // the same, unread
   kLookUp,
+  kFrameRules,
+  kVdso,
   kProgram,
   kRead,
   kGoLayout,
@@ -39,6 +41,7 @@ constexpr size_t kMostPath = 4096;
 constexpr size_t kMostName = 16 << 10;  // of a function: C++ writes long ones
 constexpr size_t kMostSentence = 1024;
 constexpr size_t kMostAddresses = 2048;  // of one question
+constexpr size_t kMostFunctions = 64;    // of one question for unwind rules
 constexpr size_t kMostInlined = 128;     // frames of one address
 constexpr size_t kMostSegments = 4096;
 constexpr size_t kMostReadBytes = 1 << 20;
@@ -110,6 +113,8 @@ void fields(Codec& c, symbols::OpenedBinary& opened) {
   c.text(opened.facts.build_id, 256);
   c.text(opened.facts.go_build_id, 512);
   c.number(opened.facts.stripped);
+  c.number(opened.facts.go_code.start);
+  c.number(opened.facts.go_code.end);
   c.optional(opened.facts.go, [](auto& codec, events::GoBuild& go) {
     codec.text(go.version, 256);
     codec.number(go.race);
@@ -125,6 +130,27 @@ void fields(Codec& c, std::vector<symbols::SourceFrames>& found) {
       codec.text(frame.function, kMostName);
       codec.text(frame.file, kMostPath);
       codec.number(frame.line);
+    });
+  });
+}
+
+template <typename Codec>
+void fields(Codec& c, symbols::UnwindRule& rule) {
+  c.number(rule.kind);
+  c.number(rule.saved);
+  c.number(rule.bytes);
+}
+
+template <typename Codec>
+void fields(Codec& c, std::vector<symbols::FunctionRules>& functions) {
+  c.list(functions, kMostFunctions, [](auto& outer, symbols::FunctionRules& function) {
+    outer.number(function.why);
+    outer.number(function.begin);
+    outer.number(function.end);
+    outer.list(function.rows, symbols::FunctionRules::kMostRows, [](auto& codec, symbols::RuleRow& row) {
+      codec.number(row.end);
+      fields(codec, row.at);
+      fields(codec, row.after_call);
     });
   });
 }

@@ -20,6 +20,7 @@
 #include "memwhy/abi/table.h"
 #include "probe/port.h"
 #include "probe/run_time.h"
+#include "probe/unwinding.h"
 
 namespace memwhy::probe {
 
@@ -31,6 +32,8 @@ struct Options {
   uint32_t spaces = 0;      // address spaces traced at once
   uint32_t read_how =
       MW_READ_MEMORY;  // enum mw_read_how: stacks this way or, where the kernel refuses, the next simpler
+  bool rules = true;         // stacks by unwind rules; false: by frame pointers alone
+  bool check_trails = false;  // each trail is compared with the walk (trail.bpf.h): for tests
   RunTime::Mode run_time = RunTime::Mode::kOff;  // whether the programs' run time is measured, and when
   // {"page_fault_user", "raw_tp"}: use this way and no other. Names as in bpf/README.md; "none": leave the
   // hook out.
@@ -53,6 +56,10 @@ class KernelProbe {
 
   // Of all ports, since the programs were loaded.
   events::Coverage coverage();
+
+  // What whoever learns unwind rules needs. nullptr: stacks are found by frame pointers alone, and why is in the hook report.
+  // It may outlive this.
+  std::unique_ptr<Unwinding> unwinding();
 
  private:
   explicit KernelProbe(std::shared_ptr<Hub> hub) : hub_(std::move(hub)) {}

@@ -103,7 +103,10 @@ Object::Object(KernelOffer kernel, const Options& options)
       spaces_in_use_(size_or(options.spaces, MW_SPACES)),
       stacks_in_use_(size_or(options.stacks, MW_STACKS)),
       chunks_in_use_(size_or(options.chunks, MW_CHUNKS)),
-      ring_bytes_(size_or(options.ring_bytes, MW_RING_BYTES)) {}
+      ring_bytes_(size_or(options.ring_bytes, MW_RING_BYTES)),
+      rules_(options.rules) {
+  if (!rules_) why_no_rules_ = "it was asked for";
+}
 
 Object::~Object() = default;
 
@@ -147,6 +150,7 @@ Status Object::open(bool queries_only) {
   const auto set = [](bpf_map* map, uint32_t entries) { bpf_map__set_max_entries(map, entries); };
   set(skeleton_->maps.table, queries_only ? 1 : chunks_in_use_);
   set(skeleton_->maps.stacks, queries_only ? 1 : stacks_in_use_);
+  set(skeleton_->maps.snapshots, queries_only || !rules_ ? 1 : MW_SNAPSHOTS);
   set(skeleton_->maps.members, queries_only ? 1 : 2 * spaces_in_use_);
   set(skeleton_->maps.ring, queries_only ? static_cast<uint32_t>(::sysconf(_SC_PAGESIZE)) : ring_bytes_);
   set(skeleton_->maps.counters, cpus_);
@@ -155,6 +159,8 @@ Status Object::open(bool queries_only) {
   facts.stack_mask = stacks_in_use_ - 1;
   facts.chunk_mask = chunks_in_use_ - 1;
   facts.read_how = how_;
+  facts.use_rules = rules_;
+  facts.check_trails = options_.check_trails;
   facts.direct_map = direct_map_;
   facts.la57 = la57_;
   facts.chunk_factor = chunk_factor_;
@@ -284,6 +290,11 @@ Status Object::load_chosen() {
       }
       const std::string why =
           fmt::format("{} ({})", log.last_line(), std::generic_category().message(-failed));
+      if (rules_) {  // the verifier of another kernel may see more in the walk by rules than it accepts
+        rules_ = false;
+        why_no_rules_ = why;
+        continue;
+      }
       if (!program.empty() && refuse(program, why)) continue;
       if (program == "go_call" && options_.go_probes.empty()) {
         go_way_ = go_way_ == UprobeWay::kMulti ? UprobeWay::kPerf : UprobeWay::kNone;
@@ -316,6 +327,10 @@ Status Object::load_chosen() {
   if (Status done = map(skeleton_->maps.table, chunks_in_use_ * sizeof(mw_chunk), table_); !done) return done;
   if (Status done = map(skeleton_->maps.stacks, stacks_in_use_ * sizeof(mw_stack), stacks_); !done)
     return done;
+  if (rules_) {
+    if (Status done = map(skeleton_->maps.snapshots, MW_SNAPSHOTS * sizeof(mw_snapshot), snapshots_); !done)
+      return done;
+  }
   return map(skeleton_->maps.counters, cpus_ * sizeof(mw_counters), counters_);
 }
 
@@ -377,6 +392,17 @@ mw_space* Object::spaces() const { return skeleton_->bss->spaces; }
 Shares::Shared Object::shares() const {
   auto& bss = *skeleton_->bss;
   return {bss.spaces, bss.space_use, spaces_in_use_, &bss.all_use, &bss.traced_spaces};
+}
+RuleTable::Shared Object::rules() const {
+  auto& bss = *skeleton_->bss;
+  return {bss.rules,
+          bss.space_code,
+          bss.spaces,
+          spaces_in_use_,
+          snapshots_.as<mw_snapshot>(),
+          &bss.snapshots_taken,
+          bss.snapshot_asked,
+          chunk_factor_};
 }
 uint32_t* Object::stack_owners() const { return skeleton_->bss->stack_owner; }
 mw_u64* Object::stack_hashes() const { return skeleton_->bss->stack_hash; }

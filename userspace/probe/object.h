@@ -15,6 +15,7 @@
 #include "probe/go_probes.h"
 #include "probe/hooks.h"
 #include "probe/kernel_probe.h"
+#include "probe/rule_table.h"
 #include "probe/shares.h"
 
 struct memwhy_bpf;  // the skeleton
@@ -76,6 +77,9 @@ class Object {
   mw_request& request() const;
   mw_space* spaces() const;
   Shares::Shared shares() const;
+  RuleTable::Shared rules() const;
+  bool uses_rules() const { return rules_; }
+  const std::string& why_no_rules() const { return why_no_rules_; }
   uint32_t* stack_owners() const;
   mw_u64* stack_hashes() const;
   mw_u64* chunk_keys() const;
@@ -105,10 +109,12 @@ class Object {
   Options options_;
   std::unique_ptr<memwhy_bpf, SkeletonCloser> skeleton_;
   std::vector<Choice> choices_;
-  Mapping table_, stacks_, counters_;
+  Mapping table_, stacks_, counters_, snapshots_;
   uint32_t cpus_ = 0, spaces_in_use_ = 0, stacks_in_use_ = 0, chunks_in_use_ = 0, ring_bytes_ = 0;
   uint32_t how_ = MW_READ_BULK;  // enum mw_read_how
   bool la57_ = false;
+  bool rules_ = true;  // stacks by unwind rules
+  std::string why_no_rules_;
   std::array<uint64_t, MW_STACK_KEYS> stack_keys_{};
   uint64_t chunk_factor_ = 1;
   UprobeWay go_way_ = UprobeWay::kNone;

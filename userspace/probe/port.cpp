@@ -157,6 +157,10 @@ events::HookReport Port::hooks() const {
     if (!choice.way && !choice.covered) report.not_seen.emplace_back(choice.hook->without);
   }
   hub.go.report(state_->go, report);
+  if (!hub.object->uses_rules())
+    report.not_seen.push_back(fmt::format(
+        "Stacks are found by frame pointers alone ({}): code that has none (most of C and C++) ends them.",
+        hub.object->why_no_rules()));
   report.not_seen.emplace_back(
       "Pages that are populated without a fault (MAP_POPULATE, mlock, direct I/O, userfaultfd, another "
       "process's writes) "

@@ -12,12 +12,25 @@ namespace {
 // again, which costs time and no more.
 constexpr size_t kMostShared = 1 << 18;
 
+events::Unwind unwind_of(uint32_t flags) {
+  if ((flags & MW_STACK_MISS) != 0) return events::Unwind::kFramePointers;
+  if ((flags & MW_STACK_GUESS) != 0) return events::Unwind::kGuess;
+  if ((flags & MW_STACK_JIT) != 0) return events::Unwind::kJit;
+  return (flags & MW_STACK_WHOLE) != 0 ? events::Unwind::kWhole : events::Unwind::kStopped;
+}
+
 bool is_hash(uint64_t word) { return word != MW_SLOT_EMPTY && word != MW_SLOT_TOMB; }
 
 }  // namespace
 
-StackTable::StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed)
-    : hashes_(hashes), stacks_(stacks), slots_(slots), on_freed_(std::move(freed)), known_(slots) {}
+StackTable::StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed,
+                       bool rules)
+    : hashes_(hashes),
+      stacks_(stacks),
+      slots_(slots),
+      rules_(rules),
+      on_freed_(std::move(freed)),
+      known_(slots) {}
 
 std::optional<StackId> StackTable::resolve(uint32_t slot, Listener listener,
                                            std::vector<events::Stack>& fresh) {
@@ -79,8 +92,42 @@ events::Stack StackTable::stack_in(uint32_t slot, SpaceId space) const {
   stack.space = space;
   stack.cut = (shared.flags & MW_STACK_CUT) != 0;
   stack.unreadable = (shared.flags & MW_STACK_UNREADABLE) != 0;
+  stack.unwind = rules_ ? unwind_of(shared.flags) : events::Unwind::kFramePointers;
+  stack.certain = rules_ ? shared.flags >> MW_STACK_CERTAIN_SHIFT : 0;
   stack.frames.assign(shared.ip, shared.ip + std::min(shared.n, MW_STACK_FRAMES));
+  if (const auto found = completed_.find(known_[slot].hash); found != completed_.end()) {
+    stack.unwind = found->second.how;
+    if (!found->second.frames.empty()) {
+      stack.frames = found->second.frames;
+      stack.cut = stack.unreadable = false;
+      stack.certain = 0;
+    }
+  }
   return stack;
+}
+
+std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t slot,
+                                                                     std::vector<uint64_t> frames,
+                                                                     events::Unwind how) {
+  std::vector<std::pair<Listener, events::Stack>> again;
+  if (slot >= slots_) return again;
+  const std::lock_guard lock(mutex_);
+  const uint64_t hash = acquire(hashes_[slot]);
+  if (!is_hash(hash) || acquire(stacks_[slot].n) == 0) return again;
+  const auto [at, fresh] = completed_.try_emplace(hash);
+  if (!fresh) {
+    if (at->second.frames == frames || at->second.how == events::Unwind::kSeveral) return again;
+    at->second = {{}, events::Unwind::kSeveral};
+  } else {
+    at->second = {std::move(frames), how};
+  }
+  if (known_[slot].hash != hash) return again;  // nobody was given it yet
+  const StackId id = known_[slot].id;
+  if (const auto known = ids_.find(hash); known != ids_.end() && known->second.listener.space != SpaceId::kNone)
+    again.emplace_back(known->second.listener, stack_in(slot, known->second.listener.space));
+  for (const auto& [listener, given] : shared_)
+    if (given.contains(id)) again.emplace_back(listener, stack_in(slot, listener.space));
+  return again;
 }
 
 void StackTable::lost(StackId id, Listener listener) {
@@ -108,6 +155,7 @@ void StackTable::resend(uint32_t port, std::vector<events::Stack>& out) {
 void StackTable::let_go(uint64_t hash) {
   const auto known = ids_.find(hash);
   if (known == ids_.end() || --known->second.slots > 0) return;  // never named, or in another slot too
+  completed_.erase(hash);
   known->second.let_go = ++let_go_count_;
   let_go_.push_back(hash);
   if (let_go_.size() <= slots_) return;

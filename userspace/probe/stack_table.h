@@ -52,11 +52,17 @@ struct Listener {
 class StackTable {
  public:
   // The arrays are shared with the kernel and outlive this. `freed` is called for each slot that is given back.
-  StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed = {});
+  // rules: the kernel side walks by unwind rules, and says how each stack was found.
+  StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed = {},
+             bool rules = false);
 
   // The id of the stack in `slot` (or MW_ENTRY_STACK_*); one that this listener was not given yet is added to `fresh`.
   // nullopt: it is being written at this moment.
   std::optional<StackId> resolve(uint32_t slot, Listener listener, std::vector<events::Stack>& fresh);
+
+  // What the stack in a slot was, that was incomplete: all who were given it, with what they are to be given now.
+  std::vector<std::pair<Listener, events::Stack>> complete(uint32_t slot, std::vector<uint64_t> frames,
+                                                           events::Unwind how);
 
   // The listener was given it, and it found no room on its way: its slot stays until resend() has given it again.
   void lost(StackId id, Listener listener);
@@ -87,6 +93,10 @@ class StackTable {
     Listener listener;    // that was given it first
     uint64_t let_go = 0;  // when the last slot was freed, counted in stacks that were let go
   };
+  struct Completion {
+    std::vector<uint64_t> frames;
+    events::Unwind how{};
+  };
   events::Stack stack_in(uint32_t slot, SpaceId space) const;
   bool given(Known& known, Listener listener);
   void let_go(uint64_t hash);
@@ -94,11 +104,13 @@ class StackTable {
   mw_u64* hashes_;
   mw_stack* stacks_;
   uint32_t slots_;
+  bool rules_;
   std::function<void(uint32_t)> on_freed_;
   mutable std::mutex
       mutex_;  // who drains resolves stacks of ring events, who reads the table those of entries
   std::vector<Slot> known_;
   std::unordered_map<uint64_t, Known> ids_;  // by hash
+  std::unordered_map<uint64_t, Completion> completed_;  // by hash, while a slot holds it
   std::deque<uint64_t> let_go_;              // hashes of what was let go last, the oldest first
   uint64_t let_go_count_ = 0;
   std::map<Listener, std::unordered_set<StackId>> shared_;  // given to this one, and to another before

@@ -26,9 +26,10 @@ void Lives::pass(events::Event event) {
   }
   if (const auto* stack = std::get_if<events::Stack>(&event.payload)) {
     const auto id = static_cast<uint32_t>(stack->id);
-    std::bitset<4096>& block = defined_[id / 4096];
-    if (block.test(id % 4096)) return;
-    block.set(id % 4096);
+    const auto how = static_cast<uint8_t>(static_cast<uint8_t>(stack->unwind) + 1);
+    uint8_t& reported = reported_[id / 4096][id % 4096];
+    if (reported == how) return;
+    reported = how;
   }
   sink_.on_event(event);
 }

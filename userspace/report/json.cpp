@@ -145,6 +145,12 @@ Json runtime_readings(const std::vector<explain::RuntimeReading>& runtimes) {
   return out;
 }
 
+Json stack_coverage(const explain::StackCoverage& stacks) {
+  Json out = Json::object();
+  for (size_t i = 0; i < explain::kStackTrusts; ++i) out[explain::kStackTrustNames[i]] = stacks[i];
+  return out;
+}
+
 Json process_coverage(const ProcessExplanation& process) {
   const explain::ProcessCoverage& coverage = process.coverage;
   bool known = process.scan_time.has_value();
@@ -152,6 +158,7 @@ Json process_coverage(const ProcessExplanation& process) {
   return {{"unattributed_bytes", bytes(coverage.unattributed_bytes)},
           {"before_attach_bytes", bytes(coverage.before_attach_bytes)},
           {"truncated_stack_bytes", bytes(coverage.truncated_stack_bytes)},
+          {"stacks", known ? stack_coverage(coverage.stacks) : Json(nullptr)},
           {"rss_gap_bytes", or_null(coverage.rss_gap_bytes)},
           {"stale_bytes", bytes(coverage.stale_bytes)},
           {"lost_stack_bytes", bytes(coverage.lost_stack_bytes)},

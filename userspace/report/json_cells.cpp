@@ -63,7 +63,10 @@ void add_attribution(const explain::Attribution& all, Json& process) {
   Json frames = Json::array(), stacks = Json::array(), mappings = Json::array(), cells = Json::array();
   for (const explain::Frame& each : all.frames) frames.push_back(frame(each));
   for (const explain::CallStack& each : all.stacks)
-    stacks.push_back({{"frames", each.frames}, {"truncated", each.truncated}});
+    stacks.push_back({{"frames", each.frames},
+                      {"truncated", each.truncated},
+                      {"trust", explain::kStackTrustNames[static_cast<size_t>(each.trust)]},
+                      {"certain", each.certain}});
   for (const explain::Mapping& each : all.mappings) mappings.push_back(mapping(each));
   for (const explain::Cell& each : all.cells) cells.push_back(cell(all, each));
   process["frames"] = std::move(frames);

@@ -2,6 +2,7 @@
 // How far the answer can be trusted: what was seen, what was lost, what could not be seen.
 #include <fmt/format.h>
 
+#include <array>
 #include <cstdlib>
 
 #include "base/text.h"
@@ -76,6 +77,21 @@ void print_warnings(Page& page, const Explanation& all, const ProcessExplanation
   for (const std::string& damage : all.coverage.damage) warn("Damage: " + escape(damage) + ".");
 }
 
+// "98 % whole, 2 % by frame pointers", of the pages that have a stack.
+std::string stack_kinds(const explain::StackCoverage& stacks) {
+  static constexpr std::array<const char*, explain::kStackTrusts> kWords{
+      "whole",     "whole by a copy of the stack", "by frame pointers", "by frame pointers through JIT code",
+      "cut short", "unreadable",                   "lost"};
+  uint64_t total = 0;
+  for (const uint64_t each : stacks) total += each;
+  std::string text;
+  for (size_t i = 0; total != 0 && i < stacks.size(); ++i)
+    if (stacks[i] != 0)
+      text += fmt::format("{}{:.1f} % {}", text.empty() ? "" : ", ",
+                          100.0 * static_cast<double>(stacks[i]) / static_cast<double>(total), kWords[i]);
+  return text;
+}
+
 }  // namespace
 
 void print_known(Page& page, const Explanation& all, const ProcessExplanation& process) {
@@ -106,6 +122,7 @@ void print_coverage(Page& page, const ProcessExplanation& process) {
          fmt::format("{} ({}) by truncated stacks; {} by stacks that were lost",
                      human_bytes(coverage.truncated_stack_bytes),
                      share(coverage.truncated_stack_bytes, process), human_bytes(coverage.lost_stack_bytes)));
+    if (std::string kinds = stack_kinds(coverage.stacks); !kinds.empty()) item(page, "", kinds);
     if (!coverage.scan_complete) item(page, "scan", "not complete");
     for (const std::string& text : runtime_texts(coverage)) item(page, "runtime", text);
     if (coverage.go_heap && coverage.go_heap->changed())

@@ -111,8 +111,11 @@ void print_entry(Page& page, const Attribution& all, const Entry& entry) {
   const std::vector<Frame> frames = all.frames_of(entry.stack);
   const size_t shown = std::min(frames.size(), kFramesPerStack);
   const std::string indent(bytes.size() + 2, ' ');
-  for (size_t i = 0; i < shown; ++i)
+  const size_t certain = entry.stack < all.stacks.size() ? all.stacks[entry.stack].certain : frames.size();
+  for (size_t i = 0; i < shown; ++i) {
+    if (i == certain) page.line(indent + "... (from here on by frame pointers)");
     page.paragraph(indent, escape(text_of(frames[i], explain::FrameText::kNoPath)));
+  }
   if (frames.empty()) page.line(indent + "(no frame is known)");
   if (frames.size() > shown) page.line(fmt::format("{}... {} more frames", indent, frames.size() - shown));
 }

@@ -78,6 +78,11 @@ class Binaries {
   // time, or not without harm; it will not be read again.
   virtual Result<std::vector<SourceFrames>> look_up(BinaryHandle binary, std::span<const CodeOffset> at) = 0;
   virtual Result<ProgramFacts> program(BinaryHandle binary, const ProgramQuestion& question) = 0;
+  // How the functions around these offsets are unwound, for each.
+  virtual Result<std::vector<FunctionRules>> frame_rules(BinaryHandle binary,
+                                                         std::span<const CodeOffset> at) = 0;
+  // The vdso, which all processes of this kernel have in common.
+  virtual Result<OpenedBinary> vdso() = 0;
   virtual Result<std::vector<std::byte>> read(BinaryHandle binary, uint64_t offset, size_t bytes) = 0;
 
   // What was lost since it was last asked, as sentences.

@@ -60,6 +60,12 @@ void Binary::read_go() {
       go.cgo = linked[1];
     }
   }
+  if (go_lines_ && !go.cgo && !go.race) {
+    const AddressRange code = go_lines_->code(bytes_);
+    const auto begin = elf_.offset_of(code.start), end = elf_.offset_of(code.end - 1);
+    if (code.end > code.start && begin && end && *end - *begin == code.end - 1 - code.start)
+      facts_.go_code = {*begin, *end + 1};
+  }
   if (info || go_lines_) facts_.go = std::move(go);
   if (left_out) say("too much in it looks like a table of Go functions: not all was tried");
   if (bytes_.budget().used_up()) say("looking for Go's tables in it was given up: too much work");
@@ -72,26 +78,52 @@ void Binary::read_symbols() {
     say("it has more symbols than are read: some functions have no names, or a neighbour's");
 }
 
-std::vector<events::SourceFrame> Binary::lookup(uint64_t vaddr, bool is_return) {
-  if (is_return && vaddr != 0) --vaddr;
-  // A look-up that is given up costs all that it might have cost; what is not used is left to later ones.
+// A look-up that is given up costs all that it might have cost; what is not used is left to later ones.
+template <typename Work>
+bool Binary::within_allowance(Work work) {
   saved_work_ = std::min(saved_work_ + kLookupShare, kMostSaved);
   const uint64_t allowed = std::min(saved_work_, kLookupWork);
   Budget& budget = bytes_.budget();
   budget.allow(allowed);
-  std::vector<events::SourceFrame> frames = lookup_go(vaddr);
-  if (frames.empty() && !budget.used_up()) {
+  work(budget);
+  saved_work_ -= allowed - budget.left();
+  return !budget.used_up();
+}
+
+std::vector<events::SourceFrame> Binary::lookup(uint64_t vaddr, bool is_return) {
+  if (is_return && vaddr != 0) --vaddr;
+  std::vector<events::SourceFrame> frames;
+  const bool done = within_allowance([&](Budget& budget) {
+    frames = lookup_go(vaddr);
+    if (!frames.empty() || budget.used_up()) return;
     if (!symbols_) {
       const uint64_t left = budget.left();
       read_symbols();
       budget.allow(left);
     }
     frames = lookup_symbol(vaddr);
-  }
-  saved_work_ -= allowed - budget.left();
-  if (!budget.used_up()) return frames;
+  });
+  if (done) return frames;
   say("names for some of its addresses were given up: too much work");
   return {};
+}
+
+FunctionRules Binary::frame_rules(uint64_t file_offset, bool is_return) {
+  if (is_return && file_offset != 0) --file_offset;
+  if (!frames_) {
+    bytes_.budget().allow(kWholeWork);
+    frames_ = FrameTables::find(bytes_, elf_);
+  }
+  if (frames_->needs_index()) {
+    bytes_.budget().allow(kWholeWork);
+    frames_->make_index(bytes_);
+    if (bytes_.budget().used_up()) say("it has more unwind entries than are read");
+  }
+  FunctionRules rules;
+  const bool done = within_allowance(
+      [&](Budget&) { rules = frames_->rules(bytes_, elf_, go_lines_ ? &*go_lines_ : nullptr, file_offset); });
+  if (!done) say("unwind rules for some of its addresses were given up: too much work");
+  return rules;
 }
 
 std::vector<events::SourceFrame> Binary::lookup_go(uint64_t vaddr) {
@@ -142,7 +174,8 @@ std::vector<uint8_t> Binary::bytes_at(uint64_t vaddr, size_t most) {
 }
 
 size_t Binary::memory_bytes() const {
-  return bytes_.held_bytes() + (symbols_ ? symbols_->memory_bytes() : 0);
+  return bytes_.held_bytes() + (symbols_ ? symbols_->memory_bytes() : 0) +
+         (frames_ ? frames_->memory_bytes() : 0);
 }
 
 }  // namespace memwhy::symbols

@@ -17,6 +17,7 @@
 #include "symbols/byte_source.h"
 #include "symbols/elf_file.h"
 #include "symbols/elf_symbols.h"
+#include "symbols/frame_tables.h"
 #include "symbols/go_line_table.h"
 
 namespace memwhy::symbols {
@@ -27,6 +28,9 @@ struct BinaryFacts {
   std::string go_build_id;  // "" none
   bool stripped = false;    // no .symtab
   std::optional<events::GoBuild> go;
+  // Of a program that is all Go: where its code is, offsets in the file. Each function of it that calls another keeps a frame
+  // pointer. Empty: not Go, or C is linked into it.
+  AddressRange go_code;
   // What is not known because the file has more of it than is read, or asks for more work than is done: a
   // sentence; "" nothing. May come to be said by a look-up.
   std::string problem;
@@ -57,6 +61,9 @@ class Binary {
   std::vector<events::SourceFrame> lookup(uint64_t vaddr, bool is_return);
   std::vector<events::SourceFrame> lookup_offset(uint64_t file_offset, bool is_return);
 
+  // How the function around an address is unwound. Never an error: what cannot be read is kUnsaid.
+  FunctionRules frame_rules(uint64_t file_offset, bool is_return);
+
   // Of a Go program: its line table, and whether a function whose name begins so was linked into it.
   std::optional<GoTable> go_table() const;
   bool has_go_function(std::string_view prefix);
@@ -77,12 +84,16 @@ class Binary {
   std::vector<events::SourceFrame> lookup_go(uint64_t vaddr);
   std::vector<events::SourceFrame> lookup_symbol(uint64_t vaddr);
   void say(const std::string& problem);
+  // A look-up within its allowance; false: it was given up.
+  template <typename Work>
+  bool within_allowance(Work work);
 
   BlockCache bytes_;
   ElfFile elf_;
   BinaryFacts facts_;
   std::optional<GoLineTable> go_lines_;
   std::optional<SymbolTable> symbols_;  // read at the first address that the Go table does not know
+  std::optional<FrameTables> frames_;   // found at the first question for rules
   uint64_t saved_work_ = kMostSaved;    // for look-ups
 };
 

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "symbols/vdso.h"
+
 namespace memwhy::symbols {
 namespace {
 
@@ -14,12 +16,17 @@ Error not_open() { return {ErrorCode::kAbsent, "the file is not open any more"};
 
 }  // namespace
 
-OpenedBinary BinaryTable::take(TargetFile file) {
+const OpenedBinary* BinaryTable::known(const FileKey& key) {
   const auto known =
-      std::find_if(recent_.begin(), recent_.end(), [&](const Entry& e) { return e.facts.key == file.key; });
-  if (known != recent_.end()) {
-    recent_.splice(recent_.begin(), recent_, known);
-    OpenedBinary facts = known->facts;
+      std::find_if(recent_.begin(), recent_.end(), [&](const Entry& e) { return e.facts.key == key; });
+  if (known == recent_.end()) return nullptr;
+  recent_.splice(recent_.begin(), recent_, known);
+  return &recent_.front().facts;
+}
+
+OpenedBinary BinaryTable::take(TargetFile file) {
+  if (const OpenedBinary* open = known(file.key)) {
+    OpenedBinary facts = *open;
     facts.path = std::move(file.path);
     return facts;
   }
@@ -33,7 +40,10 @@ OpenedBinary BinaryTable::take(TargetFile file) {
     return opened;
   }
   if (const Result<std::string> machine = elf_machine(**bytes)) opened.machine = *machine;
-  Result<std::unique_ptr<Binary>> binary = Binary::open(std::move(*bytes));
+  return add(std::move(opened), Binary::open(std::move(*bytes)), std::move(again));
+}
+
+OpenedBinary BinaryTable::add(OpenedBinary opened, Result<std::unique_ptr<Binary>> binary, Fd file) {
   if (!binary) {
     opened.problem = binary.error().message();
     return opened;
@@ -41,10 +51,34 @@ OpenedBinary BinaryTable::take(TargetFile file) {
   opened.handle = BinaryHandle{++last_};
   opened.facts = (*binary)->facts();
   opened.problem = opened.facts.problem;
-  recent_.push_front({opened.handle, opened, std::move(*binary), std::move(again)});
+  recent_.push_front({opened.handle, opened, std::move(*binary), std::move(file)});
   by_handle_[opened.handle] = recent_.begin();
   drop_above_budget();
   return opened;
+}
+
+Result<OpenedBinary> BinaryTable::vdso() {
+  std::vector<std::byte> bytes = own_vdso();
+  if (bytes.empty()) return Error(ErrorCode::kEnvironment, "this kernel has no vdso");
+  OpenedBinary opened;
+  opened.key.bytes = bytes.size();  // no file has device 0
+  opened.path = "[vdso]";
+  if (const OpenedBinary* open = known(opened.key)) return *open;
+  auto source = std::make_unique<MemoryBytes>(std::move(bytes));
+  if (const Result<std::string> machine = elf_machine(*source)) opened.machine = *machine;
+  return add(std::move(opened), Binary::open(std::move(source)), Fd());
+}
+
+Result<std::vector<FunctionRules>> BinaryTable::frame_rules(BinaryHandle binary,
+                                                            std::span<const CodeOffset> at) {
+  Entry* entry = find(binary);
+  if (entry == nullptr) return not_open();
+  std::vector<FunctionRules> rules;
+  rules.reserve(at.size());
+  for (const CodeOffset& one : at)
+    rules.push_back(entry->binary->frame_rules(one.file_offset, one.is_return));
+  drop_above_budget();
+  return rules;
 }
 
 BinaryTable::Entry* BinaryTable::find(BinaryHandle handle) {

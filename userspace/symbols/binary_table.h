@@ -33,6 +33,8 @@ class BinaryTable {
   OpenedBinary take(TargetFile file);
 
   // As in Binaries.
+  Result<OpenedBinary> vdso();
+  Result<std::vector<FunctionRules>> frame_rules(BinaryHandle binary, std::span<const CodeOffset> at);
   Result<std::vector<SourceFrames>> look_up(BinaryHandle binary, std::span<const CodeOffset> at);
   Result<ProgramFacts> program(BinaryHandle binary, const ProgramQuestion& question);
   Result<std::vector<std::byte>> read(BinaryHandle binary, uint64_t offset, size_t bytes);
@@ -52,6 +54,8 @@ class BinaryTable {
   using Entries = std::list<Entry>;  // most recently used first
 
   Entry* find(BinaryHandle handle);
+  const OpenedBinary* known(const FileKey& key);
+  OpenedBinary add(OpenedBinary opened, Result<std::unique_ptr<Binary>> binary, Fd file);
   void drop_above_budget();
 
   BinaryLimits limits_;

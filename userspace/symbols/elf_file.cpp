@@ -130,6 +130,7 @@ void ElfFile::read_programs(ByteSource& source, const std::vector<Elf64_Phdr>& p
         leave_out(fmt::format("segments after the first {}", kMaxSegments));
     }
     if (program.p_type == PT_DYNAMIC) dynamic_ = segment;
+    if (program.p_type == PT_GNU_EH_FRAME) frame_header_ = segment;
     if (program.p_type == PT_NOTE) read_notes(source, segment.offset, segment.file_bytes);
   }
 }

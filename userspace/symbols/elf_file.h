@@ -60,6 +60,8 @@ class ElfFile {
   const Section* section_of_type(uint32_t type) const;
   std::optional<Segment> dynamic() const { return dynamic_; }  // PT_DYNAMIC
 
+  std::optional<Segment> frame_header() const { return frame_header_; }  // PT_GNU_EH_FRAME: .eh_frame_hdr
+
   // Hex of the GNU build id; "" none.
   const std::string& build_id() const { return build_id_; }
   // As the Go linker wrote it; "" none.
@@ -86,7 +88,7 @@ class ElfFile {
   std::string machine_;
   uint64_t entry_ = 0;
   std::vector<Segment> segments_;
-  std::optional<Segment> dynamic_;
+  std::optional<Segment> dynamic_, frame_header_;
   std::vector<Section> sections_;
   std::string build_id_, go_build_id_;
   uint64_t notes_ = 0, note_bytes_ = 0;  // looked at so far

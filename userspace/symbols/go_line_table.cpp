@@ -5,6 +5,7 @@
 #include <array>
 
 #include "symbols/go_module.h"
+#include "symbols/go_sequence.h"
 
 namespace memwhy::symbols {
 namespace {
@@ -39,39 +40,6 @@ std::string without_type_arguments(std::string name) {
   if (open == std::string::npos || close == std::string::npos || close <= open) return name;
   return name.replace(open, close - open + 1, "[...]");
 }
-
-// Reads a sequence of pctab bytewise, in pieces.
-class Sequence {
- public:
-  Sequence(ByteSource& source, uint64_t at, uint64_t end) : source_(source), at_(at), end_(end) {}
-
-  std::optional<uint32_t> varint() {
-    uint32_t value = 0;
-    for (unsigned shift = 0; shift < 35; shift += 7) {
-      if (next_ == held_ && !refill()) return std::nullopt;
-      const uint8_t byte = piece_[next_++];
-      value |= static_cast<uint32_t>(byte & 0x7f) << shift;
-      if ((byte & 0x80) == 0) return value;
-    }
-    return std::nullopt;
-  }
-
- private:
-  bool refill() {
-    const uint64_t take = std::min<uint64_t>(piece_.size(), end_ > at_ ? end_ - at_ : 0);
-    if (take == 0 || !source_.read_at(at_, std::as_writable_bytes(std::span(piece_.data(), take))))
-      return false;
-    at_ += take;
-    held_ = take;
-    next_ = 0;
-    return true;
-  }
-
-  ByteSource& source_;
-  uint64_t at_, end_;
-  std::array<uint8_t, 256> piece_{};
-  uint64_t held_ = 0, next_ = 0;
-};
 
 }  // namespace
 
@@ -182,6 +150,11 @@ bool GoLineTable::locate(ByteSource& source, const ElfFile& elf) {
   return false;
 }
 
+AddressRange GoLineTable::code(ByteSource& source) const {
+  const auto first = entry_pc(source, 0), last = entry_pc(source, function_count_);
+  return first && last && *first < *last ? AddressRange{*first, *last} : AddressRange{};
+}
+
 std::optional<uint64_t> GoLineTable::entry_pc(ByteSource& source, uint64_t index) const {
   const uint64_t offset = functions_.begin + index * entry_bytes();
   if (index > function_count_) return std::nullopt;
@@ -224,6 +197,8 @@ std::optional<GoLineTable::Function> GoLineTable::function(ByteSource& source, u
   function.entry = *entry;
   function.end = *end;
   function.name = (*fields)[0];
+  function.pcsp = (*fields)[3];
+  function.flags_at = tail + 1;
   function.pcfile = (*fields)[4];
   function.pcln = (*fields)[5];
   const uint64_t pcdata_count = (*fields)[6];
@@ -261,7 +236,7 @@ std::string GoLineTable::name_at(ByteSource& source, uint32_t offset) const {
 int32_t GoLineTable::value_at(ByteSource& source, uint32_t sequence, const Function& in,
                               uint64_t vaddr) const {
   if (sequence == 0 || sequence >= pctab_.bytes()) return -1;
-  Sequence bytes(source, pctab_.begin + sequence, pctab_.end);
+  GoSequence bytes(source, pctab_.begin + sequence, pctab_.end);
   uint32_t value = ~0u;
   uint64_t pc = in.entry;
   const uint64_t instructions = (in.end - in.entry) / quantum_ + 1;  // at most

@@ -14,7 +14,7 @@
 //     inline tree [2] = { name "main.parse", parent pc 0x48a3e2 } -> main.parse  parse.go:41  (line at 0x48a3f1)
 //     index at 0x48a3e2 is -1                                     -> main.serve  main.go:118  (line at 0x48a3e2)
 //
-// The inline trees lie outside of the table, relative to moduledata.gofunc (go_module.h).
+// Frame sizes are such sequences, too (go_frame_rows.cpp). The inline trees lie outside of the table, relative to moduledata.gofunc (go_module.h).
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,7 @@
 #include "events/process.h"
 #include "symbols/byte_source.h"
 #include "symbols/elf_file.h"
+#include "symbols/unwind_rule.h"
 
 namespace memwhy::symbols {
 
@@ -47,10 +48,20 @@ class GoLineTable {
   // Whether a function (linked or inlined) has a name that begins so, for each.
   std::vector<bool> have_names(ByteSource& source, const std::vector<std::string>& prefixes) const;
 
+  // The rules of the function that contains `vaddr`, as in FunctionRules but by address; by its table of frame sizes and the
+  // prologue, which says where the frame pointer is saved. Nothing: not Go code, or none of Go 1.18 on.
+  struct FrameRows {
+    AddressRange range;
+    std::vector<RuleRow> rows;
+  };
+  std::optional<FrameRows> frame_rows(ByteSource& source, const ElfFile& elf, uint64_t vaddr) const;
+
   uint64_t vaddr() const { return vaddr_; }                            // link-time address of the header
   uint64_t names_offset() const { return names_.begin - header_at_; }  // of the function names behind it
   uint64_t functions() const { return function_count_; }
   uint64_t text() const { return text_; }
+  // Where all of its functions are, link-time; empty: not readable.
+  AddressRange code(ByteSource& source) const;
   bool inlining_known() const { return gofunc_ != 0 || release_ == Release::kGo116; }
 
  private:
@@ -63,7 +74,8 @@ class GoLineTable {
   struct Function {
     uint64_t entry = 0, end = 0;
     uint32_t name = 0;
-    uint32_t pcfile = 0, pcln = 0, inline_index = 0;  // offsets in pctab; 0 none
+    uint32_t pcsp = 0, pcfile = 0, pcln = 0, inline_index = 0;  // offsets in pctab; 0 none
+    uint64_t flags_at = 0;                                      // file offset
     uint32_t unit = 0;
     std::optional<uint64_t> inline_tree;  // file offset
   };

@@ -29,6 +29,11 @@ class LocalBinaries final : public Binaries {
   Result<ProgramFacts> program(BinaryHandle binary, const ProgramQuestion& question) override {
     return table_.program(binary, question);
   }
+  Result<std::vector<FunctionRules>> frame_rules(BinaryHandle binary,
+                                                 std::span<const CodeOffset> at) override {
+    return table_.frame_rules(binary, at);
+  }
+  Result<OpenedBinary> vdso() override { return table_.vdso(); }
   Result<std::vector<std::byte>> read(BinaryHandle binary, uint64_t offset, size_t bytes) override {
     return table_.read(binary, offset, bytes);
   }

@@ -203,6 +203,7 @@ void fields(auto&& visit, Is<events::Stack> auto& m) {
   visit(4, m.unreadable);
   visit(5, m.frames);
   visit(6, m.unwind);  // any number: kGreatest is not set for it
+  visit(7, m.certain);
 }
 void fields(auto&& visit, Is<events::Loss> auto& m) {
   visit(1, m.space);

@@ -18,6 +18,12 @@ enum mw_fault_counter {
 	MW_FRAMES_BY_HELPER,  /* frames that the direct read had to leave to bpf_probe_read_user */
 	MW_SPACES_FULL,	      /* forks and execs that found no free space */
 	MW_CHUNKS_NEW,	      /* chunks claimed */
+	MW_SNAPSHOTS_SENT,    /* of stacks that met an address without a rule */
+	MW_SNAPSHOTS_LIMITED, /* not sent: more than the daemon had allowed */
+	MW_SNAPSHOTS_LOST,    /* not sent: their ring had no room */
+	MW_TRAILS_USED,	      /* faults whose stack a trail told */
+	MW_TRAILS_MADE,
+	MW_TRAILS_WRONG,      /* only where each is checked: the walk found another */
 	MW_FAULT_COUNTERS,
 };
 
@@ -28,9 +34,9 @@ struct mw_counters {
 	mw_u64 go_hits[MW_GO_FUNCTIONS]; /* of a probe, by enum mw_go_function; go_again among them */
 	mw_u64 go_ns[MW_GO_FUNCTIONS];	 /* what its program took */
 	mw_u64 go_again; /* the stack had to grow first: the function begins again, and is counted then */
-	mw_u64 pad[2];
+	mw_u64 pad[4];
 };
 
-MW_ASSERT_SIZE(struct mw_counters, 384); /* whole cache lines: one element of an array for each CPU */
+MW_ASSERT_SIZE(struct mw_counters, 448); /* whole cache lines: one element of an array for each CPU */
 
 #endif

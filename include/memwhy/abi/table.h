@@ -40,12 +40,18 @@ struct mw_stack {
 
 #define MW_STACK_CUT	    1u /* deeper than MW_STACK_FRAMES: the outermost frames are missing */
 #define MW_STACK_UNREADABLE 2u /* a frame pointer led to memory that could not be read */
+#define MW_STACK_WHOLE	    4u /* the outermost frame was reached, and every frame is certain */
+#define MW_STACK_MISS	    8u /* an address had no rule yet: from there on, by frame pointers */
+#define MW_STACK_GUESS	    16u /* by frame pointers through code of which nothing is said */
+#define MW_STACK_JIT	    32u /* by frame pointers through code that no file has */
+#define MW_STACK_DOUBT	    (MW_STACK_MISS | MW_STACK_GUESS | MW_STACK_JIT)
+#define MW_STACK_CERTAIN_SHIFT 16 /* with one of these: frames before the first that is not certain */
 
 /* An address space that is traced. mm is the kernel's pointer, only a key: never printed, never dereferenced here. */
 struct mw_space {
 	mw_u64 mm; /* MW_SLOT_EMPTY, TOMB, BUSY or a kernel address; written last */
 	mw_u32 space;
-	mw_u32 flags; /* MW_SPACE_* */
+	mw_u32 flags; /* MW_SPACE_*, and the number of its slot above MW_SPACE_SLOT_SHIFT */
 };
 
 /* What a space, or all of them, hold of the tables, and how often a claim above the share was refused. */
@@ -56,6 +62,9 @@ struct mw_use {
 
 #define MW_SPACE_FOLLOW 1u /* children get a space of their own and are traced too */
 #define MW_SPACE_GO	4u /* a Go program: stacks lead from the system stack back to the goroutine's */
+
+#define MW_SPACE_FLAGS	    0xffffu
+#define MW_SPACE_SLOT_SHIFT 16
 
 /*
  * A process on a traced space, by tgid: its mm is gone from the task before exec and exit are seen.

@@ -170,6 +170,11 @@ TEST(Children, SayWhatAReaderInThisProcessSays) {
     const auto their_bytes = (*children)->read(theirs->handle, 100, 5000);
     ASSERT_TRUE(bytes && their_bytes);
     EXPECT_EQ(*their_bytes, *bytes);
+    at.resize(std::min<size_t>(at.size(), 300));
+    const auto rules = local.frame_rules(mine->handle, at),
+               their_rules = (*children)->frame_rules(theirs->handle, at);
+    ASSERT_TRUE(rules && their_rules) << vma.name;
+    EXPECT_EQ(*their_rules, *rules);
   }
   EXPECT_GE(files, 3u);
   EXPECT_GE(names, 1000u);
@@ -177,6 +182,32 @@ TEST(Children, SayWhatAReaderInThisProcessSays) {
   ASSERT_TRUE(path);
   EXPECT_EQ(::fcntl(path->fd.get(), F_GETFL) & O_PATH, O_PATH);
   EXPECT_FALSE(path->remote);
+}
+
+// Its code is in every process, and has rules and names as a file has.
+TEST(Children, ReadTheVdso) {
+  Result<std::unique_ptr<Children>> children = Children::start();
+  ASSERT_TRUE(children);
+  const auto opened = (*children)->vdso();
+  ASSERT_TRUE(opened) << opened.error().message();
+  ASSERT_NE(opened->handle, symbols::BinaryHandle::kNone);
+  EXPECT_EQ((*children)->vdso()->handle, opened->handle);
+  size_t rules = 0, names = 0;
+  for (uint64_t offset = 0x400; offset < opened->key.bytes; offset += 16) {
+    const symbols::CodeOffset at{offset, false};
+    const auto found = (*children)->frame_rules(opened->handle, std::span(&at, 1));
+    ASSERT_TRUE(found) << found.error().message();
+    rules += found->front().why == symbols::FunctionRules::Why::kRule ? 1 : 0;
+    names += (*children)->look_up(opened->handle, std::span(&at, 1))->front().size();
+  }
+  EXPECT_GT(rules, 20u);
+  EXPECT_GT(names, 20u);
+  ::kill((*children)->parser(), SIGKILL);
+  const symbols::CodeOffset at{0x600, false};
+  const auto closed = (*children)->frame_rules(opened->handle, std::span(&at, 1));
+  ASSERT_FALSE(closed);
+  EXPECT_EQ(closed.error().code(), ErrorCode::kIncomplete);
+  EXPECT_TRUE((*children)->vdso()) << "by the next pair";
 }
 
 // The recorder itself never holds a file of a target: to close one may take for ever.

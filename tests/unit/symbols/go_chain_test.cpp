@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What we read from a running Go program against what its own runtime says, frame by frame: names, files,
 // lines and inlined calls, for every release and way of building. The program is tests/data/symbols/chain.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -12,6 +13,7 @@
 
 #include "symbols/local_binaries.h"
 #include "symbols/symbolizer.h"
+#include "unit/symbols/frame_referee.h"
 #include "unit/symbols/target.h"
 
 namespace memwhy::symbols {
@@ -219,6 +221,41 @@ void check_lines(const Target& target, Names& names) {
   end_of_stack();
 }
 
+// Go's linker writes the sizes of frames twice: for the runtime, and as DWARF. The first and the last address of each row are
+// compared.
+void expect_frames_as_dwarf_has_them(const std::string& program) {
+  auto bytes = FileBytes::open(Fd(::open(program.c_str(), O_RDONLY | O_CLOEXEC)), uint64_t{1} << 30);
+  ASSERT_TRUE(bytes);
+  const auto binary = Binary::open(std::move(*bytes));
+  ASSERT_TRUE(binary);
+  const testing::Referee referee(program, true);
+  ASSERT_TRUE(referee.works());
+  size_t compared = 0, different = 0;
+  for (const Segment& segment : (*binary)->elf().segments()) {
+    if (!segment.exec) continue;
+    for (uint64_t offset = segment.offset; offset < segment.offset + segment.file_bytes;) {
+      const FunctionRules rules = (*binary)->frame_rules(offset, false);
+      ASSERT_TRUE(rules.well_formed() && rules.contains(offset));
+      uint64_t begin = rules.begin;
+      for (const RuleRow& row : rules.rows) {
+        for (const uint64_t at : {begin, row.end - 1}) {
+          const auto theirs = referee.rule(at - segment.offset + segment.vaddr);
+          if (row.at.kind != UnwindRule::Kind::kStack || !theirs) continue;
+          ++compared;
+          const bool same = theirs->kind == row.at.kind && theirs->bytes == row.at.bytes;
+          different += same ? 0 : 1;
+          EXPECT_TRUE(same || different > 3)
+              << std::hex << at << std::dec << ": " << row.at.bytes << " bytes, not " << theirs->bytes;
+        }
+        begin = row.end;
+      }
+      offset = rules.end;
+    }
+  }
+  EXPECT_EQ(different, 0u);
+  EXPECT_GT(compared, 5000u);
+}
+
 class GoChain : public ::testing::TestWithParam<Build> {};
 
 TEST_P(GoChain, SaysWhatTheRuntimeSays) {
@@ -229,6 +266,8 @@ TEST_P(GoChain, SaysWhatTheRuntimeSays) {
     if (ci != nullptr && std::string(ci) == "true") FAIL() << "Go " << build.release << " cannot be had";
     GTEST_SKIP() << "Go " << build.release << " cannot be had";
   }
+  if (!build.stripped && !build.race && minor_of(build.release) >= 18)
+    expect_frames_as_dwarf_has_them(program);
   const Target target(program);
   ASSERT_FALSE(target.lines().empty());
   Names names(target, build);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a walk reads, written down for a trail (trail.bpf.h): each word that its result depends on, in runs within a page.
+ *
+ *   memset   [..e3c8] a return address          page 0  at 0x3c8
+ *   load     [..e400] saved fp: not yet needed; [..e408] a return address
+ *   main     found by fp: so [..e400] mattered, and is noted now
+ *
+ * A saved frame pointer that no frame is found by is a variable like any other. The functions are verified once; in the
+ * walk they would multiply its states.
+ */
+#ifndef MEMWHY_NOTES_BPF_H
+#define MEMWHY_NOTES_BPF_H
+
+#include "maps.bpf.h"
+#include "compat.bpf.h"
+
+static __always_inline void note(struct notes *notes, u64 va, u64 word)
+{
+	u64 page = (va - notes->base) >> PTE_SHIFT, run = notes->runs, i = notes->words;
+
+	if (!run || notes->page[(run - 1) & (MW_TRAIL_RUNS - 1)] != page) {
+		if (run >= MW_TRAIL_RUNS || page > 255)
+			notes->bad = 1;
+		notes->page[run & (MW_TRAIL_RUNS - 1)] = page;
+		notes->runs = ++run;
+	}
+	if (i >= MW_TRAIL_WORDS)
+		notes->bad = 1;
+	notes->at[i & (MW_TRAIL_WORDS - 1)] = va & (PAGE_BYTES - 8);
+	notes->word[i & (MW_TRAIL_WORDS - 1)] = word;
+	notes->words = i + 1;
+	notes->end[(run - 1) & (MW_TRAIL_RUNS - 1)] = i + 1;
+}
+
+/* A frame is found by fp. */
+static __always_inline void note_use_of_fp(struct notes *n)
+{
+	if (!n->restored)
+		n->by_fp = 1;
+	if (n->fp_at)
+		note(n, n->fp_at, n->fp);
+	n->fp_at = 0;
+}
+
+__noinline int note_word(u32 which, u64 va, u64 word, bool by_fp)
+{
+	struct notes *n = bpf_map_lookup_elem(&all_notes, &which);
+
+	if (!n)
+		return 0;
+	if (by_fp)
+		note_use_of_fp(n);
+	note(n, va, word);
+	if (va & 7)
+		n->bad = 1;
+	return 0;
+}
+
+__noinline int note_saved_fp(u32 which, u64 va, u64 fp)
+{
+	struct notes *n = bpf_map_lookup_elem(&all_notes, &which);
+
+	if (!n)
+		return 0;
+	n->fp_at = va;
+	n->fp = fp;
+	n->restored = 1;
+	if (va & 7)
+		n->bad = 1;
+	return 0;
+}
+
+__noinline int note_fp(u32 which)
+{
+	struct notes *n = bpf_map_lookup_elem(&all_notes, &which);
+
+	if (n)
+		note_use_of_fp(n);
+	return 0;
+}
+
+__noinline int notes_begin(u32 which, u64 sp)
+{
+	struct notes *n = bpf_map_lookup_elem(&all_notes, &which);
+
+	if (!n)
+		return 0;
+	n->base = sp & ~(PAGE_BYTES - 1);
+	n->bad = n->runs = n->words = n->fp_at = n->restored = n->by_fp = 0;
+	return 0;
+}
+
+#endif

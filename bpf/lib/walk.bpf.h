@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The whole stack of the current task, by rules (rules.bpf.h), and by frame pointers where there are none: frames, or
+ * their hash, and how certain they are.
+ *
+ *   ip 7f12'3461 memset   rule STACK 8         [sp]      = 5555'1234, a return address into load
+ *   load                  rule STACK 48        [cfa - 8] = 5555'1300, into main
+ *   main                  rule FRAME 16 saved 2 ...
+ *   _start                rule END             -> {memset, load, main, _start}, WHOLE
+ *
+ * Two stacks are one when their hashes are: a target must not be able to choose frames for which that goes wrong. So the
+ * hash is a universal one, with keys that are drawn for each load: halves of each frame plus a key each, multiplied, and
+ * summed up. Each sum is 64 bits wide, and two different chains agree in its upper half with a probability of 2^-31
+ * whatever they are, over the choice of the keys; two sums whose keys are independent make a hash of 2^-60. (The multilinear
+ * family of Lemire and Kaser, the second sum with shifted keys as in UMAC.) It needs no order among the frames: the
+ * products do not wait for each other. How a stack was found is a part of it.
+ *
+ * The Go runtime works on the system stack of its thread for a goroutine that waits, and the chain leads back to it: in a
+ * Go program a few jumps to another stack are followed. Elsewhere it would be a frame pointer that is none.
+ *
+ *   7f12'e380 memclr  ->  7f12'e3f0 mheap.alloc.func1  ->  c0'001a'2e60 mheap.alloc  ->  c0'001a'2ee0 main.load ...
+ *
+ * Two loops, windows and the frames in one. Every fault walks the whole chain: a memo of a part of it would merge stacks.
+ * Frames are kept raw; what is no code is dropped in userspace.
+ */
+#ifndef MEMWHY_WALK_BPF_H
+#define MEMWHY_WALK_BPF_H
+
+#include "rules.bpf.h"
+
+#define WALK_JUMPS 8u
+/*
+ * Frames, and windows among them, of one leg of the walk, which is a function that the verifier looks at once. In a loop it
+ * looks at each round and each way through it, and forgets, when there are many rounds, which it has seen.
+ */
+#define LEG_STEPS 6u
+#define LEGS	  48u
+
+struct sums {
+	u64 high, low; /* halves of the hash to be */
+};
+
+/* keys: of this frame's place in the chain */
+static __always_inline void add_frame(struct sums *sums, const volatile u64 *keys, u64 frame)
+{
+	u64 a = (u32)frame, b = frame >> 32;
+
+	sums->high += (a + keys[0]) * (b + keys[1]);
+	sums->low += (a + keys[2]) * (b + keys[3]);
+}
+
+/*
+ * Both steps can be undone, so no two hashes become one. Without them the stacks of neighbouring call sites would stand at
+ * equal distances in the table, and with some keys all in the same place of it.
+ */
+static __always_inline u64 hash_of(struct sums sums, u32 flags)
+{
+	add_frame(&sums, &stack_keys[2 * MW_WALK_FRAMES], flags);
+
+	u64 hash = (sums.high >> 32 << 32) | sums.low >> 32;
+
+	hash ^= hash >> 31;
+	hash *= 0x9e3779b97f4a7c15;
+	return hash | 2;
+}
+
+/* The next frame of the chain: kept, or added to the hash. n is a number that the verifier knows nothing of: all rounds
+ * look alike to it. */
+static __always_inline void next_frame(bool keep, struct scratch *s, struct sums *sums, u64 *n, u64 ret)
+{
+	u64 i = *n & (MW_WALK_FRAMES - 1);
+
+	if (keep)
+		s->frames[i] = ret;
+	else
+		add_frame(sums, &stack_keys[2 * i], ret);
+	i = *n + 1;
+	OPAQUE(i);
+	*n = i;
+}
+
+/*
+ * One leg by rules. In and out: scratch. How to read, and whether to keep the frames (in s->frames, their number in s->n) or
+ * to hash them, are constants. The inner loop calls nothing and touches only its window; what is odd about a frame is left
+ * to the outer one. Returns whether the walk is over.
+ */
+static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *s, u32 which)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct window w = {s->base, s->room, s->delta, NULL};
+	struct sums sums = {s->high_sum, s->low_sum};
+	u64 pgd = number(task->mm->pgd), sp = s->sp, fp = s->fp, key = s->key, n = s->n, at = s->at, before = s->before,
+	    cfa = s->cfa, ret;
+	u64 group = key & ~(2 * MW_RULE_IP - 1), frames_from = s->frames_from, frames_bytes = s->frames_bytes,
+	    limit = s->limit;
+	u32 steps = 0, rule, saved8, over = 1;
+
+	if (how == MW_READ_MEMORY)
+		w.memory = KERNEL_MEMORY(w.delta);
+	while (steps < LEG_STEPS) {
+		/* The page of sp may be the one that is being brought in: of the first frame it is not needed, but the one of
+		 * the CFA, which the rule will say. */
+		if (!in_window(&w, cfa - 8) && !window_at(&w, how, pgd, which, cfa - 8)) {
+			w = no_window(how);
+			if (sp != s->low) {
+				s->flags |= MW_STACK_UNREADABLE;
+				goto end;
+			}
+		}
+		do {
+			/* What the verifier has learned of these on one way here and not on another would make each way a
+			 * state of its own. No instruction of the machine. */
+			OPAQUE(key);
+			OPAQUE(at);
+			OPAQUE(before);
+			OPAQUE(sp);
+			OPAQUE(fp);
+			OPAQUE(cfa);
+			steps++;
+			at &= RULE_MASK;
+			if (key - frames_from < frames_bytes) {
+				/* Go's own code, or everything where there are no rules: none is looked for */
+				rule = MW_RULE_POINTER;
+			} else if (RULE(at)->key == key) {
+				rule = RULE(at)->rule;
+				before = at;
+				at = RULE(at)->next;
+			} else {
+				at = rule_home(key);
+				rule = 0;
+				if (RULE(at)->key == key) {
+					rule = RULE(at)->rule;
+					RULE(before)->next = at;
+					before = at;
+					at = RULE(at)->next;
+				}
+			}
+			cfa = sp;
+			if ((rule & MW_RULE_KIND) != MW_RULE_STACK) {
+				if ((rule & MW_RULE_KIND) != MW_RULE_FRAME || (fp - sp) & ~(STACK_REACH - 8))
+					break;
+				cfa = fp;
+			}
+			cfa += rule >> 14;
+			saved8 = rule & MW_RULE_SAVED8;
+			if (!in_window(&w, cfa - 8)) {
+				if ((cfa & (PAGE_BYTES - 1)) < 64)
+					break; /* its saved registers may be on the page below */
+				at = before;
+				goto next_window; /* and the same frame again */
+			}
+			if (saved8 && !in_window(&w, cfa - saved8))
+				break;
+			ret = word_in(&w, how, s, cfa - 8);
+			if (keep && s->noting)
+				note_word(which, cfa - 8, ret, (rule & MW_RULE_KIND) == MW_RULE_FRAME);
+			if (ret - PAGE_BYTES >= limit - PAGE_BYTES) {
+				s->flags |= end_by(ret);
+				goto end;
+			}
+			if (saved8)
+				fp = word_in(&w, how, s, cfa - saved8);
+			if (keep && saved8 && s->noting)
+				note_saved_fp(which, cfa - saved8, fp);
+			sp = cfa;
+			key = group | ret;
+			next_frame(keep, s, &sums, &n, ret);
+		} while (n <= MW_STACK_FRAMES && steps < LEG_STEPS);
+		if (n > MW_STACK_FRAMES || steps >= LEG_STEPS)
+			break;
+		s->sp = sp;
+		s->fp = fp;
+		s->key = key;
+		s->at = at;
+		s->before = before;
+		s->cfa = cfa;
+		s->base = w.start;
+		s->rule = rule;
+		u32 go_on = odd_frame(which);
+
+		if (s->flags & MW_STACK_DOUBT && !s->certain)
+			s->certain = n;
+		if (go_on == WALK_OVER)
+			goto end;
+		if (go_on == WALK_MISSING) {
+			group = MW_NO_GROUP;
+			frames_from = s->frames_from;
+			frames_bytes = s->frames_bytes;
+			limit = s->limit;
+		}
+		sp = s->sp;
+		fp = s->fp;
+		at = s->at;
+		key = s->key;
+		cfa = s->cfa;
+		if (go_on == WALK_CALLER) {
+			next_frame(keep, s, &sums, &n, s->ret);
+			at = rule_home(key);
+		}
+next_window:;
+	}
+	over = n > MW_STACK_FRAMES;
+	s->flags |= over ? MW_STACK_CUT : 0;
+	s->sp = sp;
+	s->fp = fp;
+	s->key = key;
+	s->at = at;
+	s->before = before;
+	s->cfa = cfa;
+	s->base = w.start;
+	s->room = w.room;
+	s->delta = w.delta;
+end:
+	s->high_sum = sums.high;
+	s->low_sum = sums.low;
+	s->n = n;
+	return over;
+}
+
+__noinline u32 leg_kept(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+
+	return s ? leg(MW_READ_BULK, true, s, which) : 1;
+}
+
+__noinline u32 leg_hashed(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+
+	if (!s)
+		return 1;
+	return read_how == MW_READ_MEMORY  ? leg(MW_READ_MEMORY, false, s, which)
+	       : read_how == MW_READ_WORDS ? leg(MW_READ_WORDS, false, s, which)
+					   : 1;
+}
+
+/*
+ * The walk from these registers on. keep: into s->frames, by the bulk read wherever hashing reads directly; it is rare, and
+ * cheapest to verify. Else the hash of the chain.
+ */
+static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 which, struct mw_space *space, u64 ip,
+				u64 sp, u64 fp)
+{
+	struct sums sums = {};
+	u64 group = ip < MW_RULE_IP ? rule_group(space) : MW_NO_GROUP, n = 0;
+
+	OPAQUE(n);
+	next_frame(keep, s, &sums, &n, ip);
+	sp &= ~7ull;
+	s->sp = s->low = sp;
+	s->fp = fp;
+	s->n = n;
+	s->jumps = space && space->flags & MW_SPACE_GO ? WALK_JUMPS : 0;
+	s->high_sum = sums.high;
+	s->low_sum = sums.low;
+	s->missing = 0;
+	s->noting = noting;
+	if (noting)
+		notes_begin(which, sp);
+	s->flags = group == MW_NO_GROUP ? MW_STACK_MISS : 0;
+	s->certain = group == MW_NO_GROUP;
+	s->key = group | MW_RULE_IP | ip;
+	s->at = s->before = rule_home(s->key);
+	s->cfa = sp + 8;
+	s->base = 1; /* no window yet */
+	s->room = 0;
+	s->delta = 0;
+	by_pointers(s);
+	if (group != MW_NO_GROUP) {
+		struct mw_space_code *code = code_of(space);
+
+		s->frames_from = group | code->frames_start;
+		s->frames_bytes = code->frames_bytes;
+		s->limit = MW_RULE_IP;
+	}
+	for (u32 i = 0; i < LEGS; i++)
+		if (keep ? leg_kept(which) : leg_hashed(which))
+			break;
+	s->flags |= s->certain << MW_STACK_CERTAIN_SHIFT;
+	sums.high = s->high_sum;
+	sums.low = s->low_sum;
+	return keep ? 0 : hash_of(sums, s->flags);
+}
+
+#endif

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/teaching.h"
+
+#include <ctime>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "app/privilege.h"
+#include "app/terminal.h"
+#include "base/time.h"
+#include "procfs/process.h"
+
+namespace memwhy::app {
+namespace {
+
+constexpr std::chrono::milliseconds kBusy{10}, kQuiet{50};  // between two looks
+constexpr int kQuietAfter = 100;                                 // looks without a snapshot
+
+uint32_t packed(const unwind::LearnedRule& learned) {
+  using Kind = symbols::UnwindRule::Kind;
+  if (learned.source == unwind::RuleSource::kNoFile) return MW_RULE(MW_RULE_JIT, 16, 2);
+  const symbols::UnwindRule& rule = learned.rule;
+  if (learned.source == unwind::RuleSource::kGuess && rule.kind == Kind::kFrame)
+    return MW_RULE(MW_RULE_GUESS, 16, 2);
+  switch (rule.kind) {
+    case Kind::kStack:
+      return MW_RULE(MW_RULE_STACK, rule.bytes, rule.saved);
+    case Kind::kFrame:
+      return MW_RULE(MW_RULE_FRAME, rule.bytes, rule.saved);
+    case Kind::kEnd:
+      return MW_RULE(MW_RULE_END, 0, 0);
+    case Kind::kSignal:
+      return MW_RULE(MW_RULE_SIGNAL, 0, 0);
+    case Kind::kRealigned:
+      return MW_RULE(MW_RULE_DEREF, rule.bytes, 0);
+    case Kind::kNone:
+    case Kind::kStop:
+      break;
+  }
+  return MW_RULE_UNSAID;
+}
+
+}  // namespace
+
+size_t RuleTables::take(const std::function<void(const unwind::Taken&)>& use) {
+  return unwinding_.rules().take([&](const probe::Snapshot& from) {
+    unwind::Taken taken{from.space, from.tgid, from.generation, from.stack, {}};
+    taken.snapshot.ip = from.ip;
+    taken.snapshot.sp = from.sp;
+    taken.snapshot.fp = from.fp;
+    taken.snapshot.address = from.sp;
+    taken.snapshot.stack = from.bytes;
+    use(taken);
+  });
+}
+
+bool RuleTables::publish(SpaceId space, uint32_t generation, std::span<const unwind::LearnedRule> rules) {
+  std::vector<probe::AddressRule> all;
+  all.reserve(rules.size());
+  for (const unwind::LearnedRule& rule : rules) all.push_back({rule.address, rule.is_return, packed(rule)});
+  return unwinding_.rules().publish(space, generation, all);
+}
+
+Teaching::Teaching(std::unique_ptr<probe::Unwinding> unwinding, std::unique_ptr<files::Children> files,
+                   procfs::Root proc, uint64_t capabilities)
+    : unwinding_(std::move(unwinding)),
+      files_(std::move(files)),
+      proc_(std::move(proc)),
+      port_(*unwinding_),
+      thread_([this, capabilities] { run(capabilities); }) {}
+
+Teaching::~Teaching() {
+  stop(std::chrono::hours(1));
+  thread_.join();
+}
+
+bool Teaching::stop(std::chrono::nanoseconds patience) {
+  std::unique_lock lock(mutex_);
+  stop_ = true;
+  wake_.notify_all();
+  return wake_.wait_for(lock, patience, [this] { return done_; });
+}
+
+// Without it stacks are found by frame pointers from the first address on that has no rule: nothing else is lost.
+void Teaching::run(uint64_t capabilities) {
+  try {
+    if (Status kept = keep_only(capabilities); !kept) warn(kept.error().message());
+    const auto mappings = [this](Pid tgid) -> Result<std::vector<events::Vma>> {
+      Result<procfs::Process> process = procfs::Process::open(proc_, tgid);
+      if (!process) return std::move(process).error();
+      return process->vmas();
+    };
+    unwind::Teacher teacher(port_, *files_, mappings, [] { return clock_ns(CLOCK_MONOTONIC); });
+    int quiet = 0;
+    for (std::unique_lock lock(mutex_); !stop_;) {
+      lock.unlock();
+      quiet = teacher.look() == 0 ? quiet + 1 : 0;
+      lock.lock();
+      wake_.wait_for(lock, quiet < kQuietAfter ? kBusy : kQuiet, [this] { return stop_; });
+    }
+  } catch (const std::exception& failure) {
+    warn(std::string("unwind rules are learned no more: ") + failure.what());
+  }
+  const std::lock_guard lock(mutex_);
+  done_ = true;
+  wake_.notify_all();
+}
+
+}  // namespace memwhy::app

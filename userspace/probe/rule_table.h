@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// RuleTable: the unwind rules that the kernel side walks by, and the snapshots of stacks that met an address without one.
+//
+// What it is: the daemon's half of include/memwhy/abi/unwind.h: publishes rules, gives back those whose code is gone, hands
+// out snapshots and wipes them, says how many more may be taken. What it is not: where a rule comes from (userspace/unwind).
+//
+//   rules[]    (slot 0x9f1, generation 3, return, 7f12'3460'5123) -> STACK 48      kernel: load      daemon: store
+//   generation of slot 0x9f1 is 4: its code changed. All keys of generation 3 are swept, 4 is confirmed.
+//
+// One thread uses it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/ids.h"
+#include "memwhy/abi/counters.h"
+#include "memwhy/abi/table.h"
+#include "memwhy/abi/unwind.h"
+
+namespace memwhy::probe {
+
+// The registers of a thread at a fault or a call, and its stack from sp on.
+struct Snapshot {
+  SpaceId space{};
+  Pid tgid = 0;
+  uint32_t generation = 0;  // of its code, when it was taken
+  uint64_t ip = 0, sp = 0, fp = 0;
+  uint32_t stack = 0;  // slot of the incomplete one, or MW_ENTRY_STACK_*
+  std::span<const std::byte> bytes;
+};
+
+struct AddressRule {
+  uint64_t address = 0;
+  bool is_return = false;
+  uint32_t rule = 0;  // MW_RULE
+  bool operator==(const AddressRule&) const = default;
+};
+
+class RuleTable {
+ public:
+  // Shared with the kernel; outlives this.
+  struct Shared {
+    mw_rule* rules = nullptr;
+    mw_space_code* code = nullptr;  // of the space in the same slot of spaces
+    mw_space* spaces = nullptr;
+    uint32_t slots = 0;  // of spaces
+    mw_snapshot* snapshots = nullptr;
+    uint32_t* snapshots_taken = nullptr;
+    mw_u64* asked = nullptr;
+    uint64_t factor = 1;  // of the hash of a key
+  };
+  explicit RuleTable(Shared shared) : shared_(shared) {}
+
+  // Gives back the rules of code that is gone, and allows each space `tokens` more snapshots.
+  void turn(uint32_t tokens);
+
+  // The code of a space as it is now. nullopt: it is traced no more.
+  std::optional<uint32_t> generation(SpaceId space) const;
+  // Where its code is, and Go's own: from now on what takes a part of it away begins a new generation. Before the mappings
+  // are read that rules are made by.
+  void set_code(SpaceId space, std::span<const AddressRange> executable, AddressRange go_code);
+  // false: the code has changed since `generation`, or the space is gone. What finds no room is counted.
+  bool publish(SpaceId space, uint32_t generation, std::span<const AddressRule> rules);
+
+  // Each snapshot that waits; it is wiped when `use` returns. Returns how many there were.
+  size_t take(const std::function<void(const Snapshot&)>& use);
+
+  size_t held() const { return held_; }
+  uint64_t refused() const { return refused_; }
+  // At most so many are kept: half of the table, so that a probe ends soon; of one space no more than are left.
+  static constexpr size_t kMost = MW_RULES / 2;
+
+ private:
+  std::optional<uint32_t> slot_of(SpaceId space) const;
+  void sweep(std::span<const uint32_t> changed);
+
+  Shared shared_;
+  size_t held_ = 0;
+  std::vector<uint32_t> held_by_ = std::vector<uint32_t>(MW_SPACES);  // by slot
+  uint64_t refused_ = 0;
+  uint32_t taken_ = 0;  // as of the last look
+  uint32_t turns_ = 0;
+};
+
+}  // namespace memwhy::probe

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Unwinding: the kernel side as the one sees it who learns unwind rules from snapshots (userspace/unwind): for all ports, by
+// one thread.
+//
+//   take       snapshot of space 3: ip memset, no rule for 7f12'3460'5123, attributed to stack slot 0x0beef
+//   publish    rules of the nine addresses on its way
+//   complete   slot 0x0beef was {memset, …}: it is {memset, load, main, _start}, whole
+//
+// A stack that was incomplete keeps its id; who was given it is given it again with what is known now.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "events/event.h"
+#include "probe/rule_table.h"
+
+namespace memwhy::probe {
+
+struct Hub;
+
+class Unwinding {
+ public:
+  explicit Unwinding(std::shared_ptr<Hub> hub);
+  ~Unwinding();
+  Unwinding(const Unwinding&) = delete;
+  Unwinding& operator=(const Unwinding&) = delete;
+
+  RuleTable& rules() { return rules_; }
+  // What the incomplete stack in this slot was, as its snapshot showed. Another one for the same slot: several
+  // callers share it, and it is none of them for certain.
+  void complete(uint32_t slot, std::vector<uint64_t> frames, events::Unwind how);
+
+ private:
+  std::shared_ptr<Hub> hub_;
+  RuleTable rules_;
+};
+
+}  // namespace memwhy::probe

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "unwind/learner.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace memwhy::unwind {
+namespace {
+
+using symbols::FunctionRules;
+using symbols::kFramePointerRule;
+using symbols::UnwindRule;
+using Kind = UnwindRule::Kind;
+
+// Of an rt_sigframe: where the interrupted registers are, from the stack pointer on.
+constexpr uint64_t kSavedFrame = 120, kSavedStack = 160, kSavedAddress = 168;
+
+constexpr size_t kRuleOverhead = 128;  // of a function beside its rows
+
+const events::Vma* mapping_of(std::span<const events::Vma> mappings, uint64_t address) {
+  const auto after =
+      std::upper_bound(mappings.begin(), mappings.end(), address,
+                       [](uint64_t value, const events::Vma& vma) { return value < vma.range.start; });
+  if (after == mappings.begin()) return nullptr;
+  const events::Vma& vma = *std::prev(after);
+  return vma.range.contains(address) && vma.exec ? &vma : nullptr;
+}
+
+std::optional<uint64_t> word_at(const Snapshot& snapshot, uint64_t address) {
+  if (address < snapshot.address) return std::nullopt;
+  const uint64_t within = address - snapshot.address;
+  if (snapshot.stack.size() < sizeof(uint64_t) || within > snapshot.stack.size() - sizeof(uint64_t))
+    return std::nullopt;
+  uint64_t word = 0;
+  std::memcpy(&word, snapshot.stack.data() + within, sizeof word);
+  return word;
+}
+
+}  // namespace
+
+// The registers of the frame that the walk is at.
+class Learner::Walk {
+ public:
+  explicit Walk(const Snapshot& snapshot)
+      : snapshot_(snapshot),
+        ip_(snapshot.ip),
+        sp_(snapshot.sp),
+        fp_(snapshot.fp),
+        is_return_(snapshot.is_return) {}
+
+  enum class Step : uint8_t { kOn, kEnd, kZero, kUnreadable };
+  Step step(const UnwindRule& rule, bool may_jump);
+
+  uint64_t ip() const { return ip_; }
+  bool is_return() const { return is_return_; }
+
+ private:
+  Step leave_signal();
+  Step leave(uint64_t cfa, uint64_t saved, bool may_jump);
+
+  const Snapshot& snapshot_;
+  uint64_t ip_, sp_, fp_;
+  bool is_return_;
+  int jumps_ = kMostJumps;
+};
+
+Learner::Walk::Step Learner::Walk::step(const UnwindRule& rule, bool may_jump) {
+  const auto bytes = static_cast<uint64_t>(int64_t{rule.bytes});
+  switch (rule.kind) {
+    case Kind::kEnd:
+      return Step::kEnd;
+    case Kind::kSignal:
+      return leave_signal();
+    case Kind::kStack:
+    case Kind::kFrame: {
+      if (rule.kind == Kind::kFrame && fp_ < kPageBytes) return Step::kZero;
+      if (rule.kind == Kind::kFrame && fp_ % 8 != 0) return Step::kUnreadable;
+      const uint64_t cfa = (rule.kind == Kind::kStack ? sp_ : fp_) + bytes;
+      const std::optional<uint64_t> saved =
+          rule.saved == 0 ? std::optional(fp_) : word_at(snapshot_, cfa - uint64_t{8} * rule.saved);
+      return saved ? leave(cfa, *saved, may_jump) : Step::kUnreadable;
+    }
+    case Kind::kRealigned: {
+      const std::optional<uint64_t> cfa = word_at(snapshot_, fp_ + bytes), saved = word_at(snapshot_, fp_);
+      return cfa && saved ? leave(*cfa, *saved, may_jump) : Step::kUnreadable;
+    }
+    case Kind::kNone:
+    case Kind::kStop:
+      break;
+  }
+  return Step::kUnreadable;
+}
+
+Learner::Walk::Step Learner::Walk::leave_signal() {
+  const std::optional<uint64_t> ip = word_at(snapshot_, sp_ + kSavedAddress),
+                                fp = word_at(snapshot_, sp_ + kSavedFrame),
+                                sp = word_at(snapshot_, sp_ + kSavedStack);
+  if (!ip || !fp || !sp) return Step::kUnreadable;
+  // The handler may have run on a stack of its own; that is a jump.
+  if (*sp <= sp_ && jumps_-- == 0) return Step::kUnreadable;
+  ip_ = *ip;
+  fp_ = *fp;
+  sp_ = *sp;
+  is_return_ = false;
+  return Step::kOn;
+}
+
+Learner::Walk::Step Learner::Walk::leave(uint64_t cfa, uint64_t saved, bool may_jump) {
+  if (cfa <= sp_ && (!may_jump || jumps_-- == 0)) return Step::kUnreadable;
+  const std::optional<uint64_t> ip = word_at(snapshot_, cfa - 8);
+  if (!ip) return Step::kUnreadable;
+  if (*ip < kPageBytes) return Step::kZero;
+  ip_ = *ip;
+  fp_ = saved;
+  sp_ = cfa;
+  is_return_ = true;
+  return Step::kOn;
+}
+
+Learned Learner::learn(Pid tgid, const Snapshot& snapshot, std::span<const events::Vma> mappings) {
+  Learned learned;
+  Walk walk(snapshot);
+  bool guessed = false, made_code = false, may_jump = false;
+  learned.how = How::kUnreadable;
+  while (true) {
+    if (learned.frames.size() == kMostFrames) {
+      learned.how = How::kCut;
+      break;
+    }
+    learned.frames.push_back(walk.ip());
+    bool is_go = false;
+    const std::optional<Answer> answer = rule(tgid, walk.ip(), walk.is_return(), mappings, &is_go, &learned.go_code);
+    if (!answer) break;
+    may_jump = may_jump || is_go;
+    if (answer->known) learned.rules.push_back({walk.ip(), walk.is_return(), answer->rule, answer->source});
+    made_code = made_code || answer->source == RuleSource::kNoFile;
+    const bool is_guess = answer->source == RuleSource::kGuess;
+    guessed = guessed || is_guess;
+    const Walk::Step step = walk.step(answer->rule, may_jump);
+    if (step == Walk::Step::kUnreadable) break;
+    if (step == Walk::Step::kOn) continue;
+    learned.how = made_code ? How::kMadeCode : guessed ? How::kFramePointers : How::kWhole;
+    return learned;
+  }
+  if (learned.frames.size() == 1) learned.how = How::kFirstOnly;
+  return learned;
+}
+
+// Nothing: it is no code.
+std::optional<Learner::Answer> Learner::rule(Pid tgid, uint64_t address, bool is_return,
+                                             std::span<const events::Vma> mappings, bool* is_go,
+                                             AddressRange* go_code) {
+  const uint64_t looked_at = is_return && address != 0 ? address - 1 : address;
+  const events::Vma* vma = mapping_of(mappings, looked_at);
+  if (vma == nullptr) return std::nullopt;
+  if (vma->inode == 0 && vma->name != "[vdso]") return Answer{kFramePointerRule, RuleSource::kNoFile, true};
+  File& file = file_of(tgid, *vma);
+  *is_go = file.is_go;
+  if (file.go_code.start >= vma->offset && file.go_code.end > file.go_code.start &&
+      file.go_code.end - vma->offset <= vma->range.bytes())
+    *go_code = {vma->range.start + (file.go_code.start - vma->offset),
+                vma->range.start + (file.go_code.end - vma->offset)};
+  if (file.kind == File::Kind::kNotElf) return Answer{kFramePointerRule, RuleSource::kNoFile, true};
+  const uint64_t offset = looked_at - vma->range.start + vma->offset;
+  const FunctionRules* rules =
+      file.kind == File::Kind::kProgram ? function(tgid, *vma, file, offset) : nullptr;
+  const symbols::RuleRow* row = rules != nullptr ? rules->row(offset) : nullptr;
+  if (row == nullptr) return Answer{kFramePointerRule, RuleSource::kGuess, false};
+  const UnwindRule& rule = is_return ? row->after_call : row->at;
+  return Answer{rule, rules->is_guess(rule) ? RuleSource::kGuess : RuleSource::kTable, true};
+}
+
+const FunctionRules* Learner::function(Pid tgid, const events::Vma& vma, File& file, uint64_t offset) {
+  const auto known = functions_.find(file.key);
+  if (known != functions_.end()) {
+    const auto found = known->second.upper_bound(offset);
+    if (found != known->second.end() && found->second.contains(offset)) return &found->second;
+  }
+  const symbols::CodeOffset question{offset, false};
+  auto answer = binaries_.frame_rules(file.handle, std::span(&question, 1));
+  if (!answer && answer.error().code() == ErrorCode::kIncomplete) {
+    const symbols::FileKey before = file.key;
+    file = open(tgid, vma);
+    if (file.kind != File::Kind::kProgram || !(file.key == before)) return nullptr;
+    answer = binaries_.frame_rules(file.handle, std::span(&question, 1));
+  }
+  const bool sensible =
+      answer && answer->size() == 1 && answer->front().well_formed() && answer->front().contains(offset);
+  if (!sensible) {
+    file.kind = File::Kind::kUnreadable;
+    return nullptr;
+  }
+  FunctionRules& rules = answer->front();
+  const size_t bytes = rules.rows.size() * sizeof(symbols::RuleRow) + kRuleOverhead;
+  if (held_bytes_ + bytes > limits_.rule_bytes) {
+    functions_.clear();
+    held_bytes_ = 0;
+  }
+  held_bytes_ += bytes;
+  const uint64_t end = rules.end;
+  Functions& functions = functions_[file.key];
+  const auto old = functions.find(end);
+  if (old != functions.end()) {
+    held_bytes_ -= old->second.rows.size() * sizeof(symbols::RuleRow) + kRuleOverhead;
+    functions.erase(old);
+  }
+  return &functions.emplace(end, std::move(rules)).first->second;
+}
+
+Learner::File& Learner::file_of(Pid tgid, const events::Vma& vma) {
+  const MappingKey key{tgid, vma.range.start, vma.device, vma.inode, vma.offset};
+  const auto known = files_.find(key);
+  if (known != files_.end()) return known->second;
+  if (files_.size() >= limits_.mappings) files_.clear();
+  return files_.emplace(key, open(tgid, vma)).first->second;
+}
+
+Learner::File Learner::open(Pid tgid, const events::Vma& vma) {
+  const Result<symbols::OpenedBinary> opened =
+      vma.name == "[vdso]" ? binaries_.vdso() : binaries_.open_mapping(tgid, vma);
+  File file;
+  if (!opened) return file;
+  file.key = opened->key;
+  file.handle = opened->handle;
+  file.is_go = opened->facts.go.has_value();
+  file.go_code = opened->facts.go_code;
+  file.kind = opened->handle != symbols::BinaryHandle::kNone ? File::Kind::kProgram
+              : opened->machine.empty()                      ? File::Kind::kNotElf
+                                                             : File::Kind::kUnreadable;
+  return file;
+}
+
+}  // namespace memwhy::unwind

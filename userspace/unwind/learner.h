@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Learner: unwinds a copy of a thread's stack as the kernel side will, and says the rule of every address on the way.
+//
+//   snapshot   ip 0x7f12…a1c0 memmove, sp 0x7ffd…e8f8, fp 0x55d0…4010, 16 KiB of stack from sp on
+//
+//   address                       rule                  frame             next
+//   0x7f12…a1c0 interrupted       sp + 8                memmove           [0x7ffd…e8f8] = 0x55d0…1a31
+//   0x55d0…1a31 return address    sp + 64, fp at -24    serve             [0x7ffd…e938] = 0x55d0…12f0
+//   0x55d0…12f0 return address    fp + 16, fp at -16    main              …
+//   0x55d0…1085 return address    the outermost frame   _start            whole
+//
+// What it is: the walk, over the rules that Binaries give, which are kept by function. What it is not: a keeper of snapshots,
+// which hold the target's secrets: of one it keeps addresses of code and nothing else, and logs nothing.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.h"
+#include "events/event.h"
+#include "symbols/binaries.h"
+#include "symbols/unwind_rule.h"
+
+namespace memwhy::unwind {
+
+struct Snapshot {
+  uint64_t ip = 0, sp = 0, fp = 0;
+  bool is_return = false;            // `ip` is a return address: the registers of a frame on the way
+  uint64_t address = 0;              // of the first byte of `stack`
+  std::span<const std::byte> stack;  // as far as it was copied
+};
+
+enum class RuleSource : uint8_t {
+  kTable,   // of the file
+  kGuess,   // its file has none for it: the frame pointer
+  kNoFile,  // code that no file has (made at run time): the frame pointer
+};
+
+struct LearnedRule {
+  uint64_t address = 0;
+  bool is_return = false;
+  symbols::UnwindRule rule;
+  RuleSource source{};
+  bool operator==(const LearnedRule&) const = default;
+};
+
+// How far the frames can be relied on.
+enum class How : uint8_t {
+  kWhole,          // from rule to rule to the outermost frame
+  kFramePointers,  // to an end, but some frame was guessed by the frame pointer
+  kMadeCode,       // the same, and the code of the frame was made at run time (JIT)
+  kCut,            // deeper than kMostFrames
+  kUnreadable,     // the next word is not in the snapshot, or what it says is no code
+  kFirstOnly,      // nothing above the first frame
+};
+
+struct Learned {
+  std::vector<LearnedRule> rules;  // in the order of the walk; those of unreadable files are left out
+  std::vector<uint64_t> frames;    // innermost first: the interrupted instruction, then return addresses
+  AddressRange go_code;            // met on the way: code of which each caller has a frame pointer
+  How how = How::kFirstOnly;
+};
+
+struct LearnerLimits {
+  size_t rule_bytes = 16 << 20;  // of rules that are kept
+  size_t mappings = 4096;        // of which it is known what file they are of
+};
+
+class Learner {
+ public:
+  static constexpr size_t kMostFrames = 128;
+  static constexpr int kMostJumps = 8;  // to other stacks
+
+  // `binaries` must outlive it.
+  explicit Learner(symbols::Binaries& binaries, LearnerLimits limits = {})
+      : binaries_(binaries), limits_(limits) {}
+
+  // `mappings`: of the process, in order of address.
+  Learned learn(Pid tgid, const Snapshot& snapshot, std::span<const events::Vma> mappings);
+
+  size_t held_bytes() const { return held_bytes_; }
+
+ private:
+  struct MappingKey {
+    Pid tgid = 0;
+    uint64_t start = 0, device = 0, inode = 0, offset = 0;
+    auto operator<=>(const MappingKey&) const = default;
+  };
+  struct File {
+    enum class Kind : uint8_t { kUnreadable, kNotElf, kProgram } kind = Kind::kUnreadable;
+    symbols::FileKey key;
+    symbols::BinaryHandle handle{};
+    bool is_go = false;
+    AddressRange go_code;  // offsets in the file
+  };
+  struct Answer {
+    symbols::UnwindRule rule;
+    RuleSource source{};
+    bool known = false;  // worth to be said: not of an unreadable file
+  };
+  class Walk;
+
+  std::optional<Answer> rule(Pid tgid, uint64_t address, bool is_return,
+                             std::span<const events::Vma> mappings, bool* is_go,
+                             AddressRange* go_code);
+  const symbols::FunctionRules* function(Pid tgid, const events::Vma& vma, File& file, uint64_t offset);
+  File& file_of(Pid tgid, const events::Vma& vma);
+  File open(Pid tgid, const events::Vma& vma);
+
+  using Functions = std::map<uint64_t, symbols::FunctionRules>;  // by their end
+  symbols::Binaries& binaries_;
+  LearnerLimits limits_;
+  std::map<MappingKey, File> files_;
+  std::unordered_map<symbols::FileKey, Functions, symbols::FileKeyHash> functions_;
+  size_t held_bytes_ = 0;
+};
+
+}  // namespace memwhy::unwind

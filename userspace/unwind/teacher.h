@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Teacher: from snapshots to rules in the kernel, one look after the other.
+//
+// What it is: for each snapshot that waits, the walk of learner.h over the mappings that the process has now; its rules
+// published, and its whole stack given back for the incomplete one. What it is not: a thread (app/), the tables in the kernel
+// (RulesPort). What bounds it: one tenth of a CPU, then no more snapshots are taken until the second is over.
+//
+//   look    7 snapshots of space 3   mappings read once, 41 rules published, 7 stacks completed      1.3 ms
+//   look    none                     nothing                                                        0.01 ms
+//
+// Rules must not outlive code. The ranges of code are told to the kernel side before the mappings are read that rules are
+// made by, and the mappings are read again afterwards: what changed in between was not yet watched.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "events/event.h"
+#include "unwind/learner.h"
+
+namespace memwhy::unwind {
+
+// A snapshot as it comes from the kernel side.
+struct Taken {
+  SpaceId space{};
+  Pid tgid = 0;
+  uint32_t generation = 0;  // of the space's code, when it was taken
+  uint32_t slot = 0;        // of the incomplete stack
+  Snapshot snapshot;
+};
+
+// The kernel side's tables, as app/ gives them.
+class RulesPort {
+ public:
+  virtual ~RulesPort() = default;
+  // Each snapshot that waits; its bytes are wiped when `use` returns. How many there were.
+  virtual size_t take(const std::function<void(const Taken&)>& use) = 0;
+  // Rules of code that is gone are given back, and each space may send so many snapshots more.
+  virtual void turn(uint32_t snapshots) = 0;
+  virtual std::optional<uint32_t> generation(SpaceId space) = 0;  // nullopt: it is traced no more
+  // `go`: Go's own code, whose return addresses always have frame pointers.
+  virtual void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go) = 0;
+  // false: the code has changed since `generation`.
+  virtual bool publish(SpaceId space, uint32_t generation, std::span<const LearnedRule> rules) = 0;
+  virtual void complete(const Taken& taken, std::vector<uint64_t> frames, events::Unwind how) = 0;
+};
+
+class Teacher {
+ public:
+  using MappingsOf = std::function<Result<std::vector<events::Vma>>(Pid)>;
+  using Clock = std::function<TimeNs()>;
+
+  // All must outlive it.
+  Teacher(RulesPort& port, symbols::Binaries& binaries, MappingsOf mappings, Clock clock)
+      : port_(port), learner_(binaries), mappings_(std::move(mappings)), clock_(std::move(clock)) {}
+
+  // One look. How many snapshots were learned from.
+  size_t look();
+
+  struct Totals {
+    uint64_t snapshots = 0, rules = 0, completed = 0, stale = 0;
+    TimeNs spent_ns = 0;
+    uint64_t starved = 0;  // looks that allowed no more snapshots
+  };
+  const Totals& totals() const { return totals_; }
+
+  static constexpr uint32_t kSnapshots = 64;  // of one space, for one look
+  static constexpr TimeNs kSecond = 1'000'000'000, kShare = 10;
+
+ private:
+  struct Space {
+    uint32_t generation = 0;
+    std::vector<events::Vma> code;  // executable mappings
+    AddressRange go;                // Go's own
+    TimeNs read_at = 0;
+  };
+  void learn(const Taken& taken);
+  Space* space_of(const Taken& taken, bool again);
+  bool read_code(const Taken& taken, Space& space);
+  void watch(SpaceId id, const Space& space);
+
+  RulesPort& port_;
+  Learner learner_;
+  MappingsOf mappings_;
+  Clock clock_;
+  std::unordered_map<SpaceId, Space> spaces_;
+  Totals totals_;
+  TimeNs second_ = 0, spent_in_second_ = 0;
+};
+
+}  // namespace memwhy::unwind
