@@ -61,8 +61,14 @@ void mark_stub(FunctionRules& rules, uint64_t offset, const Stub& stub) {
   const UnwindRule rule{stub.kind, 0, 0};
   if (offset > rules.begin && offset <= rules.end)
     overlay(rules.rows, rules.begin, {offset - 1, offset}, rule, true);
-  if (stub.kind == Kind::kSignal && offset >= rules.begin && offset < rules.end)
+  if (offset < rules.begin || offset >= rules.end) return;
+  if (stub.kind == Kind::kSignal)
     overlay(rules.rows, rules.begin, {offset, offset + stub.code.size()}, rule, false);
+  // What a coroutine begins with calls the next one, and has no caller then either.
+  const bool knows_its_end = rules.why != FunctionRules::Why::kNoEntry;
+  if (stub.kind == Kind::kEnd && knows_its_end)
+    for (const bool after_call : {false, true})
+      overlay(rules.rows, rules.begin, {offset, rules.end}, rule, after_call);
 }
 
 std::string read_code(BlockCache& source, uint64_t from, uint64_t to) {
@@ -208,17 +214,18 @@ FunctionRules FrameTables::rules(BlockCache& source, const ElfFile& elf, const G
   rules.end = file_offset + above;
   for (RuleRow& row : found.rows) row.end = row.end - *vaddr + file_offset;
   rules.rows = std::move(found.rows);
-  if (known)
+  if (known) {
     mark_stubs_of(rules, source);
-  else
+  } else {
+    rules.why = FunctionRules::Why::kNoEntry;
     mark_all_stubs(rules, source);
+  }
   AddressRange range{rules.begin, rules.end};
   FunctionRules::keep_around(rules.rows, &range, file_offset);
   rules.begin = range.start;
   rules.end = range.end;
   const RuleRow* row = rules.row(file_offset);
-  if (row == nullptr || row->at.kind == Kind::kStop) return rules;
-  rules.why = known ? FunctionRules::Why::kRule : FunctionRules::Why::kNoEntry;
+  if (known && row != nullptr && row->at.kind != Kind::kStop) rules.why = FunctionRules::Why::kRule;
   return rules;
 }
 

@@ -56,6 +56,7 @@ class Learner::Walk {
 
  private:
   Step leave_signal();
+  std::optional<uint64_t> saved_frame(uint64_t address) const;
   Step leave(uint64_t cfa, uint64_t saved, bool may_jump);
 
   const Snapshot& snapshot_;
@@ -77,7 +78,7 @@ Learner::Walk::Step Learner::Walk::step(const UnwindRule& rule, bool may_jump) {
       if (rule.kind == Kind::kFrame && fp_ % 8 != 0) return Step::kUnreadable;
       const uint64_t cfa = (rule.kind == Kind::kStack ? sp_ : fp_) + bytes;
       const std::optional<uint64_t> saved =
-          rule.saved == 0 ? std::optional(fp_) : word_at(snapshot_, cfa - uint64_t{8} * rule.saved);
+          rule.saved == 0 ? fp_ : saved_frame(cfa - uint64_t{8} * rule.saved);
       return saved ? leave(cfa, *saved, may_jump) : Step::kUnreadable;
     }
     case Kind::kRealigned: {
@@ -89,6 +90,15 @@ Learner::Walk::Step Learner::Walk::step(const UnwindRule& rule, bool may_jump) {
       break;
   }
   return Step::kUnreadable;
+}
+
+// Tables say that it is there still when it was popped a moment ago, below the stack pointer: the copy does not have it, but the
+// register does.
+std::optional<uint64_t> Learner::Walk::saved_frame(uint64_t address) const {
+  constexpr uint64_t kRedZone = 128;
+  const bool popped = !is_return_ && address < sp_ && sp_ - address <= kRedZone;
+  const std::optional<uint64_t> word = word_at(snapshot_, address);
+  return !word && popped ? std::optional(fp_) : word;
 }
 
 Learner::Walk::Step Learner::Walk::leave_signal() {

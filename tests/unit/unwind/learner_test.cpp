@@ -235,6 +235,15 @@ TEST_F(LearnerTest, ItEndsWhereTheCopyEnds) {
   EXPECT_EQ(learn(in(0), ~uint64_t{0} - 3, 0).how, How::kFirstOnly);
 }
 
+TEST_F(LearnerTest, AFramePointerThatWasPoppedIsInItsRegister) {
+  function(0, stack_rule(8, 2));  // before the ret: the table does not follow the pop
+  function(1, kFramePointerRule);
+  function(2, {Kind::kEnd, 0, 0});
+  put(kStack, in(1));
+  put(kStack + 0x208, in(2));
+  EXPECT_EQ(learn(in(0), kStack, kStack + 0x200).how, How::kWhole);
+}
+
 TEST_F(LearnerTest, WhatIsNoCodeEndsTheWalk) {
   function(0, stack_rule(8));
   put(kStack + 0x100, kStack + 0x10);
