@@ -42,7 +42,8 @@ static __always_inline int forked(struct task_struct *parent, s32 child, u64 chi
 
 	if (!s)
 		return 0;
-	struct mw_member m = {.mm = child_mm, .space = s->space, .flags = s->flags & MW_SPACE_FLAGS, .from = s->space};
+	struct mw_member m = {
+	    .mm = child_mm, .space = s->space, .flags = s->flags & MW_SPACE_FLAGS, .from = s->space};
 
 	if (child_mm == mm) {
 		m.flags |= MW_MEMBER_BORROWED;

@@ -44,12 +44,13 @@ mw_u64 chunk_key[MW_CHUNKS] __weak;   /* space << 36 | address >> 21 */
 mw_u32 chunk_tick[MW_CHUNKS] __weak;  /* low half of the tick of the chunk's last fault: what the daemon need
 					not re-read */
 struct mw_request request __weak;
-const volatile bool use_rules __weak = false; /* else frame pointers alone */
+const volatile bool use_rules __weak = false;	 /* else frame pointers alone */
 const volatile bool check_trails __weak = false; /* each is compared with the walk: for tests */
 struct mw_rule rules[MW_RULES] __weak;
 struct mw_space_code space_code[MW_SPACES] __weak; /* of the space in the same slot of spaces[] */
-mw_u32 snapshots_taken __weak;	/* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
-mw_u64 snapshot_asked[MW_SNAPSHOT_MEMORY] __weak;  /* addresses that were sent since the daemon emptied this */
+mw_u32 snapshots_taken
+    __weak; /* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
+mw_u64 snapshot_asked[MW_SNAPSHOT_MEMORY] __weak; /* addresses that were sent since the daemon emptied this */
 
 const volatile mw_u32 go_burst __weak = 4000; /* calls of one function that are told in a second, at most */
 struct mw_go_window go_windows[MW_GO_FUNCTIONS] __weak;
@@ -118,13 +119,13 @@ struct scratch {
 	u64 frames[MW_WALK_FRAMES];   /* of the walk that keeps them */
 	/* of the walk that runs (walk.bpf.h), between its legs and what is rare */
 	u64 sp, fp, key, at, before, cfa, ret;
-	u64 low;  /* no frame lies below */
-	u64 base, room, delta; /* of the window */
-	u64 limit; /* no address of code lies above */
-	u64 jumps; /* to other stacks that may still be followed */
-	u64 missing; /* key of the first address without a rule; 0: none */
+	u64 low;		       /* no frame lies below */
+	u64 base, room, delta;	       /* of the window */
+	u64 limit;		       /* no address of code lies above */
+	u64 jumps;		       /* to other stacks that may still be followed */
+	u64 missing;		       /* key of the first address without a rule; 0: none */
 	u64 frames_from, frames_bytes; /* keys of Go's own return addresses */
-	u64 n, high_sum, low_sum; /* frames so far, and their hash to be */
+	u64 n, high_sum, low_sum;      /* frames so far, and their hash to be */
 	u32 rule, flags;
 	u32 noting;  /* words are noted for a trail */
 	u32 certain; /* frames before the first that is not; 0: all are */

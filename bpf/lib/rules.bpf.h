@@ -20,7 +20,7 @@
 
 /* Slots by their byte offset in rules[]: the verifier sees a mask, and no multiplication is needed. */
 #define RULE_MASK ((MW_RULES - 1) << 4)
-#define RULE(at)  ((struct mw_rule *)((void *)rules + ((at) & RULE_MASK)))
+#define RULE(at)  ((struct mw_rule *)((void *)rules + ((at)&RULE_MASK)))
 
 static __always_inline u64 rule_home(u64 key)
 {

@@ -120,7 +120,8 @@ __noinline int send_snapshot(u64 key, u64 ip, u64 sp, u64 fp, u32 stack)
 
 	if (!snapshot)
 		return 0;
-	if (__sync_val_compare_and_swap(&snapshot->state, MW_SNAPSHOT_FREE, MW_SNAPSHOT_BUSY) != MW_SNAPSHOT_FREE) {
+	if (__sync_val_compare_and_swap(&snapshot->state, MW_SNAPSHOT_FREE, MW_SNAPSHOT_BUSY) !=
+	    MW_SNAPSHOT_FREE) {
 		c->fault[MW_SNAPSHOTS_LOST]++;
 		return 0;
 	}
@@ -216,7 +217,8 @@ static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *us
 			if (c)
 				c->fault[MW_TRAILS_USED]++;
 			if (c && check_trails &&
-			    frames_hash(which, keep_frames(ip, sp, fp, which, false)) != stack_hash[known & stack_mask])
+			    frames_hash(which, keep_frames(ip, sp, fp, which, false)) !=
+				stack_hash[known & stack_mask])
 				c->fault[MW_TRAILS_WRONG]++;
 			return known;
 		}

@@ -39,7 +39,8 @@ static __always_inline u64 trail_page(struct mw_trail *t, u64 run, u64 pgd)
 }
 
 /* The words of a run, on this page: 0 when all are as they were. */
-static __always_inline u64 run_differs(enum mw_read_how how, const struct mw_trail *t, u64 page, u32 from, u32 end)
+static __always_inline u64 run_differs(enum mw_read_how how, const struct mw_trail *t, u64 page, u32 from,
+				       u32 end)
 {
 	const void *memory = how == MW_READ_MEMORY ? KERNEL_MEMORY(page) : NULL;
 	u64 differ = 0;
@@ -51,7 +52,8 @@ static __always_inline u64 run_differs(enum mw_read_how how, const struct mw_tra
 			break;
 		k &= MW_TRAIL_WORDS - 1;
 
-		u64 at = t->at[k], word = how == MW_READ_MEMORY ? *(const u64 *)(memory + at) : kernel_word(page + at);
+		u64 at = t->at[k],
+		    word = how == MW_READ_MEMORY ? *(const u64 *)(memory + at) : kernel_word(page + at);
 
 		differ |= word ^ t->word[k];
 		OPAQUE(differ); /* to the verifier all rounds look alike */
@@ -108,7 +110,8 @@ static __always_inline u32 trail_slot(u64 key, u64 sp, u64 fp)
 	}
 	u32 slot = t->slot;
 
-	if (stack_hash[slot & stack_mask] != t->hash || version & 1 || *(volatile u32 *)&t->version != version)
+	if (stack_hash[slot & stack_mask] != t->hash || version & 1 ||
+	    *(volatile u32 *)&t->version != version)
 		return ~0u;
 	if (misses)
 		t->misses = 0;

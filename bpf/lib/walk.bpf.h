@@ -8,13 +8,6 @@
  *   main                  rule FRAME 16 saved 2 ...
  *   _start                rule END             -> {memset, load, main, _start}, WHOLE
  *
- * Two stacks are one when their hashes are: a target must not be able to choose frames for which that goes wrong. So the
- * hash is a universal one, with keys that are drawn for each load: halves of each frame plus a key each, multiplied, and
- * summed up. Each sum is 64 bits wide, and two different chains agree in its upper half with a probability of 2^-31
- * whatever they are, over the choice of the keys; two sums whose keys are independent make a hash of 2^-60. (The multilinear
- * family of Lemire and Kaser, the second sum with shifted keys as in UMAC.) It needs no order among the frames: the
- * products do not wait for each other. How a stack was found is a part of it.
- *
  * The Go runtime works on the system stack of its thread for a goroutine that waits, and the chain leads back to it: in a
  * Go program a few jumps to another stack are followed. Elsewhere it would be a frame pointer that is none.
  *
@@ -26,6 +19,7 @@
 #ifndef MEMWHY_WALK_BPF_H
 #define MEMWHY_WALK_BPF_H
 
+#include "hash.bpf.h"
 #include "rules.bpf.h"
 
 #define WALK_JUMPS 8u
@@ -35,34 +29,6 @@
  */
 #define LEG_STEPS 6u
 #define LEGS	  48u
-
-struct sums {
-	u64 high, low; /* halves of the hash to be */
-};
-
-/* keys: of this frame's place in the chain */
-static __always_inline void add_frame(struct sums *sums, const volatile u64 *keys, u64 frame)
-{
-	u64 a = (u32)frame, b = frame >> 32;
-
-	sums->high += (a + keys[0]) * (b + keys[1]);
-	sums->low += (a + keys[2]) * (b + keys[3]);
-}
-
-/*
- * Both steps can be undone, so no two hashes become one. Without them the stacks of neighbouring call sites would stand at
- * equal distances in the table, and with some keys all in the same place of it.
- */
-static __always_inline u64 hash_of(struct sums sums, u32 flags)
-{
-	add_frame(&sums, &stack_keys[2 * MW_WALK_FRAMES], flags);
-
-	u64 hash = (sums.high >> 32 << 32) | sums.low >> 32;
-
-	hash ^= hash >> 31;
-	hash *= 0x9e3779b97f4a7c15;
-	return hash | 2;
-}
 
 /* The next frame of the chain: kept, or added to the hash. n is a number that the verifier knows nothing of: all rounds
  * look alike to it. */
@@ -82,15 +48,15 @@ static __always_inline void next_frame(bool keep, struct scratch *s, struct sums
 /*
  * One leg by rules. In and out: scratch. How to read, and whether to keep the frames (in s->frames, their number in s->n) or
  * to hash them, are constants. The inner loop calls nothing and touches only its window; what is odd about a frame is left
- * to the outer one. Returns whether the walk is over.
+ * to the outer one. Returns whether the walk is over. Longer than 80 lines: two loops that share their registers.
  */
 static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *s, u32 which)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct window w = {s->base, s->room, s->delta, NULL};
 	struct sums sums = {s->high_sum, s->low_sum};
-	u64 pgd = number(task->mm->pgd), sp = s->sp, fp = s->fp, key = s->key, n = s->n, at = s->at, before = s->before,
-	    cfa = s->cfa, ret;
+	u64 pgd = number(task->mm->pgd), sp = s->sp, fp = s->fp, key = s->key, n = s->n, at = s->at,
+	    before = s->before, cfa = s->cfa, ret;
 	u64 group = key & ~(2 * MW_RULE_IP - 1), frames_from = s->frames_from, frames_bytes = s->frames_bytes,
 	    limit = s->limit;
 	u32 steps = 0, rule, saved8, over = 1;
@@ -108,8 +74,7 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 			}
 		}
 		do {
-			/* What the verifier has learned of these on one way here and not on another would make each way a
-			 * state of its own. No instruction of the machine. */
+			/* What the verifier learned of these on one way here and not on another makes states of ways. */
 			OPAQUE(key);
 			OPAQUE(at);
 			OPAQUE(before);
@@ -197,7 +162,7 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 			next_frame(keep, s, &sums, &n, s->ret);
 			at = rule_home(key);
 		}
-next_window:;
+	next_window:;
 	}
 	over = n > MW_STACK_FRAMES;
 	s->flags |= over ? MW_STACK_CUT : 0;
@@ -239,8 +204,8 @@ __noinline u32 leg_hashed(u32 which)
  * The walk from these registers on. keep: into s->frames, by the bulk read wherever hashing reads directly; it is rare, and
  * cheapest to verify. Else the hash of the chain.
  */
-static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 which, struct mw_space *space, u64 ip,
-				u64 sp, u64 fp)
+static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 which, struct mw_space *space,
+				u64 ip, u64 sp, u64 fp)
 {
 	struct sums sums = {};
 	u64 group = ip < MW_RULE_IP ? rule_group(space) : MW_NO_GROUP, n = 0;

@@ -102,17 +102,21 @@ class Memwhy : public Variant {
 // The same with rules, learned when it is told to and not by a thread of its own.
 class Learned : public Memwhy {
  public:
-  Learned(std::string name, probe::KernelProbe& probe, std::unique_ptr<files::Children> files, procfs::Root proc)
+  Learned(std::string name, probe::KernelProbe& probe, std::unique_ptr<files::Children> files,
+          procfs::Root proc)
       : Memwhy(std::move(name), {{std::shared_ptr<probe::Port>(probe.port()), 0}}),
         unwinding_(probe.unwinding()),
         files_(std::move(files)),
         proc_(std::move(proc)),
         port_(*unwinding_),
-        teacher_(port_, *files_, [this](Pid pid) -> Result<std::vector<events::Vma>> {
-          Result<procfs::Process> process = procfs::Process::open(proc_, pid);
-          if (!process) return std::move(process).error();
-          return process->vmas();
-        }, [] { return clock_ns(CLOCK_MONOTONIC); }) {}
+        teacher_(
+            port_, *files_,
+            [this](Pid pid) -> Result<std::vector<events::Vma>> {
+              Result<procfs::Process> process = procfs::Process::open(proc_, pid);
+              if (!process) return std::move(process).error();
+              return process->vmas();
+            },
+            [] { return clock_ns(CLOCK_MONOTONIC); }) {}
   bool learn() override {
     teacher_.look();
     return true;

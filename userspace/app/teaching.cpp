@@ -15,7 +15,7 @@ namespace memwhy::app {
 namespace {
 
 constexpr std::chrono::milliseconds kBusy{10}, kQuiet{50};  // between two looks
-constexpr int kQuietAfter = 100;                                 // looks without a snapshot
+constexpr int kQuietAfter = 100;                            // looks without a snapshot
 
 uint32_t packed(const unwind::LearnedRule& learned) {
   using Kind = symbols::UnwindRule::Kind;

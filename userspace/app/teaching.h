@@ -42,8 +42,8 @@ class RuleTables : public unwind::RulesPort {
 class Teaching {
  public:
   // `capabilities`: what the thread keeps (privilege.h).
-  Teaching(std::unique_ptr<probe::Unwinding> unwinding, std::unique_ptr<files::Children> files, procfs::Root proc,
-           uint64_t capabilities);
+  Teaching(std::unique_ptr<probe::Unwinding> unwinding, std::unique_ptr<files::Children> files,
+           procfs::Root proc, uint64_t capabilities);
   ~Teaching();  // waits for the look that runs
   Teaching(const Teaching&) = delete;
   Teaching& operator=(const Teaching&) = delete;

@@ -107,8 +107,8 @@ enum class Unwind : uint8_t {
   kJit,            // by frame pointers through code that no file has
   kGuess,          // by frame pointers through code of which the file says nothing
   kStopped,        // certain as far as it goes: the rest cannot be said by rules
-  kRecovered,      // it was incomplete; these are the frames of the copy of a stack that was taken with it, whole
-  kSeveral,        // it is incomplete, and copies that were taken of it show different callers
+  kRecovered,  // it was incomplete; these are the frames of the copy of a stack that was taken with it, whole
+  kSeveral,    // it is incomplete, and copies that were taken of it show different callers
 };
 
 // A stack, innermost frame first: the faulting (or calling) instruction, then return addresses. Its id stands for a hash of

@@ -24,8 +24,8 @@
 #include "events/event.h"
 #include "explain/frame.h"
 #include "explain/functions.h"
-#include "explain/stack_trust.h"
 #include "explain/owner.h"
+#include "explain/stack_trust.h"
 #include "timeline/page_group.h"
 
 namespace memwhy::explain {
@@ -43,7 +43,8 @@ struct CallStack {
   bool truncated = false;        // the chain does not end at a known root, or there was no room for all of it
   StackKind touched = StackKind::kNone;  // who touches memory there, when it is the stack of a fault
   StackTrust trust = StackTrust::kWhole;
-  uint32_t certain = 0;  // frames before the first that is not certain: those behind it may be none of this stack
+  uint32_t certain =
+      0;  // frames before the first that is not certain: those behind it may be none of this stack
   auto operator<=>(const CallStack&) const = default;
 };
 

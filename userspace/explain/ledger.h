@@ -14,8 +14,8 @@
 #include "explain/attribution.h"
 #include "explain/explanation.h"
 #include "explain/owners.h"
-#include "explain/stack_trust.h"
 #include "explain/stack_table.h"
+#include "explain/stack_trust.h"
 
 namespace memwhy::explain {
 

@@ -65,9 +65,10 @@ void Hub::RingCloser::operator()(ring_buffer* ring) const { ring_buffer__free(ri
 Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
     : object(std::move(loaded)),
       shares(object->shares()),
-      stacks(object->stack_hashes(), object->stacks(), object->stack_slots(),
-             [this](uint32_t slot) { shares.free_stack(SpaceId{object->stack_owners()[slot]}); },
-             object->uses_rules()),
+      stacks(
+          object->stack_hashes(), object->stacks(), object->stack_slots(),
+          [this](uint32_t slot) { shares.free_stack(SpaceId{object->stack_owners()[slot]}); },
+          object->uses_rules()),
       pages({object->table(), object->chunk_keys(), object->chunk_ticks(), object->chunk_slots(),
              [this](SpaceId owner) { shares.free_chunk(owner); }},
             stacks),

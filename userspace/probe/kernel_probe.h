@@ -32,7 +32,7 @@ struct Options {
   uint32_t spaces = 0;      // address spaces traced at once
   uint32_t read_how =
       MW_READ_MEMORY;  // enum mw_read_how: stacks this way or, where the kernel refuses, the next simpler
-  bool rules = true;         // stacks by unwind rules; false: by frame pointers alone
+  bool rules = true;   // stacks by unwind rules; false: by frame pointers alone
   bool check_trails = false;  // each trail is compared with the walk (trail.bpf.h): for tests
   RunTime::Mode run_time = RunTime::Mode::kOff;  // whether the programs' run time is measured, and when
   // {"page_fault_user", "raw_tp"}: use this way and no other. Names as in bpf/README.md; "none": leave the

@@ -15,32 +15,13 @@
 #include "probe/go_probes.h"
 #include "probe/hooks.h"
 #include "probe/kernel_probe.h"
+#include "probe/mapping.h"
 #include "probe/rule_table.h"
 #include "probe/shares.h"
 
 struct memwhy_bpf;  // the skeleton
 
 namespace memwhy::probe {
-
-// Memory of a map, shared with the kernel.
-class Mapping {
- public:
-  Mapping() = default;
-  static Result<Mapping> of_map(int map, size_t bytes);
-  Mapping(Mapping&& other) noexcept;
-  Mapping& operator=(Mapping&& other) noexcept;
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  ~Mapping();
-  template <typename T>
-  T* as() const {
-    return static_cast<T*>(address_);
-  }
-
- private:
-  void* address_ = nullptr;
-  size_t bytes_ = 0;
-};
 
 // Which way each hook of the catalogue is attached; nullptr: it is left out, and why.
 struct Choice {

@@ -123,7 +123,8 @@ std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t sl
   }
   if (known_[slot].hash != hash) return again;  // nobody was given it yet
   const StackId id = known_[slot].id;
-  if (const auto known = ids_.find(hash); known != ids_.end() && known->second.listener.space != SpaceId::kNone)
+  if (const auto known = ids_.find(hash);
+      known != ids_.end() && known->second.listener.space != SpaceId::kNone)
     again.emplace_back(known->second.listener, stack_in(slot, known->second.listener.space));
   for (const auto& [listener, given] : shared_)
     if (given.contains(id)) again.emplace_back(listener, stack_in(slot, listener.space));

@@ -109,9 +109,9 @@ class StackTable {
   mutable std::mutex
       mutex_;  // who drains resolves stacks of ring events, who reads the table those of entries
   std::vector<Slot> known_;
-  std::unordered_map<uint64_t, Known> ids_;  // by hash
+  std::unordered_map<uint64_t, Known> ids_;             // by hash
   std::unordered_map<uint64_t, Completion> completed_;  // by hash, while a slot holds it
-  std::deque<uint64_t> let_go_;              // hashes of what was let go last, the oldest first
+  std::deque<uint64_t> let_go_;                         // hashes of what was let go last, the oldest first
   uint64_t let_go_count_ = 0;
   std::map<Listener, std::unordered_set<StackId>> shared_;  // given to this one, and to another before
   size_t shared_count_ = 0;

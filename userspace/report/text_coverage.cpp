@@ -79,9 +79,13 @@ void print_warnings(Page& page, const Explanation& all, const ProcessExplanation
 
 // "98 % whole, 2 % by frame pointers", of the pages that have a stack.
 std::string stack_kinds(const explain::StackCoverage& stacks) {
-  static constexpr std::array<const char*, explain::kStackTrusts> kWords{
-      "whole",     "whole by a copy of the stack", "by frame pointers", "by frame pointers through JIT code",
-      "cut short", "unreadable",                   "lost"};
+  static constexpr std::array<const char*, explain::kStackTrusts> kWords{"whole",
+                                                                         "whole by a copy of the stack",
+                                                                         "by frame pointers",
+                                                                         "by frame pointers through JIT code",
+                                                                         "cut short",
+                                                                         "unreadable",
+                                                                         "lost"};
   uint64_t total = 0;
   for (const uint64_t each : stacks) total += each;
   std::string text;

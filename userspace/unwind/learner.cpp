@@ -139,7 +139,8 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, std::span<const event
     }
     learned.frames.push_back(walk.ip());
     bool is_go = false;
-    const std::optional<Answer> answer = rule(tgid, walk.ip(), walk.is_return(), mappings, &is_go, &learned.go_code);
+    const std::optional<Answer> answer =
+        rule(tgid, walk.ip(), walk.is_return(), mappings, &is_go, &learned.go_code);
     if (!answer) break;
     may_jump = may_jump || is_go;
     if (answer->known) learned.rules.push_back({walk.ip(), walk.is_return(), answer->rule, answer->source});
@@ -188,7 +189,7 @@ const FunctionRules* Learner::function(Pid tgid, const events::Vma& vma, File& f
   }
   const symbols::CodeOffset question{offset, false};
   auto answer = binaries_.frame_rules(file.handle, std::span(&question, 1));
-  if (!answer && answer.error().code() == ErrorCode::kIncomplete) {
+  if (!answer && answer.error().code() == ErrorCode::kAbsent) {
     const symbols::FileKey before = file.key;
     file = open(tgid, vma);
     if (file.kind != File::Kind::kProgram || !(file.key == before)) return nullptr;

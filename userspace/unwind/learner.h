@@ -105,8 +105,7 @@ class Learner {
   class Walk;
 
   std::optional<Answer> rule(Pid tgid, uint64_t address, bool is_return,
-                             std::span<const events::Vma> mappings, bool* is_go,
-                             AddressRange* go_code);
+                             std::span<const events::Vma> mappings, bool* is_go, AddressRange* go_code);
   const symbols::FunctionRules* function(Pid tgid, const events::Vma& vma, File& file, uint64_t offset);
   File& file_of(Pid tgid, const events::Vma& vma);
   File open(Pid tgid, const events::Vma& vma);

@@ -7,8 +7,8 @@
 namespace memwhy::unwind {
 namespace {
 
-constexpr int kReadings = 4;                      // until two readings of the mappings agree
-constexpr TimeNs kReadAgain = 20'000'000;         // mappings that lack an address are read again after so long
+constexpr int kReadings = 4;               // until two readings of the mappings agree
+constexpr TimeNs kReadAgain = 20'000'000;  // mappings that lack an address are read again after so long
 constexpr size_t kMostSpaces = 4096;
 
 std::vector<events::Vma> executable(std::vector<events::Vma> all) {

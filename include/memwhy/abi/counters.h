@@ -23,7 +23,7 @@ enum mw_fault_counter {
 	MW_SNAPSHOTS_LOST,    /* not sent: their ring had no room */
 	MW_TRAILS_USED,	      /* faults whose stack a trail told */
 	MW_TRAILS_MADE,
-	MW_TRAILS_WRONG,      /* only where each is checked: the walk found another */
+	MW_TRAILS_WRONG, /* only where each is checked: the walk found another */
 	MW_FAULT_COUNTERS,
 };
 

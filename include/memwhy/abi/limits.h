@@ -7,23 +7,26 @@
 #define MEMWHY_ABI_LIMITS_H
 
 #define MW_STACK_FRAMES 128u /* return addresses kept of one stack, the faulting ip included */
-#define MW_WALK_FRAMES	(2 * MW_STACK_FRAMES) /* room of a walk: it goes one further than is kept, to see whether there is more */
-#define MW_STACK_KEYS	(2 * MW_WALK_FRAMES + 4) /* of the hash of a stack: two a frame, two for how it was found, two more */
-#define MW_CHUNK_PAGES	512u   /* pages of one chunk of the page table: 2 MiB of address space */
-#define MW_CHUNKS	16384u /* chunks in the table: 32 GiB of address space, 64 MiB of memory */
-#define MW_STACKS	32768u /* stack slots: 128 frames each, 33 MiB; at most 2^20 - 2 (20 bits of an entry) */
-#define MW_RULES	65536u /* unwind rules held at once, 16 bytes each */
-#define MW_RULE_BITS	16
-#define MW_RULE_PROBES	8
-#define MW_TRAILS	2048u
-#define MW_TRAIL_WORDS	64u
-#define MW_TRAIL_RUNS	8u
-#define MW_CODE_RANGES	16u
-#define MW_SNAPSHOT_BYTES 16384u /* of a stack */
-#define MW_SNAPSHOTS	  256u /* that wait to be learned from */
-#define MW_SNAPSHOT_MEMORY 4096u /* addresses that are remembered as sent */
-#define MW_SPACES	4096u	   /* address spaces traced at once */
-#define MW_RING_BYTES	(4u << 20) /* events that are not state: the mmap family and process life */
+#define MW_WALK_FRAMES                                                                                       \
+	(2 *                                                                                                 \
+	 MW_STACK_FRAMES) /* room of a walk: it goes one further than is kept, to see whether there is more */
+#define MW_STACK_KEYS                                                                                        \
+	(2 * MW_WALK_FRAMES + 4) /* of the hash of a stack: two a frame, two for how it was found, two more */
+#define MW_CHUNK_PAGES	   512u	 /* pages of one chunk of the page table: 2 MiB of address space */
+#define MW_CHUNKS	   16384u /* chunks in the table: 32 GiB of address space, 64 MiB of memory */
+#define MW_STACKS	   32768u /* stack slots: 128 frames each, 33 MiB; at most 2^20 - 2 (20 bits of an entry) */
+#define MW_RULES	   65536u /* unwind rules held at once, 16 bytes each */
+#define MW_RULE_BITS	   16
+#define MW_RULE_PROBES	   8
+#define MW_TRAILS	   2048u
+#define MW_TRAIL_WORDS	   64u
+#define MW_TRAIL_RUNS	   8u
+#define MW_CODE_RANGES	   16u
+#define MW_SNAPSHOT_BYTES  16384u     /* of a stack */
+#define MW_SNAPSHOTS	   256u	      /* that wait to be learned from */
+#define MW_SNAPSHOT_MEMORY 4096u      /* addresses that are remembered as sent */
+#define MW_SPACES	   4096u      /* address spaces traced at once */
+#define MW_RING_BYTES	   (4u << 20) /* events that are not state: the mmap family and process life */
 
 /* A space holds at most so many times what is free of a table, while others are traced. */
 #define MW_STACK_SHARE 1

@@ -38,13 +38,13 @@ struct mw_stack {
 	mw_u64 ip[MW_STACK_FRAMES];
 };
 
-#define MW_STACK_CUT	    1u /* deeper than MW_STACK_FRAMES: the outermost frames are missing */
-#define MW_STACK_UNREADABLE 2u /* a frame pointer led to memory that could not be read */
-#define MW_STACK_WHOLE	    4u /* the outermost frame was reached, and every frame is certain */
-#define MW_STACK_MISS	    8u /* an address had no rule yet: from there on, by frame pointers */
-#define MW_STACK_GUESS	    16u /* by frame pointers through code of which nothing is said */
-#define MW_STACK_JIT	    32u /* by frame pointers through code that no file has */
-#define MW_STACK_DOUBT	    (MW_STACK_MISS | MW_STACK_GUESS | MW_STACK_JIT)
+#define MW_STACK_CUT	       1u  /* deeper than MW_STACK_FRAMES: the outermost frames are missing */
+#define MW_STACK_UNREADABLE    2u  /* a frame pointer led to memory that could not be read */
+#define MW_STACK_WHOLE	       4u  /* the outermost frame was reached, and every frame is certain */
+#define MW_STACK_MISS	       8u  /* an address had no rule yet: from there on, by frame pointers */
+#define MW_STACK_GUESS	       16u /* by frame pointers through code of which nothing is said */
+#define MW_STACK_JIT	       32u /* by frame pointers through code that no file has */
+#define MW_STACK_DOUBT	       (MW_STACK_MISS | MW_STACK_GUESS | MW_STACK_JIT)
 #define MW_STACK_CERTAIN_SHIFT 16 /* with one of these: frames before the first that is not certain */
 
 /* An address space that is traced. mm is the kernel's pointer, only a key: never printed, never dereferenced here. */

@@ -47,18 +47,19 @@ enum mw_rule_kind {
  *
  *   space in slot 0x9f1, generation 3, return address 0x7f12'3460'5123  ->  (0x9f1 << 3 | 3) << 48 | 0 << 47 | 0x7f1234605123
  */
-#define MW_RULE_IP	      (1ull << 47)
-#define MW_RULE_GROUP_SHIFT   48
-#define MW_RULE_GENERATIONS   8u /* in a key; the daemon has to confirm one before 7 more have begun */
-#define MW_RULE_GROUP(slot, generation) \
+#define MW_RULE_IP	    (1ull << 47)
+#define MW_RULE_GROUP_SHIFT 48
+#define MW_RULE_GENERATIONS 8u /* in a key; the daemon has to confirm one before 7 more have begun */
+#define MW_RULE_GROUP(slot, generation)                                                                      \
 	((mw_u64)((slot) << 3 | ((generation) & (MW_RULE_GENERATIONS - 1))) << MW_RULE_GROUP_SHIFT)
 #define MW_NO_GROUP (1ull << 63) /* no rule has a key of it */
 
 /* Open addressing from the hash's upper bits on. The key is written last. */
 struct mw_rule {
-	mw_u64 key;  /* 0: free */
+	mw_u64 key; /* 0: free */
 	mw_u32 rule;
-	mw_u32 next; /* a guess: byte offset in rules[] of the slot that was needed next, last time. The key there says
+	mw_u32
+	    next; /* a guess: byte offset in rules[] of the slot that was needed next, last time. The key there says
 			whether the guess was right */
 };
 
@@ -68,11 +69,13 @@ struct mw_code_range {
 
 /* What the daemon knows of the code of the space in the same slot of spaces[]. */
 struct mw_space_code {
-	mw_u32 generation; /* of its rules; the kernel side counts up when one of the ranges is unmapped or mapped over */
-	mw_u32 confirmed;  /* the last that the daemon has seen: 7 behind, and no rule is used */
-	mw_u32 tokens;	   /* snapshots that may still be sent */
-	mw_u32 ranges;	   /* how many there are */
-	mw_u64 frames_start, frames_bytes; /* Go's own code: its return addresses always have frame pointers */
+	mw_u32
+	    generation; /* of its rules; the kernel side counts up when one of the ranges is unmapped or mapped over */
+	mw_u32 confirmed; /* the last that the daemon has seen: 7 behind, and no rule is used */
+	mw_u32 tokens;	  /* snapshots that may still be sent */
+	mw_u32 ranges;	  /* how many there are */
+	mw_u64 frames_start,
+	    frames_bytes; /* Go's own code: its return addresses always have frame pointers */
 	struct mw_code_range range[MW_CODE_RANGES]; /* executable, and rules were learned in them */
 };
 
@@ -81,14 +84,15 @@ struct mw_space_code {
  */
 struct mw_trail {
 	mw_u64 key, sp, fp, hash; /* key: as of a rule, of the interrupted instruction */
-	mw_u32 version;	       /* odd: being written */
-	mw_u32 slot;	       /* of the stack */
-	mw_u16 runs, seen;	       /* seen: how often this hash came in a row */
-	mw_u8 by_fp;	       /* the walk needed the fp it began with: else that may be any loop's variable */
-	mw_u8 misses;	       /* in a row: with many of them it is tried now and then only */
-	mw_u8 page[MW_TRAIL_RUNS], end[MW_TRAIL_RUNS]; /* of a run: pages above that of sp; index of the word behind it */
+	mw_u32 version;		  /* odd: being written */
+	mw_u32 slot;		  /* of the stack */
+	mw_u16 runs, seen;	  /* seen: how often this hash came in a row */
+	mw_u8 by_fp;  /* the walk needed the fp it began with: else that may be any loop's variable */
+	mw_u8 misses; /* in a row: with many of them it is tried now and then only */
+	mw_u8 page[MW_TRAIL_RUNS],
+	    end[MW_TRAIL_RUNS];	     /* of a run: pages above that of sp; index of the word behind it */
 	mw_u64 guess[MW_TRAIL_RUNS]; /* where the direct map had that page; checked */
-	mw_u16 at[MW_TRAIL_WORDS];	  /* byte offset in its page */
+	mw_u16 at[MW_TRAIL_WORDS];   /* byte offset in its page */
 	mw_u64 word[MW_TRAIL_WORDS];
 };
 /*
@@ -96,14 +100,14 @@ struct mw_trail {
  * what the process keeps on its stack: it is never written anywhere, and overwritten after use.
  */
 struct mw_snapshot {
-	mw_u32 state;	/* MW_SNAPSHOT_*: written last, by the kernel side to READY and by the daemon to FREE */
+	mw_u32 state; /* MW_SNAPSHOT_*: written last, by the kernel side to READY and by the daemon to FREE */
 	mw_u32 pad;
-	mw_u64 key;	/* the address without a rule */
+	mw_u64 key; /* the address without a rule */
 	mw_u64 ip, sp, fp;
 	mw_u32 space;
 	mw_u32 tgid;
-	mw_u32 stack;	/* the incomplete one that the page was attributed to, or MW_ENTRY_STACK_* */
-	mw_u32 bytes;	/* of data, from sp on */
+	mw_u32 stack; /* the incomplete one that the page was attributed to, or MW_ENTRY_STACK_* */
+	mw_u32 bytes; /* of data, from sp on */
 	mw_u8 data[MW_SNAPSHOT_BYTES];
 };
 

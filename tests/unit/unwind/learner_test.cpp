@@ -60,7 +60,7 @@ class FakeBinaries final : public symbols::Binaries {
   Result<std::vector<FunctionRules>> frame_rules(symbols::BinaryHandle binary,
                                                  std::span<const symbols::CodeOffset> at) override {
     ++asked;
-    if (closes > 0 && closes-- > 0) return Error(ErrorCode::kIncomplete, "closed");
+    if (closes > 0 && closes-- > 0) return Error(ErrorCode::kAbsent, "closed");
     if (!readable) return Error(ErrorCode::kBadInput, "not to be read");
     std::vector<FunctionRules> all;
     for (const symbols::CodeOffset& one : at) {

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The hash of a stack.
+ *
+ * Two stacks are one when their hashes are: a target must not be able to choose frames for which that goes wrong. So the
+ * hash is a universal one, with keys that are drawn for each load: halves of each frame plus a key each, multiplied, and
+ * summed up. Each sum is 64 bits wide, and two different chains agree in its upper half with a probability of 2^-31
+ * whatever they are, over the choice of the keys; two sums whose keys are independent make a hash of 2^-60. (The multilinear
+ * family of Lemire and Kaser, the second sum with shifted keys as in UMAC.) It needs no order among the frames: the
+ * products do not wait for each other. How a stack was found is a part of it.
+ */
+#ifndef MEMWHY_HASH_BPF_H
+#define MEMWHY_HASH_BPF_H
+
+#include "maps.bpf.h"
+#include "compat.bpf.h"
+
+struct sums {
+	u64 high, low; /* halves of the hash to be */
+};
+
+/* keys: of this frame's place in the chain */
+static __always_inline void add_frame(struct sums *sums, const volatile u64 *keys, u64 frame)
+{
+	u64 a = (u32)frame, b = frame >> 32;
+
+	sums->high += (a + keys[0]) * (b + keys[1]);
+	sums->low += (a + keys[2]) * (b + keys[3]);
+}
+
+/*
+ * Both steps can be undone, so no two hashes become one. Without them the stacks of neighbouring call sites would stand at
+ * equal distances in the table, and with some keys all in the same place of it.
+ */
+static __always_inline u64 hash_of(struct sums sums, u32 flags)
+{
+	add_frame(&sums, &stack_keys[2 * MW_WALK_FRAMES], flags);
+
+	u64 hash = (sums.high >> 32 << 32) | sums.low >> 32;
+
+	hash ^= hash >> 31;
+	hash *= 0x9e3779b97f4a7c15;
+	return hash | 2;
+}
+
+#endif
