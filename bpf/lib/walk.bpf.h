@@ -13,8 +13,7 @@
  *
  *   7f12'e380 memclr  ->  7f12'e3f0 mheap.alloc.func1  ->  c0'001a'2e60 mheap.alloc  ->  c0'001a'2ee0 main.load ...
  *
- * Two loops, windows and the frames in one. Every fault walks the whole chain: a memo of a part of it would merge stacks.
- * Frames are kept raw; what is no code is dropped in userspace.
+ * Every fault walks the whole chain: a memo of a part of it would merge stacks. Frames are kept raw.
  */
 #ifndef MEMWHY_WALK_BPF_H
 #define MEMWHY_WALK_BPF_H
