@@ -42,7 +42,7 @@ __noinline u32 keep_frames(u64 ip, u64 sp, u64 fp, u32 which, bool noting)
  * Claims a slot for a stack whose frames are in scratch, and returns it. Neither this nor what calls it is static: each is
  * verified once, and not for each way in which a walk can end.
  */
-__noinline u32 stack_claim(u64 hash, u32 flags, u32 which)
+__noinline u32 stack_claim(u64 hash, u32 flags, u32 which, u32 slots)
 {
 	struct mw_counters *c = cpu_counters();
 	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &which);
@@ -52,9 +52,10 @@ __noinline u32 stack_claim(u64 hash, u32 flags, u32 which)
 		return MW_ENTRY_STACK_LOST;
 	struct mw_use *use = &space_use[slot];
 
-	if (!share_allows(MW_STACK_SHARE, use->stacks, all_use.stacks, stack_mask + 1)) {
+	if (all_use.stacks >= slots)
+		return MW_ENTRY_STACK_LOST;
+	if (!share_allows(MW_STACK_SHARE, use->stacks, all_use.stacks, slots)) {
 		__sync_fetch_and_add(&use->stacks_refused, 1);
-		c->fault[MW_STACKS_LOST]++;
 		return MW_ENTRY_STACK_LOST;
 	}
 	for (u32 i = 0; i < MW_PROBES; i++) {
@@ -79,7 +80,6 @@ __noinline u32 stack_claim(u64 hash, u32 flags, u32 which)
 		c->fault[MW_STACKS_NEW]++;
 		return at;
 	}
-	c->fault[MW_STACKS_LOST]++;
 	return MW_ENTRY_STACK_LOST;
 }
 
@@ -174,7 +174,17 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 	u32 at = stack_find(hash);
 
 	if (at == ~0u)
-		at = stack_claim(hash, flags, which);
+		at = stack_claim(hash, flags, which, stack_mask + 1 - (stack_mask + 1) / MW_PAIR_SHARE);
+	if (at == MW_ENTRY_STACK_LOST) { /* of a stack that has no room: the function and its direct caller, which have */
+		flags = (flags & ~MW_STACK_WHOLE) | MW_STACK_CUT;
+		if (s->n > 2)
+			s->n = 2;
+		hash = frames_hash(which, flags);
+		at = stack_find(hash);
+		if (at == ~0u)
+			at = stack_claim(hash, flags, which, stack_mask + 1);
+		c->fault[at == MW_ENTRY_STACK_LOST ? MW_STACKS_LOST : MW_STACKS_PAIRED]++;
+	}
 	if (missing)
 		send_snapshot(missing, ip, sp, fp, at);
 	return at;
