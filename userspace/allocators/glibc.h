@@ -32,7 +32,9 @@ struct Region {
   std::vector<bool> trimmed;   // by page: malloc_trim drops it
 
   uint64_t first_page() const { return range.start >> kPageShift; }
-  // Takes memory for the pages: 2 bytes and a bit each. Once, before add_free().
+  // What free and trimmed take: the caller has asked for it (HeapMemory::keep).
+  uint64_t kept_bytes() const { return pages_touched(range).pages() * (sizeof(uint16_t) + 1); }
+  // Once, before add_free().
   void prepare() {
     const uint64_t pages = pages_touched(range).pages();
     free.assign(pages, 0);
@@ -69,6 +71,11 @@ struct Arena {
   uint64_t unknown_bytes = 0;      // that a walk had to skip; they count as used
   std::string cut;                 // why something of it was not read; "" everything was
 
+  uint64_t kept_bytes() const {
+    uint64_t sum = 0;
+    for (const Region& region : regions) sum += region.kept_bytes();
+    return sum;
+  }
   uint64_t merged_top_or_top() const { return merged_top != 0 && merged_top < top ? merged_top : top; }
   void cut_short(std::string_view why) {
     if (cut.empty()) cut = why;

@@ -9,7 +9,7 @@ namespace memwhy::allocators {
 namespace {
 
 constexpr uint64_t kMostData = uint64_t{64} << 20;  // of one mapping
-constexpr size_t kMostCandidates = 64, kMostArenas = 65536, kMostHeaps = 65536;
+constexpr size_t kMostPlaces = 100'000, kMostCandidates = 64, kMostArenas = 65536;
 constexpr size_t kFewestEmptyBins = 8;
 constexpr int kArenaTries = 5;  // of an arena in motion
 
@@ -56,9 +56,11 @@ std::vector<size_t> bin_tables(const Data& data) {
   std::vector<uint32_t> sum(data.words() + 2, 0);  // of empty bins up to here, in steps of 16 bytes
   for (size_t i = 0; i < data.words(); ++i) sum[i] = (i >= 2 ? sum[i - 2] : 0) + (data.empty_bin(i) ? 1 : 0);
   std::vector<std::pair<uint32_t, size_t>> places;
+  size_t looked = 0;
   for (size_t i = 2; i + kStateEnd / 8 <= data.words(); ++i) {
     const uint32_t pairs = sum[i + 2 * (kBins - 1)] - sum[i - 2];
-    if (pairs >= kFewestEmptyBins && data.could_be_bins(i)) places.emplace_back(pairs, i);
+    if (pairs < kFewestEmptyBins || ++looked > kMostPlaces) continue;
+    if (data.could_be_bins(i)) places.emplace_back(pairs, i);
   }
   std::stable_sort(places.begin(), places.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
@@ -129,12 +131,12 @@ class ArenaReader {
     arena_.regions.clear();
     uint64_t sum = 0;
     uint64_t heap = round_down(arena_.top, most);
-    for (size_t n = 0; n < kMostHeaps; ++n) {
+    for (size_t n = 0; n < kMostRegions; ++n) {
       struct {
         uint64_t arena, prev, size, accessible;
       } info{};
       if (heap == 0 || !memory_.get(heap, info) || info.arena != arena_.address || info.size > most ||
-          info.size > info.accessible || info.size < kHeapInfo235)
+          info.size > info.accessible || info.size < kHeapInfo235 || !memory_.writable(heap + info.size - 1))
         return false;
       const bool oldest = arena_.address - heap <= kHeapInfo235;
       Region region;

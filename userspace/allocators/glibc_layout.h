@@ -53,7 +53,8 @@ constexpr int kContiguousNot = 2;  // of `flags`: brk was refused, or never aske
 constexpr uint64_t kHeapMax = uint64_t{64} << 20;
 constexpr std::array<uint64_t, 3> kHeapMaxima = {kHeapMax, uint64_t{8} << 20,
                                                  uint64_t{4} << 30};  // hugetlb=2: 2 MiB, 1 GiB
-constexpr uint64_t kHeapInfo226 = 0x20, kHeapInfo235 = 0x30;          // sizeof(heap_info)
+constexpr size_t kMostRegions = 4096;                         // of one arena that are read: 256 GiB of heaps
+constexpr uint64_t kHeapInfo226 = 0x20, kHeapInfo235 = 0x30;  // sizeof(heap_info)
 
 // struct malloc_par, "mp_": settings, and what was mapped in chunks of their own.
 struct ParLayout {

@@ -149,6 +149,11 @@ void read_free(HeapMemory& memory, Glibc& libc, Arena& arena) {
     static_cast<void>(read_free_lists(memory, arena, most));  // for the chunks that they know
     find_loose_regions(memory, arena);
   }
+  if (!memory.keep(arena.kept_bytes())) {
+    arena.believed = false;
+    arena.regions.clear();
+    return arena.cut_short("an arena is larger than one reading may keep");
+  }
   const auto prepare = [&] {
     arena.merged_top = 0;
     for (Region& region : arena.regions) region.prepare();

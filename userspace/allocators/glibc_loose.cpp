@@ -49,7 +49,8 @@ void find_loose_regions(HeapMemory& memory, Arena& arena) {
   uint64_t sum = 0;
   for (const Region& region : arena.regions) sum += region.range.bytes();
   for (const AddressRange& span : mappings_of(memory, arena)) {
-    for (uint64_t at = span.start; at < span.end && sum < arena.system_bytes && memory.step();) {
+    for (uint64_t at = span.start;
+         at < span.end && sum < arena.system_bytes && arena.regions.size() < kMostRegions && memory.step();) {
       ChunkHead head;
       if (!memory.get(at, head)) {
         at += kPageBytes;

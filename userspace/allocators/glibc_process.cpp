@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "allocators/glibc_beside.h"
 #include "allocators/glibc_find.h"
@@ -21,7 +22,9 @@ constexpr remote::Limits kSearchLimits = {
     .read_bytes = 1024 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 500 * kMs, .time_ns = 2000 * kMs};
 constexpr uint64_t kCpuShare = 200, kCpuFreeNs = 400 * kMs;  // half of what the recorder gives each runtime
 constexpr int kMostSearches = 20;
-constexpr uint64_t kMostWalkedForSizes = 1024 * kMiB;
+// All of it is read for sizes, with pauses: 3 s for the largest. So often that this takes 1/50 of the time.
+constexpr uint64_t kMostWalkedForSizes = 512 * kMiB;
+constexpr uint64_t kSizesShare = 50, kSizesFreeNs = 3000 * kMs;
 constexpr size_t kMostSizes = 64;
 
 // CPU time of what is done in a scope.
@@ -40,13 +43,14 @@ class CpuTime {
 uint64_t now_ns() { return remote::BudgetClocks::system().monotonic(); }
 
 // What was free in an arena when it was last looked at, on the pages that it still has.
-void carry_over(const Arena& before, Arena& now) {
+void carry_over(HeapMemory& memory, const Arena& before, Arena& now) {
   now.fast = before.fast;
   now.cut = before.cut;
   now.unknown_bytes = before.unknown_bytes;
   if (before.top == now.top) now.merged_top = before.merged_top;
   if (now.regions.size() < before.regions.size() || (now.regions.empty() && !before.regions.empty()))
     now.regions = before.regions;
+  if (!memory.keep(now.kept_bytes())) return now.regions.clear();
   for (Region& region : now.regions) {
     region.prepare();
     for (const Region& old : before.regions) {
@@ -96,17 +100,17 @@ bool GlibcProcess::refresh(HeapMemory& memory, Glibc& libc, bool what_is_free) {
   if (what_is_free) now.sizes.clear();
   if (!read_arenas(memory, now)) return false;
   read_par(memory, now);
+  std::unordered_map<uint64_t, const Arena*> known;
+  for (const Arena& arena : libc.arenas) known[arena.address] = &arena;
   for (Arena& arena : now.arenas) {
-    const auto before = std::find_if(libc.arenas.begin(), libc.arenas.end(),
-                                     [&](const Arena& old) { return old.address == arena.address; });
-    if (!arena.believed && before != libc.arenas.end() && before->believed && !before->regions.empty())
+    const auto found = known.find(arena.address);
+    const Arena* const before = found == known.end() ? nullptr : found->second;
+    if (!arena.believed && before != nullptr && before->believed && !before->regions.empty())
       arena = *before;  // in motion: what it was last time
     else if (what_is_free)
       read_free(memory, now, arena);
-    else if (before != libc.arenas.end())
-      carry_over(*before, arena);
-    for (Region& region : arena.regions)
-      if (region.free.empty()) region.prepare();
+    else
+      carry_over(memory, before != nullptr ? *before : Arena{}, arena);
   }
   find_mapped_chunks(memory, now);
   libc = std::move(now);
@@ -143,11 +147,11 @@ GlibcReading GlibcProcess::read(const events::PageScan& scan) {
     return out;
   }
   if (read && what_is_free) free_read_ns_ = now_ns();
-  const std::vector<uint64_t> threads = find_threads(heap);
+  if (what_is_free) threads_ = find_threads(heap);
   for (Glibc& libc : libcs_) {
     libc.cached.clear();
     libc.tcaches = 0;
-    read_tcaches(heap, threads, libc);
+    read_tcaches(heap, threads_, libc);
   }
   if (for_heap.spent() != remote::Budget::Spent::kNothing)
     tell_once(
@@ -180,6 +184,9 @@ events::AllocatorHeap GlibcProcess::describe(events::AllocatorHeap heap) const {
 
 std::optional<events::AllocatorHeap> GlibcProcess::sizes() {
   if (!last_ || last_->system_bytes > kMostWalkedForSizes) return std::nullopt;
+  const uint64_t begun = now_ns();
+  if (sizes_ns_ > kSizesFreeNs && begun - first_ns_ < kSizesShare * (sizes_ns_ - kSizesFreeNs))
+    return std::nullopt;
   const CpuTime meter(cpu_ns_);
   remote::Budget budget(kHeapLimits, stop_);
   remote::MeteredMemory metered(*memory_, budget);
@@ -188,11 +195,13 @@ std::optional<events::AllocatorHeap> GlibcProcess::sizes() {
   SizeClasses sizes;
   for (const Glibc& libc : libcs_) {
     for (Arena arena : libc.arenas) {  // a copy: what is free is as it was read
+      if (!memory.keep(arena.kept_bytes())) return std::nullopt;
       for (Region& region : arena.regions) region.prepare();
       walk_chunks(memory, arena, sizes);
     }
     for (const AddressRange& chunk : libc.mapped) sizes[std::bit_floor(chunk.bytes())] += chunk.bytes();
   }
+  sizes_ns_ += now_ns() - begun;
   if (budget.spent() != remote::Budget::Spent::kNothing) return std::nullopt;
   events::AllocatorHeap out = *last_;
   for (const auto& [chunk, bytes] : sizes) out.sizes.push_back({chunk, bytes});

@@ -19,14 +19,13 @@
 #include <vector>
 
 #include "allocators/glibc.h"
+#include "allocators/glibc_lines.h"
 #include "allocators/heap_memory.h"
 #include "events/event.h"
 #include "remote/budget.h"
 #include "remote/memory.h"
 
 namespace memwhy::allocators {
-
-inline constexpr const char* kGlibcRuntime = "glibc";
 
 struct GlibcReading {
   events::RuntimePages pages;
@@ -40,7 +39,8 @@ class GlibcProcess {
                ReadPace pace);
 
   GlibcReading read(const events::PageScan& scan);
-  // The last reading with the sizes of what is in use. nullopt: there is none, or the heap is too large to be walked.
+  // The last reading with the sizes of what is in use. nullopt: there is none, the heap is too large to be walked, or it was
+  // walked a short time ago.
   std::optional<events::AllocatorHeap> sizes();
 
   void stop_when(std::function<bool()> stop) { stop_ = std::move(stop); }
@@ -60,10 +60,11 @@ class GlibcProcess {
   ReadPace pace_;
   std::function<bool()> stop_;
   std::vector<Glibc> libcs_;
+  std::vector<uint64_t> threads_;  // control blocks
   std::optional<events::AllocatorHeap> last_;
   int searches_ = 0;
   bool rejected_ = false, told_ = false;
-  uint64_t cpu_ns_ = 0, first_ns_ = 0, free_read_ns_ = 0;
+  uint64_t cpu_ns_ = 0, first_ns_ = 0, free_read_ns_ = 0, sizes_ns_ = 0;
   std::vector<std::string> notices_;
 };
 

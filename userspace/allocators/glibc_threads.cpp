@@ -8,6 +8,7 @@ namespace memwhy::allocators {
 namespace {
 
 constexpr size_t kMostThreads = 16384;
+constexpr uint64_t kMostPagesOfThreads = 65536;
 constexpr uint64_t kEnd = 32 << 10, kSmallMapping = 64 << 10;
 constexpr uint64_t kTcbList = 0x2c0;     // list of threads, through all control blocks
 constexpr uint64_t kBelowTcb = 0x1000;   // static thread-local variables of libc
@@ -19,7 +20,8 @@ class ThreadSearch {
 
   std::vector<uint64_t> run() {
     const std::vector<events::Vma>& vmas = memory_.vmas();
-    for (size_t i = 0; i < vmas.size() && memory_.step(); ++i) {
+    const uint64_t most_pages = memory_.pages_read() + kMostPagesOfThreads;
+    for (size_t i = 0; i < vmas.size() && memory_.pages_read() < most_pages && memory_.step(); ++i) {
       const events::Vma& vma = vmas[i];
       if (!HeapMemory::private_anonymous(vma) || vma.name == "[stack]") continue;
       const bool guarded = i > 0 && vmas[i - 1].range.end == vma.range.start && !vmas[i - 1].write;
@@ -36,9 +38,12 @@ class ThreadSearch {
   }
 
  private:
+  // From its end down to the first page with one.
   void look(const AddressRange& range) {
     uint64_t words[kPageBytes / 8];
-    for (uint64_t page = range.start; page < range.end; page += kPageBytes) {
+    const size_t known = found_.size();
+    for (uint64_t page = range.end; page > range.start && found_.size() == known;) {
+      page -= kPageBytes;
       if (!memory_.get(page, words)) continue;
       for (size_t i = 0; i + kTcbSelf / 8 < std::size(words); ++i)
         if (words[i] == page + 8 * i && words[i + kTcbSelf / 8] == page + 8 * i) add(page + 8 * i);

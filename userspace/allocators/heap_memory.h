@@ -54,6 +54,7 @@ class HeapMemory {
 
   // false: the reading has had its share. For work that reads nothing.
   bool step(uint64_t n = 1) { return memory_.step(n); }
+  bool keep(uint64_t bytes) { return memory_.keep(bytes); }
   uint64_t pages_read() const { return pages_read_; }
 
   const std::vector<events::Vma>& vmas() const { return vmas_; }

@@ -38,16 +38,6 @@ std::unique_ptr<record::RuntimeSource> open_glibc(const TargetProcess& target) {
       allocators::ReadPace{.pause = pause_reading}));
 }
 
-events::RuntimeLines glibc_lines() {
-  return {allocators::kGlibcRuntime,
-          {},
-          {{"arena", "c.heap.used",
-            events::SlotOwners{"c.heap.free", "c.heap.free", "c.heap.unclassified", "arenas", false}},
-           {"mapped", "c.heap.used"},
-           {"unread", "c.heap.unclassified"}},
-          "c.heap.unclassified"};
-}
-
 events::RuntimePages GlibcReader::pages(const events::PageScan& scan, const Tell& tell) {
   allocators::GlibcReading reading = process_.read(scan);
   if (reading.heap) tell(*std::move(reading.heap));

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// record::RuntimeSource of glibc's malloc over allocators/, which reads; here is only which process has it, and what its pages
-// are in the ledger.
+// record::RuntimeSource of glibc's malloc over allocators/, which reads; here is only which process has it.
 #pragma once
 
 #include <memory>
@@ -11,7 +10,6 @@
 
 #include "allocators/glibc_process.h"
 #include "app/runtimes.h"
-#include "events/runtime_lines.h"
 #include "record/sources.h"
 
 namespace memwhy::app {
@@ -19,7 +17,6 @@ namespace memwhy::app {
 // nullptr: no libc is mapped, and it is no static program with a heap; by its mappings alone, so that this costs nothing where
 // there is no C heap.
 std::unique_ptr<record::RuntimeSource> open_glibc(const TargetProcess& target);
-events::RuntimeLines glibc_lines();
 
 class GlibcReader final : public record::RuntimeSource {
  public:

@@ -13,7 +13,8 @@ namespace memwhy::explain {
 namespace {
 
 constexpr uint64_t kDefaultThreshold = 128 << 10;
-constexpr uint64_t kLittle = uint64_t{1} << 20;  // of which no sentence is made
+constexpr uint64_t kLittle = uint64_t{1} << 20;  // less than that has no sentence
+constexpr uint64_t kWorthASetting = uint64_t{16} << 20;
 
 class CHeapFree : public Rule {
  public:
@@ -39,39 +40,75 @@ class CHeapFree : public Rule {
                     bytes_and_share(bytes, c.ledger), c.process.comm, human_bytes(back));
     finding.bytes_figure("free_bytes", bytes);
     finding.bytes_figure("trimmable_bytes", back);
-    add_evidence(heap, finding);
-    add_remedy(*c.allocator, back, finding);
+    add_evidence(*c.allocator, finding);
+    add_remedy(heap, back, finding);
     add_doubts(heap, finding);
     return finding;
   }
 
  private:
-  static void add_evidence(const events::AllocatorHeap& heap, Finding& finding) {
-    finding.evidence.push_back(fmt::format("{} in {} arenas and {} in {} mapped chunks are in use",
-                                           human_bytes(heap.used_bytes), grouped(heap.arenas),
-                                           human_bytes(heap.mapped_bytes), grouped(heap.mapped_chunks)));
-    finding.bytes_figure("used_bytes", heap.used_bytes);
-    finding.count_figure("arenas", heap.arenas);
-    if (heap.pinned_bytes >= kLittle)
-      finding.evidence.push_back(
-          fmt::format("{} are free but share pages with objects in use: no call returns them",
-                      human_bytes(heap.pinned_bytes)));
-    if (heap.top_bytes >= kLittle)
-      finding.evidence.push_back(
-          fmt::format("{} are at the top of arenas, where malloc_trim does not reach: they go when a large "
-                      "block there is freed",
-                      human_bytes(heap.top_bytes)));
-    if (heap.cached_bytes >= kLittle)
-      finding.evidence.push_back(
-          fmt::format("{} are in the caches of {} threads: they go when the threads end",
-                      human_bytes(heap.cached_bytes), grouped(heap.caches)));
-    finding.bytes_figure("pinned_bytes", heap.pinned_bytes);
-    finding.bytes_figure("top_bytes", heap.top_bytes);
-    finding.bytes_figure("cached_bytes", heap.cached_bytes);
+  // A sentence with its number in it.
+  static void say(Finding& finding, std::string_view figure, uint64_t bytes, const std::string& sentence) {
+    finding.evidence.push_back(fmt::format("{} {}", human_bytes(bytes), sentence));
+    finding.bytes_figure(figure, bytes);
   }
 
-  static void add_remedy(const AllocatorFacts& facts, uint64_t back, Finding& finding) {
+  static void add_evidence(const AllocatorFacts& facts, Finding& finding) {
     const events::AllocatorHeap& heap = *facts.heap;
+    say(finding, "used_bytes", heap.used_bytes + heap.mapped_bytes,
+        fmt::format("are in use, {} of them in mappings of their own", human_bytes(heap.mapped_bytes)));
+    if (heap.pinned_bytes >= kLittle)
+      say(finding, "pinned_bytes", heap.pinned_bytes,
+          "are free but share pages with objects in use" + most_common(facts) + ": no call returns them");
+    if (heap.top_bytes >= kLittle)
+      say(finding, "top_bytes", heap.top_bytes,
+          "are at the top of arenas, where malloc_trim does not reach: they go when a large block there is "
+          "freed");
+    if (heap.cached_bytes >= kLittle) {
+      say(finding, "cached_bytes", heap.cached_bytes,
+          fmt::format("are in the caches of {} threads: they go when the threads end", heap.caches));
+      finding.count_figure("caches", heap.caches);
+    }
+    if (many_arenas(heap)) {
+      const timeline::AllocatorPoint fullest = facts.fullest();
+      say(finding, "beside_main_bytes", heap.free_beside_main_bytes,
+          fmt::format("of the free memory are in {} arenas beside the main one; at the fullest moment seen "
+                      "{} were in use in "
+                      "all of them together",
+                      heap.arenas - 1, human_bytes(fullest.used_bytes)));
+      finding.bytes_figure("fullest_used_bytes", fullest.used_bytes);
+    }
+    if (raised_threshold(heap)) {
+      say(finding, "large_free_bytes", heap.large_free_bytes,
+          fmt::format("of it are in runs of 128 KiB and more: malloc raised its mmap threshold to {} when a "
+                      "large block was freed",
+                      human_bytes(heap.mmap_threshold)));
+      finding.bytes_figure("mmap_threshold_bytes", heap.mmap_threshold);
+    }
+  }
+  // " (mostly chunks of 1008 bytes)"
+  static std::string most_common(const AllocatorFacts& facts) {
+    if (facts.sizes.empty()) return "";
+    const std::vector<events::AllocatorSize>& sizes = facts.sizes.back().heap->sizes;
+    uint64_t small = 0;
+    const events::AllocatorSize* most = nullptr;
+    for (const events::AllocatorSize& size : sizes) {
+      if (size.chunk_bytes >= kPageBytes) continue;
+      small += size.bytes;
+      if (most == nullptr || size.bytes > most->bytes) most = &size;
+    }
+    if (most == nullptr || most->bytes * 2 < small) return "";
+    return fmt::format(" (mostly chunks of {} bytes)", most->chunk_bytes);
+  }
+  static bool many_arenas(const events::AllocatorHeap& heap) {
+    return heap.arena_max == 0 && heap.arenas > 2 && heap.free_beside_main_bytes >= kWorthASetting;
+  }
+  static bool raised_threshold(const events::AllocatorHeap& heap) {
+    return !heap.thresholds_fixed && heap.mmap_threshold > kDefaultThreshold &&
+           heap.large_free_bytes >= kWorthASetting;
+  }
+
+  static void add_remedy(const events::AllocatorHeap& heap, uint64_t back, Finding& finding) {
     if (back >= kLittle)
       finding.remedy = fmt::format(
           "Call malloc_trim(0) when a peak is over: it would return {} now, and takes 20 to 200 ms a GiB "
@@ -79,27 +116,15 @@ class CHeapFree : public Rule {
           "arena. The pages come back when the program needs the memory again.",
           human_bytes(back));
     else
-      finding.remedy = "No call returns this memory: " + why_nothing(heap) + ".";
-    if (heap.arena_max == 0 && heap.arenas > 2 && heap.free_beside_main_bytes >= kLittle * 16) {
-      const timeline::AllocatorPoint fullest = facts.fullest();
+      finding.remedy = fmt::format("No call returns this memory: {}.", why_nothing(heap));
+    if (many_arenas(heap))
       finding.remedy += fmt::format(
           " MALLOC_ARENA_MAX=1 (after a restart; threads then wait for each other) would save at most {}, "
-          "perhaps nothing: at the "
-          "fullest moment seen {} were in use in all arenas together.",
-          human_bytes(heap.free_beside_main_bytes), human_bytes(fullest.used_bytes));
-      finding.bytes_figure("beside_main_bytes", heap.free_beside_main_bytes);
-      finding.bytes_figure("fullest_used_bytes", fullest.used_bytes);
-    }
-    if (!heap.thresholds_fixed && heap.mmap_threshold > kDefaultThreshold &&
-        heap.large_free_bytes >= kLittle * 16) {
-      finding.remedy += fmt::format(
-          " MALLOC_TRIM_THRESHOLD_=131072 (after a restart) may keep it lower: malloc raised its mmap "
-          "threshold to {} when a large "
-          "block was freed.",
-          human_bytes(heap.mmap_threshold));
-      finding.bytes_figure("mmap_threshold_bytes", heap.mmap_threshold);
-    }
-    if (heap.pinned_bytes >= back && heap.pinned_bytes >= kLittle * 16)
+          "perhaps nothing.",
+          human_bytes(heap.free_beside_main_bytes));
+    if (raised_threshold(heap))
+      finding.remedy += " MALLOC_TRIM_THRESHOLD_=131072 (after a restart) may keep it lower.";
+    if (heap.pinned_bytes >= back && heap.pinned_bytes >= kWorthASetting)
       finding.remedy += " Another allocator may pack small objects more tightly.";
   }
 

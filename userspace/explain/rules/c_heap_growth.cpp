@@ -40,7 +40,7 @@ std::vector<GrownSize> grown_sizes(const AllocatorFacts& facts) {
 
 std::string size_text(uint64_t chunk_bytes) {
   return chunk_bytes < kPageBytes
-             ? fmt::format("chunks of {} bytes", grouped(chunk_bytes))
+             ? fmt::format("chunks of {} bytes", chunk_bytes)
              : fmt::format("chunks of {} to {}", human_bytes(chunk_bytes), human_bytes(2 * chunk_bytes));
 }
 
@@ -83,18 +83,18 @@ class CHeapGrowth : public Rule {
   static void add_sizes(const AllocatorFacts& facts, Finding& finding) {
     const std::vector<GrownSize> sizes = grown_sizes(facts);
     for (size_t i = 0; i < sizes.size() && i < 3; ++i)
-      finding.evidence.push_back(fmt::format("{}: {}, before {}", size_text(sizes[i].chunk_bytes),
-                                             human_bytes(sizes[i].now), human_bytes(sizes[i].before)));
+      finding.evidence.push_back(fmt::format("{} grew by {}, to {}", size_text(sizes[i].chunk_bytes),
+                                             human_bytes(sizes[i].grown()), human_bytes(sizes[i].now)));
     finding.remedy =
         "Find what keeps these objects: a heap profiler of the program's language names who allocates them.";
     if (sizes.empty()) return;
-    finding.bytes_figure("chunk_bytes", sizes.front().chunk_bytes);
-    finding.bytes_figure("chunk_grown_bytes", sizes.front().grown());
     const uint64_t chunk = sizes.front().chunk_bytes;
+    if (chunk < kPageBytes) finding.count_figure("chunk_size", chunk);
+    finding.bytes_figure("chunk_grown_bytes", sizes.front().grown());
     finding.remedy =
         chunk < kPageBytes
             ? fmt::format("Look for an object of {} to {} bytes that is kept: chunks of that size grew most.",
-                          grouped(chunk - 23), grouped(chunk - 8))
+                          chunk - 23, chunk - 8)
             : fmt::format("Look for blocks of {} and more that are kept: they grew most.",
                           human_bytes(chunk));
   }
