@@ -11,7 +11,7 @@ namespace {
 constexpr uint64_t kMostData = uint64_t{64} << 20;  // of one mapping
 constexpr size_t kMostPlaces = 100'000, kMostCandidates = 64, kMostArenas = 65536;
 constexpr size_t kFewestEmptyBins = 8;
-constexpr int kArenaTries = 5;  // of an arena in motion
+constexpr int kArenaTries = 5, kCandidateTries = 2;  // of an arena in motion, and of what may be none
 
 std::string_view base_name_of(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
@@ -186,7 +186,9 @@ bool is_libc(std::string_view path) {
   return name.starts_with("libc.so") || name.starts_with("libc-2.");
 }
 
-bool read_arenas(HeapMemory& memory, Glibc& libc) {
+namespace {
+
+bool read_arenas(HeapMemory& memory, Glibc& libc, int main_tries) {
   std::vector<Arena> arenas;
   std::unordered_set<uint64_t> seen;
   size_t failed = 0;
@@ -196,7 +198,7 @@ bool read_arenas(HeapMemory& memory, Glibc& libc) {
     const bool main = address == libc.main_arena;
     std::optional<ArenaReader> reader;
     bool good = false;
-    for (int i = 0; i < (main ? 2 : kArenaTries) && !good; ++i) {
+    for (int i = 0; i < (main ? main_tries : kArenaTries) && !good; ++i) {
       if (i > 0 && !memory.refresh()) return false;
       reader.emplace(memory, *libc.shape, address, main);
       good = reader->read();
@@ -219,6 +221,10 @@ bool read_arenas(HeapMemory& memory, Glibc& libc) {
   return true;
 }
 
+}  // namespace
+
+bool read_arenas(HeapMemory& memory, Glibc& libc) { return read_arenas(memory, libc, kArenaTries); }
+
 Search find_glibc(HeapMemory& memory, bool everywhere) {
   Search out;
   // Verifying reads the mappings anew.
@@ -240,7 +246,7 @@ Search find_glibc(HeapMemory& memory, bool everywhere) {
         libc.module = vma.name;
         libc.main_arena = bins - shape.start;
         libc.shape = &shape;
-        good = read_arenas(memory, libc);
+        good = read_arenas(memory, libc, kCandidateTries);
         if (!good) continue;
         read_par(memory, libc);
         find_main_region(memory, libc, libc.arenas.front());
