@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/runtimes.h"
 
+#include "allocators/glibc_lines.h"
+#include "app/glibc_reader.h"
 #include "app/go_reader.h"
 
 namespace memwhy::app {
@@ -19,6 +21,7 @@ std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target) {
 const std::vector<Runtime>& runtimes() {
   static const std::vector<Runtime> kRuntimes = {
       {open_go_of, nullptr},
+      {open_glibc, allocators::glibc_lines, true},
   };
   return kRuntimes;
 }
