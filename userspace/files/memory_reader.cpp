@@ -72,7 +72,8 @@ class MemoryReader::Memory final : public remote::RemoteMemory {
       }
       if (n == 0) {  // larger than the window
         n = 1;
-        const Result<uint64_t> large = read_locked(pieces.front().address, pieces.front().into, How::kRead);
+        const Result<uint64_t> large = read_locked(pieces.front().address, pieces.front().into,
+                                                   pieces.front().zeros ? How::kPresent : How::kRead);
         pieces.front().there = large.ok();
         if (!large && large.error().code() == ErrorCode::kTargetGone) return large.error();
       } else if (Status status = read_some(pieces.first(n)); !status) {
@@ -131,7 +132,8 @@ class MemoryReader::Memory final : public remote::RemoteMemory {
   // As many as the window has room for.
   Status read_some(std::span<remote::Piece> pieces) {
     Status asked = ask(pieces.size(), [&] {
-      for (size_t i = 0; i < pieces.size(); ++i) put(i, pieces[i].address, pieces[i].into.size(), How::kRead);
+      for (size_t i = 0; i < pieces.size(); ++i)
+        put(i, pieces[i].address, pieces[i].into.size(), pieces[i].zeros ? How::kPresent : How::kRead);
     });
     if (!asked) return asked;
     const std::byte* from = reader_->window_->data();

@@ -34,11 +34,14 @@ Status check_range(uint64_t address, size_t bytes) {
   return {};
 }
 
+Status status_of(const Result<uint64_t>& there) { return there ? Status() : Status(there.error()); }
+
 }  // namespace
 
 Status RemoteMemory::read_each(std::span<Piece> pieces) {
   for (Piece& piece : pieces) {
-    Status status = read(piece.address, piece.into);
+    const Status status =
+        piece.zeros ? status_of(read_present(piece.address, piece.into)) : read(piece.address, piece.into);
     piece.there = status.ok();
     if (!status && status.error().code() == ErrorCode::kTargetGone) return status;
   }

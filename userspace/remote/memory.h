@@ -28,6 +28,7 @@ namespace memwhy::remote {
 struct Piece {
   uint64_t address = 0;
   std::span<std::byte> into;
+  bool zeros = false;  // as read_present(): absent pages are zeros
   bool there = false;  // it was read
 };
 
@@ -49,7 +50,7 @@ class RemoteMemory {
   // As read(), but pages that are absent are brought in, as a call of the code would do. For code of the program's file.
   virtual Status read_code(uint64_t address, std::span<std::byte> into) { return read(address, into); }
 
-  // Each as read() would, for the price of few calls. Fails when the rest need not be tried; what was read is there.
+  // Each as read() or read_present() would, for the price of few calls. Fails when the rest need not be tried; what was read is there.
   virtual Status read_each(std::span<Piece> pieces);
 
   // A read never returned, and what changes this address space would wait with it.
