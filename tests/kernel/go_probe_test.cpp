@@ -50,8 +50,15 @@ class Watched {
   }
 
   std::optional<events::GoProbePlan> plan() const {
+    const app::MemoryOpener open_memory = [](const Fd& folder,
+                                             Pid) -> Result<std::unique_ptr<remote::RemoteMemory>> {
+      Result<remote::ProcessMemory> memory = remote::ProcessMemory::open(folder);
+      if (!memory) return std::move(memory).error();
+      return std::unique_ptr<remote::RemoteMemory>(
+          std::make_unique<remote::ProcessMemory>(*std::move(memory)));
+    };
     symbols::LocalBinaries binaries(Fd(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
-    const auto reader = app::open_go({binaries, {}}, process->directory(), target.pid(), vmas);
+    const auto reader = app::open_go({binaries, {}}, open_memory, process->directory(), target.pid(), vmas);
     std::optional<events::RuntimeProbes> probes = reader ? reader->probe_plan(true) : std::nullopt;
     if (!probes) return std::nullopt;
     return std::get<events::GoProbePlan>(*std::move(probes));

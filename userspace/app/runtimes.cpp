@@ -13,7 +13,10 @@ std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target) {
                                       [&children = target.files](symbols::BinaryHandle program, int minor) {
                                         return children.go_layout(program, minor);
                                       }};
-  return open_go(files, target.process.directory(), target.process.pid(), target.vmas);
+  const MemoryOpener open_memory = [&children = target.files](const Fd& process, Pid tgid) {
+    return children.open_memory(process, tgid);
+  };
+  return open_go(files, open_memory, target.process.directory(), target.process.pid(), target.vmas);
 }
 
 }  // namespace

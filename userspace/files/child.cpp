@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "files/channel.h"
+#include "files/memory_child.h"
 #include "files/messages.h"
 #include "files/sandbox.h"
 #include "goruntime/dwarf_layout.h"
@@ -155,11 +156,13 @@ bool is_socket(int fd) {
 }  // namespace
 
 bool is_child(const std::vector<std::string>& words) {
-  return words.size() == 1 && (words[0] == kOpenerWord || words[0] == kParserWord);
+  return words.size() == 1 && (words[0] == kOpenerWord || words[0] == kParserWord || words[0] == kMemoryWord);
 }
 
 int run_child(const std::vector<std::string>& words) {
-  if (!is_socket(kRequests) || !is_socket(kHandover)) return 2;
+  const bool reads_memory = words[0] == kMemoryWord;
+  if (!is_socket(kRequests) || is_socket(kHandover) == reads_memory) return 2;
+  if (reads_memory) return run_memory_child();
   return words[0] == kOpenerWord ? run_opener() : run_parser();
 }
 

@@ -21,6 +21,11 @@ constexpr uint64_t kHandleBits = 32;
 
 }  // namespace
 
+Children::Children(ChildrenOptions options)
+    : options_(std::move(options)),
+      memory_(
+          std::make_shared<MemoryReader>(MemoryReaderOptions{options_.program, options_.to_read_memory})) {}
+
 // A child that says such things is no longer ours.
 Error Children::strange(const Subject& about) {
   end_pair();
@@ -53,6 +58,7 @@ void Children::notice(std::string sentence) {
 
 std::vector<std::string> Children::take_notices() {
   std::vector<std::string> taken = std::exchange(notices_, {});
+  for (std::string& sentence : memory_->take_notices()) taken.push_back(std::move(sentence));
   if (more_notices_ > 0)
     taken.push_back(fmt::format("{} more sentences about files of targets are left out.", more_notices_));
   more_notices_ = 0;

@@ -67,15 +67,6 @@ Result<TargetFile> open_below_root(int process, const std::string& path) {
   return open_regular(place, path);
 }
 
-// File systems whose answers come from somebody else: a server, or a process of the target's.
-bool is_remote(uint64_t magic) {
-  constexpr uint64_t kLustre = 0x0bd00bd0;
-  constexpr std::array<uint64_t, 11> kRemote = {
-      kLustre,          FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC, V9FS_MAGIC,   CIFS_SUPER_MAGIC, SMB_SUPER_MAGIC,
-      SMB2_SUPER_MAGIC, CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC, AFS_FS_MAGIC, CODA_SUPER_MAGIC};
-  return std::find(kRemote.begin(), kRemote.end(), magic) != kRemote.end();
-}
-
 // stat(2) and maps may number the device differently: btrfs gives each subvolume an anonymous device (major
 // 0).
 bool same_file(const TargetFile& file, const events::Vma& vma) {
@@ -84,6 +75,14 @@ bool same_file(const TargetFile& file, const events::Vma& vma) {
 }
 
 }  // namespace
+
+bool is_remote(uint64_t magic) {
+  constexpr uint64_t kLustre = 0x0bd00bd0;
+  constexpr std::array<uint64_t, 11> kRemote = {
+      kLustre,          FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC, V9FS_MAGIC,   CIFS_SUPER_MAGIC, SMB_SUPER_MAGIC,
+      SMB2_SUPER_MAGIC, CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC, AFS_FS_MAGIC, CODA_SUPER_MAGIC};
+  return std::find(kRemote.begin(), kRemote.end(), magic) != kRemote.end();
+}
 
 Result<Fd> TargetFiles::process(Pid tgid) const {
   Fd fd(::openat(proc_root_.get(), fmt::format("{}", tgid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

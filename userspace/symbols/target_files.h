@@ -30,6 +30,9 @@ struct TargetFile {
   FileKey key;
 };
 
+// By what statfs(2) says: a file system whose answers come from somebody else, a server or a process of the target's.
+bool is_remote(uint64_t magic);
+
 class TargetFiles {
  public:
   // `proc_root`: a directory descriptor of the proc filesystem of our pid namespace.
