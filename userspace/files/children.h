@@ -103,6 +103,7 @@ class Children final : public symbols::Binaries {
                       Along along = Along::kNothing);
   Result<symbols::OpenedBinary> open(const Request& request);
   Result<symbols::OpenedBinary> open_once(const Request& request);
+  void add_symbols(const symbols::OpenedBinary& opened, const Subject& about);
   Result<symbols::OpenedBinary> numbered(symbols::OpenedBinary opened, const Subject& about);
   Result<Message> ask_parser(symbols::BinaryHandle binary, Request request, Duration limit);
   template <typename T>

@@ -120,6 +120,20 @@ Result<TargetFile> TargetFiles::open_executable(Pid tgid) const {
   return open_link(directory->get(), "exe", std::move(path));
 }
 
+Result<TargetFile> TargetFiles::open_debug_file(Pid tgid, const std::string& build_id) const {
+  const bool is_hex =
+      std::ranges::all_of(build_id, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  if (!is_hex || build_id.size() < 4 || build_id.size() > 128)
+    return Error(ErrorCode::kBadInput, "no build id to look for");
+  const std::string path =
+      fmt::format("/usr/lib/debug/.build-id/{}/{}.debug", build_id.substr(0, 2), build_id.substr(2));
+  Result<TargetFile> ours = open_link(AT_FDCWD, path, path);
+  if (ours) return ours;
+  const Result<Fd> directory = process(tgid);
+  if (!directory) return directory.error();
+  return open_below_root(directory->get(), path);
+}
+
 Result<ExecutablePath> TargetFiles::executable_path(Pid tgid) const {
   Result<Fd> directory = process(tgid);
   if (!directory) return directory.error();
