@@ -20,7 +20,7 @@ constexpr int kMostLeftBehind = 8;
 constexpr int kMostDeaths = 3;  // of children that read the same
 constexpr size_t kMostSentences = 16;
 
-Error silent() { return {ErrorCode::kAbsent, "its memory does not answer"}; }
+Error silent() { return {ErrorCode::kTooLate, "its memory does not answer"}; }
 
 uint64_t cpu_ns_of(pid_t pid) {
   clockid_t clock{};
@@ -98,7 +98,7 @@ class MemoryReader::Memory final : public remote::RemoteMemory {
       put_all();
       asked = reader_->exchange(*this, static_cast<uint32_t>(count));
       if (asked) return asked;
-      silent_ = asked.error().code() == ErrorCode::kAbsent;
+      silent_ = asked.error().code() == ErrorCode::kTooLate;
     }
     silent_ = true;
     return asked;

@@ -55,7 +55,7 @@ class MemoryReader : public std::enable_shared_from_this<MemoryReader> {
 
   // All of these with the lock held.
   Status start();
-  // Has the first pieces of the window read; with none, the child lets go of the files that it has. kAbsent: they do not come; kEnvironment: the child died.
+  // Has the first pieces of the window read; with none, the child lets go of the files that it has. kTooLate: they do not come; kEnvironment: the child died.
   Status exchange(const Memory& of, uint32_t pieces);
   void end_child();
   void notice(std::string sentence);

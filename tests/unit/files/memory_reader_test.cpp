@@ -140,7 +140,7 @@ TEST_F(MemoryReaderTest, ASilentOneCostsTheMemoryOfOneProcess) {
   ::kill(first, SIGSTOP);
   const Status silent = memory->read(pages.at(0), word);
   ASSERT_FALSE(silent);
-  EXPECT_EQ(silent.error().code(), ErrorCode::kAbsent);
+  EXPECT_EQ(silent.error().code(), ErrorCode::kTooLate);
   EXPECT_THAT(reader_->take_notices(), ElementsAre(HasSubstr("did not answer within 500 ms")));
   EXPECT_FALSE(memory->read(pages.at(0), word)) << "it is not tried again";
   EXPECT_EQ(reader_->child(), -1) << "nobody was started for it";
