@@ -116,7 +116,8 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 
 	if (at == ~0u)
 		at = stack_claim(hash, flags, which, stack_mask + 1 - (stack_mask + 1) / MW_PAIR_SHARE);
-	if (at == MW_ENTRY_STACK_LOST) { /* of a stack that has no room: the function and its direct caller, which have */
+	if (at ==
+	    MW_ENTRY_STACK_LOST) { /* of a stack that has no room: the function and its direct caller, which have */
 		flags = (flags & ~MW_STACK_WHOLE) | MW_STACK_CUT;
 		if (s->n > 2)
 			s->n = 2;

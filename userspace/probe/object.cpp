@@ -383,6 +383,7 @@ RuleTable::Shared Object::rules() const {
           spaces_in_use_,
           snapshots_.as<mw_snapshot>(),
           &bss.snapshots_taken,
+          &bss.code_changes,
           bss.snapshot_asked,
           chunk_factor_};
 }

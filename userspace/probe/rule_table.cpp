@@ -108,30 +108,35 @@ void RuleTable::sweep(std::span<const uint32_t> changed) {
 }
 
 void RuleTable::turn(uint32_t tokens) {
-  std::vector<uint32_t> changed;
-  std::vector<std::pair<uint32_t, uint32_t>> confirm;
-  for (uint32_t slot = 0; slot < shared_.slots; ++slot) {
-    mw_space_code& code = shared_.code[slot];
-    const uint32_t generation = acquire(code.generation);
-    if (generation != code.confirmed) {
-      changed.push_back(slot);
-      confirm.emplace_back(slot, generation);
-    }
-    if (acquire(shared_.spaces[slot].mm) > MW_SLOT_BUSY) release(code.tokens, tokens);
-  }
-  if (!changed.empty()) sweep(changed);
-  for (const auto& [slot, generation] : confirm) release(shared_.code[slot].confirmed, generation);
+  for (uint32_t slot = 0; slot < shared_.slots; ++slot)
+    if (acquire(shared_.spaces[slot].mm) > MW_SLOT_BUSY) release(shared_.code[slot].tokens, tokens);
   if (++turns_ % kForgetTurns == 0)
     for (uint32_t i = 0; i < MW_SNAPSHOT_MEMORY; ++i) release<mw_u64>(shared_.asked[i], 0);
+  const uint32_t changes = acquire(*shared_.code_changes);
+  if (changes == changes_) return;
+  changes_ = changes;
+  std::vector<uint32_t> changed;
+  std::vector<uint32_t> now;
+  for (uint32_t slot = 0; slot < shared_.slots; ++slot) {
+    const uint32_t generation = acquire(shared_.code[slot].generation);
+    if (generation == shared_.code[slot].confirmed) continue;
+    changed.push_back(slot);
+    now.push_back(generation);
+  }
+  sweep(changed);
+  for (size_t i = 0; i < changed.size(); ++i) release(shared_.code[changed[i]].confirmed, now[i]);
 }
 
 size_t RuleTable::take(const std::function<void(const Snapshot&)>& use) {
   const uint32_t taken = acquire(*shared_.snapshots_taken);
   if (taken == taken_) return 0;
   size_t found = 0;
+  bool coming = false;  // one is being written, and nobody may take another
   for (uint32_t i = 0; i < MW_SNAPSHOTS; ++i) {
     mw_snapshot& shared = shared_.snapshots[i];
-    if (acquire(shared.state) != MW_SNAPSHOT_READY) continue;
+    const uint32_t state = acquire(shared.state);
+    coming = coming || state == MW_SNAPSHOT_BUSY;
+    if (state != MW_SNAPSHOT_READY) continue;
     const size_t bytes = std::min<size_t>(shared.bytes, sizeof shared.data);
     const uint64_t group = shared.key >> MW_RULE_GROUP_SHIFT;
     Snapshot snapshot;
@@ -151,8 +156,7 @@ size_t RuleTable::take(const std::function<void(const Snapshot&)>& use) {
     release(shared.state, MW_SNAPSHOT_FREE);
     ++found;
   }
-  // One that is being written at this moment is ready at the next look, though nobody has taken another.
-  taken_ = found == 0 ? taken - 1 : taken;
+  taken_ = coming ? taken - 1 : taken;
   return found;
 }
 

@@ -50,6 +50,7 @@ class RuleTable {
     uint32_t slots = 0;  // of spaces
     mw_snapshot* snapshots = nullptr;
     uint32_t* snapshots_taken = nullptr;
+    uint32_t* code_changes = nullptr;
     mw_u64* asked = nullptr;
     uint64_t factor = 1;  // of the hash of a key
   };
@@ -82,7 +83,8 @@ class RuleTable {
   size_t held_ = 0;
   std::vector<uint32_t> held_by_ = std::vector<uint32_t>(MW_SPACES);  // by slot
   uint64_t refused_ = 0;
-  uint32_t taken_ = 0;  // as of the last look
+  uint32_t taken_ = 0;    // snapshots, as of the last look
+  uint32_t changes_ = 0;  // of code
   uint32_t turns_ = 0;
 };
 

@@ -93,7 +93,7 @@ inline std::vector<Payload> payloads_of_a_recording() {
       Coverage{
           {{"vma_map", 10, 9, 1}, {}}, {{"fault_user", 1000, 85'000}}, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, kBig},
       Stack{stack(9), space(1), true, true, {0x45d2a1, 0x7f12'0000'0001, 0, ~uint64_t{0}, 5}},
-      Stack{stack(10), space(2), false, false, {}, static_cast<Unwind>(255)},
+      Stack{stack(10), space(2), false, false, {}, static_cast<Unwind>(255), 129},
       RuntimePages{space(1),
                    3,
                    "toy",
@@ -239,7 +239,7 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [ps1, ps2, ps3, ps4, ps5, ps6, ps7, ps8] = PageScan{};
   [[maybe_unused]] const auto& [tr1, tr2, tr3, tr4, tr5] = TableRun{};
   [[maybe_unused]] const auto& [pt1, pt2, pt3, pt4] = PageTableRuns{};
-  [[maybe_unused]] const auto& [st1, st2, st3, st4, st5, st6] = Stack{};
+  [[maybe_unused]] const auto& [st1, st2, st3, st4, st5, st6, st7] = Stack{};
   [[maybe_unused]] const auto& [m1, m2, m3, m4, m5, m6, m7, m8, m9] = VmaMapped{};
   [[maybe_unused]] const auto& [w1, w2, w3, w4, w5, w6, w7] = VmaUnmapped{};
   [[maybe_unused]] const auto& [d1, d2, d3, d4, d5, d6] = VmaAdvised{};
