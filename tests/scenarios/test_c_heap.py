@@ -163,4 +163,4 @@ def test_growth_is_told_by_its_size(case):
     found = finding(process, "c-heap-growth")
     assert found and found["kind"] == "problem", process["findings"]
     assert figure(found, "chunk_size") == 1008, found  # 1,000 bytes and what malloc adds
-    assert figure(found, "chunk_grown_bytes") >= 90 * MIB, found
+    assert figure(found, "chunk_grown_bytes") >= 60 * MIB, found  # it may have begun before the first reading

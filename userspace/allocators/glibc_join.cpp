@@ -2,6 +2,7 @@
 #include "allocators/glibc_join.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace memwhy::allocators {
 namespace {
@@ -65,7 +66,9 @@ class Joining {
     }
   }
 
-  void add(const Glibc& libc, const Arena& arena, const Region& region, std::span<const events::Vma> vmas) {
+  // `own`: malloc_trim, as the program calls it, is this libc's.
+  void add(const Glibc& libc, bool own, const Arena& arena, const Region& region,
+           std::span<const events::Vma> vmas) {
     const PageRange pages = claim(region.range);
     if (pages.empty() || region.free.empty()) return;
     const uint64_t back = trim_from(libc, arena, region, vmas);
@@ -76,6 +79,7 @@ class Joining {
       const size_t i = page - region.first_page();
       const uint64_t address = page << kPageShift;
       const bool dropped = region.trimmed[i] || address >= back;
+      const bool reached = dropped && own;
       const uint64_t top =
           region.has_top && address + kPageBytes > region.chunks.end
               ? std::min(address + kPageBytes, region.range.end) - std::max(address, region.chunks.end)
@@ -87,9 +91,9 @@ class Joining {
       row = in_chunks == kPageBytes ? row + kPageBytes : 0;
       if (row == kLargeRun) large += row;
       if (row > kLargeRun) large += kPageBytes;
-      if (!dropped) {
-        heap.pinned_bytes += in_chunks;
-        heap.top_bytes += top;
+      if (!reached) {
+        heap.pinned_bytes += dropped ? 0 : in_chunks;
+        heap.top_bytes += dropped ? kPageBytes : top;
         return;
       }
       heap.trimmable_bytes += kPageBytes;
@@ -133,6 +137,19 @@ class Joining {
   JoinedHeap& out_;
   PageNumber claimed_ = 0;
 };
+
+// Of several copies of glibc in a process the program's own is the one that has the brk; loaded first, it stands highest.
+const Glibc* own_of(std::span<const Glibc> libcs) {
+  const Glibc* own = nullptr;
+  const auto has_brk = [](const Glibc& libc) {
+    return !libc.arenas.empty() && libc.arenas.front().contiguous;
+  };
+  for (const Glibc& libc : libcs)
+    if (own == nullptr ||
+        std::pair(has_brk(libc), libc.main_arena) > std::pair(has_brk(*own), own->main_arena))
+      own = &libc;
+  return own;
+}
 
 // Chunks in caches look used: their bytes are the free ones of the run that they begin in.
 void move_cached(const Glibc& libc, JoinedHeap& out) {
@@ -185,10 +202,11 @@ JoinedHeap join_residency(std::span<const Glibc> libcs, std::span<const events::
     out.heap.caches += libc.tcaches;
   }
   std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.range < b.range; });
+  const Glibc* const own = own_of(libcs);
   Joining joining(resident, out);
   for (const Part& part : parts)
     if (part.region != nullptr)
-      joining.add(*part.libc, *part.arena, *part.region, vmas);
+      joining.add(*part.libc, part.libc == own, *part.arena, *part.region, vmas);
     else if (!part.range.empty())
       joining.add_whole(part.range, part.use);
   for (const Glibc& libc : libcs) move_cached(libc, out);

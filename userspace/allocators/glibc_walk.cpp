@@ -17,7 +17,8 @@ namespace {
 constexpr size_t kWindow = 64 << 10;
 constexpr uint64_t kNearChunks = 16 << 10;  // chunks that are further apart are read page by page
 constexpr int kWalkTries = 8;
-constexpr int kPlausibleChunks = 3;  // from a page boundary: there a region begins
+constexpr int kPlausibleChunks = 4;            // from a page boundary on: there a region begins
+constexpr uint64_t kMostForeignPages = 65536;  // of what others took by sbrk in between
 
 uint64_t size_class(uint64_t size) { return size < kPageBytes ? size : std::bit_floor(size); }
 
@@ -160,22 +161,25 @@ class Walk {
   }
   // The next place where chunks certainly are: a page boundary with a few plausible ones, or a chunk that the bins know.
   uint64_t resume(uint64_t at) {
-    if (at >= end_) return end_;
-    const uint64_t page = round_up(at, kPageBytes);
-    uint64_t chunk = page;
-    int plausible = 0;
-    for (; plausible < kPlausibleChunks && chunk < end_; ++plausible) {
-      ChunkHead head;
-      if (!memory_.get(chunk, head)) break;
-      const uint64_t size = head.bytes();
-      if (size < kHeader || size % kChunkAlign != 0 || size > end_ - chunk ||
-          (head.size & (kMappedChunk | kNonMain)) != 0)
-        break;
-      chunk += size;
-    }
     const auto known = std::lower_bound(arena_.known.begin(), arena_.known.end(), at);
     const uint64_t next = known != arena_.known.end() && *known < end_ ? *known : end_;
-    return plausible == kPlausibleChunks && page < next ? page : next;
+    const uint64_t pages = arena_.main ? kMostForeignPages : 1;
+    uint64_t page = round_up(at, kPageBytes);
+    for (uint64_t i = 0; i < pages && page < next && memory_.step(); ++i, page += kPageBytes)
+      if (plausible(page)) return page;
+    return std::min(next, end_);
+  }
+  bool plausible(uint64_t chunk) {
+    for (int i = 0; i < kPlausibleChunks && chunk < end_; ++i) {
+      ChunkHead head;
+      if (!memory_.get(chunk, head)) return false;
+      const uint64_t size = head.bytes();
+      if (size < kMinChunk || size % kChunkAlign != 0 || size > end_ - chunk ||
+          (head.size & (kMappedChunk | kNonMain)) != 0)
+        return false;
+      chunk += size;
+    }
+    return true;
   }
 
   HeapMemory& memory_;

@@ -26,12 +26,12 @@ void HeapMemory::forget(uint64_t address) {
   if (!slots_.empty() && slots_[page % kSlots].page == page) slots_[page % kSlots].page = ~uint64_t{0};
 }
 
-void HeapMemory::account(uint64_t bytes) {
-  pages_read_ += bytes >> kPageShift;
-  since_pause_ += bytes;
-  if (since_pause_ < pace_.bytes || !pace_.pause) return;
-  since_pause_ = 0;
-  pace_.pause();
+bool HeapMemory::step() {
+  if (since_pause_ >= pace_.bytes && pace_.pause) {
+    since_pause_ = 0;
+    pace_.pause();
+  }
+  return memory_.step(1);
 }
 
 const std::byte* HeapMemory::page_of(uint64_t address) {

@@ -52,8 +52,9 @@ class HeapMemory {
   // Many pages at once, beside the kept ones: how many bytes from the page's start are there, at most into.size().
   size_t read_run(uint64_t page_address, std::span<std::byte> into);
 
-  // false: the reading has had its share. For work that reads nothing.
-  bool step(uint64_t n = 1) { return memory_.step(n); }
+  // Between pieces of work: false when the reading has had its share. Pauses are made here, and nowhere else: what must be of
+  // one moment is read without one.
+  bool step();
   bool keep(uint64_t bytes) { return memory_.keep(bytes); }
   uint64_t pages_read() const { return pages_read_; }
 
@@ -76,7 +77,10 @@ class HeapMemory {
   };
 
   const std::byte* page_of(uint64_t address);
-  void account(uint64_t bytes);
+  void account(uint64_t bytes) {
+    pages_read_ += bytes >> kPageShift;
+    since_pause_ += bytes;
+  }
 
   remote::RemoteMemory& memory_;
   Vmas ask_vmas_;

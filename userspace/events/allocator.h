@@ -36,7 +36,7 @@ struct AllocatorHeap {
   uint64_t trimmable_huge_bytes =
       0;                      // of these: parts of huge pages, which leave RSS but not the memory cgroup
   uint64_t pinned_bytes = 0;  // free, on pages that hold something in use
-  uint64_t top_bytes = 0;     // at the end of arenas, where that call does not reach
+  uint64_t top_bytes = 0;     // where that call does not reach: the end of arenas, another copy
   uint64_t cached_bytes = 0;  // in caches of threads
   uint64_t free_beside_main_bytes = 0;  // of all of the free: in other arenas than the main one
   uint64_t large_free_bytes = 0;        // of all of the free: in runs of 128 KiB and more

@@ -230,6 +230,56 @@ TEST(Glibc, AWrongHeaderCostsWhatFollowsItUpToTheNextKnownChunk) {
   EXPECT_NE(arena.cut, "");
 }
 
+// Another's sbrk in the middle of [heap]: two fenceposts, what it keeps there, and then chunks from a page boundary on.
+TEST(Glibc, TheWalkGoesOnBehindAForeignSbrk) {
+  MadeHeap made(kStateShapes[0], kParLayouts[1], 512 << 10);
+  made.used(3 * kPageBytes - 2 * kHeader);
+  made.used(kHeader);
+  made.used(kHeader);
+  made.used(20 * kPageBytes);  // the foreign part
+  const uint64_t foreign = made.arenas[0].used.back().start;
+  made.used(1008);
+  made.free(3 * kPageBytes);
+  made.used(48);
+  made.used(48);
+  made.finish();
+  for (uint64_t at = foreign; at < foreign + 20 * kPageBytes; at += 8)
+    made.memory.put_word(at, 0x0101010101010101);
+  Seen seen(made);
+  Arena& arena = seen.libc().arenas[0];
+  arena.regions[0].prepare();
+  SizeClasses sizes;
+  walk_chunks(seen.memory, arena, sizes);
+  EXPECT_EQ(free_of(arena), 3 * kPageBytes);
+  EXPECT_EQ(arena.cut, "");
+}
+
+// malloc_trim of one copy of glibc does nothing for the other's heap.
+TEST(GlibcJoin, OnlyTheProgramsOwnLibcIsPromised) {
+  MadeHeap made;
+  usual(made);
+  Seen seen(made);
+  seen.read_all();
+  Glibc other = seen.libc();
+  seen.libc().arenas[0].contiguous = false;
+  other.main_arena -= 0x10000;
+  for (Region& region : other.arenas[0].regions) {
+    region.range = {region.range.start + (1 << 20), region.range.end + (1 << 20)};
+    region.chunks = {region.chunks.start + (1 << 20), region.chunks.end + (1 << 20)};
+  }
+  seen.search.found.push_back(other);
+  std::vector<events::ScanRun> runs = made.resident();
+  const auto heap_only = std::vector<events::ScanRun>{runs.front()};
+  // Which of the two has its pages there: by what is resident.
+  const uint64_t as_other =
+      join_residency(seen.search.found, seen.memory.vmas(), heap_only).heap.trimmable_bytes;
+  seen.libc().arenas[0].contiguous = true;
+  const uint64_t as_own =
+      join_residency(seen.search.found, seen.memory.vmas(), heap_only).heap.trimmable_bytes;
+  EXPECT_EQ(as_other, 0u);
+  EXPECT_GT(as_own, 0u);
+}
+
 TEST(Glibc, PagesThatAreSwappedAreNeverRead) {
   MadeHeap made(kStateShapes[0], kParLayouts[1], 256 << 10);
   made.used(1008);

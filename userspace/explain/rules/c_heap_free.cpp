@@ -62,7 +62,8 @@ class CHeapFree : public Rule {
           "are free but share pages with objects in use" + most_common(facts) + ": no call returns them");
     if (heap.top_bytes >= kLittle)
       say(finding, "top_bytes", heap.top_bytes,
-          "are at the top of arenas, where malloc_trim does not reach: they go when a large block there is "
+          "are where malloc_trim does not reach, at the top of arenas (or in another copy of glibc): they go "
+          "when a large block there is "
           "freed");
     if (heap.cached_bytes >= kLittle) {
       say(finding, "cached_bytes", heap.cached_bytes,
