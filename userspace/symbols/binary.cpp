@@ -99,10 +99,11 @@ std::vector<events::SourceFrame> Binary::lookup(uint64_t vaddr, bool is_return) 
   const bool done = within_allowance([&](Budget& budget) {
     frames = lookup_go(vaddr);
     if (!frames.empty() || budget.used_up()) return;
-    const uint64_t left = budget.left();
-    if (!symbols_) read_symbols();
-    if (!frames_ || frames_->needs_index()) find_frames();
-    budget.allow(left);
+    if (!symbols_) {
+      const uint64_t left = budget.left();
+      read_symbols();
+      budget.allow(left);
+    }
     frames = lookup_symbol(vaddr);
   });
   if (done) return frames;
@@ -116,6 +117,15 @@ void Binary::find_frames() {
   if (!frames_->needs_index()) return;
   frames_->make_index(bytes_);
   if (bytes_.budget().used_up()) say("it has more unwind entries than are read");
+}
+
+std::optional<AddressRange> Binary::unwind_entry(uint64_t vaddr) {
+  if (!frames_ || frames_->needs_index()) {
+    const uint64_t left = bytes_.budget().left();
+    find_frames();
+    bytes_.budget().allow(left);
+  }
+  return frames_->function(bytes_, vaddr);
 }
 
 FunctionRules Binary::frame_rules(uint64_t file_offset, bool is_return) {
@@ -146,20 +156,21 @@ std::vector<events::SourceFrame> Binary::lookup_symbol(uint64_t vaddr) {
 // A symbol without a size reaches as far as its unwind entry. A function that no symbol names is not its neighbour: it is said
 // behind which one it begins.
 std::string Binary::name_of(uint64_t vaddr) {
-  const std::optional<AddressRange> function = frames_->function(bytes_, vaddr);
-  const auto is_its = [&](const std::optional<SymbolTable::Hit>& hit) {
-    return hit && (hit->sized || !function || function->start <= hit->vaddr);
-  };
-  if (const auto hit = symbols_->find(bytes_, vaddr); is_its(hit)) return demangle(hit->name);
-  if (const auto hit = extra_ ? extra_->find(vaddr) : std::nullopt; is_its(hit)) return demangle(hit->name);
+  const auto hit = symbols_->find(bytes_, vaddr);
+  if (hit && hit->sized) return demangle(hit->name);
+  const auto other = extra_ ? extra_->find(vaddr) : std::nullopt;
+  if (other && other->sized) return demangle(other->name);
+  const std::optional<AddressRange> function = unwind_entry(vaddr);
+  for (const auto& one : {hit, other})
+    if (one && (!function || function->start <= one->vaddr)) return demangle(one->name);
   if (!function) return "";
   for (const char* name : {".plt", ".plt.got", ".plt.sec"}) {
     const Section* plt = elf_.section(name);
     if (plt != nullptr && vaddr >= plt->vaddr && vaddr - plt->vaddr < plt->bytes) return "";
   }
   auto nearest = symbols_->before(bytes_, function->start);
-  auto other = extra_ ? extra_->before(function->start) : std::nullopt;
-  if (other && (!nearest || other->vaddr > nearest->vaddr)) nearest = std::move(other);
+  auto packed = extra_ ? extra_->before(function->start) : std::nullopt;
+  if (packed && (!nearest || packed->vaddr > nearest->vaddr)) nearest = std::move(packed);
   if (!nearest) return "";
   return fmt::format("{}{}+{:#x}", events::kLocalFunction, demangle(nearest->name),
                      function->start - nearest->vaddr);

@@ -89,6 +89,7 @@ class Binary {
   std::vector<events::SourceFrame> lookup_symbol(uint64_t vaddr);
   std::string name_of(uint64_t vaddr);
   void find_frames();
+  std::optional<AddressRange> unwind_entry(uint64_t vaddr);
   void say(const std::string& problem);
   // A look-up within its allowance; false: it was given up.
   template <typename Work>
