@@ -45,8 +45,7 @@ class Code final : public remote::RemoteMemory {
   }
   Status read(uint64_t address, std::span<std::byte> into) override {
     const ssize_t got = ::pread(file_.get(), into.data(), into.size(), static_cast<off_t>(address));
-    return got == static_cast<ssize_t>(into.size()) ? Status()
-                                                    : Status(Error(ErrorCode::kAbsent, "no code"));
+    return got == static_cast<ssize_t>(into.size()) ? Status() : Status(Error(ErrorCode::kAbsent, "no code"));
   }
   Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
     if (Status status = read(address, into); !status) return std::move(status).error();
