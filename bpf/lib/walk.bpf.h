@@ -207,7 +207,7 @@ static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 w
 				u64 ip, u64 sp, u64 fp)
 {
 	struct sums sums = {};
-	u64 group = ip < MW_RULE_IP ? rule_group(space) : MW_NO_GROUP, n = 0;
+	u64 group = ip < MW_RULE_IP && which != SCRATCH_GO ? rule_group(space) : MW_NO_GROUP, n = 0;
 
 	OPAQUE(n);
 	next_frame(keep, s, &sums, &n, ip);
@@ -222,8 +222,9 @@ static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 w
 	s->noting = noting;
 	if (noting)
 		notes_begin(which, sp);
-	s->flags = group == MW_NO_GROUP ? MW_STACK_MISS : 0;
-	s->certain = group == MW_NO_GROUP;
+	/* At a probe of the Go runtime ip is that of the caller already, and sp is not; all of that code has frame pointers. */
+	s->certain = group == MW_NO_GROUP && which != SCRATCH_GO;
+	s->flags = s->certain ? MW_STACK_MISS : 0;
 	s->key = group | MW_RULE_IP | ip;
 	s->at = s->before = rule_home(s->key);
 	s->cfa = sp + 8;

@@ -532,7 +532,7 @@ def test_privileges_are_given_up(case):
     memwhy = case.start_memwhy("record", "-o", "x.memwhy", "--", "sleep", "1000")
     may = sum(1 << number for number in (2, 5, 19, 21, 38, 39, 40))  # DAC_READ_SEARCH KILL SYS_PTRACE SYS_ADMIN PERFMON BPF CHECKPOINT_RESTORE
     tasks = list(pathlib.Path(f"/proc/{memwhy.pid}/task").iterdir())
-    assert len(tasks) == 5, tasks  # main, signals, sink, sampler, intake
+    assert len(tasks) == 6, tasks  # main, signals, sink, sampler, intake, teaching
     for task in tasks:
         while capabilities_of(task)["CapEff"] & ~may:  # the sampler's are given up right after it was told
             assert memwhy.poll() is None
@@ -547,7 +547,7 @@ def test_privileges_are_given_up(case):
     assert re.search(r"^Max core file size +0 ", pathlib.Path(f"/proc/{memwhy.pid}/limits").read_text(), re.M)
     os.kill(child, signal.SIGKILL)
     case.finish(memwhy, how=None)
-    told = r"CAP_SYS_PTRACE: kept by sampler, main: to read the page map"
+    told = r"CAP_SYS_PTRACE: kept by sampler, teaching, main: to read the page map"
     assert re.search("^privilege .*" + told, case.memwhy("info", "x.memwhy", cwd=case.folder)[0], re.M)
     doctor = case.memwhy("doctor")[0]
-    assert re.search(r"^  CAP_SYS_PTRACE +kept +kept by sampler, main", doctor, re.M), doctor
+    assert re.search(r"^  CAP_SYS_PTRACE +kept +kept by sampler, teaching, main", doctor, re.M), doctor

@@ -128,7 +128,11 @@ Status Object::draw_keys() {
 // Opens the skeleton and fixes everything that must be known before load.
 Status Object::open(bool queries_only) {
   skeleton_.reset(memwhy_bpf__open());
-  if (!skeleton_) return errno_error(ErrorCode::kInternal, "opening the BPF object", errno);
+  if (!skeleton_) {
+    const int why = errno;  // it is well-formed: only memory can be missing
+    return errno_error(why == ENOMEM ? ErrorCode::kEnvironment : ErrorCode::kInternal,
+                       "opening the BPF object", why);
+  }
   const auto set = [](bpf_map* map, uint32_t entries) { bpf_map__set_max_entries(map, entries); };
   set(skeleton_->maps.table, queries_only ? 1 : chunks_in_use_);
   set(skeleton_->maps.stacks, queries_only ? 1 : stacks_in_use_);

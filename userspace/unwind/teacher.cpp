@@ -76,7 +76,9 @@ void Teacher::learn(const Taken& taken) {
     return;
   }
   totals_.rules += learned.rules.size();
-  if (learned.frames.size() < 2) return;
+  // One that ends early may say less than the incomplete one does.
+  if (learned.how != How::kWhole && learned.how != How::kMadeCode && learned.how != How::kFramePointers)
+    return;
   port_.complete(taken, std::move(learned.frames), unwind_of(learned.how));
   ++totals_.completed;
 }
