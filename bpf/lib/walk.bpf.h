@@ -12,8 +12,7 @@
  * Go program a few jumps to another stack are followed. Elsewhere it would be a frame pointer that is none.
  *
  *   7f12'e380 memclr  ->  7f12'e3f0 mheap.alloc.func1  ->  c0'001a'2e60 mheap.alloc  ->  c0'001a'2ee0 main.load ...
- *
- * Every fault walks the whole chain: a memo of a part of it would merge stacks. Frames are kept raw.
+ * Every fault walks the whole chain: a memo of a part of it would merge stacks.
  */
 #ifndef MEMWHY_WALK_BPF_H
 #define MEMWHY_WALK_BPF_H
