@@ -99,8 +99,11 @@ void RuleTable::sweep(std::span<const uint32_t> changed) {
     if (rule.key == 0) continue;
     const auto slot = static_cast<uint32_t>(rule.key >> (MW_RULE_GROUP_SHIFT + 3));
     if (!gone[slot & (MW_SPACES - 1)]) continue;
-    const uint32_t generation = shared_.code[slot & (MW_SPACES - 1)].generation;
-    if (rule.key >> MW_RULE_GROUP_SHIFT == group_of(slot, generation) >> MW_RULE_GROUP_SHIFT) continue;
+    const mw_space_code& code = shared_.code[slot & (MW_SPACES - 1)];
+    const uint32_t generation = code.generation;
+    // After so many the key of an old one reads as that of the new one.
+    const bool ambiguous = generation - code.confirmed >= MW_RULE_GENERATIONS;
+    if (!ambiguous && rule.key >> MW_RULE_GROUP_SHIFT == group_of(slot, generation) >> MW_RULE_GROUP_SHIFT) continue;
     release<mw_u64>(rule.key, 0);
     --held_;
     --held_by_[slot & (MW_SPACES - 1)];
