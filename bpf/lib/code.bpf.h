@@ -21,6 +21,7 @@ static __always_inline void rules_over(struct mw_space_code *code)
 	code->ranges = 0;
 	code->frames_bytes = 0;
 	__sync_fetch_and_add(&code->generation, 1);
+	__sync_fetch_and_add(&code_changes, 1);
 }
 
 /* Called before the range is unmapped or mapped over, so that no fault finds a rule of what was there. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The slot of the stack table that holds the current task's stack; and a snapshot of one that met an address without a rule.
+ * The slot of the stack table that holds the current task's stack.
  *
  *   chain {4011d6, 4012a0, 4012ff}, WHOLE  ->  hash 0x0beef1...
  *   stack_hash[0x0beef] = that hash            stacks[0x0beef] = {n 3, WHOLE, 4011d6, 4012a0, 4012ff}
@@ -10,6 +10,7 @@
 
 #include "walk.bpf.h"
 #include "share.bpf.h"
+#include "snapshot.bpf.h"
 #include "trail.bpf.h"
 
 /* The hash of the frames that were kept. Not static: verified once. */
@@ -42,7 +43,7 @@ __noinline u32 keep_frames(u64 ip, u64 sp, u64 fp, u32 which, bool noting)
  * Claims a slot for a stack whose frames are in scratch, and returns it. Neither this nor what calls it is static: each is
  * verified once, and not for each way in which a walk can end.
  */
-__noinline u32 stack_claim(u64 hash, u32 flags, u32 which)
+__noinline u32 stack_claim(u64 hash, u32 flags, u32 which, u32 slots)
 {
 	struct mw_counters *c = cpu_counters();
 	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &which);
@@ -52,9 +53,10 @@ __noinline u32 stack_claim(u64 hash, u32 flags, u32 which)
 		return MW_ENTRY_STACK_LOST;
 	struct mw_use *use = &space_use[slot];
 
-	if (!share_allows(MW_STACK_SHARE, use->stacks, all_use.stacks, stack_mask + 1)) {
+	if (all_use.stacks >= slots)
+		return MW_ENTRY_STACK_LOST;
+	if (!share_allows(MW_STACK_SHARE, use->stacks, all_use.stacks, slots)) {
 		__sync_fetch_and_add(&use->stacks_refused, 1);
-		c->fault[MW_STACKS_LOST]++;
 		return MW_ENTRY_STACK_LOST;
 	}
 	for (u32 i = 0; i < MW_PROBES; i++) {
@@ -79,7 +81,6 @@ __noinline u32 stack_claim(u64 hash, u32 flags, u32 which)
 		c->fault[MW_STACKS_NEW]++;
 		return at;
 	}
-	c->fault[MW_STACKS_LOST]++;
 	return MW_ENTRY_STACK_LOST;
 }
 
@@ -93,66 +94,6 @@ __noinline u32 stack_find(u64 hash)
 			return at;
 	}
 	return ~0u;
-}
-
-/* Copies the stack to the daemon, page by page, until one cannot be read: which tokens allow, and each address once. */
-__noinline int send_snapshot(u64 key, u64 ip, u64 sp, u64 fp, u32 stack)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mw_space *space = current_space(task);
-	struct mw_counters *c = cpu_counters();
-
-	if (!space || !c)
-		return 0;
-	/* one address met on two ways up: both are wanted */
-	u64 asked = key ^ (sp + stack) * HASH_FACTOR;
-	u32 home = (asked * HASH_FACTOR) >> 52;
-	struct mw_space_code *code = code_of(space);
-
-	if (snapshot_asked[home & (MW_SNAPSHOT_MEMORY - 1)] == asked)
-		return 0;
-	if ((s32)code->tokens <= 0) {
-		c->fault[MW_SNAPSHOTS_LIMITED]++;
-		return 0;
-	}
-	u32 at = __sync_fetch_and_add(&snapshots_taken, 1) & (MW_SNAPSHOTS - 1);
-	struct mw_snapshot *snapshot = bpf_map_lookup_elem(&snapshots, &at);
-
-	if (!snapshot)
-		return 0;
-	if (__sync_val_compare_and_swap(&snapshot->state, MW_SNAPSHOT_FREE, MW_SNAPSHOT_BUSY) !=
-	    MW_SNAPSHOT_FREE) {
-		c->fault[MW_SNAPSHOTS_LOST]++;
-		return 0;
-	}
-	snapshot_asked[home & (MW_SNAPSHOT_MEMORY - 1)] = asked;
-	__sync_fetch_and_add(&code->tokens, -1);
-	snapshot->key = key;
-	snapshot->ip = ip;
-	snapshot->sp = sp;
-	snapshot->fp = fp;
-	snapshot->space = space->space;
-	snapshot->tgid = task->tgid;
-	snapshot->stack = stack;
-
-	u32 done = 0;
-
-	for (u32 i = 0; i < MW_SNAPSHOT_BYTES / PAGE_BYTES + 1; i++) {
-		u64 to = done, va = sp + to;
-		u32 bytes = PAGE_BYTES - (va & (PAGE_BYTES - 1));
-
-		/* one register for the bound and for the address: older verifiers link no copies */
-		asm volatile("" : "+r"(to));
-		if (to > MW_SNAPSHOT_BYTES - PAGE_BYTES)
-			break;
-		if (bpf_probe_read_user(snapshot->data + to, bytes & (2 * PAGE_BYTES - 1), (void *)va))
-			break;
-		done += bytes;
-	}
-	snapshot->bytes = done;
-	__sync_lock_test_and_set(&snapshot->state, MW_SNAPSHOT_READY);
-	c->fault[MW_SNAPSHOTS_SENT]++;
-	return 0;
 }
 
 /*
@@ -174,7 +115,18 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 	u32 at = stack_find(hash);
 
 	if (at == ~0u)
-		at = stack_claim(hash, flags, which);
+		at = stack_claim(hash, flags, which, stack_mask + 1 - (stack_mask + 1) / MW_PAIR_SHARE);
+	if (at ==
+	    MW_ENTRY_STACK_LOST) { /* of a stack that has no room: the function and its direct caller, which have */
+		flags = (flags & ~MW_STACK_WHOLE) | MW_STACK_CUT;
+		if (s->n > 2)
+			s->n = 2;
+		hash = frames_hash(which, flags);
+		at = stack_find(hash);
+		if (at == ~0u)
+			at = stack_claim(hash, flags, which, stack_mask + 1);
+		c->fault[at == MW_ENTRY_STACK_LOST ? MW_STACKS_LOST : MW_STACKS_PAIRED]++;
+	}
 	if (missing)
 		send_snapshot(missing, ip, sp, fp, at);
 	return at;

@@ -26,12 +26,15 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "base/exit_status.h"
 #include "child.h"
+#include "files/child.h"
+#include "files/memory_reader.h"
 #include "goruntime/open_program.h"
 #include "goruntime/pages.h"
 #include "goruntime/spans.h"
@@ -83,10 +86,48 @@ class Lines {
   std::string pending_;
 };
 
+// The memory of the target, and what is read of it. CPU time: of this thread and of the child that reads, if there is one.
+class Counted final : public remote::RemoteMemory {
+ public:
+  Counted(std::unique_ptr<remote::RemoteMemory> memory, std::shared_ptr<files::MemoryReader> child)
+      : memory_(std::move(memory)), child_(std::move(child)) {}
+  Status read(uint64_t address, std::span<std::byte> into) override {
+    count(into.size());
+    return memory_->read(address, into);
+  }
+  Status read_touched(uint64_t address, std::span<std::byte> into) override {
+    count(into.size());
+    return memory_->read_touched(address, into);
+  }
+  Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
+    count(into.size());
+    return memory_->read_present(address, into);
+  }
+  Status read_each(std::span<remote::Piece> pieces) override {
+    ++calls_;
+    for (const remote::Piece& piece : pieces) bytes_ += piece.into.size();
+    return memory_->read_each(pieces);
+  }
+  uint64_t calls() const { return calls_; }
+  uint64_t bytes_read() const { return bytes_; }
+  double cpu_ms() const {
+    const double child = child_ ? static_cast<double>(child_->cpu_ns()) / 1e6 : 0;
+    return ms_of(CLOCK_THREAD_CPUTIME_ID) + child;
+  }
+
+ private:
+  void count(size_t bytes) {
+    ++calls_;
+    bytes_ += bytes;
+  }
+  std::unique_ptr<remote::RemoteMemory> memory_;
+  std::shared_ptr<files::MemoryReader> child_;
+  uint64_t calls_ = 0, bytes_ = 0;
+};
+
 class Bench {
  public:
-  Bench(procfs::Process process, remote::ProcessMemory memory, goruntime::Globals globals, Child target,
-        json rows)
+  Bench(procfs::Process process, Counted memory, goruntime::Globals globals, Child target, json rows)
       : process_(std::move(process)),
         memory_(std::move(memory)),
         globals_(std::move(globals)),
@@ -124,9 +165,9 @@ class Bench {
       std::shuffle(steps.begin(), steps.end(), random_);
       for (const auto& [name, step] : steps) {
         const uint64_t calls = memory_.calls(), bytes = memory_.bytes_read();
-        const double wall = ms_of(CLOCK_MONOTONIC), cpu = ms_of(CLOCK_THREAD_CPUTIME_ID);
+        const double wall = ms_of(CLOCK_MONOTONIC), cpu = memory_.cpu_ms();
         if (Status done = step(); !done) return done;
-        const double cpu_ms = ms_of(CLOCK_THREAD_CPUTIME_ID) - cpu, wall_ms = ms_of(CLOCK_MONOTONIC) - wall;
+        const double cpu_ms = memory_.cpu_ms() - cpu, wall_ms = ms_of(CLOCK_MONOTONIC) - wall;
         if (round > 0)
           rows_["rounds"].push_back({{"round", round},
                                      {"what", name},
@@ -227,7 +268,7 @@ class Bench {
   }
 
   procfs::Process process_;
-  remote::ProcessMemory memory_;
+  Counted memory_;
   goruntime::Globals globals_;
   Child target_;
   Lines lines_;
@@ -237,7 +278,7 @@ class Bench {
 };
 
 struct Options {
-  std::string program, rows, kind = "small";
+  std::string program, rows, kind = "small", reader = "child";
   double gib = 1;
   int rounds = 20, pairs = 20;
 };
@@ -277,8 +318,17 @@ Status measure(const Options& options) {
   if (!root) return std::move(root).error();
   Result<procfs::Process> process = procfs::Process::open(*root, pid);
   if (!process) return std::move(process).error();
-  Result<remote::ProcessMemory> memory = remote::ProcessMemory::open(process->directory());
-  if (!memory) return std::move(memory).error();
+  std::optional<Counted> memory;
+  if (options.reader == "child") {
+    auto child = std::make_shared<files::MemoryReader>(files::MemoryReaderOptions{});
+    Result<std::unique_ptr<remote::RemoteMemory>> by_child = child->open(process->directory(), pid);
+    if (!by_child) return std::move(by_child).error();
+    memory.emplace(*std::move(by_child), std::move(child));
+  } else {
+    Result<remote::ProcessMemory> by_us = remote::ProcessMemory::open(process->directory());
+    if (!by_us) return std::move(by_us).error();
+    memory.emplace(std::make_unique<remote::ProcessMemory>(*std::move(by_us)), nullptr);
+  }
   Result<std::vector<events::Vma>> vmas = process->vmas();
   if (!vmas) return std::move(vmas).error();
   symbols::LocalBinaries binaries(Fd(::fcntl(root->fd(), F_DUPFD_CLOEXEC, 0)));
@@ -291,14 +341,14 @@ Status measure(const Options& options) {
   std::from_chars(program->version.data() + 4, program->version.data() + program->version.size(), minor);
   const goruntime::Layout* layout = goruntime::layout_of(minor);
   if (layout == nullptr) return Error(ErrorCode::kBadInput, program->version + " is not known");
-  const double cpu = ms_of(CLOCK_THREAD_CPUTIME_ID);
+  const double cpu = memory->cpu_ms();
   Result<goruntime::Globals> globals = goruntime::find_globals(*memory, *layout, program->image);
   if (!globals) return std::move(globals).error();
   const json rows = {{"case", options.kind},
                      {"gib", options.gib},
                      {"version", program->version},
                      {"load", load()},
-                     {"search_cpu_ms", ms_of(CLOCK_THREAD_CPUTIME_ID) - cpu},
+                     {"search_cpu_ms", memory->cpu_ms() - cpu},
                      {"rounds", json::array()},
                      {"pairs", json::array()}};
   Bench bench(std::move(*process), std::move(*memory), std::move(*globals), std::move(*target), rows);
@@ -312,12 +362,17 @@ Status measure(const Options& options) {
 }  // namespace memwhy::bench
 
 int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (memwhy::files::is_child(words)) return memwhy::files::run_child(words);
   memwhy::bench::Options options;
   CLI::App app(
       "Reading a live Go heap: its cost, and what the target feels of it. One heap: rows for goheap.py");
   app.add_option("--target", options.program, "goheap_target")->required();
   app.add_option("--rows", options.rows, "JSON to write")->required();
   app.add_option("--objects", options.kind)->check(CLI::IsMember({"small", "large"}));
+  app.add_option("--reader", options.reader,
+                 "who reads the memory: a child as in the product, or this process")
+      ->check(CLI::IsMember({"child", "self"}));
   app.add_option("--gib", options.gib)->check(CLI::Range(0.0625, 1024.0));
   app.add_option("--rounds", options.rounds)->check(CLI::Range(1, 1000));
   app.add_option("--pairs", options.pairs)->check(CLI::Range(0, 1000));

@@ -13,11 +13,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "goruntime/probe_sites.h"
 #include "probe/kernel_probe.h"
+#include "remote/memory.h"
 #include "symbols/binary.h"
 
 namespace {
@@ -102,10 +105,13 @@ int run(const std::string& path, const std::string& name, int cycles, std::FILE*
   const Result<SpaceId> space = (*probe)->trace(target.pid(), false);
   if (!space) return 5;
 
-  const auto memory = [&] {
-    return Fd(::open(fmt::format("/proc/{}/mem", target.pid()).c_str(), O_RDONLY | O_CLOEXEC));
+  const Fd folder(::open(fmt::format("/proc/{}", target.pid()).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Result<remote::ProcessMemory> mine = remote::ProcessMemory::open(folder);
+  if (!mine) return 5;
+  const auto byte_at = [&mine](uint64_t address) -> std::optional<uint8_t> {
+    const Result<uint8_t> byte = remote::read_value<uint8_t>(*mine, address);
+    return byte ? std::optional(*byte) : std::nullopt;
   };
-  const Fd mine = memory();
   const symbols::ProgramFacts facts = symbols::describe_program(**binary, goruntime::probe_question());
   target.tell("churn");
   std::vector<double> attach_us, detach_us;
@@ -115,8 +121,8 @@ int run(const std::string& path, const std::string& name, int cycles, std::FILE*
     events::GoProbePlan plan;
     plan.tgid = target.pid();
     plan.file = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    plan.memory = memory();
-    plan.sites = goruntime::find_probe_sites(facts, plan.memory, 0, true).sites;
+    plan.byte_at = byte_at;
+    plan.sites = goruntime::find_probe_sites(facts, *mine, 0, true).sites;
     const std::vector<events::GoSite> sites = plan.sites;
     const uint64_t before = now_ns();
     (*probe)->probe_go(*space, std::move(plan));
@@ -140,7 +146,8 @@ int run(const std::string& path, const std::string& name, int cycles, std::FILE*
     attach_us.push_back(static_cast<double>(attached - before) / 1e3);
     for (const events::GoSite& site : sites) {
       uint8_t byte = 0;
-      if (::pread(mine.get(), &byte, 1, static_cast<off_t>(site.address)) == 1 && byte == site.byte) continue;
+      if (mine->read_code(site.address, std::as_writable_bytes(std::span(&byte, 1))) && byte == site.byte)
+        continue;
       fmt::print(stderr, "cycle {}: {}\n", cycle,
                  target.alive() ? "a breakpoint was left" : "the program died");
       return 1;

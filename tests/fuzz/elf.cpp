@@ -38,17 +38,24 @@ void look_up(symbols::Binary& binary, uint64_t address) {
 }
 
 // The code of the functions that are probed, where a process would have it.
-class Code {
+class Code final : public remote::RemoteMemory {
  public:
   Code() : file_(::memfd_create("code", MFD_CLOEXEC)) {
     check(::ftruncate(file_.get(), kTextBytes) == 0, "a file");
   }
-  ~Code() = default;
+  Status read(uint64_t address, std::span<std::byte> into) override {
+    const ssize_t got = ::pread(file_.get(), into.data(), into.size(), static_cast<off_t>(address));
+    return got == static_cast<ssize_t>(into.size()) ? Status()
+                                                    : Status(Error(ErrorCode::kAbsent, "no code"));
+  }
+  Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
+    if (Status status = read(address, into); !status) return std::move(status).error();
+    return into.size();
+  }
   void put(uint64_t address, const std::vector<uint8_t>& bytes) {
     if (address > kTextBytes) return;
     (void)!::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(address));
   }
-  const Fd& file() const { return file_; }
 
  private:
   Fd file_;
@@ -71,7 +78,7 @@ void use_go(symbols::Binary& binary) {
     if (const auto found = symbols::find_stack_check(function->code, function->range.bytes()))
       check(found->jump + found->jump_bytes <= function->code.size(), "a site is inside of the code");
   }
-  const goruntime::ProbeSites sites = goruntime::find_probe_sites(facts, code.file(), 0, true);
+  const goruntime::ProbeSites sites = goruntime::find_probe_sites(facts, code, 0, true);
   check(sites.sites.size() + sites.not_probed.size() >= 1, "of each function it is said what becomes of it");
 }
 

@@ -31,6 +31,12 @@ constexpr uint64_t kBase = 5 << 20;  // sizes that nothing else in the program h
 Build build(int minor, Variant variant) { return {goruntime::test::release(minor), variant, "go_probed"}; }
 
 // A program, the probe on it, and what it said.
+// A function of its own: inlined, g++ 12 takes the empty result for a pointer that is freed.
+[[gnu::noinline]] Result<std::unique_ptr<remote::RemoteMemory>> opened(Result<remote::ProcessMemory> memory) {
+  if (!memory) return std::move(memory).error();
+  return std::unique_ptr<remote::RemoteMemory>(std::make_unique<remote::ProcessMemory>(*std::move(memory)));
+}
+
 class Watched {
  public:
   explicit Watched(const std::string& path, const probe::Options& options = {}) : target(path) {
@@ -50,8 +56,12 @@ class Watched {
   }
 
   std::optional<events::GoProbePlan> plan() const {
+    const app::MemoryOpener open_memory = [](const Fd& folder,
+                                             Pid) -> Result<std::unique_ptr<remote::RemoteMemory>> {
+      return opened(remote::ProcessMemory::open(folder));
+    };
     symbols::LocalBinaries binaries(Fd(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
-    const auto reader = app::open_go({binaries, {}}, process->directory(), target.pid(), vmas);
+    const auto reader = app::open_go({binaries, {}}, open_memory, process->directory(), target.pid(), vmas);
     std::optional<events::RuntimeProbes> probes = reader ? reader->probe_plan(true) : std::nullopt;
     if (!probes) return std::nullopt;
     return std::get<events::GoProbePlan>(*std::move(probes));

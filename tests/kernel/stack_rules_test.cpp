@@ -224,7 +224,8 @@ class TwoFiles {
   static constexpr size_t kMany = 512;
   Shared<Chain> chains{kMany};
   static const char* file(size_t i) {
-    return i % 2 == 0 ? MEMWHY_WORKLOADS "/through_24.so" : MEMWHY_WORKLOADS "/through_88.so";
+    // eight generations later a key looks the same again: let the file be the other one
+    return (i + i / 8) % 2 == 0 ? MEMWHY_WORKLOADS "/through_24.so" : MEMWHY_WORKLOADS "/through_88.so";
   }
   static void* place() {
     return ::mmap(nullptr, kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -343,7 +344,7 @@ TEST(StackRulesOfCodeThatChanges, ASpaceThatIsTracedAgainHasNoOldRules) {
   TRACE(second, *school.port, target.pid(), false);
   rounds.next();
   const events::Stack stack = touched(second, kTouches / 2 + 1);
-  EXPECT_EQ(stack.unwind, Unwind::kFramePointers);
+  EXPECT_NE(stack.unwind, Unwind::kWhole);
   EXPECT_TRUE(is_true_as_far_as_it_claims(stack, two.chains[kTouches / 2 + 1]));
   school.learn();
   rounds.next();

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets that do something to whoever looks at them: memwhy ends in time, says what it could not see, and sees the rest."""
+import contextlib
+import json
 import os
 import pathlib
 import signal
 import subprocess
 
-from support import absent
-from support.answers import only_process
+from support import DEADLINE, absent
+from support.answers import check, only_process
 
 
 def children_of(pid):
@@ -21,18 +23,36 @@ def children_of(pid):
     return found
 
 
-def test_files_whose_server_is_silent(case):
-    """The open of a file blocks for ever, in the kernel, where no signal arrives."""
-    mount = case.folder / "mount"
+def server_of_files(case, name="mount"):
+    """It answers; and the pid of its own target, which has mapped a file of it."""
+    mount = case.folder / name
     mount.mkdir()
     server = case.start([case.build / "workloads/silent_files", mount], stdin=subprocess.PIPE)
     line = server.stdout.readline().split()
     if not line:
         absent("no FUSE here")
-    target = int(line[1])
+    return server, int(line[1])
+
+
+def falls_silent(server):
     server.stdin.write("silent\n")
     server.stdin.flush()
     assert server.stdout.readline() == "is silent\n"
+
+
+def ends(process, seconds):
+    """Whether it does: a process that waits in the kernel for the server takes no signal."""
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def test_files_whose_server_is_silent(case):
+    """The open of a file blocks for ever, in the kernel, where no signal arrives."""
+    server, target = server_of_files(case)
+    falls_silent(server)
     explanation = case.explain("-p", target, "-d", 3)
     server.stdin.close()
     unanswered = server.stdout.read().split()
@@ -42,6 +62,74 @@ def test_files_whose_server_is_silent(case):
     process = only_process(explanation)
     assert process["rss"]["bytes"] > 0
     assert explanation["coverage"]["recording"]["complete"]
+
+
+@contextlib.contextmanager
+def program_with_silent_code(case, name):
+    """A Go program; the code of a function that is to be probed is a page of a file whose server falls silent, below an overlay,
+    so that statfs(2) does not say what it is. Gives the server, the program's pid and, at the end, the requests without an
+    answer; whatever waits for one then gets an error, so that nothing hangs on."""
+    server, _ = server_of_files(case, name)
+    unanswered = []
+    upper, overlay = case.folder / f"{name}-upper", case.folder / f"{name}-overlay"
+    upper.mkdir()
+    overlay.mkdir()
+    mounted = subprocess.run(["mount", "-t", "overlay", "memwhy-test", "-o", f"lowerdir={upper}:{case.folder / name}", overlay],
+                             capture_output=True, timeout=DEADLINE)
+    try:
+        if mounted.returncode != 0:
+            absent("no overlay of a FUSE mount here")
+        program = case.go_build("go_hostile", "go1.26.8", ldflags="-checklinkname=0")
+        process = case.start([program, "code", overlay / "x"], stdin=subprocess.PIPE)
+        assert process.stdout.readline() == "ready\n"
+        falls_silent(server)
+        yield server, process.pid, unanswered
+    finally:
+        server.stdin.close()
+        unanswered += server.stdout.read().splitlines()
+        server.wait()
+        subprocess.run(["umount", "-l", overlay], timeout=DEADLINE)
+
+
+def until_a_read_waits(server):
+    for line in server.stdout:
+        if line.startswith("READ "):
+            return
+    raise AssertionError("no page of the file was read: the scenario shows nothing")
+
+
+def test_memory_whose_file_server_is_silent(case):
+    """A read of it never returns, and no signal ends it: the recording ends in time, and says what was lost. Nothing is attached
+    to the code, which would wait as well, and every fork of the machine with it."""
+    with program_with_silent_code(case, "mount") as (_, target, unanswered):
+        memwhy = case.start_memwhy("explain", "-p", target, "-d", 3, "--json")
+        in_time = ends(memwhy, 40)  # 3 s, 2 s and attaching, on a machine that has other work
+    out, err = memwhy.communicate(timeout=DEADLINE)
+    case.log.append((memwhy.args, memwhy.returncode, out[-6000:], err[-6000:]))
+    assert [line for line in unanswered if line.startswith("READ ")], "no page of the file was read: the scenario shows nothing"
+    assert in_time
+    assert memwhy.returncode == 0, memwhy.returncode
+    explanation = check(json.loads(out))
+    told = " ".join(explanation["coverage"]["not_seen"])
+    assert f"The memory of pid {target} did not answer" in told, told
+    assert f"The Go runtime of pid {target} is not probed: its memory did not answer." in told, told
+    assert only_process(explanation)["rss"]["bytes"] > 0
+    assert explanation["coverage"]["recording"]["complete"]
+
+
+def test_signals_while_memory_does_not_answer(case):
+    """The first ends the recording, the second memwhy at once, although a read will never return."""
+    for signals in (1, 2):
+        with program_with_silent_code(case, f"mount{signals}") as (server, target, _):
+            memwhy = case.start_memwhy("record", "-p", target, "-o", f"silent-{signals}.memwhy")
+            until_a_read_waits(server)
+            for _ in range(signals):
+                memwhy.send_signal(signal.SIGINT)
+            in_time = ends(memwhy, 30)
+        _, err = memwhy.communicate(timeout=DEADLINE)
+        case.log.append((memwhy.args, memwhy.returncode, "", err))
+        assert in_time, signals
+        assert memwhy.returncode in ((0,) if signals == 1 else (0, -signal.SIGINT)), memwhy.returncode
 
 
 def test_the_children_are_killed(case):

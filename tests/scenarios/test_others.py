@@ -69,7 +69,8 @@ def test_python(case):
     until_line(python, "ready")
     process = explain_quiet(case, python.pid)
     assert process["rss"]["bytes"] >= 64 * MIB
-    assert process["coverage"]["before_attach_bytes"] >= 64 * MIB
+    assert ledger(process)["c.heap.used"] >= 64 * MIB, ledger(process)
+    assert process["coverage"]["before_attach_bytes"] <= 0.05 * process["rss"]["bytes"], ledger(process)
 
 
 def test_node(case):

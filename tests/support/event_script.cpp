@@ -4,6 +4,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "support/event_script_allocator.h"
 #include "support/event_script_go.h"
 #include "support/event_script_words.h"
 
@@ -340,6 +341,7 @@ Payload Parser::payload(const std::string& verb, Sentence& s) const {
   }
   if (verb == "go-statistics") return parse_go_statistics(w);
   if (verb == "go-reading") return parse_go_reading(w, scans + 1);
+  if (verb == "allocator-heap") return parse_allocator_heap(w, scans + 1);
   if (verb == "runtime-pages") return parse_runtime_pages(w, s.items, scans + 1);
   if (verb == "go-profile") return parse_go_profile(w, s.items);
   if (verb == "goroutines") return parse_goroutines(w, s.items);

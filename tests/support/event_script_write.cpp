@@ -4,6 +4,7 @@
 #include <map>
 
 #include "support/event_script.h"
+#include "support/event_script_allocator.h"
 #include "support/event_script_go.h"
 
 namespace memwhy::testing {
@@ -205,6 +206,7 @@ struct Line {
   std::string operator()(const GoStatistics& e) const { return format_go(e); }
   std::string operator()(const GoReading& e) const { return format_go(e); }
   std::string operator()(const RuntimePages& e) const { return format_runtime_pages(e); }
+  std::string operator()(const AllocatorHeap& e) const { return format_allocator_heap(e); }
   std::string operator()(const GoProfile& e) const { return format_go(e); }
   std::string operator()(const GoGoroutines& e) const { return format_go(e); }
   std::string operator()(const GoCall& e) const {

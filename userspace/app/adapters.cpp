@@ -25,13 +25,18 @@ class ProcfsSource : public record::ProcessSource {
   Result<events::PageScan> scan(const std::vector<events::Vma>& vmas) override { return process_.scan(vmas); }
 
   std::vector<record::RuntimeSource*> runtimes(const std::vector<events::Vma>& vmas) override {
-    if (!std::exchange(asked_, true)) {
-      for (const Runtime& runtime : app::runtimes())
-        if (auto opened = runtime.open({files_, process_, vmas})) runtimes_.push_back(std::move(opened));
-    }
+    const bool first = !std::exchange(asked_, true);
+    runtimes_.resize(app::runtimes().size());
     std::vector<record::RuntimeSource*> out;
+    if (!first && !process_.alive()) return out;
+    for (size_t i = 0; i < runtimes_.size(); ++i) {
+      const Runtime& runtime = app::runtimes()[i];
+      if (runtimes_[i] == nullptr && (first || runtime.later))
+        runtimes_[i] = runtime.open({files_, process_, vmas});
+    }
     if (!process_.alive()) return out;
-    for (const auto& runtime : runtimes_) out.push_back(runtime.get());
+    for (const auto& runtime : runtimes_)
+      if (runtime != nullptr) out.push_back(runtime.get());
     return out;
   }
 
@@ -39,7 +44,8 @@ class ProcfsSource : public record::ProcessSource {
   files::Children& files_;
   procfs::Process process_;
   bool asked_ = false;
-  std::vector<std::unique_ptr<record::RuntimeSource>> runtimes_;
+  std::vector<std::unique_ptr<record::RuntimeSource>>
+      runtimes_;  // as app::runtimes(); nullptr: not in this process
 };
 
 }  // namespace

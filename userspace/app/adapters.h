@@ -9,6 +9,7 @@
 #include "probe/kernel_probe.h"
 #include "procfs/process.h"
 #include "procfs/root.h"
+#include "record/clock.h"
 #include "record/sources.h"
 #include "symbols/symbolizer.h"
 
@@ -54,6 +55,16 @@ class Symbols : public record::SymbolSource {
  private:
   symbols::Binaries& binaries_;
   symbols::Symbolizer symbolizer_;
+};
+
+// A clock by which reading a target's memory costs what its child takes as well.
+class ClockOfWork final : public record::SystemClock {
+ public:
+  explicit ClockOfWork(const files::Children& files) : files_(files) {}
+  uint64_t thread_cpu_ns() override { return SystemClock::thread_cpu_ns() + files_.memory_cpu_ns(); }
+
+ private:
+  const files::Children& files_;
 };
 
 }  // namespace memwhy::app

@@ -3,9 +3,13 @@
 // or a file that another user serves), the sites come from goruntime/.
 #pragma once
 
-#include "base/fd.h"
+#include <memory>
+#include <vector>
+
 #include "base/ids.h"
+#include "events/event.h"
 #include "events/go_probe.h"
+#include "remote/memory.h"
 #include "symbols/binaries.h"
 
 namespace memwhy::app {
@@ -15,9 +19,14 @@ struct ProgramToProbe {
   symbols::ExecutablePath file;
   uint64_t bias = 0;  // how far it was moved from its link-time addresses
   bool sampling_linked = false;
+  bool maps_remote = false;
 };
 
-// `process`: its directory in the proc file system.
-events::GoProbePlan plan_go_probes(ProgramToProbe program, const Fd& process, Pid tgid);
+// Whether a file of a FUSE or network file system is mapped, or of one that does not say what it is.
+bool maps_remote_files(symbols::Binaries& binaries, Pid tgid, const std::vector<events::Vma>& vmas);
+
+// `memory`: of the process; the plan keeps it.
+events::GoProbePlan plan_go_probes(ProgramToProbe program, std::shared_ptr<remote::RemoteMemory> memory,
+                                   Pid tgid);
 
 }  // namespace memwhy::app

@@ -60,23 +60,24 @@ std::optional<events::RuntimeProbes> GoReader::probe_plan(bool allowed) {
   return *std::move(plan);
 }
 
-std::unique_ptr<record::RuntimeSource> open_go(const goruntime::ProgramFiles& files, const Fd& process,
-                                               Pid tgid, const std::vector<events::Vma>& vmas) {
+std::unique_ptr<record::RuntimeSource> open_go(const goruntime::ProgramFiles& files,
+                                               const MemoryOpener& open_memory, const Fd& process, Pid tgid,
+                                               const std::vector<events::Vma>& vmas) {
   Result<std::optional<goruntime::OpenedProgram>> found = goruntime::open_program(files, tgid, vmas);
   if (!found) return std::make_unique<UnreadableGo>(found.error().message());
   if (!*found) return nullptr;
   goruntime::OpenedProgram& opened = **found;
-  Result<remote::ProcessMemory> memory = remote::ProcessMemory::open(process);
-  if (!memory)
-    return std::make_unique<UnreadableGo>("its memory could not be opened: " + memory.error().message());
+  Result<std::unique_ptr<remote::RemoteMemory>> opened_memory = open_memory(process, tgid);
+  if (!opened_memory)
+    return std::make_unique<UnreadableGo>("its memory could not be opened: " +
+                                          opened_memory.error().message());
+  const std::shared_ptr<remote::RemoteMemory> memory = *std::move(opened_memory);
   Result<symbols::ExecutablePath> path = files.binaries.executable_path(tgid);
   if (!path) return std::make_unique<UnreadableGo>("its file could not be opened: " + path.error().message());
   ProgramToProbe to_probe{std::move(opened.facts), *std::move(path), opened.bias,
-                          opened.program.profiling_linked};
-  return std::make_unique<GoReader>(
-      goruntime::GoProcess(std::make_unique<remote::ProcessMemory>(std::move(*memory)),
-                           std::move(opened.program)),
-      plan_go_probes(std::move(to_probe), process, tgid));
+                          opened.program.profiling_linked, maps_remote_files(files.binaries, tgid, vmas)};
+  return std::make_unique<GoReader>(goruntime::GoProcess(memory, std::move(opened.program)),
+                                    plan_go_probes(std::move(to_probe), memory, tgid));
 }
 
 }  // namespace memwhy::app

@@ -16,13 +16,19 @@
 #include "goruntime/go_process.h"
 #include "goruntime/open_program.h"
 #include "record/sources.h"
+#include "remote/memory.h"
 
 namespace memwhy::app {
 
+// The memory of a process, by its directory in the proc file system.
+using MemoryOpener =
+    std::function<Result<std::unique_ptr<remote::RemoteMemory>>(const Fd& process, Pid tgid)>;
+
 // nullptr: not a Go program. One whose tables cannot be reached is a source too, which says why. `files.binaries` must
 // outlive it. `process`: its directory in the proc file system.
-std::unique_ptr<record::RuntimeSource> open_go(const goruntime::ProgramFiles& files, const Fd& process,
-                                               Pid tgid, const std::vector<events::Vma>& vmas);
+std::unique_ptr<record::RuntimeSource> open_go(const goruntime::ProgramFiles& files,
+                                               const MemoryOpener& open_memory, const Fd& process, Pid tgid,
+                                               const std::vector<events::Vma>& vmas);
 
 class GoReader final : public record::RuntimeSource {
  public:

@@ -41,7 +41,7 @@ struct Parts {
   std::shared_ptr<void> sinks_owner;
   ProcfsOpener processes;
   Symbols symbols;
-  record::SystemClock clock;
+  ClockOfWork clock{*files};
   record::Session session;
 };
 

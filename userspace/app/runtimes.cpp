@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/runtimes.h"
 
+#include "allocators/glibc_lines.h"
+#include "app/glibc_reader.h"
 #include "app/go_reader.h"
 
 namespace memwhy::app {
@@ -11,7 +13,10 @@ std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target) {
                                       [&children = target.files](symbols::BinaryHandle program, int minor) {
                                         return children.go_layout(program, minor);
                                       }};
-  return open_go(files, target.process.directory(), target.process.pid(), target.vmas);
+  const MemoryOpener open_memory = [&children = target.files](const Fd& process, Pid tgid) {
+    return children.open_memory(process, tgid);
+  };
+  return open_go(files, open_memory, target.process.directory(), target.process.pid(), target.vmas);
 }
 
 }  // namespace
@@ -19,6 +24,7 @@ std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target) {
 const std::vector<Runtime>& runtimes() {
   static const std::vector<Runtime> kRuntimes = {
       {open_go_of, nullptr},
+      {open_glibc, allocators::glibc_lines, true},
   };
   return kRuntimes;
 }

@@ -18,7 +18,7 @@ namespace memwhy::app {
 // What a runtime may be opened with; all of it outlives what is opened.
 struct TargetProcess {
   files::Children& files;
-  const procfs::Process& process;
+  procfs::Process& process;
   const std::vector<events::Vma>& vmas;
 };
 
@@ -27,6 +27,8 @@ struct Runtime {
   std::unique_ptr<record::RuntimeSource> (*open)(const TargetProcess& target);
   // nullptr: its lines are built in.
   events::RuntimeLines (*lines)();
+  // Asked with each pass while the process does not have it: the answer is in its mappings, and libc comes after exec.
+  bool later = false;
 };
 
 // In the order in which they claim pages.

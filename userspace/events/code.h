@@ -17,20 +17,21 @@ namespace memwhy::events {
 template <typename F>
 void for_each_code(const Payload& payload, F&& f) {
   std::visit(
-      Overloaded{[&](const GoProfile& e) {
-                   for (const GoBucket& bucket : e.buckets) f(std::span(bucket.stack), false);
-                 },
-                 [&](const GoGoroutines& e) {
-                   for (const GoGroup& group : e.groups) {
-                     f(std::span(group.frames), true);
-                     f(std::span(&group.created_at, 1), false);
-                     for (const GoKeptObject& object : group.large) f(std::span(object.allocated_at), false);
-                   }
-                 },
-                 LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo,
-                            SymbolInfo, SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters,
-                            VmaList, PageScan, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised,
-                            VmaMoved, HeapGrown, Loss, GoStatistics, GoReading, GoCall, RuntimePages>{}},
+      Overloaded{
+          [&](const GoProfile& e) {
+            for (const GoBucket& bucket : e.buckets) f(std::span(bucket.stack), false);
+          },
+          [&](const GoGoroutines& e) {
+            for (const GoGroup& group : e.groups) {
+              f(std::span(group.frames), true);
+              f(std::span(&group.created_at, 1), false);
+              for (const GoKeptObject& object : group.large) f(std::span(object.allocated_at), false);
+            }
+          },
+          LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SymbolInfo,
+                     SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters, VmaList, PageScan,
+                     PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved, HeapGrown, Loss,
+                     GoStatistics, GoReading, GoCall, RuntimePages, AllocatorHeap>{}},
       payload);
 }
 
@@ -38,22 +39,21 @@ void for_each_code(const Payload& payload, F&& f) {
 template <typename F>
 void for_each_stack(const Payload& payload, F&& f) {
   const auto call = [&](const auto& e) { f(e.stack); };
-  std::visit(
-      Overloaded{
-          [&](const PageTableRuns& e) {
-            StackId last{};
-            for (const TableRun& run : e.runs) {
-              if (run.stack != last) f(run.stack);
-              last = run.stack;
-            }
-          },
-          [&](const VmaMapped& e) { call(e); }, [&](const VmaUnmapped& e) { call(e); },
-          [&](const VmaAdvised& e) { call(e); }, [&](const VmaMoved& e) { call(e); },
-          [&](const HeapGrown& e) { call(e); }, [&](const GoCall& e) { call(e); },
-          LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SymbolInfo,
-                     SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters, VmaList, PageScan,
-                     Stack, Loss, GoStatistics, GoReading, GoProfile, GoGoroutines, RuntimePages>{}},
-      payload);
+  std::visit(Overloaded{[&](const PageTableRuns& e) {
+                          StackId last{};
+                          for (const TableRun& run : e.runs) {
+                            if (run.stack != last) f(run.stack);
+                            last = run.stack;
+                          }
+                        },
+                        [&](const VmaMapped& e) { call(e); }, [&](const VmaUnmapped& e) { call(e); },
+                        [&](const VmaAdvised& e) { call(e); }, [&](const VmaMoved& e) { call(e); },
+                        [&](const HeapGrown& e) { call(e); }, [&](const GoCall& e) { call(e); },
+                        LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo,
+                                   SymbolInfo, SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList,
+                                   Counters, VmaList, PageScan, Stack, Loss, GoStatistics, GoReading,
+                                   GoProfile, GoGoroutines, RuntimePages, AllocatorHeap>{}},
+             payload);
 }
 
 }  // namespace memwhy::events

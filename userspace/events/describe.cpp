@@ -241,6 +241,15 @@ std::string on(const RuntimePages& e) {
                      e.problem.empty() ? "" : ": " + quoted(e.problem));
 }
 
+std::string on(const AllocatorHeap& e) {
+  return fmt::format(
+      "{} heap of {} for scan {}: {} arenas, {} used, {} trimmable, {} pinned, {} top, {} cached, {} "
+      "mapped{}",
+      name(e.space), quoted(e.allocator), e.scan, grouped(e.arenas), grouped(e.used_bytes),
+      grouped(e.trimmable_bytes), grouped(e.pinned_bytes), grouped(e.top_bytes), grouped(e.cached_bytes),
+      grouped(e.mapped_bytes), e.problem.empty() ? "" : ": " + quoted(e.problem));
+}
+
 std::string name(GoLayout layout) {
   switch (layout) {
     case GoLayout::kTable:

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "events/allocator.h"
 #include "events/go_probe.h"
 #include "events/go_runtime.h"
 #include "events/process.h"
@@ -188,7 +189,7 @@ using Payload =
     std::variant<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SymbolInfo,
                  SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters, VmaList, PageScan,
                  PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved, HeapGrown, Loss,
-                 GoStatistics, GoReading, GoProfile, GoGoroutines, GoCall, RuntimePages>;
+                 GoStatistics, GoReading, GoProfile, GoGoroutines, GoCall, RuntimePages, AllocatorHeap>;
 
 struct Event {
   TimeNs time = 0;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -70,6 +71,10 @@ struct BinaryInfo {
   std::optional<GoBuild> go;
   bool operator==(const BinaryInfo&) const = default;
 };
+
+// How a name begins that stands for a function without one: which is the last one before it in its file that has a name, and
+// how far behind that it begins ("local function after qsort_r+0x1c30").
+constexpr std::string_view kLocalFunction = "local function after ";
 
 // A source position. Names are demangled and complete; "" unknown.
 struct SourceFrame {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "events/process.h"
+
 namespace memwhy::explain {
 namespace {
 
@@ -25,6 +27,7 @@ bool is_any(std::string_view text, const std::array<std::string_view, N>& names)
 
 // "runtime.mallocgc.abi0", "clone.part.0" and "__mmap@@GLIBC_2.2.5" are the functions without their tails.
 std::string_view plain(std::string_view name) {
+  if (starts(name, events::kLocalFunction)) return "";  // it has none
   name = name.substr(0, name.find('@'));
   for (std::string_view tail : {".abi0", ".abiinternal"}) {
     if (ends(name, tail)) name.remove_suffix(tail.size());
@@ -153,9 +156,10 @@ bool on_behalf(std::string_view name) {
 bool is_libc(std::string_view module) { return module.find("libc.so") != std::string_view::npos; }
 
 StackKind native_kind(const FunctionName& frame) {
-  return frame.go_binary && frame.function.empty() ? StackKind::kNative
-         : frame.function.empty()                  ? StackKind::kNameless
-                                                   : StackKind::kOther;
+  const bool nameless = plain(frame.function).empty();
+  return frame.go_binary && nameless ? StackKind::kNative
+         : nameless                  ? StackKind::kNameless
+                                     : StackKind::kOther;
 }
 
 }  // namespace

@@ -24,6 +24,8 @@ enum class Owner : uint8_t {
   kRaceShadow,
   kRaceMeta,
   kRaceInternal,
+  kCHeapUsed,
+  kCHeapFree,
   kCHeapUnclassified,
   kThreadStacks,
   kMainStack,
@@ -35,7 +37,7 @@ enum class Owner : uint8_t {
   kAnonBeforeAttach,
   kUnattributed,
 };
-constexpr size_t kBuiltInOwners = 23;
+constexpr size_t kBuiltInOwners = 25;
 // Further ones are added by registration (owner_table.h), which has the names of all.
 constexpr size_t kOwnerCount = 48;
 
@@ -62,6 +64,8 @@ inline const OwnerName& owner_name(Owner owner) {
       {"race.shadow", "race detector: shadow of all memory that Go ever used", "race"},
       {"race.meta", "race detector: table of blocks and sync objects", "race"},
       {"race.internal", "race detector: traces, clocks, call stacks, globals (with .bss)", "race"},
+      {"c.heap.used", "C heap that the program has allocated and not freed", "c.heap"},
+      {"c.heap.free", "C heap that the allocator keeps free", "c.heap"},
       {"c.heap.unclassified", "C heap (brk, arenas, mapped chunks); arenas were not read", "c.heap"},
       {"thread.stacks", "stacks of threads", "thread.stacks"},
       {"main.stack", "stack of the main thread", "main.stack"},

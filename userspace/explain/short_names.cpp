@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "events/process.h"
+
 namespace memwhy::explain {
 namespace {
 
@@ -149,6 +151,8 @@ constexpr size_t kLongest = 4096;  // a name of more is nobody's who writes prog
 }  // namespace
 
 std::string short_function(std::string_view name) {
+  if (name.starts_with(events::kLocalFunction))
+    return std::string(events::kLocalFunction) + short_function(name.substr(events::kLocalFunction.size()));
   name = without_suffix(name);
   if (name.size() > kLongest) return std::string(name);
   const bool go = name.find("::") == std::string_view::npos && name.find('.') != std::string_view::npos;

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "files/channel.h"
+#include "files/memory_child.h"
 #include "files/messages.h"
 #include "files/sandbox.h"
 #include "goruntime/dwarf_layout.h"
@@ -26,7 +27,8 @@ namespace {
 constexpr size_t kMostRequestBytes = 1 << 20;
 constexpr long kMostSeconds = 30;  // for one request; memwhy itself gives up sooner, but it may have died
 constexpr uint64_t kOpenBinaries = 64;
-constexpr uint64_t kOpenerFiles = 32, kParserFiles = 2 * kOpenBinaries + 32;  // libdw takes one more
+constexpr uint64_t kOpenerFiles = 32,
+                   kParserFiles = 3 * kOpenBinaries + 32;  // libdw takes one more, symbols another
 
 // The child ends when one request takes longer, whoever still waits for it.
 void set_alarm(long seconds) {
@@ -84,6 +86,8 @@ int run_opener() {
         return hand_over(files.open_mapping(request.tgid, request.vma));
       case Ask::kOpenExecutable:
         return hand_over(files.open_executable(request.tgid));
+      case Ask::kOpenSymbols:
+        return hand_over(files.open_debug_file(request.tgid, request.build_id));
       case Ask::kFileSystem:
         return answer(files.file_system(request.tgid, request.vma));
       case Ask::kExecutablePath: {
@@ -108,6 +112,15 @@ Answer take(symbols::BinaryTable& table, bool discard) {
   return {encode_answer(encode(opened)), {}};
 }
 
+Answer take_symbols(symbols::BinaryTable& table, symbols::BinaryHandle binary) {
+  Result<Message> message = receive_message(kHandover, kMostRequestBytes, kNoDeadline, Along::kDescriptor);
+  if (!message) return {encode_error(message.error()), {}};
+  std::optional<Handover> what = decode<Handover>(message->body);
+  if (!what || !message->fd) return refuse(ErrorCode::kUsage, "nothing was handed over");
+  const Status added = table.add_symbols(binary, {std::move(message->fd), std::move(what->path), what->key});
+  return {added ? encode_answer({}) : encode_error(added.error()), {}};
+}
+
 Answer go_layout(symbols::BinaryTable& table, const Request& request) {
   const Result<const Fd*> file = table.file(request.binary);
   if (!file) return {encode_error(file.error()), {}};
@@ -125,6 +138,8 @@ int run_parser() {
     switch (request.ask) {
       case Ask::kTake:
         return take(table, false);
+      case Ask::kTakeSymbols:
+        return take_symbols(table, request.binary);
       case Ask::kDiscard:
         return take(table, true);
       case Ask::kLookUp:
@@ -155,11 +170,13 @@ bool is_socket(int fd) {
 }  // namespace
 
 bool is_child(const std::vector<std::string>& words) {
-  return words.size() == 1 && (words[0] == kOpenerWord || words[0] == kParserWord);
+  return words.size() == 1 && (words[0] == kOpenerWord || words[0] == kParserWord || words[0] == kMemoryWord);
 }
 
 int run_child(const std::vector<std::string>& words) {
-  if (!is_socket(kRequests) || !is_socket(kHandover)) return 2;
+  const bool reads_memory = words[0] == kMemoryWord;
+  if (!is_socket(kRequests) || is_socket(kHandover) == reads_memory) return 2;
+  if (reads_memory) return run_memory_child();
   return words[0] == kOpenerWord ? run_opener() : run_parser();
 }
 

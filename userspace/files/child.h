@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The two children that open and parse files of targets: what each does from its start to its end. memwhy starts them with
-// its own program (children.h); nothing here runs in the recorder.
+// its own program (children.h); nothing here runs in the recorder. The third, which reads memory, is memory_child.h.
 //
 //   descriptor 0 1 2   /dev/null
 //              3       socket to memwhy: requests come, answers go
 //              4       socket between the two: the opener hands files over, so that memwhy itself never holds one.
 //                      (Closing a file of a FUSE mount whose server is silent takes for ever.)
+//                      Of the third: the memory that it shares with memwhy
 #pragma once
 
 #include <string>
@@ -16,6 +17,7 @@ namespace memwhy::files {
 constexpr int kRequests = 3, kHandover = 4;
 constexpr const char* kOpenerWord = "file-opener";
 constexpr const char* kParserWord = "file-parser";
+constexpr const char* kMemoryWord = "memory-reader";
 
 // Whether the command line is that of a child.
 bool is_child(const std::vector<std::string>& words);

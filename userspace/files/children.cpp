@@ -19,7 +19,17 @@ constexpr size_t kMostRemembered = 64 << 10;
 constexpr size_t kMostNotices = 16;
 constexpr uint64_t kHandleBits = 32;
 
+// A handle as the parser gave it.
+symbols::BinaryHandle parsers(symbols::BinaryHandle binary) {
+  return symbols::BinaryHandle{static_cast<uint64_t>(binary) & ((uint64_t{1} << kHandleBits) - 1)};
+}
+
 }  // namespace
+
+Children::Children(ChildrenOptions options)
+    : options_(std::move(options)),
+      memory_(
+          std::make_shared<MemoryReader>(MemoryReaderOptions{options_.program, options_.to_read_memory})) {}
 
 // A child that says such things is no longer ours.
 Error Children::strange(const Subject& about) {
@@ -53,6 +63,7 @@ void Children::notice(std::string sentence) {
 
 std::vector<std::string> Children::take_notices() {
   std::vector<std::string> taken = std::exchange(notices_, {});
+  for (std::string& sentence : memory_->take_notices()) taken.push_back(std::move(sentence));
   if (more_notices_ > 0)
     taken.push_back(fmt::format("{} more sentences about files of targets are left out.", more_notices_));
   more_notices_ = 0;
@@ -150,7 +161,24 @@ Result<symbols::OpenedBinary> Children::open_once(const Request& request) {
   Result<symbols::OpenedBinary> opened = value<symbols::OpenedBinary>(taken, about);
   if (!opened) return opened;
   if (opened->key != *key) return strange(about);
-  return numbered(*std::move(opened), about);
+  const size_t known_before = opened_.size();
+  opened = numbered(*std::move(opened), about);
+  if (opened && opened_.size() != known_before && symbols::lacks_symbols(opened->facts))
+    add_symbols(*opened, about);
+  return opened;
+}
+
+// Most have none; whatever goes wrong costs names.
+void Children::add_symbols(const symbols::OpenedBinary& opened, const Subject& about) {
+  Request request;
+  request.ask = Ask::kOpenSymbols;
+  request.tgid = about.tgid;
+  request.build_id = opened.facts.build_id;
+  const Subject process{about.tgid, 0, {}};
+  if (!value<symbols::FileKey>(ask(opener_, request, options_.to_open, process), process)) return;
+  request.ask = Ask::kTakeSymbols;
+  request.binary = parsers(opened.handle);
+  static_cast<void>(ask(parser_, request, options_.to_parse, {about.tgid, 0, opened.key}));
 }
 
 // The parser's handle becomes one of ours.
@@ -234,7 +262,7 @@ Result<Message> Children::ask_parser(symbols::BinaryHandle binary, Request reque
     return Error(ErrorCode::kAbsent, "the file is not open any more");
   const Subject about = subject(binary);
   request.tgid = about.tgid;
-  request.binary = symbols::BinaryHandle{static_cast<uint64_t>(binary) & ((uint64_t{1} << kHandleBits) - 1)};
+  request.binary = parsers(binary);
   return ask(parser_, request, limit, about);
 }
 

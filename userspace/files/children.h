@@ -25,7 +25,9 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "files/channel.h"
+#include "files/memory_reader.h"
 #include "files/messages.h"
+#include "files/spawn.h"
 #include "symbols/binaries.h"
 
 namespace memwhy::files {
@@ -35,6 +37,7 @@ struct ChildrenOptions {
   std::chrono::milliseconds to_open{2000};
   std::chrono::milliseconds to_parse{10'000};  // a file, or a question about all of it
   std::chrono::milliseconds to_look_up{5000};
+  std::chrono::milliseconds to_read_memory{1000};  // some pages that are there
   // What more than a moment for each question may sum up to for one process; then nothing of it is opened any more.
   std::chrono::milliseconds lost_per_process{10'000};
 };
@@ -62,19 +65,23 @@ class Children final : public symbols::Binaries {
   // The layout of go1.`minor`, as the debug information of the program has it (goruntime/dwarf_layout.h).
   Result<GoLayout> go_layout(symbols::BinaryHandle binary, int minor);
 
+  // The memory of a process, read by a child of its own. `process`: a descriptor of its directory in a proc file system.
+  Result<std::unique_ptr<remote::RemoteMemory>> open_memory(const Fd& process, Pid tgid) {
+    return memory_->open(process, tgid);
+  }
+  // CPU time of the processes that read memory.
+  uint64_t memory_cpu_ns() const { return memory_->cpu_ns(); }
+
   std::vector<std::string> take_notices() override;
-  bool has_notices() const override { return !notices_.empty(); }
+  bool has_notices() const override { return !notices_.empty() || memory_->has_notices(); }
 
   // For tests.
   pid_t opener() const { return opener_.pid; }
   pid_t parser() const { return parser_.pid; }
+  pid_t memory_reader() const { return memory_->child(); }
   uint64_t pairs() const { return pair_; }
 
  private:
-  struct Child {
-    pid_t pid = -1;
-    Fd socket;
-  };
   using Duration = std::chrono::milliseconds;
   // On whose account a question is asked.
   struct Subject {
@@ -87,17 +94,16 @@ class Children final : public symbols::Binaries {
     symbols::FileKey file;
   };
 
-  explicit Children(ChildrenOptions options) : options_(std::move(options)) {}
+  explicit Children(ChildrenOptions options);
   Status start_pair();
-  Result<Child> spawn(const char* word, const Fd& handover) const;
   void end_pair();
-  void reap();
 
   // The value's bytes. kAbsent: the child died, and there is a new pair or none.
   Result<Message> ask(const Child& child, const Request& request, Duration limit, const Subject& about,
                       Along along = Along::kNothing);
   Result<symbols::OpenedBinary> open(const Request& request);
   Result<symbols::OpenedBinary> open_once(const Request& request);
+  void add_symbols(const symbols::OpenedBinary& opened, const Subject& about);
   Result<symbols::OpenedBinary> numbered(symbols::OpenedBinary opened, const Subject& about);
   Result<Message> ask_parser(symbols::BinaryHandle binary, Request request, Duration limit);
   template <typename T>
@@ -115,9 +121,10 @@ class Children final : public symbols::Binaries {
   void notice(std::string sentence);
 
   ChildrenOptions options_;
+  std::shared_ptr<MemoryReader> memory_;
   Child opener_, parser_;
-  uint64_t pair_ = 0;         // number of the pair; in the upper half of its handles
-  std::vector<pid_t> dying_;  // killed, and not yet dead
+  uint64_t pair_ = 0;  // number of the pair; in the upper half of its handles
+  Dying dying_;
   std::unordered_map<Pid, Duration> lost_;
   std::unordered_map<uint64_t, std::chrono::steady_clock::time_point> silent_;  // devices, and until when
   std::unordered_map<symbols::FileKey, int, symbols::FileKeyHash> strikes_;

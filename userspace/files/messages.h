@@ -23,10 +23,12 @@ enum class Ask : uint8_t {
   // The opener.
   kOpenMapping,
   kOpenExecutable,
+  kOpenSymbols,  // a file with the symbols of what was taken
   kExecutablePath,
   kFileSystem,
   // The parser.
-  kTake,     // what the opener has just handed over
+  kTake,  // what the opener has just handed over
+  kTakeSymbols,
   kDiscard,  // the same, unread
   kLookUp,
   kFrameRules,
@@ -56,6 +58,7 @@ struct Request {
   symbols::ProgramQuestion question;
   uint64_t offset = 0, bytes = 0;
   int minor = 0;
+  std::string build_id;  // kOpenSymbols
 };
 
 // From the opener to the parser, with a descriptor.
@@ -86,6 +89,7 @@ void fields(Codec& c, Request& r) {
   c.number(r.offset);
   c.number(r.bytes);
   c.number(r.minor);
+  c.text(r.build_id, 256);
 }
 
 template <typename Codec>

@@ -15,7 +15,6 @@
 #include "goruntime/profile.h"
 #include "goruntime/reach.h"
 #include "goruntime/spans.h"
-#include "remote/budget.h"
 
 namespace memwhy::goruntime {
 
@@ -83,8 +82,9 @@ void thin(std::vector<uint64_t>& addresses) {
 
 }  // namespace
 
-GoProcess::GoProcess(std::unique_ptr<remote::RemoteMemory> memory, GoProgram program)
-    : memory_(std::move(memory)), program_(std::move(program)) {
+GoProcess::GoProcess(std::shared_ptr<remote::RemoteMemory> memory, GoProgram program,
+                     remote::BudgetClocks clocks)
+    : memory_(std::move(memory)), program_(std::move(program)), clocks_(clocks) {
   program_.image.version = program_.version;
 }
 
@@ -115,7 +115,7 @@ bool GoProcess::find() {
   ++searches_;
   const Layout* const layout = this->layout();
   if (layout == nullptr) return false;
-  remote::Budget budget(kSearchLimits, stop_);
+  remote::Budget budget(kSearchLimits, stop_, clocks_);
   remote::MeteredMemory memory(*memory_, budget);
   Result<Globals> globals = find_globals(memory, *layout, program_.image);
   if (budget.spent() != remote::Budget::Spent::kNothing) {
@@ -149,7 +149,7 @@ HeapReading GoProcess::heap(const events::PageScan& scan) {
     out.pages.problem = problem_;
     return out;
   }
-  remote::Budget budget(kHeapLimits, stop_);
+  remote::Budget budget(kHeapLimits, stop_, clocks_);
   remote::MeteredMemory memory(*memory_, budget);
   Result<HeapPages> pages = read_pages(memory, *globals_);
   if (!pages) {
@@ -201,7 +201,7 @@ void GoProcess::add_runs(HeapPages& pages, const SpanTable& spans, const events:
 
 std::optional<events::GoStatistics> GoProcess::statistics() {
   if (!find()) return std::nullopt;
-  remote::Budget budget(kStatisticsLimits, stop_);
+  remote::Budget budget(kStatisticsLimits, stop_, clocks_);
   remote::MeteredMemory memory(*memory_, budget);
   Result<HeapCounters> counters = read_counters(memory, *globals_);
   if (!counters) return std::nullopt;
@@ -216,7 +216,7 @@ events::GoProfile GoProcess::profile() {
   events::GoProfile out;
   uint64_t in_use = 0;
   const bool found = find();
-  remote::Budget budget(kProfileLimits, stop_);
+  remote::Budget budget(kProfileLimits, stop_, clocks_);
   remote::MeteredMemory memory(*memory_, budget);
   if (found) {
     if (Result<HeapCounters> counters = read_counters(memory, *globals_)) {
@@ -338,7 +338,7 @@ void GoProcess::tell_kept(remote::RemoteMemory& memory, const GoroutineList& lis
 
 std::optional<events::GoGoroutines> GoProcess::goroutines() {
   if (!find()) return std::nullopt;
-  remote::Budget budget(kListLimits, stop_);
+  remote::Budget budget(kListLimits, stop_, clocks_);
   remote::MeteredMemory memory(*memory_, budget);
   const Result<GoroutineList> list = read_goroutines(memory, *globals_);
   if (!list) return std::nullopt;
@@ -355,7 +355,7 @@ std::optional<events::GoGoroutines> GoProcess::goroutines() {
     tell(kCutGoroutines,
          fmt::format("Of its {} goroutines {} were not read: it would take more {} than one reading may.",
                      out.count, list->cut, budget.spent_name().empty() ? "memory" : budget.spent_name()));
-  remote::Budget of_walk(kWalkLimits, stop_);
+  remote::Budget of_walk(kWalkLimits, stop_, clocks_);
   remote::MeteredMemory walked(*memory_, of_walk);
   tell_kept(walked, *list, members, out);
   if (of_walk.spent() != remote::Budget::Spent::kNothing)

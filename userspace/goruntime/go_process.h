@@ -23,6 +23,7 @@
 #include "goruntime/collections.h"
 #include "goruntime/dwarf_layout.h"
 #include "goruntime/globals.h"
+#include "remote/budget.h"
 #include "remote/memory.h"
 
 namespace memwhy::goruntime {
@@ -49,7 +50,9 @@ struct SpanTable;
 
 class GoProcess {
  public:
-  GoProcess(std::unique_ptr<remote::RemoteMemory> memory, GoProgram program);
+  // `clocks`: by which the time of a reading is judged.
+  GoProcess(std::shared_ptr<remote::RemoteMemory> memory, GoProgram program,
+            remote::BudgetClocks clocks = remote::BudgetClocks::system());
 
   // Before anything was found or when it was not: why. "" after success.
   const std::string& problem() const { return problem_; }
@@ -78,8 +81,9 @@ class GoProcess {
                  const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out);
   const Layout* layout();  // nullptr: problem_ says why
 
-  std::unique_ptr<remote::RemoteMemory> memory_;
+  std::shared_ptr<remote::RemoteMemory> memory_;
   GoProgram program_;
+  remote::BudgetClocks clocks_;
   std::unique_ptr<const DwarfLayout> own_layout_;  // no table has this release
   bool own_layout_tried_ = false;
   std::optional<Globals> globals_;

@@ -2,12 +2,12 @@
 #include "goruntime/probe_sites.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <span>
 
 #include "goruntime/layout.h"
 #include "symbols/stack_check.h"
@@ -56,7 +56,7 @@ symbols::ProgramQuestion probe_question() {
   return question;
 }
 
-ProbeSites find_probe_sites(const symbols::ProgramFacts& program, const Fd& memory, uint64_t bias,
+ProbeSites find_probe_sites(const symbols::ProgramFacts& program, remote::RemoteMemory& memory, uint64_t bias,
                             bool sampling_linked) {
   ProbeSites found;
   const std::string& version = program.go_version;
@@ -90,8 +90,7 @@ ProbeSites find_probe_sites(const symbols::ProgramFacts& program, const Fd& memo
       continue;
     }
     std::vector<uint8_t> now(code.size());
-    const auto at = static_cast<off_t>(function->range.start + bias);
-    if (::pread(memory.get(), now.data(), now.size(), at) != static_cast<ssize_t>(now.size())) {
+    if (!memory.read_code(function->range.start + bias, std::as_writable_bytes(std::span(now)))) {
       not_probed("its code can't be read in the process");
       continue;
     }

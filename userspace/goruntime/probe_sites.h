@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "base/fd.h"
 #include "events/go_probe.h"
+#include "remote/memory.h"
 #include "symbols/program_facts.h"
 
 namespace memwhy::goruntime {
@@ -24,10 +24,10 @@ struct ProbeSites {
 // What has to be known of the program's file.
 symbols::ProgramQuestion probe_question();
 
-// `program`: the answer. `memory`: /proc/PID/mem. Code that the process has not touched is brought in by reading it; attaching a probe would do
-// the same. `bias`: how far the program was moved from its link-time addresses. `sampling_linked`: it can be asked for its
+// `program`: the answer. `memory`: of the process. Code that the process has not touched is brought in by reading it;
+// attaching a probe would do the same. `bias`: how far the program was moved from its link-time addresses. `sampling_linked`: it can be asked for its
 // heap profile; else mProf_Malloc is never called.
-ProbeSites find_probe_sites(const symbols::ProgramFacts& program, const Fd& memory, uint64_t bias,
+ProbeSites find_probe_sites(const symbols::ProgramFacts& program, remote::RemoteMemory& memory, uint64_t bias,
                             bool sampling_linked);
 
 }  // namespace memwhy::goruntime

@@ -52,13 +52,6 @@ bool filters_by_process() {
   return major > 6 || (major == 6 && minor >= 10);
 }
 
-// The byte at a site, as the process has it; nothing: the address space is gone.
-std::optional<uint8_t> byte_at(const events::GoProbePlan& plan, const events::GoSite& site) {
-  uint8_t byte = 0;
-  if (::pread(plan.memory.get(), &byte, 1, static_cast<off_t>(site.address)) != 1) return std::nullopt;
-  return byte;
-}
-
 }  // namespace
 
 const char* name_of(UprobeWay way) {
@@ -124,12 +117,16 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
                 [this](const events::GoSite& site) { return given_up_[static_cast<size_t>(site.function)]; });
   if (plan.sites.empty()) return;
   if (way_ == UprobeWay::kNone) return say(space, why_none_);
+  if (plan.waits && plan.waits())
+    return say(space,
+               fmt::format("The Go runtime of pid {} is not probed: its memory did not answer.", plan.tgid));
   Attached made{std::move(plan), {}, {}};
   if (const Status linked = link(made); !linked)
     return say(space, fmt::format("The Go runtime of pid {} is not probed: {}.", made.plan.tgid,
                                   linked.error().message()));
-  const bool all = std::all_of(made.plan.sites.begin(), made.plan.sites.end(),
-                               [&](const auto& site) { return byte_at(made.plan, site) == kBreakpoint; });
+  const bool all = std::all_of(made.plan.sites.begin(), made.plan.sites.end(), [&](const auto& site) {
+    return made.plan.byte_at(site.address) == kBreakpoint;
+  });
   if (!all) {  // of another mapping than the plan says: not understood, so not kept
     const Pid tgid = made.plan.tgid;
     unlink(space, made);
@@ -138,14 +135,21 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
         fmt::format("The Go runtime of pid {} is not probed: no breakpoint appeared in its code.", tgid));
   }
   use(space, made.plan);
+  if (made.multi && made.plan.keep_open) made.plan.keep_open(made.multi.get());
   attached_.emplace(space, std::move(made));
 }
 
 void GoProbes::unlink(SpaceId space, Attached& from) {
+  if (from.plan.waits && from.plan.waits()) {
+    for (Link& link : from.links) static_cast<void>(link.release());  // closed with memwhy
+    return say(space, fmt::format("The probes of the Go runtime of pid {} stay until its memory answers.",
+                                  from.plan.tgid));
+  }
+  if (from.plan.keep_open) from.plan.keep_open(-1);
   from.links.clear();
   from.multi.reset();
   for (const events::GoSite& site : from.plan.sites)
-    if (const std::optional<uint8_t> byte = byte_at(from.plan, site); byte && *byte != site.byte)
+    if (const std::optional<uint8_t> byte = from.plan.byte_at(site.address); byte && *byte != site.byte)
       say(space, fmt::format("A breakpoint is left in {} of pid {}: another tracer's, or the kernel's fault.",
                              go_function_name(site.function), from.plan.tgid));
 }

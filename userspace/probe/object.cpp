@@ -378,11 +378,13 @@ Shares::Shared Object::shares() const {
 RuleTable::Shared Object::rules() const {
   auto& bss = *skeleton_->bss;
   return {bss.rules,
+          bss.trails,
           bss.space_code,
           bss.spaces,
           spaces_in_use_,
           snapshots_.as<mw_snapshot>(),
           &bss.snapshots_taken,
+          &bss.code_changes,
           bss.snapshot_asked,
           chunk_factor_};
 }

@@ -90,51 +90,63 @@ bool RuleTable::publish(SpaceId space, uint32_t generation, std::span<const Addr
   return true;
 }
 
-// Rules of slots whose code has changed, all of them: the kernel side uses none of them any more.
+// Is this key of an earlier generation of one of these slots? After MW_RULE_GENERATIONS that are not confirmed every key
+// may be.
+bool RuleTable::is_over(uint64_t key, const std::vector<bool>& changed) const {
+  const auto slot = static_cast<uint32_t>(key >> (MW_RULE_GROUP_SHIFT + 3)) & (MW_SPACES - 1);
+  if (key == 0 || !changed[slot]) return false;
+  const mw_space_code& code = shared_.code[slot];
+  const uint32_t now = acquire(shared_.code[slot].generation);
+  return now - code.confirmed >= MW_RULE_GENERATIONS ||
+         key >> MW_RULE_GROUP_SHIFT != group_of(slot, now) >> MW_RULE_GROUP_SHIFT;
+}
+
+// Rules of slots whose code has changed, all of them: the kernel side uses none of them any more. And trails, which were
+// found by such rules: a later generation may have the same key.
 void RuleTable::sweep(std::span<const uint32_t> changed) {
-  std::vector<bool> gone(MW_SPACES);
-  for (const uint32_t slot : changed) gone[slot] = true;
+  std::vector<bool> all(MW_SPACES);
+  for (const uint32_t slot : changed) all[slot] = true;
   for (uint32_t i = 0; i < MW_RULES; ++i) {
     mw_rule& rule = shared_.rules[i];
-    if (rule.key == 0) continue;
-    const auto slot = static_cast<uint32_t>(rule.key >> (MW_RULE_GROUP_SHIFT + 3));
-    if (!gone[slot & (MW_SPACES - 1)]) continue;
-    const mw_space_code& code = shared_.code[slot & (MW_SPACES - 1)];
-    const uint32_t generation = code.generation;
-    // After so many the key of an old one reads as that of the new one.
-    const bool ambiguous = generation - code.confirmed >= MW_RULE_GENERATIONS;
-    if (!ambiguous && rule.key >> MW_RULE_GROUP_SHIFT == group_of(slot, generation) >> MW_RULE_GROUP_SHIFT) continue;
-    release<mw_u64>(rule.key, 0);
+    if (!is_over(rule.key, all)) continue;
     --held_;
-    --held_by_[slot & (MW_SPACES - 1)];
+    --held_by_[static_cast<uint32_t>(rule.key >> (MW_RULE_GROUP_SHIFT + 3)) & (MW_SPACES - 1)];
+    release<mw_u64>(rule.key, 0);
   }
+  for (uint32_t i = 0; i < MW_TRAILS; ++i)
+    if (is_over(acquire(shared_.trails[i].key), all)) release<mw_u64>(shared_.trails[i].key, 0);
 }
 
 void RuleTable::turn(uint32_t tokens) {
-  std::vector<uint32_t> changed;
-  std::vector<std::pair<uint32_t, uint32_t>> confirm;
-  for (uint32_t slot = 0; slot < shared_.slots; ++slot) {
-    mw_space_code& code = shared_.code[slot];
-    const uint32_t generation = acquire(code.generation);
-    if (generation != code.confirmed) {
-      changed.push_back(slot);
-      confirm.emplace_back(slot, generation);
-    }
-    if (acquire(shared_.spaces[slot].mm) > MW_SLOT_BUSY) release(code.tokens, tokens);
-  }
-  if (!changed.empty()) sweep(changed);
-  for (const auto& [slot, generation] : confirm) release(shared_.code[slot].confirmed, generation);
+  for (uint32_t slot = 0; slot < shared_.slots; ++slot)
+    if (acquire(shared_.spaces[slot].mm) > MW_SLOT_BUSY) release(shared_.code[slot].tokens, tokens);
   if (++turns_ % kForgetTurns == 0)
     for (uint32_t i = 0; i < MW_SNAPSHOT_MEMORY; ++i) release<mw_u64>(shared_.asked[i], 0);
+  const uint32_t changes = acquire(*shared_.code_changes);
+  if (changes == changes_) return;
+  changes_ = changes;
+  std::vector<uint32_t> changed;
+  std::vector<uint32_t> now;
+  for (uint32_t slot = 0; slot < shared_.slots; ++slot) {
+    const uint32_t generation = acquire(shared_.code[slot].generation);
+    if (generation == shared_.code[slot].confirmed) continue;
+    changed.push_back(slot);
+    now.push_back(generation);
+  }
+  sweep(changed);
+  for (size_t i = 0; i < changed.size(); ++i) release(shared_.code[changed[i]].confirmed, now[i]);
 }
 
 size_t RuleTable::take(const std::function<void(const Snapshot&)>& use) {
   const uint32_t taken = acquire(*shared_.snapshots_taken);
   if (taken == taken_) return 0;
   size_t found = 0;
+  bool coming = false;  // one is being written, and nobody may take another
   for (uint32_t i = 0; i < MW_SNAPSHOTS; ++i) {
     mw_snapshot& shared = shared_.snapshots[i];
-    if (acquire(shared.state) != MW_SNAPSHOT_READY) continue;
+    const uint32_t state = acquire(shared.state);
+    coming = coming || state == MW_SNAPSHOT_BUSY;
+    if (state != MW_SNAPSHOT_READY) continue;
     const size_t bytes = std::min<size_t>(shared.bytes, sizeof shared.data);
     const uint64_t group = shared.key >> MW_RULE_GROUP_SHIFT;
     Snapshot snapshot;
@@ -154,8 +166,7 @@ size_t RuleTable::take(const std::function<void(const Snapshot&)>& use) {
     release(shared.state, MW_SNAPSHOT_FREE);
     ++found;
   }
-  // One that is being written at this moment is ready at the next look, though nobody has taken another.
-  taken_ = found == 0 ? taken - 1 : taken;
+  taken_ = coming ? taken - 1 : taken;
   return found;
 }
 

@@ -45,11 +45,13 @@ class RuleTable {
   // Shared with the kernel; outlives this.
   struct Shared {
     mw_rule* rules = nullptr;
+    mw_trail* trails = nullptr;
     mw_space_code* code = nullptr;  // of the space in the same slot of spaces
     mw_space* spaces = nullptr;
     uint32_t slots = 0;  // of spaces
     mw_snapshot* snapshots = nullptr;
     uint32_t* snapshots_taken = nullptr;
+    uint32_t* code_changes = nullptr;
     mw_u64* asked = nullptr;
     uint64_t factor = 1;  // of the hash of a key
   };
@@ -77,12 +79,14 @@ class RuleTable {
  private:
   std::optional<uint32_t> slot_of(SpaceId space) const;
   void sweep(std::span<const uint32_t> changed);
+  bool is_over(uint64_t key, const std::vector<bool>& changed) const;
 
   Shared shared_;
   size_t held_ = 0;
   std::vector<uint32_t> held_by_ = std::vector<uint32_t>(MW_SPACES);  // by slot
   uint64_t refused_ = 0;
-  uint32_t taken_ = 0;  // as of the last look
+  uint32_t taken_ = 0;    // snapshots, as of the last look
+  uint32_t changes_ = 0;  // of code
   uint32_t turns_ = 0;
 };
 

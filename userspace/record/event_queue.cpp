@@ -43,6 +43,7 @@ size_t bytes_of(const events::Event& event) {
               return heap_bytes(group.frames) + heap_bytes(group.large);
             });
           },
+          [&](const AllocatorHeap& e) { tail = heap_bytes(e.sizes); },
           [&](const Stack& e) { tail = heap_bytes(e.frames); },
           [&](const ThreadList& e) { tail = heap_bytes(e.threads); },
           [&](const SymbolInfo& e) {

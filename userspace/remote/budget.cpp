@@ -28,7 +28,10 @@ BudgetClocks BudgetClocks::system() { return {now<CLOCK_THREAD_CPUTIME_ID>, now<
 Budget::Budget(const Limits& limits, BudgetClocks clocks)
     : limits_(limits), clocks_(clocks), cpu_begun_(clocks.thread_cpu()), begun_(clocks.monotonic()) {}
 
-Budget::Budget(const Limits& limits, std::function<bool()> stop) : Budget(limits) { stop_ = std::move(stop); }
+Budget::Budget(const Limits& limits, std::function<bool()> stop, BudgetClocks clocks)
+    : Budget(limits, clocks) {
+  stop_ = std::move(stop);
+}
 
 bool Budget::take(uint64_t& sum, uint64_t limit, uint64_t n, Spent what) {
   if (spent_ != Spent::kNothing) return false;
@@ -85,6 +88,13 @@ Status MeteredMemory::read_touched(uint64_t address, std::span<std::byte> into) 
 Result<uint64_t> MeteredMemory::read_present(uint64_t address, std::span<std::byte> into) {
   if (!budget_.read(into.size())) return used_up();
   return memory_.read_present(address, into);
+}
+
+Status MeteredMemory::read_each(std::span<Piece> pieces) {
+  size_t paid = 0;
+  while (paid < pieces.size() && budget_.read(pieces[paid].into.size())) ++paid;
+  if (Status status = memory_.read_each(pieces.first(paid)); !status) return status;
+  return paid == pieces.size() ? Status() : used_up();
 }
 
 }  // namespace memwhy::remote

@@ -41,7 +41,7 @@ class Budget {
 
   explicit Budget(const Limits& limits, BudgetClocks clocks = BudgetClocks::system());
   // `stop` is asked together with the clocks: true when nobody has time for the reading any more, whatever is left of it.
-  Budget(const Limits& limits, std::function<bool()> stop);
+  Budget(const Limits& limits, std::function<bool()> stop, BudgetClocks clocks = BudgetClocks::system());
 
   // Each is asked before: false when it is more than what is left, from then on always.
   bool step(uint64_t n = 1);
@@ -78,6 +78,7 @@ class MeteredMemory final : public RemoteMemory {
   Status read(uint64_t address, std::span<std::byte> into) override;
   Status read_touched(uint64_t address, std::span<std::byte> into) override;
   Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override;
+  Status read_each(std::span<Piece> pieces) override;
   bool keep(uint64_t bytes) override { return budget_.keep(bytes); }
   void release(uint64_t bytes) override { budget_.release(bytes); }
   bool step(uint64_t n) override { return budget_.step(n); }

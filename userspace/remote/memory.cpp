@@ -34,25 +34,44 @@ Status check_range(uint64_t address, size_t bytes) {
   return {};
 }
 
+Status status_of(const Result<uint64_t>& there) { return there ? Status() : Status(there.error()); }
+
 }  // namespace
 
-Result<ProcessMemory> ProcessMemory::open(const Fd& process) {
+Status RemoteMemory::read_each(std::span<Piece> pieces) {
+  for (Piece& piece : pieces) {
+    const Status status =
+        piece.zeros ? status_of(read_present(piece.address, piece.into)) : read(piece.address, piece.into);
+    piece.there = status.ok();
+    if (!status && status.error().code() == ErrorCode::kTargetGone) return status;
+  }
+  return {};
+}
+
+Result<MemoryFiles> MemoryFiles::open(const Fd& process) {
   Result<Fd> memory = open_file(process, "mem");
   if (!memory) return std::move(memory).error();
   Result<Fd> pagemap = open_file(process, "pagemap");
   if (!pagemap) return std::move(pagemap).error();
-  return ProcessMemory(std::move(*memory), std::move(*pagemap));
+  return MemoryFiles{std::move(*memory), std::move(*pagemap)};
+}
+
+Result<ProcessMemory> ProcessMemory::open(const Fd& process) {
+  Result<MemoryFiles> files = MemoryFiles::open(process);
+  if (!files) return std::move(files).error();
+  return ProcessMemory(*std::move(files));
 }
 
 Status ProcessMemory::look_up(uint64_t first, size_t n) {
   words_.resize(n);
   const auto wanted = static_cast<ssize_t>(n * sizeof(uint64_t));
   ++calls_;
-  if (::pread(pagemap_.get(), words_.data(), wanted, static_cast<off_t>(first * sizeof(uint64_t))) == wanted)
+  if (::pread(files_.pagemap.get(), words_.data(), wanted, static_cast<off_t>(first * sizeof(uint64_t))) ==
+      wanted)
     return {};
   // The map ends where user space ends; without an address space it is empty.
   uint64_t any = 0;
-  if (::pread(pagemap_.get(), &any, sizeof any, 0) == sizeof any)
+  if (::pread(files_.pagemap.get(), &any, sizeof any, 0) == sizeof any)
     return Error(ErrorCode::kAbsent, "not an address of a process");
   return gone();
 }
@@ -60,7 +79,7 @@ Status ProcessMemory::look_up(uint64_t first, size_t n) {
 Status ProcessMemory::transfer(uint64_t address, std::span<std::byte> into) {
   while (!into.empty()) {
     ++calls_;
-    const ssize_t n = ::pread(memory_.get(), into.data(), into.size(), static_cast<off_t>(address));
+    const ssize_t n = ::pread(files_.memory.get(), into.data(), into.size(), static_cast<off_t>(address));
     if (n == 0) return gone();
     if (n < 0) return errno_error(ErrorCode::kAbsent, "reading memory", errno);
     bytes_read_ += static_cast<uint64_t>(n);
@@ -102,6 +121,11 @@ Status ProcessMemory::read_touched(uint64_t address, std::span<std::byte> into) 
     into = into.subspan(part.size());
   }
   return {};
+}
+
+Status ProcessMemory::read_code(uint64_t address, std::span<std::byte> into) {
+  if (Status status = check_range(address, into.size()); !status) return status;
+  return transfer(address, into);
 }
 
 Result<uint64_t> ProcessMemory::read_present(uint64_t address, std::span<std::byte> into) {

@@ -7,7 +7,8 @@
 // reads nothing, and a pid that was used again is never read by mistake. Nor does a read wait for a page that goes
 // between the look at it and the read, where userfaultfd holds back who faults it in: process_vm_readv would. It does
 // wait where the page has become one of a file whose server is silent (FUSE, a dead network mount): no call is free of
-// that, and nothing ends the wait but the server. The session then ends without the thread that waits.
+// that, and nothing ends the wait but the server, no signal either. So the recorder has a process of its own that reads
+// (files/memory_reader.h), and leaves it behind.
 #pragma once
 
 #include <algorithm>
@@ -23,6 +24,14 @@
 
 namespace memwhy::remote {
 
+// One of several ranges that are read together.
+struct Piece {
+  uint64_t address = 0;
+  std::span<std::byte> into;
+  bool zeros = false;  // as read_present(): absent pages are zeros
+  bool there = false;  // it was read
+};
+
 class RemoteMemory {
  public:
   virtual ~RemoteMemory() = default;
@@ -37,6 +46,17 @@ class RemoteMemory {
 
   // As read(), but absent pages read as zeros. Returns the bytes that were really there.
   virtual Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) = 0;
+
+  // As read(), but pages that are absent are brought in, as a call of the code would do. For code of the program's file.
+  virtual Status read_code(uint64_t address, std::span<std::byte> into) { return read(address, into); }
+
+  // Each as read() or read_present() would, for the price of few calls. Fails when the rest need not be tried; what was read is there.
+  virtual Status read_each(std::span<Piece> pieces);
+
+  // A read never returned, and what changes this address space would wait with it.
+  virtual bool waits() { return false; }
+  // A descriptor of ours, -1: none, whose last close changes the address space: a child that never returns has a copy of it.
+  virtual void keep_open(int /*descriptor*/) {}
 
   // A reader asks before it remembers `bytes` of what the target says, and before work that reads nothing: false when the
   // reading has had its share (remote/budget.h). It then ends, and tells what it left out.
@@ -74,27 +94,33 @@ Result<std::vector<T>> read_array(RemoteMemory& memory, uint64_t address, size_t
   return values;
 }
 
-// A live process.
+// The files of /proc/PID that a process's memory is read through.
+struct MemoryFiles {
+  Fd memory, pagemap;
+  // `process`: a descriptor of its directory in a proc file system. kEnvironment: no permission; kTargetGone.
+  static Result<MemoryFiles> open(const Fd& process);
+};
+
+// A live process, read by who calls.
 class ProcessMemory final : public RemoteMemory {
  public:
-  // `process`: a descriptor of its directory in a proc file system. kEnvironment: no permission; kTargetGone.
-  static Result<ProcessMemory> open(const Fd& process);
+  static Result<ProcessMemory> open(const Fd& process);  // fails as MemoryFiles does
+  explicit ProcessMemory(MemoryFiles files) : files_(std::move(files)) {}
 
   Status read(uint64_t address, std::span<std::byte> into) override;
   Status read_touched(uint64_t address, std::span<std::byte> into) override;
   Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override;
+  Status read_code(uint64_t address, std::span<std::byte> into) override;
 
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t calls() const { return calls_; }
 
  private:
-  ProcessMemory(Fd memory, Fd pagemap) : memory_(std::move(memory)), pagemap_(std::move(pagemap)) {}
-
   // Pagemap words of the pages [first, first + n) into words_.
   Status look_up(uint64_t first, size_t n);
   Status transfer(uint64_t address, std::span<std::byte> into);
 
-  Fd memory_, pagemap_;
+  MemoryFiles files_;
   std::vector<uint64_t> words_;
   uint64_t bytes_read_ = 0, calls_ = 0;
 };

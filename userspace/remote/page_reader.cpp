@@ -12,7 +12,9 @@ namespace memwhy::remote {
 
 namespace {
 
-constexpr size_t kMostRun = 256;          // pages read at once
+constexpr uint64_t kMostRun = 256;        // pages of a run
+constexpr size_t kMostRuns = 512;         // read together ...
+constexpr uint64_t kMostTogether = 1024;  // ... and their pages, paid for when they are there
 constexpr uint64_t kMostOfOne = 1 << 20;  // pages of one range; more is damage
 constexpr uint64_t kLastPage = ~uint64_t{0} >> kPageShift;
 
@@ -25,30 +27,56 @@ void PageReader::add(std::vector<uint64_t>& pages, uint64_t address, uint64_t by
   for (uint64_t page = first; page <= last && page - first < kMostOfOne; ++page) pages.push_back(page);
 }
 
-bool PageReader::take(uint64_t page, uint64_t count) {
-  const uint64_t size = count * kPageBytes;
-  if (!memory_.keep(size)) return false;
-  std::vector<std::byte> bytes(size);
-  if (Status status = memory_.read(page << kPageShift, bytes); !status) {
-    memory_.release(size);
-    gone_ = gone_ || status.error().code() == ErrorCode::kTargetGone;
-    return false;
+std::vector<PageReader::Run> PageReader::take(std::span<const Run> runs) {
+  std::vector<Block> fresh;
+  std::vector<Piece> pieces;
+  for (const Run& run : runs) {
+    const uint64_t size = run.count * kPageBytes;
+    fresh.push_back({run.page << kPageShift, size, std::make_unique_for_overwrite<std::byte[]>(size)});
+    pieces.push_back({fresh.back().start, {fresh.back().bytes.get(), size}});
   }
-  kept_ += size;
-  blocks_.push_back({page << kPageShift, std::move(bytes)});
-  return true;
+  const Status status = memory_.read_each(pieces);
+  gone_ = gone_ || (!status && status.error().code() == ErrorCode::kTargetGone);
+  std::vector<Run> torn;
+  for (size_t i = 0; i < fresh.size(); ++i) {
+    if (pieces[i].there && memory_.keep(fresh[i].size)) {
+      kept_ += fresh[i].size;
+      blocks_.push_back(std::move(fresh[i]));
+    } else if (status && !pieces[i].there && runs[i].count > 1) {
+      torn.push_back(runs[i]);
+    }
+  }
+  return torn;
+}
+
+void PageReader::take_all(std::span<const Run> runs, std::vector<Run>& torn) {
+  while (!runs.empty() && !gone_) {
+    size_t n = 0;
+    for (uint64_t pages = 0;
+         n < runs.size() && n < kMostRuns && (n == 0 || pages + runs[n].count <= kMostTogether); ++n)
+      pages += runs[n].count;
+    for (const Run& run : take(runs.first(n))) torn.push_back(run);
+    runs = runs.subspan(n);
+  }
 }
 
 void PageReader::prefetch(std::vector<uint64_t> pages) {
   if (!std::is_sorted(pages.begin(), pages.end())) std::sort(pages.begin(), pages.end());
   pages.erase(std::unique(pages.begin(), pages.end()), pages.end());
-  for (size_t i = 0; i < pages.size() && !gone_;) {
-    size_t end = i + 1;
-    while (end < pages.size() && pages[end] == pages[end - 1] + 1 && end - i < kMostRun) ++end;
-    if (!take(pages[i], end - i) && end - i > 1)  // one of them is absent
-      for (size_t k = i; k < end; ++k) static_cast<void>(take(pages[k], 1));
-    i = end;
+  std::vector<Run> runs, torn, none;
+  for (const uint64_t page : pages) {
+    if (!runs.empty() && page == runs.back().page + runs.back().count && runs.back().count < kMostRun)
+      ++runs.back().count;
+    else
+      runs.push_back({page, 1});
   }
+  take_all(runs, torn);
+  if (torn.empty()) return;
+  runs.clear();
+  for (const Run& run : torn)
+    for (uint64_t i = 0; i < run.count; ++i) runs.push_back({run.page + i, 1});
+  take_all(runs, none);
+  std::sort(blocks_.begin(), blocks_.end(), [](const Block& a, const Block& b) { return a.start < b.start; });
 }
 
 void PageReader::clear() {
@@ -63,11 +91,11 @@ bool PageReader::copy(uint64_t address, std::span<std::byte> into) {
     const Block* block = find(address + done);
     const uint64_t inside = block == nullptr ? (address + done) % kPageBytes : address + done - block->start;
     const size_t n =
-        std::min<size_t>(into.size() - done, (block == nullptr ? kPageBytes : block->bytes.size()) - inside);
+        std::min<size_t>(into.size() - done, (block == nullptr ? kPageBytes : block->size) - inside);
     if (block == nullptr)
       std::memset(into.data() + done, 0, n);
     else
-      std::memcpy(into.data() + done, block->bytes.data() + inside, n);
+      std::memcpy(into.data() + done, block->bytes.get() + inside, n);
     there = there && block != nullptr;
     done += n;
   }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -34,13 +35,18 @@ class PageReader {
   bool gone() const { return gone_; }  // the address space went away
 
  private:
+  struct Run {  // of pages
+    uint64_t page = 0, count = 0;
+  };
   struct Block {  // in order of address
-    uint64_t start = 0;
-    std::vector<std::byte> bytes;
-    bool holds(uint64_t address) const { return address >= start && address - start < bytes.size(); }
+    uint64_t start = 0, size = 0;
+    std::unique_ptr<std::byte[]> bytes;  // not zeroed before they are read
+    bool holds(uint64_t address) const { return address >= start && address - start < size; }
   };
 
-  bool take(uint64_t page, uint64_t count);
+  // Reads them together; returns those of more than one page of which one is absent.
+  std::vector<Run> take(std::span<const Run> runs);
+  void take_all(std::span<const Run> runs, std::vector<Run>& torn);
   const Block* find(uint64_t address);
 
   RemoteMemory& memory_;

@@ -36,6 +36,9 @@ struct FileKeyHash {
   size_t operator()(const FileKey& key) const;
 };
 
+// Whether a file with its symbols may be had by its build id.
+inline bool lacks_symbols(const BinaryFacts& facts) { return facts.stripped && !facts.build_id.empty(); }
+
 enum class BinaryHandle : uint64_t { kNone = 0 };
 
 struct OpenedBinary {

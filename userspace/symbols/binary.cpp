@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "symbols/binary.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "symbols/demangle.h"
@@ -74,6 +76,7 @@ void Binary::read_go() {
 void Binary::read_symbols() {
   bytes_.budget().allow(kWholeWork);
   symbols_ = SymbolTable::read(bytes_, elf_);
+  if (!extra_ && facts_.stripped) extra_ = ExtraSymbols::unpack(bytes_, elf_);
   if (symbols_->left_out() || bytes_.budget().used_up())
     say("it has more symbols than are read: some functions have no names, or a neighbour's");
 }
@@ -108,17 +111,26 @@ std::vector<events::SourceFrame> Binary::lookup(uint64_t vaddr, bool is_return) 
   return {};
 }
 
+void Binary::find_frames() {
+  bytes_.budget().allow(kWholeWork);
+  if (!frames_) frames_ = FrameTables::find(bytes_, elf_);
+  if (!frames_->needs_index()) return;
+  frames_->make_index(bytes_);
+  if (bytes_.budget().used_up()) say("it has more unwind entries than are read");
+}
+
+std::optional<AddressRange> Binary::unwind_entry(uint64_t vaddr) {
+  if (!frames_ || frames_->needs_index()) {
+    const uint64_t left = bytes_.budget().left();
+    find_frames();
+    bytes_.budget().allow(left);
+  }
+  return frames_->function(bytes_, vaddr);
+}
+
 FunctionRules Binary::frame_rules(uint64_t file_offset, bool is_return) {
   if (is_return && file_offset != 0) --file_offset;
-  if (!frames_) {
-    bytes_.budget().allow(kWholeWork);
-    frames_ = FrameTables::find(bytes_, elf_);
-  }
-  if (frames_->needs_index()) {
-    bytes_.budget().allow(kWholeWork);
-    frames_->make_index(bytes_);
-    if (bytes_.budget().used_up()) say("it has more unwind entries than are read");
-  }
+  find_frames();
   FunctionRules rules;
   const bool done = within_allowance(
       [&](Budget&) { rules = frames_->rules(bytes_, elf_, go_lines_ ? &*go_lines_ : nullptr, file_offset); });
@@ -136,9 +148,39 @@ std::vector<events::SourceFrame> Binary::lookup_go(uint64_t vaddr) {
 }
 
 std::vector<events::SourceFrame> Binary::lookup_symbol(uint64_t vaddr) {
-  const std::optional<std::string> name = symbols_->lookup(bytes_, vaddr);
-  if (!name) return {};
-  return {{demangle(*name), "", 0}};
+  std::string name = name_of(vaddr);
+  if (name.empty()) return {};
+  return {{std::move(name), "", 0}};
+}
+
+// A symbol without a size reaches as far as its unwind entry. A function that no symbol names is not its neighbour: it is said
+// behind which one it begins.
+std::string Binary::name_of(uint64_t vaddr) {
+  const auto hit = symbols_->find(bytes_, vaddr);
+  if (hit && hit->sized) return demangle(hit->name);
+  const auto other = extra_ ? extra_->find(vaddr) : std::nullopt;
+  if (other && other->sized) return demangle(other->name);
+  const std::optional<AddressRange> function = unwind_entry(vaddr);
+  for (const auto& one : {hit, other})
+    if (one && (!function || function->start <= one->vaddr)) return demangle(one->name);
+  if (!function) return "";
+  for (const char* name : {".plt", ".plt.got", ".plt.sec"}) {
+    const Section* plt = elf_.section(name);
+    if (plt != nullptr && vaddr >= plt->vaddr && vaddr - plt->vaddr < plt->bytes) return "";
+  }
+  auto nearest = symbols_->before(bytes_, function->start);
+  auto packed = extra_ ? extra_->before(function->start) : std::nullopt;
+  if (packed && (!nearest || packed->vaddr > nearest->vaddr)) nearest = std::move(packed);
+  if (!nearest) return "";
+  return fmt::format("{}{}+{:#x}", events::kLocalFunction, demangle(nearest->name),
+                     function->start - nearest->vaddr);
+}
+
+bool Binary::add_symbols(std::unique_ptr<ByteSource> bytes) {
+  if (facts_.build_id.empty()) return false;
+  std::unique_ptr<ExtraSymbols> read = ExtraSymbols::read(std::move(bytes), facts_.build_id);
+  if (read) extra_ = std::move(read);
+  return extra_ != nullptr;
 }
 
 std::vector<events::SourceFrame> Binary::lookup_offset(uint64_t file_offset, bool is_return) {
@@ -175,7 +217,7 @@ std::vector<uint8_t> Binary::bytes_at(uint64_t vaddr, size_t most) {
 
 size_t Binary::memory_bytes() const {
   return bytes_.held_bytes() + (symbols_ ? symbols_->memory_bytes() : 0) +
-         (frames_ ? frames_->memory_bytes() : 0);
+         (frames_ ? frames_->memory_bytes() : 0) + (extra_ ? extra_->memory_bytes() : 0);
 }
 
 }  // namespace memwhy::symbols

@@ -17,6 +17,7 @@
 #include "symbols/byte_source.h"
 #include "symbols/elf_file.h"
 #include "symbols/elf_symbols.h"
+#include "symbols/extra_symbols.h"
 #include "symbols/frame_tables.h"
 #include "symbols/go_line_table.h"
 
@@ -61,6 +62,9 @@ class Binary {
   std::vector<events::SourceFrame> lookup(uint64_t vaddr, bool is_return);
   std::vector<events::SourceFrame> lookup_offset(uint64_t file_offset, bool is_return);
 
+  // A file that has the symbols this one lacks; false: it is not of the same build, or has none.
+  bool add_symbols(std::unique_ptr<ByteSource> bytes);
+
   // How the function around an address is unwound. Never an error: what cannot be read is kUnsaid.
   FunctionRules frame_rules(uint64_t file_offset, bool is_return);
 
@@ -83,6 +87,9 @@ class Binary {
   void read_symbols();
   std::vector<events::SourceFrame> lookup_go(uint64_t vaddr);
   std::vector<events::SourceFrame> lookup_symbol(uint64_t vaddr);
+  std::string name_of(uint64_t vaddr);
+  void find_frames();
+  std::optional<AddressRange> unwind_entry(uint64_t vaddr);
   void say(const std::string& problem);
   // A look-up within its allowance; false: it was given up.
   template <typename Work>
@@ -93,8 +100,9 @@ class Binary {
   BinaryFacts facts_;
   std::optional<GoLineTable> go_lines_;
   std::optional<SymbolTable> symbols_;  // read at the first address that the Go table does not know
-  std::optional<FrameTables> frames_;   // found at the first question for rules
-  uint64_t saved_work_ = kMostSaved;    // for look-ups
+  std::unique_ptr<ExtraSymbols> extra_;
+  std::optional<FrameTables> frames_;  // found at the first question for rules
+  uint64_t saved_work_ = kMostSaved;   // for look-ups
 };
 
 }  // namespace memwhy::symbols

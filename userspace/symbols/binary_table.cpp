@@ -69,6 +69,16 @@ Result<OpenedBinary> BinaryTable::vdso() {
   return add(std::move(opened), Binary::open(std::move(source)), Fd());
 }
 
+Status BinaryTable::add_symbols(BinaryHandle binary, TargetFile file) {
+  Entry* entry = find(binary);
+  if (entry == nullptr) return not_open();
+  auto bytes = FileBytes::open(std::move(file.fd), limits_.file_bytes);
+  if (!bytes) return std::move(bytes).error();
+  const bool added = entry->binary->add_symbols(std::move(*bytes));
+  drop_above_budget();
+  return added ? Status() : Error(ErrorCode::kBadInput, "not the symbols of this build");
+}
+
 Result<std::vector<FunctionRules>> BinaryTable::frame_rules(BinaryHandle binary,
                                                             std::span<const CodeOffset> at) {
   Entry* entry = find(binary);

@@ -34,6 +34,8 @@ class BinaryTable {
 
   // As in Binaries.
   Result<OpenedBinary> vdso();
+  // The file that has the symbols of an open one; kBadInput: it is not of the same build.
+  Status add_symbols(BinaryHandle binary, TargetFile file);
   Result<std::vector<FunctionRules>> frame_rules(BinaryHandle binary, std::span<const CodeOffset> at);
   Result<std::vector<SourceFrames>> look_up(BinaryHandle binary, std::span<const CodeOffset> at);
   Result<ProgramFacts> program(BinaryHandle binary, const ProgramQuestion& question);

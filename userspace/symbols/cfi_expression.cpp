@@ -12,6 +12,7 @@ namespace {
 using Base = CfiValue::Base;
 
 constexpr int kMostOperations = 64;
+constexpr size_t kMostOperands = 16;
 
 enum Operation : uint8_t {
   kDeref = 0x06,
@@ -143,13 +144,16 @@ CfiValue of_two(uint8_t code, const CfiValue& a, const CfiValue& b) {
 class OperandStack {
  public:
   void push(const CfiValue& value) {
-    if (count_ < values_.size()) values_[count_++] = value;
+    overflows_ = overflows_ || count_ == kMostOperands;
+    if (!overflows_) values_[count_++] = value;
   }
   CfiValue pop() { return count_ == 0 ? CfiValue{} : values_[--count_]; }
+  bool overflows() const { return overflows_; }
 
  private:
-  std::array<CfiValue, kMostOperations + 1> values_{};  // a step pushes one at most more than it pops
+  std::array<CfiValue, kMostOperands> values_{};
   size_t count_ = 0;
+  bool overflows_ = false;
 };
 
 CfiValue of_register(unsigned number, int64_t add, uint64_t address) {
@@ -165,7 +169,7 @@ CfiValue evaluate(std::span<const uint8_t> expression, uint64_t address) {
   OperandStack stack;
   ByteCursor in(expression);
   for (int step = 0; !in.done(); ++step) {
-    if (step == kMostOperations) return {};
+    if (step == kMostOperations || stack.overflows()) return {};
     const auto code = in.number<uint8_t>();
     if (const std::optional<int64_t> number = literal(code, in)) {
       stack.push({Base::kNumber, *number, 0});
@@ -188,7 +192,7 @@ CfiValue evaluate(std::span<const uint8_t> expression, uint64_t address) {
       stack.push(value);
     }
   }
-  return in.ok() ? stack.pop() : CfiValue{};
+  return in.ok() && !stack.overflows() ? stack.pop() : CfiValue{};
 }
 
 // Also when the byte is a part of a number: that costs time and nothing else.

@@ -297,6 +297,8 @@ void Runner::close_row(uint64_t end) {
   location_ = end;
   const uint64_t begin = out_.range.end;
   if (end <= begin) return;
+  const uint64_t bytes = state_.cfa_expression.size() + state_.frame.expression.size();
+  if (bytes != 0 && !budget_.spend(4 * Budget::kParsedByte * bytes)) unsaid_ = true;
   if (unsaid_) return add(end, kStopRule, kStopRule);
   const bool each_differs =
       names_its_address(state_.cfa_expression) || names_its_address(state_.frame.expression);
@@ -305,19 +307,19 @@ void Runner::close_row(uint64_t end) {
     return add(end, rule, rule);
   }
   // A PLT: its stack pointer depends on the last digit of the address. Those around the one that was asked for will do.
-  constexpr uint64_t kHalf = FunctionRules::kMostRows / 4;
+  constexpr uint64_t kHalf = 256;
   const uint64_t from = std::max(begin, around_ - std::min(around_, kHalf));
   const uint64_t to = std::min(end, around_ + kHalf);
   if (from > begin) partial_.start = std::max(partial_.start, std::min(from, end));
   if (to < end) partial_.end = std::min(partial_.end, std::max(to, begin));
   if (from >= to) return add(end, kStopRule, kStopRule);
   add(from, kStopRule, kStopRule);
-  const uint64_t work =
-      Budget::kRead + Budget::kParsedByte * (state_.cfa_expression.size() + state_.frame.expression.size());
+  UnwindRule here = rule_of(state_, from);
   for (uint64_t address = from; address < to; ++address) {
-    const bool may = budget_.spend(work);
-    add(address + 1, may ? rule_of(state_, address) : kStopRule,
-        may ? rule_of(state_, address + 1) : kStopRule);
+    if (!budget_.spend(Budget::kRead + 4 * Budget::kParsedByte * bytes)) break;
+    const UnwindRule next = rule_of(state_, address + 1);
+    add(address + 1, here, next);
+    here = next;
   }
   add(end, kStopRule, kStopRule);
 }

@@ -98,18 +98,29 @@ std::string SymbolTable::best_name(ByteSource& source, size_t index) const {
   return best;
 }
 
-std::optional<std::string> SymbolTable::lookup(ByteSource& source, uint64_t vaddr) const {
+std::optional<SymbolTable::Hit> SymbolTable::hit(ByteSource& source, size_t index) const {
+  std::string name = best_name(source, index);
+  if (name.empty()) return std::nullopt;
+  return Hit{std::move(name), symbols_[index].vaddr, symbols_[index].bytes != 0};
+}
+
+std::optional<SymbolTable::Hit> SymbolTable::find(ByteSource& source, uint64_t vaddr) const {
   auto after = std::upper_bound(symbols_.begin(), symbols_.end(), vaddr,
                                 [](uint64_t value, const Symbol& symbol) { return value < symbol.vaddr; });
   for (size_t step = 0; step < kMaxStepsBack && after != symbols_.begin(); ++step) {
     --after;
     const auto index = static_cast<size_t>(after - symbols_.begin());
-    if (!contains(index, vaddr)) continue;
-    std::string name = best_name(source, index);
-    if (name.empty()) return std::nullopt;
-    return name;
+    if (contains(index, vaddr)) return hit(source, index);
   }
   return std::nullopt;
+}
+
+std::optional<SymbolTable::Hit> SymbolTable::before(ByteSource& source, uint64_t vaddr) const {
+  const auto after =
+      std::upper_bound(symbols_.begin(), symbols_.end(), vaddr,
+                       [](uint64_t value, const Symbol& symbol) { return value < symbol.vaddr; });
+  if (after == symbols_.begin()) return std::nullopt;
+  return hit(source, static_cast<size_t>(after - symbols_.begin()) - 1);
 }
 
 }  // namespace memwhy::symbols

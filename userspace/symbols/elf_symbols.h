@@ -4,8 +4,8 @@
 // What it is: .symtab, or .dynsym when the file was stripped (.dynsym is a part of .symtab). What it is not:
 // sources of line numbers; demangled (demangle.h).
 //
-//   address    size   name        lookup(0x401310) -> "parse", offset 0x10
-//   0x401200   0x100  main        lookup(0x401490) -> nothing: behind the end of parse, before helper
+//   address    size   name        find(0x401310) -> "parse", offset 0x10
+//   0x401200   0x100  main        find(0x401490) -> nothing: behind the end of parse, before helper
 //   0x401300   0x120  parse
 //   0x4014a0   0      helper      no size (assembly): reaches to the next symbol, 4 KiB at most
 #pragma once
@@ -28,8 +28,15 @@ class SymbolTable {
   // Empty when the file has no usable table.
   static SymbolTable read(ByteSource& source, const ElfFile& elf);
 
-  // The raw name of the function that contains `vaddr`.
-  std::optional<std::string> lookup(ByteSource& source, uint64_t vaddr) const;
+  // A function, by its raw name.
+  struct Hit {
+    std::string name;
+    uint64_t vaddr = 0;
+    bool sized = false;  // false: where it ends is a guess
+  };
+  // The one that contains `vaddr`; the last one that begins at it or before.
+  std::optional<Hit> find(ByteSource& source, uint64_t vaddr) const;
+  std::optional<Hit> before(ByteSource& source, uint64_t vaddr) const;
 
   size_t count() const { return symbols_.size(); }
   bool left_out() const { return left_out_; }  // there are more symbols than were read
@@ -43,6 +50,7 @@ class SymbolTable {
     uint32_t rank : 2 = 0;    // of several names for one address the lowest is taken: global, weak, local
   };
 
+  std::optional<Hit> hit(ByteSource& source, size_t index) const;
   void add_all(ByteSource& source, const Section& table, const Section& strings);
   bool contains(size_t index, uint64_t vaddr) const;
   std::string best_name(ByteSource& source, size_t index) const;

@@ -183,6 +183,12 @@ void FrameTables::find_table(BlockCache& source, Part& part, uint64_t vaddr, boo
   found.rows = std::move(made.rows);
 }
 
+std::optional<AddressRange> FrameTables::function(BlockCache& source, uint64_t vaddr) {
+  for (Part& part : parts_)
+    if (const auto found = part.section.find(bytes_of(part, source), vaddr).function) return found->range;
+  return std::nullopt;
+}
+
 FunctionRules FrameTables::rules(BlockCache& source, const ElfFile& elf, const GoLineTable* go,
                                  uint64_t file_offset) {
   FunctionRules rules;

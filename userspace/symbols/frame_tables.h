@@ -31,6 +31,9 @@ class FrameTables {
   // The rules around `file_offset`, which is that of an instruction. `go`: the program's, or nullptr.
   FunctionRules rules(BlockCache& source, const ElfFile& elf, const GoLineTable* go, uint64_t file_offset);
 
+  // Where the function of an address (link-time) begins and ends, by its unwind entry; nothing: none has it.
+  std::optional<AddressRange> function(BlockCache& source, uint64_t vaddr);
+
   // A section without a sorted table; makes one for each, which is a question about all of the file.
   bool needs_index() const;
   void make_index(BlockCache& source);

@@ -16,9 +16,11 @@ class LocalBinaries final : public Binaries {
       : files_(std::move(proc_root)), table_(limits) {}
 
   Result<OpenedBinary> open_mapping(Pid tgid, const events::Vma& vma) override {
-    return parsed(files_.open_mapping(tgid, vma));
+    return parsed(tgid, files_.open_mapping(tgid, vma));
   }
-  Result<OpenedBinary> open_executable(Pid tgid) override { return parsed(files_.open_executable(tgid)); }
+  Result<OpenedBinary> open_executable(Pid tgid) override {
+    return parsed(tgid, files_.open_executable(tgid));
+  }
   Result<ExecutablePath> executable_path(Pid tgid) override { return files_.executable_path(tgid); }
   Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) override {
     return files_.file_system(tgid, mapping);
@@ -41,9 +43,13 @@ class LocalBinaries final : public Binaries {
   BinaryTable& table() { return table_; }
 
  private:
-  Result<OpenedBinary> parsed(Result<TargetFile> file) {
+  Result<OpenedBinary> parsed(Pid tgid, Result<TargetFile> file) {
     if (!file) return std::move(file).error();
-    return table_.take(*std::move(file));
+    OpenedBinary opened = table_.take(*std::move(file));
+    if (opened.handle == BinaryHandle::kNone || !lacks_symbols(opened.facts)) return opened;
+    Result<TargetFile> debug = files_.open_debug_file(tgid, opened.facts.build_id);
+    if (debug) static_cast<void>(table_.add_symbols(opened.handle, *std::move(debug)));  // most have none
+    return opened;
   }
 
   TargetFiles files_;

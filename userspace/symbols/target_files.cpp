@@ -67,15 +67,6 @@ Result<TargetFile> open_below_root(int process, const std::string& path) {
   return open_regular(place, path);
 }
 
-// File systems whose answers come from somebody else: a server, or a process of the target's.
-bool is_remote(uint64_t magic) {
-  constexpr uint64_t kLustre = 0x0bd00bd0;
-  constexpr std::array<uint64_t, 11> kRemote = {
-      kLustre,          FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC, V9FS_MAGIC,   CIFS_SUPER_MAGIC, SMB_SUPER_MAGIC,
-      SMB2_SUPER_MAGIC, CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC, AFS_FS_MAGIC, CODA_SUPER_MAGIC};
-  return std::find(kRemote.begin(), kRemote.end(), magic) != kRemote.end();
-}
-
 // stat(2) and maps may number the device differently: btrfs gives each subvolume an anonymous device (major
 // 0).
 bool same_file(const TargetFile& file, const events::Vma& vma) {
@@ -84,6 +75,14 @@ bool same_file(const TargetFile& file, const events::Vma& vma) {
 }
 
 }  // namespace
+
+bool is_remote(uint64_t magic) {
+  constexpr uint64_t kLustre = 0x0bd00bd0;
+  constexpr std::array<uint64_t, 11> kRemote = {
+      kLustre,          FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC, V9FS_MAGIC,   CIFS_SUPER_MAGIC, SMB_SUPER_MAGIC,
+      SMB2_SUPER_MAGIC, CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC, AFS_FS_MAGIC, CODA_SUPER_MAGIC};
+  return std::find(kRemote.begin(), kRemote.end(), magic) != kRemote.end();
+}
 
 Result<Fd> TargetFiles::process(Pid tgid) const {
   Fd fd(::openat(proc_root_.get(), fmt::format("{}", tgid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -119,6 +118,20 @@ Result<TargetFile> TargetFiles::open_executable(Pid tgid) const {
   if (path.empty())
     return Error(ErrorCode::kUsage, fmt::format("pid {} has no executable (a kernel thread?)", tgid));
   return open_link(directory->get(), "exe", std::move(path));
+}
+
+Result<TargetFile> TargetFiles::open_debug_file(Pid tgid, const std::string& build_id) const {
+  const bool is_hex =
+      std::ranges::all_of(build_id, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  if (!is_hex || build_id.size() < 4 || build_id.size() > 128)
+    return Error(ErrorCode::kBadInput, "no build id to look for");
+  const std::string path =
+      fmt::format("/usr/lib/debug/.build-id/{}/{}.debug", build_id.substr(0, 2), build_id.substr(2));
+  Result<TargetFile> ours = open_link(AT_FDCWD, path, path);
+  if (ours) return ours;
+  const Result<Fd> directory = process(tgid);
+  if (!directory) return directory.error();
+  return open_below_root(directory->get(), path);
 }
 
 Result<ExecutablePath> TargetFiles::executable_path(Pid tgid) const {

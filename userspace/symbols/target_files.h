@@ -30,6 +30,9 @@ struct TargetFile {
   FileKey key;
 };
 
+// By what statfs(2) says: a file system whose answers come from somebody else, a server or a process of the target's.
+bool is_remote(uint64_t magic);
+
 class TargetFiles {
  public:
   // `proc_root`: a directory descriptor of the proc filesystem of our pid namespace.
@@ -39,6 +42,9 @@ class TargetFiles {
   // mapping's.
   Result<TargetFile> open_mapping(Pid tgid, const events::Vma& vma) const;
   Result<TargetFile> open_executable(Pid tgid) const;
+  // The symbols that a distribution keeps apart from a program of this build id (hex), of this machine or as the process sees
+  // it. Not yet known to be of that build.
+  Result<TargetFile> open_debug_file(Pid tgid, const std::string& build_id) const;
   Result<ExecutablePath> executable_path(Pid tgid) const;
   // statfs(2)'s number of the file system that a mapping's file is on.
   Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) const;

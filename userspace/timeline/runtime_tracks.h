@@ -3,19 +3,22 @@
 // is a member here and a name in the list of on().
 #pragma once
 
+#include "timeline/allocator_track.h"
 #include "timeline/go/track.h"
 
 namespace memwhy::timeline {
 
 struct RuntimeTracks {
   GoTrack go;
+  AllocatorTrack allocator;
 
   void on(const auto& event, TimeNs time)
     requires requires { go.on(event, time); }
   {
     go.on(event, time);
   }
-  size_t memory_bytes() const { return go.memory_bytes(); }
+  void on(const events::AllocatorHeap& event, TimeNs time) { allocator.on(event, time); }
+  size_t memory_bytes() const { return go.memory_bytes() + allocator.memory_bytes(); }
 };
 
 }  // namespace memwhy::timeline

@@ -39,7 +39,8 @@ constexpr std::array<std::string_view, kLastEventKind + 1> kKindNames = {"",
                                                                          "GoProfile",
                                                                          "GoGoroutines",
                                                                          "GoCall",
-                                                                         "RuntimePages"};
+                                                                         "RuntimePages",
+                                                                         "AllocatorHeap"};
 
 struct ColumnsOut {
   std::array<std::string, kMostColumns>& columns;

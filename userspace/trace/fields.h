@@ -308,6 +308,33 @@ void fields(auto&& visit, Is<events::RuntimePages> auto& m) {
   visit(7, m.runs);
   visit(8, m.tables);
 }
+void fields(auto&& visit, Is<events::AllocatorHeap> auto& m) {
+  visit(1, m.space);
+  visit(2, m.scan);
+  visit(3, m.allocator);
+  visit(4, m.problem);
+  visit(5, m.age_ns);
+  visit(6, m.arenas);
+  visit(7, m.unread_arenas);
+  visit(8, m.system_bytes);
+  visit(9, m.used_bytes);
+  visit(10, m.trimmable_bytes);
+  visit(11, m.trimmable_huge_bytes);
+  visit(12, m.pinned_bytes);
+  visit(13, m.top_bytes);
+  visit(14, m.cached_bytes);
+  visit(15, m.free_beside_main_bytes);
+  visit(16, m.large_free_bytes);
+  visit(17, m.mapped_bytes);
+  visit(18, m.mapped_chunks);
+  visit(19, m.caches);
+  visit(20, m.unknown_bytes);
+  visit(21, m.arena_max);
+  visit(22, m.mmap_threshold);
+  visit(23, m.trim_threshold);
+  visit(24, m.thresholds_fixed);
+  visit(25, m.sizes);
+}
 
 void fields(auto&& visit, Is<End> auto& m) {
   visit(1, m.how);

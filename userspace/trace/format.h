@@ -100,8 +100,9 @@ enum class EventKind : uint8_t {
   kGoGoroutines = 27,
   kGoCall = 28,
   kRuntimePages = 29,
+  kAllocatorHeap = 30,
 };
-constexpr uint8_t kLastEventKind = 29;
+constexpr uint8_t kLastEventKind = 30;
 
 // Why a part was closed (field `how` of message End).
 enum class EndHow : uint8_t {

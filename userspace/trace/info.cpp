@@ -22,20 +22,21 @@ class InfoSink : public events::EventSink {
       if (TargetInfo* found = find(space, event.time)) change(*found);
     };
     std::visit(
-        Overloaded{
-            [&](const RecordingInfo& e) { info_.recording = e; },
-            [&](const HookReport& e) { info_.hooks = e; }, [&](const Coverage& e) { info_.coverage = e; },
-            [&](const ClockAnchor& e) {
-              if (!first_anchor_) first_anchor_ = e;
-              last_anchor_ = e;
-            },
-            [&](const Loss& e) { info_.lost_events += e.count; },
-            [&](const SpaceStart& e) { target(e.space, [&](TargetInfo& t) { t.start = e; }); },
-            [&](const SpaceEnd& e) { target(e.space, [&](TargetInfo& t) { t.end = event.time; }); },
-            [&](const PageScan& e) { target(e.space, [](TargetInfo& t) { ++t.scans; }); },
-            LeaveAlone<RecordingEnd, BinaryInfo, SymbolInfo, ProcessExit, OomVictim, ThreadList, Counters,
-                       VmaList, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved, HeapGrown,
-                       GoStatistics, GoReading, GoProfile, GoGoroutines, GoCall, RuntimePages>{}},
+        Overloaded{[&](const RecordingInfo& e) { info_.recording = e; },
+                   [&](const HookReport& e) { info_.hooks = e; },
+                   [&](const Coverage& e) { info_.coverage = e; },
+                   [&](const ClockAnchor& e) {
+                     if (!first_anchor_) first_anchor_ = e;
+                     last_anchor_ = e;
+                   },
+                   [&](const Loss& e) { info_.lost_events += e.count; },
+                   [&](const SpaceStart& e) { target(e.space, [&](TargetInfo& t) { t.start = e; }); },
+                   [&](const SpaceEnd& e) { target(e.space, [&](TargetInfo& t) { t.end = event.time; }); },
+                   [&](const PageScan& e) { target(e.space, [](TargetInfo& t) { ++t.scans; }); },
+                   LeaveAlone<RecordingEnd, BinaryInfo, SymbolInfo, ProcessExit, OomVictim, ThreadList,
+                              Counters, VmaList, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised,
+                              VmaMoved, HeapGrown, GoStatistics, GoReading, GoProfile, GoGoroutines, GoCall,
+                              RuntimePages, AllocatorHeap>{}},
         event.payload);
   }
 

@@ -28,6 +28,7 @@ struct ClassOf;
 // Readings of one kind and space that stand side by side: each replaces the last one with the same name.
 inline std::string_view reading_of(const auto& /*event*/) { return ""; }
 inline std::string_view reading_of(const events::RuntimePages& pages) { return pages.runtime; }
+inline std::string_view reading_of(const events::AllocatorHeap& heap) { return heap.allocator; }
 
 template <KindClass C>
 using Known = std::integral_constant<KindClass, C>;
@@ -50,6 +51,7 @@ template <> struct ClassOf<events::GoReading> : Known<KindClass::kReading> {};
 template <> struct ClassOf<events::GoProfile> : Known<KindClass::kReading> {};
 template <> struct ClassOf<events::GoGoroutines> : Known<KindClass::kReading> {};
 template <> struct ClassOf<events::RuntimePages> : Known<KindClass::kReading> {};  // of each runtime
+template <> struct ClassOf<events::AllocatorHeap> : Known<KindClass::kReading> {};  // of each allocator
 template <> struct ClassOf<events::PageTableRuns> : Known<KindClass::kLog> {};  // the recorder restates it: Writer::wants_restate()
 template <> struct ClassOf<events::SpaceEnd> : Known<KindClass::kLog> {};  // and the readings of its space are dropped
 template <> struct ClassOf<events::ProcessExit> : Known<KindClass::kLog> {};

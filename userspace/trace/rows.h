@@ -26,6 +26,8 @@ template <>
 inline constexpr uint32_t kColumns<events::RuntimeRun> = 6;
 template <>
 inline constexpr uint32_t kColumns<events::GoSizeClass> = 2;
+template <>
+inline constexpr uint32_t kColumns<events::AllocatorSize> = 2;
 
 // `before` is the row before; {} for the first.
 void row(auto&& c, Is<events::ScanRun> auto& r, const events::ScanRun& before) {
@@ -57,6 +59,10 @@ void row(auto&& c, Is<events::RuntimeRun> auto& r, const events::RuntimeRun& bef
 void row(auto&& c, Is<events::GoSizeClass> auto& r, const events::GoSizeClass& before) {
   c.difference(1, r.object_bytes, before.object_bytes);
   c.column(2, r.objects);
+}
+void row(auto&& c, Is<events::AllocatorSize> auto& r, const events::AllocatorSize& before) {
+  c.difference(1, r.chunk_bytes, before.chunk_bytes);
+  c.column(2, r.bytes);
 }
 void row(auto&& c, Is<events::Vma> auto& r, const events::Vma& before) {
   c.difference(1, r.range.start, before.range.end);

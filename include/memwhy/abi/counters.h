@@ -13,7 +13,8 @@ enum mw_fault_counter {
 	MW_FAULTS_RECORDED,   /* an entry was written (with or without its stack) */
 	MW_FAULTS_TABLE_FULL, /* no chunk free: the page's stack and time are not known */
 	MW_STACKS_NEW,	      /* distinct stacks stored */
-	MW_STACKS_LOST,	      /* occurrences whose stack found no slot */
+	MW_STACKS_LOST,	      /* occurrences whose stack found no slot, not even for two frames of it */
+	MW_STACKS_PAIRED,     /* occurrences of whose stack there was room for the first two frames */
 	MW_STACKS_UNREADABLE, /* walks that met memory that could not be read */
 	MW_FRAMES_BY_HELPER,  /* frames that the direct read had to leave to bpf_probe_read_user */
 	MW_SPACES_FULL,	      /* forks and execs that found no free space */
@@ -34,7 +35,7 @@ struct mw_counters {
 	mw_u64 go_hits[MW_GO_FUNCTIONS]; /* of a probe, by enum mw_go_function; go_again among them */
 	mw_u64 go_ns[MW_GO_FUNCTIONS];	 /* what its program took */
 	mw_u64 go_again; /* the stack had to grow first: the function begins again, and is counted then */
-	mw_u64 pad[4];
+	mw_u64 pad[3];
 };
 
 MW_ASSERT_SIZE(struct mw_counters, 448); /* whole cache lines: one element of an array for each CPU */

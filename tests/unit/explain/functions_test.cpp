@@ -27,6 +27,8 @@ TEST(Functions, TouchedByTheInnermostThatIsNoHelper) {
   EXPECT_EQ(touched_by({c("__memset_avx2_unaligned_erms"), c("main")}), StackKind::kOther);
   EXPECT_EQ(touched_by({c("_int_malloc")}), StackKind::kMalloc);
   EXPECT_EQ(touched_by({c("")}), StackKind::kNameless);
+  EXPECT_EQ(touched_by({c("local function after malloc+0x40")}), StackKind::kNameless);
+  EXPECT_EQ(kind_of_frame(c("local function after malloc+0x40"), "libc.so.6"), FrameKind::kLibc);
   EXPECT_EQ(touched_by({}), StackKind::kNone);
 }
 

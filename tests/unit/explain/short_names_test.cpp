@@ -8,6 +8,7 @@ namespace {
 
 TEST(ShortNames, go) {
   EXPECT_EQ(short_function("main.(*job).load"), "main.(*job).load");
+  EXPECT_EQ(short_function("local function after qsort_r+0x1c30"), "local function after qsort_r+0x1c30");
   EXPECT_EQ(short_function("main.run.func1.1"), "main.run.func1.1");
   EXPECT_EQ(short_function("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).Get"),
             "pool.(*ConnPool).Get");

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "allocators/glibc_lines.h"
 #include "base/text.h"
 #include "explain/explainer.h"
 #include "explain/heaviest.h"
@@ -16,19 +17,23 @@
 
 namespace memwhy::explain {
 
+// A page of a Go span or of a C arena may be on several lines.
+inline std::string_view in_parts(Owner owner) {
+  const OwnerName& name = owner_name(owner);
+  return name.family == "go.heap" || name.family == "c.heap" ? name.family : name.id;
+}
+
 inline void expect_cells_add_up(const ProcessExplanation& process) {
   const Attribution& all = process.attribution;
   uint64_t sum = 0;
   std::map<std::string_view, uint64_t> cells, lines;
   for (const Cell& cell : all.cells) {
     sum += cell.bytes();
-    // A page of a Go span may be on several lines.
-    cells[owner_name(cell.owner).family == "go.heap" ? "go.heap" : owner_name(cell.owner).id] += cell.bytes();
+    cells[in_parts(cell.owner)] += cell.bytes();
     EXPECT_TRUE(cell.mapping == kNoIndex || cell.mapping < all.mappings.size());
     EXPECT_TRUE(cell.stack == kNoIndex || cell.stack < all.stacks.size());
   }
-  for (const LedgerLine& line : process.ledger)
-    lines[owner_name(line.owner).family == "go.heap" ? "go.heap" : line.id()] += line.bytes;
+  for (const LedgerLine& line : process.ledger) lines[in_parts(line.owner)] += line.bytes;
   EXPECT_EQ(sum, process.rss.bytes);
   EXPECT_EQ(cells, lines);
   EXPECT_LE(all.cells.size(), kMostCells);
@@ -84,7 +89,9 @@ inline void expect_adds_up(const Explanation& explanation) {
 }
 
 inline Explanation told(std::string_view script) {
-  Explainer explainer;
+  OwnerTable table;
+  EXPECT_TRUE(table.add(allocators::glibc_lines()).ok());
+  Explainer explainer(table);
   memwhy::testing::play(script, explainer);
   Explanation explanation = explainer.finish();
   expect_adds_up(explanation);

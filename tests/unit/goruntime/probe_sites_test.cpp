@@ -38,15 +38,16 @@ TEST_P(ProbeSitesOf, AreConditionalJumps) {
   Result<std::unique_ptr<symbols::Binary>> binary = symbols::Binary::open(std::move(*bytes));
   ASSERT_TRUE(binary);
   const uint64_t bias = program->image.pclntab - (*binary)->go_table()->vaddr;
-  const Fd memory(::open(("/proc/" + std::to_string(target.pid()) + "/mem").c_str(), O_RDONLY | O_CLOEXEC));
+  const std::unique_ptr<remote::ProcessMemory> memory = target.memory();
+  ASSERT_NE(memory, nullptr);
 
   const symbols::ProgramFacts facts = symbols::describe_program(**binary, probe_question());
-  const ProbeSites found = find_probe_sites(facts, memory, bias, true);
+  const ProbeSites found = find_probe_sites(facts, *memory, bias, true);
   EXPECT_TRUE(found.not_probed.empty()) << found.not_probed.front();
   ASSERT_EQ(found.sites.size(), events::kGoFunctions);
   for (const events::GoSite& site : found.sites) {
     std::array<uint8_t, 2> now{};
-    ASSERT_EQ(::pread(memory.get(), now.data(), now.size(), static_cast<off_t>(site.address)), 2);
+    ASSERT_TRUE(memory->read(site.address, std::as_writable_bytes(std::span(now))));
     EXPECT_EQ(now[0], site.byte);
     EXPECT_TRUE(now[0] == 0x76 || (now[0] == 0x0f && now[1] == 0x86)) << go_function_name(site.function);
     const std::vector<events::SourceFrame> frames = (*binary)->lookup(site.address - bias, false);
@@ -61,9 +62,9 @@ TEST_P(ProbeSitesOf, AreConditionalJumps) {
   }
 
   // Without the functions that read the profile the runtime does not sample.
-  EXPECT_EQ(find_probe_sites(facts, memory, bias, false).sites.size(), events::kGoFunctions - 1);
+  EXPECT_EQ(find_probe_sites(facts, *memory, bias, false).sites.size(), events::kGoFunctions - 1);
   // Moved by a byte: nothing of it is the file's code.
-  const ProbeSites wrong = find_probe_sites(facts, memory, bias + 1, true);
+  const ProbeSites wrong = find_probe_sites(facts, *memory, bias + 1, true);
   EXPECT_TRUE(wrong.sites.empty());
   EXPECT_EQ(wrong.not_probed.size(), events::kGoFunctions);
 }

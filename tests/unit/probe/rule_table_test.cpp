@@ -18,16 +18,25 @@ constexpr uint32_t kRule = MW_RULE(MW_RULE_STACK, 48, 0);
 
 struct Kernel {
   std::vector<mw_rule> rules = std::vector<mw_rule>(MW_RULES);
+  std::vector<mw_trail> trails = std::vector<mw_trail>(MW_TRAILS);
   std::vector<mw_space_code> code = std::vector<mw_space_code>(MW_SPACES);
   std::vector<mw_space> spaces = std::vector<mw_space>(kSlots);
   std::vector<mw_snapshot> snapshots = std::vector<mw_snapshot>(MW_SNAPSHOTS);
   std::vector<mw_u64> asked = std::vector<mw_u64>(MW_SNAPSHOT_MEMORY);
-  uint32_t taken = 0;
+  uint32_t taken = 0, changes = 0;
   RuleTable table;
 
   explicit Kernel(uint64_t factor = 0x9e3779b97f4a7c15)
-      : table({rules.data(), code.data(), spaces.data(), kSlots, snapshots.data(), &taken, asked.data(),
-               factor}) {}
+      : table({.rules = rules.data(),
+               .trails = trails.data(),
+               .code = code.data(),
+               .spaces = spaces.data(),
+               .slots = kSlots,
+               .snapshots = snapshots.data(),
+               .snapshots_taken = &taken,
+               .code_changes = &changes,
+               .asked = asked.data(),
+               .factor = factor}) {}
 
   // Traces a space in this slot.
   SpaceId trace(uint32_t slot, uint32_t space) {
@@ -50,6 +59,7 @@ struct Kernel {
     code[slot].ranges = 0;
     code[slot].frames_bytes = 0;
     ++code[slot].generation;
+    ++changes;
   }
   void snapshot(uint32_t at, uint32_t slot, uint32_t space, std::string_view stack) {
     mw_snapshot& one = snapshots[at];
@@ -156,6 +166,20 @@ TEST(RuleTable, ARuleOfEightGenerationsAgoIsNotOneOfNow) {
   EXPECT_EQ(kernel.table.held(), 0u);
   EXPECT_TRUE(kernel.table.publish(space, MW_RULE_GENERATIONS, std::vector<AddressRule>{{0x1000, true, 1}}));
   EXPECT_EQ(kernel.found(5, 0, 0x1000), 1u);
+}
+
+// A trail's key has the same three bits: it would tell the stack of code that is gone.
+TEST(RuleTable, TrailsOfCodeThatIsGoneAreForgottenToo) {
+  Kernel kernel;
+  kernel.trace(5, 3);
+  kernel.trails[1].key = MW_RULE_GROUP(5, 0) | MW_RULE_IP | 0x1000;
+  kernel.trails[2].key = MW_RULE_GROUP(6, 0) | MW_RULE_IP | 0x1000;
+  kernel.code_changes(5);
+  kernel.trails[3].key = MW_RULE_GROUP(5, 1) | MW_RULE_IP | 0x1000;
+  kernel.table.turn(64);
+  EXPECT_EQ(kernel.trails[1].key, 0u);
+  EXPECT_NE(kernel.trails[2].key, 0u) << "of another space";
+  EXPECT_NE(kernel.trails[3].key, 0u) << "of the code that is there";
 }
 
 TEST(RuleTable, MergesTheNearestRangesOfCodeToAsManyAsFit) {

@@ -385,6 +385,9 @@ struct Words {
   std::string operator()(const events::RuntimePages& e) const {
     return of("pages of", e.space) + " " + e.runtime;
   }
+  std::string operator()(const events::AllocatorHeap& e) const {
+    return of("heap of", e.space) + " " + e.allocator;
+  }
   std::string operator()(const events::GoProfile& e) const { return of("go profile", e.space); }
   std::string operator()(const events::GoGoroutines& e) const { return of("goroutines", e.space); }
   std::string operator()(const events::GoCall& e) const { return of("go call", e.space); }

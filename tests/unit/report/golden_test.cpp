@@ -9,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "allocators/glibc_lines.h"
 #include "explain/explainer.h"
 #include "report/json.h"
 #include "report/text.h"
@@ -47,7 +48,9 @@ void expect_golden(const fs::path& path, const std::string& actual) {
 class Golden : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Golden, SameBytes) {
-  explain::Explainer explainer;
+  explain::OwnerTable table;
+  EXPECT_TRUE(table.add(allocators::glibc_lines()).ok());
+  explain::Explainer explainer(table);
   memwhy::testing::play(read(golden_dir() / (GetParam() + ".events")), explainer);
   explain::Explanation explanation = explainer.finish();
   const std::string screen = to_text(explanation);

@@ -98,7 +98,8 @@ std::vector<Event> golden_readings() {
 std::vector<Event> golden_calls() {
   return {
       {1'300'000'000, Stack{stack(1), space(1), false, false, {0x45d2a1, 0x45d300}}},
-      {1'300'000'000, Stack{stack(2), space(1), true, true, {0x45d2a1}, static_cast<Unwind>(3)}},
+      {1'300'000'000, Stack{stack(2), space(1), true, true, {0x45d2a1}, Unwind::kGuess, 1}},
+      {1'300'500'000, Stack{stack(2), space(1), false, false, {0x45d2a1, 0x45d300}, Unwind::kRecovered}},
       {1'300'000'000, GoCall{space(1), 4713, GoFunction::kHeapGrow, 4 << 20, stack(1), 4'295'074}},
       {1'300'000'000,
        SymbolInfo{space(1), 0x45d2a1, false, binary(1), 0x5d2a1, {{"main.grow", "main.go", 42}}}},
@@ -129,6 +130,10 @@ std::vector<Event> golden_calls() {
                                8192,
                                1,
                                65536}},
+      {1'650'000'000,
+       AllocatorHeap{space(1), 7, "glibc", "",        1'000,     2,     0,           1 << 20, 70,
+                     60,       8, 50,      40,        30,        20,    10,          4096,    1,
+                     3,        0, 8,       128 << 10, 128 << 10, false, {{64, 4096}}}},
       {1'700'000'000, Loss{space(1), "removal", 1}},
       {1'800'000'000, OomVictim{space(1), 4711}},
       {1'800'000'000, ProcessExit{space(1), 4711, 9, 2'109'440}},
@@ -174,7 +179,7 @@ TEST(Golden, a_file_of_format_1_0_reads_as_it_was_written) {
 TEST(Golden, every_kind_of_format_1_0_is_in_its_file) {
   std::set<EventKind> kinds;
   for (const Event& event : golden_events()) kinds.insert(kind_of(event.payload));
-  constexpr uint8_t kLastKindOfFormat1_0 = 29;
+  constexpr uint8_t kLastKindOfFormat1_0 = 30;
   for (uint8_t kind = 1; kind <= kLastKindOfFormat1_0; ++kind)
     EXPECT_TRUE(kinds.contains(static_cast<EventKind>(kind))) << kind_name(static_cast<EventKind>(kind));
 }

@@ -93,7 +93,7 @@ inline std::vector<Payload> payloads_of_a_recording() {
       Coverage{
           {{"vma_map", 10, 9, 1}, {}}, {{"fault_user", 1000, 85'000}}, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, kBig},
       Stack{stack(9), space(1), true, true, {0x45d2a1, 0x7f12'0000'0001, 0, ~uint64_t{0}, 5}},
-      Stack{stack(10), space(2), false, false, {}, static_cast<Unwind>(255)},
+      Stack{stack(10), space(2), false, false, {}, static_cast<Unwind>(255), 129},
       RuntimePages{space(1),
                    3,
                    "toy",
@@ -105,6 +105,32 @@ inline std::vector<Payload> payloads_of_a_recording() {
                     {7, ~0u, 1, 0, 1, 2}},
                    {0x7f12'0000'0000, 0x7f12'0001'0000, kBig}},
       RuntimePages{},
+      AllocatorHeap{space(1),
+                    3,
+                    "glibc",
+                    "an arena was in motion",
+                    5,
+                    6,
+                    7,
+                    kBig,
+                    9,
+                    10,
+                    11,
+                    12,
+                    13,
+                    14,
+                    15,
+                    16,
+                    17,
+                    18,
+                    19,
+                    20,
+                    21,
+                    22,
+                    23,
+                    true,
+                    {{1008, kBig}, {32, 1}, {kBig, 0}}},
+      AllocatorHeap{},
       BinaryInfo{binary(1), "/usr/bin/web", 0xfe01, 1234, "a1b2c3", true, true, "cut off",
                  GoBuild{"go1.26.8", true, true, "madvdontneed=0"}},
       BinaryInfo{binary(2), "/lib/libc.so.6", 1, 2, "", false, false, "", {}},
@@ -186,6 +212,10 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [r1, r2, r3, r4, r5] = HookReport{};
   [[maybe_unused]] const auto& [pv1, pv2] = Privilege{};
   [[maybe_unused]] const auto& [rr1, rr2, rr3, rr4, rr5, rr6] = RuntimeRun{};
+  [[maybe_unused]] const auto& [ah1, ah2, ah3, ah4, ah5, ah6, ah7, ah8, ah9, ah10, ah11, ah12, ah13, ah14,
+                                ah15, ah16, ah17, ah18, ah19, ah20, ah21, ah22, ah23, ah24, ah25] =
+      AllocatorHeap{};
+  [[maybe_unused]] const auto& [as1, as2] = AllocatorSize{};
   [[maybe_unused]] const auto& [rp1, rp2, rp3, rp4, rp5, rp6, rp7, rp8] = RuntimePages{};
   [[maybe_unused]] const auto& [p1, p2, p3, p4] = ProgramCost{};
   [[maybe_unused]] const auto& [k1, k2, k3, k4] = KindCount{};
@@ -209,7 +239,7 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [ps1, ps2, ps3, ps4, ps5, ps6, ps7, ps8] = PageScan{};
   [[maybe_unused]] const auto& [tr1, tr2, tr3, tr4, tr5] = TableRun{};
   [[maybe_unused]] const auto& [pt1, pt2, pt3, pt4] = PageTableRuns{};
-  [[maybe_unused]] const auto& [st1, st2, st3, st4, st5, st6] = Stack{};
+  [[maybe_unused]] const auto& [st1, st2, st3, st4, st5, st6, st7] = Stack{};
   [[maybe_unused]] const auto& [m1, m2, m3, m4, m5, m6, m7, m8, m9] = VmaMapped{};
   [[maybe_unused]] const auto& [w1, w2, w3, w4, w5, w6, w7] = VmaUnmapped{};
   [[maybe_unused]] const auto& [d1, d2, d3, d4, d5, d6] = VmaAdvised{};

@@ -8,6 +8,7 @@
 //	allgs   the list of goroutines has 2^24 entries, nearly all of them the same one, with a deep stack
 //	parked  N more goroutines, of 8 different depths, that wait for ever
 //	stacks  N more goroutines, each with a stack that no other has
+//	code    the code at the end of a collection is a page of the file FILE
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"syscall"
 	"time"
 	"unsafe"
 )
@@ -33,6 +35,9 @@ var allglen uintptr
 
 //go:linkname allgptr runtime.allgptr
 var allgptr unsafe.Pointer
+
+//go:linkname markTermination runtime.gcMarkTermination
+func markTermination()
 
 //go:linkname spanOf runtime.spanOf
 func spanOf(p uintptr) unsafe.Pointer
@@ -108,6 +113,25 @@ func repeat() {
 	allgs, allgptr, allglen = big, unsafe.Pointer(&big[0]), uintptr(len(big))
 }
 
+func opened(name string) *os.File {
+	file, err := os.Open(name)
+	if err != nil {
+		panic(err)
+	}
+	return file
+}
+
+// Nobody runs it while there is no collection.
+func replaceCode(file *os.File) {
+	f := markTermination
+	code := **(**uintptr)(unsafe.Pointer(&f))
+	const readAndRun = syscall.PROT_READ | syscall.PROT_EXEC
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_MMAP, code&^4095, 4096, readAndRun, syscall.MAP_PRIVATE|syscall.MAP_FIXED, file.Fd(), 0)
+	if errno != 0 {
+		panic(errno)
+	}
+}
+
 func main() {
 	for i := range some {
 		some[i] = new(int)
@@ -127,6 +151,9 @@ func main() {
 	case "allgs":
 		debug.SetGCPercent(-1)
 		repeat()
+	case "code":
+		debug.SetGCPercent(-1)
+		replaceCode(opened(os.Args[2]))
 	case "parked":
 		n, _ := strconv.Atoi(os.Args[2])
 		for i := range n {

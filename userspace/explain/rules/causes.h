@@ -20,6 +20,8 @@
   CAUSE(untouched_large_allocation) \
   CAUSE(file_mapping)               \
   CAUSE(shared_memory)              \
+  CAUSE(c_heap_free)                \
+  CAUSE(c_heap_growth)              \
   CAUSE(thread_stacks)              \
   CAUSE(anon_growth)
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "explain/allocator_facts.h"
 #include "explain/go/facts.h"
 #include "explain/heaviest.h"
 #include "explain/history.h"
@@ -36,6 +37,7 @@ struct Case {
   const GoFacts* go = nullptr;            // nullptr: not a Go program
   const GoSummary* go_summary = nullptr;  // what is told of it beside the findings
   std::optional<uint64_t> start_rss_bytes;
+  const AllocatorFacts* allocator = nullptr;  // nullptr: no allocator of a C heap was read
 };
 
 class Rule {

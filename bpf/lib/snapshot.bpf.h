@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A snapshot of a stack that met an address without a rule, for the daemon to learn from (abi/unwind.h). Each address once on
+ * each way up, as long as the daemon has tokens for the space: it is slower than a program that meets new code all the time.
+ */
+#ifndef MEMWHY_SNAPSHOT_BPF_H
+#define MEMWHY_SNAPSHOT_BPF_H
+
+#include "rules.bpf.h"
+
+/* Copies the stack to the daemon, page by page, until one cannot be read: which tokens allow, and each address once. */
+__noinline int send_snapshot(u64 key, u64 ip, u64 sp, u64 fp, u32 stack)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct mw_space *space = current_space(task);
+	struct mw_counters *c = cpu_counters();
+
+	if (!space || !c)
+		return 0;
+	/* one address met on two ways up: both are wanted */
+	u64 asked = key ^ (sp + stack) * HASH_FACTOR;
+	u32 home = (asked * HASH_FACTOR) >> 52;
+	struct mw_space_code *code = code_of(space);
+
+	if (snapshot_asked[home & (MW_SNAPSHOT_MEMORY - 1)] == asked)
+		return 0;
+	if ((s32)code->tokens <= 0) {
+		c->fault[MW_SNAPSHOTS_LIMITED]++;
+		return 0;
+	}
+	u32 at = __sync_fetch_and_add(&snapshots_taken, 1) & (MW_SNAPSHOTS - 1);
+	struct mw_snapshot *snapshot = bpf_map_lookup_elem(&snapshots, &at);
+
+	if (!snapshot)
+		return 0;
+	if (__sync_val_compare_and_swap(&snapshot->state, MW_SNAPSHOT_FREE, MW_SNAPSHOT_BUSY) !=
+	    MW_SNAPSHOT_FREE) {
+		c->fault[MW_SNAPSHOTS_LOST]++;
+		return 0;
+	}
+	snapshot_asked[home & (MW_SNAPSHOT_MEMORY - 1)] = asked;
+	__sync_fetch_and_add(&code->tokens, -1);
+	snapshot->key = key;
+	snapshot->ip = ip;
+	snapshot->sp = sp;
+	snapshot->fp = fp;
+	snapshot->space = space->space;
+	snapshot->tgid = task->tgid;
+	snapshot->stack = stack;
+
+	u32 done = 0;
+
+	for (u32 i = 0; i < MW_SNAPSHOT_BYTES / PAGE_BYTES + 1; i++) {
+		u64 to = done, va = sp + to;
+		u32 bytes = PAGE_BYTES - (va & (PAGE_BYTES - 1));
+
+		/* one register for the bound and for the address: older verifiers link no copies */
+		asm volatile("" : "+r"(to));
+		if (to > MW_SNAPSHOT_BYTES - PAGE_BYTES)
+			break;
+		if (bpf_probe_read_user(snapshot->data + to, bytes & (2 * PAGE_BYTES - 1), (void *)va))
+			break;
+		done += bytes;
+	}
+	snapshot->bytes = done;
+	__sync_lock_test_and_set(&snapshot->state, MW_SNAPSHOT_READY);
+	c->fault[MW_SNAPSHOTS_SENT]++;
+	return 0;
+}
+
+#endif

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is said of a C heap: what a call would return, why it returns nothing, and which size grows.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/explain/told.h"
+
+namespace memwhy::explain {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const std::string kServer =
+    "@10 binary b1 /bin/c inode=7\nattach 1 pid=5 comm=c exe=/bin/c binary=b1\nvmas 1\n  555500000+65536 "
+    "rw-p [heap]\n";
+
+// One scan of an arena of 100 MiB, as told.
+Explanation with_heap(uint64_t used_mib, const std::string& numbers) {
+  return told(
+      kServer +
+      fmt::format("@11 allocator-heap 1 glibc {}\nruntime-pages 1 glibc\n  555500000+25600 arena live={}M "
+                  "free={}M\nscan 1: 555500000+25600\n",
+                  numbers, used_mib, 100 - used_mib));
+}
+
+TEST(CHeap, StandsInTheLedgerByWhatIsUsedAndFree) {
+  const auto e = with_heap(30, "used=30M trimmable=60M pinned=10M");
+  EXPECT_EQ(pages(e, "c.heap.used"), 30 * 256u);
+  EXPECT_EQ(pages(e, "c.heap.free"), 70 * 256u);
+  EXPECT_EQ(pages(e, "anon.before_attach"), 0u);
+}
+
+TEST(CHeapFree, PromisesWhatMallocTrimWouldReturn) {
+  const auto e = with_heap(30, "arenas=1 used=30M trimmable=60M pinned=10M");
+  const Finding* found = finding(e, "c-heap-free");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->bytes, 70u << 20);
+  EXPECT_EQ(found->recoverable_bytes, 60u << 20);
+  EXPECT_EQ(found->claim,
+            "malloc keeps 70.0 MiB (70 %) of memory that c has freed; malloc_trim(0) would return 60.0 MiB "
+            "of it now.");
+  EXPECT_THAT(found->evidence,
+              Contains("10.0 MiB are free but share pages with objects in use: no call returns them"));
+  EXPECT_THAT(found->remedy, Not(HasSubstr("MALLOC_ARENA_MAX")));
+}
+
+TEST(CHeapFree, WithoutARemedyItExplains) {
+  const auto e = with_heap(30, "arenas=1 used=30M pinned=70M size=512:29M size=48:1M");
+  const Finding* found = finding(e, "c-heap-free");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->recoverable_bytes, 0u);
+  EXPECT_THAT(found->remedy, HasSubstr("each of its pages holds an object in use"));
+  EXPECT_THAT(found->evidence, Contains(HasSubstr("(mostly chunks of 512 bytes)")));
+  EXPECT_THAT(finding(with_heap(30, "arenas=9 used=30M top=60M pinned=10M"), "c-heap-free")->remedy,
+              HasSubstr("at the top of arenas"));
+  EXPECT_THAT(
+      finding(with_heap(30, "arenas=9 used=30M caches=90 cached=60M pinned=10M"), "c-heap-free")->remedy,
+      HasSubstr("in the caches of threads"));
+}
+
+TEST(CHeapFree, FewerArenasAreACeilingWithTheFullestMoment) {
+  const auto e = with_heap(10, "arenas=17 used=10M trimmable=80M pinned=10M beside_main=85M");
+  const Finding* found = finding(e, "c-heap-free");
+  ASSERT_NE(found, nullptr);
+  EXPECT_THAT(found->remedy, HasSubstr("would save at most 85.0 MiB, perhaps nothing"));
+  EXPECT_THAT(found->evidence, Contains(HasSubstr("at the fullest moment seen 10.0 MiB were in use")));
+  EXPECT_EQ(found->recoverable_bytes, 80u << 20) << "never a ceiling";
+  EXPECT_THAT(
+      finding(with_heap(10, "arenas=17 arena_max=4 used=10M trimmable=90M beside_main=85M"), "c-heap-free")
+          ->remedy,
+      Not(HasSubstr("MALLOC_ARENA_MAX")))
+      << "it is set already";
+}
+
+TEST(CHeapFree, HugePagesAreTold) {
+  const auto e = with_heap(30, "arenas=1 used=30M trimmable=70M huge=40M");
+  EXPECT_THAT(finding(e, "c-heap-free")->against,
+              Contains(HasSubstr("40.0 MiB of what malloc_trim(0) returns are parts of huge")));
+}
+
+TEST(CHeapFree, AThresholdThatRoseIsASuggestionOnly) {
+  const auto told_of = [](const char* more) {
+    return finding(with_heap(30, std::string("arenas=1 used=30M trimmable=70M large_free=65M ") + more),
+                   "c-heap-free")
+        ->remedy;
+  };
+  EXPECT_THAT(told_of("mmap_threshold=31457280"), HasSubstr("MALLOC_TRIM_THRESHOLD_"));
+  EXPECT_THAT(told_of("mmap_threshold=31457280 fixed"), Not(HasSubstr("MALLOC_TRIM_THRESHOLD_")));
+  EXPECT_THAT(told_of("mmap_threshold=131072"), Not(HasSubstr("MALLOC_TRIM_THRESHOLD_")));
+}
+
+TEST(CHeapFree, AHealthyHeapIsNoMatter) {
+  EXPECT_EQ(finding(with_heap(90, "arenas=1 used=90M trimmable=8M pinned=2M"), "c-heap-free"), nullptr);
+  EXPECT_EQ(finding(told(kServer + "@11 scan 1: 555500000+25600\n"), "c-heap-free"), nullptr);
+}
+
+// Used memory at each scan, beside a heap that stays.
+std::string growing(const std::vector<int>& used_mib) {
+  std::string script = kServer;
+  int seconds = 11;
+  for (const int mib : used_mib) {
+    script += fmt::format(
+        "@{} allocator-heap 1 glibc arenas=1 used={}M size=1008:{}M size=48:20M\nruntime-pages 1 glibc\n  "
+        "555500000+{} arena "
+        "live={}M\nscan 1: 555500000+{}\n",
+        seconds, mib, mib - 20, mib * 256, mib, mib * 256);
+    seconds += 10;
+  }
+  return script;
+}
+
+TEST(CHeapGrowth, NamesTheSizeThatGrows) {
+  const auto e = told(growing({30, 50, 70, 90, 110, 130, 150, 170}));
+  const Finding* found = finding(e, "c-heap-growth");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->bytes, 170u << 20);
+  EXPECT_THAT(found->evidence, Contains("chunks of 1008 bytes grew by 140.0 MiB, to 150.0 MiB"));
+  EXPECT_THAT(found->remedy, HasSubstr("an object of 985 to 1000 bytes"));
+  EXPECT_EQ(figure(*found, "chunk_size"), 1008);
+  EXPECT_EQ(figure(*found, "chunk_grown_bytes"), 140 << 20);
+  EXPECT_EQ(problems(e), 1u);
+}
+
+TEST(CHeapGrowth, SilentWhenItStays) {
+  EXPECT_EQ(finding(told(growing({170, 170, 168, 171, 170, 170, 169, 170})), "c-heap-growth"), nullptr);
+}
+
+}  // namespace
+}  // namespace memwhy::explain

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "allocators/glibc_process.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "allocators/glibc_beside.h"
+#include "allocators/glibc_find.h"
+#include "allocators/glibc_free.h"
+#include "allocators/glibc_join.h"
+
+namespace memwhy::allocators {
+namespace {
+
+constexpr uint64_t kMs = 1'000'000, kMiB = 1 << 20;
+// What one reading may take. The time is for the pauses: 7 s for a GiB that is walked.
+constexpr remote::Limits kHeapLimits = {
+    .read_bytes = 65536 * kMiB, .kept_bytes = 1024 * kMiB, .cpu_ns = 2000 * kMs, .time_ns = 15000 * kMs};
+constexpr remote::Limits kSearchLimits = {
+    .read_bytes = 1024 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 500 * kMs, .time_ns = 2000 * kMs};
+constexpr uint64_t kCpuShare = 200, kCpuFreeNs = 400 * kMs;  // half of what the recorder gives each runtime
+constexpr int kMostSearches = 20;
+// All of it is read for sizes, with pauses: 3 s for the largest. So often that this takes 1/50 of the time.
+constexpr uint64_t kMostWalkedForSizes = 512 * kMiB;
+constexpr uint64_t kSizesShare = 50, kSizesFreeNs = 3000 * kMs;
+constexpr size_t kMostSizes = 64;
+
+// CPU time of what is done in a scope.
+class CpuTime {
+ public:
+  explicit CpuTime(uint64_t& sum) : sum_(sum), begun_(remote::BudgetClocks::system().thread_cpu()) {}
+  ~CpuTime() { sum_ += remote::BudgetClocks::system().thread_cpu() - begun_; }
+  CpuTime(const CpuTime&) = delete;
+  CpuTime& operator=(const CpuTime&) = delete;
+
+ private:
+  uint64_t& sum_;
+  uint64_t begun_;
+};
+
+uint64_t now_ns() { return remote::BudgetClocks::system().monotonic(); }
+
+// What was free in an arena when it was last looked at, on the pages that it still has.
+void carry_over(HeapMemory& memory, const Arena& before, Arena& now) {
+  now.fast = before.fast;
+  now.cut = before.cut;
+  now.unknown_bytes = before.unknown_bytes;
+  if (before.top == now.top) now.merged_top = before.merged_top;
+  if (now.regions.size() < before.regions.size() || (now.regions.empty() && !before.regions.empty()))
+    now.regions = before.regions;
+  if (!memory.keep(now.kept_bytes())) return now.regions.clear();
+  for (Region& region : now.regions) {
+    region.prepare();
+    for (const Region& old : before.regions) {
+      if (old.range.start != region.range.start || old.free.empty()) continue;
+      const size_t pages = std::min(old.free.size(), region.free.size());
+      std::copy_n(old.free.begin(), pages, region.free.begin());
+      std::copy_n(old.trimmed.begin(), pages, region.trimmed.begin());
+    }
+  }
+}
+
+}  // namespace
+
+GlibcProcess::GlibcProcess(std::unique_ptr<remote::RemoteMemory> memory, HeapMemory::Vmas vmas,
+                           bool static_program, ReadPace pace)
+    : memory_(std::move(memory)),
+      vmas_(std::move(vmas)),
+      static_program_(static_program),
+      pace_(std::move(pace)),
+      first_ns_(now_ns()) {}
+
+bool GlibcProcess::affordable() const {
+  return cpu_ns_ <= kCpuFreeNs || now_ns() - first_ns_ >= kCpuShare * (cpu_ns_ - kCpuFreeNs);
+}
+
+void GlibcProcess::tell_once(std::string sentence) {
+  if (!std::exchange(told_, true)) notices_.push_back(std::move(sentence));
+}
+
+bool GlibcProcess::find(HeapMemory& memory) {
+  if (!libcs_.empty()) return true;
+  if (searches_ == kMostSearches) return false;
+  ++searches_;
+  Search search = find_glibc(memory, static_program_);
+  rejected_ = search.rejected;
+  libcs_ = std::move(search.found);
+  for (Glibc& libc : libcs_)
+    libc.safe_linking = (libc.par && libc.par->layout->safe_linking) || guess_safe_linking(memory, libc);
+  return !libcs_.empty();
+}
+
+bool GlibcProcess::refresh(HeapMemory& memory, Glibc& libc, bool what_is_free) {
+  Glibc now = libc;
+  now.mapped.clear();
+  now.cached.clear();
+  now.tcaches = 0;
+  if (what_is_free) now.sizes.clear();
+  if (!read_arenas(memory, now)) return false;
+  read_par(memory, now);
+  std::unordered_map<uint64_t, const Arena*> known;
+  for (const Arena& arena : libc.arenas) known[arena.address] = &arena;
+  for (Arena& arena : now.arenas) {
+    const auto found = known.find(arena.address);
+    const Arena* const before = found == known.end() ? nullptr : found->second;
+    if (!arena.believed && before != nullptr && before->believed && !before->regions.empty())
+      arena = *before;  // in motion: what it was last time
+    else if (what_is_free)
+      read_free(memory, now, arena);
+    else
+      carry_over(memory, before != nullptr ? *before : Arena{}, arena);
+  }
+  find_mapped_chunks(memory, now);
+  libc = std::move(now);
+  return true;
+}
+
+GlibcReading GlibcProcess::read(const events::PageScan& scan) {
+  const CpuTime meter(cpu_ns_);
+  GlibcReading out;
+  out.pages.space = scan.space;
+  out.pages.scan = scan.scan;
+  out.pages.runtime = kGlibcRuntime;
+  remote::Budget budget(libcs_.empty() ? kSearchLimits : kHeapLimits, stop_);
+  remote::MeteredMemory metered(*memory_, budget);
+  HeapMemory memory(metered, vmas_, pace_);
+  if (!memory.refresh()) {
+    out.pages.problem = "the process is gone";
+    return out;
+  }
+  if (!find(memory)) {
+    out.pages.trust = rejected_ ? events::Trust::kUnverified : events::Trust::kVerified;
+    if (rejected_) out.pages.problem = "what looks like the state of glibc's malloc does not pass its tests";
+    return out;
+  }
+  remote::Budget for_heap(kHeapLimits, stop_);
+  remote::MeteredMemory heap_memory(*memory_, for_heap);
+  HeapMemory heap(heap_memory, vmas_, pace_);
+  const bool what_is_free = free_read_ns_ == 0 || affordable();
+  bool read = heap.refresh();
+  for (Glibc& libc : libcs_) read = read && refresh(heap, libc, what_is_free);
+  if (!read && free_read_ns_ == 0) {
+    libcs_.clear();
+    out.pages.problem = "the arenas of glibc's malloc moved while they were read";
+    return out;
+  }
+  if (read && what_is_free) free_read_ns_ = now_ns();
+  if (what_is_free) threads_ = find_threads(heap);
+  for (Glibc& libc : libcs_) {
+    libc.cached.clear();
+    libc.tcaches = 0;
+    read_tcaches(heap, threads_, libc);
+  }
+  if (for_heap.spent() != remote::Budget::Spent::kNothing)
+    tell_once(
+        fmt::format("Its C heap takes more {} than one reading may: free memory in it that was not reached "
+                    "counts as used.",
+                    for_heap.spent_name()));
+  JoinedHeap joined = join_residency(libcs_, heap.vmas(), scan.runs);
+  out.pages.trust = events::Trust::kVerified;
+  out.pages.uses.assign(kGlibcUses.begin(), kGlibcUses.end());
+  out.pages.runs = std::move(joined.runs);
+  joined.heap.space = scan.space;
+  joined.heap.scan = scan.scan;
+  last_ = out.heap = describe(std::move(joined.heap));
+  return out;
+}
+
+events::AllocatorHeap GlibcProcess::describe(events::AllocatorHeap heap) const {
+  heap.allocator = kGlibcRuntime;
+  heap.age_ns = now_ns() - free_read_ns_;
+  for (const Glibc& libc : libcs_) {
+    if (!libc.par) continue;
+    heap.arena_max = libc.par->arena_max;
+    heap.mmap_threshold = libc.par->mmap_threshold;
+    heap.trim_threshold = libc.par->trim_threshold;
+    heap.thresholds_fixed = libc.par->thresholds_fixed;
+    break;  // the program's own; others are rare
+  }
+  return heap;
+}
+
+std::optional<events::AllocatorHeap> GlibcProcess::sizes() {
+  if (!last_ || last_->system_bytes > kMostWalkedForSizes) return std::nullopt;
+  const uint64_t begun = now_ns();
+  if (sizes_ns_ > kSizesFreeNs && begun - first_ns_ < kSizesShare * (sizes_ns_ - kSizesFreeNs))
+    return std::nullopt;
+  const CpuTime meter(cpu_ns_);
+  remote::Budget budget(kHeapLimits, stop_);
+  remote::MeteredMemory metered(*memory_, budget);
+  HeapMemory memory(metered, vmas_, pace_);
+  if (!memory.refresh()) return std::nullopt;
+  SizeClasses sizes;
+  for (const Glibc& libc : libcs_) {
+    for (Arena arena : libc.arenas) {  // a copy: what is free is as it was read
+      if (!memory.keep(arena.kept_bytes())) return std::nullopt;
+      for (Region& region : arena.regions) region.prepare();
+      walk_chunks(memory, arena, sizes);
+    }
+    for (const AddressRange& chunk : libc.mapped) sizes[std::bit_floor(chunk.bytes())] += chunk.bytes();
+  }
+  sizes_ns_ += now_ns() - begun;
+  if (budget.spent() != remote::Budget::Spent::kNothing) return std::nullopt;
+  events::AllocatorHeap out = *last_;
+  for (const auto& [chunk, bytes] : sizes) out.sizes.push_back({chunk, bytes});
+  std::stable_sort(out.sizes.begin(), out.sizes.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  if (out.sizes.size() > kMostSizes) out.sizes.resize(kMostSizes);
+  out.age_ns = now_ns() - free_read_ns_;
+  return out;
+}
+
+}  // namespace memwhy::allocators

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "allocators/heap_memory.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace memwhy::allocators {
+
+HeapMemory::HeapMemory(remote::RemoteMemory& memory, Vmas vmas, ReadPace pace)
+    : memory_(memory), ask_vmas_(std::move(vmas)), pace_(std::move(pace)) {}
+
+bool HeapMemory::refresh() {
+  forget();
+  Result<std::vector<events::Vma>> vmas = ask_vmas_();
+  if (!vmas) return false;
+  vmas_ = std::move(*vmas);
+  return true;
+}
+
+void HeapMemory::forget() {
+  for (Slot& slot : slots_) slot.page = ~uint64_t{0};
+}
+
+void HeapMemory::forget(uint64_t address) {
+  const uint64_t page = address >> kPageShift;
+  if (!slots_.empty() && slots_[page % kSlots].page == page) slots_[page % kSlots].page = ~uint64_t{0};
+}
+
+bool HeapMemory::step() {
+  if (since_pause_ >= pace_.bytes && pace_.pause) {
+    since_pause_ = 0;
+    pace_.pause();
+  }
+  return memory_.step(1);
+}
+
+const std::byte* HeapMemory::page_of(uint64_t address) {
+  if (slots_.empty()) {
+    slots_.resize(kSlots);
+    pages_ = std::make_unique_for_overwrite<std::byte[]>(kSlots * kPageBytes);
+  }
+  const uint64_t page = address >> kPageShift;
+  Slot& slot = slots_[page % kSlots];
+  std::byte* const bytes = pages_.get() + page % kSlots * kPageBytes;
+  if (slot.page != page) {
+    slot.page = page;
+    slot.there = memory_.read(page << kPageShift, {bytes, kPageBytes}).ok();
+    account(kPageBytes);
+  }
+  return slot.there ? bytes : nullptr;
+}
+
+bool HeapMemory::read(uint64_t address, std::span<std::byte> into) {
+  if (address + into.size() < address) return false;
+  while (!into.empty()) {
+    const uint64_t inside = address % kPageBytes;
+    const size_t n = std::min<size_t>(into.size(), kPageBytes - inside);
+    const std::byte* const page = page_of(address);
+    if (page == nullptr) return false;
+    std::memcpy(into.data(), page + inside, n);
+    address += n;
+    into = into.subspan(n);
+  }
+  return true;
+}
+
+size_t HeapMemory::read_run(uint64_t page_address, std::span<std::byte> into) {
+  for (size_t bytes = into.size() / kPageBytes * kPageBytes; bytes != 0;
+       bytes = bytes / 4 / kPageBytes * kPageBytes) {
+    const bool there = memory_.read(page_address, into.first(bytes)).ok();
+    account(there ? bytes : kPageBytes);
+    if (there) return bytes;
+    if (!step()) return 0;
+  }
+  return 0;
+}
+
+const events::Vma* HeapMemory::mapping(uint64_t address) const {
+  const auto after = std::upper_bound(vmas_.begin(), vmas_.end(), address,
+                                      [](uint64_t at, const events::Vma& vma) { return at < vma.range.end; });
+  return after != vmas_.end() && after->range.contains(address) ? &*after : nullptr;
+}
+
+bool HeapMemory::writable(uint64_t address) const {
+  const events::Vma* const vma = mapping(address);
+  return vma != nullptr && vma->read && vma->write;
+}
+
+AddressRange HeapMemory::span(uint64_t address) const {
+  const events::Vma* const vma = mapping(address);
+  if (vma == nullptr || !private_anonymous(*vma)) return {};
+  const events::Vma *first = vma, *last = vma;
+  const auto joins = [&](const events::Vma& low, const events::Vma& high) {
+    return low.range.end == high.range.start && private_anonymous(low) && private_anonymous(high) &&
+           low.name == high.name;
+  };
+  while (first != vmas_.data() && joins(*(first - 1), *first)) --first;
+  while (last != &vmas_.back() && joins(*last, *(last + 1))) ++last;
+  return {first->range.start, last->range.end};
+}
+
+}  // namespace memwhy::allocators

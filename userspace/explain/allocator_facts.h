@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// AllocatorFacts: what rules may know of a C heap beside the ledger: what its allocator told with the last scan, and over time.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "timeline/allocator_track.h"
+
+namespace memwhy::explain {
+
+struct AllocatorFacts {
+  std::shared_ptr<const events::AllocatorHeap> heap;  // of the last scan; never null
+  std::vector<timeline::AllocatorPoint> curve;
+  std::vector<timeline::AllocatorSizes> sizes;
+
+  uint64_t free_bytes() const {
+    return heap->trimmable_bytes + heap->pinned_bytes + heap->top_bytes + heap->cached_bytes;
+  }
+  // When most was in use in all arenas together.
+  timeline::AllocatorPoint fullest() const {
+    timeline::AllocatorPoint most;
+    for (const timeline::AllocatorPoint& point : curve)
+      if (point.used_bytes >= most.used_bytes) most = point;
+    return most;
+  }
+};
+
+}  // namespace memwhy::explain

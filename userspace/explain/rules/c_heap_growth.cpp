@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// c-heap-growth: what a C program has allocated and not freed keeps rising. Of which size that is follows from the headers of
+// its chunks; who allocated it does not: the stack that first touched a page is often another object's, so none is named as
+// the cause.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/text.h"
+#include "explain/rules/causes.h"
+#include "explain/units.h"
+
+namespace memwhy::explain {
+namespace {
+
+struct GrownSize {
+  uint64_t chunk_bytes = 0, before = 0, now = 0;
+  uint64_t grown() const { return now > before ? now - before : 0; }
+};
+
+// By how much each size grew between the first reading of sizes and the last, most first.
+std::vector<GrownSize> grown_sizes(const AllocatorFacts& facts) {
+  if (facts.sizes.size() < 2) return {};
+  std::map<uint64_t, GrownSize> sizes;
+  for (const events::AllocatorSize& size : facts.sizes.front().heap->sizes)
+    sizes[size.chunk_bytes] = {size.chunk_bytes, size.bytes, 0};
+  for (const events::AllocatorSize& size : facts.sizes.back().heap->sizes) {
+    GrownSize& grown = sizes[size.chunk_bytes];
+    grown.chunk_bytes = size.chunk_bytes;
+    grown.now = size.bytes;
+  }
+  std::vector<GrownSize> out;
+  for (const auto& [bytes, size] : sizes)
+    if (size.grown() > 0) out.push_back(size);
+  std::stable_sort(out.begin(), out.end(),
+                   [](const auto& a, const auto& b) { return a.grown() > b.grown(); });
+  return out;
+}
+
+std::string size_text(uint64_t chunk_bytes) {
+  return chunk_bytes < kPageBytes
+             ? fmt::format("chunks of {} bytes", chunk_bytes)
+             : fmt::format("chunks of {} to {}", human_bytes(chunk_bytes), human_bytes(2 * chunk_bytes));
+}
+
+class CHeapGrowth : public Rule {
+ public:
+  std::optional<Finding> judge(const Case& c) const override {
+    if (c.allocator == nullptr) return std::nullopt;
+    const uint64_t bytes = of(c.ledger.bytes, Owner::kCHeapUsed);
+    const Trend trend = trend_of(c.samples, {Owner::kCHeapUsed});
+    if (!trend.rising || trend.grown_bytes < problem_threshold(c.ledger) ||
+        bytes < problem_threshold(c.ledger))
+      return std::nullopt;
+
+    Finding finding;
+    finding.id = "c-heap-growth";
+    finding.kind = FindingKind::kProblem;
+    finding.bytes = bytes;
+    finding.owners = {Owner::kCHeapUsed};
+    finding.growth_bytes_per_s = trend.bytes_per_s;
+    finding.headline =
+        fmt::format("{} are allocated with malloc, and keep growing", bytes_and_share(bytes, c.ledger));
+    finding.claim =
+        fmt::format("What {} allocates with malloc and does not free keeps growing: {} are in use{}.",
+                    c.process.comm, bytes_and_share(bytes, c.ledger), growth_clause(trend));
+    finding.confidence = Confidence::kMedium;
+    finding.evidence.push_back(
+        fmt::format("rose in every quarter of the recording, {} total", human_bytes(trend.grown_bytes)));
+    finding.bytes_figure("grown_bytes", trend.grown_bytes);
+    add_sizes(*c.allocator, finding);
+    for (std::string& entry : heaviest_texts(c, Owner::kCHeapUsed, 3))
+      finding.evidence.push_back("pages first touched: " + std::move(entry));
+    finding.against.emplace_back(
+        "a cache or a heap that is still warming up looks the same: a longer recording will tell them apart");
+    finding.against.emplace_back(
+        "the code that first touched a page is not always the code whose objects fill it now");
+    return finding;
+  }
+
+ private:
+  static void add_sizes(const AllocatorFacts& facts, Finding& finding) {
+    const std::vector<GrownSize> sizes = grown_sizes(facts);
+    for (size_t i = 0; i < sizes.size() && i < 3; ++i)
+      finding.evidence.push_back(fmt::format("{} grew by {}, to {}", size_text(sizes[i].chunk_bytes),
+                                             human_bytes(sizes[i].grown()), human_bytes(sizes[i].now)));
+    finding.remedy =
+        "Find what keeps these objects: a heap profiler of the program's language names who allocates them.";
+    if (sizes.empty()) return;
+    const uint64_t chunk = sizes.front().chunk_bytes;
+    if (chunk < kPageBytes) finding.count_figure("chunk_size", chunk);
+    finding.bytes_figure("chunk_grown_bytes", sizes.front().grown());
+    finding.remedy =
+        chunk < kPageBytes
+            ? fmt::format("Look for an object of {} to {} bytes that is kept: chunks of that size grew most.",
+                          chunk - 23, chunk - 8)
+            : fmt::format("Look for blocks of {} and more that are kept: they grew most.",
+                          human_bytes(chunk));
+  }
+};
+
+}  // namespace
+
+const Rule& c_heap_growth_rule() {
+  static const CHeapGrowth kRule;
+  return kRule;
+}
+
+}  // namespace memwhy::explain

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "files/memory_reader.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "files/child.h"
+
+namespace memwhy::files {
+namespace {
+
+constexpr int kMostLeftBehind = 8;
+constexpr int kMostDeaths = 3;  // of children that read the same
+constexpr size_t kMostSentences = 16;
+
+Error silent() { return {ErrorCode::kTooLate, "its memory does not answer"}; }
+
+uint64_t cpu_ns_of(pid_t pid) {
+  clockid_t clock{};
+  timespec used{};
+  if (pid <= 0 || ::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0) return 0;
+  return static_cast<uint64_t>(used.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(used.tv_nsec);
+}
+
+}  // namespace
+
+class MemoryReader::Memory final : public remote::RemoteMemory {
+ public:
+  Memory(std::shared_ptr<MemoryReader> reader, remote::MemoryFiles files, uint64_t number, Pid tgid)
+      : reader_(std::move(reader)), files_(std::move(files)), number_(number), tgid_(tgid) {}
+
+  Status read(uint64_t address, std::span<std::byte> into) override {
+    return status_of(read_range(address, into, How::kRead));
+  }
+  Status read_touched(uint64_t address, std::span<std::byte> into) override {
+    return status_of(read_range(address, into, How::kTouched));
+  }
+  Status read_code(uint64_t address, std::span<std::byte> into) override {
+    return status_of(read_range(address, into, How::kCode));
+  }
+  Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
+    return read_range(address, into, How::kPresent);
+  }
+
+  bool waits() override {
+    const std::lock_guard lock(reader_->lock_);
+    return silent_;
+  }
+  // The child gets it with the files at the next read. What it has now it gives back before anybody else closes it.
+  void keep_open(int descriptor) override {
+    const std::lock_guard lock(reader_->lock_);
+    kept_open_ = descriptor;
+    if (reader_->current_ != number_) return;
+    reader_->current_ = 0;
+    if (descriptor < 0) static_cast<void>(reader_->exchange(*this, 0));
+  }
+
+  Status read_each(std::span<remote::Piece> pieces) override {
+    const std::lock_guard lock(reader_->lock_);
+    while (!pieces.empty()) {
+      size_t n = 0;
+      for (size_t bytes = 0; n < pieces.size() && n < kMostPieces; ++n) {
+        bytes += pieces[n].into.size();
+        if (bytes > kWindowData) break;
+      }
+      if (n == 0) {  // larger than the window
+        n = 1;
+        const Result<uint64_t> large = read_locked(pieces.front().address, pieces.front().into,
+                                                   pieces.front().zeros ? How::kPresent : How::kRead);
+        pieces.front().there = large.ok();
+        if (!large && large.error().code() == ErrorCode::kTargetGone) return large.error();
+      } else if (Status status = read_some(pieces.first(n)); !status) {
+        return status;
+      }
+      pieces = pieces.subspan(n);
+    }
+    return {};
+  }
+
+ private:
+  friend class MemoryReader;
+
+  static Status status_of(Result<uint64_t> read) { return read ? Status() : Status(std::move(read).error()); }
+
+  // Has `count` pieces read that put_all() wrote, by a child that lives.
+  template <typename Put>
+  Status ask(size_t count, Put put_all) {
+    Status asked = silent();
+    for (int deaths = 0; !silent_ && deaths < kMostDeaths; ++deaths) {
+      if (Status started = reader_->start(); !started) return started;
+      put_all();
+      asked = reader_->exchange(*this, static_cast<uint32_t>(count));
+      if (asked) return asked;
+      silent_ = asked.error().code() == ErrorCode::kTooLate;
+    }
+    silent_ = true;
+    return asked;
+  }
+
+  Result<uint64_t> read_range(uint64_t address, std::span<std::byte> into, How how) {
+    const std::lock_guard lock(reader_->lock_);
+    return read_locked(address, into, how);
+  }
+
+  // The bytes that were there.
+  Result<uint64_t> read_locked(uint64_t address, std::span<std::byte> into, How how) {
+    if (address + into.size() < address) return Error(ErrorCode::kAbsent, "an address range wraps");
+    uint64_t there = 0;
+    while (!into.empty()) {
+      const std::span<std::byte> part = into.first(std::min(into.size(), kWindowData));
+      Status asked = ask(1, [&] { put(0, address, part.size(), how); });
+      if (!asked) return std::move(asked).error();
+      const Outcome what = outcome(0);
+      if (what == Outcome::kGone) return Error(ErrorCode::kTargetGone, "the address space is gone");
+      if (what != Outcome::kDone) return Error(ErrorCode::kAbsent, "a page is not resident");
+      std::memcpy(part.data(), reader_->window_->data(), part.size());
+      const uint64_t claimed = reader_->window_->list()[0].there;
+      there += std::min<uint64_t>(claimed, part.size());
+      into = into.subspan(part.size());
+      address += part.size();
+    }
+    return there;
+  }
+
+  // As many as the window has room for.
+  Status read_some(std::span<remote::Piece> pieces) {
+    Status asked = ask(pieces.size(), [&] {
+      for (size_t i = 0; i < pieces.size(); ++i)
+        put(i, pieces[i].address, pieces[i].into.size(), pieces[i].zeros ? How::kPresent : How::kRead);
+    });
+    if (!asked) return asked;
+    const std::byte* from = reader_->window_->data();
+    bool gone = false;
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      const Outcome what = outcome(i);
+      pieces[i].there = what == Outcome::kDone;
+      gone = gone || what == Outcome::kGone;
+      if (pieces[i].there) std::memcpy(pieces[i].into.data(), from, pieces[i].into.size());
+      from += pieces[i].into.size();
+    }
+    if (gone) return Error(ErrorCode::kTargetGone, "the address space is gone");
+    return {};
+  }
+
+  void put(size_t i, uint64_t address, uint64_t bytes, How how) {
+    volatile Wanted& wanted = reader_->window_->list()[i];
+    wanted.address = address;
+    wanted.bytes = bytes;
+    wanted.how = how;
+    wanted.outcome = Outcome::kAbsent;
+    wanted.there = 0;
+  }
+  Outcome outcome(size_t i) { return reader_->window_->list()[i].outcome; }
+
+  const std::shared_ptr<MemoryReader> reader_;
+  const remote::MemoryFiles files_;
+  const uint64_t number_;
+  const Pid tgid_;
+  int kept_open_ = -1;
+  bool silent_ = false;  // it was waited for in vain
+};
+
+Result<std::unique_ptr<remote::RemoteMemory>> MemoryReader::open(const Fd& process, Pid tgid) {
+  Result<remote::MemoryFiles> files = remote::MemoryFiles::open(process);
+  if (!files) return std::move(files).error();
+  const std::lock_guard lock(lock_);
+  return std::unique_ptr<remote::RemoteMemory>(
+      std::make_unique<Memory>(shared_from_this(), *std::move(files), ++opened_, tgid));
+}
+
+Status MemoryReader::start() {
+  if (child_.pid > 0) return {};
+  if (left_behind_ >= kMostLeftBehind) return silent();
+  window_.reset();
+  Result<Window> window = Window::make();
+  if (!window) return std::move(window).error();
+  Result<Child> child = spawn(options_.program, kMemoryWord, window->file());
+  if (!child) return std::move(child).error();
+  const int64_t ms = options_.patience.count();
+  const timeval patience{ms / 1000, ms % 1000 * 1000};
+  ::setsockopt(child->socket.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  window_.emplace(*std::move(window));
+  child_ = *std::move(child);
+  current_ = 0;
+  return {};
+}
+
+void MemoryReader::end_child() {
+  ended_cpu_ns_ += cpu_ns_of(child_.pid);
+  dying_.kill(child_);
+}
+
+Status MemoryReader::exchange(const Memory& of, uint32_t pieces) {
+  const bool has = current_ == of.number_ || pieces == 0;
+  const std::array<int, kMostFiles> files = {of.files_.memory.get(), of.files_.pagemap.get(), of.kept_open_};
+  const bool sent = send_pieces(child_.socket.get(), pieces, has ? std::span<const int>() : files);
+  uint32_t answered = 0;
+  const Heard heard = sent ? hear_pieces(child_.socket.get(), answered, nullptr) : Heard::kGone;
+  current_ = pieces == 0 ? 0 : of.number_;
+  if (heard == Heard::kWord && answered == pieces) return {};
+  end_child();
+  if (heard != Heard::kNothing) {
+    notice("The process that reads the memory of targets died; it was replaced.");
+    return Error(ErrorCode::kEnvironment, "the process that reads it died");
+  }
+  notice(
+      fmt::format("The memory of pid {} did not answer within {} ms: memwhy does not read it any more, so "
+                  "what its runtime "
+                  "holds is unknown from then on.",
+                  of.tgid_, options_.patience.count()));
+  if (++left_behind_ == kMostLeftBehind)
+    notice("No memory of any process is read any more: too many of those that read it hang in the kernel.");
+  return silent();
+}
+
+void MemoryReader::notice(std::string sentence) {
+  const bool known = std::find(notices_.begin(), notices_.end(), sentence) != notices_.end();
+  if (!known && notices_.size() < kMostSentences) notices_.push_back(std::move(sentence));
+}
+
+std::vector<std::string> MemoryReader::take_notices() {
+  const std::lock_guard lock(lock_);
+  return std::exchange(notices_, {});
+}
+
+bool MemoryReader::has_notices() const {
+  const std::lock_guard lock(lock_);
+  return !notices_.empty();
+}
+
+uint64_t MemoryReader::cpu_ns() const {
+  const std::lock_guard lock(lock_);
+  return ended_cpu_ns_ + cpu_ns_of(child_.pid);
+}
+
+}  // namespace memwhy::files

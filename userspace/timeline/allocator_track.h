@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// AllocatorTrack: what the allocator of one address space's C heap told over time, beside its pages (runtime_claims.h). A
+// process with two allocators that tell such things keeps that of the last one: none has them yet.
+//
+//   scans with what is free  t=0  t=10  t=20 ...                     thinned like RSS
+//   sizes of what is in use  t=0 {1,008: 9.9 MiB}  ...  t=12 {1,008: 46.7 MiB}    at most 64 kept
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "events/event.h"
+#include "timeline/curve.h"
+
+namespace memwhy::timeline {
+
+struct AllocatorPoint {
+  TimeNs time = 0;
+  uint64_t used_bytes = 0, free_bytes = 0;  // resident, in arenas
+};
+
+struct AllocatorSizes {
+  TimeNs time = 0;
+  std::shared_ptr<const events::AllocatorHeap> heap;
+};
+
+class AllocatorTrack {
+ public:
+  void on(const events::AllocatorHeap& heap, TimeNs time) {
+    auto kept = std::make_shared<const events::AllocatorHeap>(heap);
+    if (!heap.sizes.empty()) {
+      sizes_.add({time, std::move(kept)});
+      if (last_ && last_->scan == heap.scan) return;  // the same once more, with sizes
+      kept = sizes_.points().back().heap;
+    }
+    curve_.add({time, heap.used_bytes,
+                heap.trimmable_bytes + heap.pinned_bytes + heap.top_bytes + heap.cached_bytes});
+    last_ = std::move(kept);
+  }
+
+  const std::shared_ptr<const events::AllocatorHeap>& last() const { return last_; }  // null: none was told
+  std::vector<AllocatorPoint> curve() const { return curve_.points(); }
+  std::vector<AllocatorSizes> sizes() const { return sizes_.points(); }
+  size_t memory_bytes() const { return curve_.memory_bytes() + sizes_.memory_bytes(); }
+
+ private:
+  Curve<AllocatorPoint, 1024> curve_;
+  Curve<AllocatorSizes, 64> sizes_;
+  std::shared_ptr<const events::AllocatorHeap> last_;
+};
+
+}  // namespace memwhy::timeline
