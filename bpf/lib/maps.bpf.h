@@ -48,6 +48,7 @@ const volatile bool use_rules __weak = false;	 /* else frame pointers alone */
 const volatile bool check_trails __weak = false; /* each is compared with the walk: for tests */
 struct mw_rule rules[MW_RULES] __weak;
 struct mw_space_code space_code[MW_SPACES] __weak; /* of the space in the same slot of spaces[] */
+mw_u32 code_changes __weak; /* generations that began, of all spaces */
 mw_u32 snapshots_taken
     __weak; /* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
 mw_u64 snapshot_asked[MW_SNAPSHOT_MEMORY] __weak; /* addresses that were sent since the daemon emptied this */
@@ -125,6 +126,7 @@ struct scratch {
 	u64 jumps;		       /* to other stacks that may still be followed */
 	u64 missing;		       /* key of the first address without a rule; 0: none */
 	u64 frames_from, frames_bytes; /* keys of Go's own return addresses */
+	u64 missing_sp, missing_fp; /* the registers there */
 	u64 n, high_sum, low_sum;      /* frames so far, and their hash to be */
 	u32 rule, flags;
 	u32 noting;  /* words are noted for a trail */

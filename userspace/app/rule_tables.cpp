@@ -38,6 +38,7 @@ size_t RuleTables::take(const std::function<void(const unwind::Taken&)>& use) {
     taken.snapshot.ip = from.ip;
     taken.snapshot.sp = from.sp;
     taken.snapshot.fp = from.fp;
+    taken.snapshot.is_return = from.is_return;
     taken.snapshot.address = from.sp;
     taken.snapshot.stack = from.bytes;
     use(taken);

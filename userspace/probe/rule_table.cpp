@@ -155,6 +155,8 @@ size_t RuleTable::take(const std::function<void(const Snapshot&)>& use) {
     snapshot.ip = shared.ip;
     snapshot.sp = shared.sp;
     snapshot.fp = shared.fp;
+    snapshot.is_return = (shared.key & MW_RULE_IP) == 0 && shared.ip == (shared.key & (MW_RULE_IP - 1)) &&
+                         shared.stack == MW_ENTRY_STACK_LOST;
     snapshot.stack = shared.stack;
     snapshot.bytes = std::as_bytes(std::span(shared.data, bytes));
     if (const std::optional<uint32_t> now = generation(snapshot.space);
