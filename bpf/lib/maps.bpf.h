@@ -48,7 +48,7 @@ const volatile bool use_rules __weak = false;	 /* else frame pointers alone */
 const volatile bool check_trails __weak = false; /* each is compared with the walk: for tests */
 struct mw_rule rules[MW_RULES] __weak;
 struct mw_space_code space_code[MW_SPACES] __weak; /* of the space in the same slot of spaces[] */
-mw_u32 code_changes __weak; /* generations that began, of all spaces */
+mw_u32 code_changes __weak;			   /* generations that have begun, of all spaces */
 mw_u32 snapshots_taken
     __weak; /* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
 mw_u64 snapshot_asked[MW_SNAPSHOT_MEMORY] __weak; /* addresses that were sent since the daemon emptied this */
