@@ -66,10 +66,10 @@ std::unique_ptr<School> open_school(const probe::Options& options, std::string& 
   return school;
 }
 
-#define OPEN_SCHOOL(name, ...)                                      \
-  std::string name##_why;                                           \
-  const auto name##_owner = open_school(__VA_ARGS__, name##_why);   \
-  if (!name##_owner) CANNOT_RUN(name##_why);                        \
+#define OPEN_SCHOOL(name, ...)                                    \
+  std::string name##_why;                                         \
+  const auto name##_owner = open_school(__VA_ARGS__, name##_why); \
+  if (!name##_owner) CANNOT_RUN(name##_why);                      \
   School& name = *name##_owner
 
 // A target that works in rounds: the test lets it go from one to the next.
@@ -148,8 +148,7 @@ testing::AssertionResult is_true_as_far_as_it_claims(const events::Stack& stack,
 events::Stack stack_of(Observer& seen, SpaceId space, const char* page) {
   seen.drain();
   seen.read(space);
-  const auto found =
-      seen.stacks().find(seen.entry(space, reinterpret_cast<uint64_t>(page)).stack);
+  const auto found = seen.stacks().find(seen.entry(space, reinterpret_cast<uint64_t>(page)).stack);
   if (found == seen.stacks().end()) return {};
   return found->second;
 }
@@ -226,9 +225,7 @@ class TwoFiles {
     // eight generations later a key looks the same again: let the file be the other one
     return (i + i / 8) % 2 == 0 ? MEMWHY_WORKLOADS "/through_24.so" : MEMWHY_WORKLOADS "/through_88.so";
   }
-  static void* place() {
-    return ::mmap(nullptr, kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  }
+  static void* place() { return ::mmap(nullptr, kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
 };
 
 TEST(StackRulesOfCodeThatChanges, ARuleOfOneFileIsNeverUsedInAnother) {
@@ -262,7 +259,8 @@ TEST(StackRulesOfCodeThatChanges, ARuleOfOneFileIsNeverUsedInAnother) {
     const events::Stack before = stack_of(seen, space, page);
     EXPECT_TRUE(is_true_as_far_as_it_claims(before, two.chains[i])) << "page " << i;
     whole_at_once += before.unwind == Unwind::kWhole;
-    EXPECT_FALSE(i % kEach == 0 && before.unwind == Unwind::kWhole) << "page " << i << ": no rule of this code can be known";
+    EXPECT_FALSE(i % kEach == 0 && before.unwind == Unwind::kWhole)
+        << "page " << i << ": no rule of this code can be known";
     returns.insert(two.chains[i].frame[0]);
     school.learn();
     EXPECT_TRUE(is_true_as_far_as_it_claims(stack_of(seen, space, page), two.chains[i])) << "page " << i;
@@ -291,7 +289,8 @@ TEST(StackRulesOfCodeThatChanges, NorWhileItIsBeingLearned) {
   });
   TRACE(space, *school.port, target.pid(), false);
   target.start();
-  while (*static_cast<volatile uint64_t*>(&const_cast<Report&>(target.report()).values[0]) + 1 < TwoFiles::kMany)
+  while (*static_cast<volatile uint64_t*>(&const_cast<Report&>(target.report()).values[0]) + 1 <
+         TwoFiles::kMany)
     school.teacher->look();
   target.wait_done();
   school.learn();
@@ -437,8 +436,9 @@ TEST(Trails, AgreeWithTheWalk) {
   }
   target.wait_done();
   const probe::TrailCounts trails = school.unwinding->trails();
-  std::printf("trails: %lu used, %lu made, %lu wrong, of %lu faults\n", static_cast<unsigned long>(trails.used),
-              static_cast<unsigned long>(trails.made), static_cast<unsigned long>(trails.wrong),
+  std::printf("trails: %lu used, %lu made, %lu wrong, of %lu faults\n",
+              static_cast<unsigned long>(trails.used), static_cast<unsigned long>(trails.made),
+              static_cast<unsigned long>(trails.wrong),
               static_cast<unsigned long>(school.port->coverage().faults_seen));
   if (school.port->hooks().stack_read == "bulk") GTEST_SKIP() << "stacks are read at once: no trails";
   EXPECT_GT(trails.used, 10'000u);

@@ -10,8 +10,8 @@ namespace memwhy::kernel_test {
 
 struct Chain {
   void* above = nullptr;  // written by through()
-  uint32_t n = 0;        // of the return addresses above the function that touches
-  uint64_t touched = 0;  // begin of that function
+  uint32_t n = 0;         // of the return addresses above the function that touches
+  uint64_t touched = 0;   // begin of that function
   uint64_t frame[128] = {};
 };
 

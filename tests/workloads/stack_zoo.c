@@ -3,7 +3,8 @@
 // recursion, alloca, a realigned stack, a callback of libc, signals on the same and on another stack, a coroutine, a thread, and
 // a call that does not return.
 //
-//   stack_zoo      stdout: "ready" when all is kept      stdin closed: it ends
+//   stack_zoo      does it all again and again for a second, and keeps the memory of the last time
+//                  stdout: "ready" when all is kept      stdin closed: it ends
 #define _GNU_SOURCE
 #include <alloca.h>
 #include <pthread.h>
@@ -13,20 +14,36 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #define NOINLINE __attribute__((noinline))
 
 enum { kPage = 4096, kPart = 128 * kPage, kLarge = 8 << 20, kStack = 256 << 10 };
-static volatile size_t large = kLarge, part = kPart;  // the compiler calls libc's memset for a size that it cannot know
+static volatile size_t large = kLarge,
+                       part = kPart;  // the compiler calls libc's memset for a size that it cannot know
 static volatile int sink;
+
+enum { kMost = 256, kBlocks = 256 };
+static char* all[kMost];
+static size_t all_bytes[kMost];
+static int held;
+static void* blocks[kBlocks];
 
 static char* fresh(size_t bytes) {
   char* memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) abort();
   madvise(memory, bytes, MADV_NOHUGEPAGE);
+  if (held == kMost) abort();
+  all[held] = memory;
+  all_bytes[held++] = bytes;
   return memory;
+}
+
+static void release(void) {
+  while (held > 0) --held, munmap(all[held], all_bytes[held]);
+  for (int i = 0; i < kBlocks; ++i) free(blocks[i]);
 }
 
 NOINLINE void storeA(char* to) {
@@ -114,13 +131,13 @@ static void* inThread(void* none) {
   return none;
 }
 
-int main(void) {
-  stack_t own = {.ss_sp = fresh(kStack), .ss_size = kStack};
-  sigaltstack(&own, NULL);
-  struct sigaction action = {.sa_handler = onSignal, .sa_flags = SA_ONSTACK};
-  sigaction(SIGUSR1, &action, NULL);
-  action.sa_flags = 0;
-  sigaction(SIGUSR2, &action, NULL);
+static double seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+NOINLINE void everything(void) {
   storeA(fresh(kLarge));
   storeB(fresh(kLarge));
   for (int round = 0; round < 4; ++round) {
@@ -136,10 +153,23 @@ int main(void) {
     pthread_t thread;
     pthread_create(&thread, NULL, inThread, NULL);
     pthread_join(thread, NULL);
-    void* kept[64];
-    for (int i = 0; i < 64; ++i) kept[i] = memset(malloc(20000), 1, 20000);
-    sink += *(char*)kept[9];
+    for (int i = round * 64; i < round * 64 + 64; ++i) blocks[i] = memset(malloc(200000), 1, 200000);
   }
+}
+
+int main(void) {
+  static char own_stack[kStack];
+  stack_t own = {.ss_sp = own_stack, .ss_size = kStack};
+  sigaltstack(&own, NULL);
+  struct sigaction action = {.sa_handler = onSignal, .sa_flags = SA_ONSTACK};
+  sigaction(SIGUSR1, &action, NULL);
+  action.sa_flags = 0;
+  sigaction(SIGUSR2, &action, NULL);
+  const double begun = seconds();
+  do {
+    release();
+    everything();
+  } while (seconds() < begun + 1);
   puts("ready");
   fflush(stdout);
   char byte;

@@ -29,7 +29,8 @@ struct Snapshot {
   Pid tgid = 0;
   uint32_t generation = 0;  // of its code, when it was taken
   uint64_t ip = 0, sp = 0, fp = 0;
-  bool is_return = false;  // `ip` is a return address: of a frame that is too far out to be copied with the first ones
+  bool is_return =
+      false;  // `ip` is a return address: of a frame that is too far out to be copied with the first ones
   uint32_t stack = 0;  // slot of the incomplete one, or MW_ENTRY_STACK_*
   std::span<const std::byte> bytes;
 };

@@ -22,13 +22,14 @@
 #define MW_TRAIL_WORDS	   64u
 #define MW_TRAIL_RUNS	   8u
 #define MW_CODE_RANGES	   16u
-#define MW_SNAPSHOT_BYTES  16384u     /* of a stack */
-#define MW_SNAPSHOTS	   256u	      /* that wait to be learned from */
-#define MW_FIRST_SNAPSHOTS 64u	      /* of a space, before the daemon has looked at it */
-#define MW_SNAPSHOT_MEMORY 4096u      /* addresses that are remembered as sent */
-#define MW_PAIR_SHARE	8 /* one slot of so many is kept for stacks of two frames, for when the others are taken */
-#define MW_SPACES	   4096u      /* address spaces traced at once */
-#define MW_RING_BYTES	   (4u << 20) /* events that are not state: the mmap family and process life */
+#define MW_SNAPSHOT_BYTES  16384u /* of a stack */
+#define MW_SNAPSHOTS	   256u	  /* that wait to be learned from */
+#define MW_FIRST_SNAPSHOTS 64u	  /* of a space, before the daemon has looked at it */
+#define MW_SNAPSHOT_MEMORY 4096u  /* addresses that are remembered as sent */
+#define MW_PAIR_SHARE                                                                                        \
+	8 /* one slot of so many is kept for stacks of two frames, for when the others are taken */
+#define MW_SPACES     4096u	 /* address spaces traced at once */
+#define MW_RING_BYTES (4u << 20) /* events that are not state: the mmap family and process life */
 
 /* A space holds at most so many times what is free of a table, while others are traced. */
 #define MW_STACK_SHARE 1

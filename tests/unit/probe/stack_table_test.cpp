@@ -120,6 +120,9 @@ TEST(StackTable, WhatAStackWasIsForgottenWithItsSlot) {
   const events::Stack next = t.given(5, SpaceId{1});
   EXPECT_EQ(next.frames, (Frames{0x7000}));
   EXPECT_EQ(next.unwind, Unwind::kWhole);
+  t.free(5);
+  t.store(5, 0xbeef, {0x1000, 0x9999}, kMissAfter1);
+  EXPECT_EQ(t.given(5, SpaceId{2}).unwind, Unwind::kFramePointers) << "it came back, from wherever";
 }
 
 // A snapshot may wait while the slot that it names is freed and taken by another stack.

@@ -233,5 +233,17 @@ TEST(Teacher, WhoIsTiredAllowsNoSnapshotsUntilTheSecondIsOver) {
   EXPECT_EQ(c.teacher.totals().starved, 2u);
 }
 
+// On a busy machine a look takes long, and works little.
+TEST(Teacher, WhatItWaitsForACpuIsNoWorkOfIts) {
+  Class c;
+  Teacher teacher(
+      c.port, c.binaries, [&](Pid) -> Result<std::vector<events::Vma>> { return c.mappings; },
+      [&] { return c.now; }, [] { return TimeNs{0}; });
+  c.port.while_taking = [&] { c.now += 200'000'000; };
+  c.snapshot(0);
+  teacher.look();
+  EXPECT_THAT(c.port.allowed, ElementsAre(Teacher::kSnapshots));
+}
+
 }  // namespace
 }  // namespace memwhy::unwind
