@@ -20,8 +20,8 @@ static __attribute__((noinline)) char *fresh(size_t n) {
 	return memory;
 }
 static void release(void) { while (held > 0) munmap(all[--held % 16], last); }
-static __attribute__((noinline)) void storeInC(size_t n) { memset(fresh(n), 1, n); }
-static __attribute__((noinline)) void backToGo(size_t n) { goTouches(fresh(n), n); }
+static __attribute__((noinline)) void storeInC(size_t n) { memset(fresh(n), 1, n); __asm__ volatile(""); }
+static __attribute__((noinline)) void backToGo(size_t n) { goTouches(fresh(n), n); __asm__ volatile(""); }
 static void c_stores(size_t n) { storeInC(n); }
 static void c_calls_back(size_t n) { backToGo(n); }
 */
