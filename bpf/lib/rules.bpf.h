@@ -119,6 +119,8 @@ __noinline u32 odd_frame(u32 which)
 		s->cfa = s->base + 8; /* any address of the window: it stays */
 		if (at == ~0ull) {
 			s->missing = s->key;
+			s->missing_sp = s->sp;
+			s->missing_fp = s->fp;
 			s->flags |= MW_STACK_MISS;
 			s->key = (s->key & (2 * MW_RULE_IP - 1)) | MW_NO_GROUP;
 			by_pointers(s);

@@ -9,14 +9,24 @@
 #include "rules.bpf.h"
 
 /* Copies the stack to the daemon, page by page, until one cannot be read: which tokens allow, and each address once. */
-__noinline int send_snapshot(u64 key, u64 ip, u64 sp, u64 fp, u32 stack)
+__noinline int send_snapshot(u32 which, u64 ip, u64 sp, u64 fp, u32 stack)
 {
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct mw_space *space = current_space(task);
 	struct mw_counters *c = cpu_counters();
 
-	if (!space || !c)
+	if (!space || !c || !s)
 		return 0;
+	u64 key = s->missing;
+
+	/* On another stack, or deeper than is copied: from there on, or that address is never learned. */
+	if (s->missing_sp - sp > MW_SNAPSHOT_BYTES - PAGE_BYTES) {
+		ip = key & (MW_RULE_IP - 1);
+		sp = s->missing_sp;
+		fp = s->missing_fp;
+		stack = MW_ENTRY_STACK_LOST; /* and not that whole stack */
+	}
 	/* one address met on two ways up: both are wanted */
 	u64 asked = key ^ (sp + stack) * HASH_FACTOR;
 	u32 home = (asked * HASH_FACTOR) >> 52;

@@ -128,7 +128,7 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 		c->fault[at == MW_ENTRY_STACK_LOST ? MW_STACKS_LOST : MW_STACKS_PAIRED]++;
 	}
 	if (missing)
-		send_snapshot(missing, ip, sp, fp, at);
+		send_snapshot(which, ip, sp, fp, at);
 	return at;
 }
 
@@ -190,7 +190,7 @@ static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *us
 		if (stack_hash[at] != hash)
 			continue;
 		if (missing)
-			send_snapshot(missing, ip, sp, fp, at);
+			send_snapshot(which, ip, sp, fp, at);
 		else if (trails_too && !(s->flags & (MW_STACK_CUT | MW_STACK_UNREADABLE)))
 			trail_learn(key, sp, fp, at, which);
 		return at;

@@ -10,10 +10,13 @@ namespace memwhy::kernel_test {
 
 void Observer::take(events::Event event) {
   if (const auto* stack = std::get_if<events::Stack>(&event.payload)) {
-    // Once for each space that names it, with the same frames.
-    EXPECT_TRUE(given_.emplace(stack->id, stack->space).second) << "stack given twice for one space";
+    // Once for each space that names it, with the same frames; again when more is known of it.
+    EXPECT_TRUE(given_.emplace(stack->id, stack->space, stack->unwind).second)
+        << "stack given twice for one space";
     const auto [known, is_new] = stacks_.emplace(stack->id, *stack);
-    EXPECT_TRUE(is_new || known->second.frames == stack->frames) << "one id for two stacks";
+    EXPECT_TRUE(is_new || known->second.unwind != stack->unwind || known->second.frames == stack->frames)
+        << "one id for two stacks";
+    known->second = *stack;
   } else if (const auto* runs = std::get_if<events::PageTableRuns>(&event.payload)) {
     auto& table = tables_[runs->space];
     if (runs->restated) table.clear();

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "probe/kernel_probe.h"
@@ -72,7 +73,7 @@ class Observer {
   probe::Port& probe_;
   std::vector<events::Event> events_;
   std::map<StackId, events::Stack> stacks_;
-  std::set<std::pair<StackId, SpaceId>> given_;
+  std::set<std::tuple<StackId, SpaceId, events::Unwind>> given_;
   std::map<SpaceId, std::map<PageNumber, Entry>> tables_;
 };
 

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "app/rule_tables.h"
 #include "base/result.h"
 #include "files/children.h"
 #include "probe/kernel_probe.h"
@@ -17,27 +18,6 @@
 #include "unwind/teacher.h"
 
 namespace memwhy::app {
-
-// The tables in the kernel, as a Teacher wants them.
-class RuleTables : public unwind::RulesPort {
- public:
-  // Must outlive it.
-  explicit RuleTables(probe::Unwinding& unwinding) : unwinding_(unwinding) {}
-
-  size_t take(const std::function<void(const unwind::Taken&)>& use) override;
-  void turn(uint32_t snapshots) override { unwinding_.rules().turn(snapshots); }
-  std::optional<uint32_t> generation(SpaceId space) override { return unwinding_.rules().generation(space); }
-  void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go) override {
-    unwinding_.rules().set_code(space, code, go);
-  }
-  bool publish(SpaceId space, uint32_t generation, std::span<const unwind::LearnedRule> rules) override;
-  void complete(const unwind::Taken& taken, std::vector<uint64_t> frames, events::Unwind how) override {
-    unwinding_.complete(taken.slot, std::move(frames), how);
-  }
-
- private:
-  probe::Unwinding& unwinding_;
-};
 
 class Teaching {
  public:

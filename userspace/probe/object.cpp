@@ -382,6 +382,7 @@ Shares::Shared Object::shares() const {
 RuleTable::Shared Object::rules() const {
   auto& bss = *skeleton_->bss;
   return {bss.rules,
+          bss.trails,
           bss.space_code,
           bss.spaces,
           spaces_in_use_,

@@ -90,21 +90,31 @@ bool RuleTable::publish(SpaceId space, uint32_t generation, std::span<const Addr
   return true;
 }
 
-// Rules of slots whose code has changed, all of them: the kernel side uses none of them any more.
+// Is this key of an earlier generation of one of these slots? After MW_RULE_GENERATIONS that are not confirmed every key
+// may be.
+bool RuleTable::is_over(uint64_t key, const std::vector<bool>& changed) const {
+  const auto slot = static_cast<uint32_t>(key >> (MW_RULE_GROUP_SHIFT + 3)) & (MW_SPACES - 1);
+  if (key == 0 || !changed[slot]) return false;
+  const mw_space_code& code = shared_.code[slot];
+  const uint32_t now = acquire(shared_.code[slot].generation);
+  return now - code.confirmed >= MW_RULE_GENERATIONS ||
+         key >> MW_RULE_GROUP_SHIFT != group_of(slot, now) >> MW_RULE_GROUP_SHIFT;
+}
+
+// Rules of slots whose code has changed, all of them: the kernel side uses none of them any more. And trails, which were
+// found by such rules: a later generation may have the same key.
 void RuleTable::sweep(std::span<const uint32_t> changed) {
-  std::vector<bool> gone(MW_SPACES);
-  for (const uint32_t slot : changed) gone[slot] = true;
+  std::vector<bool> all(MW_SPACES);
+  for (const uint32_t slot : changed) all[slot] = true;
   for (uint32_t i = 0; i < MW_RULES; ++i) {
     mw_rule& rule = shared_.rules[i];
-    if (rule.key == 0) continue;
-    const auto slot = static_cast<uint32_t>(rule.key >> (MW_RULE_GROUP_SHIFT + 3));
-    if (!gone[slot & (MW_SPACES - 1)]) continue;
-    const uint32_t generation = shared_.code[slot & (MW_SPACES - 1)].generation;
-    if (rule.key >> MW_RULE_GROUP_SHIFT == group_of(slot, generation) >> MW_RULE_GROUP_SHIFT) continue;
-    release<mw_u64>(rule.key, 0);
+    if (!is_over(rule.key, all)) continue;
     --held_;
-    --held_by_[slot & (MW_SPACES - 1)];
+    --held_by_[static_cast<uint32_t>(rule.key >> (MW_RULE_GROUP_SHIFT + 3)) & (MW_SPACES - 1)];
+    release<mw_u64>(rule.key, 0);
   }
+  for (uint32_t i = 0; i < MW_TRAILS; ++i)
+    if (is_over(acquire(shared_.trails[i].key), all)) release<mw_u64>(shared_.trails[i].key, 0);
 }
 
 void RuleTable::turn(uint32_t tokens) {
@@ -145,6 +155,8 @@ size_t RuleTable::take(const std::function<void(const Snapshot&)>& use) {
     snapshot.ip = shared.ip;
     snapshot.sp = shared.sp;
     snapshot.fp = shared.fp;
+    snapshot.is_return = (shared.key & MW_RULE_IP) == 0 && shared.ip == (shared.key & (MW_RULE_IP - 1)) &&
+                         shared.stack == MW_ENTRY_STACK_LOST;
     snapshot.stack = shared.stack;
     snapshot.bytes = std::as_bytes(std::span(shared.data, bytes));
     if (const std::optional<uint32_t> now = generation(snapshot.space);

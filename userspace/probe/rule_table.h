@@ -29,6 +29,8 @@ struct Snapshot {
   Pid tgid = 0;
   uint32_t generation = 0;  // of its code, when it was taken
   uint64_t ip = 0, sp = 0, fp = 0;
+  bool is_return =
+      false;  // `ip` is a return address: of a frame that is too far out to be copied with the first ones
   uint32_t stack = 0;  // slot of the incomplete one, or MW_ENTRY_STACK_*
   std::span<const std::byte> bytes;
 };
@@ -45,6 +47,7 @@ class RuleTable {
   // Shared with the kernel; outlives this.
   struct Shared {
     mw_rule* rules = nullptr;
+    mw_trail* trails = nullptr;
     mw_space_code* code = nullptr;  // of the space in the same slot of spaces
     mw_space* spaces = nullptr;
     uint32_t slots = 0;  // of spaces
@@ -78,6 +81,7 @@ class RuleTable {
  private:
   std::optional<uint32_t> slot_of(SpaceId space) const;
   void sweep(std::span<const uint32_t> changed);
+  bool is_over(uint64_t key, const std::vector<bool>& changed) const;
 
   Shared shared_;
   size_t held_ = 0;

@@ -19,6 +19,13 @@ events::Unwind unwind_of(uint32_t flags) {
   return (flags & MW_STACK_WHOLE) != 0 ? events::Unwind::kWhole : events::Unwind::kStopped;
 }
 
+// Do these frames begin with those of an incomplete stack that are certain?
+bool begins_with(const std::vector<uint64_t>& frames, const mw_stack& incomplete) {
+  const uint32_t certain =
+      std::clamp(incomplete.flags >> MW_STACK_CERTAIN_SHIFT, 1u, std::min(incomplete.n, MW_STACK_FRAMES));
+  return frames.size() >= certain && std::equal(incomplete.ip, incomplete.ip + certain, frames.begin());
+}
+
 bool is_hash(uint64_t word) { return word != MW_SLOT_EMPTY && word != MW_SLOT_TOMB; }
 
 }  // namespace
@@ -114,6 +121,8 @@ std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t sl
   const std::lock_guard lock(mutex_);
   const uint64_t hash = acquire(hashes_[slot]);
   if (!is_hash(hash) || acquire(stacks_[slot].n) == 0) return again;
+  // The snapshot may have waited until another stack had the slot.
+  if (!begins_with(frames, stacks_[slot])) return again;
   const auto [at, fresh] = completed_.try_emplace(hash);
   if (!fresh) {
     if (at->second.frames == frames || at->second.how == events::Unwind::kSeveral) return again;

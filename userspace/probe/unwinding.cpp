@@ -23,6 +23,11 @@ void Unwinding::complete(uint32_t slot, std::vector<uint64_t> frames, events::Un
   }
 }
 
+TrailCounts Unwinding::trails() const {
+  return {hub_->fault_count(MW_TRAILS_USED), hub_->fault_count(MW_TRAILS_MADE),
+          hub_->fault_count(MW_TRAILS_WRONG)};
+}
+
 std::unique_ptr<Unwinding> KernelProbe::unwinding() {
   return hub_->object->uses_rules() ? std::make_unique<Unwinding>(hub_) : nullptr;
 }

@@ -22,6 +22,11 @@ namespace memwhy::probe {
 
 struct Hub;
 
+// Faults whose stack a trail told (bpf/lib/trail.bpf.h); wrong: where each is compared with the walk, which found another.
+struct TrailCounts {
+  uint64_t used = 0, made = 0, wrong = 0;
+};
+
 class Unwinding {
  public:
   explicit Unwinding(std::shared_ptr<Hub> hub);
@@ -33,6 +38,7 @@ class Unwinding {
   // What the incomplete stack in this slot was, as its snapshot showed. Another one for the same slot: several
   // callers share it, and it is none of them for certain.
   void complete(uint32_t slot, std::vector<uint64_t> frames, events::Unwind how);
+  TrailCounts trails() const;  // of all ports
 
  private:
   std::shared_ptr<Hub> hub_;

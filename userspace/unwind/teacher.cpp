@@ -41,13 +41,13 @@ events::Unwind unwind_of(How how) {
 }  // namespace
 
 size_t Teacher::look() {
-  const TimeNs begun = clock_();
+  const TimeNs begun = clock_(), worked = work_();
   if (begun >= second_ + kSecond) {
     second_ = begun;
     spent_in_second_ = 0;
   }
   const size_t taken = port_.take([this](const Taken& one) { learn(one); });
-  const TimeNs took = clock_() - begun;
+  const TimeNs took = work_() - worked;
   spent_in_second_ += taken == 0 ? 0 : took;
   totals_.spent_ns += took;
   const bool tired = spent_in_second_ * kShare > kSecond;

@@ -57,9 +57,13 @@ class Teacher {
   using MappingsOf = std::function<Result<std::vector<events::Vma>>(Pid)>;
   using Clock = std::function<TimeNs()>;
 
-  // All must outlive it.
-  Teacher(RulesPort& port, symbols::Binaries& binaries, MappingsOf mappings, Clock clock)
-      : port_(port), learner_(binaries), mappings_(std::move(mappings)), clock_(std::move(clock)) {}
+  // All must outlive it. `work`: what its share is counted by, CPU time where it may have to wait for a CPU; none: the clock.
+  Teacher(RulesPort& port, symbols::Binaries& binaries, MappingsOf mappings, Clock clock, Clock work = {})
+      : port_(port),
+        learner_(binaries),
+        mappings_(std::move(mappings)),
+        clock_(std::move(clock)),
+        work_(work ? std::move(work) : clock_) {}
 
   // One look. How many snapshots were learned from.
   size_t look();
@@ -89,7 +93,7 @@ class Teacher {
   RulesPort& port_;
   Learner learner_;
   MappingsOf mappings_;
-  Clock clock_;
+  Clock clock_, work_;
   std::unordered_map<SpaceId, Space> spaces_;
   Totals totals_;
   TimeNs second_ = 0, spent_in_second_ = 0;

@@ -24,6 +24,7 @@
 #define MW_CODE_RANGES	   16u
 #define MW_SNAPSHOT_BYTES  16384u /* of a stack */
 #define MW_SNAPSHOTS	   256u	  /* that wait to be learned from */
+#define MW_FIRST_SNAPSHOTS 64u	  /* of a space, before the daemon has looked at it */
 #define MW_SNAPSHOT_MEMORY 4096u  /* addresses that are remembered as sent */
 #define MW_PAIR_SHARE                                                                                        \
 	8 /* one slot of so many is kept for stacks of two frames, for when the others are taken */

@@ -102,8 +102,8 @@ struct mw_trail {
 struct mw_snapshot {
 	mw_u32 state; /* MW_SNAPSHOT_*: written last, by the kernel side to READY and by the daemon to FREE */
 	mw_u32 pad;
-	mw_u64 key; /* the address without a rule */
-	mw_u64 ip, sp, fp;
+	mw_u64 key;	   /* the address without a rule */
+	mw_u64 ip, sp, fp; /* of the thread, or of the frame of that address */
 	mw_u32 space;
 	mw_u32 tgid;
 	mw_u32 stack; /* the incomplete one that the page was attributed to, or MW_ENTRY_STACK_* */

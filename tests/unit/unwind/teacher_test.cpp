@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// From snapshots to rules, with tables that the test makes up. All code is without a file: its frames are found by frame
+// pointers, and no binary is asked for anything.
+#include "unwind/teacher.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+namespace memwhy::unwind {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr SpaceId kSpace{3};
+constexpr uint64_t kCode = 0x700000, kStack = 0x10000;
+
+class NoBinaries final : public symbols::Binaries {
+ public:
+  Result<symbols::OpenedBinary> open_mapping(Pid, const events::Vma&) override { return no(); }
+  Result<symbols::OpenedBinary> vdso() override { return no(); }
+  Result<std::vector<symbols::FunctionRules>> frame_rules(symbols::BinaryHandle,
+                                                          std::span<const symbols::CodeOffset>) override {
+    return no();
+  }
+  Result<symbols::OpenedBinary> open_executable(Pid) override { return no(); }
+  Result<symbols::ExecutablePath> executable_path(Pid) override { return no(); }
+  Result<uint64_t> file_system(Pid, const events::Vma&) override { return no(); }
+  Result<std::vector<symbols::SourceFrames>> look_up(symbols::BinaryHandle,
+                                                     std::span<const symbols::CodeOffset>) override {
+    return no();
+  }
+  Result<symbols::ProgramFacts> program(symbols::BinaryHandle, const symbols::ProgramQuestion&) override {
+    return no();
+  }
+  Result<std::vector<std::byte>> read(symbols::BinaryHandle, uint64_t, size_t) override { return no(); }
+
+ private:
+  static Error no() { return {ErrorCode::kBadInput, "not here"}; }
+};
+
+events::Vma code(uint64_t start, uint64_t bytes = 0x1000) {
+  events::Vma vma;
+  vma.range = {start, start + bytes};
+  vma.read = vma.exec = true;
+  return vma;
+}
+
+class FakePort final : public RulesPort {
+ public:
+  size_t take(const std::function<void(const Taken&)>& use) override {
+    if (while_taking) while_taking();
+    std::vector<Taken> all = std::exchange(waiting, {});
+    for (const Taken& one : all) use(one);
+    return all.size();
+  }
+  void turn(uint32_t snapshots) override { allowed.push_back(snapshots); }
+  std::optional<uint32_t> generation(SpaceId) override { return now; }
+  void watch(SpaceId space, std::span<const AddressRange> ranges, AddressRange) override {
+    EXPECT_EQ(space, kSpace);
+    watched.emplace_back(ranges.begin(), ranges.end());
+  }
+  bool publish(SpaceId, uint32_t generation, std::span<const LearnedRule> rules) override {
+    if (generation != now) return false;
+    published.insert(published.end(), rules.begin(), rules.end());
+    return true;
+  }
+  void complete(const Taken& taken, std::vector<uint64_t> frames, events::Unwind how) override {
+    completed.push_back({taken.slot, std::move(frames), how});
+  }
+
+  struct Completed {
+    uint32_t slot;
+    std::vector<uint64_t> frames;
+    events::Unwind how;
+  };
+  std::vector<Taken> waiting;
+  std::function<void()> while_taking;
+  std::optional<uint32_t> now = 0;  // generation
+  std::vector<uint32_t> allowed;
+  std::vector<std::vector<AddressRange>> watched;
+  std::vector<LearnedRule> published;
+  std::vector<Completed> completed;
+};
+
+struct Class {  // where it is taught
+  FakePort port;
+  NoBinaries binaries;
+  std::vector<events::Vma> mappings{code(kCode)};
+  std::function<void()> while_reading;
+  int readings = 0;
+  TimeNs now = 0;
+  Teacher teacher{port, binaries,
+                  [this](Pid) -> Result<std::vector<events::Vma>> {
+                    ++readings;
+                    std::vector<events::Vma> read = mappings;
+                    if (while_reading) while_reading();
+                    return read;
+                  },
+                  [this] { return now; }};
+
+  // kCode + 0x10, called by `caller`, called by the outermost function.
+  std::vector<uint64_t> words;
+  void snapshot(uint32_t generation, uint64_t caller = kCode + 0x20) {
+    words = {kStack + 16, caller, 0, kCode + 0x30};
+    Taken one{kSpace, 7, generation, 77, {}};
+    one.snapshot.ip = kCode + 0x10;
+    one.snapshot.sp = one.snapshot.fp = one.snapshot.address = kStack;
+    one.snapshot.stack = std::as_bytes(std::span(words));
+    port.waiting.push_back(one);
+  }
+  std::vector<uint64_t> published() const {
+    std::vector<uint64_t> all;
+    for (const LearnedRule& rule : port.published) all.push_back(rule.address);
+    return all;
+  }
+};
+
+TEST(Teacher, PublishesTheRulesOfAPathAndSaysWhatTheStackWas) {
+  Class c;
+  c.snapshot(0);
+  EXPECT_EQ(c.teacher.look(), 1u);
+  EXPECT_THAT(c.published(), ElementsAre(kCode + 0x10, kCode + 0x20, kCode + 0x30));
+  ASSERT_EQ(c.port.completed.size(), 1u);
+  EXPECT_EQ(c.port.completed[0].slot, 77u);
+  EXPECT_EQ(c.port.completed[0].how, events::Unwind::kJit) << "its code is in no file";
+  EXPECT_THAT(c.port.completed[0].frames, ElementsAre(kCode + 0x10, kCode + 0x20, kCode + 0x30));
+  EXPECT_THAT(c.port.allowed, ElementsAre(Teacher::kSnapshots));
+  EXPECT_EQ(c.teacher.totals().rules, 3u);
+}
+
+// What is mapped between the first reading and the watch is not watched, and may be gone again with its rules left.
+TEST(Teacher, MappingsAreReadAgainAfterTheirCodeIsWatched) {
+  Class c;
+  std::vector<size_t> watched_before;
+  c.while_reading = [&] { watched_before.push_back(c.port.watched.size()); };
+  c.snapshot(0);
+  c.teacher.look();
+  EXPECT_THAT(watched_before, ElementsAre(0u, 1u));
+  ASSERT_FALSE(c.port.watched.empty());
+  EXPECT_THAT(c.port.watched.back(), ElementsAre(AddressRange{kCode, kCode + 0x1000}));
+  c.snapshot(0);
+  c.teacher.look();
+  EXPECT_EQ(c.readings, 2) << "they are known for this generation";
+}
+
+TEST(Teacher, MappingsThatChangeWhileTheyAreReadAreReadUntilTwoAgree) {
+  Class c;
+  c.while_reading = [&] {
+    if (c.readings == 1) c.mappings.push_back(code(kCode + 0x10000));
+  };
+  c.snapshot(0);
+  c.teacher.look();
+  EXPECT_EQ(c.readings, 3);
+  EXPECT_EQ(c.port.watched.back().size(), 2u);
+  EXPECT_FALSE(c.port.published.empty());
+
+  Class never;
+  never.while_reading = [&] {
+    never.mappings.push_back(code(kCode + 0x10000 * static_cast<uint64_t>(never.readings)));
+  };
+  never.snapshot(0);
+  never.teacher.look();
+  EXPECT_EQ(never.readings, 4);
+  EXPECT_THAT(never.published(), IsEmpty());
+  EXPECT_THAT(never.port.completed, IsEmpty());
+}
+
+TEST(Teacher, ASnapshotOfAnEarlierGenerationTeachesNothing) {
+  Class c;
+  c.snapshot(0);
+  c.port.now = 1;
+  EXPECT_EQ(c.teacher.look(), 1u);
+  EXPECT_THAT(c.published(), IsEmpty());
+  EXPECT_THAT(c.port.completed, IsEmpty());
+  c.snapshot(1);
+  c.teacher.look();
+  EXPECT_EQ(c.port.completed.size(), 1u);
+}
+
+TEST(Teacher, CodeThatChangesWhileItIsReadTeachesNothing) {
+  Class c;
+  c.while_reading = [&] {
+    if (c.readings == 2) c.port.now = 1;  // after the generation was asked for
+  };
+  c.snapshot(0);
+  c.teacher.look();
+  EXPECT_THAT(c.published(), IsEmpty());
+  EXPECT_THAT(c.port.completed, IsEmpty()) << "nor is its stack believed";
+  EXPECT_EQ(c.teacher.totals().stale, 1u);
+}
+
+TEST(Teacher, ASpaceThatIsTracedNoMoreIsLeft) {
+  Class c;
+  c.snapshot(0);
+  c.port.now = std::nullopt;
+  c.teacher.look();
+  EXPECT_EQ(c.readings, 0);
+  EXPECT_THAT(c.port.completed, IsEmpty());
+}
+
+TEST(Teacher, CodeThatIsMetForTheFirstTimeIsLookedForAgainWhenMappingsAreOld) {
+  constexpr uint64_t kNew = kCode + 0x20000;
+  Class c;
+  c.snapshot(0);
+  c.teacher.look();
+  c.mappings.push_back(code(kNew));
+  c.snapshot(0, kNew + 0x20);
+  c.teacher.look();
+  EXPECT_EQ(c.readings, 2) << "they were read a moment ago";
+  c.now += 20'000'000;
+  c.port.published.clear();
+  c.snapshot(0, kNew + 0x20);
+  c.teacher.look();
+  EXPECT_EQ(c.readings, 4);
+  EXPECT_THAT(c.published(), ElementsAre(kCode + 0x10, kNew + 0x20, kCode + 0x30));
+}
+
+TEST(Teacher, WhoIsTiredAllowsNoSnapshotsUntilTheSecondIsOver) {
+  Class c;
+  c.port.while_taking = [&] { c.now += 60'000'000; };
+  c.snapshot(0);
+  c.teacher.look();  // 60 ms of this second
+  c.snapshot(0);
+  c.teacher.look();  // 120
+  c.port.while_taking = nullptr;
+  c.teacher.look();
+  c.now = Teacher::kSecond;
+  c.teacher.look();
+  EXPECT_THAT(c.port.allowed, ElementsAre(Teacher::kSnapshots, 0u, 0u, Teacher::kSnapshots));
+  EXPECT_EQ(c.teacher.totals().starved, 2u);
+}
+
+// On a busy machine a look takes long, and works little.
+TEST(Teacher, WhatItWaitsForACpuIsNoWorkOfIts) {
+  Class c;
+  Teacher teacher(
+      c.port, c.binaries, [&](Pid) -> Result<std::vector<events::Vma>> { return c.mappings; },
+      [&] { return c.now; }, [] { return TimeNs{0}; });
+  c.port.while_taking = [&] { c.now += 200'000'000; };
+  c.snapshot(0);
+  teacher.look();
+  EXPECT_THAT(c.port.allowed, ElementsAre(Teacher::kSnapshots));
+}
+
+}  // namespace
+}  // namespace memwhy::unwind

@@ -1,0 +1,3 @@
+module memwhy/workloads/stack_cgo
+
+go 1.19

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// RuleTables: the unwind rules in the kernel (probe/unwinding.h) as a Teacher wants them (unwind/teacher.h). Its rules are
+// packed here into the words that the kernel side walks by.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "probe/unwinding.h"
+#include "unwind/teacher.h"
+
+namespace memwhy::app {
+
+class RuleTables : public unwind::RulesPort {
+ public:
+  // Must outlive it.
+  explicit RuleTables(probe::Unwinding& unwinding) : unwinding_(unwinding) {}
+
+  size_t take(const std::function<void(const unwind::Taken&)>& use) override;
+  void turn(uint32_t snapshots) override { unwinding_.rules().turn(snapshots); }
+  std::optional<uint32_t> generation(SpaceId space) override { return unwinding_.rules().generation(space); }
+  void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go) override {
+    unwinding_.rules().set_code(space, code, go);
+  }
+  bool publish(SpaceId space, uint32_t generation, std::span<const unwind::LearnedRule> rules) override;
+  void complete(const unwind::Taken& taken, std::vector<uint64_t> frames, events::Unwind how) override {
+    unwinding_.complete(taken.slot, std::move(frames), how);
+  }
+
+ private:
+  probe::Unwinding& unwinding_;
+};
+
+}  // namespace memwhy::app
