@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets that do something to whoever looks at them: memwhy ends in time, says what it could not see, and sees the rest."""
+import collections
 import contextlib
 import json
 import os
@@ -12,12 +13,12 @@ from support.answers import check, only_process
 
 
 def children_of(pid):
-    """memwhy's own: who opens files of targets, and who parses them."""
-    found = {}
+    """memwhy's own, by name: those that open files of targets, and those that parse them."""
+    found = collections.defaultdict(list)
     for entry in pathlib.Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and f"\nPPid:\t{pid}\n" in (entry / "status").read_text():
-                found[(entry / "comm").read_text().strip()] = int(entry.name)
+                found[(entry / "comm").read_text().strip()].append(int(entry.name))
         except OSError:
             pass  # it has just left
     return found
@@ -141,11 +142,11 @@ def test_the_children_are_killed(case):
     for step in range(12):
         children = children_of(memwhy.pid)
         if step == 5:  # one that hangs: memwhy, with what is left of its privileges, ends it
-            stopped = children["memwhy:opener"]
+            stopped = children["memwhy:opener"][0]
             os.kill(stopped, signal.SIGSTOP)
         for name in ("memwhy:opener", "memwhy:parser")[step % 2:][:1]:
-            if name in children:
-                os.kill(children[name], signal.SIGKILL)
+            for child in children[name]:
+                os.kill(child, signal.SIGKILL)
                 killed += 1
         target.stdin.write("\n")  # a library that was not mapped yet, and memory touched from it
         target.stdin.flush()

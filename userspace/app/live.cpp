@@ -211,6 +211,8 @@ Result<LiveResult> record_checked(const LiveRequest& request) {
   file->sink.bind(parts->session);
   record::Session& session = parts->session;
   if (Status started = session.start(); !started) return started.error();
+  if (parts->teaching)
+    parts->teaching->tell([&session](const std::string& sentence) { session.notice(sentence); });
   if (Status kept = keep_only(privileges.main); !kept) warn(kept.error().message());
   Person person(request, *signals, session, file->sink, child);
   Recording recording(request.targets, parts->proc, session, person);

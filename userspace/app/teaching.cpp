@@ -32,6 +32,11 @@ Teaching::~Teaching() {
   thread_.join();
 }
 
+void Teaching::tell(std::function<void(const std::string&)> notice) {
+  const std::lock_guard lock(mutex_);
+  notice_ = std::move(notice);
+}
+
 bool Teaching::stop(std::chrono::nanoseconds patience) {
   std::unique_lock lock(mutex_);
   stop_ = true;
@@ -57,6 +62,8 @@ void Teaching::run(uint64_t capabilities) {
       lock.unlock();
       quiet = teacher.look() == 0 ? quiet + 1 : 0;
       lock.lock();
+      if (notice_ && files_->has_notices())
+        for (const std::string& sentence : files_->take_notices()) notice_(sentence);
       wake_.wait_for(lock, quiet < kQuietAfter ? kBusy : kQuiet, [this] { return stop_; });
     }
   } catch (const std::exception& failure) {

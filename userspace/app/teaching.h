@@ -6,8 +6,10 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "app/rule_tables.h"
@@ -28,6 +30,8 @@ class Teaching {
   Teaching(const Teaching&) = delete;
   Teaching& operator=(const Teaching&) = delete;
 
+  // Who is given what its children lost, as sentences; may be called by its thread until stop() has returned.
+  void tell(std::function<void(const std::string&)> notice);
   // Ends it. false: a child that hangs still holds it up, and it may not be destroyed.
   bool stop(std::chrono::nanoseconds patience);
 
@@ -40,7 +44,9 @@ class Teaching {
   RuleTables port_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  bool stop_ = false, done_ = false;  // with the lock held
+  // With the lock held.
+  bool stop_ = false, done_ = false;
+  std::function<void(const std::string&)> notice_;
   std::thread thread_;
 };
 
