@@ -22,6 +22,7 @@ constexpr uint64_t kBlockRecordBytes = 16;  // blockRecord of mprof.go: a count 
 constexpr uint64_t kMostFrames = 1024;      // the runtime's own limit of profstackdepth
 constexpr uint64_t kMostBuckets = 1 << 20;
 constexpr int kMostSearches = 20;
+constexpr size_t kTogether = 512;  // pointers that are followed together
 
 // The runtime counts the pointer masks of the program's variables as buckets too (mbitmap.go progToPointerMask): a bit for
 // each word, and one byte behind them.
@@ -42,6 +43,7 @@ class Search {
       // What can't be read is not found.
       static_cast<void>(each_part(memory_, range, [this](uint64_t at, std::span<const std::byte> bytes) {
         for (size_t i = 0; i + 8 <= bytes.size(); i += 8) consider(at + i, word(bytes, i));
+        look();
       }));
     for (const uint64_t table : tables_)
       if (is_table(table)) found_.table = table;
@@ -52,6 +54,9 @@ class Search {
   struct Newest {
     uint64_t address = 0, hash = 0;
   };
+  struct Pointer {
+    uint64_t where = 0, address = 0;
+  };
 
   // Buckets and their table are in memory of the runtime's own, outside of the heap.
   void consider(uint64_t where, uint64_t address) {
@@ -59,16 +64,32 @@ class Search {
         in_any(heap_, address))
       return;
     if (address % kPageBytes == 0 && memory_.keep(sizeof address)) tables_.push_back(address);
-    Bytes header(globals_.layout->bucket.size);
-    if (!memory_.read(address, header)) return;
+    pointers_.push_back({where, address});
+    if (pointers_.size() == kTogether) look();
+  }
+
+  // What they point to is read together: there are thousands of them, and a call for each costs more than its bytes.
+  void look() {
+    const size_t size = globals_.layout->bucket.size;
+    Bytes headers(pointers_.size() * size);
+    std::vector<remote::Piece> pieces(pointers_.size());
+    for (size_t i = 0; i < pieces.size(); ++i)
+      pieces[i] = {pointers_[i].address, std::span(headers).subspan(i * size, size)};
+    static_cast<void>(memory_.read_each(pieces));
+    for (size_t i = 0; i < pieces.size(); ++i)
+      if (pieces[i].there) check(pointers_[i], pieces[i].into);
+    pointers_.clear();
+  }
+
+  void check(const Pointer& pointer, std::span<const std::byte> header) {
     const uint64_t kind = field(header, globals_.layout->bucket.typ) - 1;
     const uint64_t hash = field(header, globals_.layout->bucket.hash);
     // Of nothing but zeros the hash is 0.
     if (kind >= kBucketKinds || found_.heads[kind] != 0 || hash == 0 ||
-        bucket_stack(memory_, *globals_.layout, address, header).empty())
+        bucket_stack(memory_, *globals_.layout, pointer.address, header).empty())
       return;
-    found_.heads[kind] = where;
-    newest_[kind] = {address, hash};
+    found_.heads[kind] = pointer.where;
+    newest_[kind] = {pointer.address, hash};
   }
 
   // A bucket is put in front of those with the same hash: the newest of a list is the first of its slot.
@@ -82,7 +103,8 @@ class Search {
   remote::RemoteMemory& memory_;
   const Globals& globals_;
   std::vector<AddressRange> heap_;
-  std::vector<uint64_t> tables_;  // what may be the table
+  std::vector<uint64_t> tables_;   // what may be the table
+  std::vector<Pointer> pointers_;  // not yet followed
   std::array<Newest, kBucketKinds> newest_{};
   BucketLists found_;
 };
