@@ -53,10 +53,11 @@ __noinline u32 stack_claim(u64 hash, u32 flags, u32 which, u32 slots)
 		return MW_ENTRY_STACK_LOST;
 	struct mw_use *use = &space_use[slot];
 
-	if (all_use.stacks >= slots)
-		return MW_ENTRY_STACK_LOST;
-	if (!share_allows(MW_STACK_SHARE, use->stacks, all_use.stacks, slots)) {
-		__sync_fetch_and_add(&use->stacks_refused, 1);
+	/* Two frames of a stack may have what is kept for them, whoever holds how much. */
+	if (all_use.stacks >= slots ||
+	    (slots <= stack_mask && !share_allows(MW_STACK_SHARE, use->stacks, all_use.stacks, slots))) {
+		if (slots > stack_mask && traced_spaces > 1)
+			__sync_fetch_and_add(&use->stacks_refused, 1);
 		return MW_ENTRY_STACK_LOST;
 	}
 	for (u32 i = 0; i < MW_PROBES; i++) {
