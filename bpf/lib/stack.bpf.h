@@ -53,9 +53,7 @@ __noinline u32 stack_claim(u64 hash, u32 flags, u32 which, u32 slots)
 		return MW_ENTRY_STACK_LOST;
 	struct mw_use *use = &space_use[slot];
 
-	/* Two frames of a stack may have what is kept for them, whoever holds how much. */
-	if (all_use.stacks >= slots ||
-	    (slots <= stack_mask && !share_allows(MW_STACK_SHARE, use->stacks, all_use.stacks, slots))) {
+	if (all_use.stacks >= slots || !share_allows(MW_STACK_SHARE, use->stacks, all_use.stacks, slots)) {
 		if (slots > stack_mask && traced_spaces > 1)
 			__sync_fetch_and_add(&use->stacks_refused, 1);
 		return MW_ENTRY_STACK_LOST;
@@ -97,14 +95,36 @@ __noinline u32 stack_find(u64 hash)
 	return ~0u;
 }
 
+/* The slot of the first frames of the stack in scratch, claimed when there are fewer than `slots`. */
+__noinline u32 store_frames(u32 which, u32 flags, u32 frames, u32 slots)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+
+	if (!s)
+		return MW_ENTRY_STACK_LOST;
+	if (s->n > frames) {
+		s->n = frames;
+		flags = (flags & ~MW_STACK_WHOLE) | MW_STACK_CUT;
+	}
+	u64 hash = frames_hash(which, flags);
+	u32 at = stack_find(hash);
+
+	return at != ~0u ? at : stack_claim(hash, flags, which, slots);
+}
+
 /*
- * First time this stack is met (or its slot is being freed): walks again, keeping the frames, and claims a
- * slot for what this second walk saw: frames and hash always belong together.
+ * First time this stack is met (or its slot is being freed): walks again, keeping the frames, and claims a slot for what
+ * this second walk saw: frames and hash always belong together. Deep stacks are many, and the table is not for them alone:
+ *
+ *   up to half full   every stack, whole
+ *   up to 7/8         those of 16 frames; of deeper ones the first 16
+ *   above             the function and its direct caller
  */
 __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 {
 	struct mw_counters *c = cpu_counters();
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 slots = stack_mask + 1;
 
 	if (!c || !s)
 		return MW_ENTRY_STACK_LOST;
@@ -112,23 +132,16 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 
 	if (flags & MW_STACK_UNREADABLE)
 		c->fault[MW_STACKS_UNREADABLE]++;
-	u64 hash = frames_hash(which, flags), missing = s->missing;
-	u32 at = stack_find(hash);
+	u32 at = store_frames(which, flags, MW_WALK_FRAMES,
+			      s->n > MW_SHORT_FRAMES ? slots / 2 : slots - slots / MW_PAIR_SHARE);
 
-	if (at == ~0u)
-		at = stack_claim(hash, flags, which, stack_mask + 1 - (stack_mask + 1) / MW_PAIR_SHARE);
-	if (at ==
-	    MW_ENTRY_STACK_LOST) { /* of a stack that has no room: the function and its direct caller, which have */
-		flags = (flags & ~MW_STACK_WHOLE) | MW_STACK_CUT;
-		if (s->n > 2)
-			s->n = 2;
-		hash = frames_hash(which, flags);
-		at = stack_find(hash);
-		if (at == ~0u)
-			at = stack_claim(hash, flags, which, stack_mask + 1);
+	if (at == MW_ENTRY_STACK_LOST && s->n > MW_SHORT_FRAMES)
+		at = store_frames(which, flags, MW_SHORT_FRAMES, slots - slots / MW_PAIR_SHARE);
+	if (at == MW_ENTRY_STACK_LOST) {
+		at = store_frames(which, flags, 2, slots);
 		c->fault[at == MW_ENTRY_STACK_LOST ? MW_STACKS_LOST : MW_STACKS_PAIRED]++;
 	}
-	if (missing)
+	if (s->missing)
 		send_snapshot(which, ip, sp, fp, at);
 	return at;
 }

@@ -26,6 +26,7 @@
 #define MW_SNAPSHOTS	   256u	  /* that wait to be learned from */
 #define MW_FIRST_SNAPSHOTS 64u	  /* of a space, before the daemon has looked at it */
 #define MW_SNAPSHOT_MEMORY 4096u  /* addresses that are remembered as sent */
+#define MW_SHORT_FRAMES	   16u	  /* of a deeper stack, when the table is half full */
 #define MW_PAIR_SHARE                                                                                        \
 	8 /* one slot of so many is kept for stacks of two frames, for when the others are taken */
 #define MW_SPACES     4096u	 /* address spaces traced at once */
