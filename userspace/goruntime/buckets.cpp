@@ -45,8 +45,8 @@ class Search {
         for (size_t i = 0; i + 8 <= bytes.size(); i += 8) consider(at + i, word(bytes, i));
         look();
       }));
-    for (const uint64_t table : tables_)
-      if (is_table(table)) found_.table = table;
+    for (const Newest& newest : newest_)
+      if (newest.address != 0) find_table(newest);
     return found_;
   }
 
@@ -93,11 +93,18 @@ class Search {
   }
 
   // A bucket is put in front of those with the same hash: the newest of a list is the first of its slot.
-  bool is_table(uint64_t table) {
-    return std::any_of(newest_.begin(), newest_.end(), [&](const Newest& newest) {
-      Result<uint64_t> first = remote::read_value<uint64_t>(memory_, table + newest.hash % kTableSlots * 8);
-      return newest.address != 0 && first && *first == newest.address;
-    });
+  void find_table(const Newest& newest) {
+    for (size_t from = 0; from < tables_.size(); from += kTogether) {
+      const size_t count = std::min(kTogether, tables_.size() - from);
+      std::vector<uint64_t> firsts(count);
+      std::vector<remote::Piece> pieces(count);
+      for (size_t i = 0; i < count; ++i)
+        pieces[i] = {tables_[from + i] + newest.hash % kTableSlots * 8,
+                     std::as_writable_bytes(std::span(&firsts[i], 1))};
+      static_cast<void>(memory_.read_each(pieces));
+      for (size_t i = 0; i < count; ++i)
+        if (pieces[i].there && firsts[i] == newest.address) found_.table = tables_[from + i];
+    }
   }
 
   remote::RemoteMemory& memory_;
