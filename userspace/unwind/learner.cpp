@@ -141,10 +141,7 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, std::span<const event
     bool is_go = false;
     const std::optional<Answer> answer =
         rule(tgid, walk.ip(), walk.is_return(), mappings, &is_go, &learned.go_code);
-    if (!answer) {  // no code: the word was something else
-      if (learned.frames.size() > 1) learned.frames.pop_back();
-      break;
-    }
+    if (!answer) break;
     may_jump = may_jump || is_go;
     if (answer->known) learned.rules.push_back({walk.ip(), walk.is_return(), answer->rule, answer->source});
     made_code = made_code || answer->source == RuleSource::kNoFile;
