@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The hash of a stack.
+ * The frames of a stack, and their hash.
  *
  * Two stacks are one when their hashes are: a target must not be able to choose frames for which that goes wrong. So the
  * hash is a universal one, with keys that are drawn for each load: halves of each frame plus a key each, multiplied, and
@@ -41,6 +41,23 @@ static __always_inline u64 hash_of(struct sums sums, u32 flags)
 	hash ^= hash >> 31;
 	hash *= 0x9e3779b97f4a7c15;
 	return hash | 2;
+}
+
+/* The next frame of the chain: kept, or added to the hash. n is a number that the verifier knows nothing of: all rounds
+ * look alike to it. */
+static __always_inline void next_frame(bool keep, struct scratch *s, struct sums *sums, u64 *n, u64 ret)
+{
+	u64 i = *n;
+
+	OPAQUE(i); /* or the compiler leaves the mask out, by a bound that older verifiers forget */
+	i &= MW_WALK_FRAMES - 1;
+	if (keep)
+		s->frames[i] = ret;
+	else
+		add_frame(sums, &stack_keys[2 * i], ret);
+	i = *n + 1;
+	OPAQUE(i);
+	*n = i;
 }
 
 #endif

@@ -35,7 +35,9 @@ __noinline u32 keep_frames(u64 ip, u64 sp, u64 fp, u32 which, bool noting)
 
 	if (!s)
 		return 0;
-	walk(true, noting, s, which, current_space(bpf_get_current_task_btf()), ip, sp, fp);
+	struct mw_space *space = current_space(bpf_get_current_task_btf());
+
+	walk(true, noting, s, which, space, rule_group(space), ip, sp, fp);
 	return s->flags;
 }
 
@@ -151,9 +153,8 @@ __noinline int trail_learn(u64 key, u64 sp, u64 fp, u32 slot, u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 	struct notes *n = bpf_map_lookup_elem(&all_notes, &which);
-	u64 hash = stack_hash[slot & stack_mask];
-
 	struct mw_counters *c = cpu_counters();
+	u64 hash = stack_hash[slot & stack_mask];
 
 	if (!s || !n || !c || !trail_wanted(key, sp, hash))
 		return 0;
@@ -170,8 +171,8 @@ __noinline int trail_learn(u64 key, u64 sp, u64 fp, u32 slot, u32 which)
 static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *user, u32 which)
 {
 	u64 ip = user_ip(user), sp = user_sp(user), fp = user_bp(user);
-	u64 key = rule_group(space) | MW_RULE_IP | ip;
-	bool trails_too = read_how != MW_READ_BULK && use_rules && !(key & MW_NO_GROUP);
+	u64 group = rule_group(space), key = group | MW_RULE_IP | ip;
+	bool trails_too = read_how != MW_READ_BULK && group != MW_NO_GROUP;
 	u32 kind = which;
 
 	if (trails_too) {
@@ -194,8 +195,7 @@ static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *us
 	if (!s)
 		return MW_ENTRY_STACK_LOST;
 	u64 hash = read_how == MW_READ_BULK ? frames_hash(which, keep_frames(ip, sp, fp, which, false))
-					    : walk(false, false, s, which, space, ip, sp, fp);
-	u64 missing = s->missing;
+					    : walk(false, false, s, which, space, group, ip, sp, fp);
 	u32 home = slot_home(hash);
 
 	for (u32 i = 0; i < MW_HOT_PROBES; i++) {
@@ -203,7 +203,7 @@ static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *us
 
 		if (stack_hash[at] != hash)
 			continue;
-		if (missing)
+		if (s->missing)
 			send_snapshot(which, ip, sp, fp, at);
 		else if (trails_too && !(s->flags & (MW_STACK_CUT | MW_STACK_UNREADABLE)))
 			trail_learn(key, sp, fp, at, which);

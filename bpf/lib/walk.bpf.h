@@ -12,6 +12,7 @@
  * Go program a few jumps to another stack are followed. Elsewhere it would be a frame pointer that is none.
  *
  *   7f12'e380 memclr  ->  7f12'e3f0 mheap.alloc.func1  ->  c0'001a'2e60 mheap.alloc  ->  c0'001a'2ee0 main.load ...
+ *
  * Every fault walks the whole chain: a memo of a part of it would merge stacks.
  */
 #ifndef MEMWHY_WALK_BPF_H
@@ -28,19 +29,17 @@
 #define LEG_STEPS 6u
 #define LEGS	  48u
 
-/* The next frame of the chain: kept, or added to the hash. n is a number that the verifier knows nothing of: all rounds
- * look alike to it. */
-static __always_inline void next_frame(bool keep, struct scratch *s, struct sums *sums, u64 *n, u64 ret)
+/* What the next leg, or the function that does what is rare, goes on with. */
+static __always_inline void leave_frame(struct scratch *s, u64 sp, u64 fp, u64 key, u64 at, u64 before,
+					u64 cfa, u64 base)
 {
-	u64 i = *n & (MW_WALK_FRAMES - 1);
-
-	if (keep)
-		s->frames[i] = ret;
-	else
-		add_frame(sums, &stack_keys[2 * i], ret);
-	i = *n + 1;
-	OPAQUE(i);
-	*n = i;
+	s->sp = sp;
+	s->fp = fp;
+	s->key = key;
+	s->at = at;
+	s->before = before;
+	s->cfa = cfa;
+	s->base = base;
 }
 
 /*
@@ -131,13 +130,7 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 		} while (n <= MW_STACK_FRAMES && steps < LEG_STEPS);
 		if (n > MW_STACK_FRAMES || steps >= LEG_STEPS)
 			break;
-		s->sp = sp;
-		s->fp = fp;
-		s->key = key;
-		s->at = at;
-		s->before = before;
-		s->cfa = cfa;
-		s->base = w.start;
+		leave_frame(s, sp, fp, key, at, before, cfa, w.start);
 		s->rule = rule;
 		u32 go_on = odd_frame(which);
 
@@ -164,13 +157,7 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 	}
 	over = n > MW_STACK_FRAMES;
 	s->flags |= over ? MW_STACK_CUT : 0;
-	s->sp = sp;
-	s->fp = fp;
-	s->key = key;
-	s->at = at;
-	s->before = before;
-	s->cfa = cfa;
-	s->base = w.start;
+	leave_frame(s, sp, fp, key, at, before, cfa, w.start);
 	s->room = w.room;
 	s->delta = w.delta;
 end:
@@ -199,14 +186,17 @@ __noinline u32 leg_hashed(u32 which)
 }
 
 /*
- * The walk from these registers on. keep: into s->frames, by the bulk read wherever hashing reads directly; it is rare, and
- * cheapest to verify. Else the hash of the chain.
+ * The walk from these registers on, by the rules of this group. keep: into s->frames, by the bulk read wherever hashing
+ * reads directly; it is rare, and cheapest to verify. Else the hash of the chain.
  */
 static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 which, struct mw_space *space,
-				u64 ip, u64 sp, u64 fp)
+				u64 group, u64 ip, u64 sp, u64 fp)
 {
 	struct sums sums = {};
-	u64 group = ip < MW_RULE_IP && which != SCRATCH_GO ? rule_group(space) : MW_NO_GROUP, n = 0;
+	u64 n = 0;
+
+	if (ip >= MW_RULE_IP || which == SCRATCH_GO)
+		group = MW_NO_GROUP;
 
 	OPAQUE(n);
 	next_frame(keep, s, &sums, &n, ip);
