@@ -30,11 +30,11 @@ std::unique_ptr<record::RuntimeSource> open_glibc(const TargetProcess& target) {
   const bool brk =
       std::any_of(vmas.begin(), vmas.end(), [](const auto& vma) { return vma.name == "[heap]"; });
   if (!mapped && !brk) return nullptr;
-  Result<remote::ProcessMemory> memory = remote::ProcessMemory::open(target.process.directory());
+  Result<std::unique_ptr<remote::RemoteMemory>> memory =
+      target.files.open_memory(target.process.directory(), target.process.pid());
   if (!memory) return nullptr;
   return std::make_unique<GlibcReader>(allocators::GlibcProcess(
-      std::make_unique<remote::ProcessMemory>(*std::move(memory)),
-      [&process = target.process] { return process.vmas(); }, !mapped,
+      *std::move(memory), [&process = target.process] { return process.vmas(); }, !mapped,
       allocators::ReadPace{.pause = pause_reading}));
 }
 
