@@ -131,7 +131,8 @@ void put_cells(const std::vector<ScanCell>& cells, const Evidence& evidence, con
     mapping.file = file != nullptr ? file->name : mapping.vma.inode != 0 ? mapping.vma.name : "";
   }
   for (auto& [stack, index] : numbers) {
-    index = table.add(stacks.frames(stack), stacks.facts(stack), stacks.certain(stack));
+    const Stacks::Chain chain = stacks.chain(stack);
+    index = table.add(chain.frames, stacks.facts(stack), chain.certain);
   }
   for (const ScanCell& each : cells) {
     Cell& cell = out.cells.emplace_back(each.cell);

@@ -74,22 +74,15 @@ StackFacts Stacks::facts(StackId id) {
   return found->second;
 }
 
-size_t Stacks::certain(StackId id) const {
-  const events::Stack* stack = timeline_.stack(id);
-  std::vector<Frame> out;
-  if (stack == nullptr) return 0;
-  const size_t raw = stack->certain == 0 ? stack->frames.size() : stack->certain;
-  for (size_t i = 0; i < stack->frames.size() && i < raw; ++i)
-    if (!stray(stack->frames[i], i > 0)) names_.append(stack->frames[i], i > 0, out);
-  return out.size();
-}
-
-std::vector<Frame> Stacks::frames(StackId id) const {
-  std::vector<Frame> out;
+Stacks::Chain Stacks::chain(StackId id) const {
+  Chain out;
   const events::Stack* stack = timeline_.stack(id);
   if (stack == nullptr) return out;
-  for (size_t i = 0; i < stack->frames.size(); ++i)
-    if (!stray(stack->frames[i], i > 0)) names_.append(stack->frames[i], i > 0, out);
+  const size_t certain = stack->certain == 0 ? stack->frames.size() : stack->certain;
+  for (size_t i = 0; i < stack->frames.size(); ++i) {
+    if (!stray(stack->frames[i], i > 0)) names_.append(stack->frames[i], i > 0, out.frames);
+    if (i < certain) out.certain = out.frames.size();
+  }
   return out;
 }
 

@@ -27,10 +27,11 @@ class Stacks {
       : timeline_(timeline), names_(timeline, space, vmas) {}
 
   StackFacts facts(StackId id);
-  // How many of frames(id) come before the first that is not certain; all of them: it is the whole chain, or ends early.
-  size_t certain(StackId id) const;
-  // Innermost first, inlined frames included.
-  std::vector<Frame> frames(StackId id) const;
+  struct Chain {
+    std::vector<Frame> frames;  // innermost first, inlined ones included
+    size_t certain = 0;         // how many come before the first that is not certain
+  };
+  Chain chain(StackId id) const;
 
  private:
   std::vector<FunctionName> names(const events::Stack& stack) const;
