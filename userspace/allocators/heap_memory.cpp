@@ -75,12 +75,6 @@ size_t HeapMemory::read_run(uint64_t page_address, std::span<std::byte> into) {
   return 0;
 }
 
-const events::Vma* HeapMemory::mapping(uint64_t address) const {
-  const auto after = std::upper_bound(vmas_.begin(), vmas_.end(), address,
-                                      [](uint64_t at, const events::Vma& vma) { return at < vma.range.end; });
-  return after != vmas_.end() && after->range.contains(address) ? &*after : nullptr;
-}
-
 bool HeapMemory::writable(uint64_t address) const {
   const events::Vma* const vma = mapping(address);
   return vma != nullptr && vma->read && vma->write;

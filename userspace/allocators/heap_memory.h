@@ -19,6 +19,7 @@
 
 #include "base/ids.h"
 #include "events/event.h"
+#include "events/mapping_at.h"
 #include "remote/memory.h"
 
 namespace memwhy::allocators {
@@ -59,7 +60,7 @@ class HeapMemory {
   uint64_t pages_read() const { return pages_read_; }
 
   const std::vector<events::Vma>& vmas() const { return vmas_; }
-  const events::Vma* mapping(uint64_t address) const;
+  const events::Vma* mapping(uint64_t address) const { return events::mapping_at(vmas_, address); }
   bool writable(uint64_t address) const;
   // Private anonymous mappings of one name that adjoin, around an address: madvise, mlock and mprotect split a heap. Empty:
   // there is none.

@@ -13,6 +13,10 @@ constexpr uint32_t kForgetTurns = 50;  // then an address that still has no rule
 
 uint64_t group_of(uint32_t slot, uint32_t generation) { return MW_RULE_GROUP(slot, generation); }
 
+uint32_t slot_of_key(uint64_t key) {
+  return static_cast<uint32_t>(key >> (MW_RULE_GROUP_SHIFT + 3)) & (MW_SPACES - 1);
+}
+
 // At most MW_CODE_RANGES ranges that cover all of these, with as little between them as can be.
 std::vector<mw_code_range> covered(std::span<const AddressRange> executable) {
   std::vector<mw_code_range> all;
@@ -93,7 +97,7 @@ bool RuleTable::publish(SpaceId space, uint32_t generation, std::span<const Addr
 // Is this key of an earlier generation of one of these slots? After MW_RULE_GENERATIONS that are not confirmed every key
 // may be.
 bool RuleTable::is_over(uint64_t key, const std::vector<bool>& changed) const {
-  const auto slot = static_cast<uint32_t>(key >> (MW_RULE_GROUP_SHIFT + 3)) & (MW_SPACES - 1);
+  const uint32_t slot = slot_of_key(key);
   if (key == 0 || !changed[slot]) return false;
   const mw_space_code& code = shared_.code[slot];
   const uint32_t now = acquire(shared_.code[slot].generation);
@@ -103,14 +107,14 @@ bool RuleTable::is_over(uint64_t key, const std::vector<bool>& changed) const {
 
 // Rules of slots whose code has changed, all of them: the kernel side uses none of them any more. And trails, which were
 // found by such rules: a later generation may have the same key.
-void RuleTable::sweep(std::span<const uint32_t> changed) {
+void RuleTable::sweep(std::span<const Change> changed) {
   std::vector<bool> all(MW_SPACES);
-  for (const uint32_t slot : changed) all[slot] = true;
+  for (const Change& change : changed) all[change.slot] = true;
   for (uint32_t i = 0; i < MW_RULES; ++i) {
     mw_rule& rule = shared_.rules[i];
     if (!is_over(rule.key, all)) continue;
     --held_;
-    --held_by_[static_cast<uint32_t>(rule.key >> (MW_RULE_GROUP_SHIFT + 3)) & (MW_SPACES - 1)];
+    --held_by_[slot_of_key(rule.key)];
     release<mw_u64>(rule.key, 0);
   }
   for (uint32_t i = 0; i < MW_TRAILS; ++i)
@@ -125,16 +129,13 @@ void RuleTable::turn(uint32_t tokens) {
   const uint32_t changes = acquire(*shared_.code_changes);
   if (changes == changes_) return;
   changes_ = changes;
-  std::vector<uint32_t> changed;
-  std::vector<uint32_t> now;
+  std::vector<Change> changed;
   for (uint32_t slot = 0; slot < shared_.slots; ++slot) {
     const uint32_t generation = acquire(shared_.code[slot].generation);
-    if (generation == shared_.code[slot].confirmed) continue;
-    changed.push_back(slot);
-    now.push_back(generation);
+    if (generation != shared_.code[slot].confirmed) changed.push_back({slot, generation});
   }
   sweep(changed);
-  for (size_t i = 0; i < changed.size(); ++i) release(shared_.code[changed[i]].confirmed, now[i]);
+  for (const Change& change : changed) release(shared_.code[change.slot].confirmed, change.generation);
 }
 
 size_t RuleTable::take(const std::function<void(const Snapshot&)>& use) {

@@ -79,8 +79,11 @@ class RuleTable {
   static constexpr size_t kMost = MW_RULES / 2;
 
  private:
+  struct Change {  // of the code of the space in a slot
+    uint32_t slot = 0, generation = 0;
+  };
   std::optional<uint32_t> slot_of(SpaceId space) const;
-  void sweep(std::span<const uint32_t> changed);
+  void sweep(std::span<const Change> changed);
   bool is_over(uint64_t key, const std::vector<bool>& changed) const;
 
   Shared shared_;

@@ -9,10 +9,8 @@
 // A stack that was incomplete keeps its id; who was given it is given it again with what is known now.
 #pragma once
 
-#include <functional>
+#include <cstdint>
 #include <memory>
-#include <optional>
-#include <span>
 #include <vector>
 
 #include "events/event.h"

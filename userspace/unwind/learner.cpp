@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "unwind/learner.h"
 
-#include <algorithm>
 #include <cstring>
+
+#include "events/mapping_at.h"
 
 namespace memwhy::unwind {
 namespace {
@@ -16,15 +17,6 @@ using Kind = UnwindRule::Kind;
 constexpr uint64_t kSavedFrame = 120, kSavedStack = 160, kSavedAddress = 168;
 
 constexpr size_t kRuleOverhead = 128;  // of a function beside its rows
-
-const events::Vma* mapping_of(std::span<const events::Vma> mappings, uint64_t address) {
-  const auto after =
-      std::upper_bound(mappings.begin(), mappings.end(), address,
-                       [](uint64_t value, const events::Vma& vma) { return value < vma.range.start; });
-  if (after == mappings.begin()) return nullptr;
-  const events::Vma& vma = *std::prev(after);
-  return vma.range.contains(address) && vma.exec ? &vma : nullptr;
-}
 
 std::optional<uint64_t> word_at(const Snapshot& snapshot, uint64_t address) {
   if (address < snapshot.address) return std::nullopt;
@@ -48,7 +40,7 @@ class Learner::Walk {
         fp_(snapshot.fp),
         is_return_(snapshot.is_return) {}
 
-  enum class Step : uint8_t { kOn, kEnd, kZero, kUnreadable };
+  enum class Step : uint8_t { kOn, kEnd, kUnreadable };
   Step step(const UnwindRule& rule, bool may_jump);
 
   uint64_t ip() const { return ip_; }
@@ -74,7 +66,7 @@ Learner::Walk::Step Learner::Walk::step(const UnwindRule& rule, bool may_jump) {
       return leave_signal();
     case Kind::kStack:
     case Kind::kFrame: {
-      if (rule.kind == Kind::kFrame && fp_ < kPageBytes) return Step::kZero;
+      if (rule.kind == Kind::kFrame && fp_ < kPageBytes) return Step::kEnd;
       if (rule.kind == Kind::kFrame && fp_ % 8 != 0) return Step::kUnreadable;
       const uint64_t cfa = (rule.kind == Kind::kStack ? sp_ : fp_) + bytes;
       const std::optional<uint64_t> saved =
@@ -119,7 +111,7 @@ Learner::Walk::Step Learner::Walk::leave(uint64_t cfa, uint64_t saved, bool may_
   if (cfa <= sp_ && (!may_jump || jumps_-- == 0)) return Step::kUnreadable;
   const std::optional<uint64_t> ip = word_at(snapshot_, cfa - 8);
   if (!ip) return Step::kUnreadable;
-  if (*ip < kPageBytes) return Step::kZero;
+  if (*ip < kPageBytes) return Step::kEnd;
   ip_ = *ip;
   fp_ = saved;
   sp_ = cfa;
@@ -127,7 +119,7 @@ Learner::Walk::Step Learner::Walk::leave(uint64_t cfa, uint64_t saved, bool may_
   return Step::kOn;
 }
 
-Learned Learner::learn(Pid tgid, const Snapshot& snapshot, std::span<const events::Vma> mappings) {
+Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings) {
   Learned learned;
   Walk walk(snapshot);
   bool guessed = false, made_code = false, may_jump = false;
@@ -159,11 +151,11 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, std::span<const event
 
 // Nothing: it is no code.
 std::optional<Learner::Answer> Learner::rule(Pid tgid, uint64_t address, bool is_return,
-                                             std::span<const events::Vma> mappings, bool* is_go,
+                                             const std::vector<events::Vma>& mappings, bool* is_go,
                                              AddressRange* go_code) {
   const uint64_t looked_at = is_return && address != 0 ? address - 1 : address;
-  const events::Vma* vma = mapping_of(mappings, looked_at);
-  if (vma == nullptr) return std::nullopt;
+  const events::Vma* vma = events::mapping_at(mappings, looked_at);
+  if (vma == nullptr || !vma->exec) return std::nullopt;
   if (vma->inode == 0 && vma->name != "[vdso]") return Answer{kFramePointerRule, RuleSource::kNoFile, true};
   File& file = file_of(tgid, *vma);
   *is_go = file.is_go;

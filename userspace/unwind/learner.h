@@ -80,7 +80,7 @@ class Learner {
       : binaries_(binaries), limits_(limits) {}
 
   // `mappings`: of the process, in order of address.
-  Learned learn(Pid tgid, const Snapshot& snapshot, std::span<const events::Vma> mappings);
+  Learned learn(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings);
 
   size_t held_bytes() const { return held_bytes_; }
 
@@ -105,7 +105,7 @@ class Learner {
   class Walk;
 
   std::optional<Answer> rule(Pid tgid, uint64_t address, bool is_return,
-                             std::span<const events::Vma> mappings, bool* is_go, AddressRange* go_code);
+                             const std::vector<events::Vma>& mappings, bool* is_go, AddressRange* go_code);
   const symbols::FunctionRules* function(Pid tgid, const events::Vma& vma, File& file, uint64_t offset);
   File& file_of(Pid tgid, const events::Vma& vma);
   File open(Pid tgid, const events::Vma& vma);

@@ -22,7 +22,8 @@ bool same_code(const std::vector<events::Vma>& a, const std::vector<events::Vma>
   });
 }
 
-events::Unwind unwind_of(How how) {
+// What an incomplete stack becomes by its copy; nothing: one that ends early may say less than is known already.
+std::optional<events::Unwind> completed_by(How how) {
   switch (how) {
     case How::kWhole:
       return events::Unwind::kRecovered;
@@ -35,7 +36,7 @@ events::Unwind unwind_of(How how) {
     case How::kFirstOnly:
       break;
   }
-  return events::Unwind::kStopped;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -63,9 +64,10 @@ void Teacher::learn(const Taken& taken) {
   Learned learned = learner_.learn(taken.tgid, taken.snapshot, space->code);
   // It may have met code that was mapped since.
   if (learned.how == How::kUnreadable || learned.how == How::kFirstOnly) {
+    const TimeNs read_at = space->read_at;
     space = space_of(taken, true);
     if (space == nullptr) return;
-    learned = learner_.learn(taken.tgid, taken.snapshot, space->code);
+    if (space->read_at != read_at) learned = learner_.learn(taken.tgid, taken.snapshot, space->code);
   }
   if (learned.go_code.end > learned.go_code.start && !(learned.go_code == space->go)) {
     space->go = learned.go_code;
@@ -76,10 +78,9 @@ void Teacher::learn(const Taken& taken) {
     return;
   }
   totals_.rules += learned.rules.size();
-  // One that ends early may say less than the incomplete one does.
-  if (learned.how != How::kWhole && learned.how != How::kMadeCode && learned.how != How::kFramePointers)
-    return;
-  port_.complete(taken, std::move(learned.frames), unwind_of(learned.how));
+  const std::optional<events::Unwind> how = completed_by(learned.how);
+  if (!how) return;
+  port_.complete(taken, std::move(learned.frames), *how);
   ++totals_.completed;
 }
 

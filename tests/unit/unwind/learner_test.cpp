@@ -7,6 +7,8 @@
 
 #include <cstring>
 
+#include "unit/unwind/no_binaries.h"
+
 namespace memwhy::unwind {
 namespace {
 
@@ -23,7 +25,7 @@ constexpr uint64_t kOffset = 0x1000;  // of kCode in its file
 UnwindRule stack_rule(int32_t bytes, uint16_t saved = 0) { return {Kind::kStack, saved, bytes}; }
 
 // One file, whose functions are 0x100 bytes each from kOffset on, and the vdso with one function.
-class FakeBinaries final : public symbols::Binaries {
+class FakeBinaries final : public NoBinaries {
  public:
   std::map<uint64_t, FunctionRules> functions;  // by where they begin
   int opened = 0, asked = 0;
@@ -78,20 +80,6 @@ class FakeBinaries final : public symbols::Binaries {
     }
     return all;
   }
-  Result<symbols::OpenedBinary> open_executable(Pid) override { return no(); }
-  Result<symbols::ExecutablePath> executable_path(Pid) override { return no(); }
-  Result<uint64_t> file_system(Pid, const events::Vma&) override { return no(); }
-  Result<std::vector<symbols::SourceFrames>> look_up(symbols::BinaryHandle,
-                                                     std::span<const symbols::CodeOffset>) override {
-    return no();
-  }
-  Result<symbols::ProgramFacts> program(symbols::BinaryHandle, const symbols::ProgramQuestion&) override {
-    return no();
-  }
-  Result<std::vector<std::byte>> read(symbols::BinaryHandle, uint64_t, size_t) override { return no(); }
-
- private:
-  static Error no() { return {ErrorCode::kBadInput, "not here"}; }
 };
 
 std::vector<events::Vma> mappings() {

@@ -32,7 +32,7 @@ class Stepper {
   // Lets it run, and stops it a while later.
   bool run_for(unsigned microseconds);
 
-  std::span<const events::Vma> mappings() const { return mappings_; }
+  const std::vector<events::Vma>& mappings() const { return mappings_; }
   // `bytes`: of stack, at most.
   Snapshot snapshot(size_t bytes);
   std::vector<uint64_t> referee();

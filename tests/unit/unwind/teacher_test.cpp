@@ -8,6 +8,8 @@
 
 #include <cstring>
 
+#include "unit/unwind/no_binaries.h"
+
 namespace memwhy::unwind {
 namespace {
 
@@ -16,30 +18,6 @@ using testing::IsEmpty;
 
 constexpr SpaceId kSpace{3};
 constexpr uint64_t kCode = 0x700000, kStack = 0x10000;
-
-class NoBinaries final : public symbols::Binaries {
- public:
-  Result<symbols::OpenedBinary> open_mapping(Pid, const events::Vma&) override { return no(); }
-  Result<symbols::OpenedBinary> vdso() override { return no(); }
-  Result<std::vector<symbols::FunctionRules>> frame_rules(symbols::BinaryHandle,
-                                                          std::span<const symbols::CodeOffset>) override {
-    return no();
-  }
-  Result<symbols::OpenedBinary> open_executable(Pid) override { return no(); }
-  Result<symbols::ExecutablePath> executable_path(Pid) override { return no(); }
-  Result<uint64_t> file_system(Pid, const events::Vma&) override { return no(); }
-  Result<std::vector<symbols::SourceFrames>> look_up(symbols::BinaryHandle,
-                                                     std::span<const symbols::CodeOffset>) override {
-    return no();
-  }
-  Result<symbols::ProgramFacts> program(symbols::BinaryHandle, const symbols::ProgramQuestion&) override {
-    return no();
-  }
-  Result<std::vector<std::byte>> read(symbols::BinaryHandle, uint64_t, size_t) override { return no(); }
-
- private:
-  static Error no() { return {ErrorCode::kBadInput, "not here"}; }
-};
 
 events::Vma code(uint64_t start, uint64_t bytes = 0x1000) {
   events::Vma vma;
