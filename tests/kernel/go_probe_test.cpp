@@ -274,14 +274,13 @@ TEST(GoProbe, AboveTheBudgetAFunctionIsGivenUp) {
   Watched w(path, options);
   w.attach();
   EXPECT_FALSE(w.probe->govern());
-  bool governed = false;
-  int asked = 0;
-  for (; !governed && asked < 1000; ++asked) {
+  // govern() says that some hook changed: on a fast machine the page fault table is full first.
+  bool given_up = false;
+  for (int asked = 0; !given_up && asked < 1000; ++asked) {
     w.ask(command("large", 100));
-    governed = w.probe->govern();
+    given_up = w.probe->govern() && w.has_hook("go_large_allocation", "none");
   }
-  ASSERT_TRUE(governed);
-  EXPECT_TRUE(w.has_hook("go_large_allocation", "none"));
+  ASSERT_TRUE(given_up);
   EXPECT_FALSE(w.has_hook("go_collection_start", "none"));
   const events::Coverage coverage = w.probe->coverage();
   for (const events::KindCount& kind : coverage.kinds)
