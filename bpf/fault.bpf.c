@@ -10,6 +10,7 @@
  * All that reads stacks is in this file, calibrate and caller_stack too: bpftool 7.1 cannot link two objects that
  * use the same kfunc.
  */
+#define MEMWHY_DEFINES_VARIABLES
 #include "lib/maps.bpf.h"
 #include <bpf/bpf_tracing.h>
 #include "lib/compat.bpf.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every map and every shared variable, once. Each program file includes this; all is weak, so that the linker keeps
- * one copy. What is hot and never resized stands in .bss (an address in the program text, no look-up).
+ * Every map and every shared variable, once. Each program file includes this; maps and constants are weak, so that the
+ * linker keeps one copy. What is hot and never resized stands in .bss (an address in the program text, no look-up).
  *
  *   .bss      spaces[] space_brk[] stack_hash[] chunk_key[] chunk_tick[] request     mmap-ed by the daemon
  *   table     chunks of 512 entries (4 KiB)      stacks   frames of a distinct stack  mmap-ed
@@ -30,31 +30,42 @@ const volatile bool la57 __weak = false;	      /* 5-level page tables */
 const volatile mw_u64 direct_map __weak = 0;	      /* where the direct map of physical memory starts */
 const volatile mw_u64 chunk_factor __weak = 1; /* odd and random: nobody can know which chunks share a slot */
 const volatile mw_u64 stack_keys[MW_STACK_KEYS] __weak = {}; /* random: see stack.bpf.h */
-const volatile bool end_at_exit __weak = false; /* no exit_mmap hook: a space ends with its process */
-
-struct mw_space spaces[MW_SPACES] __weak;
-mw_u64 space_brk[MW_SPACES] __weak;	   /* end of the heap as last seen, to tell growth */
-mw_u32 last_space __weak;		   /* id that was given last */
-struct mw_use space_use[MW_SPACES] __weak; /* of the space in the same slot of spaces[] */
-struct mw_use all_use __weak;
-mw_u32 traced_spaces __weak;	      /* how many there are */
-mw_u32 stack_owner[MW_STACKS] __weak; /* the space for which the slot was claimed */
-mw_u64 stack_hash[MW_STACKS] __weak;  /* hash of the stack in this slot */
-mw_u64 chunk_key[MW_CHUNKS] __weak;   /* space << 36 | address >> 21 */
-mw_u32 chunk_tick[MW_CHUNKS] __weak;  /* low half of the tick of the chunk's last fault: what the daemon need
-					not re-read */
-struct mw_request request __weak;
+const volatile bool end_at_exit __weak = false;	 /* no exit_mmap hook: a space ends with its process */
 const volatile bool use_rules __weak = false;	 /* else frame pointers alone */
 const volatile bool check_trails __weak = false; /* each is compared with the walk: for tests */
-struct mw_rule rules[MW_RULES] __weak;
-struct mw_space_code space_code[MW_SPACES] __weak; /* of the space in the same slot of spaces[] */
-mw_u32 code_changes __weak;			   /* generations that have begun, of all spaces */
-mw_u32 snapshots_taken
-    __weak; /* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
-mw_u64 snapshot_asked[MW_SNAPSHOT_MEMORY] __weak; /* addresses that were sent since the daemon emptied this */
-
 const volatile mw_u32 go_burst __weak = 4000; /* calls of one function that are told in a second, at most */
-struct mw_go_window go_windows[MW_GO_FUNCTIONS] __weak;
+
+/*
+ * Variables are defined in one object, which says so before it includes this: of a weak one the linker keeps the room of
+ * each object, 18 MiB in all.
+ */
+#ifdef MEMWHY_DEFINES_VARIABLES
+#define VARIABLE
+#else
+#define VARIABLE extern
+#endif
+
+VARIABLE struct mw_space spaces[MW_SPACES];
+VARIABLE mw_u64 space_brk[MW_SPACES];	     /* end of the heap as last seen, to tell growth */
+VARIABLE mw_u32 last_space;		     /* id that was given last */
+VARIABLE struct mw_use space_use[MW_SPACES]; /* of the space in the same slot of spaces[] */
+VARIABLE struct mw_use all_use;
+VARIABLE mw_u32 traced_spaces;		/* how many there are */
+VARIABLE mw_u32 stack_owner[MW_STACKS]; /* the space for which the slot was claimed */
+VARIABLE mw_u64 stack_hash[MW_STACKS];	/* hash of the stack in this slot */
+VARIABLE mw_u64 chunk_key[MW_CHUNKS];	/* space << 36 | address >> 21 */
+VARIABLE mw_u32 chunk_tick[MW_CHUNKS]; /* low half of the tick of the chunk's last fault: what the daemon need
+					not re-read */
+VARIABLE struct mw_request request;
+VARIABLE struct mw_rule rules[MW_RULES];
+VARIABLE struct mw_space_code space_code[MW_SPACES]; /* of the space in the same slot of spaces[] */
+VARIABLE mw_u32 code_changes;			     /* generations that have begun, of all spaces */
+VARIABLE mw_u32
+    snapshots_taken; /* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
+VARIABLE mw_u64
+    snapshot_asked[MW_SNAPSHOT_MEMORY];	    /* addresses that were sent since the daemon emptied this */
+VARIABLE struct mw_go_window go_windows[8]; /* by enum mw_go_function: any that three bits can say */
+VARIABLE struct mw_trail trails[MW_TRAILS];
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -132,8 +143,6 @@ struct scratch {
 	u32 noting;  /* words are noted for a trail */
 	u32 certain; /* frames before the first that is not; 0: all are */
 };
-
-struct mw_trail trails[MW_TRAILS] __weak;
 
 /* What the walk that keeps its frames has read: becomes a trail. */
 struct notes {
