@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -161,6 +162,8 @@ int run(int argc, const char* const* argv) {
   // Our own split at "--": behind it nothing is an option or a command of ours, whatever it looks like.
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   if (files::is_child(words)) return files::run_child(words);
+  // Else malloc raises the size that has a mapping of its own as large blocks are freed, and a peak is kept for good.
+  ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
   const auto dashes = std::find(words.begin(), words.end(), "--");
   const std::vector<std::string> command_line(dashes == words.end() ? dashes : dashes + 1, words.end());
   if (dashes != words.end() && command_line.empty()) {

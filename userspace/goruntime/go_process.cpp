@@ -37,7 +37,7 @@ constexpr remote::Limits kHeapLimits = {
 constexpr remote::Limits kProfileLimits = {
     .read_bytes = 4096 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 2000 * kMs, .time_ns = 5000 * kMs};
 constexpr remote::Limits kListLimits = {
-    .read_bytes = 65536 * kMiB, .kept_bytes = 192 * kMiB, .cpu_ns = 1000 * kMs, .time_ns = 3000 * kMs};
+    .read_bytes = 65536 * kMiB, .kept_bytes = 144 * kMiB, .cpu_ns = 1000 * kMs, .time_ns = 3000 * kMs};
 constexpr remote::Limits kWalkLimits = {
     .read_bytes = 65536 * kMiB, .kept_bytes = 512 * kMiB, .cpu_ns = 700 * kMs, .time_ns = 3000 * kMs};
 
@@ -250,53 +250,76 @@ events::GoProfile GoProcess::profile() {
 
 namespace {
 
-// Goroutines with the same stack, wait reason and creation site, as indexes into the list. In the order in which the first
-// of each group stands there.
-std::vector<std::vector<size_t>> group(const std::vector<Goroutine>& all) {
-  using Key = std::tuple<const uint64_t*, std::string_view, uint64_t>;
-  std::map<Key, size_t> known;
-  std::vector<std::vector<size_t>> groups;
-  for (size_t i = 0; i < all.size(); ++i) {
-    const auto [at, fresh] =
-        known.try_emplace({all[i].frames.data(), all[i].wait_reason, all[i].created_at}, groups.size());
-    if (fresh) groups.emplace_back();
-    groups[at->second].push_back(i);
-  }
-  return groups;
+// What the goroutines of a group have in common.
+auto sort_of(const Goroutine& goroutine) {
+  return std::tuple(goroutine.known_frames, goroutine.wait_reason(), goroutine.created_at);
 }
 
-// The groups of most goroutines, in the order in which they were. The walk takes the others for roots: so what is said to be
-// kept by one group alone stays true.
-void keep_largest(std::vector<std::vector<size_t>>& groups, size_t most) {
-  if (groups.size() <= most) return;
-  std::vector<size_t> sizes(groups.size());
-  std::transform(groups.begin(), groups.end(), sizes.begin(), [](const auto& group) { return group.size(); });
-  std::nth_element(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(most), sizes.end(),
-                   std::greater<>());
-  const size_t least = sizes[most];
-  size_t of_least =
-      most - static_cast<size_t>(std::count_if(groups.begin(), groups.end(),
-                                               [&](const auto& group) { return group.size() > least; }));
-  std::erase_if(groups, [&](const auto& group) {
-    if (group.size() == least && of_least > 0) {
-      --of_least;
-      return false;
-    }
-    return group.size() <= least;
+struct Groups {
+  std::vector<std::vector<size_t>>
+      members;     // indexes into the list; in the order in which the first of each stands there
+  size_t all = 0;  // how many there are, these included
+};
+
+// Goroutines with the same stack, wait reason and creation site: the groups of most goroutines. The walk takes the others
+// for roots: so what is said to be kept by one group alone stays true. There may be as many groups as goroutines:
+//
+//   list      a a b b b a c        runs  a0-1 b2-4 a5 c6   sorted  a0-1 a5 | b2-4 | c6     most = 2:  {0 1 5} {2 3 4}
+Groups largest_groups(const std::vector<Goroutine>& list, size_t most) {
+  struct Run {
+    uint32_t from, end;
+  };
+  std::vector<Run> runs;
+  for (uint32_t i = 0; i < list.size(); ++i) {
+    if (i > 0 && sort_of(list[i]) == sort_of(list[i - 1]))
+      runs.back().end = i + 1;
+    else
+      runs.push_back({i, i + 1});
+  }
+  std::sort(runs.begin(), runs.end(), [&](const Run& a, const Run& b) {
+    return std::tuple(sort_of(list[a.from]), a.from) < std::tuple(sort_of(list[b.from]), b.from);
   });
+  struct Group {
+    uint32_t run, runs, count;
+  };
+  std::vector<Group> groups;
+  for (uint32_t i = 0; i < runs.size(); ++i) {
+    if (i == 0 || sort_of(list[runs[i].from]) != sort_of(list[runs[i - 1].from])) groups.push_back({i, 0, 0});
+    ++groups.back().runs;
+    groups.back().count += runs[i].end - runs[i].from;
+  }
+  Groups out;
+  out.all = groups.size();
+  const auto first = [&](const Group& group) { return runs[group.run].from; };
+  if (groups.size() > most) {
+    std::nth_element(groups.begin(), groups.begin() + static_cast<std::ptrdiff_t>(most), groups.end(),
+                     [&](const Group& a, const Group& b) {
+                       return a.count != b.count ? a.count > b.count : first(a) < first(b);
+                     });
+    groups.resize(most);
+  }
+  std::sort(groups.begin(), groups.end(),
+            [&](const Group& a, const Group& b) { return first(a) < first(b); });
+  for (const Group& group : groups) {
+    std::vector<size_t>& members = out.members.emplace_back();
+    members.reserve(group.count);
+    for (const Run& run : std::span(runs).subspan(group.run, group.runs))
+      for (size_t i = run.from; i < run.end; ++i) members.push_back(i);
+  }
+  return out;
 }
 
 events::GoGroup describe(const std::vector<Goroutine>& all, const std::vector<size_t>& members) {
   events::GoGroup out;
   const Goroutine& first = all[members.front()];
   out.count = members.size();
-  out.frames.assign(first.frames.begin(), first.frames.end());
-  out.wait_reason = std::string(first.wait_reason);
+  out.frames.assign(first.frames().begin(), first.frames().end());
+  out.wait_reason = std::string(first.wait_reason());
   out.created_at = first.created_at;
   for (const size_t i : members) {
     const Goroutine& goroutine = all[i];
     out.leaked += goroutine.status == GoroutineStatus::kLeaked ? 1 : 0;
-    out.stack_bytes += goroutine.stack.empty() ? 0 : goroutine.stack.bytes();
+    out.stack_bytes += goroutine.stack_bytes;
     if (goroutine.waiting_since_ns != 0 &&
         (out.oldest_wait_ns == 0 || goroutine.waiting_since_ns < out.oldest_wait_ns))
       out.oldest_wait_ns = goroutine.waiting_since_ns;
@@ -306,7 +329,7 @@ events::GoGroup describe(const std::vector<Goroutine>& all, const std::vector<si
 
 bool all_parked(const std::vector<Goroutine>& all, const std::vector<size_t>& members) {
   return std::all_of(members.begin(), members.end(),
-                     [&](size_t i) { return waits(all[i].status) && !all[i].frames.empty(); });
+                     [&](size_t i) { return waits(all[i].status) && !all[i].frames().empty(); });
 }
 
 }  // namespace
@@ -342,12 +365,11 @@ std::optional<events::GoGoroutines> GoProcess::goroutines() {
   remote::MeteredMemory memory(*memory_, budget);
   const Result<GoroutineList> list = read_goroutines(memory, *globals_);
   if (!list) return std::nullopt;
-  std::vector<std::vector<size_t>> members = group(list->goroutines);
-  if (members.size() > kMostWalked)
+  const auto [members, groups] = largest_groups(list->goroutines, kMostWalked);
+  if (groups > kMostWalked)
     tell(kCutGroups,
          fmt::format("Its goroutines have {} different stacks: only the {} of most goroutines are looked at.",
-                     members.size(), kMostWalked));
-  keep_largest(members, kMostWalked);
+                     groups, kMostWalked));
   events::GoGoroutines out;
   out.count = list->goroutines.size() + list->unread;
   for (const std::vector<size_t>& each : members) out.groups.push_back(describe(list->goroutines, each));

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include "goruntime/words.h"
@@ -24,7 +25,7 @@ constexpr uint64_t kScanBit = 0x1000;         // _Gscan
 constexpr uint64_t kMostStackRead = 64 << 10;
 constexpr size_t kMostChain = 128;
 constexpr size_t kChunk = 2048;      // goroutines that are looked at together
-constexpr size_t kMostPages = 4096;  // of their stacks, 16 MiB
+constexpr size_t kMostPages = 1024;  // of their stacks, 4 MiB
 
 bool parked(GoroutineStatus status) {
   return waits(status) || status == GoroutineStatus::kRunnable || status == GoroutineStatus::kPreempted;
@@ -47,11 +48,15 @@ Goroutine decode(const Layout& layout, uint64_t address, std::span<const std::by
   out.status = static_cast<GoroutineStatus>(field(bytes, g.atomicstatus) & ~kScanBit);
   out.created_at = field(bytes, g.gopc);
   out.entry = field(bytes, g.startpc);
-  out.stack = {field(bytes, g.stack_lo), field(bytes, g.stack_hi)};
+  const uint64_t low = field(bytes, g.stack_lo), high = field(bytes, g.stack_hi);
+  if (low < high && high - low <= std::numeric_limits<uint32_t>::max()) {
+    out.stack_start = low;
+    out.stack_bytes = static_cast<uint32_t>(high - low);
+  }
   out.stack_pointer = field(bytes, g.sched_sp);
   if (waits(out.status)) {
     const uint64_t reason = field(bytes, g.waitreason);
-    if (reason < std::size(layout.wait_reasons)) out.wait_reason = layout.wait_reasons[reason];
+    if (reason < std::size(layout.wait_reasons)) out.reason = &layout.wait_reasons[reason];
     out.waiting_since_ns = field(bytes, g.waitsince);
   }
   return out;
@@ -144,9 +149,9 @@ class ListReader {
     size_t from = 0;
     for (size_t k = 0; k < saved_.size(); ++k) {
       const Goroutine& goroutine = out_.goroutines[saved_[k].index];
-      if (goroutine.stack.contains(goroutine.stack_pointer))
+      if (const AddressRange stack = goroutine.stack(); stack.contains(goroutine.stack_pointer))
         PageReader::add(wanted, goroutine.stack_pointer,
-                        std::min(goroutine.stack.end - goroutine.stack_pointer, kMostStackRead));
+                        std::min(stack.end - goroutine.stack_pointer, kMostStackRead));
       if (wanted.size() < kMostPages && k + 1 < saved_.size()) continue;
       read_stacks(std::span(saved_).subspan(from, k + 1 - from), std::exchange(wanted, {}));
       from = k + 1;
@@ -166,7 +171,7 @@ class ListReader {
                         field(g_, layout_.g.atomicstatus)});
     } else if (goroutine.status == GoroutineStatus::kSyscall) {
       frames_.assign(1, field(g_, layout_.g.syscallpc));
-      goroutine.frames = stack_of_frames();
+      goroutine.known_frames = stack_of_frames();
     }
     out_.goroutines.push_back(goroutine);
   }
@@ -187,7 +192,7 @@ class ListReader {
                          field(g_, layout_.g.atomicstatus) == saved.status;
       if (!still) continue;
       unwind(goroutine, saved);
-      goroutine.frames = stack_of_frames();
+      goroutine.known_frames = stack_of_frames();
     }
   }
 
@@ -195,8 +200,9 @@ class ListReader {
   void unwind(const Goroutine& goroutine, const Saved& saved) {
     frames_.assign(1, saved.pc);
     const uint64_t sp = goroutine.stack_pointer;
-    if (!goroutine.stack.contains(sp)) return;
-    const uint64_t bytes = std::min(goroutine.stack.end - sp, kMostStackRead);
+    const AddressRange stack = goroutine.stack();
+    if (!stack.contains(sp)) return;
+    const uint64_t bytes = std::min(stack.end - sp, kMostStackRead);
     for (uint64_t bp = saved.bp;
          frames_.size() < kMostChain && bp >= sp && bytes >= 16 && bp - sp <= bytes - 16;) {
       std::array<uint64_t, 2> frame{};  // {next, return address}
@@ -208,12 +214,12 @@ class ListReader {
     }
   }
 
-  // The one place of these frames. Empty: there is no room for more stacks.
-  std::span<const uint64_t> stack_of_frames() {
+  // The one place of these frames. nullptr: there is no room for more stacks.
+  const std::vector<uint64_t>* stack_of_frames() {
     const auto known = out_.stacks.find(frames_);
-    if (known != out_.stacks.end()) return *known;
-    if (!memory_.keep(kStackCost + frames_.size() * sizeof(uint64_t))) return {};
-    return *out_.stacks.insert(frames_).first;
+    if (known != out_.stacks.end()) return &*known;
+    if (!memory_.keep(kStackCost + frames_.size() * sizeof(uint64_t))) return nullptr;
+    return &*out_.stacks.insert(frames_).first;
   }
 
   static constexpr uint64_t kStackCost = 96;  // of a stack besides its frames

@@ -35,22 +35,31 @@ constexpr bool waits(GoroutineStatus status) {
   return status == GoroutineStatus::kWaiting || status == GoroutineStatus::kLeaked;
 }
 
+// 80 bytes: there may be a million of them.
 struct Goroutine {
+  // As the runtime prints it; "" not waiting, or a number that the layout lacks.
+  std::string_view wait_reason() const { return reason ? *reason : std::string_view(); }
+  // Innermost first; the first is an instruction, the others are return addresses.
+  std::span<const uint64_t> frames() const {
+    return known_frames ? std::span<const uint64_t>(*known_frames) : std::span<const uint64_t>();
+  }
+  AddressRange stack() const { return {stack_start, stack_start + stack_bytes}; }  // empty: none
+
   uint64_t address = 0;  // of its g
   uint64_t id = 0;
-  GoroutineStatus status{};
-  std::string_view
-      wait_reason;  // as the runtime prints it; "" not waiting, or a number that the layout lacks
   uint64_t waiting_since_ns =
       0;  // CLOCK_MONOTONIC, of the first collection after it blocked; 0: no collection since
   uint64_t created_at = 0;     // return address of the go statement; 0 main
   uint64_t entry = 0;          // its function
-  AddressRange stack;          // empty: none
   uint64_t stack_pointer = 0;  // where a parked goroutine's stack begins to matter
-  // Innermost first; the first is an instruction, the others are return addresses. Of the list's stacks: goroutines that
-  // have the same frames have the same place.
-  std::span<const uint64_t> frames;
+  uint64_t stack_start = 0;
+  uint32_t stack_bytes = 0;  // Go ends a program whose stack grows beyond 1 GB
+  GoroutineStatus status{};
+  const std::string_view* reason = nullptr;  // of the layout's
+  // Of the list's stacks: goroutines that have the same frames have the same place.
+  const std::vector<uint64_t>* known_frames = nullptr;
 };
+static_assert(sizeof(Goroutine) == 80);
 
 struct GoroutineList {
   std::vector<Goroutine> goroutines;  // in order of address; dead ones are left out

@@ -125,7 +125,7 @@ class Walk {
     const Span* span = span_of(address);
     if (span == nullptr) return false;
     const uint64_t slot = (address - span->address) / span->element_bytes;
-    if ((span->allocated_bits[slot / 64] >> (slot % 64) & 1) == 0) return false;
+    if ((span->allocated_bits()[slot / 64] >> (slot % 64) & 1) == 0) return false;
     out = {span->address + slot * span->element_bytes, span};
     return true;
   }
@@ -210,20 +210,20 @@ class Walk {
   }
 
   void scan_goroutine(const Goroutine& goroutine, Color color) {
-    if (goroutine.stack.empty() || goroutine.stack.bytes() > kMostStackBytes) return;
+    if (goroutine.stack().empty() || goroutine.stack().bytes() > kMostStackBytes) return;
     const bool known =
-        goroutine.status != GoroutineStatus::kRunning && goroutine.stack.contains(goroutine.stack_pointer);
+        goroutine.status != GoroutineStatus::kRunning && goroutine.stack().contains(goroutine.stack_pointer);
     if (known) {
       if (const std::optional<std::vector<uint64_t>> live = maps_.live_words(goroutine)) {
-        bytes_read_ += goroutine.stack.end - goroutine.stack_pointer;
+        bytes_read_ += goroutine.stack().end - goroutine.stack_pointer;
         ++stacks_by_map_;
         for (const uint64_t value : *live) visit(value, color, goroutine.id);
         return;
       }
     }
     ++stacks_by_word_;
-    const AddressRange live = {known ? goroutine.stack_pointer & ~uint64_t{7} : goroutine.stack.start,
-                               goroutine.stack.end};
+    const AddressRange live = {known ? goroutine.stack_pointer & ~uint64_t{7} : goroutine.stack().start,
+                               goroutine.stack().end};
     scan(live, color, goroutine.id);
   }
 

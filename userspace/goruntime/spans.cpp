@@ -32,7 +32,7 @@ bool marks_inline(const Globals& globals, const Span& span) {
          span.element_bytes <= kMostHeapBitsBytes && span.pages == 1 && span.elements <= kInlineMarkSlots;
 }
 
-uint64_t count(const std::vector<uint64_t>& bits) {
+uint64_t count(std::span<const uint64_t> bits) {
   uint64_t n = 0;
   for (const uint64_t word : bits) n += static_cast<uint64_t>(std::popcount(word));
   return n;
@@ -163,9 +163,10 @@ class SpanReader {
         span.kind = SpanKind::kInMotion;
         continue;
       }
-      span.allocated_bits = std::move(taken.words);
-      span.marks = std::move(marks.words);
-      for (size_t k = 0; k < span.marks.size(); ++k) span.marks[k] &= span.allocated_bits[k];
+      for (size_t k = 0; k < marks.words.size(); ++k) marks.words[k] &= taken.words[k];
+      span.bits.reserve(2 * taken.words.size());
+      span.bits.insert(span.bits.end(), taken.words.begin(), taken.words.end());
+      span.bits.insert(span.bits.end(), marks.words.begin(), marks.words.end());
     }
   }
 
@@ -185,7 +186,7 @@ class SpanReader {
   std::vector<BitAddresses> addresses_;  // of each span of the table
 };
 
-bool bit(const std::vector<uint64_t>& bits, uint64_t i) { return (bits[i / 64] >> (i % 64) & 1) != 0; }
+bool bit(std::span<const uint64_t> bits, uint64_t i) { return (bits[i / 64] >> (i % 64) & 1) != 0; }
 
 }  // namespace
 
@@ -206,8 +207,8 @@ uint64_t pointer_bitmap(const Globals& globals, const Span& span) {
 Occupancy occupancy(const Span& span, uint64_t from, uint64_t to) {
   Occupancy out;
   if (from <= span.address && to >= span.address + span.bytes()) {  // whole: no slot is cut
-    out.live_bytes = count(span.marks) * span.element_bytes;
-    out.unmarked_bytes = count(span.allocated_bits) * span.element_bytes - out.live_bytes;
+    out.live_bytes = count(span.marks()) * span.element_bytes;
+    out.unmarked_bytes = count(span.allocated_bits()) * span.element_bytes - out.live_bytes;
     out.free_bytes = span.bytes() - out.live_bytes - out.unmarked_bytes;
     return out;
   }
@@ -215,9 +216,9 @@ Occupancy occupancy(const Span& span, uint64_t from, uint64_t to) {
   uint64_t slot = (from - span.address) / span.element_bytes;
   for (uint64_t at = from; at < to && at < objects_end; ++slot) {
     const uint64_t end = std::min(to, span.address + (slot + 1) * span.element_bytes);
-    if (bit(span.marks, slot))
+    if (bit(span.marks(), slot))
       out.live_bytes += end - at;
-    else if (bit(span.allocated_bits, slot))
+    else if (bit(span.allocated_bits(), slot))
       out.unmarked_bytes += end - at;
     at = end;
   }

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -30,10 +31,12 @@ struct Span {
   bool swept = true;  // since the last collection
   uint32_t elements = 0, allocated = 0, free_index = 0;
   uint64_t element_bytes = 0;
-  uint64_t specials = 0;                 // head of its list
-  std::vector<uint64_t> marks;           // one bit a slot: marked by the last complete collection
-  std::vector<uint64_t> allocated_bits;  // one bit a slot: taken
+  uint64_t specials = 0;       // head of its list
+  std::vector<uint64_t> bits;  // one a slot: taken; then as many words, one bit a slot: marked
   uint64_t bytes() const { return uint64_t{pages} * 8192; }
+  std::span<const uint64_t> allocated_bits() const { return std::span(bits).first(bits.size() / 2); }
+  // By the last complete collection.
+  std::span<const uint64_t> marks() const { return std::span(bits).last(bits.size() / 2); }
 };
 
 struct SpanTable {

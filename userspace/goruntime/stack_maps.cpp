@@ -22,8 +22,8 @@ constexpr int kStartLineMinor = 20;  // the first release whose _func has a star
 
 constexpr uint64_t kMostMappedStack = 64 << 20;
 constexpr size_t kMostTablePages = 4096;  // 16 MiB of tables
-constexpr size_t kMostAtOnce = 2048,
-                 kMostStackPages = 2048;        // read together: goroutines, and pages of their stacks
+constexpr size_t kMostAtOnce = 512,
+                 kMostStackPages = 1024;        // read together: goroutines, and pages of their stacks
 constexpr uint64_t kMostPrefetched = 64 << 10;  // of one stack; larger ones are read on their own
 constexpr uint64_t kMostFunctions = 1 << 24;
 constexpr int kMostSteps = 1 << 16;  // of a sequence: each is of one instruction at least
@@ -339,8 +339,8 @@ size_t StackMaps::prefetch(const std::vector<Goroutine>& goroutines, std::span<c
     const Goroutine& goroutine = goroutines[which[n]];
     const uint64_t sp = goroutine.stack_pointer;
     remote::PageReader::add(gs, goroutine.address, globals_.layout->g.size);
-    if (goroutine.stack.contains(sp))
-      remote::PageReader::add(stacks, sp, std::min(goroutine.stack.end - sp, kMostPrefetched));
+    if (goroutine.stack().contains(sp))
+      remote::PageReader::add(stacks, sp, std::min(goroutine.stack().end - sp, kMostPrefetched));
   }
   for (remote::PageReader* reader : {&before_, &stacks_, &after_}) {  // in this order
     reader->clear();
@@ -352,9 +352,10 @@ size_t StackMaps::prefetch(const std::vector<Goroutine>& goroutines, std::span<c
 std::optional<std::vector<uint64_t>> StackMaps::live_words(const Goroutine& goroutine) {
   const Layout& layout = *globals_.layout;
   uint64_t sp = goroutine.stack_pointer;
-  if (!usable_ || sp % 8 != 0 || !goroutine.stack.contains(sp) || goroutine.stack.end - sp > kMostMappedStack)
+  if (!usable_ || sp % 8 != 0 || !goroutine.stack().contains(sp) ||
+      goroutine.stack().end - sp > kMostMappedStack)
     return std::nullopt;
-  Bytes before(layout.g.size), after(layout.g.size), bytes(goroutine.stack.end - sp);
+  Bytes before(layout.g.size), after(layout.g.size), bytes(goroutine.stack().end - sp);
   if (!read(before_, goroutine.address, before) || field(before, layout.g.sched_sp) != sp ||
       !read(stacks_, sp, bytes))
     return std::nullopt;
@@ -366,7 +367,7 @@ std::optional<std::vector<uint64_t>> StackMaps::live_words(const Goroutine& goro
   // followed by nobody here.
   for (uint64_t at = layout.g.stack_hi.offset + 8; at < layout.g.m.offset; at += 8) {
     const uint64_t value = word(before, at);
-    if (goroutine.stack.contains(value) && value >= sp) return std::nullopt;
+    if (goroutine.stack().contains(value) && value >= sp) return std::nullopt;
     stack.take_value(value);
   }
   uint64_t pc = field(before, layout.g.sched_pc);

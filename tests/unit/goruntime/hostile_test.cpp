@@ -120,7 +120,7 @@ class Hostile : public testing::Test {
   Goroutine parked() {
     Result<GoroutineList> list = read_goroutines(recording_->memory, globals());
     for (const Goroutine& goroutine : list->goroutines)
-      if (goroutine.wait_reason == "chan send") return goroutine;
+      if (goroutine.wait_reason() == "chan send") return goroutine;
     return {};
   }
 
@@ -228,7 +228,7 @@ TEST_F(Hostile, a_goroutine_that_is_named_sixteen_million_times_is_one) {
   ASSERT_TRUE(list);
   ASSERT_EQ(list->goroutines.size(), 1u);
   EXPECT_EQ(list->goroutines[0].id, same.id);
-  EXPECT_EQ(list->goroutines[0].frames.size(), same.frames.size());
+  EXPECT_EQ(list->goroutines[0].frames().size(), same.frames().size());
   EXPECT_EQ(list->unread, 0u);
   EXPECT_LT(memory.reads(), 1000u);
 }
@@ -316,7 +316,7 @@ TEST_F(Hostile, an_array_that_is_not_there_ends_the_walk) {
   span.large = true;
   span.elements = span.allocated = 1;
   span.element_bytes = kBytes;
-  span.allocated_bits = span.marks = {1};
+  span.bits = {1, 1};
   const Reach reached = reach(memory, made, spans, {}, {}, {.absent_bytes = uint64_t{1} << 30});
   EXPECT_FALSE(reached.finished);
   EXPECT_EQ(reached.objects_walked, 1u);

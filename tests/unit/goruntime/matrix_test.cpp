@@ -129,7 +129,7 @@ TEST_P(GoPages, equal_to_the_byte_when_quiet) {
   for (const Span& span : second.spans.spans) {
     if (span.kind != SpanKind::kObjects) continue;
     uint64_t slots = 0;
-    for (const uint64_t word : span.allocated_bits) slots += static_cast<uint64_t>(std::popcount(word));
+    for (const uint64_t word : span.allocated_bits()) slots += static_cast<uint64_t>(std::popcount(word));
     EXPECT_EQ(slots, span.allocated) << "span of " << span.element_bytes << " at " << std::hex
                                      << span.address;
     allocated += uint64_t{span.allocated} * span.element_bytes;
@@ -228,13 +228,13 @@ TEST_P(GoPages, goroutines_by_what_they_wait_for) {
     if (entry.back().rfind("runtime.", 0) == 0 && entry.back() != "runtime.main") continue;
     ++users;
     if (goroutine.status != GoroutineStatus::kWaiting) continue;
-    ++waits[std::string(goroutine.wait_reason)];
+    ++waits[std::string(goroutine.wait_reason())];
     std::vector<std::string> names;
-    for (const uint64_t frame : goroutine.frames)
+    for (const uint64_t frame : goroutine.frames())
       for (std::string& name : target_->functions(frame, true)) names.push_back(std::move(name));
     const auto frames_of = [&](const char* name) { return std::count(names.begin(), names.end(), name); };
-    if (goroutine.wait_reason == "chan send" && frames_of("main.blockedSender") == 1) ++senders;
-    if (goroutine.wait_reason == "chan receive" && frames_of("main.deepReceiver") == 101) ++deep;
+    if (goroutine.wait_reason() == "chan send" && frames_of("main.blockedSender") == 1) ++senders;
+    if (goroutine.wait_reason() == "chan receive" && frames_of("main.deepReceiver") == 101) ++deep;
   }
   EXPECT_EQ(users, total);
   EXPECT_EQ(senders, 8u);

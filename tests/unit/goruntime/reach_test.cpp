@@ -42,7 +42,7 @@ class ReachTest : public testing::Test {
     for (size_t i = 0; i < list->goroutines.size(); ++i) {
       const Goroutine& goroutine = list->goroutines[i];
       if (goroutine.status != GoroutineStatus::kWaiting || goroutine.id == 1) continue;
-      groups[goroutine.wait_reason == "chan send" ? kSenders : kOthers].push_back(i);
+      groups[goroutine.wait_reason() == "chan send" ? kSenders : kOthers].push_back(i);
     }
     Reading out;
     out.senders = groups[kSenders].size();
