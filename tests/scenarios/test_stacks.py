@@ -132,6 +132,31 @@ def test_node(case):
         absent("no node")
     with recorded(case, node, "-e", NODE) as process:
         assert known_share(process) > 0  # how much is to be read, not promised yet
+        for names in (names for _, names in stacks(process)):  # what has no name is one frame, however many there are
+            assert not any(a == b == "[JIT]" for a, b in zip(names, names[1:])), names
+
+
+FILL = """
+function fillRows(n) {
+  const rows = [];
+  for (let i = 0; i < n; i++) rows.push(new Float64Array(1 << 17).fill(i));
+  return rows;
+}
+const kept = [];
+for (let i = 0; i < 8; i++) kept.push(fillRows(8));
+console.log("ready");
+process.stdin.on("data", () => {});
+"""
+
+
+def test_node_says_how_its_functions_are_called(case):
+    """It writes the names of its compiled code for profilers, when told to: they stand in the stacks."""
+    node = shutil.which("node")
+    if node is None:
+        absent("no node")
+    with recorded(case, node, "--perf-basic-prof", "--interpreted-frames-native-stack", "-e", FILL) as process:
+        by_function = bytes_below(process, "fillRows")
+        assert by_function >= 63 << 20, (by_function, stacks(process)[:8])  # 64 arrays of 1 MiB
 
 
 JAVA = """

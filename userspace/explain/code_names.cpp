@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "explain/code_names.h"
 
+#include <array>
 #include <string_view>
 
 #include "base/text.h"
@@ -8,6 +9,27 @@
 #include "explain/functions.h"
 
 namespace memwhy::explain {
+namespace {
+
+// Anonymous and executable. The kernel's own has a name in brackets.
+bool is_made_code(const events::Vma& vma) {
+  return vma.exec && vma.inode == 0 && (vma.name.empty() || vma.name.starts_with("[anon"));
+}
+
+}  // namespace
+
+std::string maker_of_code(const std::vector<events::Vma>& vmas) {
+  constexpr std::array<std::string_view, 10> kMakers = {"libjvm.so", "libcoreclr.so", "libnode.so", "node",
+                                                        "libv8",     "libmozjs",      "libluajit",  "luajit",
+                                                        "libpypy",   "opcache.so"};
+  for (const std::string_view maker : kMakers)
+    for (const events::Vma& vma : vmas) {
+      const std::string_view name = base_name(vma.name);
+      if (name == maker || (maker.starts_with("lib") && name.starts_with(maker))) return std::string(name);
+    }
+  return "";
+}
+
 bool CodeNames::executable(uint64_t address) const {
   const events::Vma* vma = events::mapping_at(vmas_, address);
   return vma != nullptr && vma->exec;
@@ -27,6 +49,8 @@ void CodeNames::append(uint64_t address, bool is_return, std::vector<Frame>& fra
     frame.offset = address - vma->range.start + vma->offset;
     frame.module = vma->name.empty() ? "[anon]" : base_name(vma->name);
   }
+  if (binary == nullptr && vma != nullptr && is_made_code(*vma))
+    return append_made(symbol, std::move(frame), frames);
   const bool go = binary != nullptr && binary->go.has_value();
   if (symbol == nullptr || symbol->frames.empty()) {
     frame.kind = kind_of_frame({"", "", go}, frame.module);
@@ -40,6 +64,15 @@ void CodeNames::append(uint64_t address, bool is_return, std::vector<Frame>& fra
     frame.kind = kind_of_frame({source.function, source.file, go}, frame.module);
     frames.push_back(frame);
   }
+}
+
+// Code that a runtime made: as it calls it, or one frame for all that follow each other, since no address of it says more.
+void CodeNames::append_made(const events::SymbolInfo* symbol, Frame frame, std::vector<Frame>& frames) const {
+  const bool named = symbol != nullptr && !symbol->frames.empty();
+  frame.module = made_by_.empty() ? "run time" : made_by_;
+  frame.function = named ? symbol->frames.front().function : "[JIT]";
+  frame.kind = named ? FrameKind::kProgram : FrameKind::kLibrary;
+  if (named || frames.empty() || !same_place(frames.back(), frame)) frames.push_back(std::move(frame));
 }
 
 }  // namespace memwhy::explain

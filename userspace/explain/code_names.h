@@ -4,6 +4,7 @@
 // addresses of a stack count: stacks.h for those of faults, GoFacts for those that the Go runtime wrote down.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "explain/frame.h"
@@ -11,11 +12,14 @@
 
 namespace memwhy::explain {
 
+// The runtime that makes code in these mappings, as its file is called: "libjvm.so", "node"; "" none that is known.
+std::string maker_of_code(const std::vector<events::Vma>& vmas);
+
 class CodeNames {
  public:
   // `vmas` in order of address.
   CodeNames(const timeline::Timeline& timeline, SpaceId space, const std::vector<events::Vma>& vmas)
-      : timeline_(timeline), space_(space), vmas_(vmas) {}
+      : timeline_(timeline), space_(space), vmas_(vmas), made_by_(maker_of_code(vmas)) {}
 
   // nullptr: the address was never named.
   const events::SymbolInfo* symbol(uint64_t address, bool is_return) const {
@@ -23,13 +27,15 @@ class CodeNames {
   }
   // Whether code is mapped there now.
   bool executable(uint64_t address) const;
-  // At least one, innermost first.
+  // At least one, innermost first; none for made code without a name that goes on in what is there.
   void append(uint64_t address, bool is_return, std::vector<Frame>& frames) const;
 
  private:
+  void append_made(const events::SymbolInfo* symbol, Frame frame, std::vector<Frame>& frames) const;
   const timeline::Timeline& timeline_;
   SpaceId space_;
   const std::vector<events::Vma>& vmas_;
+  std::string made_by_;  // the runtime that makes code here
 };
 
 }  // namespace memwhy::explain

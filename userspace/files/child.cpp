@@ -19,6 +19,7 @@
 #include "files/sandbox.h"
 #include "goruntime/dwarf_layout.h"
 #include "symbols/binary_table.h"
+#include "symbols/code_map.h"
 #include "symbols/target_files.h"
 
 namespace memwhy::files {
@@ -88,6 +89,8 @@ int run_opener() {
         return hand_over(files.open_executable(request.tgid));
       case Ask::kOpenSymbols:
         return hand_over(files.open_debug_file(request.tgid, request.build_id));
+      case Ask::kOpenCodeMap:
+        return hand_over(files.open_code_map(request.tgid));
       case Ask::kFileSystem:
         return answer(files.file_system(request.tgid, request.vma));
       case Ask::kExecutablePath: {
@@ -102,23 +105,33 @@ int run_opener() {
   });
 }
 
-Answer take(symbols::BinaryTable& table, bool discard) {
+// What the opener has handed over.
+Result<symbols::TargetFile> taken() {
   Result<Message> message = receive_message(kHandover, kMostRequestBytes, kNoDeadline, Along::kDescriptor);
-  if (!message) return {encode_error(message.error()), {}};
+  if (!message) return std::move(message).error();
   std::optional<Handover> what = decode<Handover>(message->body);
-  if (!what || !message->fd) return refuse(ErrorCode::kUsage, "nothing was handed over");
+  if (!what || !message->fd) return Error(ErrorCode::kUsage, "nothing was handed over");
+  return symbols::TargetFile{std::move(message->fd), std::move(what->path), what->key};
+}
+
+Answer take(symbols::BinaryTable& table, bool discard) {
+  Result<symbols::TargetFile> file = taken();
+  if (!file) return {encode_error(file.error()), {}};
   if (discard) return {encode_answer({}), {}};
-  const symbols::OpenedBinary opened = table.take({std::move(message->fd), std::move(what->path), what->key});
-  return {encode_answer(encode(opened)), {}};
+  return {encode_answer(encode(table.take(*std::move(file)))), {}};
 }
 
 Answer take_symbols(symbols::BinaryTable& table, symbols::BinaryHandle binary) {
-  Result<Message> message = receive_message(kHandover, kMostRequestBytes, kNoDeadline, Along::kDescriptor);
-  if (!message) return {encode_error(message.error()), {}};
-  std::optional<Handover> what = decode<Handover>(message->body);
-  if (!what || !message->fd) return refuse(ErrorCode::kUsage, "nothing was handed over");
-  const Status added = table.add_symbols(binary, {std::move(message->fd), std::move(what->path), what->key});
+  Result<symbols::TargetFile> file = taken();
+  if (!file) return {encode_error(file.error()), {}};
+  const Status added = table.add_symbols(binary, *std::move(file));
   return {added ? encode_answer({}) : encode_error(added.error()), {}};
+}
+
+Answer code_names(const Request& request) {
+  const Result<symbols::TargetFile> map = taken();
+  if (!map) return {encode_error(map.error()), {}};
+  return answer(symbols::code_map_names(map->fd, map->key.bytes, request.offsets));
 }
 
 Answer go_layout(symbols::BinaryTable& table, const Request& request) {
@@ -144,6 +157,8 @@ int run_parser() {
         return take(table, true);
       case Ask::kLookUp:
         return answer(table.look_up(request.binary, request.offsets));
+      case Ask::kCodeNames:
+        return code_names(request);
       case Ask::kFrameRules:
         if (request.offsets.size() > kMostFunctions) return refuse(ErrorCode::kUsage, "too much at a time");
         return answer(table.frame_rules(request.binary, request.offsets));

@@ -283,6 +283,26 @@ Result<std::vector<symbols::SourceFrames>> Children::look_up(symbols::BinaryHand
   return all;
 }
 
+Result<std::vector<symbols::SourceFrames>> Children::code_names(Pid tgid,
+                                                                std::span<const symbols::CodeOffset> at) {
+  const Subject about{tgid, 0, {}};
+  if (Status may = may_open(about); !may) return std::move(may).error();
+  Request request;
+  request.ask = Ask::kOpenCodeMap;
+  request.tgid = tgid;
+  at = at.first(std::min(at.size(), kMostAddresses));
+  request.offsets.assign(at.begin(), at.end());
+  const Result<symbols::FileKey> map =
+      value<symbols::FileKey>(ask(opener_, request, options_.to_open, about), about);
+  if (!map) return map.error();
+  request.ask = Ask::kCodeNames;
+  const Subject of_map{tgid, 0, *map};
+  auto found =
+      value<std::vector<symbols::SourceFrames>>(ask(parser_, request, options_.to_look_up, of_map), of_map);
+  if (found && found->size() != at.size()) return strange(of_map);
+  return found;
+}
+
 Result<std::vector<symbols::FunctionRules>> Children::frame_rules(symbols::BinaryHandle binary,
                                                                   std::span<const symbols::CodeOffset> at) {
   std::vector<symbols::FunctionRules> all;

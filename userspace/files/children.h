@@ -56,6 +56,8 @@ class Children final : public symbols::Binaries {
   Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) override;
   Result<std::vector<symbols::SourceFrames>> look_up(symbols::BinaryHandle binary,
                                                      std::span<const symbols::CodeOffset> at) override;
+  Result<std::vector<symbols::SourceFrames>> code_names(Pid tgid,
+                                                        std::span<const symbols::CodeOffset> at) override;
   Result<symbols::ProgramFacts> program(symbols::BinaryHandle binary,
                                         const symbols::ProgramQuestion& question) override;
   Result<std::vector<symbols::FunctionRules>> frame_rules(symbols::BinaryHandle binary,

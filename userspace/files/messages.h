@@ -24,6 +24,7 @@ enum class Ask : uint8_t {
   kOpenMapping,
   kOpenExecutable,
   kOpenSymbols,  // a file with the symbols of what was taken
+  kOpenCodeMap,  // names of code made at run time
   kExecutablePath,
   kFileSystem,
   // The parser.
@@ -31,6 +32,7 @@ enum class Ask : uint8_t {
   kTakeSymbols,
   kDiscard,  // the same, unread
   kLookUp,
+  kCodeNames,  // from the code map that was handed over
   kFrameRules,
   kVdso,
   kProgram,

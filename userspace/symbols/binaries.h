@@ -81,6 +81,9 @@ class Binaries {
   // time, or not without harm; it will not be read again.
   virtual Result<std::vector<SourceFrames>> look_up(BinaryHandle binary, std::span<const CodeOffset> at) = 0;
   virtual Result<ProgramFacts> program(BinaryHandle binary, const ProgramQuestion& question) = 0;
+  // Names of code that the process made at run time (code_map.h); at: addresses in the process. kAbsent, kBadInput: it says
+  // none.
+  virtual Result<std::vector<SourceFrames>> code_names(Pid tgid, std::span<const CodeOffset> at) = 0;
   // How the functions around these offsets are unwound, for each.
   virtual Result<std::vector<FunctionRules>> frame_rules(BinaryHandle binary,
                                                          std::span<const CodeOffset> at) = 0;

@@ -5,6 +5,7 @@
 
 #include "symbols/binaries.h"
 #include "symbols/binary_table.h"
+#include "symbols/code_map.h"
 #include "symbols/target_files.h"
 
 namespace memwhy::symbols {
@@ -27,6 +28,11 @@ class LocalBinaries final : public Binaries {
   }
   Result<std::vector<SourceFrames>> look_up(BinaryHandle binary, std::span<const CodeOffset> at) override {
     return table_.look_up(binary, at);
+  }
+  Result<std::vector<SourceFrames>> code_names(Pid tgid, std::span<const CodeOffset> at) override {
+    Result<TargetFile> map = files_.open_code_map(tgid);
+    if (!map) return std::move(map).error();
+    return code_map_names(map->fd, map->key.bytes, at);
   }
   Result<ProgramFacts> program(BinaryHandle binary, const ProgramQuestion& question) override {
     return table_.program(binary, question);

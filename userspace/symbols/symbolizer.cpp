@@ -13,7 +13,9 @@ namespace {
 constexpr size_t kMaxSaid = 1 << 20;
 constexpr size_t kMaxMapped = 64 << 10;
 constexpr size_t kMaxModules = 64 << 10;
-constexpr size_t kMostAtOnce = 1024;  // addresses in one round of questions
+constexpr size_t kMostAtOnce = 1024;    // addresses in one round of questions
+constexpr uint64_t kCodeMapPause = 20;  // times what reading it took
+constexpr uint64_t kNoCodeMapPause_ns = 5'000'000'000;
 
 void send(const Symbolizer::Emit& emit, events::Payload payload) {
   emit({clock_ns(CLOCK_MONOTONIC), std::move(payload)});
@@ -74,6 +76,7 @@ void Symbolizer::want(Pid tgid, SpaceState& state, const std::vector<events::Vma
 
 // One question for each file, then all is said in the order of the stacks.
 void Symbolizer::look_up(Pid tgid, std::vector<Wanted>& wanted, SpaceId space, const Emit& emit) {
+  name_made_code(tgid, spaces_[space], wanted);
   std::vector<bool> asked(wanted.size());
   uint64_t lost = 0;
   for (size_t first = 0; first < wanted.size(); ++first) {
@@ -97,6 +100,31 @@ void Symbolizer::look_up(Pid tgid, std::vector<Wanted>& wanted, SpaceId space, c
   }
   wanted.clear();
   if (lost > 0) send(emit, events::Loss{space, "symbols", lost});
+}
+
+// Code without a file: by what the process itself wrote. What cannot be asked now is asked when it is met again.
+void Symbolizer::name_made_code(Pid tgid, SpaceState& state, std::vector<Wanted>& wanted) {
+  std::vector<size_t> mine;
+  std::vector<CodeOffset> at;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i].module || wanted[i].vma->inode != 0 || wanted[i].vma->name.starts_with("[v")) continue;
+    mine.push_back(i);
+    at.push_back({wanted[i].info.address, wanted[i].info.is_return});
+  }
+  if (mine.empty()) return;
+  const uint64_t begun = clock_ns(CLOCK_MONOTONIC);
+  if (begun < state.code_map_after_ns) {
+    for (const size_t i : mine)
+      if (state.has_code_map)
+        state.said.erase(wanted[i].info.address << 1 | (wanted[i].info.is_return ? 1 : 0));
+    return;
+  }
+  Result<std::vector<SourceFrames>> found = binaries_.code_names(tgid, at);
+  const uint64_t now = clock_ns(CLOCK_MONOTONIC);
+  state.has_code_map = found.ok();
+  state.code_map_after_ns = now + (found ? kCodeMapPause * (now - begun) : kNoCodeMapPause_ns);
+  for (size_t i = 0; found && i < mine.size() && i < found->size(); ++i)
+    wanted[mine[i]].info.frames = std::move((*found)[i]);
 }
 
 // A file that was closed meanwhile is opened again.

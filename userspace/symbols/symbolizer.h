@@ -7,7 +7,8 @@
 //
 //   frame 0x7f3a5c0291e3 (return address) -> mapping 0x7f3a5c028000-… r-x offset 0x28000 of libc.so.6
 //     -> file offset 0x291e3, looked up at 0x291e2 -> BinaryInfo 2 (once), SymbolInfo { binary 2, "malloc" }
-//   in an executable mapping without a file ([vdso], a JIT's code): SymbolInfo without binary and frames
+//   in an executable mapping without a file ([vdso], a JIT's code): SymbolInfo without binary, and without frames but for the
+//   names that the process writes for profilers (code_map.h)
 //   in no executable mapping: nothing
 //   a file whose reader hangs or dies: SymbolInfo without frames, a Loss that counts them, and a notice
 #pragma once
@@ -67,6 +68,8 @@ class Symbolizer {
     std::unordered_map<uint64_t, BinaryId>
         said;  // address << 1 | is_return -> the binary it was said to be in
     std::vector<MappedModule> mapped;
+    bool has_code_map = false;
+    uint64_t code_map_after_ns = 0;  // until then its code map is not read again
   };
   // An address to be named.
   struct Wanted {
@@ -78,6 +81,7 @@ class Symbolizer {
   void want(Pid tgid, SpaceState& state, const std::vector<events::Vma>& vmas, uint64_t address,
             bool is_return, std::vector<Wanted>& wanted, const Emit& emit);
   void look_up(Pid tgid, std::vector<Wanted>& wanted, SpaceId space, const Emit& emit);
+  void name_made_code(Pid tgid, SpaceState& state, std::vector<Wanted>& wanted);
   Result<std::vector<SourceFrames>> frames_of(Pid tgid, Module& module, const events::Vma& vma,
                                               std::span<const CodeOffset> at, const Emit& emit);
   ModulePtr module_of(Pid tgid, SpaceState& state, const events::Vma& vma, const Emit& emit);

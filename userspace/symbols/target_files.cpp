@@ -14,6 +14,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <string_view>
 
 namespace memwhy::symbols {
 namespace {
@@ -56,15 +58,35 @@ Result<TargetFile> open_link(int directory, const std::string& name, std::string
   return open_regular(place, std::move(path));
 }
 
-Result<TargetFile> open_below_root(int process, const std::string& path) {
+// flags: O_NOFOLLOW where the path must not be a link itself.
+Result<TargetFile> open_below_root(int process, const std::string& path, uint64_t flags = 0) {
   const Fd root(::openat(process, "root", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) return errno_error(code_of(errno), "opening the root of the process", errno);
   struct open_how how {};
-  how.flags = O_PATH | O_CLOEXEC;
+  how.flags = O_PATH | O_CLOEXEC | flags;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
   const Fd place(static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
   if (!place) return errno_error(ErrorCode::kBadInput, "opening " + path, errno);
   return open_regular(place, path);
+}
+
+// Its number in its own pid namespace: the last of the line "NSpid:  4711  12".
+Result<Pid> pid_inside(int process) {
+  const Fd status(::openat(process, "status", O_RDONLY | O_CLOEXEC));
+  std::array<char, 4096> text{};
+  const ssize_t length = status ? ::read(status.get(), text.data(), text.size()) : -1;
+  if (length <= 0) return errno_error(code_of(errno), "reading the status of a process", errno);
+  const std::string_view all(text.data(), static_cast<size_t>(length));
+  constexpr std::string_view kLine = "\nNSpid:";
+  const size_t line = all.find(kLine), end = all.find('\n', line + 1);
+  if (line == std::string_view::npos || end == std::string_view::npos)
+    return Error(ErrorCode::kAbsent, "this kernel says no pid of a namespace");
+  const std::string_view numbers = all.substr(line + kLine.size(), end - line - kLine.size());
+  const std::string_view last = numbers.substr(numbers.find_last_of(" \t") + 1);
+  Pid pid = 0;
+  if (std::from_chars(last.data(), last.data() + last.size(), pid).ptr != last.data() + last.size())
+    return Error(ErrorCode::kBadInput, "the status of a process is none");
+  return pid;
 }
 
 // stat(2) and maps may number the device differently: btrfs gives each subvolume an anonymous device (major
@@ -132,6 +154,24 @@ Result<TargetFile> TargetFiles::open_debug_file(Pid tgid, const std::string& bui
   const Result<Fd> directory = process(tgid);
   if (!directory) return directory.error();
   return open_below_root(directory->get(), path);
+}
+
+Result<TargetFile> TargetFiles::open_code_map(Pid tgid) const {
+  const Result<Fd> directory = process(tgid);
+  if (!directory) return directory.error();
+  struct stat of_process {};
+  if (::fstat(directory->get(), &of_process) != 0)
+    return errno_error(code_of(errno), "looking at a process", errno);
+  const Result<Pid> inside = pid_inside(directory->get());
+  if (!inside) return inside.error();
+  Result<TargetFile> map =
+      open_below_root(directory->get(), fmt::format("/tmp/perf-{}.map", *inside), O_NOFOLLOW);
+  if (!map) return map;
+  struct stat st {};
+  if (::fstat(map->fd.get(), &st) != 0) return errno_error(code_of(errno), "looking at " + map->path, errno);
+  if (st.st_uid != 0 && st.st_uid != of_process.st_uid)
+    return Error(ErrorCode::kBadInput, map->path + " belongs to another user");
+  return map;
 }
 
 Result<ExecutablePath> TargetFiles::executable_path(Pid tgid) const {

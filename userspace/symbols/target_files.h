@@ -45,6 +45,8 @@ class TargetFiles {
   // The symbols that a distribution keeps apart from a program of this build id (hex), of this machine or as the process sees
   // it. Not yet known to be of that build.
   Result<TargetFile> open_debug_file(Pid tgid, const std::string& build_id) const;
+  // The names of code that the process made at run time (code_map.h), written by it or by root: /tmp is anybody's.
+  Result<TargetFile> open_code_map(Pid tgid) const;
   Result<ExecutablePath> executable_path(Pid tgid) const;
   // statfs(2)'s number of the file system that a mapping's file is on.
   Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) const;

@@ -23,6 +23,9 @@ class NoBinaries : public symbols::Binaries {
                                                      std::span<const symbols::CodeOffset>) override {
     return no();
   }
+  Result<std::vector<symbols::SourceFrames>> code_names(Pid, std::span<const symbols::CodeOffset>) override {
+    return no();
+  }
   Result<symbols::ProgramFacts> program(symbols::BinaryHandle, const symbols::ProgramQuestion&) override {
     return no();
   }
