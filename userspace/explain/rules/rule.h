@@ -3,7 +3,7 @@
 // of the process, and nothing else. One cause is one file, and one line in causes.h.
 //
 // A finding explains (says where the bytes are) or is a problem (someone should act). A problem needs
-// max(16 MiB, 10 % of RSS); a growth needs three rising scans. A healthy process has no problem.
+// max(16 MiB, 10 % of RSS); a growth is judged by growth.h. A healthy process has no problem.
 #pragma once
 
 #include <optional>
@@ -13,6 +13,7 @@
 
 #include "explain/allocator_facts.h"
 #include "explain/go/facts.h"
+#include "explain/growth.h"
 #include "explain/heaviest.h"
 #include "explain/history.h"
 #include "explain/ledger.h"
@@ -60,6 +61,10 @@ const LedgerLine* line_of(const Ledger& ledger, Owner owner);
 std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most);
 // "12.0 MiB (34 %)"
 std::string bytes_and_share(uint64_t bytes, const Ledger& ledger);
+// A runtime that collects garbage and whose counters are not read: a JVM, V8, .NET. Until it collects, its heap rises.
+bool collects_unseen(const Case& c);
+// How long its anonymous memory must rise to be called growth.
+double lasting_seconds(const Case& c);
 // ", +3.0 MiB/min" or "" when the growth is not known or below 1 KiB a minute.
 std::string growth_clause(const Trend& trend);
 
