@@ -14,6 +14,7 @@ constexpr double kLeastShare = 1.0 / 12;   // of the rise, in each part of its t
 constexpr double kOnsetShare = 1.0 / 32;   // of the rise: before that it had not begun
 constexpr double kTeethShare = 1.0 / 4;    // of all that is moved: a fall that is more than noise
 constexpr double kMostStill = 2;           // times the longest wait before
+constexpr size_t kMostBetween = 1024;      // samples that are made between scans
 constexpr double kSmallShare = 1.0 / 256;  // of the largest value: noise
 
 struct Point {
@@ -173,6 +174,19 @@ Trend judged(const std::vector<Point>& points) {
   return trend;
 }
 
+// What each owner had at a part of the way from one scan to the next.
+Sample on_the_way(const Sample& from, const Sample& to, double part, TimeNs time) {
+  const auto between = [part](uint64_t a, uint64_t b) {
+    const double value = static_cast<double>(a) + (static_cast<double>(b) - static_cast<double>(a)) * part;
+    return static_cast<uint64_t>(std::llround(value));
+  };
+  Sample out;
+  out.time = time;
+  out.rss_bytes = between(from.rss_bytes, to.rss_bytes);
+  for (size_t i = 0; i < kOwnerCount; ++i) out.bytes[i] = between(from.bytes[i], to.bytes[i]);
+  return out;
+}
+
 std::vector<Point> in_seconds(const std::vector<TrendPoint>& series) {
   std::vector<Point> points;
   points.reserve(series.size());
@@ -193,6 +207,34 @@ std::vector<Point> in_seconds(const std::vector<TrendPoint>& series) {
 Trend trend_of(const std::vector<TrendPoint>& series) {
   if (series.empty()) return {};
   return judged(in_seconds(series));
+}
+
+std::vector<Sample> with_rss_between(const std::vector<Sample>& samples, const std::vector<TrendPoint>& rss) {
+  if (rss.size() < 2) return samples;
+  const std::vector<Point> curve = in_seconds(rss);
+  const TimeNs start = rss.front().time;
+  const auto at = [&](TimeNs time) {
+    return value_at(curve, time > start ? static_cast<double>(time - start) / 1e9 : 0);
+  };
+  const size_t step = (rss.size() + kMostBetween - 1) / kMostBetween;
+  std::vector<Sample> out;
+  size_t next = 0;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    out.push_back(samples[i]);
+    if (i + 1 == samples.size()) break;
+    const Sample &from = samples[i], &to = samples[i + 1];
+    const double first = at(from.time), moved = at(to.time) - first;
+    while (next < rss.size() && rss[next].time <= from.time) next += step;
+    for (; next < rss.size() && rss[next].time < to.time; next += step) {
+      const double of_time =
+          static_cast<double>(rss[next].time - from.time) / static_cast<double>(to.time - from.time);
+      const double of_rss = moved == 0 ? 0 : (static_cast<double>(rss[next].value) - first) / moved;
+      // Where RSS hardly moved, owners may have: evenly.
+      const bool still = std::abs(moved) <= first * kSmallShare;
+      out.push_back(on_the_way(from, to, still ? of_time : std::clamp(of_rss, 0.0, 1.0), rss[next].time));
+    }
+  }
+  return out;
 }
 
 Kind kind_of(Owner owner) {

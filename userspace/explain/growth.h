@@ -57,6 +57,13 @@ Trend trend_of(const std::vector<TrendPoint>& points);
 // from now on, buffers that are replaced): together they grow by no more than all owners of their kind.
 Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> owners);
 
+// The samples, and more of them between two scans: an owner moved when RSS did, which is read each second. A scan of a large
+// process may come a quarter of a minute late, and what rose in its first second did not rise until its end.
+//
+//   RSS         100  190  200  200  200  200  200      read each second
+//   scans       100                           200      each second in between: 190, 200, 200 …, not 117, 133, 150 …
+std::vector<Sample> with_rss_between(const std::vector<Sample>& samples, const std::vector<TrendPoint>& rss);
+
 // Memory that becomes another owner's of the same kind when it is replaced.
 enum class Kind : uint8_t { kGo, kFile, kShared, kAnonymous };
 Kind kind_of(Owner owner);

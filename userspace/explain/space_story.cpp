@@ -221,6 +221,12 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   if (allocator_heap_)
     allocator =
         AllocatorFacts{allocator_heap_, space.tracks().allocator.curve(), space.tracks().allocator.sizes()};
+  std::vector<TrendPoint> rss, anonymous;
+  for (const timeline::RssPoint& point : space.rss_curve()) {
+    rss.push_back({point.time, point.rss_bytes});
+    anonymous.push_back({point.time, point.anon_bytes});
+  }
+  const std::vector<Sample> moments = with_rss_between(samples, rss);
   const Case all{facts,
                  ledger,
                  out.attribution,
@@ -230,11 +236,9 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
                  go ? &*go : nullptr,
                  out.go ? &*out.go : nullptr,
                  out.rss.start_bytes,
-                 allocator ? &*allocator : nullptr};
+                 allocator ? &*allocator : nullptr,
+                 moments};
   out.findings = findings(all);
-  std::vector<TrendPoint> anonymous;
-  for (const timeline::RssPoint& point : space.rss_curve())
-    anonymous.push_back({point.time, point.anon_bytes});
   out.verdict = verdict_of(all, out.findings, anonymous);
   if (space.ended()) out.verdict.seconds_more.reset();  // nothing more is to be seen
   out.timeline = curve_of(samples, space.rss_curve(), owners.table());

@@ -25,7 +25,7 @@ struct Missing {
 
 std::vector<TimeNs> times_of(const Case& c, const std::vector<TrendPoint>& rss) {
   std::vector<TimeNs> times;
-  for (const Sample& sample : c.samples) times.push_back(sample.time);
+  for (const Sample& sample : c.moments) times.push_back(sample.time);
   for (const TrendPoint& point : rss) times.push_back(point.time);
   std::sort(times.begin(), times.end());
   return times;
@@ -55,9 +55,9 @@ void add_time(const std::vector<TimeNs>& times, std::vector<Missing>& missing) {
 
 // RSS rises, and it is too early to say whether it goes on; or it did, and it is too early to say that it is over.
 void add_rss(const Case& c, const std::vector<TrendPoint>& rss, std::vector<Missing>& missing) {
-  const std::vector<TrendPoint> scans = bytes_of_kind(c.samples, Kind::kAnonymous);
+  const std::vector<TrendPoint> scans = bytes_of_kind(c.moments, Kind::kAnonymous);
   // Of a Go program the heap's part is judged by its books.
-  const Trend trend = trend_of(c.go == nullptr && rss.size() > scans.size() ? rss : scans);
+  const Trend trend = trend_of(c.go == nullptr && rss.size() >= kLeastReadings ? rss : scans);
   const double threshold = static_cast<double>(problem_threshold(c.ledger)),
                grown = static_cast<double>(trend.floor_bytes);
   if (grown <= 0) return;

@@ -136,6 +136,27 @@ TEST(OwnerTrend, WhatReplacesOthersIsMovedAndNotGrown) {
   EXPECT_EQ(trend_of(leak, {Owner::kAnonOther}).grown_bytes, 480 * kMiB);
 }
 
+// The last scan came 11 s after the one before; RSS says that what it found had come in 2 of them.
+TEST(OwnerTrend, MovesWhenRssDoes) {
+  const std::vector<Sample> scans = {
+      sample(0, {{Owner::kAnonOther, 8}}), sample(10, {{Owner::kAnonOther, 200}}),
+      sample(20, {{Owner::kAnonOther, 400}}), sample(31, {{Owner::kAnonOther, 760}})};
+  const auto judged = [&](double until) {
+    return trend_of(
+        with_rss_between(scans, each_second(31,
+                                            [&](double t) {
+                                              return t <= 20 ? 8 + 19.6 * t
+                                                             : 400 + std::min(360.0,
+                                                                              360 * (t - 20) / (until - 20));
+                                            })),
+        {Owner::kAnonOther});
+  };
+  EXPECT_TRUE(trend_of(scans, {Owner::kAnonOther}).rising) << "by the scans alone";
+  EXPECT_EQ(judged(22).shape, Shape::kStopped);
+  EXPECT_NEAR(judged(22).still_seconds, 9, 0.5);
+  EXPECT_TRUE(judged(31).rising);
+}
+
 // A third of the growth took the place of others.
 TEST(OwnerTrend, GrowsByNoMoreThanItsKind) {
   std::vector<Sample> samples;

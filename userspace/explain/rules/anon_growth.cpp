@@ -17,7 +17,7 @@ class AnonGrowth : public Rule {
     Owner most = Owner::kAnonOther;
     Trend trend;
     for (Owner owner : {Owner::kAnonOther, Owner::kCHeapUnclassified, Owner::kUnattributed}) {
-      Trend next = trend_of(c.samples, {owner});
+      Trend next = trend_of(c.moments, {owner});
       if (next.lasting() && next.grown_bytes > trend.grown_bytes) {
         most = owner;
         trend = next;
@@ -32,6 +32,7 @@ class AnonGrowth : public Rule {
     finding.id = "anon-growth";
     finding.kind = FindingKind::kProblem;
     finding.bytes = bytes;
+    finding.owners = {most};
     finding.growth_bytes_per_s = trend.bytes_per_s;
     finding.headline =
         fmt::format("{} holds {} and keeps growing", owner_name(most).id, bytes_and_share(bytes, c.ledger));

@@ -49,7 +49,7 @@ class CHeapGrowth : public Rule {
   std::optional<Finding> judge(const Case& c) const override {
     if (c.allocator == nullptr) return std::nullopt;
     const uint64_t bytes = of(c.ledger.bytes, Owner::kCHeapUsed);
-    const Trend trend = trend_of(c.samples, {Owner::kCHeapUsed});
+    const Trend trend = trend_of(c.moments, {Owner::kCHeapUsed});
     if (!trend.lasting() || trend.grown_bytes < problem_threshold(c.ledger) ||
         bytes < problem_threshold(c.ledger))
       return std::nullopt;

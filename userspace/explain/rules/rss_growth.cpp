@@ -20,8 +20,8 @@ struct Grown {
 
 // By how much each owner is larger than when the rise began, most first.
 std::vector<Grown> grown_owners(const Case& c, double seconds, const std::vector<Owner>& told) {
-  const TimeNs end = c.samples.back().time;
-  const auto from = std::find_if(c.samples.begin(), c.samples.end(), [&](const Sample& sample) {
+  const TimeNs end = c.moments.back().time;
+  const auto from = std::find_if(c.moments.begin(), c.moments.end(), [&](const Sample& sample) {
     return static_cast<double>(end - sample.time) / 1e9 <= seconds;
   });
   std::vector<Grown> out;
@@ -29,7 +29,7 @@ std::vector<Grown> grown_owners(const Case& c, double seconds, const std::vector
     const Owner owner = static_cast<Owner>(i);
     if (kind_of(owner) != Kind::kAnonymous || std::find(told.begin(), told.end(), owner) != told.end())
       continue;
-    const uint64_t before = of(from->bytes, owner), now = of(c.samples.back().bytes, owner);
+    const uint64_t before = of(from->bytes, owner), now = of(c.moments.back().bytes, owner);
     if (now > before) out.push_back({owner, now - before});
   }
   std::stable_sort(out.begin(), out.end(), [](const Grown& a, const Grown& b) { return a.bytes > b.bytes; });
@@ -39,14 +39,14 @@ std::vector<Grown> grown_owners(const Case& c, double seconds, const std::vector
 }  // namespace
 
 std::optional<Finding> rss_growth(const Case& c, const std::vector<std::optional<Finding>>& told) {
-  if (c.samples.empty()) return std::nullopt;
+  if (c.moments.empty()) return std::nullopt;
   std::vector<Owner> spoken;
   for (const std::optional<Finding>& each : told)
     if (each && each->kind == FindingKind::kProblem)
       spoken.insert(spoken.end(), each->owners.begin(), each->owners.end());
-  const Trend trend = trend_of(bytes_of_kind(c.samples, Kind::kAnonymous, spoken));
+  const Trend trend = trend_of(bytes_of_kind(c.moments, Kind::kAnonymous, spoken));
   std::vector<TrendPoint> rss;
-  for (const Sample& sample : c.samples) rss.push_back({sample.time, sample.rss_bytes});
+  for (const Sample& sample : c.moments) rss.push_back({sample.time, sample.rss_bytes});
   // Copies of pages of files do not make the process larger.
   const uint64_t grown = std::min(trend.grown_bytes, trend_of(rss).floor_bytes);
   if (!trend.lasting() || trend.shown_seconds < lasting_seconds(c) || grown < problem_threshold(c.ledger))

@@ -31,14 +31,16 @@ struct ProcessFacts {
 struct Case {
   const ProcessFacts& process;
   const Ledger& ledger;
-  const Attribution& attribution;  // cells, mappings, stacks and frames
-  const std::vector<Sample>& samples;
+  const Attribution& attribution;      // cells, mappings, stacks and frames
+  const std::vector<Sample>& samples;  // scans
   const ProcessCoverage& coverage;
   std::string_view largest_family;        // of the owner family that holds most bytes
   const GoFacts* go = nullptr;            // nullptr: not a Go program
   const GoSummary* go_summary = nullptr;  // what is told of it beside the findings
   std::optional<uint64_t> start_rss_bytes;
   const AllocatorFacts* allocator = nullptr;  // nullptr: no allocator of a C heap was read
+  const std::vector<Sample>&
+      moments;  // scans, and what RSS tells of the time between: growth is judged by these
 };
 
 class Rule {
