@@ -165,7 +165,16 @@ Trend judged(const std::vector<Point>& points) {
   const double longest = kMostStill * rise.longest_wait, judged_to = floor.back().seconds;
   const bool waits = judged_to - rise.last > longest || end - judged_to > longest;
   trend.rising = rise.even && !waits && floor.size() >= kLeastPoints;
-  trend.shape = trend.rising ? Shape::kRising : teeth && grown * 4 < moved ? Shape::kTeeth : Shape::kStopped;
+  const bool above_teeth = !teeth || grown > fall;
+  trend.shape = trend.rising ? Shape::kRising : above_teeth ? Shape::kStopped : Shape::kTeeth;
+  // One trough is found by chance; the deepest of several is the floor.
+  if (trend.shape == Shape::kTeeth) {
+    double deepest = highest;
+    for (const Point& point : points)
+      if (point.seconds >= points.front().seconds + (end - points.front().seconds) * 2 / 3)
+        deepest = std::min(deepest, point.value);
+    trend.floor_bytes = static_cast<uint64_t>(std::max(0.0, deepest - floor.front().value));
+  }
   if (trend.rising) trend.grown_bytes = trend.floor_bytes;
   // What it did before it stopped is not what it does.
   if (trend.shape == Shape::kStopped && trend.still_seconds > 0)

@@ -69,11 +69,15 @@ void add_rss(const Case& c, const std::vector<TrendPoint>& rss, std::vector<Miss
     if (more <= kDay)
       missing.push_back(
           {fmt::format("it grew by {} in {} and goes on", by, human_seconds(trend.shown_seconds)), more});
-  } else if (trend.shape == Shape::kStopped && grown * 4 >= threshold &&
-             trend.still_seconds < trend.risen_seconds) {
+    return;
+  }
+  if (grown < threshold) return;
+  if (trend.shape == Shape::kTeeth)
+    missing.push_back(
+        {fmt::format("it goes up and down, and what it falls to rose by {}", by), trend.shown_seconds});
+  if (trend.shape == Shape::kStopped && trend.still_seconds < trend.risen_seconds)
     missing.push_back({fmt::format("it grew by {} until {} ago", by, human_seconds(trend.still_seconds)),
                        trend.risen_seconds - trend.still_seconds});
-  }
 }
 
 std::string seen(uint32_t collections) {

@@ -56,7 +56,7 @@ class RaceDetectorLeak : public Rule {
     if (!c.process.race_build) return std::nullopt;
     const uint64_t bytes = of(c.ledger.bytes, Owner::kRaceInternal), threshold = problem_threshold(c.ledger);
     const Trend trend = trend_of(c.moments, {Owner::kRaceInternal});
-    if (bytes < threshold || !trend.lasting() || trend.grown_bytes < threshold) return std::nullopt;
+    if (bytes < threshold || !trend.rising || trend.grown_bytes < threshold) return std::nullopt;
     const RaceMemory race = race_memory(c.attribution);
     const Told told = cause_of(c, race);
     Finding finding = go_finding(c, "race-detector-leak", true, {Owner::kRaceInternal});
