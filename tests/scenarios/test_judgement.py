@@ -109,7 +109,7 @@ def go_growth(case, what, base, rate, seconds):
 
 
 def test_a_go_leak_is_told_by_its_collections(case):
-    answer = go_growth(case, "leak", 16, 12, 35)
+    answer = go_growth(case, "leak", 24, 12, 45)
     finding = answer["findings"][0]
     assert finding["id"] == "live-heap-growth" and finding["kind"] == "problem", finding
     assert answer["verdict"]["is"] == "problem", answer["verdict"]

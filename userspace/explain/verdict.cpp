@@ -15,7 +15,8 @@ namespace {
 
 constexpr size_t kLeastReadings = 4;
 constexpr double kHour = 3600, kDay = 24 * kHour;
-constexpr double kMostGap = 15;  // seconds without a reading, or a third of the recording
+constexpr uint64_t kLeastRise = 256 << 10;  // less is noise
+constexpr double kMostGap = 15;             // seconds without a reading, or a third of the recording
 
 // Something that a rule needed and did not see.
 struct Missing {
@@ -60,7 +61,7 @@ void add_rss(const Case& c, const std::vector<TrendPoint>& rss, std::vector<Miss
   const Trend trend = trend_of(c.go == nullptr && rss.size() >= kLeastReadings ? rss : scans);
   const double threshold = static_cast<double>(problem_threshold(c.ledger)),
                grown = static_cast<double>(trend.floor_bytes);
-  if (grown <= 0) return;
+  if (trend.floor_bytes < kLeastRise) return;
   const std::string by = human_bytes(trend.floor_bytes);
   if (trend.rising) {
     const double bytes = trend.shown_seconds * (threshold / grown - 1),
@@ -91,7 +92,10 @@ void add_go(const Case& c, std::vector<Missing>& missing) {
   const auto threshold = static_cast<double>(problem_threshold(c.ledger));
   if (books.rising) {
     const double bytes = books.seconds * (threshold / static_cast<double>(books.grown_bytes) - 1);
-    const double more = std::max(bytes, kLastingSeconds - books.seconds);
+    const double time = books.lasting() ? 0
+                                        : std::max(kLastingSeconds - books.judged_seconds,
+                                                   books.next_collection_s.value_or(kLastingSeconds));
+    const double more = std::max(bytes, time);
     if (more > 0 && more <= kDay)
       missing.push_back({fmt::format("{}, and what they left in use rose by {}", seen(books.collections),
                                      human_bytes(books.grown_bytes)),

@@ -9,6 +9,9 @@ namespace {
 
 constexpr size_t kFew = 6;                // collections that are judged one by one
 constexpr double kShareOfFew = 1.0 / 16;  // of the rise, by each of a few
+constexpr double kSettling = 3;           // seconds after a collection in which it still sweeps
+constexpr double kMostLate = 3;           // times the wait before
+constexpr double kLeastPace = 3.0 / 4;    // of the usual rise
 constexpr double kForcedSeconds = 120;    // the runtime collects at least so often, unless GOGC=off
 
 double seconds_between(TimeNs from, TimeNs to) {
@@ -46,20 +49,19 @@ bool few_rise(const std::vector<TrendPoint>& live) {
          usual / 2;
 }
 
-// After the last collection nobody has looked: then the heap must go on filling, or it was a load that is over.
+// After the last collection nobody has looked. A leak goes on filling the heap as fast as before, and each collection comes
+// after at most twice the time of the one before; a load that is over does not, or the next collection is late.
 bool goes_on(const std::vector<timeline::GoPoint>& curve, const std::vector<TrendPoint>& live) {
-  double longest = 0;
-  for (size_t i = 1; i < live.size(); ++i)
-    longest = std::max(longest, seconds_between(live[i - 1].time, live[i].time));
-  const double since = seconds_between(live.back().time, curve.back().time);
-  if (since <= 2 * longest) return true;
-  const auto then = std::find_if(curve.begin(), curve.end(), [&](const timeline::GoPoint& point) {
-    return point.time >= live.back().time;
-  });
+  const TimeNs last = live.back().time;
+  const double since = seconds_between(last, curve.back().time);
+  if (since <= kSettling) return true;
+  if (since > kMostLate * seconds_between(live[live.size() - 2].time, last)) return false;
+  const auto then = std::find_if(curve.begin(), curve.end(),
+                                 [&](const timeline::GoPoint& point) { return point.time >= last; });
   const uint64_t before = in_use(then->counters), now = in_use(curve.back().counters);
-  const double usual = static_cast<double>(live.back().value - live.front().value) /
-                       seconds_between(live.front().time, live.back().time);
-  return now > before && static_cast<double>(now - before) / since >= usual / 4;
+  const double usual = (static_cast<double>(live.back().value) - static_cast<double>(live.front().value)) /
+                       seconds_between(live.front().time, last);
+  return now > before && static_cast<double>(now - before) / since >= usual * kLeastPace;
 }
 
 void add_next(const std::vector<timeline::GoPoint>& curve, const std::vector<TrendPoint>& live,
@@ -99,6 +101,7 @@ HeapBooks books_of(const std::vector<timeline::GoPoint>& curve) {
     books.live_now = live.back().value;
   }
   if (live.size() > 1) {
+    books.judged_seconds = seconds_between(curve.front().time, live.back().time);
     const Trend trend = trend_of(live);
     books.bytes_per_s = trend.bytes_per_s;
     const bool rises = live.size() <= kFew ? few_rise(live) : trend.rising;

@@ -22,7 +22,8 @@ constexpr uint32_t kLeastCollections = 2;
 struct HeapBooks {
   uint32_t collections = 0;                // that ended while memwhy watched
   double seconds = 0;                      // from the first reading to the last
-  uint64_t allocated = 0, freed = 0;       // in that time
+  double judged_seconds = 0;               // from the first reading to the last collection
+  uint64_t allocated = 0, freed = 0;       // in all of it
   uint64_t live_before = 0, live_now = 0;  // in use after the first known collection, and after the last
   bool rising = false;  // in use after each collection more than after the one before, until now
   bool unsettled =
@@ -33,7 +34,8 @@ struct HeapBooks {
   std::optional<double> next_collection_s, seconds_between;
 
   double allocated_per_s() const { return seconds > 0 ? static_cast<double>(allocated) / seconds : 0; }
-  bool lasting() const { return rising && seconds >= kLastingSeconds; }
+  // What came after the last collection is not judged yet.
+  bool lasting() const { return rising && judged_seconds >= kLastingSeconds; }
 };
 
 HeapBooks books_of(const std::vector<timeline::GoPoint>& curve);
