@@ -13,6 +13,7 @@ constexpr size_t kParts = 4, kSixteenths = 16;
 constexpr double kLeastShare = 1.0 / 12;   // of the rise, in each part of its time
 constexpr double kOnsetShare = 1.0 / 32;   // of the rise: before that it had not begun
 constexpr double kTeethShare = 1.0 / 4;    // of all that is moved: a fall that is more than noise
+constexpr double kUntestedShare = 0.9;     // of an owner's rise
 constexpr double kMostStill = 2;           // times the longest wait before
 constexpr size_t kMostBetween = 1024;      // samples that are made between scans
 constexpr double kSmallShare = 1.0 / 256;  // of the largest value: noise
@@ -119,7 +120,8 @@ Rise rise_of(const std::vector<Point>& floor, double grown) {
     rise.longest_wait = std::max(rise.longest_wait, at - before);
     before = at;
   }
-  rise.last = before;
+  // A creep after a load is no rise.
+  rise.last = std::max(time_at(floor, from + grown * (1 - kOnsetShare)), before);
   for (size_t part = 0; part < kParts; ++part) {
     const auto at = [&](size_t k) {
       return value_at(floor, rise.begun + (end - rise.begun) * static_cast<double>(k) / kParts);
@@ -138,6 +140,20 @@ Shape other_shape(const std::vector<Point>& points, double moved, double grown) 
   return Shape::kTeeth;
 }
 
+Trend judged(const std::vector<Point>& points);
+
+// A peak that is over, and what rises since then above it: the peak is no tooth of it.
+std::optional<Trend> risen_above(const std::vector<Point>& points, size_t last_fall) {
+  const double start = points.front().seconds, end = points.back().seconds;
+  if (end - points[last_fall].seconds < (end - start) / 2) return std::nullopt;
+  const auto low = points.begin() + static_cast<std::ptrdiff_t>(last_fall);
+  if (std::any_of(points.begin(), low,
+                  [&](const Point& point) { return point.value >= points.back().value; }))
+    return std::nullopt;
+  Trend since = judged({low, points.end()});
+  return since.rising ? std::optional(since) : std::nullopt;
+}
+
 Trend judged(const std::vector<Point>& points) {
   Trend trend;
   trend.bytes_per_s = slope_by_time(points);
@@ -148,7 +164,12 @@ Trend judged(const std::vector<Point>& points) {
   const double fall = largest_fall(points);
   const bool teeth = fall > moved * kTeethShare;
   std::vector<Point> seen = points;
-  if (teeth) seen.resize(std::min(points.size(), end_of_last_fall(points, fall / 2) + 1));
+  if (const size_t last = end_of_last_fall(points, fall / 2); teeth && last < points.size()) {
+    seen.resize(last + 1);
+    trend.untested_seconds = end - points[last].seconds;
+    trend.untested_bytes = static_cast<uint64_t>(std::max(0.0, points.back().value - points[last].value));
+    if (const std::optional<Trend> since = risen_above(points, last)) return *since;
+  }
   const std::vector<Point> floor = floor_of(seen);
   const double grown = floor.back().value - floor.front().value;
   trend.floor_bytes = static_cast<uint64_t>(grown);
@@ -283,8 +304,17 @@ Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> 
   }
   Trend trend = trend_of(points);
   if (!trend.rising || owners.size() == 0) return trend;
+  const std::vector<TrendPoint> kind = bytes_of_kind(samples, kind_of(*owners.begin()));
+  // Since the kind fell, and not yet as high as before: the owner may only take the place of what left.
+  const Trend of_all = trend_of(kind);
+  if (!of_all.rising && of_all.untested_seconds >= trend.shown_seconds * kUntestedShare) {
+    trend.rising = false;
+    trend.grown_bytes = 0;
+    trend.shape = Shape::kTeeth;
+    return trend;
+  }
   // What all of its kind rose by from where it began to rise, floor to floor.
-  const std::vector<Point> all = floor_of(in_seconds(bytes_of_kind(samples, kind_of(*owners.begin()))));
+  const std::vector<Point> all = floor_of(in_seconds(kind));
   const double end = all.back().seconds;
   const double of_kind = all.back().value - value_at(all, end - trend.shown_seconds);
   const double grown = static_cast<double>(trend.grown_bytes);

@@ -44,6 +44,9 @@ struct Trend {
   double risen_seconds = 0;  // from where it began to rise to where it last rose
   double still_seconds = 0;  // since it last rose
   double shown_seconds = 0;  // from where it began to rise to the end
+  // Since the last fall of a saw-tooth, or of a peak: whether that falls again is not known.
+  uint64_t untested_bytes = 0;
+  double untested_seconds = 0;
   bool lasting() const { return rising && shown_seconds >= kLastingSeconds; }
 };
 

@@ -57,19 +57,27 @@ void add_time(const std::vector<TimeNs>& times, std::vector<Missing>& missing) {
 // RSS rises, and it is too early to say whether it goes on; or it did, and it is too early to say that it is over.
 void add_rss(const Case& c, const std::vector<TrendPoint>& rss, std::vector<Missing>& missing) {
   const std::vector<TrendPoint> scans = bytes_of_kind(c.moments, Kind::kAnonymous);
-  // Of a Go program the heap's part is judged by its books.
-  const Trend trend = trend_of(c.go == nullptr && rss.size() >= kLeastReadings ? rss : scans);
+  // Of a Go program the heap's part is judged by its books, where they can be read.
+  const bool books = c.go != nullptr && c.go->layout_trusted();
+  const Trend trend = trend_of(!books && rss.size() >= kLeastReadings ? rss : scans);
   const double threshold = static_cast<double>(problem_threshold(c.ledger)),
                grown = static_cast<double>(trend.floor_bytes);
-  if (trend.floor_bytes < kLeastRise) return;
   const std::string by = human_bytes(trend.floor_bytes);
-  if (trend.rising) {
+  if (trend.rising && trend.floor_bytes >= kLeastRise) {
     const double bytes = trend.shown_seconds * (threshold / grown - 1),
                  time = lasting_seconds(c) - trend.shown_seconds;
     const double more = std::max({bytes, time, kLastingSeconds / 4});
     if (more <= kDay)
       missing.push_back(
           {fmt::format("it grew by {} in {} and goes on", by, human_seconds(trend.shown_seconds)), more});
+    return;
+  }
+  // Of one tooth that is higher than the ones before nothing is known.
+  const double watched = c.moments.empty() ? 0 : seconds_from(c.moments.front().time, c.moments.back().time);
+  if (static_cast<double>(trend.untested_bytes) >= threshold && trend.untested_seconds * 2 > watched) {
+    missing.push_back({fmt::format("it grew by {} since it fell {} ago", human_bytes(trend.untested_bytes),
+                                   human_seconds(trend.untested_seconds)),
+                       trend.untested_seconds});
     return;
   }
   if (grown < threshold) return;

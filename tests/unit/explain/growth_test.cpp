@@ -104,6 +104,17 @@ TEST(Trend, ASawToothIsJudgedByItsFloor) {
   EXPECT_NEAR(static_cast<double>(trend_of(each_second(63, teeth(5))).grown_bytes) / kMiB, 5 * 63, 5 * 9);
 }
 
+// A peak at the start, and a leak since: no tooth once it is higher than the peak; before, nothing is known.
+TEST(Trend, ALeakAfterAPeak) {
+  const auto after_peak = [](double t) { return t < 10 ? 220 : 40 + 4 * (t - 10); };
+  EXPECT_TRUE(trend_of(each_second(70, after_peak)).lasting());
+  EXPECT_EQ(trend_of(each_second(70, after_peak)).grown_bytes, 240 * kMiB);
+  const Trend below = trend_of(each_second(40, after_peak));
+  EXPECT_FALSE(below.rising);
+  EXPECT_EQ(below.untested_bytes, 120 * kMiB);
+  EXPECT_DOUBLE_EQ(below.untested_seconds, 30);
+}
+
 // A warm-up comes nearer to its end ever more slowly.
 TEST(Trend, AWarmUpLevelsOff) {
   EXPECT_FALSE(trend_of(each_second(60, [](double t) { return 500 * (1 - std::exp(-t / 15)); })).rising);

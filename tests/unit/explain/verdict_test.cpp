@@ -52,6 +52,13 @@ TEST(Verdict, SlowGrowthSaysHowLongItNeeds) {
   EXPECT_NEAR(*verdict.seconds_more, 50, 0.5);
 }
 
+TEST(Verdict, OneToothIsNoSawTooth) {
+  const Verdict verdict =
+      of_pages({{0, 40000}, {5, 40000}, {10, 2000}, {15, 10000}, {20, 18000}, {25, 26000}, {30, 34000}});
+  EXPECT_EQ(verdict.kind, VerdictKind::kNotSeenLongEnough);
+  EXPECT_EQ(verdict.reason, "it grew by 125.0 MiB since it fell 20 s ago");
+}
+
 TEST(Verdict, AnEndThatIsTooYoung) {
   // Rose for some 25 s, and stands still for 5.
   const Verdict verdict = of_pages(
