@@ -68,6 +68,29 @@ TEST(Verdict, AnEndThatIsTooYoung) {
   EXPECT_GT(*verdict.seconds_more, 10);
 }
 
+// Each of two owners grows by less than a problem, both together by more.
+TEST(RssGrowth, ThroughSeveralOwnersAtOnce) {
+  const auto grown = [](int more) {
+    std::string script = kProgram +
+                         "vmas 1\n  400+16 r-xp /bin/c inode=7\n  10000000+100000 rw-p\n"
+                         "  555500000+65536 rw-p [heap]\n";
+    for (int i = 0; i < 4; ++i)
+      script += fmt::format("@{} scan 1: 400+3 file, 10000000+{}, 555500000+{}\n", 11 + 10 * i,
+                            1000 + i * more, 1000 + i * more);
+    return told(script);
+  };
+  const auto e = grown(900);
+  EXPECT_EQ(problems(e), 1u);
+  const Finding* found = finding(e, "rss-growth");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->bytes, 2 * 3 * 900 * kPageBytes);
+  EXPECT_EQ(found->owners.size(), 2u);
+  EXPECT_EQ(problems(grown(0)), 0u);
+  EXPECT_EQ(problems(grown(600)), 0u) << "14 MiB";
+  // What a cause speaks of is not told again.
+  EXPECT_EQ(finding(grown(3000), "rss-growth")->bytes, 3 * 3000 * kPageBytes);
+}
+
 // A Go heap that stays, with these collections; `mib` allocated each 10 s.
 Verdict of_go(int collections, int mib, const std::string& more = "gogc=100") {
   std::string script = go_program("go1.26.8");
