@@ -133,12 +133,6 @@ void add_go(const Case& c, std::vector<Missing>& missing) {
        *books.next_collection_s + more * between});
 }
 
-// No time is worse than a long one.
-bool worse(const Missing& a, const Missing& b) {
-  if (a.seconds.has_value() != b.seconds.has_value()) return !a.seconds;
-  return a.seconds > b.seconds;
-}
-
 }  // namespace
 
 Verdict verdict_of(const Case& c, const std::vector<Finding>& findings, const std::vector<TrendPoint>& rss) {
@@ -165,9 +159,16 @@ Verdict verdict_of(const Case& c, const std::vector<Finding>& findings, const st
         static_cast<double>(problem_threshold(c.ledger)) / *verdict.watched_seconds;
     return verdict;
   }
-  const auto worst = std::min_element(missing.begin(), missing.end(), worse);
-  verdict.reason = worst->reason;
-  verdict.seconds_more = worst->seconds;
+  // What no time would show is said first; else the last is what says most.
+  const auto never =
+      std::find_if(missing.begin(), missing.end(), [](const Missing& each) { return !each.seconds; });
+  if (never != missing.end()) {
+    verdict.reason = never->reason;
+    return verdict;
+  }
+  verdict.reason = missing.back().reason;
+  for (const Missing& each : missing)
+    verdict.seconds_more = std::max(verdict.seconds_more.value_or(0), *each.seconds);
   return verdict;
 }
 

@@ -33,6 +33,13 @@ TEST(Verdict, NoProblemNeedsTime) {
   EXPECT_NEAR(*late.seen_from_bytes_per_s, 16.0 * (1 << 20) / 30, 1);
 }
 
+// The reason is the one that says most, the time the longest.
+TEST(Verdict, AStartSaysWhatIsRising) {
+  const Verdict verdict = of_pages({{0, 2000}, {2, 8000}, {4, 14000}, {6, 20000}, {8, 26000}});
+  EXPECT_EQ(verdict.reason, "it grew by 93.8 MiB in 8.0 s and goes on");
+  EXPECT_DOUBLE_EQ(*verdict.seconds_more, 12);
+}
+
 TEST(Verdict, AGapHidesWhatHappened) {
   const Verdict verdict = of_pages({{0, 20000}, {1, 20000}, {2, 20000}, {59, 20000}, {60, 20000}});
   EXPECT_EQ(verdict.kind, VerdictKind::kNotSeenLongEnough);
