@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C heap of processes that were there before: what is used and what is free stands in the ledger, and what malloc_trim(0) is
 said to return is what it returns."""
+import json
 import shutil
 import subprocess
-import time
 
 from support import MIB, Skip
-from support.answers import ledger, only_process, problems, until_scanned
+from support.answers import check, ledger, only_process, problems
 from support.referees import rss_of
 
 
@@ -152,13 +152,13 @@ def test_python(case):
 
 
 def test_growth_is_told_by_its_size(case):
-    server = Server(case, "used", 4)
-    with case.watching(server.pid) as watch:
-        for _ in range(6):
-            for _ in range(2):
-                assert server.ask("grow") == ["grown"]
-            until_scanned(case, watch.memwhy, "kept.memwhy", time.monotonic_ns(), [server.pid])
-    process = only_process(watch.explanation)
+    program = case.start([case.build / "workloads/growth", "leak"], stdin=subprocess.PIPE)
+    assert program.stdout.readline() == "ready\n"
+    memwhy = case.start_memwhy("explain", "-p", program.pid, "-d", "30s", "--json")  # growth shows from 20 s on
+    program.stdin.write("go\n")
+    program.stdin.flush()
+    out, _ = case.finish(memwhy, how=None)
+    process = only_process(check(json.loads(out)))
     assert ledger(process)["c.heap.used"] >= 96 * MIB, ledger(process)
     found = finding(process, "c-heap-growth")
     assert found and found["kind"] == "problem", process["findings"]

@@ -2,7 +2,6 @@
 // A C server whose heap has a known cause: c_heap CASE MIB. Prints "ready", then obeys lines of stdin:
 //
 //   trim   malloc_trim(0); prints "trim BEFORE AFTER", resident bytes
-//   grow   8 MiB more in objects of 1,000 bytes, of which none is freed; prints "grown"
 //
 // What is told of glibc here is told by glibc. Tables are mapped, so that they are no part of the heap.
 #define _GNU_SOURCE
@@ -132,9 +131,6 @@ int main(int argc, char** argv) {
       const long before = resident_bytes();
       malloc_trim(0);
       printf("trim %ld %ld\n", before, resident_bytes());
-    } else if (strcmp(line, "grow\n") == 0) {
-      grow(8 * MIB, 1000);
-      puts("grown");
     }
   }
   return 0;

@@ -18,6 +18,7 @@
 #include "explain/go/summary.h"
 #include "explain/ledger_line.h"
 #include "explain/stack_trust.h"
+#include "explain/verdict.h"
 
 namespace memwhy::explain {
 
@@ -103,6 +104,7 @@ struct ProcessExplanation {
   std::vector<TimelineEvent> events;
   std::vector<std::pair<std::string, uint64_t>> beside_rss;
   std::vector<Finding> findings;  // heaviest cause first, problems before explanations
+  Verdict verdict;
   ProcessCoverage coverage;
   std::optional<std::string> note;  // "no scan was completed: …"
   uint64_t scans = 0;

@@ -8,34 +8,9 @@ namespace {
 
 constexpr size_t kDoubtsMost = 2048;        // for each sample; the largest ones
 constexpr uint64_t kDoubtLeast = 64 << 10;  // smaller ones are not worth their memory
-constexpr size_t kSlopePoints = 128;        // pairs grow with the square
 
 void add_to(OwnerBytes& into, const OwnerBytes& more) {
   for (size_t i = 0; i < kOwnerCount; ++i) into[i] += more[i];
-}
-
-double median(std::vector<double>& values) {
-  auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
-
-struct Point {
-  double seconds, bytes;
-};
-
-std::optional<double> theil_sen(const std::vector<Point>& points) {
-  std::vector<double> slopes;
-  size_t step = (points.size() + kSlopePoints - 1) / kSlopePoints;
-  for (size_t i = 0; i < points.size(); i += step) {
-    for (size_t k = i + step; k < points.size(); k += step) {
-      double seconds = points[k].seconds - points[i].seconds;
-      if (seconds > 0) slopes.push_back((points[k].bytes - points[i].bytes) / seconds);
-    }
-  }
-  if (slopes.empty()) return std::nullopt;
-  return median(slopes);
 }
 
 }  // namespace
@@ -92,43 +67,6 @@ std::vector<Sample> History::settled(const Owners& owners) const {
     }
   }
   return samples;
-}
-
-Trend trend_of(const std::vector<TrendPoint>& series) {
-  std::vector<Point> points;
-  points.reserve(series.size());
-  for (const TrendPoint& point : series) {
-    points.push_back(
-        {static_cast<double>(point.time - series.front().time) / 1e9, static_cast<double>(point.value)});
-  }
-  Trend trend{theil_sen(points)};
-  constexpr size_t kParts = 4;
-  constexpr double kLeastShare = 0.05;  // of it all, in each part: one step, and noise after it, is no growth
-  if (points.size() < kParts) return trend;
-  std::array<double, kParts> level = {};
-  for (size_t part = 0; part < kParts; ++part) {
-    std::vector<double> values;
-    for (size_t i = part * points.size() / kParts; i < (part + 1) * points.size() / kParts; ++i) {
-      values.push_back(points[i].bytes);
-    }
-    level[part] = median(values);
-  }
-  const double grown = level[3] - level[0], least = grown * kLeastShare;
-  trend.rising = grown > 0;
-  for (size_t part = 1; part < kParts; ++part)
-    trend.rising = trend.rising && level[part] - level[part - 1] >= least;
-  if (trend.rising) trend.grown_bytes = static_cast<uint64_t>(grown);
-  return trend;
-}
-
-Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> owners) {
-  std::vector<TrendPoint> points;
-  for (const Sample& sample : samples) {
-    uint64_t bytes = 0;
-    for (Owner owner : owners) bytes += of(sample.bytes, owner);
-    points.push_back({sample.time, bytes});
-  }
-  return trend_of(points);
 }
 
 }  // namespace memwhy::explain

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // History: bytes by owner at each scan, thinned evenly so that a recording of days costs what one of minutes
-// costs. ledger.h has what one scan holds.
+// costs. ledger.h has what one scan holds, growth.h what they say of growth.
 //
 //   scans at 0, 10, 20 … 5,130 s: 513 samples → every second one stays, and from now on only every second one
 //   comes in: 0, 20, 40 … The latest scan is always there. Arrivals of a dropped sample go to the next one,
@@ -8,8 +8,6 @@
 #pragma once
 
 #include <array>
-#include <initializer_list>
-#include <optional>
 #include <vector>
 
 #include "explain/owner.h"
@@ -37,13 +35,6 @@ struct Doubt {
   uint64_t bytes = 0;
 };
 
-struct Trend {
-  std::optional<double> bytes_per_s;  // Theil-Sen: the median slope; needs two scans
-  bool rising = false;       // three times in a row, each 1/20 of it all at least (medians of four equal
-                             // parts of the recording)
-  uint64_t grown_bytes = 0;  // from the first part to the last, when rising
-};
-
 class History {
  public:
   void add(Sample sample, std::vector<Doubt> doubts);
@@ -64,14 +55,5 @@ class History {
   size_t scans_ = 0;
   size_t stride_ = 1;
 };
-
-struct TrendPoint {
-  TimeNs time = 0;
-  uint64_t value = 0;
-};
-
-Trend trend_of(const std::vector<TrendPoint>& points);
-// Of the sum of these owners.
-Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> owners);
 
 }  // namespace memwhy::explain

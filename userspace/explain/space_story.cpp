@@ -7,6 +7,7 @@
 #include "explain/container.h"
 #include "explain/go/story.h"
 #include "explain/go/timeline.h"
+#include "explain/growth.h"
 #include "explain/rules/rule.h"
 
 namespace memwhy::explain {
@@ -220,9 +221,26 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   if (allocator_heap_)
     allocator =
         AllocatorFacts{allocator_heap_, space.tracks().allocator.curve(), space.tracks().allocator.sizes()};
-  out.findings = findings({facts, ledger, out.attribution, samples, out.coverage, largest_family(ledger),
-                           go ? &*go : nullptr, out.go ? &*out.go : nullptr, out.rss.start_bytes,
-                           allocator ? &*allocator : nullptr});
+  std::vector<TrendPoint> rss, anonymous;
+  for (const timeline::RssPoint& point : space.rss_curve()) {
+    rss.push_back({point.time, point.rss_bytes});
+    anonymous.push_back({point.time, point.anon_bytes});
+  }
+  const std::vector<Sample> moments = with_rss_between(samples, rss);
+  const Case all{facts,
+                 ledger,
+                 out.attribution,
+                 samples,
+                 out.coverage,
+                 largest_family(ledger),
+                 go ? &*go : nullptr,
+                 out.go ? &*out.go : nullptr,
+                 out.rss.start_bytes,
+                 allocator ? &*allocator : nullptr,
+                 moments};
+  out.findings = findings(all);
+  out.verdict = verdict_of(all, out.findings, anonymous);
+  if (space.ended()) out.verdict.seconds_more.reset();  // nothing more is to be seen
   out.timeline = curve_of(samples, space.rss_curve(), owners.table());
   if (go) {
     add_go_points(*go, out.timeline);
@@ -269,6 +287,7 @@ ProcessExplanation SpaceStory::explain(const Timeline& timeline, const AddressSp
     add_ledger(timeline, space, heap_profile_bytes, out);
   } else {
     out.note = "no scan was completed: there is no ledger";
+    out.verdict.reason = "no scan was completed";
     out.timeline = curve_of({}, space.rss_curve(), owners_.table());
   }
   return out;

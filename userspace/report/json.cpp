@@ -151,6 +151,15 @@ Json stack_coverage(const explain::StackCoverage& stacks) {
   return out;
 }
 
+Json verdict_entry(const explain::Verdict& verdict) {
+  return {
+      {"is", word(verdict.kind)},
+      {"reason", text_or_null(verdict.reason)},
+      {"seconds_more", verdict.seconds_more ? rounded(*verdict.seconds_more, 10) : Json(nullptr)},
+      {"watched_seconds", verdict.watched_seconds ? rounded(*verdict.watched_seconds, 1000) : Json(nullptr)},
+      {"growth_seen_from_bytes_per_s", rate(verdict.seen_from_bytes_per_s)}};
+}
+
 Json process_coverage(const ProcessExplanation& process) {
   const explain::ProcessCoverage& coverage = process.coverage;
   bool known = process.scan_time.has_value();
@@ -196,6 +205,7 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all, co
       {"timeline", Json::array()},
       {"events", Json::array()},
       {"beside_rss", Json::array()},
+      {"verdict", verdict_entry(process.verdict)},
       {"findings", Json::array()},
       {"coverage", process_coverage(process)},
       {"scan_time", process.scan_time ? or_null(rfc3339(all.anchor, *process.scan_time)) : Json(nullptr)},

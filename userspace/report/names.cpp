@@ -68,6 +68,12 @@ std::string_view word(explain::Confidence confidence) {
   return of(kWords, confidence);
 }
 
+std::string_view word(explain::VerdictKind kind) {
+  static constexpr std::array<std::string_view, explain::kVerdictKinds> kWords = {"problem", "no_problem",
+                                                                                  "not_seen_long_enough"};
+  return of(kWords, kind);
+}
+
 std::string how_text(const explain::Entry& entry) {
   static constexpr std::array<std::string_view, explain::kEntrySays> kSays = {
       "", "first touched; ", "first touched, of all {}; ", "allocated (sampled)"};

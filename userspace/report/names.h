@@ -19,6 +19,7 @@ std::string_view word(explain::FrameKind kind);         // "program" | "libc" �
 std::string_view word(explain::FigureUnit unit);        // "bytes" | "count" …
 std::string_view word(explain::FindingKind kind);       // "problem" | "explains"
 std::string_view word(explain::Confidence confidence);  // "high" | "medium" | "low"
+std::string_view word(explain::VerdictKind kind);       // "problem" | "no_problem" | "not_seen_long_enough"
 
 // How an entry's bytes are known, "" where it makes no difference: "first touched; fault", "allocated (sampled)" …
 std::string how_text(const explain::Entry& entry);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "explain/units.h"
 #include "report/names.h"
 #include "report/text_parts.h"
 
@@ -49,6 +50,24 @@ void print_explanations(Page& page, const ProcessExplanation& process) {
   if (shown > 0) page.blank();
 }
 
+// "; no problem found in 60 s", "" of a problem, which has its own words.
+std::string text_of(const explain::Verdict& verdict) {
+  switch (verdict.kind) {
+    case explain::VerdictKind::kProblem:
+      return "";
+    case explain::VerdictKind::kNoProblem:
+      return fmt::format("; no problem found in {}",
+                         explain::human_seconds(verdict.watched_seconds.value_or(0)));
+    case explain::VerdictKind::kNotSeenLongEnough:
+      break;
+  }
+  std::string out = "; not seen long enough";
+  if (!verdict.reason.empty()) out += ": " + escape(verdict.reason);
+  if (verdict.seconds_more)
+    out += fmt::format(", about {} more would tell", explain::human_seconds(*verdict.seconds_more));
+  return out;
+}
+
 }  // namespace
 
 bool has_problem(const ProcessExplanation& process) {
@@ -61,7 +80,7 @@ std::string verdict(const ProcessExplanation& process) {
   std::string out = name + human_bytes(process.rss.bytes) + " resident";
   if (process.findings.empty()) return out;
   const Finding& first = process.findings.front();
-  if (!has_problem(process)) out += "; no problem found";
+  out += text_of(process.verdict);
   if (!first.headline.empty()) out += "; " + escape(first.headline);
   return out;
 }

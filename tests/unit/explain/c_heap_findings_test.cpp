@@ -48,6 +48,22 @@ TEST(CHeapFree, PromisesWhatMallocTrimWouldReturn) {
   EXPECT_THAT(found->remedy, Not(HasSubstr("MALLOC_ARENA_MAX")));
 }
 
+// As GOGC=100 lets a Go heap: as much again as is in use.
+TEST(CHeapFree, RoomOfACollectorIsNoProblem) {
+  const auto kind = [](const char* file, int used_mib) {
+    const auto e =
+        told(fmt::format("@10 binary b1 /bin/c inode=7\nattach 1 pid=5 comm=c exe=/bin/c binary=b1\nvmas 1\n"
+                         "  400+64 r-xp {} inode=9\n  555500000+65536 rw-p [heap]\n"
+                         "@11 allocator-heap 1 glibc arenas=1 used={}M trimmable={}M\nruntime-pages 1 glibc\n"
+                         "  555500000+25600 arena live={}M free={}M\nscan 1: 400+10 file, 555500000+25600\n",
+                         file, used_mib, 100 - used_mib, used_mib, 100 - used_mib));
+    return finding(e, "c-heap-free")->kind;
+  };
+  EXPECT_EQ(kind("/usr/lib/libjvm.so", 60), FindingKind::kExplains);
+  EXPECT_EQ(kind("/usr/lib/libjvm.so", 30), FindingKind::kProblem) << "more than is in use";
+  EXPECT_EQ(kind("/usr/lib/libz.so", 60), FindingKind::kProblem);
+}
+
 TEST(CHeapFree, WithoutARemedyItExplains) {
   const auto e = with_heap(30, "arenas=1 used=30M pinned=70M size=512:29M size=48:1M");
   const Finding* found = finding(e, "c-heap-free");

@@ -21,12 +21,6 @@ Sample sample(uint64_t seconds, uint64_t bytes) {
   return out;
 }
 
-std::vector<Sample> series(const std::vector<uint64_t>& values) {
-  std::vector<Sample> out;
-  for (uint64_t value : values) out.push_back(sample(10 * out.size(), value));
-  return out;
-}
-
 TEST(History, ThinsEvenlyAndKeepsTheSums) {
   History history;
   for (uint64_t i = 0; i < 10'000; ++i) history.add(sample(i, i), {});
@@ -47,30 +41,6 @@ TEST(History, ThinsEvenlyAndKeepsTheSums) {
   }
   EXPECT_EQ(arrived, 30'000u);
   EXPECT_EQ(left, 10'000u);
-}
-
-TEST(Trend, MedianSlopeIsNotMovedByOneOutlier) {
-  EXPECT_DOUBLE_EQ(*trend_of(series({100, 200, 300, 400, 500}), {Owner::kAnonOther}).bytes_per_s, 10.0);
-  EXPECT_DOUBLE_EQ(*trend_of(series({100, 200, 300, 90'000, 500}), {Owner::kAnonOther}).bytes_per_s, 10.0);
-  EXPECT_DOUBLE_EQ(*trend_of(series({100, 100, 100}), {Owner::kAnonOther}).bytes_per_s, 0.0);
-  EXPECT_FALSE(trend_of(series({100}), {Owner::kAnonOther}).bytes_per_s);
-  EXPECT_FALSE(trend_of({}, {Owner::kAnonOther}).bytes_per_s);
-}
-
-TEST(Trend, RisingIsThreeTimesInARow) {
-  auto trend = [](const std::vector<uint64_t>& values) {
-    return trend_of(series(values), {Owner::kAnonOther});
-  };
-  EXPECT_TRUE(trend({100, 200, 300, 400}).rising);
-  EXPECT_EQ(trend({100, 200, 300, 400}).grown_bytes, 300u);
-  EXPECT_FALSE(trend({100, 200, 300}).rising);                                    // only twice
-  EXPECT_FALSE(trend({100, 200, 200, 300}).rising);                               // stood still
-  EXPECT_FALSE(trend({100, 500, 100, 500, 100, 500, 100, 500}).rising);           // a sawtooth
-  EXPECT_TRUE(trend({100, 120, 110, 200, 190, 250, 300, 290, 350, 400}).rising);  // noise on a climb
-  EXPECT_EQ(trend({100, 500, 100, 500}).grown_bytes, 0u);
-  // One step, then noise: go.heap.live of a cache that is full.
-  EXPECT_FALSE(trend({33671472, 54654536, 54654536, 54655264, 54655376, 54655376, 54655380}).rising);
-  EXPECT_TRUE(trend({1000, 1800, 1850, 2000}).rising);
 }
 
 TEST(Units, Sentences) {

@@ -11,7 +11,7 @@
 
 #include "explain/explanation.h"
 #include "explain/go/facts.h"
-#include "explain/history.h"
+#include "explain/growth.h"
 #include "explain/stack_table.h"
 
 namespace memwhy::explain {

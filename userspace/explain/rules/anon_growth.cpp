@@ -17,29 +17,31 @@ class AnonGrowth : public Rule {
     Owner most = Owner::kAnonOther;
     Trend trend;
     for (Owner owner : {Owner::kAnonOther, Owner::kCHeapUnclassified, Owner::kUnattributed}) {
-      Trend next = trend_of(c.samples, {owner});
-      if (next.rising && next.grown_bytes > trend.grown_bytes) {
+      Trend next = trend_of(c.moments, {owner});
+      if (next.lasting() && next.grown_bytes > trend.grown_bytes) {
         most = owner;
         trend = next;
       }
     }
     uint64_t bytes = of(c.ledger.bytes, most);
-    if (!trend.rising || trend.grown_bytes < problem_threshold(c.ledger) ||
-        bytes < problem_threshold(c.ledger)) {
+    if (!trend.lasting() || trend.shown_seconds < lasting_seconds(c) ||
+        trend.grown_bytes < problem_threshold(c.ledger) || bytes < problem_threshold(c.ledger)) {
       return std::nullopt;
     }
     Finding finding;
     finding.id = "anon-growth";
     finding.kind = FindingKind::kProblem;
     finding.bytes = bytes;
+    finding.owners = {most};
     finding.growth_bytes_per_s = trend.bytes_per_s;
     finding.headline =
         fmt::format("{} holds {} and keeps growing", owner_name(most).id, bytes_and_share(bytes, c.ledger));
     finding.claim = fmt::format("Anonymous memory of {} keeps growing: {} holds {}{}.", c.process.comm,
                                 owner_name(most).id, bytes_and_share(bytes, c.ledger), growth_clause(trend));
     finding.confidence = most == Owner::kUnattributed ? Confidence::kLow : Confidence::kMedium;
-    finding.evidence.push_back(
-        fmt::format("rose in every quarter of the recording, {} total", human_bytes(trend.grown_bytes)));
+    finding.evidence.push_back(fmt::format("rose by {} in {}, in each quarter of it and until the end",
+                                           human_bytes(trend.grown_bytes),
+                                           human_seconds(trend.shown_seconds)));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
     for (std::string& entry : heaviest_texts(c, most, 3)) finding.evidence.push_back(std::move(entry));
     finding.remedy =

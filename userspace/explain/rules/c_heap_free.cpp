@@ -27,7 +27,10 @@ class CHeapFree : public Rule {
     const uint64_t back = std::min(heap.trimmable_bytes, bytes);
     Finding finding;
     finding.id = "c-heap-free";
-    finding.kind = back >= problem_threshold(c.ledger) ? FindingKind::kProblem : FindingKind::kExplains;
+    // A collector frees native buffers all at once, and the program fills the room again until the next collection.
+    const bool room = collects_unseen(c) && bytes <= of(c.ledger.bytes, Owner::kCHeapUsed);
+    finding.kind =
+        back >= problem_threshold(c.ledger) && !room ? FindingKind::kProblem : FindingKind::kExplains;
     finding.bytes = bytes;
     finding.owners = {Owner::kCHeapFree};
     finding.growth_bytes_per_s = trend_of(c.samples, {Owner::kCHeapFree}).bytes_per_s;
@@ -43,6 +46,9 @@ class CHeapFree : public Rule {
     add_evidence(*c.allocator, finding);
     add_remedy(heap, back, finding);
     add_doubts(heap, finding);
+    if (room)
+      finding.against.emplace_back(
+          "the program's runtime collects garbage: what one collection frees is room until the next");
     return finding;
   }
 

@@ -49,8 +49,8 @@ class CHeapGrowth : public Rule {
   std::optional<Finding> judge(const Case& c) const override {
     if (c.allocator == nullptr) return std::nullopt;
     const uint64_t bytes = of(c.ledger.bytes, Owner::kCHeapUsed);
-    const Trend trend = trend_of(c.samples, {Owner::kCHeapUsed});
-    if (!trend.rising || trend.grown_bytes < problem_threshold(c.ledger) ||
+    const Trend trend = trend_of(c.moments, {Owner::kCHeapUsed});
+    if (!trend.lasting() || trend.grown_bytes < problem_threshold(c.ledger) ||
         bytes < problem_threshold(c.ledger))
       return std::nullopt;
 
@@ -66,8 +66,9 @@ class CHeapGrowth : public Rule {
         fmt::format("What {} allocates with malloc and does not free keeps growing: {} are in use{}.",
                     c.process.comm, bytes_and_share(bytes, c.ledger), growth_clause(trend));
     finding.confidence = Confidence::kMedium;
-    finding.evidence.push_back(
-        fmt::format("rose in every quarter of the recording, {} total", human_bytes(trend.grown_bytes)));
+    finding.evidence.push_back(fmt::format("rose by {} in {}, in each quarter of it and until the end",
+                                           human_bytes(trend.grown_bytes),
+                                           human_seconds(trend.shown_seconds)));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
     add_sizes(*c.allocator, finding);
     for (std::string& entry : heaviest_texts(c, Owner::kCHeapUsed, 3))

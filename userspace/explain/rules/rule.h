@@ -3,7 +3,7 @@
 // of the process, and nothing else. One cause is one file, and one line in causes.h.
 //
 // A finding explains (says where the bytes are) or is a problem (someone should act). A problem needs
-// max(16 MiB, 10 % of RSS); a growth needs three rising scans. A healthy process has no problem.
+// max(16 MiB, 10 % of RSS); a growth is judged by growth.h. A healthy process has no problem.
 #pragma once
 
 #include <optional>
@@ -13,6 +13,7 @@
 
 #include "explain/allocator_facts.h"
 #include "explain/go/facts.h"
+#include "explain/growth.h"
 #include "explain/heaviest.h"
 #include "explain/history.h"
 #include "explain/ledger.h"
@@ -30,14 +31,16 @@ struct ProcessFacts {
 struct Case {
   const ProcessFacts& process;
   const Ledger& ledger;
-  const Attribution& attribution;  // cells, mappings, stacks and frames
-  const std::vector<Sample>& samples;
+  const Attribution& attribution;      // cells, mappings, stacks and frames
+  const std::vector<Sample>& samples;  // scans
   const ProcessCoverage& coverage;
   std::string_view largest_family;        // of the owner family that holds most bytes
   const GoFacts* go = nullptr;            // nullptr: not a Go program
   const GoSummary* go_summary = nullptr;  // what is told of it beside the findings
   std::optional<uint64_t> start_rss_bytes;
   const AllocatorFacts* allocator = nullptr;  // nullptr: no allocator of a C heap was read
+  const std::vector<Sample>&
+      moments;  // scans, and what RSS tells of the time between: growth is judged by these
 };
 
 class Rule {
@@ -60,6 +63,10 @@ const LedgerLine* line_of(const Ledger& ledger, Owner owner);
 std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most);
 // "12.0 MiB (34 %)"
 std::string bytes_and_share(uint64_t bytes, const Ledger& ledger);
+// A runtime that collects garbage and whose counters are not read: a JVM, V8, .NET. Until it collects, its heap rises.
+bool collects_unseen(const Case& c);
+// How long its anonymous memory must rise to be called growth.
+double lasting_seconds(const Case& c);
 // ", +3.0 MiB/min" or "" when the growth is not known or below 1 KiB a minute.
 std::string growth_clause(const Trend& trend);
 

@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/text.h"
+#include "explain/mapping.h"
 #include "explain/rules/causes.h"
+#include "explain/rules/rss_growth.h"
 #include "explain/rules/rule.h"
 #include "explain/units.h"
 
@@ -85,6 +88,25 @@ std::string bytes_and_share(uint64_t bytes, const Ledger& ledger) {
   return fmt::format("{} ({})", human_bytes(bytes), human_share(share_of(bytes, ledger)));
 }
 
+bool collects_unseen(const Case& c) {
+  constexpr std::array<std::string_view, 6> kRuntimes = {"libjvm.so",     "libnode.so",         "libv8.so",
+                                                         "libcoreclr.so", "libmonosgen-2.0.so", "libruby"};
+  constexpr std::array<std::string_view, 3> kPrograms = {"node", "nodejs", "deno"};
+  for (const Mapping& mapping : c.attribution.mappings) {
+    const std::string_view path = without_deleted(mapping.file);
+    const std::string_view name = path.substr(path.rfind('/') + 1);
+    for (const std::string_view runtime : kRuntimes)
+      if (name.starts_with(runtime)) return true;
+    if (std::find(kPrograms.begin(), kPrograms.end(), name) != kPrograms.end()) return true;
+  }
+  return false;
+}
+
+double lasting_seconds(const Case& c) {
+  constexpr double kCollected = 60;
+  return collects_unseen(c) ? kCollected : kLastingSeconds;
+}
+
 std::string growth_clause(const Trend& trend) {
   if (!trend.bytes_per_s || std::abs(*trend.bytes_per_s) * 60 < 1024) return "";
   return ", " + human_rate_per_min(*trend.bytes_per_s);
@@ -101,8 +123,10 @@ std::vector<Finding> findings(const Case& c) {
   std::vector<Finding> out;
   if (c.ledger.lines.empty()) return out;
   bool largest_explained = false;
-  for (const Rule* rule : all_rules()) {
-    std::optional<Finding> finding = rule->judge(c);
+  std::vector<std::optional<Finding>> judged;
+  for (const Rule* rule : all_rules()) judged.push_back(rule->judge(c));
+  judged.push_back(rss_growth(c, judged));
+  for (std::optional<Finding>& finding : judged) {
     if (!finding) continue;
     finding->share = share_of(finding->bytes, c.ledger);
     uint64_t family = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// live-heap-growth: what the collector finds in use keeps rising: a cache, a map, a slice that is never cut. Not garbage
+// live-heap-growth: what each collection leaves in use keeps rising: a cache, a map, a slice that is never cut. Not garbage
 // (gc-headroom), and not what blocked goroutines keep (goroutine-leak), which says more.
 #include <fmt/format.h>
 
@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/text.h"
+#include "explain/go/books.h"
 #include "explain/go/groups.h"
 #include "explain/go/rules/words.h"
 #include "explain/rules/causes.h"
@@ -14,35 +15,31 @@
 namespace memwhy::explain {
 namespace {
 
-constexpr uint32_t kLeastCollections = 2;
-
 class LiveHeapGrowth : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
     const events::GoCounters* counters = go_counters(c);
     const uint64_t bytes = of(c.ledger.bytes, Owner::kGoHeapLive);
-    const Trend trend = trend_of(c.samples, {Owner::kGoHeapLive});
-    if (counters == nullptr || !trend.rising || trend.grown_bytes < problem_threshold(c.ledger) ||
-        bytes < problem_threshold(c.ledger))
+    if (counters == nullptr || bytes < problem_threshold(c.ledger)) return std::nullopt;
+    const HeapBooks books = books_of(c.go->curve());
+    if (!books.lasting() || books.grown_bytes < problem_threshold(c.ledger) ||
+        by_goroutines(c, books.grown_bytes))
       return std::nullopt;
-    // What is in use is known anew with each collection only.
-    const uint32_t collections = collections_seen(c);
-    if (collections < kLeastCollections || by_goroutines(c, trend.grown_bytes)) return std::nullopt;
 
+    Trend trend;
+    trend.bytes_per_s = books.bytes_per_s;
     Finding finding = go_finding(c, "live-heap-growth", true, {Owner::kGoHeapLive});
     finding.headline = bytes_and_share(bytes, c.ledger) + " are Go objects in use, and growing";
+    std::vector<std::string> sites = heaviest_texts(c, Owner::kGoHeapLive, 3);
+    if (!sites.empty()) finding.headline += ": " + sites.front();
     finding.claim = fmt::format("Objects in use on the Go heap of {} keep growing: {}{}.", c.process.comm,
                                 bytes_and_share(bytes, c.ledger), growth_clause(trend));
-    finding.recoverable_bytes = trend.grown_bytes;
+    finding.growth_bytes_per_s = books.bytes_per_s;
+    finding.recoverable_bytes = books.grown_bytes;
     finding.confidence = Confidence::kMedium;
-    finding.evidence.push_back(
-        fmt::format("rose in every quarter of the recording, {} total, over {} collections",
-                    human_bytes(trend.grown_bytes), collections));
-    finding.bytes_figure("grown_bytes", trend.grown_bytes);
-    finding.count_figure("collections", collections);
+    add_books(books, finding);
     if (std::string steps = steps_of(c); !steps.empty()) finding.evidence.push_back(std::move(steps));
-    for (std::string& entry : heaviest_texts(c, Owner::kGoHeapLive, 3))
-      finding.evidence.push_back(std::move(entry));
+    for (std::string& entry : sites) finding.evidence.push_back(std::move(entry));
     if (c.go->profile_bytes().value_or(0) == 0) add_probed(c, finding);
     finding.remedy =
         "Look at the heaviest allocation sites of go.heap.live: what they make stays reachable. Bound the "
@@ -54,6 +51,22 @@ class LiveHeapGrowth : public Rule {
   }
 
  private:
+  static void add_books(const HeapBooks& books, Finding& finding) {
+    finding.evidence.push_back(fmt::format(
+        "{} collections were seen; what they left in use rose by {}, from {} to {}", books.collections,
+        human_bytes(books.grown_bytes), human_bytes(books.live_before), human_bytes(books.live_now)));
+    finding.bytes_figure("grown_bytes", books.grown_bytes);
+    finding.bytes_figure("live_before_bytes", books.live_before);
+    finding.bytes_figure("live_bytes", books.live_now);
+    finding.count_figure("collections", books.collections);
+    if (books.allocated == 0) return;
+    finding.evidence.push_back(fmt::format("of {} that were allocated in {} they freed {}",
+                                           human_bytes(books.allocated), human_seconds(books.seconds),
+                                           human_bytes(books.freed)));
+    finding.bytes_figure("allocated_bytes", books.allocated);
+    finding.bytes_figure("freed_bytes", books.freed);
+  }
+
   static std::string steps_of(const Case& c) {
     constexpr size_t kShown = 4;
     if (c.go_summary == nullptr || c.go_summary->steps.steps.empty()) return "";

@@ -55,7 +55,7 @@ class RaceDetectorLeak : public Rule {
   std::optional<Finding> judge(const Case& c) const override {
     if (!c.process.race_build) return std::nullopt;
     const uint64_t bytes = of(c.ledger.bytes, Owner::kRaceInternal), threshold = problem_threshold(c.ledger);
-    const Trend trend = trend_of(c.samples, {Owner::kRaceInternal});
+    const Trend trend = trend_of(c.moments, {Owner::kRaceInternal});
     if (bytes < threshold || !trend.rising || trend.grown_bytes < threshold) return std::nullopt;
     const RaceMemory race = race_memory(c.attribution);
     const Told told = cause_of(c, race);
@@ -66,8 +66,8 @@ class RaceDetectorLeak : public Rule {
                                 cause_text(told.cause));
     finding.confidence = told.by_stack ? Confidence::kMedium : Confidence::kLow;
     finding.evidence.push_back(
-        fmt::format("its own memory rose in every quarter of the recording, {} total, to {}",
-                    human_bytes(trend.grown_bytes), human_bytes(bytes)));
+        fmt::format("its own memory rose by {} in {}, to {}, in each quarter of it and until the end",
+                    human_bytes(trend.grown_bytes), human_seconds(trend.shown_seconds), human_bytes(bytes)));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
     if (told.cause != Cause::kUnknown) finding.bytes_figure("cause_bytes", told.bytes);
     if (told.by_stack) {

@@ -1,0 +1,3 @@
+module memwhy/workloads/go_growth
+
+go 1.19
