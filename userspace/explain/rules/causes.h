@@ -18,6 +18,7 @@
   CAUSE(profiler_buckets)           \
   CAUSE(metadata_after_peak)        \
   CAUSE(untouched_large_allocation) \
+  CAUSE(program_data)               \
   CAUSE(file_mapping)               \
   CAUSE(shared_memory)              \
   CAUSE(c_heap_free)                \
