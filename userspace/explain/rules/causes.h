@@ -19,6 +19,8 @@
   CAUSE(metadata_after_peak)        \
   CAUSE(untouched_large_allocation) \
   CAUSE(program_data)               \
+  CAUSE(hugetlb)                    \
+  CAUSE(swap)                       \
   CAUSE(file_mapping)               \
   CAUSE(shared_memory)              \
   CAUSE(c_heap_free)                \
