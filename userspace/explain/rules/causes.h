@@ -17,6 +17,7 @@
   CAUSE(goroutine_stacks)           \
   CAUSE(profiler_buckets)           \
   CAUSE(metadata_after_peak)        \
+  CAUSE(trace_buffers)              \
   CAUSE(untouched_large_allocation) \
   CAUSE(program_data)               \
   CAUSE(hugetlb)                    \
