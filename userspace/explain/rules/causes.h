@@ -18,6 +18,7 @@
   CAUSE(profiler_buckets)           \
   CAUSE(metadata_after_peak)        \
   CAUSE(trace_buffers)              \
+  CAUSE(finalizer_queue)            \
   CAUSE(untouched_large_allocation) \
   CAUSE(program_data)               \
   CAUSE(hugetlb)                    \
