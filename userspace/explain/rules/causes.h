@@ -28,6 +28,7 @@
   CAUSE(c_heap_free)                \
   CAUSE(c_heap_growth)              \
   CAUSE(thread_stacks)              \
+  CAUSE(thread_leak)                \
   CAUSE(anon_growth)
 
 namespace memwhy::explain {
