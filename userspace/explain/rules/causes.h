@@ -21,6 +21,7 @@
   CAUSE(finalizer_queue)            \
   CAUSE(untouched_large_allocation) \
   CAUSE(program_data)               \
+  CAUSE(huge_pages)                 \
   CAUSE(hugetlb)                    \
   CAUSE(swap)                       \
   CAUSE(file_mapping)               \
