@@ -22,6 +22,7 @@
   CAUSE(untouched_large_allocation) \
   CAUSE(program_data)               \
   CAUSE(huge_pages)                 \
+  CAUSE(locked_memory)              \
   CAUSE(hugetlb)                    \
   CAUSE(swap)                       \
   CAUSE(file_mapping)               \
