@@ -21,6 +21,7 @@
   CAUSE(finalizer_queue)            \
   CAUSE(untouched_large_allocation) \
   CAUSE(program_data)               \
+  CAUSE(own_mappings)               \
   CAUSE(huge_pages)                 \
   CAUSE(locked_memory)              \
   CAUSE(hugetlb)                    \
