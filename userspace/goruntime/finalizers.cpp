@@ -65,7 +65,7 @@ class FinalizerSearch {
   std::vector<uint64_t> likely(std::span<const uint64_t> heads) {
     std::array<std::array<std::byte, kBlockHeader + kEntryBytes>, kHeadsAtOnce> bytes;
     std::array<remote::Piece, kHeadsAtOnce> pieces;
-    for (size_t i = 0; i < heads.size(); ++i) pieces[i] = {heads[i], bytes[i]};
+    for (size_t i = 0; i < heads.size(); ++i) pieces[i] = {heads[i], bytes[i], true};
     static_cast<void>(memory_.read_each(std::span(pieces).first(heads.size())));
     std::vector<uint64_t> out;
     for (size_t i = 0; i < heads.size(); ++i)
@@ -74,6 +74,17 @@ class FinalizerSearch {
   }
 
   static uint64_t count(std::span<const std::byte> block) { return field(block, {16, 4}); }
+
+  // What an entry keeps; 0: it is none. Go 1.24 has cleanups in the same queue: a closure, and nothing else.
+  uint64_t object_of(std::span<const std::byte> entry) const {
+    const uint64_t function = word(entry, 0), object = word(entry, 8), type = word(entry, 24);
+    if (object == 0)
+      return in_any(heap_, function) && word(entry, 16) == 0 && type == 0 && word(entry, 32) == 0 ? function
+                                                                                                  : 0;
+    const bool whole = function >= kPageBytes && in_any(heap_, object) && word(entry, 16) <= kMostResults &&
+                       type >= kPageBytes;
+    return whole ? object : 0;
+  }
 
   // A header, and as many entries as the bytes have.
   bool is_block(std::span<const std::byte> block) const {
@@ -84,9 +95,7 @@ class FinalizerSearch {
     for (uint64_t i = 0; i < kEntriesOfBlock && kBlockHeader + kEntryBytes * (i + 1) <= block.size(); ++i) {
       const auto entry = block.subspan(kBlockHeader + kEntryBytes * i, kEntryBytes);
       if (i >= entries) return true;
-      if (word(entry, 0) < kPageBytes || !in_any(heap_, word(entry, 8)) || word(entry, 16) > kMostResults ||
-          word(entry, 24) < kPageBytes)
-        return false;
+      if (object_of(entry) == 0) return false;
     }
     return true;
   }
@@ -97,13 +106,15 @@ class FinalizerSearch {
     std::unordered_set<uint64_t> seen;
     FinalizerBlock block;
     for (; at != 0; at = word(block, 0)) {
-      if (!plausible(at) || !seen.insert(at).second || seen.size() > kMostBlocks ||
-          !memory_.read(at, block) || !is_block(block))
-        return std::nullopt;
+      if (!plausible(at) || !seen.insert(at).second || seen.size() > kMostBlocks) return std::nullopt;
+      // The rest of a block that was never full may lie on a page that nobody touched.
+      const Result<uint64_t> there = memory_.read_present(at, block);
+      if (!there || *there == 0 || !is_block(block)) return std::nullopt;
       const uint64_t entries = count(block);
       queue.waiting += entries;
       for (uint64_t i = 0; i < entries && queue.objects.size() < kMostFinalizers; ++i)
-        queue.objects.push_back(word(block, kBlockHeader + kEntryBytes * i + 8));
+        queue.objects.push_back(
+            object_of(std::span(block).subspan(kBlockHeader + kEntryBytes * i, kEntryBytes)));
     }
     if (queue.waiting == 0) return std::nullopt;
     return queue;

@@ -6,7 +6,7 @@
 //     a block that waits, or runs: cnt entries, each with an object of the heap    free: cnt 0
 //     7 + 101 = 108 wait; the blocked one is among them, its cnt falls when it returns
 //
-// Not cleanups of Go 1.25 and later: those have a queue of their own and several goroutines.
+// Cleanups of Go 1.24 are in it too: their closures count as objects. Not those of Go 1.25 and later: they have a queue of their own and several goroutines.
 #pragma once
 
 #include <cstdint>

@@ -90,8 +90,10 @@ class FinalizerQueue : public Rule {
       finding.bytes_figure("kept_bytes", queue->kept_bytes);
       finding.count_figure("kept_objects", queue->kept_objects);
     } else {
-      finding.claim += fmt::format(": no other {} runs, and what waits for one is never freed.", what);
-      finding.headline = fmt::format("a {} has blocked the others", what);
+      finding.claim += blocked.cleanup
+                           ? ": fewer or no other cleanups run, and what waits for one is never freed."
+                           : ": no other finalizer runs, and what waits for one is never freed.";
+      finding.headline = fmt::format("a {} blocks others", what);
     }
     finding.evidence.push_back(fmt::format("wait reason: {}", blocked.group->wait_reason));
     if (blocked.long_enough())
