@@ -86,8 +86,10 @@ TEST(LockedMemory, IsAnAttributeBesideTheOwner) {
   EXPECT_NE(finding(e, "largest-owner"), nullptr);  // whose they are is said all the same, and first
   EXPECT_NE(&e.processes[0].findings.front(), found);
   EXPECT_EQ(finding(with_counters("locked=15M", 10000), "locked-memory"), nullptr);
-  // Locked, and not brought in.
-  EXPECT_EQ(finding(with_counters("locked=1G", 10000), "locked-memory")->bytes, 10000 * kPageBytes);
+  // Locked, and not brought in: all of RSS, and still whose it is comes first.
+  const auto all = with_counters("locked=1G", 10000);
+  EXPECT_EQ(finding(all, "locked-memory")->bytes, 10000 * kPageBytes);
+  EXPECT_EQ(all.processes[0].findings.front().id, "largest-owner");
 }
 
 // Stacks of `stack_pages` with a guard below, whose threads have ended.
