@@ -94,6 +94,12 @@ BinaryInfo parse_binary(Words& w) {
   info.unreadable = w.flag("unreadable");
   if (const auto version = w.named("go")) {
     info.go = GoBuild{*version, w.flag("race"), w.flag("cgo"), w.text("godebug")};
+    while (const auto module = w.named("module")) info.go->modules.push_back(*module);
+  }
+  while (const auto variable = w.named("variable")) {
+    const std::vector<std::string> parts = split(*variable, ':');
+    if (parts.size() != 3) w.fail("a variable is NAME:SECTION:BYTES, not " + *variable);
+    info.variables.push_back({parts[0], parts[1], w.to_number(parts[2])});
   }
   info.path = w.next("path");
   return info;
@@ -178,6 +184,7 @@ Counters parse_counters(Words& w) {
   c.peak_bytes = w.number("peak");
   c.page_table_bytes = w.number("tables");
   c.hugetlb_bytes = w.number("hugetlb");
+  c.locked_bytes = w.number("locked");
   c.error_bytes = w.number("error");
   c.threads = static_cast<uint32_t>(w.number("threads"));
   c.cgroup_usage_bytes = w.maybe_number("usage");

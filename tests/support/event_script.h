@@ -25,13 +25,14 @@
 //   coverage [seen= recorded= full= stacks_new= stacks_lost=] [kind=NAME:SEEN:DELIVERED:LOST]
 //          [prog=NAME:RUNS:NS]
 //   binary bN PATH [inode= device= build= go=VERSION problem=] [race] [cgo] [stripped] [unreadable]
+//          [module=PATH ...] [variable=NAME:SECTION:BYTES ...]
 //   symbol SPACE 0xADDRESS [ret] [binary=bN] [offset=] [FUNCTION@FILE:LINE ...]       (innermost first)
 //   stack sN SPACE 0xADDRESS ... [cut] [unreadable]
 //   attach SPACE | fork CHILD from PARENT | exec NEW from OLD, each with
 //          [pid= comm= exe= binary=bN started= cgroup= class=]
 //   space-end SPACE exited|execed|detached      exit SPACE [pid= code= rss=BYTES]      oom SPACE [pid=]
 //   threads SPACE TID:0xSP:0xTLS ...
-//   counters SPACE [anon= file= shmem= swap= peak= tables= hugetlb= error= (bytes)] [threads= usage= limit=]
+//   counters SPACE [anon= file= shmem= swap= peak= tables= hugetlb= locked= error= (bytes)] [threads= usage= limit=]
 //   vmas SPACE      items: RANGE rwxp|s [NAME] [inode= device= offset=] [shmem] [hugetlb]
 //   scan SPACE [n= start=SECONDS] [incomplete]   items: RANGE [huge] [file] [swapped]   (n counts by itself)
 //   table SPACE [asof=SECONDS] [restated]        items: RANGE STACK @SECONDS [w] [k] [wk]   (asof: this time)
@@ -57,12 +58,12 @@
 //   go-profile SPACE [off|unreadable] [rate=BYTES] [assumed]        (rate: 512K; 0 when off or unreadable)
 //          items: OBJECT-BYTES [published=OBJECTS] [current=OBJECTS] 0xADDRESS ...    (innermost first)
 //   go-call SPACE FUNCTION BYTES STACK                              (large_allocation, heap_grow …)
-//   goroutines SPACE [n=] [incomplete]                              (n: the sum of the groups)
+//   goroutines SPACE [n=] [incomplete] [finalizers=WAITING:BYTES:OBJECTS]   (n: the sum of the groups)
 //          items: COUNT ["chan send"] [by=0xADDRESS] [stack=BYTES] [since=SECONDS] [kept=BYTES objects=]
 //                 [large=0xADDRESS:BYTES[@0xADDRESS/0xADDRESS...] ...] 0xFRAME ...
 //          (by: the go statement; large: an object and, innermost first, where it was allocated)
 //   GO-COUNTER: in_use= free= released= mapped= stacks= work= live= allocated= freed= goal= metadata=
-//          profiler= (bytes), limit=BYTES (none), gogc=PERCENT|off (100), gc=CYCLES
+//          profiler= other= (bytes), limit=BYTES (none), gogc=PERCENT|off (100), gc=CYCLES
 //
 //   @5  go-statistics 1 in_use=70M free=1M goal=8M gc=12
 //   @5  go-heap 1 in_use=70M free=1M gc=12 quiet: c000000+16384 heap live=64M, c004000+256 idle

@@ -31,7 +31,8 @@ constexpr std::array kCounters = {std::pair{"in_use", &GoCounters::heap_in_use_b
                                   std::pair{"freed", &GoCounters::freed_bytes},
                                   std::pair{"goal", &GoCounters::goal_bytes},
                                   std::pair{"metadata", &GoCounters::metadata_bytes},
-                                  std::pair{"profiler", &GoCounters::profiler_bytes}};
+                                  std::pair{"profiler", &GoCounters::profiler_bytes},
+                                  std::pair{"other", &GoCounters::other_bytes}};
 
 GoCounters parse_counters(Words& w) {
   GoCounters counters;
@@ -267,6 +268,11 @@ GoGoroutines parse_goroutines(Words& w, std::vector<Words>& items) {
   goroutines.complete = !w.flag("incomplete");
   for (Words& item : items) goroutines.groups.push_back(parse_group(item));
   goroutines.count = w.number("n", sum(goroutines.groups));
+  if (const auto queue = w.named("finalizers")) {
+    const std::vector<std::string> parts = split(*queue, ':');
+    if (parts.size() != 3) w.fail("a queue is WAITING:BYTES:OBJECTS, not " + *queue);
+    goroutines.finalizers = {w.to_number(parts[0]), w.to_number(parts[1]), w.to_number(parts[2])};
+  }
   return goroutines;
 }
 
@@ -327,6 +333,9 @@ std::string format_go(const GoProfile& e) {
 std::string format_go(const GoGoroutines& e) {
   std::string text = fmt::format("goroutines {} n={}{}", static_cast<uint32_t>(e.space), e.count,
                                  e.complete ? "" : " incomplete");
+  if (e.finalizers)
+    text += fmt::format(" finalizers={}:{}:{}", e.finalizers->waiting, e.finalizers->kept_bytes,
+                        e.finalizers->kept_objects);
   for (const GoGroup& group : e.groups) text += "\n  " + format_group(group);
   return text;
 }

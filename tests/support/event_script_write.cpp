@@ -91,7 +91,10 @@ struct Line {
     if (e.go) {
       s += " go=" + e.go->version + flag("race", e.go->race) + flag("cgo", e.go->cgo) +
            named("godebug", e.go->default_godebug);
+      for (const std::string& module : e.go->modules) s += " module=" + quoted(module);
     }
+    for (const ProgramVariable& v : e.variables)
+      s += " variable=" + quoted(v.name + ":" + v.section + ":" + std::to_string(v.bytes));
     return s;
   }
   std::string operator()(const SymbolInfo& e) const {
@@ -136,7 +139,7 @@ struct Line {
     return "counters" + id(e.space) + named("anon", e.rss_anon_bytes) + named("file", e.rss_file_bytes) +
            named("shmem", e.rss_shmem_bytes) + named("swap", e.swap_bytes) + named("peak", e.peak_bytes) +
            named("tables", e.page_table_bytes) + named("hugetlb", e.hugetlb_bytes) +
-           named("error", e.error_bytes) + named("threads", e.threads) +
+           named("locked", e.locked_bytes) + named("error", e.error_bytes) + named("threads", e.threads) +
            (e.cgroup_usage_bytes ? " usage=" + std::to_string(*e.cgroup_usage_bytes) : "") +
            (e.cgroup_limit_bytes ? " limit=" + std::to_string(*e.cgroup_limit_bytes) : "");
   }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/runtimes.h"
 
+#include "allocators/ended_stacks.h"
 #include "allocators/glibc_lines.h"
 #include "app/glibc_reader.h"
 #include "app/go_reader.h"
+#include "app/stacks_reader.h"
 
 namespace memwhy::app {
 namespace {
@@ -25,6 +27,7 @@ const std::vector<Runtime>& runtimes() {
   static const std::vector<Runtime> kRuntimes = {
       {open_go_of, nullptr},
       {open_glibc, allocators::glibc_lines, true},
+      {open_ended_stacks, allocators::ended_stacks_lines, true},
   };
   return kRuntimes;
 }

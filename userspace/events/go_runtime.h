@@ -48,11 +48,12 @@ struct GoCounters {
   uint64_t allocated_bytes = 0;  // since start
   uint64_t freed_bytes = 0;
   uint64_t goal_bytes = 0;         // of the heap, by GOGC and the limit; see has_goal
-  uint64_t metadata_bytes = 0;     // mspan, mcache, gc and other of the runtime's own
+  uint64_t metadata_bytes = 0;     // mspan, mcache and gc
   uint64_t profiler_bytes = 0;     // profile buckets
   int64_t memory_limit_bytes = 0;  // INT64_MAX: none
   int32_t gc_percent = 0;          // -1: off
   uint32_t gc_cycles = 0;          // completed
+  uint64_t other_bytes = 0;        // of the runtime's own besides: buffers of the execution tracer, plugins
   bool operator==(const GoCounters&) const = default;
 };
 
@@ -140,11 +141,20 @@ struct GoGroup {
   bool operator==(const GoGroup&) const = default;
 };
 
+// Finalizers whose objects a collection found dead and that wait to be run, one after the other.
+struct GoFinalizers {
+  uint64_t waiting = 0;                       // the one that runs included
+  uint64_t kept_bytes = 0, kept_objects = 0;  // reachable from their objects alone
+  bool operator==(const GoFinalizers&) const = default;
+};
+
 struct GoGoroutines {
   SpaceId space{};
   uint64_t count = 0;           // all but dead ones
   bool complete = true;         // false: the walk for kept_bytes ran out of its budget
   std::vector<GoGroup> groups;  // heaviest first; the tail beyond 256 is left out
+  std::optional<GoFinalizers> finalizers =
+      std::nullopt;  // absent: the queue was not looked for, or not found
   bool operator==(const GoGoroutines&) const = default;
 };
 

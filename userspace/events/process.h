@@ -56,7 +56,15 @@ struct GoBuild {
   std::string version;  // "go1.26.8"
   bool race = false, cgo = false;
   std::string default_godebug;
+  std::vector<std::string> modules = {};  // that it is linked from besides its own: "modernc.org/memory"
   bool operator==(const GoBuild&) const = default;
+};
+
+// A large variable of a program, or a whole section of them where the file names no variables ("" then).
+struct ProgramVariable {
+  std::string name, section;  // "main.table", ".noptrbss"
+  uint64_t bytes = 0;         // virtual
+  bool operator==(const ProgramVariable&) const = default;
 };
 
 // An ELF file that is mapped into a recorded space. Every fact is from the file itself.
@@ -69,6 +77,7 @@ struct BinaryInfo {
   bool unreadable = false;  // `problem` says why; nothing below is known
   std::string problem;
   std::optional<GoBuild> go;
+  std::vector<ProgramVariable> variables = {};  // the largest that can be written, when they are many bytes
   bool operator==(const BinaryInfo&) const = default;
 };
 
@@ -117,6 +126,7 @@ struct Counters {
   uint64_t error_bytes = 0;  // the kernel's bound on the sum of the RSS counters
   uint32_t threads = 0;
   std::optional<uint64_t> cgroup_usage_bytes, cgroup_limit_bytes;
+  uint64_t locked_bytes = 0;  // of mappings that mlock(2) holds, resident or not
   uint64_t rss_bytes() const { return rss_anon_bytes + rss_file_bytes + rss_shmem_bytes; }
   bool operator==(const Counters&) const = default;
 };

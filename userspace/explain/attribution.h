@@ -121,7 +121,8 @@ struct Attribution {
 
 // Whether a file says all of it, whatever the mapping and the stack.
 inline bool by_file(Owner owner) {
-  return owner == Owner::kFileText || owner == Owner::kFilePrivate || owner == Owner::kFileShared;
+  return owner == Owner::kFileText || owner == Owner::kFilePrivate || owner == Owner::kFileShared ||
+         owner == Owner::kProgramData;
 }
 
 }  // namespace memwhy::explain

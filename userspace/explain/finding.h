@@ -41,8 +41,9 @@ struct Finding {
   std::string remedy;
   Confidence confidence = Confidence::kLow;
   std::vector<std::string> evidence, against;
-  std::vector<Figure> figures;  // what claim, evidence and against say in numbers
-  std::vector<Owner> owners;    // the ledger lines that its bytes are of
+  std::vector<Figure> figures;   // what claim, evidence and against say in numbers
+  std::vector<Owner> owners;     // the ledger lines that its bytes are of
+  bool of_other_owners = false;  // an attribute (locked): of bytes that other findings are about
 
   void figure(std::string_view name, FigureUnit unit, double value) {
     figures.push_back({name, unit, value});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "explain/mapping.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace memwhy::explain {
@@ -13,6 +14,17 @@ bool no_access(const events::Vma& vma) {
 }
 
 }  // namespace
+
+Mappings::Mappings(const std::vector<events::Vma>& vmas) : vmas_(vmas) {
+  for (const events::Vma& vma : vmas)
+    if (vma.exec && vma.inode != 0) programs_.emplace_back(vma.device, vma.inode);
+  std::sort(programs_.begin(), programs_.end());
+}
+
+bool Mappings::of_program(const events::Vma& vma) const {
+  return vma.inode != 0 &&
+         std::binary_search(programs_.begin(), programs_.end(), std::pair(vma.device, vma.inode));
+}
 
 bool Mappings::private_anon(size_t i) const {
   const events::Vma& vma = vmas_[i];

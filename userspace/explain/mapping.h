@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "events/event.h"
@@ -19,7 +20,7 @@ constexpr uint64_t kGlibcArenaBytes = 64 * kMiB;  // HEAP_MAX_SIZE: arenas are a
 // Mappings of one list, with what the neighbours tell.
 class Mappings {
  public:
-  explicit Mappings(const std::vector<events::Vma>& vmas) : vmas_(vmas) {}
+  explicit Mappings(const std::vector<events::Vma>& vmas);
 
   bool private_anon(size_t i) const;
   // PROT_NONE and anonymous, ending where this mapping starts.
@@ -28,12 +29,15 @@ class Mappings {
   bool glibc_arena(size_t i) const;
   // Anonymous memory that continues the writable mapping of a file: .bss. Returns the file's mapping.
   const events::Vma* bss_of(size_t i) const;
+  // Whether code of the same file is mapped: what else is mapped of it are a program's or a library's variables.
+  bool of_program(const events::Vma& vma) const;
   // Of a size that TSan's own allocator makes: how many quarters of it are resident at least if it is one. 0:
   // it is not. TSan fills its blocks; the tables of the Go runtime, with the same sizes, are sparse.
   uint64_t race_block_quarters(size_t i, const RaceLayout& layout) const;
 
  private:
   const std::vector<events::Vma>& vmas_;
+  std::vector<std::pair<uint64_t, uint64_t>> programs_;  // device and inode of files with code, sorted
 };
 
 // The owner that the name of an anonymous mapping implies ("[anon: Go: heap]"); nullopt: none, or a name of the

@@ -28,7 +28,9 @@ enum class Owner : uint8_t {
   kCHeapFree,
   kCHeapUnclassified,
   kThreadStacks,
+  kThreadStacksEnded,
   kMainStack,
+  kProgramData,
   kFileText,
   kFilePrivate,
   kFileShared,
@@ -37,7 +39,7 @@ enum class Owner : uint8_t {
   kAnonBeforeAttach,
   kUnattributed,
 };
-constexpr size_t kBuiltInOwners = 25;
+constexpr size_t kBuiltInOwners = 27;
 // Further ones are added by registration (owner_table.h), which has the names of all.
 constexpr size_t kOwnerCount = 48;
 
@@ -68,9 +70,11 @@ inline const OwnerName& owner_name(Owner owner) {
       {"c.heap.free", "C heap that the allocator keeps free", "c.heap"},
       {"c.heap.unclassified", "C heap (brk, arenas, mapped chunks); arenas were not read", "c.heap"},
       {"thread.stacks", "stacks of threads", "thread.stacks"},
+      {"thread.stacks.ended", "stacks of threads that have ended, not given back", "thread.stacks"},
       {"main.stack", "stack of the main thread", "main.stack"},
+      {"program.data", "variables of the program and its libraries (.data, .bss), written", "program.data"},
       {"file.text", "pages of files, mapped privately (code, constants)", "file"},
-      {"file.private", "copies of file pages that were written, and .bss", "file"},
+      {"file.private", "copies of file pages that were written", "file"},
       {"file.shared", "pages of files, mapped shared", "file"},
       {"shmem", "shared memory (memfd, tmpfs, SysV, shared anonymous)", "shmem"},
       {"anon.other", "anonymous memory, known by stack or VMA name", "anon"},

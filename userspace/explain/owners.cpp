@@ -130,7 +130,9 @@ class Judge {
     const events::Vma& vma = evidence_.vmas[i];
     if (vma.shared)
       return {Basis::kIdentity, vma.shmem || vma.inode == 0 ? Owner::kShmem : Owner::kFileShared};
-    if (vma.inode != 0) return {Basis::kIdentity, vma.shmem ? Owner::kShmem : Owner::kFileText, true};
+    if (vma.inode != 0)
+      return {Basis::kIdentity, vma.shmem ? Owner::kShmem : Owner::kFileText, true,
+              vma.write && mappings_.of_program(vma) ? Owner::kProgramData : Owner::kFilePrivate};
     if (std::optional<Owner> named = owner_by_vma_name(vma.name)) return {Basis::kIdentity, *named};
     if (race_ != nullptr && within(vma.range, race_->shadow)) return {Basis::kIdentity, Owner::kRaceShadow};
     if (race_ != nullptr && within(vma.range, race_->meta)) return {Basis::kIdentity, Owner::kRaceMeta};
@@ -139,10 +141,11 @@ class Judge {
     if (const events::Vma* file = mappings_.bss_of(i)) {
       bool exe = evidence_.exe != nullptr && same_file(*file, *evidence_.exe);
       if (exe && race_ != nullptr && votes.without <= kRaceGlobalsMost / kPageBytes) {
-        return {Basis::kExeBss, Owner::kRaceInternal};
+        return {Basis::kExeBss, Owner::kRaceInternal, false, Owner::kProgramData};
       }
       bool of_library = !votes.mapped_free && (votes.mapped_fixed || vma.range.bytes() <= kLibraryBssMost);
-      if (exe || of_library) return {Basis::kExeBss, Owner::kFilePrivate};
+      const Owner data = exe || mappings_.of_program(*file) ? Owner::kProgramData : Owner::kFilePrivate;
+      if (exe || of_library) return {Basis::kExeBss, data, false, data};
     }
     if (!vma.name.empty()) return {Basis::kName, Owner::kAnonOther};
     if (std::optional<Owner> of_runtime = uses_.tables_in(vma.range, evidence_.scan.runtimes.get()))
@@ -253,12 +256,12 @@ bool Owners::touched_by_program(const PageGroup& group, Stacks& stacks) {
 Owner Owners::owner_in(const VmaOwner& vma, const RuntimeUses& uses, const PageGroup& group,
                        Stacks& stacks) const {
   if (std::optional<Owner> of_runtime = uses.owner_of(group.by)) return *of_runtime;
-  if (vma.file) return !group.file_page ? Owner::kFilePrivate : vma.owner;
+  if (vma.file) return !group.file_page ? vma.copies : vma.owner;
   if (vma.basis == Basis::kIdentity) return vma.owner;
   StackKind kind = kind_of(group, stacks);
   bool by_mapping = !has_own_stack(group, stacks);
   if (race_build_ && kind == StackKind::kRace) return Owner::kRaceInternal;
-  if (vma.basis == Basis::kExeBss) return by_mapping ? vma.owner : Owner::kFilePrivate;
+  if (vma.basis == Basis::kExeBss) return by_mapping ? vma.owner : vma.copies;
   // The kernel makes one VMA of neighbouring mappings: not all of it need be the table's or TSan's.
   const bool of_neighbour = vma.owner == Owner::kRaceInternal
                                 ? !by_mapping

@@ -32,8 +32,9 @@ enum class Basis : uint8_t { kNone, kIdentity, kName, kEvidence, kShape, kExeBss
 
 struct VmaOwner {
   Basis basis = Basis::kNone;
-  Owner owner = Owner::kAnonOther;  // meaningless for Basis::kNone
-  bool file = false;                // private file mapping: file.text or file.private by page
+  Owner owner = Owner::kAnonOther;     // meaningless for Basis::kNone
+  bool file = false;                   // private file mapping: file.text, or `copies` by page
+  Owner copies = Owner::kFilePrivate;  // of pages of it that were written
 };
 
 // What a decision rests on. All of one moment: the VMA list is the one that the scan's groups index.

@@ -211,6 +211,9 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   if (exe != nullptr) facts.go = exe->go;
   facts.race_build = race_layout_of(exe, space) != nullptr;
   facts.threads = threads_.size();
+  facts.exe = exe;
+  facts.list = &threads_;
+  facts.counters = space.counters();
   std::optional<GoFacts> go;
   if (facts.go) go.emplace(timeline, space, *scan_, go_reading_.get(), heap_profile_bytes);
   if (go) {

@@ -16,6 +16,7 @@
 #include "files/wire.h"
 #include "goruntime/dwarf_layout.h"
 #include "symbols/binaries.h"
+#include "symbols/large_variables.h"
 
 namespace memwhy::files {
 
@@ -48,6 +49,7 @@ constexpr size_t kMostAddresses = 2048;  // of one question
 constexpr size_t kMostFunctions = 64;    // of one question for unwind rules
 constexpr size_t kMostInlined = 128;     // frames of one address
 constexpr size_t kMostSegments = 4096;
+constexpr size_t kMostModules = 1024;  // of a Go program
 constexpr size_t kMostReadBytes = 1 << 20;
 
 // One request with all that any of them has.
@@ -126,6 +128,12 @@ void fields(Codec& c, symbols::OpenedBinary& opened) {
     codec.number(go.race);
     codec.number(go.cgo);
     codec.text(go.default_godebug, 4096);
+    codec.list(go.modules, kMostModules, [](auto& inner, std::string& path) { inner.text(path, kMostPath); });
+  });
+  c.list(opened.facts.variables, symbols::kMostVariables, [](auto& codec, events::ProgramVariable& variable) {
+    codec.text(variable.name, kMostName);
+    codec.text(variable.section, kMostPath);
+    codec.number(variable.bytes);
   });
 }
 

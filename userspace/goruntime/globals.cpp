@@ -17,7 +17,10 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-constexpr uint64_t kMostSegmentBytes = 256 << 20;
+constexpr uint64_t kMostPointerBytes = 256 << 20;  // whose pointers are followed
+// The linker sorts variables by their size, so the runtime's own come before a program's large tables: of each section so
+// much is looked through.
+constexpr uint64_t kMostSectionBytes = 64 << 20;
 constexpr uint64_t kPartBytes = 64 << 10;
 constexpr uint64_t kBytesAStep = 16 << 10;  // to look at so many is as much work as a call of the system
 constexpr uint64_t kMostRanges = 1 << 16;
@@ -109,10 +112,15 @@ class Finder {
     return out;
   }
 
+  static AddressRange first_of(const AddressRange& range) {
+    return {range.start, range.start + std::min(range.bytes(), kMostSectionBytes)};
+  }
+
+  // It is initialized, so it is near the beginning of a segment.
   bool find_moduledata() {
     for (const AddressRange& range : image_.writable) {
-      if (range.empty() || range.bytes() > kMostSegmentBytes) continue;
-      Result<std::vector<Segment>> parts = read_parts(range);
+      if (range.empty()) continue;
+      Result<std::vector<Segment>> parts = read_parts(first_of(range));
       if (!parts) continue;
       const bool found = std::any_of(parts->begin(), parts->end(),
                                      [this](const Segment& part) { return find_moduledata(part); });
@@ -149,10 +157,10 @@ class Finder {
            {std::tuple{m.noptrdata, m.enoptrdata, false}, std::tuple{m.data, m.edata, true},
             std::tuple{m.bss, m.ebss, true}, std::tuple{m.noptrbss, m.enoptrbss, false}}) {
         const AddressRange range = {(field(view, from) + 7) & ~uint64_t{7}, field(view, to)};
-        if (range.start >= range.end || range.bytes() > kMostSegmentBytes) continue;
-        found_.data.push_back(range);
+        if (range.start >= range.end || range.bytes() > kImageBytes) continue;
+        found_.data.push_back(first_of(range));
         found_.image.end = std::max(found_.image.end, range.end);
-        if (pointers) found_.roots.push_back(range);
+        if (pointers && range.bytes() <= kMostPointerBytes) found_.roots.push_back(range);
       }
       return true;
     }

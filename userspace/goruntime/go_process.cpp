@@ -10,6 +10,7 @@
 
 #include "fmt/format.h"
 #include "goruntime/allocations.h"
+#include "goruntime/finalizers.h"
 #include "goruntime/goroutines.h"
 #include "goruntime/pages.h"
 #include "goruntime/profile.h"
@@ -64,7 +65,8 @@ events::GoCounters to_event(const HeapCounters& c) {
   out.allocated_bytes = c.total_alloc;
   out.freed_bytes = c.total_free;
   out.goal_bytes = c.heap_goal;
-  out.metadata_bytes = c.mspan_sys + c.mcache_sys + c.gc_misc_sys + c.other_sys;
+  out.metadata_bytes = c.mspan_sys + c.mcache_sys + c.gc_misc_sys;
+  out.other_bytes = c.other_sys;
   out.profiler_bytes = c.buckhash_sys;
   out.memory_limit_bytes = c.memory_limit;
   out.gc_percent = c.gc_percent;
@@ -334,6 +336,14 @@ bool all_parked(const std::vector<Goroutine>& all, const std::vector<size_t>& me
 
 }  // namespace
 
+// The goroutine that runs finalizers is in one of them, and that waits.
+bool GoProcess::finalizer_waits(const GoroutineList& list) const {
+  return std::any_of(list.goroutines.begin(), list.goroutines.end(), [this](const Goroutine& goroutine) {
+    return goroutine.entry != 0 && goroutine.entry == program_.finalizer_entry && waits(goroutine.status) &&
+           goroutine.wait_reason != "finalizer wait";
+  });
+}
+
 void GoProcess::tell_kept(remote::RemoteMemory& memory, const GoroutineList& list,
                           const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out) {
   out.complete = false;
@@ -348,7 +358,11 @@ void GoProcess::tell_kept(remote::RemoteMemory& memory, const GoroutineList& lis
     parked.push_back(members[i]);
     where.push_back(i);
   }
-  Reach kept = reach(memory, *globals_, *spans, list, parked, ReachBudget{});
+  std::optional<FinalizerQueue> queue;
+  if (finalizer_waits(list)) queue = read_finalizers(memory, *globals_);
+  Reach kept = reach(memory, *globals_, *spans, list, parked, ReachBudget{},
+                     queue ? std::span<const uint64_t>(queue->objects) : std::span<const uint64_t>());
+  if (queue) out.finalizers = {queue->waiting, kept.queued.exclusive_bytes, kept.queued.exclusive_objects};
   out.complete = kept.finished && list.unread == 0;
   for (size_t k = 0; k < parked.size(); ++k) {
     events::GoGroup& group = out.groups[where[k]];

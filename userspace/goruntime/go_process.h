@@ -34,6 +34,7 @@ struct GoProgram {
   Image image;                   // addresses of the process
   bool profiling_linked = true;  // the program has the functions that read its heap profile
   AddressRange sampler = {};     // code of runtime.profilealloc; empty: not known
+  uint64_t finalizer_entry = 0;  // of the goroutine that runs finalizers; 0: not known
   // The layout by the program's debug information, of a release without a measured one; empty: not to be read.
   std::function<Result<std::unique_ptr<const DwarfLayout>>(int minor)> own_layout = {};
 };
@@ -77,6 +78,7 @@ class GoProcess {
   void add_runs(HeapPages& pages, const SpanTable& spans, const events::PageScan& scan,
                 events::RuntimePages& out) const;
   void tell(Cut which, std::string sentence);
+  bool finalizer_waits(const GoroutineList& list) const;
   void tell_kept(remote::RemoteMemory& memory, const GoroutineList& list,
                  const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out);
   const Layout* layout();  // nullptr: problem_ says why

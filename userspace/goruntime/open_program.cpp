@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <utility>
 
 #include "goruntime/probe_sites.h"
@@ -14,6 +15,8 @@ namespace {
 
 constexpr uint64_t kCachedBytes = 16 << 20;  // of the program's file
 constexpr const char* kSampler = "runtime.profilealloc";
+// Up to Go 1.24, and later.
+constexpr std::array kFinalizerEntries = {"runtime.runfinq", "runtime.runFinalizers"};
 
 // How far the program was moved from its link-time addresses; nullopt: it is not mapped.
 std::optional<uint64_t> bias_of(const std::vector<symbols::Segment>& segments, const symbols::FileKey& file,
@@ -38,6 +41,8 @@ Result<std::optional<OpenedProgram>> open_program(const ProgramFiles& files, Pid
   const Result<symbols::OpenedBinary> opened = files.binaries.open_executable(tgid);
   if (!opened || !opened->facts.go) return out;
   symbols::ProgramQuestion question = probe_question();
+  const size_t first_finalizer = question.functions.size();
+  question.functions.insert(question.functions.end(), kFinalizerEntries.begin(), kFinalizerEntries.end());
   question.functions.emplace_back(kSampler);
   // The linker leaves these out of a program that can't ask for its profile; then the runtime does not sample.
   question.prefixes = {"runtime.memProfileInternal", "runtime.MemProfile"};
@@ -65,6 +70,9 @@ Result<std::optional<OpenedProgram>> open_program(const ProgramFiles& files, Pid
   program.profiling_linked = facts->linked[0] || facts->linked[1];
   const std::optional<symbols::ProgramFunction>& sampler = facts->functions.back();
   if (sampler) program.sampler = {sampler->range.start + *bias, sampler->range.end + *bias};
+  for (size_t i = 0; i < kFinalizerEntries.size(); ++i)
+    if (const auto& entry = facts->functions[first_finalizer + i])
+      program.finalizer_entry = entry->range.start + *bias;
   out->facts = *std::move(facts);
   out->bias = *bias;
   return out;

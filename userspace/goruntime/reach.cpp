@@ -16,19 +16,17 @@
 #include "goruntime/words.h"
 
 namespace memwhy::goruntime {
-
 namespace {
-
 using Bytes = std::vector<std::byte>;
 using Color = uint32_t;
 
 constexpr Color kStop = 0;    // never walked through: g, m, p
 constexpr Color kShared = 1;  // reached from globals, or by two groups
 constexpr Color kFirstGroup = 2;
-constexpr uint64_t kBlockBytes = 1 << 20;
-constexpr uint64_t kPieceBytes = 64 << 10;      // of an object, before the next one in the queue
+constexpr uint64_t kBlockBytes = 1 << 20,
+                   kPieceBytes = 64 << 10;      // of an object, before the next
 constexpr uint64_t kMostStackBytes = 1 << 30;   // the runtime's own limit; more is damage
-constexpr uint64_t kMostRootBytes = 256 << 20;  // as find_globals takes at most
+constexpr uint64_t kMostRootBytes = 256 << 20;  // as Globals::roots
 constexpr size_t kMostBitmapBytes = kMostHeapBitsBytes / 8 / 8 + 1;  // it may begin within a byte
 constexpr size_t kCachedPages = 4096;                                // 16 MiB
 constexpr uint64_t kTurnObjects = 4096, kTurnBytes = 1 << 20;        // of a group, before the next one's turn
@@ -41,11 +39,12 @@ struct Object {
 class Walk {
  public:
   Walk(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
-       const GoroutineList& list, const ReachBudget& budget)
+       const GoroutineList& list, const ReachBudget& budget, std::span<const uint64_t> queued)
       : memory_(memory),
         globals_(globals),
         spans_(spans.spans),
         list_(list),
+        queued_(queued),
         budget_(budget),
         maps_(memory, globals),
         most_objects_(budget.objects),
@@ -88,11 +87,13 @@ class Walk {
   void walk_groups(const std::vector<std::vector<size_t>>& groups) {
     most_objects_ = std::max<uint64_t>(most_objects_, seen_.size()) + budget_.group_objects;
     most_bytes_ = std::max(most_bytes_, bytes_read_) + budget_.group_bytes;
-    std::vector<Queue> queues(groups.size());
+    std::vector<Queue> queues(groups.size() + 1);
     for (size_t k = 0; k < groups.size(); ++k) {
       scan_goroutines(groups[k], static_cast<Color>(kFirstGroup + k));
       std::swap(work_, queues[k]);
     }
+    for (const uint64_t object : queued_) visit(object, static_cast<Color>(kFirstGroup + groups.size()), 0);
+    std::swap(work_, queues.back());
     for (bool more = true; more && !exhausted();) {
       more = false;
       for (Queue& queue : queues) {
@@ -344,7 +345,7 @@ class Walk {
 
   Reach collect(size_t groups) {
     Reach out;
-    out.groups.resize(groups);
+    out.groups.resize(groups + 1);
     for (const auto& [address, seen] : seen_) {
       if (seen.color < kFirstGroup) continue;
       GroupReach& group = out.groups[seen.color - kFirstGroup];
@@ -363,6 +364,8 @@ class Walk {
         object.allocated_at =
             allocation_stack(memory_, *globals_.layout, *span_of(object.address), object.address);
     }
+    out.queued = std::move(out.groups.back());
+    out.groups.pop_back();
     out.finished = finished_;
     out.objects_walked = seen_.size();
     out.bytes_read = bytes_read_;
@@ -375,6 +378,7 @@ class Walk {
   const Globals& globals_;
   const std::vector<Span>& spans_;
   const GoroutineList& list_;
+  std::span<const uint64_t> queued_;
   const ReachBudget& budget_;
   std::unordered_map<uint64_t, Seen> seen_;
   Queue work_;
@@ -385,13 +389,12 @@ class Walk {
   uint64_t most_objects_, most_bytes_;  // until now
   bool finished_ = true;
 };
-
 }  // namespace
 
 Reach reach(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
             const GoroutineList& list, const std::vector<std::vector<size_t>>& groups,
-            const ReachBudget& budget) {
-  return Walk(memory, globals, spans, list, budget).run(groups);
+            const ReachBudget& budget, std::span<const uint64_t> queued) {
+  return Walk(memory, globals, spans, list, budget, queued).run(groups);
 }
 
 }  // namespace memwhy::goruntime

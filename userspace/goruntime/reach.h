@@ -18,6 +18,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -52,15 +53,16 @@ constexpr size_t kMostLarge = 64;
 
 struct Reach {
   std::vector<GroupReach> groups;  // as given
+  GroupReach queued;               // of the objects that were given
   bool finished = true;  // false: the budget ended the walk; sums are of what was reached, low confidence
   uint64_t objects_walked = 0, bytes_read = 0;
   uint64_t stacks_by_map = 0, stacks_by_word = 0;  // how the goroutines' stacks were read
 };
 
 // `groups`: indexes into `list.goroutines`. Every goroutine that is in no group counts as a root of its own, like
-// globals.
+// globals. `queued`: objects that the runtime alone refers to (finalizers.h), a group of their own.
 Reach reach(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
             const GoroutineList& list, const std::vector<std::vector<size_t>>& groups,
-            const ReachBudget& budget);
+            const ReachBudget& budget, std::span<const uint64_t> queued = {});
 
 }  // namespace memwhy::goruntime

@@ -238,6 +238,7 @@ Result<events::Counters> Process::counters() {
   counters.peak_bytes = now->peak_bytes;
   counters.page_table_bytes = now->page_table_bytes;
   counters.hugetlb_bytes = now->hugetlb_bytes;
+  counters.locked_bytes = now->locked_bytes;
   counters.threads = now->threads;
   counters.error_bytes = rss_error_bytes(kernel_, cpus_, now->threads);
   if (const auto text = read_file(directory_.get(), "cgroup")) {

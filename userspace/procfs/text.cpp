@@ -172,6 +172,7 @@ ProcessStatus parse_status(std::string_view text) {
     if (key == "VmSwap") status.swap_bytes = kilobytes(value);
     if (key == "VmHWM") status.peak_bytes = kilobytes(value);
     if (key == "VmPTE") status.page_table_bytes = kilobytes(value);
+    if (key == "VmLck") status.locked_bytes = kilobytes(value);
     if (key == "HugetlbPages") status.hugetlb_bytes = kilobytes(value);
     if (key == "Threads") status.threads = static_cast<uint32_t>(kilobytes(value) / 1024);
     if (key == "Tgid") status.tgid = static_cast<Pid>(kilobytes(value) / 1024);

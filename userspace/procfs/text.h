@@ -37,7 +37,7 @@ std::optional<Stat> parse_stat(std::string_view text);
 // /proc/PID/status. What a line did not say is absent: a zombie and a kernel thread have no Vm lines.
 struct ProcessStatus {
   std::optional<uint64_t> rss_anon_bytes, rss_file_bytes, rss_shmem_bytes;
-  uint64_t swap_bytes = 0, peak_bytes = 0, page_table_bytes = 0, hugetlb_bytes = 0;
+  uint64_t swap_bytes = 0, peak_bytes = 0, page_table_bytes = 0, hugetlb_bytes = 0, locked_bytes = 0;
   uint32_t threads = 0;
   Pid tgid = 0;
   uint64_t capabilities = 0;  // effective, as bits

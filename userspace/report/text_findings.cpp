@@ -68,6 +68,17 @@ std::string text_of(const explain::Verdict& verdict) {
   return out;
 }
 
+// What RSS does not count and is more than it, so that RSS says little of the process.
+std::string beside(const ProcessExplanation& process) {
+  std::string out;
+  for (const auto& [id, bytes] : process.beside_rss) {
+    if (bytes <= process.rss.bytes || (id != "hugetlb" && id != "swap")) continue;
+    out += fmt::format("; {} more are in {}, which RSS does not count", human_bytes(bytes),
+                       id == "swap" ? "swap" : "huge pages (hugetlb)");
+  }
+  return out;
+}
+
 }  // namespace
 
 bool has_problem(const ProcessExplanation& process) {
@@ -77,7 +88,7 @@ bool has_problem(const ProcessExplanation& process) {
 std::string verdict(const ProcessExplanation& process) {
   const std::string name = fmt::format("{} (pid {}): ", escape(process.comm), process.pid);
   if (!process.scan_time) return name + "resident bytes not known";
-  std::string out = name + human_bytes(process.rss.bytes) + " resident";
+  std::string out = name + human_bytes(process.rss.bytes) + " resident" + beside(process);
   if (process.findings.empty()) return out;
   const Finding& first = process.findings.front();
   out += text_of(process.verdict);

@@ -7,6 +7,7 @@
 
 #include "symbols/demangle.h"
 #include "symbols/go_build_info.h"
+#include "symbols/large_variables.h"
 
 namespace memwhy::symbols {
 
@@ -30,6 +31,8 @@ Result<std::unique_ptr<Binary>> Binary::open(std::unique_ptr<ByteSource> bytes) 
   binary->facts_.stripped = symbols == nullptr;
   if (!binary->elf_.left_out().empty()) binary->say("too large to be read whole: " + binary->elf_.left_out());
   binary->read_go();
+  binary->bytes_.budget().allow(kWholeWork);
+  binary->facts_.variables = large_variables(binary->bytes_, binary->elf_);
   // It may be more than is kept, and that is a fact.
   if (symbols != nullptr && symbols->bytes / sizeof(Elf64_Sym) > SymbolTable::kMaxKept)
     binary->read_symbols();
@@ -50,6 +53,7 @@ void Binary::read_go() {
     go.version = info ? info->version : find_go_version(bytes_, elf_);
     go.race = info && info->setting("-race") == "true";
     go.cgo = info && info->setting("CGO_ENABLED") == "1";
+    if (info) go.modules = info->modules;
     if (info) go.default_godebug = info->setting("DefaultGODEBUG").substr(0, kMostGodebugBytes);
   }
   if (go_lines_) {

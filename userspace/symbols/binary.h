@@ -32,6 +32,7 @@ struct BinaryFacts {
   // Of a program that is all Go: where its code is, offsets in the file. Each function of it that calls another keeps a frame
   // pointer. Empty: not Go, or C is linked into it.
   AddressRange go_code;
+  std::vector<events::ProgramVariable> variables;  // as in BinaryInfo (large_variables.h)
   // What is not known because the file has more of it than is read, or asks for more work than is done: a
   // sentence; "" nothing. May come to be said by a look-up.
   std::string problem;

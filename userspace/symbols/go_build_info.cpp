@@ -67,8 +67,13 @@ void parse_module(std::string_view text, GoBuildInfo& info) {
     const size_t end = text.find('\n');
     std::string_view line = text.substr(0, end);
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    constexpr std::string_view kBuild = "build\t", kPath = "path\t";
+    constexpr std::string_view kBuild = "build\t", kPath = "path\t", kDependency = "dep\t";
     if (line.starts_with(kPath)) info.module = line.substr(kPath.size());
+    if (line.starts_with(kDependency) && info.modules.size() < GoBuildInfo::kMostModules) {
+      const std::string_view path =
+          line.substr(kDependency.size(), line.find('\t', kDependency.size()) - kDependency.size());
+      info.modules.emplace_back(path.substr(0, GoBuildInfo::kMostModulePath));
+    }
     if (!line.starts_with(kBuild)) continue;
     line.remove_prefix(kBuild.size());
     const size_t equals = line.find('=');

@@ -187,6 +187,7 @@ Symbolizer::ModulePtr Symbolizer::module_of(const OpenedBinary& opened, const Em
     info.build_id = opened.facts.build_id;
     info.stripped = opened.facts.stripped;
     info.go = opened.facts.go;
+    info.variables = opened.facts.variables;
     send(emit, std::move(info));
   }
   module->handle = opened.handle;

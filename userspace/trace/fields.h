@@ -107,6 +107,12 @@ void fields(auto&& visit, Is<events::GoBuild> auto& m) {
   visit(2, m.race);
   visit(3, m.cgo);
   visit(4, m.default_godebug);
+  visit(5, m.modules);
+}
+void fields(auto&& visit, Is<events::ProgramVariable> auto& m) {
+  visit(1, m.name);
+  visit(2, m.section);
+  visit(3, m.bytes);
 }
 void fields(auto&& visit, Is<events::BinaryInfo> auto& m) {
   visit(1, m.id);
@@ -118,6 +124,7 @@ void fields(auto&& visit, Is<events::BinaryInfo> auto& m) {
   visit(7, m.unreadable);
   visit(8, m.problem);
   visit(9, m.go);
+  visit(10, m.variables);
 }
 void fields(auto&& visit, Is<events::SourceFrame> auto& m) {
   visit(1, m.function);
@@ -175,6 +182,7 @@ void fields(auto&& visit, Is<events::Counters> auto& m) {
   visit(10, m.threads);
   visit(11, m.cgroup_usage_bytes);
   visit(12, m.cgroup_limit_bytes);
+  visit(13, m.locked_bytes);
 }
 void fields(auto&& visit, Is<events::VmaList> auto& m) {
   visit(1, m.space);
@@ -227,6 +235,7 @@ void fields(auto&& visit, Is<events::GoCounters> auto& m) {
   visit(13, m.memory_limit_bytes);
   visit(14, m.gc_percent);
   visit(15, m.gc_cycles);
+  visit(16, m.other_bytes);
 }
 void fields(auto&& visit, Is<events::GoPause> auto& m) {
   visit(1, m.collection);
@@ -283,11 +292,17 @@ void fields(auto&& visit, Is<events::GoGroup> auto& m) {
   visit(9, m.large);
   visit(10, m.leaked);
 }
+void fields(auto&& visit, Is<events::GoFinalizers> auto& m) {
+  visit(1, m.waiting);
+  visit(2, m.kept_bytes);
+  visit(3, m.kept_objects);
+}
 void fields(auto&& visit, Is<events::GoGoroutines> auto& m) {
   visit(1, m.space);
   visit(2, m.count);
   visit(3, m.complete);
   visit(4, m.groups);
+  visit(5, m.finalizers);
 }
 void fields(auto&& visit, Is<events::GoCall> auto& m) {
   visit(1, m.space);

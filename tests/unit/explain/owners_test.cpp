@@ -57,13 +57,13 @@ vmas 1
 @11 scan 1: 400+10 file, 410+3 file, 413+5, 420+2, 800+7, 900+11, a00+13, b00+17 file
 )");
   EXPECT_EQ(pages(e, "file.text"), 13u);
-  EXPECT_EQ(pages(e, "file.private"), 7u);  // five copies and two pages of .bss
+  EXPECT_EQ(pages(e, "program.data"), 7u);  // five copies and two pages of .bss
   EXPECT_EQ(pages(e, "file.shared"), 7u);
   EXPECT_EQ(pages(e, "shmem"), 41u);
   EXPECT_EQ(e.processes[0].rss.anon, 7 * kPageBytes);
   EXPECT_EQ(e.processes[0].rss.file, 20 * kPageBytes);
   EXPECT_EQ(e.processes[0].rss.shmem, 41 * kPageBytes);
-  const std::vector<Entry> top = top_of(e, "file.private");
+  const std::vector<Entry> top = top_of(e, "program.data");
   ASSERT_EQ(top.size(), 1u);
   EXPECT_EQ(top[0].what, EntryWhat::kFile);
   EXPECT_EQ(name_of(e.processes[0].attribution, top[0]), "/bin/c");
@@ -315,15 +315,16 @@ TEST(Owners, BssOfARaceBuildIsTsansUnlessItIsLarge) {
   };
   EXPECT_EQ(pages(bss(kRace, "2750"), "race.internal"), 2750u);
   EXPECT_EQ(pages(bss(kRace, "8000"), "race.internal"), 0u);  // 31 MiB: mostly the program's own variables
-  EXPECT_EQ(pages(bss(kRace, "8000"), "file.private"), 8000u);
-  EXPECT_EQ(pages(bss(kGo, "2750"), "file.private"), 2750u);
+  EXPECT_EQ(pages(bss(kRace, "8000"), "program.data"), 8000u);
+  EXPECT_EQ(pages(bss(kGo, "2750"), "program.data"), 2750u);
 }
 
 TEST(Owners, LargeMappingBesideALibraryIsNoBss) {
   auto beside = [](const std::string& site, const std::string& vma) {
-    return pages(told(kC + kCode + site + "vmas 1\n  7f000+2 rw-p /lib/x.so inode=9\n  " + vma +
+    return pages(told(kC + kCode + site +
+                      "vmas 1\n  7efff+1 r-xp /lib/x.so inode=9\n  7f000+2 rw-p /lib/x.so inode=9\n  " + vma +
                       " rw-p\n@11 scan 1: 7f002+9\n"),
-                 "file.private");
+                 "program.data");
   };
   EXPECT_EQ(beside("", "7f002+64"), 9u);
   EXPECT_EQ(beside("", "7f002+65"), 0u);

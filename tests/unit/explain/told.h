@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "allocators/ended_stacks.h"
 #include "allocators/glibc_lines.h"
 #include "base/text.h"
 #include "explain/explainer.h"
@@ -91,6 +92,7 @@ inline void expect_adds_up(const Explanation& explanation) {
 inline Explanation told(std::string_view script) {
   OwnerTable table;
   EXPECT_TRUE(table.add(allocators::glibc_lines()).ok());
+  EXPECT_TRUE(table.add(allocators::ended_stacks_lines()).ok());
   Explainer explainer(table);
   memwhy::testing::play(script, explainer);
   Explanation explanation = explainer.finish();

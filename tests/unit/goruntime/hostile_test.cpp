@@ -281,7 +281,7 @@ TEST_F(Hostile, a_reading_ends_when_there_is_no_time_left) {
   EXPECT_FALSE(process.statistics()) << "nothing more is begun";
 }
 
-// Variables of 200 MiB that are all resident: the search keeps no more of them than it may.
+// Variables of 200 MiB that are all resident: the search looks through 64 MiB of them, and keeps no more than it may.
 TEST_F(Hostile, variables_that_are_larger_than_a_search_may_keep_end_it) {
   const auto& m = layout().moduledata;
   FakeMemory truth = recording_->memory;
@@ -291,11 +291,11 @@ TEST_F(Hostile, variables_that_are_larger_than_a_search_may_keep_end_it) {
   LyingMemory memory(truth);
   memory.range = {from, from + (200 << 20)};
   memory.word = [](uint64_t) { return 0; };
-  remote::Budget budget({.kept_bytes = 100 << 20});
+  remote::Budget budget({.kept_bytes = 30 << 20});
   remote::MeteredMemory metered(memory, budget);
   EXPECT_FALSE(find_globals(metered, layout(), recording_->program.image).ok());
   EXPECT_EQ(budget.spent(), remote::Budget::Spent::kKeptBytes);
-  remote::Budget enough({.kept_bytes = 300 << 20});
+  remote::Budget enough({.kept_bytes = 100 << 20});
   remote::MeteredMemory rich(memory, enough);
   EXPECT_TRUE(find_globals(rich, layout(), recording_->program.image).ok());
 }

@@ -16,7 +16,7 @@ constexpr uint64_t kBig = 0xfedc'ba98'7654'3210;  // ten bytes as a varint
 inline SpaceId space(uint32_t number) { return static_cast<SpaceId>(number); }
 
 inline GoCounters sample_go_counters() {
-  return {70 << 20, 1 << 20, 5, kBig, 4096, 6, 7, 8, 9, 10, 11, 12, INT64_MIN, -1, ~0u};
+  return {70 << 20, 1 << 20, 5, kBig, 4096, 6, 7, 8, 9, 10, 11, 12, INT64_MIN, -1, ~0u, kBig};
 }
 
 inline std::vector<Payload> go_payloads() {
@@ -47,7 +47,9 @@ inline std::vector<Payload> go_payloads() {
                          10,
                          {{0xc0'0000'0000, 64 << 20, {0x45d2a3, 1}}, {0xc0'0800'0000, 1, {}}},
                          3},
-                        {}}},
+                        {}},
+                       GoFinalizers{980, kBig, 7}},
+          GoGoroutines{space(1), 0, true, {}, GoFinalizers{}},
           GoGoroutines{},
           GoCall{space(1), 4711, GoFunction::kMarkEnd, kBig, static_cast<StackId>(9), kBig},
           GoCall{}};
@@ -56,7 +58,8 @@ inline std::vector<Payload> go_payloads() {
 // How many fields each struct has: see samples.h.
 [[maybe_unused]] inline void every_go_field_is_known() {
   [[maybe_unused]] const auto& [gc1, gc2, gc3, gc4, gc5, gc6, gc7, gc8, gc9, gc10, gc11, gc12, gc13, gc14,
-                                gc15] = GoCounters{};
+                                gc15, gc16] = GoCounters{};
+  [[maybe_unused]] const auto& [gf1, gf2, gf3] = GoFinalizers{};
   [[maybe_unused]] const auto& [gs1, gs2, gs3, gs4] = GoStatistics{};
   [[maybe_unused]] const auto& [gz1, gz2] = GoSizeClass{};
   [[maybe_unused]] const auto& [gl1, gl2, gl3] = GoAllocations{};
@@ -66,7 +69,7 @@ inline std::vector<Payload> go_payloads() {
   [[maybe_unused]] const auto& [gp1, gp2, gp3, gp4, gp5] = GoProfile{};
   [[maybe_unused]] const auto& [gk1, gk2, gk3] = GoKeptObject{};
   [[maybe_unused]] const auto& [gg1, gg2, gg3, gg4, gg5, gg6, gg7, gg8, gg9, gg10] = GoGroup{};
-  [[maybe_unused]] const auto& [go1, go2, go3, go4] = GoGoroutines{};
+  [[maybe_unused]] const auto& [go1, go2, go3, go4, go5] = GoGoroutines{};
   [[maybe_unused]] const auto& [ga1, ga2, ga3, ga4, ga5, ga6] = GoCall{};
 }
 

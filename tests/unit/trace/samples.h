@@ -37,7 +37,7 @@ inline StackId stack(uint32_t number) { return static_cast<StackId>(number); }
 inline BinaryId binary(uint32_t number) { return static_cast<BinaryId>(number); }
 
 inline Counters sample_counters() {
-  return {space(1), 1'048'576, 4096, 8192, kBig, 5, 6, 7, 524'288, 12, 0, 1u << 30};
+  return {space(1), 1'048'576, 4096, 8192, kBig, 5, 6, 7, 524'288, 12, 0, 1u << 30, kBig};
 }
 
 inline std::vector<Vma> sample_vmas() {
@@ -131,9 +131,17 @@ inline std::vector<Payload> payloads_of_a_recording() {
                     true,
                     {{1008, kBig}, {32, 1}, {kBig, 0}}},
       AllocatorHeap{},
-      BinaryInfo{binary(1), "/usr/bin/web", 0xfe01, 1234, "a1b2c3", true, true, "cut off",
-                 GoBuild{"go1.26.8", true, true, "madvdontneed=0"}},
-      BinaryInfo{binary(2), "/lib/libc.so.6", 1, 2, "", false, false, "", {}},
+      BinaryInfo{binary(1),
+                 "/usr/bin/web",
+                 0xfe01,
+                 1234,
+                 "a1b2c3",
+                 true,
+                 true,
+                 "cut off",
+                 GoBuild{"go1.26.8", true, true, "madvdontneed=0", {"modernc.org/memory", ""}},
+                 {{"main.table", ".noptrbss", kBig}, {"", ".bss", 1}}},
+      BinaryInfo{binary(2), "/lib/libc.so.6", 1, 2, "", false, false, "", {}, {}},
       SymbolInfo{space(1), 0x45d2a1, true, binary(1), 0x5d2a1, {{"inner", "a.go", 7}, {"main.main", "", 0}}},
       SymbolInfo{space(1), 0x7f12'0000'0001, false, binary(2), 0, {}}};
 }
@@ -226,13 +234,14 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [n1, n2] = SpaceEnd{};
   [[maybe_unused]] const auto& [x1, x2, x3, x4] = ProcessExit{};
   [[maybe_unused]] const auto& [o1, o2] = OomVictim{};
-  [[maybe_unused]] const auto& [g1, g2, g3, g4] = GoBuild{};
-  [[maybe_unused]] const auto& [b1, b2, b3, b4, b5, b6, b7, b8, b9] = BinaryInfo{};
+  [[maybe_unused]] const auto& [g1, g2, g3, g4, g5] = GoBuild{};
+  [[maybe_unused]] const auto& [b1, b2, b3, b4, b5, b6, b7, b8, b9, b10] = BinaryInfo{};
+  [[maybe_unused]] const auto& [va1, va2, va3] = ProgramVariable{};
   [[maybe_unused]] const auto& [f1, f2, f3] = SourceFrame{};
   [[maybe_unused]] const auto& [y1, y2, y3, y4, y5, y6] = SymbolInfo{};
   [[maybe_unused]] const auto& [t1, t2, t3] = Thread{};
   [[maybe_unused]] const auto& [tl1, tl2] = ThreadList{};
-  [[maybe_unused]] const auto& [u1, u2, u3, u4, u5, u6, u7, u8, u9, u10, u11, u12] = Counters{};
+  [[maybe_unused]] const auto& [u1, u2, u3, u4, u5, u6, u7, u8, u9, u10, u11, u12, u13] = Counters{};
   [[maybe_unused]] const auto& [v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11] = Vma{};
   [[maybe_unused]] const auto& [vl1, vl2] = VmaList{};
   [[maybe_unused]] const auto& [sr1, sr2, sr3] = ScanRun{};

@@ -17,12 +17,21 @@
   CAUSE(goroutine_stacks)           \
   CAUSE(profiler_buckets)           \
   CAUSE(metadata_after_peak)        \
+  CAUSE(trace_buffers)              \
+  CAUSE(finalizer_queue)            \
   CAUSE(untouched_large_allocation) \
+  CAUSE(program_data)               \
+  CAUSE(own_mappings)               \
+  CAUSE(huge_pages)                 \
+  CAUSE(locked_memory)              \
+  CAUSE(hugetlb)                    \
+  CAUSE(swap)                       \
   CAUSE(file_mapping)               \
   CAUSE(shared_memory)              \
   CAUSE(c_heap_free)                \
   CAUSE(c_heap_growth)              \
   CAUSE(thread_stacks)              \
+  CAUSE(thread_leak)                \
   CAUSE(anon_growth)
 
 namespace memwhy::explain {

@@ -46,7 +46,9 @@ class FileMapping : public Rule {
           "Unmap files that are no longer read, or map smaller windows; madvise(MADV_DONTNEED) gives clean "
           "pages back at once.";
     } else {
-      finding.remedy = "None needed: the kernel reclaims clean file pages under memory pressure.";
+      finding.remedy = copies * 2 > bytes
+                           ? "None needed: copies of file pages stay until their mapping goes."
+                           : "None needed: the kernel reclaims clean file pages under memory pressure.";
     }
     if (copies < bytes) {
       finding.against.push_back(fmt::format(

@@ -133,7 +133,8 @@ std::vector<Finding> findings(const Case& c) {
     for (size_t i = 0; i < c.ledger.table->owners(); ++i) {
       if (c.ledger.table->name(static_cast<Owner>(i)).family == c.largest_family) family += c.ledger.bytes[i];
     }
-    largest_explained |= finding->bytes >= family || speaks_of(*finding, c.ledger.lines.front());
+    largest_explained |= !finding->of_other_owners &&
+                         (finding->bytes >= family || speaks_of(*finding, c.ledger.lines.front()));
     out.push_back(std::move(*finding));
   }
   if (!largest_explained) {
@@ -142,6 +143,7 @@ std::vector<Finding> findings(const Case& c) {
   }
   std::stable_sort(out.begin(), out.end(), [](const Finding& a, const Finding& b) {
     if (a.kind != b.kind) return a.kind == FindingKind::kProblem;
+    if (a.of_other_owners != b.of_other_owners) return b.of_other_owners;
     return a.bytes > b.bytes;
   });
   return out;

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "explain/rules/causes.h"
+#include "explain/rules/huge_stacks.h"
 #include "explain/units.h"
 
 namespace memwhy::explain {
@@ -14,7 +15,7 @@ class ThreadStacks : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
     uint64_t bytes = of(c.ledger.bytes, Owner::kThreadStacks);
-    bool problem = bytes >= problem_threshold(c.ledger);
+    bool problem = bytes - huge_stacks(c).unused_bytes >= problem_threshold(c.ledger);
     if (bytes == 0 || (!problem && c.largest_family != "thread.stacks")) return std::nullopt;
     Trend trend = trend_of(c.samples, {Owner::kThreadStacks});
     uint64_t stacks = of(c.ledger.mappings, Owner::kThreadStacks);
@@ -41,9 +42,8 @@ class ThreadStacks : public Rule {
           fmt::format("rose in every quarter of the recording, {} total", human_bytes(trend.grown_bytes)));
       finding.bytes_figure("grown_bytes", trend.grown_bytes);
     }
-    finding.remedy = problem ? "Run fewer threads (a bounded pool), or make the deep frames smaller; ended "
-                               "threads give their stacks back."
-                             : "None needed.";
+    finding.remedy =
+        problem ? "Run fewer threads (a bounded pool), or make the deep frames smaller." : "None needed.";
     if (c.process.threads < stacks) {
       finding.against.emplace_back(
           "some stacks have no thread: libc caches up to 40 MiB of them for new threads");

@@ -18,6 +18,7 @@ namespace memwhy::explain {
 namespace {
 
 constexpr int32_t kUsualPercent = 100;
+constexpr double kLeastReturned = 0.5;    // of what is allocated, freed again: less is no garbage in the main
 constexpr int32_t kPatientPercent = 200;  // more than that was somebody's choice to spend memory
 
 std::string claim(const Case& c, const events::GoCounters& counters, uint64_t bytes) {
@@ -66,8 +67,9 @@ class GcHeadroom : public Rule {
       if (heap_goal(*counters)) finding.bytes_figure("goal_bytes", *heap_goal(*counters));
     }
     if (limited) finding.bytes_figure("limit_bytes", static_cast<uint64_t>(counters->memory_limit_bytes));
+    bool garbage = true;
     if (!off && collections_seen(c) > 0) {
-      add_figures(c, *counters, bytes, problem, finding);
+      garbage = add_figures(c, *counters, bytes, problem, finding);
     } else {
       finding.confidence = problem ? Confidence::kLow : Confidence::kMedium;
       finding.remedy =
@@ -78,19 +80,40 @@ class GcHeadroom : public Rule {
                      "that returns.";
       finding.against.emplace_back("all of it may be in use: only the next collection will show");
     }
-    if (!problem && !off)
+    if (!problem && !off && garbage)
       finding.against.emplace_back(
           "every garbage-collected heap has such room; the next collection frees it");
     return finding;
   }
 
  private:
-  // What a collector with half of its patience, at most the usual one, would leave.
-  static void add_figures(const Case& c, const events::GoCounters& counters, uint64_t bytes, bool problem,
+  // What a collector with half of its patience, at most the usual one, would leave. false: collections free little.
+  static bool add_figures(const Case& c, const events::GoCounters& counters, uint64_t bytes, bool problem,
                           Finding& finding) {
     const int32_t less =
         counters.gc_percent > kPatientPercent ? kUsualPercent : std::max(counters.gc_percent / 2, 1);
     const uint64_t live = counters.live_bytes, left = live / 100 * static_cast<uint64_t>(less);
+    // No more than the collections that were seen freed of what was allocated in their time.
+    const GoFacts& go = *c.go;
+    const events::GoCounters& first = go.curve().front().counters;
+    const uint64_t allocated =
+        counters.allocated_bytes - std::min(counters.allocated_bytes, first.allocated_bytes);
+    const uint64_t freed = counters.freed_bytes - std::min(counters.freed_bytes, first.freed_bytes);
+    const double returned =
+        allocated == 0 ? 1 : std::min(1.0, static_cast<double>(freed) / static_cast<double>(allocated));
+    if (allocated > bytes && returned < kLeastReturned) {
+      finding.evidence.push_back(fmt::format("of {} allocated meanwhile, {} collections freed {}",
+                                             human_bytes(allocated), collections_seen(c),
+                                             human_bytes(freed)));
+      finding.bytes_figure("allocated_bytes", allocated);
+      finding.bytes_figure("freed_bytes", freed);
+      finding.headline =
+          bytes_and_share(bytes, c.ledger) + " are Go objects allocated since the last collection";
+      finding.remedy = "None here: collections free little of what this program allocates.";
+      finding.confidence = Confidence::kMedium;
+      finding.against.emplace_back("most of it may be in use: only the next collection will show");
+      return false;
+    }
     if (bytes > left) finding.recoverable_bytes = bytes - left;
     const uint64_t limit = (c.ledger.rss.bytes - finding.recoverable_bytes.value_or(0)) >> 20;
     finding.remedy =
@@ -102,6 +125,7 @@ class GcHeadroom : public Rule {
             : "None needed.";
     finding.confidence = problem ? Confidence::kMedium : Confidence::kHigh;
     finding.against.emplace_back("some of it may be in use: only the next collection will show");
+    return true;
   }
 };
 

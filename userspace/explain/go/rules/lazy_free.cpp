@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// lazy-free: memory that the Go runtime has given back and that is resident all the same. Either it was given back lazily
-// (MADV_FREE: the kernel takes it when memory is short), or a huge page was put over it again. What is so for a moment only
-// was given back, or taken again, while it was read.
+// lazy-free: memory that the Go runtime has given back and that is resident all the same: it was given back lazily (MADV_FREE:
+// the kernel takes it when memory is short). What huge pages cover again is huge-pages. What is so for a moment only was
+// given back, or taken again, while it was read.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,7 +20,8 @@ class LazyFree : public Rule {
     const uint64_t bytes = of(c.ledger.bytes, Owner::kGoHeapReleasedResident);
     const LedgerLine* line = line_of(c.ledger, Owner::kGoHeapReleasedResident);
     if (line == nullptr || bytes < problem_threshold(c.ledger)) return std::nullopt;
-    const bool huge = line->huge_bytes * 2 >= bytes, lazy = !huge && line->lazy_bytes > 0;
+    if (line->huge_bytes * 2 >= bytes) return std::nullopt;
+    const bool lazy = line->lazy_bytes > 0;
     const uint64_t scans = scans_with(c, problem_threshold(c.ledger));
     const bool problem = scans >= 2 && scans * 2 >= c.samples.size();
     Finding finding = go_finding(c, "lazy-free", problem, {Owner::kGoHeapReleasedResident});
@@ -28,9 +29,7 @@ class LazyFree : public Rule {
     finding.claim =
         fmt::format("{} of {}'s memory were given back by the Go runtime and are still resident: {}.",
                     bytes_and_share(bytes, c.ledger), c.process.comm,
-                    huge   ? "huge pages cover them"
-                    : lazy ? "they were freed lazily (MADV_FREE)"
-                           : "the reason was not seen");
+                    lazy ? "they were freed lazily (MADV_FREE)" : "the reason was not seen");
     finding.recoverable_bytes = bytes;
     finding.evidence.push_back(fmt::format("{} in huge pages, {} under an observed MADV_FREE",
                                            human_bytes(line->huge_bytes), human_bytes(line->lazy_bytes)));
@@ -48,18 +47,14 @@ class LazyFree : public Rule {
     }
     const std::string unlazy =
         "GODEBUG=madvdontneed=1 gives memory back at once; RSS then says what is used.";
-    finding.remedy =
-        huge   ? "Set max_ptes_none of khugepaged to 0, or transparent huge pages to madvise: it fills holes "
-                 "that Go made."
-        : lazy ? unlazy
-               : "If the program runs with GODEBUG=madvdontneed=0: " + unlazy;
-    finding.confidence = huge || line->lazy_bytes * 2 >= bytes ? Confidence::kHigh
-                         : lazy                                ? Confidence::kMedium
-                                                               : Confidence::kLow;
+    finding.remedy = lazy ? unlazy : "If the program runs with GODEBUG=madvdontneed=0: " + unlazy;
+    finding.confidence = line->lazy_bytes * 2 >= bytes ? Confidence::kHigh
+                         : lazy                        ? Confidence::kMedium
+                                                       : Confidence::kLow;
     if (lazy)
       finding.against.emplace_back(
           "the kernel reclaims such pages first under memory pressure: RSS overstates");
-    if (!huge && !lazy)
+    if (!lazy)
       finding.against.emplace_back("no MADV_FREE was seen; one from before memwhy attached looks the same");
     return finding;
   }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Causes of a Go program that no heap profile shows: queues and buffers of its runtime, mappings of its own.
+#include <gtest/gtest.h>
+
+#include "unit/explain/go_script.h"
+
+namespace memwhy::explain {
+namespace {
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+constexpr const char* kQuietHeap = "c000000+512 heap live=2M";
+constexpr const char* kSmall = "in_use=2M live=2M allocated=3M metadata=1M";
+
+// Frames of a finalizer that waits in main.serve, and of the idle goroutine.
+const std::string kFinalizerNames = R"(
+symbol 1 0x402000 ret binary=b1 runtime.runfinq@/go/src/runtime/mfinal.go:255
+symbol 1 0x402100 ret binary=b1 runtime.createfing@/go/src/runtime/mfinal.go:166
+symbol 1 0x402200 ret binary=b1 runtime/trace.Start.func1@/go/src/runtime/trace/trace.go:130
+)";
+
+Explanation twice(const std::string& goroutines, const std::string& counters, const std::string& pages,
+                  const std::string& build = "go1.24.9", const std::string& heap = kQuietHeap) {
+  std::string script = go_program(build) + kFinalizerNames;
+  for (const int at : {11, 31}) script += moment(at, heap, pages, goroutines, counters);
+  return told(script);
+}
+
+TEST(TraceBuffers, OtherMemoryOfTheRuntimeIsNoTable) {
+  const std::string counters = std::string(kSmall) + " other=40M";
+  const auto e = twice(": 1 \"\" by=0x402200 0x401000 0x402200", counters, "20000+10240, c000000+512");
+  const Finding* found = finding(e, "trace-buffers");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->bytes, 40 * kMiB);
+  EXPECT_EQ(found->confidence, Confidence::kHigh);
+  EXPECT_EQ(finding(e, "metadata-after-peak"), nullptr);
+  // Nobody traces: they are left over, and less is sure.
+  EXPECT_EQ(finding(twice("", counters, "20000+10240, c000000+512"), "trace-buffers")->confidence,
+            Confidence::kLow);
+}
+
+TEST(TraceBuffers, SilentForTables) {
+  const auto e = twice("", "in_use=2M live=2M metadata=40M other=1M", "20000+10240, c000000+512");
+  EXPECT_EQ(finding(e, "trace-buffers"), nullptr);
+}
+
+const std::string kBlocked = ": 1 \"chan receive\" by=0x402100 since=2 0x401000 0x401800 0x402000 0x401300";
+
+TEST(FinalizerQueue, WhatWaitsBehindABlockedOne) {
+  const auto e = twice(" finalizers=201:48M:402" + kBlocked, "in_use=60M live=50M allocated=60M gc=3",
+                       "c000000+16384", "go1.24.9", "c000000+16384 heap live=60M free=4M");
+  const Finding* found = finding(e, "finalizer-queue");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->bytes, 48 * kMiB);
+  EXPECT_EQ(figure(*found, "waiting"), 201);
+  EXPECT_NE(found->claim.find("waits in main.serve (main.go:90)"), std::string::npos) << found->claim;
+}
+
+TEST(FinalizerQueue, SilentForTheIdleGoroutine) {
+  const auto e =
+      twice(": 1 \"finalizer wait\" by=0x402100 since=2 0x401000 0x402000 0x401300", kSmall, "c000000+512");
+  EXPECT_EQ(finding(e, "finalizer-queue"), nullptr);
+  // One that waits for a moment, and keeps nothing.
+  const auto brief = twice(
+      " finalizers=1:1K:1: 1 \"chan receive\" by=0x402100 since=30.9 0x401000 0x401800 0x402000 0x401300",
+      kSmall, "c000000+512");
+  EXPECT_EQ(finding(brief, "finalizer-queue"), nullptr);
+}
+
+TEST(OwnMappings, NamedByTheModulesThatAreLinked) {
+  const auto e = twice("", kSmall, "20000+10240, c000000+512", "go1.26.8 module=modernc.org/memory");
+  const Finding* found = finding(e, "own-mappings");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->bytes, 10240 * kPageBytes - kMiB);  // the runtime's tables may be among them
+  EXPECT_NE(found->headline.find("it links modernc.org/memory"), std::string::npos) << found->headline;
+  EXPECT_EQ(found->confidence, Confidence::kHigh);
+}
+
+TEST(OwnMappings, SilentWhereTheRuntimeCountsThemOrCMayHaveMadeThem) {
+  EXPECT_EQ(finding(twice("", "in_use=2M live=2M metadata=39M", "20000+10240, c000000+512"), "own-mappings"),
+            nullptr);
+  EXPECT_EQ(finding(twice("", kSmall, "20000+10240, c000000+512", "go1.26.8 cgo"), "own-mappings"), nullptr);
+  const auto other = twice("", kSmall, "20000+10240, c000000+512", "go1.26.8 module=modernc.org/memoryhole");
+  EXPECT_EQ(finding(other, "own-mappings")->confidence, Confidence::kMedium);
+}
+
+// Twice as many collections as freed anything: what is allocated stays.
+TEST(GcHeadroom, PromisesNoMoreThanCollectionsFreed) {
+  const auto with = [](const std::string& freed) {
+    std::string script = go_program("go1.26.8");
+    const std::string heap = "c000000+32768 heap live=70M dead=50M", pages = "c000000+32768";
+    script += moment(11, heap, pages, "", "in_use=120M live=60M goal=140M allocated=100M gc=3");
+    script +=
+        moment(31, heap, pages, "", "in_use=120M live=70M goal=140M allocated=300M gc=7 freed=" + freed);
+    return told(script);
+  };
+  const auto kept = with("10M");
+  ASSERT_NE(finding(kept, "gc-headroom"), nullptr);
+  EXPECT_EQ(finding(kept, "gc-headroom")->recoverable_bytes, std::nullopt);
+  EXPECT_EQ(figure(*finding(kept, "gc-headroom"), "freed_bytes"), 10 * kMiB);
+  const auto churn = with("190M");
+  EXPECT_NE(finding(churn, "gc-headroom")->recoverable_bytes, std::nullopt);
+}
+
+}  // namespace
+}  // namespace memwhy::explain

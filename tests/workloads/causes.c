@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// causes STORY: a C program whose memory has one known cause. It prints "ready" before anything of it happened (attach here for
+// "before"); a line on its stdin makes it happen, and it prints "done" (attach here for "after"), or "skip WHY" where the
+// machine can't do it.
+//
+//   unjoined  2,000 threads end, each with 24 KiB of stack touched; nobody joins them       joined: the same, joined
+//   stacks    40 threads wait, their stacks of 8 MiB backed by huge pages                   small_stacks: with no huge page
+//   locked    128 MiB are mapped and locked                                                 hugetlb: 32 MiB of MAP_HUGETLB
+//   table     96 MiB of .bss are filled
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define MIB ((size_t)1 << 20)
+enum { kThreads = 2000, kStacks = 40 };
+static const size_t kStackBytes = 8 * MIB;
+
+static char table[96 * MIB];
+
+static void must(int error, const char* what) {
+  if (error == 0) return;
+  fprintf(stderr, "%s: %s\n", what, strerror(error));
+  exit(1);
+}
+
+static void* deep(void* unused) {
+  volatile char frame[20 << 10];
+  for (size_t i = 0; i < sizeof frame; i += 1024) frame[i] = 1;
+  return unused;
+}
+
+static void many_threads(int join) {
+  pthread_attr_t attributes;
+  must(pthread_attr_init(&attributes), "attributes");
+  must(pthread_attr_setstacksize(&attributes, MIB), "stack size");
+  for (int i = 0; i < kThreads; ++i) {
+    pthread_t thread;
+    must(pthread_create(&thread, &attributes, deep, NULL), "thread");
+    if (join) must(pthread_join(thread, NULL), "join");
+  }
+}
+
+static pthread_barrier_t begun;
+
+static void* waits(void* unused) {
+  pthread_barrier_wait(&begun);
+  for (;;) pause();
+  return unused;
+}
+
+static void many_stacks(int huge) {
+  must(pthread_barrier_init(&begun, NULL, kStacks + 1), "barrier");
+  for (int i = 0; i < kStacks; ++i) {
+    // As glibc does it, but known to be aligned: a guard, and the stack of whole huge pages.
+    char* all =
+        mmap(NULL, kStackBytes + 4 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED) must(12, "mmap");
+    char* stack = (char*)(((size_t)all + 4 * MIB - 1) & ~(2 * MIB - 1));
+    must(mprotect(stack, kStackBytes, PROT_READ | PROT_WRITE) ? 1 : 0, "mprotect");
+    madvise(stack, kStackBytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    if (huge)
+      for (size_t at = 0; at < kStackBytes; at += 2 * MIB) stack[at] = 1;
+    pthread_attr_t attributes;
+    must(pthread_attr_init(&attributes), "attributes");
+    must(pthread_attr_setstack(&attributes, stack, kStackBytes), "stack");
+    pthread_t thread;
+    must(pthread_create(&thread, &attributes, waits, NULL), "thread");
+  }
+  pthread_barrier_wait(&begun);
+}
+
+static void skip(const char* why) {
+  printf("skip %s\n", why);
+  exit(77);
+}
+
+static void lock(void) {
+  char* memory = mmap(NULL, 128 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED || mlock(memory, 128 * MIB) != 0) skip("mlock is refused");
+}
+
+static void huge(void) {
+  char* memory =
+      mmap(NULL, 32 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+  if (memory == MAP_FAILED) skip("there are no huge pages");
+  memset(memory, 1, 32 * MIB);
+}
+
+int main(int argc, char** argv) {
+  const char* story = argc > 1 ? argv[1] : "";
+  char line[64];
+  puts("ready");
+  fflush(stdout);
+  while (fgets(line, sizeof line, stdin) != NULL) {
+    if (strcmp(story, "unjoined") == 0) many_threads(0);
+    if (strcmp(story, "joined") == 0) many_threads(1);
+    if (strcmp(story, "stacks") == 0) many_stacks(1);
+    if (strcmp(story, "small_stacks") == 0) many_stacks(0);
+    if (strcmp(story, "locked") == 0) lock();
+    if (strcmp(story, "hugetlb") == 0) huge();
+    if (strcmp(story, "table") == 0) memset(table, 1, sizeof table);
+    puts("done");
+    fflush(stdout);
+  }
+  return 0;
+}

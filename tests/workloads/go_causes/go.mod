@@ -1,0 +1,3 @@
+module memwhy/workloads/go_causes
+
+go 1.19

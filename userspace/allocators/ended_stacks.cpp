@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "allocators/ended_stacks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "allocators/glibc_layout.h"
+
+namespace memwhy::allocators {
+namespace {
+
+constexpr remote::Limits kStacksLimits = {
+    .read_bytes = 1u << 30, .kept_bytes = 64 << 20, .cpu_ns = 300'000'000, .time_ns = 2'000'000'000};
+constexpr size_t kMostStacks = 65536, kStacksAtOnce = 64;
+constexpr uint64_t kLeastStack = 16 << 10, kLargestThreadStack = 1 << 30;
+
+using LastPage = std::array<std::byte, kPageBytes>;
+
+template <typename T>
+T at(const LastPage& page, size_t offset) {
+  T value{};
+  std::memcpy(&value, page.data() + offset, sizeof value);
+  return value;
+}
+
+// The last page of a stack has the control block; nothing of the thread lies behind it.
+bool has_ended(const LastPage& page, uint64_t address) {
+  for (size_t offset = 0; offset + kTcbTid + sizeof(uint32_t) <= page.size(); offset += 16) {
+    if (at<uint64_t>(page, offset) != address + offset ||
+        at<uint64_t>(page, offset + kTcbSelf) != address + offset)
+      continue;
+    return at<uint32_t>(page, offset + kTcbTid) == 0;
+  }
+  return false;
+}
+
+std::vector<AddressRange> possible_stacks(const std::vector<events::Vma>& vmas) {
+  std::vector<AddressRange> out;
+  for (size_t i = 0; i < vmas.size() && out.size() < kMostStacks; ++i)
+    if (may_be_stack(vmas, i)) out.push_back(vmas[i].range);
+  return out;
+}
+
+}  // namespace
+
+bool may_be_stack(const std::vector<events::Vma>& vmas, size_t i) {
+  const events::Vma& vma = vmas[i];
+  if (i == 0 || !HeapMemory::private_anonymous(vma) || vma.name.starts_with("[stack") ||
+      vma.name == "[heap]" || vma.range.bytes() < kLeastStack || vma.range.bytes() > kLargestThreadStack)
+    return false;
+  const events::Vma& below = vmas[i - 1];
+  return below.range.end == vma.range.start && !below.read && !below.write && !below.exec && below.inode == 0;
+}
+
+events::RuntimePages EndedStacks::read(const events::PageScan& scan) {
+  events::RuntimePages out;
+  out.space = scan.space;
+  out.scan = scan.scan;
+  out.runtime = kThreadsRuntime;
+  const Result<std::vector<events::Vma>> vmas = vmas_();
+  if (!vmas) {
+    out.problem = "the process is gone";
+    return out;
+  }
+  remote::Budget budget(kStacksLimits, stop_);
+  remote::MeteredMemory memory(*memory_, budget);
+  const std::vector<AddressRange> stacks = possible_stacks(*vmas);
+  out.trust = events::Trust::kVerified;
+  out.uses = {"ended"};
+  std::vector<LastPage> pages(kStacksAtOnce);
+  std::vector<remote::Piece> pieces(kStacksAtOnce);
+  for (size_t first = 0; first < stacks.size(); first += kStacksAtOnce) {
+    const size_t n = std::min(kStacksAtOnce, stacks.size() - first);
+    for (size_t i = 0; i < n; ++i) pieces[i] = {stacks[first + i].end - kPageBytes, pages[i]};
+    if (!memory.read_each(std::span(pieces).first(n))) break;
+    for (size_t i = 0; i < n; ++i) {
+      const AddressRange& stack = stacks[first + i];
+      if (pieces[i].there && has_ended(pages[i], stack.end - kPageBytes))
+        out.runs.push_back(
+            {stack.start >> kPageShift, static_cast<uint32_t>(stack.bytes() >> kPageShift), 0, 0, 0, 0});
+    }
+    if (!memory.step(n)) break;
+  }
+  if (budget.spent() != remote::Budget::Spent::kNothing && !std::exchange(told_, true))
+    notices_.push_back(
+        fmt::format("Its stacks of threads take more {} than one reading may: some of threads that "
+                    "ended are not told from other mappings.",
+                    budget.spent_name()));
+  return out;
+}
+
+}  // namespace memwhy::allocators

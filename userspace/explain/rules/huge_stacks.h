@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// What huge pages make resident of stacks that no thread uses: said by huge-pages, and so no matter of thread-stacks.
+#pragma once
+
+#include "explain/rules/rule.h"
+
+namespace memwhy::explain {
+
+struct HugeStacks {
+  uint64_t huge_bytes = 0;    // of thread stacks
+  uint64_t used_bytes = 0;    // from each thread's stack pointer to the end of its stack
+  uint64_t unused_bytes = 0;  // resident by huge pages alone
+};
+HugeStacks huge_stacks(const Case& c);
+
+}  // namespace memwhy::explain

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// thread-leak: threads that have ended and were never joined. Their stacks stay mapped, with what they touched, until
+// somebody calls pthread_join. Not live threads (thread-stacks), and not the stacks that glibc keeps for the next thread:
+//
+//   3,999 stacks of 8 MiB without a thread      glibc keeps at most 40 MiB of them: 5
+//   → at least 3,994 were not joined
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "explain/rules/causes.h"
+#include "explain/units.h"
+
+namespace memwhy::explain {
+namespace {
+
+constexpr uint64_t kCacheBytes = uint64_t{40} << 20;  // glibc's stack_cache_maxsize
+
+// Virtual bytes of one ended stack, on average over those whose mappings are known.
+uint64_t stack_bytes(const Case& c) {
+  uint64_t bytes = 0, stacks = 0;
+  uint32_t last = kNoIndex;
+  for (const Cell& cell : c.attribution.cells) {
+    if (cell.owner != Owner::kThreadStacksEnded || cell.mapping == kNoIndex || cell.mapping == last) continue;
+    last = cell.mapping;
+    bytes += c.attribution.mappings[cell.mapping].vma.range.bytes();
+    ++stacks;
+  }
+  return stacks == 0 ? 0 : bytes / stacks;
+}
+
+class ThreadLeak : public Rule {
+ public:
+  std::optional<Finding> judge(const Case& c) const override {
+    const uint64_t bytes = of(c.ledger.bytes, Owner::kThreadStacksEnded);
+    const uint64_t ended = of(c.ledger.mappings, Owner::kThreadStacksEnded), each = stack_bytes(c);
+    if (each == 0 || ended * each <= kCacheBytes + each)
+      return std::nullopt;  // they may be glibc's spare ones
+    const uint64_t leaked = ended - kCacheBytes / each;
+    const bool problem = bytes >= problem_threshold(c.ledger);
+    const Trend trend = trend_of(c.samples, {Owner::kThreadStacksEnded});
+
+    Finding finding;
+    finding.id = "thread-leak";
+    finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
+    finding.bytes = bytes;
+    finding.owners = {Owner::kThreadStacksEnded};
+    finding.growth_bytes_per_s = trend.bytes_per_s;
+    finding.headline = fmt::format("{} are stacks of {} threads that ended and were not joined",
+                                   bytes_and_share(bytes, c.ledger), ended);
+    finding.claim = fmt::format(
+        "{} threads of {} have ended and were never joined: their stacks hold {} of its memory{}.", ended,
+        c.process.comm, bytes_and_share(bytes, c.ledger), growth_clause(trend));
+    finding.count_figure("ended_threads", ended);
+    finding.count_figure("threads", c.process.threads);
+    finding.evidence.push_back(fmt::format("{} thread{} live; {} stacks of {} have a thread that ended",
+                                           c.process.threads, c.process.threads == 1 ? "" : "s", ended,
+                                           human_bytes(each)));
+    finding.bytes_figure("stack_bytes", each);
+    finding.evidence.push_back(
+        fmt::format("glibc keeps at most {} of such stacks for new threads: at least {} were not joined",
+                    human_bytes(kCacheBytes), leaked));
+    finding.count_figure("not_joined", leaked);
+    finding.recoverable_bytes = bytes / ended * leaked;
+    finding.remedy =
+        "Join each thread (pthread_join), or detach it (pthread_detach): its stack is given back then.";
+    finding.confidence = Confidence::kHigh;
+    finding.against.emplace_back("GLIBC_TUNABLES=glibc.pthread.stack_cache_size may allow more spare stacks");
+    return finding;
+  }
+};
+
+}  // namespace
+
+const Rule& thread_leak_rule() {
+  static const ThreadLeak kRule;
+  return kRule;
+}
+
+}  // namespace memwhy::explain
