@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goroutines that do the same: those with one stack, wait reason and creation site are a group. Not what a group keeps
+// (reach.h), nor what is said of it (go_process.cpp).
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "goruntime/goroutines.h"
+
+namespace memwhy::goruntime {
+
+struct Groups {
+  std::vector<std::vector<size_t>>
+      members;     // indexes into the list; in the order in which the first of each stands there
+  size_t all = 0;  // how many there are, these included
+};
+
+// Goroutines with the same stack, wait reason and creation site: the groups of most goroutines. The walk takes the others
+// for roots: so what is said to be kept by one group alone stays true. There may be as many groups as goroutines:
+//
+//   list      a a b b b a c        runs  a0-1 b2-4 a5 c6   sorted  a0-1 a5 | b2-4 | c6     most = 2:  {0 1 5} {2 3 4}
+Groups largest_groups(const std::vector<Goroutine>& list, size_t most);
+
+}  // namespace memwhy::goruntime
