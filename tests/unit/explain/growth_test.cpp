@@ -80,6 +80,15 @@ TEST(Trend, ByTimeAndNotByReadings) {
   EXPECT_NEAR(*trend_of(load).bytes_per_s, 0, 1);
 }
 
+// 100 readings of 5 s in which nothing grew, then 11 of 55 s in which it did.
+TEST(Trend, TheSlopeIsByTimeToo) {
+  std::vector<TrendPoint> points;
+  for (uint64_t i = 0; i < 100; ++i) points.push_back({i * kSecond / 20, 100 * kMiB});
+  for (uint64_t i = 0; i <= 11; ++i) points.push_back({(i + 1) * 5 * kSecond, (100 + 20 * i) * kMiB});
+  EXPECT_TRUE(trend_of(points).lasting());
+  EXPECT_NEAR(*trend_of(points).bytes_per_s / kMiB, 4, 0.1);
+}
+
 // A step a job is a leak while it is waited for no longer than before; one step is a cache.
 TEST(Trend, StepsAreWaitedForAsLongAsBefore) {
   const auto steps = [](int most) {
