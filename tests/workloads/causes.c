@@ -8,7 +8,10 @@
 //   locked    128 MiB are mapped and locked                                                 hugetlb: 32 MiB of MAP_HUGETLB
 //   table     96 MiB of .bss are filled
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +36,18 @@ static void* deep(void* unused) {
   return unused;
 }
 
+// Returns when all of them have ended.
+static void until_alone(void) {
+  for (int tasks = 0; tasks != 1; sched_yield()) {
+    DIR* all = opendir("/proc/self/task");
+    if (all == NULL) must(errno, "/proc/self/task");
+    tasks = 0;
+    for (const struct dirent* each = readdir(all); each != NULL; each = readdir(all))
+      tasks += each->d_name[0] != '.';
+    closedir(all);
+  }
+}
+
 static void many_threads(int join) {
   pthread_attr_t attributes;
   must(pthread_attr_init(&attributes), "attributes");
@@ -42,6 +57,7 @@ static void many_threads(int join) {
     must(pthread_create(&thread, &attributes, deep, NULL), "thread");
     if (join) must(pthread_join(thread, NULL), "join");
   }
+  until_alone();
 }
 
 static pthread_barrier_t begun;

@@ -78,6 +78,18 @@ TEST(OwnMappings, NamedByTheModulesThatAreLinked) {
   EXPECT_EQ(found->confidence, Confidence::kHigh);
 }
 
+// The kernel made one mapping of the program's and of one with the runtime's tables.
+TEST(OwnMappings, BesideTablesOfTheRuntime) {
+  const auto e =
+      told(go_program("go1.26.8") + fmt::format("@11 go-heap 1 quiet {} tables=0x20000000: {}\n"
+                                                "@11 scan 1: 400+40 file, 20000+10240, c000000+512\n",
+                                                kSmall, kQuietHeap));
+  ASSERT_EQ(pages(e, "go.runtime.metadata"), 10240u);
+  ASSERT_NE(finding(e, "own-mappings"), nullptr);
+  EXPECT_EQ(finding(e, "own-mappings")->bytes, 10240 * kPageBytes - kMiB);
+  EXPECT_EQ(finding(e, "largest-owner"), nullptr);
+}
+
 TEST(OwnMappings, SilentWhereTheRuntimeCountsThemOrCMayHaveMadeThem) {
   EXPECT_EQ(finding(twice("", "in_use=2M live=2M metadata=39M", "20000+10240, c000000+512"), "own-mappings"),
             nullptr);

@@ -57,15 +57,13 @@ class OwnMappings : public Rule {
     const events::GoCounters* counters = go_counters(c);
     if (counters == nullptr || !c.process.go || c.process.go->cgo || c.process.race_build)
       return std::nullopt;
+    // The kernel makes one mapping of neighbours, so that the program's may be taken for those of the runtime's tables: the
+    // runtime counts its own.
     const std::initializer_list<Owner> where = {Owner::kAnonOther, Owner::kAnonBeforeAttach,
-                                                Owner::kUnattributed};
-    // What the runtime counts as its own and the ledger has not found is among them.
-    const uint64_t counted = counters->metadata_bytes + counters->other_bytes + counters->profiler_bytes +
-                             counters->work_buffer_bytes;
-    const uint64_t found =
-        c.ledger.total({Owner::kGoRuntimeMetadata, Owner::kGoRuntimeProfiler, Owner::kGoRuntimeGcWork});
-    const uint64_t missing = counted - std::min(counted, found), all = c.ledger.total(where);
-    const uint64_t bytes = all - std::min(all, missing);
+                                                Owner::kUnattributed, Owner::kGoRuntimeMetadata,
+                                                Owner::kGoRuntimeProfiler};
+    const uint64_t counted = counters->metadata_bytes + counters->other_bytes + counters->profiler_bytes;
+    const uint64_t all = c.ledger.total(where), bytes = all - std::min(all, counted);
     if (bytes < problem_threshold(c.ledger)) return std::nullopt;
 
     const std::vector<Mapper> mappers = linked(c);
