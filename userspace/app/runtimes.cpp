@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/runtimes.h"
 
+#include "allocators/block_lines.h"
 #include "allocators/glibc_lines.h"
+#include "app/block_reader.h"
 #include "app/glibc_reader.h"
 #include "app/go_reader.h"
 
@@ -24,6 +26,7 @@ std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target) {
 const std::vector<Runtime>& runtimes() {
   static const std::vector<Runtime> kRuntimes = {
       {open_go_of, nullptr},
+      {open_pymalloc, allocators::pymalloc_lines, true},
       {open_glibc, allocators::glibc_lines, true},
   };
   return kRuntimes;

@@ -165,8 +165,9 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
   after_ = space.counters_after();
   go_reading_ = space.tracks().go.reading();
   if (go_reading_ && go_reading_->scan != scan.scan) go_reading_ = nullptr;
-  allocator_heap_ = space.tracks().allocator.last();
-  if (allocator_heap_ && allocator_heap_->scan != scan.scan) allocator_heap_ = nullptr;
+  allocators_.clear();
+  for (const timeline::AllocatorTrack& track : space.tracks().allocators.all())
+    if (track.last()->scan == scan.scan) allocators_.push_back(track.last());
 }
 
 void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
@@ -216,13 +217,14 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
     describe_go(*go, table, out);
     out.attribution.allocated = allocated_at(*go, table);
   }
-  std::optional<AllocatorFacts> allocator;
-  if (allocator_heap_)
-    allocator =
-        AllocatorFacts{allocator_heap_, space.tracks().allocator.curve(), space.tracks().allocator.sizes()};
-  out.findings = findings({facts, ledger, out.attribution, samples, out.coverage, largest_family(ledger),
-                           go ? &*go : nullptr, out.go ? &*out.go : nullptr, out.rss.start_bytes,
-                           allocator ? &*allocator : nullptr});
+  std::vector<AllocatorFacts> allocators;
+  for (const auto& heap : allocators_)
+    for (const timeline::AllocatorTrack& track : space.tracks().allocators.all())
+      if (track.last()->allocator == heap->allocator)
+        allocators.push_back({heap, track.curve(), track.sizes()});
+  out.findings =
+      findings({facts, ledger, out.attribution, samples, out.coverage, largest_family(ledger),
+                go ? &*go : nullptr, out.go ? &*out.go : nullptr, out.rss.start_bytes, allocators});
   out.timeline = curve_of(samples, space.rss_curve(), owners.table());
   if (go) {
     add_go_points(*go, out.timeline);

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "allocators/block_lines.h"
 #include "allocators/glibc_lines.h"
 #include "base/text.h"
 #include "explain/explainer.h"
@@ -17,8 +18,9 @@
 
 namespace memwhy::explain {
 
-// A page of a Go span or of a C arena may be on several lines.
+// A page of a Go span or of an arena may be on several lines.
 inline std::string_view in_parts(Owner owner) {
+  if (static_cast<size_t>(owner) >= kBuiltInOwners) return "python";
   const OwnerName& name = owner_name(owner);
   return name.family == "go.heap" || name.family == "c.heap" ? name.family : name.id;
 }
@@ -91,6 +93,7 @@ inline void expect_adds_up(const Explanation& explanation) {
 inline Explanation told(std::string_view script) {
   OwnerTable table;
   EXPECT_TRUE(table.add(allocators::glibc_lines()).ok());
+  EXPECT_TRUE(table.add(allocators::pymalloc_lines()).ok());
   Explainer explainer(table);
   memwhy::testing::play(script, explainer);
   Explanation explanation = explainer.finish();
