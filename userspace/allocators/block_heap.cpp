@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "allocators/reading_cost.h"
 
@@ -24,9 +25,10 @@ BlockHeap::BlockHeap(std::unique_ptr<BlockReader> reader, std::unique_ptr<remote
       first_ns_(now_ns()) {}
 
 void BlockHeap::search(HeapMemory& memory) {
-  if (found_ || searches_ == kMostSearches) return;
-  ++searches_;
+  // It may begin to allocate long after it was met: passes 1, 2, 4, 8 and so on look for it.
+  if (found_ || !std::has_single_bit(++passes_)) return;
   found_ = reader_->find(memory);
+  if (found_) passes_ = 0;
 }
 
 // What the tables say now; where they are elsewhere than the last time, once more after a search.
@@ -43,6 +45,7 @@ void BlockHeap::refresh() {
       notices_.push_back(fmt::format("The heap of {} takes more {} than one reading may.", reader_->title(),
                                      for_tables.spent_name()));
     found_ = tables.ok();
+    problem_ = found_ ? "" : tables.error().message();
     if (!found_) continue;
     tables_ = *std::move(tables);
     read_ns_ = now_ns();
@@ -70,12 +73,11 @@ BlockReading BlockHeap::read(const events::PageScan& scan) {
   out.pages.runtime = reader_->name();
   out.pages.trust = events::Trust::kVerified;
   if (within_share(cpu_ns_, first_ns_)) {
-    const bool known = found_;
     refresh();
-    if (known && !found_) {
-      tables_.reset();
+    if (!found_) tables_.reset();
+    if (!found_ && !problem_.empty()) {
       out.pages.trust = events::Trust::kUnverified;
-      out.pages.problem = fmt::format("the tables of {} are not where they were", reader_->title());
+      out.pages.problem = problem_;
     }
   } else {
     drop_unmapped();

@@ -81,8 +81,9 @@ class BlockHeap {
   ReadPace pace_;
   std::function<bool()> stop_;
   std::optional<BlockTables> tables_;  // of the last reading; nothing: not found
-  int searches_ = 0;
+  uint32_t passes_ = 0;                // without it
   bool found_ = false, told_ = false;
+  std::string problem_;  // of the last reading that failed
   uint64_t cpu_ns_ = 0, first_ns_ = 0, read_ns_ = 0;
   std::vector<std::string> notices_;
 };

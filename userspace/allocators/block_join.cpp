@@ -7,11 +7,13 @@
 namespace memwhy::allocators {
 namespace {
 
+constexpr uint64_t kMostPages = UINT32_MAX;  // of a run
+
 // Blocks side by side with the same use are one run: there may be a million pools.
 void append(std::vector<events::RuntimeRun>& runs, const events::RuntimeRun& run) {
   if (!runs.empty()) {
     events::RuntimeRun& last = runs.back();
-    if (last.use == run.use && last.page + last.count == run.page && last.count <= UINT32_MAX - run.count) {
+    if (last.use == run.use && last.page + last.count == run.page && last.count <= kMostPages - run.count) {
       last.count += run.count;
       last.live_bytes += run.live_bytes;
       last.free_bytes += run.free_bytes;
@@ -33,7 +35,7 @@ std::vector<events::RuntimeRun> join_blocks(BlockTables tables, std::span<const 
   for (const Block& block : tables.blocks) {
     PageRange pages = pages_touched(block.range);
     pages.start = std::max(pages.start, claimed);  // a page that two blocks share is the first one's
-    pages.end = std::min(pages.end, pages.start + UINT32_MAX);
+    if (block.use == BlockUse::kObjects) pages.end = std::min(pages.end, pages.start + kMostPages);
     if (pages.empty()) continue;
     claimed = pages.end;
     heap.system_bytes += pages.pages() * kPageBytes;
@@ -43,8 +45,6 @@ std::vector<events::RuntimeRun> join_blocks(BlockTables tables, std::span<const 
       if (block.use == BlockUse::kFree && block.returnable && huge) parts.dropped(page);
     });
     events::RuntimeRun run;
-    run.page = pages.start;
-    run.count = static_cast<uint32_t>(pages.pages());
     run.use = static_cast<uint8_t>(block.use);
     if (block.use == BlockUse::kObjects) {
       run.live_bytes = std::min(block.used_bytes, there);
@@ -53,10 +53,11 @@ std::vector<events::RuntimeRun> join_blocks(BlockTables tables, std::span<const 
       heap.pinned_bytes += run.free_bytes;
     } else if (block.use == BlockUse::kFree) {
       (block.returnable ? heap.trimmable_bytes : heap.top_bytes) += there;
-    } else if (block.use == BlockUse::kTables) {
-      heap.used_bytes += there;
     }
-    append(runs, run);
+    for (run.page = pages.start; run.page < pages.end; run.page += run.count) {  // a shadow has 19 TiB
+      run.count = static_cast<uint32_t>(std::min(pages.end - run.page, kMostPages));
+      append(runs, run);
+    }
   }
   heap.trimmable_huge_bytes += parts.finish();
   heap.arenas = tables.arenas;

@@ -14,7 +14,8 @@
 
 namespace memwhy::allocators {
 
-inline constexpr const char* kPymalloc = "pymalloc";
+inline constexpr const char *kPymalloc = "pymalloc", *kJemalloc = "jemalloc", *kTcmalloc = "tcmalloc",
+                            *kMimalloc = "mimalloc", *kMusl = "musl", *kSanitizer = "sanitizer";
 
 enum class BlockUse : uint8_t {
   kObjects,  // some of it in use, the rest free beside it
@@ -41,6 +42,16 @@ inline events::RuntimeLines block_lines(const char* runtime, const BlockOwners& 
           owners.unread};
 }
 
+inline events::RuntimeLines jemalloc_lines() { return block_lines(kJemalloc); }
+inline events::RuntimeLines tcmalloc_lines() { return block_lines(kTcmalloc); }
+inline events::RuntimeLines mimalloc_lines() { return block_lines(kMimalloc); }
+inline events::RuntimeLines musl_lines() { return block_lines(kMusl); }
+inline events::RuntimeLines sanitizer_lines() {
+  return block_lines(
+      kSanitizer, {"sanitizer.shadow", "sanitizer.shadow", "sanitizer.heap"},
+      {{"sanitizer.shadow", "shadow of a sanitizer (ASan, MSan, TSan)", "sanitizer"},
+       {"sanitizer.heap", "blocks of the sanitizer's malloc, freed ones included", "sanitizer"}});
+}
 inline events::RuntimeLines pymalloc_lines() {
   return block_lines(kPymalloc, {"python.objects", "python.free", "python.unread"},
                      {{"python.objects", "small objects of CPython", "python"},

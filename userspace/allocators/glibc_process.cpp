@@ -21,6 +21,7 @@ constexpr remote::Limits kHeapLimits = {
 // All of it is read for sizes, with pauses: 3 s for the largest. So often that this takes 1/50 of the time.
 constexpr uint64_t kMostWalkedForSizes = 512 * kMiB;
 constexpr uint64_t kSizesShare = 50, kSizesFreeNs = 3000 * kMs;
+constexpr int kMostSearches = 20;
 constexpr size_t kMostSizes = 64;
 
 // What was free in an arena when it was last looked at, on the pages that it still has.

@@ -19,11 +19,11 @@ constexpr uint64_t kMostModuleData = uint64_t{64} << 20;
 
 struct ModuleData {
   AddressRange range;
-  std::string_view name;  // of HeapMemory's mappings: until they are read again
+  std::string_view name;  // of the mappings
 };
-inline std::vector<ModuleData> module_data(const HeapMemory& memory) {
+inline std::vector<ModuleData> module_data(const std::vector<events::Vma>& vmas) {
   std::vector<ModuleData> out;
-  for (const events::Vma& vma : memory.vmas()) {
+  for (const events::Vma& vma : vmas) {
     if (!vma.read || !vma.write || vma.shared) continue;
     const bool adjoins = !out.empty() && out.back().range.end == vma.range.start;
     if (vma.inode != 0 && !(adjoins && out.back().name == vma.name))

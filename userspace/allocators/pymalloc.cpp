@@ -203,7 +203,7 @@ bool is_python(std::string_view path) {
 
 bool Pymalloc::find(HeapMemory& memory) {
   found_.clear();
-  std::vector<ModuleData> modules = module_data(memory);
+  std::vector<ModuleData> modules = module_data(memory.vmas());
   // The interpreter's own file; else, where it is a part of another program, any.
   std::stable_partition(modules.begin(), modules.end(),
                         [](const auto& data) { return is_python(data.name); });

@@ -9,7 +9,6 @@
 namespace memwhy::allocators {
 
 constexpr uint64_t kMs = 1'000'000, kMiB = 1 << 20;
-constexpr int kMostSearches = 20;
 constexpr remote::Limits kSearchLimits = {
     .read_bytes = 1024 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 500 * kMs, .time_ns = 2000 * kMs};
 

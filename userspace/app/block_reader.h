@@ -19,6 +19,17 @@ namespace memwhy::app {
 
 // Files of Python's are mapped.
 std::unique_ptr<record::RuntimeSource> open_pymalloc(const TargetProcess& target);
+// There is a C heap, and variables as large as the root of its tree.
+std::unique_ptr<record::RuntimeSource> open_jemalloc(const TargetProcess& target);
+std::unique_ptr<record::RuntimeSource> open_tcmalloc(const TargetProcess& target);
+// There is a C heap, and memory where a segment can be.
+std::unique_ptr<record::RuntimeSource> open_mimalloc(const TargetProcess& target);
+// musl is mapped, or no libc is: a static program.
+std::unique_ptr<record::RuntimeSource> open_musl(const TargetProcess& target);
+// Its shadow is mapped.
+std::unique_ptr<record::RuntimeSource> open_sanitizer(const TargetProcess& target);
+// Known by the names of what is mapped, and not read: the coverage says so.
+std::unique_ptr<record::RuntimeSource> open_recognised(const TargetProcess& target);
 
 class BlockHeapReader final : public record::RuntimeSource {
  public:

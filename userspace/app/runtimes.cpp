@@ -27,6 +27,12 @@ const std::vector<Runtime>& runtimes() {
   static const std::vector<Runtime> kRuntimes = {
       {open_go_of, nullptr},
       {open_pymalloc, allocators::pymalloc_lines, true},
+      {open_jemalloc, allocators::jemalloc_lines, true},
+      {open_tcmalloc, allocators::tcmalloc_lines, true},
+      {open_mimalloc, allocators::mimalloc_lines, true},
+      {open_musl, allocators::musl_lines, true},
+      {open_sanitizer, allocators::sanitizer_lines, true},
+      {open_recognised, nullptr, true},
       {open_glibc, allocators::glibc_lines, true},
   };
   return kRuntimes;

@@ -49,6 +49,41 @@ TEST(PythonArenas, WhatWasNotReadIsTold) {
               Contains("1.0 MiB of pools could not be read, and count as in use"));
 }
 
+// One scan of 100 MiB behind malloc, as told.
+Explanation behind_malloc(const char* allocator, const char* numbers) {
+  return told(kAttached + fmt::format("@11 allocator-heap 1 {} arenas=4 used=20M {}\nruntime-pages 1 {}\n  "
+                                      "7f0000000+25600 objects live=20M free=80M\nscan 1: 7f0000000+25600\n",
+                                      allocator, numbers, allocator));
+}
+
+TEST(Allocators, TheCallIsTheAllocatorsOwn) {
+  const auto e = behind_malloc("jemalloc", "trimmable=70M pinned=10M");
+  const Finding* found = finding(e, "c-heap-free");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->recoverable_bytes, 70u << 20);
+  EXPECT_THAT(found->claim, HasSubstr("jemalloc keeps 80.0 MiB (80 %)"));
+  EXPECT_THAT(found->remedy, HasSubstr("arena.4096.purge"));
+  EXPECT_EQ(pages(e, "c.heap.free"), 80 * 256u);
+}
+
+TEST(Allocators, WhereACallIsOnlyACeilingNothingIsPromised) {
+  const auto e = behind_malloc("mimalloc", "top=60M pinned=20M");
+  const Finding* found = finding(e, "c-heap-free");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->recoverable_bytes, 0u);
+  EXPECT_THAT(found->claim, HasSubstr("mi_collect(true) would return at most 60.0 MiB"));
+}
+
+TEST(Allocators, WhereThereIsNoCallThatIsSaid) {
+  const auto e = behind_malloc("musl", "pinned=80M");
+  const Finding* found = finding(e, "c-heap-free");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->claim,
+            "musl's malloc keeps 80.0 MiB (80 %) of memory that p has freed; no call returns it now.");
+  EXPECT_THAT(found->remedy, HasSubstr("No call returns this memory"));
+}
+
 TEST(Allocators, EachIsSpokenOfBesideAnother) {
   const auto e =
       told(kAttached +

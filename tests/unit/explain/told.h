@@ -93,7 +93,9 @@ inline void expect_adds_up(const Explanation& explanation) {
 inline Explanation told(std::string_view script) {
   OwnerTable table;
   EXPECT_TRUE(table.add(allocators::glibc_lines()).ok());
-  EXPECT_TRUE(table.add(allocators::pymalloc_lines()).ok());
+  for (const auto& lines : {allocators::pymalloc_lines(), allocators::jemalloc_lines(),
+                            allocators::mimalloc_lines(), allocators::musl_lines()})
+    EXPECT_TRUE(table.add(lines).ok());
   Explainer explainer(table);
   memwhy::testing::play(script, explainer);
   Explanation explanation = explainer.finish();

@@ -38,16 +38,14 @@ class CHeapFree : public Rule {
     finding.growth_bytes_per_s = trend_of(c.samples, {Owner::kCHeapFree}).bytes_per_s;
     finding.recoverable_bytes = back;
     finding.confidence = heap.problem.empty() ? Confidence::kHigh : Confidence::kMedium;
-    const std::string would = words.call.empty()
-                                  ? "no call returns it"
-                                  : fmt::format("{} would return {}", words.call, human_bytes(back));
+    const std::string would = what_a_call_returns(heap, words, back);
     finding.headline = fmt::format("{} are free memory that {} keeps; {} now",
                                    bytes_and_share(bytes, c.ledger), words.keeper, would);
     finding.claim = fmt::format("{} keeps {} of memory that {} has freed; {}{} now.", words.keeper,
                                 bytes_and_share(bytes, c.ledger), c.process.comm, would,
                                 words.call.empty() ? "" : " of it");
     finding.bytes_figure("free_bytes", bytes);
-    finding.bytes_figure("trimmable_bytes", back);
+    if (words.exact) finding.bytes_figure("trimmable_bytes", back);
     add_evidence(*facts, words, finding);
     add_remedy(heap, words, back, finding);
     add_doubts(heap, words, finding);
@@ -55,6 +53,13 @@ class CHeapFree : public Rule {
   }
 
  private:
+  // "malloc_trim(0) would return 9 MiB"
+  static std::string what_a_call_returns(const events::AllocatorHeap& heap, const AllocatorWords& words,
+                                         uint64_t back) {
+    if (words.call.empty()) return "no call returns it";
+    return words.exact ? fmt::format("{} would return {}", words.call, human_bytes(back))
+                       : fmt::format("{} would return at most {}", words.call, human_bytes(heap.top_bytes));
+  }
   static bool several(const Case& c) {
     return std::count_if(c.allocators.begin(), c.allocators.end(),
                          [](const AllocatorFacts& each) { return words_of(each) != nullptr; }) > 1;
@@ -124,6 +129,9 @@ class CHeapFree : public Rule {
           "Call {} when a peak is over: it would return {} now, and {}. The pages come back when the program "
           "needs the memory again.",
           words.call, human_bytes(back), words.cost);
+    else if (!words.exact && heap.top_bytes >= kLittle)
+      finding.remedy = fmt::format("Call {} in each thread when a peak is over: at most {} come back.",
+                                   words.call, human_bytes(heap.top_bytes));
     else
       finding.remedy = fmt::format("No call returns this memory: {}.", why_nothing(heap));
     if (many_arenas(heap))
@@ -138,7 +146,8 @@ class CHeapFree : public Rule {
   }
 
   static std::string why_nothing(const events::AllocatorHeap& heap) {
-    if (heap.top_bytes > heap.pinned_bytes) return "it is at the top of arenas";
+    if (heap.top_bytes > heap.pinned_bytes)
+      return heap.allocator == "glibc" ? "it is at the top of arenas" : "it is where the call does not reach";
     if (heap.cached_bytes > heap.pinned_bytes) return "it is in the caches of threads";
     return "each of its pages holds an object in use";
   }
