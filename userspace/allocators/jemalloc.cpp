@@ -10,13 +10,16 @@
 namespace memwhy::allocators {
 namespace {
 
+constexpr uint64_t kAddressEnd = uint64_t{1} << 48;
 // A leaf's word: size class in the upper 16 bits, flags in the lowest 6.
-constexpr RadixKind kExtents = {12, 18, 3, [](uint64_t word) { return word & 0xffff'ffff'ffc0; },
-                                [](const Descriptor& extent, uint64_t page) {
-                                  const uint64_t first = extent.words[1] >> kPageShift,
-                                                 pages = extent.words[2] >> kPageShift;
-                                  return page >= first && page - first < pages && pages < uint64_t{1} << 35;
-                                }};
+constexpr RadixKind kExtents = {
+    12, 18, 3, [](uint64_t word) { return word & 0xffff'ffff'ffc0; },
+    [](const Descriptor& extent) -> AddressRange {
+      // A large one's address is shifted within its page.
+      const uint64_t start = round_down(extent.words[1], kPageBytes),
+                     bytes = round_down(extent.words[2], kPageBytes);
+      return start < kAddressEnd && bytes < kAddressEnd ? AddressRange{start, start + bytes} : AddressRange{};
+    }};
 
 // Where the first word of an extent has what.
 struct Release {
@@ -89,9 +92,8 @@ Result<BlockTables> Jemalloc::read(HeapMemory& memory) {
   std::vector<Extent> extents;
   std::set<uint64_t> pages;  // of descriptors
   for (const Descriptor& each : contents.descriptors) {
-    // A large one's address is shifted within its page.
-    extents.push_back(
-        {each.words[0], round_down(each.words[1], kPageBytes), round_down(each.words[2], kPageBytes)});
+    const AddressRange range = kExtents.memory(each);
+    extents.push_back({each.words[0], range.start, range.bytes()});
     pages.insert(round_down(each.address, kPageBytes));
   }
   Judged best = judge(extents, kReleases[0]);

@@ -49,6 +49,13 @@ std::vector<Descriptor> read_descriptors(HeapMemory& memory, const RadixKind& ki
   return out;
 }
 
+bool covers(const HeapMemory& memory, const RadixKind& kind, const Descriptor& descriptor, uint64_t page) {
+  const AddressRange range = kind.memory(descriptor);
+  if (range.empty() || !range.contains(page << kind.page_shift)) return false;
+  const AddressRange span = memory.span(range.start);
+  return !span.empty() && range.end <= span.end;
+}
+
 // Slots of the root that have to be filled, since there is memory that they stand for.
 std::vector<uint64_t> keys_of(const HeapMemory& memory, const RadixKind& kind) {
   const uint64_t shift = kind.page_shift + kLeafBits;
@@ -72,7 +79,8 @@ std::optional<uint64_t> key_of(HeapMemory& memory, const RadixKind& kind, uint64
   for (const uint64_t key : keys) {
     size_t good = 0;
     for (size_t i = 0; i < sample.size(); ++i)
-      good += descriptors[i].address != 0 && kind.covers(descriptors[i], key << kLeafBits | sample[i].index);
+      good += descriptors[i].address != 0 &&
+              covers(memory, kind, descriptors[i], key << kLeafBits | sample[i].index);
     if (good >= kFewestProofs && good * kStaleToProof >= sample.size()) return key;
   }
   return std::nullopt;
@@ -117,7 +125,8 @@ RadixContents read_radix(HeapMemory& memory, const RadixKind& kind, uint64_t roo
       const auto some = std::span(entries).subspan(at, std::min(kTogether, entries.size() - at));
       const std::vector<Descriptor> read = read_descriptors(memory, kind, some);
       for (size_t i = 0; i < some.size(); ++i) {
-        if (read[i].address == 0 || !kind.covers(read[i], slot << kLeafBits | some[i].index)) continue;
+        if (read[i].address == 0 || !covers(memory, kind, read[i], slot << kLeafBits | some[i].index))
+          continue;
         if (!seen.insert(read[i].address).second) continue;
         out.whole = out.whole && memory.keep(2 * sizeof(Descriptor));
         if (out.whole) out.descriptors.push_back(read[i]);

@@ -3,7 +3,7 @@
 // gperftools' tcmalloc keep it: found by its content, and read whole.
 //
 //   page 0x7f124'0003 (4 KiB)   root[0x1fc49] ──► leaf, 2^18 words   leaf[0x00003] ──► descriptor { 7f12'40000000, 16 KiB, ... }
-//   proof                       the descriptor covers the page that its place in the tree stands for
+//   proof                       the descriptor is of memory that is mapped, and has the page that its place stands for
 //   leaves are stale by design: a word counts only while its descriptor covers its page
 #pragma once
 
@@ -25,9 +25,9 @@ struct Descriptor {
 
 struct RadixKind {
   uint64_t page_shift, root_bits;
-  size_t words;                           // of a descriptor that are read
-  uint64_t (*descriptor)(uint64_t word);  // that a leaf's word names; 0: none
-  bool (*covers)(const Descriptor&, uint64_t page);
+  size_t words;                               // of a descriptor that are read
+  uint64_t (*descriptor)(uint64_t word);      // that a leaf's word names; 0: none
+  AddressRange (*memory)(const Descriptor&);  // that it is of; empty: it can't be one
 
   uint64_t root_bytes() const { return uint64_t{8} << root_bits; }
 };

@@ -12,11 +12,12 @@ namespace memwhy::allocators {
 namespace {
 
 constexpr uint64_t kSpanPageShift = 13;
-constexpr RadixKind kSpans = {kSpanPageShift, 17, 8, [](uint64_t word) { return word % 8 == 0 ? word : 0; },
-                              [](const Descriptor& span, uint64_t page) {
-                                return page >= span.words[0] && page - span.words[0] < span.words[1] &&
-                                       span.words[0] < uint64_t{1} << 35 && span.words[1] < uint64_t{1} << 30;
-                              }};
+constexpr RadixKind kSpans = {
+    kSpanPageShift, 17, 8, [](uint64_t word) { return word % 8 == 0 ? word : 0; },
+    [](const Descriptor& span) -> AddressRange {
+      if (span.words[0] >= uint64_t{1} << 35 || span.words[1] >= uint64_t{1} << 30) return {};
+      return {span.words[0] << kSpanPageShift, (span.words[0] + span.words[1]) << kSpanPageShift};
+    }};
 
 // The word with the state stands behind a field that has 8, 16 or 24 bytes.
 constexpr size_t kStateWords[] = {5, 6, 7};

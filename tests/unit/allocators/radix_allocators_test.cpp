@@ -113,6 +113,14 @@ TEST(Jemalloc, IsFoundWhereMostOfALeafIsStale) {
   EXPECT_EQ(made.read_with(Jemalloc()).used_bytes, 80 * 125 * 160u);
 }
 
+TEST(Jemalloc, WordsThatWouldCoverEverythingAreNone) {
+  MadeJemalloc made(k53);
+  for (uint64_t i = 0; i < 100; ++i)
+    made.enter(kHeap + i * kPageBytes, kPageBytes,
+               made.descriptor({0, 0x0000'0101'0101'0000, 0x0000'7f01'0101'0101}), 0);
+  EXPECT_FALSE(made.finds(Jemalloc()));
+}
+
 TEST(Jemalloc, WithoutItsTreeItIsNotThere) {
   MadeJemalloc made(k53);
   made.usual();
