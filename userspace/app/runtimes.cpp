@@ -26,12 +26,12 @@ std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target) {
 const std::vector<Runtime>& runtimes() {
   static const std::vector<Runtime> kRuntimes = {
       {open_go_of, nullptr},
+      {open_sanitizer, allocators::sanitizer_lines, true},
       {open_pymalloc, allocators::pymalloc_lines, true},
       {open_jemalloc, allocators::jemalloc_lines, true},
       {open_tcmalloc, allocators::tcmalloc_lines, true},
       {open_mimalloc, allocators::mimalloc_lines, true},
       {open_musl, allocators::musl_lines, true},
-      {open_sanitizer, allocators::sanitizer_lines, true},
       {open_recognised, nullptr, true},
       {open_glibc, allocators::glibc_lines, true},
   };
