@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "allocators/resident.h"
+
 namespace memwhy::allocators {
 namespace {
 
@@ -26,45 +28,9 @@ uint64_t trim_from(const Glibc& libc, const Arena& arena, const Region& region,
   return back == 0 ? kNever : end - back;
 }
 
-// Parts of huge pages: counted by the 2 MiB that they are of.
-class HugeParts {
- public:
-  void dropped(PageNumber page) {
-    const PageNumber block = page / kChunkPages;
-    if (block != block_) flush();
-    block_ = block;
-    ++pages_;
-  }
-  uint64_t finish() {
-    flush();
-    return bytes_;
-  }
-
- private:
-  void flush() {
-    if (pages_ < kChunkPages) bytes_ += pages_ * kPageBytes;
-    pages_ = 0;
-  }
-  PageNumber block_ = 0;
-  uint64_t pages_ = 0, bytes_ = 0;
-};
-
 class Joining {
  public:
   Joining(std::span<const events::ScanRun> resident, JoinedHeap& out) : resident_(resident), out_(out) {}
-
-  // Visits resident pages of [from, to): page, whether it is of a huge one.
-  template <typename Visit>
-  void each(PageNumber from, PageNumber to, Visit visit) const {
-    auto run = std::partition_point(resident_.begin(), resident_.end(),
-                                    [from](const events::ScanRun& r) { return r.page + r.count <= from; });
-    for (; run != resident_.end() && run->page < to; ++run) {
-      if ((run->flags & events::kScanSwapped) != 0) continue;
-      const PageNumber end = std::min(to, run->page + run->count);
-      for (PageNumber page = std::max(from, run->page); page < end; ++page)
-        visit(page, (run->flags & events::kScanHuge) != 0);
-    }
-  }
 
   // `own`: malloc_trim, as the program calls it, is this libc's.
   void add(const Glibc& libc, bool own, const Arena& arena, const Region& region,
@@ -75,7 +41,7 @@ class Joining {
     events::AllocatorHeap& heap = out_.heap;
     uint64_t used = 0, free = 0, large = 0, row = 0;
     HugeParts parts;
-    each(pages.start, pages.end, [&](PageNumber page, bool huge) {
+    each_resident(resident_, pages.start, pages.end, [&](PageNumber page, bool huge) {
       const size_t i = page - region.first_page();
       const uint64_t address = page << kPageShift;
       const bool dropped = region.trimmed[i] || address >= back;
@@ -110,7 +76,8 @@ class Joining {
     const PageRange pages = claim(range);
     if (pages.empty()) return;
     if (use == kUseMapped)
-      each(pages.start, pages.end, [&](PageNumber, bool) { out_.heap.mapped_bytes += kPageBytes; });
+      each_resident(resident_, pages.start, pages.end,
+                    [&](PageNumber, bool) { out_.heap.mapped_bytes += kPageBytes; });
     out_.runs.push_back(run(pages, use, 0, 0));
   }
 

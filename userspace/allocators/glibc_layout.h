@@ -17,6 +17,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "allocators/rounding.h"
+
 namespace memwhy::allocators {
 
 // Chunks. A free one is known by the flag of the next header; its size is repeated in that header's first word.
@@ -95,7 +97,5 @@ constexpr size_t kTcacheSmallBins =
 constexpr uint64_t kTcbSelf = 0x10, kTcbTid = 0x2d0;
 
 constexpr bool aligned(uint64_t address) { return address % kChunkAlign == 0; }
-constexpr uint64_t round_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
-constexpr uint64_t round_down(uint64_t value, uint64_t to) { return value / to * to; }
 
 }  // namespace memwhy::allocators

@@ -10,37 +10,19 @@
 #include "allocators/glibc_find.h"
 #include "allocators/glibc_free.h"
 #include "allocators/glibc_join.h"
+#include "allocators/reading_cost.h"
 
 namespace memwhy::allocators {
 namespace {
 
-constexpr uint64_t kMs = 1'000'000, kMiB = 1 << 20;
 // What one reading may take. The time is for the pauses: 7 s for a GiB that is walked.
 constexpr remote::Limits kHeapLimits = {
     .read_bytes = 65536 * kMiB, .kept_bytes = 1024 * kMiB, .cpu_ns = 2000 * kMs, .time_ns = 15000 * kMs};
-constexpr remote::Limits kSearchLimits = {
-    .read_bytes = 1024 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 500 * kMs, .time_ns = 2000 * kMs};
-constexpr uint64_t kCpuShare = 200, kCpuFreeNs = 400 * kMs;  // half of what the recorder gives each runtime
-constexpr int kMostSearches = 20;
 // All of it is read for sizes, with pauses: 3 s for the largest. So often that this takes 1/50 of the time.
 constexpr uint64_t kMostWalkedForSizes = 512 * kMiB;
 constexpr uint64_t kSizesShare = 50, kSizesFreeNs = 3000 * kMs;
+constexpr int kMostSearches = 20;
 constexpr size_t kMostSizes = 64;
-
-// CPU time of what is done in a scope.
-class CpuTime {
- public:
-  explicit CpuTime(uint64_t& sum) : sum_(sum), begun_(remote::BudgetClocks::system().thread_cpu()) {}
-  ~CpuTime() { sum_ += remote::BudgetClocks::system().thread_cpu() - begun_; }
-  CpuTime(const CpuTime&) = delete;
-  CpuTime& operator=(const CpuTime&) = delete;
-
- private:
-  uint64_t& sum_;
-  uint64_t begun_;
-};
-
-uint64_t now_ns() { return remote::BudgetClocks::system().monotonic(); }
 
 // What was free in an arena when it was last looked at, on the pages that it still has.
 void carry_over(HeapMemory& memory, const Arena& before, Arena& now) {
@@ -71,10 +53,6 @@ GlibcProcess::GlibcProcess(std::unique_ptr<remote::RemoteMemory> memory, HeapMem
       static_program_(static_program),
       pace_(std::move(pace)),
       first_ns_(now_ns()) {}
-
-bool GlibcProcess::affordable() const {
-  return cpu_ns_ <= kCpuFreeNs || now_ns() - first_ns_ >= kCpuShare * (cpu_ns_ - kCpuFreeNs);
-}
 
 void GlibcProcess::tell_once(std::string sentence) {
   if (!std::exchange(told_, true)) notices_.push_back(std::move(sentence));
@@ -138,7 +116,7 @@ GlibcReading GlibcProcess::read(const events::PageScan& scan) {
   remote::Budget for_heap(kHeapLimits, stop_);
   remote::MeteredMemory heap_memory(*memory_, for_heap);
   HeapMemory heap(heap_memory, vmas_, pace_);
-  const bool what_is_free = free_read_ns_ == 0 || affordable();
+  const bool what_is_free = free_read_ns_ == 0 || within_share(cpu_ns_, first_ns_);
   bool read = heap.refresh();
   for (Glibc& libc : libcs_) read = read && refresh(heap, libc, what_is_free);
   if (!read && free_read_ns_ == 0) {

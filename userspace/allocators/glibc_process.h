@@ -47,7 +47,6 @@ class GlibcProcess {
   std::vector<std::string> take_notices() { return std::exchange(notices_, {}); }
 
  private:
-  bool affordable() const;
   bool find(HeapMemory& memory);
   // false: the arenas do not pass their tests at the moment.
   bool refresh(HeapMemory& memory, Glibc& libc, bool what_is_free);

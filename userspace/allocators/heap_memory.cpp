@@ -75,6 +75,16 @@ size_t HeapMemory::read_run(uint64_t page_address, std::span<std::byte> into) {
   return 0;
 }
 
+bool HeapMemory::read_each(std::span<remote::Piece> pieces) {
+  constexpr size_t kTogether = 512;
+  for (size_t at = 0; at < pieces.size(); at += kTogether) {
+    const std::span<remote::Piece> some = pieces.subspan(at, std::min(kTogether, pieces.size() - at));
+    for (const remote::Piece& piece : some) account(std::max<uint64_t>(piece.into.size(), kPageBytes));
+    if (!memory_.read_each(some) || !step()) return false;
+  }
+  return true;
+}
+
 bool HeapMemory::writable(uint64_t address) const {
   const events::Vma* const vma = mapping(address);
   return vma != nullptr && vma->read && vma->write;

@@ -53,6 +53,9 @@ class HeapMemory {
   // Many pages at once, beside the kept ones: how many bytes from the page's start are there, at most into.size().
   size_t read_run(uint64_t page_address, std::span<std::byte> into);
 
+  // Each for the price of few calls; a piece that is not there says so. false: the budget is used up, or the process is gone.
+  bool read_each(std::span<remote::Piece> pieces);
+
   // Between pieces of work: false when the reading has had its share. Pauses are made here, and nowhere else: what must be of
   // one moment is read without one.
   bool step();

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/runtimes.h"
 
+#include "allocators/block_lines.h"
 #include "allocators/ended_stacks.h"
 #include "allocators/glibc_lines.h"
+#include "app/block_reader.h"
 #include "app/glibc_reader.h"
 #include "app/go_reader.h"
 #include "app/stacks_reader.h"
@@ -26,6 +28,13 @@ std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target) {
 const std::vector<Runtime>& runtimes() {
   static const std::vector<Runtime> kRuntimes = {
       {open_go_of, nullptr},
+      {open_sanitizer, allocators::sanitizer_lines, true},
+      {open_pymalloc, allocators::pymalloc_lines, true},
+      {open_jemalloc, allocators::jemalloc_lines, true},
+      {open_tcmalloc, allocators::tcmalloc_lines, true},
+      {open_mimalloc, allocators::mimalloc_lines, true},
+      {open_musl, allocators::musl_lines, true},
+      {open_recognised, nullptr, true},
       {open_glibc, allocators::glibc_lines, true},
       {open_ended_stacks, allocators::ended_stacks_lines, true},
   };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// AllocatorFacts: what rules may know of a C heap beside the ledger: what its allocator told with the last scan, and over time.
+// AllocatorFacts: what rules may know of an allocator's heap beside the ledger: what it told with the last scan, and over time.
 #pragma once
 
 #include <algorithm>

@@ -166,8 +166,9 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
   after_ = space.counters_after();
   go_reading_ = space.tracks().go.reading();
   if (go_reading_ && go_reading_->scan != scan.scan) go_reading_ = nullptr;
-  allocator_heap_ = space.tracks().allocator.last();
-  if (allocator_heap_ && allocator_heap_->scan != scan.scan) allocator_heap_ = nullptr;
+  allocators_.clear();
+  for (const timeline::AllocatorTrack& track : space.tracks().allocators.all())
+    if (track.last()->scan == scan.scan) allocators_.push_back(track.last());
 }
 
 void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
@@ -220,10 +221,11 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
     describe_go(*go, table, out);
     out.attribution.allocated = allocated_at(*go, table);
   }
-  std::optional<AllocatorFacts> allocator;
-  if (allocator_heap_)
-    allocator =
-        AllocatorFacts{allocator_heap_, space.tracks().allocator.curve(), space.tracks().allocator.sizes()};
+  std::vector<AllocatorFacts> allocators;
+  for (const auto& heap : allocators_)
+    for (const timeline::AllocatorTrack& track : space.tracks().allocators.all())
+      if (track.last()->allocator == heap->allocator)
+        allocators.push_back({heap, track.curve(), track.sizes()});
   std::vector<TrendPoint> rss, anonymous;
   for (const timeline::RssPoint& point : space.rss_curve()) {
     rss.push_back({point.time, point.rss_bytes});
@@ -239,7 +241,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
                  go ? &*go : nullptr,
                  out.go ? &*out.go : nullptr,
                  out.rss.start_bytes,
-                 allocator ? &*allocator : nullptr,
+                 allocators,
                  moments};
   out.findings = findings(all);
   out.verdict = verdict_of(all, out.findings, anonymous);

@@ -44,7 +44,7 @@ class SpaceStory {
   std::vector<events::Thread> threads_;
   std::optional<events::Counters> before_, after_;
   std::shared_ptr<const events::GoReading> go_reading_;
-  std::shared_ptr<const events::AllocatorHeap> allocator_heap_;
+  std::vector<std::shared_ptr<const events::AllocatorHeap>> allocators_;
 };
 
 }  // namespace memwhy::explain

@@ -75,7 +75,7 @@ bool RuntimeReader::read(Target& target, RuntimeSource& source, RuntimeState& st
   const bool read = pages.trust == events::Trust::kVerified;
   if (!read && !(target.source->alive() && target.source->vmas())) return false;
   pages.scan = pass.scan;
-  tell(std::move(pages));
+  if (!read || !pages.uses.empty()) tell(std::move(pages));  // without uses: the process does not have it
   if (!details) return true;
   {
     const CpuMeter of_details(world_.clock, paid_ns);

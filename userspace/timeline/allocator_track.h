@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// AllocatorTrack: what the allocator of one address space's C heap told over time, beside its pages (runtime_claims.h). A
-// process with two allocators that tell such things keeps that of the last one: none has them yet.
+// AllocatorTrack: what an allocator in one address space told over time, beside its pages (runtime_claims.h); AllocatorTracks:
+// those of all allocators in it, by name (glibc and CPython's in one process).
 //
 //   scans with what is free  t=0  t=10  t=20 ...                     thinned like RSS
 //   sizes of what is in use  t=0 {1,008: 9.9 MiB}  ...  t=12 {1,008: 46.7 MiB}    at most 64 kept
 #pragma once
 
+#include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -48,6 +50,29 @@ class AllocatorTrack {
   Curve<AllocatorPoint, 1024> curve_;
   Curve<AllocatorSizes, 64> sizes_;
   std::shared_ptr<const events::AllocatorHeap> last_;
+};
+
+class AllocatorTracks {
+ public:
+  void on(const events::AllocatorHeap& heap, TimeNs time) {
+    auto known = std::find_if(tracks_.begin(), tracks_.end(), [&](const AllocatorTrack& each) {
+      return each.last()->allocator == heap.allocator;
+    });
+    if (known == tracks_.end()) {
+      if (tracks_.size() == events::kMostRuntimes) return;
+      known = tracks_.emplace(tracks_.end());
+    }
+    known->on(heap, time);
+  }
+  const std::vector<AllocatorTrack>& all() const { return tracks_; }  // each was told something
+  size_t memory_bytes() const {
+    size_t sum = 0;
+    for (const AllocatorTrack& track : tracks_) sum += track.memory_bytes();
+    return sum;
+  }
+
+ private:
+  std::vector<AllocatorTrack> tracks_;
 };
 
 }  // namespace memwhy::timeline

@@ -10,15 +10,15 @@ namespace memwhy::timeline {
 
 struct RuntimeTracks {
   GoTrack go;
-  AllocatorTrack allocator;
+  AllocatorTracks allocators;
 
   void on(const auto& event, TimeNs time)
     requires requires { go.on(event, time); }
   {
     go.on(event, time);
   }
-  void on(const events::AllocatorHeap& event, TimeNs time) { allocator.on(event, time); }
-  size_t memory_bytes() const { return go.memory_bytes() + allocator.memory_bytes(); }
+  void on(const events::AllocatorHeap& event, TimeNs time) { allocators.on(event, time); }
+  size_t memory_bytes() const { return go.memory_bytes() + allocators.memory_bytes(); }
 };
 
 }  // namespace memwhy::timeline

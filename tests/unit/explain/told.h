@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "allocators/block_lines.h"
 #include "allocators/ended_stacks.h"
 #include "allocators/glibc_lines.h"
 #include "base/text.h"
@@ -18,8 +19,9 @@
 
 namespace memwhy::explain {
 
-// A page of a Go span or of a C arena may be on several lines.
+// A page of a Go span or of an arena may be on several lines.
 inline std::string_view in_parts(Owner owner) {
+  if (static_cast<size_t>(owner) >= kBuiltInOwners) return "python";
   const OwnerName& name = owner_name(owner);
   return name.family == "go.heap" || name.family == "c.heap" ? name.family : name.id;
 }
@@ -93,6 +95,9 @@ inline Explanation told(std::string_view script) {
   OwnerTable table;
   EXPECT_TRUE(table.add(allocators::glibc_lines()).ok());
   EXPECT_TRUE(table.add(allocators::ended_stacks_lines()).ok());
+  for (const auto& lines : {allocators::pymalloc_lines(), allocators::jemalloc_lines(),
+                            allocators::mimalloc_lines(), allocators::musl_lines()})
+    EXPECT_TRUE(table.add(lines).ok());
   Explainer explainer(table);
   memwhy::testing::play(script, explainer);
   Explanation explanation = explainer.finish();

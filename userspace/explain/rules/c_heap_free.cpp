@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "explain/allocator_words.h"
 #include "explain/rules/causes.h"
 #include "explain/units.h"
 
@@ -19,9 +20,13 @@ constexpr uint64_t kWorthASetting = uint64_t{16} << 20;
 class CHeapFree : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
-    if (c.allocator == nullptr) return std::nullopt;
-    const events::AllocatorHeap& heap = *c.allocator->heap;
-    const uint64_t bytes = of(c.ledger.bytes, Owner::kCHeapFree);
+    const AllocatorFacts* const facts =
+        largest_c_heap(c.allocators, [](const AllocatorFacts& each) { return each.free_bytes(); });
+    if (facts == nullptr) return std::nullopt;
+    const events::AllocatorHeap& heap = *facts->heap;
+    const AllocatorWords& words = *words_of(*facts);
+    uint64_t bytes = of(c.ledger.bytes, Owner::kCHeapFree);
+    if (several(c)) bytes = std::min(bytes, facts->free_bytes());
     if (bytes < problem_threshold(c.ledger)) return std::nullopt;
 
     const uint64_t back = std::min(heap.trimmable_bytes, bytes);
@@ -36,16 +41,17 @@ class CHeapFree : public Rule {
     finding.growth_bytes_per_s = trend_of(c.samples, {Owner::kCHeapFree}).bytes_per_s;
     finding.recoverable_bytes = back;
     finding.confidence = heap.problem.empty() ? Confidence::kHigh : Confidence::kMedium;
-    finding.headline = fmt::format("{} are free memory that malloc keeps; malloc_trim(0) would return {} now",
-                                   bytes_and_share(bytes, c.ledger), human_bytes(back));
-    finding.claim =
-        fmt::format("malloc keeps {} of memory that {} has freed; malloc_trim(0) would return {} of it now.",
-                    bytes_and_share(bytes, c.ledger), c.process.comm, human_bytes(back));
+    const std::string would = what_a_call_returns(heap, words, back);
+    finding.headline = fmt::format("{} are free memory that {} keeps; {} now",
+                                   bytes_and_share(bytes, c.ledger), words.keeper, would);
+    finding.claim = fmt::format("{} keeps {} of memory that {} has freed; {}{} now.", words.keeper,
+                                bytes_and_share(bytes, c.ledger), c.process.comm, would,
+                                words.call.empty() ? "" : " of it");
     finding.bytes_figure("free_bytes", bytes);
-    finding.bytes_figure("trimmable_bytes", back);
-    add_evidence(*c.allocator, finding);
-    add_remedy(heap, back, finding);
-    add_doubts(heap, finding);
+    if (words.exact) finding.bytes_figure("trimmable_bytes", back);
+    add_evidence(*facts, words, finding);
+    add_remedy(heap, words, back, finding);
+    add_doubts(heap, words, finding);
     if (room)
       finding.against.emplace_back(
           "the program's runtime collects garbage: what one collection frees is room until the next");
@@ -53,24 +59,31 @@ class CHeapFree : public Rule {
   }
 
  private:
+  // "malloc_trim(0) would return 9 MiB"
+  static std::string what_a_call_returns(const events::AllocatorHeap& heap, const AllocatorWords& words,
+                                         uint64_t back) {
+    if (words.call.empty()) return "no call returns it";
+    return words.exact ? fmt::format("{} would return {}", words.call, human_bytes(back))
+                       : fmt::format("{} would return at most {}", words.call, human_bytes(heap.top_bytes));
+  }
+  static bool several(const Case& c) {
+    return std::count_if(c.allocators.begin(), c.allocators.end(),
+                         [](const AllocatorFacts& each) { return words_of(each) != nullptr; }) > 1;
+  }
   // A sentence with its number in it.
   static void say(Finding& finding, std::string_view figure, uint64_t bytes, const std::string& sentence) {
     finding.evidence.push_back(fmt::format("{} {}", human_bytes(bytes), sentence));
     finding.bytes_figure(figure, bytes);
   }
 
-  static void add_evidence(const AllocatorFacts& facts, Finding& finding) {
+  static void add_evidence(const AllocatorFacts& facts, const AllocatorWords& words, Finding& finding) {
     const events::AllocatorHeap& heap = *facts.heap;
     say(finding, "used_bytes", heap.used_bytes + heap.mapped_bytes,
         fmt::format("are in use, {} of them in mappings of their own", human_bytes(heap.mapped_bytes)));
     if (heap.pinned_bytes >= kLittle)
       say(finding, "pinned_bytes", heap.pinned_bytes,
           "are free but share pages with objects in use" + most_common(facts) + ": no call returns them");
-    if (heap.top_bytes >= kLittle)
-      say(finding, "top_bytes", heap.top_bytes,
-          "are where malloc_trim does not reach, at the top of arenas (or in another copy of glibc): they go "
-          "when a large block there is "
-          "freed");
+    if (heap.top_bytes >= kLittle) say(finding, "top_bytes", heap.top_bytes, std::string(words.beyond));
     if (heap.cached_bytes >= kLittle) {
       say(finding, "cached_bytes", heap.cached_bytes,
           fmt::format("are in the caches of {} threads: they go when the threads end", heap.caches));
@@ -115,13 +128,16 @@ class CHeapFree : public Rule {
            heap.large_free_bytes >= kWorthASetting;
   }
 
-  static void add_remedy(const events::AllocatorHeap& heap, uint64_t back, Finding& finding) {
+  static void add_remedy(const events::AllocatorHeap& heap, const AllocatorWords& words, uint64_t back,
+                         Finding& finding) {
     if (back >= kLittle)
       finding.remedy = fmt::format(
-          "Call malloc_trim(0) when a peak is over: it would return {} now, and takes 20 to 200 ms a GiB "
-          "under the lock of each "
-          "arena. The pages come back when the program needs the memory again.",
-          human_bytes(back));
+          "Call {} when a peak is over: it would return {} now, and {}. The pages come back when the program "
+          "needs the memory again.",
+          words.call, human_bytes(back), words.cost);
+    else if (!words.exact && heap.top_bytes >= kLittle)
+      finding.remedy = fmt::format("Call {} in each thread when a peak is over: at most {} come back.",
+                                   words.call, human_bytes(heap.top_bytes));
     else
       finding.remedy = fmt::format("No call returns this memory: {}.", why_nothing(heap));
     if (many_arenas(heap))
@@ -136,17 +152,18 @@ class CHeapFree : public Rule {
   }
 
   static std::string why_nothing(const events::AllocatorHeap& heap) {
-    if (heap.top_bytes > heap.pinned_bytes) return "it is at the top of arenas";
+    if (heap.top_bytes > heap.pinned_bytes)
+      return heap.allocator == "glibc" ? "it is at the top of arenas" : "it is where the call does not reach";
     if (heap.cached_bytes > heap.pinned_bytes) return "it is in the caches of threads";
     return "each of its pages holds an object in use";
   }
 
-  static void add_doubts(const events::AllocatorHeap& heap, Finding& finding) {
+  static void add_doubts(const events::AllocatorHeap& heap, const AllocatorWords& words, Finding& finding) {
     if (heap.trimmable_huge_bytes > 0) {
-      finding.against.push_back(
-          fmt::format("{} of what malloc_trim(0) returns are parts of huge pages: they leave RSS, but the "
-                      "cgroup's memory only under pressure",
-                      human_bytes(heap.trimmable_huge_bytes)));
+      finding.against.push_back(fmt::format(
+          "{} of what {} returns are parts of huge pages: they leave RSS, but the cgroup's memory "
+          "only under pressure",
+          human_bytes(heap.trimmable_huge_bytes), words.call));
       finding.bytes_figure("trimmable_huge_bytes", heap.trimmable_huge_bytes);
     }
     if (!heap.problem.empty())

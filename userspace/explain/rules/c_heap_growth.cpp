@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/text.h"
+#include "explain/allocator_words.h"
 #include "explain/rules/causes.h"
 #include "explain/units.h"
 
@@ -47,7 +48,10 @@ std::string size_text(uint64_t chunk_bytes) {
 class CHeapGrowth : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
-    if (c.allocator == nullptr) return std::nullopt;
+    const AllocatorFacts* const facts = largest_c_heap(c.allocators, [](const AllocatorFacts& each) {
+      return each.heap->used_bytes + each.heap->mapped_bytes;
+    });
+    if (facts == nullptr) return std::nullopt;
     const uint64_t bytes = of(c.ledger.bytes, Owner::kCHeapUsed);
     const Trend trend = trend_of(c.moments, {Owner::kCHeapUsed});
     if (!trend.lasting() || trend.grown_bytes < problem_threshold(c.ledger) ||
@@ -70,7 +74,7 @@ class CHeapGrowth : public Rule {
                                            human_bytes(trend.grown_bytes),
                                            human_seconds(trend.shown_seconds)));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
-    add_sizes(*c.allocator, finding);
+    add_sizes(*facts, finding);
     for (std::string& entry : heaviest_texts(c, Owner::kCHeapUsed, 3))
       finding.evidence.push_back("pages first touched: " + std::move(entry));
     finding.against.emplace_back(

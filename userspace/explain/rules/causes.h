@@ -30,6 +30,7 @@
   CAUSE(shared_memory)              \
   CAUSE(c_heap_free)                \
   CAUSE(c_heap_growth)              \
+  CAUSE(python_arenas)              \
   CAUSE(thread_stacks)              \
   CAUSE(thread_leak)                \
   CAUSE(anon_growth)

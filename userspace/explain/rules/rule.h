@@ -7,6 +7,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,7 +42,7 @@ struct Case {
   const GoFacts* go = nullptr;            // nullptr: not a Go program
   const GoSummary* go_summary = nullptr;  // what is told of it beside the findings
   std::optional<uint64_t> start_rss_bytes;
-  const AllocatorFacts* allocator = nullptr;  // nullptr: no allocator of a C heap was read
+  std::span<const AllocatorFacts> allocators = {};  // those that were read
   const std::vector<Sample>&
       moments;  // scans, and what RSS tells of the time between: growth is judged by these
 };
@@ -62,6 +63,7 @@ std::vector<Finding> findings(const Case& c);
 uint64_t problem_threshold(const Ledger& ledger);
 double share_of(uint64_t bytes, const Ledger& ledger);
 const LedgerLine* line_of(const Ledger& ledger, Owner owner);
+const LedgerLine* line_of(const Ledger& ledger, std::string_view id);  // also of a registered owner
 // "path: 12.0 MiB" or "12.0 MiB by main.leak (main.go:7)" for the heaviest entries of a line.
 std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most);
 // "12.0 MiB (34 %)"

@@ -66,6 +66,13 @@ const LedgerLine* line_of(const Ledger& ledger, Owner owner) {
   return nullptr;
 }
 
+const LedgerLine* line_of(const Ledger& ledger, std::string_view id) {
+  for (const LedgerLine& line : ledger.lines) {
+    if (line.id() == id) return &line;
+  }
+  return nullptr;
+}
+
 std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most) {
   std::vector<std::string> out;
   const LedgerLine* line = line_of(c.ledger, owner);

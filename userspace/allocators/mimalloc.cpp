@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "allocators/mimalloc.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace memwhy::allocators {
+namespace {
+
+constexpr uint64_t kSliceBytes = 64 << 10, kMostSlices = 512;
+constexpr uint64_t kHugeBlock = uint64_t{1} << 31;  // its size is that of its slices
+constexpr size_t kMostSegments = 65536;
+
+// struct mi_slice_s.
+struct Slice {
+  uint32_t count, offset;
+  uint8_t flags, padding;
+  uint16_t capacity;
+  uint32_t rest[3];
+  uint32_t used, block_bytes;
+  uint64_t more[6];
+};
+static_assert(sizeof(Slice) == 80);
+// What stands before the slices, at the end of struct mi_segment_s.
+struct SegmentTail {
+  uint64_t slices, own_slices, kind, entries, thread;
+};
+using SegmentHead = std::array<uint64_t, 72>;
+constexpr size_t kFirstTail = 0x80 / 8 - sizeof(SegmentTail) / 8,
+                 kLastTail = 0x200 / 8 - sizeof(SegmentTail) / 8;
+
+struct Segment {
+  uint64_t address = 0, slices_at = 0;
+  SegmentTail tail{};
+  bool huge() const { return (tail.kind & 0xffff'ffff) != 0; }
+};
+
+// Where the slices begin differs between builds; the first one describes the segment's own.
+std::optional<Segment> segment_at(uint64_t address, const SegmentHead& head) {
+  for (size_t at = kFirstTail; at <= kLastTail; ++at) {
+    Segment out{address, address + 8 * at + sizeof(SegmentTail)};
+    std::memcpy(&out.tail, head.data() + at, sizeof out.tail);
+    const SegmentTail& tail = out.tail;
+    const auto first_count = static_cast<uint32_t>(head[at + sizeof(SegmentTail) / 8]);
+    if ((tail.kind & 0xffff'ffff) > 1 || tail.entries == 0 || tail.entries > kMostSlices ||
+        tail.own_slices == 0 || tail.own_slices >= 64 || tail.own_slices >= tail.slices ||
+        tail.slices > (uint64_t{1} << 20) || first_count != tail.own_slices)
+      continue;
+    return out;
+  }
+  return std::nullopt;
+}
+
+std::vector<Segment> segments_of(HeapMemory& memory) {
+  std::vector<uint64_t> places;
+  for (const events::Vma& vma : memory.vmas()) {
+    if (!HeapMemory::private_anonymous(vma)) continue;
+    uint64_t at =
+        (vma.range.start + Mimalloc::kSegmentBytes - 1) / Mimalloc::kSegmentBytes * Mimalloc::kSegmentBytes;
+    for (; at < vma.range.end && places.size() < kMostSegments; at += Mimalloc::kSegmentBytes)
+      places.push_back(at);
+  }
+  std::vector<SegmentHead> heads(512);
+  std::vector<Segment> out;
+  for (size_t done = 0; done < places.size(); done += heads.size()) {
+    std::vector<remote::Piece> pieces;
+    for (size_t i = done; i < places.size() && pieces.size() < heads.size(); ++i)
+      pieces.push_back({places[i], std::as_writable_bytes(std::span(&heads[i - done], 1)), false, false});
+    if (!memory.read_each(pieces)) break;
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      if (!pieces[i].there) continue;
+      if (const auto segment = segment_at(pieces[i].address, heads[i])) out.push_back(*segment);
+    }
+  }
+  return out;
+}
+
+// false: its slices do not follow each other.
+bool add_segment(HeapMemory& memory, const Segment& segment, BlockTables& out) {
+  std::vector<Slice> slices(segment.tail.entries);
+  const AddressRange span = memory.span(segment.address);
+  // Those of the part that was never used are absent, and zeros.
+  remote::Piece piece{segment.slices_at, std::as_writable_bytes(std::span(slices)), true, false};
+  if (span.empty() || !memory.read_each({&piece, 1}) || !piece.there) return false;
+  std::vector<Block> blocks;
+  for (uint64_t i = 0; i < slices.size();) {
+    const Slice& slice = slices[i];
+    const uint64_t count = slice.count;
+    if (count == 0 || (count > slices.size() - i && !segment.huge())) return false;
+    const uint64_t start = segment.address + i * kSliceBytes;
+    Block block{{start, std::min(span.end, start + count * kSliceBytes)}};
+    if (i < segment.tail.own_slices) {
+      block.use = BlockUse::kTables;
+    } else if (slice.block_bytes >= 8 && (slice.capacity != 0 || segment.huge())) {
+      const uint64_t size = slice.block_bytes < kHugeBlock ? slice.block_bytes : count * kSliceBytes;
+      block.used_bytes = std::min<uint64_t>(slice.used * size, block.range.bytes());
+    } else {
+      block.use = BlockUse::kFree;
+    }
+    if (!block.range.empty()) blocks.push_back(block);
+    i += count;
+  }
+  if (!memory.keep(blocks.size() * sizeof(Block))) return false;
+  out.blocks.insert(out.blocks.end(), blocks.begin(), blocks.end());
+  return true;
+}
+
+}  // namespace
+
+bool Mimalloc::find(HeapMemory& memory) {
+  const std::vector<Segment> segments = segments_of(memory);
+  BlockTables trial;
+  return std::any_of(segments.begin(), segments.end(),
+                     [&](const Segment& each) { return add_segment(memory, each, trial); });
+}
+
+Result<BlockTables> Mimalloc::read(HeapMemory& memory) {
+  const std::vector<Segment> segments = segments_of(memory);
+  BlockTables out;
+  size_t good = 0;
+  for (const Segment& segment : segments) {
+    if (add_segment(memory, segment, out)) {
+      ++good;
+    } else if (out.problem.empty()) {
+      out.problem = "a segment was in motion";
+    }
+  }
+  if (good == 0) return Error(ErrorCode::kDamaged, "no segment of mimalloc is where one was");
+  out.arenas = good;
+  return out;
+}
+
+}  // namespace memwhy::allocators

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// mimalloc 2.0: as libmimalloc, linked into a program, or bundled in a library beside another allocator. It has no table to
+// find: its segments lie at multiples of 32 MiB, and each says itself what its slices of 64 KiB are.
+//
+//   segment 7f12'40000000   { ..., 3 slices of its own, normal, 512 entries, thread 7f.., slices [ ]
+//     slice 0   { 3 slices }                                      the segment's own
+//     slice 3   { 1 slice, 97 blocks of 640 bytes in use }        a page: in use 62,080 B
+//     slice 4   { 508 slices }                                    free
+// mi_collect(true) returns free slices of the thread that calls it, and not of each segment: a ceiling, so nothing is returnable.
+#pragma once
+
+#include <vector>
+
+#include "allocators/block_heap.h"
+
+namespace memwhy::allocators {
+
+class Mimalloc final : public BlockReader {
+ public:
+  const char* name() const override { return kMimalloc; }
+  const char* title() const override { return "mimalloc"; }
+  bool find(HeapMemory& memory) override;
+  Result<BlockTables> read(HeapMemory& memory) override;
+
+  static constexpr uint64_t kSegmentBytes = uint64_t{32} << 20;
+};
+
+}  // namespace memwhy::allocators

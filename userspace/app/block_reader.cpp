@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/block_reader.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "allocators/glibc_find.h"
+#include "allocators/jemalloc.h"
+#include "allocators/mimalloc.h"
+#include "allocators/module_data.h"
+#include "allocators/musl.h"
+#include "allocators/pymalloc.h"
+#include "allocators/rounding.h"
+#include "allocators/sanitizer.h"
+#include "allocators/tcmalloc.h"
+#include "app/heap_target.h"
+
+namespace memwhy::app {
+namespace {
+
+template <typename Reader>
+std::unique_ptr<record::RuntimeSource> open_blocks(const TargetProcess& target) {
+  std::unique_ptr<remote::RemoteMemory> memory = heap_memory_of(target);
+  if (memory == nullptr) return nullptr;
+  return std::make_unique<BlockHeapReader>(allocators::BlockHeap(
+      std::make_unique<Reader>(), std::move(memory), [&process = target.process] { return process.vmas(); },
+      allocators::ReadPace{.pause = pause_reading}));
+}
+
+// Allocators whose tables memwhy does not know, by a part of a library's name or of one that the kernel keeps for a mapping.
+struct Recognised {
+  const char *in_name, *name, *title;
+};
+constexpr Recognised kRecognised[] = {
+    {"libscudo", "scudo", "scudo"},
+    {"clang_rt.scudo", "scudo", "scudo"},
+    {"[anon:scudo", "scudo", "scudo"},
+    {"[anon:tcmalloc_region", "google-tcmalloc", "Google's tcmalloc"},
+    {"libmimalloc.so.3", "mimalloc-3", "mimalloc 3"},
+    {"libtbbmalloc", "tbbmalloc", "oneTBB's malloc"},
+};
+
+class RecognisedReader final : public record::RuntimeSource {
+ public:
+  explicit RecognisedReader(const Recognised& which) : which_(which) {}
+
+  std::string_view name() const override { return which_.name; }
+  std::string_view title() const override { return which_.title; }
+  events::RuntimePages pages(const events::PageScan& scan, const Tell& /*tell*/) override {
+    events::RuntimePages out;
+    out.space = scan.space;
+    out.runtime = which_.name;
+    out.problem =
+        std::string("memwhy does not read the heap of ") + which_.title + ": its memory is anonymous here";
+    return out;
+  }
+  void counters(const Tell& /*tell*/) override {}
+  void details(Details /*which*/, const Tell& /*tell*/) override {}
+  std::optional<events::RuntimeProbes> probe_plan(bool /*allowed*/) override { return std::nullopt; }
+  std::vector<std::string> take_notices() override { return {}; }
+  void stop_when(const std::function<bool()>& /*stop*/) override {}
+
+ private:
+  const Recognised& which_;
+};
+
+bool has_mapping(const TargetProcess& target, const auto& which) {
+  return std::any_of(target.vmas.begin(), target.vmas.end(), which);
+}
+bool has_libc(const TargetProcess& target) {
+  return has_mapping(target,
+                     [](const events::Vma& vma) { return vma.inode != 0 && allocators::is_libc(vma.name); });
+}
+bool has_brk(const TargetProcess& target) {
+  return has_mapping(target, [](const events::Vma& vma) { return vma.name == "[heap]"; });
+}
+// A Go program without C has neither.
+bool has_c_heap(const TargetProcess& target) {
+  return is_64_bit(target) && (has_libc(target) || has_brk(target));
+}
+// Whether a file's variables are as large.
+bool has_data(const TargetProcess& target, uint64_t bytes) {
+  const std::vector<allocators::ModuleData> modules = allocators::module_data(target.vmas);
+  return std::any_of(modules.begin(), modules.end(),
+                     [&](const auto& module) { return module.range.bytes() >= bytes; });
+}
+
+}  // namespace
+
+std::unique_ptr<record::RuntimeSource> open_pymalloc(const TargetProcess& target) {
+  const auto python = [](const events::Vma& vma) {
+    return vma.inode != 0 && allocators::is_python(vma.name);
+  };
+  if (!is_64_bit(target) || !has_mapping(target, python)) return nullptr;
+  return open_blocks<allocators::Pymalloc>(target);
+}
+
+std::unique_ptr<record::RuntimeSource> open_jemalloc(const TargetProcess& target) {
+  using allocators::Jemalloc;
+  return has_c_heap(target) && has_data(target, Jemalloc::kLeastData) ? open_blocks<Jemalloc>(target)
+                                                                      : nullptr;
+}
+
+std::unique_ptr<record::RuntimeSource> open_tcmalloc(const TargetProcess& target) {
+  using allocators::Tcmalloc;
+  return has_c_heap(target) && has_data(target, Tcmalloc::kLeastData) ? open_blocks<Tcmalloc>(target)
+                                                                      : nullptr;
+}
+
+std::unique_ptr<record::RuntimeSource> open_mimalloc(const TargetProcess& target) {
+  using allocators::Mimalloc;
+  const auto segment = [](const events::Vma& vma) {
+    return allocators::HeapMemory::private_anonymous(vma) &&
+           allocators::round_up(vma.range.start, Mimalloc::kSegmentBytes) < vma.range.end;
+  };
+  return has_c_heap(target) && has_mapping(target, segment) ? open_blocks<Mimalloc>(target) : nullptr;
+}
+
+std::unique_ptr<record::RuntimeSource> open_musl(const TargetProcess& target) {
+  const auto musl = [](const events::Vma& vma) { return vma.name.find("musl") != std::string::npos; };
+  const bool here = has_mapping(target, musl) || (!has_libc(target) && has_brk(target));
+  return is_64_bit(target) && here ? open_blocks<allocators::Musl>(target) : nullptr;
+}
+
+std::unique_ptr<record::RuntimeSource> open_sanitizer(const TargetProcess& target) {
+  if (!is_64_bit(target) || allocators::sanitizer_of(target.vmas) == nullptr) return nullptr;
+  return open_blocks<allocators::Sanitizer>(target);
+}
+
+std::unique_ptr<record::RuntimeSource> open_recognised(const TargetProcess& target) {
+  for (const Recognised& each : kRecognised)
+    for (const events::Vma& vma : target.vmas)
+      if (vma.name.find(each.in_name) != std::string::npos) return std::make_unique<RecognisedReader>(each);
+  return nullptr;
+}
+
+}  // namespace memwhy::app

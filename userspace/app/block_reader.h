@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// record::RuntimeSource of allocators other than glibc's over allocators/, which reads; here is only which process may have
+// which, by its mappings alone.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "allocators/block_heap.h"
+#include "app/runtimes.h"
+#include "record/sources.h"
+
+namespace memwhy::app {
+
+// Files of Python's are mapped.
+std::unique_ptr<record::RuntimeSource> open_pymalloc(const TargetProcess& target);
+// There is a C heap, and variables as large as the root of its tree.
+std::unique_ptr<record::RuntimeSource> open_jemalloc(const TargetProcess& target);
+std::unique_ptr<record::RuntimeSource> open_tcmalloc(const TargetProcess& target);
+// There is a C heap, and memory where a segment can be.
+std::unique_ptr<record::RuntimeSource> open_mimalloc(const TargetProcess& target);
+// musl is mapped, or no libc is: a static program.
+std::unique_ptr<record::RuntimeSource> open_musl(const TargetProcess& target);
+// Its shadow is mapped.
+std::unique_ptr<record::RuntimeSource> open_sanitizer(const TargetProcess& target);
+// Known by the names of what is mapped, and not read: the coverage says so.
+std::unique_ptr<record::RuntimeSource> open_recognised(const TargetProcess& target);
+
+class BlockHeapReader final : public record::RuntimeSource {
+ public:
+  explicit BlockHeapReader(allocators::BlockHeap heap) : heap_(std::move(heap)) {}
+
+  std::string_view name() const override { return heap_.name(); }
+  std::string_view title() const override { return heap_.title(); }
+  events::RuntimePages pages(const events::PageScan& scan, const Tell& tell) override {
+    allocators::BlockReading reading = heap_.read(scan);
+    if (reading.heap) tell(*std::move(reading.heap));
+    return std::move(reading.pages);
+  }
+  void counters(const Tell& /*tell*/) override {}
+  void details(Details /*which*/, const Tell& /*tell*/) override {}
+  std::optional<events::RuntimeProbes> probe_plan(bool /*allowed*/) override { return std::nullopt; }
+  std::vector<std::string> take_notices() override { return heap_.take_notices(); }
+  void stop_when(const std::function<bool()>& stop) override { heap_.stop_when(stop); }
+
+ private:
+  allocators::BlockHeap heap_;
+};
+
+}  // namespace memwhy::app
