@@ -132,6 +132,16 @@ void add_beside(const events::Counters& counters, ProcessExplanation& out) {
   if (counters.cgroup_limit_bytes) out.beside_rss.emplace_back("cgroup_limit", *counters.cgroup_limit_bytes);
 }
 
+// Of each allocator its last reading, with what all readings of it say.
+std::vector<AllocatorFacts> allocator_facts(
+    const std::vector<std::shared_ptr<const events::AllocatorHeap>>& last, const AddressSpace& space) {
+  std::vector<AllocatorFacts> out;
+  for (const auto& heap : last)
+    for (const timeline::AllocatorTrack& track : space.tracks().allocators.all())
+      if (track.last()->allocator == heap->allocator) out.push_back({heap, track.curve(), track.sizes()});
+  return out;
+}
+
 }  // namespace
 
 void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
@@ -221,11 +231,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
     describe_go(*go, table, out);
     out.attribution.allocated = allocated_at(*go, table);
   }
-  std::vector<AllocatorFacts> allocators;
-  for (const auto& heap : allocators_)
-    for (const timeline::AllocatorTrack& track : space.tracks().allocators.all())
-      if (track.last()->allocator == heap->allocator)
-        allocators.push_back({heap, track.curve(), track.sizes()});
+  const std::vector<AllocatorFacts> allocators = allocator_facts(allocators_, space);
   std::vector<TrendPoint> rss, anonymous;
   for (const timeline::RssPoint& point : space.rss_curve()) {
     rss.push_back({point.time, point.rss_bytes});
