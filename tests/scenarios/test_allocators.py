@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from support import MIB, ROOT, absent
+from support import MIB, ROOT, Skip, absent
 from support.answers import ledger, only_process, problems
 from support.referees import rss_of
 
@@ -37,8 +37,10 @@ class Python:
 
     def __init__(self, case, program, script):
         python = shutil.which(program)
-        if not python:
-            absent(f"{program} is not installed")
+        if not python or subprocess.run([python, "-S", "-c", ""], capture_output=True).returncode != 0:
+            if program != "python3":
+                raise Skip(f"{program} is not installed")  # a distribution has one release
+            absent("python3 is not installed")
         script += "print('ready', flush=True); sys.stdin.readline(); sys._debugmallocstats(); sys.stderr.flush()\n"
         self.process = case.start([python, "-S", "-c", script], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
         self.pid = self.process.pid

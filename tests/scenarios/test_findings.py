@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from support import MIB
-from support.answers import ledger, only_process, problems, scanned_seconds, until_scanned
+from support.answers import ledger, only_process, problems, until_scanned
 from support.workloads import Told
 
 NEW, OLD = "go1.27.3", "debian"
@@ -26,15 +26,18 @@ def looked_at(case, story, *, seconds=3, **options):
     return only_process(case.explain("-p", told.pid, "-d", seconds)), told
 
 
-def watched(case, story, *, times=1, seconds=0, **options):
-    """(process, told): the story goes on while memwhy looks: `times` times, and each time until memwhy has scanned; until there are
-    so many seconds between its first scan and its last."""
+def watched(case, story, *, times=1, every=0, **options):
+    """(process, told): the story goes on while memwhy looks: `times` times, by the clock when it is to go on every so many seconds,
+    else each time until memwhy has scanned."""
     told = started(case, story, **options)
     with case.watching(told.pid) as watch:
-        while times > 0 or scanned_seconds(case, "kept.memwhy") < seconds:
+        begun = time.monotonic()
+        for n in range(times):
             told.go_on()
-            until_scanned(case, watch.memwhy, "kept.memwhy", time.monotonic_ns(), [told.pid])
-            times -= 1
+            if every and n + 1 < times:
+                time.sleep(max(0.0, begun + every * (n + 1) - time.monotonic()))
+            else:
+                until_scanned(case, watch.memwhy, "kept.memwhy", time.monotonic_ns(), [told.pid])
     return only_process(watch.explanation), told
 
 
@@ -97,13 +100,13 @@ def test_goroutine_stacks(case):
 
 
 def test_live_heap_growth(case):
-    process, told = watched(case, "growth", times=4, seconds=22)  # growth shows from 20 s on
+    process, told = watched(case, "growth", times=16, every=2)  # growth shows from 20 s on
     finding = the_problem(process, "live-heap-growth", "go.heap.live")
     own = told.stats()
     assert own["known"] >= 160 * MIB and near(finding["bytes"], own["objects"]), (finding["bytes"], own)
     assert near(finding["recoverable_bytes"], own["known"], 0.1) and finding["growth_bytes_per_s"] > 0, (finding, own)
     assert [line for line in finding["evidence"] if " by main.growth (main.go:" in line], finding["evidence"]
-    no_problem(watched(case, "growth", times=4, seconds=22, fix=True)[0])
+    no_problem(watched(case, "growth", times=16, every=2, fix=True)[0])
 
 
 def test_one_step_is_no_growth(case):
@@ -160,7 +163,7 @@ def race_detector_leak(case, toolchain):
     service.get("/parse?bad=1000")
     before = service.stats()["panics"]
     with case.watching(service.pid) as watch:
-        service.load(400, "/parse?bad=2000", rate=50)
+        service.load(400, "/parse?bad=2000", rate=20)
     process = only_process(watch.explanation)
     leaked = KEPT_PER_PANIC * (service.stats()["panics"] - before)
     finding, = [f for f in problems(process) if f["id"] == "race-detector-leak"]

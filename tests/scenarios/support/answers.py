@@ -72,12 +72,6 @@ def until_scanned(case, recorder, file, after, pids):
         raise AssertionError("the recorder ended")
 
 
-def scanned_seconds(case, file):
-    """From the first scan in the file to the last."""
-    starts = [scan["start"] for scan in page_scans(case, file)]
-    return (max(starts) - min(starts)) / 1e9 if starts else 0
-
-
 def born(scan):
     """Pages of the scan that came after attach."""
     return scan["resident"] - scan["how"].get("before-attach", 0)
