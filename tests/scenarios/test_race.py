@@ -67,7 +67,7 @@ def growing(case, toolchain, version):
     service.load(20)
     before = service.stats()["goroutines_started"]
     with case.watching(service.pid) as watch:
-        service.load(800, rate=100)
+        service.load(800, rate=32)
     process = only_process(watch.explanation)
     kept = KEPT_PER_GOROUTINE * (service.stats()["goroutines_started"] - before)
     check_story(process, version)

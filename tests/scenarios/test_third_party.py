@@ -42,7 +42,7 @@ def told(case, version, go):
     assert process["go"]["race"] is not True and problems(process) == [], problems(process)
     totals, held = process["go"]["totals"], ledger(process)
     parts = [totals[key] for key in ("heap_in_use_bytes", "/memory/classes/heap/free:bytes", "/memory/classes/heap/stacks:bytes",
-                                     "/memory/classes/profiling/buckets:bytes", "metadata_bytes", "work_buffer_bytes")]
+                                     "/memory/classes/profiling/buckets:bytes", "metadata_bytes", "work_buffer_bytes", "/memory/classes/other:bytes")]
     assert sum(parts) == totals["mapped_ready_bytes"], totals
     in_use = held["go.heap.live"] + held.get("go.heap.unmarked", 0) + held.get("go.heap.fragmentation", 0)
     print(f"esbuild {version}, {go}: {in_use / MIB:.1f} MiB resident of {totals['heap_in_use_bytes'] / MIB:.1f} MiB in use, "

@@ -8,6 +8,7 @@ namespace memwhy::explain {
 namespace {
 
 constexpr size_t kLeastPoints = 4;
+constexpr size_t kLeastScans = 3;     // that saw an owner rise
 constexpr size_t kSlopePoints = 128;  // pairs grow with the square
 constexpr size_t kParts = 4, kSixteenths = 16;
 constexpr double kLeastShare = 1.0 / 12;   // of the rise, in each part of its time
@@ -15,6 +16,7 @@ constexpr double kOnsetShare = 1.0 / 32;   // of the rise: before that it had no
 constexpr double kTeethShare = 1.0 / 4;    // of all that is moved: a fall that is more than noise
 constexpr double kUntestedShare = 0.9;     // of an owner's rise
 constexpr double kMostStill = 2;           // times the longest wait before
+constexpr double kLeastStill = 5;          // seconds that say how fast it moves since it stopped
 constexpr size_t kMostBetween = 1024;      // samples that are made between scans
 constexpr double kSmallShare = 1.0 / 256;  // of the largest value: noise
 
@@ -198,30 +200,41 @@ Trend judged(const std::vector<Point>& points) {
   }
   if (trend.rising) trend.grown_bytes = trend.floor_bytes;
   // What it did before it stopped is not what it does.
-  if (trend.shape == Shape::kStopped && trend.still_seconds > 0)
+  if (trend.shape == Shape::kStopped && trend.still_seconds >= kLeastStill)
     trend.bytes_per_s =
         (points.back().value - value_at(points, end - trend.still_seconds / 2)) / (trend.still_seconds / 2);
   return trend;
 }
 
-// What each owner had at a part of the way from one scan to the next.
-Sample on_the_way(const Sample& from, const Sample& to, double part, TimeNs time) {
-  const auto between = [part](uint64_t a, uint64_t b) {
+struct Way {
+  double all = 0, anonymous = 0;  // parts of it
+};
+
+// What each owner had on the way from one scan to the next.
+Sample on_the_way(const Sample& from, const Sample& to, const Way& way, TimeNs time) {
+  const auto between = [](uint64_t a, uint64_t b, double part) {
     const double value = static_cast<double>(a) + (static_cast<double>(b) - static_cast<double>(a)) * part;
     return static_cast<uint64_t>(std::llround(value));
   };
   Sample out;
   out.time = time;
-  out.rss_bytes = between(from.rss_bytes, to.rss_bytes);
-  for (size_t i = 0; i < kOwnerCount; ++i) out.bytes[i] = between(from.bytes[i], to.bytes[i]);
+  out.between_scans = true;
+  out.rss_bytes = between(from.rss_bytes, to.rss_bytes, way.all);
+  for (size_t i = 0; i < kOwnerCount; ++i) {
+    const Kind kind = kind_of(static_cast<Owner>(i));
+    const bool anonymous = kind == Kind::kAnonymous || kind == Kind::kGo;
+    out.bytes[i] = between(from.bytes[i], to.bytes[i], anonymous ? way.anonymous : way.all);
+  }
   return out;
 }
+
+double seconds_of(TimeNs from, TimeNs to) { return to > from ? static_cast<double>(to - from) / 1e9 : 0; }
 
 std::vector<Point> in_seconds(const std::vector<TrendPoint>& series) {
   std::vector<Point> points;
   points.reserve(series.size());
   for (const TrendPoint& point : series) {
-    const double seconds = static_cast<double>(point.time - series.front().time) / 1e9;
+    const double seconds = seconds_of(series.front().time, point.time);
     const Point next{seconds, static_cast<double>(point.value)};
     // Two of one moment: the later one.
     if (!points.empty() && points.back().seconds >= seconds)
@@ -232,6 +245,29 @@ std::vector<Point> in_seconds(const std::vector<TrendPoint>& series) {
   return points;
 }
 
+// A part of RSS over time.
+class PartCurve {
+ public:
+  PartCurve(const std::vector<RssPart>& rss, uint64_t RssPart::*part) : start_(rss.front().time) {
+    std::vector<TrendPoint> series;
+    for (const RssPart& point : rss) series.push_back({point.time, point.*part});
+    curve_ = in_seconds(series);
+  }
+  // How far it was at `at` of the way that it went between two times.
+  double part_of_way(TimeNs from, TimeNs to, TimeNs at) const {
+    const double first = value(from), moved = value(to) - first;
+    // Where it hardly moved, owners may have: evenly.
+    if (std::abs(moved) <= first * kSmallShare)
+      return static_cast<double>(at - from) / static_cast<double>(to - from);
+    return std::clamp((value(at) - first) / moved, 0.0, 1.0);
+  }
+
+ private:
+  double value(TimeNs time) const { return value_at(curve_, seconds_of(start_, time)); }
+  TimeNs start_;
+  std::vector<Point> curve_;
+};
+
 }  // namespace
 
 Trend trend_of(const std::vector<TrendPoint>& series) {
@@ -239,13 +275,9 @@ Trend trend_of(const std::vector<TrendPoint>& series) {
   return judged(in_seconds(series));
 }
 
-std::vector<Sample> with_rss_between(const std::vector<Sample>& samples, const std::vector<TrendPoint>& rss) {
+std::vector<Sample> with_rss_between(const std::vector<Sample>& samples, const std::vector<RssPart>& rss) {
   if (rss.size() < 2) return samples;
-  const std::vector<Point> curve = in_seconds(rss);
-  const TimeNs start = rss.front().time;
-  const auto at = [&](TimeNs time) {
-    return value_at(curve, time > start ? static_cast<double>(time - start) / 1e9 : 0);
-  };
+  const PartCurve all(rss, &RssPart::all), anonymous(rss, &RssPart::anonymous);
   const size_t step = (rss.size() + kMostBetween - 1) / kMostBetween;
   std::vector<Sample> out;
   size_t next = 0;
@@ -253,15 +285,12 @@ std::vector<Sample> with_rss_between(const std::vector<Sample>& samples, const s
     out.push_back(samples[i]);
     if (i + 1 == samples.size()) break;
     const Sample &from = samples[i], &to = samples[i + 1];
-    const double first = at(from.time), moved = at(to.time) - first;
     while (next < rss.size() && rss[next].time <= from.time) next += step;
     for (; next < rss.size() && rss[next].time < to.time; next += step) {
-      const double of_time =
-          static_cast<double>(rss[next].time - from.time) / static_cast<double>(to.time - from.time);
-      const double of_rss = moved == 0 ? 0 : (static_cast<double>(rss[next].value) - first) / moved;
-      // Where RSS hardly moved, owners may have: evenly.
-      const bool still = std::abs(moved) <= first * kSmallShare;
-      out.push_back(on_the_way(from, to, still ? of_time : std::clamp(of_rss, 0.0, 1.0), rss[next].time));
+      const TimeNs at = rss[next].time;
+      out.push_back(on_the_way(
+          from, to, {all.part_of_way(from.time, to.time, at), anonymous.part_of_way(from.time, to.time, at)},
+          at));
     }
   }
   return out;
@@ -304,6 +333,16 @@ Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> 
   }
   Trend trend = trend_of(points);
   if (!trend.rising || owners.size() == 0) return trend;
+  const double shown_from = seconds_of(samples.front().time, samples.back().time) - trend.shown_seconds;
+  const auto scans = std::count_if(samples.begin(), samples.end(), [&](const Sample& sample) {
+    return !sample.between_scans && seconds_of(samples.front().time, sample.time) >= shown_from;
+  });
+  if (static_cast<size_t>(scans) < kLeastScans) {
+    trend.rising = false;
+    trend.grown_bytes = 0;
+    trend.shape = Shape::kUnseen;
+    return trend;
+  }
   const std::vector<TrendPoint> kind = bytes_of_kind(samples, kind_of(*owners.begin()));
   // Since the kind fell, and not yet as high as before: the owner may only take the place of what left.
   const Trend of_all = trend_of(kind);

@@ -56,7 +56,8 @@ struct TrendPoint {
 };
 
 Trend trend_of(const std::vector<TrendPoint>& points);
-// Of the sum of these owners. Memory of one kind changes its owner (copy on write, free and malloc, an arena that is read
+// Of the sum of these owners, of which three scans must have seen the rise: what stands between scans is RSS's.
+// Memory of one kind changes its owner (copy on write, free and malloc, an arena that is read
 // from now on, buffers that are replaced): together they grow by no more than all owners of their kind.
 Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> owners);
 
@@ -65,7 +66,12 @@ Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> 
 //
 //   RSS         100  190  200  200  200  200  200      read each second
 //   scans       100                           200      each second in between: 190, 200, 200 …, not 117, 133, 150 …
-std::vector<Sample> with_rss_between(const std::vector<Sample>& samples, const std::vector<TrendPoint>& rss);
+// An owner of anonymous memory goes with that part of RSS, others with all of it.
+struct RssPart {
+  TimeNs time = 0;
+  uint64_t all = 0, anonymous = 0;
+};
+std::vector<Sample> with_rss_between(const std::vector<Sample>& samples, const std::vector<RssPart>& rss);
 
 // Memory that becomes another owner's of the same kind when it is replaced.
 enum class Kind : uint8_t { kGo, kFile, kShared, kAnonymous };

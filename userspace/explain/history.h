@@ -22,6 +22,7 @@ struct Sample {
   uint64_t rss_bytes = 0;
   OwnerBytes bytes = {};
   OwnerBytes arrived = {}, left = {};  // since the sample before; 0 in the first
+  bool between_scans = false;          // made of what RSS did (growth.h)
 };
 
 // Bytes that had no certain owner when they were counted, by where they were: later scans may know the

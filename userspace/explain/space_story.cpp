@@ -232,9 +232,10 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
     out.attribution.allocated = allocated_at(*go, table);
   }
   const std::vector<AllocatorFacts> allocators = allocator_facts(allocators_, space);
-  std::vector<TrendPoint> rss, anonymous;
+  std::vector<RssPart> rss;
+  std::vector<TrendPoint> anonymous;
   for (const timeline::RssPoint& point : space.rss_curve()) {
-    rss.push_back({point.time, point.rss_bytes});
+    rss.push_back({point.time, point.rss_bytes, point.anon_bytes});
     anonymous.push_back({point.time, point.anon_bytes});
   }
   const std::vector<Sample> moments = with_rss_between(samples, rss);

@@ -55,11 +55,7 @@ void add_time(const std::vector<TimeNs>& times, std::vector<Missing>& missing) {
 }
 
 // RSS rises, and it is too early to say whether it goes on; or it did, and it is too early to say that it is over.
-void add_rss(const Case& c, const std::vector<TrendPoint>& rss, std::vector<Missing>& missing) {
-  const std::vector<TrendPoint> scans = bytes_of_kind(c.moments, Kind::kAnonymous);
-  // Of a Go program the heap's part is judged by its books, where they can be read.
-  const bool books = c.go != nullptr && c.go->layout_trusted();
-  const Trend trend = trend_of(!books && rss.size() >= kLeastReadings ? rss : scans);
+void add_part(const Case& c, const Trend& trend, std::vector<Missing>& missing) {
   const double threshold = static_cast<double>(problem_threshold(c.ledger)),
                grown = static_cast<double>(trend.floor_bytes);
   const std::string by = human_bytes(trend.floor_bytes);
@@ -87,6 +83,17 @@ void add_rss(const Case& c, const std::vector<TrendPoint>& rss, std::vector<Miss
   if (trend.shape == Shape::kStopped && trend.still_seconds < trend.risen_seconds)
     missing.push_back({fmt::format("it grew by {} until {} ago", by, human_seconds(trend.still_seconds)),
                        trend.risen_seconds - trend.still_seconds});
+}
+
+// Files, shared memory, and anonymous memory: each may grow while another shrinks.
+void add_rss(const Case& c, const std::vector<TrendPoint>& rss, std::vector<Missing>& missing) {
+  add_part(c, trend_of(bytes_of_kind(c.moments, Kind::kFile)), missing);
+  add_part(c, trend_of(bytes_of_kind(c.moments, Kind::kShared)), missing);
+  // Of a Go program the heap's part is judged by its books, where they can be read.
+  const bool books = c.go != nullptr && c.go->layout_trusted();
+  add_part(
+      c, trend_of(!books && rss.size() >= kLeastReadings ? rss : bytes_of_kind(c.moments, Kind::kAnonymous)),
+      missing);
 }
 
 std::string seen(uint32_t collections) {
@@ -150,6 +157,8 @@ Verdict verdict_of(const Case& c, const std::vector<Finding>& findings, const st
   }
   std::vector<Missing> missing;
   if (!c.coverage.scan_complete) missing.push_back({"the only scan was cut short", std::nullopt});
+  if (c.samples.size() < 2)
+    missing.push_back({"its pages were scanned once, and growth takes two scans to show", kLastingSeconds});
   add_time(times, missing);
   add_rss(c, rss, missing);
   add_go(c, missing);

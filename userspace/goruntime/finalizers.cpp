@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <unordered_set>
+#include <set>
 
 #include "goruntime/words.h"
 
@@ -50,16 +50,16 @@ class FinalizerSearch {
 
   // Words of the program's variables that may be addresses of what the runtime has outside of its heap.
   std::vector<uint64_t> candidates() {
-    std::unordered_set<uint64_t> found;
+    std::vector<uint64_t> found;
     for (const AddressRange& range : globals_.data) {
       static_cast<void>(each_part(memory_, range, [&](uint64_t, std::span<const std::byte> bytes) {
         for (size_t at = 0; at + 8 <= bytes.size() && found.size() < kMostCandidates; at += 8)
-          if (const uint64_t value = word(bytes, at); plausible(value)) found.insert(value);
+          if (const uint64_t value = word(bytes, at); plausible(value)) found.push_back(value);
       }));
     }
-    std::vector<uint64_t> out(found.begin(), found.end());
-    std::sort(out.begin(), out.end());
-    return out;
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    return found;
   }
 
   std::vector<uint64_t> likely(std::span<const uint64_t> heads) {
@@ -103,7 +103,7 @@ class FinalizerSearch {
   // nullopt: one of them is no block, or nothing waits.
   std::optional<FinalizerQueue> follow(uint64_t at) {
     FinalizerQueue queue;
-    std::unordered_set<uint64_t> seen;
+    std::set<uint64_t> seen;
     FinalizerBlock block;
     for (; at != 0; at = word(block, 0)) {
       if (!plausible(at) || !seen.insert(at).second || seen.size() > kMostBlocks) return std::nullopt;

@@ -43,6 +43,7 @@ Json totals(const std::optional<events::GoCounters>& totals) {
           {"/memory/classes/profiling/buckets:bytes", c.profiler_bytes},
           {"metadata_bytes", c.metadata_bytes},
           {"work_buffer_bytes", c.work_buffer_bytes},
+          {"/memory/classes/other:bytes", c.other_bytes},
           {"mapped_ready_bytes", c.mapped_bytes},
           {"/gc/heap/live:bytes", c.live_bytes},
           {"/gc/heap/goal:bytes", goal ? Json(*goal) : Json(nullptr)},

@@ -14,6 +14,8 @@ namespace {
 
 constexpr size_t kMostLine = 1024;
 constexpr size_t kPiece = 256 << 10;
+// Names given in one question: no honest file has many lines over each other.
+constexpr size_t kMostGiven = 1 << 18;
 
 // The hex number at the start of the text, which loses it and the space behind it.
 std::optional<uint64_t> take_number(std::string_view& text) {
@@ -60,7 +62,7 @@ void CodeMapNames::line(std::string_view text) {
   if (!bytes || text.empty()) return;
   for (auto at = std::lower_bound(places_.begin(), places_.end(), *start,
                                   [](const Place& place, uint64_t value) { return place.address < value; });
-       at != places_.end() && at->address - *start < *bytes; ++at)
+       at != places_.end() && at->address - *start < *bytes && given_ < kMostGiven; ++at, ++given_)
     found_[at->index].assign(1, {std::string(text), "", 0});
 }
 
@@ -71,6 +73,7 @@ Result<std::vector<SourceFrames>> code_map_names(const Fd& file, uint64_t bytes,
   CodeMapNames names(at);
   std::vector<char> piece(kPiece);
   uint64_t from = bytes > kMostCodeMapBytes ? bytes - kMostCodeMapBytes : 0;
+  if (from > 0) names.skip_line();
   while (from < bytes) {
     const ssize_t n = ::pread(file.get(), piece.data(), std::min<uint64_t>(piece.size(), bytes - from),
                               static_cast<off_t>(from));

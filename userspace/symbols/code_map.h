@@ -28,6 +28,7 @@ class CodeMapNames {
   explicit CodeMapNames(std::span<const CodeOffset> at);
   // The next piece of the file. A line may go on in the next one; one that is longer than any name is left out.
   void read(std::string_view piece);
+  void skip_line() { too_long_ = true; }  // what comes first is the end of a line that is not read
   std::vector<SourceFrames> take();
 
  private:
@@ -41,6 +42,7 @@ class CodeMapNames {
   std::vector<SourceFrames> found_;
   std::string begun_;  // a line without its end
   bool too_long_ = false;
+  size_t given_ = 0;
 };
 
 // kBadInput: it can't be read.

@@ -103,5 +103,29 @@ TEST(HeapBooks, SaysWhenTheNextCollectionIsDue) {
   EXPECT_FALSE(books_of(off).next_collection_s);
 }
 
+// A heap that goes up and down above a floor that rises: what is said is the floor, never the difference of two ends.
+TEST(HeapBooks, OfTeethTheFloorCounts) {
+  for (const std::vector<int>& live :
+       {std::vector<int>{100, 10, 100, 20, 100, 30, 100, 40, 45},
+        std::vector<int>{300, 60, 320, 90, 340, 120, 360, 150, 380, 180, 210, 220}}) {
+    std::vector<timeline::GoPoint> curve;
+    uint64_t allocated = 0;
+    for (size_t i = 0; i < live.size(); ++i) {
+      timeline::GoPoint point;
+      point.time = 10 * i * kSecond;
+      point.counters.gc_cycles = static_cast<uint32_t>(i + 1);
+      point.counters.live_bytes = static_cast<uint64_t>(live[i] * kMiB);
+      allocated += 200 * (1 << 20);
+      point.counters.allocated_bytes = allocated;
+      point.counters.freed_bytes = allocated - point.counters.live_bytes;
+      curve.push_back(point);
+    }
+    const HeapBooks books = books_of(curve);
+    EXPECT_LE(books.live_before, books.live_now);
+    EXPECT_EQ(books.grown_bytes, books.rising ? books.live_now - books.live_before : 0);
+    EXPECT_LE(books.grown_bytes, 200 * kMiB);
+  }
+}
+
 }  // namespace
 }  // namespace memwhy::explain

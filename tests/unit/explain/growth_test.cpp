@@ -162,19 +162,43 @@ TEST(OwnerTrend, MovesWhenRssDoes) {
       sample(0, {{Owner::kAnonOther, 8}}), sample(10, {{Owner::kAnonOther, 200}}),
       sample(20, {{Owner::kAnonOther, 400}}), sample(31, {{Owner::kAnonOther, 760}})};
   const auto judged = [&](double until) {
-    return trend_of(
-        with_rss_between(scans, each_second(31,
-                                            [&](double t) {
-                                              return t <= 20 ? 8 + 19.6 * t
-                                                             : 400 + std::min(360.0,
-                                                                              360 * (t - 20) / (until - 20));
-                                            })),
-        {Owner::kAnonOther});
+    std::vector<RssPart> rss;
+    for (const TrendPoint& point : each_second(31, [&](double t) {
+           return t <= 20 ? 8 + 19.6 * t : 400 + std::min(360.0, 360 * (t - 20) / (until - 20));
+         }))
+      rss.push_back({point.time, point.value, point.value});
+    return trend_of(with_rss_between(scans, rss), {Owner::kAnonOther});
   };
   EXPECT_TRUE(trend_of(scans, {Owner::kAnonOther}).rising) << "by the scans alone";
   EXPECT_EQ(judged(22).shape, Shape::kStopped);
   EXPECT_NEAR(judged(22).still_seconds, 9, 0.5);
   EXPECT_TRUE(judged(31).rising);
+}
+
+// Between scans it goes with anonymous memory: what files do is not its rise.
+TEST(OwnerTrend, DoesNotMoveWithFiles) {
+  const std::vector<Sample> scans = {sample(0, {{Owner::kAnonOther, 8}, {Owner::kFileText, 8}}),
+                                     sample(1, {{Owner::kAnonOther, 8}, {Owner::kFileText, 18}}),
+                                     sample(30, {{Owner::kAnonOther, 48}, {Owner::kFileText, 308}}),
+                                     sample(31, {{Owner::kAnonOther, 48}, {Owner::kFileText, 318}})};
+  std::vector<RssPart> rss;
+  for (uint64_t t = 0; t <= 31; ++t) {
+    const uint64_t anonymous = (t < 5 ? 8 : 48) * kMiB;
+    rss.push_back({t * 1'000'000'000, anonymous + (8 + 10 * t) * kMiB, anonymous});
+  }
+  EXPECT_EQ(trend_of(with_rss_between(scans, rss), {Owner::kAnonOther}).shape, Shape::kStopped);
+  EXPECT_TRUE(trend_of(with_rss_between(scans, rss), {Owner::kFileText}).rising);
+}
+
+// What RSS did between two scans says how an owner may have got there, and not that it is this owner which goes on.
+TEST(OwnerTrend, IsNoRiseThatTwoScansSaw) {
+  std::vector<RssPart> rss;
+  for (uint64_t t = 0; t <= 30; ++t)
+    rss.push_back({t * 1'000'000'000, (8 + 10 * t) * kMiB, (8 + 10 * t) * kMiB});
+  std::vector<Sample> scans = {sample(0, {{Owner::kAnonOther, 8}}), sample(30, {{Owner::kAnonOther, 308}})};
+  EXPECT_FALSE(trend_of(with_rss_between(scans, rss), {Owner::kAnonOther}).rising);
+  scans.insert(scans.begin() + 1, sample(15, {{Owner::kAnonOther, 158}}));
+  EXPECT_TRUE(trend_of(with_rss_between(scans, rss), {Owner::kAnonOther}).rising);
 }
 
 // A third of the growth took the place of others.

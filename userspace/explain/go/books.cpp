@@ -36,6 +36,12 @@ std::vector<TrendPoint> live_after(const std::vector<timeline::GoPoint>& curve) 
   return out;
 }
 
+uint64_t least(const std::vector<TrendPoint>& live) {
+  return std::min_element(live.begin(), live.end(),
+                          [](const TrendPoint& a, const TrendPoint& b) { return a.value < b.value; })
+      ->value;
+}
+
 // Each has its share, and the last did not rise more slowly than half of the usual.
 bool few_rise(const std::vector<TrendPoint>& live) {
   if (live.size() < kLeastCollections + 1 || live.back().value <= live.front().value) return false;
@@ -50,8 +56,9 @@ bool few_rise(const std::vector<TrendPoint>& live) {
 }
 
 // After the last collection nobody has looked. A leak goes on filling the heap as fast as before, and each collection comes
-// after at most twice the time of the one before; a load that is over does not, or the next collection is late.
-bool goes_on(const std::vector<timeline::GoPoint>& curve, const std::vector<TrendPoint>& live) {
+// after at most twice the time of the one before; a load that is over does not, or the next collection is late. `usual`: bytes a
+// second.
+bool goes_on(const std::vector<timeline::GoPoint>& curve, const std::vector<TrendPoint>& live, double usual) {
   const TimeNs last = live.back().time;
   const double since = seconds_between(last, curve.back().time);
   if (since <= kSettling) return true;
@@ -59,8 +66,6 @@ bool goes_on(const std::vector<timeline::GoPoint>& curve, const std::vector<Tren
   const auto then = std::find_if(curve.begin(), curve.end(),
                                  [&](const timeline::GoPoint& point) { return point.time >= last; });
   const uint64_t before = in_use(then->counters), now = in_use(curve.back().counters);
-  const double usual = (static_cast<double>(live.back().value) - static_cast<double>(live.front().value)) /
-                       seconds_between(live.front().time, last);
   return now > before && static_cast<double>(now - before) / since >= usual * kLeastPace;
 }
 
@@ -104,13 +109,22 @@ HeapBooks books_of(const std::vector<timeline::GoPoint>& curve) {
     books.judged_seconds = seconds_between(curve.front().time, live.back().time);
     const Trend trend = trend_of(live);
     books.bytes_per_s = trend.bytes_per_s;
-    const bool rises = live.size() <= kFew ? few_rise(live) : trend.rising;
-    books.rising = rises && books.collections >= kLeastCollections && goes_on(curve, live);
-    if (books.rising) books.grown_bytes = books.live_now - books.live_before;
+    const bool few = live.size() <= kFew;
     const uint64_t before_last = live[live.size() - 2].value;
     const double all = static_cast<double>(books.live_now) - static_cast<double>(books.live_before);
     const double last_rise = static_cast<double>(books.live_now) - static_cast<double>(before_last);
-    books.unsettled = !books.rising && all > 0 && last_rise >= all * kShareOfFew && goes_on(curve, live);
+    const double usual =
+        few ? all / seconds_between(live.front().time, live.back().time)
+            : static_cast<double>(trend.grown_bytes) / std::max(trend.shown_seconds, kSettling);
+    const bool rises = few ? few_rise(live) : trend.rising;
+    books.rising = rises && books.collections >= kLeastCollections && goes_on(curve, live, usual);
+    books.unsettled =
+        !books.rising && all > 0 && last_rise >= all * kShareOfFew && goes_on(curve, live, usual);
+    if (books.rising && !few) {
+      books.live_before = least(live);
+      books.live_now = books.live_before + trend.grown_bytes;
+    }
+    if (books.rising) books.grown_bytes = books.live_now - books.live_before;
   }
   add_next(curve, live, books);
   return books;

@@ -20,11 +20,13 @@ namespace memwhy::explain {
 constexpr uint32_t kLeastCollections = 2;
 
 struct HeapBooks {
-  uint32_t collections = 0;                // that ended while memwhy watched
-  double seconds = 0;                      // from the first reading to the last
-  double judged_seconds = 0;               // from the first reading to the last collection
-  uint64_t allocated = 0, freed = 0;       // in all of it
-  uint64_t live_before = 0, live_now = 0;  // in use after the first known collection, and after the last
+  uint32_t collections = 0;           // that ended while memwhy watched
+  double seconds = 0;                 // from the first reading to the last
+  double judged_seconds = 0;          // from the first reading to the last collection
+  uint64_t allocated = 0, freed = 0;  // in all of it
+  // In use after the first known collection, and after the last. Of more collections than a few, when rising: the least after
+  // any, and the least that is confirmed now; what lies above is not yet known to stay.
+  uint64_t live_before = 0, live_now = 0;
   bool rising = false;  // in use after each collection more than after the one before, until now
   bool unsettled =
       false;  // not rising as far as is known, but the last collection left more than the one before
