@@ -245,6 +245,20 @@ std::vector<Point> in_seconds(const std::vector<TrendPoint>& series) {
   return points;
 }
 
+size_t scans_since(const std::vector<Sample>& samples, double seconds) {
+  const double from = seconds_of(samples.front().time, samples.back().time) - seconds;
+  return static_cast<size_t>(std::count_if(samples.begin(), samples.end(), [&](const Sample& sample) {
+    return !sample.between_scans && seconds_of(samples.front().time, sample.time) >= from;
+  }));
+}
+
+Trend no_rise(Trend trend, Shape shape) {
+  trend.rising = false;
+  trend.grown_bytes = 0;
+  trend.shape = shape;
+  return trend;
+}
+
 // A part of RSS over time.
 class PartCurve {
  public:
@@ -333,41 +347,26 @@ Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> 
   }
   Trend trend = trend_of(points);
   if (!trend.rising || owners.size() == 0) return trend;
-  const double shown_from = seconds_of(samples.front().time, samples.back().time) - trend.shown_seconds;
-  const auto scans = std::count_if(samples.begin(), samples.end(), [&](const Sample& sample) {
-    return !sample.between_scans && seconds_of(samples.front().time, sample.time) >= shown_from;
-  });
-  if (static_cast<size_t>(scans) < kLeastScans) {
-    trend.rising = false;
-    trend.grown_bytes = 0;
-    trend.shape = Shape::kUnseen;
-    return trend;
-  }
   const std::vector<TrendPoint> kind = bytes_of_kind(samples, kind_of(*owners.begin()));
   // Since the kind fell, and not yet as high as before: the owner may only take the place of what left.
   const Trend of_all = trend_of(kind);
-  if (!of_all.rising && of_all.untested_seconds >= trend.shown_seconds * kUntestedShare) {
-    trend.rising = false;
-    trend.grown_bytes = 0;
-    trend.shape = Shape::kTeeth;
-    return trend;
-  }
+  if (!of_all.rising && of_all.untested_seconds >= trend.shown_seconds * kUntestedShare)
+    return no_rise(trend, Shape::kTeeth);
   // What all of its kind rose by from where it began to rise, floor to floor.
   const std::vector<Point> all = floor_of(in_seconds(kind));
   const double end = all.back().seconds;
   const double of_kind = all.back().value - value_at(all, end - trend.shown_seconds);
   const double grown = static_cast<double>(trend.grown_bytes);
+  // Few scans say how much it rose, and not how: the way is that of its kind, of which it must be the larger part.
+  if (of_kind > 2 * grown && scans_since(samples, trend.shown_seconds) < kLeastScans)
+    return no_rise(trend, Shape::kUnseen);
   if (of_kind >= grown) return trend;
   trend.grown_bytes = static_cast<uint64_t>(of_kind);
   if (of_kind * 2 >= grown) {
     if (trend.bytes_per_s) *trend.bytes_per_s *= of_kind / grown;
     return trend;
   }
-  // Most of it was another's before.
-  trend.rising = false;
-  trend.grown_bytes = 0;
-  trend.shape = Shape::kMoved;
-  return trend;
+  return no_rise(trend, Shape::kMoved);  // most of it was another's before
 }
 
 }  // namespace memwhy::explain

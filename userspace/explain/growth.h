@@ -56,7 +56,8 @@ struct TrendPoint {
 };
 
 Trend trend_of(const std::vector<TrendPoint>& points);
-// Of the sum of these owners, of which three scans must have seen the rise: what stands between scans is RSS's.
+// Of the sum of these owners. Where fewer than three scans saw the rise, it must be most of what its kind rose by: what stands
+// between scans is what RSS did.
 // Memory of one kind changes its owner (copy on write, free and malloc, an arena that is read
 // from now on, buffers that are replaced): together they grow by no more than all owners of their kind.
 Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> owners);

@@ -190,14 +190,18 @@ TEST(OwnerTrend, DoesNotMoveWithFiles) {
   EXPECT_TRUE(trend_of(with_rss_between(scans, rss), {Owner::kFileText}).rising);
 }
 
-// What RSS did between two scans says how an owner may have got there, and not that it is this owner which goes on.
-TEST(OwnerTrend, IsNoRiseThatTwoScansSaw) {
+// What RSS did between two scans says how an owner may have got there when it is most of it, and nothing of a small one.
+TEST(OwnerTrend, OfFewScansGoesTheWayOfItsKindWhenItIsMostOfIt) {
   std::vector<RssPart> rss;
   for (uint64_t t = 0; t <= 30; ++t)
-    rss.push_back({t * 1'000'000'000, (8 + 10 * t) * kMiB, (8 + 10 * t) * kMiB});
-  std::vector<Sample> scans = {sample(0, {{Owner::kAnonOther, 8}}), sample(30, {{Owner::kAnonOther, 308}})};
-  EXPECT_FALSE(trend_of(with_rss_between(scans, rss), {Owner::kAnonOther}).rising);
-  scans.insert(scans.begin() + 1, sample(15, {{Owner::kAnonOther, 158}}));
+    rss.push_back({t * 1'000'000'000, (16 + 10 * t) * kMiB, (16 + 10 * t) * kMiB});
+  std::vector<Sample> scans = {sample(0, {{Owner::kAnonOther, 8}, {Owner::kCHeapUsed, 8}}),
+                               sample(30, {{Owner::kAnonOther, 48}, {Owner::kCHeapUsed, 268}})};
+  EXPECT_TRUE(trend_of(with_rss_between(scans, rss), {Owner::kCHeapUsed}).rising);
+  EXPECT_EQ(trend_of(with_rss_between(scans, rss), {Owner::kAnonOther}).shape, Shape::kUnseen);
+  for (const uint64_t t : {10, 20})
+    scans.insert(scans.end() - 1,
+                 sample(t, {{Owner::kAnonOther, 8 + t * 4 / 3}, {Owner::kCHeapUsed, 8 + t * 26 / 3}}));
   EXPECT_TRUE(trend_of(with_rss_between(scans, rss), {Owner::kAnonOther}).rising);
 }
 
