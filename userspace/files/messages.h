@@ -90,6 +90,9 @@ void fields(Codec& c, Request& r) {
   c.list(r.question.functions, symbols::ProgramQuestion::kMostNames, name);
   c.list(r.question.prefixes, symbols::ProgramQuestion::kMostNames, name);
   c.number(r.question.code_bytes);
+  c.number(r.question.variables);
+  c.list(r.question.to_name, symbols::ProgramQuestion::kMostNames,
+         [](auto& codec, uint64_t& address) { codec.number(address); });
   c.number(r.offset);
   c.number(r.bytes);
   c.number(r.minor);
@@ -194,6 +197,12 @@ void fields(Codec& c, symbols::ProgramFacts& facts) {
     });
   });
   c.flags(facts.linked, symbols::ProgramQuestion::kMostNames);
+  c.list(facts.variables, symbols::ProgramQuestion::kMostVariables, [](auto& codec, AddressRange& range) {
+    codec.number(range.start);
+    codec.number(range.end);
+  });
+  c.list(facts.named, symbols::ProgramQuestion::kMostNames,
+         [](auto& codec, std::string& name) { codec.text(name, kMostName); });
 }
 
 // The path itself goes along as a descriptor.

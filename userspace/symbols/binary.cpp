@@ -210,6 +210,16 @@ std::vector<std::optional<AddressRange>> Binary::go_functions(const std::vector<
   return go_lines_->find_functions(bytes_, names);
 }
 
+std::vector<AddressRange> Binary::variables(size_t most) {
+  bytes_.budget().allow(kWholeWork);
+  return variable_ranges(bytes_, elf_, most);
+}
+
+std::vector<std::string> Binary::variable_names(const std::vector<uint64_t>& addresses) {
+  bytes_.budget().allow(kWholeWork);
+  return symbols::variable_names(bytes_, elf_, addresses);
+}
+
 std::vector<uint8_t> Binary::bytes_at(uint64_t vaddr, size_t most) {
   bytes_.budget().allow(kWholeWork);
   const std::optional<uint64_t> offset = elf_.offset_of(vaddr);
