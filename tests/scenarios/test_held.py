@@ -92,4 +92,4 @@ def test_two_variables(case):
 
 def test_a_stripped_program(case):
     for toolchain in (NEW, OLD):
-        said(held(case, "texts", toolchain, stripped=True), 64, "hang from a variable without a name at 0x")
+        said(held(case, "texts", toolchain, stripped=True), 64, "hang from the variable at 0x", " (used by main.texts) alone")

@@ -170,6 +170,7 @@ GoHolder parse_holder(Words& w, size_t kind) {
   GoHolder out;
   out.kind = static_cast<GoHolder::Kind>(kind);
   out.name = w.text("name");
+  out.used_by = w.text("used_by");
   out.address = w.number("at");
   out.count = w.number("n");
   out.created_at = w.number("by");
@@ -195,6 +196,7 @@ GoHolder parse_holder(Words& w, size_t kind) {
 std::string format_holder(const GoHolder& e) {
   std::string text = kHolders[static_cast<size_t>(e.kind)];
   if (!e.name.empty()) text += " \"name=" + e.name + "\"";
+  if (!e.used_by.empty()) text += " \"used_by=" + e.used_by + "\"";
   text += named("at", e.address) + named("n", e.count) + named("by", e.created_at) + named("bytes", e.bytes) +
           named("objects", e.objects) + named("resident", e.resident_bytes) + named("also", e.also_bytes);
   for (const GoSizeClass& size : e.sizes) text += fmt::format(" size={}:{}", size.object_bytes, size.objects);

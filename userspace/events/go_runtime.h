@@ -154,9 +154,10 @@ struct GoFinalizers {
 //   match {data 0xc0'0040'1234, len 20} ──► text {0xc0'0040'0000, 256 KiB}      1 pinned object: 256 KiB for 20 bytes
 struct GoHolder {
   enum class Kind : uint8_t { kVariable, kGoroutines, kFinalizers } kind = Kind::kVariable;
-  std::string name;                 // of a variable: "main.sessions"; "" unknown
-  uint64_t address = 0;             // of a variable
-  uint64_t count = 0;               // of goroutines: with the same stack, wait reason and creation site
+  std::string name;      // of a variable: "main.sessions"; "" unknown
+  std::string used_by;   // of one without a name: functions whose code speaks of it, "main.scan, main.show"
+  uint64_t address = 0;  // of a variable
+  uint64_t count = 0;    // of goroutines: with the same stack, wait reason and creation site
   uint64_t created_at = 0;          // as in GoGroup
   std::vector<uint64_t> frames;     // as in GoGroup
   uint64_t bytes = 0, objects = 0;  // reached from this holder alone

@@ -350,10 +350,13 @@ void GoProcess::tell_holders(const SpanTable& spans, const GoroutineList& list,
                                   budget.spent_name()));
   std::vector<uint64_t> addresses;
   for (const events::GoHolder& holder : out.held->holders) addresses.push_back(holder.address);
-  if (variables.empty() || !program_.variable_names) return;
-  const std::vector<std::string> names = program_.variable_names(addresses);
-  for (size_t i = 0; i < std::min(names.size(), addresses.size()); ++i)
-    if (addresses[i] != 0) out.held->holders[i].name = names[i];
+  if (!program_.variable_names) return;
+  std::vector<GoProgram::VariableName> names = program_.variable_names(addresses);
+  for (size_t i = 0; i < std::min(names.size(), addresses.size()); ++i) {
+    if (addresses[i] == 0) continue;
+    out.held->holders[i].name = std::move(names[i].name);
+    out.held->holders[i].used_by = std::move(names[i].used_by);
+  }
 }
 
 std::optional<events::GoGoroutines> GoProcess::goroutines(bool with_holders) {

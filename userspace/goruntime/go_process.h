@@ -37,10 +37,14 @@ struct GoProgram {
   uint64_t finalizer_entry = 0;  // of the goroutine that runs finalizers; 0: not known
   // The layout by the program's debug information, of a release without a measured one; empty: not to be read.
   std::function<Result<std::unique_ptr<const DwarfLayout>>(int minor)> own_layout = {};
-  // By its symbol table, at addresses of the process: where its variables are, in order; and the names of those at these
-  // addresses, "" not known. Empty, or no answer: nothing is known of them.
+  // By its file, at addresses of the process: where its variables are, in order; and what is known of those at these
+  // addresses, "" nothing. Empty, or no answer: nothing is known of them.
+  struct VariableName {
+    std::string name,
+        used_by;  // by its symbol table; where that was stripped, functions whose code speaks of it
+  };
   std::function<std::vector<AddressRange>()> variables = {};
-  std::function<std::vector<std::string>(const std::vector<uint64_t>&)> variable_names = {};
+  std::function<std::vector<VariableName>(const std::vector<uint64_t>&)> variable_names = {};
 };
 
 // What the runtime holds pages for, and how that was read.

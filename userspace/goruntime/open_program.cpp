@@ -90,7 +90,10 @@ Result<std::optional<OpenedProgram>> open_program(const ProgramFiles& files, Pid
     symbols::ProgramQuestion about;
     about.to_name = addresses;
     std::optional<symbols::ProgramFacts> answer = ask(std::move(about));
-    return answer ? std::move(answer->named) : std::vector<std::string>();
+    std::vector<GoProgram::VariableName> names;
+    for (size_t i = 0; answer && i < answer->named.size(); ++i)
+      names.push_back({std::move(answer->named[i]), std::move(answer->users[i])});
+    return names;
   };
   program.profiling_linked = facts->linked[0] || facts->linked[1];
   const std::optional<symbols::ProgramFunction>& sampler = facts->functions.back();

@@ -45,6 +45,7 @@ struct ProgramFacts {
   std::vector<AddressRange>
       variables;  // link-time, in order; none: not asked, stripped, or more than kMostVariables
   std::vector<std::string> named;  // for each address; "" not known
+  std::vector<std::string> users;  // for each address without a name, functions that use it; "" not known
 };
 
 ProgramFacts describe_program(Binary& binary, const ProgramQuestion& question);

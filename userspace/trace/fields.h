@@ -318,6 +318,7 @@ void fields(auto&& visit, Is<events::GoHolder> auto& m) {
   visit(15, m.pinned);
   visit(16, m.pinned_bytes);
   visit(17, m.used_bytes);
+  visit(18, m.used_by);
 }
 void fields(auto&& visit, Is<events::GoHeld> auto& m) {
   visit(1, m.complete);

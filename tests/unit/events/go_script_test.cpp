@@ -157,13 +157,14 @@ TEST(GoScript, what_the_heap_hangs_from) {
   const std::vector<Event> events = parse_script(R"(
     @6 goroutines 1 held=2G:9 cut
       3 0x50
-      variable name=main.sessions at=0x5b0 bytes=64M objects=5 resident=60M also=1K size=64K:7 size=16:1 slots=8 entries=1
+      variable name=main.sessions used_by=main.login at=0x5b0 bytes=64M objects=5 resident=60M also=1K size=64K:7 size=16:1 slots=8 entries=1
       holders n=4 by=0x45 bytes=1 large=0xc000:64M@0x46 pinned=2 pinned_bytes=512K used=40 0x48 0x49
       queue n=9 bytes=1
   )");
   ASSERT_EQ(events.size(), 1u);
   GoHolder variable;
   variable.name = "main.sessions";
+  variable.used_by = "main.login";
   variable.address = 0x5b0;
   variable.bytes = 64 << 20;
   variable.objects = 5;

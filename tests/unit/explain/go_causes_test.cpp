@@ -108,6 +108,9 @@ TEST(HeldHeap, AnUnfinishedWalkSaysSo) {
       << found->claim;
   EXPECT_EQ(found->confidence, Confidence::kMedium);
   EXPECT_FALSE(found->against.empty());
+  const auto used = held(" cut\n variable used_by=main.scan at=0x5b0000 bytes=48M objects=5 resident=48M\n");
+  EXPECT_NE(finding(used, "held-heap")->claim.find("hang from the variable at 0x5b0000 (used by main.scan)."),
+            std::string::npos);
 }
 
 TEST(HeldHeap, AnEmptyMapAndPinnedTexts) {

@@ -54,6 +54,7 @@ inline std::vector<Payload> go_payloads() {
                               9,
                               {{GoHolder::Kind::kGoroutines,
                                 "main.sessions",
+                                "main.login",
                                 0x5b'0000,
                                 4,
                                 0x45d2a1,
@@ -93,7 +94,7 @@ inline std::vector<Payload> go_payloads() {
   [[maybe_unused]] const auto& [go1, go2, go3, go4, go5, go6] = GoGoroutines{};
   [[maybe_unused]] const auto& [gx1, gx2, gx3, gx4] = GoHeld{};
   [[maybe_unused]] const auto& [gy1, gy2, gy3, gy4, gy5, gy6, gy7, gy8, gy9, gy10, gy11, gy12, gy13, gy14,
-                                gy15, gy16, gy17] = GoHolder{};
+                                gy15, gy16, gy17, gy18] = GoHolder{};
   [[maybe_unused]] const auto& [ga1, ga2, ga3, ga4, ga5, ga6] = GoCall{};
 }
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <map>
+#include <vector>
 
 #include "base/text.h"
 #include "explain/go/rules/words.h"
@@ -44,6 +45,8 @@ std::string text_of_holder(const Case& c, const Holder& holder) {
       break;
   }
   if (!holder.name.empty()) return "the variable " + holder.name;
+  if (!holder.used_by.empty())
+    return fmt::format("the variable at {:#x} (used by {})", holder.address, holder.used_by);
   return fmt::format("a variable without a name at {:#x}", holder.address);
 }
 
@@ -118,15 +121,17 @@ class HeldHeap : public Rule {
     if (c.go == nullptr || !c.go->layout_trusted() || c.go->goroutines().empty()) return std::nullopt;
     const std::optional<events::GoHeld>& held = c.go->goroutines().back().all->held;
     if (!held || held->holders.empty()) return std::nullopt;
+    const std::vector<const Holder*> open = unsaid(c, *held);
+    if (open.empty()) return std::nullopt;
     const auto by = [&](auto bytes) -> const Holder& {
-      return *std::max_element(held->holders.begin(), held->holders.end(),
-                               [&](const Holder& a, const Holder& b) { return bytes(a) < bytes(b); });
+      return **std::max_element(open.begin(), open.end(),
+                                [&](const Holder* a, const Holder* b) { return bytes(*a) < bytes(*b); });
     };
     const uint64_t heap =
         c.ledger.total({Owner::kGoHeapLive, Owner::kGoHeapUnmarked, Owner::kGoHeapUnclassified});
     const Holder& alone = by([](const Holder& holder) { return holder.resident_bytes; });
     if (const uint64_t bytes = std::min(alone.resident_bytes, heap); is_much(c, bytes))
-      return said_elsewhere(c, alone) ? std::nullopt : std::optional(told(c, *held, alone, bytes));
+      return told(c, *held, alone, bytes);
     const Holder& nearest = by([](const Holder& holder) { return holder.bytes + holder.also_bytes; });
     if (const uint64_t bytes = std::min(nearest.bytes + nearest.also_bytes, heap); is_much(c, bytes))
       return shared(c, *held, nearest, bytes);
@@ -140,10 +145,17 @@ class HeldHeap : public Rule {
            (c.largest_family == "go.heap" && live != nullptr && bytes * 2 >= live->bytes);
   }
 
-  // Whoever waits for ever with it is the better sentence.
-  static bool said_elsewhere(const Case& c, const Holder& holder) {
-    if (holder.kind == Holder::Kind::kGoroutines) return goroutine_leak_rule().judge(c).has_value();
-    return holder.kind == Holder::Kind::kFinalizers && finalizer_queue_rule().judge(c).has_value();
+  // Whoever waits for ever with it is the better sentence, and of another rule.
+  static std::vector<const Holder*> unsaid(const Case& c, const events::GoHeld& held) {
+    const bool leak = goroutine_leak_rule().judge(c).has_value();
+    const bool queue = finalizer_queue_rule().judge(c).has_value();
+    std::vector<const Holder*> out;
+    for (const Holder& holder : held.holders) {
+      const bool said = (holder.kind == Holder::Kind::kGoroutines && leak) ||
+                        (holder.kind == Holder::Kind::kFinalizers && queue);
+      if (!said) out.push_back(&holder);
+    }
+    return out;
   }
 
   static Finding begun(const Case& c, const events::GoHeld& held, uint64_t bytes) {
