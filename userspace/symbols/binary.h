@@ -77,7 +77,7 @@ class Binary {
   // Of its symbol table: where the variables are that can be written, and what those at these addresses are called.
   std::vector<AddressRange> variables(size_t most);
   std::vector<std::string> variable_names(const std::vector<uint64_t>& addresses);
-  // For each, a few functions that use it, of package main if there are any (data_users.h); "" none.
+  // For each, a few functions that use it, of the program's own packages if there are any (data_users.h); "" none.
   std::vector<std::string> variable_users(const std::vector<uint64_t>& addresses);
   // Up to `most` bytes from `vaddr` on, as the file has them.
   std::vector<uint8_t> bytes_at(uint64_t vaddr, size_t most);
