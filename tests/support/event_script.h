@@ -58,7 +58,7 @@
 //   go-profile SPACE [off|unreadable] [rate=BYTES] [assumed]        (rate: 512K; 0 when off or unreadable)
 //          items: OBJECT-BYTES [published=OBJECTS] [current=OBJECTS] 0xADDRESS ...    (innermost first)
 //   go-call SPACE FUNCTION BYTES STACK                              (large_allocation, heap_grow …)
-//   goroutines SPACE [n=] [incomplete] [finalizers=WAITING:BYTES:OBJECTS]   (n: the sum of the groups)
+//   goroutines SPACE [n=] [incomplete] [finalizers=WAITING:BYTES:OBJECTS] [held=BYTES:OBJECTS [cut]]   (n: the sum of the groups)
 //          items: COUNT ["chan send"] [by=0xADDRESS] [stack=BYTES] [since=SECONDS] [kept=BYTES objects=]
 //                 [large=0xADDRESS:BYTES[@0xADDRESS/0xADDRESS...] ...] 0xFRAME ...
 //          (by: the go statement; large: an object and, innermost first, where it was allocated)

@@ -164,6 +164,47 @@ std::string format_group(const GoGroup& group) {
   return text + format_addresses(group.frames);
 }
 
+constexpr std::array kHolders = {"variable", "holders", "queue"};  // by GoHolder::Kind
+
+GoHolder parse_holder(Words& w, size_t kind) {
+  GoHolder out;
+  out.kind = static_cast<GoHolder::Kind>(kind);
+  out.name = w.text("name");
+  out.used_by = w.text("used_by");
+  out.address = w.number("at");
+  out.count = w.number("n");
+  out.created_at = w.number("by");
+  out.bytes = w.number("bytes");
+  out.objects = w.number("objects");
+  out.resident_bytes = w.number("resident");
+  out.also_bytes = w.number("also");
+  while (const auto size = w.named("size")) {
+    const std::vector<std::string> parts = split(*size, ':');
+    if (parts.size() != 2) w.fail("a size is BYTES:OBJECTS, not " + *size);
+    out.sizes.push_back({w.to_number(parts[0]), w.to_number(parts[1])});
+  }
+  while (const auto large = w.named("large")) out.large.push_back(parse_kept(w, *large));
+  out.slots = w.number("slots");
+  out.entries = w.number("entries");
+  out.pinned = w.number("pinned");
+  out.pinned_bytes = w.number("pinned_bytes");
+  out.used_bytes = w.number("used");
+  out.frames = parse_addresses(w);
+  return out;
+}
+
+std::string format_holder(const GoHolder& e) {
+  std::string text = kHolders[static_cast<size_t>(e.kind)];
+  if (!e.name.empty()) text += " \"name=" + e.name + "\"";
+  if (!e.used_by.empty()) text += " \"used_by=" + e.used_by + "\"";
+  text += named("at", e.address) + named("n", e.count) + named("by", e.created_at) + named("bytes", e.bytes) +
+          named("objects", e.objects) + named("resident", e.resident_bytes) + named("also", e.also_bytes);
+  for (const GoSizeClass& size : e.sizes) text += fmt::format(" size={}:{}", size.object_bytes, size.objects);
+  for (const GoKeptObject& object : e.large) text += format_kept(object);
+  return text + named("slots", e.slots) + named("entries", e.entries) + named("pinned", e.pinned) +
+         named("pinned_bytes", e.pinned_bytes) + named("used", e.used_bytes) + format_addresses(e.frames);
+}
+
 uint64_t sum(const std::vector<GoGroup>& groups) {
   uint64_t count = 0;
   for (const GoGroup& group : groups) count += group.count;
@@ -266,7 +307,19 @@ GoGoroutines parse_goroutines(Words& w, std::vector<Words>& items) {
   GoGoroutines goroutines;
   goroutines.space = w.space();
   goroutines.complete = !w.flag("incomplete");
-  for (Words& item : items) goroutines.groups.push_back(parse_group(item));
+  if (const auto held = w.named("held")) {
+    const std::vector<std::string> parts = split(*held, ':');
+    if (parts.size() != 2) w.fail("a heap that is held is BYTES:OBJECTS, not " + *held);
+    goroutines.held = GoHeld{!w.flag("cut"), w.to_number(parts[0]), w.to_number(parts[1]), {}};
+  }
+  for (Words& item : items) {
+    size_t kind = 0;
+    while (kind < kHolders.size() && !item.flag(kHolders[kind])) ++kind;
+    if (goroutines.held && kind < kHolders.size())
+      goroutines.held->holders.push_back(parse_holder(item, kind));
+    else
+      goroutines.groups.push_back(parse_group(item));
+  }
   goroutines.count = w.number("n", sum(goroutines.groups));
   if (const auto queue = w.named("finalizers")) {
     const std::vector<std::string> parts = split(*queue, ':');
@@ -336,7 +389,11 @@ std::string format_go(const GoGoroutines& e) {
   if (e.finalizers)
     text += fmt::format(" finalizers={}:{}:{}", e.finalizers->waiting, e.finalizers->kept_bytes,
                         e.finalizers->kept_objects);
+  if (e.held)
+    text += fmt::format(" held={}:{}{}", e.held->bytes, e.held->objects, e.held->complete ? "" : " cut");
   for (const GoGroup& group : e.groups) text += "\n  " + format_group(group);
+  if (!e.held) return text;
+  for (const GoHolder& holder : e.held->holders) text += "\n  " + format_holder(holder);
   return text;
 }
 

@@ -44,7 +44,8 @@ void GoReader::counters(const Tell& tell) {
 // The profile before the heap: its buckets' pages are met while it is read.
 void GoReader::details(Details which, const Tell& tell) {
   if (which == Details::kLearned) return tell(process_.profile());
-  if (std::optional<events::GoGoroutines> all = process_.goroutines()) tell(*std::move(all));
+  if (std::optional<events::GoGoroutines> all = process_.goroutines(which == Details::kLast))
+    tell(*std::move(all));
 }
 
 std::optional<events::RuntimeProbes> GoReader::probe_plan(bool allowed) {

@@ -27,6 +27,12 @@ void for_each_code(const Payload& payload, F&& f) {
               f(std::span(&group.created_at, 1), false);
               for (const GoKeptObject& object : group.large) f(std::span(object.allocated_at), false);
             }
+            if (!e.held) return;
+            for (const GoHolder& holder : e.held->holders) {
+              f(std::span(holder.frames), true);
+              f(std::span(&holder.created_at, 1), false);
+              for (const GoKeptObject& object : holder.large) f(std::span(object.allocated_at), false);
+            }
           },
           LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SymbolInfo,
                      SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters, VmaList, PageScan,

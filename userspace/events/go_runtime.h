@@ -148,13 +148,46 @@ struct GoFinalizers {
   bool operator==(const GoFinalizers&) const = default;
 };
 
+// From what a part of the heap hangs. A pinned object has no pointers, and all that refers to it is followed by a length,
+// as of strings and slices, that is less than half of it:
+//
+//   match {data 0xc0'0040'1234, len 20} ──► text {0xc0'0040'0000, 256 KiB}      1 pinned object: 256 KiB for 20 bytes
+struct GoHolder {
+  enum class Kind : uint8_t { kVariable, kGoroutines, kFinalizers } kind = Kind::kVariable;
+  std::string name;      // of a variable: "main.sessions"; "" unknown
+  std::string used_by;   // of one without a name: functions whose code speaks of it, "main.scan, main.show"
+  uint64_t address = 0;  // of a variable
+  uint64_t count = 0;    // of goroutines: with the same stack, wait reason and creation site
+  uint64_t created_at = 0;          // as in GoGroup
+  std::vector<uint64_t> frames;     // as in GoGroup
+  uint64_t bytes = 0, objects = 0;  // reached from this holder alone
+  uint64_t resident_bytes = 0;      // of `bytes`, by the last scan
+  uint64_t also_bytes = 0;          // reached from it, nearest to it, and from others too
+  std::vector<GoSizeClass> sizes;   // of `objects`: those of most bytes, at most 4
+  std::vector<GoKeptObject> large;  // of `objects`: heaviest first
+  uint64_t slots = 0, entries = 0;  // of a variable that is a map; no slots: it is none, or has no table
+  uint64_t pinned = 0;              // of `objects`
+  uint64_t pinned_bytes = 0, used_bytes = 0;  // of these: their size, and the lengths of what refers to them
+  bool operator==(const GoHolder&) const = default;
+};
+
+// What the heap hangs from.
+struct GoHeld {
+  bool complete =
+      false;  // false: the walk ended early: what is reached is, that others do not reach it is not known
+  uint64_t bytes = 0, objects = 0;  // reached from anything
+  std::vector<GoHolder> holders;    // of most bytes, at most 16
+  bool operator==(const GoHeld&) const = default;
+};
+
 struct GoGoroutines {
   SpaceId space{};
   uint64_t count = 0;           // all but dead ones
   bool complete = true;         // false: the walk for kept_bytes ran out of its budget
   std::vector<GoGroup> groups;  // heaviest first; the tail beyond 256 is left out
   std::optional<GoFinalizers> finalizers =
-      std::nullopt;  // absent: the queue was not looked for, or not found
+      std::nullopt;                           // absent: the queue was not looked for, or not found
+  std::optional<GoHeld> held = std::nullopt;  // read once, when the recording ends
   bool operator==(const GoGoroutines&) const = default;
 };
 

@@ -333,7 +333,9 @@ Result<symbols::ProgramFacts> Children::program(symbols::BinaryHandle binary,
   request.question = question;
   Result<symbols::ProgramFacts> facts = parsed<symbols::ProgramFacts>(binary, request, options_.to_parse);
   const bool whole = facts && facts->functions.size() == question.functions.size() &&
-                     facts->linked.size() == question.prefixes.size();
+                     facts->linked.size() == question.prefixes.size() &&
+                     facts->named.size() == question.to_name.size() &&
+                     facts->users.size() == question.to_name.size();
   if (facts && !whole) return strange(subject(binary));
   return facts;
 }

@@ -44,6 +44,7 @@ enum class Ask : uint8_t {
 constexpr size_t kMostMessageBytes = 8 << 20;
 constexpr size_t kMostPath = 4096;
 constexpr size_t kMostName = 16 << 10;  // of a function: C++ writes long ones
+constexpr auto kNameField = [](auto& codec, std::string& text) { codec.text(text, kMostName); };
 constexpr size_t kMostSentence = 1024;
 constexpr size_t kMostAddresses = 2048;  // of one question
 constexpr size_t kMostFunctions = 64;    // of one question for unwind rules
@@ -86,10 +87,12 @@ void fields(Codec& c, Request& r) {
     codec.number(at.file_offset);
     codec.number(at.is_return);
   });
-  const auto name = [](auto& codec, std::string& text) { codec.text(text, kMostName); };
-  c.list(r.question.functions, symbols::ProgramQuestion::kMostNames, name);
-  c.list(r.question.prefixes, symbols::ProgramQuestion::kMostNames, name);
+  c.list(r.question.functions, symbols::ProgramQuestion::kMostNames, kNameField);
+  c.list(r.question.prefixes, symbols::ProgramQuestion::kMostNames, kNameField);
   c.number(r.question.code_bytes);
+  c.number(r.question.variables);
+  c.list(r.question.to_name, symbols::ProgramQuestion::kMostNames,
+         [](auto& codec, uint64_t& address) { codec.number(address); });
   c.number(r.offset);
   c.number(r.bytes);
   c.number(r.minor);
@@ -194,6 +197,12 @@ void fields(Codec& c, symbols::ProgramFacts& facts) {
     });
   });
   c.flags(facts.linked, symbols::ProgramQuestion::kMostNames);
+  c.list(facts.variables, symbols::ProgramQuestion::kMostVariables, [](auto& codec, AddressRange& range) {
+    codec.number(range.start);
+    codec.number(range.end);
+  });
+  c.list(facts.named, symbols::ProgramQuestion::kMostNames, kNameField);
+  c.list(facts.users, symbols::ProgramQuestion::kMostNames, kNameField);
 }
 
 // The path itself goes along as a descriptor.

@@ -13,6 +13,7 @@
 #include "goruntime/finalizers.h"
 #include "goruntime/goroutine_groups.h"
 #include "goruntime/goroutines.h"
+#include "goruntime/holders.h"
 #include "goruntime/pages.h"
 #include "goruntime/profile.h"
 #include "goruntime/reach.h"
@@ -83,6 +84,19 @@ void thin(std::vector<uint64_t>& addresses) {
                   addresses.end());
 }
 
+// Pages that are, as ranges in order.
+void keep_resident(const events::PageScan& scan, std::vector<AddressRange>& out) {
+  out.clear();
+  for (const events::ScanRun& run : scan.runs) {
+    if ((run.flags & events::kScanSwapped) != 0) continue;
+    const AddressRange range = {run.page << kPageShift, (run.page + run.count) << kPageShift};
+    if (!out.empty() && out.back().end == range.start)
+      out.back().end = range.end;
+    else
+      out.push_back(range);
+  }
+}
+
 }  // namespace
 
 GoProcess::GoProcess(std::shared_ptr<remote::RemoteMemory> memory, GoProgram program,
@@ -148,6 +162,7 @@ HeapReading GoProcess::heap(const events::PageScan& scan) {
   out.pages.space = out.how.space = scan.space;
   out.pages.scan = out.how.scan = scan.scan;
   out.pages.runtime = events::kGoRuntime;
+  keep_resident(scan, resident_);
   if (!find()) {
     out.pages.problem = problem_;
     return out;
@@ -286,13 +301,16 @@ bool GoProcess::finalizer_waits(const GoroutineList& list) const {
   });
 }
 
-void GoProcess::tell_kept(remote::RemoteMemory& memory, const GoroutineList& list,
-                          const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out) {
-  out.complete = false;
+std::optional<SpanTable> GoProcess::spans_now(remote::RemoteMemory& memory) {
   const Result<HeapPages> pages = read_pages(memory, *globals_);
-  if (!pages || !pages->verified) return;
-  const Result<SpanTable> spans = read_spans(memory, *globals_, *pages);
-  if (!spans) return;
+  if (!pages || !pages->verified) return std::nullopt;
+  Result<SpanTable> spans = read_spans(memory, *globals_, *pages);
+  if (!spans) return std::nullopt;
+  return std::move(*spans);
+}
+
+void GoProcess::tell_kept(remote::RemoteMemory& memory, const SpanTable& spans, const GoroutineList& list,
+                          const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out) {
   std::vector<std::vector<size_t>> parked;
   std::vector<size_t> where;  // parked[k] are the members of out.groups[where[k]]
   for (size_t i = 0; i < members.size(); ++i) {
@@ -302,7 +320,7 @@ void GoProcess::tell_kept(remote::RemoteMemory& memory, const GoroutineList& lis
   }
   std::optional<FinalizerQueue> queue;
   if (finalizer_waits(list)) queue = read_finalizers(memory, *globals_);
-  Reach kept = reach(memory, *globals_, *spans, list, parked, ReachBudget{},
+  Reach kept = reach(memory, *globals_, spans, list, parked, ReachBudget{},
                      queue ? std::span<const uint64_t>(queue->objects) : std::span<const uint64_t>());
   if (queue) out.finalizers = {queue->waiting, kept.queued.exclusive_bytes, kept.queued.exclusive_objects};
   out.complete = kept.finished && list.unread == 0;
@@ -315,7 +333,33 @@ void GoProcess::tell_kept(remote::RemoteMemory& memory, const GoroutineList& lis
   }
 }
 
-std::optional<events::GoGoroutines> GoProcess::goroutines() {
+void GoProcess::tell_holders(const SpanTable& spans, const GoroutineList& list,
+                             const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out) {
+  remote::Budget budget(kWalkLimits, stop_, clocks_);
+  remote::MeteredMemory memory(*memory_, budget);
+  std::optional<FinalizerQueue> queue;
+  if (finalizer_waits(list)) queue = read_finalizers(memory, *globals_);
+  const std::vector<AddressRange> variables =
+      program_.variables ? program_.variables() : std::vector<AddressRange>();
+  HolderRoots roots{variables, members, {}, resident_};
+  if (queue) roots.queued = queue->objects;
+  out.held = holders(memory, *globals_, spans, list, roots, ReachBudget{});
+  if (budget.spent() != remote::Budget::Spent::kNothing)
+    tell(kCutHolders, fmt::format("From what its heap hangs was not followed to the end: it would take more "
+                                  "{} than one reading may.",
+                                  budget.spent_name()));
+  std::vector<uint64_t> addresses;
+  for (const events::GoHolder& holder : out.held->holders) addresses.push_back(holder.address);
+  if (!program_.variable_names) return;
+  std::vector<GoProgram::VariableName> names = program_.variable_names(addresses);
+  for (size_t i = 0; i < std::min(names.size(), addresses.size()); ++i) {
+    if (addresses[i] == 0) continue;
+    out.held->holders[i].name = std::move(names[i].name);
+    out.held->holders[i].used_by = std::move(names[i].used_by);
+  }
+}
+
+std::optional<events::GoGoroutines> GoProcess::goroutines(bool with_holders) {
   if (!find()) return std::nullopt;
   remote::Budget budget(kListLimits, stop_, clocks_);
   remote::MeteredMemory memory(*memory_, budget);
@@ -335,12 +379,15 @@ std::optional<events::GoGoroutines> GoProcess::goroutines() {
                      out.count, list->cut, budget.spent_name().empty() ? "memory" : budget.spent_name()));
   remote::Budget of_walk(kWalkLimits, stop_, clocks_);
   remote::MeteredMemory walked(*memory_, of_walk);
-  tell_kept(walked, *list, members, out);
+  out.complete = false;
+  const std::optional<SpanTable> spans = spans_now(walked);
+  if (spans) tell_kept(walked, *spans, *list, members, out);
   if (of_walk.spent() != remote::Budget::Spent::kNothing)
     tell(kCutWalk,
          fmt::format("What its goroutines keep was not followed to the end: it would take more {} than one "
                      "reading may.",
                      of_walk.spent_name()));
+  if (spans && with_holders) tell_holders(*spans, *list, members, out);
   std::stable_sort(out.groups.begin(), out.groups.end(),
                    [](const events::GoGroup& a, const events::GoGroup& b) {
                      return std::tuple(a.kept_bytes + a.stack_bytes, a.count) >

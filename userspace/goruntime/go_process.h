@@ -37,6 +37,14 @@ struct GoProgram {
   uint64_t finalizer_entry = 0;  // of the goroutine that runs finalizers; 0: not known
   // The layout by the program's debug information, of a release without a measured one; empty: not to be read.
   std::function<Result<std::unique_ptr<const DwarfLayout>>(int minor)> own_layout = {};
+  // By its file, at addresses of the process: where its variables are, in order; and what is known of those at these
+  // addresses, "" nothing. Empty, or no answer: nothing is known of them.
+  struct VariableName {
+    std::string name,
+        used_by;  // by its symbol table; where that was stripped, functions whose code speaks of it
+  };
+  std::function<std::vector<AddressRange>()> variables = {};
+  std::function<std::vector<VariableName>(const std::vector<uint64_t>&)> variable_names = {};
 };
 
 // What the runtime holds pages for, and how that was read.
@@ -63,8 +71,8 @@ class GoProcess {
   // nullopt: the tables were not found.
   std::optional<events::GoStatistics> statistics();
   events::GoProfile profile();
-  // Groups by stack, reason and creation site, with what each alone keeps.
-  std::optional<events::GoGoroutines> goroutines();
+  // Groups by stack, reason and creation site, with what each alone keeps. `with_holders`: also what the whole heap hangs from.
+  std::optional<events::GoGoroutines> goroutines(bool with_holders = false);
 
   // Asked now and then while something is read: true ends that reading, and those that begin later. What it left out is told.
   void stop_when(std::function<bool()> stop) { stop_ = std::move(stop); }
@@ -72,15 +80,26 @@ class GoProcess {
   std::vector<std::string> take_notices() { return std::exchange(notices_, {}); }
 
  private:
-  enum Cut : uint8_t { kCutHeap = 1, kCutProfile = 2, kCutGoroutines = 4, kCutWalk = 8, kCutGroups = 16 };
+  enum Cut : uint8_t {
+    kCutHeap = 1,
+    kCutProfile = 2,
+    kCutGoroutines = 4,
+    kCutWalk = 8,
+    kCutGroups = 16,
+    kCutHolders = 32
+  };
 
   bool find();
   void add_runs(HeapPages& pages, const SpanTable& spans, const events::PageScan& scan,
                 events::RuntimePages& out) const;
   void tell(Cut which, std::string sentence);
   bool finalizer_waits(const GoroutineList& list) const;
-  void tell_kept(remote::RemoteMemory& memory, const GoroutineList& list,
+  // The pages of the heap as they are now; nullopt: not to be read.
+  std::optional<SpanTable> spans_now(remote::RemoteMemory& memory);
+  void tell_kept(remote::RemoteMemory& memory, const SpanTable& spans, const GoroutineList& list,
                  const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out);
+  void tell_holders(const SpanTable& spans, const GoroutineList& list,
+                    const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out);
   const Layout* layout();  // nullptr: problem_ says why
 
   std::shared_ptr<remote::RemoteMemory> memory_;
@@ -93,6 +112,7 @@ class GoProcess {
   BucketPages buckets_;
   int searches_ = 0;
   std::string problem_;
+  std::vector<AddressRange> resident_;  // by the last scan
   std::function<bool()> stop_;
   std::vector<std::string> notices_;
   uint8_t told_ = 0;  // of Cut

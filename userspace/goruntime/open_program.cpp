@@ -67,6 +67,34 @@ Result<std::optional<OpenedProgram>> open_program(const ProgramFiles& files, Pid
   program.own_layout = [layout_of = files.go_layout, handle = opened->handle](int minor) {
     return layout_of(handle, minor);
   };
+  const auto ask = [&binaries = files.binaries, tgid, bias = *bias, opened = *opened](
+                       symbols::ProgramQuestion about) -> std::optional<symbols::ProgramFacts> {
+    for (uint64_t& address : about.to_name) address = address < bias ? 0 : address - bias;
+    Result<symbols::ProgramFacts> answer = binaries.program(opened.handle, about);
+    if (!answer && answer.error().code() == ErrorCode::kAbsent) {  // it was closed in between
+      const Result<symbols::OpenedBinary> again = binaries.open_executable(tgid);
+      if (!again || again->key != opened.key) return std::nullopt;
+      answer = binaries.program(again->handle, about);
+    }
+    if (!answer) return std::nullopt;
+    for (AddressRange& range : answer->variables) range = {range.start + bias, range.end + bias};
+    return *std::move(answer);
+  };
+  program.variables = [ask] {
+    symbols::ProgramQuestion about;
+    about.variables = true;
+    std::optional<symbols::ProgramFacts> answer = ask(std::move(about));
+    return answer ? std::move(answer->variables) : std::vector<AddressRange>();
+  };
+  program.variable_names = [ask](const std::vector<uint64_t>& addresses) {
+    symbols::ProgramQuestion about;
+    about.to_name = addresses;
+    std::optional<symbols::ProgramFacts> answer = ask(std::move(about));
+    std::vector<GoProgram::VariableName> names;
+    for (size_t i = 0; answer && i < answer->named.size(); ++i)
+      names.push_back({std::move(answer->named[i]), std::move(answer->users[i])});
+    return names;
+  };
   program.profiling_linked = facts->linked[0] || facts->linked[1];
   const std::optional<symbols::ProgramFunction>& sampler = facts->functions.back();
   if (sampler) program.sampler = {sampler->range.start + *bias, sampler->range.end + *bias};

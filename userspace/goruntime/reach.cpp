@@ -2,399 +2,90 @@
 #include "goruntime/reach.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
-#include <cstddef>
-#include <cstring>
-#include <deque>
-#include <optional>
-#include <unordered_map>
+#include <utility>
 
-#include "base/ids.h"
-#include "goruntime/buckets.h"
-#include "goruntime/stack_maps.h"
-#include "goruntime/words.h"
+#include "goruntime/heap_walk.h"
 
 namespace memwhy::goruntime {
 namespace {
-using Bytes = std::vector<std::byte>;
-using Color = uint32_t;
 
-constexpr Color kStop = 0;    // never walked through: g, m, p
-constexpr Color kShared = 1;  // reached from globals, or by two groups
-constexpr Color kFirstGroup = 2;
-constexpr uint64_t kBlockBytes = 1 << 20,
-                   kPieceBytes = 64 << 10;      // of an object, before the next
-constexpr uint64_t kMostStackBytes = 1 << 30;   // the runtime's own limit; more is damage
-constexpr uint64_t kMostRootBytes = 256 << 20;  // as Globals::roots
-constexpr size_t kMostBitmapBytes = kMostHeapBitsBytes / 8 / 8 + 1;  // it may begin within a byte
-constexpr size_t kCachedPages = 4096;                                // 16 MiB
-constexpr uint64_t kTurnObjects = 4096, kTurnBytes = 1 << 20;        // of a group, before the next one's turn
+using Color = HeapWalk::Color;
+constexpr uint64_t kTurnObjects = 4096, kTurnBytes = 1 << 20;  // of a group, before the next one's turn
 
-struct Object {
-  uint64_t address = 0;
-  const Span* span = nullptr;
-};
-
-class Walk {
- public:
-  Walk(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
-       const GoroutineList& list, const ReachBudget& budget, std::span<const uint64_t> queued)
-      : memory_(memory),
-        globals_(globals),
-        spans_(spans.spans),
-        list_(list),
-        queued_(queued),
-        budget_(budget),
-        maps_(memory, globals),
-        most_objects_(budget.objects),
-        most_bytes_(budget.read_bytes) {}
-
-  Reach run(const std::vector<std::vector<size_t>>& groups) {
-    std::vector<bool> grouped(list_.goroutines.size());
-    for (const auto& group : groups)
-      for (const size_t i : group) grouped[i] = true;
-    stop_at_scheduler();
-    scan_roots();
-    std::vector<size_t> lone;
-    for (size_t i = 0; i < grouped.size(); ++i)
-      if (!grouped[i]) lone.push_back(i);
-    scan_goroutines(lone, kShared);
-    drain();
-    walk_groups(groups);
-    return collect(groups.size());
+// Each group has its own queue and its turn, so that none spends what another needs.
+void walk_groups(HeapWalk& walk, const std::vector<std::vector<size_t>>& groups,
+                 std::span<const uint64_t> queued) {
+  std::vector<HeapWalk::Queue> queues(groups.size() + 1);
+  for (size_t k = 0; k < groups.size(); ++k) {
+    walk.scan_goroutines(groups[k], static_cast<Color>(HeapWalk::kFirst + k));
+    std::swap(walk.queue(), queues[k]);
   }
-
- private:
-  struct Seen {
-    Color color = 0;
-    uint64_t goroutine = 0;
-  };
-  struct CachedPage {
-    uint64_t number = ~uint64_t{0};
-    bool any = false;  // something of it is resident
-    Bytes bytes;
-  };
-  struct Work {  // an object to look through
-    Object object;
-    uint64_t goroutine = 0;
-    Color color = 0;
-    uint32_t pieces = 0;  // of kPieceBytes, done
-  };
-  using Queue = std::deque<Work>;
-
-  // Each group has its own queue and its turn, so that none spends what another needs.
-  void walk_groups(const std::vector<std::vector<size_t>>& groups) {
-    most_objects_ = std::max<uint64_t>(most_objects_, seen_.size()) + budget_.group_objects;
-    most_bytes_ = std::max(most_bytes_, bytes_read_) + budget_.group_bytes;
-    std::vector<Queue> queues(groups.size() + 1);
-    for (size_t k = 0; k < groups.size(); ++k) {
-      scan_goroutines(groups[k], static_cast<Color>(kFirstGroup + k));
-      std::swap(work_, queues[k]);
-    }
-    for (const uint64_t object : queued_) visit(object, static_cast<Color>(kFirstGroup + groups.size()), 0);
-    std::swap(work_, queues.back());
-    for (bool more = true; more && !exhausted();) {
-      more = false;
-      for (Queue& queue : queues) {
-        std::swap(work_, queue);
-        const uint64_t objects = seen_.size() + kTurnObjects, bytes = bytes_read_ + kTurnBytes;
-        while (!work_.empty() && seen_.size() < objects && bytes_read_ < bytes && !exhausted()) step();
-        std::swap(work_, queue);
-        more = more || !queue.empty();
-      }
+  for (const uint64_t object : queued)
+    walk.visit(object, static_cast<Color>(HeapWalk::kFirst + groups.size()), 0);
+  std::swap(walk.queue(), queues.back());
+  for (bool more = true; more && !walk.exhausted();) {
+    more = false;
+    for (HeapWalk::Queue& queue : queues) {
+      std::swap(walk.queue(), queue);
+      const uint64_t objects = walk.seen().size() + kTurnObjects, bytes = walk.bytes_read() + kTurnBytes;
+      while (!walk.queue().empty() && walk.seen().size() < objects && walk.bytes_read() < bytes &&
+             !walk.exhausted())
+        walk.step();
+      std::swap(walk.queue(), queue);
+      more = more || !queue.empty();
     }
   }
+}
 
-  const Span* any_span_of(uint64_t address) const {
-    const auto after =
-        std::upper_bound(spans_.begin(), spans_.end(), address,
-                         [](uint64_t value, const Span& span) { return value < span.address; });
-    if (after == spans_.begin()) return nullptr;
-    const Span& span = *std::prev(after);
-    return address - span.address < span.bytes() ? &span : nullptr;
+Reach collect(const HeapWalk& walk, size_t groups) {
+  Reach out;
+  out.groups.resize(groups + 1);
+  for (const auto& [address, seen] : walk.seen()) {
+    if (seen.color < HeapWalk::kFirst) continue;
+    GroupReach& group = out.groups[seen.color - HeapWalk::kFirst];
+    const uint64_t bytes = HeapWalk::Object{address, walk.span_of(address)}.bytes();
+    group.exclusive_bytes += bytes;
+    ++group.exclusive_objects;
+    if (bytes >= kLargeBytes) group.large.push_back({address, bytes, seen.goroutine, {}});
   }
+  for (GroupReach& group : out.groups) keep_largest(walk, group.large, kMostLarge);
+  out.queued = std::move(out.groups.back());
+  out.groups.pop_back();
+  out.finished = walk.finished();
+  out.objects_walked = walk.seen().size();
+  out.bytes_read = walk.bytes_read();
+  out.stacks_by_map = walk.stacks_by_map();
+  out.stacks_by_word = walk.stacks_by_word();
+  return out;
+}
 
-  const Span* span_of(uint64_t address) const {
-    const Span* span = any_span_of(address);
-    const bool object = span != nullptr && span->kind == SpanKind::kObjects &&
-                        address - span->address < span->elements * span->element_bytes;
-    return object ? span : nullptr;
-  }
-
-  bool object_of(uint64_t address, Object& out) const {
-    const Span* span = span_of(address);
-    if (span == nullptr) return false;
-    const uint64_t slot = (address - span->address) / span->element_bytes;
-    if ((span->allocated_bits()[slot / 64] >> (slot % 64) & 1) == 0) return false;
-    out = {span->address + slot * span->element_bytes, span};
-    return true;
-  }
-
-  void stop_at(uint64_t address) {
-    Object object;
-    if (object_of(address, object)) seen_[object.address] = {kStop, 0};
-  }
-
-  void stop_at_scheduler() {
-    stop_at(list_.list);
-    for (const uint64_t m : list_.threads) stop_at(m);
-    if (Bytes header(24); globals_.allp && memory_.read(*globals_.allp, header)) {
-      const Slice all = slice(header, 0);
-      if (Result<std::vector<uint64_t>> every =
-              remote::read_array<uint64_t>(memory_, all.data, std::min<uint64_t>(all.length, 4096)))
-        for (const uint64_t p : *every) stop_at(p);
-    }
-  }
-
-  // A variable's range, and the mask of its pointers: a bit for each of its words.
-  struct Root {
-    AddressRange range;
-    std::vector<uint8_t> mask;
-  };
-
-  // Of one reading of moduledata, ranges and masks: gcdatamask and gcbssmask are {n int32; bits pointer}, known by their
-  // lengths, one right behind the other. Empty: not found, or not resident.
-  std::vector<Root> masked_roots() {
-    const auto& m = globals_.layout->moduledata;
-    Bytes bytes(m.size);
-    if (!memory_.read(globals_.moduledata, bytes)) return {};
-    std::vector<Root> roots(2);
-    roots[0].range = {field(bytes, m.data), field(bytes, m.edata)};
-    roots[1].range = {field(bytes, m.bss), field(bytes, m.ebss)};
-    for (const Root& root : roots) {
-      if (root.range.bytes() > kMostRootBytes) finished_ = false;
-      if (root.range.bytes() < 8 || root.range.bytes() > kMostRootBytes) return {};
-    }
-    const uint64_t data = roots[0].range.bytes() / 8, bss = roots[1].range.bytes() / 8;
-    for (uint32_t at = 0; at + 32 <= m.size; at += 8) {
-      if (field(bytes, {at, 4}) != data || field(bytes, {at + 16, 4}) != bss) continue;
-      for (const uint32_t i : {0, 1}) {
-        auto bits = remote::read_array<uint8_t>(memory_, word(bytes, at + 16 * i + 8),
-                                                (roots[i].range.bytes() / 8 + 7) / 8);
-        if (!bits) return {};
-        roots[i].mask = std::move(*bits);
-      }
-      return roots;
-    }
-    return {};
-  }
-
-  void scan_roots() {
-    const std::vector<Root> roots = masked_roots();
-    for (const Root& root : roots) {
-      Bytes words(root.range.bytes());
-      if (!read_block(root.range.start, words)) {
-        finished_ = false;  // what they keep is not known
-        continue;
-      }
-      const size_t n = std::min(words.size() / 8, root.mask.size() * 8);
-      for (size_t i = 0; i < n; ++i)
-        if ((root.mask[i / 8] >> (i % 8) & 1) != 0) visit(word(words, 8 * i), kShared, 0);
-    }
-    if (!roots.empty()) return;
-    // By word. The heap's own variable speaks of addresses, such as where the heap begins: of no objects.
-    const AddressRange heap = {globals_.mheap, globals_.mheap + globals_.layout->mheap.size};
-    for (const AddressRange& range : globals_.roots) {
-      const bool inside = range.contains(heap.start) && heap.end <= range.end;
-      scan({range.start, inside ? heap.start : range.end}, kShared, 0);
-      if (inside) scan({heap.end, range.end}, kShared, 0);
-    }
-  }
-
-  void scan_goroutines(std::span<const size_t> which, Color color) {
-    while (!which.empty() && !exhausted()) {
-      const size_t n = maps_.prefetch(list_.goroutines, which);
-      for (const size_t i : which.first(n)) scan_goroutine(list_.goroutines[i], color);
-      which = which.subspan(n);
-    }
-  }
-
-  void scan_goroutine(const Goroutine& goroutine, Color color) {
-    if (goroutine.stack().empty() || goroutine.stack().bytes() > kMostStackBytes) return;
-    const bool known =
-        goroutine.status != GoroutineStatus::kRunning && goroutine.stack().contains(goroutine.stack_pointer);
-    if (known) {
-      if (const std::optional<std::vector<uint64_t>> live = maps_.live_words(goroutine)) {
-        bytes_read_ += goroutine.stack().end - goroutine.stack_pointer;
-        ++stacks_by_map_;
-        for (const uint64_t value : *live) visit(value, color, goroutine.id);
-        return;
-      }
-    }
-    ++stacks_by_word_;
-    const AddressRange live = {known ? goroutine.stack_pointer & ~uint64_t{7} : goroutine.stack().start,
-                               goroutine.stack().end};
-    scan(live, color, goroutine.id);
-  }
-
-  // Whether an object begins with the bounds of a stack: a goroutine's g, also one that is in no list (those of
-  // threads). The upper bound is the address of what happens to follow the stack, and no pointer.
-  bool is_goroutine(const Bytes& object) const {
-    const uint64_t low = word(object, 0), high = word(object, 8);
-    if (object.size() < globals_.layout->g.size || high <= low || !std::has_single_bit(high - low))
-      return false;
-    const Span* span = any_span_of(low);
-    return span != nullptr && span->kind == SpanKind::kStack && high <= span->address + span->bytes();
-  }
-
-  // false: nothing of it is resident.
-  bool read_block(uint64_t address, std::span<std::byte> into) {
-    Result<uint64_t> there = memory_.read_present(address, into);
-    if (!there) return false;
-    bytes_read_ += *there;
-    bytes_absent_ += into.size() - *there;
-    return *there != 0;
-  }
-
-  // Small objects that point at each other are often neighbours: their pages are kept for a while.
-  bool copy_small(uint64_t address, std::span<std::byte> into) {
-    bool any = false;
-    for (size_t done = 0; done < into.size();) {
-      const uint64_t at = address + done, number = at >> kPageShift, inside = at % kPageBytes;
-      CachedPage& page = cache_[number % cache_.size()];
-      if (page.number != number) {
-        page.number = number;
-        page.bytes.resize(kPageBytes);
-        page.any = read_block(number << kPageShift, page.bytes);
-      }
-      const size_t n = std::min<size_t>(into.size() - done, kPageBytes - inside);
-      std::memcpy(into.data() + done, page.bytes.data() + inside, n);
-      any = any || page.any;
-      done += n;
-    }
-    return any;
-  }
-
-  // Every word of a range, in blocks.
-  void scan(AddressRange range, Color color, uint64_t goroutine) {
-    for (uint64_t at = range.start; at < range.end && !exhausted(); at += block_.size()) {
-      block_.resize(std::min(range.end - at, kBlockBytes));
-      if (read_block(at, block_)) visit_block(color, goroutine);
-    }
-  }
-
-  // The next piece of the first object in the queue.
-  void step() {
-    Work work = work_.front();
-    work_.pop_front();
-    const uint64_t bytes = work.object.span->element_bytes, done = work.pieces * kPieceBytes;
-    const uint64_t at = work.object.address + done;
-    block_.resize(std::min(bytes - done, kPieceBytes));
-    const bool any = bytes <= kPageBytes ? copy_small(at, block_) : read_block(at, block_);
-    if (any && done == 0 && is_goroutine(block_)) return;
-    ++work.pieces;
-    if (bytes - done > kPieceBytes) work_.push_back(work);
-    if (any && !visit_pointers(work)) visit_block(work.color, work.goroutine);
-  }
-
-  // Of a small object: the words that the collector reads. What a slot holds behind its object is of others, long gone.
-  // false: nothing says which these are.
-  bool visit_pointers(const Work& work) {
-    const uint64_t bitmap = pointer_bitmap(globals_, *work.object.span);
-    if (bitmap == 0) return false;
-    const uint64_t first = (work.object.address - work.object.span->address) / 8;
-    std::array<std::byte, kMostBitmapBytes> bits;
-    const std::span<std::byte> used(bits.data(), (first % 8 + block_.size() / 8 + 7) / 8);
-    if (!copy_small(bitmap + first / 8, used)) return false;
-    for (size_t i = 0; i + 8 <= block_.size(); i += 8) {
-      const size_t bit = first % 8 + i / 8;
-      if ((used[bit / 8] >> (bit % 8) & std::byte{1}) != std::byte{0})
-        visit(word(block_, i), work.color, work.goroutine);
-    }
-    return true;
-  }
-
-  void visit_block(Color color, uint64_t goroutine) {
-    for (size_t i = 0; i + 8 <= block_.size(); i += 8) visit(word(block_, i), color, goroutine);
-  }
-
-  void visit(uint64_t value, Color color, uint64_t goroutine) {
-    if (value < lowest() || value >= highest()) return;
-    Object object;
-    if (!object_of(value, object)) return;
-    auto [at, fresh] = seen_.try_emplace(object.address, Seen{color, goroutine});
-    if (fresh && std::binary_search(list_.all.begin(), list_.all.end(), object.address)) {
-      at->second.color = kStop;
-      return;
-    }
-    if (!fresh) {
-      Seen& seen = at->second;
-      if (seen.color == kStop || seen.color == kShared || seen.color == color) return;
-      seen.color = color = kShared;  // two groups reach it, and what it reaches
-    }
-    if (!object.span->noscan) work_.push_back({object, goroutine, color});
-  }
-
-  // Nearest first: what a budget cuts off is what is far from the variables.
-  void drain() {
-    while (!work_.empty() && !exhausted()) step();
-    work_.clear();
-  }
-
-  bool exhausted() {
-    if (seen_.size() < most_objects_ && bytes_read_ < most_bytes_ && bytes_absent_ < budget_.absent_bytes &&
-        memory_.step(1))
-      return false;
-    finished_ = false;
-    return true;
-  }
-
-  uint64_t lowest() const { return spans_.empty() ? ~uint64_t{0} : spans_.front().address; }
-  uint64_t highest() const { return spans_.empty() ? 0 : spans_.back().address + spans_.back().bytes(); }
-
-  Reach collect(size_t groups) {
-    Reach out;
-    out.groups.resize(groups + 1);
-    for (const auto& [address, seen] : seen_) {
-      if (seen.color < kFirstGroup) continue;
-      GroupReach& group = out.groups[seen.color - kFirstGroup];
-      const Span* span = span_of(address);
-      const uint64_t bytes = span->large ? span->bytes() : span->element_bytes;
-      group.exclusive_bytes += bytes;
-      ++group.exclusive_objects;
-      if (bytes >= kLargeBytes) group.large.push_back({address, bytes, seen.goroutine, {}});
-    }
-    for (GroupReach& group : out.groups) {
-      std::sort(group.large.begin(), group.large.end(), [](const KeptObject& a, const KeptObject& b) {
-        return a.bytes != b.bytes ? a.bytes > b.bytes : a.address < b.address;
-      });
-      if (group.large.size() > kMostLarge) group.large.resize(kMostLarge);
-      for (KeptObject& object : group.large)
-        object.allocated_at =
-            allocation_stack(memory_, *globals_.layout, *span_of(object.address), object.address);
-    }
-    out.queued = std::move(out.groups.back());
-    out.groups.pop_back();
-    out.finished = finished_;
-    out.objects_walked = seen_.size();
-    out.bytes_read = bytes_read_;
-    out.stacks_by_map = stacks_by_map_;
-    out.stacks_by_word = stacks_by_word_;
-    return out;
-  }
-
-  remote::RemoteMemory& memory_;
-  const Globals& globals_;
-  const std::vector<Span>& spans_;
-  const GoroutineList& list_;
-  std::span<const uint64_t> queued_;
-  const ReachBudget& budget_;
-  std::unordered_map<uint64_t, Seen> seen_;
-  Queue work_;
-  std::vector<CachedPage> cache_ = std::vector<CachedPage>(kCachedPages);
-  Bytes block_;  // what is being looked at
-  StackMaps maps_;
-  uint64_t bytes_read_ = 0, bytes_absent_ = 0, stacks_by_map_ = 0, stacks_by_word_ = 0;
-  uint64_t most_objects_, most_bytes_;  // until now
-  bool finished_ = true;
-};
 }  // namespace
+
+void keep_largest(const HeapWalk& walk, std::vector<KeptObject>& objects, size_t most) {
+  std::sort(objects.begin(), objects.end(), [](const KeptObject& a, const KeptObject& b) {
+    return a.bytes != b.bytes ? a.bytes > b.bytes : a.address < b.address;
+  });
+  if (objects.size() > most) objects.resize(most);
+  for (KeptObject& object : objects) object.allocated_at = walk.allocated_at(object.address);
+}
 
 Reach reach(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
             const GoroutineList& list, const std::vector<std::vector<size_t>>& groups,
             const ReachBudget& budget, std::span<const uint64_t> queued) {
-  return Walk(memory, globals, spans, list, budget, queued).run(groups);
+  HeapWalk walk(memory, globals, spans, list, budget);
+  std::vector<bool> grouped(list.goroutines.size());
+  for (const auto& group : groups)
+    for (const size_t i : group) grouped[i] = true;
+  walk.stop_at_scheduler();
+  walk.scan_variables([](uint64_t) { return HeapWalk::kShared; });
+  std::vector<size_t> lone;
+  for (size_t i = 0; i < grouped.size(); ++i)
+    if (!grouped[i]) lone.push_back(i);
+  walk.scan_goroutines(lone, HeapWalk::kShared);
+  walk.drain();
+  walk.allow_more(budget.group_objects, budget.group_bytes);
+  walk_groups(walk, groups, queued);
+  return collect(walk, groups.size());
 }
 
 }  // namespace memwhy::goruntime

@@ -59,6 +59,10 @@ struct Reach {
   uint64_t stacks_by_map = 0, stacks_by_word = 0;  // how the goroutines' stacks were read
 };
 
+class HeapWalk;
+// Those of most bytes, with where they were allocated.
+void keep_largest(const HeapWalk& walk, std::vector<KeptObject>& objects, size_t most);
+
 // `groups`: indexes into `list.goroutines`. Every goroutine that is in no group counts as a root of its own, like
 // globals. `queued`: objects that the runtime alone refers to (finalizers.h), a group of their own.
 Reach reach(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,

@@ -80,7 +80,7 @@ bool RuntimeReader::read(Target& target, RuntimeSource& source, RuntimeState& st
   {
     const CpuMeter of_details(world_.clock, paid_ns);
     if (last) source.details(Details::kLearned, tell);
-    source.details(Details::kOwn, tell);
+    source.details(last ? Details::kLast : Details::kOwn, tell);
   }
   state.details_allowed_at = world_.clock.now() + std::min<TimeNs>(kDetailsBudget * paid_ns, kDetailsPeriod);
   return true;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "symbols/data_users.h"
 #include "symbols/demangle.h"
 #include "symbols/go_build_info.h"
 #include "symbols/large_variables.h"
@@ -14,6 +15,18 @@ namespace memwhy::symbols {
 namespace {
 
 constexpr size_t kMostGodebugBytes = 4096;
+
+// Go: of package main, or of a module that has a host's name; the standard library has neither.
+bool is_program(const std::string& function) {
+  const size_t slash = function.find('/');
+  return function.starts_with("main.") ||
+         (slash != std::string::npos && function.find('.') < slash && function.find('(') > slash);
+}
+
+// What runs before main only fills variables.
+bool is_initializer(const std::string& function) {
+  return function.ends_with(".init") || function.find(".init.") != std::string::npos;
+}
 
 }  // namespace
 
@@ -208,6 +221,41 @@ std::vector<std::optional<AddressRange>> Binary::go_functions(const std::vector<
   if (!go_lines_) return std::vector<std::optional<AddressRange>>(names.size());
   bytes_.budget().allow(kWholeWork);
   return go_lines_->find_functions(bytes_, names);
+}
+
+std::vector<AddressRange> Binary::variables(size_t most) {
+  bytes_.budget().allow(kWholeWork);
+  return variable_ranges(bytes_, elf_, most);
+}
+
+std::vector<std::string> Binary::variable_names(const std::vector<uint64_t>& addresses) {
+  bytes_.budget().allow(kWholeWork);
+  return symbols::variable_names(bytes_, elf_, addresses);
+}
+
+std::vector<std::string> Binary::variable_users(const std::vector<uint64_t>& addresses) {
+  constexpr size_t kMostUsers = 3, kMostBytes = 256;
+  std::vector<std::string> out;
+  bytes_.budget().allow(kWholeWork);
+  for (const std::vector<uint64_t>& uses : uses_of(bytes_, elf_, addresses)) {
+    std::vector<std::string> users, others;
+    for (const uint64_t at : uses) {
+      const std::vector<events::SourceFrame> frames = lookup(at, false);
+      if (frames.empty()) continue;
+      // Of functions that were inlined, the one that spoke of the variable and did not get a pointer to it.
+      const auto own = std::find_if(frames.begin(), frames.end(), [](const events::SourceFrame& each) {
+        return is_program(each.function);
+      });
+      const std::string& function = (own == frames.end() ? frames.front() : *own).function;
+      if (function.empty() || function.size() > kMostBytes || is_initializer(function)) continue;
+      std::vector<std::string>& into = own == frames.end() ? others : users;
+      if (into.size() < kMostUsers && std::find(into.begin(), into.end(), function) == into.end())
+        into.push_back(function);
+    }
+    std::string& text = out.emplace_back();
+    for (const std::string& user : users.empty() ? others : users) text += (text.empty() ? "" : ", ") + user;
+  }
+  return out;
 }
 
 std::vector<uint8_t> Binary::bytes_at(uint64_t vaddr, size_t most) {

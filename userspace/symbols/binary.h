@@ -74,6 +74,11 @@ class Binary {
   bool has_go_function(std::string_view prefix);
   // Where each of these functions lies, link-time; nothing: it is not there, or not the only one of that name.
   std::vector<std::optional<AddressRange>> go_functions(const std::vector<std::string>& names);
+  // Of its symbol table: where the variables are that can be written, and what those at these addresses are called.
+  std::vector<AddressRange> variables(size_t most);
+  std::vector<std::string> variable_names(const std::vector<uint64_t>& addresses);
+  // For each, a few functions that use it, of the program's own packages if there are any (data_users.h); "" none.
+  std::vector<std::string> variable_users(const std::vector<uint64_t>& addresses);
   // Up to `most` bytes from `vaddr` on, as the file has them.
   std::vector<uint8_t> bytes_at(uint64_t vaddr, size_t most);
 

@@ -23,6 +23,12 @@ ProgramFacts describe_program(Binary& binary, const ProgramQuestion& question) {
         ProgramFunction{*range, binary.elf().offset_of(range->start), binary.bytes_at(range->start, bytes)});
   }
   for (const std::string& prefix : question.prefixes) facts.linked.push_back(binary.has_go_function(prefix));
+  if (question.variables) facts.variables = binary.variables(ProgramQuestion::kMostVariables);
+  facts.named = binary.variable_names(question.to_name);
+  std::vector<uint64_t> nameless = question.to_name;
+  for (size_t i = 0; i < nameless.size(); ++i)
+    if (!facts.named[i].empty()) nameless[i] = 0;
+  facts.users = binary.variable_users(nameless);
   return facts;
 }
 

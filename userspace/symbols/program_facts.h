@@ -21,8 +21,11 @@ struct ProgramQuestion {
   std::vector<std::string> functions;  // by their whole names
   std::vector<std::string> prefixes;   // of names of functions
   uint32_t code_bytes = 0;             // of the start of each function, at most kMostCodeBytes
+  bool variables = false;              // whether to tell where they are
+  std::vector<uint64_t> to_name;       // link-time addresses in variables
   static constexpr uint32_t kMostCodeBytes = 64;
   static constexpr size_t kMostNames = 64;
+  static constexpr size_t kMostVariables = 1 << 18;
 };
 
 struct ProgramFunction {
@@ -39,6 +42,10 @@ struct ProgramFacts {
   std::vector<Segment> segments;
   std::vector<std::optional<ProgramFunction>> functions;  // as asked; nothing: not there, or not once
   std::vector<bool> linked;                               // for each prefix: whether a function begins so
+  std::vector<AddressRange>
+      variables;  // link-time, in order; none: not asked, stripped, or more than kMostVariables
+  std::vector<std::string> named;  // for each address; "" not known
+  std::vector<std::string> users;  // for each address without a name, functions that use it; "" not known
 };
 
 ProgramFacts describe_program(Binary& binary, const ProgramQuestion& question);

@@ -28,6 +28,9 @@ inline constexpr uint64_t kGreatest<events::GoProfile::Source> =
     static_cast<uint64_t>(events::GoProfile::Source::kUnreadable);
 
 template <>
+inline constexpr uint64_t kGreatest<events::GoHolder::Kind> =
+    static_cast<uint64_t>(events::GoHolder::Kind::kFinalizers);
+template <>
 inline constexpr uint64_t kGreatest<events::GoFunction> = events::kGoFunctions - 1;
 
 // T or const T: the encoder walks constant events, the decoder fills them.
@@ -297,12 +300,39 @@ void fields(auto&& visit, Is<events::GoFinalizers> auto& m) {
   visit(2, m.kept_bytes);
   visit(3, m.kept_objects);
 }
+void fields(auto&& visit, Is<events::GoHolder> auto& m) {
+  visit(1, m.kind);
+  visit(2, m.name);
+  visit(3, m.address);
+  visit(4, m.count);
+  visit(5, m.created_at);
+  visit(6, m.frames);
+  visit(7, m.bytes);
+  visit(8, m.objects);
+  visit(9, m.resident_bytes);
+  visit(10, m.also_bytes);
+  visit(11, m.sizes);
+  visit(12, m.large);
+  visit(13, m.slots);
+  visit(14, m.entries);
+  visit(15, m.pinned);
+  visit(16, m.pinned_bytes);
+  visit(17, m.used_bytes);
+  visit(18, m.used_by);
+}
+void fields(auto&& visit, Is<events::GoHeld> auto& m) {
+  visit(1, m.complete);
+  visit(2, m.bytes);
+  visit(3, m.objects);
+  visit(4, m.holders);
+}
 void fields(auto&& visit, Is<events::GoGoroutines> auto& m) {
   visit(1, m.space);
   visit(2, m.count);
   visit(3, m.complete);
   visit(4, m.groups);
   visit(5, m.finalizers);
+  visit(6, m.held);
 }
 void fields(auto&& visit, Is<events::GoCall> auto& m) {
   visit(1, m.space);

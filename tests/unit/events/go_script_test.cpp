@@ -153,6 +153,46 @@ TEST(GoScript, goroutines) {
   expect_round_trip(events);
 }
 
+TEST(GoScript, what_the_heap_hangs_from) {
+  const std::vector<Event> events = parse_script(R"(
+    @6 goroutines 1 held=2G:9 cut
+      3 0x50
+      variable name=main.sessions used_by=main.login at=0x5b0 bytes=64M objects=5 resident=60M also=1K size=64K:7 size=16:1 slots=8 entries=1
+      holders n=4 by=0x45 bytes=1 large=0xc000:64M@0x46 pinned=2 pinned_bytes=512K used=40 0x48 0x49
+      queue n=9 bytes=1
+  )");
+  ASSERT_EQ(events.size(), 1u);
+  GoHolder variable;
+  variable.name = "main.sessions";
+  variable.used_by = "main.login";
+  variable.address = 0x5b0;
+  variable.bytes = 64 << 20;
+  variable.objects = 5;
+  variable.resident_bytes = 60 << 20;
+  variable.also_bytes = 1 << 10;
+  variable.sizes = {{64 << 10, 7}, {16, 1}};
+  variable.slots = 8;
+  variable.entries = 1;
+  GoHolder goroutines;
+  goroutines.kind = GoHolder::Kind::kGoroutines;
+  goroutines.count = 4;
+  goroutines.created_at = 0x45;
+  goroutines.frames = {0x48, 0x49};
+  goroutines.bytes = 1;
+  goroutines.large = {{0xc000, 64 << 20, {0x46}}};
+  goroutines.pinned = 2;
+  goroutines.pinned_bytes = 512 << 10;
+  goroutines.used_bytes = 40;
+  GoHolder queue;
+  queue.kind = GoHolder::Kind::kFinalizers;
+  queue.count = 9;
+  queue.bytes = 1;
+  GoGoroutines all{kSpace, 3, true, {{3, "", 0, {0x50}, 0, 0, 0, 0, {}}}};
+  all.held = GoHeld{false, uint64_t{2} << 30, 9, {variable, goroutines, queue}};
+  EXPECT_EQ(events[0].payload, Payload(all));
+  expect_round_trip(events);
+}
+
 TEST(GoScript, what_it_does_not_understand_is_told) {
   for (const char* script :
        {"go-heap 1: 100+1 stck", "go-heap 1: 100+1 heap kept=1", "go-statistics 1 used=1", "go-profile 1: 0x",

@@ -2,6 +2,8 @@
 // Causes of a Go program that no heap profile shows: queues and buffers of its runtime, mappings of its own.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "unit/explain/go_script.h"
 
 namespace memwhy::explain {
@@ -66,6 +68,91 @@ TEST(FinalizerQueue, SilentForTheIdleGoroutine) {
       " finalizers=1:1K:1: 1 \"chan receive\" by=0x402100 since=30.9 0x401000 0x401800 0x402000 0x401300",
       kSmall, "c000000+512");
   EXPECT_EQ(finding(brief, "finalizer-queue"), nullptr);
+}
+
+const std::string kHeldHeap = "c000000+16384 heap live=64M";
+
+Explanation held(const std::string& items) {
+  return twice(" held=64M:1000" + items, "in_use=64M live=64M allocated=64M gc=3", "c000000+16384",
+               "go1.26.8", kHeldHeap);
+}
+
+TEST(HeldHeap, TheVariableThatKeepsMost) {
+  const auto e = held(
+      "\n variable name=main.cache at=0x5b0000 bytes=50M objects=101 resident=48M size=512K:96 size=4K:5"
+      " large=0xc000000000:512K@0x401500\n variable name=main.log at=0x5b0008 bytes=9M objects=9 "
+      "resident=8M\n");
+  const Finding* found = finding(e, "held-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->bytes, 48 * kMiB);
+  EXPECT_EQ(found->confidence, Confidence::kHigh);
+  EXPECT_NE(found->claim.find("hang from the variable main.cache alone."), std::string::npos) << found->claim;
+  EXPECT_EQ(figure(*found, "objects"), 101);
+  const auto says = [&](const char* words) {
+    return std::any_of(found->evidence.begin(), found->evidence.end(),
+                       [&](const std::string& each) { return each.find(words) != std::string::npos; });
+  };
+  EXPECT_TRUE(says("96 of 512.0 KiB, 5 of 4.0 KiB"));
+  EXPECT_TRUE(says("8.0 MiB hang from the variable main.log"));
+  EXPECT_TRUE(says("allocated at main.(*job).load (main.go:36)"));
+  EXPECT_EQ(finding(e, "largest-owner"), nullptr);
+}
+
+// A walk that ended early knows what is reached, not that nobody else does.
+TEST(HeldHeap, AnUnfinishedWalkSaysSo) {
+  const auto e = held(" cut\n variable at=0x5b0000 bytes=48M objects=5 resident=48M\n");
+  const Finding* found = finding(e, "held-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_NE(found->claim.find("hang from a variable without a name at 0x5b0000."), std::string::npos)
+      << found->claim;
+  EXPECT_EQ(found->confidence, Confidence::kMedium);
+  EXPECT_FALSE(found->against.empty());
+  const auto used = held(" cut\n variable used_by=main.scan at=0x5b0000 bytes=48M objects=5 resident=48M\n");
+  EXPECT_NE(finding(used, "held-heap")->claim.find("hang from the variable at 0x5b0000 (used by main.scan)."),
+            std::string::npos);
+}
+
+TEST(HeldHeap, AnEmptyMapAndPinnedTexts) {
+  const auto map =
+      held("\n variable name=main.sessions bytes=48M objects=5 resident=48M slots=1024 entries=0\n");
+  EXPECT_NE(finding(map, "held-heap")->claim.find("main.sessions alone, a map of 0 entries in 1024 slots."),
+            std::string::npos);
+  const auto full =
+      held("\n variable name=main.sessions bytes=48M objects=5 resident=48M slots=1024 entries=800\n");
+  EXPECT_EQ(finding(full, "held-heap")->claim.find("slots"), std::string::npos);
+  const auto texts = held(
+      "\n variable name=main.matches bytes=48M objects=193 resident=48M pinned=192 pinned_bytes=48M "
+      "used=4K\n");
+  EXPECT_EQ(figure(*finding(texts, "held-heap"), "pinned_objects"), 192);
+  EXPECT_EQ(figure(*finding(texts, "held-heap"), "used_bytes"), 4096);
+}
+
+TEST(HeldHeap, OfSeveralTheNearest) {
+  const auto e = held(
+      "\n variable name=main.one bytes=1K objects=1 resident=1K also=48M\n"
+      " holders n=1 by=0x401400 bytes=2M objects=1 resident=2M 0x401000 0x401800 0x401300\n");
+  const Finding* found = finding(e, "held-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_NE(found->claim.find("are reached from the variable main.one, which is nearest, and from others."),
+            std::string::npos)
+      << found->claim;
+}
+
+TEST(HeldHeap, AGoroutine) {
+  const auto e =
+      held("\n holders n=1 by=0x401400 bytes=48M objects=1 resident=48M 0x401000 0x401800 0x401300\n");
+  EXPECT_NE(finding(e, "held-heap")
+                ->claim.find("from a goroutine in main.serve (main.go:90) (started at "
+                             "main.runJob (main.go:43)) alone."),
+            std::string::npos)
+      << finding(e, "held-heap")->claim;
+}
+
+TEST(HeldHeap, SilentWhereNothingHoldsMuch) {
+  EXPECT_EQ(finding(held("\n variable name=main.one bytes=8M objects=1 resident=8M\n"), "held-heap"),
+            nullptr);
+  EXPECT_EQ(finding(twice("", kSmall, "c000000+512"), "held-heap"), nullptr);
 }
 
 TEST(OwnMappings, NamedByTheModulesThatAreLinked) {

@@ -48,8 +48,30 @@ inline std::vector<Payload> go_payloads() {
                          {{0xc0'0000'0000, 64 << 20, {0x45d2a3, 1}}, {0xc0'0800'0000, 1, {}}},
                          3},
                         {}},
-                       GoFinalizers{980, kBig, 7}},
-          GoGoroutines{space(1), 0, true, {}, GoFinalizers{}},
+                       GoFinalizers{980, kBig, 7},
+                       GoHeld{true,
+                              kBig,
+                              9,
+                              {{GoHolder::Kind::kGoroutines,
+                                "main.sessions",
+                                "main.login",
+                                0x5b'0000,
+                                4,
+                                0x45d2a1,
+                                {0x45d2a2, 1},
+                                kBig,
+                                5,
+                                6,
+                                7,
+                                {{65'536, kBig}, {16, 1}},
+                                {{0xc0'0000'0000, 64 << 20, {0x45d2a3, 1}}},
+                                8,
+                                9,
+                                10,
+                                11,
+                                12},
+                               {}}}},
+          GoGoroutines{space(1), 0, true, {}, GoFinalizers{}, GoHeld{}},
           GoGoroutines{},
           GoCall{space(1), 4711, GoFunction::kMarkEnd, kBig, static_cast<StackId>(9), kBig},
           GoCall{}};
@@ -69,7 +91,10 @@ inline std::vector<Payload> go_payloads() {
   [[maybe_unused]] const auto& [gp1, gp2, gp3, gp4, gp5] = GoProfile{};
   [[maybe_unused]] const auto& [gk1, gk2, gk3] = GoKeptObject{};
   [[maybe_unused]] const auto& [gg1, gg2, gg3, gg4, gg5, gg6, gg7, gg8, gg9, gg10] = GoGroup{};
-  [[maybe_unused]] const auto& [go1, go2, go3, go4, go5] = GoGoroutines{};
+  [[maybe_unused]] const auto& [go1, go2, go3, go4, go5, go6] = GoGoroutines{};
+  [[maybe_unused]] const auto& [gx1, gx2, gx3, gx4] = GoHeld{};
+  [[maybe_unused]] const auto& [gy1, gy2, gy3, gy4, gy5, gy6, gy7, gy8, gy9, gy10, gy11, gy12, gy13, gy14,
+                                gy15, gy16, gy17, gy18] = GoHolder{};
   [[maybe_unused]] const auto& [ga1, ga2, ga3, ga4, ga5, ga6] = GoCall{};
 }
 

@@ -19,6 +19,7 @@
   CAUSE(metadata_after_peak)        \
   CAUSE(trace_buffers)              \
   CAUSE(finalizer_queue)            \
+  CAUSE(held_heap)                  \
   CAUSE(untouched_large_allocation) \
   CAUSE(program_data)               \
   CAUSE(own_mappings)               \

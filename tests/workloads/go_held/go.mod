@@ -1,0 +1,3 @@
+module memwhy/workloads/go_held
+
+go 1.19

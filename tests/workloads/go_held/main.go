@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// go_held STORY: a program whose heap is alive, stable, and kept by something that is known. It prints "ready" before anything
+// of it happened; a line on its stdin makes it happen, and it prints "done". With -fix it does the same and lets go of it.
+//
+//	chain    a list, whose two ends are words of one variable: 96 buffers of 1 MiB
+//	emptied  a map of a million entries of 64 bytes, of which none is left
+//	texts    51 bytes of each of 256 texts of 256 KiB
+//	local    64 buffers of 1 MiB in a variable of a goroutine that waits
+//	twice    64 buffers of 1 MiB, in two variables
+package main
+
+import (
+	"bufio"
+	"container/list"
+	"flag"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"runtime/pprof"
+	"strings"
+)
+
+const mib = 1 << 20
+
+var stories = map[string]func(fix bool){
+	"chain":   chain,
+	"emptied": emptied,
+	"texts":   texts,
+	"local":   local,
+	"twice":   twice,
+}
+
+//go:noinline
+func buffer(bytes int) []byte {
+	made := make([]byte, bytes)
+	for i := 0; i < len(made); i += 4096 {
+		made[i] = 1
+	}
+	return made
+}
+
+var recent list.List
+
+func chain(fix bool) {
+	recent.Init()
+	for i := 0; i < 96; i++ {
+		recent.PushBack(buffer(mib))
+	}
+	if fix {
+		recent.Init()
+	}
+}
+
+var sessions map[uint64][7]uint64
+
+func emptied(fix bool) {
+	sessions = make(map[uint64][7]uint64)
+	for i := uint64(0); i < 1_000_000; i++ {
+		sessions[i] = [7]uint64{i}
+	}
+	for i := uint64(0); i < 1_000_000; i++ {
+		delete(sessions, i)
+	}
+	if fix {
+		sessions = nil
+	}
+}
+
+type match struct {
+	line int
+	text string
+}
+
+var matches []match
+
+//go:noinline
+func readText() string { return strings.Repeat("0123456789abcdef", 16384) }
+
+func texts(fix bool) {
+	matches = nil
+	for i := 0; i < 256; i++ {
+		matches = append(matches, match{i, readText()[4096 : 4096+51]})
+	}
+	if fix {
+		for i := range matches {
+			matches[i].text = string([]byte(matches[i].text))
+		}
+	}
+}
+
+var done = make(chan bool)
+
+//go:noinline
+func keep() {
+	var mine [64][]byte
+	for i := range mine {
+		mine[i] = buffer(mib)
+	}
+	done <- true
+	<-done
+	fmt.Fprint(os.Stderr, len(mine[0]))
+}
+
+func local(fix bool) {
+	go keep()
+	<-done
+	if fix {
+		done <- true
+	}
+}
+
+var one, other [][]byte
+
+func twice(fix bool) {
+	for i := 0; i < 64; i++ {
+		one = append(one, buffer(mib))
+	}
+	other = append(other, one...)
+	if fix {
+		one, other = nil, nil
+	}
+}
+
+func main() {
+	fix := flag.Bool("fix", false, "let go of it")
+	flag.Parse()
+	story := stories[flag.Arg(0)]
+	if story == nil {
+		fmt.Fprintln(os.Stderr, "go_held [-fix] chain|emptied|texts|local|twice")
+		pprof.WriteHeapProfile(os.Stderr) // who links this is sampled
+		os.Exit(2)
+	}
+	fmt.Println("ready")
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		story(*fix)
+		debug.FreeOSMemory()
+		fmt.Println("done")
+	}
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "goruntime/heap_walk.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <optional>
+
+#include "base/ids.h"
+#include "goruntime/buckets.h"
+#include "goruntime/words.h"
+
+namespace memwhy::goruntime {
+namespace {
+
+constexpr uint64_t kBlockBytes = 1 << 20,
+                   kPieceBytes = 64 << 10;      // of an object, before the next
+constexpr uint64_t kMostStackBytes = 1 << 30;   // the runtime's own limit; more is damage
+constexpr uint64_t kMostRootBytes = 256 << 20;  // as Globals::roots
+constexpr size_t kMostBitmapBytes = kMostHeapBitsBytes / 8 / 8 + 1;  // it may begin within a byte
+constexpr size_t kCachedPages = 4096;                                // 16 MiB
+
+}  // namespace
+
+HeapWalk::HeapWalk(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
+                   const GoroutineList& list, const ReachBudget& budget)
+    : memory_(memory),
+      globals_(globals),
+      spans_(spans.spans),
+      list_(list),
+      budget_(budget),
+      cache_(kCachedPages),
+      maps_(memory, globals),
+      most_objects_(budget.objects),
+      most_bytes_(budget.read_bytes) {}
+
+const Span* HeapWalk::any_span_of(uint64_t address) const {
+  const auto after = std::upper_bound(spans_.begin(), spans_.end(), address,
+                                      [](uint64_t value, const Span& span) { return value < span.address; });
+  if (after == spans_.begin()) return nullptr;
+  const Span& span = *std::prev(after);
+  return address - span.address < span.bytes() ? &span : nullptr;
+}
+
+const Span* HeapWalk::span_of(uint64_t address) const {
+  const Span* span = any_span_of(address);
+  const bool object = span != nullptr && span->kind == SpanKind::kObjects &&
+                      address - span->address < span->elements * span->element_bytes;
+  return object ? span : nullptr;
+}
+
+bool HeapWalk::object_of(uint64_t address, Object& out) const {
+  const Span* span = span_of(address);
+  if (span == nullptr) return false;
+  const uint64_t slot = (address - span->address) / span->element_bytes;
+  if ((span->allocated_bits()[slot / 64] >> (slot % 64) & 1) == 0) return false;
+  out = {span->address + slot * span->element_bytes, span};
+  return true;
+}
+
+void HeapWalk::stop_at(uint64_t address) {
+  Object object;
+  if (object_of(address, object)) seen_[object.address] = {kStop, 0};
+}
+
+void HeapWalk::stop_at_scheduler() {
+  stop_at(list_.list);
+  for (const uint64_t m : list_.threads) stop_at(m);
+  if (Bytes header(24); globals_.allp && memory_.read(*globals_.allp, header)) {
+    const Slice all = slice(header, 0);
+    if (Result<std::vector<uint64_t>> every =
+            remote::read_array<uint64_t>(memory_, all.data, std::min<uint64_t>(all.length, 4096)))
+      for (const uint64_t p : *every) stop_at(p);
+  }
+}
+
+// Of one reading of moduledata, ranges and masks: gcdatamask and gcbssmask are {n int32; bits pointer}, known by their
+// lengths, one right behind the other. Empty: not found, or not resident.
+std::vector<HeapWalk::Root> HeapWalk::masked_roots() {
+  const auto& m = globals_.layout->moduledata;
+  Bytes bytes(m.size);
+  if (!memory_.read(globals_.moduledata, bytes)) return {};
+  std::vector<Root> roots(2);
+  roots[0].range = {field(bytes, m.data), field(bytes, m.edata)};
+  roots[1].range = {field(bytes, m.bss), field(bytes, m.ebss)};
+  for (const Root& root : roots) {
+    if (root.range.bytes() > kMostRootBytes) finished_ = false;
+    if (root.range.bytes() < 8 || root.range.bytes() > kMostRootBytes) return {};
+  }
+  const uint64_t data = roots[0].range.bytes() / 8, bss = roots[1].range.bytes() / 8;
+  for (uint32_t at = 0; at + 32 <= m.size; at += 8) {
+    if (field(bytes, {at, 4}) != data || field(bytes, {at + 16, 4}) != bss) continue;
+    for (const uint32_t i : {0, 1}) {
+      auto bits = remote::read_array<uint8_t>(memory_, word(bytes, at + 16 * i + 8),
+                                              (roots[i].range.bytes() / 8 + 7) / 8);
+      if (!bits) return {};
+      roots[i].mask = std::move(*bits);
+    }
+    return roots;
+  }
+  return {};
+}
+
+void HeapWalk::scan_variables(const std::function<Color(uint64_t)>& color_of) {
+  const std::vector<Root> roots = masked_roots();
+  for (const Root& root : roots) {
+    block_.resize(root.range.bytes());
+    if (!read_block(root.range.start, block_)) {
+      finished_ = false;  // what they keep is not known
+      continue;
+    }
+    const size_t n = std::min(block_.size() / 8, root.mask.size() * 8);
+    for (size_t i = 0; i < n; ++i)
+      if ((root.mask[i / 8] >> (i % 8) & 1) != 0)
+        refer(word(block_, 8 * i), color_of(root.range.start + 8 * i), 0, next_word(8 * i));
+  }
+  block_ = {};  // they may be many
+  if (!roots.empty()) return;
+  // By word. The heap's own variable speaks of addresses, such as where the heap begins: of no objects.
+  const AddressRange heap = {globals_.mheap, globals_.mheap + globals_.layout->mheap.size};
+  for (const AddressRange& range : globals_.roots) {
+    const bool inside = range.contains(heap.start) && heap.end <= range.end;
+    scan({range.start, inside ? heap.start : range.end}, 0, color_of);
+    if (inside) scan({heap.end, range.end}, 0, color_of);
+  }
+}
+
+void HeapWalk::scan_goroutines(std::span<const size_t> which, Color color) {
+  while (!which.empty() && !exhausted()) {
+    const size_t n = maps_.prefetch(list_.goroutines, which);
+    for (const size_t i : which.first(n)) scan_goroutine(list_.goroutines[i], color);
+    which = which.subspan(n);
+  }
+}
+
+void HeapWalk::scan_goroutine(const Goroutine& goroutine, Color color) {
+  if (goroutine.stack().empty() || goroutine.stack().bytes() > kMostStackBytes) return;
+  const bool known =
+      goroutine.status != GoroutineStatus::kRunning && goroutine.stack().contains(goroutine.stack_pointer);
+  if (known) {
+    if (const std::optional<std::vector<uint64_t>> live = maps_.live_words(goroutine)) {
+      bytes_read_ += goroutine.stack().end - goroutine.stack_pointer;
+      ++stacks_by_map_;
+      for (const uint64_t value : *live) visit(value, color, goroutine.id);
+      return;
+    }
+  }
+  ++stacks_by_word_;
+  const AddressRange live = {known ? goroutine.stack_pointer & ~uint64_t{7} : goroutine.stack().start,
+                             goroutine.stack().end};
+  scan(live, goroutine.id, [color](uint64_t) { return color; });
+}
+
+// Whether an object begins with the bounds of a stack: a goroutine's g, also one that is in no list (those of
+// threads). The upper bound is the address of what happens to follow the stack, and no pointer.
+bool HeapWalk::is_goroutine(const Bytes& object) const {
+  const uint64_t low = word(object, 0), high = word(object, 8);
+  if (object.size() < globals_.layout->g.size || high <= low || !std::has_single_bit(high - low))
+    return false;
+  const Span* span = any_span_of(low);
+  return span != nullptr && span->kind == SpanKind::kStack && high <= span->address + span->bytes();
+}
+
+// false: nothing of it is resident.
+bool HeapWalk::read_block(uint64_t address, std::span<std::byte> into) {
+  Result<uint64_t> there = memory_.read_present(address, into);
+  if (!there) return false;
+  bytes_read_ += *there;
+  bytes_absent_ += into.size() - *there;
+  return *there != 0;
+}
+
+// Small objects that point at each other are often neighbours: their pages are kept for a while.
+bool HeapWalk::copy_small(uint64_t address, std::span<std::byte> into) {
+  bool any = false;
+  for (size_t done = 0; done < into.size();) {
+    const uint64_t at = address + done, number = at >> kPageShift, inside = at % kPageBytes;
+    CachedPage& page = cache_[number % cache_.size()];
+    if (page.number != number) {
+      page.number = number;
+      page.bytes.resize(kPageBytes);
+      page.any = read_block(number << kPageShift, page.bytes);
+    }
+    const size_t n = std::min<size_t>(into.size() - done, kPageBytes - inside);
+    std::memcpy(into.data() + done, page.bytes.data() + inside, n);
+    any = any || page.any;
+    done += n;
+  }
+  return any;
+}
+
+// Every word of a range, in blocks.
+void HeapWalk::scan(AddressRange range, uint64_t goroutine, const std::function<Color(uint64_t)>& color_of) {
+  for (uint64_t at = range.start; at < range.end && !exhausted(); at += block_.size()) {
+    block_.resize(std::min(range.end - at, kBlockBytes));
+    if (!read_block(at, block_)) continue;
+    for (size_t i = 0; i + 8 <= block_.size(); i += 8)
+      refer(word(block_, i), color_of(at + i), goroutine, next_word(i));
+  }
+}
+
+void HeapWalk::step() {
+  Work work = work_.front();
+  work_.pop_front();
+  const uint64_t bytes = work.object.span->element_bytes, done = work.pieces * kPieceBytes;
+  const uint64_t at = work.object.address + done;
+  block_.resize(std::min(bytes - done, kPieceBytes));
+  const bool any = bytes <= kPageBytes ? copy_small(at, block_) : read_block(at, block_);
+  if (any && done == 0 && is_goroutine(block_)) return;
+  ++work.pieces;
+  if (bytes - done > kPieceBytes) work_.push_back(work);
+  if (any && !visit_pointers(work)) visit_block(work.color, work.goroutine);
+}
+
+// Of a small object: the words that the collector reads. What a slot holds behind its object is of others, long gone.
+// false: nothing says which these are.
+bool HeapWalk::visit_pointers(const Work& work) {
+  const uint64_t bitmap = pointer_bitmap(globals_, *work.object.span);
+  if (bitmap == 0) return false;
+  const uint64_t first = (work.object.address - work.object.span->address) / 8;
+  std::array<std::byte, kMostBitmapBytes> bits;
+  const std::span<std::byte> used(bits.data(), (first % 8 + block_.size() / 8 + 7) / 8);
+  if (!copy_small(bitmap + first / 8, used)) return false;
+  for (size_t i = 0; i + 8 <= block_.size(); i += 8) {
+    const size_t bit = first % 8 + i / 8;
+    if ((used[bit / 8] >> (bit % 8) & std::byte{1}) != std::byte{0})
+      refer(word(block_, i), work.color, work.goroutine, next_word(i));
+  }
+  return true;
+}
+
+void HeapWalk::visit_block(Color color, uint64_t goroutine) {
+  for (size_t i = 0; i + 8 <= block_.size(); i += 8) refer(word(block_, i), color, goroutine, next_word(i));
+}
+
+// What stands behind the word at `at` of the block; nullptr: nothing, or it is not asked for.
+const uint64_t* HeapWalk::next_word(size_t at) {
+  if (least_pin_bytes_ == 0 || at + 16 > block_.size()) return nullptr;
+  next_ = word(block_, at + 8);
+  return &next_;
+}
+
+void HeapWalk::refer(uint64_t value, Color color, uint64_t goroutine, const uint64_t* length) {
+  if (value < lowest() || value >= highest()) return;
+  Object object;
+  if (!object_of(value, object)) return;
+  if (least_pin_bytes_ != 0 && object.span->noscan && object.bytes() >= least_pin_bytes_)
+    note_pin(object, value, length);
+  auto [at, fresh] = seen_.try_emplace(object.address, Seen{color, color, goroutine});
+  if (fresh && std::binary_search(list_.all.begin(), list_.all.end(), object.address)) {
+    at->second.color = kStop;
+    return;
+  }
+  if (!fresh) {
+    Seen& seen = at->second;
+    if (seen.color == kStop || seen.color == kShared || seen.color == color) return;
+    seen.color = color = kShared;  // two colors reach it, and what it reaches
+  }
+  if (!object.span->noscan) work_.push_back({object, goroutine, color});
+}
+
+// A word that is no length of what is left behind the pointer makes it a pointer to all of that.
+void HeapWalk::note_pin(const Object& object, uint64_t value, const uint64_t* length) {
+  Pin& pin = pins_[object.address];
+  const uint64_t left = object.bytes() - (value - object.address);
+  if (length == nullptr || *length == 0 || *length > left)
+    pin.whole = true;
+  else
+    pin.used += *length;
+}
+
+void HeapWalk::drain() {
+  while (!work_.empty() && !exhausted()) step();
+  work_.clear();
+}
+
+bool HeapWalk::exhausted() {
+  if (seen_.size() < most_objects_ && bytes_read_ < most_bytes_ && bytes_absent_ < budget_.absent_bytes &&
+      memory_.step(1))
+    return false;
+  finished_ = false;
+  return true;
+}
+
+void HeapWalk::allow_more(uint64_t objects, uint64_t bytes) {
+  most_objects_ = std::max<uint64_t>(most_objects_, seen_.size()) + objects;
+  most_bytes_ = std::max(most_bytes_, bytes_read_) + bytes;
+}
+
+std::vector<uint64_t> HeapWalk::allocated_at(uint64_t object) const {
+  return allocation_stack(memory_, *globals_.layout, *span_of(object), object);
+}
+
+}  // namespace memwhy::goruntime

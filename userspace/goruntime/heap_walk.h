@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// HeapWalk: the heap of a live Go program, followed from its roots in colors. Which root has which color, and what the colors
+// are asked afterwards, is decided by who walks (reach.h, holders.h).
+//
+//   main.sessions  color 7 ──► map ──► table {64 MiB}        7, 7
+//   main.config    color 8 ──► conf ─┐
+//   goroutine 12   color 9 ──► job ──┴► log buffer            8, 9, shared (first met from 8)
+//
+// An object has the color that it is met in first; met in another one too, it is shared, and so is what it refers to. So each
+// is looked through twice at most.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "goruntime/globals.h"
+#include "goruntime/goroutines.h"
+#include "goruntime/reach.h"
+#include "goruntime/spans.h"
+#include "goruntime/stack_maps.h"
+
+namespace memwhy::goruntime {
+
+class HeapWalk {
+ public:
+  using Color = uint32_t;
+  static constexpr Color kStop = 0;    // never walked through: g, m, p
+  static constexpr Color kShared = 1;  // reached in two colors
+  static constexpr Color kFirst = 2;
+
+  struct Object {
+    uint64_t address = 0;
+    const Span* span = nullptr;
+    uint64_t bytes() const { return span->large ? span->bytes() : span->element_bytes; }
+  };
+  struct Seen {
+    Color color = 0, first = 0;  // `first`: what it was met in, also of one that is shared
+    uint64_t goroutine = 0;
+  };
+  struct Work {  // an object to look through
+    Object object;
+    uint64_t goroutine = 0;
+    Color color = 0;
+    uint32_t pieces = 0;  // of kPieceBytes, done
+  };
+  using Queue = std::deque<Work>;
+  // What refers to an object without pointers: `whole`, or as many bytes of it as the lengths beside the pointers say.
+  struct Pin {
+    uint64_t used = 0;
+    bool whole = false;
+  };
+
+  HeapWalk(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
+           const GoroutineList& list, const ReachBudget& budget);
+
+  // Roots. What they refer to waits in the queue. `color_of`: of the word of a variable.
+  void stop_at_scheduler();
+  void scan_variables(const std::function<Color(uint64_t address)>& color_of);
+  void scan_goroutines(std::span<const size_t> which, Color color);
+  void visit(uint64_t value, Color color, uint64_t goroutine) { refer(value, color, goroutine, nullptr); }
+
+  // Nearest first: what a budget cuts off is what is far from the roots.
+  void drain();
+  void step();  // the next piece of the first object in the queue
+  Queue& queue() { return work_; }
+  bool exhausted();
+  void allow_more(uint64_t objects, uint64_t bytes);  // on top of what was allowed, or is used
+
+  // From here on references to objects of so many bytes and without pointers are noted.
+  void note_pins(uint64_t least_bytes) { least_pin_bytes_ = least_bytes; }
+  const std::unordered_map<uint64_t, Pin>& pins() const { return pins_; }
+
+  const std::unordered_map<uint64_t, Seen>& seen() const { return seen_; }
+  const Span* span_of(uint64_t address) const;  // of an object
+  bool object_of(uint64_t address, Object& out) const;
+  std::vector<uint64_t> allocated_at(uint64_t object) const;
+
+  bool finished() const { return finished_; }
+  uint64_t bytes_read() const { return bytes_read_; }
+  uint64_t stacks_by_map() const { return stacks_by_map_; }
+  uint64_t stacks_by_word() const { return stacks_by_word_; }
+
+ private:
+  using Bytes = std::vector<std::byte>;
+  struct CachedPage {
+    uint64_t number = ~uint64_t{0};
+    bool any = false;  // something of it is resident
+    Bytes bytes;
+  };
+  // A variable's range, and the mask of its pointers: a bit for each of its words.
+  struct Root {
+    AddressRange range;
+    std::vector<uint8_t> mask;
+  };
+
+  const Span* any_span_of(uint64_t address) const;
+  void stop_at(uint64_t address);
+  std::vector<Root> masked_roots();
+  void scan_goroutine(const Goroutine& goroutine, Color color);
+  bool is_goroutine(const Bytes& object) const;
+  bool read_block(uint64_t address, std::span<std::byte> into);
+  bool copy_small(uint64_t address, std::span<std::byte> into);
+  void scan(AddressRange range, uint64_t goroutine, const std::function<Color(uint64_t)>& color_of);
+  bool visit_pointers(const Work& work);
+  void visit_block(Color color, uint64_t goroutine);
+  const uint64_t* next_word(size_t at);
+  void refer(uint64_t value, Color color, uint64_t goroutine, const uint64_t* length);
+  void note_pin(const Object& object, uint64_t value, const uint64_t* length);
+  uint64_t lowest() const { return spans_.empty() ? ~uint64_t{0} : spans_.front().address; }
+  uint64_t highest() const { return spans_.empty() ? 0 : spans_.back().address + spans_.back().bytes(); }
+
+  remote::RemoteMemory& memory_;
+  const Globals& globals_;
+  const std::vector<Span>& spans_;
+  const GoroutineList& list_;
+  const ReachBudget& budget_;
+  std::unordered_map<uint64_t, Seen> seen_;
+  std::unordered_map<uint64_t, Pin> pins_;
+  Queue work_;
+  std::vector<CachedPage> cache_;
+  Bytes block_;  // what is being looked at
+  uint64_t next_ = 0;
+  StackMaps maps_;
+  uint64_t least_pin_bytes_ = 0;  // 0: none are noted
+  uint64_t bytes_read_ = 0, bytes_absent_ = 0, stacks_by_map_ = 0, stacks_by_word_ = 0;
+  uint64_t most_objects_, most_bytes_;  // until now
+  bool finished_ = true;
+};
+
+}  // namespace memwhy::goruntime
