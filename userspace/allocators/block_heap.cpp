@@ -24,45 +24,67 @@ BlockHeap::BlockHeap(std::unique_ptr<BlockReader> reader, std::unique_ptr<remote
       pace_(std::move(pace)),
       first_ns_(now_ns()) {}
 
-void BlockHeap::search(HeapMemory& memory) {
-  // It may begin to allocate long after it was met: passes 1, 2, 4, 8 and so on look for it.
-  if (found_ || !std::has_single_bit(++passes_)) return;
+void BlockHeap::search(const std::vector<events::Vma>& vmas) {
+  remote::Budget budget(kSearchLimits, stop_);
+  remote::MeteredMemory metered(*memory_, budget);
+  HeapMemory memory(metered, vmas_, pace_);
+  memory.refresh(vmas);
   found_ = reader_->find(memory);
   if (found_) passes_ = 0;
+  if (!found_ && budget.spent() != remote::Budget::Spent::kNothing && !std::exchange(told_search_, true))
+    notices_.push_back(
+        fmt::format("Whether it has {} was not found out: the search takes more {} than one may.",
+                    reader_->title(), budget.spent_name()));
+}
+
+void BlockHeap::tell_spent(const remote::Budget& budget) {
+  if (budget.spent() != remote::Budget::Spent::kNothing && !std::exchange(told_, true))
+    notices_.push_back(fmt::format("The heap of {} takes more {} than one reading may.", reader_->title(),
+                                   budget.spent_name()));
+}
+
+void BlockHeap::read_tables(const std::vector<events::Vma>& vmas) {
+  remote::Budget budget(kTablesLimits, stop_);
+  remote::MeteredMemory metered(*memory_, budget);
+  HeapMemory memory(metered, vmas_, pace_);
+  memory.refresh(vmas);
+  Result<BlockTables> tables = reader_->read(memory);
+  tell_spent(budget);
+  found_ = tables.ok();
+  problem_ = found_ ? "" : tables.error().message();
+  if (!found_) return;
+  tables_ = *std::move(tables);
+  std::sort(tables_->blocks.begin(), tables_->blocks.end(),
+            [](const Block& a, const Block& b) { return a.range < b.range; });
+  read_ns_ = now_ns();
 }
 
 // What the tables say now; where they are elsewhere than the last time, once more after a search.
 void BlockHeap::refresh() {
   for (int tries = 0; tries < 2; ++tries) {
-    remote::Budget for_search(kSearchLimits, stop_), for_tables(kTablesLimits, stop_);
-    remote::MeteredMemory searched(*memory_, for_search), metered(*memory_, for_tables);
-    HeapMemory search_memory(searched, vmas_, pace_), memory(metered, vmas_, pace_);
-    if (!search_memory.refresh() || !memory.refresh()) return;
-    search(search_memory);
+    // It may begin to allocate long after it was met: passes 1, 2, 4, 8 and so on look for it.
+    if (!found_ && !std::has_single_bit(++passes_)) return;
+    const Result<std::vector<events::Vma>> vmas = vmas_();
+    if (!vmas) return;
+    if (!found_) search(*vmas);
     if (!found_) return;
-    Result<BlockTables> tables = reader_->read(memory);
-    if (for_tables.spent() != remote::Budget::Spent::kNothing && !std::exchange(told_, true))
-      notices_.push_back(fmt::format("The heap of {} takes more {} than one reading may.", reader_->title(),
-                                     for_tables.spent_name()));
-    found_ = tables.ok();
-    problem_ = found_ ? "" : tables.error().message();
-    if (!found_) continue;
-    tables_ = *std::move(tables);
-    read_ns_ = now_ns();
-    return;
+    read_tables(*vmas);
+    if (found_) return;
   }
 }
 
 // Tables of an earlier moment may name memory that was given back since, and is another's now.
 void BlockHeap::drop_unmapped() {
+  if (!tables_) return;
   remote::Budget budget(kTablesLimits, stop_);
   remote::MeteredMemory metered(*memory_, budget);
   HeapMemory memory(metered, vmas_, pace_);
-  if (!tables_ || !memory.refresh()) return tables_.reset();
+  if (!memory.refresh()) return tables_.reset();
   std::erase_if(tables_->blocks, [&](const Block& block) {
     const AddressRange span = memory.span(block.range.start);
-    return span.empty() || span.end < block.range.end;
+    return !memory.step() || span.empty() || span.end < block.range.end;
   });
+  tell_spent(budget);
 }
 
 BlockReading BlockHeap::read(const events::PageScan& scan) {

@@ -19,6 +19,7 @@
 #include "allocators/block_lines.h"
 #include "allocators/heap_memory.h"
 #include "events/event.h"
+#include "remote/budget.h"
 #include "remote/memory.h"
 
 namespace memwhy::allocators {
@@ -44,7 +45,8 @@ class BlockReader {
   virtual ~BlockReader() = default;
   virtual const char* name() const = 0;   // as in RuntimePages: "pymalloc"
   virtual const char* title() const = 0;  // in sentences: "CPython"
-  // Whether the process has it: its tables found, and in agreement with themselves.
+  // Whether the process has it: its tables found, and in agreement with themselves. What ends it too early is the budget of
+  // `memory` and nothing else, so that false with a budget that is used up means: not known.
   virtual bool find(HeapMemory& memory) = 0;
   // kDamaged: they are not where they were, so find() comes again.
   virtual Result<BlockTables> read(HeapMemory& memory) = 0;
@@ -55,8 +57,9 @@ struct BlockReading {
   std::optional<events::AllocatorHeap> heap;  // nothing: the process does not use it
 };
 
-// Joins tables with the pages that are resident; `heap` gets the sums.
-std::vector<events::RuntimeRun> join_blocks(BlockTables tables, std::span<const events::ScanRun> resident,
+// Joins tables, their blocks in order of address, with the pages that are resident; `heap` gets the sums.
+std::vector<events::RuntimeRun> join_blocks(const BlockTables& tables,
+                                            std::span<const events::ScanRun> resident,
                                             events::AllocatorHeap& heap);
 
 class BlockHeap {
@@ -71,9 +74,11 @@ class BlockHeap {
   std::vector<std::string> take_notices() { return std::exchange(notices_, {}); }
 
  private:
-  void search(HeapMemory& memory);
+  void search(const std::vector<events::Vma>& vmas);
+  void read_tables(const std::vector<events::Vma>& vmas);
   void drop_unmapped();
   void refresh();
+  void tell_spent(const remote::Budget& budget);
 
   std::unique_ptr<BlockReader> reader_;
   std::unique_ptr<remote::RemoteMemory> memory_;
@@ -82,7 +87,7 @@ class BlockHeap {
   std::function<bool()> stop_;
   std::optional<BlockTables> tables_;  // of the last reading; nothing: not found
   uint32_t passes_ = 0;                // without it
-  bool found_ = false, told_ = false;
+  bool found_ = false, told_ = false, told_search_ = false;
   std::string problem_;  // of the last reading that failed
   uint64_t cpu_ns_ = 0, first_ns_ = 0, read_ns_ = 0;
   std::vector<std::string> notices_;

@@ -25,10 +25,9 @@ void append(std::vector<events::RuntimeRun>& runs, const events::RuntimeRun& run
 
 }  // namespace
 
-std::vector<events::RuntimeRun> join_blocks(BlockTables tables, std::span<const events::ScanRun> resident,
+std::vector<events::RuntimeRun> join_blocks(const BlockTables& tables,
+                                            std::span<const events::ScanRun> resident,
                                             events::AllocatorHeap& heap) {
-  std::sort(tables.blocks.begin(), tables.blocks.end(),
-            [](const Block& a, const Block& b) { return a.range < b.range; });
   std::vector<events::RuntimeRun> runs;
   HugeParts parts;
   PageNumber claimed = 0;
@@ -63,7 +62,7 @@ std::vector<events::RuntimeRun> join_blocks(BlockTables tables, std::span<const 
   heap.arenas = tables.arenas;
   heap.caches = tables.caches;
   heap.unknown_bytes = tables.unknown_bytes;
-  heap.problem = std::move(tables.problem);
+  heap.problem = tables.problem;
   heap.cached_bytes = std::min(tables.cached_bytes, heap.pinned_bytes);
   heap.pinned_bytes -= heap.cached_bytes;
   return runs;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr remote::Limits kStacksLimits = {
     .read_bytes = 1u << 30, .kept_bytes = 64 << 20, .cpu_ns = 300'000'000, .time_ns = 2'000'000'000};
-constexpr size_t kMostStacks = 65536, kStacksAtOnce = 64;
+constexpr size_t kStacksAtOnce = 64;
 constexpr uint64_t kLeastStack = 16 << 10, kLargestThreadStack = 1 << 30;
 
 using LastPage = std::array<std::byte, kPageBytes>;
@@ -39,7 +39,7 @@ bool has_ended(const LastPage& page, uint64_t address) {
 
 std::vector<AddressRange> possible_stacks(const std::vector<events::Vma>& vmas) {
   std::vector<AddressRange> out;
-  for (size_t i = 0; i < vmas.size() && out.size() < kMostStacks; ++i)
+  for (size_t i = 0; i < vmas.size(); ++i)
     if (may_be_stack(vmas, i)) out.push_back(vmas[i].range);
   return out;
 }

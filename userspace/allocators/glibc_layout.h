@@ -43,7 +43,8 @@ struct StateShape {
   uint64_t fastbins = 0;  // before bins; 0: the release has none
   std::string_view releases;
 };
-constexpr std::array<StateShape, 3> kStateShapes = {{
+// inline: a shape is known by its address, in each file the same.
+inline constexpr std::array<StateShape, 3> kStateShapes = {{
     {0x70, 0x60, "2.27-2.42"},
     {0x18, 0, "2.43-2.44"},
     {0x68, 0x60, "2.23-2.26"},
@@ -68,7 +69,7 @@ struct ParLayout {
   int tcache_bins = 0, tcache_max_bytes = 0, tcache_count = 0;
   int thp_pagesize = -1;
 };
-constexpr std::array<ParLayout, 3> kParLayouts = {{
+inline constexpr std::array<ParLayout, 3> kParLayouts = {{
     {"2.26-2.34", false, false, 40, 44, 48, 52, 56, 64, 72, 80, 88, 96, -1},
     {"2.35-2.42", false, true, 60, 64, 68, 72, 80, 88, 96, 104, 112, 120, 40},
     {"2.43-2.44", true, true, 68, 72, 76, 80, 88, 96, 104, 112, 120, 128, 48},
@@ -85,7 +86,7 @@ struct TcacheLayout {
   size_t count_bytes = 0;  // of one count
   bool slots = false;      // counts what may still be put in, not what is in
 };
-constexpr std::array<TcacheLayout, 3> kTcacheLayouts = {{
+inline constexpr std::array<TcacheLayout, 3> kTcacheLayouts = {{
     {"2.26-2.29", 0x250, 64, 1, false},
     {"2.30-2.41", 0x290, 64, 2, false},
     {"2.42-2.44", 0x300, 76, 2, true},

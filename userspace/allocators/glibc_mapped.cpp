@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstring>
 
 #include "allocators/glibc_beside.h"
 
@@ -7,6 +8,7 @@ namespace memwhy::allocators {
 namespace {
 
 constexpr uint64_t kMostSearched = 16384;  // pages, when chunks hide in the middle of mappings
+constexpr size_t kMostAhead = 16;          // pages read at once there: a call for each would take 1 s of CPU
 
 class MappedChunks {
  public:
@@ -26,9 +28,10 @@ class MappedChunks {
           at = end;
           continue;
         }
-        const uint64_t end = chunk_at(vma.range, at);
+        const uint64_t end = chunk_at(vma.range, at, every_page);
         if (end == 0 && !every_page) break;
         at = end != 0 ? end : at + kPageBytes;
+        if (end != 0) ahead_ = 1;  // behind a chunk there is often the next one
       }
     }
   }
@@ -44,12 +47,13 @@ class MappedChunks {
     return after != taken.end() && after->start <= at ? round_up(after->end, kPageBytes) : at;
   }
   // The end of a mapped chunk whose header is on this page: at its start, or before an address that memalign was asked for.
-  uint64_t chunk_at(const AddressRange& mapping, uint64_t page) {
+  uint64_t chunk_at(const AddressRange& mapping, uint64_t page, bool every_page) {
+    if (every_page && !window_.contains(page)) read_ahead({page, mapping.end});
     const uint64_t tail =
         libc_.par->layout->shape243 ? kHeader : 0;  // 2.43: the size leaves out the last 16 bytes
     for (uint64_t offset = 0; offset + kHeader <= kPageBytes; offset = offset * 2 + kHeader) {
       ChunkHead head;
-      if (!memory_.get(page + offset, head)) return 0;
+      if (!(every_page ? head_ahead(page, offset, head) : memory_.get(page + offset, head))) return 0;
       if ((head.size & kFlagBits) != kMappedChunk || !aligned(head.prev_size)) continue;
       const uint64_t size = head.bytes() + tail, whole = head.prev_size + size,
                      before = page + offset - mapping.start;
@@ -67,8 +71,27 @@ class MappedChunks {
     return 0;
   }
 
+  void read_ahead(const AddressRange& pages) {
+    const uint64_t bytes = std::min<uint64_t>(pages.bytes(), ahead_ * kPageBytes);
+    ahead_ = std::min(2 * ahead_, kMostAhead);
+    window_ = {pages.start, pages.start + bytes};
+    pieces_.clear();
+    for (uint64_t at = 0; at < bytes; at += kPageBytes)
+      pieces_.push_back({pages.start + at, std::span(bytes_).subspan(at, kPageBytes), false, false});
+    memory_.read_each(pieces_);
+  }
+  bool head_ahead(uint64_t page, uint64_t offset, ChunkHead& head) const {
+    const remote::Piece& piece = pieces_[(page - window_.start) / kPageBytes];
+    if (piece.there) std::memcpy(&head, piece.into.data() + offset, sizeof head);
+    return piece.there;
+  }
+
   HeapMemory& memory_;
   Glibc& libc_;
+  AddressRange window_{};  // pages that were read together
+  size_t ahead_ = 1;       // how many the next time
+  std::vector<remote::Piece> pieces_;
+  std::vector<std::byte> bytes_ = std::vector<std::byte>(kMostAhead * kPageBytes);
   std::vector<AddressRange> taken_;  // of arenas, and of chunks that were found
   uint64_t sum_ = 0;
 };

@@ -13,8 +13,23 @@ bool HeapMemory::refresh() {
   forget();
   Result<std::vector<events::Vma>> vmas = ask_vmas_();
   if (!vmas) return false;
-  vmas_ = std::move(*vmas);
+  refresh(*std::move(vmas));
   return true;
+}
+
+void HeapMemory::refresh(std::vector<events::Vma> vmas) {
+  forget();
+  vmas_ = std::move(vmas);
+  spans_.clear();
+  const events::Vma* before = nullptr;
+  for (const events::Vma& vma : vmas_) {
+    if (!private_anonymous(vma)) continue;
+    if (before != nullptr && before->range.end == vma.range.start && before->name == vma.name)
+      spans_.back().end = vma.range.end;
+    else
+      spans_.push_back(vma.range);
+    before = &vma;
+  }
 }
 
 void HeapMemory::forget() {
@@ -91,16 +106,11 @@ bool HeapMemory::writable(uint64_t address) const {
 }
 
 AddressRange HeapMemory::span(uint64_t address) const {
-  const events::Vma* const vma = mapping(address);
-  if (vma == nullptr || !private_anonymous(*vma)) return {};
-  const events::Vma *first = vma, *last = vma;
-  const auto joins = [&](const events::Vma& low, const events::Vma& high) {
-    return low.range.end == high.range.start && private_anonymous(low) && private_anonymous(high) &&
-           low.name == high.name;
-  };
-  while (first != vmas_.data() && joins(*(first - 1), *first)) --first;
-  while (last != &vmas_.back() && joins(*last, *(last + 1))) ++last;
-  return {first->range.start, last->range.end};
+  const auto after = std::upper_bound(spans_.begin(), spans_.end(), address,
+                                      [](uint64_t at, const AddressRange& span) { return at < span.start; });
+  if (after == spans_.begin()) return {};
+  const AddressRange& span = *std::prev(after);
+  return span.contains(address) ? span : AddressRange{};
 }
 
 }  // namespace memwhy::allocators

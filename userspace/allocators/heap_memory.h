@@ -38,9 +38,10 @@ class HeapMemory {
   HeapMemory(remote::RemoteMemory& memory, Vmas vmas, ReadPace pace);
 
   // false: the mappings could not be read.
-  bool refresh();                 // mappings and pages anew
-  void forget();                  // pages only
-  void forget(uint64_t address);  // the page of that address
+  bool refresh();                               // mappings and pages anew
+  void refresh(std::vector<events::Vma> vmas);  // the same, with mappings that the caller has just read
+  void forget();                                // pages only
+  void forget(uint64_t address);                // the page of that address
 
   // false: a page of it is absent, or the budget is used up.
   bool read(uint64_t address, std::span<std::byte> into);
@@ -90,6 +91,7 @@ class HeapMemory {
   Vmas ask_vmas_;
   ReadPace pace_;
   std::vector<events::Vma> vmas_;
+  std::vector<AddressRange> spans_;  // sorted; span() is asked for each word and each block
   std::vector<Slot> slots_;
   std::unique_ptr<std::byte[]> pages_;
   uint64_t pages_read_ = 0, since_pause_ = 0;

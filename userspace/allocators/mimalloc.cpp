@@ -9,7 +9,6 @@ namespace {
 
 constexpr uint64_t kSliceBytes = 64 << 10, kMostSlices = 512;
 constexpr uint64_t kHugeBlock = uint64_t{1} << 31;  // its size is that of its slices
-constexpr size_t kMostSegments = 65536;
 
 // struct mi_slice_s.
 struct Slice {
@@ -51,14 +50,14 @@ std::optional<Segment> segment_at(uint64_t address, const SegmentHead& head) {
   return std::nullopt;
 }
 
+// What is missing for want of budget is known by memory.step().
 std::vector<Segment> segments_of(HeapMemory& memory) {
   std::vector<uint64_t> places;
   for (const events::Vma& vma : memory.vmas()) {
     if (!HeapMemory::private_anonymous(vma)) continue;
     uint64_t at =
         (vma.range.start + Mimalloc::kSegmentBytes - 1) / Mimalloc::kSegmentBytes * Mimalloc::kSegmentBytes;
-    for (; at < vma.range.end && places.size() < kMostSegments; at += Mimalloc::kSegmentBytes)
-      places.push_back(at);
+    for (; at < vma.range.end && memory.keep(sizeof at); at += Mimalloc::kSegmentBytes) places.push_back(at);
   }
   std::vector<SegmentHead> heads(512);
   std::vector<Segment> out;
@@ -119,12 +118,12 @@ Result<BlockTables> Mimalloc::read(HeapMemory& memory) {
   BlockTables out;
   size_t good = 0;
   for (const Segment& segment : segments) {
-    if (add_segment(memory, segment, out)) {
+    if (add_segment(memory, segment, out))
       ++good;
-    } else if (out.problem.empty()) {
+    else if (out.problem.empty())
       out.problem = "a segment was in motion";
-    }
   }
+  if (!memory.step()) out.problem = "there are more segments than one reading may read";
   if (good == 0) return Error(ErrorCode::kDamaged, "no segment of mimalloc is where one was");
   out.arenas = good;
   return out;

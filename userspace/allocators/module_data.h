@@ -39,7 +39,8 @@ inline std::vector<ModuleData> module_data(const std::vector<events::Vma>& vmas)
 template <typename Visit>
 void each_word(HeapMemory& memory, const AddressRange& range, Visit visit) {
   constexpr size_t kPiece = 64 << 10, kTogether = 16;
-  std::vector<uint64_t> words(kPiece / 8 * kTogether);
+  const uint64_t most = std::min<uint64_t>(range.bytes(), kPiece * kTogether);
+  std::vector<uint64_t> words((most + 7) / 8);
   for (uint64_t at = range.start; at < range.end;) {
     const std::span<std::byte> bytes = std::as_writable_bytes(std::span(words));
     std::vector<remote::Piece> pieces;

@@ -18,7 +18,7 @@ constexpr std::array<uint16_t, 48> kSlotUnits = {
 constexpr uint64_t kUnit = 16, kGroupHeader = 16;
 constexpr uint64_t kHeadOffsets[] = {
     56, 64};  // of the pointer to the first area, behind the secret; builds differ
-constexpr size_t kMostAreas = 1 << 20, kMostMetas = 101;
+constexpr size_t kMostMetas = 101;
 
 struct Meta {
   uint64_t prev, next, group;
@@ -77,16 +77,21 @@ void nest(std::vector<Block>& blocks) {
   blocks = std::move(out);
 }
 
+constexpr const char* kMoreGroups = "there are more groups than one reading may keep";
 struct AreasRead {
   BlockTables tables;
   size_t good = 0, bad = 0;
 };
 
-// From area to area: each begins with the secret.
+// From area to area: each begins with the secret. A list that loops ends with the budget.
 AreasRead read_areas(HeapMemory& memory, uint64_t secret, uint64_t area_at) {
   AreasRead out;
-  for (size_t n = 0; area_at != 0 && n < kMostAreas && memory.step(); ++n) {
+  while (area_at != 0) {
     Area area;
+    if (!memory.step() || !memory.keep(sizeof(Block))) {
+      out.tables.problem = kMoreGroups;
+      break;
+    }
     if (area_at % kPageBytes != 0 || !memory.get(area_at, area) || area.check != secret) {
       ++out.bad;
       break;
@@ -99,7 +104,7 @@ AreasRead read_areas(HeapMemory& memory, uint64_t secret, uint64_t area_at) {
       if (area.metas[i].group != 0)
         pieces.push_back({area.metas[i].group, std::as_writable_bytes(std::span(&back[i], 1)), false, false});
     if (!memory.read_each(pieces) || !memory.keep(pieces.size() * sizeof(Block))) {
-      out.tables.problem = "there are more groups than one reading may keep";
+      out.tables.problem = kMoreGroups;
       break;
     }
     for (const remote::Piece& piece : pieces) {
@@ -117,24 +122,28 @@ AreasRead read_areas(HeapMemory& memory, uint64_t secret, uint64_t area_at) {
 }  // namespace
 
 bool Musl::find(HeapMemory& memory) {
+  bool found = false;
   for (const ModuleData& data : module_data(memory.vmas())) {
-    std::vector<std::pair<uint64_t, uint64_t>> pages;  // place, address of a page
     each_word(memory, data.range, [&](uint64_t place, uint64_t word) {
-      if (word % kPageBytes == 0 && memory.mapping(word) != nullptr) pages.emplace_back(place, word);
+      if (found || word % kPageBytes != 0 || memory.mapping(word) == nullptr) return;
+      found = is_head(memory, place, word);
     });
-    for (const auto& [place, head] : pages) {
-      uint64_t first = 0;
-      if (!memory.word(head, first) || first >> 16 == 0) continue;
-      for (const uint64_t offset : kHeadOffsets) {
-        uint64_t secret = 0;
-        if (!memory.word(place - offset, secret) || secret != first) continue;
-        const AreasRead areas = read_areas(memory, secret, head);
-        if (areas.good == 0 || areas.bad * 50 > areas.good) continue;
-        secret_ = secret;
-        head_at_ = place;
-        return true;
-      }
-    }
+    if (found) return true;
+  }
+  return false;
+}
+
+bool Musl::is_head(HeapMemory& memory, uint64_t place, uint64_t area) {
+  uint64_t first = 0;
+  if (!memory.word(area, first) || first >> 16 == 0) return false;
+  for (const uint64_t offset : kHeadOffsets) {
+    uint64_t secret = 0;
+    if (!memory.word(place - offset, secret) || secret != first) continue;
+    const AreasRead areas = read_areas(memory, secret, area);
+    if (areas.good == 0 || areas.bad * 50 > areas.good) continue;
+    secret_ = secret;
+    head_at_ = place;
+    return true;
   }
   return false;
 }

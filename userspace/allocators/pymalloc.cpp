@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <unordered_map>
+#include <utility>
 
 #include "allocators/module_data.h"
 #include "allocators/rounding.h"
@@ -19,7 +19,7 @@ constexpr Pymalloc::Geometry kGeometries[] = {
     {256 << 10, 4 << 10},  // 3.8, 3.9
 };
 constexpr size_t kFirstArenas = 16;  // that the table begins with; it then doubles
-constexpr size_t kMostArenaObjects = 1 << 18, kMostPointers = 1 << 18, kArenasTogether = 64;
+constexpr size_t kMostArenaObjects = 1 << 18, kArenasTogether = 64;
 constexpr uint64_t kLargestBlock = 512, kPoolHeader = 48;
 
 // struct arena_object.
@@ -134,13 +134,14 @@ class ArenaTable {
            std::span<const PoolHeader> headers) {
     Block block{{arena.address, arena.address + geometry_.arena_bytes}};
     size_t good = 0, bad = 0;
+    uint64_t unknown = 0;
     for (size_t i = 0; i < pieces.size(); ++i) {
       const std::optional<uint64_t> used =
           pieces[i].there ? used_in(headers[i], number, geometry_) : std::nullopt;
       good += used ? 1 : 0;
       bad += pieces[i].there && !used ? 1 : 0;
       block.used_bytes += used ? *used : geometry_.pool_bytes;
-      out.unknown_bytes += used ? 0 : geometry_.pool_bytes;
+      unknown += used ? 0 : geometry_.pool_bytes;
     }
     if (bad > good) {
       ++bad_;
@@ -151,6 +152,7 @@ class ArenaTable {
       out.problem = "there are more arenas than one reading may keep";
       return;
     }
+    out.unknown_bytes += unknown;
     out.blocks.push_back(block);
   }
 
@@ -162,16 +164,16 @@ class ArenaTable {
   int ends_ = 0;
 };
 
-// What variables point to, and from where.
-using Pointers = std::unordered_multimap<uint64_t, uint64_t>;
+// What variables point to, and from where, sorted. No hash table: the target chooses the words.
+using Pointers = std::vector<std::pair<uint64_t, uint64_t>>;
 
 Pointers pointers_in(HeapMemory& memory, const AddressRange& data) {
   Pointers out;
   each_word(memory, data, [&](uint64_t place, uint64_t word) {
-    if (word % 16 != 0 || out.size() == kMostPointers) return;
-    const events::Vma* const vma = memory.mapping(word);
-    if (vma != nullptr && HeapMemory::private_anonymous(*vma)) out.emplace(word, place);
+    if (word % 16 == 0 && !memory.span(word).empty() && memory.keep(sizeof(Pointers::value_type)))
+      out.emplace_back(word, place);
   });
+  std::sort(out.begin(), out.end());
   return out;
 }
 
@@ -220,8 +222,9 @@ void Pymalloc::find_in(HeapMemory& memory, const AddressRange& data) {
   for (auto next = pointers.begin(); next != pointers.end();) {
     std::vector<remote::Piece> pieces;
     for (; next != pointers.end() && pieces.size() < blocks.size(); ++next)
-      pieces.push_back(
-          {next->first, std::as_writable_bytes(std::span(&blocks[pieces.size()], 1)), false, false});
+      if (next == pointers.begin() || next->first != std::prev(next)->first)
+        pieces.push_back(
+            {next->first, std::as_writable_bytes(std::span(&blocks[pieces.size()], 1)), false, false});
     if (!memory.read_each(pieces)) return;
     for (size_t i = 0; i < pieces.size(); ++i) {
       if (!pieces[i].there) continue;
@@ -230,7 +233,9 @@ void Pymalloc::find_in(HeapMemory& memory, const AddressRange& data) {
                                 [&](const Found& known) { return known.arenas == found->arenas; }))
         continue;
       Found table{{}, found->arenas, found->geometry};
-      for (auto [from, to] = pointers.equal_range(found->arenas); from != to; ++from)
+      for (auto from =
+               std::lower_bound(pointers.begin(), pointers.end(), std::pair(found->arenas, uint64_t{0}));
+           from != pointers.end() && from->first == found->arenas; ++from)
         table.places.push_back(from->second);
       BlockTables trial;
       if (!table.places.empty() && ArenaTable(memory, table.arenas, *table.geometry).read(trial))

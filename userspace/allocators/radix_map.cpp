@@ -4,19 +4,20 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <unordered_set>
 
 #include "allocators/module_data.h"
 
 namespace memwhy::allocators {
 namespace {
 
-constexpr size_t kMostRoots = 4096, kMostKeys = 64, kSample = 256, kTogether = 512;
+constexpr size_t kSample = 256, kTogether = 512;
 constexpr size_t kFewestProofs = 8, kStaleToProof = 16;  // most of a leaf may be stale
 constexpr uint64_t kLeastMapping = 1 << 20;
 
+// A run of words of a leaf that name one descriptor, by its first and its last place. Either may be stale, where the descriptor
+// has lost a part of its memory since.
 struct Entry {
-  uint64_t index, descriptor;  // in its leaf
+  uint64_t first, last, descriptor;
 };
 
 bool is_leaf(const HeapMemory& memory, uint64_t address) {
@@ -25,15 +26,17 @@ bool is_leaf(const HeapMemory& memory, uint64_t address) {
   return !span.empty() && span.end - address >= kLeafBytes;
 }
 
-// Words of a leaf that name a descriptor, the first of neighbours that name the same.
-template <typename Visit>
-void each_entry(HeapMemory& memory, const RadixKind& kind, uint64_t leaf, Visit visit) {
-  uint64_t last = 0;
+std::vector<Entry> entries_of(HeapMemory& memory, const RadixKind& kind, uint64_t leaf) {
+  std::vector<Entry> out;
   each_word(memory, {leaf, leaf + kLeafBytes}, [&](uint64_t place, uint64_t word) {
-    const uint64_t descriptor = kind.descriptor(word);
-    if (descriptor != 0 && descriptor != last) visit(Entry{(place - leaf) / 8, descriptor});
-    last = descriptor;
+    const uint64_t descriptor = kind.descriptor(word), index = (place - leaf) / 8;
+    if (descriptor == 0) return;
+    if (!out.empty() && out.back().descriptor == descriptor)
+      out.back().last = index;
+    else
+      out.push_back({index, index, descriptor});
   });
+  return out;
 }
 
 // Those that could not be read have an address of 0.
@@ -49,40 +52,56 @@ std::vector<Descriptor> read_descriptors(HeapMemory& memory, const RadixKind& ki
   return out;
 }
 
-bool covers(const HeapMemory& memory, const RadixKind& kind, const Descriptor& descriptor, uint64_t page) {
+// What the descriptor is of, if that is mapped.
+AddressRange mapped_memory(const HeapMemory& memory, const RadixKind& kind, const Descriptor& descriptor) {
   const AddressRange range = kind.memory(descriptor);
-  if (range.empty() || !range.contains(page << kind.page_shift)) return false;
-  const AddressRange span = memory.span(range.start);
-  return !span.empty() && range.end <= span.end;
+  const AddressRange span = range.empty() ? AddressRange{} : memory.span(range.start);
+  return !span.empty() && range.end <= span.end ? range : AddressRange{};
 }
 
-// Slots of the root that have to be filled, since there is memory that they stand for.
+bool covers(const RadixKind& kind, const AddressRange& range, uint64_t key, const Entry& entry) {
+  return range.contains((key << kLeafBits | entry.first) << kind.page_shift) ||
+         range.contains((key << kLeafBits | entry.last) << kind.page_shift);
+}
+
+// Slots of the root that have to be filled, since there is memory that they stand for. Sorted.
 std::vector<uint64_t> keys_of(const HeapMemory& memory, const RadixKind& kind) {
   const uint64_t shift = kind.page_shift + kLeafBits;
-  std::set<uint64_t> keys;
+  std::vector<uint64_t> keys;
   for (const events::Vma& vma : memory.vmas()) {
     if (!HeapMemory::private_anonymous(vma) || vma.range.bytes() < kLeastMapping) continue;
-    for (uint64_t key = vma.range.start >> shift; key << shift < vma.range.end; ++key)
-      if (keys.size() < kMostKeys && key < uint64_t{1} << kind.root_bits) keys.insert(key);
+    for (uint64_t key = vma.range.start >> shift;
+         key << shift < vma.range.end && key < uint64_t{1} << kind.root_bits; ++key)
+      if (keys.empty() || keys.back() < key) keys.push_back(key);
   }
-  return {keys.begin(), keys.end()};
+  return keys;
+}
+
+// Those from `first` to `last`.
+std::span<const uint64_t> between(std::span<const uint64_t> keys, uint64_t first, uint64_t last) {
+  const auto from = std::lower_bound(keys.begin(), keys.end(), first);
+  return {from, std::upper_bound(from, keys.end(), last)};
 }
 
 // Which slot the leaf belongs to, by what its descriptors cover.
 std::optional<uint64_t> key_of(HeapMemory& memory, const RadixKind& kind, uint64_t leaf,
-                               const std::vector<uint64_t>& keys) {
-  std::vector<Entry> entries, sample;
-  each_entry(memory, kind, leaf, [&](const Entry& entry) { entries.push_back(entry); });
+                               std::span<const uint64_t> keys) {
+  const std::vector<Entry> entries = entries_of(memory, kind, leaf);
+  std::vector<Entry> sample;
   const size_t step = entries.size() / kSample + 1;  // from all over it: old parts are stale
   for (size_t i = 0; i < entries.size(); i += step) sample.push_back(entries[i]);
   const std::vector<Descriptor> descriptors = read_descriptors(memory, kind, sample);
-  for (const uint64_t key : keys) {
-    size_t good = 0;
-    for (size_t i = 0; i < sample.size(); ++i)
-      good += descriptors[i].address != 0 &&
-              covers(memory, kind, descriptors[i], key << kLeafBits | sample[i].index);
-    if (good >= kFewestProofs && good * kStaleToProof >= sample.size()) return key;
+  std::map<uint64_t, size_t> good;
+  for (size_t i = 0; i < sample.size() && memory.step(); ++i) {
+    if (descriptors[i].address == 0) continue;
+    const AddressRange range = mapped_memory(memory, kind, descriptors[i]);
+    if (range.empty()) continue;
+    const uint64_t shift = kind.page_shift + kLeafBits;
+    for (const uint64_t key : between(keys, range.start >> shift, (range.end - 1) >> shift))
+      good[key] += covers(kind, range, key, sample[i]) ? 1 : 0;
   }
+  for (const auto& [key, proofs] : good)
+    if (proofs >= kFewestProofs && proofs * kStaleToProof >= sample.size()) return key;
   return std::nullopt;
 }
 
@@ -90,50 +109,51 @@ std::optional<uint64_t> key_of(HeapMemory& memory, const RadixKind& kind, uint64
 
 std::optional<uint64_t> find_radix(HeapMemory& memory, const RadixKind& kind) {
   const std::vector<uint64_t> keys = keys_of(memory, kind);
+  std::optional<uint64_t> root;
   for (const ModuleData& data : module_data(memory.vmas())) {
     if (data.range.bytes() < kind.root_bytes()) continue;
-    std::vector<std::pair<uint64_t, uint64_t>> slots;  // place, leaf
-    each_word(memory, data.range, [&](uint64_t place, uint64_t word) {
-      if (slots.size() < kMostRoots && is_leaf(memory, word)) slots.emplace_back(place, word);
+    std::set<uint64_t> looked;  // as many as a search may read
+    each_word(memory, data.range, [&](uint64_t place, uint64_t leaf) {
+      if (root || !is_leaf(memory, leaf)) return;
+      // The whole root lies in the variables.
+      const uint64_t before = place - data.range.start, least = data.range.end - kind.root_bytes();
+      const auto fit = between(keys, place > least ? (place - least + 7) / 8 : 0, before / 8);
+      if (fit.empty() || looked.count(leaf) != 0 || !memory.step()) return;
+      looked.insert(leaf);
+      if (const std::optional<uint64_t> key = key_of(memory, kind, leaf, fit)) root = place - 8 * *key;
     });
-    std::unordered_set<uint64_t> looked;
-    for (const auto& [place, leaf] : slots) {
-      std::vector<uint64_t> fit;
-      for (const uint64_t key : keys)
-        if (place - data.range.start >= 8 * key && place - 8 * key + kind.root_bytes() <= data.range.end)
-          fit.push_back(key);
-      if (fit.empty() || !looked.insert(leaf).second) continue;
-      if (const std::optional<uint64_t> key = key_of(memory, kind, leaf, fit)) return place - 8 * *key;
-      if (!memory.step()) return std::nullopt;
-    }
+    if (root) break;
   }
-  return std::nullopt;
+  return root;
 }
 
 RadixContents read_radix(HeapMemory& memory, const RadixKind& kind, uint64_t root) {
   RadixContents out;
   std::vector<std::pair<uint64_t, uint64_t>> leaves;  // slot, leaf
   each_word(memory, {root, root + kind.root_bytes()}, [&](uint64_t place, uint64_t word) {
-    if (leaves.size() < kMostRoots && is_leaf(memory, word)) leaves.emplace_back((place - root) / 8, word);
+    if (is_leaf(memory, word)) leaves.emplace_back((place - root) / 8, word);
   });
-  std::unordered_set<uint64_t> seen;
   for (const auto& [slot, leaf] : leaves) {
     out.leaves.push_back({leaf, leaf + kLeafBytes});
-    std::vector<Entry> entries;
-    each_entry(memory, kind, leaf, [&](const Entry& entry) { entries.push_back(entry); });
+    if (!out.whole) continue;
+    const std::vector<Entry> entries = entries_of(memory, kind, leaf);
     for (size_t at = 0; at < entries.size() && out.whole; at += kTogether) {
       const auto some = std::span(entries).subspan(at, std::min(kTogether, entries.size() - at));
       const std::vector<Descriptor> read = read_descriptors(memory, kind, some);
       for (size_t i = 0; i < some.size(); ++i) {
-        if (read[i].address == 0 || !covers(memory, kind, read[i], slot << kLeafBits | some[i].index))
+        if (read[i].address == 0 || !covers(kind, mapped_memory(memory, kind, read[i]), slot, some[i]))
           continue;
-        if (!seen.insert(read[i].address).second) continue;
         out.whole = out.whole && memory.keep(2 * sizeof(Descriptor));
         if (out.whole) out.descriptors.push_back(read[i]);
       }
     }
     out.whole = out.whole && memory.step();
   }
+  std::vector<Descriptor>& all = out.descriptors;
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.address < b.address; });
+  all.erase(std::unique(all.begin(), all.end(),
+                        [](const auto& a, const auto& b) { return a.address == b.address; }),
+            all.end());
   return out;
 }
 

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "allocators/glibc_find.h"
 #include "allocators/jemalloc.h"
 #include "allocators/mimalloc.h"
 #include "allocators/module_data.h"
@@ -41,7 +40,7 @@ constexpr Recognised kRecognised[] = {
     {"libtbbmalloc", "tbbmalloc", "oneTBB's malloc"},
 };
 
-class RecognisedReader final : public record::RuntimeSource {
+class RecognisedReader final : public record::PagesOnly {
  public:
   explicit RecognisedReader(const Recognised& which) : which_(which) {}
 
@@ -55,30 +54,11 @@ class RecognisedReader final : public record::RuntimeSource {
         std::string("memwhy does not read the heap of ") + which_.title + ": its memory is anonymous here";
     return out;
   }
-  void counters(const Tell& /*tell*/) override {}
-  void details(Details /*which*/, const Tell& /*tell*/) override {}
-  std::optional<events::RuntimeProbes> probe_plan(bool /*allowed*/) override { return std::nullopt; }
-  std::vector<std::string> take_notices() override { return {}; }
-  void stop_when(const std::function<bool()>& /*stop*/) override {}
 
  private:
   const Recognised& which_;
 };
 
-bool has_mapping(const TargetProcess& target, const auto& which) {
-  return std::any_of(target.vmas.begin(), target.vmas.end(), which);
-}
-bool has_libc(const TargetProcess& target) {
-  return has_mapping(target,
-                     [](const events::Vma& vma) { return vma.inode != 0 && allocators::is_libc(vma.name); });
-}
-bool has_brk(const TargetProcess& target) {
-  return has_mapping(target, [](const events::Vma& vma) { return vma.name == "[heap]"; });
-}
-// A Go program without C has neither.
-bool has_c_heap(const TargetProcess& target) {
-  return is_64_bit(target) && (has_libc(target) || has_brk(target));
-}
 // Whether a file's variables are as large.
 bool has_data(const TargetProcess& target, uint64_t bytes) {
   const std::vector<allocators::ModuleData> modules = allocators::module_data(target.vmas);

@@ -5,7 +5,6 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,7 +30,7 @@ std::unique_ptr<record::RuntimeSource> open_sanitizer(const TargetProcess& targe
 // Known by the names of what is mapped, and not read: the coverage says so.
 std::unique_ptr<record::RuntimeSource> open_recognised(const TargetProcess& target);
 
-class BlockHeapReader final : public record::RuntimeSource {
+class BlockHeapReader final : public record::PagesOnly {
  public:
   explicit BlockHeapReader(allocators::BlockHeap heap) : heap_(std::move(heap)) {}
 
@@ -42,9 +41,6 @@ class BlockHeapReader final : public record::RuntimeSource {
     if (reading.heap) tell(*std::move(reading.heap));
     return std::move(reading.pages);
   }
-  void counters(const Tell& /*tell*/) override {}
-  void details(Details /*which*/, const Tell& /*tell*/) override {}
-  std::optional<events::RuntimeProbes> probe_plan(bool /*allowed*/) override { return std::nullopt; }
   std::vector<std::string> take_notices() override { return heap_.take_notices(); }
   void stop_when(const std::function<bool()>& stop) override { heap_.stop_when(stop); }
 

@@ -1,26 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/glibc_reader.h"
 
-#include <algorithm>
-
-#include "allocators/glibc_find.h"
 #include "app/heap_target.h"
 
 namespace memwhy::app {
 std::unique_ptr<record::RuntimeSource> open_glibc(const TargetProcess& target) {
-  const auto& vmas = target.vmas;
-  if (!is_64_bit(target)) return nullptr;
-  const bool mapped = std::any_of(vmas.begin(), vmas.end(), [](const events::Vma& vma) {
-    return vma.inode != 0 && allocators::is_libc(vma.name);
-  });
-  // A Go program without C never calls brk.
-  const bool brk =
-      std::any_of(vmas.begin(), vmas.end(), [](const auto& vma) { return vma.name == "[heap]"; });
-  if (!mapped && !brk) return nullptr;
+  if (!has_c_heap(target)) return nullptr;
   std::unique_ptr<remote::RemoteMemory> memory = heap_memory_of(target);
   if (memory == nullptr) return nullptr;
   return std::make_unique<GlibcReader>(allocators::GlibcProcess(
-      std::move(memory), [&process = target.process] { return process.vmas(); }, !mapped,
+      std::move(memory), [&process = target.process] { return process.vmas(); }, !has_libc(target),
       allocators::ReadPace{.pause = pause_reading}));
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,16 +17,14 @@ namespace memwhy::app {
 // there is no C heap.
 std::unique_ptr<record::RuntimeSource> open_glibc(const TargetProcess& target);
 
-class GlibcReader final : public record::RuntimeSource {
+class GlibcReader final : public record::PagesOnly {
  public:
   explicit GlibcReader(allocators::GlibcProcess process) : process_(std::move(process)) {}
 
   std::string_view name() const override { return allocators::kGlibcRuntime; }
   std::string_view title() const override { return "C"; }
   events::RuntimePages pages(const events::PageScan& scan, const Tell& tell) override;
-  void counters(const Tell& /*tell*/) override {}
   void details(Details which, const Tell& tell) override;
-  std::optional<events::RuntimeProbes> probe_plan(bool /*allowed*/) override { return std::nullopt; }
   std::vector<std::string> take_notices() override { return process_.take_notices(); }
   void stop_when(const std::function<bool()>& stop) override { process_.stop_when(stop); }
 

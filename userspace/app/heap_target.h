@@ -4,8 +4,10 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <memory>
 
+#include "allocators/glibc_find.h"
 #include "app/runtimes.h"
 #include "remote/memory.h"
 
@@ -20,6 +22,22 @@ inline void pause_reading() {
 inline bool is_64_bit(const TargetProcess& target) {
   constexpr uint64_t kFirst64Bit = uint64_t{1} << 32;
   return !target.vmas.empty() && target.vmas.back().range.end > kFirst64Bit;
+}
+
+template <typename Which>
+bool has_mapping(const TargetProcess& target, const Which& which) {
+  return std::any_of(target.vmas.begin(), target.vmas.end(), which);
+}
+inline bool has_libc(const TargetProcess& target) {
+  return has_mapping(target,
+                     [](const events::Vma& vma) { return vma.inode != 0 && allocators::is_libc(vma.name); });
+}
+inline bool has_brk(const TargetProcess& target) {
+  return has_mapping(target, [](const events::Vma& vma) { return vma.name == "[heap]"; });
+}
+// A Go program without C has neither.
+inline bool has_c_heap(const TargetProcess& target) {
+  return is_64_bit(target) && (has_libc(target) || has_brk(target));
 }
 
 // nullptr: it can't be read.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/stacks_reader.h"
 
-#include <algorithm>
+#include "app/heap_target.h"
 
 namespace memwhy::app {
 namespace {
@@ -15,11 +15,10 @@ std::unique_ptr<record::RuntimeSource> open_ended_stacks(const TargetProcess& ta
   for (size_t i = 0; i < target.vmas.size() && stacks < kLeastStacks; ++i)
     stacks += allocators::may_be_stack(target.vmas, i) ? 1 : 0;
   if (stacks < kLeastStacks) return nullptr;
-  Result<std::unique_ptr<remote::RemoteMemory>> memory =
-      target.files.open_memory(target.process.directory(), target.process.pid());
-  if (!memory) return nullptr;
+  std::unique_ptr<remote::RemoteMemory> memory = heap_memory_of(target);
+  if (memory == nullptr) return nullptr;
   return std::make_unique<StacksReader>(
-      allocators::EndedStacks(*std::move(memory), [&process = target.process] { return process.vmas(); }));
+      allocators::EndedStacks(std::move(memory), [&process = target.process] { return process.vmas(); }));
 }
 
 }  // namespace memwhy::app

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,7 +17,7 @@ namespace memwhy::app {
 // nullptr: its mappings are those of a few threads, so that nothing of what ended is worth a look.
 std::unique_ptr<record::RuntimeSource> open_ended_stacks(const TargetProcess& target);
 
-class StacksReader final : public record::RuntimeSource {
+class StacksReader final : public record::PagesOnly {
  public:
   explicit StacksReader(allocators::EndedStacks stacks) : stacks_(std::move(stacks)) {}
 
@@ -27,9 +26,6 @@ class StacksReader final : public record::RuntimeSource {
   events::RuntimePages pages(const events::PageScan& scan, const Tell& /*tell*/) override {
     return stacks_.read(scan);
   }
-  void counters(const Tell& /*tell*/) override {}
-  void details(Details /*which*/, const Tell& /*tell*/) override {}
-  std::optional<events::RuntimeProbes> probe_plan(bool /*allowed*/) override { return std::nullopt; }
   std::vector<std::string> take_notices() override { return stacks_.take_notices(); }
   void stop_when(const std::function<bool()>& stop) override { stacks_.stop_when(stop); }
 

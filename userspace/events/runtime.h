@@ -19,8 +19,9 @@
 namespace memwhy::events {
 
 // A recorder writes no more of them. Of a page the model has 3 bits for the runtime and 5 for the use.
-constexpr size_t kMostRuntimes = 7;  // for one scan of one space
-constexpr size_t kMostUses = 32;     // of one runtime
+constexpr size_t kMostRuntimes = 7;   // that hold pages, for one scan of one space
+constexpr size_t kMostReadings = 32;  // for one scan of one space, with those that hold none
+constexpr size_t kMostUses = 32;      // of one runtime
 
 // How far what was read of a runtime can be believed.
 enum class Trust : uint8_t {
@@ -51,6 +52,7 @@ struct RuntimePages {
   std::vector<RuntimeRun> runs;  // in order of page, not overlapping
   std::vector<uint64_t>
       tables;  // addresses of structures of the runtime, sorted, one in each 64 KiB that has any
+  bool holds() const { return trust == Trust::kVerified && !runs.empty(); }
   bool operator==(const RuntimePages&) const = default;
 };
 

@@ -19,6 +19,16 @@ struct AllocatorFacts {
   uint64_t free_bytes() const {
     return heap->trimmable_bytes + heap->pinned_bytes + heap->top_bytes + heap->cached_bytes;
   }
+  // What a call would have returned at each moment seen of the last minute, or of the time between the last two readings.
+  uint64_t lasting_trimmable_bytes() const {
+    constexpr TimeNs kWhile = 60'000'000'000;
+    uint64_t least = heap->trimmable_bytes;
+    for (auto point = curve.rbegin(); point != curve.rend(); ++point) {
+      least = std::min(least, point->trimmable_bytes);
+      if (curve.back().time - point->time >= kWhile) break;
+    }
+    return least;
+  }
   // When most was in use in all arenas together.
   timeline::AllocatorPoint fullest() const {
     timeline::AllocatorPoint most;

@@ -17,25 +17,27 @@ struct AllocatorWords {
   std::string_view keeper;     // "malloc keeps ..."
   std::string_view call;       // gives free memory back now; "": there is none
   bool exact;               // how much of it is known; else there is only a ceiling, what is beyond the call
+  bool decays;              // it gives free memory back by itself some seconds after it was freed
   std::string_view cost;    // of the call: "... it would return 9 MiB now, and takes ..."
   std::string_view beyond;  // of free memory that the call does not reach: "9 MiB are ..."
 };
 
 inline constexpr std::array<AllocatorWords, 5> kCHeaps = {{
-    {"glibc", "malloc", "malloc_trim(0)", true, "takes 20 to 200 ms a GiB under the lock of each arena",
+    {"glibc", "malloc", "malloc_trim(0)", true, false,
+     "takes 20 to 200 ms a GiB under the lock of each arena",
      "are where malloc_trim does not reach, at the top of arenas (or in another copy of glibc): they go when "
      "a "
      "large block there is freed"},
-    {"jemalloc", "jemalloc", "mallctl(\"arena.4096.purge\", 0, 0, 0, 0)", true,
+    {"jemalloc", "jemalloc", "mallctl(\"arena.4096.purge\", 0, 0, 0, 0)", true, true,
      "holds the lock of each arena; background_thread:true and a shorter dirty_decay_ms do the same by and "
      "by",
      "are memory that jemalloc has given back and that is resident all the same"},
-    {"tcmalloc", "tcmalloc", "MallocExtension::instance()->ReleaseFreeMemory()", true,
+    {"tcmalloc", "tcmalloc", "MallocExtension::instance()->ReleaseFreeMemory()", true, false,
      "holds the lock of its page heap",
      "are memory that tcmalloc has given back and that is resident all the same"},
-    {"mimalloc", "mimalloc", "mi_collect(true)", false, "works for the thread that calls it",
+    {"mimalloc", "mimalloc", "mi_collect(true)", false, false, "works for the thread that calls it",
      "are free slices of its segments: mi_collect(true), called by each thread, returns at most those"},
-    {"musl", "musl's malloc", "", false, "", "are free"},
+    {"musl", "musl's malloc", "", false, false, "", "are free"},
 }};
 
 // nullptr: it does not stand behind malloc, or is not known.

@@ -47,11 +47,12 @@ bool RuntimeReader::read(Target& target, const events::PageScan& pass, bool last
   const std::vector<RuntimeSource*> sources = target.source->runtimes(target.vmas);
   // They went with their process, after the pass had found its pages.
   if (sources.empty() && !target.runtimes.empty() && !target.source->alive()) return false;
+  Heard heard;
   for (RuntimeSource* source : sources) {
     RuntimeState& state = state_of(target, *source);
     const CpuMeter meter(world_.clock, state.cpu_ns);
     source->stop_when(world_.options.out_of_time);
-    const bool there = read(target, *source, state, pass, last);
+    const bool there = read(target, *source, state, pass, last, heard);
     for (std::string& sentence : source->take_notices())
       notices_.add(fmt::format("pid {}: {}", target.tgid, sentence));
     if (!there) return false;
@@ -60,7 +61,7 @@ bool RuntimeReader::read(Target& target, const events::PageScan& pass, bool last
 }
 
 bool RuntimeReader::read(Target& target, RuntimeSource& source, RuntimeState& state,
-                         const events::PageScan& pass, bool last) {
+                         const events::PageScan& pass, bool last, Heard& heard) {
   using Details = RuntimeSource::Details;
   const RuntimeSource::Tell tell = [&](events::Payload payload) { this->tell(target, std::move(payload)); };
   state.since = std::min(state.since, world_.clock.now());
@@ -75,7 +76,7 @@ bool RuntimeReader::read(Target& target, RuntimeSource& source, RuntimeState& st
   const bool read = pages.trust == events::Trust::kVerified;
   if (!read && !(target.source->alive() && target.source->vmas())) return false;
   pages.scan = pass.scan;
-  if (!read || !pages.uses.empty()) tell(std::move(pages));  // without uses: the process does not have it
+  tell_pages(target, state, std::move(pages), heard);
   if (!details) return true;
   {
     const CpuMeter of_details(world_.clock, paid_ns);
@@ -84,6 +85,22 @@ bool RuntimeReader::read(Target& target, RuntimeSource& source, RuntimeState& st
   }
   state.details_allowed_at = world_.clock.now() + std::min<TimeNs>(kDetailsBudget * paid_ns, kDetailsPeriod);
   return true;
+}
+
+void RuntimeReader::tell_pages(Target& target, RuntimeState& state, events::RuntimePages pages,
+                               Heard& heard) {
+  if (pages.trust == events::Trust::kVerified && pages.uses.empty()) return;  // the process does not have it
+  if (pages.holds() && ++heard.holders > events::kMostRuntimes) {
+    // Its reading stays, without pages: the report names what it does not know.
+    pages.trust = events::Trust::kUnreadable;
+    pages.problem =
+        fmt::format("memwhy reads the pages of {} runtimes of one process", events::kMostRuntimes);
+    pages.runs.clear();
+    if (!std::exchange(state.crowded_out, true))
+      notices_.add(fmt::format("pid {}: Its pages of {} are not reported: {} other runtimes hold pages.",
+                               target.tgid, state.title, events::kMostRuntimes));
+  }
+  tell(target, std::move(pages));
 }
 
 void RuntimeReader::read_counters(Target& target) {

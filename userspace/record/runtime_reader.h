@@ -50,8 +50,13 @@ class RuntimeReader {
   static TimeNs paid_at(const RuntimeState& runtime);
 
  private:
+  // What one pass has heard so far.
+  struct Heard {
+    size_t holders = 0;
+  };
   bool read(Target& target, RuntimeSource& source, RuntimeState& state, const events::PageScan& pass,
-            bool last);
+            bool last, Heard& heard);
+  void tell_pages(Target& target, RuntimeState& state, events::RuntimePages pages, Heard& heard);
   void tell(Target& target, events::Payload payload);
 
   const World& world_;

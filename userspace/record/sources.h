@@ -90,6 +90,16 @@ class RuntimeSource {
   virtual void stop_when(const std::function<bool()>& stop) = 0;
 };
 
+// One that has nothing beside its pages: no counters, no details, no probes.
+class PagesOnly : public RuntimeSource {
+ public:
+  void counters(const Tell& /*tell*/) override {}
+  void details(Details /*which*/, const Tell& /*tell*/) override {}
+  std::optional<events::RuntimeProbes> probe_plan(bool /*allowed*/) override { return std::nullopt; }
+  std::vector<std::string> take_notices() override { return {}; }
+  void stop_when(const std::function<bool()>& /*stop*/) override {}
+};
+
 // The files below /proc of one traced process, bound to the process as it was when opened (pidfd, dirfd,
 // start time).
 class ProcessSource {

@@ -34,6 +34,7 @@ struct RuntimeState {
   TimeNs since = kNever;          // its first reading
   TimeNs details_allowed_at = 0;  // what takes long
   bool stretched = false;  // scans are farther apart than they should be, for its sake; and that was reported
+  bool crowded_out = false;  // others hold pages already, as many as can be told apart; and that was reported
 };
 
 struct Target {

@@ -142,7 +142,7 @@ void AddressSpace::State::operator()(const events::RuntimePages& said, TimeNs) {
                                   [&](const auto& told) { return told->runtime == said.runtime; });
   if (again != runtimes.end())
     *again = std::make_shared<const events::RuntimePages>(said);
-  else if (runtimes.size() < events::kMostRuntimes)
+  else if (runtimes.size() < events::kMostReadings)
     runtimes.push_back(std::make_shared<const events::RuntimePages>(said));
 }
 

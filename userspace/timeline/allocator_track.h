@@ -20,6 +20,7 @@ namespace memwhy::timeline {
 struct AllocatorPoint {
   TimeNs time = 0;
   uint64_t used_bytes = 0, free_bytes = 0;  // resident, in arenas
+  uint64_t trimmable_bytes = 0;             // of what is free: a call would return it
 };
 
 struct AllocatorSizes {
@@ -37,7 +38,8 @@ class AllocatorTrack {
       kept = sizes_.points().back().heap;
     }
     curve_.add({time, heap.used_bytes,
-                heap.trimmable_bytes + heap.pinned_bytes + heap.top_bytes + heap.cached_bytes});
+                heap.trimmable_bytes + heap.pinned_bytes + heap.top_bytes + heap.cached_bytes,
+                heap.trimmable_bytes});
     last_ = std::move(kept);
   }
 

@@ -63,12 +63,16 @@ std::shared_ptr<const RuntimeClaims> claims_of(
     const std::vector<std::shared_ptr<const events::RuntimePages>>& told) {
   if (told.empty()) return nullptr;
   auto out = std::make_shared<RuntimeClaims>();
-  for (const std::shared_ptr<const events::RuntimePages>& pages : told) {
-    if (out->told.size() == events::kMostRuntimes) break;
+  std::vector<std::shared_ptr<const events::RuntimePages>> ordered = told;
+  const auto others =
+      std::stable_partition(ordered.begin(), ordered.end(), [](const auto& pages) { return pages->holds(); });
+  const auto held = static_cast<size_t>(others - ordered.begin());
+  if (held > events::kMostRuntimes) ordered.erase(ordered.begin() + events::kMostRuntimes, others);
+  for (const std::shared_ptr<const events::RuntimePages>& pages : ordered) {
     RuntimeTold& runtime = out->told.emplace_back();
     runtime.pages = pages;
     runtime.slots.resize(std::min(pages->uses.size(), events::kMostUses));
-    if (pages->trust != events::Trust::kVerified) continue;
+    if (!pages->holds()) continue;
     std::vector<events::RuntimeRun> sorted;
     const std::vector<events::RuntimeRun>* runs = &pages->runs;
     const auto in_order = [](const auto& a, const auto& b) { return a.page < b.page; };

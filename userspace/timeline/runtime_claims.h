@@ -42,8 +42,9 @@ struct RuntimeTold {
 };
 
 struct RuntimeClaims {
-  std::vector<Claim> claims;      // in order of page, not overlapping
-  std::vector<RuntimeTold> told;  // in the order of their events, kMostRuntimes at most
+  std::vector<Claim> claims;  // in order of page, not overlapping
+  std::vector<RuntimeTold>
+      told;  // those that hold pages, kMostRuntimes at most, then the others; by their events
 };
 
 // Those that cannot be trusted claim nothing, and only their events are kept. nullptr: there were none.

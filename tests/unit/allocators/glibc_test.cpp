@@ -174,6 +174,44 @@ TEST(Glibc, MappedChunksAreFoundByTheirHeaders) {
   }
 }
 
+// Counts calls, as each costs more than the bytes that it brings.
+class CountedMemory final : public remote::test::PresentMemory {
+ public:
+  explicit CountedMemory(remote::RemoteMemory& memory) : memory_(memory) {}
+  Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
+    ++calls;
+    return memory_.read_present(address, into);
+  }
+  Status read_each(std::span<remote::Piece> pieces) override {
+    ++calls;
+    return memory_.read_each(pieces);
+  }
+  uint64_t calls = 0;
+
+ private:
+  remote::RemoteMemory& memory_;
+};
+
+TEST(Glibc, AMappedChunkBehindMemoryOfOthersIsFoundInFewCalls) {
+  constexpr uint64_t kOthers = 0x7e80'0000'0000, kPages = 2000;
+  MadeHeap made;
+  made.used(1008);
+  for (uint64_t i = 0; i < kPages; ++i)
+    if (i % 50 != 0) made.memory.put_word(kOthers + i * kPageBytes, 7);
+  made.mapped(kOthers + kPages * kPageBytes, 33 * kPageBytes);
+  // One mapping of all of it.
+  for (events::Vma& vma : made.vmas)
+    if (vma.range.start == kOthers + kPages * kPageBytes) vma.range.start = kOthers;
+  made.finish();
+  Seen seen(made);
+  CountedMemory counted(made.memory);
+  HeapMemory memory(counted, [&made] { return made.vmas; }, {});
+  ASSERT_TRUE(memory.refresh());
+  find_mapped_chunks(memory, seen.libc());
+  EXPECT_EQ(seen.libc().mapped_bytes(), 33 * kPageBytes);
+  EXPECT_LT(counted.calls, kPages / 10);
+}
+
 TEST(Glibc, ThreadCachesAreFoundByTheControlBlock) {
   MadeHeap made;
   const uint64_t tcache = made.used(0x290);

@@ -44,6 +44,22 @@ TEST(Mimalloc, IsReadToTheByte) {
   EXPECT_EQ(heap.trimmable_bytes, 0u);
 }
 
+TEST(Mimalloc, SegmentsThatTheBudgetLeftOutWereNotInMotion) {
+  MadeMimalloc made;
+  made.usual();
+  made.map({kSegment + Mimalloc::kSegmentBytes, kSegment + 2 * Mimalloc::kSegmentBytes}, "");
+  const uint64_t second = kSlices + Mimalloc::kSegmentBytes;
+  made.memory.put_words(second - 40, {512, 1, 0, 512, 0x7fd8'58b4'e740, 1});
+  remote::Budget budget({.read_bytes = 2 * 576 + 512 * 80 + 1000});  // two heads, the slices of one
+  remote::MeteredMemory metered(made.memory, budget);
+  HeapMemory memory(metered, [&made] { return made.vmas; }, {});
+  ASSERT_TRUE(memory.refresh());
+  const Result<BlockTables> tables = Mimalloc().read(memory);
+  ASSERT_TRUE(tables.ok());
+  EXPECT_EQ(tables->arenas, 1u);
+  EXPECT_EQ(tables->problem, "there are more segments than one reading may read");
+}
+
 TEST(Mimalloc, SlicesThatDoNotFollowAreNoSegment) {
   MadeMimalloc made;
   made.usual();
@@ -102,6 +118,27 @@ TEST(Musl, AGroupInASlotOfAnotherCountsOnce) {
             0);  // in the first of them: one of 160 bytes in use, 9 free
   const events::AllocatorHeap heap = made.read_with(Musl());
   EXPECT_EQ(heap.used_bytes, 16 + 2 * 8176 - 9 * 160);
+}
+
+TEST(Musl, AListThatTheBudgetEndsIsToldSo) {
+  MadeMusl made;
+  made.usual();
+  made.memory.put_word(kArea + 8, kArea);  // behind it comes the same again
+  Musl musl;
+  {
+    remote::Budget budget({.steps = 1000});
+    remote::MeteredMemory metered(made.memory, budget);
+    HeapMemory memory(metered, [&made] { return made.vmas; }, {});
+    ASSERT_TRUE(memory.refresh());
+    ASSERT_TRUE(musl.find(memory));
+  }
+  remote::Budget budget({.steps = 1000});
+  remote::MeteredMemory metered(made.memory, budget);
+  HeapMemory memory(metered, [&made] { return made.vmas; }, {});
+  ASSERT_TRUE(memory.refresh());
+  const Result<BlockTables> tables = musl.read(memory);
+  ASSERT_TRUE(tables.ok());
+  EXPECT_EQ(tables->problem, "there are more groups than one reading may keep");
 }
 
 TEST(Musl, AnotherSecretIsNone) {

@@ -96,6 +96,16 @@ TEST(Pymalloc, APoolThatIsSwappedCountsAsUsed) {
   EXPECT_EQ(heap.used_bytes, 13 * 336 + 2 * kHeader + kPool);
 }
 
+TEST(Pymalloc, AnArenaThatIsNoneAddsNothingUnknown) {
+  MadePython made(64);
+  for (size_t i = 0; i < 30; ++i) made.arena(i, {12});
+  made.memory.put_word(kArenas + 7 * 2 * kArena + 32, uint64_t{20} << 32 | 9);  // says that it is arena 9
+  const events::AllocatorHeap heap = made.heap();
+  EXPECT_EQ(heap.arenas, 29u);
+  EXPECT_EQ(heap.used_bytes, 29 * (12 * 336 + kHeader));
+  EXPECT_EQ(heap.unknown_bytes, 0u);
+}
+
 TEST(Pymalloc, WhatOnlyLooksLikeATableIsNone) {
   MadePython wrong_number;
   wrong_number.arena(0, {12});

@@ -102,6 +102,23 @@ TEST(Jemalloc, AWordThatOutlivedItsExtentDoesNotCount) {
   EXPECT_EQ(made.read_with(Jemalloc()).used_bytes, kUsualUsed);
 }
 
+TEST(Jemalloc, AnExtentThatLostItsFirstPageIsKnownByItsLast) {
+  MadeJemalloc made(k53);
+  made.usual();
+  const uint64_t at = made.extent(5 * kPageBytes, 0, false, 36, 0);  // 16 KiB
+  // Its words stand, and it begins a page later.
+  made.memory.put_words(kDescriptors + 128 * (made.descriptors - 1) + 8, {at + kPageBytes, 4 * kPageBytes});
+  const events::AllocatorHeap heap = made.read_with(Jemalloc());
+  EXPECT_EQ(heap.used_bytes + heap.pinned_bytes, 8 * kSlab + 6 * kPageBytes + 4 * kPageBytes);
+}
+
+TEST(Jemalloc, IsFoundAboveMuchOtherMemory) {
+  MadeJemalloc made(k53);
+  made.usual();
+  made.map({0x7e00'0000'0000, 0x7e40'0000'0000}, "");  // 256 slots of the root stand for it
+  EXPECT_EQ(made.read_with(Jemalloc()).used_bytes, kUsualUsed);
+}
+
 TEST(Jemalloc, IsFoundWhereMostOfALeafIsStale) {
   MadeJemalloc made(k53);
   made.extent(1000 * kPageBytes, 1, false, 0, 0);

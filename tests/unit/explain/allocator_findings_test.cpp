@@ -67,6 +67,39 @@ TEST(Allocators, TheCallIsTheAllocatorsOwn) {
   EXPECT_EQ(pages(e, "c.heap.free"), 80 * 256u);
 }
 
+// Of 100 MiB behind malloc hardly any is free at 11 s, and 80 MiB are from 21 s on.
+Explanation freed_later(const char* allocator, const char* use, const std::vector<int>& seconds) {
+  std::string script = kAttached;
+  for (const int second : seconds) {
+    const bool early = second == 11;
+    script += fmt::format(
+        "@{0} allocator-heap 1 {1} arenas=4 {3}\nruntime-pages 1 {1}\n  7f0000000+25600 {2} {4}\n"
+        "scan 1: 7f0000000+25600\n",
+        second, allocator, use,
+        early ? "used=90M trimmable=1M pinned=9M" : "used=20M trimmable=70M pinned=10M",
+        early ? "live=90M free=10M" : "live=20M free=80M");
+  }
+  return told(script);
+}
+
+TEST(Allocators, WhatGoesBackByItselfIsNoProblem) {
+  const auto e = freed_later("jemalloc", "objects", {11, 21});
+  const Finding* found = finding(e, "c-heap-free");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->recoverable_bytes, 70u << 20) << "what a call returns now is as it is";
+  EXPECT_THAT(found->against, Contains(HasSubstr("shortly before only 1.0 MiB")));
+}
+
+TEST(Allocators, WhatStaysIsAProblem) {
+  const auto e = freed_later("jemalloc", "objects", {11, 21, 51, 81});
+  ASSERT_NE(finding(e, "c-heap-free"), nullptr);
+  EXPECT_EQ(finding(e, "c-heap-free")->kind, FindingKind::kProblem) << "for a minute";
+  const auto glibc = freed_later("glibc", "arena", {11, 21});
+  ASSERT_NE(finding(glibc, "c-heap-free"), nullptr);
+  EXPECT_EQ(finding(glibc, "c-heap-free")->kind, FindingKind::kProblem) << "it keeps what it has";
+}
+
 TEST(Allocators, WhereACallIsOnlyACeilingNothingIsPromised) {
   const auto e = behind_malloc("mimalloc", "top=60M pinned=20M");
   const Finding* found = finding(e, "c-heap-free");

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <utility>
 
 #include "record/sampler.h"
@@ -127,6 +128,45 @@ TEST_F(GoBudgetTest, OfManyTheFirstAreToldAndTheOthersCounted) {
   ASSERT_EQ(told_.size(), kMostNotices + 1);
   EXPECT_THAT(told_[kMostNotices - 1], StartsWith("The pages of pid 25 are scanned less often"));
   EXPECT_EQ(told_[kMostNotices], "24 more sentences like these are left out.");
+}
+
+class HolderScript : public GoScript {
+ public:
+  using GoScript::GoScript;
+  events::RuntimePages pages(const events::PageScan& pass, const Tell& tell) override {
+    events::RuntimePages out = GoScript::pages(pass, tell);
+    out.trust = events::Trust::kVerified;
+    out.uses = {"objects"};
+    out.runs = {{pass.scan, 1, 0, 0, 0, 0}};
+    return out;
+  }
+};
+
+// One more than can be told apart, behind one that holds nothing.
+TEST_F(GoBudgetTest, ARuntimeThatThereIsNoRoomForIsSaid) {
+  GoScript empty(clock_, 0, "empty", "empty");
+  std::vector<std::unique_ptr<HolderScript>> holders;
+  std::vector<RuntimeSource*> sources = {&empty};
+  for (size_t i = 0; i <= events::kMostRuntimes; ++i) {
+    const std::string name = "r" + std::to_string(i);
+    holders.push_back(std::make_unique<HolderScript>(clock_, 0, name, name));
+    sources.push_back(holders.back().get());
+  }
+  GoOpener processes(sources);
+  std::vector<std::string> holding, others;
+  Sampler sampler(kernel_, processes, symbols_, clock_, {}, [&](events::Event event) {
+    if (const auto* pages = std::get_if<events::RuntimePages>(&event.payload))
+      (pages->holds() ? holding : others).push_back(pages->runtime);
+    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) told_ = hooks->sentences();
+  });
+  ASSERT_TRUE(sampler.add(10));
+  sampler.run_due();
+  EXPECT_THAT(holding, ElementsAre("r0", "r1", "r2", "r3", "r4", "r5", "r6"));
+  EXPECT_THAT(others, ElementsAre("empty", "r7"));
+  clock_.set(begin_ + 10 * kSecond);
+  sampler.run_due();
+  EXPECT_EQ(others.size(), 4u) << "with each scan";
+  EXPECT_THAT(told_, ElementsAre("pid 10: Its pages of r7 are not reported: 7 other runtimes hold pages."));
 }
 
 // Two runtimes of one process: each is paid for by itself, and told by its name.

@@ -52,8 +52,9 @@ TEST(RuntimeClaims, BytesOfARunThatLostAPageAreNotBelieved) {
 TEST(RuntimeClaims, WhatCannotBeTrustedClaimsNothing) {
   const auto claims =
       claims_of({pages("go", {{100, 16, 0}}, Trust::kUnverified), pages("toy", {{100, 2, 0}})});
-  EXPECT_THAT(text(*claims), ElementsAre("100+2 2.0"));
-  EXPECT_EQ(claims->told.size(), 2u);
+  EXPECT_THAT(text(*claims), ElementsAre("100+2 1.0"));
+  ASSERT_EQ(claims->told.size(), 2u);
+  EXPECT_EQ(claims->told[0].pages->runtime, "toy") << "the others come behind";
   EXPECT_EQ(claims_of({}), nullptr);
 }
 
@@ -67,6 +68,17 @@ TEST(RuntimeClaims, MoreRuntimesThanThereIsRoomForAreLeftOut) {
   std::vector<std::shared_ptr<const RuntimePages>> told;
   for (uint64_t i = 0; i < 20; ++i) told.push_back(pages(std::to_string(i).c_str(), {{i, 1, 0}}));
   EXPECT_EQ(claims_of(told)->told.size(), events::kMostRuntimes);
+}
+
+TEST(RuntimeClaims, ThoseThatHoldNothingTakeNoRoom) {
+  std::vector<std::shared_ptr<const RuntimePages>> told;
+  for (uint64_t i = 0; i < 10; ++i) told.push_back(pages(("empty" + std::to_string(i)).c_str(), {}));
+  for (uint64_t i = 0; i < events::kMostRuntimes; ++i)
+    told.push_back(pages(std::to_string(i).c_str(), {{10 * i, 1, 0}}));
+  const auto claims = claims_of(told);
+  EXPECT_EQ(claims->told.size(), 10 + events::kMostRuntimes);
+  EXPECT_EQ(claims->claims.size(), events::kMostRuntimes);
+  EXPECT_EQ(claims->told[claims->claims.back().by.runtime - 1].pages->runtime, "6");
 }
 
 TEST(RuntimeClaims, ACursorAndALookUpAgree) {

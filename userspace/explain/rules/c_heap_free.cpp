@@ -30,12 +30,14 @@ class CHeapFree : public Rule {
     if (bytes < problem_threshold(c.ledger)) return std::nullopt;
 
     const uint64_t back = std::min(heap.trimmable_bytes, bytes);
+    // What goes back by itself is no problem, but what stays is.
+    const uint64_t stays = words.decays ? std::min(back, facts->lasting_trimmable_bytes()) : back;
     Finding finding;
     finding.id = "c-heap-free";
     // A collector frees native buffers all at once, and the program fills the room again until the next collection.
     const bool room = collects_unseen(c) && bytes <= of(c.ledger.bytes, Owner::kCHeapUsed);
     finding.kind =
-        back >= problem_threshold(c.ledger) && !room ? FindingKind::kProblem : FindingKind::kExplains;
+        stays >= problem_threshold(c.ledger) && !room ? FindingKind::kProblem : FindingKind::kExplains;
     finding.bytes = bytes;
     finding.owners = {Owner::kCHeapFree};
     finding.growth_bytes_per_s = trend_of(c.samples, {Owner::kCHeapFree}).bytes_per_s;
@@ -52,6 +54,10 @@ class CHeapFree : public Rule {
     add_evidence(*facts, words, finding);
     add_remedy(heap, words, back, finding);
     add_doubts(heap, words, finding);
+    if (stays < back)
+      finding.against.push_back(
+          fmt::format("{} gives it back by itself: shortly before only {} of it were there", words.keeper,
+                      human_bytes(stays)));
     if (room)
       finding.against.emplace_back(
           "the program's runtime collects garbage: what one collection frees is room until the next");
