@@ -83,6 +83,10 @@ TEST(LockedMemory, IsAnAttributeBesideTheOwner) {
   const Finding* found = finding(e, "locked-memory");
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(found->bytes, 32 * kMiB);
+  // The kernel counts mappings: how much of them is resident is not promised.
+  EXPECT_EQ(found->headline, "mappings of 32.0 MiB are locked (mlock): up to 32.0 MiB (82 %) of RSS");
+  EXPECT_NE(found->claim.find("unless locked on fault"), std::string::npos) << found->claim;
+  EXPECT_EQ(found->confidence, Confidence::kMedium);
   EXPECT_NE(finding(e, "largest-owner"), nullptr);  // whose they are is said all the same, and first
   EXPECT_NE(&e.processes[0].findings.front(), found);
   EXPECT_EQ(finding(with_counters("locked=15M", 10000), "locked-memory"), nullptr);
@@ -114,6 +118,11 @@ TEST(ThreadLeak, MoreEndedStacksThanGlibcKeeps) {
   EXPECT_EQ(figure(*found, "ended_threads"), 50);
   EXPECT_EQ(figure(*found, "not_joined"), 45);
   EXPECT_EQ(found->recoverable_bytes, 4500 * kPageBytes);
+  EXPECT_EQ(found->headline,
+            "19.5 MiB (98 %) are stacks of threads that ended, at least 45 of 50 never joined");
+  EXPECT_NE(found->claim.find("at least 45 of 50 stacks are of threads that were never joined"),
+            std::string::npos)
+      << found->claim;
   EXPECT_EQ(finding(e, "thread-stacks"), nullptr);
 }
 
@@ -125,14 +134,24 @@ TEST(ThreadLeak, SilentForSpareStacks) {
   EXPECT_EQ(finding(with_ended(7, 2048, 10), "thread-leak")->kind, FindingKind::kExplains);
 }
 
-// 4 stacks of 8 MiB, each of whose threads uses the last 2 pages.
-Explanation with_stacks(const std::string& resident) {
-  std::string threads = "threads 1", vmas = "vmas 1\n", scan;
+// Seven stacks of 7.8 MiB, five of which may be spare ones: 15.6 MiB are proven, and 16 MiB would be a problem.
+TEST(ThreadLeak, SpareStacksMakeNoProblem) {
+  const auto e = with_ended(7, 2048, 2000);
+  ASSERT_NE(finding(e, "thread-leak"), nullptr);
+  EXPECT_EQ(finding(e, "thread-leak")->kind, FindingKind::kExplains);
+  EXPECT_EQ(finding(e, "thread-leak")->recoverable_bytes, 4000 * kPageBytes);
+  EXPECT_EQ(problems(e), 0u);
+}
+
+// 4 stacks of 8 MiB, each of whose threads uses the last 2 pages; threads and mappings that are none of these before them.
+Explanation with_stacks(const std::string& resident, const std::string& other_threads = "",
+                        const std::string& other_vmas = "", const std::string& other_pages = "") {
+  std::string threads = "threads 1" + other_threads, vmas = "vmas 1\n" + other_vmas, scan = other_pages;
   for (int i = 1; i <= 4; ++i) {
     const int end = 0x10000 * i + 0x800;
     threads += fmt::format(" {}:{:#x}:{:#x}", i, (uint64_t(end) << 12) - 8192, (uint64_t(end) << 12) - 2304);
     vmas += fmt::format("  {:x}+1 ---p\n  {:x}+2048 rw-p\n", end - 2049, end - 2048);
-    scan += fmt::format("{}{:x}+{}", i == 1 ? "" : ", ", end - 2048, resident);
+    scan += fmt::format("{}{:x}+{}", scan.empty() ? "" : ", ", end - 2048, resident);
   }
   return told(c_program() + threads + "\n" + vmas + "@11 scan 1: " + scan + "\n");
 }
@@ -147,6 +166,14 @@ TEST(HugePages, StacksThatAreNotUsed) {
   EXPECT_EQ(figure(*found, "used_each_bytes"), 8192);
   // Resident by themselves: deep, but not because of huge pages.
   EXPECT_EQ(finding(with_stacks("2048"), "huge-pages"), nullptr);
+}
+
+// A thread deep in an arena of 64 MiB, which is no stack of threads, uses nothing of the stacks.
+TEST(HugePages, AThreadInAnotherMappingUsesNoStack) {
+  const auto e = with_stacks("2048 huge", " 9:0x2001000:0", "  1000+16384 rw-p\n", "1000+2000");
+  const Finding* found = finding(e, "huge-pages");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(figure(*found, "used_bytes"), 4 * 8192);
 }
 
 }  // namespace
