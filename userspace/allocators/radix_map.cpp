@@ -2,8 +2,10 @@
 #include "allocators/radix_map.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "allocators/module_data.h"
 
@@ -13,6 +15,7 @@ namespace {
 constexpr size_t kSample = 256, kTogether = 512;
 constexpr size_t kFewestProofs = 8, kStaleToProof = 16;  // most of a leaf may be stale
 constexpr uint64_t kLeastMapping = 1 << 20;
+constexpr size_t kNear = 64, kMostNear = 16;  // words
 
 // A run of words of a leaf that name one descriptor, by its first and its last place. Either may be stale, where the descriptor
 // has lost a part of its memory since.
@@ -105,6 +108,28 @@ std::optional<uint64_t> key_of(HeapMemory& memory, const RadixKind& kind, uint64
   return std::nullopt;
 }
 
+// A root is sparse, and what is full of pointers is none: of the words behind a slot no more are filled than there is memory for.
+// A run of slots begins somewhere, so before the first of it is hardly anything either.
+class Sparse {
+ public:
+  // For each word that is not zero, in order.
+  bool before(uint64_t place) {
+    uint64_t& earlier = recent_[next_++ % kMostNear];
+    const bool dense = place - std::exchange(earlier, place) < 8 * kNear;
+    return !dense;
+  }
+  static bool behind(HeapMemory& memory, uint64_t place, size_t slots) {
+    std::array<uint64_t, kNear> words;
+    if (!memory.get(place, words)) return true;  // it ends there, or was never touched
+    return kNear - static_cast<size_t>(std::count(words.begin(), words.end(), uint64_t{0})) <=
+           slots + kMostNear;
+  }
+
+ private:
+  std::array<uint64_t, kMostNear> recent_{};
+  size_t next_ = 0;
+};
+
 }  // namespace
 
 std::optional<uint64_t> find_radix(HeapMemory& memory, const RadixKind& kind) {
@@ -113,12 +138,16 @@ std::optional<uint64_t> find_radix(HeapMemory& memory, const RadixKind& kind) {
   for (const ModuleData& data : module_data(memory.vmas())) {
     if (data.range.bytes() < kind.root_bytes()) continue;
     std::set<uint64_t> looked;  // as many as a search may read
+    Sparse sparse;
     each_word(memory, data.range, [&](uint64_t place, uint64_t leaf) {
+      const bool begins = sparse.before(place);
       if (root || !is_leaf(memory, leaf)) return;
       // The whole root lies in the variables.
       const uint64_t before = place - data.range.start, least = data.range.end - kind.root_bytes();
       const auto fit = between(keys, place > least ? (place - least + 7) / 8 : 0, before / 8);
+      if (!fit.empty() && !begins && fit.front() >= kNear) return;  // else other variables stand before it
       if (fit.empty() || looked.count(leaf) != 0 || !memory.step()) return;
+      if (!Sparse::behind(memory, place, between(keys, fit.front(), fit.back() + kNear).size())) return;
       looked.insert(leaf);
       if (const std::optional<uint64_t> key = key_of(memory, kind, leaf, fit)) root = place - 8 * *key;
     });

@@ -119,6 +119,19 @@ TEST(Jemalloc, IsFoundAboveMuchOtherMemory) {
   EXPECT_EQ(made.read_with(Jemalloc()).used_bytes, kUsualUsed);
 }
 
+TEST(Jemalloc, IsFoundBesideVariablesThatAreFullOfPointers) {
+  MadeJemalloc made(k53);
+  made.usual();
+  constexpr uint64_t kOther = 0x7ef0'0000'0000;
+  made.map({kOther, kOther + 0x40'0000}, "/usr/lib/libother.so", 6);
+  for (uint64_t i = 0; i < 10'000; ++i) made.memory.put_word(kOther + 0x10'0000 + 8 * i, kLeaf + 64 * i);
+  BlockHeap heap = made.open(std::make_unique<Jemalloc>());
+  const BlockReading reading = heap.read(made.scan());
+  ASSERT_TRUE(reading.heap.has_value());
+  EXPECT_EQ(reading.heap->used_bytes, kUsualUsed);
+  EXPECT_TRUE(heap.take_notices().empty());
+}
+
 TEST(Jemalloc, IsFoundWhereMostOfALeafIsStale) {
   MadeJemalloc made(k53);
   made.extent(1000 * kPageBytes, 1, false, 0, 0);
