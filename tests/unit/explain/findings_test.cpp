@@ -12,14 +12,14 @@ const std::string kC = "@10 binary b1 /bin/c inode=7\nattach 1 pid=5 comm=c exe=
 const std::string kRace =
     "@10 binary b1 /bin/go inode=7 go=go1.26.8 race cgo\nattach 1 pid=5 comm=go exe=/bin/go binary=b1\n";
 
-// A mapping that holds `pages[i]` pages at scan i, one scan in 10 s, beside 1000 pages that stay.
+// A mapping that holds `pages[i]` pages at scan i, one scan in `period` s, beside 1000 pages that stay.
 Explanation with_mapping(const std::string& process, const std::string& vma, const std::vector<int>& pages,
-                         const std::string& more = "") {
-  std::string script = process + more + "vmas 1\n  20+1024 rw-p\n  10000000+100000 " + vma + "\n";
+                         int period = 10) {
+  std::string script = process + "vmas 1\n  20+1024 rw-p\n  10000000+100000 " + vma + "\n";
   int seconds = 11;
   for (int count : pages) {
     script += fmt::format("@{} scan 1: 20+1000, 10000000+{}\n", seconds, count);
-    seconds += 10;
+    seconds += period;
   }
   return told(script);
 }
@@ -90,6 +90,18 @@ TEST(FileMapping, GrowingIsAProblem) {
   EXPECT_EQ(found->kind, FindingKind::kProblem);
   EXPECT_DOUBLE_EQ(*found->growth_bytes_per_s, 400.0 * kPageBytes);
   EXPECT_EQ(found->evidence.at(1), "/data/index: 85.9 MiB");
+  EXPECT_EQ(found->evidence.at(2), "rose by 46.9 MiB in 30 s, in each quarter of it and until the end");
+}
+
+// What rises late did not rise in every quarter of the recording; what rose for 6 s may be a start.
+TEST(FileMapping, GrowthIsJudgedByItsOwnTime) {
+  auto e = with_mapping(kC, "r--s /data/index inode=8",
+                        {10000, 10000, 10000, 10000, 10000, 14000, 18000, 22000, 26000});
+  EXPECT_EQ(finding(e, "file-mapping")->kind, FindingKind::kProblem);
+  EXPECT_EQ(finding(e, "file-mapping")->evidence.at(2),
+            "rose by 62.5 MiB in 40 s, in each quarter of it and until the end");
+  e = with_mapping(kC, "r--s /data/index inode=8", {10000, 14000, 18000, 22000}, 2);
+  EXPECT_EQ(finding(e, "file-mapping")->kind, FindingKind::kExplains);
 }
 
 TEST(SharedMemory, StableExplainsGrowingIsAProblem) {
@@ -100,6 +112,8 @@ TEST(SharedMemory, StableExplainsGrowingIsAProblem) {
   auto growing = with_mapping(kC, "rw-s /memfd:ring inode=8 shmem", {10000, 14000, 18000, 22000});
   EXPECT_EQ(finding(growing, "shared-memory")->kind, FindingKind::kProblem);
   EXPECT_EQ(finding(growing, "shared-memory")->bytes, 22000 * kPageBytes);
+  auto starting = with_mapping(kC, "rw-s /memfd:ring inode=8 shmem", {10000, 14000, 18000, 22000}, 2);
+  EXPECT_EQ(finding(starting, "shared-memory")->kind, FindingKind::kExplains);
 }
 
 TEST(ThreadStacks, ManyDeepStacksAreAProblem) {

@@ -39,9 +39,7 @@ class AnonGrowth : public Rule {
     finding.claim = fmt::format("Anonymous memory of {} keeps growing: {} holds {}{}.", c.process.comm,
                                 owner_name(most).id, bytes_and_share(bytes, c.ledger), growth_clause(trend));
     finding.confidence = most == Owner::kUnattributed ? Confidence::kLow : Confidence::kMedium;
-    finding.evidence.push_back(fmt::format("rose by {} in {}, in each quarter of it and until the end",
-                                           human_bytes(trend.grown_bytes),
-                                           human_seconds(trend.shown_seconds)));
+    finding.evidence.push_back(grown_text(trend));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
     for (std::string& entry : heaviest_texts(c, most, 3)) finding.evidence.push_back(std::move(entry));
     finding.remedy =

@@ -70,9 +70,7 @@ class CHeapGrowth : public Rule {
         fmt::format("What {} allocates with malloc and does not free keeps growing: {} are in use{}.",
                     c.process.comm, bytes_and_share(bytes, c.ledger), growth_clause(trend));
     finding.confidence = Confidence::kMedium;
-    finding.evidence.push_back(fmt::format("rose by {} in {}, in each quarter of it and until the end",
-                                           human_bytes(trend.grown_bytes),
-                                           human_seconds(trend.shown_seconds)));
+    finding.evidence.push_back(grown_text(trend));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
     add_sizes(*facts, finding);
     for (std::string& entry : heaviest_texts(c, Owner::kCHeapUsed, 3))

@@ -17,8 +17,8 @@ class FileMapping : public Rule {
     uint64_t bytes = c.ledger.total({Owner::kFileText, Owner::kFilePrivate, Owner::kFileShared});
     if (bytes == 0 || (bytes < problem_threshold(c.ledger) && c.largest_family != "file"))
       return std::nullopt;
-    Trend trend = trend_of(c.samples, {Owner::kFileText, Owner::kFilePrivate, Owner::kFileShared});
-    bool problem = bytes >= problem_threshold(c.ledger) && trend.rising &&
+    Trend trend = trend_of(c.moments, {Owner::kFileText, Owner::kFilePrivate, Owner::kFileShared});
+    bool problem = bytes >= problem_threshold(c.ledger) && trend.lasting() &&
                    trend.grown_bytes >= problem_threshold(c.ledger);
 
     Finding finding;
@@ -39,8 +39,7 @@ class FileMapping : public Rule {
     }
     uint64_t copies = of(c.ledger.bytes, Owner::kFilePrivate);
     if (problem) {
-      finding.evidence.push_back(
-          fmt::format("rose in every quarter of the recording, {} total", human_bytes(trend.grown_bytes)));
+      finding.evidence.push_back(grown_text(trend));
       finding.bytes_figure("grown_bytes", trend.grown_bytes);
       finding.remedy =
           "Unmap files that are no longer read, or map smaller windows; madvise(MADV_DONTNEED) gives clean "

@@ -72,7 +72,9 @@ std::string bytes_and_share(uint64_t bytes, const Ledger& ledger);
 bool collects_unseen(const Case& c);
 // How long its anonymous memory must rise to be called growth.
 double lasting_seconds(const Case& c);
-// ", +3.0 MiB/min" or "" when the growth is not known or below 1 KiB a minute.
+// ", +3.0 MiB/min" or "" when the growth is unknown or below 1 KiB a minute.
 std::string growth_clause(const Trend& trend);
+// "rose by 240.0 MiB in 58 s, in each quarter of it and until the end": of a trend that rises.
+std::string grown_text(const Trend& trend);
 
 }  // namespace memwhy::explain

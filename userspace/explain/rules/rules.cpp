@@ -119,6 +119,11 @@ std::string growth_clause(const Trend& trend) {
   return ", " + human_rate_per_min(*trend.bytes_per_s);
 }
 
+std::string grown_text(const Trend& trend) {
+  return fmt::format("rose by {} in {}, in each quarter of it and until the end",
+                     human_bytes(trend.grown_bytes), human_seconds(trend.shown_seconds));
+}
+
 const std::vector<const Rule*>& all_rules() {
 #define MEMWHY_LIST_CAUSE(name) &name##_rule(),
   static const std::vector<const Rule*> kRules = {MEMWHY_CAUSES(MEMWHY_LIST_CAUSE)};

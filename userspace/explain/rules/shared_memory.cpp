@@ -17,8 +17,8 @@ class SharedMemory : public Rule {
     uint64_t bytes = of(c.ledger.bytes, Owner::kShmem);
     if (bytes == 0 || (bytes < problem_threshold(c.ledger) && c.largest_family != "shmem"))
       return std::nullopt;
-    Trend trend = trend_of(c.samples, {Owner::kShmem});
-    bool problem = bytes >= problem_threshold(c.ledger) && trend.rising &&
+    Trend trend = trend_of(c.moments, {Owner::kShmem});
+    bool problem = bytes >= problem_threshold(c.ledger) && trend.lasting() &&
                    trend.grown_bytes >= problem_threshold(c.ledger);
 
     Finding finding;
@@ -32,8 +32,7 @@ class SharedMemory : public Rule {
     finding.confidence = Confidence::kHigh;
     finding.evidence = heaviest_texts(c, Owner::kShmem, 5);
     if (problem) {
-      finding.evidence.push_back(
-          fmt::format("rose in every quarter of the recording, {} total", human_bytes(trend.grown_bytes)));
+      finding.evidence.push_back(grown_text(trend));
       finding.bytes_figure("grown_bytes", trend.grown_bytes);
       finding.remedy = "Find who extends the object, and truncate, unlink or unmap what is no longer used.";
     } else {

@@ -17,7 +17,7 @@ class ThreadStacks : public Rule {
     uint64_t bytes = of(c.ledger.bytes, Owner::kThreadStacks);
     bool problem = bytes - huge_stacks(c).unused_bytes >= problem_threshold(c.ledger);
     if (bytes == 0 || (!problem && c.largest_family != "thread.stacks")) return std::nullopt;
-    Trend trend = trend_of(c.samples, {Owner::kThreadStacks});
+    Trend trend = trend_of(c.moments, {Owner::kThreadStacks});
     uint64_t stacks = of(c.ledger.mappings, Owner::kThreadStacks);
 
     Finding finding;
@@ -38,8 +38,7 @@ class ThreadStacks : public Rule {
     for (std::string& entry : heaviest_texts(c, Owner::kThreadStacks, 3))
       finding.evidence.push_back(std::move(entry));
     if (trend.rising) {
-      finding.evidence.push_back(
-          fmt::format("rose in every quarter of the recording, {} total", human_bytes(trend.grown_bytes)));
+      finding.evidence.push_back(grown_text(trend));
       finding.bytes_figure("grown_bytes", trend.grown_bytes);
     }
     finding.remedy =

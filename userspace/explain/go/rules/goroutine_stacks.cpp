@@ -25,13 +25,13 @@ uint64_t in_use_bytes(const std::vector<GroupStory>& groups) {
   return sum;
 }
 
-// Most of it is of no goroutine that there is. 0: it is not, or not all of them were told.
+// Most of it is of no goroutine that there is. 0: it is not, or not all of them were read.
 uint64_t ended_bytes(const Case& c, const std::vector<GroupStory>& groups, uint64_t bytes) {
   if (c.go->goroutines().empty()) return 0;
-  uint64_t told = 0;
-  for (const GroupStory& group : groups) told += group.now->count;
+  uint64_t read = 0;
+  for (const GroupStory& group : groups) read += group.now->count;
   const uint64_t in_use = in_use_bytes(groups);
-  return told < c.go->goroutines().back().all->count || in_use >= bytes / 2 ? 0 : bytes - in_use;
+  return read < c.go->goroutines().back().all->count || in_use >= bytes / 2 ? 0 : bytes - in_use;
 }
 
 std::string when_freed(const Case& c) {
@@ -51,13 +51,14 @@ class GoroutineStacks : public Rule {
       return a.now->stack_bytes > b.now->stack_bytes;
     });
     const uint64_t count = c.go->goroutines().empty() ? 0 : c.go->goroutines().back().all->count;
-    const Trend trend = trend_of(c.samples, {Owner::kGoStacks});
+    const Trend trend = trend_of(c.moments, {Owner::kGoStacks});
     const uint64_t in_use = in_use_bytes(groups), ended = ended_bytes(c, groups, bytes);
-    const bool rising = trend.rising && trend.grown_bytes >= threshold && ended == 0;
+    const bool rising = trend.lasting() && trend.grown_bytes >= threshold && ended == 0;
     const bool deep = count > 0 && ended == 0 && bytes / count >= kDeepStack;
     const bool kept = ended >= threshold && stays(c, Owner::kGoStacks) && collections_seen(c) > 0;
 
     Finding finding = go_finding(c, "goroutine-stacks", rising || deep || kept, {Owner::kGoStacks});
+    finding.growth_bytes_per_s = trend.bytes_per_s;
     finding.headline = bytes_and_share(ended > 0 ? ended : bytes, c.ledger) +
                        (ended > 0 ? " are stacks of goroutines that ended" : " are goroutine stacks");
     finding.claim = fmt::format("{} hold {} of {}'s memory{}",
@@ -72,6 +73,10 @@ class GoroutineStacks : public Rule {
       finding.claim += fmt::format(": {} goroutine{}, {} each on average", count, count == 1 ? "" : "s",
                                    human_bytes(bytes / count));
       finding.bytes_figure("bytes_each", bytes / count);
+    }
+    if (rising) {
+      finding.evidence.push_back(grown_text(trend));
+      finding.bytes_figure("grown_bytes", trend.grown_bytes);
     }
     if (count > 0) finding.count_figure("goroutines", count);
     finding.claim += ".";

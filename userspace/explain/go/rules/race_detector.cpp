@@ -20,7 +20,7 @@ class RaceDetector : public Rule {
     bool problem = bytes >= problem_threshold(c.ledger);
     if (bytes == 0 || (!problem && c.largest_family != "race")) return std::nullopt;
     const RaceMemory race = race_memory(c.attribution);
-    Trend trend = trend_of(c.samples, {Owner::kRaceShadow, Owner::kRaceMeta, Owner::kRaceInternal});
+    Trend trend = trend_of(c.moments, {Owner::kRaceShadow, Owner::kRaceMeta, Owner::kRaceInternal});
 
     Finding finding;
     finding.id = "race-detector";
@@ -64,8 +64,7 @@ class RaceDetector : public Rule {
       }
     }
     if (trend.rising) {
-      finding.evidence.push_back(
-          fmt::format("rose in every quarter of the recording, {} total", human_bytes(trend.grown_bytes)));
+      finding.evidence.push_back(grown_text(trend));
       finding.bytes_figure("grown_bytes", trend.grown_bytes);
     }
     if (race.by_shape_bytes > 0) {

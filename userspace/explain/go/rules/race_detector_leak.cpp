@@ -17,6 +17,9 @@
 namespace memwhy::explain {
 namespace {
 
+// With a cause that the stacks or the shapes name, a rise is a leak before it has lasted as long as others must.
+constexpr double kNamedSeconds = 10;
+
 enum class Cause : uint8_t { kUnknown, kPanics, kChurn };
 
 struct Told {
@@ -59,15 +62,15 @@ class RaceDetectorLeak : public Rule {
     if (bytes < threshold || !trend.rising || trend.grown_bytes < threshold) return std::nullopt;
     const RaceMemory race = race_memory(c.attribution);
     const Told told = cause_of(c, race);
+    if (trend.shown_seconds < (told.cause == Cause::kUnknown ? kLastingSeconds : kNamedSeconds))
+      return std::nullopt;
     Finding finding = go_finding(c, "race-detector-leak", true, {Owner::kRaceInternal});
     finding.recoverable_bytes = bytes;
     finding.headline = bytes_and_share(bytes, c.ledger) + " are the race detector's own and growing";
     finding.claim = fmt::format("The race detector of {} leaks{}: {}.", c.process.comm, growth_clause(trend),
                                 cause_text(told.cause));
     finding.confidence = told.by_stack ? Confidence::kMedium : Confidence::kLow;
-    finding.evidence.push_back(
-        fmt::format("its own memory rose by {} in {}, to {}, in each quarter of it and until the end",
-                    human_bytes(trend.grown_bytes), human_seconds(trend.shown_seconds), human_bytes(bytes)));
+    finding.evidence.push_back("its own memory " + grown_text(trend));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
     if (told.cause != Cause::kUnknown) finding.bytes_figure("cause_bytes", told.bytes);
     if (told.by_stack) {
