@@ -114,6 +114,11 @@ TEST(ThreadLeak, MoreEndedStacksThanGlibcKeeps) {
   EXPECT_EQ(figure(*found, "ended_threads"), 50);
   EXPECT_EQ(figure(*found, "not_joined"), 45);
   EXPECT_EQ(found->recoverable_bytes, 4500 * kPageBytes);
+  EXPECT_EQ(found->headline,
+            "19.5 MiB (98 %) are stacks of threads that ended, at least 45 of 50 never joined");
+  EXPECT_NE(found->claim.find("at least 45 of 50 stacks are of threads that were never joined"),
+            std::string::npos)
+      << found->claim;
   EXPECT_EQ(finding(e, "thread-stacks"), nullptr);
 }
 
@@ -123,6 +128,15 @@ TEST(ThreadLeak, SilentForSpareStacks) {
   ASSERT_NE(finding(with_ended(7, 2048, 10), "thread-leak"),
             nullptr);  // leaked, and too little for a problem
   EXPECT_EQ(finding(with_ended(7, 2048, 10), "thread-leak")->kind, FindingKind::kExplains);
+}
+
+// Seven stacks of 7.8 MiB, five of which may be spare ones: 15.6 MiB are proven, and 16 MiB would be a problem.
+TEST(ThreadLeak, SpareStacksMakeNoProblem) {
+  const auto e = with_ended(7, 2048, 2000);
+  ASSERT_NE(finding(e, "thread-leak"), nullptr);
+  EXPECT_EQ(finding(e, "thread-leak")->kind, FindingKind::kExplains);
+  EXPECT_EQ(finding(e, "thread-leak")->recoverable_bytes, 4000 * kPageBytes);
+  EXPECT_EQ(problems(e), 0u);
 }
 
 // 4 stacks of 8 MiB, each of whose threads uses the last 2 pages.

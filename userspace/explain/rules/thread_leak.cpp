@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // thread-leak: threads that have ended and were never joined. Their stacks stay mapped, with what they touched, until
-// somebody calls pthread_join. Not live threads (thread-stacks), and not the stacks that glibc keeps for the next thread:
+// pthread_join is called. Not live threads (thread-stacks), and not the stacks that glibc keeps for the next thread:
 //
 //   3,999 stacks of 8 MiB without a thread      glibc keeps at most 40 MiB of them: 5
 //   → at least 3,994 were not joined
@@ -38,8 +38,10 @@ class ThreadLeak : public Rule {
     if (each == 0 || ended * each <= kCacheBytes + each)
       return std::nullopt;  // they may be glibc's spare ones
     const uint64_t leaked = ended - kCacheBytes / each;
-    const bool problem = bytes >= problem_threshold(c.ledger);
-    const Trend trend = trend_of(c.samples, {Owner::kThreadStacksEnded});
+    // Which of them are spare is unknown: each stack counts as the average.
+    const uint64_t proven = bytes / ended * leaked;
+    const bool problem = proven >= problem_threshold(c.ledger);
+    const Trend trend = trend_of(c.moments, {Owner::kThreadStacksEnded});
 
     Finding finding;
     finding.id = "thread-leak";
@@ -47,11 +49,12 @@ class ThreadLeak : public Rule {
     finding.bytes = bytes;
     finding.owners = {Owner::kThreadStacksEnded};
     finding.growth_bytes_per_s = trend.bytes_per_s;
-    finding.headline = fmt::format("{} are stacks of {} threads that ended and were not joined",
-                                   bytes_and_share(bytes, c.ledger), ended);
+    finding.headline = fmt::format("{} are stacks of threads that ended, at least {} of {} never joined",
+                                   bytes_and_share(bytes, c.ledger), leaked, ended);
     finding.claim = fmt::format(
-        "{} threads of {} have ended and were never joined: their stacks hold {} of its memory{}.", ended,
-        c.process.comm, bytes_and_share(bytes, c.ledger), growth_clause(trend));
+        "Stacks of threads that ended hold {} of {}'s memory{}: at least {} of {} stacks are of threads that "
+        "were never joined.",
+        bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend), leaked, ended);
     finding.count_figure("ended_threads", ended);
     finding.count_figure("threads", c.process.threads);
     finding.evidence.push_back(fmt::format("{} thread{} live; {} stacks of {} have a thread that ended",
@@ -62,7 +65,7 @@ class ThreadLeak : public Rule {
         fmt::format("glibc keeps at most {} of such stacks for new threads: at least {} were not joined",
                     human_bytes(kCacheBytes), leaked));
     finding.count_figure("not_joined", leaked);
-    finding.recoverable_bytes = bytes / ended * leaked;
+    finding.recoverable_bytes = proven;
     finding.remedy =
         "Join each thread (pthread_join), or detach it (pthread_detach): its stack is given back then.";
     finding.confidence = Confidence::kHigh;
