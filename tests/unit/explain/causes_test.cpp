@@ -83,6 +83,10 @@ TEST(LockedMemory, IsAnAttributeBesideTheOwner) {
   const Finding* found = finding(e, "locked-memory");
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(found->bytes, 32 * kMiB);
+  // The kernel counts mappings: how much of them is resident is not promised.
+  EXPECT_EQ(found->headline, "mappings of 32.0 MiB are locked (mlock): up to 32.0 MiB (82 %) of RSS");
+  EXPECT_NE(found->claim.find("unless locked on fault"), std::string::npos) << found->claim;
+  EXPECT_EQ(found->confidence, Confidence::kMedium);
   EXPECT_NE(finding(e, "largest-owner"), nullptr);  // whose they are is said all the same, and first
   EXPECT_NE(&e.processes[0].findings.front(), found);
   EXPECT_EQ(finding(with_counters("locked=15M", 10000), "locked-memory"), nullptr);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// locked-memory: mappings that mlock(2) or mlockall(2) hold: all of each is brought in, touched or not, and stays. It is an
+// locked-memory: mappings that mlock(2) or mlockall(2) hold: what is resident of them stays. All of it was brought in, touched
+// or not, unless it was locked on fault (MLOCK_ONFAULT); the kernel counts mappings, not what is resident of them. It is an
 // attribute of pages whose owners other causes speak of, so it never stands for one of them.
 #include <fmt/format.h>
 
@@ -17,25 +18,25 @@ class LockedMemory : public Rule {
   std::optional<Finding> judge(const Case& c) const override {
     const uint64_t locked = c.process.counters ? c.process.counters->locked_bytes : 0;
     if (locked < problem_threshold(c.ledger)) return std::nullopt;
-    // Locked on fault only, or not yet brought in: what is not resident is not in RSS.
+    // No more than that is resident, and with locks on fault, or mappings of files, perhaps much less.
     const uint64_t bytes = std::min(locked, c.ledger.rss.bytes);
     Finding finding;
     finding.id = "locked-memory";
     finding.bytes = bytes;
     finding.of_other_owners = true;
-    finding.headline = bytes_and_share(bytes, c.ledger) + " are locked (mlock)";
+    finding.headline = fmt::format("mappings of {} are locked (mlock): up to {} of RSS", human_bytes(locked),
+                                   bytes_and_share(bytes, c.ledger));
     finding.claim = fmt::format(
-        "{} of {}'s memory are locked (mlock, mlockall): they were brought in whether touched or not, and "
-        "the "
-        "kernel can neither swap nor drop them.",
-        bytes_and_share(bytes, c.ledger), c.process.comm);
+        "Mappings of {} of {} are locked (mlock, mlockall): up to {} of RSS. They were brought in unless "
+        "locked on fault, and the kernel can neither swap nor drop what is resident of them.",
+        human_bytes(locked), c.process.comm, bytes_and_share(bytes, c.ledger));
     finding.evidence.push_back(
         fmt::format("VmLck of /proc/PID/status is {}: mappings, resident or not", human_bytes(locked)));
     finding.bytes_figure("locked_bytes", locked);
     finding.remedy =
         "None needed if it must never wait for a page. mlockall(MCL_FUTURE) also brings in whole stacks and "
         "arenas: MCL_ONFAULT locks only what is touched, mlock() only what is named.";
-    finding.confidence = Confidence::kHigh;
+    finding.confidence = Confidence::kMedium;
     return finding;
   }
 };
