@@ -112,8 +112,33 @@ TEST(GcHeadroom, PromisesNoMoreThanCollectionsFreed) {
   ASSERT_NE(finding(kept, "gc-headroom"), nullptr);
   EXPECT_EQ(finding(kept, "gc-headroom")->recoverable_bytes, std::nullopt);
   EXPECT_EQ(figure(*finding(kept, "gc-headroom"), "freed_bytes"), 10 * kMiB);
+  // What came after the last collection, 50 MiB, was judged by none.
+  EXPECT_EQ(figure(*finding(kept, "gc-headroom"), "allocated_bytes"), 150 * kMiB);
+  EXPECT_NE(finding(with("80M"), "gc-headroom")->recoverable_bytes, std::nullopt) << "half of 150 MiB";
   const auto churn = with("190M");
   EXPECT_NE(finding(churn, "gc-headroom")->recoverable_bytes, std::nullopt);
+}
+
+// One collection during the recording, and what it found dead may not be swept yet: that it frees little is not said.
+TEST(GcHeadroom, OneCollectionJudgesNoProgram) {
+  std::string script = go_program("go1.26.8");
+  const std::string heap = "c000000+32768 heap live=70M dead=50M", pages = "c000000+32768";
+  script += moment(11, heap, pages, "", "in_use=120M live=60M goal=140M allocated=100M gc=3");
+  script += moment(31, heap, pages, "", "in_use=120M live=70M goal=140M allocated=300M gc=4 freed=10M");
+  const auto e = told(script);
+  ASSERT_NE(finding(e, "gc-headroom"), nullptr);
+  EXPECT_EQ(finding(e, "gc-headroom")->remedy.find("free little"), std::string::npos);
+  EXPECT_NE(finding(e, "gc-headroom")->confidence, Confidence::kHigh);
+}
+
+// 300 MiB that no page was touched of came after the last collection.
+TEST(GcHeadroom, WhatIsNotTouchedWasNotJudgedEither) {
+  std::string script = go_program("go1.26.8");
+  const std::string heap = "c000000+32768 heap live=70M dead=50M", pages = "c000000+32768";
+  script += moment(11, heap, pages, "", "in_use=120M live=60M goal=140M allocated=100M gc=3");
+  script += moment(31, heap, pages, "", "in_use=120M live=70M goal=140M allocated=300M gc=7 freed=120M");
+  script += moment(41, heap, pages, "", "in_use=420M live=70M goal=140M allocated=600M gc=7 freed=120M");
+  EXPECT_NE(finding(told(script), "gc-headroom")->recoverable_bytes, std::nullopt);
 }
 
 }  // namespace

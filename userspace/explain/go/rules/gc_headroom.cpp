@@ -18,8 +18,28 @@ namespace memwhy::explain {
 namespace {
 
 constexpr int32_t kUsualPercent = 100;
-constexpr double kLeastReturned = 0.5;    // of what is allocated, freed again: less is no garbage in the main
-constexpr int32_t kPatientPercent = 200;  // more than that was somebody's choice to spend memory
+constexpr double kLeastReturned = 0.5;  // of what is allocated, freed again: less is no garbage in the main
+constexpr uint32_t kLeastCollections = 2;  // what the last one freed may not be swept yet
+constexpr int32_t kPatientPercent = 200;   // more than that is a choice to spend memory
+
+// What the collections that were seen had to look at, and what they freed.
+struct Collected {
+  uint64_t judged = 0, freed = 0;
+};
+
+// Of what was allocated during the recording, without what came after the last collection: no collection has judged that.
+// `unmarked`: how much of it is resident; the counters know of more where it was not touched.
+Collected collected(const GoFacts& go, uint64_t unmarked) {
+  const std::vector<timeline::GoPoint>& curve = go.curve();
+  const events::GoCounters &first = curve.front().counters, &last = curve.back().counters;
+  const auto since = [](uint64_t now, uint64_t before) { return now - std::min(now, before); };
+  const auto ended = std::find_if(curve.begin(), curve.end(), [&](const timeline::GoPoint& point) {
+    return point.counters.gc_cycles == last.gc_cycles;
+  });
+  const uint64_t after = since(last.allocated_bytes, ended->counters.allocated_bytes);
+  const uint64_t allocated = since(last.allocated_bytes, first.allocated_bytes);
+  return {since(allocated, std::max(unmarked, after)), since(last.freed_bytes, first.freed_bytes)};
+}
 
 std::string claim(const Case& c, const events::GoCounters& counters, uint64_t bytes) {
   const bool never = counters.gc_cycles == 0,
@@ -93,20 +113,18 @@ class GcHeadroom : public Rule {
     const int32_t less =
         counters.gc_percent > kPatientPercent ? kUsualPercent : std::max(counters.gc_percent / 2, 1);
     const uint64_t live = counters.live_bytes, left = live / 100 * static_cast<uint64_t>(less);
-    // No more than the collections that were seen freed of what was allocated in their time.
-    const GoFacts& go = *c.go;
-    const events::GoCounters& first = go.curve().front().counters;
-    const uint64_t allocated =
-        counters.allocated_bytes - std::min(counters.allocated_bytes, first.allocated_bytes);
-    const uint64_t freed = counters.freed_bytes - std::min(counters.freed_bytes, first.freed_bytes);
+    const Collected seen = collected(*c.go, bytes);
     const double returned =
-        allocated == 0 ? 1 : std::min(1.0, static_cast<double>(freed) / static_cast<double>(allocated));
-    if (allocated > bytes && returned < kLeastReturned) {
-      finding.evidence.push_back(fmt::format("of {} allocated meanwhile, {} collections freed {}",
-                                             human_bytes(allocated), collections_seen(c),
-                                             human_bytes(freed)));
-      finding.bytes_figure("allocated_bytes", allocated);
-      finding.bytes_figure("freed_bytes", freed);
+        seen.judged == 0 ? 1
+                         : std::min(1.0, static_cast<double>(seen.freed) / static_cast<double>(seen.judged));
+    const bool enough = collections_seen(c) >= kLeastCollections && seen.judged > bytes;
+    if (enough && returned < kLeastReturned) {
+      finding.evidence.push_back(
+          fmt::format("of {} allocated during the recording before the last collection, {} collections freed "
+                      "{}",
+                      human_bytes(seen.judged), collections_seen(c), human_bytes(seen.freed)));
+      finding.bytes_figure("allocated_bytes", seen.judged);
+      finding.bytes_figure("freed_bytes", seen.freed);
       finding.headline =
           bytes_and_share(bytes, c.ledger) + " are Go objects allocated since the last collection";
       finding.remedy = "None here: collections free little of what this program allocates.";
@@ -123,7 +141,7 @@ class GcHeadroom : public Rule {
                   "collects more often only near it. Either costs CPU.",
                   less, human_bytes(live + left), limit)
             : "None needed.";
-    finding.confidence = problem ? Confidence::kMedium : Confidence::kHigh;
+    finding.confidence = problem || !enough ? Confidence::kMedium : Confidence::kHigh;
     finding.against.emplace_back("some of it may be in use: only the next collection will show");
     return true;
   }
