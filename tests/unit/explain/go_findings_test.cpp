@@ -310,11 +310,54 @@ TEST(LazyFree, ReleasedAndStillResident) {
   EXPECT_EQ(found->remedy, "GODEBUG=madvdontneed=1 gives memory back at once; RSS then says what is used.");
   EXPECT_EQ(found->evidence.at(1), "never less than 39.1 MiB in 4 scans");
   EXPECT_EQ(finding(released({4000, 4000, 4000, 4000}), "lazy-free"), nullptr);
-  e = released({10240, 10240}, "", " huge");
+}
+
+TEST(HugeHeap, WhatGoGaveBackAndHugePagesCover) {
+  const auto e = released({10240, 10240}, "", " huge");
   EXPECT_EQ(finding(e, "lazy-free"), nullptr);
+  const Finding* found = finding(e, "huge-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->bytes, 10240 * kPageBytes);
+  EXPECT_EQ(found->recoverable_bytes, 10240 * kPageBytes);
+}
+
+// 10 MiB in huge pages are too little for huge-heap, and half of the 20 MiB that were given back: one of the two speaks.
+TEST(HugeHeap, WhatItDoesNotSpeakOfLazyFreeDoes) {
+  std::string script = go_program("go1.26.8");
+  for (const int at : {11, 21})
+    script += moment(at, "c000000+2560 heap live=10M, c000a00+5120 released",
+                     "c000000+2560, c000a00+2560 huge, c001400+2560", "",
+                     "in_use=10M released=20M live=10M goal=20M");
+  const auto e = told(script);
+  EXPECT_EQ(line(e, "go.heap.released_resident")->huge_bytes, 10u << 20);
+  EXPECT_EQ(finding(e, "huge-heap"), nullptr);
+  ASSERT_NE(finding(e, "lazy-free"), nullptr);
+  EXPECT_EQ(finding(e, "lazy-free")->bytes, 20u << 20);
+  EXPECT_TRUE(finding(e, "lazy-free")->claim.ends_with("huge pages cover most of it."));
+}
+
+// A program with stacks that waste more: both are said.
+TEST(HugeHeap, BesideStacks) {
+  std::string threads = "threads 1", vmas, scan;
+  for (int i = 1; i <= 8; ++i) {
+    const uint64_t end = 0x7f0000 + 0x1000 * static_cast<uint64_t>(i);
+    threads += fmt::format(" {}:{:#x}:{:#x}", i, (end << 12) - 8192, (end << 12) - 2304);
+    vmas += fmt::format("  {:x}+1 ---p\n  {:x}+2048 rw-p\n", end - 2049, end - 2048);
+    scan += fmt::format(", {:x}+2048 huge", end - 2048);
+  }
+  std::string script = go_program("go1.26.8 cgo");
+  script.insert(script.rfind("  c000000"), vmas);
+  script.insert(script.rfind("vmas 1"), threads + "\n");
+  for (const int at : {11, 21})
+    script +=
+        moment(at, "c000000+2560 heap live=10M, c000a00+7680 released",
+               "c000000+2560, c000a00+7680 huge" + scan, "", "in_use=10M released=30M live=10M goal=20M");
+  const auto e = told(script);
   ASSERT_NE(finding(e, "huge-pages"), nullptr);
-  EXPECT_EQ(finding(e, "huge-pages")->kind, FindingKind::kProblem);
-  EXPECT_EQ(finding(e, "huge-pages")->bytes, 10240 * kPageBytes);
+  EXPECT_EQ(finding(e, "huge-pages")->bytes, 64u << 20);
+  ASSERT_NE(finding(e, "huge-heap"), nullptr);
+  EXPECT_EQ(finding(e, "huge-heap")->bytes, 30u << 20);
 }
 
 TEST(LazyFree, WhatWasNotSeenIsNotSaid) {

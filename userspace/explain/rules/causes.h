@@ -13,6 +13,7 @@
   CAUSE(gc_headroom)                \
   CAUSE(idle_heap)                  \
   CAUSE(lazy_free)                  \
+  CAUSE(huge_heap)                  \
   CAUSE(fragmentation)              \
   CAUSE(goroutine_stacks)           \
   CAUSE(profiler_buckets)           \

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // lazy-free: memory that the Go runtime has given back and that is resident all the same: it was given back lazily (MADV_FREE:
-// the kernel takes it when memory is short). What huge pages cover again is huge-pages. What is so for a moment only was
+// the kernel takes it when memory is short). What huge pages cover again is huge-heap, where that is enough to speak of. What is so for a moment only was
 // given back, or taken again, while it was read.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "base/text.h"
+#include "explain/go/rules/huge_heap.h"
 #include "explain/go/rules/words.h"
 #include "explain/rules/causes.h"
 
@@ -20,16 +20,18 @@ class LazyFree : public Rule {
     const uint64_t bytes = of(c.ledger.bytes, Owner::kGoHeapReleasedResident);
     const LedgerLine* line = line_of(c.ledger, Owner::kGoHeapReleasedResident);
     if (line == nullptr || bytes < problem_threshold(c.ledger)) return std::nullopt;
-    if (line->huge_bytes * 2 >= bytes) return std::nullopt;
+    if (huge_released(c) != nullptr) return std::nullopt;
     const bool lazy = line->lazy_bytes > 0;
-    const uint64_t scans = scans_with(c, problem_threshold(c.ledger));
+    const uint64_t scans = scans_with(c, Owner::kGoHeapReleasedResident, problem_threshold(c.ledger));
     const bool problem = scans >= 2 && scans * 2 >= c.samples.size();
     Finding finding = go_finding(c, "lazy-free", problem, {Owner::kGoHeapReleasedResident});
     finding.headline = bytes_and_share(bytes, c.ledger) + " were given back by Go and are still resident";
     finding.claim =
         fmt::format("{} of {}'s memory were given back by the Go runtime and are still resident: {}.",
                     bytes_and_share(bytes, c.ledger), c.process.comm,
-                    lazy ? "they were freed lazily (MADV_FREE)" : "the reason was not seen");
+                    lazy                            ? "they were freed lazily (MADV_FREE)"
+                    : line->huge_bytes * 2 >= bytes ? "huge pages cover most of it"
+                                                    : "the reason was not seen");
     finding.recoverable_bytes = bytes;
     finding.evidence.push_back(fmt::format("{} in huge pages, {} under an observed MADV_FREE",
                                            human_bytes(line->huge_bytes), human_bytes(line->lazy_bytes)));
@@ -57,16 +59,6 @@ class LazyFree : public Rule {
     if (!lazy)
       finding.against.emplace_back("no MADV_FREE was seen; one from before memwhy attached looks the same");
     return finding;
-  }
-
- private:
-  // In how many scans up to the last it was so much: what came while memwhy watched can stay, too.
-  static uint64_t scans_with(const Case& c, uint64_t threshold) {
-    const auto enough = [&](const Sample& sample) {
-      return of(sample.bytes, Owner::kGoHeapReleasedResident) >= threshold;
-    };
-    const auto before = std::find_if_not(c.samples.rbegin(), c.samples.rend(), enough);
-    return static_cast<uint64_t>(std::distance(c.samples.rbegin(), before));
   }
 };
 

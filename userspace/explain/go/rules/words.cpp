@@ -39,6 +39,13 @@ bool stays(const Case& c, Owner owner) {
   return c.samples.size() > 1 && least_of(c, owner) >= problem_threshold(c.ledger);
 }
 
+uint64_t scans_with(const Case& c, Owner owner, uint64_t least) {
+  const auto before = std::find_if_not(c.samples.rbegin(), c.samples.rend(), [&](const Sample& sample) {
+    return of(sample.bytes, owner) >= least;
+  });
+  return static_cast<uint64_t>(before - c.samples.rbegin());
+}
+
 bool go_at_least(const Case& c, int minor) {
   constexpr std::string_view kMajor = "go1.";
   if (!c.process.go || !c.process.go->version.starts_with(kMajor)) return false;

@@ -17,6 +17,9 @@ uint32_t collections_seen(const Case& c);
 uint64_t least_of(const Case& c, Owner owner);
 // Whether that was enough for a problem, in more than one scan.
 bool stays(const Case& c, Owner owner);
+// In how many scans up to the last it was at least so much: what is so for a moment was given back, or taken again, while it was
+// read; what came during the recording can stay, too.
+uint64_t scans_with(const Case& c, Owner owner, uint64_t least);
 // Whether the version ("go1.26.8") is at least go1.minor.
 bool go_at_least(const Case& c, int minor);
 // With bytes, growth and owners filled in.
