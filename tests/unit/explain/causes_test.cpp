@@ -143,14 +143,15 @@ TEST(ThreadLeak, SpareStacksMakeNoProblem) {
   EXPECT_EQ(problems(e), 0u);
 }
 
-// 4 stacks of 8 MiB, each of whose threads uses the last 2 pages.
-Explanation with_stacks(const std::string& resident) {
-  std::string threads = "threads 1", vmas = "vmas 1\n", scan;
+// 4 stacks of 8 MiB, each of whose threads uses the last 2 pages; threads and mappings that are none of these before them.
+Explanation with_stacks(const std::string& resident, const std::string& other_threads = "",
+                        const std::string& other_vmas = "", const std::string& other_pages = "") {
+  std::string threads = "threads 1" + other_threads, vmas = "vmas 1\n" + other_vmas, scan = other_pages;
   for (int i = 1; i <= 4; ++i) {
     const int end = 0x10000 * i + 0x800;
     threads += fmt::format(" {}:{:#x}:{:#x}", i, (uint64_t(end) << 12) - 8192, (uint64_t(end) << 12) - 2304);
     vmas += fmt::format("  {:x}+1 ---p\n  {:x}+2048 rw-p\n", end - 2049, end - 2048);
-    scan += fmt::format("{}{:x}+{}", i == 1 ? "" : ", ", end - 2048, resident);
+    scan += fmt::format("{}{:x}+{}", scan.empty() ? "" : ", ", end - 2048, resident);
   }
   return told(c_program() + threads + "\n" + vmas + "@11 scan 1: " + scan + "\n");
 }
@@ -165,6 +166,14 @@ TEST(HugePages, StacksThatAreNotUsed) {
   EXPECT_EQ(figure(*found, "used_each_bytes"), 8192);
   // Resident by themselves: deep, but not because of huge pages.
   EXPECT_EQ(finding(with_stacks("2048"), "huge-pages"), nullptr);
+}
+
+// The main thread is deep in [stack], which is no stack of threads: it uses nothing of them.
+TEST(HugePages, TheMainThreadUsesNoneOfThem) {
+  const auto e = with_stacks("2048 huge", " 9:0x2001000:0", "  1000+16384 rw-p [stack]\n", "1000+2000");
+  const Finding* found = finding(e, "huge-pages");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(figure(*found, "used_bytes"), 4 * 8192);
 }
 
 }  // namespace

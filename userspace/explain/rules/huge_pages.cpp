@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "base/text.h"
 #include "explain/rules/causes.h"
@@ -54,12 +55,17 @@ class HugePages : public Rule {
 HugeStacks huge_stacks(const Case& c) {
   const LedgerLine* line = line_of(c.ledger, Owner::kThreadStacks);
   if (line == nullptr || c.process.list == nullptr) return {};
+  // A thread may stand elsewhere: the main one on [stack], one that came from C and runs Go in an arena of Go's.
+  std::vector<bool> is_stack(c.attribution.mappings.size());
+  for (const Cell& cell : c.attribution.cells)
+    if (cell.owner == Owner::kThreadStacks && cell.mapping != kNoIndex) is_stack[cell.mapping] = true;
   HugeStacks out{line->huge_bytes, 0, 0};
   for (const events::Thread& thread : *c.process.list) {
     const auto after =
         std::upper_bound(c.attribution.mappings.begin(), c.attribution.mappings.end(), thread.stack_pointer,
                          [](uint64_t at, const Mapping& mapping) { return at < mapping.vma.range.end; });
-    if (after != c.attribution.mappings.end() && after->vma.range.contains(thread.stack_pointer))
+    if (after != c.attribution.mappings.end() && after->vma.range.contains(thread.stack_pointer) &&
+        is_stack[static_cast<size_t>(after - c.attribution.mappings.begin())])
       out.used_bytes += after->vma.range.end - (thread.stack_pointer & ~(kPageBytes - 1));
   }
   out.unused_bytes =
