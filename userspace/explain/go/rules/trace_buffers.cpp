@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // trace-buffers: memory of the Go runtime outside of its heap that is none of its tables: the runtime counts it apart
-// (other_sys). Buffers of the execution tracer are most of it: they pile up while whoever reads the trace is slow, and the
-// runtime keeps them when the trace ends. Tables of a heap that was larger are metadata-after-peak.
+// (other_sys). Buffers of the execution tracer are in it: they pile up while the reader of the trace is slow, and the runtime
+// keeps them when the trace ends. So are records of what lives longest: of each socket and file that was ever open at once
+// (pollDesc), of interfaces (itab), of finalizers. Only while a trace is taken it is known which: else nothing is a problem.
+// Tables of a heap that was larger are metadata-after-peak.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,7 +16,7 @@
 namespace memwhy::explain {
 namespace {
 
-// A goroutine of the tracer runs only while somebody traces.
+// A goroutine of the tracer runs only while a trace is taken.
 bool traces(const GoFacts& go) {
   const auto of_tracer = [](const Frame& frame) { return frame.function.starts_with("runtime/trace."); };
   for (const GroupStory& group : group_stories(go)) {
@@ -35,7 +37,7 @@ class TraceBuffers : public Rule {
     const uint64_t bytes = std::min(counters->other_bytes, c.ledger.total(where));
     if (bytes < problem_threshold(c.ledger)) return std::nullopt;
     const bool tracing = traces(*c.go);
-    Finding finding = go_finding(c, "trace-buffers", true, where);
+    Finding finding = go_finding(c, "trace-buffers", tracing, where);
     finding.bytes = bytes;
     finding.growth_bytes_per_s = growth(*c.go);
     const std::string rising = finding.growth_bytes_per_s && *finding.growth_bytes_per_s * 60 >= 1024
@@ -48,7 +50,8 @@ class TraceBuffers : public Rule {
                                           bytes_and_share(bytes, c.ledger), c.process.comm, rising)
                             : fmt::format(
                                   "The Go runtime holds {} of {}'s memory outside of its heap and its "
-                                  "tables{}: most often buffers of an execution trace that has ended.",
+                                  "tables{}: buffers of an execution trace that has ended, or its records of "
+                                  "sockets, files and interfaces.",
                                   bytes_and_share(bytes, c.ledger), c.process.comm, rising);
     finding.evidence.push_back(fmt::format("the runtime counts {} as other_sys, and {} as tables",
                                            human_bytes(counters->other_bytes),
@@ -61,8 +64,8 @@ class TraceBuffers : public Rule {
         tracing
             ? "Read the trace faster (a buffer, a file), or stop it: the buffers wait for their reader. Go "
               "uses them again, and never gives them back."
-            : "Go uses these buffers for the next trace and never gives them back: restart the program, and "
-              "take shorter traces.";
+            : "None needed: Go uses this memory again and never gives it back. Shorter traces and fewer "
+              "sockets open at once need less of it.";
     finding.confidence = tracing ? Confidence::kHigh : Confidence::kLow;
     if (!tracing)
       finding.against.emplace_back(
