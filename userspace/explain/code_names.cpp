@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "explain/code_names.h"
 
-#include <array>
 #include <string_view>
 
 #include "base/text.h"
 #include "events/mapping_at.h"
 #include "explain/functions.h"
+#include "explain/mapping.h"
+#include "explain/runtimes.h"
 
 namespace memwhy::explain {
 namespace {
@@ -19,15 +20,16 @@ bool is_made_code(const events::Vma& vma) {
 }  // namespace
 
 std::string maker_of_code(const std::vector<events::Vma>& vmas) {
-  constexpr std::array<std::string_view, 10> kMakers = {"libjvm.so", "libcoreclr.so", "libnode.so", "node",
-                                                        "libv8",     "libmozjs",      "libluajit",  "luajit",
-                                                        "libpypy",   "opcache.so"};
-  for (const std::string_view maker : kMakers)
-    for (const events::Vma& vma : vmas) {
-      const std::string_view name = base_name(vma.name);
-      if (name == maker || (maker.starts_with("lib") && name.starts_with(maker))) return std::string(name);
-    }
-  return "";
+  // Of several the one that is listed first: an engine that another embeds makes less.
+  const UnreadRuntime* maker = nullptr;
+  std::string_view file;
+  for (const events::Vma& vma : vmas) {
+    const UnreadRuntime* runtime = unread_runtime(vma.name);
+    if (runtime == nullptr || !runtime->makes_code || (maker != nullptr && maker <= runtime)) continue;
+    maker = runtime;
+    file = vma.name;
+  }
+  return maker == nullptr ? "" : std::string(base_name(without_deleted(file)));
 }
 
 bool CodeNames::executable(uint64_t address) const {

@@ -2,14 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/text.h"
-#include "explain/mapping.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/rss_growth.h"
 #include "explain/rules/rule.h"
+#include "explain/runtimes.h"
 #include "explain/units.h"
 
 namespace memwhy::explain {
@@ -96,17 +95,11 @@ std::string bytes_and_share(uint64_t bytes, const Ledger& ledger) {
 }
 
 bool collects_unseen(const Case& c) {
-  constexpr std::array<std::string_view, 6> kRuntimes = {"libjvm.so",     "libnode.so",         "libv8.so",
-                                                         "libcoreclr.so", "libmonosgen-2.0.so", "libruby"};
-  constexpr std::array<std::string_view, 3> kPrograms = {"node", "nodejs", "deno"};
-  for (const Mapping& mapping : c.attribution.mappings) {
-    const std::string_view path = without_deleted(mapping.file);
-    const std::string_view name = path.substr(path.rfind('/') + 1);
-    for (const std::string_view runtime : kRuntimes)
-      if (name.starts_with(runtime)) return true;
-    if (std::find(kPrograms.begin(), kPrograms.end(), name) != kPrograms.end()) return true;
-  }
-  return false;
+  const auto& mappings = c.attribution.mappings;
+  return std::any_of(mappings.begin(), mappings.end(), [](const Mapping& mapping) {
+    const UnreadRuntime* runtime = unread_runtime(mapping.file);
+    return runtime != nullptr && runtime->collects;
+  });
 }
 
 double lasting_seconds(const Case& c) {

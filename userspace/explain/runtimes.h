@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runtimes of languages whose tables are not read, by the files that they are mapped from: which make code, and which collect
+// garbage. Not Go, whose runtime is read (go/facts.h), and not allocators (allocator_words.h).
+//
+//   /usr/lib/jvm/lib/server/libjvm.so              libjvm.so   makes code, collects
+//   /usr/local/bin/node (deleted)                  node        the same; an update has replaced the file
+//   /usr/local/bin/node_exporter                   none
+#pragma once
+
+#include <string_view>
+
+namespace memwhy::explain {
+
+struct UnreadRuntime {
+  std::string_view file;  // of a library, how its name begins; of a program, its name
+  bool makes_code = false;
+  bool collects = false;
+};
+
+// nullptr: the file is none that is known.
+const UnreadRuntime* unread_runtime(std::string_view path);
+
+}  // namespace memwhy::explain
