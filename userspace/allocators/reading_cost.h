@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What reading an allocator may cost, the same for each: searches with a limit of their own, then as much CPU time as its share.
+// Not the share of a CPU that the recorder gives each runtime (record/): an allocator keeps to half of it by itself.
 #pragma once
 
 #include <cstdint>

@@ -26,11 +26,9 @@ inline constexpr std::array<AllocatorWords, 5> kCHeaps = {{
     {"glibc", "malloc", "malloc_trim(0)", true, false,
      "takes 20 to 200 ms a GiB under the lock of each arena",
      "are where malloc_trim does not reach, at the top of arenas (or in another copy of glibc): they go when "
-     "a "
-     "large block there is freed"},
+     "a large block there is freed"},
     {"jemalloc", "jemalloc", "mallctl(\"arena.4096.purge\", 0, 0, 0, 0)", true, true,
-     "holds the lock of each arena; background_thread:true and a shorter dirty_decay_ms do the same by and "
-     "by",
+     "holds the lock of each arena; background_thread:true and a shorter dirty_decay_ms do the same, later",
      "are memory that jemalloc has given back and that is resident all the same"},
     {"tcmalloc", "tcmalloc", "MallocExtension::instance()->ReleaseFreeMemory()", true, false,
      "holds the lock of its page heap",

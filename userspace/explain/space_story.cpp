@@ -213,10 +213,9 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   out.coverage.doubtful_bytes = scan_->doubtful_pages * kPageBytes;
   out.coverage.scan_complete = ledger.scan_complete;
   out.coverage.runtimes = RuntimeUses::readings(scan_->runtimes.get(), owners.table());
-  if (out.rss.counter_bytes) {
+  if (out.rss.counter_bytes)
     out.coverage.rss_gap_bytes =
         static_cast<int64_t>(*out.rss.counter_bytes) - static_cast<int64_t>(out.rss.bytes);
-  }
   ProcessFacts facts;
   facts.comm = out.comm;
   if (exe != nullptr) facts.go = exe->go;

@@ -168,9 +168,9 @@ TEST(HugePages, StacksThatAreNotUsed) {
   EXPECT_EQ(finding(with_stacks("2048"), "huge-pages"), nullptr);
 }
 
-// A thread deep in an arena of 64 MiB, which is no stack of threads, uses nothing of the stacks.
-TEST(HugePages, AThreadInAnotherMappingUsesNoStack) {
-  const auto e = with_stacks("2048 huge", " 9:0x2001000:0", "  1000+16384 rw-p\n", "1000+2000");
+// The main thread is deep in [stack], which is no stack of threads: it uses nothing of them.
+TEST(HugePages, TheMainThreadUsesNoneOfThem) {
+  const auto e = with_stacks("2048 huge", " 9:0x2001000:0", "  1000+16384 rw-p [stack]\n", "1000+2000");
   const Finding* found = finding(e, "huge-pages");
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(figure(*found, "used_bytes"), 4 * 8192);

@@ -22,7 +22,7 @@ class HugeTlb : public Rule {
     finding.evidence.push_back(fmt::format("HugetlbPages of /proc/PID/status is {}", human_bytes(beside)));
     finding.bytes_figure("hugetlb_bytes", beside);
     finding.remedy =
-        "None needed if the program was told to use them: they come out of a pool that nobody else can use "
+        "None needed if the program was told to use them: they come out of a pool for huge pages alone "
         "(vm.nr_hugepages).";
     finding.confidence = Confidence::kHigh;
     return finding;

@@ -46,9 +46,8 @@ class PythonArenas : public Rule {
         human_bytes(heap.used_bytes / std::max<uint64_t>(heap.arenas, 1))));
     finding.remedy =
         "No call returns this memory; CPython uses it again for objects of up to 512 bytes. Do work that "
-        "makes "
-        "many short-lived objects in a process of its own that ends, or make what is kept before it or after "
-        "it, so that the objects that stay share few arenas.";
+        "makes many short-lived objects in a process of its own that ends, or make what is kept before it or "
+        "after it, so that the objects that stay share few arenas.";
     if (!heap.problem.empty())
       finding.against.push_back(fmt::format("not everything was read: {}", heap.problem));
     if (heap.unknown_bytes > 0)

@@ -162,8 +162,7 @@ void add_against(const LeakTold& leak, Finding& finding) {
   const events::GoGroup& now = *group.now;
   if (!group.complete) {
     finding.against.emplace_back(
-        "the walk through the heap ran out of its budget: the bytes are reachable from these goroutines, "
-        "and "
+        "the walk through the heap ran out of its budget: the bytes are reachable from these goroutines, and "
         "perhaps from others");
   }
   if (!leak.grew) {
@@ -195,8 +194,7 @@ std::string remedy(const Case& c, std::string_view reason) {
   if (reason.starts_with("chan send")) {
     text =
         "Give the channel room for the value (make(chan T, 1)), or send in a select with <-ctx.Done(), so "
-        "that the "
-        "sender ends when nobody receives.";
+        "that the sender ends when nobody receives.";
   } else if (reason.starts_with("chan receive")) {
     text = "Close the channel when no value will come, or receive in a select with <-ctx.Done().";
   } else if (reason.starts_with("select")) {

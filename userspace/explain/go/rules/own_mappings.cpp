@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // own-mappings: memory that a Go program mapped by itself (mmap), outside of the Go heap: no profile of Go's shows it, and no
-// collection frees it. In a program that is all Go nobody else maps: what is neither the heap's nor counted by the runtime as
-// its own is the program's. Who asked for it is known where memwhy saw the call; otherwise build info says which modules are
-// linked that do such things.
+// collection frees it. In a program that is all Go nothing else maps: what is neither the heap's nor counted by the runtime as
+// its own is the program's. The caller is known where memwhy saw the call; otherwise build info says which modules are linked
+// that do such things.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -89,14 +89,12 @@ class OwnMappings : public Rule {
       finding.evidence.push_back(fmt::format("it also links {} ({})", mappers[i].module, mappers[i].what));
     finding.remedy =
         "None needed if it is meant to be so large: no profile of Go's shows it, no collection frees it. "
-        "Look for "
-        "a limit of the library's cache or memory.";
+        "Look for a limit of the library's cache or memory.";
     finding.confidence = mappers.empty() ? Confidence::kMedium : Confidence::kHigh;
     if (of(c.ledger.bytes, Owner::kAnonBeforeAttach) * 2 > bytes)
       finding.against.emplace_back(
           "these pages were touched before memwhy attached: a recording from the program's start shows the "
-          "code "
-          "that did");
+          "code that did");
     return finding;
   }
 };

@@ -34,8 +34,7 @@ class RaceDetector : public Rule {
     finding.recoverable_bytes = bytes;
     finding.remedy = fmt::format(
         "Rebuild without -race and roll out again; at least these {} go away (-race also makes the heap, the "
-        "stacks and "
-        "the code larger, which is not counted).",
+        "stacks and the code larger, which is not counted).",
         human_bytes(bytes));
     finding.confidence = Confidence::kHigh;
     finding.evidence.push_back(
