@@ -17,21 +17,23 @@ constexpr remote::Limits kTablesLimits = {
 }  // namespace
 
 BlockHeap::BlockHeap(std::unique_ptr<BlockReader> reader, std::unique_ptr<remote::RemoteMemory> memory,
-                     HeapMemory::Vmas vmas, ReadPace pace)
+                     HeapMemory::Vmas vmas, ReadPace pace, Expected expected)
     : reader_(std::move(reader)),
       memory_(std::move(memory)),
       vmas_(std::move(vmas)),
       pace_(std::move(pace)),
+      expected_(expected),
       first_ns_(now_ns()) {}
 
 void BlockHeap::search(const std::vector<events::Vma>& vmas) {
-  remote::Budget budget(kSearchLimits, stop_);
+  remote::Budget budget(expected_ == Expected::kYes ? kSearchLimits : kGlanceLimits, stop_);
   remote::MeteredMemory metered(*memory_, budget);
   HeapMemory memory(metered, vmas_, pace_);
   memory.refresh(vmas);
   found_ = reader_->find(memory);
   if (found_) passes_ = 0;
-  if (!found_ && budget.spent() != remote::Budget::Spent::kNothing && !std::exchange(told_search_, true))
+  if (!found_ && expected_ == Expected::kYes && budget.spent() != remote::Budget::Spent::kNothing &&
+      !std::exchange(told_search_, true))
     notices_.push_back(
         fmt::format("Whether it has {} was not found out: the search takes more {} than one may.",
                     reader_->title(), budget.spent_name()));

@@ -62,10 +62,14 @@ std::vector<events::RuntimeRun> join_blocks(const BlockTables& tables,
                                             std::span<const events::ScanRun> resident,
                                             events::AllocatorHeap& heap);
 
+// Whether a library of it is mapped. Else it may be linked into the program: a glance tells, or it is not found, and nothing is
+// said of that.
+enum class Expected : bool { kNo, kYes };
+
 class BlockHeap {
  public:
   BlockHeap(std::unique_ptr<BlockReader> reader, std::unique_ptr<remote::RemoteMemory> memory,
-            HeapMemory::Vmas vmas, ReadPace pace);
+            HeapMemory::Vmas vmas, ReadPace pace, Expected expected = Expected::kYes);
 
   BlockReading read(const events::PageScan& scan);
   const char* name() const { return reader_->name(); }
@@ -84,6 +88,7 @@ class BlockHeap {
   std::unique_ptr<remote::RemoteMemory> memory_;
   HeapMemory::Vmas vmas_;
   ReadPace pace_;
+  Expected expected_;
   std::function<bool()> stop_;
   std::optional<BlockTables> tables_;  // of the last reading; nothing: not found
   uint32_t passes_ = 0;                // without it

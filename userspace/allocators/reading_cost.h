@@ -13,6 +13,10 @@ constexpr uint64_t kMs = 1'000'000, kMiB = 1 << 20;
 constexpr remote::Limits kSearchLimits = {
     .read_bytes = 1024 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 500 * kMs, .time_ns = 2000 * kMs};
 
+// Where nothing but the memory itself could say so: every program is looked at, and hardly one has it.
+constexpr remote::Limits kGlanceLimits = {
+    .read_bytes = 64 * kMiB, .kept_bytes = 64 * kMiB, .cpu_ns = 40 * kMs, .time_ns = 200 * kMs};
+
 inline uint64_t now_ns() { return remote::BudgetClocks::system().monotonic(); }
 
 // CPU time of what is done in a scope.

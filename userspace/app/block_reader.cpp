@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "allocators/jemalloc.h"
@@ -14,17 +15,24 @@
 #include "allocators/sanitizer.h"
 #include "allocators/tcmalloc.h"
 #include "app/heap_target.h"
+#include "base/text.h"
 
 namespace memwhy::app {
 namespace {
 
+// library: a part of its name; a program that has no such library mapped may have it linked in.
 template <typename Reader>
-std::unique_ptr<record::RuntimeSource> open_blocks(const TargetProcess& target) {
+std::unique_ptr<record::RuntimeSource> open_blocks(const TargetProcess& target,
+                                                   std::string_view library = "") {
   std::unique_ptr<remote::RemoteMemory> memory = heap_memory_of(target);
   if (memory == nullptr) return nullptr;
+  const auto named = [library](const events::Vma& vma) {
+    return vma.inode != 0 && base_name(vma.name).find(library) != std::string_view::npos;
+  };
   return std::make_unique<BlockHeapReader>(allocators::BlockHeap(
       std::make_unique<Reader>(), std::move(memory), [&process = target.process] { return process.vmas(); },
-      allocators::ReadPace{.pause = pause_reading}));
+      allocators::ReadPace{.pause = pause_reading},
+      has_mapping(target, named) ? allocators::Expected::kYes : allocators::Expected::kNo));
 }
 
 // Allocators whose tables memwhy does not know, by a part of a library's name or of one that the kernel keeps for a mapping.
@@ -78,14 +86,16 @@ std::unique_ptr<record::RuntimeSource> open_pymalloc(const TargetProcess& target
 
 std::unique_ptr<record::RuntimeSource> open_jemalloc(const TargetProcess& target) {
   using allocators::Jemalloc;
-  return has_c_heap(target) && has_data(target, Jemalloc::kLeastData) ? open_blocks<Jemalloc>(target)
-                                                                      : nullptr;
+  return has_c_heap(target) && has_data(target, Jemalloc::kLeastData)
+             ? open_blocks<Jemalloc>(target, "jemalloc")
+             : nullptr;
 }
 
 std::unique_ptr<record::RuntimeSource> open_tcmalloc(const TargetProcess& target) {
   using allocators::Tcmalloc;
-  return has_c_heap(target) && has_data(target, Tcmalloc::kLeastData) ? open_blocks<Tcmalloc>(target)
-                                                                      : nullptr;
+  return has_c_heap(target) && has_data(target, Tcmalloc::kLeastData)
+             ? open_blocks<Tcmalloc>(target, "tcmalloc")
+             : nullptr;
 }
 
 std::unique_ptr<record::RuntimeSource> open_mimalloc(const TargetProcess& target) {
@@ -94,7 +104,8 @@ std::unique_ptr<record::RuntimeSource> open_mimalloc(const TargetProcess& target
     return allocators::HeapMemory::private_anonymous(vma) &&
            allocators::round_up(vma.range.start, Mimalloc::kSegmentBytes) < vma.range.end;
   };
-  return has_c_heap(target) && has_mapping(target, segment) ? open_blocks<Mimalloc>(target) : nullptr;
+  return has_c_heap(target) && has_mapping(target, segment) ? open_blocks<Mimalloc>(target, "mimalloc")
+                                                            : nullptr;
 }
 
 std::unique_ptr<record::RuntimeSource> open_musl(const TargetProcess& target) {
