@@ -64,8 +64,11 @@ void BlockHeap::read_tables(const std::vector<events::Vma>& vmas) {
 // What the tables say now; where they are elsewhere than the last time, once more after a search.
 void BlockHeap::refresh() {
   for (int tries = 0; tries < 2; ++tries) {
-    // It may begin to allocate long after it was met: passes 1, 2, 4, 8 and so on look for it.
-    if (!found_ && !std::has_single_bit(++passes_)) return;
+    // It may begin to allocate long after it was met: passes 1, 2, 4, 8 and so on look for it, 1, 4, 16 of one that is not
+    // expected.
+    if (!found_ && (!std::has_single_bit(++passes_) ||
+                    (expected_ == Expected::kNo && std::countr_zero(passes_) % 2 != 0)))
+      return;
     const Result<std::vector<events::Vma>> vmas = vmas_();
     if (!vmas) return;
     if (!found_) search(*vmas);

@@ -15,7 +15,7 @@ constexpr remote::Limits kSearchLimits = {
 
 // Where nothing but the memory itself could say so: every program is looked at, and hardly one has it.
 constexpr remote::Limits kGlanceLimits = {
-    .read_bytes = 64 * kMiB, .kept_bytes = 64 * kMiB, .cpu_ns = 40 * kMs, .time_ns = 200 * kMs};
+    .read_bytes = 64 * kMiB, .kept_bytes = 64 * kMiB, .cpu_ns = 25 * kMs, .time_ns = 200 * kMs};
 
 inline uint64_t now_ns() { return remote::BudgetClocks::system().monotonic(); }
 
