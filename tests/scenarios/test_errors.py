@@ -507,7 +507,8 @@ def test_hard_limit_of_files(case):
     assert welcome == min(missed, recorded)
     case.finish(memwhy)
     pids = {p["pid"] for p in case.explain("m.memwhy", cwd=case.folder)["processes"]}
-    assert {target.pid for target in targets[:recorded + welcome]} <= pids
+    assert {target.pid for target in targets[:recorded]} <= pids
+    assert len(pids & {target.pid for target in targets[recorded:]}) >= welcome, (recorded, welcome, pids)
     out, _ = case.memwhy("info", "m.memwhy", cwd=case.folder)
     assert re.search(r"^note .*Not recorded: pid \d+ \(hardfiles\), .* and \d+ more: .*ulimit -n", out, re.M), out
 
