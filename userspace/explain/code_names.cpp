@@ -71,7 +71,8 @@ void CodeNames::append(uint64_t address, bool is_return, std::vector<Frame>& fra
 // Code that a runtime made: as it calls it, or one frame for all that follow each other, since no address of it says more.
 void CodeNames::append_made(const events::SymbolInfo* symbol, Frame frame, std::vector<Frame>& frames) const {
   const bool named = symbol != nullptr && !symbol->frames.empty();
-  frame.module = made_by_.empty() ? "run time" : made_by_;
+  if (!made_by_) made_by_ = maker_of_code(vmas_);
+  frame.module = made_by_->empty() ? "run time" : *made_by_;
   frame.function = named ? symbol->frames.front().function : "[JIT]";
   frame.kind = named ? FrameKind::kProgram : FrameKind::kLibrary;
   if (named || frames.empty() || !same_place(frames.back(), frame)) frames.push_back(std::move(frame));

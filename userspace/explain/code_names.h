@@ -4,6 +4,7 @@
 // addresses of a stack count: stacks.h for those of faults, GoFacts for those that the Go runtime wrote down.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ class CodeNames {
  public:
   // `vmas` in order of address.
   CodeNames(const timeline::Timeline& timeline, SpaceId space, const std::vector<events::Vma>& vmas)
-      : timeline_(timeline), space_(space), vmas_(vmas), made_by_(maker_of_code(vmas)) {}
+      : timeline_(timeline), space_(space), vmas_(vmas) {}
 
   // nullptr: the address was never named.
   const events::SymbolInfo* symbol(uint64_t address, bool is_return) const {
@@ -35,7 +36,7 @@ class CodeNames {
   const timeline::Timeline& timeline_;
   SpaceId space_;
   const std::vector<events::Vma>& vmas_;
-  std::string made_by_;  // the runtime that makes code here
+  mutable std::optional<std::string> made_by_;  // the runtime that makes code here, once it was asked for
 };
 
 }  // namespace memwhy::explain

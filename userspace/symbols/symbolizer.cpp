@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/time.h"
+#include "events/mapping_at.h"
 
 namespace memwhy::symbols {
 namespace {
@@ -19,15 +20,6 @@ constexpr uint64_t kNoCodeMapPause_ns = 5'000'000'000;
 
 void send(const Symbolizer::Emit& emit, events::Payload payload) {
   emit({clock_ns(CLOCK_MONOTONIC), std::move(payload)});
-}
-
-const events::Vma* find_vma(const std::vector<events::Vma>& vmas, uint64_t address) {
-  const auto after =
-      std::upper_bound(vmas.begin(), vmas.end(), address,
-                       [](uint64_t value, const events::Vma& vma) { return value < vma.range.start; });
-  if (after == vmas.begin()) return nullptr;
-  const events::Vma& vma = *std::prev(after);
-  return vma.range.contains(address) ? &vma : nullptr;
 }
 
 uint64_t mix(uint64_t a, uint64_t b) {
@@ -58,7 +50,7 @@ void Symbolizer::resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>
 // anew.
 void Symbolizer::want(Pid tgid, SpaceState& state, const std::vector<events::Vma>& vmas, uint64_t address,
                       bool is_return, std::vector<Wanted>& wanted, const Emit& emit) {
-  const events::Vma* vma = find_vma(vmas, is_return ? address - 1 : address);
+  const events::Vma* vma = events::mapping_at(vmas, is_return ? address - 1 : address);
   if (vma == nullptr || !vma->exec) return;
   ModulePtr module = vma->inode == 0 ? nullptr : module_of(tgid, state, *vma, emit);
   const BinaryId binary = module ? module->id : BinaryId::kNone;

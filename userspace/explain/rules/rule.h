@@ -77,4 +77,8 @@ std::string growth_clause(const Trend& trend);
 // "rose by 240.0 MiB in 58 s, in each quarter of it and until the end": of a trend that rises.
 std::string grown_text(const Trend& trend);
 
+// Of memory that RSS does not count: a finding of no byte of it. figure: a literal, as all names of figures. nullopt: too little.
+std::optional<Finding> beside_rss(const Case& c, std::string id, std::string_view figure, uint64_t bytes,
+                                  std::string_view where, std::string_view field);
+
 }  // namespace memwhy::explain

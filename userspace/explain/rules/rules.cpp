@@ -154,4 +154,17 @@ std::vector<Finding> findings(const Case& c) {
   return out;
 }
 
+std::optional<Finding> beside_rss(const Case& c, std::string id, std::string_view figure, uint64_t bytes,
+                                  std::string_view where, std::string_view field) {
+  if (bytes < problem_threshold(c.ledger)) return std::nullopt;
+  Finding finding;
+  finding.id = std::move(id);
+  finding.headline = fmt::format("{} more are in {}, which RSS does not count", human_bytes(bytes), where);
+  finding.claim = fmt::format("RSS is {}; {}.", human_bytes(c.ledger.rss.bytes), finding.headline);
+  finding.evidence.push_back(fmt::format("{} of /proc/PID/status is {}", field, human_bytes(bytes)));
+  finding.bytes_figure(figure, bytes);
+  finding.confidence = Confidence::kHigh;
+  return finding;
+}
+
 }  // namespace memwhy::explain
