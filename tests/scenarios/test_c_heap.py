@@ -39,7 +39,7 @@ def figure(found, name):
 
 def explained(case, server):
     """Attached after the growth, standing still: next to nothing is left that memwhy only knows the address of."""
-    process = only_process(case.explain("-p", server.pid, "-d", 2))
+    process = only_process(case.explain("-p", server.pid, "-d", 4))
     assert process["comm"] == "c-heap"
     assert abs(process["rss"]["bytes"] - rss_of(server.pid)) <= 0.01 * process["rss"]["bytes"]
     before_attach = ledger(process).get("anon.before_attach", 0)
