@@ -24,7 +24,7 @@ TimeNs AddressSpace::first_seen() const { return state_->first_seen; }
 std::optional<TimeNs> AddressSpace::ended() const { return state_->ended; }
 std::optional<events::SpaceEnd> AddressSpace::end() const { return state_->end; }
 std::optional<events::ProcessExit> AddressSpace::exit() const { return state_->exit; }
-bool AddressSpace::oom_victim() const { return state_->oom_victim; }
+std::optional<TimeNs> AddressSpace::oom_victim() const { return state_->oom_victim; }
 const std::vector<events::Vma>& AddressSpace::vmas() const { return *state_->vmas; }
 std::vector<MapSite> AddressSpace::map_sites() const { return state_->sites.all(); }
 const std::vector<events::Thread>& AddressSpace::threads() const { return state_->threads; }

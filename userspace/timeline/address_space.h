@@ -48,7 +48,7 @@ class AddressSpace {
   std::optional<TimeNs> ended() const;
   std::optional<events::SpaceEnd> end() const;
   std::optional<events::ProcessExit> exit() const;
-  bool oom_victim() const;
+  std::optional<TimeNs> oom_victim() const;  // when the kernel chose it to be killed
 
   const std::vector<events::Vma>& vmas() const;  // as of the last list
   std::vector<MapSite> map_sites()

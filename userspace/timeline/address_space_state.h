@@ -49,7 +49,7 @@ struct AddressSpace::State {
   std::optional<TimeNs> ended;
   std::optional<events::SpaceEnd> end;
   std::optional<events::ProcessExit> exit;
-  bool oom_victim = false;
+  std::optional<TimeNs> oom_victim;
 
   const TickClock* clock;
   PageModel pages;

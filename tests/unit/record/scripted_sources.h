@@ -388,6 +388,7 @@ struct Words {
   std::string operator()(const events::AllocatorHeap& e) const {
     return of("heap of", e.space) + " " + e.allocator;
   }
+  std::string operator()(const events::CgroupMemory& e) const { return "cgroup " + e.path; }
   std::string operator()(const events::GoProfile& e) const { return of("go profile", e.space); }
   std::string operator()(const events::GoGoroutines& e) const { return of("goroutines", e.space); }
   std::string operator()(const events::GoCall& e) const { return of("go call", e.space); }
