@@ -21,24 +21,25 @@ struct CgroupMemory {
   bool unified = false;  // version 2
 
   uint64_t usage_bytes = 0;
-  std::optional<uint64_t> limit_bytes;  // absent: it has none
-  std::optional<uint64_t> high_bytes;   // version 2: from here on who allocates is slowed down; absent: none
-  std::optional<uint64_t> peak_bytes;   // of the usage, since the cgroup was made
+  std::optional<uint64_t> limit_bytes = {};  // absent: it has none
+  std::optional<uint64_t> high_bytes =
+      {};  // version 2: from here on who allocates is slowed down; absent: none
+  std::optional<uint64_t> peak_bytes = {};  // of the usage, since the cgroup was made
 
   // Parts of the usage: anon + file + kernel + sock + what the kernel does not tell.
-  std::optional<uint64_t> anon_bytes, file_bytes, kernel_bytes, sock_bytes;
+  std::optional<uint64_t> anon_bytes = {}, file_bytes = {}, kernel_bytes = {}, sock_bytes = {};
   // Of file: shmem (tmpfs too) goes to swap or stays; reclaimable is page cache that is neither that nor locked; dirty has to
   // be written first; mapped is in address spaces, shmem included.
-  std::optional<uint64_t> shmem_bytes, reclaimable_bytes, dirty_bytes, mapped_bytes;
+  std::optional<uint64_t> shmem_bytes = {}, reclaimable_bytes = {}, dirty_bytes = {}, mapped_bytes = {};
   // Of kernel; version 1 tells none of these.
-  std::optional<uint64_t> slab_bytes, slab_reclaimable_bytes, kernel_stack_bytes, page_table_bytes,
-      percpu_bytes, vmalloc_bytes;
-  std::optional<uint64_t> swap_bytes, swap_limit_bytes;  // beside the usage
+  std::optional<uint64_t> slab_bytes = {}, slab_reclaimable_bytes = {}, kernel_stack_bytes = {},
+                          page_table_bytes = {}, percpu_bytes = {}, vmalloc_bytes = {};
+  std::optional<uint64_t> swap_bytes = {}, swap_limit_bytes = {};  // beside the usage
 
   // How often, since the cgroup was made. Version 1 counts max and oom kills.
-  std::optional<uint64_t> high_events, max_events, oom_events, oom_kills;
+  std::optional<uint64_t> high_events = {}, max_events = {}, oom_events = {}, oom_kills = {};
   // PSI: how long some, and all, of its tasks waited for memory, since it was made. Version 2.
-  std::optional<uint64_t> waited_some_us, waited_full_us;
+  std::optional<uint64_t> waited_some_us = {}, waited_full_us = {};
 
   // What the usage can't be brought below by reclaim of page cache; what a limit is really reached by.
   uint64_t held_bytes() const { return usage_bytes - std::min(usage_bytes, reclaimable_bytes.value_or(0)); }
