@@ -142,8 +142,23 @@ std::vector<AllocatorFacts> allocator_facts(
   return out;
 }
 
+constexpr size_t kTouchersSaid = 3;
+
+std::vector<std::pair<std::string, uint64_t>> touched_last(const AddressSpace& space, const Stacks& stacks) {
+  std::vector<std::pair<std::string, uint64_t>> out;
+  for (const timeline::FreshFaults::Touched& each : space.fresh_faults()) {
+    if (out.size() == kTouchersSaid) break;
+    const std::vector<Frame> frames = stacks.chain(each.stack).frames;
+    if (frames.empty()) continue;
+    const Frame own = program_frame(frames);
+    out.emplace_back(text_of(own.known() ? own : frames.front(), FrameText::kNoPath),
+                     each.pages * kPageBytes);
+  }
+  return out;
+}
+
 ProcessFacts facts_of(const AddressSpace& space, const events::BinaryInfo* exe,
-                      const std::vector<events::Thread>& threads) {
+                      const std::vector<events::Thread>& threads, const Stacks& stacks) {
   ProcessFacts facts;
   facts.comm = space.identity().comm;
   if (exe != nullptr) facts.go = exe->go;
@@ -154,6 +169,7 @@ ProcessFacts facts_of(const AddressSpace& space, const events::BinaryInfo* exe,
   facts.counters = space.counters();
   if (const auto curve = space.rss_curve(); !curve.empty()) facts.counters_time = curve.back().time;
   facts.oom_time = space.oom_victim();
+  if (facts.oom_time) facts.touched_last = touched_last(space, stacks);
   return facts;
 }
 
@@ -231,7 +247,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   if (out.rss.counter_bytes)
     out.coverage.rss_gap_bytes =
         static_cast<int64_t>(*out.rss.counter_bytes) - static_cast<int64_t>(out.rss.bytes);
-  const ProcessFacts facts = facts_of(space, exe, threads_);
+  const ProcessFacts facts = facts_of(space, exe, threads_, stacks);
   std::optional<GoFacts> go;
   if (facts.go) go.emplace(timeline, space, *scan_, go_reading_.get(), heap_profile_bytes);
   if (go) {

@@ -37,6 +37,7 @@ const std::optional<events::Counters>& AddressSpace::counters_after() const { re
 const ScanResult* AddressSpace::last_scan() const {
   return state_->last_scan ? &*state_->last_scan : nullptr;
 }
+std::vector<FreshFaults::Touched> AddressSpace::fresh_faults() const { return state_->fresh.most_first(); }
 const RuntimeTracks& AddressSpace::tracks() const { return state_->tracks; }
 std::optional<PageEvidence> AddressSpace::evidence(PageNumber page) const {
   return state_->pages.evidence(page);
@@ -104,6 +105,7 @@ void AddressSpace::State::operator()(const events::PageScan& scan, TimeNs time) 
   runtimes.clear();
   last_scan = Reconciler(pages, input).run();
   if (scan.complete) sites.forget_departed(last_scan->time);
+  fresh.clear();
   ++scans;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "events/event.h"
+#include "timeline/fresh_faults.h"
 #include "timeline/page_group.h"
 #include "timeline/runtime_tracks.h"
 
@@ -61,6 +62,8 @@ class AddressSpace {
   const ScanResult* last_scan() const;  // nullptr before the first
   uint64_t scans() const;
 
+  // What was touched since the last scan, most first.
+  std::vector<FreshFaults::Touched> fresh_faults() const;
   const RuntimeTracks& tracks() const;  // what runtimes told of themselves, beside their pages
   std::optional<PageEvidence> evidence(PageNumber page) const;  // nothing: not resident, or the space ended
 

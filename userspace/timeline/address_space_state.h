@@ -61,6 +61,7 @@ struct AddressSpace::State {
   std::vector<std::shared_ptr<const events::RuntimePages>> runtimes;  // of the scan that comes next
   std::optional<events::Counters> counters, counters_before, counters_after;
   std::optional<ScanResult> last_scan;
+  FreshFaults fresh;  // since it
   uint64_t scans = 0;
 
  private:

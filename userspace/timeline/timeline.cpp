@@ -188,6 +188,7 @@ void Timeline::State::on(const events::PageTableRuns& e) {
   if (state == nullptr || state->pages_dropped) return;
   const uint64_t heard = state->pages.as_of();
   state->pages.apply(e);
+  if (state->last_scan) state->fresh.on(e, clock.to_tick(state->last_scan->time));
   if (forks.empty()) return;
   const uint64_t settled = clock.to_tick(now > kForkWindow ? now - kForkWindow : 0);
   std::erase_if(forks, [settled](const PendingFork& fork) { return fork.tick < settled; });

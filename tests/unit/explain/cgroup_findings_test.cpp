@@ -18,6 +18,10 @@ std::string in_a_cgroup(const std::string& more, const std::string& counters = "
 anchor
 binary b1 /bin/c inode=7
 attach 1 pid=5 comm=c exe=/bin/c binary=b1 cgroup=/pod/web
+symbol 1 0x400100 binary=b1 main.grow@main.c:7
+symbol 1 0x400200 binary=b1 main.other@main.c:9
+stack s1 1 0x400100
+stack s2 1 0x400200
 vmas 1
   400+16 r-xp /bin/c inode=7
   900000+16384 rw-p
@@ -183,6 +187,7 @@ constexpr const char* kKilled = R"(
 @14 counters 1 anon=58M
 @14.2 cgroup /pod/web usage=62M limit=64M max_events=0 kills=0
 @15 oom 1 pid=5
+@15.04 table 1: 902800+4000 s1 @14.5 w, 903800+10 s2 @14.6 w
 @15.05 cgroup /pod/web usage=3M limit=64M max_events=20 kills=1
 @15.1 exit 1 pid=5 code=9
 @15.1 space-end 1 exited
@@ -196,12 +201,16 @@ TEST(OomKill, TheLastPictureOfTheVictim) {
   EXPECT_EQ(
       found.claim,
       "The kernel killed c, because its container reached the limit of 64.0 MiB; it had 58.0 MiB then.");
-  ASSERT_EQ(found.evidence.size(), 4u);
+  ASSERT_EQ(found.evidence.size(), 6u);
   EXPECT_EQ(found.evidence[0], "1.0 s before it was killed its RSS was 58.0 MiB");
   EXPECT_EQ(found.evidence[1], "0.8 s before, /pod/web used 62.0 MiB of 64.0 MiB");
   EXPECT_EQ(found.evidence[2], "that cgroup counted 1 killed during the recording");
   EXPECT_EQ(found.evidence[3],
             "the ledger is of the scan 4.0 s before, with 40.0 MiB: 18.0 MiB came after it");
+  EXPECT_EQ(found.evidence[4],
+            "since that scan main.grow (main.c:7) touched pages of 15.6 MiB for the first time");
+  EXPECT_EQ(found.evidence[5],
+            "since that scan main.other (main.c:9) touched pages of 40.0 KiB for the first time");
   EXPECT_NE(finding(e, "largest-owner"), nullptr);
 }
 

@@ -46,6 +46,9 @@ class OomKill : public Rule {
         "the ledger is of the scan {:.1f} s before, with {}{}", seconds_before(scan.time, killed),
         human_bytes(scan.rss_bytes),
         rss > scan.rss_bytes ? fmt::format(": {} came after it", human_bytes(rss - scan.rss_bytes)) : ""));
+    for (const auto& [who, bytes] : c.process.touched_last)
+      finding.evidence.push_back(
+          fmt::format("since that scan {} touched pages of {} for the first time", who, human_bytes(bytes)));
     finding.bytes_figure("rss_bytes", rss);
     finding.figure("scan_age_seconds", FigureUnit::kRatio, seconds_before(scan.time, killed));
     finding.figure("killed_at", FigureUnit::kTime, static_cast<double>(killed));

@@ -32,6 +32,8 @@ struct ProcessFacts {
   std::optional<events::Counters> counters = std::nullopt;  // the last ones
   std::optional<TimeNs> counters_time = std::nullopt;       // when they were read
   std::optional<TimeNs> oom_time = std::nullopt;            // the kernel chose it to be killed
+  // Of one that was: who touched pages since the last scan, as "alloc (main.c:7)", most first.
+  std::vector<std::pair<std::string, uint64_t>> touched_last = {};
 };
 
 // What a rule may know.
