@@ -9,6 +9,7 @@
 #include "explain/heaviest.h"
 #include "report/clock.h"
 #include "report/json_cells.h"
+#include "report/json_cgroup.h"
 #include "report/json_go.h"
 #include "report/names.h"
 
@@ -18,11 +19,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using explain::Explanation;
 using explain::ProcessExplanation;
-
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
 
 // Enough digits for a reader, and the same on every machine.
 Json rounded(double value, double steps) {
@@ -205,6 +201,7 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all, co
       {"timeline", Json::array()},
       {"events", Json::array()},
       {"beside_rss", Json::array()},
+      {"cgroup_memory", cgroup_memory(process.cgroup_memory, all.anchor)},
       {"verdict", verdict_entry(process.verdict)},
       {"findings", Json::array()},
       {"coverage", process_coverage(process)},
@@ -271,6 +268,7 @@ std::string to_json(const Explanation& explanation, const JsonOptions& options) 
                {{"start", or_null(rfc3339(explanation.anchor, explanation.start))},
                 {"end", or_null(rfc3339(explanation.anchor, explanation.end))},
                 {"seconds", rounded(static_cast<double>(explanation.end - explanation.start) / 1e9, 1000)}}},
+              {"container", container(explanation.container, explanation.anchor)},
               {"processes", Json::array()},
               {"coverage", recording_coverage(explanation.coverage)},
               {"recorder",

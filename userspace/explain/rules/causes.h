@@ -28,6 +28,10 @@
   CAUSE(locked_memory)              \
   CAUSE(hugetlb)                    \
   CAUSE(swap)                       \
+  CAUSE(oom_kill)                   \
+  CAUSE(near_limit)                 \
+  CAUSE(cgroup_page_cache)          \
+  CAUSE(cgroup_kernel_memory)       \
   CAUSE(file_mapping)               \
   CAUSE(shared_memory)              \
   CAUSE(c_heap_free)                \

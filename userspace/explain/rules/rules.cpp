@@ -138,7 +138,7 @@ std::vector<Finding> findings(const Case& c) {
     for (size_t i = 0; i < c.ledger.table->owners(); ++i) {
       if (c.ledger.table->name(static_cast<Owner>(i)).family == c.largest_family) family += c.ledger.bytes[i];
     }
-    largest_explained |= !finding->of_other_owners &&
+    largest_explained |= !finding->of_other_owners && !finding->owners.empty() &&
                          (finding->bytes >= family || speaks_of(*finding, c.ledger.lines.front()));
     out.push_back(std::move(*finding));
   }

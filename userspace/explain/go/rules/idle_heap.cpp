@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "explain/go/memory_limit.h"
 #include "explain/go/rules/words.h"
 #include "explain/rules/causes.h"
 
@@ -50,7 +51,8 @@ class IdleHeap : public Rule {
     finding.remedy =
         problem
             ? "debug.FreeOSMemory() gives it back at once, once after the peak; GOMEMLIMIT makes the runtime "
-              "give back before it grows again."
+              "give back before it grows again." +
+                  go_limit_text(c)
         : !goal && counters->gc_percent < 0
             ? "debug.FreeOSMemory() gives it back at once, if the program does not need it again."
             : "None needed: the next cycle of the collector uses it again.";
