@@ -40,7 +40,7 @@ constexpr const char* kMore = R"(Examples:
 Recording needs root, or CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH (before Linux 6.7
 CAP_SYS_ADMIN too), and a kernel with BTF.
 Explaining a file needs nothing. The result is on stdout, everything else on stderr.
-Exit status: 0 done, 1 a bug in memwhy, 2 command line, 4 target missing or gone, 5 environment (privilege, kernel),
+Exit status: 0 done, 1 a bug in memwhy, 2 command line, 3 what was demanded (--fail-on, a limit) is not so, 4 target missing or gone, 5 environment (privilege, kernel),
 6 bad input file, 7 output (exists, disk full).)";
 
 int fail(const Error& error) {
@@ -70,7 +70,7 @@ int run_checked(const std::vector<std::string>& words, const std::vector<std::st
   program.set_version_flag("--version", "memwhy " MEMWHY_VERSION);
   set_usage(program, "memwhy COMMAND [OPTIONS]");
   const std::vector<Command> commands = {add_explain(program), add_record(program), add_info(program),
-                                         add_doctor(program)};
+                                         add_diff(program),    add_check(program),  add_doctor(program)};
   try {
     // CLI11 takes the words last to first, without the program's name.
     program.parse(std::vector<std::string>(words.rbegin(), words.rend()));
@@ -142,6 +142,37 @@ CLI::Option* add_size(CLI::App& command, const std::string& name, uint64_t& valu
           },
           help)
       ->type_name("SIZE");
+}
+
+CLI::Option* add_share(CLI::App& command, const std::string& name, double& value, const std::string& help) {
+  return command
+      .add_option_function<std::string>(
+          name,
+          [&value, name](const std::string& text) {
+            const auto parsed = parse_share(text);
+            if (!parsed) refuse(name, text, "not a share; write 5% or 0.05");
+            value = *parsed;
+          },
+          help)
+      ->type_name("SHARE");
+}
+
+void add_colour(CLI::App& command, Colour& value) {
+  command.add_option("--color", value, "auto, always or never; auto respects NO_COLOR")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Colour>{{"auto", Colour::kAuto},
+                                                                        {"always", Colour::kAlways},
+                                                                        {"never", Colour::kNever}})
+                      .description(""))
+      ->type_name("WHEN");
+}
+
+void add_fail_on(CLI::App& command, std::vector<std::string>& ids) {
+  command
+      .add_option("--fail-on", ids,
+                  "exit status 3 when a finding with this id is a problem; any-problem: any")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("ID");
 }
 
 Status print(const std::string& text) {

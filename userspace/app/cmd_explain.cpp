@@ -13,11 +13,13 @@
 #include <system_error>
 
 #include "app/command.h"
+#include "app/explained.h"
 #include "app/file_limits.h"
 #include "app/live.h"
-#include "app/runtimes.h"
+#include "app/moments.h"
 #include "app/terminal.h"
-#include "explain/explainer.h"
+#include "app/units.h"
+#include "explain/compare/limits.h"
 #include "pprof/heap.h"
 #include "report/json.h"
 #include "report/text.h"
@@ -33,6 +35,8 @@ constexpr const char* kExplainExamples = R"(Examples:
   memwhy explain -p 4711 -d 5m -o web.memwhy   5 minutes, and keep the recording
   memwhy explain --cgroup web.service          a container or a unit as a whole, and each of its processes
   memwhy explain web.memwhy                    a recording, on any machine, without privileges
+  memwhy explain web.memwhy --from -5m         its last five minutes, alone
+  memwhy explain web.memwhy --fail-on any-problem     exit status 3 when there is one
   memwhy explain -p 4711 --json | jq '.processes[0].findings[].claim'
 
 Ctrl-C ends the watching early and explains what was seen. Without -o the recording goes into a file without a name in
@@ -43,6 +47,9 @@ struct Request {
   std::string path;
   std::string heap_profile;
   FileLimits limits;
+  Part part;
+  std::vector<std::string> fail_on;
+  double min_share = 0;
   bool json = false, cells = false, full = false;
   Colour colour = Colour::kAuto;
 };
@@ -62,6 +69,10 @@ Status check(const Request& request, bool duration_given) {
     return Error(ErrorCode::kUsage,
                  "-o, -d, --follow and --no-uprobes are about recording; they make no sense with a FILE");
   }
+  if (live && !request.part.whole()) {
+    return Error(ErrorCode::kUsage, "--from and --to are moments of a recording; they make no sense with -p");
+  }
+  if (Status known = check_finding_ids(request.fail_on); !known) return known;
   return live ? request.live.targets.check() : Status{};
 }
 
@@ -79,23 +90,27 @@ Result<std::optional<uint64_t>> read_heap_profile(const std::string& path) {
   return std::optional<uint64_t>(heap->inuse_bytes);
 }
 
+// Findings of less than this share of RSS are not printed, and fail nothing. The verdict is of all of them.
+void leave_out_small(explain::Explanation& explanation, double min_share) {
+  for (explain::ProcessExplanation& process : explanation.processes)
+    std::erase_if(process.findings, [&](const explain::Finding& found) { return found.share < min_share; });
+}
+
 Status explain_unbounded(const trace::Reader& reader, const Request& request,
                          std::optional<uint64_t> profile_bytes) {
-  explain::Explainer explainer(owner_table());
-  Result<trace::ReadSummary> summary = reader.read_all(explainer);
-  if (!summary) return std::move(summary).error();
-  if (!summary->damage.empty()) {
-    warn(fmt::format("the recording is damaged ({} finding{}), what is there is explained: {}",
-                     summary->damage.size(), summary->damage.size() == 1 ? "" : "s",
-                     summary->damage.front()));
-  }
-  explain::Explanation explanation = explainer.finish(summary->damage, profile_bytes);
-  if (std::string unknown = summary->of_newer_kinds(); !unknown.empty())
-    explanation.coverage.report.notices.push_back(std::move(unknown) + '.');
-  if (profile_bytes && explanation.processes.size() != 1)
-    return Error(ErrorCode::kUsage, "a heap profile is of one process, and this recording has several");
-  return print(request.json ? report::to_json(explanation, {request.cells})
-                            : report::to_text(explanation, {request.full, style_of_stdout(request.colour)}));
+  const Result<explain::Interval> interval = interval_of(reader, request.part);
+  if (!interval) return interval.error();
+  Result<explain::Explanation> explanation = explained(reader, *interval, profile_bytes);
+  if (!explanation) return std::move(explanation).error();
+  leave_out_small(*explanation, request.min_share);
+  const report::TextOptions text{request.full, request.min_share, style_of_stdout(request.colour)};
+  const Status printed = print(request.json ? report::to_json(*explanation, {request.cells})
+                                            : report::to_text(*explanation, text));
+  if (!printed) return printed;
+  const std::vector<explain::BrokenLimit> met = explain::met_findings(*explanation, request.fail_on);
+  if (met.empty()) return {};
+  const std::string more = met.size() > 1 ? fmt::format(" (and {} more)", met.size() - 1) : "";
+  return Error(ErrorCode::kUnmet, met.front().sentence + more);
 }
 
 Status explain_recording(const trace::Reader& reader, const Request& request,
@@ -150,14 +165,16 @@ Command add_explain(CLI::App& program) {
       ->type_name("FILE");
   options->add_flag("--no-uprobes", request->live.no_uprobes, "do not attach uprobes to the Go runtime");
   add_file_limits(*options, request->limits, "explaining");
+  add_part_options(*options, request->part,
+                   "explain a recording from this moment on: +30s after its start, -5m "
+                   "before its end, or RFC 3339",
+                   "up to this moment, by the last scan before it");
+  add_fail_on(*options, request->fail_on);
+  add_share(*options, "--min-share", request->min_share,
+            "leave out findings of less than this share of RSS, and add up smaller owners");
   options->add_flag("--full", request->full,
                     "everything: all evidence and stacks, page retention, goroutines, how it was recorded");
-  options->add_option("--color", request->colour, "auto, always or never; auto respects NO_COLOR")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Colour>{{"auto", Colour::kAuto},
-                                                                        {"always", Colour::kAlways},
-                                                                        {"never", Colour::kNever}})
-                      .description(""))
-      ->type_name("WHEN");
+  add_colour(*options, request->colour);
   CLI::Option* json = options->add_flag("--json", request->json, "as JSON, format memwhy.explain/1");
   options
       ->add_flag("--cells", request->cells,

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "app/terminal.h"
 #include "base/result.h"
 
 namespace memwhy::app {
@@ -22,12 +23,19 @@ struct Command {
 Command add_explain(CLI::App& program);
 Command add_record(CLI::App& program);
 Command add_info(CLI::App& program);
+Command add_diff(CLI::App& program);
+Command add_check(CLI::App& program);
 Command add_doctor(CLI::App& program);
 
 // Options of several commands, as CLI11 callbacks that say what is wrong.
 CLI::Option* add_duration(CLI::App& command, const std::string& name, std::chrono::nanoseconds& value,
                           const std::string& help);
 CLI::Option* add_size(CLI::App& command, const std::string& name, uint64_t& value, const std::string& help);
+// "5%" or "0.05".
+CLI::Option* add_share(CLI::App& command, const std::string& name, double& value, const std::string& help);
+// --color and --fail-on.
+void add_colour(CLI::App& command, Colour& value);
+void add_fail_on(CLI::App& command, std::vector<std::string>& ids);
 
 // What --help says behind "Usage: ", where CLI11's own line would not say enough.
 void set_usage(CLI::App& command, std::string usage);

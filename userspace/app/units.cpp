@@ -61,6 +61,13 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<double> parse_share(std::string_view text) {
+  const auto parts = split(text);
+  if (!parts || (!parts->unit.empty() && parts->unit != "%")) return std::nullopt;
+  const double share = parts->unit.empty() ? parts->number : parts->number / 100;
+  return share <= 1 ? std::optional(share) : std::nullopt;
+}
+
 std::string duration_text(std::chrono::nanoseconds duration) {
   const int64_t seconds = std::chrono::round<std::chrono::seconds>(duration).count();
   if (seconds < 120) return fmt::format("{} s", seconds);

@@ -16,6 +16,9 @@ std::optional<uint64_t> parse_size(std::string_view text);
 // "30", "30s", "1.5s", "250ms", "5m", "2h", "3d". nullopt: not a duration, negative, or above 100 years.
 std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text);
 
+// "5%", "0.05", "0": from 0 to 1. nullopt: not a share.
+std::optional<double> parse_share(std::string_view text);
+
 std::string duration_text(std::chrono::nanoseconds duration);  // "1 h 02 min", "18 s"
 
 }  // namespace memwhy::app

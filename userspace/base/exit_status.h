@@ -17,6 +17,7 @@ constexpr int exit_status(ErrorCode code) {
     case ErrorCode::kDamaged:
     case ErrorCode::kLimit:
     case ErrorCode::kTooLate:
+    case ErrorCode::kUnmet:
       return 3;
     case ErrorCode::kTargetGone:
       return 4;

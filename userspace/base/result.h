@@ -31,8 +31,9 @@ enum class ErrorCode : uint8_t {
   kDamaged,      // what was read contradicts itself, or changed while it was read
   kLimit,        // it would take more than its budget
   kTooLate,      // no answer before the deadline
+  kUnmet,        // the answer is there, and is not what the user demanded (--fail-on, a limit)
 };
-constexpr ErrorCode kLastErrorCode = ErrorCode::kTooLate;
+constexpr ErrorCode kLastErrorCode = ErrorCode::kUnmet;
 
 // One sentence for a person, and a code for the exit status. `message` has no newline and no full stop.
 class [[nodiscard]] Error {

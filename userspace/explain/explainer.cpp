@@ -69,6 +69,7 @@ struct Explainer::State {
 
   std::shared_ptr<const OwnerTable> table;
   std::map<SpaceId, SpaceStory> stories;
+  std::optional<TimeNs> begun;
   std::set<SpaceId> started;
   timeline::Timeline timeline{[this](const timeline::AddressSpace& space, const timeline::ScanResult& scan) {
     story(space.id()).on_scan(timeline, space, scan);
@@ -115,13 +116,19 @@ void Explainer::on_event(const Event& event) {
   state_->forget();
 }
 
+void Explainer::begin(TimeNs time) {
+  state_->begun = time;
+  state_->timeline.restart_series();
+  for (auto& [space, story] : state_->stories) story.restart();
+}
+
 const timeline::Timeline& Explainer::timeline() const { return state_->timeline; }
 
 Explanation Explainer::finish(std::vector<std::string> damage,
                               std::optional<uint64_t> heap_profile_bytes) const {
   const timeline::RecordingState& recording = state_->timeline.recording();
   Explanation out;
-  out.start = recording.first_event;
+  out.start = state_->begun.value_or(recording.first_event);
   out.end = recording.last_event;
   out.anchor = recording.last_anchor ? recording.last_anchor : recording.first_anchor;
   out.recording = recording.info;
@@ -133,6 +140,7 @@ Explanation Explainer::finish(std::vector<std::string> damage,
   for (SpaceId id : spaces) {
     const timeline::AddressSpace* space = state_->timeline.space(id);
     if (space == nullptr) continue;
+    if (state_->begun && space->ended() && *space->ended() < *state_->begun) continue;
     auto story = state_->stories.find(id);
     const SpaceStory& told = story != state_->stories.end() ? story->second : nothing;
     if (!told.scanned() && !worth_telling(*space, id == spaces.front())) {

@@ -29,6 +29,9 @@ class Explainer : public events::EventSink {
 
   void on_event(const events::Event& event) override;
   const timeline::Timeline& timeline() const;
+  // The explanation is of the time from here on (interval.h): growth, events and rates; processes that ended before are
+  // none of it. What is there now is explained by all that came before.
+  void begin(TimeNs time);
 
   // May be called at any time and more than once. `damage`: what the reader of a file has to say, one
   // sentence each. `heap_profile_bytes`: bytes in use by a profile that the user brought, instead of the one that was

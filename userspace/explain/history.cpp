@@ -31,6 +31,16 @@ void History::add(Sample sample, std::vector<Doubt> doubts) {
   if (entries_.size() > kHistorySamples) thin();
 }
 
+void History::restart() {
+  if (entries_.empty()) return;
+  entries_.erase(entries_.begin(), entries_.end() - 1);
+  Entry& first = entries_.front();
+  first.number = 0;
+  first.sample.arrived = first.sample.left = {};
+  std::erase_if(first.doubts, [](const Doubt& doubt) { return doubt.arrived; });
+  scans_ = stride_ = 1;
+}
+
 void History::thin() {
   stride_ *= 2;
   std::vector<Entry> kept;

@@ -40,6 +40,8 @@ class History {
  public:
   void add(Sample sample, std::vector<Doubt> doubts);
 
+  void restart();  // with the last sample as the first
+
   // All samples, with the doubts settled by what `owners` knows now.
   std::vector<Sample> settled(const Owners& owners) const;
   size_t scans() const { return scans_; }

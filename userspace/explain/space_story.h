@@ -25,6 +25,12 @@ class SpaceStory {
   explicit SpaceStory(std::shared_ptr<const OwnerTable> table) : owners_(std::move(table)) {}
   void on_scan(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
                const timeline::ScanResult& scan);
+  // What is told over time begins anew, with the last scan as the first.
+  void restart() {
+    history_.restart();
+    log_ = {};
+    first_sample_ = last_sample_;
+  }
   ProcessLog& log() { return log_; }
   bool scanned() const { return scan_.has_value(); }
 

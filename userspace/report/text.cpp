@@ -42,11 +42,13 @@ void print_head(Page& page, const Explanation& all, const ProcessExplanation& pr
   page.blank();
 }
 
-void print_process(Page& page, const Explanation& all, const ProcessExplanation& process, bool full) {
+void print_process(Page& page, const Explanation& all, const ProcessExplanation& process,
+                   const TextOptions& options) {
+  const bool full = options.full;
   print_head(page, all, process, full);
   if (process.scan_time) {
     print_findings(page, process, full);
-    print_ledger(page, process, full);
+    print_ledger(page, process, full, options.min_share);
     if (full) print_evidence(page, process);
     if (full) print_retention(page, process);
     if (!full) print_pieces(page, process);
@@ -73,7 +75,7 @@ std::vector<const ProcessExplanation*> by_weight(const Explanation& all) {
 }
 
 // Of many processes a line each, and what the first ones have to say.
-void print_many(Page& page, const Explanation& all) {
+void print_many(Page& page, const Explanation& all, const TextOptions& options) {
   const std::vector<const ProcessExplanation*> processes = by_weight(all);
   const auto problems = std::count_if(processes.begin(), processes.end(),
                                       [](const auto* process) { return has_problem(*process); });
@@ -89,7 +91,7 @@ void print_many(Page& page, const Explanation& all) {
     page.line(fmt::format("  {} more", processes.size() - kProcessesListed));
   page.blank();
   for (size_t i = 0; i < kProcessesInDetail; ++i) {
-    print_process(page, all, *processes[i], false);
+    print_process(page, all, *processes[i], options);
     if (i + 1 < kProcessesInDetail) page.blank();
   }
 }
@@ -101,10 +103,10 @@ std::string to_text(const Explanation& all, const TextOptions& options) {
   if (all.container) print_container(page, *all.container);
   if (all.processes.empty()) page.line("The recording holds no process.");
   if (!options.full && all.processes.size() > kProcessesInDetail) {
-    print_many(page, all);
+    print_many(page, all, options);
   } else {
     for (const ProcessExplanation& process : all.processes) {
-      print_process(page, all, process, options.full);
+      print_process(page, all, process, options);
       if (&process != &all.processes.back()) page.blank();
     }
   }

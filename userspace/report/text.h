@@ -20,6 +20,7 @@ namespace memwhy::report {
 
 struct TextOptions {
   bool full = false;
+  double min_share = 0;  // of RSS: smaller lines of the ledger are added up in one
   Style style = {};
 };
 

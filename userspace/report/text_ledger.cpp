@@ -44,11 +44,15 @@ std::string growth_text(const std::optional<double>& bytes_per_s, const Unit& un
   return (*bytes_per_s < 0 ? "-" : "+") + number;
 }
 
-// How many lines of the ledger the screen shows.
-size_t owners_shown(const std::vector<uint64_t>& permille) {
+// How many lines of the ledger are shown: all of `full`, and none below `min_share`.
+size_t owners_shown(const std::vector<uint64_t>& permille, bool full, double min_share) {
+  const auto least = static_cast<uint64_t>(std::ceil(min_share * 1000));
+  size_t large = permille.size();
+  while (large > 0 && permille[large - 1] < least) --large;
+  if (full) return large;
   size_t shown = 0;
-  while (shown < permille.size() && shown < kOwnersShown && (shown < 3 || permille[shown] >= kSmall)) ++shown;
-  return permille.size() - shown == 1 ? permille.size() : shown;  // one more is as long as "1 more"
+  while (shown < large && shown < kOwnersShown && (shown < 3 || permille[shown] >= kSmall)) ++shown;
+  return large == permille.size() && large - shown == 1 ? large : shown;  // one more is as long as "1 more"
 }
 
 std::string row(uint64_t bytes_tenths, uint64_t permille, std::string_view growth, std::string_view owner) {
@@ -122,12 +126,12 @@ void print_entry(Page& page, const Attribution& all, const Entry& entry) {
 
 }  // namespace
 
-void print_ledger(Page& page, const ProcessExplanation& process, bool full) {
+void print_ledger(Page& page, const ProcessExplanation& process, bool full, double min_share) {
   const Unit unit = unit_for(process.rss.bytes);
   std::vector<uint64_t> bytes;
   for (const LedgerLine& each : process.ledger) bytes.push_back(each.bytes);
   const std::vector<uint64_t> column = tenths(bytes, unit.bytes), shares = permille(bytes);
-  const size_t shown = full ? column.size() : owners_shown(shares);
+  const size_t shown = owners_shown(shares, full, min_share);
   page.line(
       fmt::format("  {:>10}  {:>7}  {:>9}  owner", unit.name, "share", fmt::format("{}/min", unit.name)),
       Ink::kDim);

@@ -43,6 +43,11 @@ class AllocatorTrack {
     last_ = std::move(kept);
   }
 
+  void restart() {  // series begin anew with their last point
+    curve_.restart();
+    sizes_.restart();
+  }
+
   const std::shared_ptr<const events::AllocatorHeap>& last() const { return last_; }  // null: none was told
   std::vector<AllocatorPoint> curve() const { return curve_.points(); }
   std::vector<AllocatorSizes> sizes() const { return sizes_.points(); }
@@ -65,6 +70,9 @@ class AllocatorTracks {
       known = tracks_.emplace(tracks_.end());
     }
     known->on(heap, time);
+  }
+  void restart() {
+    for (AllocatorTrack& track : tracks_) track.restart();
   }
   const std::vector<AllocatorTrack>& all() const { return tracks_; }  // each was told something
   size_t memory_bytes() const {

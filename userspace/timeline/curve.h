@@ -24,6 +24,13 @@ class Curve {
     points_.resize(kept);
     stride_ *= 2;
   }
+  // From here on it is a curve of what comes: its last point becomes its first.
+  void restart() {
+    points_.clear();
+    samples_ = 0;
+    stride_ = 1;
+    if (last_) add(Point(*last_));
+  }
   std::vector<Point> points() const {
     std::vector<Point> result = points_;
     if (last_ && (result.empty() || result.back().time != last_->time)) result.push_back(*last_);

@@ -18,6 +18,10 @@ struct RuntimeTracks {
     go.on(event, time);
   }
   void on(const events::AllocatorHeap& event, TimeNs time) { allocators.on(event, time); }
+  void restart() {
+    go.restart();
+    allocators.restart();
+  }
   size_t memory_bytes() const { return go.memory_bytes() + allocators.memory_bytes(); }
 };
 

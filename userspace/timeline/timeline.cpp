@@ -285,6 +285,13 @@ void Timeline::on_event(const events::Event& event) {
   std::visit([&s](const auto& payload) { s.on(payload); }, event.payload);
 }
 
+void Timeline::restart_series() {
+  for (const auto& space : state_->spaces) {
+    space->state().curve.restart();
+    space->state().tracks.restart();
+  }
+}
+
 const RecordingState& Timeline::recording() const { return state_->recording; }
 
 std::vector<SpaceId> Timeline::spaces() const {

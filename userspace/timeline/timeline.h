@@ -41,6 +41,10 @@ class Timeline : public events::EventSink {
 
   void on_event(const events::Event& event) override;
 
+  // What is told over time (RSS, counters of runtimes, goroutines, allocators) begins anew here, each with its last
+  // point. Pages, mappings and their evidence stay: what is there now came about before.
+  void restart_series();
+
   const RecordingState& recording() const;
   std::vector<SpaceId> spaces() const;           // in order of first sight
   size_t spaces_kept() const;                    // their number

@@ -10,7 +10,7 @@ TEST(ExitStatus, is_what_the_manual_says) {
   EXPECT_EQ(exit_status(ErrorCode::kInternal), 1);
   EXPECT_EQ(exit_status(ErrorCode::kUsage), 2);
   for (const ErrorCode code :
-       {ErrorCode::kAbsent, ErrorCode::kDamaged, ErrorCode::kLimit, ErrorCode::kTooLate})
+       {ErrorCode::kAbsent, ErrorCode::kDamaged, ErrorCode::kLimit, ErrorCode::kTooLate, ErrorCode::kUnmet})
     EXPECT_EQ(exit_status(code), 3);
   EXPECT_EQ(exit_status(ErrorCode::kTargetGone), 4);
   EXPECT_EQ(exit_status(ErrorCode::kEnvironment), 5);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "explain/go/story.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -28,6 +30,27 @@ std::vector<GoCallSummary> heaviest_calls(const GoFacts& go, events::GoFunction 
   return out;
 }
 
+std::vector<HeapHolder> holders_of(const GoFacts& go, StackTable& table) {
+  std::vector<HeapHolder> out;
+  if (!go.layout_trusted() || go.goroutines().empty()) return out;
+  const std::optional<events::GoHeld>& held = go.goroutines().back().all->held;
+  if (!held) return out;
+  using Kind = events::GoHolder::Kind;
+  for (const events::GoHolder& holder : held->holders) {
+    HeapHolder& one = out.emplace_back();
+    one.resident_bytes = holder.resident_bytes;
+    one.objects = holder.objects;
+    if (holder.kind == Kind::kVariable) {
+      one.name = holder.name.empty() ? fmt::format("variable at {:#x}", holder.address) : holder.name;
+      continue;
+    }
+    one.name = holder.kind == Kind::kGoroutines ? "goroutines" : "finalizers";
+    const Frame site = holder.frames.empty() ? Frame{} : program_frame(go.frames(holder.frames, true));
+    if (site.known()) one.site = table.add_frame(site);
+  }
+  return out;
+}
+
 }  // namespace
 
 void describe_go(const GoFacts& go, StackTable& table, ProcessExplanation& out) {
@@ -38,6 +61,7 @@ void describe_go(const GoFacts& go, StackTable& table, ProcessExplanation& out) 
     out.heap_profile_rate_assumed = go.profile()->rate_assumed;
   }
   out.goroutines = summary_of(go, table);
+  out.holders = holders_of(go, table);
   for (const auto function :
        {events::GoFunction::kLargeAllocation, events::GoFunction::kHeapGrow, events::GoFunction::kScavenge}) {
     const std::vector<GoCallSummary> calls = heaviest_calls(go, function, table);

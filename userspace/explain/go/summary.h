@@ -59,6 +59,14 @@ struct GoroutineSummary {
   std::vector<GoroutineGroup> groups;  // heaviest first
 };
 
+// What of the heap hangs from one variable, from goroutines of one kind, or from the queue of finalizers, and from nothing
+// else. Read at the end of a recording.
+struct HeapHolder {
+  std::string name;          // of a variable: "main.sessions", or its address; "goroutines", "finalizers"
+  uint32_t site = kNoIndex;  // frame where the goroutines wait
+  uint64_t resident_bytes = 0, objects = 0;
+};
+
 // Calls of a rare function of the Go runtime from one stack, since memwhy attached.
 struct GoCallSummary {
   events::GoFunction what{};

@@ -19,6 +19,13 @@ void GoTrack::on(const events::GoStatistics& sample, TimeNs time) {
   }
 }
 
+void GoTrack::restart() {
+  curve_.restart();
+  pauses_ = {};
+  cycles_ = {};
+  goroutines_.restart();
+}
+
 void GoTrack::on(const events::GoReading& reading, TimeNs time) {
   reading_ = std::make_shared<const events::GoReading>(reading);
   if (events::trusted(reading.layout)) curve_.add({time, reading.counters});

@@ -42,6 +42,8 @@ class GoTrack {
   void on(const events::GoProfile& profile, TimeNs time);
   void on(const events::GoGoroutines& all, TimeNs time);
   void on(const events::GoCall& call, TimeNs time);
+  // Series begin anew with their last point. Calls stay: they say where what is there now comes from.
+  void restart();
 
   // The last; null: none. Its `scan` says of which pages it is.
   const std::shared_ptr<const events::GoReading>& reading() const { return reading_; }

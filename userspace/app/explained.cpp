@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/explained.h"
+
+#include <fmt/format.h>
+
+#include "app/runtimes.h"
+#include "app/terminal.h"
+#include "explain/compare/limits.h"
+#include "explain/explainer.h"
+
+namespace memwhy::app {
+
+Result<explain::Explanation> explained(const trace::Reader& reader, const explain::Interval& interval,
+                                       std::optional<uint64_t> profile_bytes) {
+  explain::Explainer explainer(owner_table());
+  explain::IntervalSink sink(explainer, interval);
+  Result<trace::ReadSummary> summary = reader.read_all(sink);
+  if (!summary) return std::move(summary).error();
+  if (!summary->damage.empty()) {
+    warn(fmt::format("the recording is damaged ({} finding{}), what is there is explained: {}",
+                     summary->damage.size(), summary->damage.size() == 1 ? "" : "s",
+                     summary->damage.front()));
+  }
+  explain::Explanation explanation = explainer.finish(summary->damage, profile_bytes);
+  if (std::string unknown = summary->of_newer_kinds(); !unknown.empty())
+    explanation.coverage.report.notices.push_back(std::move(unknown) + '.');
+  if (profile_bytes && explanation.processes.size() != 1)
+    return Error(ErrorCode::kUsage, "a heap profile is of one process, and this recording has several");
+  return explanation;
+}
+
+Result<explain::Explanation> explained(const std::string& path, const explain::Interval& interval) {
+  const Result<trace::Reader> reader = trace::Reader::open(path);
+  if (!reader) return reader.error();
+  return explained(*reader, interval);
+}
+
+Status check_finding_ids(const std::vector<std::string>& ids) {
+  for (const std::string& id : ids)
+    if (!explain::is_finding_id(id))
+      return Error(ErrorCode::kUsage,
+                   fmt::format("--fail-on {}: no finding has this id; any-problem stands for all", id));
+  return {};
+}
+
+}  // namespace memwhy::app

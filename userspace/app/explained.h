@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// A recording, or a part of it, as an Explanation: what every command does that reads one. Not a limit (file_limits.h) and
+// not a print.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "explain/explanation.h"
+#include "explain/interval.h"
+#include "trace/reader.h"
+
+namespace memwhy::app {
+
+// Damage is said on stderr. `profile_bytes`: of a heap profile that the user brought.
+Result<explain::Explanation> explained(const trace::Reader& reader, const explain::Interval& interval = {},
+                                       std::optional<uint64_t> profile_bytes = std::nullopt);
+Result<explain::Explanation> explained(const std::string& path, const explain::Interval& interval = {});
+
+// --fail-on: ids of findings. kUsage: one that no finding has.
+Status check_finding_ids(const std::vector<std::string>& ids);
+
+}  // namespace memwhy::app

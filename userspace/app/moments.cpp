@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/moments.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+
+#include "app/units.h"
+#include "trace/info.h"
+
+namespace memwhy::app {
+namespace {
+
+constexpr const char* kNoMoment =
+    "not a moment; write +30s (after the start), -5m (before the end) or 2026-11-29T12:03:00Z";
+constexpr int64_t kSecondNs = 1'000'000'000;
+
+// "Z", "+02:00", "-0530" in seconds.
+std::optional<int64_t> parse_offset(std::string_view text) {
+  if (text == "Z" || text == "z") return 0;
+  std::string digits;
+  for (const char c : text.substr(text.empty() ? 0 : 1))
+    if (c != ':') digits += c;
+  if (text.empty() || (text[0] != '+' && text[0] != '-') || digits.size() != 4 ||
+      digits.find_first_not_of("0123456789") != std::string::npos)
+    return std::nullopt;
+  const int64_t seconds = std::stoll(digits.substr(0, 2)) * 3600 + std::stoll(digits.substr(2)) * 60;
+  return text[0] == '-' ? -seconds : seconds;
+}
+
+std::optional<std::chrono::nanoseconds> parse_rfc3339(const std::string& text) {
+  std::tm parts{};
+  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (rest == nullptr) return std::nullopt;
+  std::string_view tail(rest);
+  int64_t fraction = 0;
+  if (tail.starts_with('.')) {
+    tail.remove_prefix(1);
+    int64_t digit_ns = kSecondNs / 10;
+    if (tail.empty() || tail[0] < '0' || tail[0] > '9') return std::nullopt;
+    while (!tail.empty() && tail[0] >= '0' && tail[0] <= '9') {
+      fraction += (tail[0] - '0') * digit_ns;
+      digit_ns /= 10;
+      tail.remove_prefix(1);
+    }
+  }
+  const std::optional<int64_t> offset = parse_offset(tail);
+  const std::time_t seconds = ::timegm(&parts);
+  constexpr int64_t kMostSeconds = int64_t{8'000'000'000};  // nanoseconds of it fit into 63 bits
+  if (!offset || seconds < 0 || seconds > kMostSeconds) return std::nullopt;
+  return std::chrono::nanoseconds((seconds - *offset) * kSecondNs + fraction);
+}
+
+CLI::Option* add_moment(CLI::App& command, const char* name, std::optional<Moment>& value, const char* help) {
+  return command
+      .add_option_function<std::string>(
+          name,
+          [&value, name](const std::string& text) {
+            value = parse_moment(text);
+            if (!value) throw CLI::ValidationError(fmt::format("{} {}: {}", name, text, kNoMoment));
+          },
+          help)
+      ->type_name("MOMENT");
+}
+
+std::string utc(int64_t realtime_ns) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(realtime_ns / kSecondNs)));
+}
+
+// `name`: of the option, for sentences.
+Result<TimeNs> resolve(const char* name, const Moment& moment, const trace::FileInfo& info) {
+  const auto first = static_cast<int64_t>(info.summary.first_time);
+  const auto last = static_cast<int64_t>(info.summary.last_time);
+  int64_t at = 0;
+  switch (moment.since) {
+    case Moment::Since::kStart:
+      at = first + moment.time.count();
+      break;
+    case Moment::Since::kEnd:
+      at = last - moment.time.count();
+      break;
+    case Moment::Since::kEpoch:
+      if (!info.start_realtime_ns)
+        return Error(ErrorCode::kUsage,
+                     fmt::format("{} {}: this recording has no clock; write +30s or -5m", name, moment.text));
+      at = first + (moment.time.count() - *info.start_realtime_ns);
+      break;
+  }
+  if (at < first || at > last) {
+    const std::string clock =
+        info.start_realtime_ns
+            ? fmt::format(", from {} to {}", utc(*info.start_realtime_ns), utc(*info.end_realtime_ns))
+            : "";
+    return Error(ErrorCode::kUsage,
+                 fmt::format("{} {} is not within the recording, which took {}{}", name, moment.text,
+                             duration_text(std::chrono::nanoseconds(last - first)), clock));
+  }
+  return static_cast<TimeNs>(at);
+}
+
+}  // namespace
+
+std::optional<Moment> parse_moment(std::string_view text) {
+  Moment out;
+  out.text = text;
+  if (const auto time = parse_rfc3339(out.text)) {
+    out.since = Moment::Since::kEpoch;
+    out.time = *time;
+    return out;
+  }
+  if (text.starts_with('-')) out.since = Moment::Since::kEnd;
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  const auto duration = parse_duration(text);
+  if (!duration) return std::nullopt;
+  out.time = *duration;
+  return out;
+}
+
+void add_part_options(CLI::App& command, Part& part, const char* from, const char* to) {
+  add_moment(command, "--from", part.from, from);
+  add_moment(command, "--to", part.to, to);
+}
+
+Result<explain::Interval> interval_of(const trace::Reader& reader, const Part& part) {
+  explain::Interval out;
+  if (part.whole()) return out;
+  Result<trace::FileInfo> info = trace::info(reader);
+  if (!info) return std::move(info).error();
+  if (part.from) {
+    Result<TimeNs> from = resolve("--from", *part.from, *info);
+    if (!from) return std::move(from).error();
+    out.from = *from;
+  }
+  if (part.to) {
+    Result<TimeNs> to = resolve("--to", *part.to, *info);
+    if (!to) return std::move(to).error();
+    out.to = *to;
+  }
+  if (out.from >= out.to)
+    return Error(ErrorCode::kUsage,
+                 fmt::format("--from {} is not before --to {}", part.from->text, part.to->text));
+  return out;
+}
+
+}  // namespace memwhy::app
