@@ -88,12 +88,14 @@ class Consumers:
         command = [node, program]
         _output([*command, "load", file], env=environment)
         try:
-            out, _ = _output([*command, "thread", "samples-top-down", "--json"], env=environment)
+            trees = [json.loads(_output([*command, "thread", "samples-top-down", "--json", "--max-lines", "1000000", *options],
+                                        env=environment)[0]) for options in ([], ["--strategy", "native-allocations"])]
         finally:
             _output([*command, "stop"], env=environment)
-        answer = json.loads(out)
-        assert answer["weightType"] == "bytes"
-        return {owner["name"]: owner["totalSamples"] for owner in answer["regularCallTree"]["children"]}
+        samples, allocations = ({owner["name"]: owner["totalSamples"] for owner in tree["regularCallTree"]["children"]}
+                                for tree in trees)
+        assert samples == allocations and trees[0]["weightType"] == "bytes", (samples, allocations)
+        return samples
 
     def otlp(self, file):
         """By the published definition; whatever it does not know, and any table without its zero entry, is an error."""

@@ -5,6 +5,7 @@ import random
 
 PAGES_OF_STACK = 16
 CODE, PLACES = 0x401000, 5000  # code addresses, 16 bytes apart, each a function of its own
+LEAVES, LEAF_PLACES = 0x500000, 200  # of the innermost frames: no return addresses
 
 HEAD = """@100 info tool=0.1.0 host=big kernel=6.12 arch=x86_64 cpus=8 what="pid 4711"
 anchor
@@ -69,9 +70,12 @@ def script(seconds, stacks):
     for place in range(PLACES):
         lines.append(f"symbol 1 {CODE + 16 * place:#x} ret binary=b1 api/internal/store{place % 40}.(*Table[...]).Insert{place}"
                      f"@/srv/src/api/internal/store{place % 40}/table.go:{10 + place % 900}\n")
+    for leaf in range(LEAF_PLACES):
+        lines.append(f"symbol 1 {LEAVES + 16 * leaf:#x} binary=b1 api/internal/fill.Fill{leaf}@/srv/src/api/internal/fill/fill.go:{10 + leaf}\n")
     for stack in range(stacks):
+        leaf = LEAVES + 16 * chance.randrange(LEAF_PLACES)
         frames = " ".join(f"{CODE + 16 * chance.randrange(PLACES):#x}" for _ in range(20))
-        lines.append(f"stack s{10 + stack} 1 {frames} 0x3f1000\n")
+        lines.append(f"stack s{10 + stack} 1 {leaf:#x} {frames} 0x3f1000\n")
     scans = max(seconds // 10, 1)
     for second in range(1, seconds + 1):
         lines.append(f"@{100 + second} counters 1 anon={700 + second // 10}M file=9M shmem=1M error=128K peak=2G threads=2\n")

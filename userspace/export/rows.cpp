@@ -85,7 +85,9 @@ Value bytes_or_null(const std::optional<uint64_t>& value) {
 Value whole(uint64_t value) { return static_cast<int64_t>(value); }
 Value real_or_null(const std::optional<double>& value) { return value ? Value(*value) : Value(); }
 Value text(std::string_view value) { return value.empty() ? Value() : Value(clean(value)); }
-Value sentence(const std::string& value) { return value.empty() ? Value() : Value(clean(value, kMostSentence)); }
+Value sentence(const std::string& value) {
+  return value.empty() ? Value() : Value(clean(value, kMostSentence));
+}
 
 class Rows {
  public:
