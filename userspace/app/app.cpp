@@ -36,6 +36,7 @@ constexpr const char* kMore = R"(Examples:
   memwhy explain web.memwhy --json           explain a recording, as JSON
   memwhy export -f pprof web.memwhy -o web.pb.gz   for tools that you know: pprof, Perfetto, SQL …
   memwhy record -o run.memwhy -- ls -lR /usr record a program from its start to its end
+  memwhy report web.memwhy -o web.html       a recording as a page, to look at in a browser
   memwhy doctor                              what this machine and your privileges allow
 
 Recording needs root, or CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH (before Linux 6.7
@@ -70,9 +71,10 @@ int run_checked(const std::vector<std::string>& words, const std::vector<std::st
   program.footer(kMore);
   program.set_version_flag("--version", "memwhy " MEMWHY_VERSION);
   set_usage(program, "memwhy COMMAND [OPTIONS]");
-  const std::vector<Command> commands = {add_explain(program), add_record(program), add_info(program),
-                                         add_diff(program),    add_check(program),  add_export(program),
-                                         add_doctor(program)};
+  const std::vector<Command> commands = {
+      add_explain(program), add_record(program), add_report(program), add_info(program),
+      add_diff(program),    add_check(program),  add_export(program), add_doctor(program),
+  };
   try {
     // CLI11 takes the words last to first, without the program's name.
     program.parse(std::vector<std::string>(words.rbegin(), words.rend()));

@@ -23,6 +23,7 @@ struct Command {
 
 Command add_explain(CLI::App& program);
 Command add_record(CLI::App& program);
+Command add_report(CLI::App& program);
 Command add_info(CLI::App& program);
 Command add_diff(CLI::App& program);
 Command add_check(CLI::App& program);

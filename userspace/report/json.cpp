@@ -226,6 +226,12 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all, co
   return out;
 }
 
+// Pure ASCII: control characters, bidirectional marks and the like are \u escapes; bytes that are no UTF-8
+// become U+FFFD.
+std::string dumped(const Json& value, int indent) {
+  return value.dump(indent, ' ', true, Json::error_handler_t::replace);
+}
+
 Json recording_coverage(const explain::RecordingCoverage& coverage) {
   Json out = {
       {"hooks", Json::array()},
@@ -280,9 +286,21 @@ std::string to_json(const Explanation& explanation, const JsonOptions& options) 
   for (const ProcessExplanation& process : explanation.processes) {
     out["processes"].push_back(process_entry(process, explanation, options));
   }
-  // Pure ASCII: control characters, bidirectional marks and the like are \u escapes; bytes that are no UTF-8
-  // become U+FFFD.
-  return out.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+  return dumped(out, 2) + "\n";
+}
+
+std::string moment_to_json(const Explanation& explanation) {
+  Json out = {{"processes", Json::array()}};
+  for (const ProcessExplanation& process : explanation.processes) {
+    if (!process.scan_time) continue;
+    Json entry = {{"pid", process.pid},
+                  {"scan_time", or_null(rfc3339(explanation.anchor, *process.scan_time))},
+                  {"rss_bytes", process.rss.bytes},
+                  {"goroutines", goroutines(process, explanation.anchor, true)}};
+    add_attribution(process.attribution, entry);
+    out["processes"].push_back(std::move(entry));
+  }
+  return dumped(out, -1);
 }
 
 }  // namespace memwhy::report
