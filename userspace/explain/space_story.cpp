@@ -232,10 +232,11 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   }
   const std::vector<AllocatorFacts> allocators = allocator_facts(allocators_, space);
   std::vector<RssPart> rss;
-  std::vector<TrendPoint> anonymous;
+  std::vector<TrendPoint> anonymous, peaks;
   for (const timeline::RssPoint& point : space.rss_curve()) {
     rss.push_back({point.time, point.rss_bytes, point.anon_bytes});
     anonymous.push_back({point.time, point.anon_bytes});
+    peaks.push_back({point.time, point.peak_bytes});
   }
   const std::vector<Sample> moments = with_rss_between(samples, rss);
   const Case all{facts,
@@ -248,7 +249,8 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
                  out.go ? &*out.go : nullptr,
                  out.rss.start_bytes,
                  allocators,
-                 moments};
+                 moments,
+                 peaks};
   out.findings = findings(all);
   out.verdict = verdict_of(all, out.findings, anonymous);
   if (space.ended()) out.verdict.seconds_more.reset();  // nothing more is to be seen

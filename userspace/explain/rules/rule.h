@@ -45,6 +45,7 @@ struct Case {
   std::span<const AllocatorFacts> allocators = {};  // those that were read
   const std::vector<Sample>&
       moments;  // scans, and what RSS tells of the time between: growth is judged by these
+  std::span<const TrendPoint> peaks = {};  // the highest RSS so far, by the kernel: each time it was read
 };
 
 class Rule {
