@@ -27,16 +27,16 @@ def machine():
 
 def run(memwhy, build, name, release, after):
     """The scores of a batch, with one release: rows that are not built with it are left out, and so are those without Go but once."""
-    seconds, every = BATCHES[name]
-    rows = [row for row in every if (row.after if after else row.before)
-            and (release in row.go or (not row.go and release == EACH_GO[0]) or (not release and not row.go))]
+    batch = BATCHES[name]
+    rows = [row for row in batch.rows if (row.after if after else row.before)
+            and (release in row.go or (not row.go and release == EACH_GO[0]))]
     if not rows:
         return []
     with tempfile.TemporaryDirectory(prefix="memwhy-scoreboard-") as folder:
         os.chmod(folder, 0o755)
         case = Case(memwhy, build, folder)
         try:
-            return watch(case, rows, [release if row.go else "" for row in rows], after, seconds)
+            return watch(case, batch, rows, [release if row.go else "" for row in rows], after)
         except Exception:
             traceback.print_exc()
             case.tell()

@@ -11,13 +11,13 @@ def of_the_day(batch):
     """(rows, toolchains, after): a batch is watched by one memwhy, so that all of its rows are attached alike."""
     day, number = datetime.date.today().toordinal(), list(BATCHES).index(batch)
     after = (day + number) % 2 == 0
-    rows = [row for row in BATCHES[batch][1] if (row.after if after else row.before)]
+    rows = [row for row in BATCHES[batch].rows if (row.after if after else row.before)]
     return rows, [row.go[(day + i) % len(row.go)] if row.go else "" for i, row in enumerate(rows)], after
 
 
 def board(case, batch):
     rows, toolchains, after = of_the_day(batch)
-    judge(watch(case, rows, toolchains, after, BATCHES[batch][0]))
+    judge(watch(case, BATCHES[batch], rows, toolchains, after))
 
 
 def test_growth(case):
@@ -40,9 +40,25 @@ def test_go_heap(case):
     board(case, "go_heap")
 
 
+def test_go_rest(case):
+    board(case, "go_rest")
+
+
 def test_c_heap(case):
     board(case, "c_heap")
 
 
+def test_other_heaps(case):
+    board(case, "other_heaps")
+
+
 def test_c_causes(case):
     board(case, "c_causes")
+
+
+def test_machine(case):
+    board(case, "machine")
+
+
+def test_builds(case):
+    board(case, "builds")

@@ -12,10 +12,11 @@ import dataclasses
 import json
 import os
 import subprocess
+import time
 import typing
 
 from support import DEADLINE, MIB, Skip
-from support.answers import check, ledger, problems
+from support.answers import check, ledger, problems, until_scanned
 from support.referees import until_still
 
 COLUMNS = ("first", "bytes", "sums", "unattributed", "before_attach", "false_problems", "promise")
@@ -38,6 +39,8 @@ class Row:
     program: Program
     twin: Program  # the same without the cause
     problem: bool = True  # else it explains
+    seen_problem: bool = False  # a problem only for who saw it happen; else it explains
+    first: bool = True  # else it is said, and not first
     bytes: int | str | None = None  # that the finding has; a text: the value of that name of the program's "stats"
     figure: str = ""  # that has these bytes, where it is not the finding's own number
     near: float = NEAR
@@ -50,6 +53,14 @@ class Row:
     before: bool = True
     known_before: bool = True  # whose pages they are can be known by who attaches after
     promise: str = ""  # what the program does to get the memory back: it answers with RSS before and after
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Rows that one memwhy watches: few enough for its last look at all of them to be in time."""
+    after: int  # seconds that it watches, attached when all has happened
+    before: int  # that it watches on when all has happened
+    rows: tuple
 
 
 @dataclasses.dataclass
@@ -146,10 +157,11 @@ def _promise_kept(row, running, found):
 
 def score(row, toolchain, after, running, process, twin):
     """What was said of the program, and of its twin."""
-    first = process["findings"][0]
     found = finding(process, row.id)
+    first = process["findings"][0] if row.first or found is None else found
+    problem = not after if row.seen_problem else row.problem
     text = " ".join([first["claim"], *first["evidence"]])
-    first_right = (first["id"] == row.id and (first["kind"] == "problem") == row.problem and all(words in text for words in row.says)
+    first_right = (first["id"] == row.id and (first["kind"] == "problem") == problem and all(words in text for words in row.says)
                    and all(figure(first, name) == value for name, value in row.figures))
     wrong = [each["id"] for each in problems(process) if each["id"] not in (row.id, *row.beside)]
     # Where the cause is no problem, the twin has a little of it, too.
@@ -172,8 +184,9 @@ def score(row, toolchain, after, running, process, twin):
     return Score(row, toolchain, after, columns, said)
 
 
-def watch(case, rows, toolchains, after, seconds):
-    """The scores of the rows, all watched at once for so long; toolchains: of each row."""
+def watch(case, batch, rows, toolchains, after):
+    """The scores of these rows of the batch, all watched at once; toolchains: of each row."""
+    seconds = batch.after if after else batch.before
     pairs = [(Running(case, row.program, go), Running(case, row.twin, go)) for row, go in zip(rows, toolchains)]
     every = [each for pair in pairs for each in pair]
 
@@ -194,6 +207,8 @@ def watch(case, rows, toolchains, after, seconds):
     memwhy = case.start_memwhy("record", *pids, "-d", f"{DEADLINE + seconds}s", "-o", kept)
     if not after:
         happen()
+        live = [each for each in live if not each.skipped]
+        until_scanned(case, memwhy, kept, time.monotonic_ns(), [each.pid for each in live])
     try:
         memwhy.wait(timeout=seconds)  # so long it is watched
     except subprocess.TimeoutExpired:
