@@ -68,7 +68,7 @@ def finds(story, *options, **keywords):
 
 
 def job(*options):
-    return go("hourly_job", "-period", "2500ms", "-runs", 10, "-hold", 1, "-size", 32, *options, ready="holding")
+    return go("hourly_job", "-period", "4s", "-runs", 10, "-hold", 1, "-size", 32, *options, ready="holding")
 
 
 PYTHON = """
@@ -88,7 +88,7 @@ GROWTH = Batch(after=40, before=40, rows=(
     Row("mappings in steps", "anon-growth", c("growth", "steps", done="grown"), c("growth", "load", done="grown"), rate=6 * MIB,
         known_before=False),
     Row("growth through several owners", "rss-growth", c("growth", "owners", done="grown"), c("growth", "replaced", done="grown"),
-        rate=3 * 4 * (MIB // 10 // 4096 * 4096), known_before=False),
+        rate=3 * 4 * (MIB // 20 // 4096 * 4096), known_before=False),
     Row("shared memory that grows", "shared-memory", c("growth", "shared", done="grown"), c("growth", "ring", done="grown"), rate=8 * MIB),
     Row("teeth beside growth of Go's heap", "live-heap-growth", go("go_growth", "leak", 24, 12, done="", stripped=False),
         c("growth", "teeth", done="grown"), rate=12 * MIB, go=EACH_GO),
@@ -96,7 +96,7 @@ GROWTH = Batch(after=40, before=40, rows=(
         go("go_growth", "churn", 48, 12, done=""), rate=12 * MIB, go=EACH_GO),
 ))
 
-# They grow for 23 s, and are seen to: those that wait where idle workers wait. 10 s is what makes waiting long.
+# They grow for 38 s, and are seen to: those that wait where idle workers wait. 10 s is what makes waiting long.
 LEAKS = Batch(after=12, before=1, rows=(
     Row("goroutines that send", "goroutine-leak", job(), job("-fix"), bytes=10 * 32 * MIB, go=EACH_GO,
         says=("10 goroutines blocked in chan send at main.run.func1.1 (main.go:",), figures=(("goroutines", 10),)),

@@ -9,7 +9,7 @@
 //   leak       2 MiB in objects of 1,000 bytes four times a second: 8 MiB/s
 //   steps      24 MiB each 4 s, as a job does
 //   shared     1 MiB more of a memfd, eight times a second; ring: the same, of which 32 MiB are used in turn
-//   owners     a leak through several owners at once: 0.1 MiB four times a second each of objects of malloc, of mappings, and of
+//   owners     a leak through several owners at once: 0.05 MiB four times a second each of objects of malloc, of mappings, and of
 //              the program's own variables
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -20,7 +20,7 @@
 
 #define MIB (1UL << 20)
 #define BUFFERS 40
-#define PART (MIB / 10 / 4096 * 4096)
+#define PART (MIB / 20 / 4096 * 4096)
 
 static char table[256 * MIB];  // the program's own variables
 static size_t table_used;

@@ -142,6 +142,22 @@ std::vector<AllocatorFacts> allocator_facts(
   return out;
 }
 
+// What the kernel's counters said over time.
+struct RssCurves {
+  std::vector<RssPart> rss;
+  std::vector<TrendPoint> anonymous, peaks;
+};
+
+RssCurves curves_of(const AddressSpace& space) {
+  RssCurves out;
+  for (const timeline::RssPoint& point : space.rss_curve()) {
+    out.rss.push_back({point.time, point.rss_bytes, point.anon_bytes});
+    out.anonymous.push_back({point.time, point.anon_bytes});
+    out.peaks.push_back({point.time, point.peak_bytes});
+  }
+  return out;
+}
+
 }  // namespace
 
 void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
@@ -231,14 +247,8 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
     out.attribution.allocated = allocated_at(*go, table);
   }
   const std::vector<AllocatorFacts> allocators = allocator_facts(allocators_, space);
-  std::vector<RssPart> rss;
-  std::vector<TrendPoint> anonymous, peaks;
-  for (const timeline::RssPoint& point : space.rss_curve()) {
-    rss.push_back({point.time, point.rss_bytes, point.anon_bytes});
-    anonymous.push_back({point.time, point.anon_bytes});
-    peaks.push_back({point.time, point.peak_bytes});
-  }
-  const std::vector<Sample> moments = with_rss_between(samples, rss);
+  const RssCurves curves = curves_of(space);
+  const std::vector<Sample> moments = with_rss_between(samples, curves.rss);
   const Case all{facts,
                  ledger,
                  out.attribution,
@@ -250,9 +260,9 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
                  out.rss.start_bytes,
                  allocators,
                  moments,
-                 peaks};
+                 curves.peaks};
   out.findings = findings(all);
-  out.verdict = verdict_of(all, out.findings, anonymous);
+  out.verdict = verdict_of(all, out.findings, curves.anonymous);
   if (space.ended()) out.verdict.seconds_more.reset();  // nothing more is to be seen
   out.timeline = curve_of(samples, space.rss_curve(), owners.table());
   if (go) {

@@ -164,9 +164,9 @@ def score(row, toolchain, after, running, process, twin):
     first_right = (first["id"] == row.id and (first["kind"] == "problem") == problem and all(words in text for words in row.says)
                    and all(figure(first, name) == value for name, value in row.figures))
     wrong = [each["id"] for each in problems(process) if each["id"] not in (row.id, *row.beside)]
-    # Where the cause is no problem, the twin has a little of it, too.
+    # Where the cause is no problem, the twin may have a little of it.
     of_twin = finding(twin, row.id)
-    too_much = of_twin is not None and (row.problem or found is None or of_twin["bytes"] * 2 > found["bytes"])
+    too_much = not problem and of_twin is not None and (found is None or of_twin["bytes"] * 2 > found["bytes"] > 0)
     wrong_of_twin = [each["id"] for each in problems(twin)] + ([row.id] if too_much else [])
     rss = process["rss"]["bytes"]
     columns = {

@@ -38,6 +38,7 @@
   CAUSE(thread_stacks)              \
   CAUSE(thread_leak)                \
   CAUSE(transient_spike)            \
+  CAUSE(managed_heap)               \
   CAUSE(anon_growth)
 
 namespace memwhy::explain {
