@@ -157,6 +157,22 @@ std::vector<std::pair<std::string, uint64_t>> touched_last(const AddressSpace& s
   return out;
 }
 
+// What the kernel's counters said over time.
+struct RssCurves {
+  std::vector<RssPart> rss;
+  std::vector<TrendPoint> anonymous, peaks;
+};
+
+RssCurves curves_of(const AddressSpace& space) {
+  RssCurves out;
+  for (const timeline::RssPoint& point : space.rss_curve()) {
+    out.rss.push_back({point.time, point.rss_bytes, point.anon_bytes});
+    out.anonymous.push_back({point.time, point.anon_bytes});
+    out.peaks.push_back({point.time, point.peak_bytes});
+  }
+  return out;
+}
+
 ProcessFacts facts_of(const AddressSpace& space, const events::BinaryInfo* exe,
                       const std::vector<events::Thread>& threads, const Stacks& stacks) {
   ProcessFacts facts;
@@ -255,13 +271,8 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
     out.attribution.allocated = allocated_at(*go, table);
   }
   const std::vector<AllocatorFacts> allocators = allocator_facts(allocators_, space);
-  std::vector<RssPart> rss;
-  std::vector<TrendPoint> anonymous;
-  for (const timeline::RssPoint& point : space.rss_curve()) {
-    rss.push_back({point.time, point.rss_bytes, point.anon_bytes});
-    anonymous.push_back({point.time, point.anon_bytes});
-  }
-  const std::vector<Sample> moments = with_rss_between(samples, rss);
+  const RssCurves curves = curves_of(space);
+  const std::vector<Sample> moments = with_rss_between(samples, curves.rss);
   const Case all{facts,
                  ledger,
                  out.attribution,
@@ -273,9 +284,10 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
                  out.rss.start_bytes,
                  allocators,
                  moments,
-                 out.cgroup_memory ? &*out.cgroup_memory : nullptr};
+                 out.cgroup_memory ? &*out.cgroup_memory : nullptr,
+                 curves.peaks};
   out.findings = findings(all);
-  out.verdict = verdict_of(all, out.findings, anonymous);
+  out.verdict = verdict_of(all, out.findings, curves.anonymous);
   if (space.ended()) out.verdict.seconds_more.reset();  // nothing more is to be seen
   out.timeline = curve_of(samples, space.rss_curve(), owners.table());
   if (go) {

@@ -150,7 +150,8 @@ void AddressSpace::State::operator()(const events::RuntimePages& said, TimeNs) {
 
 void AddressSpace::State::operator()(const events::Counters& sample, TimeNs time) {
   counters = sample;
-  curve.add({time, sample.rss_bytes(), sample.rss_anon_bytes, sample.rss_file_bytes, sample.rss_shmem_bytes});
+  curve.add({time, sample.rss_bytes(), sample.rss_anon_bytes, sample.rss_file_bytes, sample.rss_shmem_bytes,
+             sample.peak_bytes});
 }
 
 void AddressSpace::State::lost(TimeNs time) { pages.lost(clock->to_tick(time)); }

@@ -27,6 +27,7 @@ struct MapSite {
 struct RssPoint {
   TimeNs time = 0;
   uint64_t rss_bytes = 0, anon_bytes = 0, file_bytes = 0, shmem_bytes = 0;
+  uint64_t peak_bytes = 0;  // the kernel's maximum until then (VmHWM)
 };
 
 // What is known of one page as of the last scan.

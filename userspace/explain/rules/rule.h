@@ -51,6 +51,7 @@ struct Case {
   const std::vector<Sample>&
       moments;  // scans, and what RSS tells of the time between: growth is judged by these
   const CgroupSummary* cgroup = nullptr;  // that limits it; nullptr: nothing was told of it
+  std::span<const TrendPoint> peaks = {};  // the highest RSS so far, by the kernel: each time it was read
 };
 
 class Rule {

@@ -67,7 +67,7 @@ class GcHeadroom : public Rule {
     const bool off = percent < 0,
                limited = counters->memory_limit_bytes != std::numeric_limits<int64_t>::max();
     const bool patient = off || percent > kPatientPercent;
-    const bool problem = patient && !limited && least_of(c, Owner::kGoHeapUnmarked) >= threshold;
+    const bool problem = patient && !limited && stay_of(c, Owner::kGoHeapUnmarked).lasts;
 
     Finding finding = go_finding(c, "gc-headroom", problem, {Owner::kGoHeapUnmarked});
     finding.headline = bytes_and_share(bytes, c.ledger) + " are garbage and headroom of the Go collector";
