@@ -51,13 +51,13 @@ Status check_report(const ReportRequest& request, bool duration_given) {
   return live ? request.live.targets.check() : Status{};
 }
 
-struct Moment {
+struct EarlierMoment {
   std::string id, json;
 };
 
 // As many of the earlier moments as there is room for, evenly.
 Status add_moments(const trace::Reader& reader, const explain::Explanation& last, size_t last_bytes,
-                   std::vector<Moment>& moments) {
+                   std::vector<EarlierMoment>& moments) {
   if (!last.anchor) return {};  // no moment has a time to be chosen by
   const size_t most = std::min(kMostMoments, kMostMomentBytes / std::max<size_t>(last_bytes, 1));
   return explain_moments(reader, earlier_scans(last, most), [&](const explain::Explanation& then) {
@@ -81,10 +81,10 @@ Result<std::string> page_of(const trace::Reader& reader) {
   if (std::string unknown = summary->of_newer_kinds(); !unknown.empty())
     explanation.coverage.report.notices.push_back(std::move(unknown) + '.');
   const std::string answer = report::to_json(explanation, {.cells = true});
-  std::vector<Moment> moments;
+  std::vector<EarlierMoment> moments;
   if (Status read = add_moments(reader, explanation, answer.size(), moments); !read) return read.error();
   std::vector<html::Block> blocks = {{"answer", answer}};
-  for (const Moment& moment : moments) blocks.push_back({moment.id, moment.json});
+  for (const EarlierMoment& moment : moments) blocks.push_back({moment.id, moment.json});
   return html::document(blocks);
 }
 
