@@ -38,7 +38,8 @@ std::optional<CgroupSummary> cgroup_of(const timeline::Timeline& timeline, const
                        track->curve(),
                        since(first.high_events, last.high_events),
                        since(first.max_events, last.max_events),
-                       since(first.oom_kills, last.oom_kills)};
+                       since(first.oom_kills, last.oom_kills),
+                       !timeline.recording().info.cgroup().empty()};
 }
 
 std::optional<CgroupSummary> limiting_cgroup(const timeline::Timeline& timeline, const std::string& path) {

@@ -25,6 +25,7 @@ using explain::ContainerProcess;
 using explain::ContainerSummary;
 
 constexpr size_t kProcessesShown = 12;
+constexpr uint64_t kLeastDirty = uint64_t{1} << 20;
 
 struct Row {
   int64_t bytes = 0;
@@ -50,6 +51,7 @@ void print_rows(Page& page, const std::vector<Row>& rows, uint64_t total, std::s
   int64_t sum = 0;
   for (const Row& row : rows) {
     const uint64_t value = row.bytes < 0 ? downs[k++] : ups[i++];
+    if (value == 0) continue;
     sum += row.bytes < 0 ? -whole(value) : whole(value);
     page.paragraph(fmt::format("  {:>10}  ", (row.bytes < 0 ? "-" : "") + tenths_text(value)), row.what);
   }
@@ -99,8 +101,9 @@ std::string beside(const CgroupSummary& cgroup) {
   };
   const events::CgroupMemory& memory = cgroup.memory;
   say(memory.swap_bytes, human_bytes(memory.swap_bytes.value_or(0)) + " more are in swap");
-  say(memory.dirty_bytes,
-      human_bytes(memory.dirty_bytes.value_or(0)) + " of the page cache are to be written first");
+  if (memory.dirty_bytes.value_or(0) >= kLeastDirty)
+    say(memory.dirty_bytes,
+        human_bytes(memory.dirty_bytes.value_or(0)) + " of the page cache are to be written first");
   say(cgroup.max_events_seen,
       fmt::format("the limit was hit {} times during the recording", cgroup.max_events_seen.value_or(0)));
   say(cgroup.high_events_seen,

@@ -14,7 +14,8 @@ def hierarchy():
     """(where it is mounted, its version)"""
     if (V1 / "memory.usage_in_bytes").exists():
         return V1, 1
-    if "memory" in (V2 / "cgroup.controllers").read_text().split() if (V2 / "cgroup.controllers").exists() else False:
+    controllers = V2 / "cgroup.controllers"
+    if controllers.exists() and "memory" in controllers.read_text().split():
         (V2 / "cgroup.subtree_control").write_text("+memory")
         return V2, 2
     absent("no memory cgroup can be made here")
@@ -45,12 +46,12 @@ class Cgroup:
 
 
 @contextlib.contextmanager
-def cgroup(case, *below, limit=None):
-    """/memwhy-PID, and those below it; gives them, outermost first. `limit` is the outermost's."""
+def cgroup(case, *below, limit=None, name=""):
+    """/memwhy-PID and the name, and those below it; gives them, outermost first. `limit` is the outermost's."""
     root, version = hierarchy()
-    made = [root / f"memwhy-{os.getpid()}"]
-    for name in below:
-        made.append(made[-1] / name)
+    made = [root / f"memwhy-{os.getpid()}{name}"]
+    for each in below:
+        made.append(made[-1] / each)
     try:
         for directory in made:
             directory.mkdir()

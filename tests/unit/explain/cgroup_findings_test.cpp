@@ -75,13 +75,13 @@ TEST(Cgroup, TheContainerThatWasAskedFor) {
   EXPECT_EQ(e.container->own.memory.untold_bytes(), 9 * static_cast<int64_t>(kMiB));
 }
 
-// 40 readings in 40 s, from 300 MiB on.
-std::string rising(uint64_t kib_each, const std::string& more = "") {
+// 40 readings in 40 s, from 300 MiB on; the process has its own part of what comes.
+std::string rising(uint64_t kib_each, uint64_t own_kib = 0) {
   std::string script;
   for (uint64_t i = 0; i <= 40; ++i)
-    script += fmt::format("@{} cgroup /pod/web v2 usage={}K limit=512M{}\n", 11 + i,
-                          300 * 1024 + i * kib_each, more);
-  return script + "@52 scan 1: 400+10 file, 900000+10240\n";
+    script += fmt::format("@{} cgroup /pod/web v2 usage={}K limit=512M\ncounters 1 anon={}K file=40K\n",
+                          11 + i, 300 * 1024 + i * kib_each, 40 * 1024 + i * own_kib);
+  return script + fmt::format("@52 scan 1: 400+10 file, 900000+{}\n", (40 * 1024 + 40 * own_kib) / 4);
 }
 
 TEST(NearLimit, WhenItIsReachedAtThisRate) {
@@ -116,6 +116,22 @@ TEST(NearLimit, SilentWhereItStandsStillOrHasRoom) {
   EXPECT_EQ(finding(told(in_a_cgroup(rising(0))), "near-limit"), nullptr);
   // It would take days.
   EXPECT_EQ(finding(told(in_a_cgroup(rising(1))), "near-limit"), nullptr);
+}
+
+// Not asked for as a whole: whose memory it is that grows decides.
+TEST(NearLimit, OfANeighbourIsNoProblemOfThisProcess) {
+  const auto alone = [](const std::string& more) {
+    std::string script = in_a_cgroup(more);
+    return told(script.replace(script.find("cgroup /pod"), 11, "pid 5"));
+  };
+  const auto neighbours = alone(rising(600));
+  const Finding* found = finding(neighbours, "near-limit");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->evidence.at(2), "RSS of c did not rise in that time");
+  const auto own = alone(rising(600, 512));
+  ASSERT_NE(finding(own, "near-limit"), nullptr);
+  EXPECT_EQ(finding(own, "near-limit")->kind, FindingKind::kProblem);
 }
 
 TEST(NearLimit, PageCacheThatGrowsIsNoneOfIt) {

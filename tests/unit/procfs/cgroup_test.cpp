@@ -198,6 +198,41 @@ TEST_F(MadeCgroups, ItsOwnFiguresAndThoseOfTheOneThatLimits) {
   EXPECT_TRUE(reader().read({true, "/nowhere"}).empty());
 }
 
+// Files of Debian's kernels in a virtual machine: a shell in a cgroup of version 2 with a limit of 64 MiB that has written 10 MiB
+// into files of a tmpfs.
+TEST(CgroupFiles, OfRunningKernels) {
+  struct Expected {
+    const char* folder;
+    uint64_t usage, peak, anon, kernel, tables, slab;
+  };
+  for (const Expected& is : {Expected{"linux-6.1", 10838016, 11804672, 73728, 122880, 20480, 56024},
+                             Expected{"linux-6.12", 10805248, 11784192, 69632, 126976, 36864, 56600}}) {
+    const CgroupReader reader({{true, "/", std::string(MEMWHY_TEST_DATA "/data/cgroup/") + is.folder}});
+    const auto read = reader.read({true, "/"});
+    ASSERT_EQ(read.size(), 1U) << is.folder;
+    const events::CgroupMemory& memory = read[0];
+    EXPECT_EQ(memory.usage_bytes, is.usage);
+    EXPECT_EQ(memory.limit_bytes, 64U << 20);
+    EXPECT_EQ(memory.high_bytes, std::nullopt);
+    EXPECT_EQ(memory.peak_bytes, is.peak);
+    EXPECT_EQ(memory.anon_bytes, is.anon);
+    EXPECT_EQ(memory.file_bytes, 10U << 20);
+    EXPECT_EQ(memory.shmem_bytes, 10U << 20);
+    EXPECT_EQ(memory.reclaimable_bytes, 0U);
+    EXPECT_EQ(memory.kernel_bytes, is.kernel);
+    EXPECT_EQ(memory.page_table_bytes, is.tables);
+    EXPECT_EQ(memory.kernel_stack_bytes, 16384U);
+    EXPECT_EQ(memory.slab_bytes, is.slab);
+    EXPECT_EQ(memory.sock_bytes, 0U);
+    EXPECT_EQ(memory.swap_bytes, 0U);
+    EXPECT_EQ(memory.swap_limit_bytes, std::nullopt);
+    EXPECT_EQ(memory.max_events, 0U);
+    EXPECT_EQ(memory.oom_kills, 0U);
+    EXPECT_EQ(memory.waited_some_us, 0U);
+    EXPECT_EQ(memory.untold_bytes(), static_cast<int64_t>(is.usage - is.anon - (10U << 20) - is.kernel));
+  }
+}
+
 TEST_F(MadeCgroups, OfVersion1) {
   file("v1/x/memory.usage_in_bytes", "42\n");
   file("v1/x/memory.limit_in_bytes", "9223372036854771712\n");

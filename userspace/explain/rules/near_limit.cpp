@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // near-limit: the container comes near its limit, by memory that reclaim of page cache does not bring back. A problem only where
-// that rises: then, when the limit is reached if it goes on so. A container that is sized to what it holds is none.
+// that rises, and by this process's share in it, or where the container was asked for: then, when the limit is reached if it
+// goes on so. A container that is sized to what it holds is none, and a neighbour's leak is no problem of this process.
 //
 //   held 300 MiB of 512, +0.3 MiB/s, by quarters of the rise +0.2 to +0.45
 //     → "at this rate in about 12 min (8 to 18)": the room by the rate, by the fastest and by the slowest quarter
@@ -19,6 +20,7 @@ namespace {
 constexpr double kNear = 0.10;            // of the limit is left
 constexpr double kForeseen = 6 * 3600;    // seconds; what comes later is nothing to act on now
 constexpr double kLeastGrown = 1.0 / 64;  // of the limit: less may be noise of a small container
+constexpr double kOwnShare = 0.5;         // of the rise: then it is this process that grows
 constexpr size_t kQuarters = 4;
 
 struct Forecast {
@@ -64,6 +66,17 @@ std::string when_text(const Forecast& forecast) {
                                        : fmt::format("at least {}", human_seconds(forecast.earliest_s)));
 }
 
+// By how much RSS rose in the time of the container's rise.
+int64_t own_rise(const Case& c, const Trend& trend) {
+  if (c.moments.empty()) return 0;
+  const double since = static_cast<double>(c.moments.back().time) - trend.shown_seconds * 1e9;
+  const auto first = std::find_if(c.moments.begin(), c.moments.end(), [&](const Sample& sample) {
+    return static_cast<double>(sample.time) >= since;
+  });
+  if (first == c.moments.end()) return 0;
+  return static_cast<int64_t>(c.moments.back().rss_bytes) - static_cast<int64_t>(first->rss_bytes);
+}
+
 class NearLimit : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
@@ -80,9 +93,13 @@ class NearLimit : public Rule {
     const bool near = static_cast<double>(room) < kNear * static_cast<double>(limit);
     if (!grows && !near) return std::nullopt;
 
+    const int64_t own = grows ? own_rise(c, trend) : 0;
+    const bool its =
+        c.cgroup->asked_for || static_cast<double>(own) >= kOwnShare * static_cast<double>(trend.grown_bytes);
+
     Finding finding;
     finding.id = "near-limit";
-    finding.kind = grows ? FindingKind::kProblem : FindingKind::kExplains;
+    finding.kind = grows && its ? FindingKind::kProblem : FindingKind::kExplains;
     finding.of_other_owners = true;
     const std::string left =
         fmt::format("{} of {} are left in the container", human_bytes(room), human_bytes(limit));
@@ -98,7 +115,8 @@ class NearLimit : public Rule {
                     "back: {} "
                     "are left, and it did not rise.",
                     memory.path, human_bytes(memory.held_bytes()), human_bytes(limit), human_bytes(room));
-    add_evidence(c, memory, trend, grows, finding);
+    add_evidence(c, memory, finding);
+    if (grows) add_growth(c, trend, own, finding);
     if (grows) {
       finding.growth_bytes_per_s = reached->bytes_per_s;
       finding.figure("reached_in_seconds", FigureUnit::kRatio, reached->seconds);
@@ -109,10 +127,10 @@ class NearLimit : public Rule {
     finding.bytes_figure("limit_bytes", limit);
     finding.bytes_figure("left_bytes", room);
     finding.bytes_figure("held_bytes", memory.held_bytes());
-    finding.remedy =
-        grows ? "Find what grows (the other findings), or raise the limit: when it is reached, the "
-                "kernel kills a process of the container."
-              : "None needed while it stays so: the next peak may be the one that does not fit.";
+    finding.remedy = grows ? "Find what grows (the other findings, or another process of the container), or "
+                             "raise the limit: when "
+                             "it is reached, the kernel kills a process of the container."
+                           : "None needed while it stays so: the next peak may be the one that does not fit.";
     finding.confidence = grows && reached->latest_s ? Confidence::kMedium : Confidence::kLow;
     return finding;
   }
@@ -125,20 +143,19 @@ class NearLimit : public Rule {
     return out;
   }
 
-  static void add_evidence(const Case& c, const events::CgroupMemory& memory, const Trend& trend, bool grows,
-                           Finding& finding) {
+  static void add_growth(const Case& c, const Trend& trend, int64_t own, Finding& finding) {
+    finding.evidence.push_back("that " + grown_text(trend));
+    finding.evidence.push_back(own <= 0 ? fmt::format("RSS of {} did not rise in that time", c.process.comm)
+                                        : fmt::format("RSS of {} rose by {} in that time", c.process.comm,
+                                                      human_bytes(static_cast<uint64_t>(own))));
+    finding.against.emplace_back(
+        "a rate that was seen is no promise: what grows may stop, or a peak come first");
+  }
+
+  static void add_evidence(const Case& c, const events::CgroupMemory& memory, Finding& finding) {
     finding.evidence.push_back(fmt::format(
         "the limit of {} is {}; its usage {}, without page cache that can be reclaimed {}", memory.path,
         human_bytes(*memory.limit_bytes), human_bytes(memory.usage_bytes), human_bytes(memory.held_bytes())));
-    if (grows) finding.evidence.push_back("that " + grown_text(trend));
-    if (!c.samples.empty() && grows) {
-      const int64_t own = static_cast<int64_t>(c.samples.back().rss_bytes) -
-                          static_cast<int64_t>(c.samples.front().rss_bytes);
-      finding.evidence.push_back(fmt::format("RSS of {} went from {} to {} in that recording{}",
-                                             c.process.comm, human_bytes(c.samples.front().rss_bytes),
-                                             human_bytes(c.samples.back().rss_bytes),
-                                             own <= 0 ? ": it is not what grows" : ""));
-    }
     if (c.cgroup->max_events_seen.value_or(0) > 0)
       finding.evidence.push_back(
           fmt::format("the limit was hit {} times during the recording, and page cache given up",
@@ -146,9 +163,6 @@ class NearLimit : public Rule {
     if (memory.swap_bytes.value_or(0) > 0)
       finding.against.push_back(
           fmt::format("{} are in swap: more may go there", human_bytes(*memory.swap_bytes)));
-    if (grows)
-      finding.against.emplace_back(
-          "a rate that was seen is no promise: what grows may stop, or a peak come first");
   }
 };
 
