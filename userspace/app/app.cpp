@@ -70,7 +70,8 @@ int run_checked(const std::vector<std::string>& words, const std::vector<std::st
   program.set_version_flag("--version", "memwhy " MEMWHY_VERSION);
   set_usage(program, "memwhy COMMAND [OPTIONS]");
   const std::vector<Command> commands = {add_explain(program), add_record(program), add_info(program),
-                                         add_diff(program),    add_check(program),  add_doctor(program)};
+                                         add_diff(program),    add_check(program),  add_top(program),
+                                         add_live(program),    add_doctor(program)};
   try {
     // CLI11 takes the words last to first, without the program's name.
     program.parse(std::vector<std::string>(words.rbegin(), words.rend()));

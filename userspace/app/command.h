@@ -23,6 +23,8 @@ struct Command {
 Command add_explain(CLI::App& program);
 Command add_record(CLI::App& program);
 Command add_info(CLI::App& program);
+Command add_top(CLI::App& program);
+Command add_live(CLI::App& program);
 Command add_diff(CLI::App& program);
 Command add_check(CLI::App& program);
 Command add_doctor(CLI::App& program);
