@@ -67,14 +67,8 @@ int usage(const CLI::App& program, const CLI::ParseError& error) {
 }
 
 int run_checked(const std::vector<std::string>& words, const std::vector<std::string>& command_line) {
-  CLI::App program(kAbout, "memwhy");
-  program.footer(kMore);
-  program.set_version_flag("--version", "memwhy " MEMWHY_VERSION);
-  set_usage(program, "memwhy COMMAND [OPTIONS]");
-  const std::vector<Command> commands = {
-      add_explain(program), add_record(program), add_report(program), add_info(program),
-      add_diff(program),    add_check(program),  add_export(program), add_doctor(program),
-  };
+  CLI::App program("", "memwhy");
+  const std::vector<Command> commands = add_commands(program);
   try {
     // CLI11 takes the words last to first, without the program's name.
     program.parse(std::vector<std::string>(words.rbegin(), words.rend()));
@@ -114,6 +108,18 @@ class HelpWithUsage : public CLI::Formatter {
 }
 
 }  // namespace
+
+std::vector<Command> add_commands(CLI::App& program) {
+  program.description(kAbout);
+  program.footer(kMore);
+  program.set_version_flag("--version", "memwhy " MEMWHY_VERSION);
+  set_usage(program, "memwhy COMMAND [OPTIONS]");
+  return {
+      add_explain(program), add_record(program),    add_report(program), add_info(program),
+      add_top(program),     add_live(program),      add_diff(program),   add_check(program),
+      add_export(program),  add_anonymize(program), add_doctor(program), add_completion(program),
+  };
+}
 
 void set_usage(CLI::App& command, std::string usage) {
   command.formatter(std::make_shared<HelpWithUsage>(std::move(usage)));

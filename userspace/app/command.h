@@ -25,10 +25,18 @@ Command add_explain(CLI::App& program);
 Command add_record(CLI::App& program);
 Command add_report(CLI::App& program);
 Command add_info(CLI::App& program);
+Command add_top(CLI::App& program);
+Command add_live(CLI::App& program);
 Command add_diff(CLI::App& program);
 Command add_check(CLI::App& program);
 Command add_export(CLI::App& program);
+Command add_anonymize(CLI::App& program);
 Command add_doctor(CLI::App& program);
+Command add_completion(CLI::App& program);
+
+// All of them, with what is said of the program itself. The one description of the command line: manual pages and completion
+// are made of it (manual.h).
+std::vector<Command> add_commands(CLI::App& program);
 
 // Options of several commands, as CLI11 callbacks that say what is wrong.
 CLI::Option* add_duration(CLI::App& command, const std::string& name, std::chrono::nanoseconds& value,

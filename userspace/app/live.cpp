@@ -28,12 +28,19 @@ namespace {
 constexpr std::chrono::milliseconds kGlance{200};  // how often the main thread looks around
 static_assert(std::chrono::nanoseconds(kGlance).count() <= int64_t{events::kFileTick});
 
-// The file and the sink before it: they live as long as the session's threads.
+// The file and the sink before it, and who looks on: they live as long as the session's threads.
 struct FileOutput {
-  FileOutput(std::unique_ptr<trace::Writer> file, uint64_t limit)
-      : writer(std::move(file)), sink(*writer, limit) {}
-  std::unique_ptr<trace::Writer> writer;
+  FileOutput(std::unique_ptr<trace::Writer> file, uint64_t limit, std::shared_ptr<LiveView> shown)
+      : writer(std::move(file)), sink(writer.get(), limit), view(std::move(shown)) {}
+  std::unique_ptr<trace::Writer> writer;  // nullptr: only the view
   FileSink sink;
+  std::shared_ptr<LiveView> view;
+
+  std::vector<record::Sink> sinks() {
+    std::vector<record::Sink> all = {{&sink, "the file", false}};
+    if (view) all.push_back({&view->sink(), "the view", false});
+    return all;
+  }
 };
 
 // A person at a terminal: signals end the recording, stderr shows how it goes.
@@ -55,7 +62,7 @@ class Person : public Audience {
     if (full && !restating_) session_.request_restate();  // the next part begins when it has come
     restating_ = full;
     say_child_ended();
-    return signalled;
+    return (request_.view && request_.view->glance(session_)) || signalled;
   }
   bool stopped() const override { return signals_.stopped(); }
   Status before_start() override { return child_ ? child_->release() : Status(); }
@@ -173,6 +180,13 @@ Status resolve_cgroup(const procfs::Root& proc, Targets& targets) {
   return {};
 }
 
+void close_file(trace::Writer& writer, LiveResult& result) {
+  const Status closed = writer.finish(result.ended);
+  if (!closed && !result.failure) result.failure = closed.error();
+  result.totals = writer.totals();
+  result.file = writer.release();
+}
+
 Result<LiveResult> record_checked(LiveRequest request) {
   if (Status possible = check_recording_possible(); !possible) return possible.error();
   Result<procfs::Root> proc = procfs::Root::open("/proc");
@@ -190,10 +204,11 @@ Result<LiveResult> record_checked(LiveRequest request) {
   } else if (Status fit = check_command(request.targets.command.front()); !fit) {
     return fit.error();
   }
-  Result<NewFile> output = NewFile::create(request.output);
+  const bool keeps = request.view == nullptr || !request.output.empty();
+  Result<NewFile> output = keeps ? NewFile::create(request.output) : NewFile::none();
   if (!output) return std::move(output).error();
-  Result<std::unique_ptr<trace::Writer>> writer =
-      trace::Writer::create(output->take(), {request.output, request.max_part_bytes});
+  Result<std::unique_ptr<trace::Writer>> writer = std::unique_ptr<trace::Writer>();
+  if (keeps) writer = trace::Writer::create(output->take(), {request.output, request.max_part_bytes});
   if (!writer) return std::move(writer).error();
 
   std::optional<Child> child;
@@ -217,10 +232,10 @@ Result<LiveResult> record_checked(LiveRequest request) {
   std::unique_ptr<record::KernelSource> kernel = kernel_source(**probe, privileges.told());
   Result<std::unique_ptr<Teaching>> teaching = start_teaching(**probe, std::move(*more_files), privileges);
   if (!teaching) return std::move(teaching).error();
-  const auto file = std::make_shared<FileOutput>(std::move(*writer), output->limit());
+  const auto file = std::make_shared<FileOutput>(std::move(*writer), output->limit(), request.view);
   record::SessionOptions options = session_options(request, *proc, privileges);
   const PartsPtr parts(new Parts(std::move(*proc), std::move(*files), std::move(kernel), std::move(*teaching),
-                                 {{&file->sink, "the file", false}}, file, std::move(options)));
+                                 file->sinks(), file, std::move(options)));
   file->sink.bind(parts->session);
   record::Session& session = parts->session;
   if (Status started = session.start(); !started) return started.error();
@@ -233,9 +248,10 @@ Result<LiveResult> record_checked(LiveRequest request) {
   LiveResult result;
   result.elapsed = std::chrono::nanoseconds(session.progress().elapsed_ns);
   result.ended = session.finish(kPatience);
+  if (request.view) request.view->end();
+  std::optional<Error> failure = session.failure();
   // A file that takes no more ends the recording, and so the attaching.
-  std::optional<Error> failure = file->writer->failure();
-  if (!failure) failure = session.failure();
+  if (file->writer && file->writer->failure()) failure = file->writer->failure();
   if (!failure && !ran) failure = ran.error();
   if (!ran && !output->kept()) return *std::move(failure);
   if (person.child_runs() && !request.quiet) {
@@ -243,10 +259,7 @@ Result<LiveResult> record_checked(LiveRequest request) {
   }
   result.target = person.target();
   result.failure = std::move(failure);
-  const Status closed = file->writer->finish(result.ended);
-  if (!closed && !result.failure) result.failure = closed.error();
-  result.totals = file->writer->totals();
-  result.file = file->writer->release();
+  if (file->writer) close_file(*file->writer, result);
   return result;
 }
 

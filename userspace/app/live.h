@@ -8,9 +8,11 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "app/live_view.h"
 #include "app/signals.h"
 #include "app/targets.h"
 #include "base/fd.h"
@@ -25,8 +27,9 @@ struct LiveRequest {
   std::optional<std::chrono::nanoseconds> duration;
   bool quiet = false;
   bool no_uprobes = false;
-  std::string output;           // a file to make; "": one without a name
-  uint64_t max_part_bytes = 0;  // 0: one part
+  std::string output;              // a file to make; "": one without a name
+  uint64_t max_part_bytes = 0;     // 0: one part
+  std::shared_ptr<LiveView> view;  // nullptr: none. With one and no `output` there is no file at all
 };
 
 struct LiveResult {
@@ -36,7 +39,7 @@ struct LiveResult {
   trace::WriterTotals totals;
   std::chrono::nanoseconds elapsed{0};
   std::optional<Error> failure;  // the recording is whole up to here: the disk or memory was full
-  Fd file;                       // the last part, for reading
+  Fd file;                       // the last part, for reading; invalid: there is none
 };
 
 // Records until the duration is over, every target is gone, a signal came, or the output takes no more. An

@@ -25,25 +25,28 @@ constexpr uint64_t kMostInMemory = uint64_t{256} << 20;
 // otherwise.
 class FileSink : public events::EventSink {
  public:
-  FileSink(trace::Writer& writer, uint64_t limit) : writer_(writer), limit_(limit) {}
+  // nullptr: there is no file.
+  FileSink(trace::Writer* writer, uint64_t limit) : writer_(writer), limit_(limit) {}
   void bind(record::Session& session) { session_ = &session; }
   void on_event(const events::Event& event) override {
+    if (writer_ == nullptr) return;
     const std::lock_guard lock(mutex_);
-    writer_.on_event(event);
-    if (writer_.failure() && session_ != nullptr) session_->request_stop("output_full");
+    writer_->on_event(event);
+    if (writer_->failure() && session_ != nullptr) session_->request_stop("output_full");
   }
   void tick(TimeNs now) {
+    if (writer_ == nullptr) return;
     const std::lock_guard lock(mutex_);
-    writer_.tick(now);
+    writer_->tick(now);
     if (session_ == nullptr) return;
-    if (writer_.failure()) session_->request_stop("output_full");
-    if (limit_ != 0 && writer_.totals().bytes >= limit_) session_->request_stop("size");
+    if (writer_->failure()) session_->request_stop("output_full");
+    if (limit_ != 0 && writer_->totals().bytes >= limit_) session_->request_stop("size");
   }
-  bool wants_restate() const { return writer_.wants_restate(); }
+  bool wants_restate() const { return writer_ != nullptr && writer_->wants_restate(); }
 
  private:
   std::mutex mutex_;
-  trace::Writer& writer_;
+  trace::Writer* const writer_;
   const uint64_t limit_;  // 0: none
   record::Session* session_ = nullptr;
 };
@@ -51,6 +54,7 @@ class FileSink : public events::EventSink {
 // A file that is removed again unless there is something in it worth keeping.
 class NewFile {
  public:
+  static NewFile none() { return NewFile(Fd(), "", 0); }
   static Result<NewFile> create(const std::string& path) {
     if (path.empty()) {
       Result<trace::TemporaryOutput> temporary = trace::create_temporary_output();

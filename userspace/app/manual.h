@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Manual: the command line's one description (command.h) as manual pages and as completion of shells. Made when memwhy is
+// built, and installed with it; `memwhy completion` prints the same.
+//
+//   add_commands(program) ─► manual_page(program) memwhy.1, manual_page(command) memwhy-explain.1 …
+//                         └► completion(program, Shell::kBash) …
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace memwhy::app {
+
+enum class Shell : uint8_t { kBash, kZsh, kFish };
+
+// In troff (man(7)). `command`: the program itself, or one of its commands.
+std::string manual_page(const CLI::App& program, const CLI::App& command);
+std::string completion(const CLI::App& program, Shell shell);
+
+// Commands and options that say nothing of what they do, as "explain --json".
+std::vector<std::string> undescribed(const CLI::App& program);
+
+}  // namespace memwhy::app

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "procfs/all_processes.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <utility>
+
+namespace memwhy::procfs {
+namespace {
+
+constexpr uint64_t kEach = 5, kLookAnyway = 50;  // passes
+
+struct Statm {
+  uint64_t size = 0, resident = 0, shared = 0;  // pages
+};
+
+// "9500 2600 1100 4 0 900 0"
+std::optional<Statm> parse_statm(std::string_view text) {
+  Statm out;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (uint64_t* field : {&out.size, &out.resident, &out.shared}) {
+    const auto [rest, error] = std::from_chars(at, end, *field);
+    if (error != std::errc{}) return std::nullopt;
+    at = rest < end ? rest + 1 : end;
+  }
+  return out;
+}
+
+}  // namespace
+
+void AllProcesses::Past::add(TimeNs now, uint64_t anon) {
+  if (count > 0 && now < times[count - 1] + kStep) return;
+  if (count == kSteps) {
+    std::move(bytes.begin() + 1, bytes.end(), bytes.begin());
+    std::move(times.begin() + 1, times.end(), times.begin());
+    --count;
+  }
+  bytes[count] = anon;
+  times[count++] = now;
+}
+
+std::optional<double> AllProcesses::Past::growth(TimeNs now, uint64_t anon) const {
+  if (count == 0 || now < times[0] + kStep) return std::nullopt;
+  return (static_cast<double>(anon) - static_cast<double>(bytes[0])) /
+         (static_cast<double>(now - times[0]) / 1e9);
+}
+
+// The last field of loadavg is the pid that was given out last, to a process or a thread.
+bool AllProcesses::may_be_new() {
+  if (passes_ % kEach != 0) return false;
+  const Result<std::string> text = read_file(root_.fd(), "loadavg");
+  std::string last = text ? text->substr(text->rfind(' ') + 1) : "";
+  const bool moved = last.empty() || last != last_pid_;
+  last_pid_ = std::move(last);
+  return moved || passes_ % kLookAnyway == 0;
+}
+
+void AllProcesses::look_for_new() {
+  std::vector<Known> merged;
+  auto before = known_.begin();
+  for (const Pid pid : root_.pids()) {
+    while (before != known_.end() && before->pid < pid) {
+      if (before->statm) --open_;
+      ++before;
+    }
+    if (before != known_.end() && before->pid == pid) {
+      merged.push_back(std::move(*before++));
+    } else {
+      merged.emplace_back().pid = pid;
+    }
+  }
+  for (; before != known_.end(); ++before)
+    if (before->statm) --open_;
+  known_ = std::move(merged);
+}
+
+// false: it has no memory of its own, or is gone.
+bool AllProcesses::read(Known& process) {
+  if (!process.memory) return false;
+  if (process.same >= kEach && (static_cast<uint64_t>(process.pid) + passes_) % kEach != 0) return true;
+  Fd once;
+  if (!process.statm) {
+    const std::string name = std::to_string(process.pid) + "/statm";
+    Fd opened(::openat(root_.fd(), name.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!opened) return false;
+    const bool keep = open_ < most_files_;
+    if (keep) ++open_;
+    (keep ? process.statm : once) = std::move(opened);
+  }
+  std::array<char, 160> buffer;  // filled by pread
+  const ssize_t n =
+      ::pread(process.statm ? process.statm.get() : once.get(), buffer.data(), buffer.size(), 0);
+  const auto statm = n > 0 ? parse_statm({buffer.data(), static_cast<size_t>(n)}) : std::nullopt;
+  if (!statm || statm->size == 0) {
+    if (process.statm) --open_;
+    process.statm = Fd();
+    process.memory = !statm;  // one that is gone is looked for once more: its number may be another's by now
+    process.past = {};
+    process.same = 0;
+    return false;
+  }
+  ProcessMemory now;
+  now.pid = process.pid;
+  now.rss_bytes = statm->resident * kPageBytes;
+  now.anon_bytes = statm->resident > statm->shared ? (statm->resident - statm->shared) * kPageBytes : 0;
+  const bool same = now.rss_bytes == process.last.rss_bytes && now.anon_bytes == process.last.anon_bytes;
+  process.same = !same ? 0 : process.same < kEach ? process.same + 1 : process.same;
+  process.last = now;
+  return true;
+}
+
+const std::vector<ProcessMemory>& AllProcesses::pass(TimeNs now) {
+  if (may_be_new()) look_for_new();
+  result_.clear();
+  for (Known& process : known_) {
+    if (!read(process)) continue;
+    ProcessMemory& memory = result_.emplace_back(process.last);
+    memory.growth_bytes_per_s = process.past.growth(now, memory.anon_bytes);
+    process.past.add(now, memory.anon_bytes);
+  }
+  ++passes_;
+  return result_;
+}
+
+std::string AllProcesses::comm(Pid pid) const {
+  Result<std::string> text = read_file(root_.fd(), std::to_string(pid) + "/comm", 64);
+  if (!text) return "";
+  if (text->ends_with('\n')) text->pop_back();
+  return *std::move(text);
+}
+
+}  // namespace memwhy::procfs
