@@ -3,9 +3,10 @@
 have the bytes that explain has: to the byte, in total and by owner. tests/readers has the programs, and the table of the sums."""
 import json
 import re
+import signal
 import sqlite3
+import subprocess
 import sys
-import time
 
 from support import MIB, ROOT, absent
 from support.answers import check, ledger, only_process
@@ -15,7 +16,6 @@ from readers import packages, synthetic  # noqa: E402
 from readers.consumers import Consumers  # noqa: E402
 
 FORMATS = ["pprof", "perfetto", "folded", "speedscope", "firefox", "sqlite", "ndjson", "otlp", "json"]
-PARTED = ("go.heap.live", "go.heap.unmarked", "go.heap.fragmentation", "go.heap.unclassified")
 
 
 def consumers(case):
@@ -44,12 +44,12 @@ def exported(case, name="r.memwhy"):
     return out
 
 
-def line_sums(owners):
-    """By line of the ledger, but those that share pages together."""
+def by_owner(process):
+    """Of the cells of explain --json --cells. Where a page is parted among several lines of the ledger, it is one owner here."""
     out = {}
-    for owner, bytes in owners.items():
-        shared = "go.heap.spans" if owner in PARTED else owner
-        out[shared] = out.get(shared, 0) + bytes
+    for cell in process["cells"]:
+        out[cell["owner"]] = out.get(cell["owner"], 0) + cell["bytes"]
+    assert sum(out.values()) == process["rss"]["bytes"]
     return out
 
 
@@ -57,12 +57,12 @@ def check_readers(case, process):
     """Every format by its program; prints the row of the table."""
     reader, files = consumers(case), exported(case)
     rss = process["rss"]["bytes"]
-    wanted = line_sums(ledger(process))
+    wanted = by_owner(process)
     sums = {}
     for format in FORMATS:
         owners = getattr(reader, format)(files[format])
         assert sum(owners.values()) == rss, f"{format}: {sum(owners.values())}, and RSS is {rss}: {owners}"
-        assert line_sums(owners) == wanted, f"{format}: {owners}, the ledger {wanted}"
+        assert owners == wanted, f"{format}: {owners}, and the cells are {wanted}"
         sums[format] = sum(owners.values())
     print(f"| {process['comm']} | {rss:,} | " + " | ".join(f"{sums[format]:,}" for format in FORMATS) + " |")
     check_pprof(case, reader, files["pprof"], process)
@@ -114,20 +114,25 @@ def check_queries(file, process):
     with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
         answers = [db.execute(query).fetchall() for query in queries]
     assert {owner: bytes for _, owner, bytes in answers[0]} == ledger(process)
-    assert answers[1] == []
+    assert answers[1] == [], answers[1]
     assert sum(bytes for _, bytes in answers[11]) == process["rss"]["bytes"]
     assert {id for _, id, _, _ in answers[10]} == {f["id"] for f in process["findings"] if f["kind"] == "problem"}
 
 
 def explained(case):
-    return only_process(case.explain("r.memwhy", cwd=case.folder))
+    """Its one process, as it is now: it may have been another before an exec."""
+    explanation = case.explain("r.memwhy", "--cells", cwd=case.folder)
+    explanation["processes"] = [each for each in explanation["processes"] if not each["replaced_by_exec"]]
+    return only_process(explanation)
 
 
 def test_goroutine_leak(case):
-    jobs = case.hourly_job("go1.26.8", pprof=True)
+    jobs = case.hourly_job("go1.26.8", "-period", "1ms", "-hold", 1, "-runs", 4, pprof=True)
+    jobs.holds()
 
     def work():
-        jobs.until_job(4)
+        jobs.go_on()
+        jobs.done()
     recorded(case, jobs.pid, work)
     process = explained(case)
     assert ledger(process)["go.heap.live"] + ledger(process).get("go.heap.unmarked", 0) >= 200 * MIB, ledger(process)
@@ -147,16 +152,15 @@ def test_race_detector(case):
 
 
 def test_c_heap(case):
-    import subprocess
-    server = case.start([case.build / "workloads/c_heap", "freed", 100], stdin=subprocess.PIPE)
-    assert server.stdout.readline() == "ready\n"
-
-    def work():
-        server.stdin.write("trim\n")
-        server.stdin.flush()
-        assert server.stdout.readline().startswith("trimmed")
-    recorded(case, server.pid, work)
+    """From its start: every page that it touches has a stack."""
+    memwhy = case.start_memwhy("record", "-o", "r.memwhy", "--", case.build / "workloads/c_heap", "every_second", 100,
+                               stdin=subprocess.PIPE)
+    assert memwhy.stdout.readline() == "ready\n"  # the program's own
+    memwhy.send_signal(signal.SIGINT)
+    assert memwhy.wait(timeout=60) == 0
+    memwhy.stdin.close()
     process = explained(case)
+    assert ledger(process)["c.heap.used"] >= 45 * MIB and ledger(process)["c.heap.free"] >= 30 * MIB, ledger(process)
     check_readers(case, process)
 
 
