@@ -31,6 +31,9 @@ export function bytesAxis(suffix = ""): uPlot.Axis {
     values: (_, splits) => splits.map((value) => (value === 0 ? "0" : bytes(value).replace(/\.0 /, " ") + suffix)) };
 }
 
+// For who does not see the canvas: what it is, and where the same stands as a table.
+export const describe = (plot: uPlot, says: string) => { plot.ctx.canvas.setAttribute("role", "img"); plot.ctx.canvas.setAttribute("aria-label", says); };
+
 // [colour or "", text] beside each other.
 export function readout() {
   const element = el("p", { class: "readout" });

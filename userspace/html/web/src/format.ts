@@ -29,6 +29,8 @@ export function rate(bytesPerSecond: number | null): string {
   const each = Math.round(bytesPerSecond * 60);
   return each === 0 ? "0" : `${signed(each)}/min`;
 }
+// Of a flow, which has no sign.
+export const flow = (bytesPerSecond: number | null) => (bytesPerSecond ? rate(bytesPerSecond).replace(/^\+/, "") : "");
 export function share(value: number): string {
   const percent = value * 100;
   return percent > 0 && percent < 0.1 ? "<0.1 %" : `${percent.toFixed(percent < 10 ? 1 : 0)} %`;

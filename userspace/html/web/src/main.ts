@@ -12,7 +12,7 @@ import { RateChart } from "./rates";
 import { coverage, goroutines, ledgerTable, mappings, retention } from "./sections";
 import { Timeline } from "./timeline";
 import { findings, verdict } from "./verdict";
-import { waterfall, waterfallTable } from "./waterfall";
+import { waterfallTable } from "./waterfall";
 
 const page = document.getElementById("page")!;
 const keys = new Keys();
@@ -46,7 +46,6 @@ function show(answer: Answer, moments: Moments) {
   const picker = answer.processes.length > 1
     ? el("select", { "aria-label": "process", onchange: (event: { target: HTMLSelectElement }) => { chosen = Number(event.target.value); again(); } }, ...answer.processes.map((each, index) => el("option", { value: index, selected: index === chosen }, `${nameOf(each)} ${bytes(each.rss.bytes)}`)))
     : el("span", { class: "process" }, nameOf(process));
-  const steps = waterfall(process);
   page.replaceChildren(
     el("nav", { class: "top", "aria-label": "page" }, el("span", { class: "mark" }, "memwhy"), picker,
       el("span", { class: "parts" }, ...parts.map(([id, name]) => el("a", { href: `#${id}` }, name))), filter,
@@ -55,7 +54,7 @@ function show(answer: Answer, moments: Moments) {
       el("button", { type: "button", title: "keys", "aria-label": "keys", onclick: () => keys.help() }, "?")),
     el("section", { id: "answer", class: "hero" },
       el("div", {}, verdict(answer, process), findings(process)),
-      steps.length ? el("div", { class: "panel" }, waterfallTable(steps, process.rss.bytes ?? 0)) : el("div")),
+      process.rss.bytes != null ? el("div", { class: "panel" }, waterfallTable(process)) : el("div")),
     section("time", "Over time", "", timeline.element),
     section("stacks", "Stacks", "", explorer.element),
     section("owners", "Owners", "", ledgerTable(process)),
@@ -64,7 +63,7 @@ function show(answer: Answer, moments: Moments) {
     ...(process.go ? [section("goroutines", "Goroutines", "", goroutines(process))] : []),
     section("mappings", "Mappings and files", "", mapped),
     section("coverage", "Coverage", "What was seen, and what was not.", coverage(answer, process)),
-    el("footer", {}, `memwhy ${answer.recorder.version ?? ""}, Linux ${answer.recorder.kernel ?? "unknown"}, ${answer.recorder.architecture ?? ""}. All times are UTC. This file holds all of it and asks no network.`));
+    el("footer", {}, `Recorded from ${answer.interval.start?.slice(0, 19).replace("T", " ") ?? "an unknown time"} UTC by memwhy ${answer.recorder.version ?? ""}, Linux ${answer.recorder.kernel ?? "unknown"}, ${answer.recorder.architecture ?? ""}. All times are UTC. This file holds all of it and asks no network.`));
   timeline.draw();
   rates.draw();
   keys.use([

@@ -2,7 +2,7 @@
 // How fast pages come and go, and what a Go program allocates: two lines over time.
 import uPlot from "uplot";
 import type { Process } from "./answer";
-import { axes, bytesAxis, readout } from "./chart";
+import { axes, bytesAxis, describe, readout } from "./chart";
 import { themed } from "./colour";
 import { el } from "./dom";
 import { bytes, clock, time } from "./format";
@@ -54,6 +54,7 @@ export class RateChart {
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
       hooks: { setCursor: [(plot) => this.tell(plot.cursor.idx ?? null)] },
     }, [times, arrived, left, allocated], this.holder);
+    describe(this.plot, "Bytes a second that arrived and left over time; the table of owners has them by owner");
     this.tell(null);
   }
   private tell(index: number | null) {

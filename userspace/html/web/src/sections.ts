@@ -4,7 +4,7 @@
 import type { Answer, Group, LedgerLine, Mapping, Process } from "./answer";
 import { ownerColour } from "./colour";
 import { el, figure, table, type Child } from "./dom";
-import { bytes, clockOf, count, hex, rate, seconds, share } from "./format";
+import { bytes, clockOf, count, flow, hex, rate, seconds, share } from "./format";
 
 const owner = (id: string) => el("span", { class: "owner" }, el("i", { class: "dot", "--colour": ownerColour(id) }), id);
 const amount = (value: number | null | undefined) => figure(value, bytes(value));
@@ -16,9 +16,9 @@ export function ledgerTable(process: Process): HTMLElement {
     { name: "what it is", cell: (line) => line.label, wide: true },
     { name: "bytes", number: true, cell: (line) => amount(line.bytes), sort: (line) => line.bytes },
     { name: "share", number: true, cell: (line) => share(line.bytes / rss), sort: (line) => line.bytes },
-    { name: "growth", number: true, cell: (line) => rate(line.growth_bytes_per_s), sort: (line) => line.growth_bytes_per_s ?? 0 },
-    { name: "arrived", number: true, cell: (line) => rate(line.arrived_bytes_per_s), sort: (line) => line.arrived_bytes_per_s ?? 0 },
-    { name: "left", number: true, cell: (line) => rate(line.left_bytes_per_s), sort: (line) => line.left_bytes_per_s ?? 0 },
+    { name: "growth", number: true, cell: (line) => (line.growth_bytes_per_s ? rate(line.growth_bytes_per_s) : ""), sort: (line) => line.growth_bytes_per_s ?? 0 },
+    { name: "arrived", number: true, cell: (line) => flow(line.arrived_bytes_per_s), sort: (line) => line.arrived_bytes_per_s ?? 0 },
+    { name: "left", number: true, cell: (line) => flow(line.left_bytes_per_s), sort: (line) => line.left_bytes_per_s ?? 0 },
     { name: "huge pages", number: true, cell: (line) => (line.huge_bytes ? amount(line.huge_bytes) : ""), sort: (line) => line.huge_bytes },
   ], process.ledger);
 }
@@ -40,7 +40,7 @@ export function retention(process: Process): HTMLElement {
       { name: "owner", cell: (line) => owner(line.id), sort: (line) => line.id },
       { name: "bytes", number: true, cell: (line) => amount(line.bytes), sort: (line) => line.bytes },
       { name: "by age", cell: bar, wide: true },
-      ...AGES.map((age, index) => ({ name: `over ${["10 s", "1 min", "10 min", "1 h"][index]}`, number: true, cell: (line: LedgerLine): Child => amount(line.ages![age]), sort: (line: LedgerLine) => line.ages![age] })),
+      ...AGES.map((age, index) => ({ name: `over ${["10 s", "1 min", "10 min", "1 h"][index]}`, number: true, cell: (line: LedgerLine): Child => (line.ages![age] ? amount(line.ages![age]) : ""), sort: (line: LedgerLine) => line.ages![age] })),
     ], aged),
     parted.length ? el("p", { class: "quiet" }, `Parts of pages have no age: ${parted.map((line) => `${line.id} ${bytes(line.bytes)}`).join(", ")}.`) : null);
 }

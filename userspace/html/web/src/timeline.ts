@@ -2,7 +2,7 @@
 // RSS over time, stacked by owner, with what happened; a click chooses a moment, a drag an interval.
 import uPlot from "uplot";
 import type { Event, Point, Process } from "./answer";
-import { axes, bytesAxis, readout } from "./chart";
+import { axes, bytesAxis, describe, readout } from "./chart";
 import { ownerColour, themed } from "./colour";
 import { el } from "./dom";
 import { bytes, clock, time } from "./format";
@@ -97,6 +97,7 @@ export class Timeline {
         setSelect: [(plot) => { if (plot.select.width > 4) this.select({ from: plot.posToVal(plot.select.left, "x"), to: plot.posToVal(plot.select.left + plot.select.width, "x") }); }],
       },
     }, [times, ...order.map((index) => stacked[index]!), rss], this.holder);
+    describe(this.plot, "RSS over time, stacked by owner; the table of owners below has its end");
     let down = 0;
     this.plot.over.addEventListener("mousedown", (event) => { down = event.clientX; });
     this.plot.over.addEventListener("click", (event) => {

@@ -2,7 +2,7 @@
 // The answer in words: the verdict, and each finding with its remedy and evidence.
 import type { Answer, Finding, Process } from "./answer";
 import { el, figure } from "./dom";
-import { bytes, rate, seconds, share } from "./format";
+import { bytes, clockOf, rate, seconds, share } from "./format";
 
 const VERDICTS = { problem: "Problem", no_problem: "No problem found", not_seen_long_enough: "Not seen long enough" };
 
@@ -20,7 +20,7 @@ export function verdict(answer: Answer, process: Process): HTMLElement {
   const facts = [process.go ? `${process.go.version ?? "Go"}${process.go.race ? ", built with -race" : ""}${process.go.stripped ? ", stripped" : ""}` : null,
     process.threads == null ? null : `${process.threads} threads`, process.container ? `container ${process.container.slice(0, 12)}` : null, process.pod ? `pod ${process.pod}` : null,
     `recorded ${seconds(answer.interval.seconds)}${answer.recorder.host ? ` on ${answer.recorder.host}` : ""}`, `${process.coverage.scans} scans`,
-    process.scan_time ? `the last at ${process.scan_time.slice(0, 19).replace("T", " ")} UTC` : null];
+    process.scan_time ? `the last at ${clockOf(process.scan_time)} UTC` : null];
   return el("header", { class: "verdict" },
     el("p", { class: `state ${process.verdict.is}` }, VERDICTS[process.verdict.is]),
     el("h1", {}, rss == null ? "Resident bytes are unknown" : figure(rss, bytes(rss)), rss == null ? "" : " resident", first?.headline ? `; ${first.headline}` : ""),

@@ -3,7 +3,7 @@
 // it adds up before the reader's eyes.
 //
 //   heap profile                       11.5 MiB  ▌
-//   live heap beyond its samples       −2.9 MiB  ▌
+//   counted, not live                  −2.9 MiB  ▌
 //   race.shadow                       663.3 MiB  ▐█████████████
 //   …
 //   resident (RSS)                    956.1 MiB  ████████████████████
@@ -14,11 +14,11 @@ import { ownerColour } from "./colour";
 import { el, figure } from "./dom";
 import { bytes, share } from "./format";
 
-export interface WaterfallStep { name: string; says: string; bytes: number; owner: string | null; sum: boolean }
+interface WaterfallStep { name: string; says: string; bytes: number; owner: string | null; sum: boolean }
 
 const LEAST_SHARE = 0.004, MOST_OWNERS = 9;
 
-export function waterfall(process: Process): WaterfallStep[] {
+function waterfall(process: Process): WaterfallStep[] {
   const rss = process.rss.bytes;
   if (rss == null) return [];
   const steps: WaterfallStep[] = [];
@@ -29,7 +29,7 @@ export function waterfall(process: Process): WaterfallStep[] {
     const inside = lines.filter((line) => line.in_heap_profile), resident = inside.reduce((sum, line) => sum + line.bytes, 0);
     step("heap profile", "bytes in use, as the program's own heap profile says", profile, "go.heap.live", true);
     if (resident !== profile)
-      step(resident > profile ? "live objects it does not count" : "counted, and not resident or dead by now",
+      step(resident > profile ? "live, not counted" : "counted, not live",
         "resident live objects minus the profile, which is an estimate of the last collection", resident - profile, "go.heap.live");
     lines = lines.filter((line) => !line.in_heap_profile);
   }
@@ -52,7 +52,13 @@ function addContainer(process: Process, rss: number, step: (name: string, says: 
   step("limit", "of the cgroup", limit, null, true);
 }
 
-export function waterfallTable(steps: WaterfallStep[], rss: number): HTMLElement {
+const NO_PROFILE: Record<string, string> = {
+  not_go: "", off_in_binary: "No heap profile: profiling is not linked into this program.", unreadable: "No heap profile: it could not be read.", not_read: "No heap profile was read.",
+};
+
+export function waterfallTable(process: Process): HTMLElement {
+  const steps = waterfall(process), rss = process.rss.bytes ?? 0, { source } = process.heap_profile;
+  const why = process.heap_profile.inuse_bytes == null ? (NO_PROFILE[source] ?? "") : "";
   let at = 0, most = 1;
   const spans = steps.map((each) => {
     const from = each.sum ? 0 : Math.min(at, at + each.bytes), to = each.sum ? each.bytes : Math.max(at, at + each.bytes);
@@ -60,7 +66,7 @@ export function waterfallTable(steps: WaterfallStep[], rss: number): HTMLElement
     most = Math.max(most, to);
     return { from, to };
   });
-  return el("table", { class: "waterfall" }, el("caption", {}, "From the heap profile to RSS"),
+  return el("table", { class: "waterfall" }, el("caption", {}, process.heap_profile.inuse_bytes == null ? `What RSS is made of. ${why}`.trim() : "From the heap profile to RSS"),
     el("tbody", {}, ...steps.map((each, index) => {
       const { from, to } = spans[index]!;
       const bar = el("span", { class: each.sum ? "bar sum" : "bar", "left%": 100 * from / most, "width%": Math.max(0.3, 100 * (to - from) / most), "--colour": each.owner ? ownerColour(each.owner) : null });
