@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sources of the page: TypeScript's own checks, all of them strict, and no way to make markup or code of text.
+"""The sources of the page: TypeScript's own checks, all of them strict, one format, and no way to make markup or code of text.
 usage: page.py BUILD_DIR"""
 import pathlib
 import re
@@ -10,7 +10,7 @@ import sys
 import sources
 
 WEB = sources.ROOT / "userspace/html/web"
-LIMIT, WIDTH = 250, 400  # lines of a file; characters of a line
+LIMIT = 400  # lines of a file
 FORBIDDEN = [
     (re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser"), "names of a target are only ever text"),
     (re.compile(r"\beval\(|new Function|setTimeout\(\s*[\"'`]|\bimport\("), "no code is made at run time"),
@@ -19,12 +19,13 @@ FORBIDDEN = [
 ]
 
 
-def type_offences(build):
-    """tsc in a copy beside its libraries, which npm brings by the lock file; nothing is written into the sources."""
+def tool_offences(build):
+    """tsc and prettier in a copy beside its libraries, which npm brings by the lock file; nothing is written into the sources."""
     folder = pathlib.Path(build) / "lint-page"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules"))
-    for command in (["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], ["node_modules/.bin/tsc", "-p", "."]):
+    for command in (["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], ["node_modules/.bin/tsc", "-p", "."],
+                    ["node_modules/.bin/prettier", "--log-level=warn", "--check", "src", "build.mjs", "style.css"]):
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=240)
         if done.returncode:
             return (done.stdout + done.stderr).strip().splitlines()
@@ -42,9 +43,7 @@ def main():
             offences.append(f"{name}:1: no SPDX-License-Identifier")
         for number, line in enumerate(lines, 1):
             offences += [f"{name}:{number}: {why}: {line.strip()}" for pattern, why in FORBIDDEN if pattern.search(line)]
-            if len(line) > WIDTH:
-                offences.append(f"{name}:{number}: {len(line)} characters")
-    return sources.finish(offences + type_offences(sys.argv[1]), len(paths), "checked by tsc, and only text becomes text")
+    return sources.finish(offences + tool_offences(sys.argv[1]), len(paths), "checked by tsc, formatted, and only text becomes text")
 
 
 if __name__ == "__main__":
