@@ -5,6 +5,7 @@
 // anchors.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -38,7 +39,8 @@ struct TimelinePoint {
   uint64_t rss_bytes = 0;
   std::vector<OwnerAmount> ledger;  // empty between scans
   std::vector<OwnerFlow> flows;
-  std::optional<GoTimelinePoint> go;  // read within half a second of it
+  std::array<uint64_t, 4> older = {};  // bytes of a scan, than timeline::kAgeLimits[i]
+  std::optional<GoTimelinePoint> go;   // read within half a second of it
 };
 
 enum class EventWhat : uint8_t { kCollection, kStep, kReleased, kOom, kExec, kFork, kLimit };

@@ -22,6 +22,7 @@ struct Sample {
   uint64_t rss_bytes = 0;
   OwnerBytes bytes = {};
   OwnerBytes arrived = {}, left = {};  // since the sample before; 0 in the first
+  std::array<uint64_t, 4> older = {};  // of rss_bytes, than timeline::kAgeLimits[i]
   bool between_scans = false;          // made of what RSS did (growth.h)
 };
 

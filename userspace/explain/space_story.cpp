@@ -66,7 +66,8 @@ std::vector<TimelinePoint> curve_of(const std::vector<Sample>& samples,
                                     const std::vector<timeline::RssPoint>& points, const OwnerTable& table) {
   std::vector<TimelinePoint> scans, between, out;
   for (const Sample& sample : samples) {
-    TimelinePoint& point = scans.emplace_back(TimelinePoint{sample.time, sample.rss_bytes, {}, {}, {}});
+    TimelinePoint& point =
+        scans.emplace_back(TimelinePoint{sample.time, sample.rss_bytes, {}, {}, sample.older, {}});
     for (size_t i = 0; i < table.owners(); ++i) {
       const Owner owner = static_cast<Owner>(i);
       if (sample.bytes[i] > 0) point.ledger.push_back({owner, sample.bytes[i]});
@@ -76,7 +77,7 @@ std::vector<TimelinePoint> curve_of(const std::vector<Sample>& samples,
   }
   size_t step = (points.size() + kCurvePoints - 1) / kCurvePoints;
   for (size_t i = 0; i < points.size(); i += step) {
-    between.push_back(TimelinePoint{points[i].time, points[i].rss_bytes, {}, {}, {}});
+    between.push_back(TimelinePoint{points[i].time, points[i].rss_bytes, {}, {}, {}, {}});
   }
   std::merge(scans.begin(), scans.end(), between.begin(), between.end(), std::back_inserter(out),
              [](const TimelinePoint& a, const TimelinePoint& b) { return a.time < b.time; });
@@ -203,6 +204,8 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
   Sample sample;
   sample.time = scan.time;
   sample.rss_bytes = scan.resident_pages * kPageBytes;
+  for (const PageGroup& group : scan.groups)
+    for (size_t i = 0; i < sample.older.size(); ++i) sample.older[i] += group.older_pages[i] * kPageBytes;
   std::vector<Doubt> doubts;
   count(scan.groups, owners_, stacks, vmas, false, sample.bytes, doubts);
   owners_.uses().part(scan, sample.bytes);

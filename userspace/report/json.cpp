@@ -64,6 +64,7 @@ Json timeline_point(const explain::TimelinePoint& point, const ProcessExplanatio
               {"ledger", Json::object()},
               {"arrived", Json::object()},
               {"left", Json::object()},
+              {"ages", point.ledger.empty() ? Json(nullptr) : ages(point.older)},
               {"go", go_point(point.go)}};
   std::map<std::string_view, uint64_t> ledger;  // in order of id
   std::map<std::string_view, const explain::OwnerFlow*> flows;

@@ -130,6 +130,30 @@ Json steps(const explain::GoSteps& all, const Attribution& table,
   return out;
 }
 
+Json holders(const std::optional<explain::HeldSummary>& held, const Attribution& table, bool indexes) {
+  if (!held) return nullptr;
+  Json out = {{"complete", held->complete},
+              {"bytes", held->bytes},
+              {"objects", held->objects},
+              {"holders", Json::array()}};
+  for (const explain::HolderSummary& each : held->holders) {
+    const bool variable = each.kind == events::GoHolder::Kind::kVariable;
+    out["holders"].push_back({{"kind", word(each.kind)},
+                              {"name", text_or_null(each.name)},
+                              {"used_by", text_or_null(each.used_by)},
+                              {"address", variable ? Json(each.address) : Json(nullptr)},
+                              {"count", each.count != 0 ? Json(each.count) : Json(nullptr)},
+                              {"created_at", frame_text(table, each.created_at)},
+                              {"bytes", each.bytes},
+                              {"objects", each.objects},
+                              {"resident_bytes", each.resident_bytes},
+                              {"shared_bytes", each.also_bytes},
+                              {"frames", texts(table, each.stack)}});
+    add_index("stack", each.stack, indexes, out["holders"].back());
+  }
+  return out;
+}
+
 }  // namespace
 
 Json go_summary(const explain::ProcessExplanation& process, const std::optional<events::ClockAnchor>& anchor,
@@ -149,7 +173,8 @@ Json go_summary(const explain::ProcessExplanation& process, const std::optional<
           {"allocation_sites", sites(go.sites, process.attribution, indexes)},
           {"allocation_sites_left_out", go.sites.left_out},
           {"steps", steps(go.steps, process.attribution, anchor, indexes)},
-          {"steps_left_out", go.steps.left_out}};
+          {"steps_left_out", go.steps.left_out},
+          {"held", holders(go.held, process.attribution, indexes)}};
 }
 
 Json go_cycle(const std::optional<explain::GoCycle>& cycle) {

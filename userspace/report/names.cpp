@@ -46,6 +46,11 @@ std::string_view word(events::GoLayout layout) {
   return of(kWords, layout);
 }
 
+std::string_view word(events::GoHolder::Kind kind) {
+  static constexpr std::array<std::string_view, 3> kWords = {"variable", "goroutines", "finalizers"};
+  return of(kWords, kind);
+}
+
 std::string_view word(explain::FrameKind kind) {
   static constexpr std::array<std::string_view, explain::kFrameKinds> kWords = {
       "program", "library", "runtime", "allocator", "libc", "race", "kernel", "unknown"};

@@ -145,4 +145,26 @@ std::optional<GoroutineSummary> summary_of(const GoFacts& go, StackTable& table)
   return out;
 }
 
+std::optional<HeldSummary> held_summary_of(const GoFacts& go, StackTable& table) {
+  if (go.goroutines().empty() || !go.goroutines().back().all->held) return std::nullopt;
+  const events::GoHeld& held = *go.goroutines().back().all->held;
+  HeldSummary out{held.complete, held.bytes, held.objects, {}};
+  for (const events::GoHolder& holder : held.holders) {
+    HolderSummary& entry = out.holders.emplace_back();
+    entry.kind = holder.kind;
+    entry.name = holder.name;
+    entry.used_by = holder.used_by;
+    entry.address = holder.address;
+    entry.count = holder.count;
+    if (!holder.frames.empty()) entry.stack = table.add(go.frames(holder.frames, true));
+    if (holder.created_at != 0)
+      entry.created_at = table.add_frame(go.frames({holder.created_at}, false).front());
+    entry.bytes = holder.bytes;
+    entry.objects = holder.objects;
+    entry.resident_bytes = holder.resident_bytes;
+    entry.also_bytes = holder.also_bytes;
+  }
+  return out;
+}
+
 }  // namespace memwhy::explain

@@ -40,7 +40,8 @@ struct Origin {
 };
 Origin origin_of(const GoFacts& go, const events::GoGroup& group);
 
-// What the report shows of it.
+// What the report shows of it, and of those that the heap hangs from.
 std::optional<GoroutineSummary> summary_of(const GoFacts& go, StackTable& table);
+std::optional<HeldSummary> held_summary_of(const GoFacts& go, StackTable& table);
 
 }  // namespace memwhy::explain

@@ -73,6 +73,7 @@ void describe_go(const GoFacts& go, StackTable& table, ProcessExplanation& out) 
   out.go->layout = go.layout();
   out.go->layout_problem = go.problem();
   out.go->sites = allocation_sites(go, table);
+  if (go.layout_trusted()) out.go->held = held_summary_of(go, table);
   // Counters of a layout that failed its self-test are not believed.
   if (go.layout_trusted() && !go.curve().empty()) {
     out.go->totals = go.curve().back().counters;

@@ -29,6 +29,24 @@ struct GoHeapReading {
   bool changed() const { return !quiet || spans_in_motion * 100 > spans; }
 };
 
+// From what objects of the heap hang, at the end of the recording.
+struct HolderSummary {
+  events::GoHolder::Kind kind{};
+  std::string name, used_by;        // of a variable, as events::GoHolder
+  uint64_t address = 0;             // of a variable
+  uint64_t count = 0;               // of goroutines
+  uint32_t stack = kNoIndex;        // of goroutines
+  uint32_t created_at = kNoIndex;   // frame of the go statement
+  uint64_t bytes = 0, objects = 0;  // that hang from it alone
+  uint64_t resident_bytes = 0;      // of `bytes`
+  uint64_t also_bytes = 0;          // that hang from it and from others
+};
+struct HeldSummary {
+  bool complete = true;                // false: the walk ran out of its budget
+  uint64_t bytes = 0, objects = 0;     // reached from anything; virtual
+  std::vector<HolderSummary> holders;  // of most bytes first
+};
+
 struct GoSummary {
   std::string version;
   bool race = false, cgo = false, stripped = false;
@@ -39,6 +57,7 @@ struct GoSummary {
   std::optional<GoAllocationRates> allocation;  // from the first reading to the last
   GoAllocationSites sites;
   GoSteps steps;
+  std::optional<HeldSummary> held;  // absent: the heap was not walked
 };
 
 // Goroutines with the same stack, wait reason and creation site.

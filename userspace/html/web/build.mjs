@@ -28,7 +28,10 @@ async function bundled(entry) {
     logLevel: "warning",
   });
   // Neither may end the element that it stands in.
-  return built.outputFiles[0].text.trim().replace(/<\/(script|style)/gi, "<\\/$1").replace(/<!--/g, "<\\!--");
+  return built.outputFiles[0].text
+    .trim()
+    .replace(/<\/(script|style)/gi, "<\\/$1")
+    .replace(/<!--/g, "<\\!--");
 }
 
 const hash = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
@@ -49,10 +52,13 @@ ${bytes(text)}};
 std::string_view page_${name.toLowerCase()}() { return {reinterpret_cast<const char*>(k${name}), sizeof k${name}}; }
 `;
 writeFileSync(join(out, "page.html"), page);
-writeFileSync(join(out, "bundle.cpp"), `// Made by build.mjs.
+writeFileSync(
+  join(out, "bundle.cpp"),
+  `// Made by build.mjs.
 #include "html/bundle.h"
 
 namespace memwhy::html {
 ${view("Head", head)}${view("Tail", tail)}
 }  // namespace memwhy::html
-`);
+`,
+);

@@ -2,7 +2,11 @@
 // Colours. An owner has the hue of its family (Go's heap, C's heap, files …) and within it a step of lightness of its own, so that
 // the page reads the same from the ledger to the icicle, and in each report.
 
-interface Family { prefix: string; hue: number; chroma: number }
+interface Family {
+  prefix: string;
+  hue: number;
+  chroma: number;
+}
 // The first prefix that fits.
 const FAMILIES: readonly Family[] = [
   { prefix: "go.heap", hue: 248, chroma: 0.125 },
@@ -25,8 +29,11 @@ const FAMILIES: readonly Family[] = [
 const OTHER: Family = { prefix: "", hue: 320, chroma: 0.08 };
 // Steps of lightness by what the id says of the memory: in use is deeper than free.
 const STEPS: readonly [RegExp, number][] = [
-  [/(live|used|shadow|text|stacks)$/, 0], [/(idle|free|before_attach)$/, 0.14], [/(unmarked|internal|private)$/, 0.09],
-  [/(fragmentation|meta|shared)$/, 0.19], [/(released|unclassified)/, 0.23],
+  [/(live|used|shadow|text|stacks)$/, 0],
+  [/(idle|free|before_attach)$/, 0.14],
+  [/(unmarked|internal|private)$/, 0.09],
+  [/(fragmentation|meta|shared)$/, 0.19],
+  [/(released|unclassified)/, 0.23],
 ];
 
 const dark = () => document.documentElement.dataset["theme"] === "dark";
@@ -42,13 +49,23 @@ export function ownerColour(id: string): string {
   return oklch(l, c, h);
 }
 // Of a frame below an owner: the program's own code has the owner's colour, other code fades toward the page.
-const FADE: Record<string, number> = { program: 0, library: 0.35, runtime: 0.6, allocator: 0.6, libc: 0.6, race: 0.5, kernel: 0.7, unknown: 0.5, none: 0.2 };
+const FADE: Record<string, number> = {
+  program: 0,
+  library: 0.35,
+  runtime: 0.6,
+  allocator: 0.6,
+  libc: 0.6,
+  race: 0.5,
+  kernel: 0.7,
+  unknown: 0.5,
+  none: 0.2,
+};
 export function frameColour(owner: string, kind: string, text: string): { fill: string; ink: string } {
   const { l, c, h } = shade(owner);
   const fade = FADE[kind] ?? 0.3;
   let hash = 0;
   for (let i = 0; i < text.length; ++i) hash = (hash * 31 + text.charCodeAt(i)) | 0;
-  const stir = ((hash >>> 0) % 100) / 100 - 0.5;  // neighbours differ a little
+  const stir = ((hash >>> 0) % 100) / 100 - 0.5; // neighbours differ a little
   const target = dark() ? 0.36 : 0.9;
   const lightness = Math.min(0.93, l + 0.07 * (dark() ? -1 : 1) + (target - l) * fade + stir * 0.05);
   return { fill: oklch(lightness, c * (1 - fade * 0.75), h + stir * 8), ink: lightness > 0.62 ? "#16181d" : "#f6f7f9" };

@@ -7,7 +7,9 @@ export const UNIT_NAMES: Record<Unit, string> = { binary: "MiB", decimal: "MB", 
 const NAMES = { binary: ["KiB", "MiB", "GiB", "TiB", "PiB"], decimal: ["kB", "MB", "GB", "TB", "PB"] };
 
 let unit: Unit = "binary";
-export const setUnit = (wanted: Unit) => { unit = wanted; };
+export const setUnit = (wanted: Unit) => {
+  unit = wanted;
+};
 export const currentUnit = () => unit;
 
 const grouped = (value: number) => Math.round(value).toLocaleString("en-US");
@@ -19,8 +21,12 @@ export function bytes(value: number | null | undefined): string {
   const step = unit === "decimal" ? 1000 : 1024;
   if (unit === "bytes" || value < step) return grouped(value) + " B";
   const names = NAMES[unit];
-  let scaled = value / step, index = 0;
-  while (scaled >= step - 0.05 && index + 1 < names.length) { scaled /= step; ++index; }
+  let scaled = value / step,
+    index = 0;
+  while (scaled >= step - 0.05 && index + 1 < names.length) {
+    scaled /= step;
+    ++index;
+  }
   return `${scaled.toFixed(1)} ${names[index]}`;
 }
 export const signed = (value: number) => (value > 0 ? "+" : "") + bytes(value);
@@ -29,6 +35,8 @@ export function rate(bytesPerSecond: number | null): string {
   const each = Math.round(bytesPerSecond * 60);
   return each === 0 ? "0" : `${signed(each)}/min`;
 }
+// Of a flow, which has no sign.
+export const flow = (bytesPerSecond: number | null) => (bytesPerSecond ? rate(bytesPerSecond).replace(/^\+/, "") : "");
 export function share(value: number): string {
   const percent = value * 100;
   return percent > 0 && percent < 0.1 ? "<0.1 %" : `${percent.toFixed(percent < 10 ? 1 : 0)} %`;

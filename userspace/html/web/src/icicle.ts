@@ -6,12 +6,24 @@ import { el, printable } from "./dom";
 import { bytes } from "./format";
 import { says, type TreeNode } from "./tree";
 
-const ROW = 21, GAP = 1, LEAST = 0.8;
-interface Box { node: TreeNode; x: number; y: number; width: number }
+const ROW = 21,
+  GAP = 1,
+  LEAST = 0.8;
+interface Box {
+  node: TreeNode;
+  x: number;
+  y: number;
+  width: number;
+}
 
 export class Icicle {
   readonly element: HTMLElement;
-  private readonly canvas = el("canvas", { tabindex: 0, role: "application", "aria-label": "Icicle of bytes by stack. Arrows move, Enter zooms in, Escape zooms out. The table view has the same." });
+  private readonly canvas = el("canvas", {
+    tabindex: 0,
+    role: "application",
+    "aria-label":
+      "Icicle of bytes by stack. Arrows move, Enter zooms in, Escape zooms out. The table view has the same.",
+  });
   private readonly told = el("p", { class: "told", "aria-live": "polite" });
   private readonly tip = el("div", { class: "tip", hidden: true });
   private root: TreeNode | null = null;
@@ -22,8 +34,13 @@ export class Icicle {
   constructor() {
     this.element = el("div", { class: "icicle" }, this.told, el("div", { class: "canvas" }, this.canvas, this.tip));
     this.canvas.addEventListener("mousemove", (event) => this.hover(event));
-    this.canvas.addEventListener("mouseleave", () => { this.tip.hidden = true; });
-    this.canvas.addEventListener("click", (event) => { const box = this.boxAt(event); if (box) this.zoom(box.node === this.focus ? (box.node.parent ?? box.node) : box.node); });
+    this.canvas.addEventListener("mouseleave", () => {
+      this.tip.hidden = true;
+    });
+    this.canvas.addEventListener("click", (event) => {
+      const box = this.boxAt(event);
+      if (box) this.zoom(box.node === this.focus ? (box.node.parent ?? box.node) : box.node);
+    });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.draw()).observe(this.element);
   }
@@ -48,7 +65,8 @@ export class Icicle {
     if (!this.root || !this.focus || width === 0) return;
     this.layout(width);
     const depth = this.boxes.reduce((most, box) => Math.max(most, box.y), 0) / ROW + 1;
-    const height = Math.min(Math.max(depth, 3), 60) * ROW, ratio = window.devicePixelRatio || 1;
+    const height = Math.min(Math.max(depth, 3), 60) * ROW,
+      ratio = window.devicePixelRatio || 1;
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(height * ratio);
     this.canvas.style.height = `${height}px`;
@@ -71,7 +89,7 @@ export class Icicle {
       this.boxes.push({ node, x, y: row * ROW, width: node.bytes * scale });
       for (const child of node.children) {
         const wide = child.bytes * scale;
-        if (wide < LEAST) break;  // they are sorted
+        if (wide < LEAST) break; // they are sorted
         place(child, x, row + 1);
         x += wide;
       }
@@ -80,9 +98,13 @@ export class Icicle {
   }
 
   private box(draw: CanvasRenderingContext2D, { node, x, y, width }: Box) {
-    const root = node.parent === null, owner = node.parent?.parent === null;
-    const colour = root ? { fill: themed("--raised"), ink: themed("--ink") }
-      : owner ? { fill: ownerColour(node.owner), ink: "#fff" } : frameColour(node.owner, node.kind, node.name);
+    const root = node.parent === null,
+      owner = node.parent?.parent === null;
+    const colour = root
+      ? { fill: themed("--raised"), ink: themed("--ink") }
+      : owner
+        ? { fill: ownerColour(node.owner), ink: "#fff" }
+        : frameColour(node.owner, node.kind, node.name);
     draw.fillStyle = colour.fill;
     draw.fillRect(x, y, Math.max(width - GAP, 0.5), ROW - GAP);
     if (node === this.chosen && !root) {
@@ -96,7 +118,8 @@ export class Icicle {
     draw.rect(x, y, width - GAP - 4, ROW);
     draw.clip();
     draw.fillStyle = colour.ink;
-    const amount = bytes(node.bytes), name = printable(node.name);
+    const amount = bytes(node.bytes),
+      name = printable(node.name);
     draw.fillText(name, x + 5, y + ROW / 2);
     const used = draw.measureText(name).width + 12;
     if (used + draw.measureText(amount).width + 8 < width) {
@@ -107,7 +130,9 @@ export class Icicle {
   }
 
   private boxAt(event: MouseEvent): Box | undefined {
-    const frame = this.canvas.getBoundingClientRect(), x = event.clientX - frame.left, y = event.clientY - frame.top;
+    const frame = this.canvas.getBoundingClientRect(),
+      x = event.clientX - frame.left,
+      y = event.clientY - frame.top;
     return this.boxes.find((box) => x >= box.x && x < box.x + box.width && y >= box.y && y < box.y + ROW);
   }
   private hover(event: MouseEvent) {
@@ -115,12 +140,20 @@ export class Icicle {
     this.tip.hidden = !box;
     this.canvas.style.cursor = box ? "pointer" : "default";
     if (!box) return;
-    const { node } = box, whole = this.root!.bytes;
+    const { node } = box,
+      whole = this.root!.bytes;
     this.tip.replaceChildren(
-      el("strong", {}, node.name), el("span", {}, `${bytes(node.bytes)} · ${(100 * node.bytes / Math.max(1, whole)).toFixed(1)} %${node.own && node.own !== node.bytes ? ` · itself ${bytes(node.own)}` : ""}`),
-      node.where ? el("span", { class: "where" }, node.where) : null as never,
-      el("span", { class: "where" }, [node.owner, node.kind === "none" ? "" : node.kind].filter(Boolean).join(" · ")));
-    const frame = this.canvas.getBoundingClientRect(), wide = this.tip.offsetWidth;
+      el("strong", {}, node.name),
+      el(
+        "span",
+        {},
+        `${bytes(node.bytes)} · ${((100 * node.bytes) / Math.max(1, whole)).toFixed(1)} %${node.own && node.own !== node.bytes ? ` · itself ${bytes(node.own)}` : ""}`,
+      ),
+      node.where ? el("span", { class: "where" }, node.where) : (null as never),
+      el("span", { class: "where" }, [node.owner, node.kind === "none" ? "" : node.kind].filter(Boolean).join(" · ")),
+    );
+    const frame = this.canvas.getBoundingClientRect(),
+      wide = this.tip.offsetWidth;
     this.tip.style.left = `${Math.max(0, Math.min(event.clientX - frame.left + 12, frame.width - wide - 4))}px`;
     this.tip.style.top = `${event.clientY - frame.top + 18}px`;
   }
@@ -130,9 +163,13 @@ export class Icicle {
   private key(event: KeyboardEvent) {
     const node = this.chosen ?? this.focus;
     if (!node) return;
-    const siblings = node.parent?.children ?? [node], at = siblings.indexOf(node);
+    const siblings = node.parent?.children ?? [node],
+      at = siblings.indexOf(node);
     const to: Record<string, TreeNode | null | undefined> = {
-      ArrowDown: node.children[0], ArrowUp: node.parent, ArrowRight: siblings[at + 1], ArrowLeft: siblings[at - 1],
+      ArrowDown: node.children[0],
+      ArrowUp: node.parent,
+      ArrowRight: siblings[at + 1],
+      ArrowLeft: siblings[at - 1],
     };
     if (event.key in to) {
       this.chosen = to[event.key] ?? node;

@@ -2,7 +2,11 @@
 // The keyboard: one list, which is both what is done and what "?" shows.
 import { el } from "./dom";
 
-export interface Key { key: string; says: string; act: () => unknown }
+export interface Key {
+  key: string;
+  says: string;
+  act: () => unknown;
+}
 
 export class Keys {
   private readonly dialog = el("dialog", { class: "keys", "aria-label": "keys" });
@@ -23,7 +27,20 @@ export class Keys {
   }
   use(keys: Key[]) {
     this.keys = [...keys, { key: "?", says: "this list", act: () => this.help() }];
-    this.dialog.replaceChildren(el("h2", {}, "Keys"), el("dl", {}, ...this.keys.flatMap(({ key, says }) => [el("dt", {}, el("kbd", {}, key === "Escape" ? "Esc" : key)), el("dd", {}, says)])), el("form", { method: "dialog" }, el("button", {}, "Close")));
+    this.dialog.replaceChildren(
+      el("h2", {}, "Keys"),
+      el(
+        "dl",
+        {},
+        ...this.keys.flatMap(({ key, says }) => [
+          el("dt", {}, el("kbd", {}, key === "Escape" ? "Esc" : key)),
+          el("dd", {}, says),
+        ]),
+      ),
+      el("form", { method: "dialog" }, el("button", {}, "Close")),
+    );
   }
-  help() { this.dialog.showModal(); }
+  help() {
+    this.dialog.showModal();
+  }
 }

@@ -2,12 +2,17 @@
 // How fast pages come and go, and what a Go program allocates: two lines over time.
 import uPlot from "uplot";
 import type { Process } from "./answer";
-import { axes, bytesAxis, readout } from "./chart";
+import { axes, bytesAxis, describe, readout } from "./chart";
 import { themed } from "./colour";
 import { el } from "./dom";
 import { bytes, clock, time } from "./format";
 
-interface Rates { times: number[]; arrived: (number | null)[]; left: (number | null)[]; allocated: (number | null)[] }
+interface Rates {
+  times: number[];
+  arrived: (number | null)[];
+  left: (number | null)[];
+  allocated: (number | null)[];
+}
 const sum = (amounts: Record<string, number>) => Object.values(amounts).reduce((all, each) => all + each, 0);
 
 // Bytes a second since the scan before; of the Go heap since the reading before.
@@ -16,7 +21,9 @@ export function ratesOf(process: Process): Rates {
   let before: number | null = null;
   for (const point of process.timeline) {
     if (!point.t) continue;
-    const at = time(point.t), scanned = Object.keys(point.ledger).length > 0, allocation = point.go?.allocation;
+    const at = time(point.t),
+      scanned = Object.keys(point.ledger).length > 0,
+      allocation = point.go?.allocation;
     if (!scanned && !allocation) continue;
     const since = before != null && scanned ? at - before : 0;
     out.times.push(at);
@@ -37,30 +44,71 @@ export class RateChart {
 
   constructor(process: Process) {
     this.rates = ratesOf(process);
-    const names: [string, string][] = [["--warm", "pages that arrived"], ["--cool", "pages that left"]];
+    const names: [string, string][] = [
+      ["--warm", "pages that arrived"],
+      ["--cool", "pages that left"],
+    ];
     if (this.rates.allocated.some((value) => value != null)) names.push(["--accent", "allocated by Go"]);
-    this.element = el("div", {}, el("ul", { class: "legend" }, ...names.map(([colour, name]) => el("li", {}, el("i", { class: "dot", "--colour": `var(${colour})` }), name))), this.holder, this.says.element);
-    new ResizeObserver(() => { if (this.plot && this.holder.clientWidth > 0) this.plot.setSize({ width: this.holder.clientWidth, height: 160 }); }).observe(this.holder);
+    this.element = el(
+      "div",
+      {},
+      el(
+        "ul",
+        { class: "legend" },
+        ...names.map(([colour, name]) => el("li", {}, el("i", { class: "dot", "--colour": `var(${colour})` }), name)),
+      ),
+      this.holder,
+      this.says.element,
+    );
+    new ResizeObserver(() => {
+      if (this.plot && this.holder.clientWidth > 0) this.plot.setSize({ width: this.holder.clientWidth, height: 160 });
+    }).observe(this.holder);
   }
   draw() {
     this.plot?.destroy();
     const { times, arrived, left, allocated } = this.rates;
-    if (times.length < 2) { this.holder.replaceChildren(el("p", { class: "quiet" }, "It takes two scans to see pages come and go.")); return; }
-    const line = (label: string, colour: string) => ({ label, stroke: themed(colour), width: 1.5, spanGaps: true, points: { show: times.length < 40, size: 4 } });
-    this.plot = new uPlot({
-      width: Math.max(200, this.holder.clientWidth), height: 160, padding: [8, 8, 0, 0], legend: { show: false }, cursor: { y: false, drag: { x: false, y: false } },
-      scales: { x: { time: true }, y: { range: (_, __, most) => [0, Math.max(1, most ?? 1) * 1.06] } },
-      series: [{}, line("arrived", "--warm"), line("left", "--cool"), line("allocated", "--accent")], axes: [axes(), bytesAxis("/s")],
-      tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
-      hooks: { setCursor: [(plot) => this.tell(plot.cursor.idx ?? null)] },
-    }, [times, arrived, left, allocated], this.holder);
+    if (times.length < 2) {
+      this.holder.replaceChildren(el("p", { class: "quiet" }, "It takes two scans to see pages come and go."));
+      return;
+    }
+    const line = (label: string, colour: string) => ({
+      label,
+      stroke: themed(colour),
+      width: 1.5,
+      spanGaps: true,
+      points: { show: times.length < 40, size: 4 },
+    });
+    this.plot = new uPlot(
+      {
+        width: Math.max(200, this.holder.clientWidth),
+        height: 160,
+        padding: [8, 8, 0, 0],
+        legend: { show: false },
+        cursor: { y: false, drag: { x: false, y: false } },
+        scales: { x: { time: true }, y: { range: (_, __, most) => [0, Math.max(1, most ?? 1) * 1.06] } },
+        series: [{}, line("arrived", "--warm"), line("left", "--cool"), line("allocated", "--accent")],
+        axes: [axes(), bytesAxis("/s")],
+        tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+        hooks: { setCursor: [(plot) => this.tell(plot.cursor.idx ?? null)] },
+      },
+      [times, arrived, left, allocated],
+      this.holder,
+    );
+    describe(this.plot, "Bytes a second that arrived and left over time; the table of owners has them by owner");
     this.tell(null);
   }
   private tell(index: number | null) {
     const { times, arrived, left, allocated } = this.rates;
-    if (index == null || times[index] == null) { this.says.set("", []); return; }
+    if (index == null || times[index] == null) {
+      this.says.set("", []);
+      return;
+    }
     const parts: [string, string][] = [];
-    for (const [colour, name, values] of [["--warm", "arrived", arrived], ["--cool", "left", left], ["--accent", "allocated", allocated]] as const)
+    for (const [colour, name, values] of [
+      ["--warm", "arrived", arrived],
+      ["--cool", "left", left],
+      ["--accent", "allocated", allocated],
+    ] as const)
       if (values[index] != null) parts.push([`var(${colour})`, `${name} ${bytes(Math.round(values[index]!))}/s`]);
     this.says.set(`${clock(times[index]!)} UTC`, parts);
   }

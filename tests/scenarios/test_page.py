@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page of memwhy report in a real browser, from a file, without a network: what it shows is what the JSON says, to the byte; names of
+a hostile program are text; and nothing goes wrong in its console."""
+import collections
+import datetime
+import json
+import os
+import shutil
+import subprocess
+
+from support import MIB, ROOT
+from support.answers import check, only_process
+from support.browser import Page
+
+TOKENS = ("--ink", "--quiet", "--accent", "--bad", "--good", "--warm", "--cool")
+
+
+def recorded_jobs(case):
+    """hourly_job before and after memwhy attached: goroutines that leak, in several scans."""
+    jobs = case.hourly_job("debian", "-period", "1s", "-hold", 2, pprof=True)
+    jobs.holds()
+    memwhy = case.start_memwhy("record", "-p", jobs.pid, "-o", "jobs.memwhy")
+    jobs.go_on()
+    jobs.until_job(9)
+    case.finish(memwhy)
+    return "jobs.memwhy"
+
+
+def report(case, recording, page="page.html"):
+    """The page, and the answer that it is to show."""
+    case.memwhy("report", recording, "-o", page, cwd=case.folder)
+    out, _ = case.memwhy("explain", recording, "--json", "--cells", cwd=case.folder)
+    return case.folder / page, check(json.loads(out))
+
+
+def rows(page, section):
+    """Of its first table: the text of each cell, and the exact numbers beside it."""
+    return page.value(f"""[...document.querySelector('#{section} table').tBodies[0].rows].map(row => ({{
+        text: [...row.cells].map(cell => cell.textContent), values: [...row.querySelectorAll('data')].map(each => Number(each.value)) }}))""")
+
+
+def summary(page):
+    return page.value("[...document.querySelectorAll('.summary data')].map(each => Number(each.value))")
+
+
+def shown(page, state):
+    """The stacks are drawn anew once it is so."""
+    page.until(f"(() => {{ const summary = document.querySelector('.summary').textContent; return {state}; }})()")
+    return summary(page)
+
+
+def is_clean(page):
+    assert page.problems == [], page.problems
+    assert page.requests == [page.file.as_uri()], page.requests
+
+
+def check_words(page, process):
+    assert page.value("document.querySelector('h1 data').value") == str(process["rss"]["bytes"])
+    assert process["findings"][0]["headline"] in page.value("document.querySelector('h1').textContent")
+    told = page.value("""[...document.querySelectorAll('.finding')].map(each => [each.querySelector('.id').textContent, each.querySelector('.claim').textContent,
+        each.querySelector('.returns data')?.value ?? null, [...each.querySelectorAll('li')].map(li => li.textContent)])""")
+    assert told == [[found["id"], found["claim"], str(found["recoverable_bytes"]) if found["recoverable_bytes"] is not None and found["kind"] == "problem" else None,
+                     found["evidence"] + found["against"]] for found in process["findings"]], told
+
+
+def check_waterfall(page, process):
+    """From the profile step by step to RSS, without a rest."""
+    steps = page.value("""[...document.querySelectorAll('.waterfall tr')].map(row =>
+        [row.querySelector('th').textContent, Number(row.querySelector('data').value), row.classList.contains('sum')])""")
+    names = [name for name, _, _ in steps]
+    first = process["heap_profile"]["inuse_bytes"]
+    assert (names[0] == "heap profile") == (first is not None), names
+    end = names.index("resident (RSS)")
+    assert steps[end][1] == process["rss"]["bytes"] == sum(value for _, value, _ in steps[:end]), steps
+    owners = {line["id"]: line["bytes"] for line in process["ledger"]}
+    named = [(name, value) for name, value, _ in steps[:end] if name in owners]
+    assert len(named) >= 2 and all(owners[name] == value for name, value in named), steps
+
+
+def check_tables(page, process):
+    owners = rows(page, "owners")
+    assert [(row["text"][0], row["values"][0]) for row in owners] == [(line["id"], line["bytes"]) for line in process["ledger"]]
+    aged = [line for line in process["ledger"] if line["ages"]]
+    assert [(row["text"][0], row["values"][0]) for row in rows(page, "ages")] == [(line["id"], line["bytes"]) for line in aged]
+    resident = collections.Counter()
+    for cell in process["cells"]:
+        resident[cell["mapping"]] += cell["bytes"]
+    mappings = rows(page, "mappings")
+    assert [row["values"][0] for row in mappings if row["values"]] == sorted(resident.values(), reverse=True)[:60]
+    assert str(process["coverage"]["unattributed_bytes"]) in page.value("[...document.querySelectorAll('#coverage data')].map(each => each.value)")
+    for sentence in page.value("[...document.querySelectorAll('.sentences li')].map(each => each.textContent)"):
+        assert sentence.startswith("Lost: ") or sentence in json.dumps(process) + json.dumps(page.answer["coverage"]), sentence
+
+
+def check_goroutines(page, process):
+    groups = process["goroutines"]["groups"]
+    assert [(row["text"][0], row["text"][1]) for row in rows(page, "goroutines")] == [(str(group["count"]), group["wait_reason"] or "running or in a call") for group in groups]
+    page.value("[...document.querySelectorAll('.segments button')].find(each => each.textContent === 'Kept by goroutines').click()")
+    kept = sum(group["kept_bytes"] or 0 for group in groups)
+    assert kept > 9 * 60 * MIB and shown(page, f"document.querySelector('.summary data')?.value === '{kept}'") == [kept]
+    allocated = sum(each["bytes"] for each in process["allocated"])
+    page.value("[...document.querySelectorAll('.segments button')].find(each => each.textContent === 'Go heap by allocation').click()")
+    assert allocated > 9 * 60 * MIB and shown(page, f"document.querySelector('.summary data')?.value === '{allocated}'") == [allocated]
+    page.value("[...document.querySelectorAll('.segments button')].find(each => each.textContent === 'Resident pages').click()")
+    shown(page, f"document.querySelector('.summary data')?.value === '{process['rss']['bytes']}'")
+
+
+def check_stacks(page, process):
+    """The tree is the cells: its root, its owners, what a filter leaves of it, whichever way it stands."""
+    by_owner = collections.Counter()
+    for cell in process["cells"]:
+        by_owner[cell["owner"]] += cell["bytes"]
+    page.press("v")
+    page.until("document.querySelector('#stacks table.tree')")
+    for _ in range(2):
+        tree = page.value("""[...document.querySelectorAll('#stacks .tree tbody tr')].filter(row => Number(row.getAttribute('aria-level')) <= 2)
+            .map(row => [row.cells[0].textContent, Number(row.querySelector('data')?.value)])""")
+        assert tree[0] == ["all", process["rss"]["bytes"]], tree[0]
+        assert dict(tree[1:]) == dict(by_owner), (tree, by_owner)
+        page.press("i")
+        page.until("document.querySelector('#stacks .tree')")
+    words = "job).load"
+    frames = [words in f"{frame['function'] or ''}" for frame in process["frames"]]
+    wanted = sum(cell["bytes"] for cell in process["cells"] if cell["stack"] is not None and any(frames[index] for index in process["stacks"][cell["stack"]]["frames"]))
+    assert 0 < wanted < process["rss"]["bytes"]
+    page.value(f"(() => {{ const box = document.querySelector('input[type=search]'); box.value = {words!r}; box.dispatchEvent(new Event('input')); }})()")
+    assert shown(page, f"document.querySelector('.summary data').value === '{wanted}'") == [wanted]
+    page.value("(() => { const box = document.querySelector('input[type=search]'); box.value = ''; box.dispatchEvent(new Event('input')); })()")
+    shown(page, f"document.querySelector('.summary data').value === '{process['rss']['bytes']}'")
+    page.press("v")
+    page.until("document.querySelector('#stacks canvas')")
+
+
+def milliseconds(rfc3339):
+    return round(datetime.datetime.fromisoformat(rfc3339).timestamp() * 1000)
+
+
+def check_moments(page, process):
+    """An earlier moment has the pages of its scan, and an interval the difference, by the buttons and by the mouse."""
+    scans = {milliseconds(point["t"]): point["rss_bytes"] for point in process["timeline"] if point["ledger"]}
+    moments = page.value("[...document.querySelectorAll('script[id^=moment-]')].map(each => Number(each.id.slice(7)))")
+    offered = page.value("[...document.querySelector('select[aria-label=at]').options].map(each => each.textContent)")
+    assert 2 <= len(moments) <= 8 and set(moments) < set(scans), (moments, scans)
+    assert len(offered) == len(moments) + 1 and offered[-1].endswith("last scan"), offered
+    assert moments[0] == min(scans) and moments[-1] == sorted(scans)[-2], (moments, scans)
+    page.press("[")
+    assert shown(page, f"summary.startsWith({offered[-2]!r}) && !summary.includes('last scan')") == [scans[moments[-1]]]
+    page.press("]")
+    shown(page, "summary.includes('last scan')")
+    chart = page.value("(() => { const box = document.querySelector('#time .u-over'); box.scrollIntoView({block: 'center'}); const at = box.getBoundingClientRect(); return [at.left, at.top, at.width, at.height]; })()")
+    left, middle = chart[0], chart[1] + chart[3] / 2
+    page.click(left + 2, middle, to=(left + chart[2] - 2, middle))
+    grown, shrunk, net = shown(page, "summary.includes('grown by')")
+    assert grown - shrunk == net == process["rss"]["bytes"] - scans[moments[0]], (grown, shrunk, net)
+    assert net > 6 * 60 * MIB
+    page.click(left + 2, middle)
+    assert shown(page, f"summary.startsWith({offered[0]!r}) && !summary.includes('grown')") == [scans[moments[0]]]
+
+
+def test_shows_what_the_json_says(case):
+    file, answer = report(case, recorded_jobs(case))
+    process = only_process(answer)
+    assert len(process["findings"]) >= 1 and process["goroutines"] and process["heap_profile"]["inuse_bytes"]
+    with Page(case.folder, file) as page:
+        page.answer = answer
+        check_words(page, process)
+        check_waterfall(page, process)
+        check_tables(page, process)
+        check_goroutines(page, process)
+        check_stacks(page, process)
+        check_moments(page, process)
+        is_clean(page)
+
+
+def report_of(case, program, page="live.html"):
+    """The page of a C program that is recorded first, for two seconds."""
+    target = case.start([program, "freed", 32], stdin=subprocess.PIPE)
+    assert target.stdout.readline().strip() == "ready"
+    case.memwhy("report", "-p", target.pid, "-d", 2, "-o", page, cwd=case.folder)
+    return case.folder / page
+
+
+def test_names_are_text(case):
+    """A program whose path is markup, in a directory whose name ends a script."""
+    folder = case.folder / "<" / "script><img src=x onerror=document.title=1>"
+    folder.mkdir(parents=True)
+    program = folder / "<b>&amp;\u202e\"'"
+    shutil.copy(case.build / "workloads/c_heap", program)
+    with Page(case.folder, report_of(case, program)) as page:
+        text = page.value("document.getElementById('page').textContent")
+        assert str(program).replace("\u202e", "\\u202e") in text and "\u202e" not in text
+        assert page.value("document.images.length + document.querySelectorAll('main b b, main script, iframe').length") == 0
+        assert page.value("document.title") != "1"
+        is_clean(page)
+
+
+def contrast(page, ink, ground):
+    """By the formula of WCAG 2, of two tokens as the browser computes them."""
+    rgb = page.value(f"""[{ink!r}, {ground!r}].map(name => {{ const probe = document.createElement('span'); probe.style.color = `var(${{name}})`;
+        document.body.append(probe); const rgb = getComputedStyle(probe).color.match(/[\\d.]+/g).slice(0, 3).map(Number); probe.remove(); return rgb; }})""")
+    lights = []
+    for colour in rgb:
+        linear = [value / 255 / 12.92 if value / 255 <= 0.04045 else ((value / 255 + 0.055) / 1.055) ** 2.4 for value in colour]
+        lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def test_fits_every_screen(case):
+    """Wide and narrow, light and dark: nothing is cut at the side, text has contrast, and each control has a name."""
+    file = report_of(case, case.build / "workloads/c_heap")
+    for width, dark in ((1280, False), (390, True)):
+        with Page(case.folder, file, width=width, dark=dark) as page:
+            assert page.value("document.documentElement.dataset.theme") == ("dark" if dark else "light")
+            assert page.value("document.documentElement.scrollWidth") == width
+            poor = {(ink, ground): contrast(page, ink, ground) for ink in TOKENS for ground in ("--ground", "--raised")}
+            assert min(poor.values()) >= 4.5, poor
+            assert page.value("[...document.querySelectorAll('button, input, select, canvas')].filter(each => !(each.getAttribute('aria-label') || each.textContent.trim())).length") == 0
+            assert page.value("[...document.querySelectorAll('table')].every(each => each.caption)")
+            page.press("t")
+            page.until(f"document.documentElement.dataset.theme === {'light' if dark else 'dark'!r}")
+            page.press("?")
+            page.until("document.querySelector('dialog').open")
+            is_clean(page)
+
+
+def test_cut_file_says_so(case):
+    """A page of which a part is missing: a sentence, not an empty page."""
+    file = report_of(case, case.build / "workloads/c_heap")
+    text = file.read_text()
+    start = text.index('id="answer">') + 2000
+    cut = case.folder / "cut.html"
+    cut.write_text(text[:start] + text[text.index("</script>", start):])
+    with Page(case.folder, cut) as page:
+        assert page.value("document.getElementById('page').textContent").startswith("The report cannot be shown: ")
+
+
+def test_nothing_else_runs(case):
+    """The policy of the file holds: a script that came in would not run, and nothing is fetched."""
+    file = report_of(case, case.build / "workloads/c_heap")
+    with Page(case.folder, file) as page:
+        page.value("(() => { const s = document.createElement('script'); s.textContent = 'document.title = \"ran\"'; document.body.append(s); })()")
+        page.value("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title = 1\">')")
+        assert page.value("fetch('http://127.0.0.1:9/').then(() => 'came', error => error.name)") == "TypeError"
+        assert page.value("document.title") not in ("ran", "1")
+        assert any("Content Security Policy" in problem for problem in page.problems), page.problems
+
+
+def test_same_sources_same_page(case):
+    """Bundled again in another folder: the same bytes as in the program."""
+    made = case.build / "memwhy_html"
+    again = case.folder / "again"
+    again.mkdir()
+    for name in ("package.json", "node_modules"):
+        os.symlink(made / name, again / name)
+    done = subprocess.run([shutil.which("node") or shutil.which("nodejs"), ROOT / "userspace/html/web/build.mjs", again], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (again / "bundle.cpp").read_bytes() == (made / "bundle.cpp").read_bytes()
+    lock = (ROOT / "userspace/html/web/package-lock.json").read_text()
+    assert "://" not in lock and '"resolved"' not in lock
