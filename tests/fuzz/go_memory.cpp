@@ -13,12 +13,14 @@
 
 #include "fuzz/support/check.h"
 #include "go_snapshot.h"
+#include "go_structures.h"
 
 namespace memwhy::fuzz {
 namespace {
 
 constexpr size_t kMostPatches = 64, kPatchBytes = 18;
 constexpr size_t kMostGroups = 256, kMostFrames = 1024;
+constexpr size_t kMostReads = 200;      // of a word, that are told apart
 constexpr size_t kMostHotBytes = 8192;  // of one read: larger ones are objects, not tables
 constexpr uint64_t kPageBytes = 4096;
 
@@ -74,6 +76,13 @@ class NotingMemory final : public remote::RemoteMemory {
   std::vector<uint64_t>& words_;
 };
 
+// A clock of the work that is done, so that an input takes the same however busy the machine is: it is looked at every 64 steps.
+// Slower than the real one, so that what is without end ends soon.
+uint64_t work_done() {
+  static uint64_t now = 0;
+  return now += 2'000'000;
+}
+
 struct Read {
   goruntime::HeapReading heap;
   events::GoProfile profile;
@@ -84,14 +93,15 @@ struct Read {
 Read read_all(const GoSnapshot& snapshot, std::unique_ptr<remote::RemoteMemory> memory) {
   goruntime::GoProgram program = snapshot.program;
   program.image.file = std::make_shared<PatchedMemory>(snapshot.file, std::vector<Patch>{});
-  goruntime::GoProcess process(std::move(memory), std::move(program));
+  program.variables = [writable = program.image.writable] { return writable; };
+  goruntime::GoProcess process(std::move(memory), std::move(program), {work_done, work_done});
   events::PageScan scan;
   scan.scan = 1;
   scan.runs = snapshot.resident;
   Read out;
   out.profile = process.profile();
   out.heap = process.heap(scan);
-  out.goroutines = process.goroutines();
+  out.goroutines = process.goroutines(true);
   out.statistics = process.statistics();
   out.profile = process.profile();
   return out;
@@ -100,7 +110,21 @@ Read read_all(const GoSnapshot& snapshot, std::unique_ptr<remote::RemoteMemory> 
 struct Seed {
   GoSnapshot snapshot;
   std::vector<uint64_t> words;  // that the readers look at; in order
+  std::vector<uint8_t> reads;   // of each, how many times; at most kMostReads
+  std::vector<GoStructure> structures;
 };
+
+// Of a word for each reading: the words, and how many readings.
+void count_reads(Seed& seed) {
+  std::sort(seed.words.begin(), seed.words.end());
+  size_t kept = 0;
+  for (size_t at = 0, next = 0; at < seed.words.size(); at = next) {
+    while (next < seed.words.size() && seed.words[next] == seed.words[at]) ++next;
+    seed.words[kept++] = seed.words[at];
+    seed.reads.push_back(static_cast<uint8_t>(std::min(next - at, kMostReads)));
+  }
+  seed.words.resize(kept);
+}
 
 const std::vector<Seed>& seeds() {
   static const std::vector<Seed> all = [] {
@@ -118,8 +142,8 @@ const std::vector<Seed>& seeds() {
       check(events::trusted(read.heap.how.layout) && read.goroutines && read.goroutines->count > 5 &&
                 read.statistics && !read.profile.buckets.empty(),
             "a snapshot that was not changed can be read");
-      std::sort(seed.words.begin(), seed.words.end());
-      seed.words.erase(std::unique(seed.words.begin(), seed.words.end()), seed.words.end());
+      count_reads(seed);
+      seed.structures = structures_of(seed.snapshot);
     }
     check(!out.empty() && out.size() < 256, "there are snapshots");
     return out;
@@ -193,8 +217,12 @@ uint64_t new_value(const Seed& seed, uint64_t old, Random& random) {
   }
 }
 
-void change_times(Patch& patch, Random& random) {
-  patch.from = random.one_in(2) ? 0 : static_cast<uint8_t>(random.below(6));
+// Between any two of the readings that there are of the word.
+void change_times(const Seed& seed, Patch& patch, Random& random) {
+  const auto at = std::lower_bound(seed.words.begin(), seed.words.end(), patch.address);
+  const bool known = at != seed.words.end() && *at == patch.address;
+  const size_t reads = known ? seed.reads[static_cast<size_t>(at - seed.words.begin())] : 6;
+  patch.from = random.one_in(2) ? 0 : static_cast<uint8_t>(random.below(reads));
   patch.until = random.one_in(3) ? static_cast<uint8_t>(patch.from + 1 + random.below(3)) : Patch::kForever;
 }
 
@@ -208,6 +236,11 @@ Patch new_patch(const Seed& seed, const Input& input, Random& random) {
     at = std::min(at + random.below(16), words.size() - 1);
     at -= std::min(at, random.below(16));
   }
+  if (random.one_in(2)) {
+    patch = patch_of_field(seed.snapshot, seed.structures, random);
+    change_times(seed, patch, random);
+    return patch;
+  }
   patch.address = words[at];
   if (random.one_in(24)) {
     patch.value = random.one_in(2) ? uint64_t{1} << 45 : random.next() >> 17;
@@ -215,7 +248,7 @@ Patch new_patch(const Seed& seed, const Input& input, Random& random) {
     return patch;
   }
   patch.value = new_value(seed, value_at(seed, patch.address), random);
-  change_times(patch, random);
+  change_times(seed, patch, random);
   return patch;
 }
 
@@ -226,7 +259,7 @@ void mutate_one(const Seed& seed, Input& input, Random& random) {
   } else if (random.one_in(6)) {
     input.patches.erase(input.patches.begin() + static_cast<ptrdiff_t>(at));
   } else if (random.one_in(4)) {
-    change_times(input.patches[at], random);
+    change_times(seed, input.patches[at], random);
   } else if (random.one_in(8)) {
     input.patches[at].address += 8 * random.below(32);
   } else {

@@ -55,6 +55,16 @@ class IntervalMap {
     return it != items.end() && it->range.start <= at ? &*it : nullptr;
   }
 
+  // Where it changes next what find(at) says.
+  uint64_t changes_after(uint64_t at) const {
+    if (leaves_.empty()) return UINT64_MAX;
+    const size_t leaf = leaf_of(at);
+    const std::vector<Item>& items = *leaves_[leaf].items;
+    const auto it = ending_after(items, at);
+    if (it == items.end()) return leaf + 1 < leaves_.size() ? leaves_[leaf + 1].first : UINT64_MAX;
+    return it->range.start <= at ? it->range.end : it->range.start;
+  }
+
   // Takes [start, end) away; an interval that sticks out keeps what sticks out.
   void clear(uint64_t start, uint64_t end) {
     if (start < end && !leaves_.empty()) open_gap(start, end);

@@ -34,6 +34,8 @@ class MapSites {
   // it.
   void clip(const std::vector<events::Vma>& vmas, TimeNs newer);
   const MapSite* find(uint64_t address) const;
+  // The address from which on that may be another one.
+  uint64_t changes_after(uint64_t address) const { return sites_.changes_after(address); }
   // What was cut or moved away since then: the last maker at each address.
   MapSites departed(TimeNs since) const;
   void forget_departed(TimeNs before);

@@ -74,7 +74,8 @@ class PageModel {
   const StackDictionary& stacks() const { return *stacks_; }
   StackDictionary& stacks() { return *stacks_; }
   size_t memory_bytes() const;
-  // Runs of equal words that operations have looked at: what they cost, whatever the length of their ranges.
+  // Runs of equal words that operations have looked at, and chunks that scans have: what they cost, whatever the length of
+  // their ranges.
   uint64_t steps() const { return steps_; }
 
   const PageTable& table() const { return table_; }
@@ -90,7 +91,9 @@ class PageModel {
 
   // The reconciler's: it settles words against residency.
   uint64_t relative(uint64_t tick) { return table_.relative(tick); }
+  void step() { ++steps_; }
   void keep(uint64_t chunk, const ChunkWords& words) { table_.store(chunk, words); }
+  void keep_all(uint64_t chunk, uint64_t count, PageWord word) { table_.fill(chunk, count, word); }
   void note_left(PageRange pages, PageWord word);
   // A pass is reconciled. `left`: what of it was taken away already.
   struct Scanned {

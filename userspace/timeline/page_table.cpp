@@ -14,6 +14,7 @@ constexpr size_t kNodeOverhead = 48, kSharedOverhead = 32;
 }  // namespace
 
 size_t PageTable::Leaf::index(uint64_t chunk) const {
+  if (even) return 0;
   const uint64_t below = (uint64_t{1} << chunk % kLeafChunks) - 1;
   return static_cast<size_t>(std::popcount(known & below));
 }
@@ -51,7 +52,12 @@ PageTable::Leaf& PageTable::own_leaf(LeafRef& ref) {
     for (Slot& slot : ref.leaf->slots) slot.inherited = true;
     ref.inherited = false;
   }
-  return *ref.leaf;
+  Leaf& leaf = *ref.leaf;
+  if (leaf.even) {
+    leaf.slots.resize(kLeafChunks, Slot(leaf.slots.front()));
+    leaf.even = false;
+  }
+  return leaf;
 }
 
 // The record of a chunk to be written, made when there is none; nullptr: no room.
@@ -162,6 +168,62 @@ bool PageTable::store(uint64_t chunk, const ChunkWords& words) {
   return true;
 }
 
+void PageTable::fill(uint64_t chunk, uint64_t count, PageWord word) {
+  const uint64_t end = chunk + count;
+  if (word.empty()) chunk = next_chunk(chunk);
+  while (chunk < end) {
+    const uint64_t number = chunk / kLeafChunks, next = (number + 1) * kLeafChunks;
+    const auto it = leaves_.find(number);
+    const size_t known = it == leaves_.end() ? 0 : static_cast<size_t>(std::popcount(it->second.leaf->known));
+    const bool whole = chunk % kLeafChunks == 0 && next <= end;
+    if (whole && word.empty()) {
+      last_ = nullptr;
+      leaves_.erase(it);
+      chunks_ -= known;
+    } else if (whole && chunks_ - known + kLeafChunks <= kMaxChunks) {
+      const Leaf all{~uint64_t{0}, {Slot{word, false, nullptr}}, true};
+      leaves_.insert_or_assign(number, LeafRef{std::make_shared<Leaf>(all), false});
+      chunks_ += kLeafChunks - known;
+    } else {
+      for (const uint64_t stop = std::min(next, end); chunk < stop; ++chunk)
+        if (!set_uniform(chunk, word)) return;
+    }
+    chunk = word.empty() ? next_chunk(next) : next;
+  }
+}
+
+uint64_t PageTable::alike_until(uint64_t chunk) const {
+  auto it = leaves_.find(chunk / kLeafChunks);
+  if (it == leaves_.end() || (it->second.leaf->known >> chunk % kLeafChunks & 1) == 0)
+    return next_chunk(chunk);
+  const Slot& first = it->second.leaf->slots[it->second.leaf->index(chunk)];
+  if (first.payload != nullptr) return chunk + 1;
+  const PageWord word = word_of(it->second, first);
+  for (; it != leaves_.end() && it->first == chunk / kLeafChunks; ++it) {
+    const auto& [number, ref] = *it;
+    const Leaf& leaf = *ref.leaf;
+    const auto same = [&](const Slot& slot) {
+      return slot.payload == nullptr && word_of(it->second, slot) == word;
+    };
+    if (leaf.even) {
+      if (!same(leaf.slots.front())) return chunk;
+      chunk = (number + 1) * kLeafChunks;
+      continue;
+    }
+    for (; chunk / kLeafChunks == number; ++chunk)
+      if ((leaf.known >> chunk % kLeafChunks & 1) == 0 || !same(leaf.slots[leaf.index(chunk)])) return chunk;
+  }
+  return chunk;
+}
+
+// The word of a whole leaf, of which nothing is known or one thing; nullopt: several.
+std::optional<PageWord> PageTable::even(uint64_t chunk) const {
+  const auto it = leaves_.find(chunk / kLeafChunks);
+  if (it == leaves_.end()) return PageWord();
+  if (!it->second.leaf->even) return std::nullopt;
+  return word_of(it->second, it->second.leaf->slots.front());
+}
+
 uint64_t PageTable::next_chunk(uint64_t chunk) const {
   auto it = leaves_.lower_bound(chunk / kLeafChunks);
   if (it == leaves_.end()) return UINT64_MAX;
@@ -214,9 +276,11 @@ size_t PageTable::own_chunks() const {
   size_t own = 0;
   for (const auto& [number, ref] : leaves_) {
     if (ref.leaf.use_count() > 1) continue;
-    own += static_cast<size_t>(std::count_if(
-        ref.leaf->slots.begin(), ref.leaf->slots.end(),
-        [](const Slot& slot) { return slot.payload == nullptr || slot.payload.use_count() == 1; }));
+    own += ref.leaf->even ? kLeafChunks
+                          : static_cast<size_t>(std::count_if(
+                                ref.leaf->slots.begin(), ref.leaf->slots.end(), [](const Slot& slot) {
+                                  return slot.payload == nullptr || slot.payload.use_count() == 1;
+                                }));
   }
   return own;
 }

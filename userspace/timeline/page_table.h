@@ -6,6 +6,7 @@
 //   leaf 0xfe268 (128 MiB)  -> chunk 0x3f9a00 uniform { fault, stack 9, tick 49,000 }     a huge page, a memset
 //                              chunk 0x3f9a01 runs    { word, word, word }                10 bytes a run
 //                              chunk 0x3f9a02 flat    { 512 words }                       4 KiB: pages of mixed stacks
+//   leaf 0xfe269            -> even { before attach, tick 48,120 }                          64 chunks of one word: a large mapping
 //
 // A fork shares the leaves of the parent, and a leaf that one of the two writes still shares its chunks: forking 16 GiB costs
 // 128 references, and then what is written.
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "timeline/packed_chunk.h"
@@ -37,6 +39,17 @@ class PageTable {
       const PageNumber base = chunk * kChunkPages;
       const auto first = static_cast<uint16_t>(range.start - base);
       const auto end = static_cast<uint16_t>(std::min<PageNumber>(range.end - base, kChunkPages));
+      if (chunk % kLeafChunks == 0 && first == 0 && range.pages() >= kLeafChunks * kChunkPages) {
+        const std::optional<PageWord> all = even(chunk);
+        if (all && !(all->empty() && (existing || full()))) {
+          PageWord word = *all;
+          fn(PageRange{base, base + kLeafChunks * kChunkPages}, word);
+          if (word != *all) fill(chunk, kLeafChunks, word);
+          range.start = base + kLeafChunks * kChunkPages;
+          ++steps;
+          continue;
+        }
+      }
       if (PackedChunk* packed = own_packed(chunk)) {
         steps += packed->edit(first, end, runs_, [&](uint16_t from, uint16_t to, PageWord& word) {
           fn(PageRange{base + from, base + to}, word);
@@ -71,6 +84,10 @@ class PageTable {
   bool load(uint64_t chunk, ChunkWords& words) const;
   // Packs; a chunk of empty words is dropped. False: no room.
   bool store(uint64_t chunk, const ChunkWords& words);
+  // The same for `count` chunks of this one word, of which nothing was known or the same: as many as there is room for.
+  void fill(uint64_t chunk, uint64_t count, PageWord word);
+  // Up to which chunk the words are those of this one: all equal, or unknown. `chunk` + 1: it has several.
+  uint64_t alike_until(uint64_t chunk) const;
 
   bool full() const { return chunks_ >= kMaxChunks; }
   // The first chunk >= `chunk` of which something is known; UINT64_MAX: none.
@@ -103,13 +120,18 @@ class PageTable {
   struct Leaf {
     uint64_t known = 0;       // bit i: something is known of chunk i
     std::vector<Slot> slots;  // of those, in order
+    bool even = false;        // all are known and equal, without payload: there is one slot for them
     size_t index(uint64_t chunk) const;
   };
   struct LeafRef {
     std::shared_ptr<Leaf> leaf = std::make_shared<Leaf>();
     bool inherited = false;  // all of its slots
   };
+  static PageWord word_of(const LeafRef& ref, const Slot& slot) {
+    return ref.inherited || slot.inherited ? slot.uniform.inherited() : slot.uniform;
+  }
   PackedChunk* own_packed(uint64_t chunk);
+  std::optional<PageWord> even(uint64_t chunk) const;
   const Slot* find(uint64_t chunk, bool& inherited) const;
   bool read(uint64_t chunk, uint16_t first, uint16_t end);
   bool write(uint64_t chunk, uint16_t first);

@@ -20,6 +20,8 @@ class RangeTicks {
 
   void raise(PageRange range, uint64_t tick);
   uint64_t at(PageNumber page) const;  // 0: nothing is known
+  // Where that may change next.
+  PageNumber changes_after(PageNumber page) const { return intervals_.changes_after(page); }
 
   // fn(PageRange, tick) for the parts of the range in order, tick 0 where nothing is known.
   template <typename Fn>

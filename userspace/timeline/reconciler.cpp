@@ -33,17 +33,16 @@ Reconciler::Reconciler(PageModel& model, const Input& input)
     ages_.limit[i] = in_.time > kAgeLimits[i] ? in_.clock.to_tick(in_.time - kAgeLimits[i]) : 0;
   }
   model_.set_ages(ages_);
-  for (const PageModel::Grave& grave : model_.graves()) {
-    if (grave.tick + grace_ >= start_) graves_.push_back(grave);
-  }
+  graves_ = model_.graves();
   std::stable_sort(graves_.begin(), graves_.end(),
                    [](const auto& a, const auto& b) { return a.pages.start < b.pages.start; });
 }
 
 ScanResult Reconciler::run() {
   for (uint64_t chunk = next_chunk(); chunk != UINT64_MAX; chunk = next_chunk()) {
+    count_ = alike(chunk);
     process(chunk);
-    chunk_ = chunk + 1;
+    chunk_ = chunk + count_;
   }
   auto to_ns = [this](uint64_t tick) { return in_.clock.to_ns(tick); };
   result_.space = in_.scan.space;
@@ -70,6 +69,30 @@ uint64_t Reconciler::next_chunk() const {
   return next;
 }
 
+// How many chunks, from this one on, have all the same to tell: one word of the table, and one of whatever else is asked of a page.
+uint64_t Reconciler::alike(uint64_t chunk) {
+  const PageNumber base = chunk * kChunkPages;
+  PageNumber end = std::min(model_.table().alike_until(chunk), kPageLimit / kChunkPages) * kChunkPages;
+  if (end <= base + kChunkPages) return 1;
+  end = std::min({end, model_.removed().changes_after(base), model_.freed().changes_after(base)});
+  while (run_ < runs_->size() && (*runs_)[run_].page + (*runs_)[run_].count <= base) ++run_;
+  if (run_ < runs_->size()) {
+    const events::ScanRun& run = (*runs_)[run_];
+    end = std::min(end, run.page > base ? run.page : run.page + run.count);
+  }
+  while (vma_ < in_.vmas->size() && clamped_pages((*in_.vmas)[vma_].range).end <= base) ++vma_;
+  if (vma_ < in_.vmas->size()) {
+    const PageRange mapped = clamped_pages((*in_.vmas)[vma_].range);
+    end = std::min(end, mapped.start > base ? mapped.start : mapped.end);
+  }
+  static_cast<void>(runtime_.at(base, end));
+  while (grave_ < graves_.size() && graves_[grave_].pages.end <= base) ++grave_;
+  if (grave_ < graves_.size()) end = std::min(end, graves_[grave_].pages.start);
+  for (const MapSites* sites : {&in_.sites, static_cast<const MapSites*>(&departed_)})
+    end = std::min(end, sites->changes_after(base << kPageShift) >> kPageShift);
+  return end > base ? std::max<uint64_t>((end - base) / kChunkPages, 1) : 1;
+}
+
 // Marks what the scan says of this chunk.
 void Reconciler::read_runs(uint64_t chunk) {
   const PageNumber base = chunk * kChunkPages, limit = base + kChunkPages;
@@ -87,7 +110,7 @@ void Reconciler::read_runs(uint64_t chunk) {
     auto& marks = swapped ? swapped_ : present_;
     if (page < end) std::fill(marks.begin() + (page - base), marks.begin() + (end - base), true);
     if (swapped) {
-      if (page < end) result_.swapped_pages += end - page;
+      if (page < end) result_.swapped_pages += (end - page) * count_;
     } else {
       while (page < end) {
         while (vma_ < vmas.size() && clamped_pages(vmas[vma_].range).end <= page) ++vma_;
@@ -100,7 +123,7 @@ void Reconciler::read_runs(uint64_t chunk) {
         const RuntimeUse by = runtime_.at(page, to);
         segments_.push_back({static_cast<uint16_t>(page - base), static_cast<uint16_t>(to - base), run.flags,
                              inside ? static_cast<uint32_t>(vma_) : kNoVma, by});
-        result_.resident_pages += to - page;
+        result_.resident_pages += (to - page) * count_;
         pages_present_ += to - page;
         page = to;
       }
@@ -111,10 +134,12 @@ void Reconciler::read_runs(uint64_t chunk) {
 
 void Reconciler::process(uint64_t chunk) {
   chunk_ = chunk;
+  model_.step();
   neighbours_.reset();
   const bool known = model_.table().load(chunk, words_);
   read_runs(chunk);
   if (!known && segments_.empty()) return;
+  const PageWord before = words_[0];
   exhume();
   for (const Segment& segment : segments_) {
     PageWord good;  // neighbours are mostly equal
@@ -131,7 +156,9 @@ void Reconciler::process(uint64_t chunk) {
   }
   for (const Segment& segment : segments_) count(segment);
   settle_absent();
-  model_.keep(chunk, words_);  // no room: counted above, seen anew in the next scan
+  if (count_ == 1) return model_.keep(chunk, words_);  // no room: counted above, seen anew in the next scan
+  assert(std::all_of(words_.begin(), words_.end(), [this](PageWord word) { return word == words_[0]; }));
+  if (words_[0] != before) model_.keep_all(chunk, count_, words_[0]);
 }
 
 // Brings back the words of pages that the scan counted before they were removed or moved away: while it was under way, or
@@ -165,7 +192,7 @@ void Reconciler::count(const Segment& segment) {
     const bool exhumed = exhumed_[page];
     uint16_t end = page + 1;
     while (end < segment.end && words_[end] == word && exhumed_[end] == exhumed) ++end;
-    const uint64_t pages = end - page, birth = model_.table().absolute(word);
+    const uint64_t pages = (end - page) * count_, birth = model_.table().absolute(word);
     const PageWord now = word.flagged(stale_flags, seen);
     groups_.add(segment.vma, segment.by, now, pages, birth, ages_, !word.has(PageWord::kResident));
     if (word.own() && birth < doubt) result_.doubtful_pages += pages;
@@ -187,7 +214,9 @@ void Reconciler::settle_absent() {
     PageWord& word = words_[page];
     if (word.empty() || present_[page]) continue;
     const bool resident = word.has(PageWord::kResident);
-    if (resident) model_.note_left({number(page), number(page) + 1}, word);
+    if (resident && (count_ == 1 || page == 0))
+      model_.note_left({number(page), count_ == 1 ? number(page) + 1 : number(0) + count_ * kChunkPages},
+                       word);
     const PageWord gone = word.without(PageWord::kResident | PageWord::kHuge | PageWord::kFile);
     if (swapped_[page]) {
       word = gone.with(PageWord::kSwapped);
@@ -202,7 +231,7 @@ void Reconciler::settle_absent() {
       const uint32_t vma = vma_index(*in_.vmas, number(page));
       const bool zero_page =
           !resident && !word.has(PageWord::kWrite) && vma != kNoVma && !file_backed((*in_.vmas)[vma]);
-      if (!zero_page) ++result_.stale_pages;
+      if (!zero_page) result_.stale_pages += count_;
     }
     word = PageWord();
   }

@@ -9,6 +9,9 @@
 //     0x101  in the fault's window   -> kFaultAround s9, remembered: stays so while the page stays
 //     0x102  entry, but no page      -> dropped, counted as stale
 //
+// Chunks of 2 MiB that are alike are looked at once, whatever their number: nothing is known of them but one word, and one run,
+// mapping, runtime and maker are of all.
+//
 // A paced scan takes time. Pages that were removed after it began may be in it: their words come back from
 // the graves for this result, and leave in the next.
 #pragma once
@@ -57,6 +60,7 @@ class Reconciler {
 
   void read_runs(uint64_t chunk);
   uint64_t next_chunk() const;
+  uint64_t alike(uint64_t chunk);
   void process(uint64_t chunk);
   void exhume();
   // What is known of a page that has no entry of its own.
@@ -89,7 +93,7 @@ class Reconciler {
   size_t run_ = 0;
   size_t vma_ = 0;
   ClaimCursor runtime_;
-  std::vector<PageModel::Grave> graves_;  // in order of page: removed since the scan began
+  std::vector<PageModel::Grave> graves_;  // in order of page
   size_t grave_ = 0;
   MapSites departed_;  // whose mappings have gone since the scan began
 
@@ -100,7 +104,7 @@ class Reconciler {
   GroupTable groups_, leaving_;  // leaving_: in this scan, and already removed
 
   // The chunk at hand.
-  uint64_t chunk_ = 0;
+  uint64_t chunk_ = 0, count_ = 1;  // and how many from it on are alike
   ChunkWords words_;
   std::array<bool, kChunkPages> present_{}, swapped_{};
   std::array<bool, kChunkPages> exhumed_{};  // in this result, and gone since

@@ -32,7 +32,7 @@ class Random {
 
   // A number at which code that does not look breaks.
   uint64_t nasty() {
-    switch (below(6)) {
+    switch (below(7)) {
       case 0:
         return below(20);
       case 1:
@@ -43,6 +43,8 @@ class Random {
         return ~uint64_t{0} - below(4096);
       case 4:
         return ~uint64_t{0} / (1 + below(255)) + below(3);  // times a small number it wraps to a small one
+      case 5:                                               // at an end of what a narrower number can be
+        return (uint64_t{1} << (one_in(3) ? 16 : 31 + below(2))) - 1 - below(2) * (next() >> 34);
       default:
         return next() >> below(64);
     }
