@@ -8,7 +8,8 @@ import subprocess
 import time
 
 from support import MIB
-from support.answers import ledger, only_process, problems, until_scanned
+from support.answers import is_kept, ledger, only_process, problems, until_scanned
+from support.referees import rss_of
 from support.workloads import Told
 
 NEW, OLD = "go1.27.3", "debian"
@@ -106,6 +107,9 @@ def test_live_heap_growth(case):
     assert own["known"] >= 160 * MIB and near(finding["bytes"], own["objects"]), (finding["bytes"], own)
     assert near(finding["recoverable_bytes"], own["known"], 0.1) and finding["growth_bytes_per_s"] > 0, (finding, own)
     assert [line for line in finding["evidence"] if " by main.growth (main.go:" in line], finding["evidence"]
+    before = rss_of(told.pid)
+    told.remedy()
+    is_kept(finding["recoverable_bytes"], before, rss_of(told.pid))
     no_problem(watched(case, "growth", times=16, every=2, fix=True)[0])
 
 
