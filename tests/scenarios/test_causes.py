@@ -17,8 +17,8 @@ class Story:
         self.pid = self.process.pid
         assert self.process.stdout.readline() == "ready\n"
 
-    def happen(self):
-        self.process.stdin.write("go on\n")
+    def happen(self, what="go on"):
+        self.process.stdin.write(what + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline().strip()
         if line.startswith("skip "):

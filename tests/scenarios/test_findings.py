@@ -5,20 +5,26 @@ import subprocess
 import time
 
 from support import MIB
-from support.answers import ledger, only_process, problems, until_scanned
+from support.answers import is_kept, ledger, only_process, problems, until_scanned
+from support.referees import rss_of
 from support.workloads import Told
 
 NEW, OLD = "go1.27.3", "debian"
 KEPT_PER_PANIC = 88  # by the race runtime: 8 bytes for each of 11 frames that are unwound
 
 
-def watched(case, story, *, times):
-    """(process, told): the story goes on so many times, each until memwhy has scanned it."""
+def watched(case, story, *, times, every=0):
+    """(process, told): the story goes on so many times, by the clock where it is to go on every so many seconds, else each time until
+    memwhy has scanned it."""
     told = Told(case.start([case.go_build("go_findings", NEW), story], stdin=subprocess.PIPE))
     with case.watching(told.pid) as watch:
-        for _ in range(times):
+        begun = time.monotonic()
+        for n in range(times):
             told.go_on()
-            until_scanned(case, watch.memwhy, "kept.memwhy", time.monotonic_ns(), [told.pid])
+            if every and n + 1 < times:
+                time.sleep(max(0.0, begun + every * (n + 1) - time.monotonic()))
+            else:
+                until_scanned(case, watch.memwhy, "kept.memwhy", time.monotonic_ns(), [told.pid])
     return only_process(watch.explanation), told
 
 
@@ -28,6 +34,15 @@ def near(value, wanted, part=0.03):
 
 def no_problem(process):
     assert problems(process) == [], [finding["claim"] for finding in problems(process)]
+
+
+def test_what_a_growing_heap_would_give_back(case):
+    """The row says that it grows. What is promised comes back when the program lets go of what it added."""
+    process, told = watched(case, "growth", times=16, every=2)  # growth shows from 20 s on
+    finding = next(f for f in problems(process) if f["id"] == "live-heap-growth")
+    before = rss_of(told.pid)
+    told.remedy()
+    is_kept(finding["recoverable_bytes"], before, rss_of(told.pid))
 
 
 def test_one_step_is_no_growth(case):

@@ -44,7 +44,7 @@
 //   mremap SPACE RANGE to RANGE [STACK]
 //   runtime-pages SPACE RUNTIME [n=] [unverified|unreadable] [problem="a sentence"] [tables=] [uses=a/b]
 //          items: RANGE USE [live= dead= free=]                     (uses: in order of sight, when not said)
-//   allocator-heap SPACE ALLOCATOR [n=] [problem="a sentence"] [fixed] [NUMBER= ...] [size=CHUNK-BYTES:BYTES ...]
+//   allocator-heap SPACE ALLOCATOR [n=] [problem="a sentence"] [fixed] [collector="G1"] [pretouched] [NUMBER= ...] [size=CHUNK-BYTES:BYTES ...]
 //          (NUMBER: used trimmable huge pinned top cached mapped ..., as in event_script_allocator.cpp)
 //   cgroup PATH [v2] usage=BYTES [NUMBER= ...]
 //          (NUMBER: limit anon file reclaimable kernel kills ..., as in event_script_cgroup.cpp)

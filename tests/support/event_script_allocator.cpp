@@ -29,7 +29,9 @@ constexpr std::pair<const char*, uint64_t AllocatorHeap::*> kNumbers[] = {
     {"unknown", &AllocatorHeap::unknown_bytes},
     {"arena_max", &AllocatorHeap::arena_max},
     {"mmap_threshold", &AllocatorHeap::mmap_threshold},
-    {"trim_threshold", &AllocatorHeap::trim_threshold}};
+    {"trim_threshold", &AllocatorHeap::trim_threshold},
+    {"collections", &AllocatorHeap::collections},
+    {"collection_interval_ms", &AllocatorHeap::collection_interval_ms}};
 
 }  // namespace
 
@@ -38,7 +40,9 @@ AllocatorHeap parse_allocator_heap(Words& w, uint64_t scan) {
   heap.space = w.space();
   heap.scan = w.number("n", scan);
   heap.problem = w.text("problem");
+  heap.collector = w.text("collector");
   heap.thresholds_fixed = w.flag("fixed");
+  heap.pretouched = w.flag("pretouched");
   for (const auto& [name, member] : kNumbers) heap.*member = w.number(name);
   while (auto size = w.named("size")) {
     const auto parts = split(*size, ':');
@@ -53,7 +57,9 @@ std::string format_allocator_heap(const AllocatorHeap& e) {
   std::string text =
       fmt::format("allocator-heap {} {} n={}", static_cast<uint32_t>(e.space), e.allocator, e.scan);
   if (!e.problem.empty()) text += " problem=\"" + e.problem + "\"";
+  if (!e.collector.empty()) text += " collector=\"" + e.collector + "\"";
   if (e.thresholds_fixed) text += " fixed";
+  if (e.pretouched) text += " pretouched";
   for (const auto& [name, member] : kNumbers)
     if (e.*member != 0) text += fmt::format(" {}={}", name, e.*member);
   for (const events::AllocatorSize& size : e.sizes)

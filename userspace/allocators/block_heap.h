@@ -38,6 +38,10 @@ struct BlockTables {
   uint64_t caches = 0, cached_bytes = 0;  // in caches of threads: not part of used_bytes
   uint64_t unknown_bytes = 0;             // that count as used
   std::string problem;                    // why something was not read
+  // Of a managed heap.
+  std::string collector;  // "G1"
+  uint64_t collections = 0, collection_interval_ms = 0;
+  bool pretouched = false;
 };
 
 class BlockReader {

@@ -63,6 +63,10 @@ std::vector<events::RuntimeRun> join_blocks(const BlockTables& tables,
   heap.caches = tables.caches;
   heap.unknown_bytes = tables.unknown_bytes;
   heap.problem = tables.problem;
+  heap.collector = tables.collector;
+  heap.collections = tables.collections;
+  heap.collection_interval_ms = tables.collection_interval_ms;
+  heap.pretouched = tables.pretouched;
   heap.cached_bytes = std::min(tables.cached_bytes, heap.pinned_bytes);
   heap.pinned_bytes -= heap.cached_bytes;
   return runs;

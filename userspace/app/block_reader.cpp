@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "allocators/hotspot.h"
 #include "allocators/jemalloc.h"
 #include "allocators/mimalloc.h"
 #include "allocators/module_data.h"
@@ -14,25 +15,44 @@
 #include "allocators/rounding.h"
 #include "allocators/sanitizer.h"
 #include "allocators/tcmalloc.h"
+#include "allocators/v8.h"
 #include "app/heap_target.h"
 #include "base/text.h"
 
 namespace memwhy::app {
 namespace {
 
+std::unique_ptr<record::RuntimeSource> open_reader(
+    const TargetProcess& target, std::unique_ptr<allocators::BlockReader> reader,
+    allocators::Expected expected = allocators::Expected::kYes) {
+  std::unique_ptr<remote::RemoteMemory> memory = heap_memory_of(target);
+  if (memory == nullptr) return nullptr;
+  return std::make_unique<BlockHeapReader>(allocators::BlockHeap(
+      std::move(reader), std::move(memory), [&process = target.process] { return process.vmas(); },
+      allocators::ReadPace{.pause = pause_reading}, expected));
+}
+
 // library: a part of its name; a program that has no such library mapped may have it linked in.
 template <typename Reader>
 std::unique_ptr<record::RuntimeSource> open_blocks(const TargetProcess& target,
                                                    std::string_view library = "") {
-  std::unique_ptr<remote::RemoteMemory> memory = heap_memory_of(target);
-  if (memory == nullptr) return nullptr;
   const auto named = [library](const events::Vma& vma) {
     return vma.inode != 0 && base_name(vma.name).find(library) != std::string_view::npos;
   };
-  return std::make_unique<BlockHeapReader>(allocators::BlockHeap(
-      std::make_unique<Reader>(), std::move(memory), [&process = target.process] { return process.vmas(); },
-      allocators::ReadPace{.pause = pause_reading},
-      has_mapping(target, named) ? allocators::Expected::kYes : allocators::Expected::kNo));
+  return open_reader(target, std::make_unique<Reader>(),
+                     has_mapping(target, named) ? allocators::Expected::kYes : allocators::Expected::kNo);
+}
+
+// Read by the child that parses files of targets. `files` and `process` outlive what is opened.
+allocators::FileBytes file_bytes_of(const TargetProcess& target) {
+  return [&files = target.files, tgid = target.process.pid()](const events::Vma& vma, uint64_t address,
+                                                              size_t bytes) {
+    const Result<symbols::OpenedBinary> opened = files.open_mapping(tgid, vma);
+    if (!opened || opened->handle == symbols::BinaryHandle::kNone) return std::vector<std::byte>{};
+    Result<std::vector<std::byte>> read =
+        files.read(opened->handle, vma.offset + (address - vma.range.start), bytes);
+    return read ? *std::move(read) : std::vector<std::byte>{};
+  };
 }
 
 // Allocators whose tables memwhy does not know, by a part of a library's name or of one that the kernel keeps for a mapping.
@@ -117,6 +137,19 @@ std::unique_ptr<record::RuntimeSource> open_musl(const TargetProcess& target) {
 std::unique_ptr<record::RuntimeSource> open_sanitizer(const TargetProcess& target) {
   if (!is_64_bit(target) || allocators::sanitizer_of(target.vmas) == nullptr) return nullptr;
   return open_blocks<allocators::Sanitizer>(target);
+}
+
+std::unique_ptr<record::RuntimeSource> open_hotspot(const TargetProcess& target) {
+  const auto jvm = [](const events::Vma& vma) { return vma.inode != 0 && allocators::is_hotspot(vma.name); };
+  if (!is_64_bit(target) || !has_mapping(target, jvm)) return nullptr;
+  return open_reader(target, std::make_unique<allocators::Hotspot>(file_bytes_of(target)));
+}
+
+std::unique_ptr<record::RuntimeSource> open_v8(const TargetProcess& target) {
+  const auto named = [](const events::Vma& vma) { return vma.inode != 0 && allocators::is_v8(vma.name); };
+  if (!is_64_bit(target) || !has_mapping(target, allocators::is_made_code)) return nullptr;
+  return open_reader(target, std::make_unique<allocators::V8>(),
+                     has_mapping(target, named) ? allocators::Expected::kYes : allocators::Expected::kNo);
 }
 
 std::unique_ptr<record::RuntimeSource> open_recognised(const TargetProcess& target) {

@@ -27,6 +27,10 @@ std::unique_ptr<record::RuntimeSource> open_mimalloc(const TargetProcess& target
 std::unique_ptr<record::RuntimeSource> open_musl(const TargetProcess& target);
 // Its shadow is mapped.
 std::unique_ptr<record::RuntimeSource> open_sanitizer(const TargetProcess& target);
+// libjvm.so is mapped.
+std::unique_ptr<record::RuntimeSource> open_hotspot(const TargetProcess& target);
+// There is code that was made at run time.
+std::unique_ptr<record::RuntimeSource> open_v8(const TargetProcess& target);
 // Known by the names of what is mapped, and not read: the coverage says so.
 std::unique_ptr<record::RuntimeSource> open_recognised(const TargetProcess& target);
 

@@ -50,6 +50,12 @@ struct AllocatorHeap {
   bool thresholds_fixed = false;
 
   std::vector<AllocatorSize> sizes;  // what is in use, largest sums first; empty: not read this time
+
+  // Of a managed heap.
+  std::string collector;                // "G1"; "": it is none, or not known
+  uint64_t collections = 0;             // so far
+  uint64_t collection_interval_ms = 0;  // at which one is made even if nothing is allocated; 0: never
+  bool pretouched = false;              // all of it is made resident at the start
   bool operator==(const AllocatorHeap&) const = default;
 };
 

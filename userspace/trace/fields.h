@@ -379,6 +379,10 @@ void fields(auto&& visit, Is<events::AllocatorHeap> auto& m) {
   visit(23, m.trim_threshold);
   visit(24, m.thresholds_fixed);
   visit(25, m.sizes);
+  visit(26, m.collector);
+  visit(27, m.collections);
+  visit(28, m.collection_interval_ms);
+  visit(29, m.pretouched);
 }
 
 void fields(auto&& visit, Is<events::CgroupMemory> auto& m) {

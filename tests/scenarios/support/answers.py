@@ -8,7 +8,7 @@ import json
 import subprocess
 import time
 
-from support import DEADLINE
+from support import DEADLINE, MIB
 
 
 def ledger(process):
@@ -58,6 +58,13 @@ def page_scans(case, file, ranges=()):
                           timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def is_kept(promise, before, after):
+    """What a remedy returned of RSS is what was promised: recoverable_bytes."""
+    returned = before - after
+    print(f"promised {promise / MIB:.2f} MiB, returned {returned / MIB:.2f} MiB")
+    assert promise >= 16 * MIB and abs(returned - promise) <= max(0.1 * promise, 4 * MIB), (promise, returned)
 
 
 def until_scanned(case, recorder, file, after, pids):

@@ -126,6 +126,11 @@ class Told:
         self._say("go on")
         self._until("done")
 
+    def remedy(self):
+        """What memwhy recommends is done."""
+        self._say("remedy")
+        self._until("done")
+
     def stats(self):
         self._say("stats")
         return json.loads(self.process.stdout.readline())

@@ -97,7 +97,8 @@ inline Explanation told(std::string_view script) {
   EXPECT_TRUE(table.add(allocators::ended_stacks_lines()).ok());
   for (const auto& lines :
        {allocators::pymalloc_lines(), allocators::jemalloc_lines(), allocators::mimalloc_lines(),
-        allocators::musl_lines(), allocators::sanitizer_lines()})
+        allocators::musl_lines(), allocators::sanitizer_lines(), allocators::hotspot_lines(),
+        allocators::v8_lines()})
     EXPECT_TRUE(table.add(lines).ok());
   Explainer explainer(table);
   memwhy::testing::play(script, explainer);

@@ -148,7 +148,11 @@ inline std::vector<Payload> payloads_of_a_recording() {
                     22,
                     23,
                     true,
-                    {{1008, kBig}, {32, 1}, {kBig, 0}}},
+                    {{1008, kBig}, {32, 1}, {kBig, 0}},
+                    "G1",
+                    26,
+                    27,
+                    true},
       AllocatorHeap{},
       BinaryInfo{binary(1),
                  "/usr/bin/web",
@@ -242,8 +246,8 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [pv1, pv2] = Privilege{};
   [[maybe_unused]] const auto& [rr1, rr2, rr3, rr4, rr5, rr6] = RuntimeRun{};
   [[maybe_unused]] const auto& [ah1, ah2, ah3, ah4, ah5, ah6, ah7, ah8, ah9, ah10, ah11, ah12, ah13, ah14,
-                                ah15, ah16, ah17, ah18, ah19, ah20, ah21, ah22, ah23, ah24, ah25] =
-      AllocatorHeap{};
+                                ah15, ah16, ah17, ah18, ah19, ah20, ah21, ah22, ah23, ah24, ah25, ah26, ah27,
+                                ah28, ah29] = AllocatorHeap{};
   [[maybe_unused]] const auto& [as1, as2] = AllocatorSize{};
   [[maybe_unused]] const auto& [cg1, cg2, cg3, cg4, cg5, cg6, cg7, cg8, cg9, cg10, cg11, cg12, cg13, cg14,
                                 cg15, cg16, cg17, cg18, cg19, cg20, cg21, cg22, cg23, cg24, cg25, cg26, cg27,

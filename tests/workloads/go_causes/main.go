@@ -2,6 +2,7 @@
 
 // go_causes STORY: a program whose memory has one known cause that no heap profile shows. It prints "ready" before anything of
 // it happened (attach here for "before"); a line on its stdin makes it happen, and it prints "done" (attach here for "after").
+// "remedy" instead: what memwhy recommends, where it can be done without a restart.
 // With -fix it does the same work without the cause. Whatever the story, its data segment is larger than 256 MiB.
 package main
 
@@ -11,7 +12,9 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/trace"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -41,11 +44,12 @@ func fill(fix bool) {
 type handle struct {
 	id     int
 	buffer []byte
-	answer chan struct{}
 }
 
 var (
 	blocked = make(chan struct{})
+	answer  = make(chan struct{})
+	closed  atomic.Int32
 	block   = true
 )
 
@@ -53,14 +57,24 @@ var (
 func (h *handle) close() {
 	if h.id == 0 && block {
 		close(blocked)
-		<-h.answer // from nobody
+		<-answer // from nobody, until the remedy
 	}
 	h.buffer = nil
+	closed.Add(1)
+}
+
+// The finalizer that waits may return, and the others run.
+func unblock() {
+	close(answer)
+	for closed.Load() < 201 {
+		runtime.Gosched()
+	}
+	debug.FreeOSMemory()
 }
 
 //go:noinline
 func open(id int) {
-	h := &handle{id, make([]byte, mib/2), make(chan struct{})}
+	h := &handle{id, make([]byte, mib/2)}
 	for i := 0; i < len(h.buffer); i += 4096 {
 		h.buffer[i] = 1
 	}
@@ -170,7 +184,11 @@ func main() {
 	fmt.Println("ready")
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		story(*fix)
+		if lines.Text() == "remedy" {
+			unblock()
+		} else {
+			story(*fix)
+		}
 		fmt.Println("done")
 	}
 }

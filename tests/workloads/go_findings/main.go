@@ -5,6 +5,7 @@
 //
 //	free     → "free BEFORE AFTER": resident bytes before and after a collection that gives everything back
 //	go on    → the story goes on, where it does; "done" when that is over
+//	remedy   → what memwhy recommends is done, where it can be without a restart; "done" when it is
 //	stats    → one line of JSON, the runtime's own metrics in bytes, and what the story itself knows of its size ("known")
 //	end of file: it exits 0
 //
@@ -20,26 +21,31 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
+	"syscall"
+	"unsafe"
 )
 
 const mib = 1 << 20
 
 type story struct {
 	setUp, goOn func(fix bool)
+	remedy      func()
 }
 
 // What each does to the heap; sizes are far above what makes a problem of it (16 MiB, and a tenth of RSS).
 var stories = map[string]story{
-	"idle":       {setUp: idle},
+	"idle":       {setUp: idle, remedy: debug.FreeOSMemory},
 	"headroom":   {setUp: headroom},
+	"patient":    {setUp: patient, goOn: waste, remedy: impatient},
 	"fragments":  {setUp: fragments},
-	"stacks":     {setUp: stacks},
-	"growth":     {setUp: keep, goOn: growth},
+	"stacks":     {setUp: stacks, remedy: endGoroutines},
+	"growth":     {setUp: keep, goOn: growth, remedy: forget},
 	"step":       {setUp: keep, goOn: step},
 	"untouched":  {setUp: untouched},
 	"profiler":   {setUp: profiler},
 	"metadata":   {setUp: metadata},
 	"given_back": {setUp: keep, goOn: giveBack},
+	"collapsed":  {setUp: collapsed},
 }
 
 var (
@@ -104,6 +110,37 @@ func headroom(fix bool) {
 	known = 128 * mib
 }
 
+// A collector that waits until the heap is five times as large as what is in use.
+func patient(fix bool) {
+	debug.SetGCPercent(400)
+	for i := 0; i < 2; i++ {
+		keep(fix)
+	}
+}
+
+// 110 MiB of garbage after each of two collections: the last of it is there.
+func waste(bool) {
+	for i := 0; i < 2; i++ {
+		runtime.GC()
+		garbage(110)
+	}
+	known = 110 * mib
+}
+
+func garbage(count int) {
+	for i := 0; i < count; i++ {
+		sink = touch(make([]byte, mib))
+	}
+	sink = nil
+}
+
+// The usual collector, and as much garbage as it lets be.
+func impatient() {
+	debug.SetGCPercent(100)
+	debug.FreeOSMemory()
+	garbage(30)
+}
+
 // Of 160 MiB of objects of 512 bytes one in 16 stays: one in each span. In the fixed program those are allocated together.
 func fragments(fix bool) {
 	keep(fix)
@@ -132,6 +169,7 @@ func descend(bytes int, reached chan<- bool, end <-chan bool) byte {
 	if bytes <= len(frame) {
 		reached <- true
 		<-end
+		return frame[0]
 	}
 	return descend(bytes-len(frame), reached, end) + frame[1]
 }
@@ -142,13 +180,24 @@ func stacks(fix bool) {
 	if fix {
 		depth = 1 << 10
 	}
-	reached, end := make(chan bool), make(chan bool)
+	reached := make(chan bool)
 	for i := 0; i < 2000; i++ {
 		go descend(depth, reached, end)
 		<-reached
 	}
 	known = 2000 * 128 << 10
 	keep(fix)
+}
+
+var end = make(chan bool)
+
+func endGoroutines() {
+	close(end)
+	for runtime.NumGoroutine() > 1 {
+		runtime.Gosched()
+	}
+	debug.FreeOSMemory() // a collection frees stacks, the next one gives them back
+	debug.FreeOSMemory()
 }
 
 // A cache that grows by 40 MiB each time; the fixed one is bounded: the new takes the place of the old.
@@ -162,6 +211,16 @@ func growth(fix bool) {
 		known += mib
 	}
 	runtime.GC()
+}
+
+// The cache without what it grew by.
+func forget() {
+	for key := range kept {
+		if key >= 1000 {
+			delete(kept, key)
+		}
+	}
+	debug.FreeOSMemory()
 }
 
 // 24 MiB more the first time, and hardly anything after that: a cache that is full.
@@ -238,6 +297,29 @@ func giveBack(bool) {
 	known = 256 * mib
 }
 
+// Of 128 MiB in pieces of 64 KiB one of 32 stays, and the others are given back; then the kernel fills the holes with huge pages, as
+// khugepaged does it. In the fixed program it does not.
+func collapsed(fix bool) {
+	const adviseCollapse, block = 25, 2 * mib
+	keep(fix)
+	all := many(128*mib, 64<<10)
+	blocks := map[uintptr]bool{}
+	for i, part := range all {
+		blocks[uintptr(unsafe.Pointer(&part[0]))&^(block-1)] = true
+		if i%32 == 0 {
+			held = append(held, part)
+		}
+	}
+	all = nil
+	debug.FreeOSMemory()
+	for at := range blocks {
+		if !fix {
+			syscall.Syscall(syscall.SYS_MADVISE, at, block, adviseCollapse)
+		}
+	}
+	known = 128 * mib / 32 * 31
+}
+
 var samples = []metrics.Sample{
 	{Name: "/memory/classes/heap/objects:bytes"},
 	{Name: "/memory/classes/heap/unused:bytes"},
@@ -298,6 +380,9 @@ func main() {
 			return
 		case string(command) == "go on\n":
 			told.goOn(*fix)
+			fmt.Println("done")
+		case string(command) == "remedy\n" && told.remedy != nil:
+			told.remedy()
 			fmt.Println("done")
 		case string(command) == "stats\n":
 			stats()

@@ -39,6 +39,8 @@
   CAUSE(c_heap_free)                \
   CAUSE(c_heap_growth)              \
   CAUSE(python_arenas)              \
+  CAUSE(java_heap_committed)        \
+  CAUSE(javascript_heap)            \
   CAUSE(thread_stacks)              \
   CAUSE(thread_leak)                \
   CAUSE(transient_spike)            \

@@ -32,7 +32,6 @@ class Fragmentation : public Rule {
     finding.bytes_figure("object_bytes", objects);
     finding.bytes_figure("heap_in_use_bytes", in_use);
     if (heap_goal(*counters)) finding.bytes_figure("goal_bytes", goal);
-    if (beyond > 0) finding.recoverable_bytes = beyond;
     finding.evidence.push_back(
         fmt::format("spans in use take {}, the collector has {}", human_bytes(in_use), goal_text(*counters)));
     finding.remedy =

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+// A JVM in made-up memory: its tables found without symbols, each collector's heap read to the byte, and tables that lie.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <map>
+#include <random>
+
+#include "allocators/hotspot.h"
+#include "unit/allocators/made_blocks.h"
+
+namespace memwhy::allocators {
+namespace {
+
+using test::MadeProcess;
+using ::testing::HasSubstr;
+
+constexpr uint64_t kText = 0x7f00'0000'0000, kData = 0x7f00'0010'0000, kObjects = 0x7f10'0000'0000;
+constexpr uint64_t kJavaHeap = 0xf000'0000, kRegion = 1 << 20, kCode = 0x7f20'0000'0000;
+constexpr uint64_t kClasses = 0x8'0000'0000, kConstants = 0x7f30'0040'0000;
+constexpr const char* kLibrary = "/usr/lib/jvm/lib/server/libjvm.so";
+
+// A libjvm whose text is a file, and whose table of fields is made as a test wants it.
+struct MadeJvm : MadeProcess {
+  MadeJvm() {
+    events::Vma text;
+    text.range = {kText, kData};
+    text.read = true;
+    text.inode = 7;
+    text.name = kLibrary;
+    vmas.push_back(text);
+    map({kData, kData + 0x20000}, kLibrary, 7);
+    map({kObjects, kObjects + 0x100000}, "");
+    for (uint64_t page = kData; page < kData + 0x20000; page += kPageBytes) memory.put_word(page + 8, 0);
+    for (int i = 0; i < 70; ++i) offset("Padding", ("_field" + std::to_string(i)).c_str(), 8 * i);
+    offset("JVMFlag", "_addr", 0);
+    offset("JVMFlag", "_name", 8);
+    variable("JVMFlag", "flags", kFlags);
+    variable("JVMFlag", "numFlags", 0);
+    variable("Universe", "_collectedHeap", kHeapObject);
+    offset("CollectedHeap", "_total_collections", 64);
+    memory.put_word(kHeapObject + 64, 5);
+  }
+
+  uint64_t name(const std::string& text) {
+    const uint64_t at = kText + file.size();
+    file += text + '\0';
+    return at;
+  }
+  void entry(const char* type, const char* field, uint64_t is_static, uint64_t offset, uint64_t address) {
+    memory.put_words(kData + 0x100 + 48 * entries++,
+                     {name(type), name(field), 0, is_static, offset, address});
+  }
+  void offset(const char* type, const char* field, uint64_t at) { entry(type, field, 0, at, 0); }
+  uint64_t variable(const char* type, const char* field, uint64_t value) {
+    const uint64_t at = kData + 0x10000 + 8 * variables++;
+    memory.put_word(at, value);
+    entry(type, field, 1, 0, at);
+    return at;
+  }
+  // A flag of one byte, or a number.
+  void flag(const char* text, uint64_t value) {
+    const uint64_t at = kData + 0x14000 + 8 * flags;
+    memory.put_word(at, value);
+    memory.put_words(kFlags + 24 * flags++, {at, name(text), 0});
+    memory.put_words(kFlags + 24 * flags, {0, 0, 0});
+    memory.put_word(kData + 0x10008, flags + 1);
+  }
+  BlockReading reading() {
+    const FileBytes bytes = [this](const events::Vma& vma, uint64_t address, size_t count) {
+      EXPECT_EQ(vma.name, kLibrary);
+      std::string text = file;
+      text.resize(std::max<size_t>(text.size(), address - kText + count));
+      const auto* const first = reinterpret_cast<const std::byte*>(text.data()) + (address - kText);
+      return std::vector<std::byte>(first, first + count);
+    };
+    return open(std::make_unique<Hotspot>(bytes)).read(scan());
+  }
+  events::AllocatorHeap heap() {
+    const BlockReading read = reading();
+    return read.heap ? *read.heap : events::AllocatorHeap{};
+  }
+  uint64_t resident_of(const BlockReading& read, const char* use) const {
+    uint64_t pages = 0;
+    for (const events::RuntimeRun& run : read.pages.runs)
+      for (PageNumber page = run.page; page < run.page + run.count; ++page)
+        if (read.pages.uses[run.use] == std::string(use) && memory.has(page)) ++pages;
+    return pages * kPageBytes;
+  }
+  void resident(AddressRange range) {
+    for (uint64_t page = range.start; page < range.end; page += kPageBytes) memory.put_word(page, 1);
+  }
+
+  static constexpr uint64_t kFlags = kData + 0x12000, kHeapObject = kObjects + 0x1000;
+  std::string file = "start";
+  uint64_t entries = 0, variables = 0, flags = 0;
+};
+
+// Three regions were committed: filled to a half, free, and filled; of a fourth there is none.
+struct MadeG1 : MadeJvm {
+  explicit MadeG1(const char* region = "HeapRegion") {
+    offset("G1CollectedHeap", "_hrm", 0x100);
+    offset(region == std::string("HeapRegion") ? "HeapRegionManager" : "G1HeapRegionManager", "_regions",
+           0x20);
+    offset("G1HeapRegionTable", "_base", 16);
+    offset("G1HeapRegionTable", "_length", 24);
+    variable(region, "GrainBytes", kRegion);
+    offset(region, "_bottom", 0);
+    offset(region, "_end", 8);
+    offset(region, "_top", 16);
+    flag("UseG1GC", 1);
+    flag("UseSerialGC", 0);
+    flag("AlwaysPreTouch", 1);
+    flag("G1PeriodicGCInterval", 60000);
+    memory.put_words(kHeapObject + 0x120 + 16, {kTable, 4});
+    memory.put_words(kTable, {kRecords, kRecords + 0x100, kRecords + 0x200, 0});
+    record(0, kRegion / 2);
+    record(1, 0);
+    record(2, kRegion);
+    map({kJavaHeap, kJavaHeap + 3 * kRegion}, "");
+    resident({kJavaHeap, kJavaHeap + 3 * kRegion});
+  }
+  void record(uint64_t i, uint64_t filled) {
+    const uint64_t bottom = kJavaHeap + i * kRegion;
+    memory.put_words(kRecords + 0x100 * i, {bottom, bottom + kRegion, bottom + filled});
+  }
+  static constexpr uint64_t kTable = kObjects + 0x4000, kRecords = kObjects + 0x8000;
+};
+
+TEST(Hotspot, RegionsOfG1AreReadToTheByte) {
+  for (const char* region : {"HeapRegion", "G1HeapRegion"}) {
+    MadeG1 made(region);
+    made.record(0, kRegion / 2 - 100);  // in the middle of a page
+    const events::AllocatorHeap heap = made.heap();
+    EXPECT_EQ(heap.collector, "G1");
+    EXPECT_EQ(heap.arenas, 3u);
+    EXPECT_EQ(heap.used_bytes, kRegion + kRegion / 2 - 100);
+    EXPECT_EQ(heap.top_bytes + heap.pinned_bytes, kRegion + kRegion / 2 + 100);
+    EXPECT_EQ(heap.collections, 5u);
+    EXPECT_EQ(heap.collection_interval_ms, 60000u);
+    EXPECT_TRUE(heap.pretouched);
+  }
+}
+
+TEST(Hotspot, WhatIsNotResidentIsNotFree) {
+  MadeG1 made;
+  for (uint64_t page = kJavaHeap + kRegion; page < kJavaHeap + 2 * kRegion; page += kPageBytes)
+    made.memory.drop(page >> kPageShift);
+  EXPECT_EQ(made.heap().top_bytes, kRegion / 2);
+}
+
+TEST(Hotspot, ARegionThatContradictsItselfIsLeftOut) {
+  MadeG1 made;
+  made.record(2, kRegion + 8);  // filled beyond its end
+  const events::AllocatorHeap heap = made.heap();
+  EXPECT_EQ(heap.used_bytes, kRegion / 2);
+  EXPECT_THAT(heap.problem, HasSubstr("some regions"));
+}
+
+TEST(Hotspot, ATableThatLiesAboutItsLengthIsRefused) {
+  for (const uint64_t length : {uint64_t{0}, uint64_t{1} << 40, ~uint64_t{0}}) {
+    MadeG1 made;
+    made.memory.put_word(MadeG1::kHeapObject + 0x120 + 24, length);
+    const events::AllocatorHeap heap = made.heap();
+    EXPECT_EQ(heap.used_bytes, 0u);
+    EXPECT_THAT(heap.problem, HasSubstr("regions of the Java heap"));
+  }
+}
+
+TEST(Hotspot, AVmThatStartsHasNoHeapYet) {
+  MadeG1 made;
+  made.memory.put_word(kData + 0x10010, 0);
+  EXPECT_FALSE(made.reading().heap.has_value());
+}
+
+TEST(Hotspot, NamesThatCannotBeReadAreNoTables) {
+  MadeG1 made;
+  const FileBytes none = [](const events::Vma&, uint64_t, size_t) { return std::vector<std::byte>{}; };
+  EXPECT_FALSE(made.open(std::make_unique<Hotspot>(none)).read(made.scan()).heap.has_value());
+}
+
+TEST(Hotspot, SpacesOfSerialAndParallel) {
+  struct Names {
+    const char *flag, *young, *old, *space;
+  };
+  for (const bool parallel : {false, true}) {
+    MadeJvm made;
+    const char *young = parallel ? "PSYoungGen" : "DefNewGeneration",
+               *space = parallel ? "MutableSpace" : "ContiguousSpace";
+    const uint64_t young_at = kObjects + 0x4000, old_at = kObjects + 0x5000, spaces = kObjects + 0x6000;
+    if (parallel) {
+      made.variable("ParallelScavengeHeap", "_young_gen", young_at);
+      made.variable("ParallelScavengeHeap", "_old_gen", old_at);
+      made.offset("PSOldGen", "_object_space", 8);
+    } else {
+      made.offset("SerialHeap", "_young_gen", 128);
+      made.offset("SerialHeap", "_old_gen", 136);
+      made.memory.put_words(MadeJvm::kHeapObject + 128, {young_at, old_at});
+      made.offset("TenuredGeneration", "_the_space", 8);
+    }
+    made.offset(young, "_eden_space", 8);
+    made.offset(young, "_from_space", 16);
+    made.offset(young, "_to_space", 24);
+    made.offset(space, "_bottom", 0);
+    made.offset(space, "_end", 8);
+    made.offset(space, "_top", 16);
+    made.flag(parallel ? "UseParallelGC" : "UseSerialGC", 1);
+    made.flag("UseG1GC", 0);
+    made.memory.put_words(young_at + 8, {spaces, spaces + 0x40, spaces + 0x80});
+    made.memory.put_word(old_at + 8, spaces + 0xc0);
+    uint64_t bottom = kJavaHeap;
+    const std::array<uint64_t, 4> filled = {8 * kPageBytes, kPageBytes, 0, 32 * kPageBytes};
+    for (size_t i = 0; i < 4; ++i, bottom += 64 * kPageBytes)
+      made.memory.put_words(spaces + 0x40 * i, {bottom, bottom + 64 * kPageBytes, bottom + filled[i]});
+    made.map({kJavaHeap, bottom}, "");
+    made.resident({kJavaHeap, bottom});
+    const events::AllocatorHeap heap = made.heap();
+    EXPECT_EQ(heap.collector, parallel ? "Parallel" : "Serial");
+    EXPECT_EQ(heap.used_bytes, 41 * kPageBytes);
+    EXPECT_EQ(heap.top_bytes, (4 * 64 - 41) * kPageBytes);
+  }
+}
+
+TEST(Hotspot, ACollectorThatIsNotReadIsTold) {
+  MadeJvm made;
+  made.flag("UseG1GC", 0);
+  made.flag("UseZGC", 1);
+  const events::AllocatorHeap heap = made.heap();
+  EXPECT_EQ(heap.collector, "ZGC");
+  EXPECT_THAT(heap.problem, HasSubstr("does not read the Java heap of ZGC"));
+}
+
+TEST(Hotspot, CodeAndClassesHaveUsesOfTheirOwn) {
+  MadeG1 made;
+  made.variable("CodeCache", "_heaps", kObjects + 0x20000);
+  made.offset("GrowableArrayBase", "_len", 0);
+  made.offset("GrowableArray<int>", "_data", 8);
+  made.offset("CodeHeap", "_memory", 8);
+  made.offset("CodeHeap", "_segmap", 72);
+  made.offset("VirtualSpace", "_low", 16);
+  made.offset("VirtualSpace", "_high", 24);
+  made.memory.put_words(kObjects + 0x20000, {1, kObjects + 0x20100});
+  made.memory.put_word(kObjects + 0x20100, kObjects + 0x20200);
+  made.memory.put_words(kObjects + 0x20200 + 8 + 16, {kCode, kCode + 16 * kPageBytes});
+  made.memory.put_words(kObjects + 0x20200 + 72 + 16, {kCode + 0x100000, kCode + 0x101000});
+  made.map({kCode, kCode + 0x200000}, "");
+  made.resident({kCode, kCode + 20 * kPageBytes});
+  made.resident({kCode + 0x100000, kCode + 0x101000});
+
+  made.variable("ClassLoaderDataGraph", "_head", kObjects + 0x30000);
+  made.offset("ClassLoaderData", "_next", 8);
+  made.offset("ClassLoaderData", "_klasses", 16);
+  made.offset("Klass", "_next_link", 8);
+  made.offset("InstanceKlass", "_constants", 16);
+  made.memory.put_words(kObjects + 0x30000, {0, 0, kClasses + 0x100});
+  made.memory.put_words(kClasses + 0x100,
+                        {0, kClasses + 0x100, kConstants + 0x40});  // a list that is a circle
+  made.map({kClasses, kClasses + 8 * kPageBytes}, "");
+  made.map({kConstants, kConstants + 8 * kPageBytes}, "");
+  made.resident({kClasses + kPageBytes, kClasses + 3 * kPageBytes});
+  made.resident({kConstants, kConstants + 4 * kPageBytes});
+
+  const BlockReading read = made.reading();
+  EXPECT_EQ(made.resident_of(read, "code"), 17 * kPageBytes) << "what is beyond a committed range is none";
+  EXPECT_EQ(made.resident_of(read, "classes"), 7 * kPageBytes);
+  EXPECT_THAT(read.heap->problem, HasSubstr("more classes"));
+}
+
+TEST(Hotspot, NoisyTablesDoNotHurt) {
+  std::mt19937_64 random(1);
+  for (int round = 0; round < 200; ++round) {
+    MadeG1 made;
+    for (int i = 0; i < 8; ++i) {
+      const std::array<uint64_t, 4> places = {kData + 0x100 + 8 * (random() % (6 * made.entries)),
+                                              MadeG1::kTable + 8 * (random() % 4),
+                                              MadeG1::kRecords + 0x100 * (random() % 3) + 8 * (random() % 3),
+                                              kData + 0x10000 + 8 * (random() % 8)};
+      made.memory.put_word(places[random() % 4], random() % 3 == 0 ? random() : kText + random() % 0x200000);
+    }
+    const events::AllocatorHeap heap = made.heap();
+    EXPECT_LE(heap.used_bytes + heap.top_bytes + heap.pinned_bytes, made.resident_bytes());
+  }
+}
+
+}  // namespace
+}  // namespace memwhy::allocators

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// V8's pages in made-up memory: those of both layouts, what looks like one, and noise.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "allocators/v8.h"
+#include "unit/allocators/made_blocks.h"
+
+namespace memwhy::allocators {
+namespace {
+
+using test::MadeProcess;
+
+constexpr uint64_t kHeap = 0x5555'0000'1000, kFirst = 0x1000'0000'0000, kPage = V8::kPage;
+constexpr uint64_t kOld = 0x4, kYoung = 0xa;
+
+struct MadeV8 : MadeProcess {
+  MadeV8() { map({kHeap, kHeap + 0x100000}, "[heap]"); }
+  static uint64_t place(uint64_t i) { return kFirst + i * 4 * kPage; }
+  void resident(uint64_t at, uint64_t bytes) {
+    map({at, at + bytes}, "");
+    for (uint64_t page = at; page < at + bytes; page += kPageBytes) memory.put_word(page + 0xff0, 1);
+  }
+  void classic(uint64_t i, uint64_t bytes, uint64_t flags, uint64_t used) {
+    const uint64_t at = place(i);
+    resident(at, bytes);
+    memory.put_words(at, {bytes, flags, kHeap, at + 0x1148, at + bytes, used, 0, 0x40, 7, 8, at, bytes});
+  }
+  void recorded(uint64_t i, uint64_t bytes, uint64_t flags, uint64_t used) {
+    const uint64_t at = place(i), record = kHeap + 0x1000 + 0x100 * i;
+    resident(at, bytes);
+    memory.put_words(at, {flags, record});
+    memory.put_words(record, {8, at, bytes, used, 0, 0x40, bytes, at + bytes, kHeap, at + 16, 7, 0});
+  }
+  uint64_t bytes_of(const BlockReading& reading, const std::string& use) {
+    uint64_t sum = 0;
+    for (const events::RuntimeRun& run : reading.pages.runs)
+      if (reading.pages.uses[run.use] == use) sum += run.count * kPageBytes;
+    return sum;
+  }
+  BlockReading reading() { return open(std::make_unique<V8>()).read(scan()); }
+};
+
+TEST(V8, PagesOfBothLayoutsAreReadToTheByte) {
+  for (const auto page : {&MadeV8::classic, &MadeV8::recorded}) {
+    MadeV8 made;
+    const uint64_t header = page == &MadeV8::classic ? 0x1148 : 16;
+    (made.*page)(0, kPage, kOld, 1000);
+    (made.*page)(1, kPage, kYoung, 0);
+    (made.*page)(2, 3 * kPage, kOld, 3 * kPage - 0x2000);
+    const BlockReading reading = made.reading();
+    ASSERT_TRUE(reading.heap.has_value());
+    EXPECT_EQ(reading.heap->arenas, 1u);
+    EXPECT_EQ(reading.heap->used_bytes, 1000 + 3 * kPage - 0x2000 + 2 * header);
+    EXPECT_EQ(reading.heap->pinned_bytes, 4 * kPage - reading.heap->used_bytes);
+    EXPECT_EQ(made.bytes_of(reading, "young"), kPage);
+    EXPECT_EQ(reading.heap->problem, "");
+  }
+}
+
+TEST(V8, PagesThatCanBeExecutedAreCode) {
+  MadeV8 made;
+  made.classic(0, kPage, kOld, 1000);
+  made.recorded(1, kPage, kOld, 1000);
+  made.vmas.back().exec = true;
+  const BlockReading reading = made.reading();
+  EXPECT_EQ(made.bytes_of(reading, "code"), kPage);
+  EXPECT_EQ(made.bytes_of(reading, "objects"), kPage);
+}
+
+TEST(V8, AHeaderThatDoesNotProveItselfIsNone) {
+  // Each word that must agree with where the page lies, or with the others.
+  for (const size_t word : {0, 2, 3, 4, 5, 10, 11}) {
+    MadeV8 made;
+    made.classic(0, kPage, kOld, 1000);
+    made.memory.put_word(MadeV8::place(0) + 8 * word, word == 5 ? 2 * kPage : 0);
+    EXPECT_FALSE(made.reading().heap.has_value()) << word;
+  }
+  for (const size_t word : {1, 2, 3, 6, 7, 8, 9}) {
+    MadeV8 made;
+    made.recorded(0, kPage, kOld, 1000);
+    made.memory.put_word(kHeap + 0x1000 + 8 * word, word == 3 ? 2 * kPage : 0);
+    EXPECT_FALSE(made.reading().heap.has_value()) << word;
+  }
+}
+
+TEST(V8, NoiseIsNoHeap) {
+  std::mt19937_64 random(1);
+  for (int round = 0; round < 100; ++round) {
+    MadeV8 made;
+    made.classic(0, kPage, kOld, 1000);
+    made.recorded(1, kPage, kYoung, 1000);
+    for (int i = 0; i < 12; ++i) {
+      made.memory.put_word(MadeV8::place(0) + 8 * (random() % 12), random());
+      made.memory.put_word(kHeap + 0x1100 + 8 * (random() % 12), random() % 2 == 0 ? random() : 0);
+    }
+    const BlockReading reading = made.reading();
+    if (reading.heap) {
+      EXPECT_LE(reading.heap->used_bytes + reading.heap->pinned_bytes, made.resident_bytes());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace memwhy::allocators

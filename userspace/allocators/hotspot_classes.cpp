@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The metaspace of a JVM, by what lies in it: the VM does not say where its parts are, but each class is in one and points to its
+// constants in another. Not what of it is free, and not the archive of classes (CDS), which is a file.
+#include <algorithm>
+
+#include "allocators/hotspot_parts.h"
+#include "allocators/rounding.h"
+
+namespace memwhy::allocators {
+namespace {
+
+constexpr size_t kMostLoaders = 1 << 16, kMostKlasses = 1 << 20;
+
+void add_sorted(std::vector<uint64_t>& sorted, uint64_t value) {
+  const auto at = std::lower_bound(sorted.begin(), sorted.end(), value);
+  if (at == sorted.end() || *at != value) sorted.insert(at, value);
+}
+
+// The parts of a window that are mapped as metaspace is.
+void add_window(HotspotVm& vm, uint64_t window, BlockTables& out) {
+  const AddressRange all{window * kClassWindow, (window + 1) * kClassWindow};
+  const std::vector<events::Vma>& vmas = vm.memory().vmas();
+  auto vma = std::partition_point(vmas.begin(), vmas.end(),
+                                  [&](const events::Vma& each) { return each.range.end <= all.start; });
+  for (; vma != vmas.end() && vma->range.start < all.end; ++vma) {
+    if (!HeapMemory::private_anonymous(*vma) || !vma->name.empty() || !vm.memory().keep(sizeof(Block)))
+      continue;
+    out.blocks.push_back({{std::max(vma->range.start, all.start), std::min(vma->range.end, all.end)},
+                          BlockUse::kClasses,
+                          false,
+                          0});
+  }
+}
+
+}  // namespace
+
+std::string read_classes(HotspotVm& vm, std::vector<uint64_t>& windows, std::vector<uint64_t>& known,
+                         BlockTables& out) {
+  std::vector<uint64_t> heads;
+  size_t loaders = 0, classes = 0;
+  const auto note = [&](uint64_t address) {
+    const events::Vma* const vma = vm.memory().mapping(address);
+    if (vma != nullptr && HeapMemory::private_anonymous(*vma) && vma->name.empty() && vm.memory().keep(8))
+      add_sorted(windows, address / kClassWindow);
+  };
+  bool whole = true;
+  uint64_t loader = vm.variable({"ClassLoaderDataGraph::_head"}).value_or(0);
+  for (; loader != 0; loader = vm.field(loader, {"ClassLoaderData::_next"}).value_or(0)) {
+    uint64_t klass = vm.field(loader, {"ClassLoaderData::_klasses"}).value_or(0);
+    if (++loaders > kMostLoaders || !vm.memory().keep(8))
+      return "there are more class loaders than one reading may read";
+    if (klass != 0) heads.push_back(klass);
+    // Classes are put before those that were there.
+    for (; klass != 0 && !std::binary_search(known.begin(), known.end(), klass);
+         klass = vm.field(klass, {"Klass::_next_link"}).value_or(0)) {
+      if (++classes > kMostKlasses || !vm.memory().step()) {
+        whole = false;
+        break;
+      }
+      note(klass);
+      if (const auto constants = vm.field(klass, {"InstanceKlass::_constants"})) note(*constants);
+    }
+  }
+  std::sort(heads.begin(), heads.end());
+  if (whole) known = std::move(heads);
+  for (const uint64_t window : windows) add_window(vm, window, out);
+  return whole ? "" : "there are more classes than one reading may read";
+}
+
+}  // namespace memwhy::allocators

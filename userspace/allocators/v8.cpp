@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "allocators/v8.h"
+
+#include <algorithm>
+#include <array>
+
+#include "allocators/rounding.h"
+#include "base/text.h"
+
+namespace memwhy::allocators {
+namespace {
+
+constexpr uint64_t kLargestV8Page = uint64_t{16} << 30, kLargestV8Header = 64 << 10;
+constexpr uint64_t kYoungFlags = 0x18;  // in one half of what is young, or in the other
+constexpr size_t kPagesTogether = 512;
+
+using HeaderWords = std::array<uint64_t, 12>;
+
+struct V8Page {
+  AddressRange range, objects;
+  uint64_t used_bytes = 0, heap = 0, flags = 0;
+  // What the allocator of the page, which is another part of V8, has to say of it, must agree.
+  bool proves(uint64_t at, uint64_t region, uint64_t region_bytes) const {
+    return region == at && region_bytes == range.bytes() && range.bytes() % kPageBytes == 0 &&
+           range.bytes() >= 2 * kPageBytes && range.bytes() <= kLargestV8Page && objects.start > at &&
+           objects.start - at <= kLargestV8Header && objects.start < objects.end &&
+           objects.end <= range.end && used_bytes <= objects.bytes() && heap != 0;
+  }
+};
+
+// BasicMemoryChunk, up to V8 11.
+std::optional<V8Page> classic_page(uint64_t at, const HeaderWords& words) {
+  if (words[0] > kLargestV8Page) return std::nullopt;
+  const V8Page page{{at, at + words[0]}, {words[3], words[4]}, words[5], words[2], words[1]};
+  return page.proves(at, words[10], words[11]) ? std::optional(page) : std::nullopt;
+}
+
+// MemoryChunkMetadata, which has its own place since V8 12.
+std::optional<V8Page> page_of_record(uint64_t at, uint64_t flags, const HeaderWords& record) {
+  if (record[6] > kLargestV8Page) return std::nullopt;
+  const V8Page page{{at, at + record[6]}, {record[9], record[7]}, record[3], record[8], flags};
+  return page.proves(at, record[1], record[2]) ? std::optional(page) : std::nullopt;
+}
+
+bool could_hold(const events::Vma& vma) {
+  return vma.read && !vma.shared && vma.inode == 0 && (vma.name.empty() || vma.name.starts_with("[anon:v8"));
+}
+
+struct PagePlace {
+  uint64_t at = 0;
+  HeaderWords words{};
+};
+
+// Reads `words` of each at `where(candidate)`; false: it is not there.
+template <typename Where>
+std::vector<bool> read_all(HeapMemory& memory, std::vector<PagePlace>& candidates, Where where) {
+  std::vector<remote::Piece> pieces;
+  for (PagePlace& each : candidates)
+    pieces.push_back({where(each), std::as_writable_bytes(std::span(each.words)), false, false});
+  const bool all = memory.read_each(pieces);
+  std::vector<bool> there;
+  for (const remote::Piece& piece : pieces) there.push_back(all && piece.there);
+  return there;
+}
+
+void add_pages(HeapMemory& memory, std::vector<PagePlace>& candidates, std::vector<V8Page>& out) {
+  const std::vector<bool> there = read_all(memory, candidates, [](const PagePlace& each) { return each.at; });
+  std::vector<PagePlace> records;
+  std::vector<std::pair<uint64_t, uint64_t>> heads;  // flags, record
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (!there[i]) continue;
+    const PagePlace& each = candidates[i];
+    const uint64_t record = each.words[1];
+    if (const auto page = classic_page(each.at, each.words)) {
+      out.push_back(*page);
+    } else if (record % 8 == 0 && memory.writable(record)) {
+      records.push_back({each.at, {}});
+      heads.emplace_back(each.words[0], record);
+    }
+  }
+  const std::vector<bool> read =
+      read_all(memory, records, [&](const PagePlace& each) { return heads[&each - records.data()].second; });
+  for (size_t i = 0; i < records.size(); ++i)
+    if (read[i])
+      if (const auto page = page_of_record(records[i].at, heads[i].first, records[i].words))
+        out.push_back(*page);
+  candidates.clear();
+}
+
+// Stops at a budget that is used up: memory.step() knows.
+std::vector<V8Page> pages_of(HeapMemory& memory, size_t most) {
+  std::vector<V8Page> out;
+  std::vector<PagePlace> candidates;
+  for (const events::Vma& vma : memory.vmas()) {
+    if (!could_hold(vma)) continue;
+    for (uint64_t at = round_up(vma.range.start, V8::kPage); at < vma.range.end; at += V8::kPage) {
+      if (!memory.step() || out.size() >= most) return out;
+      candidates.push_back({at, {}});
+      if (candidates.size() == kPagesTogether) add_pages(memory, candidates, out);
+      if (!memory.keep(candidates.empty() ? kPagesTogether * sizeof(V8Page) : 0)) return out;
+    }
+  }
+  add_pages(memory, candidates, out);
+  return out;
+}
+
+bool executable(const HeapMemory& memory, uint64_t at) {
+  const events::Vma* const vma = memory.mapping(at);
+  return vma != nullptr && vma->exec;
+}
+
+}  // namespace
+
+bool is_v8(std::string_view path) {
+  const std::string_view name = base_name(path);
+  return name == "node" || name == "nodejs" || name == "deno" || name.starts_with("libnode.so") ||
+         name.starts_with("libv8");
+}
+
+bool is_made_code(const events::Vma& vma) { return vma.exec && could_hold(vma); }
+
+bool V8::find(HeapMemory& memory) { return !pages_of(memory, 1).empty(); }
+
+Result<BlockTables> V8::read(HeapMemory& memory) {
+  constexpr size_t kMostV8Pages = 1 << 20;
+  const std::vector<V8Page> pages = pages_of(memory, kMostV8Pages);
+  BlockTables out;
+  std::vector<uint64_t> heaps;
+  for (const V8Page& page : pages) {
+    if (!memory.keep(sizeof(Block))) break;
+    Block block{page.range, BlockUse::kObjects, false,
+                page.used_bytes + (page.objects.start - page.range.start)};
+    if ((page.flags & kYoungFlags) != 0)
+      block.use = BlockUse::kYoung;
+    else if (executable(memory, page.objects.start))
+      block.use = BlockUse::kCode;
+    out.blocks.push_back(block);
+    if (std::find(heaps.begin(), heaps.end(), page.heap) == heaps.end() && heaps.size() < 1024)
+      heaps.push_back(page.heap);
+  }
+  if (!memory.step() || pages.size() >= kMostV8Pages)
+    out.problem = "there are more pages than one reading may read";
+  if (out.blocks.empty()) return Error(ErrorCode::kDamaged, "no page of V8 is where one was");
+  out.arenas = heaps.size();
+  return out;
+}
+
+}  // namespace memwhy::allocators
