@@ -240,6 +240,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   facts.exe = exe;
   facts.list = &threads_;
   facts.counters = space.counters();
+  facts.shared = scan_->shared;
   std::optional<GoFacts> go;
   if (facts.go) go.emplace(timeline, space, *scan_, go_reading_.get(), heap_profile_bytes);
   if (go) {

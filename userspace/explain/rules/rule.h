@@ -26,9 +26,10 @@ struct ProcessFacts {
   std::optional<events::GoBuild> go;
   bool race_build = false;
   size_t threads = 0;
-  const events::BinaryInfo* exe = nullptr;                  // nullptr: not known
-  const std::vector<events::Thread>* list = nullptr;        // of the threads, as of the last scan
-  std::optional<events::Counters> counters = std::nullopt;  // the last ones
+  const events::BinaryInfo* exe = nullptr;                   // nullptr: not known
+  const std::vector<events::Thread>* list = nullptr;         // of the threads, as of the last scan
+  std::optional<events::Counters> counters = std::nullopt;   // the last ones
+  std::optional<events::SharedPages> shared = std::nullopt;  // of the last scan
 };
 
 // What a rule may know.
