@@ -380,7 +380,8 @@ TEST(LazyFree, WhatWasGivenBackMeanwhileAndStaysIsAProblem) {
 
 // Spans that are given back, or used again, while they are read.
 TEST(LazyFree, AMomentIsNoProblem) {
-  for (const auto& counts : {std::vector<int>{10000}, {100, 10000}, {100, 100, 10000, 9000}, {10000, 10000, 100, 10000}}) {
+  for (const auto& counts :
+       {std::vector<int>{10000}, {100, 10000}, {100, 100, 10000, 9000}, {10000, 10000, 100, 10000}}) {
     auto e = released(counts);
     ASSERT_NE(finding(e, "lazy-free"), nullptr);
     EXPECT_EQ(finding(e, "lazy-free")->kind, FindingKind::kExplains);

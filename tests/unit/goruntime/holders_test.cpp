@@ -131,9 +131,12 @@ TEST_P(Holders, a_pool) {
     for (size_t i = 1; i < held->holders.size(); ++i) EXPECT_LT(held->holders[i].bytes, kMiB);
   }
   ASSERT_NO_FATAL_FAILURE(start("chain"));
-  for (const bool with_symbols : {true, false})
-    for (const events::GoHolder& holder : read({}, with_symbols)->holders)
+  for (const bool with_symbols : {true, false}) {
+    const std::optional<events::GoHeld> held = read({}, with_symbols);
+    ASSERT_TRUE(held);
+    for (const events::GoHolder& holder : held->holders)
       EXPECT_TRUE(holder.pool_lists == 0 || holder.bytes < kMiB);
+  }
 }
 
 TEST_P(Holders, a_goroutine_and_two_variables) {

@@ -119,9 +119,13 @@ func local(fix bool) {
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 func pool(fix bool) {
-	for i := 0; i < 64; i++ {
-		made := buffer(mib)
-		buffers.Put(&made)
+	var made [64][]byte
+	for i := range made {
+		made[i] = buffer(mib)
+	}
+	runtime.GC() // none while they are put back: it would empty the pool
+	for i := range made {
+		buffers.Put(&made[i])
 	}
 	if fix {
 		runtime.GC() // they become the victims of
