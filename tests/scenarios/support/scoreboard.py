@@ -48,8 +48,7 @@ class Row:
     figures: tuple = ()  # (name, value)
     beside: tuple = ()  # ids of other problems that are right
     go: tuple = ()  # releases that it is built with; empty: not Go's
-    after: bool = True  # it can be told by who attaches when it is over
-    before: bool = True
+    after: bool = True  # it can be told by who attaches when it is over; alike in all rows of a batch
     known_before: bool = True  # whose pages they are can be known by who attaches after
     promise: str = ""  # what the program does to get the memory back: it answers with RSS before and after
 
