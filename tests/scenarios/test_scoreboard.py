@@ -24,6 +24,10 @@ def test_growth(case):
     board(case, "growth")
 
 
+def test_go_growth(case):
+    board(case, "go_growth")
+
+
 def test_leaks(case):
     board(case, "leaks")
 
