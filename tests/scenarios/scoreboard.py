@@ -28,8 +28,7 @@ def machine():
 def run(memwhy, build, name, release, after):
     """The scores of a batch, with one release: rows that are not built with it are left out, and so are those without Go but once."""
     batch = BATCHES[name]
-    rows = [row for row in batch.rows if (row.after if after else row.before)
-            and (release in row.go or (not row.go and release == EACH_GO[0]))]
+    rows = [row for row in batch.rows if (row.after or not after) and (release in row.go or (not row.go and release == EACH_GO[0]))]
     if not rows:
         return []
     with tempfile.TemporaryDirectory(prefix="memwhy-scoreboard-") as folder:

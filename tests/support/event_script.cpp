@@ -224,6 +224,14 @@ PageScan parse_scan(Words& w, std::vector<Words>& items, TimeNs now, uint64_t nu
   scan.start = start ? w.to_time(*start) : now;
   scan.complete = !w.flag("incomplete");
   scan.method = "PAGEMAP_SCAN";
+  if (const auto shared = w.maybe_number("shared")) {
+    scan.shared.emplace();
+    scan.shared->anonymous_bytes = *shared;
+    scan.shared->own_bytes = w.number("own");
+    scan.shared->anonymous_mappers = w.number("by");
+    scan.shared->memory_bytes = w.number("memory");
+    scan.shared->memory_mappers = w.number("memory_by");
+  }
   for (Words& item : items) {
     const PageRange pages = item.pages();
     ScanRun run{pages.start, static_cast<uint32_t>(pages.pages()), 0};

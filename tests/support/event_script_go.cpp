@@ -189,6 +189,7 @@ GoHolder parse_holder(Words& w, size_t kind) {
   out.pinned = w.number("pinned");
   out.pinned_bytes = w.number("pinned_bytes");
   out.used_bytes = w.number("used");
+  out.pool_lists = w.number("pool");
   out.frames = parse_addresses(w);
   return out;
 }
@@ -202,7 +203,8 @@ std::string format_holder(const GoHolder& e) {
   for (const GoSizeClass& size : e.sizes) text += fmt::format(" size={}:{}", size.object_bytes, size.objects);
   for (const GoKeptObject& object : e.large) text += format_kept(object);
   return text + named("slots", e.slots) + named("entries", e.entries) + named("pinned", e.pinned) +
-         named("pinned_bytes", e.pinned_bytes) + named("used", e.used_bytes) + format_addresses(e.frames);
+         named("pinned_bytes", e.pinned_bytes) + named("used", e.used_bytes) + named("pool", e.pool_lists) +
+         format_addresses(e.frames);
 }
 
 uint64_t sum(const std::vector<GoGroup>& groups) {

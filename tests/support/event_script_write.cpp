@@ -157,6 +157,10 @@ struct Line {
   std::string operator()(const PageScan& e) const {
     std::string s = "scan" + id(e.space) + " n=" + std::to_string(e.scan) + " start=" + seconds(e.start) +
                     flag("incomplete", !e.complete);
+    if (e.shared)
+      s += " shared=" + std::to_string(e.shared->anonymous_bytes) + named("own", e.shared->own_bytes) +
+           named("by", e.shared->anonymous_mappers) + named("memory", e.shared->memory_bytes) +
+           named("memory_by", e.shared->memory_mappers);
     for (const ScanRun& run : e.runs) {
       s += "\n  " + pages(run.page, run.count) + flag("huge", (run.flags & kScanHuge) != 0) +
            flag("file", (run.flags & kScanFile) != 0) + flag("swapped", (run.flags & kScanSwapped) != 0);

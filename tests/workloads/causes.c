@@ -8,7 +8,8 @@
 //   locked    128 MiB are mapped and locked                                                 hugetlb: 32 MiB of MAP_HUGETLB
 //   table     96 MiB of .bss are filled                                                     small_table: 1 MiB of it
 //   file      64 MiB of a file are mapped and read                                          small_file: 1 MiB of it
-//   shared    96 MiB of a memfd are mapped and written                                      small_shared: 1 MiB of it
+//   shared    96 MiB of a memfd are mapped and written, and 3 children map them             small_shared: 1 MiB of it
+//   prefork   a child is forked, and 96 MiB of 128 MiB that both have are written           no_fork: without the child
 //   deep      40 threads wait, each with 2 MiB of its stack in use                          shallow: with 24 KiB
 //   spike     400 MiB are mapped, filled and given back                                     no_spike: one 16th of it each time
 #define _GNU_SOURCE
@@ -17,10 +18,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
@@ -134,10 +137,35 @@ static void file(size_t mib) {
   touch(memory, mib, 0);
 }
 
+// A process with the same memory, which reads so much of it and ends with this one. Returns when it has read it.
+static void child(char* memory, size_t mib) {
+  int read_it[2];
+  char byte = 0;
+  if (pipe(read_it) != 0) must(errno, "pipe");
+  const pid_t pid = fork();
+  if (pid < 0) must(errno, "fork");
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    touch(memory, mib, 0);
+    if (write(read_it[1], &byte, 1) != 1) _exit(1);
+    for (;;) pause();
+  }
+  if (read(read_it[0], &byte, 1) != 1) must(errno, "read");
+}
+
 static void shared(size_t mib) {
   const int fd = memfd_create("causes", 0);
   if (fd < 0 || ftruncate(fd, 96 * MIB) != 0) must(errno, "memfd");
-  touch(mmap(NULL, 96 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), mib, 1);
+  char* memory = mmap(NULL, 96 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  touch(memory, mib, 1);
+  for (int i = 0; i < 3; ++i) child(memory, mib);
+}
+
+static void prefork(int forks) {
+  char* memory = mmap(NULL, 128 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  touch(memory, 128, 1);
+  if (forks) child(memory, 0);
+  touch(memory, 96, 1);
 }
 
 static void spike(size_t mib, size_t times) {
@@ -196,6 +224,8 @@ int main(int argc, char** argv) {
     if (strcmp(story, "small_file") == 0) file(1);
     if (strcmp(story, "shared") == 0) shared(96);
     if (strcmp(story, "small_shared") == 0) shared(1);
+    if (strcmp(story, "prefork") == 0) prefork(1);
+    if (strcmp(story, "no_fork") == 0) prefork(0);
     if (strcmp(story, "deep") == 0) deep_stacks(2 * MIB);
     if (strcmp(story, "shallow") == 0) deep_stacks(24 << 10);
     if (strcmp(story, "spike") == 0) spike(400, 1);

@@ -65,6 +65,16 @@ struct ScanRun {
   bool operator==(const ScanRun&) const = default;
 };
 
+// What others map too, of mappings of 1 MiB and more: an estimate from a sample of their resident pages.
+struct SharedPages {
+  uint64_t anonymous_bytes = 0;  // since a fork
+  uint64_t own_bytes = 0;        // the rest of the same mappings
+  uint64_t memory_bytes = 0;     // of shared memory
+  uint64_t anonymous_mappers = 0,
+           memory_mappers = 0;  // page tables that map such a page: the median, this one's among them
+  bool operator==(const SharedPages&) const = default;
+};
+
 // One pass over an address space: pages present, not the zero page, not hugetlb. In order of page.
 struct PageScan {
   SpaceId space{};
@@ -73,7 +83,8 @@ struct PageScan {
   bool complete = true;  // false: the target vanished, or a range was refused, half-way
   std::string method;    // "PAGEMAP_SCAN" | "pagemap"
   std::vector<ScanRun> runs;
-  std::optional<Counters> before, after;  // read around the pass
+  std::optional<Counters> before, after;             // read around the pass
+  std::optional<SharedPages> shared = std::nullopt;  // absent: not told
   uint64_t resident_pages() const;
   bool operator==(const PageScan&) const = default;
 };

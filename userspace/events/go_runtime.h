@@ -168,6 +168,7 @@ struct GoHolder {
   uint64_t slots = 0, entries = 0;  // of a variable that is a map; no slots: it is none, or has no table
   uint64_t pinned = 0;              // of `objects`
   uint64_t pinned_bytes = 0, used_bytes = 0;  // of these: their size, and the lengths of what refers to them
+  uint64_t pool_lists = 0;  // of a variable that is a sync.Pool: one list for each P; 0: it is none, or empty
   bool operator==(const GoHolder&) const = default;
 };
 

@@ -266,7 +266,8 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   if (out.rss.counter_bytes)
     out.coverage.rss_gap_bytes =
         static_cast<int64_t>(*out.rss.counter_bytes) - static_cast<int64_t>(out.rss.bytes);
-  const ProcessFacts facts = facts_of(space, exe, threads_, stacks);
+  ProcessFacts facts = facts_of(space, exe, threads_, stacks);
+  facts.shared = scan_->shared;
   std::optional<GoFacts> go;
   if (facts.go) go.emplace(timeline, space, *scan_, go_reading_.get(), heap_profile_bytes);
   if (go) {

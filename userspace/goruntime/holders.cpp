@@ -9,6 +9,7 @@
 
 #include "goruntime/heap_walk.h"
 #include "goruntime/map_count.h"
+#include "goruntime/sync_pool.h"
 #include "goruntime/words.h"
 
 namespace memwhy::goruntime {
@@ -146,6 +147,14 @@ void count_map(remote::RemoteMemory& memory, const Globals& globals, const HeapW
   }
 }
 
+void count_lists(remote::RemoteMemory& memory, const HeapWalk& walk, const HolderRoots& roots,
+                 Holder& holder) {
+  if (holder.kind != Holder::Kind::kVariable) return;
+  const AddressRange* variable = range_of(roots.variables, holder.address);
+  holder.pool_lists = pool_lists(
+      memory, walk, variable != nullptr ? *variable : AddressRange{holder.address, holder.address + 8});
+}
+
 }  // namespace
 
 events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
@@ -187,6 +196,7 @@ events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, con
     const auto found = chosen.find(color);
     if (found == chosen.end()) continue;
     count_map(memory, globals, walk, roots, found->second.first);
+    count_lists(memory, walk, roots, found->second.first);
     out.holders.push_back(std::move(found->second.first));
   }
   return out;

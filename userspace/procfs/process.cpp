@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "procfs/process.h"
+#include "procfs/shared_pages.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -289,6 +290,7 @@ Result<events::PageScan> Process::scan(const std::vector<events::Vma>& vmas) {
   if (!outcome) return error_of(outcome.error(), "pagemap");
   scan.method = std::move(outcome->method);
   scan.runs = std::move(outcome->runs);
+  scan.shared = sample_shared(pagemap_.get(), root_->fd(), vmas, scan.runs);
   if (auto after = counters()) scan.after = *after;
   // An address space that was torn down meanwhile has no pages, and that is not what was asked.
   std::array<char, 1> byte = {};

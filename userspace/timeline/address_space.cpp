@@ -104,6 +104,7 @@ void AddressSpace::State::operator()(const events::PageScan& scan, TimeNs time) 
   const Reconciler::Input input{scan, time, vmas, sites, *clock, before_attach, claims_of(runtimes)};
   runtimes.clear();
   last_scan = Reconciler(pages, input).run();
+  last_scan->shared = scan.shared;
   if (scan.complete) sites.forget_departed(last_scan->time);
   fresh.clear();
   ++scans;

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/ids.h"
@@ -63,6 +64,7 @@ struct ScanResult {
   bool complete = true;
   uint64_t resident_pages = 0;
   uint64_t swapped_pages = 0;
+  std::optional<events::SharedPages> shared;  // what others map too
   std::vector<PageGroup> groups;
   std::vector<PageGroup>
       arrived;  // resident now and not in the scan before (or reborn): a subset of groups' pages

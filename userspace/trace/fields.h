@@ -191,6 +191,13 @@ void fields(auto&& visit, Is<events::VmaList> auto& m) {
   visit(1, m.space);
   visit(2, m.vmas);
 }
+void fields(auto&& visit, Is<events::SharedPages> auto& m) {
+  visit(1, m.anonymous_bytes);
+  visit(2, m.own_bytes);
+  visit(3, m.memory_bytes);
+  visit(4, m.anonymous_mappers);
+  visit(5, m.memory_mappers);
+}
 void fields(auto&& visit, Is<events::PageScan> auto& m) {
   visit(1, m.space);
   visit(2, m.scan);
@@ -200,6 +207,7 @@ void fields(auto&& visit, Is<events::PageScan> auto& m) {
   visit(6, m.runs);
   visit(7, m.before);
   visit(8, m.after);
+  visit(9, m.shared);
 }
 void fields(auto&& visit, Is<events::PageTableRuns> auto& m) {
   visit(1, m.space);
@@ -319,6 +327,7 @@ void fields(auto&& visit, Is<events::GoHolder> auto& m) {
   visit(16, m.pinned_bytes);
   visit(17, m.used_bytes);
   visit(18, m.used_by);
+  visit(19, m.pool_lists);
 }
 void fields(auto&& visit, Is<events::GoHeld> auto& m) {
   visit(1, m.complete);

@@ -39,7 +39,6 @@ class Row:
     program: Program
     twin: Program  # the same without the cause
     problem: bool = True  # else it explains
-    seen_problem: bool = False  # a problem only for who saw it happen; else it explains
     first: bool = True  # else it is said, and not first
     bytes: int | str | None = None  # that the finding has; a text: the value of that name of the program's "stats"
     figure: str = ""  # that has these bytes, where it is not the finding's own number
@@ -49,8 +48,7 @@ class Row:
     figures: tuple = ()  # (name, value)
     beside: tuple = ()  # ids of other problems that are right
     go: tuple = ()  # releases that it is built with; empty: not Go's
-    after: bool = True  # it can be told by who attaches when it is over
-    before: bool = True
+    after: bool = True  # it can be told by who attaches when it is over; alike in all rows of a batch
     known_before: bool = True  # whose pages they are can be known by who attaches after
     promise: str = ""  # what the program does to get the memory back: it answers with RSS before and after
 
@@ -159,14 +157,13 @@ def score(row, toolchain, after, running, process, twin):
     """What was said of the program, and of its twin."""
     found = finding(process, row.id)
     first = process["findings"][0] if row.first or found is None else found
-    problem = not after if row.seen_problem else row.problem
     text = " ".join([first["claim"], *first["evidence"]])
-    first_right = (first["id"] == row.id and (first["kind"] == "problem") == problem and all(words in text for words in row.says)
+    first_right = (first["id"] == row.id and (first["kind"] == "problem") == row.problem and all(words in text for words in row.says)
                    and all(figure(first, name) == value for name, value in row.figures))
     wrong = [each["id"] for each in problems(process) if each["id"] not in (row.id, *row.beside)]
     # Where the cause is no problem, the twin may have a little of it.
     of_twin = finding(twin, row.id)
-    too_much = not problem and of_twin is not None and (found is None or of_twin["bytes"] * 2 > found["bytes"] > 0)
+    too_much = not row.problem and of_twin is not None and (found is None or of_twin["bytes"] * 2 > found["bytes"] > 0)
     wrong_of_twin = [each["id"] for each in problems(twin)] + ([row.id] if too_much else [])
     rss = process["rss"]["bytes"]
     columns = {

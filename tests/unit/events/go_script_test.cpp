@@ -157,7 +157,7 @@ TEST(GoScript, what_the_heap_hangs_from) {
   const std::vector<Event> events = parse_script(R"(
     @6 goroutines 1 held=2G:9 cut
       3 0x50
-      variable name=main.sessions used_by=main.login at=0x5b0 bytes=64M objects=5 resident=60M also=1K size=64K:7 size=16:1 slots=8 entries=1
+      variable name=main.sessions used_by=main.login at=0x5b0 bytes=64M objects=5 resident=60M also=1K size=64K:7 size=16:1 slots=8 entries=1 pool=4
       holders n=4 by=0x45 bytes=1 large=0xc000:64M@0x46 pinned=2 pinned_bytes=512K used=40 0x48 0x49
       queue n=9 bytes=1
   )");
@@ -173,6 +173,7 @@ TEST(GoScript, what_the_heap_hangs_from) {
   variable.sizes = {{64 << 10, 7}, {16, 1}};
   variable.slots = 8;
   variable.entries = 1;
+  variable.pool_lists = 4;
   GoHolder goroutines;
   goroutines.kind = GoHolder::Kind::kGoroutines;
   goroutines.count = 4;

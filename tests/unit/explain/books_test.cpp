@@ -64,6 +64,13 @@ TEST(HeapBooks, ALeakRisesInStairsThatDouble) {
   EXPECT_TRUE(books_of(read(leak, 3, 60)).lasting());
 }
 
+TEST(HeapBooks, TheFirstStairOfFiveIsASmallOne) {
+  // 12 MiB/s from 12 MiB: left in use after each collection 24, 48, 96, 192, 384.
+  const HeapBooks books = books_of(read(leaking(12, 12, 0), 0, 45));
+  EXPECT_EQ(books.collections, 5u);
+  EXPECT_TRUE(books.lasting());
+}
+
 TEST(HeapBooks, ALeakBelowMuchGarbage) {
   for (int to = 60; to <= 120; to += 10)
     EXPECT_TRUE(books_of(read(leaking(40, 1, 40), 0, to)).lasting()) << to;

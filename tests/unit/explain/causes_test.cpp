@@ -253,5 +253,31 @@ TEST(InstrumentedBuild, ASmallShadowExplains) {
   EXPECT_EQ(finding(sanitized(20, 40), "instrumented-build"), nullptr) << "most of it is the program's";
 }
 
+// Of 128 MiB that were there at a fork 96 were written since.
+TEST(UnsharedByFork, WhatOthersStillMap) {
+  const auto with = [](const std::string& shared) {
+    return told(c_program() + "vmas 1\n  900000+40000 rw-p\n@11 scan 1 " + shared + ": 900000+33000\n");
+  };
+  const auto e = with("shared=32M own=96M by=9");
+  const Finding* found = finding(e, "unshared-by-fork");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->bytes, 96 * kMiB);
+  EXPECT_EQ(found->claim,
+            "96.0 MiB (74 %) of c's memory are its own copies, or came, since a fork; 32.0 MiB of the same "
+            "mappings are still shared with 8 other processes.");
+  EXPECT_EQ(finding(with(""), "unshared-by-fork"), nullptr) << "not told";
+  EXPECT_EQ(finding(with("shared=0 own=0"), "unshared-by-fork"), nullptr) << "nobody else maps it";
+  EXPECT_EQ(finding(with("shared=100M own=1M by=2"), "unshared-by-fork"), nullptr) << "most is shared";
+}
+
+TEST(SharedMemory, WithHowManyOthers) {
+  const auto e = told(c_program() +
+                      "vmas 1\n  900000+40000 rw-s /memfd:x inode=9 shmem\n@11 scan 1 shared=0 memory=128M "
+                      "memory_by=6: 900000+33000\n");
+  EXPECT_EQ(finding(e, "shared-memory")->claim,
+            "Shared memory holds 128.9 MiB (100 %) of c's memory, shared with 5 other processes.");
+}
+
 }  // namespace
 }  // namespace memwhy::explain

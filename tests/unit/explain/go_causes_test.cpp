@@ -154,6 +154,26 @@ TEST(HeldHeap, AGoroutine) {
       << finding(e, "held-heap")->claim;
 }
 
+// What lies in a pool is held by nobody else: another sentence than that of a variable.
+TEST(PoolRetention, WhatLiesInASyncPool) {
+  const auto e =
+      held("\n variable name=main.buffers bytes=48M objects=96 resident=48M size=512K:96 pool=8\n");
+  const Finding* found = finding(e, "pool-retention");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->bytes, 48 * kMiB);
+  EXPECT_NE(found->claim.find("lie in a sync.Pool, the variable main.buffers: nothing else refers to them."),
+            std::string::npos)
+      << found->claim;
+  EXPECT_EQ(figure(*found, "pool_lists"), 8);
+  EXPECT_EQ(finding(e, "held-heap"), nullptr);
+  EXPECT_EQ(finding(held("\n variable name=main.buffers bytes=8M objects=9 resident=8M pool=8\n"),
+                    "pool-retention"),
+            nullptr);
+  EXPECT_EQ(finding(held("\n variable name=main.list bytes=48M objects=9 resident=48M\n"), "pool-retention"),
+            nullptr);
+}
+
 TEST(HeldHeap, SilentWhereNothingHoldsMuch) {
   EXPECT_EQ(finding(held("\n variable name=main.one bytes=8M objects=1 resident=8M\n"), "held-heap"),
             nullptr);

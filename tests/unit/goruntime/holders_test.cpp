@@ -117,6 +117,28 @@ TEST_P(Holders, texts_of_which_a_part_is_kept) {
   EXPECT_EQ(first.used_bytes, 256u * 51);
 }
 
+// Of the size of a Pool, or one word of it where there are no symbols; after a collection they are its victims.
+TEST_P(Holders, a_pool) {
+  ASSERT_NO_FATAL_FAILURE(start("pool"));
+  if (!target_) return;
+  for (const bool with_symbols : {true, false}) {
+    const std::optional<events::GoHeld> held = read({}, with_symbols);
+    ASSERT_TRUE(held && !held->holders.empty());
+    const events::GoHolder& first = held->holders.front();
+    EXPECT_EQ(first.kind, Kind::kVariable);
+    EXPECT_GE(first.bytes, 64 * kMiB);
+    EXPECT_GE(first.pool_lists, 1u);
+    for (size_t i = 1; i < held->holders.size(); ++i) EXPECT_LT(held->holders[i].bytes, kMiB);
+  }
+  ASSERT_NO_FATAL_FAILURE(start("chain"));
+  for (const bool with_symbols : {true, false}) {
+    const std::optional<events::GoHeld> held = read({}, with_symbols);
+    ASSERT_TRUE(held);
+    for (const events::GoHolder& holder : held->holders)
+      EXPECT_TRUE(holder.pool_lists == 0 || holder.bytes < kMiB);
+  }
+}
+
 TEST_P(Holders, a_goroutine_and_two_variables) {
   ASSERT_NO_FATAL_FAILURE(start("local"));
   if (!target_) return;

@@ -194,7 +194,8 @@ inline std::vector<Payload> payloads_of_processes() {
                     {0x400, 3, kScanFile | kScanSwapped},
                     {kBig, 0xffff'ffff, 0xff}},
                    sample_counters(),
-                   Counters{}},
+                   Counters{},
+                   SharedPages{10 << 20, 150 << 20, kBig, 9, 6}},
           PageScan{},
           PageTableRuns{space(1),
                         true,
@@ -273,7 +274,8 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11] = Vma{};
   [[maybe_unused]] const auto& [vl1, vl2] = VmaList{};
   [[maybe_unused]] const auto& [sr1, sr2, sr3] = ScanRun{};
-  [[maybe_unused]] const auto& [ps1, ps2, ps3, ps4, ps5, ps6, ps7, ps8] = PageScan{};
+  [[maybe_unused]] const auto& [ps1, ps2, ps3, ps4, ps5, ps6, ps7, ps8, ps9] = PageScan{};
+  [[maybe_unused]] const auto& [sh1, sh2, sh3, sh4, sh5] = SharedPages{};
   [[maybe_unused]] const auto& [tr1, tr2, tr3, tr4, tr5] = TableRun{};
   [[maybe_unused]] const auto& [pt1, pt2, pt3, pt4] = PageTableRuns{};
   [[maybe_unused]] const auto& [st1, st2, st3, st4, st5, st6, st7] = Stack{};

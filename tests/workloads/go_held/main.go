@@ -7,6 +7,7 @@
 //	emptied  a map of a million entries of 64 bytes, of which none is left
 //	texts    51 bytes of each of 256 texts of 256 KiB
 //	local    64 buffers of 1 MiB in a variable of a goroutine that waits
+//	pool     64 buffers of 1 MiB in a sync.Pool
 //	many     2,000 goroutines that wait for a request, each with 32 KiB; with -fix 20 of them
 //	twice    64 buffers of 1 MiB, in two variables
 package main
@@ -17,9 +18,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
 	"strings"
+	"sync"
 )
 
 const mib = 1 << 20
@@ -30,6 +33,7 @@ var stories = map[string]func(fix bool){
 	"texts":   texts,
 	"local":   local,
 	"many":    many,
+	"pool":    pool,
 	"twice":   twice,
 }
 
@@ -112,6 +116,23 @@ func local(fix bool) {
 	}
 }
 
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+func pool(fix bool) {
+	var made [64][]byte
+	for i := range made {
+		made[i] = buffer(mib)
+	}
+	runtime.GC() // none while they are put back: it would empty the pool
+	for i := range made {
+		buffers.Put(&made[i])
+	}
+	if fix {
+		runtime.GC() // they become the victims of
+		runtime.GC() // the next one
+	}
+}
+
 var requests = make(chan int)
 
 //go:noinline
@@ -152,7 +173,7 @@ func main() {
 	flag.Parse()
 	story := stories[flag.Arg(0)]
 	if story == nil {
-		fmt.Fprintln(os.Stderr, "go_held [-fix] chain|emptied|texts|local|many|twice")
+		fmt.Fprintln(os.Stderr, "go_held [-fix] chain|emptied|texts|local|many|pool|twice")
 		pprof.WriteHeapProfile(os.Stderr) // who links this is sampled
 		os.Exit(2)
 	}

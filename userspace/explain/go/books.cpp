@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kFew = 6;                // collections that are judged one by one
 constexpr double kShareOfFew = 1.0 / 16;  // of the rise, by each of a few
+constexpr double kShareOfPace = 1.0 / 4;  // or of what it would be by its time
 constexpr double kSettling = 3;           // seconds after a collection in which it still sweeps
 constexpr double kMostLate = 3;           // times the wait before
 constexpr double kLeastPace = 3.0 / 4;    // of the usual rise
@@ -46,11 +47,14 @@ uint64_t least(const std::vector<TrendPoint>& live) {
 bool few_rise(const std::vector<TrendPoint>& live) {
   if (live.size() < kLeastCollections + 1 || live.back().value <= live.front().value) return false;
   const double grown = static_cast<double>(live.back().value - live.front().value);
-  for (size_t i = 1; i < live.size(); ++i)
-    if (static_cast<double>(live[i].value) - static_cast<double>(live[i - 1].value) < grown * kShareOfFew)
-      return false;
   const TrendPoint &last = live.back(), &before = live[live.size() - 2];
   const double usual = grown / seconds_between(live.front().time, last.time);
+  for (size_t i = 1; i < live.size(); ++i) {
+    // Each wait is twice as long as the one before, so that the first of five rises is a 31st of all, as fast as the others.
+    const double share =
+        std::min(grown * kShareOfFew, usual * seconds_between(live[i - 1].time, live[i].time) * kShareOfPace);
+    if (static_cast<double>(live[i].value) - static_cast<double>(live[i - 1].value) < share) return false;
+  }
   return static_cast<double>(last.value - before.value) / seconds_between(before.time, last.time) >=
          usual / 2;
 }

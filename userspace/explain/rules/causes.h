@@ -23,6 +23,7 @@
   CAUSE(trace_buffers)              \
   CAUSE(finalizer_queue)            \
   CAUSE(held_heap)                  \
+  CAUSE(pool_retention)             \
   CAUSE(untouched_large_allocation) \
   CAUSE(program_data)               \
   CAUSE(own_mappings)               \
@@ -44,6 +45,7 @@
   CAUSE(thread_stacks)              \
   CAUSE(thread_leak)                \
   CAUSE(transient_spike)            \
+  CAUSE(unshared_by_fork)           \
   CAUSE(managed_heap)               \
   CAUSE(anon_growth)
 

@@ -34,6 +34,7 @@ struct ProcessFacts {
   std::optional<TimeNs> oom_time = std::nullopt;            // the kernel chose it to be killed
   // Of one that was: who touched pages since the last scan, as "alloc (main.c:7)", most first.
   std::vector<std::pair<std::string, uint64_t>> touched_last = {};
+  std::optional<events::SharedPages> shared = std::nullopt;  // of the last scan
 };
 
 // What a rule may know.
@@ -50,7 +51,7 @@ struct Case {
   std::span<const AllocatorFacts> allocators = {};  // those that were read
   const std::vector<Sample>&
       moments;  // scans, and what RSS tells of the time between: growth is judged by these
-  const CgroupSummary* cgroup = nullptr;  // that limits it; nullptr: nothing was told of it
+  const CgroupSummary* cgroup = nullptr;   // that limits it; nullptr: nothing was told of it
   std::span<const TrendPoint> peaks = {};  // the highest RSS so far, by the kernel: each time it was read
 };
 

@@ -27,8 +27,9 @@ class SharedMemory : public Rule {
     finding.bytes = bytes;
     finding.growth_bytes_per_s = trend.bytes_per_s;
     finding.headline = bytes_and_share(bytes, c.ledger) + " are shared memory";
-    finding.claim = fmt::format("Shared memory holds {} of {}'s memory{}.", bytes_and_share(bytes, c.ledger),
-                                c.process.comm, growth_clause(trend));
+    const std::string with = shared_with(c, finding);
+    finding.claim = fmt::format("Shared memory holds {} of {}'s memory{}{}.",
+                                bytes_and_share(bytes, c.ledger), c.process.comm, with, growth_clause(trend));
     finding.confidence = Confidence::kHigh;
     finding.evidence = heaviest_texts(c, Owner::kShmem, 5);
     if (problem) {
@@ -40,9 +41,22 @@ class SharedMemory : public Rule {
           "None needed if this object is meant to be this large; it counts against the cgroup that touched "
           "it first.";
     }
-    finding.against.emplace_back(
-        "other processes may map the same pages: the sum over processes counts them several times");
+    if (with.empty())
+      finding.against.emplace_back(
+          "other processes may map the same pages: the sum over processes counts them several times");
+    else
+      finding.against.emplace_back("the sum over these processes counts it several times");
     return finding;
+  }
+
+ private:
+  // ", shared with 5 other processes", where most of it is.
+  static std::string shared_with(const Case& c, Finding& finding) {
+    const std::optional<events::SharedPages>& shared = c.process.shared;
+    if (!shared || shared->memory_mappers < 2 || shared->memory_bytes * 2 < finding.bytes) return "";
+    const uint64_t others = shared->memory_mappers - 1;
+    finding.count_figure("others", others);
+    return fmt::format(", shared with {} other process{}", others, others == 1 ? "" : "es");
   }
 };
 

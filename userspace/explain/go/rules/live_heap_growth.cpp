@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "base/text.h"
 #include "explain/go/books.h"
-#include "explain/go/groups.h"
 #include "explain/go/rules/words.h"
 #include "explain/rules/causes.h"
 
@@ -23,7 +23,7 @@ class LiveHeapGrowth : public Rule {
     if (counters == nullptr || bytes < problem_threshold(c.ledger)) return std::nullopt;
     const HeapBooks books = books_of(c.go->curve());
     if (!books.lasting() || books.grown_bytes < problem_threshold(c.ledger) ||
-        by_goroutines(c, books.grown_bytes))
+        said_better(c, books.grown_bytes))
       return std::nullopt;
 
     Trend trend;
@@ -113,13 +113,13 @@ class LiveHeapGrowth : public Rule {
                       sum.first == 1 ? "" : "s", human_bytes(sum.second), text_of(site, FrameText::kShort)));
   }
 
-  static bool by_goroutines(const Case& c, uint64_t grown_bytes) {
-    uint64_t grown = 0;
-    for (const GroupStory& group : group_stories(*c.go)) {
-      if (group.of_runtime || group.weights.empty()) continue;  // few readings make no trend
-      grown += group.weight() - std::min(group.weight(), group.weights.front().value);
-    }
-    return grown * 2 >= grown_bytes;
+  // Those who keep what grew are the cause: goroutines that wait for ever, a finalizer that is blocked.
+  static bool said_better(const Case& c, uint64_t grown_bytes) {
+    const std::array<const Rule*, 2> better = {&goroutine_leak_rule(), &finalizer_queue_rule()};
+    return std::any_of(better.begin(), better.end(), [&](const Rule* rule) {
+      const std::optional<Finding> finding = rule->judge(c);
+      return finding && finding->kind == FindingKind::kProblem && finding->bytes * 2 >= grown_bytes;
+    });
   }
 };
 

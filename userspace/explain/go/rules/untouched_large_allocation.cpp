@@ -22,6 +22,8 @@ class UntouchedLargeAllocation : public Rule {
     Finding finding = go_finding(c, "untouched-large-allocation", false,
                                  {Owner::kGoHeapLive, Owner::kGoHeapUnmarked, Owner::kGoHeapFragmentation});
     finding.bytes = resident;
+    // An attribute of what is resident, unless it is more than all of that.
+    finding.of_other_owners = in_use - resident <= c.ledger.rss.bytes;
     finding.headline = human_bytes(in_use - resident) + " of the Go heap are not resident";
     finding.claim = fmt::format("{} of {}'s Go heap are in use and not resident: {} counted, {} resident.",
                                 human_bytes(in_use - resident), c.process.comm, human_bytes(in_use),

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "procfs/shared_pages.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/fd.h"
+
+namespace memwhy::procfs {
+namespace {
+
+constexpr size_t kMiB = size_t{1} << 20;
+
+// This process has `bytes` of a mapping, all of it resident.
+events::Vma mapped(void* at, size_t bytes, bool shared) {
+  const auto start = reinterpret_cast<uint64_t>(at);
+  events::Vma vma;
+  vma.range = {start, start + bytes};
+  vma.read = vma.write = true;
+  vma.shared = shared;
+  return vma;
+}
+
+std::optional<events::SharedPages> sampled(const events::Vma& vma) {
+  const Fd pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)),
+      root(::open("/proc", O_PATH | O_CLOEXEC));
+  const std::vector<events::ScanRun> runs = {
+      {vma.range.start >> kPageShift, static_cast<uint32_t>(vma.range.bytes() / kPageBytes), 0}};
+  return sample_shared(pagemap.get(), root.get(), {vma}, runs);
+}
+
+// A child that has what this process has at this moment, until it is ended.
+class Child {
+ public:
+  Child() : pid_(::fork()) {
+    if (pid_ != 0) return;
+    ::pause();
+    ::_exit(0);
+  }
+  ~Child() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+
+ private:
+  pid_t pid_;
+};
+
+char* filled(int flags) {
+  void* at = ::mmap(nullptr, 16 * kMiB, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) return nullptr;
+  ::madvise(at, 16 * kMiB, MADV_NOHUGEPAGE);
+  std::memset(at, 1, 16 * kMiB);
+  return static_cast<char*>(at);
+}
+
+TEST(SharedPages, WhatWasWrittenSinceAFork) {
+  if (::access("/proc/kpagecount", R_OK) != 0) GTEST_SKIP() << "frames are told to root only";
+  char* at = filled(MAP_PRIVATE);
+  ASSERT_NE(at, nullptr);
+  const events::Vma vma = mapped(at, 16 * kMiB, false);
+  EXPECT_EQ(sampled(vma), events::SharedPages{}) << "nobody else has it";
+  {
+    const Child child;
+    std::memset(at, 2, 12 * kMiB);
+    const std::optional<events::SharedPages> shared = sampled(vma);
+    ASSERT_TRUE(shared);
+    EXPECT_EQ(shared->anonymous_mappers, 2u);
+    EXPECT_EQ(shared->own_bytes + shared->anonymous_bytes, 16 * kMiB);
+    EXPECT_NEAR(static_cast<double>(shared->own_bytes), 12.0 * kMiB, kMiB / 8.0);
+    EXPECT_EQ(shared->memory_bytes, 0u);
+  }
+  ::munmap(at, 16 * kMiB);
+}
+
+TEST(SharedPages, SharedMemoryAndHowManyMapIt) {
+  if (::access("/proc/kpagecount", R_OK) != 0) GTEST_SKIP() << "frames are told to root only";
+  char* at = filled(MAP_SHARED);
+  ASSERT_NE(at, nullptr);
+  const events::Vma vma = mapped(at, 16 * kMiB, true);
+  // What a child does not touch of shared memory it does not map.
+  const std::optional<events::SharedPages> alone = sampled(vma);
+  ASSERT_TRUE(alone);
+  EXPECT_EQ(alone->memory_bytes, 0u);
+  char* again = static_cast<char*>(::mremap(at, 0, 16 * kMiB, MREMAP_MAYMOVE));  // mapped a second time
+  ASSERT_NE(again, MAP_FAILED);
+  std::memset(again, 1, 16 * kMiB);
+  const std::optional<events::SharedPages> shared = sampled(vma);
+  ASSERT_TRUE(shared);
+  EXPECT_EQ(shared->memory_bytes, 16 * kMiB);
+  EXPECT_EQ(shared->memory_mappers, 2u);
+  ::munmap(again, 16 * kMiB);
+  ::munmap(at, 16 * kMiB);
+}
+
+}  // namespace
+}  // namespace memwhy::procfs

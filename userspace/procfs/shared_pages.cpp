@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "procfs/shared_pages.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/fd.h"
+
+namespace memwhy::procfs {
+namespace {
+
+constexpr size_t kMostSamples = 512;   // of all mappings
+constexpr uint64_t kLeastPages = 256;  // resident: smaller mappings are not looked at
+constexpr uint64_t kFrameMask = (uint64_t{1} << 55) - 1;
+constexpr uint64_t kPresent = uint64_t{1} << 63;
+
+// Resident pages of one mapping: where they are in the runs.
+struct Part {
+  const events::Vma* vma = nullptr;
+  size_t first_run = 0, runs = 0;
+  uint64_t pages = 0;
+};
+
+std::vector<Part> parts_of(const std::vector<events::Vma>& vmas, const std::vector<events::ScanRun>& runs) {
+  std::vector<Part> parts;
+  size_t at = 0;
+  for (const events::Vma& vma : vmas) {
+    while (at < runs.size() && (runs[at].page << kPageShift) < vma.range.start) ++at;
+    Part part{&vma, at, 0, 0};
+    for (; at < runs.size() && (runs[at].page << kPageShift) < vma.range.end; ++at, ++part.runs)
+      if ((runs[at].flags & (events::kScanSwapped | events::kScanFile)) == 0) part.pages += runs[at].count;
+    const bool anonymous = vma.inode == 0 && !vma.shared;
+    if (part.pages >= kLeastPages && (anonymous || vma.shmem || (vma.shared && vma.inode == 0)))
+      parts.push_back(part);
+  }
+  return parts;
+}
+
+class Counter {
+ public:
+  Counter(int pagemap, int counts) : pagemap_(pagemap), counts_(counts) {}
+
+  // How many page tables map it. 0: not known.
+  uint64_t mappers(uint64_t page) {
+    uint64_t entry = 0, count = 0;
+    if (::pread(pagemap_, &entry, sizeof entry, static_cast<off_t>(page * 8)) != sizeof entry ||
+        (entry & kPresent) == 0 || (entry & kFrameMask) == 0)
+      return 0;
+    if (::pread(counts_, &count, sizeof count, static_cast<off_t>((entry & kFrameMask) * 8)) != sizeof count)
+      return 0;
+    return count;
+  }
+
+ private:
+  int pagemap_, counts_;
+};
+
+struct Seen {
+  uint64_t known = 0, shared = 0;
+  std::vector<uint64_t> mappers;  // of the shared ones
+};
+
+// `wanted` pages, evenly over the mapping's resident ones.
+Seen look_at(Counter& counter, const Part& part, const std::vector<events::ScanRun>& runs, uint64_t wanted) {
+  Seen seen;
+  const uint64_t step = std::max<uint64_t>(1, part.pages / std::max<uint64_t>(wanted, 1));
+  uint64_t skip = step / 2;
+  for (size_t i = part.first_run; i < part.first_run + part.runs; ++i) {
+    if ((runs[i].flags & (events::kScanSwapped | events::kScanFile)) != 0) continue;
+    for (; skip < runs[i].count; skip += step) {
+      const uint64_t mappers = counter.mappers(runs[i].page + skip);
+      if (mappers == 0) continue;
+      ++seen.known;
+      if (mappers < 2) continue;
+      ++seen.shared;
+      seen.mappers.push_back(mappers);
+    }
+    skip -= runs[i].count;
+  }
+  return seen;
+}
+
+// Of an odd number of them the one in the middle; 0 of none.
+uint64_t median(std::vector<uint64_t>& values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+}  // namespace
+
+std::optional<events::SharedPages> sample_shared(int pagemap, int root, const std::vector<events::Vma>& vmas,
+                                                 const std::vector<events::ScanRun>& runs) {
+  const Fd counts(::openat(root, "kpagecount", O_RDONLY | O_CLOEXEC));
+  if (!counts) return std::nullopt;
+  const std::vector<Part> parts = parts_of(vmas, runs);
+  uint64_t all = 0;
+  for (const Part& part : parts) all += part.pages;
+  Counter counter(pagemap, counts.get());
+  events::SharedPages out;
+  std::vector<uint64_t> of_anonymous, of_memory;
+  uint64_t known = 0;
+  for (const Part& part : parts) {
+    Seen seen = look_at(counter, part, runs, std::max<uint64_t>(1, kMostSamples * part.pages / all));
+    known += seen.known;
+    if (seen.shared == 0) continue;
+    const uint64_t shared = part.pages * seen.shared / seen.known;
+    const bool anonymous = part.vma->inode == 0 && !part.vma->shared;
+    (anonymous ? out.anonymous_bytes : out.memory_bytes) += shared * kPageBytes;
+    if (anonymous) out.own_bytes += (part.pages - shared) * kPageBytes;
+    auto& mappers = anonymous ? of_anonymous : of_memory;
+    mappers.insert(mappers.end(), seen.mappers.begin(), seen.mappers.end());
+  }
+  if (known == 0) return std::nullopt;
+  out.anonymous_mappers = median(of_anonymous);
+  out.memory_mappers = median(of_memory);
+  return out;
+}
+
+}  // namespace memwhy::procfs
