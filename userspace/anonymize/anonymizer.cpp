@@ -93,6 +93,7 @@ void Anonymizer::on_event(const events::Event& event) {
                  [&](SpaceStart& e) { change(e); }, [&](VmaList& e) { change(e); },
                  [&](GoGoroutines& e) { change(e); }, [&](RuntimePages& e) { change(e); },
                  [&](AllocatorHeap& e) { change(e); },
+                 [&](CgroupMemory& e) { e.path = names_.cgroup(e.path); },
                  // Numbers, and words of our own.
                  LeaveAlone<ClockAnchor, Coverage, RecordingEnd, SpaceEnd, ProcessExit, OomVictim, ThreadList,
                             Counters, PageScan, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised,

@@ -44,6 +44,22 @@ explain::Explanation explanation_of(const std::string& script) {
   return explainer.finish();
 }
 
+TEST(Anonymizer, TheContainerAProcessIsInAndTheOneWhoseMemoryWasReadKeepOnePath) {
+  Keep kept;
+  Anonymizer anonymizer(kept, "a key of a test");
+  events::SpaceStart start;
+  start.cgroup = "/docker/billing";
+  events::CgroupMemory memory;
+  memory.path = "/docker/billing";
+  memory.usage_bytes = 4711;
+  anonymizer.on_event({1, start});
+  anonymizer.on_event({2, memory});
+  const auto& told = std::get<events::CgroupMemory>(kept.all.at(1).payload);
+  EXPECT_EQ(told.path, std::get<events::SpaceStart>(kept.all.at(0).payload).cgroup);
+  EXPECT_EQ(told.path.find("billing"), std::string::npos) << told.path;
+  EXPECT_EQ(told.usage_bytes, 4711u);
+}
+
 class Recordings : public ::testing::TestWithParam<std::string> {};
 
 // The same ids, bytes, shares and figures: of the ledger, of the findings, of each cell.
