@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "fuzz/support/check.h"
+#include "procfs/cgroup_text.h"
 #include "procfs/text.h"
 
 namespace memwhy::fuzz {
@@ -53,6 +54,17 @@ void mounts(std::string_view text) {
   }
 }
 
+// The first letter says which of the texts of a cgroup it is.
+void cgroup_figures(std::string_view text) {
+  events::CgroupMemory cgroup;
+  const char which = text.empty() ? 'e' : text.front();
+  if (!text.empty()) text.remove_prefix(1);
+  if (which == '1' || which == '2') procfs::parse_memory_stat(text, which == '2', cgroup);
+  if (which == 'e') procfs::parse_memory_events(text, cgroup);
+  if (which == 'p') procfs::parse_memory_pressure(text, cgroup);
+  check(cgroup.held_bytes() <= cgroup.usage_bytes, "what is held is a part of the usage");
+}
+
 void number(std::string_view text) { (void)procfs::parse_number(text); }
 
 void header(std::string_view text) {
@@ -66,7 +78,7 @@ void release(std::string_view text) {
 }
 
 // A new parser comes at the end: the inputs that are kept begin with these letters.
-constexpr std::array kParsers = {maps, stat, status, cgroup, mounts, number, header, release};
+constexpr std::array kParsers = {maps, stat, status, cgroup, mounts, number, header, release, cgroup_figures};
 
 }  // namespace
 }  // namespace memwhy::fuzz

@@ -12,6 +12,7 @@
 
 #include <fstream>
 
+#include "cgroups.h"
 #include "support.h"
 
 namespace memwhy::kernel_test {
@@ -310,30 +311,6 @@ TEST(Targets, AreRefusedWithASentence) {
   EXPECT_EQ(nobody.error().code(), ErrorCode::kTargetGone);
   EXPECT_EQ(probe.attached(), 0u);
 }
-
-// A memory cgroup of version 1 or 2, for the OOM killer.
-struct MemoryCgroup {
-  std::string path, limit;
-  MemoryCgroup() {
-    for (const auto& [root, file] : {std::pair{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"},
-                                     std::pair{"/sys/fs/cgroup", "memory.max"}}) {
-      const std::string at = std::string(root) + "/memwhy-test-" + std::to_string(::getpid());
-      if (::mkdir(at.c_str(), 0755) != 0) continue;
-      if (::access((at + "/" + file).c_str(), W_OK) == 0) {
-        path = at;
-        limit = at + "/" + file;
-        return;
-      }
-      ::rmdir(at.c_str());
-    }
-  }
-  ~MemoryCgroup() {
-    if (!path.empty()) ::rmdir(path.c_str());
-  }
-  void put(const std::string& file, const std::string& value) const {
-    std::ofstream(file) << value << std::flush;
-  }
-};
 
 TEST(Oom, TheVictimIsNamed) {
   const MemoryCgroup cgroup;

@@ -295,7 +295,6 @@ def check_sanitizer(case, compiler, which, shadow_mib):
     assert lines.get("sanitizer.heap", 0) >= 95 * MIB, lines
     assert lines.get("sanitizer.shadow", 0) >= shadow_mib * MIB, lines
     assert lines.get("anon.before_attach", 0) <= 0.15 * process["rss"]["bytes"], lines  # its tables and traces
-    assert problems(process) == [], process["findings"]
 
 
 def test_address_sanitizer(case):

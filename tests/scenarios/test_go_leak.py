@@ -9,7 +9,7 @@ from support.answers import ledger, only_process, problems
 
 SOURCE = (ROOT / "tests/workloads/hourly_job/main.go").read_text().splitlines()
 BUFFER = 64 * MIB
-BEFORE, AFTER = 2, 9  # jobs that end before memwhy attaches, and while it looks
+BEFORE, AFTER = 2, 9  # jobs that end before memwhy attaches, and while it looks: for 23 s, growth shows from 20 s on
 STEPS_SHOWN = 6  # of those in which the heap rose
 
 
@@ -72,7 +72,7 @@ def check_profile(process, jobs, pprof):
 
 def watched(case, toolchain, *arguments, pprof=False):
     """(process, jobs): memwhy was attached after two jobs, and left after seven."""
-    jobs = case.hourly_job(toolchain, "-period", "1s", "-hold", BEFORE, *arguments, pprof=pprof)
+    jobs = case.hourly_job(toolchain, "-period", "2500ms", "-hold", BEFORE, *arguments, pprof=pprof)
     jobs.holds()
     memwhy = case.start_memwhy("explain", "-p", jobs.pid, "-d", "100s", "-o", "kept.memwhy", "--json")
     jobs.go_on()
@@ -127,23 +127,6 @@ def test_go_1_27_with_a_heap_profile(case):
     leaks(case, "go1.27.3", pprof=True)
 
 
-# ---- leaks that Go's own search for them can't see
-
-def test_a_global_variable_leads_to_the_channel(case):
-    process, jobs = watched(case, "go1.27.3", "-wait", "global")
-    check_sentence(the_problem(process), jobs, "blocked in chan send", site("main.run.func1.1", "SEND"))
-
-
-def test_a_sleep(case):
-    process, jobs = watched(case, "go1.27.3", "-wait", "sleep")
-    check_sentence(the_problem(process), jobs, "waiting in sleep", site("main.sleepOn", "SLEEP"))
-
-
-def test_a_read_of_a_pipe(case):
-    process, jobs = watched(case, "go1.26.8", "-wait", "pipe")
-    check_sentence(the_problem(process), jobs, "waiting in IO wait", site("main.readOn", "READ"))
-
-
 # ---- attached when everything has happened
 
 def held(case, pprof):
@@ -164,24 +147,3 @@ def test_after_growth(case):
 def test_after_growth_with_a_heap_profile(case):
     _, origin = held(case, pprof=True)
     assert f", allocated at {site('main.(*job).load', 'ALLOCATED')}," in origin, origin
-
-
-# ---- the healthy twin
-
-def healthy(case, toolchain, pprof):
-    process, jobs = watched(case, toolchain, "-fix", pprof=pprof)
-    assert jobs.heap < 4 * MIB, jobs.heap
-    assert "goroutine-leak" not in [finding["id"] for finding in process["findings"]]
-    assert problems(process) == [], [finding["claim"] for finding in problems(process)]
-
-
-def test_the_healthy_twin_go_1_19(case):
-    healthy(case, "debian", pprof=True)
-
-
-def test_the_healthy_twin_go_1_26(case):
-    healthy(case, "go1.26.8", pprof=False)
-
-
-def test_the_healthy_twin_go_1_27(case):
-    healthy(case, "go1.27.3", pprof=True)

@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of programs that grow, and of healthy ones that look like it: attached before anything happens, and after. A healthy
-program has no problem, a leak is one or was not seen long enough, and "no problem" is earned."""
+"""What is said of healthy interpreters that turn over what they hold, and of heaps of which too little was seen: "no problem" is
+earned. Programs that grow, and healthy ones that look like it, are rows of the scoreboard (rows.py)."""
 import json
 import subprocess
 
-from support import MIB
 from support.answers import check, problems
 from test_others import program as named
 
 WATCHED = 35  # seconds: growth shows from 20 s on
-HEALTHY = ("level", "load", "replaced", "teeth")
-LEAKS = {"leak": 8 * MIB, "steps": 6 * MIB, "owners": 3 * 4 * (MIB // 10 // 4096 * 4096)}  # bytes a second
 
 PYTHON = """
 import sys, time
@@ -59,30 +56,6 @@ def watched(case, programs, after):
     return {name: by_pid[process.pid] for name, process in programs.items()}
 
 
-def shapes(case, after):
-    programs = {name: ready(case, [case.build / "workloads/growth", name]) for name in (*HEALTHY, *LEAKS)}
-    answers = watched(case, programs, after)
-    for name, answer in answers.items():
-        print(name, answer["verdict"], [(f["id"], f["growth_bytes_per_s"]) for f in problems(answer)])
-    for name in HEALTHY:
-        assert problems(answers[name]) == [], (name, problems(answers[name]))
-        assert answers[name]["verdict"]["is"] == "no_problem", (name, answers[name]["verdict"])
-    for name, rate in LEAKS.items():
-        growth = [f["growth_bytes_per_s"] for f in problems(answers[name]) if f["id"].endswith("-growth")]
-        assert answers[name]["verdict"]["is"] == "problem" and growth, (name, answers[name]["verdict"])
-        # Each owner grows by less than a problem.
-        assert name != "owners" or [f["id"] for f in problems(answers[name])] == ["rss-growth"], problems(answers[name])
-        assert 0.6 * rate <= sum(growth) <= 1.3 * rate, (name, growth)  # a turn takes more than its pause
-
-
-def test_attached_before(case):
-    shapes(case, after=False)
-
-
-def test_attached_after(case):
-    shapes(case, after=True)
-
-
 def interpreters(case, after):
     programs = {"python": ready(case, [named("python3"), "-c", PYTHON]), "node": ready(case, [named("node", "nodejs"), "-e", NODE])}
     for name, answer in watched(case, programs, after).items():
@@ -106,19 +79,6 @@ def go_growth(case, what, base, rate, seconds):
     answer = check(json.loads(case.memwhy("explain", "-p", process.pid, "-d", seconds, "--json")[0]))["processes"][0]
     print(what, base, rate, seconds, answer["verdict"], [f["id"] for f in problems(answer)])
     return answer
-
-
-def test_a_go_leak_is_told_by_its_collections(case):
-    answer = go_growth(case, "leak", 24, 12, 45)
-    finding = answer["findings"][0]
-    assert finding["id"] == "live-heap-growth" and finding["kind"] == "problem", finding
-    assert answer["verdict"]["is"] == "problem", answer["verdict"]
-    assert 0.6 * 12 * MIB <= finding["growth_bytes_per_s"] <= 1.3 * 12 * MIB, finding
-
-
-def test_a_go_heap_that_turns_over_is_none(case):
-    answer = go_growth(case, "churn", 48, 12, 35)
-    assert problems(answer) == [] and answer["verdict"]["is"] == "no_problem", answer["verdict"]
 
 
 def test_a_slow_go_leak_is_no_all_clear(case):

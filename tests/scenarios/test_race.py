@@ -127,12 +127,3 @@ def test_the_file_says_what_was_said_live(case):
     again, _ = case.memwhy("explain", "kept.memwhy", "--json", cwd=case.folder)
     assert live == again
     assert (case.folder / "kept.memwhy").stat().st_mode & 0o777 == 0o600
-
-
-def test_the_healthy_twin_has_no_problem(case):
-    service = case.race_service("debian", "-import", 64, race=False)
-    service.load(200)
-    process = only_process(case.explain("-p", service.pid, "-d", 3))
-    assert process["go"]["race"] is False
-    assert problems(process) == []
-    assert not [owner for owner in ledger(process) if owner.startswith("race.")]

@@ -42,6 +42,16 @@ def test_a_command_with_children(case):
     assert python and python[-1]["rss"]["bytes"] >= 32 * MIB, [(p["exe"], p["rss"]) for p in explanation["processes"]]
 
 
+def test_short_children_are_one_line_of_info(case):
+    case.memwhy("record", "-o", "many.memwhy", "--", "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do /bin/true; done", cwd=case.folder)
+    lines = case.memwhy("info", "many.memwhy", cwd=case.folder)[0].splitlines()
+    told = [line for line in lines if line.startswith("process ")]
+    left = [int(line.split()[1]) for line in lines if line.endswith(" that ended before they were scanned")]
+    shell = told[0].split()[2]
+    assert not any(line.endswith(" 0 scans") and line.split()[2] != shell for line in told), told
+    assert len(told) + sum(left) >= 12, lines  # memwhy's child, the shell that it became, and ten of its own
+
+
 def test_duration_and_signals(case):
     target = keeper(case, 8)
     case.memwhy("record", "-p", target.pid, "-d", "1s", "-o", "a.memwhy", cwd=case.folder)

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "support/event_script_allocator.h"
+#include "support/event_script_cgroup.h"
 #include "support/event_script_go.h"
 #include "support/event_script_words.h"
 
@@ -348,6 +349,7 @@ Payload Parser::payload(const std::string& verb, Sentence& s) const {
   }
   if (verb == "go-statistics") return parse_go_statistics(w);
   if (verb == "go-reading") return parse_go_reading(w, scans + 1);
+  if (verb == "cgroup") return parse_cgroup_memory(w);
   if (verb == "allocator-heap") return parse_allocator_heap(w, scans + 1);
   if (verb == "runtime-pages") return parse_runtime_pages(w, s.items, scans + 1);
   if (verb == "go-profile") return parse_go_profile(w, s.items);

@@ -46,6 +46,8 @@
 //          items: RANGE USE [live= dead= free=]                     (uses: in order of sight, when not said)
 //   allocator-heap SPACE ALLOCATOR [n=] [problem="a sentence"] [fixed] [NUMBER= ...] [size=CHUNK-BYTES:BYTES ...]
 //          (NUMBER: used trimmable huge pinned top cached mapped ..., as in event_script_allocator.cpp)
+//   cgroup PATH [v2] usage=BYTES [NUMBER= ...]
+//          (NUMBER: limit anon file reclaimable kernel kills ..., as in event_script_cgroup.cpp)
 //   loss SPACE WHAT [COUNT]                                         (space 0: not known which)
 //
 // The Go runtime of a process:

@@ -5,6 +5,7 @@
 
 #include "support/event_script.h"
 #include "support/event_script_allocator.h"
+#include "support/event_script_cgroup.h"
 #include "support/event_script_go.h"
 
 namespace memwhy::testing {
@@ -210,6 +211,7 @@ struct Line {
   std::string operator()(const GoReading& e) const { return format_go(e); }
   std::string operator()(const RuntimePages& e) const { return format_runtime_pages(e); }
   std::string operator()(const AllocatorHeap& e) const { return format_allocator_heap(e); }
+  std::string operator()(const CgroupMemory& e) const { return format_cgroup_memory(e); }
   std::string operator()(const GoProfile& e) const { return format_go(e); }
   std::string operator()(const GoGoroutines& e) const { return format_go(e); }
   std::string operator()(const GoCall& e) const {

@@ -6,8 +6,13 @@
 //   unjoined  2,000 threads end, each with 24 KiB of stack touched; nobody joins them       joined: the same, joined
 //   stacks    40 threads wait, their stacks of 8 MiB backed by huge pages                   small_stacks: with no huge page
 //   locked    128 MiB are mapped and locked                                                 hugetlb: 32 MiB of MAP_HUGETLB
-//   table     96 MiB of .bss are filled
+//   table     96 MiB of .bss are filled                                                     small_table: 1 MiB of it
+//   file      64 MiB of a file are mapped and read                                          small_file: 1 MiB of it
+//   shared    96 MiB of a memfd are mapped and written                                      small_shared: 1 MiB of it
+//   deep      40 threads wait, each with 2 MiB of its stack in use                          shallow: with 24 KiB
+//   spike     400 MiB are mapped, filled and given back                                     no_spike: one 16th of it each time
 #define _GNU_SOURCE
+#include <alloca.h>
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
@@ -68,6 +73,22 @@ static void* waits(void* unused) {
   return unused;
 }
 
+static void skip(const char* why) {
+  printf("skip %s\n", why);
+  exit(77);
+}
+
+static long huge_kib(void) {
+  FILE* file = fopen("/proc/self/smaps_rollup", "r");
+  if (file == NULL) must(errno, "smaps_rollup");
+  char line[256];
+  long kib = 0;
+  while (fgets(line, sizeof line, file) != NULL)
+    if (sscanf(line, "AnonHugePages: %ld", &kib) == 1) break;
+  fclose(file);
+  return kib;
+}
+
 static void many_stacks(int huge) {
   must(pthread_barrier_init(&begun, NULL, kStacks + 1), "barrier");
   for (int i = 0; i < kStacks; ++i) {
@@ -87,11 +108,62 @@ static void many_stacks(int huge) {
     must(pthread_create(&thread, &attributes, waits, NULL), "thread");
   }
   pthread_barrier_wait(&begun);
+  if (huge && huge_kib() < (long)kStacks * 8 * 1024 * 9 / 10) skip("the kernel gave no huge pages");
 }
 
-static void skip(const char* why) {
-  printf("skip %s\n", why);
-  exit(77);
+// What every story of MiB does: `mib` of them, read or written.
+static void touch(char* memory, size_t mib, int writes) {
+  if (memory == MAP_FAILED) must(errno, "mmap");
+  volatile char* at = memory;
+  for (size_t i = 0; i < mib * MIB; i += 4096) {
+    if (writes) at[i] = 1;
+    (void)at[i];
+  }
+}
+
+static void file(size_t mib) {
+  char name[] = "causes.XXXXXX";
+  const int fd = mkstemp(name);
+  if (fd < 0 || unlink(name) != 0) must(errno, name);
+  static char block[MIB];
+  memset(block, 1, sizeof block);
+  for (size_t i = 0; i < 64; ++i)
+    if (write(fd, block, sizeof block) != (ssize_t)sizeof block) must(errno, "write");
+  char* memory = mmap(NULL, 64 * MIB, PROT_READ, MAP_SHARED, fd, 0);
+  if (memory != MAP_FAILED) madvise(memory, 64 * MIB, MADV_RANDOM);  // no more than is read
+  touch(memory, mib, 0);
+}
+
+static void shared(size_t mib) {
+  const int fd = memfd_create("causes", 0);
+  if (fd < 0 || ftruncate(fd, 96 * MIB) != 0) must(errno, "memfd");
+  touch(mmap(NULL, 96 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), mib, 1);
+}
+
+static void spike(size_t mib, size_t times) {
+  for (size_t i = 0; i < times; ++i) {
+    char* memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    touch(memory, mib, 1);
+    munmap(memory, mib * MIB);
+  }
+}
+
+static size_t stack_used;
+
+static void* uses(void* unused) {
+  volatile char* frame = alloca(stack_used);
+  for (size_t i = 0; i < stack_used; i += 1024) frame[i] = 1;
+  return waits(unused);
+}
+
+static void deep_stacks(size_t bytes) {
+  stack_used = bytes;
+  must(pthread_barrier_init(&begun, NULL, kStacks + 1), "barrier");
+  for (int i = 0; i < kStacks; ++i) {
+    pthread_t thread;
+    must(pthread_create(&thread, NULL, uses, NULL), "thread");
+  }
+  pthread_barrier_wait(&begun);
 }
 
 static void lock(void) {
@@ -119,6 +191,15 @@ int main(int argc, char** argv) {
     if (strcmp(story, "locked") == 0) lock();
     if (strcmp(story, "hugetlb") == 0) huge();
     if (strcmp(story, "table") == 0) memset(table, 1, sizeof table);
+    if (strcmp(story, "small_table") == 0) memset(table, 1, MIB);
+    if (strcmp(story, "file") == 0) file(64);
+    if (strcmp(story, "small_file") == 0) file(1);
+    if (strcmp(story, "shared") == 0) shared(96);
+    if (strcmp(story, "small_shared") == 0) shared(1);
+    if (strcmp(story, "deep") == 0) deep_stacks(2 * MIB);
+    if (strcmp(story, "shallow") == 0) deep_stacks(24 << 10);
+    if (strcmp(story, "spike") == 0) spike(400, 1);
+    if (strcmp(story, "no_spike") == 0) spike(25, 16);
     puts("done");
     fflush(stdout);
   }

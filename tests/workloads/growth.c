@@ -8,7 +8,8 @@
 //   teeth      up by 4 MiB ten times a second, to 96 MiB, and down again at once
 //   leak       2 MiB in objects of 1,000 bytes four times a second: 8 MiB/s
 //   steps      24 MiB each 4 s, as a job does
-//   owners     a leak through several owners at once: 0.1 MiB four times a second each of objects of malloc, of mappings, and of
+//   shared     1 MiB more of a memfd, eight times a second; ring: the same, of which 32 MiB are used in turn
+//   owners     a leak through several owners at once: 0.05 MiB four times a second each of objects of malloc, of mappings, and of
 //              the program's own variables
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -19,7 +20,7 @@
 
 #define MIB (1UL << 20)
 #define BUFFERS 40
-#define PART (MIB / 10 / 4096 * 4096)
+#define PART (MIB / 20 / 4096 * 4096)
 
 static char table[256 * MIB];  // the program's own variables
 static size_t table_used;
@@ -69,6 +70,26 @@ static void steps(unsigned turn) {
   if (turn % 40 == 0) mapped(24 * MIB);
 }
 
+static void in_memfd(size_t offset) {
+  static int memory = -1;
+  static char* at = NULL;
+  if (memory < 0) {
+    memory = memfd_create("growth", 0);
+    if (memory < 0 || ftruncate(memory, 4096 * MIB) != 0) abort();
+    at = mmap(NULL, 4096 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+    if (at == MAP_FAILED) abort();
+  }
+  memset(at + offset, 0x5a, MIB);
+}
+
+static void shared(unsigned turn) {
+  if (turn % 5 != 4 && turn < 4096) in_memfd(turn * MIB);  // 8 of 10 turns
+}
+
+static void ring(unsigned turn) {
+  if (turn % 5 != 4) in_memfd(turn % 32 * MIB);
+}
+
 static void owners(unsigned turn) {
   if (turn % 5 >= 2) return;
   allocated(PART, 1000);
@@ -81,8 +102,8 @@ static void owners(unsigned turn) {
 static const struct {
   const char* name;
   void (*turn)(unsigned);
-} shapes[] = {{"level", level}, {"load", load},   {"replaced", replaced}, {"teeth", teeth},
-              {"leak", leak},   {"steps", steps}, {"owners", owners}};
+} shapes[] = {{"level", level}, {"load", load},     {"replaced", replaced}, {"teeth", teeth},  {"leak", leak},
+              {"steps", steps}, {"shared", shared}, {"ring", ring},         {"owners", owners}};
 
 int main(int argc, char** argv) {
   void (*turn)(unsigned) = NULL;

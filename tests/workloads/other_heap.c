@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// other_heap PATTERN MIB: a heap whose answer is known, of whatever allocator stands behind malloc (LD_PRELOAD, musl-gcc). It
-// says "ready", then answers on stdin:
+// other_heap PATTERN MIB [late]: a heap whose answer is known, of whatever allocator stands behind malloc (LD_PRELOAD, musl-gcc). It
+// says "ready" (late: before anything happened, and "done" after a line made it happen), then answers on stdin:
 //
 //   "asked"   asked BYTES            what it has allocated and not freed
 //   "stats"   stats ALLOCATED ACTIVE RESIDENT   by the allocator's own count, 0 for what it does not have
@@ -85,8 +85,11 @@ static void stats(void) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc != 3 && argc != 4) return 2;
   setvbuf(stdout, NULL, _IOLBF, 0);
+  char line[64];
+  if (argc == 4) puts("ready");
+  if (argc == 4 && fgets(line, sizeof line, stdin) == NULL) return 0;
   const size_t mib = (size_t)strtoul(argv[2], NULL, 10);
   if (strcmp(argv[1], "freed") == 0)
     fill(mib, 1000, 64), fill(mib, 200000, 0);
@@ -98,8 +101,7 @@ int main(int argc, char** argv) {
     fill(mib, 1000, 1);
   else
     return 2;
-  puts("ready");
-  char line[64];
+  puts(argc == 4 ? "done" : "ready");
   while (fgets(line, sizeof line, stdin) != NULL) {
     if (strcmp(line, "asked\n") == 0) printf("asked %zu\n", asked);
     if (strcmp(line, "stats\n") == 0) stats();

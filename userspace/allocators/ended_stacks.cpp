@@ -72,24 +72,35 @@ events::RuntimePages EndedStacks::read(const events::PageScan& scan) {
   out.uses = {"ended"};
   std::vector<LastPage> pages(kStacksAtOnce);
   std::vector<remote::Piece> pieces(kStacksAtOnce);
-  for (size_t first = 0; first < stacks.size(); first += kStacksAtOnce) {
+  std::vector<AddressRange> ended;
+  size_t first = 0;
+  for (; first < stacks.size(); first += kStacksAtOnce) {
     const size_t n = std::min(kStacksAtOnce, stacks.size() - first);
     for (size_t i = 0; i < n; ++i) pieces[i] = {stacks[first + i].end - kPageBytes, pages[i]};
-    if (!memory.read_each(std::span(pieces).first(n))) break;
-    for (size_t i = 0; i < n; ++i) {
-      const AddressRange& stack = stacks[first + i];
-      if (pieces[i].there && has_ended(pages[i], stack.end - kPageBytes))
-        out.runs.push_back(
-            {stack.start >> kPageShift, static_cast<uint32_t>(stack.bytes() >> kPageShift), 0, 0, 0, 0});
-    }
-    if (!memory.step(n)) break;
+    if (!memory.step(n) || !memory.read_each(std::span(pieces).first(n))) break;
+    for (size_t i = 0; i < n; ++i)
+      if (pieces[i].there && has_ended(pages[i], stacks[first + i].end - kPageBytes))
+        ended.push_back(stacks[first + i]);
   }
-  if (budget.spent() != remote::Budget::Spent::kNothing && !std::exchange(told_, true))
+  if (first < stacks.size())
+    finish_from_last(std::span(stacks).subspan(first), budget, ended);
+  else
+    whole_ = true, ended_ = ended;
+  for (const AddressRange& stack : ended)
+    out.runs.push_back(
+        {stack.start >> kPageShift, static_cast<uint32_t>(stack.bytes() >> kPageShift), 0, 0, 0, 0});
+  return out;
+}
+
+void EndedStacks::finish_from_last(std::span<const AddressRange> stacks, const remote::Budget& budget,
+                                   std::vector<AddressRange>& ended) {
+  for (const AddressRange& stack : stacks)
+    if (std::binary_search(ended_.begin(), ended_.end(), stack)) ended.push_back(stack);
+  if (!whole_ && !std::exchange(told_, true))
     notices_.push_back(
         fmt::format("Its stacks of threads take more {} than one reading may: some of threads that "
                     "ended are not told from other mappings.",
                     budget.spent_name()));
-  return out;
 }
 
 }  // namespace memwhy::allocators

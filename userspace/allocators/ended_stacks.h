@@ -7,12 +7,15 @@
 //   7f10'1000-7f90'1000 rw-p    stack of 8 MiB;  at 7f90'0700: {self 7f90'0700, …, self 7f90'0700}, number at +0x2d0
 //                                 4713: its thread lives        0: it has ended
 //
+// A reading that has no time for all of them says of the rest what the last whole one found.
+//
 // Not seen: stacks without a guard mapping below (glibc from 2.43 on may guard without one), and control blocks that are
 // swapped out.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,9 +46,15 @@ class EndedStacks {
   void stop_when(std::function<bool()> stop) { stop_ = std::move(stop); }
 
  private:
+  void finish_from_last(std::span<const AddressRange> stacks, const remote::Budget& budget,
+                        std::vector<AddressRange>& ended);
+
   std::unique_ptr<remote::RemoteMemory> memory_;
   HeapMemory::Vmas vmas_;
   std::function<bool()> stop_;
+  std::vector<AddressRange>
+      ended_;           // of the last whole reading, sorted: one that is cut asks it for the rest
+  bool whole_ = false;  // there was one
   std::vector<std::string> notices_;
   bool told_ = false;
 };

@@ -21,6 +21,9 @@ constexpr remote::Limits kHeapLimits = {
 // All of it is read for sizes, with pauses: 3 s for the largest. So often that this takes 1/50 of the time.
 constexpr uint64_t kMostWalkedForSizes = 512 * kMiB;
 constexpr uint64_t kSizesShare = 50, kSizesFreeNs = 3000 * kMs;
+// Arenas alone, without what is free in them: also when the recording has no time left.
+constexpr remote::Limits kArenasLimits = {
+    .read_bytes = 64 * kMiB, .kept_bytes = 1024 * kMiB, .cpu_ns = 100 * kMs, .time_ns = 300 * kMs};
 constexpr int kMostSearches = 20;
 constexpr size_t kMostSizes = 64;
 
@@ -95,6 +98,55 @@ bool GlibcProcess::refresh(HeapMemory& memory, Glibc& libc, bool what_is_free) {
   return true;
 }
 
+// A reading that was cut tells less of what is free than the last whole one does, however old that is.
+bool GlibcProcess::read_heap(HeapMemory& heap, const remote::Budget& budget) {
+  const bool first = free_read_ns_ == 0;
+  const bool what_is_free = first || within_share(cpu_ns_, first_ns_);
+  std::vector<Glibc> last_whole;
+  if (what_is_free && whole_) last_whole = libcs_;
+  bool read = true;
+  for (Glibc& libc : libcs_) read = read && refresh(heap, libc, what_is_free);
+  if (!read && first) return false;
+  if (what_is_free) {
+    std::vector<uint64_t> threads = find_threads(heap);
+    if (budget.spent() == remote::Budget::Spent::kNothing || !whole_) threads_ = std::move(threads);
+  }
+  read_caches(heap);
+  const bool cut = budget.spent() != remote::Budget::Spent::kNothing;
+  if (cut && !last_whole.empty()) {
+    libcs_ = std::move(last_whole);
+    refresh_arenas(heap.vmas());
+    return true;
+  }
+  if (read && what_is_free) {
+    free_read_ns_ = now_ns();
+    whole_ = !cut;
+  }
+  if (cut)
+    tell_once(
+        fmt::format("Its C heap takes more {} than one reading may: free memory in it that was not reached "
+                    "counts as used.",
+                    budget.spent_name()));
+  return true;
+}
+
+void GlibcProcess::read_caches(HeapMemory& heap) {
+  for (Glibc& libc : libcs_) {
+    libc.cached.clear();
+    libc.tcaches = 0;
+    read_tcaches(heap, threads_, libc);
+  }
+}
+
+void GlibcProcess::refresh_arenas(const std::vector<events::Vma>& vmas) {
+  remote::Budget budget(kArenasLimits);
+  remote::MeteredMemory metered(*memory_, budget);
+  HeapMemory memory(metered, vmas_, ReadPace{});
+  memory.refresh(vmas);
+  for (Glibc& libc : libcs_) refresh(memory, libc, false);  // false: they move, and stay as they were
+  read_caches(memory);
+}
+
 GlibcReading GlibcProcess::read(const events::PageScan& scan) {
   const CpuTime meter(cpu_ns_);
   GlibcReading out;
@@ -109,33 +161,27 @@ GlibcReading GlibcProcess::read(const events::PageScan& scan) {
     return out;
   }
   if (!find(memory)) {
-    out.pages.trust = rejected_ ? events::Trust::kUnverified : events::Trust::kVerified;
-    if (rejected_) out.pages.problem = "what looks like the state of glibc's malloc does not pass its tests";
+    const bool cut = budget.spent() != remote::Budget::Spent::kNothing;
+    out.pages.trust = rejected_ || cut ? events::Trust::kUnverified : events::Trust::kVerified;
+    if (cut)
+      out.pages.problem = fmt::format("the search for the state of glibc's malloc takes more {} than one may",
+                                      budget.spent_name());
+    else if (rejected_)
+      out.pages.problem = "what looks like the state of glibc's malloc does not pass its tests";
     return out;
   }
   remote::Budget for_heap(kHeapLimits, stop_);
   remote::MeteredMemory heap_memory(*memory_, for_heap);
   HeapMemory heap(heap_memory, vmas_, pace_);
-  const bool what_is_free = free_read_ns_ == 0 || within_share(cpu_ns_, first_ns_);
-  bool read = heap.refresh();
-  for (Glibc& libc : libcs_) read = read && refresh(heap, libc, what_is_free);
-  if (!read && free_read_ns_ == 0) {
+  if (!heap.refresh()) {
+    out.pages.problem = "the process is gone";
+    return out;
+  }
+  if (!read_heap(heap, for_heap)) {
     libcs_.clear();
     out.pages.problem = "the arenas of glibc's malloc moved while they were read";
     return out;
   }
-  if (read && what_is_free) free_read_ns_ = now_ns();
-  if (what_is_free) threads_ = find_threads(heap);
-  for (Glibc& libc : libcs_) {
-    libc.cached.clear();
-    libc.tcaches = 0;
-    read_tcaches(heap, threads_, libc);
-  }
-  if (for_heap.spent() != remote::Budget::Spent::kNothing)
-    tell_once(
-        fmt::format("Its C heap takes more {} than one reading may: free memory in it that was not reached "
-                    "counts as used.",
-                    for_heap.spent_name()));
   JoinedHeap joined = join_residency(libcs_, heap.vmas(), scan.runs);
   out.pages.trust = events::Trust::kVerified;
   out.pages.uses.assign(kGlibcUses.begin(), kGlibcUses.end());

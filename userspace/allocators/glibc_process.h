@@ -50,6 +50,9 @@ class GlibcProcess {
   bool find(HeapMemory& memory);
   // false: the arenas do not pass their tests at the moment.
   bool refresh(HeapMemory& memory, Glibc& libc, bool what_is_free);
+  bool read_heap(HeapMemory& heap, const remote::Budget& budget);  // false: they did not at the first reading
+  void read_caches(HeapMemory& heap);
+  void refresh_arenas(const std::vector<events::Vma>& vmas);  // what is free in them stays as it was
   void tell_once(std::string sentence);
   events::AllocatorHeap describe(events::AllocatorHeap heap) const;
 
@@ -63,6 +66,7 @@ class GlibcProcess {
   std::optional<events::AllocatorHeap> last_;
   int searches_ = 0;
   bool rejected_ = false, told_ = false;
+  bool whole_ = false;  // what is free was read to its end, at free_read_ns_
   uint64_t cpu_ns_ = 0, first_ns_ = 0, free_read_ns_ = 0, sizes_ns_ = 0;
   std::vector<std::string> notices_;
 };

@@ -7,6 +7,7 @@
 
 #include "files/children.h"
 #include "probe/kernel_probe.h"
+#include "procfs/cgroup.h"
 #include "procfs/process.h"
 #include "procfs/root.h"
 #include "record/clock.h"
@@ -27,12 +28,15 @@ Result<std::unique_ptr<record::KernelSource>> open_kernel(std::vector<events::Pr
 class ProcfsOpener : public record::ProcessOpener {
  public:
   // Both must outlive it and every process opened by it.
-  ProcfsOpener(const procfs::Root& root, files::Children& files) : root_(root), files_(files) {}
+  ProcfsOpener(const procfs::Root& root, files::Children& files)
+      : root_(root), files_(files), cgroups_(root) {}
   Result<std::unique_ptr<record::ProcessSource>> open(Pid tgid) override;
+  std::vector<events::CgroupMemory> cgroups(const std::string& path) override { return cgroups_.read(path); }
 
  private:
   const procfs::Root& root_;
   files::Children& files_;
+  procfs::CgroupReader cgroups_;
 };
 
 class Symbols : public record::SymbolSource {

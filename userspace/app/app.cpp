@@ -34,7 +34,9 @@ constexpr const char* kMore = R"(Examples:
   memwhy explain -p 4711                     record pid 4711 for 10 s and explain it
   memwhy explain -p 4711 -d 5m -o web.memwhy the same for 5 minutes, and keep the recording
   memwhy explain web.memwhy --json           explain a recording, as JSON
+  memwhy export -f pprof web.memwhy -o web.pb.gz   for tools that you know: pprof, Perfetto, SQL …
   memwhy record -o run.memwhy -- ls -lR /usr record a program from its start to its end
+  memwhy report web.memwhy -o web.html       a recording as a page, to look at in a browser
   memwhy doctor                              what this machine and your privileges allow
 
 Recording needs root, or CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH (before Linux 6.7
@@ -112,9 +114,9 @@ std::vector<Command> add_commands(CLI::App& program) {
   program.footer(kMore);
   program.set_version_flag("--version", "memwhy " MEMWHY_VERSION);
   set_usage(program, "memwhy COMMAND [OPTIONS]");
-  return {add_explain(program), add_record(program),    add_info(program),  add_top(program),
-          add_live(program),    add_diff(program),      add_check(program), add_anonymize(program),
-          add_doctor(program),  add_completion(program)};
+  return {add_explain(program), add_record(program),    add_report(program), add_info(program),
+          add_top(program),     add_live(program),      add_diff(program),   add_check(program),
+          add_export(program),  add_anonymize(program), add_doctor(program), add_completion(program)};
 }
 
 void set_usage(CLI::App& command, std::string usage) {
@@ -181,17 +183,18 @@ void add_fail_on(CLI::App& command, std::vector<std::string>& ids) {
       ->type_name("ID");
 }
 
-Status print(const std::string& text) {
-  size_t at = 0;
-  while (at < text.size()) {
-    const ssize_t written = ::write(STDOUT_FILENO, text.data() + at, text.size() - at);
+Status write_result(int fd, std::string_view bytes, const std::string& name) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0 && errno == EPIPE) return {};  // "| head" has seen enough
-    if (written < 0) return errno_error(ErrorCode::kOutput, "writing the result to stdout", errno);
-    at += static_cast<size_t>(written);
+    if (written < 0) return errno_error(ErrorCode::kOutput, "writing the result to " + name, errno);
+    bytes.remove_prefix(static_cast<size_t>(written));
   }
   return {};
 }
+
+Status print(const std::string& text) { return write_result(STDOUT_FILENO, text, "stdout"); }
 
 int run(int argc, const char* const* argv) {
   hold_standard_descriptors();

@@ -33,6 +33,7 @@ constexpr std::chrono::seconds kDefaultDuration{10};
 constexpr const char* kExplainExamples = R"(Examples:
   memwhy explain -p 4711                       what pid 4711's memory is, after 10 s of watching
   memwhy explain -p 4711 -d 5m -o web.memwhy   5 minutes, and keep the recording
+  memwhy explain --cgroup web.service          a container or a unit as a whole, and each of its processes
   memwhy explain web.memwhy                    a recording, on any machine, without privileges
   memwhy explain web.memwhy --from -5m         its last five minutes, alone
   memwhy explain web.memwhy --fail-on any-problem     exit status 3 when there is one
@@ -54,12 +55,14 @@ struct Request {
 };
 
 Status check(const Request& request, bool duration_given) {
-  const bool live = !request.live.targets.pids.empty();
+  const bool live = !request.live.targets.pids.empty() || !request.live.targets.cgroup.empty();
   if (live && !request.path.empty()) {
-    return Error(ErrorCode::kUsage, "give a process (-p PID) or a recording (FILE), not both");
+    return Error(ErrorCode::kUsage,
+                 "give a process (-p PID), a container (--cgroup) or a recording (FILE), one of them");
   }
   if (!live && request.path.empty()) {
-    return Error(ErrorCode::kUsage, "say what to explain: -p PID, or a FILE that memwhy record made");
+    return Error(ErrorCode::kUsage,
+                 "say what to explain: -p PID, --cgroup NAME, or a FILE that memwhy record made");
   }
   if (!live && (!request.live.output.empty() || duration_given || request.live.targets.follow ||
                 request.live.no_uprobes)) {
@@ -142,7 +145,7 @@ Command add_explain(CLI::App& program) {
   CLI::App* options =
       program.add_subcommand("explain", "Say why a process's RSS is what it is: live, or from a recording");
   options->footer(kExplainExamples);
-  set_usage(*options, "memwhy explain (-p PID | FILE) [OPTIONS]");
+  set_usage(*options, "memwhy explain (-p PID | --cgroup NAME | FILE) [OPTIONS]");
   const auto request = std::make_shared<Request>();
   const auto duration = std::make_shared<std::chrono::nanoseconds>(0);
   options->add_option("FILE", request->path, "a recording (.memwhy)")->type_name("");
@@ -150,6 +153,7 @@ Command add_explain(CLI::App& program) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("PID");
+  add_cgroup_option(*options, request->live.targets);
   options->add_flag("--follow", request->live.targets.follow, "and its children");
   add_duration(*options, "-d,--duration", *duration, "how long to watch (30, 30s, 5m, 2h); default 10 s");
   options

@@ -38,6 +38,21 @@ std::string target_text(const trace::TargetInfo& target, TimeNs start) {
                           target.scans));
 }
 
+// A shell's thousand children are one line, but for those of which something was read.
+std::string targets_text(const trace::FileInfo& info) {
+  std::string text;
+  size_t unread = 0;
+  for (const trace::TargetInfo& target : info.targets) {
+    if (target.end && target.scans == 0 && target.start.tgid != info.targets.front().start.tgid)
+      ++unread;
+    else
+      text += target_text(target, info.summary.first_time);
+  }
+  if (unread != 0) text += line("", fmt::format("and {} that ended before they were scanned", unread));
+  if (info.targets_left_out != 0) text += line("", fmt::format("and {} more", info.targets_left_out));
+  return text;
+}
+
 std::string text_of(const std::string& path, const trace::FileInfo& info) {
   const trace::ReadSummary& summary = info.summary;
   std::string text = line("file", fmt::format("{}, {}, format {}.{}", path, human_bytes(summary.file_bytes),
@@ -54,8 +69,7 @@ std::string text_of(const std::string& path, const trace::FileInfo& info) {
                            duration_text(std::chrono::nanoseconds(summary.last_time - summary.first_time))));
   text += line("ended", summary.ended);
   if (summary.part != 0 || summary.rotated) text += line("part", fmt::format("{}", summary.part));
-  for (const trace::TargetInfo& target : info.targets) text += target_text(target, summary.first_time);
-  if (info.targets_left_out != 0) text += line("", fmt::format("and {} more", info.targets_left_out));
+  text += targets_text(info);
   if (info.hooks) {
     for (const events::Hook& hook : info.hooks->hooks) {
       text += line("hook", fmt::format("{} ({}): {}", hook.name, hook.attach, hook.purpose));

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "app/terminal.h"
@@ -22,12 +23,14 @@ struct Command {
 
 Command add_explain(CLI::App& program);
 Command add_record(CLI::App& program);
+Command add_report(CLI::App& program);
 Command add_info(CLI::App& program);
 Command add_top(CLI::App& program);
 Command add_live(CLI::App& program);
 Command add_diff(CLI::App& program);
 Command add_check(CLI::App& program);
 Command add_anonymize(CLI::App& program);
+Command add_export(CLI::App& program);
 Command add_doctor(CLI::App& program);
 Command add_completion(CLI::App& program);
 
@@ -48,7 +51,8 @@ void add_fail_on(CLI::App& command, std::vector<std::string>& ids);
 // What --help says behind "Usage: ", where CLI11's own line would not say enough.
 void set_usage(CLI::App& command, std::string usage);
 
-// The whole result on stdout. kOutput: the reader of a pipe is gone is no error; a full disk is.
-Status print(const std::string& text);
+// The whole of `bytes` into `fd`, which is called `name`. kOutput: the reader of a pipe is gone is no error; a full disk is.
+Status write_result(int fd, std::string_view bytes, const std::string& name);
+Status print(const std::string& text);  // on stdout
 
 }  // namespace memwhy::app

@@ -19,6 +19,8 @@
 #include "app/units.h"
 #include "base/text.h"
 #include "events/order.h"
+#include "procfs/cgroup.h"
+#include "procfs/cgroup_find.h"
 
 namespace memwhy::app {
 namespace {
@@ -127,6 +129,7 @@ record::SessionOptions session_options(const LiveRequest& request, const procfs:
   options.info.what = request.targets.described();
   if (request.duration) options.duration = static_cast<TimeNs>(request.duration->count());
   options.follow = request.targets.follows_children();
+  options.cgroup = request.targets.cgroup;
   options.probe_go = !request.no_uprobes;
   options.end_alone = !request.targets.open_ended();
   options.on_thread = [privileges](record::Thread thread) {
@@ -175,11 +178,21 @@ void close_file(trace::Writer& writer, LiveResult& result) {
   result.file = writer.release();
 }
 
-Result<LiveResult> record_checked(const LiveRequest& request) {
+// What is meant by --cgroup.
+Status resolve_cgroup(const procfs::Root& proc, Targets& targets) {
+  if (targets.cgroup.empty()) return {};
+  Result<std::string> path = procfs::find_cgroup(procfs::CgroupReader(proc).mounts(), targets.cgroup);
+  if (!path) return std::move(path).error();
+  targets.cgroup = *std::move(path);
+  return {};
+}
+
+Result<LiveResult> record_checked(LiveRequest request) {
   if (Status possible = check_recording_possible(); !possible) return possible.error();
   Result<procfs::Root> proc = procfs::Root::open("/proc");
   if (!proc) return std::move(proc).error();
   if (Status ours = check_namespace(*proc); !ours) return ours.error();
+  if (Status resolved = resolve_cgroup(*proc, request.targets); !resolved) return resolved.error();
   Result<StopSignals> signals = StopSignals::take();
   if (!signals) return std::move(signals).error();
 

@@ -67,6 +67,15 @@ std::string Targets::short_name() const {
   return name.empty() ? "root" : name;
 }
 
+void add_cgroup_option(CLI::App& command, Targets& targets) {
+  command
+      .add_option(
+          "--cgroup", targets.cgroup,
+          "all processes of a container, also those that come later: a cgroup's path, a systemd unit, or "
+          "a container's id (12 digits or more)")
+      ->type_name("PATH|UNIT|CONTAINER");
+}
+
 void add_target_options(CLI::App& command, Targets& targets) {
   command.add_option("-p,--pid", targets.pids, "these processes: host pids, separated by commas")
       ->delimiter(',')
@@ -74,10 +83,7 @@ void add_target_options(CLI::App& command, Targets& targets) {
       ->type_name("PID[,PID…]");
   command.add_option("--comm", targets.comm, "all processes of this name (comm), also those that come later")
       ->type_name("NAME");
-  command
-      .add_option("--cgroup", targets.cgroup,
-                  "all processes in this cgroup, its children, and those that come later")
-      ->type_name("PATH");
+  add_cgroup_option(command, targets);
   command.add_flag("--follow", targets.follow, "record the children of the processes too");
 }
 

@@ -27,6 +27,8 @@ struct Targets : procfs::Wanted {
 
 // -p, --comm, --cgroup, --follow.
 void add_target_options(CLI::App& command, Targets& targets);
+// --cgroup alone.
+void add_cgroup_option(CLI::App& command, Targets& targets);
 
 // kEnvironment: a program of another architecture. Found as a shell finds it; one that is not found says so when it is
 // started.

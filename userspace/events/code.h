@@ -37,7 +37,7 @@ void for_each_code(const Payload& payload, F&& f) {
           LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SymbolInfo,
                      SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters, VmaList, PageScan,
                      PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved, HeapGrown, Loss,
-                     GoStatistics, GoReading, GoCall, RuntimePages, AllocatorHeap>{}},
+                     GoStatistics, GoReading, GoCall, RuntimePages, AllocatorHeap, CgroupMemory>{}},
       payload);
 }
 
@@ -58,7 +58,7 @@ void for_each_stack(const Payload& payload, F&& f) {
                         LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo,
                                    SymbolInfo, SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList,
                                    Counters, VmaList, PageScan, Stack, Loss, GoStatistics, GoReading,
-                                   GoProfile, GoGoroutines, RuntimePages, AllocatorHeap>{}},
+                                   GoProfile, GoGoroutines, RuntimePages, AllocatorHeap, CgroupMemory>{}},
              payload);
 }
 

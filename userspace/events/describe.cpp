@@ -250,6 +250,18 @@ std::string on(const AllocatorHeap& e) {
       grouped(e.mapped_bytes), e.problem.empty() ? "" : ": " + quoted(e.problem));
 }
 
+std::string on(const CgroupMemory& e) {
+  const auto known = [](const std::optional<uint64_t>& value) { return value ? bytes(*value) : "unknown"; };
+  return fmt::format(
+      "cgroup {}{}: {} of {}, anon {}, file {} (shmem {}, reclaimable {}), kernel {}, sock {}, not told {} "
+      "B, "
+      "swap {}, limit hit {} times, {} killed",
+      quoted(e.path), e.unified ? " (v2)" : " (v1)", bytes(e.usage_bytes),
+      e.limit_bytes ? bytes(*e.limit_bytes) : "no limit", known(e.anon_bytes), known(e.file_bytes),
+      known(e.shmem_bytes), known(e.reclaimable_bytes), known(e.kernel_bytes), known(e.sock_bytes),
+      e.untold_bytes(), known(e.swap_bytes), e.max_events.value_or(0), e.oom_kills.value_or(0));
+}
+
 std::string name(GoLayout layout) {
   switch (layout) {
     case GoLayout::kTable:

@@ -22,6 +22,7 @@
 
 #include "base/ids.h"
 #include "events/allocator.h"
+#include "events/cgroup.h"
 #include "events/go_probe.h"
 #include "events/go_runtime.h"
 #include "events/process.h"
@@ -185,11 +186,11 @@ struct HeapGrown {  // brk moved up
   bool operator==(const HeapGrown&) const = default;
 };
 
-using Payload =
-    std::variant<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SymbolInfo,
-                 SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters, VmaList, PageScan,
-                 PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved, HeapGrown, Loss,
-                 GoStatistics, GoReading, GoProfile, GoGoroutines, GoCall, RuntimePages, AllocatorHeap>;
+using Payload = std::variant<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo,
+                             SymbolInfo, SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters,
+                             VmaList, PageScan, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised,
+                             VmaMoved, HeapGrown, Loss, GoStatistics, GoReading, GoProfile, GoGoroutines,
+                             GoCall, RuntimePages, AllocatorHeap, CgroupMemory>;
 
 struct Event {
   TimeNs time = 0;

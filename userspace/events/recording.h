@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -20,6 +21,13 @@ struct RecordingInfo {
   uint32_t part = 0;  // 0, then 1, 2 … when --max-size rotated
   std::vector<std::string>
       what;  // targets as asked for: "pid 4711", "comm web", "cgroup /x"; never arguments
+  // The path of the cgroup that was asked for; "" none.
+  std::string cgroup() const {
+    constexpr std::string_view kWord = "cgroup ";
+    for (const std::string& each : what)
+      if (each.starts_with(kWord)) return each.substr(kWord.size());
+    return "";
+  }
   bool operator==(const RecordingInfo&) const = default;
 };
 

@@ -133,6 +133,7 @@ Explanation Explainer::finish(std::vector<std::string> damage,
   out.anchor = recording.last_anchor ? recording.last_anchor : recording.first_anchor;
   out.recording = recording.info;
   out.coverage = coverage_of(recording, std::move(damage));
+  out.container = container_summary(state_->timeline);
   const SpaceStory nothing(state_->table);
   out.coverage.processes_left_out = recording.spaces_forgotten;
   const std::vector<SpaceId> spaces = state_->timeline.spaces();

@@ -13,6 +13,7 @@
 #include "base/ids.h"
 #include "events/event.h"
 #include "explain/attribution.h"
+#include "explain/cgroup.h"
 #include "explain/finding.h"
 #include "explain/go/activity.h"
 #include "explain/go/summary.h"
@@ -104,7 +105,8 @@ struct ProcessExplanation {
   std::vector<TimelinePoint> timeline;
   std::vector<TimelineEvent> events;
   std::vector<std::pair<std::string, uint64_t>> beside_rss;
-  std::vector<Finding> findings;  // heaviest cause first, problems before explanations
+  std::optional<CgroupSummary> cgroup_memory;  // of the cgroup that limits it
+  std::vector<Finding> findings;               // heaviest cause first, problems before explanations
   Verdict verdict;
   ProcessCoverage coverage;
   std::optional<std::string> note;  // "no scan was completed: …"
@@ -139,6 +141,7 @@ struct Explanation {
   std::optional<events::ClockAnchor> anchor;  // to print times as RFC 3339
   events::RecordingInfo recording;
   std::vector<ProcessExplanation> processes;
+  std::optional<ContainerSummary> container;  // that was asked for as a whole
   RecordingCoverage coverage;
 };
 

@@ -153,6 +153,12 @@ bool on_behalf(std::string_view name) {
   return starts_any(name, kPackages) || starts_any(name, kTrees);
 }
 
+// What cgo makes of a call of a C function: "manual._Cfunc_calloc", and in C "_cgo_05f2c46d1791_Cfunc_calloc".
+bool is_cgo_glue(std::string_view name) {
+  return name.find("._Cfunc_") != std::string_view::npos ||
+         (starts(name, "_cgo_") && name.find("_Cfunc_") != std::string_view::npos);
+}
+
 bool is_libc(std::string_view module) { return module.find("libc.so") != std::string_view::npos; }
 
 StackKind native_kind(const FunctionName& frame) {
@@ -221,6 +227,7 @@ FrameKind kind_of_frame(const FunctionName& frame, std::string_view module) {
   if (is_race(name)) return FrameKind::kRace;
   if (starts(name, "runtime.mallocgc")) return FrameKind::kAllocator;
   if (is_runtime(name)) return FrameKind::kRuntime;
+  if (is_cgo_glue(name)) return FrameKind::kLibrary;
   if (is_go(frame)) return on_behalf(name) ? FrameKind::kLibrary : FrameKind::kProgram;
   if (is_malloc(name)) return FrameKind::kAllocator;
   if (is_libc(module) || starts_any(name, kCopies) || is_any(name, kMmapWrappers)) return FrameKind::kLibc;

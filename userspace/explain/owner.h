@@ -35,11 +35,13 @@ enum class Owner : uint8_t {
   kFilePrivate,
   kFileShared,
   kShmem,
+  kJavaHeap,
+  kJsHeap,
   kAnonOther,
   kAnonBeforeAttach,
   kUnattributed,
 };
-constexpr size_t kBuiltInOwners = 27;
+constexpr size_t kBuiltInOwners = 29;
 // Further ones are added by registration (owner_table.h), which has the names of all.
 constexpr size_t kOwnerCount = 48;
 
@@ -77,6 +79,8 @@ inline const OwnerName& owner_name(Owner owner) {
       {"file.private", "copies of file pages that were written", "file"},
       {"file.shared", "pages of files, mapped shared", "file"},
       {"shmem", "shared memory (memfd, tmpfs, SysV, shared anonymous)", "shmem"},
+      {"java.heap", "heap of Java objects (JVM)", "java.heap"},
+      {"js.heap", "heap of JavaScript objects (V8)", "js.heap"},
       {"anon.other", "anonymous memory, known by stack or VMA name", "anon"},
       {"anon.before_attach", "there before memwhy attached; only its address is known", "before_attach"},
       {"unattributed", "born after attach, and nobody saw how", "unattributed"},

@@ -5,6 +5,7 @@
 
 #include "events/mapping_at.h"
 #include "explain/mapping.h"
+#include "explain/runtimes.h"
 
 namespace memwhy::explain {
 namespace {
@@ -21,7 +22,11 @@ constexpr uint64_t kLargestStack = 64 * kMiB;   // more than that around an sp i
 constexpr uint64_t kLibraryBssMost = 256
                                      << 10;  // more than that beside a library is more often another mapping
 constexpr uint32_t kMapFixed = 0x10;         // MAP_FIXED: so does ld.so make a .bss
-constexpr uint64_t kGoHeapStep = 4 * kMiB;   // a Go arena is made ready in such steps, malloc's by pages
+// Up to here a JVM has its heap if it can, so that references of 32 bits reach all of it; nothing else of a PIE is so far down.
+constexpr uint64_t kCompressedOopsEnd = uint64_t{32} << 30;
+// V8 maps its heap in pages of that size, aligned to it; large objects have longer ones. Of other mappings one in 64 is.
+constexpr uint64_t kV8PageBytes = 256 << 10;
+constexpr uint64_t kGoHeapStep = 4 * kMiB;  // a Go arena is made ready in such steps, malloc's by pages
 
 // Pages of a mapping by the kind of code that touched them.
 struct Votes {
@@ -116,6 +121,14 @@ bool within(const AddressRange& range, const AddressRange& whole) {
   return range.start >= whole.start && range.end <= whole.end;
 }
 
+ManagedHeap managed_heap_of(const std::vector<events::Vma>& vmas) {
+  for (const events::Vma& vma : vmas) {
+    const UnreadRuntime* runtime = vma.inode == 0 ? nullptr : unread_runtime(vma.name);
+    if (runtime != nullptr && runtime->heap != ManagedHeap::kNone) return runtime->heap;
+  }
+  return ManagedHeap::kNone;
+}
+
 // Everything about the decision for one mapping of one scan.
 class Judge {
  public:
@@ -124,7 +137,8 @@ class Judge {
         uses_(uses),
         mappings_(evidence.vmas),
         race_(race),
-        go_(evidence.exe != nullptr && evidence.exe->go.has_value()) {}
+        go_(evidence.exe != nullptr && evidence.exe->go.has_value()),
+        managed_(managed_heap_of(evidence.vmas)) {}
 
   VmaOwner decide(size_t i, const Votes& votes) const {
     const events::Vma& vma = evidence_.vmas[i];
@@ -147,6 +161,7 @@ class Judge {
       const Owner data = exe || mappings_.of_program(*file) ? Owner::kProgramData : Owner::kFilePrivate;
       if (exe || of_library) return {Basis::kExeBss, data, false, data};
     }
+    if (const std::optional<Owner> heap = managed_heap(i, votes)) return {Basis::kShape, *heap};
     if (!vma.name.empty()) return {Basis::kName, Owner::kAnonOther};
     if (std::optional<Owner> of_runtime = uses_.tables_in(vma.range, evidence_.scan.runtimes.get()))
       return {Basis::kEvidence, *of_runtime};
@@ -191,11 +206,23 @@ class Judge {
     return !go_ || evidence_.vmas[i].range.bytes() % kGoHeapStep != 0;
   }
 
+  // Of a runtime whose tables are not read, by where its heap is mapped, as long as malloc and stacks of threads do not own it.
+  std::optional<Owner> managed_heap(size_t i, const Votes& votes) const {
+    const AddressRange& range = evidence_.vmas[i].range;
+    if (managed_ == ManagedHeap::kNone || !mappings_.private_anon(i) || !evidence_.vmas[i].write ||
+        evidence_.vmas[i].exec || votes.malloc > 0 || votes.mapped_malloc)
+      return std::nullopt;
+    if (managed_ == ManagedHeap::kJava)
+      return range.end <= kCompressedOopsEnd ? std::optional(Owner::kJavaHeap) : std::nullopt;
+    return range.start % kV8PageBytes == 0 ? std::optional(Owner::kJsHeap) : std::nullopt;
+  }
+
   const Evidence& evidence_;
   const RuntimeUses& uses_;
   Mappings mappings_;
   const RaceLayout* race_;  // nullptr: not a race build
   bool go_;
+  ManagedHeap managed_;
 };
 
 }  // namespace

@@ -11,14 +11,14 @@ namespace memwhy::explain {
 
 const UnreadRuntime* unread_runtime(std::string_view path) {
   static constexpr std::array<UnreadRuntime, 14> kRuntimes = {{
-      {"libjvm.so", true, true},
+      {"libjvm.so", true, true, ManagedHeap::kJava},
       {"libcoreclr.so", true, true},
       {"libmonosgen-2.0.so", true, true},
-      {"libnode.so", true, true},
-      {"node", true, true},
-      {"nodejs", true, true},
-      {"deno", true, true},
-      {"libv8", true, true},
+      {"libnode.so", true, true, ManagedHeap::kV8},
+      {"node", true, true, ManagedHeap::kV8},
+      {"nodejs", true, true, ManagedHeap::kV8},
+      {"deno", true, true, ManagedHeap::kV8},
+      {"libv8", true, true, ManagedHeap::kV8},
       {"libmozjs", true, true},
       {"libluajit", true, true},
       {"luajit", true, true},

@@ -7,14 +7,18 @@
 //   /usr/local/bin/node_exporter                   none
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 namespace memwhy::explain {
+
+enum class ManagedHeap : uint8_t { kNone, kJava, kV8 };
 
 struct UnreadRuntime {
   std::string_view file;  // of a library, how its name begins; of a program, its name
   bool makes_code = false;
   bool collects = false;
+  ManagedHeap heap = ManagedHeap::kNone;  // whose mappings can be told (owners.cpp)
 };
 
 // nullptr: the file is none that is known.

@@ -142,6 +142,53 @@ std::vector<AllocatorFacts> allocator_facts(
   return out;
 }
 
+constexpr size_t kTouchersSaid = 3;
+
+std::vector<std::pair<std::string, uint64_t>> touched_last(const AddressSpace& space, const Stacks& stacks) {
+  std::vector<std::pair<std::string, uint64_t>> out;
+  for (const timeline::FreshFaults::Touched& each : space.fresh_faults()) {
+    if (out.size() == kTouchersSaid) break;
+    const std::vector<Frame> frames = stacks.chain(each.stack).frames;
+    if (frames.empty()) continue;
+    const Frame own = program_frame(frames);
+    out.emplace_back(text_of(own.known() ? own : frames.front(), FrameText::kNoPath),
+                     each.pages * kPageBytes);
+  }
+  return out;
+}
+
+// What the kernel's counters said over time.
+struct RssCurves {
+  std::vector<RssPart> rss;
+  std::vector<TrendPoint> anonymous, peaks;
+};
+
+RssCurves curves_of(const AddressSpace& space) {
+  RssCurves out;
+  for (const timeline::RssPoint& point : space.rss_curve()) {
+    out.rss.push_back({point.time, point.rss_bytes, point.anon_bytes});
+    out.anonymous.push_back({point.time, point.anon_bytes});
+    out.peaks.push_back({point.time, point.peak_bytes});
+  }
+  return out;
+}
+
+ProcessFacts facts_of(const AddressSpace& space, const events::BinaryInfo* exe,
+                      const std::vector<events::Thread>& threads, const Stacks& stacks) {
+  ProcessFacts facts;
+  facts.comm = space.identity().comm;
+  if (exe != nullptr) facts.go = exe->go;
+  facts.race_build = race_layout_of(exe, space) != nullptr;
+  facts.threads = threads.size();
+  facts.exe = exe;
+  facts.list = &threads;
+  facts.counters = space.counters();
+  if (const auto curve = space.rss_curve(); !curve.empty()) facts.counters_time = curve.back().time;
+  facts.oom_time = space.oom_victim();
+  if (facts.oom_time) facts.touched_last = touched_last(space, stacks);
+  return facts;
+}
+
 }  // namespace
 
 void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
@@ -216,14 +263,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   if (out.rss.counter_bytes)
     out.coverage.rss_gap_bytes =
         static_cast<int64_t>(*out.rss.counter_bytes) - static_cast<int64_t>(out.rss.bytes);
-  ProcessFacts facts;
-  facts.comm = out.comm;
-  if (exe != nullptr) facts.go = exe->go;
-  facts.race_build = race_layout_of(exe, space) != nullptr;
-  facts.threads = threads_.size();
-  facts.exe = exe;
-  facts.list = &threads_;
-  facts.counters = space.counters();
+  const ProcessFacts facts = facts_of(space, exe, threads_, stacks);
   std::optional<GoFacts> go;
   if (facts.go) go.emplace(timeline, space, *scan_, go_reading_.get(), heap_profile_bytes);
   if (go) {
@@ -231,13 +271,8 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
     out.attribution.allocated = allocated_at(*go, table);
   }
   const std::vector<AllocatorFacts> allocators = allocator_facts(allocators_, space);
-  std::vector<RssPart> rss;
-  std::vector<TrendPoint> anonymous;
-  for (const timeline::RssPoint& point : space.rss_curve()) {
-    rss.push_back({point.time, point.rss_bytes, point.anon_bytes});
-    anonymous.push_back({point.time, point.anon_bytes});
-  }
-  const std::vector<Sample> moments = with_rss_between(samples, rss);
+  const RssCurves curves = curves_of(space);
+  const std::vector<Sample> moments = with_rss_between(samples, curves.rss);
   const Case all{facts,
                  ledger,
                  out.attribution,
@@ -248,9 +283,11 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
                  out.go ? &*out.go : nullptr,
                  out.rss.start_bytes,
                  allocators,
-                 moments};
+                 moments,
+                 out.cgroup_memory ? &*out.cgroup_memory : nullptr,
+                 curves.peaks};
   out.findings = findings(all);
-  out.verdict = verdict_of(all, out.findings, anonymous);
+  out.verdict = verdict_of(all, out.findings, curves.anonymous);
   if (space.ended()) out.verdict.seconds_more.reset();  // nothing more is to be seen
   out.timeline = curve_of(samples, space.rss_curve(), owners.table());
   if (go) {
@@ -272,6 +309,7 @@ ProcessExplanation SpaceStory::explain(const Timeline& timeline, const AddressSp
   out.cgroup = identity.cgroup;
   out.container = container_of(identity.cgroup);
   out.pod = pod_of(identity.cgroup);
+  if (!identity.cgroup.empty()) out.cgroup_memory = limiting_cgroup(timeline, identity.cgroup);
   if (identity.started_ns != 0) out.started_boottime_ns = identity.started_ns;
   if (const events::BinaryInfo* exe = exe_of(timeline, space)) {
     out.build_id = exe->build_id;

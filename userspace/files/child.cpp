@@ -29,7 +29,7 @@ constexpr size_t kMostRequestBytes = 1 << 20;
 constexpr long kMostSeconds = 30;  // for one request; memwhy itself gives up sooner, but it may have died
 constexpr uint64_t kOpenBinaries = 64;
 constexpr uint64_t kOpenerFiles = 32,
-                   kParserFiles = 3 * kOpenBinaries + 32;  // libdw takes one more, symbols another
+                   kParserFiles = 5 * kOpenBinaries + 32;  // libdw takes one more, and a debug file two
 
 // The child ends when one request takes longer, whoever still waits for it.
 void set_alarm(long seconds) {
@@ -88,7 +88,7 @@ int run_opener() {
       case Ask::kOpenExecutable:
         return hand_over(files.open_executable(request.tgid));
       case Ask::kOpenSymbols:
-        return hand_over(files.open_debug_file(request.tgid, request.build_id));
+        return hand_over(files.open_debug_file(request.tgid, request.place));
       case Ask::kOpenCodeMap:
         return hand_over(files.open_code_map(request.tgid));
       case Ask::kFileSystem:

@@ -163,22 +163,26 @@ Result<symbols::OpenedBinary> Children::open_once(const Request& request) {
   if (opened->key != *key) return strange(about);
   const size_t known_before = opened_.size();
   opened = numbered(*std::move(opened), about);
-  if (opened && opened_.size() != known_before && symbols::lacks_symbols(opened->facts))
-    add_symbols(*opened, about);
+  if (opened && opened_.size() != known_before) add_symbols(*opened, about);
   return opened;
 }
 
 // Most have none; whatever goes wrong costs names.
 void Children::add_symbols(const symbols::OpenedBinary& opened, const Subject& about) {
-  Request request;
-  request.ask = Ask::kOpenSymbols;
-  request.tgid = about.tgid;
-  request.build_id = opened.facts.build_id;
   const Subject process{about.tgid, 0, {}};
-  if (!value<symbols::FileKey>(ask(opener_, request, options_.to_open, process), process)) return;
-  request.ask = Ask::kTakeSymbols;
-  request.binary = parsers(opened.handle);
-  static_cast<void>(ask(parser_, request, options_.to_parse, {about.tgid, 0, opened.key}));
+  const uint64_t pair = pair_;
+  for (const symbols::DebugFilePlace& place :
+       symbols::debug_file_places(opened, options_.debug_directories)) {
+    if (parser_.pid < 0 || pair_ != pair) return;  // it died of the one before
+    Request request;
+    request.ask = Ask::kOpenSymbols;
+    request.tgid = about.tgid;
+    request.place = place;
+    if (!value<symbols::FileKey>(ask(opener_, request, options_.to_open, process), process)) continue;
+    request.ask = Ask::kTakeSymbols;
+    request.binary = parsers(opened.handle);
+    if (ask(parser_, request, options_.to_parse, {about.tgid, 0, opened.key})) return;
+  }
 }
 
 // The parser's handle becomes one of ours.

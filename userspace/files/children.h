@@ -38,6 +38,7 @@ struct ChildrenOptions {
   std::chrono::milliseconds to_parse{10'000};  // a file, or a question about all of it
   std::chrono::milliseconds to_look_up{5000};
   std::chrono::milliseconds to_read_memory{1000};  // some pages that are there
+  std::vector<std::string> debug_directories;  // where debug files of programs may lie, too (debug_files.h)
   // What more than a moment for each question may sum up to for one process; then nothing of it is opened any more.
   std::chrono::milliseconds lost_per_process{10'000};
 };

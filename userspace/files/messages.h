@@ -24,7 +24,7 @@ enum class Ask : uint8_t {
   // The opener.
   kOpenMapping,
   kOpenExecutable,
-  kOpenSymbols,  // a file with the symbols of what was taken
+  kOpenSymbols,  // a file that may have the symbols of what was taken
   kOpenCodeMap,  // names of code made at run time
   kExecutablePath,
   kFileSystem,
@@ -63,7 +63,7 @@ struct Request {
   symbols::ProgramQuestion question;
   uint64_t offset = 0, bytes = 0;
   int minor = 0;
-  std::string build_id;  // kOpenSymbols
+  symbols::DebugFilePlace place;  // kOpenSymbols
 };
 
 // From the opener to the parser, with a descriptor.
@@ -96,7 +96,8 @@ void fields(Codec& c, Request& r) {
   c.number(r.offset);
   c.number(r.bytes);
   c.number(r.minor);
-  c.text(r.build_id, 256);
+  c.number(r.place.of_process);
+  c.text(r.place.path, kMostPath);
 }
 
 template <typename Codec>
@@ -124,6 +125,8 @@ void fields(Codec& c, symbols::OpenedBinary& opened) {
   c.text(opened.facts.build_id, 256);
   c.text(opened.facts.go_build_id, 512);
   c.number(opened.facts.stripped);
+  c.number(opened.facts.debug_info);
+  c.text(opened.facts.debug_link, 256);
   c.number(opened.facts.go_code.start);
   c.number(opened.facts.go_code.end);
   c.optional(opened.facts.go, [](auto& codec, events::GoBuild& go) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// DwarfUnit: named types, constants and variables of one package of a Go program, from its debug information. Over
-// libdw, with bounds on what a damaged or hostile file can ask of us. What to look for is dwarf_layout.h's.
+// DwarfUnit: named types, constants and variables of one package of a Go program, from its debug information
+// (symbols/dwarf_file.h). What to look for is dwarf_layout.h's.
 //
 //   collect("runtime", {"runtime.g", …}, {"runtime._PageSize", …}, {…})
 //   bytes("runtime.g") 456    field("runtime.g", "sched.sp") {56, 8}    constant("runtime._PageSize") 8192
@@ -10,16 +10,19 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "base/fd.h"
 #include "base/result.h"
 #include "goruntime/layout.h"
+#include "symbols/dwarf_file.h"
 
 namespace memwhy::goruntime {
+
+using symbols::debug_information;
 
 class DwarfUnit {
  public:
@@ -27,7 +30,7 @@ class DwarfUnit {
     uint64_t address = 0, bytes = 0;  // link-time
   };
 
-  // Reads the debug sections of `file`, uncompressed at most 256 MiB. An error as of dwarf_layout().
+  // An error as of dwarf_layout().
   static Result<DwarfUnit> open(const Fd& file);
 
   // Names that are looked for, one call for each; then collect() of all units of this name.
@@ -46,28 +49,16 @@ class DwarfUnit {
   static constexpr uint64_t kMostStructBytes = 4 << 20;
 
  private:
-  struct CloseElf {
-    void operator()(Elf* elf) const { ::elf_end(elf); }
-  };
-  struct CloseDwarf {
-    void operator()(Dwarf* dwarf) const { ::dwarf_end(dwarf); }
-  };
   using Entries = std::map<std::string_view, std::optional<Dwarf_Die>>;
 
-  DwarfUnit() = default;
-  std::string_view name_of(Dwarf_Die& entry, uint64_t unit_end) const;
-  Status walk(Dwarf_Die unit, uint64_t unit_end);
-  void take(Dwarf_Die& entry, uint64_t unit_end);
+  explicit DwarfUnit(symbols::DwarfFile file) : file_(std::move(file)) {}
+  Status walk(Dwarf_Die unit);
+  void take(Dwarf_Die& entry);
   std::optional<Dwarf_Die> member_of(Dwarf_Die& type, std::string_view name) const;
 
-  std::unique_ptr<Elf, CloseElf> elf_;
-  std::unique_ptr<Dwarf, CloseDwarf> dwarf_;  // closed first
-  uint64_t info_bytes_ = 0;
+  symbols::DwarfFile file_;
   Entries structs_, variables_;
   std::map<std::string_view, std::optional<uint64_t>> constants_;
 };
-
-// "its debug information " + what.
-Error debug_information(std::string_view what);
 
 }  // namespace memwhy::goruntime

@@ -40,19 +40,6 @@ std::vector<std::string> Wanted::described() const {
   return what;
 }
 
-std::string cgroup_path(const std::string& text) {
-  std::string path = text;
-  for (const std::string_view mount :
-       {"/sys/fs/cgroup/memory/", "/sys/fs/cgroup/unified/", "/sys/fs/cgroup/"}) {
-    if (path.starts_with(mount)) {
-      path.erase(0, mount.size() - 1);
-      break;
-    }
-  }
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  return path.starts_with('/') ? path : "/" + path;
-}
-
 Result<std::vector<Pid>> find_processes(const Root& proc, const Wanted& wanted) {
   std::vector<Pid> found = wanted.pids;
   const auto add = [&found](const std::vector<Pid>& more) {
@@ -60,7 +47,7 @@ Result<std::vector<Pid>> find_processes(const Root& proc, const Wanted& wanted) 
       if (std::find(found.begin(), found.end(), pid) == found.end()) found.push_back(pid);
   };
   if (!wanted.comm.empty()) add(proc.find_by_comm(wanted.comm));
-  if (!wanted.cgroup.empty()) add(proc.find_by_cgroup(cgroup_path(wanted.cgroup)));
+  if (!wanted.cgroup.empty()) add(proc.find_by_cgroup(wanted.cgroup));
   std::erase(found, static_cast<Pid>(::getpid()));
   if (found.empty()) {
     return Error(

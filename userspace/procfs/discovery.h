@@ -18,17 +18,13 @@ namespace memwhy::procfs {
 struct Wanted {
   std::vector<Pid> pids;
   std::string comm;
-  std::string cgroup;  // as cgroup_path() takes it
+  std::string cgroup;  // a path in the hierarchy that limits memory (find_cgroup())
 
   // "pid 4711", "comm web", "cgroup /x".
   std::vector<std::string> described() const;
   // New processes may join later.
   bool open_ended() const { return !comm.empty() || !cgroup.empty(); }
 };
-
-// The path of a cgroup in its hierarchy, from that or from a directory below the mount ("/sys/fs/cgroup/web"
-// -> "/web").
-std::string cgroup_path(const std::string& text);
 
 // Those that are there now, without ourselves; of pids, all. kTargetGone: there is none.
 Result<std::vector<Pid>> find_processes(const Root& proc, const Wanted& wanted);

@@ -221,10 +221,14 @@ Result<events::SpaceStart> Process::identity() {
   start.comm = now->comm;
   start.started_ns = now->start_ticks * (1'000'000'000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK)));
   if (const auto exe = read_link(directory_.get(), memory_directory_ + "exe")) start.exe = *exe;
-  if (const auto text = read_file(directory_.get(), "cgroup")) {
-    if (const auto cgroup = parse_cgroup(*text)) start.cgroup = cgroup->path;
-  }
+  start.cgroup = cgroup_path();
   return start;
+}
+
+std::string Process::cgroup_path() const {
+  const auto text = read_file(directory_.get(), "cgroup");
+  const auto cgroup = text ? parse_cgroup(*text) : std::nullopt;
+  return cgroup ? cgroup->path : "";
 }
 
 Result<events::Counters> Process::counters() {
@@ -243,9 +247,9 @@ Result<events::Counters> Process::counters() {
   counters.error_bytes = rss_error_bytes(kernel_, cpus_, now->threads);
   if (const auto text = read_file(directory_.get(), "cgroup")) {
     if (const auto cgroup = parse_cgroup(*text)) {
-      const CgroupMemory memory = cgroups_->memory(*cgroup);
-      counters.cgroup_usage_bytes = memory.usage_bytes;
-      counters.cgroup_limit_bytes = memory.limit_bytes;
+      const CgroupRoom room = cgroups_->room(*cgroup).value_or(CgroupRoom{});
+      counters.cgroup_usage_bytes = room.usage_bytes;
+      counters.cgroup_limit_bytes = room.limit_bytes;
     }
   }
   return counters;

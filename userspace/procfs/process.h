@@ -47,6 +47,8 @@ class Process {
 
   // Everything but `space`, `how`, `parent` and `exe_binary`.
   Result<events::SpaceStart> identity();
+  // The path of its memory cgroup; "" not known.
+  std::string cgroup_path() const;
   // Everything but `space`.
   Result<events::Counters> counters();
   // In order of address, not overlapping. kTargetGone: the address space is no longer there (exit or exec).

@@ -236,12 +236,13 @@ std::vector<CgroupMount> parse_cgroup_mounts(std::string_view mountinfo) {
 
 std::optional<std::string> cgroup_directory(const CgroupMount& mount, const std::string& path) {
   if (path.empty() || path.front() != '/') return std::nullopt;
-  if (path.find("/../") != std::string::npos || path.ends_with("/.."))
-    return std::nullopt;  // of another namespace
-  if (mount.root == "/") return mount.point + (path == "/" ? "" : path);
-  if (path == mount.root) return mount.point;
-  if (path.starts_with(mount.root + "/")) return mount.point + path.substr(mount.root.size());
-  return std::nullopt;
+  // What a mount of the host shows may lie above our own namespace, and so may its root: "/../..".
+  const std::string below = mount.root == "/" ? path : path.substr(std::min(path.size(), mount.root.size()));
+  if (mount.root != "/" && !path.starts_with(mount.root)) return std::nullopt;
+  if (below.empty() || below == "/") return mount.point;
+  if (below.front() != '/' || below.find("/../") != std::string::npos || below.ends_with("/.."))
+    return std::nullopt;
+  return mount.point + below;
 }
 
 std::optional<uint64_t> parse_number(std::string_view text) {

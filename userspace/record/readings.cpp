@@ -24,6 +24,8 @@ bool Readings::counters(Target& target) {
   target.rss_bytes = counters->rss_bytes();
   if (target.rss_at_scan != 0 && moved(target.rss_at_scan, target.rss_bytes)) target.schedule.rescan = true;
   world_.tell(*std::move(counters));
+  cgroups_.read(target, kCgroupOfTick);
+  cgroups_.read(world_.options.cgroup, kCgroupOfTick);
   return true;
 }
 
@@ -60,6 +62,8 @@ bool Readings::scan(Target& target, bool restate, bool last) {
     target.schedule.look_at(world_.clock.now());
     return false;
   }
+  cgroups_.read(target, kCgroupOfScan);
+  cgroups_.read(world_.options.cgroup, kCgroupOfScan);
   world_.tell(*std::move(scanned));
   runtimes_.probe(target);
   ++target.cost.scans;

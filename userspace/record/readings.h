@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "record/cgroups.h"
 #include "record/names.h"
 #include "record/runtime_reader.h"
 #include "record/target.h"
@@ -20,12 +21,14 @@ class Readings {
   Readings(const World& world, Names& names, RuntimeReader& runtimes)
       : world_(world), names_(names), runtimes_(runtimes) {}
 
-  // false: the space is gone.
+  // With those of its cgroup. false: the space is gone.
   bool counters(Target& target);
   // The VMA list, the pass, the threads, the table, the runtimes. `last`: no further one will come. false: the space is
   // gone, and the pass was not told.
   bool scan(Target& target, bool restate, bool last);
   void table(Target& target, bool restate);
+  // The cgroup in which it was last seen, as it is now.
+  void cgroup(const Target& target) { cgroups_.read(target.told.cgroup, 0); }
   // Gives back chunks of the kernel's table that are outside every mapping.
   void reclaim(Target& target);
 
@@ -37,6 +40,7 @@ class Readings {
   const World& world_;
   Names& names_;
   RuntimeReader& runtimes_;
+  Cgroups cgroups_{world_};
   uint64_t scans_ = 0;
 };
 

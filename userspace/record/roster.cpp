@@ -159,6 +159,7 @@ void Roster::confirm(Target& target) {
     notices_.add(fmt::format("pid {} became a program for {}: only programs for {} can be recorded.",
                              target.tgid, target.machine, machine::kName));
   }
+  target.told = pending.identity;
   world_.tell(pending.read_at, std::move(pending.identity));
   if (!pending.vmas.empty()) {
     target.vmas = std::move(pending.vmas);

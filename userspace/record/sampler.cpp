@@ -34,6 +34,9 @@ void Sampler::handle(const events::Event& event) {
   if (const auto* loss = std::get_if<events::Loss>(&event.payload))
     return loss->what == "stack" ? names_.resend() : roster_.on_loss(*loss);
   if (const auto* exit = std::get_if<events::ProcessExit>(&event.payload)) return roster_.on_exit(*exit);
+  if (const auto* oom = std::get_if<events::OomVictim>(&event.payload)) {
+    if (const Target* target = targets_.find(oom->space)) readings_.cgroup(*target);
+  }
   if (const auto* stack = std::get_if<events::Stack>(&event.payload)) {
     Target* target = targets_.find(stack->space);
     if (target != nullptr) names_.resolve(*target, std::span(stack, 1));

@@ -70,18 +70,18 @@ void Session::start_threads() {
   queue_->push({begun_, options_.info});
   intake_ = std::make_unique<Intake>(kernel_, clock_, *queue_,
                                      [this](events::Event event) { return notify(std::move(event)); });
-  sampler_ =
-      std::make_unique<Sampler>(kernel_, processes_, symbols_, clock_,
-                                SamplerOptions{scan_period_for(options_.duration), options_.follow,
-                                               options_.probe_go, [this] { return stopping_.load(); },
-                                               [this] { return out_of_patience(patience_ / 4 * 3); }},
-                                [this](events::Event event) {
-                                  if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) {
-                                    const std::lock_guard lock(mutex_);
-                                    told_hooks_ = *hooks;
-                                  }
-                                  queue_->push(std::move(event));
-                                });
+  sampler_ = std::make_unique<Sampler>(
+      kernel_, processes_, symbols_, clock_,
+      SamplerOptions{scan_period_for(options_.duration), options_.follow, options_.probe_go, options_.cgroup,
+                     [this] { return stopping_.load(); },
+                     [this] { return out_of_patience(patience_ / 4 * 3); }},
+      [this](events::Event event) {
+        if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) {
+          const std::lock_guard lock(mutex_);
+          told_hooks_ = *hooks;
+        }
+        queue_->push(std::move(event));
+      });
   sink_thread_ = std::thread([this] { guard([this] { run_sink(); }); });
   sampler_thread_ = std::thread([this] { run_sampler(); });
   intake_thread_ = std::thread([this] { run_intake(); });

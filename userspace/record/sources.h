@@ -108,6 +108,8 @@ class ProcessSource {
   virtual bool alive() const = 0;
   virtual Result<events::SpaceStart> identity() = 0;
   virtual Result<events::Counters> counters() = 0;
+  // The path of its memory cgroup, where it is now; "": not known.
+  virtual std::string cgroup_path() { return ""; }
   virtual Result<std::vector<events::Vma>> vmas() = 0;
   // One paced pass (<= 64 MiB of populated range a step, then a pause). Fills everything but `scan` and
   // `space`.
@@ -121,6 +123,9 @@ class ProcessOpener {
  public:
   virtual ~ProcessOpener() = default;
   virtual Result<std::unique_ptr<ProcessSource>> open(Pid tgid) = 0;
+  // What the memory cgroup of this path holds, and the one above it whose limit leaves less room. Nothing: there is none, or
+  // it does not tell.
+  virtual std::vector<events::CgroupMemory> cgroups(const std::string& /*path*/) { return {}; }
 };
 
 struct Executable {

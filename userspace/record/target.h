@@ -41,6 +41,7 @@ struct Target {
   SpaceId space{};
   Pid tgid = 0;
   events::SpaceStart start;               // as the kernel told it
+  events::SpaceStart told;                // as it was emitted last
   std::unique_ptr<ProcessSource> source;  // null: not opened yet, or gone before
   std::optional<Pending> pending;
   std::string machine;   // of its executable; "" unknown

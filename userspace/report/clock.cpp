@@ -20,10 +20,14 @@ std::optional<std::string> utc(uint64_t realtime_ns) {
 
 }  // namespace
 
-std::optional<std::string> rfc3339(const std::optional<events::ClockAnchor>& anchor, TimeNs monotonic_ns) {
+std::optional<uint64_t> realtime_ns(const std::optional<events::ClockAnchor>& anchor, TimeNs monotonic_ns) {
   if (!anchor) return std::nullopt;
-  return utc(anchor->realtime_ns + monotonic_ns -
-             anchor->monotonic_ns);  // unsigned arithmetic wraps as it should
+  return anchor->realtime_ns + monotonic_ns - anchor->monotonic_ns;  // unsigned arithmetic wraps as it should
+}
+
+std::optional<std::string> rfc3339(const std::optional<events::ClockAnchor>& anchor, TimeNs monotonic_ns) {
+  const std::optional<uint64_t> time = realtime_ns(anchor, monotonic_ns);
+  return time ? utc(*time) : std::nullopt;
 }
 
 std::optional<std::string> rfc3339_boottime(const std::optional<events::ClockAnchor>& anchor,

@@ -9,6 +9,8 @@
 
 namespace memwhy::report {
 
+// Nanoseconds since 1970; nullopt without an anchor.
+std::optional<uint64_t> realtime_ns(const std::optional<events::ClockAnchor>& anchor, TimeNs monotonic_ns);
 // "2026-03-01T12:00:00.250Z"; nullopt without an anchor.
 std::optional<std::string> rfc3339(const std::optional<events::ClockAnchor>& anchor, TimeNs monotonic_ns);
 // The same for a time on CLOCK_BOOTTIME (the start of a process).

@@ -9,6 +9,7 @@
 #include "explain/heaviest.h"
 #include "report/clock.h"
 #include "report/json_cells.h"
+#include "report/json_cgroup.h"
 #include "report/json_go.h"
 #include "report/names.h"
 
@@ -18,11 +19,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using explain::Explanation;
 using explain::ProcessExplanation;
-
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
 
 // Enough digits for a reader, and the same on every machine.
 Json rounded(double value, double steps) {
@@ -205,6 +201,7 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all, co
       {"timeline", Json::array()},
       {"events", Json::array()},
       {"beside_rss", Json::array()},
+      {"cgroup_memory", cgroup_memory(process.cgroup_memory, all.anchor)},
       {"verdict", verdict_entry(process.verdict)},
       {"findings", Json::array()},
       {"coverage", process_coverage(process)},
@@ -227,6 +224,12 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all, co
   out["go_calls"] = go_calls(process, all.anchor, options.cells);
   if (options.cells) add_attribution(process.attribution, out);
   return out;
+}
+
+// Pure ASCII: control characters, bidirectional marks and the like are \u escapes; bytes that are no UTF-8
+// become U+FFFD.
+std::string dumped(const Json& value, int indent) {
+  return value.dump(indent, ' ', true, Json::error_handler_t::replace);
 }
 
 Json recording_coverage(const explain::RecordingCoverage& coverage) {
@@ -271,6 +274,7 @@ std::string to_json(const Explanation& explanation, const JsonOptions& options) 
                {{"start", or_null(rfc3339(explanation.anchor, explanation.start))},
                 {"end", or_null(rfc3339(explanation.anchor, explanation.end))},
                 {"seconds", rounded(static_cast<double>(explanation.end - explanation.start) / 1e9, 1000)}}},
+              {"container", container(explanation.container, explanation.anchor)},
               {"processes", Json::array()},
               {"coverage", recording_coverage(explanation.coverage)},
               {"recorder",
@@ -282,9 +286,21 @@ std::string to_json(const Explanation& explanation, const JsonOptions& options) 
   for (const ProcessExplanation& process : explanation.processes) {
     out["processes"].push_back(process_entry(process, explanation, options));
   }
-  // Pure ASCII: control characters, bidirectional marks and the like are \u escapes; bytes that are no UTF-8
-  // become U+FFFD.
-  return out.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+  return dumped(out, 2) + "\n";
+}
+
+std::string moment_to_json(const Explanation& explanation) {
+  Json out = {{"processes", Json::array()}};
+  for (const ProcessExplanation& process : explanation.processes) {
+    if (!process.scan_time) continue;
+    Json entry = {{"pid", process.pid},
+                  {"scan_time", or_null(rfc3339(explanation.anchor, *process.scan_time))},
+                  {"rss_bytes", process.rss.bytes},
+                  {"goroutines", goroutines(process, explanation.anchor, true)}};
+    add_attribution(process.attribution, entry);
+    out["processes"].push_back(std::move(entry));
+  }
+  return dumped(out, -1);
 }
 
 }  // namespace memwhy::report

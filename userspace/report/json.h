@@ -10,10 +10,15 @@
 namespace memwhy::report {
 
 struct JsonOptions {
-  bool cells = false;  // with the whole attribution table: "frames", "stacks", "mappings", "cells"
+  bool cells =
+      false;  // with the whole attribution table: "frames", "stacks", "mappings", "cells", "allocated"
 };
 
 // Pure ASCII, two spaces of indent, with a newline at the end.
 std::string to_json(const explain::Explanation& explanation, const JsonOptions& options = {});
+
+// Of each process where its pages were at its last scan, and its goroutines: what the page of memwhy report has of an earlier
+// moment. The keys of an entry are those of processes[] with `cells`, and "rss_bytes". Pure ASCII, without spaces.
+std::string moment_to_json(const explain::Explanation& explanation);
 
 }  // namespace memwhy::report

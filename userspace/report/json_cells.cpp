@@ -69,10 +69,14 @@ void add_attribution(const explain::Attribution& all, Json& process) {
                       {"certain", each.certain}});
   for (const explain::Mapping& each : all.mappings) mappings.push_back(mapping(each));
   for (const explain::Cell& each : all.cells) cells.push_back(cell(all, each));
+  Json allocated = Json::array();
+  for (const explain::AllocatedAt& each : all.allocated)
+    allocated.push_back({{"bytes", each.bytes}, {"stack", index(each.stack)}});
   process["frames"] = std::move(frames);
   process["stacks"] = std::move(stacks);
   process["mappings"] = std::move(mappings);
   process["cells"] = std::move(cells);
+  process["allocated"] = std::move(allocated);
 }
 
 Json frame_texts(const explain::Attribution& all, uint32_t stack, explain::FrameText how) {

@@ -53,6 +53,7 @@ void print_process(Page& page, const Explanation& all, const ProcessExplanation&
     if (full) print_retention(page, process);
     if (!full) print_pieces(page, process);
   }
+  if (!all.container) print_cgroup(page, process, full);
   if (full) {
     print_goroutines(page, process, all.anchor);
     print_events(page, all, process);
@@ -99,6 +100,7 @@ void print_many(Page& page, const Explanation& all, const TextOptions& options) 
 
 std::string to_text(const Explanation& all, const TextOptions& options) {
   Page page(options.style);
+  if (all.container) print_container(page, *all.container);
   if (all.processes.empty()) page.line("The recording holds no process.");
   if (!options.full && all.processes.size() > kProcessesInDetail) {
     print_many(page, all, options);

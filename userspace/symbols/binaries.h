@@ -36,9 +36,6 @@ struct FileKeyHash {
   size_t operator()(const FileKey& key) const;
 };
 
-// Whether a file with its symbols may be had by its build id.
-inline bool lacks_symbols(const BinaryFacts& facts) { return facts.stripped && !facts.build_id.empty(); }
-
 enum class BinaryHandle : uint64_t { kNone = 0 };
 
 struct OpenedBinary {
@@ -49,6 +46,14 @@ struct OpenedBinary {
   std::string problem;    // of a file that is read: what was left out
   BinaryFacts facts;
 };
+
+// Where the symbols and the debug information may be that it lacks; none: it has them, or nothing says where.
+inline std::vector<DebugFilePlace> debug_file_places(const OpenedBinary& opened,
+                                                     std::span<const std::string> directories) {
+  const bool whole = !opened.facts.stripped && opened.facts.debug_info;
+  if (opened.handle == BinaryHandle::kNone || whole) return {};
+  return debug_file_places(opened.path, opened.facts.build_id, opened.facts.debug_link, directories);
+}
 
 // The executable of a process, to attach probes to: a descriptor that reads nothing (O_PATH).
 struct ExecutablePath {

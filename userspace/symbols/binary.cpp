@@ -42,6 +42,11 @@ Result<std::unique_ptr<Binary>> Binary::open(std::unique_ptr<ByteSource> bytes) 
   binary->facts_.go_build_id = binary->elf_.go_build_id();
   const Section* symbols = binary->elf_.section_of_type(SHT_SYMTAB);
   binary->facts_.stripped = symbols == nullptr;
+  for (const char* name : {".debug_info", ".zdebug_info"})
+    if (const Section* info = binary->elf_.section(name); info != nullptr && info->type != SHT_NOBITS)
+      binary->facts_.debug_info = true;
+  binary->debug_link_ = read_debug_link(binary->bytes_, binary->elf_);
+  if (binary->debug_link_) binary->facts_.debug_link = binary->debug_link_->name;
   if (!binary->elf_.left_out().empty()) binary->say("too large to be read whole: " + binary->elf_.left_out());
   binary->read_go();
   binary->bytes_.budget().allow(kWholeWork);
@@ -121,7 +126,7 @@ std::vector<events::SourceFrame> Binary::lookup(uint64_t vaddr, bool is_return) 
       read_symbols();
       budget.allow(left);
     }
-    frames = lookup_symbol(vaddr);
+    frames = lookup_native(vaddr);
   });
   if (done) return frames;
   say("names for some of its addresses were given up: too much work");
@@ -164,10 +169,19 @@ std::vector<events::SourceFrame> Binary::lookup_go(uint64_t vaddr) {
   return frames;
 }
 
-std::vector<events::SourceFrame> Binary::lookup_symbol(uint64_t vaddr) {
+// By symbols and debug information. The function itself is called as its symbol is, unless it has none.
+std::vector<events::SourceFrame> Binary::lookup_native(uint64_t vaddr) {
   std::string name = name_of(vaddr);
-  if (name.empty()) return {};
-  return {{std::move(name), "", 0}};
+  std::vector<events::SourceFrame> frames;
+  if (dwarf_) frames = dwarf_->lookup(vaddr);
+  if (dwarf_ && dwarf_->gave_up()) say("some of its inlined functions are left out: too much work");
+  const bool named = !name.empty() && !name.starts_with(events::kLocalFunction);
+  if (frames.empty() || (!named && frames.back().function.empty())) {
+    if (name.empty()) return {};
+    return {{std::move(name), "", 0}};
+  }
+  if (named) frames.back().function = std::move(name);
+  return frames;
 }
 
 // A symbol without a size reaches as far as its unwind entry. A function that no symbol names is not its neighbour: it is said
@@ -194,10 +208,12 @@ std::string Binary::name_of(uint64_t vaddr) {
 }
 
 bool Binary::add_symbols(std::unique_ptr<ByteSource> bytes) {
-  if (facts_.build_id.empty()) return false;
-  std::unique_ptr<ExtraSymbols> read = ExtraSymbols::read(std::move(bytes), facts_.build_id);
-  if (read) extra_ = std::move(read);
-  return extra_ != nullptr;
+  DebugFileOf program{facts_.build_id, std::nullopt};
+  if (debug_link_) program.crc = debug_link_->crc;
+  std::unique_ptr<ExtraSymbols> read = ExtraSymbols::read(std::move(bytes), program);
+  if (!read) return false;
+  extra_ = std::move(read);
+  return true;
 }
 
 std::vector<events::SourceFrame> Binary::lookup_offset(uint64_t file_offset, bool is_return) {
@@ -269,7 +285,8 @@ std::vector<uint8_t> Binary::bytes_at(uint64_t vaddr, size_t most) {
 
 size_t Binary::memory_bytes() const {
   return bytes_.held_bytes() + (symbols_ ? symbols_->memory_bytes() : 0) +
-         (frames_ ? frames_->memory_bytes() : 0) + (extra_ ? extra_->memory_bytes() : 0);
+         (frames_ ? frames_->memory_bytes() : 0) + (extra_ ? extra_->memory_bytes() : 0) +
+         (dwarf_ ? dwarf_->memory_bytes() : 0);
 }
 
 }  // namespace memwhy::symbols

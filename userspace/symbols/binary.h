@@ -15,6 +15,8 @@
 #include "base/result.h"
 #include "events/process.h"
 #include "symbols/byte_source.h"
+#include "symbols/debug_files.h"
+#include "symbols/dwarf_frames.h"
 #include "symbols/elf_file.h"
 #include "symbols/elf_symbols.h"
 #include "symbols/extra_symbols.h"
@@ -28,6 +30,8 @@ struct BinaryFacts {
   std::string build_id;     // hex of the GNU build id; "" none
   std::string go_build_id;  // "" none
   bool stripped = false;    // no .symtab
+  bool debug_info = false;  // there is a .debug_info
+  std::string debug_link;   // the name of the file that its symbols were put into; "" none
   std::optional<events::GoBuild> go;
   // Of a program that is all Go: where its code is, offsets in the file. Each function of it that calls another keeps a frame
   // pointer. Empty: not Go, or C is linked into it.
@@ -63,8 +67,10 @@ class Binary {
   std::vector<events::SourceFrame> lookup(uint64_t vaddr, bool is_return);
   std::vector<events::SourceFrame> lookup_offset(uint64_t file_offset, bool is_return);
 
-  // A file that has the symbols this one lacks; false: it is not of the same build, or has none.
+  // A file that has the symbols this one lacks; false: it is not of the same build (debug_files.h), or has none.
   bool add_symbols(std::unique_ptr<ByteSource> bytes);
+  // A file with the debug information: this one, or the one that its symbols came from.
+  void use_debug_info(Fd file) { dwarf_ = std::make_unique<DwarfFrames>(std::move(file)); }
 
   // How the function around an address is unwound. Never an error: what cannot be read is kUnsaid.
   FunctionRules frame_rules(uint64_t file_offset, bool is_return);
@@ -92,7 +98,7 @@ class Binary {
   void read_go();
   void read_symbols();
   std::vector<events::SourceFrame> lookup_go(uint64_t vaddr);
-  std::vector<events::SourceFrame> lookup_symbol(uint64_t vaddr);
+  std::vector<events::SourceFrame> lookup_native(uint64_t vaddr);
   std::string name_of(uint64_t vaddr);
   void find_frames();
   std::optional<AddressRange> unwind_entry(uint64_t vaddr);
@@ -105,8 +111,10 @@ class Binary {
   ElfFile elf_;
   BinaryFacts facts_;
   std::optional<GoLineTable> go_lines_;
+  std::optional<DebugLink> debug_link_;
   std::optional<SymbolTable> symbols_;  // read at the first address that the Go table does not know
   std::unique_ptr<ExtraSymbols> extra_;
+  std::unique_ptr<DwarfFrames> dwarf_;  // null: no debug information
   std::optional<FrameTables> frames_;  // found at the first question for rules
   uint64_t saved_work_ = kMostSaved;   // for look-ups
 };

@@ -51,6 +51,7 @@ OpenedBinary BinaryTable::add(OpenedBinary opened, Result<std::unique_ptr<Binary
   opened.handle = BinaryHandle{++last_};
   opened.facts = (*binary)->facts();
   opened.problem = opened.facts.problem;
+  if (opened.facts.debug_info) (*binary)->use_debug_info(Fd(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0)));
   recent_.push_front({opened.handle, opened, std::move(*binary), std::move(file)});
   by_handle_[opened.handle] = recent_.begin();
   drop_above_budget();
@@ -72,9 +73,11 @@ Result<OpenedBinary> BinaryTable::vdso() {
 Status BinaryTable::add_symbols(BinaryHandle binary, TargetFile file) {
   Entry* entry = find(binary);
   if (entry == nullptr) return not_open();
+  Fd again(::fcntl(file.fd.get(), F_DUPFD_CLOEXEC, 0));
   auto bytes = FileBytes::open(std::move(file.fd), limits_.file_bytes);
   if (!bytes) return std::move(bytes).error();
   const bool added = entry->binary->add_symbols(std::move(*bytes));
+  if (added && !entry->facts.facts.debug_info) entry->binary->use_debug_info(std::move(again));
   drop_above_budget();
   return added ? Status() : Error(ErrorCode::kBadInput, "not the symbols of this build");
 }

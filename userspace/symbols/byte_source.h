@@ -80,6 +80,7 @@ class BlockCache final : public ByteSource {
   uint64_t size() const override { return source_->size(); }
   // Reads of more than a block go past the cache.
   Status read_at(uint64_t offset, std::span<std::byte> out) override;
+  ByteSource& source() { return *source_; }  // past the cache and the budget
   uint64_t held_bytes() const { return blocks_.size() * kBlockBytes; }
   Budget& budget() { return budget_; }
 

@@ -54,11 +54,18 @@ class XzReader {
 ExtraSymbols::ExtraSymbols(std::unique_ptr<ByteSource> bytes) : bytes_(std::move(bytes), kExtraCacheBytes) {}
 
 std::unique_ptr<ExtraSymbols> ExtraSymbols::read(std::unique_ptr<ByteSource> bytes,
-                                                 const std::string& build_id) {
+                                                 const DebugFileOf& program) {
+  return read_of(std::move(bytes), &program);
+}
+
+// Without a program: what it carries itself is its own.
+std::unique_ptr<ExtraSymbols> ExtraSymbols::read_of(std::unique_ptr<ByteSource> bytes,
+                                                    const DebugFileOf* program) {
   std::unique_ptr<ExtraSymbols> extra(new ExtraSymbols(std::move(bytes)));
   extra->bytes_.budget().allow(kReadWork);
   const Result<ElfFile> elf = ElfFile::parse(extra->bytes_);
-  if (!elf || (!build_id.empty() && elf->build_id() != build_id)) return nullptr;
+  if (!elf || elf->section_of_type(SHT_SYMTAB) == nullptr) return nullptr;
+  if (program != nullptr && !belongs_to(extra->bytes_.source(), *elf, *program)) return nullptr;
   extra->table_ = SymbolTable::read(extra->bytes_, *elf);
   return extra->table_.count() == 0 ? nullptr : std::move(extra);
 }
@@ -72,7 +79,7 @@ std::unique_ptr<ExtraSymbols> ExtraSymbols::unpack(BlockCache& source, const Elf
   if (unpacked.empty()) return nullptr;
   unpacked.shrink_to_fit();
   const size_t held = unpacked.size();
-  std::unique_ptr<ExtraSymbols> extra = read(std::make_unique<MemoryBytes>(std::move(unpacked)), "");
+  std::unique_ptr<ExtraSymbols> extra = read_of(std::make_unique<MemoryBytes>(std::move(unpacked)), nullptr);
   if (extra) extra->unpacked_ = held;
   return extra;
 }

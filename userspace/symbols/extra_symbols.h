@@ -2,7 +2,7 @@
 // ExtraSymbols: names for a file that was stripped, out of a second one that describes the same code.
 //
 //   .gnu_debugdata   a section of the file itself: an xz-compressed ELF file with the symbols that .dynsym lacks
-//   ab/cdef.debug    what distributions keep apart, found by build id (target_files.h), which must be the same
+//   ab/cdef.debug    what distributions keep apart (debug_files.h)
 #pragma once
 
 #include <memory>
@@ -10,6 +10,7 @@
 #include <string>
 
 #include "symbols/byte_source.h"
+#include "symbols/debug_files.h"
 #include "symbols/elf_file.h"
 #include "symbols/elf_symbols.h"
 
@@ -19,8 +20,8 @@ class ExtraSymbols {
  public:
   static constexpr uint64_t kMostUnpackedBytes = 64 << 20;
 
-  // nullptr: it is not an ELF file with symbols; `build_id` not empty: or of another program.
-  static std::unique_ptr<ExtraSymbols> read(std::unique_ptr<ByteSource> bytes, const std::string& build_id);
+  // nullptr: it is not an ELF file with a symbol table, or of another program.
+  static std::unique_ptr<ExtraSymbols> read(std::unique_ptr<ByteSource> bytes, const DebugFileOf& program);
   // nullptr: no such section, or damaged, or larger than that.
   static std::unique_ptr<ExtraSymbols> unpack(BlockCache& source, const ElfFile& elf);
 
@@ -30,6 +31,7 @@ class ExtraSymbols {
 
  private:
   explicit ExtraSymbols(std::unique_ptr<ByteSource> bytes);
+  static std::unique_ptr<ExtraSymbols> read_of(std::unique_ptr<ByteSource> bytes, const DebugFileOf* program);
 
   BlockCache bytes_;
   SymbolTable table_;

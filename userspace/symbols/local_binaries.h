@@ -13,8 +13,9 @@ namespace memwhy::symbols {
 class LocalBinaries final : public Binaries {
  public:
   // `proc_root`: a directory descriptor of the proc filesystem of our pid namespace.
-  explicit LocalBinaries(Fd proc_root, BinaryLimits limits = {})
-      : files_(std::move(proc_root)), table_(limits) {}
+  explicit LocalBinaries(Fd proc_root, BinaryLimits limits = {},
+                         std::vector<std::string> debug_directories = {})
+      : files_(std::move(proc_root)), table_(limits), debug_directories_(std::move(debug_directories)) {}
 
   Result<OpenedBinary> open_mapping(Pid tgid, const events::Vma& vma) override {
     return parsed(tgid, files_.open_mapping(tgid, vma));
@@ -52,14 +53,16 @@ class LocalBinaries final : public Binaries {
   Result<OpenedBinary> parsed(Pid tgid, Result<TargetFile> file) {
     if (!file) return std::move(file).error();
     OpenedBinary opened = table_.take(*std::move(file));
-    if (opened.handle == BinaryHandle::kNone || !lacks_symbols(opened.facts)) return opened;
-    Result<TargetFile> debug = files_.open_debug_file(tgid, opened.facts.build_id);
-    if (debug) static_cast<void>(table_.add_symbols(opened.handle, *std::move(debug)));  // most have none
+    for (const DebugFilePlace& place : debug_file_places(opened, debug_directories_)) {
+      Result<TargetFile> debug = files_.open_debug_file(tgid, place);
+      if (debug && table_.add_symbols(opened.handle, *std::move(debug))) break;
+    }
     return opened;
   }
 
   TargetFiles files_;
   BinaryTable table_;
+  std::vector<std::string> debug_directories_;
 };
 
 }  // namespace memwhy::symbols

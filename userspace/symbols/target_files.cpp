@@ -142,17 +142,15 @@ Result<TargetFile> TargetFiles::open_executable(Pid tgid) const {
   return open_link(directory->get(), "exe", std::move(path));
 }
 
-Result<TargetFile> TargetFiles::open_debug_file(Pid tgid, const std::string& build_id) const {
-  const bool is_hex =
-      std::ranges::all_of(build_id, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-  if (!is_hex || build_id.size() < 4 || build_id.size() > 128)
-    return Error(ErrorCode::kBadInput, "no build id to look for");
-  const std::string path =
-      fmt::format("/usr/lib/debug/.build-id/{}/{}.debug", build_id.substr(0, 2), build_id.substr(2));
-  Result<TargetFile> ours = open_link(AT_FDCWD, path, path);
-  if (ours) return ours;
+Result<TargetFile> TargetFiles::open_debug_file(Pid tgid, const DebugFilePlace& place) const {
+  if (!place.of_process) return open_link(AT_FDCWD, place.path, place.path);
   const Result<Fd> directory = process(tgid);
   if (!directory) return directory.error();
+  // Of a process with another root in our mount namespace, maps has the paths that we see.
+  std::string path = place.path;
+  const std::string root = link_text(directory->get(), "root");
+  const size_t at = path.find(root + '/');
+  if (root.size() > 1 && at != std::string::npos) path.erase(at, root.size());
   return open_below_root(directory->get(), path);
 }
 

@@ -42,9 +42,8 @@ class TargetFiles {
   // mapping's.
   Result<TargetFile> open_mapping(Pid tgid, const events::Vma& vma) const;
   Result<TargetFile> open_executable(Pid tgid) const;
-  // The symbols that a distribution keeps apart from a program of this build id (hex), of this machine or as the process sees
-  // it. Not yet known to be of that build.
-  Result<TargetFile> open_debug_file(Pid tgid, const std::string& build_id) const;
+  // What lies at one of the places where a program's debug information may be. Not yet known to be the program's.
+  Result<TargetFile> open_debug_file(Pid tgid, const DebugFilePlace& place) const;
   // The names of code that the process made at run time (code_map.h), written by it or by root: /tmp is anybody's.
   Result<TargetFile> open_code_map(Pid tgid) const;
   Result<ExecutablePath> executable_path(Pid tgid) const;

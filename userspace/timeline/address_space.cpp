@@ -24,7 +24,7 @@ TimeNs AddressSpace::first_seen() const { return state_->first_seen; }
 std::optional<TimeNs> AddressSpace::ended() const { return state_->ended; }
 std::optional<events::SpaceEnd> AddressSpace::end() const { return state_->end; }
 std::optional<events::ProcessExit> AddressSpace::exit() const { return state_->exit; }
-bool AddressSpace::oom_victim() const { return state_->oom_victim; }
+std::optional<TimeNs> AddressSpace::oom_victim() const { return state_->oom_victim; }
 const std::vector<events::Vma>& AddressSpace::vmas() const { return *state_->vmas; }
 std::vector<MapSite> AddressSpace::map_sites() const { return state_->sites.all(); }
 const std::vector<events::Thread>& AddressSpace::threads() const { return state_->threads; }
@@ -37,6 +37,7 @@ const std::optional<events::Counters>& AddressSpace::counters_after() const { re
 const ScanResult* AddressSpace::last_scan() const {
   return state_->last_scan ? &*state_->last_scan : nullptr;
 }
+std::vector<FreshFaults::Touched> AddressSpace::fresh_faults() const { return state_->fresh.most_first(); }
 const RuntimeTracks& AddressSpace::tracks() const { return state_->tracks; }
 std::optional<PageEvidence> AddressSpace::evidence(PageNumber page) const {
   return state_->pages.evidence(page);
@@ -104,6 +105,7 @@ void AddressSpace::State::operator()(const events::PageScan& scan, TimeNs time) 
   runtimes.clear();
   last_scan = Reconciler(pages, input).run();
   if (scan.complete) sites.forget_departed(last_scan->time);
+  fresh.clear();
   ++scans;
 }
 
@@ -148,7 +150,8 @@ void AddressSpace::State::operator()(const events::RuntimePages& said, TimeNs) {
 
 void AddressSpace::State::operator()(const events::Counters& sample, TimeNs time) {
   counters = sample;
-  curve.add({time, sample.rss_bytes(), sample.rss_anon_bytes, sample.rss_file_bytes, sample.rss_shmem_bytes});
+  curve.add({time, sample.rss_bytes(), sample.rss_anon_bytes, sample.rss_file_bytes, sample.rss_shmem_bytes,
+             sample.peak_bytes});
 }
 
 void AddressSpace::State::lost(TimeNs time) { pages.lost(clock->to_tick(time)); }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "events/event.h"
+#include "timeline/fresh_faults.h"
 #include "timeline/page_group.h"
 #include "timeline/runtime_tracks.h"
 
@@ -26,6 +27,7 @@ struct MapSite {
 struct RssPoint {
   TimeNs time = 0;
   uint64_t rss_bytes = 0, anon_bytes = 0, file_bytes = 0, shmem_bytes = 0;
+  uint64_t peak_bytes = 0;  // the kernel's maximum until then (VmHWM)
 };
 
 // What is known of one page as of the last scan.
@@ -48,7 +50,7 @@ class AddressSpace {
   std::optional<TimeNs> ended() const;
   std::optional<events::SpaceEnd> end() const;
   std::optional<events::ProcessExit> exit() const;
-  bool oom_victim() const;
+  std::optional<TimeNs> oom_victim() const;  // when the kernel chose it to be killed
 
   const std::vector<events::Vma>& vmas() const;  // as of the last list
   std::vector<MapSite> map_sites()
@@ -61,6 +63,8 @@ class AddressSpace {
   const ScanResult* last_scan() const;  // nullptr before the first
   uint64_t scans() const;
 
+  // What was touched since the last scan, most first.
+  std::vector<FreshFaults::Touched> fresh_faults() const;
   const RuntimeTracks& tracks() const;  // what runtimes told of themselves, beside their pages
   std::optional<PageEvidence> evidence(PageNumber page) const;  // nothing: not resident, or the space ended
 

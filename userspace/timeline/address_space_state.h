@@ -49,7 +49,7 @@ struct AddressSpace::State {
   std::optional<TimeNs> ended;
   std::optional<events::SpaceEnd> end;
   std::optional<events::ProcessExit> exit;
-  bool oom_victim = false;
+  std::optional<TimeNs> oom_victim;
 
   const TickClock* clock;
   PageModel pages;
@@ -61,6 +61,7 @@ struct AddressSpace::State {
   std::vector<std::shared_ptr<const events::RuntimePages>> runtimes;  // of the scan that comes next
   std::optional<events::Counters> counters, counters_before, counters_after;
   std::optional<ScanResult> last_scan;
+  FreshFaults fresh;  // since it
   uint64_t scans = 0;
 
  private:

@@ -15,7 +15,8 @@ namespace {
 // Bounds of a recording of many days. Ended spaces leave in the order in which they ended.
 constexpr size_t kMaxEnded = 1024, kMaxLosses = 1024, kMaxHookReports = 64, kMaxPendingForks = 4096;
 constexpr uint32_t kMostRememberedIds = 16u << 20;  // ids count from 1; a damaged trace may name any
-constexpr size_t kMaxStacks = size_t{1} << 20, kMaxSymbols = size_t{1} << 22, kMaxBinaries = size_t{1} << 16;
+constexpr size_t kMaxStacks = size_t{1} << 20, kMaxSymbols = size_t{1} << 22, kMaxBinaries = size_t{1} << 16,
+                 kMaxCgroups = 1024;
 
 // Events come in order within this time: so long an ended space may still be spoken of.
 constexpr TimeNs kExitWindow = 1'000'000'000;
@@ -77,7 +78,7 @@ struct Timeline::State {
     if (AddressSpace::State* of = spoken_of(e.space)) of->exit = e;
   }
   void on(const events::OomVictim& e) {
-    if (AddressSpace::State* of = spoken_of(e.space)) of->oom_victim = true;
+    if (AddressSpace::State* of = spoken_of(e.space)) of->oom_victim = now;
   }
   void on(const events::ThreadList& e) {
     if (AddressSpace::State* of = spoken_of(e.space)) of->threads = e.threads;
@@ -86,6 +87,7 @@ struct Timeline::State {
   void on(const events::PageTableRuns& e);
   void on(const events::Stack& e);
   void on(const events::Loss& e);
+  void on(const events::CgroupMemory& e);
   template <typename E>
   void on(const E& e) {  // what concerns one space alone
     if (AddressSpace::State* of = spoken_of(e.space)) (*of)(e, now);
@@ -105,6 +107,7 @@ struct Timeline::State {
   std::vector<PendingFork> forks;
   std::unordered_map<StackId, events::Stack> stacks;
   std::unordered_map<BinaryId, events::BinaryInfo> binaries;
+  std::unordered_map<std::string, CgroupTrack> cgroups;  // by path
   std::unordered_map<SymbolKey, events::SymbolInfo, SymbolHash> symbols;
 };
 
@@ -142,6 +145,15 @@ void Timeline::State::on(const events::Stack& e) {
   if (stacks.size() < kMaxStacks || stacks.contains(e.id)) stacks.insert_or_assign(e.id, e);
 }
 
+void Timeline::State::on(const events::CgroupMemory& e) {
+  if (cgroups.size() >= kMaxCgroups && !cgroups.contains(e.path)) {
+    cgroups.erase(std::min_element(cgroups.begin(), cgroups.end(), [](const auto& a, const auto& b) {
+      return a.second.last_time() < b.second.last_time();
+    }));
+  }
+  cgroups[e.path].on(e, now);
+}
+
 void Timeline::State::on(const events::SpaceStart& e) {
   const auto number = static_cast<uint32_t>(e.space);
   if (number < forgotten.size()) forgotten[number] = false;
@@ -176,6 +188,7 @@ void Timeline::State::on(const events::PageTableRuns& e) {
   if (state == nullptr || state->pages_dropped) return;
   const uint64_t heard = state->pages.as_of();
   state->pages.apply(e);
+  if (state->last_scan) state->fresh.on(e, clock.to_tick(state->last_scan->time));
   if (forks.empty()) return;
   const uint64_t settled = clock.to_tick(now > kForkWindow ? now - kForkWindow : 0);
   std::erase_if(forks, [settled](const PendingFork& fork) { return fork.tick < settled; });
@@ -303,6 +316,11 @@ const events::Stack* Timeline::stack(StackId id) const {
 const events::BinaryInfo* Timeline::binary(BinaryId id) const {
   const auto it = state_->binaries.find(id);
   return it == state_->binaries.end() ? nullptr : &it->second;
+}
+
+const CgroupTrack* Timeline::cgroup(const std::string& path) const {
+  const auto it = state_->cgroups.find(path);
+  return it == state_->cgroups.end() ? nullptr : &it->second;
 }
 
 const events::SymbolInfo* Timeline::symbol(SpaceId space, uint64_t address, bool is_return) const {

@@ -9,10 +9,12 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "events/event.h"
 #include "timeline/address_space.h"
+#include "timeline/cgroup_track.h"
 #include "timeline/page_group.h"
 
 namespace memwhy::timeline {
@@ -49,6 +51,7 @@ class Timeline : public events::EventSink {
   const AddressSpace* space(SpaceId id) const;   // nullptr: never seen
   const events::Stack* stack(StackId id) const;  // nullptr: never delivered
   const events::BinaryInfo* binary(BinaryId id) const;
+  const CgroupTrack* cgroup(const std::string& path) const;  // nullptr: it told nothing
   // Names for an address as used in `space`; falls back to the parents it was forked from. nullptr: unknown.
   const events::SymbolInfo* symbol(SpaceId space, uint64_t address, bool is_return) const;
 

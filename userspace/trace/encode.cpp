@@ -40,7 +40,8 @@ constexpr std::array<std::string_view, kLastEventKind + 1> kKindNames = {"",
                                                                          "GoGoroutines",
                                                                          "GoCall",
                                                                          "RuntimePages",
-                                                                         "AllocatorHeap"};
+                                                                         "AllocatorHeap",
+                                                                         "CgroupMemory"};
 
 struct ColumnsOut {
   std::array<std::string, kMostColumns>& columns;

@@ -381,6 +381,37 @@ void fields(auto&& visit, Is<events::AllocatorHeap> auto& m) {
   visit(25, m.sizes);
 }
 
+void fields(auto&& visit, Is<events::CgroupMemory> auto& m) {
+  visit(1, m.path);
+  visit(2, m.unified);
+  visit(3, m.usage_bytes);
+  visit(4, m.limit_bytes);
+  visit(5, m.high_bytes);
+  visit(6, m.peak_bytes);
+  visit(7, m.anon_bytes);
+  visit(8, m.file_bytes);
+  visit(9, m.kernel_bytes);
+  visit(10, m.sock_bytes);
+  visit(11, m.shmem_bytes);
+  visit(12, m.reclaimable_bytes);
+  visit(13, m.dirty_bytes);
+  visit(14, m.mapped_bytes);
+  visit(15, m.slab_bytes);
+  visit(16, m.slab_reclaimable_bytes);
+  visit(17, m.kernel_stack_bytes);
+  visit(18, m.page_table_bytes);
+  visit(19, m.percpu_bytes);
+  visit(20, m.vmalloc_bytes);
+  visit(21, m.swap_bytes);
+  visit(22, m.swap_limit_bytes);
+  visit(23, m.high_events);
+  visit(24, m.max_events);
+  visit(25, m.oom_events);
+  visit(26, m.oom_kills);
+  visit(27, m.waited_some_us);
+  visit(28, m.waited_full_us);
+}
+
 void fields(auto&& visit, Is<End> auto& m) {
   visit(1, m.how);
   visit(2, m.why);

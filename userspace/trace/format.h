@@ -101,8 +101,9 @@ enum class EventKind : uint8_t {
   kGoCall = 28,
   kRuntimePages = 29,
   kAllocatorHeap = 30,
+  kCgroupMemory = 31,
 };
-constexpr uint8_t kLastEventKind = 30;
+constexpr uint8_t kLastEventKind = 31;
 
 // Why a part was closed (field `how` of message End).
 enum class EndHow : uint8_t {

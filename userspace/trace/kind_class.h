@@ -18,7 +18,7 @@ namespace memwhy::trace {
 enum class KindClass : uint8_t {
   kDefinition,  // stated again before the first event of a part that names it
   kRecording,   // about the recording: the last one opens a part
-  kReading,     // of a space: the last one opens a part
+  kReading,     // of a space, or of a cgroup: the last one opens a part
   kLog,         // what happened: stated once
 };
 
@@ -29,6 +29,10 @@ struct ClassOf;
 inline std::string_view reading_of(const auto& /*event*/) { return ""; }
 inline std::string_view reading_of(const events::RuntimePages& pages) { return pages.runtime; }
 inline std::string_view reading_of(const events::AllocatorHeap& heap) { return heap.allocator; }
+inline std::string_view reading_of(const events::CgroupMemory& cgroup) { return cgroup.path; }
+// Whose reading it is; kNone: of no space.
+inline SpaceId space_of(const auto& event) { return event.space; }
+inline SpaceId space_of(const events::CgroupMemory& /*cgroup*/) { return SpaceId::kNone; }
 
 template <KindClass C>
 using Known = std::integral_constant<KindClass, C>;
@@ -52,6 +56,7 @@ template <> struct ClassOf<events::GoProfile> : Known<KindClass::kReading> {};
 template <> struct ClassOf<events::GoGoroutines> : Known<KindClass::kReading> {};
 template <> struct ClassOf<events::RuntimePages> : Known<KindClass::kReading> {};  // of each runtime
 template <> struct ClassOf<events::AllocatorHeap> : Known<KindClass::kReading> {};  // of each allocator
+template <> struct ClassOf<events::CgroupMemory> : Known<KindClass::kReading> {};  // of each cgroup
 template <> struct ClassOf<events::PageTableRuns> : Known<KindClass::kLog> {};  // the recorder restates it: Writer::wants_restate()
 template <> struct ClassOf<events::SpaceEnd> : Known<KindClass::kLog> {};  // and the readings of its space are dropped
 template <> struct ClassOf<events::ProcessExit> : Known<KindClass::kLog> {};

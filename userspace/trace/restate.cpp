@@ -11,6 +11,7 @@ namespace memwhy::trace {
 namespace {
 
 constexpr uint64_t kEntryBytes = 160;  // about what an entry costs beside its message
+constexpr size_t kMostCgroups = 4096;  // whose last reading is kept
 
 std::string info_of_part(std::string_view message, uint32_t part) {
   events::Payload payload;
@@ -65,7 +66,10 @@ void Restatement::remember_reading(const events::Event& event, EventKind kind, s
         if constexpr (ClassOf<T>::value == KindClass::kRecording) {
           recording_[kind] = record();
         } else if constexpr (ClassOf<T>::value == KindClass::kReading) {
-          Readings& readings = spaces_[reading.space];
+          Readings& readings = spaces_[space_of(reading)];
+          if (space_of(reading) == SpaceId::kNone && readings.last.size() > kMostCgroups)
+            readings.last
+                .clear();  // of a machine where they come and go: those that stay are read again in a second
           Record now = record();
           if constexpr (requires { reading.scan; }) now.scan = reading.scan;
           if constexpr (std::is_same_v<T, events::PageScan>) scan_told(readings, now.scan);

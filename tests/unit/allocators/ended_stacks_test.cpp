@@ -32,9 +32,15 @@ class Stacks : public testing::Test {
     memory_.put_words(at, {at, 0, at});
     memory_.put(at + kTcbTid, std::as_bytes(std::span(&tid, 1)));
   }
+  EndedStacks reader() {
+    return {std::make_unique<remote::test::FakeMemory>(memory_),
+            [this] { return Result<std::vector<events::Vma>>(vmas_); }};
+  }
   std::vector<uint64_t> ended() {
-    EndedStacks stacks(std::make_unique<remote::test::FakeMemory>(memory_),
-                       [this] { return Result<std::vector<events::Vma>>(vmas_); });
+    EndedStacks stacks = reader();
+    return ended(stacks);
+  }
+  static std::vector<uint64_t> ended(EndedStacks& stacks) {
     events::PageScan scan;
     scan.scan = 3;
     const events::RuntimePages pages = stacks.read(scan);
@@ -69,6 +75,24 @@ TEST_F(Stacks, NoStackWithoutAControlBlockAndAGuard) {
 TEST_F(Stacks, MoreThanOneReadingTakes) {
   for (uint64_t i = 0; i < 200; ++i) control_block(stack(0x7f00'0001'0000 + i * 0x10'0000), 0);
   EXPECT_EQ(ended().size(), 200u);
+}
+
+TEST_F(Stacks, AReadingWithoutTimeSaysWhatTheLastWholeOneFound) {
+  for (uint64_t i = 0; i < 2000; ++i) control_block(stack(0x7f00'0001'0000 + i * 0x10'0000), i % 2);
+  bool no_time = false;
+  EndedStacks stacks = reader();
+  stacks.stop_when([&no_time] { return no_time; });
+  EXPECT_EQ(ended(stacks).size(), 1000u);
+  no_time = true;
+  EXPECT_EQ(ended(stacks).size(), 1000u);
+  EXPECT_TRUE(stacks.take_notices().empty());
+  vmas_.resize(2 * 1990);  // the last ten are unmapped, half of which had ended
+  EXPECT_EQ(ended(stacks).size(), 995u);
+
+  EndedStacks late = reader();
+  late.stop_when([] { return true; });
+  EXPECT_LT(ended(late).size(), 995u);
+  EXPECT_EQ(late.take_notices().size(), 1u);
 }
 
 }  // namespace

@@ -487,6 +487,41 @@ TEST(GlibcProcess, TellsWhatItReadAndItsSizes) {
                           events::AllocatorSize{160, 160}, events::AllocatorSize{48, 48}));
 }
 
+// Free memory that was known must not turn into used memory because the end of the recording leaves no time for the walk.
+TEST(GlibcProcess, AReadingWithoutTimeKeepsWhatTheLastWholeOneFound) {
+  MadeHeap made(kStateShapes[0], kParLayouts[1], 4 << 20);
+  for (int i = 0; i < 3000; ++i) made.used(48), made.free(800);
+  made.used(48);
+  made.finish();
+  bool no_time = false;
+  const auto process_of = [&made, &no_time] {
+    GlibcProcess process(std::make_unique<remote::test::RecordedMemory>(made.memory),
+                         [&made] { return made.vmas; }, false, {});
+    process.stop_when([&no_time] { return no_time; });
+    return process;
+  };
+  events::PageScan scan;
+  scan.runs = made.resident();
+  const auto free_bytes = [&scan](GlibcProcess& process) {
+    uint64_t sum = 0;
+    const GlibcReading reading = process.read(scan);
+    EXPECT_EQ(reading.pages.problem, "");
+    for (const events::RuntimeRun& run : reading.pages.runs) sum += run.free_bytes;
+    return sum;
+  };
+  GlibcProcess process = process_of();
+  const uint64_t whole = free_bytes(process);
+  EXPECT_GE(whole, 3000u * 700);
+  no_time = true;
+  EXPECT_EQ(free_bytes(process), whole);
+  EXPECT_THAT(process.take_notices(), IsEmpty());
+
+  GlibcProcess late = process_of();
+  const events::RuntimePages pages = late.read(scan).pages;
+  EXPECT_EQ(pages.trust, events::Trust::kUnverified);
+  EXPECT_EQ(pages.problem, "the search for the state of glibc's malloc takes more time than one may");
+}
+
 TEST(GlibcProcess, SaysNothingWhereThereIsNone) {
   MadeHeap made;
   GlibcProcess process(std::make_unique<remote::test::RecordedMemory>(made.memory),

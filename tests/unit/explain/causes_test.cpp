@@ -176,5 +176,82 @@ TEST(HugePages, TheMainThreadUsesNoneOfThem) {
   EXPECT_EQ(figure(*found, "used_bytes"), 4 * 8192);
 }
 
+// 4 MiB that were 400: the kernel knows the peak, a scan near it what it was.
+Explanation with_peak(const std::string& counters, const std::string& first_pages) {
+  return told(c_program() + fmt::format(R"(
+vmas 1
+  400+16 r-xp /bin/c inode=7
+  900000+200000 rw-p
+{}
+@12 scan 1: 400+16 file, 900000+{}
+@30 scan 1: 400+16 file, 900000+1008
+)",
+                                        counters, first_pages));
+}
+
+TEST(TransientSpike, BeforeMemwhyAttached) {
+  const auto e = with_peak(
+      "@11 counters 1 anon=4M file=64K peak=400M\n@29 counters 1 anon=4M file=64K peak=400M", "1008");
+  const Finding* found = finding(e, "transient-spike");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->bytes, 0u) << "nothing of it is resident";
+  EXPECT_EQ(figure(*found, "peak_bytes"), static_cast<double>(400 * kMiB));
+  EXPECT_EQ(found->claim, "RSS of c is 4.0 MiB and was 400.0 MiB at its peak, before memwhy attached.");
+  EXPECT_EQ(found->evidence.at(1), "what it was is unknown: no scan was near the peak");
+}
+
+TEST(TransientSpike, DuringTheRecording) {
+  const auto e = with_peak(
+      "@11 counters 1 anon=4M file=64K peak=4160K\n@12 counters 1 anon=400M peak=400M\n@29 counters 1 "
+      "anon=4M "
+      "peak=400M",
+      "100000");
+  const Finding* found = finding(e, "transient-spike");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->claim,
+            "RSS of c is 4.0 MiB and was 400.0 MiB at its peak, during the recording, 17 s before its end.");
+  EXPECT_EQ(found->evidence.at(1),
+            "a scan saw 390.7 MiB, of which 386.7 MiB are gone from anon.before_attach");
+}
+
+TEST(TransientSpike, SilentForAPeakThatIsNear) {
+  const auto e = with_peak("@11 counters 1 anon=4M peak=16M\n@29 counters 1 anon=4M peak=16M", "1008");
+  EXPECT_EQ(finding(e, "transient-spike"), nullptr);
+}
+
+// The shadow of AddressSanitizer ends where only its does; and what its malloc gave out.
+Explanation sanitized(int shadow_pages, int heap_pages) {
+  return told(c_program() + fmt::format(R"(
+vmas 1
+  400+16 r-xp /bin/c inode=7
+  10007bff8+16384 rw-p
+  600000000+20000 rw-p
+  7f0000000+20000 rw-p
+@11 runtime-pages 1 sanitizer
+  10007bff8+{0} tables
+  600000000+{1} unread
+scan 1: 400+16 file, 10007bff8+{0}, 600000000+{1}, 7f0000000+100
+)",
+                                        shadow_pages, heap_pages));
+}
+
+TEST(InstrumentedBuild, ByTheShadowOfTheTool) {
+  const auto e = sanitized(8192, 16384);
+  const Finding* found = finding(e, "instrumented-build");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->claim,
+            "96.0 MiB (100 %) of c's memory are AddressSanitizer's: the program was built with "
+            "-fsanitize=address.");
+  EXPECT_EQ(found->recoverable_bytes, 32 * kMiB) << "the program needs blocks without it, too";
+  EXPECT_EQ(&e.processes[0].findings.front(), found);
+}
+
+TEST(InstrumentedBuild, ASmallShadowExplains) {
+  EXPECT_EQ(finding(sanitized(2048, 16384), "instrumented-build")->kind, FindingKind::kExplains);
+  EXPECT_EQ(finding(sanitized(20, 40), "instrumented-build"), nullptr) << "most of it is the program's";
+}
+
 }  // namespace
 }  // namespace memwhy::explain

@@ -25,6 +25,9 @@ TEST(FrameKind, Go) {
     EXPECT_EQ(go(name), FrameKind::kLibrary) << name;
   EXPECT_EQ(go("network.Dial"), FrameKind::kProgram) << "not package net";
   EXPECT_EQ(kind_of_frame({"__tsan_func_enter", "", true}, "server"), FrameKind::kRace);
+  // What cgo makes of a call: the Go function that calls is the one to act on.
+  EXPECT_EQ(go("manual._Cfunc_calloc"), FrameKind::kLibrary);
+  EXPECT_EQ(kind_of_frame({"_cgo_05f2c46d1791_Cfunc_calloc", "", true}, "server"), FrameKind::kLibrary);
 }
 
 TEST(FrameKind, C) {

@@ -376,5 +376,45 @@ vmas 2
   EXPECT_EQ(e.processes[0].events.at(0).what, EventWhat::kFork);
 }
 
+// The heap of a JVM is below 32 GiB, V8's in pages of 256 KiB that are aligned to it; attached after.
+Explanation beside_runtime(const std::string& library) {
+  return told(kC + fmt::format(R"(
+vmas 1
+  400+16 r-xp /bin/c inode=7
+  f0000+65536 rw-p
+  3f210000+64 rw-p
+  7f1234500+800 r-xp {} inode=9
+  7f2000010+64 rw-p
+@11 scan 1: 400+10 file, f0000+8192, 3f210000+64, 7f2000010+33
+@20 scan 1: 400+10 file, f0000+8192, 3f210000+64, 7f2000010+33
+)",
+                               library));
+}
+
+TEST(Owners, AJavaHeapByItsPlace) {
+  const auto e = beside_runtime("/usr/lib/jvm/lib/server/libjvm.so");
+  EXPECT_EQ(pages(e, "java.heap"), 8192u);
+  EXPECT_EQ(pages(e, "js.heap"), 0u);
+  EXPECT_EQ(pages(e, "anon.before_attach"), 64u + 33);
+  const Finding* found = finding(e, "managed-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->claim, "The Java heap of c holds 32.0 MiB (99 %).");
+  EXPECT_EQ(&e.processes[0].findings.front(), found);
+}
+
+TEST(Owners, AJavaScriptHeapByItsShape) {
+  const auto e = beside_runtime("/usr/lib/libnode.so.115");
+  EXPECT_EQ(pages(e, "js.heap"), 8192u + 64);
+  EXPECT_EQ(pages(e, "anon.before_attach"), 33u) << "not aligned";
+  EXPECT_EQ(finding(e, "managed-heap")->claim, "The JavaScript heap (V8) of c holds 32.2 MiB (99 %).");
+}
+
+TEST(Owners, NoManagedHeapWithoutItsRuntime) {
+  const auto e = beside_runtime("/usr/lib/libz.so.1");
+  EXPECT_EQ(pages(e, "java.heap") + pages(e, "js.heap"), 0u);
+  EXPECT_EQ(finding(e, "managed-heap"), nullptr);
+}
+
 }  // namespace
 }  // namespace memwhy::explain

@@ -95,8 +95,9 @@ inline Explanation told(std::string_view script) {
   OwnerTable table;
   EXPECT_TRUE(table.add(allocators::glibc_lines()).ok());
   EXPECT_TRUE(table.add(allocators::ended_stacks_lines()).ok());
-  for (const auto& lines : {allocators::pymalloc_lines(), allocators::jemalloc_lines(),
-                            allocators::mimalloc_lines(), allocators::musl_lines()})
+  for (const auto& lines :
+       {allocators::pymalloc_lines(), allocators::jemalloc_lines(), allocators::mimalloc_lines(),
+        allocators::musl_lines(), allocators::sanitizer_lines()})
     EXPECT_TRUE(table.add(lines).ok());
   Explainer explainer(table);
   memwhy::testing::play(script, explainer);

@@ -8,14 +8,6 @@
 namespace memwhy::procfs {
 namespace {
 
-TEST(CgroupPath, OfAPathOrADirectory) {
-  EXPECT_EQ(cgroup_path("/web"), "/web");
-  EXPECT_EQ(cgroup_path("web"), "/web");
-  EXPECT_EQ(cgroup_path("/sys/fs/cgroup/web/"), "/web");
-  EXPECT_EQ(cgroup_path("/sys/fs/cgroup/memory/a/b"), "/a/b");
-  EXPECT_EQ(cgroup_path("/sys/fs/cgroup/"), "/");
-}
-
 TEST(CheckProcess, OurselvesAreFine) {
   const auto proc = Root::open("/proc");
   ASSERT_TRUE(proc);

@@ -315,29 +315,5 @@ TEST_F(FakeRoot, FindsByCgroup) {
   EXPECT_TRUE(root->find_by_cgroup("/none").empty());
 }
 
-TEST_F(FakeRoot, CgroupUsageAndTheTightestLimit) {
-  file("v2/memory.current", "900\n");
-  file("v2/a/memory.current", "500\n");
-  file("v2/a/memory.max", "1000\n");
-  file("v2/a/b/memory.current", "100\n");
-  file("v2/a/b/memory.max", "max\n");
-  file("v2/c/memory.current", "7\n");
-  file("v2/c/memory.max", "max\n");
-  file("v1/x/memory.usage_in_bytes", "42\n");
-  file("v1/x/memory.limit_in_bytes", "9223372036854771712\n");
-  const CgroupReader reader({{true, "/", path_ / "v2"}, {false, "/", path_ / "v1"}});
-  const auto below = reader.memory({true, "/a/b"});
-  EXPECT_EQ(below.usage_bytes, 500U);
-  EXPECT_EQ(below.limit_bytes, 1000U);
-  const auto free = reader.memory({true, "/c"});
-  EXPECT_EQ(free.usage_bytes, 7U);
-  EXPECT_EQ(free.limit_bytes, std::nullopt);
-  const auto old = reader.memory({false, "/x"});
-  EXPECT_EQ(old.usage_bytes, 42U);
-  EXPECT_EQ(old.limit_bytes, std::nullopt);
-  EXPECT_EQ(reader.memory({true, "/nowhere"}).usage_bytes, std::nullopt);
-  EXPECT_EQ(reader.memory({true, "/../b"}).usage_bytes, std::nullopt);
-}
-
 }  // namespace
 }  // namespace memwhy::procfs

@@ -140,6 +140,12 @@ TEST(CgroupText, Directories) {
   EXPECT_EQ(cgroup_directory(part, "/pod/c"), "/g/c");
   EXPECT_EQ(cgroup_directory(part, "/pod"), "/g");
   EXPECT_EQ(cgroup_directory(part, "/podium"), std::nullopt);
+  EXPECT_EQ(cgroup_directory(part, "/pod/../other"), std::nullopt);
+  // The hierarchy of the host, mounted in a container that has a cgroup namespace of its own.
+  const CgroupMount above{true, "/../..", "/host"};
+  EXPECT_EQ(cgroup_directory(above, "/../../system/web"), "/host/system/web");
+  EXPECT_EQ(cgroup_directory(above, "/../../../web"), std::nullopt);
+  EXPECT_EQ(cgroup_directory(above, "/../web"), std::nullopt);
 }
 
 TEST(Numbers, OnlyWholeOnes) {

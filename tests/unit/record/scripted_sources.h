@@ -43,7 +43,7 @@ class ManualClock : public Clock {
 struct ScriptedProcess {
   bool alive = true;   // the process
   bool mapped = true;  // this address space
-  std::string comm = "target";
+  std::string comm = "target", cgroup;
   uint64_t rss_bytes = 100 << 20;
   std::vector<events::Vma> vmas;
   std::vector<events::ScanRun> runs = {{0x1000, 25600, 0}};
@@ -67,6 +67,10 @@ class ScriptedProcesses : public ProcessOpener {
   }
   Result<std::unique_ptr<ProcessSource>> open(Pid tgid) override;
 
+  std::vector<events::CgroupMemory> cgroups(const std::string& path) override {
+    return {events::CgroupMemory{path}};
+  }
+
   std::atomic<int> open_now{0};
   int opened = 0;
 
@@ -88,6 +92,7 @@ class ScriptedSource : public ProcessSource {
     events::SpaceStart start;
     start.tgid = pid_;
     start.comm = process_->comm;
+    start.cgroup = process_->cgroup;
     return start;
   }
   Result<events::Counters> counters() override {
@@ -97,6 +102,7 @@ class ScriptedSource : public ProcessSource {
     counters.rss_anon_bytes = process_->rss_bytes;
     return counters;
   }
+  std::string cgroup_path() override { return process_->cgroup; }
   Result<std::vector<events::Vma>> vmas() override {
     call("vmas");
     if (!process_->alive || !process_->mapped) return gone();
@@ -388,6 +394,7 @@ struct Words {
   std::string operator()(const events::AllocatorHeap& e) const {
     return of("heap of", e.space) + " " + e.allocator;
   }
+  std::string operator()(const events::CgroupMemory& e) const { return "cgroup " + e.path; }
   std::string operator()(const events::GoProfile& e) const { return of("go profile", e.space); }
   std::string operator()(const events::GoGoroutines& e) const { return of("goroutines", e.space); }
   std::string operator()(const events::GoCall& e) const { return of("go call", e.space); }

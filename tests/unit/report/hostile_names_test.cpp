@@ -28,6 +28,7 @@ vmas 1
   a00+64 rw-p x
   218000000+64 rw-p
 @11 scan 1: 400+1 file
+cgroup /x usage=1M limit=2M
 @12 table 1: a00+5 s1 @11.5 w
 @13 scan 1: 900+3, a00+5, 218000000+50
 loss 1 removal 1
@@ -36,7 +37,7 @@ recording-end stopped
   explain::Explainer explainer;
   for (events::Event& event : events) {
     if (auto* info = std::get_if<events::RecordingInfo>(&event.payload))
-      info->host = info->kernel_release = evil;
+      info->host = info->kernel_release = evil, info->what = {"cgroup " + evil};
     if (auto* hooks = std::get_if<events::HookReport>(&event.payload)) {
       hooks->not_seen = {evil};
       hooks->hooks[0].name = hooks->hooks[0].attach = evil;
@@ -47,6 +48,7 @@ recording-end stopped
     }
     if (auto* start = std::get_if<events::SpaceStart>(&event.payload))
       start->comm = start->exe = start->cgroup = evil;
+    if (auto* cgroup = std::get_if<events::CgroupMemory>(&event.payload)) cgroup->path = evil;
     if (auto* symbol = std::get_if<events::SymbolInfo>(&event.payload)) {
       symbol->frames[0].function = symbol->frames[0].file = evil;
     }

@@ -124,38 +124,119 @@ TEST_F(LocalFunctions, AreNamedByTheFileOfTheSameBuild) {
   EXPECT_EQ(name_of(*again, "hidden_two").substr(0, 21), "local function after ");
 }
 
-// As the process sees it: below its own root.
-TEST_F(LocalFunctions, AreFoundWhereDistributionsKeepThem) {
-  if (::geteuid() != 0) GTEST_SKIP() << "chroot is for root";
-  std::ofstream(folder_ + "/program.c")
-      << "#include <stdio.h>\n#include <unistd.h>\n"
-         "static __attribute__((noinline)) int hidden(int n) { return n * getppid(); }\n"
-         "int main(void) { printf(\"%p\\ndone\\n\", (void *)hidden); fflush(stdout);\n"
-         "return getchar() + hidden(3); }\n";
-  make(
-      "gcc -O1 -static-pie -Wl,--build-id program.c -o program && mkdir -p root && objcopy --strip-all "
-      "program root/program");
-  const auto program = open("program");
-  ASSERT_NE(program, nullptr);
-  const std::string id = program->facts().build_id;
-  make("d=root/usr/lib/debug/.build-id/" + id.substr(0, 2) +
-       " && mkdir -p $d && objcopy --only-keep-debug program $d/" + id.substr(2) +
-       ".debug && printf '#!/bin/sh\\nexec chroot %s /program\\n' \"$PWD/root\" > run && chmod +x run");
-  const testing::Target target(folder_ + "/run");
-  ASSERT_EQ(target.lines().size(), 1u);
-  const uint64_t address = std::stoull(target.lines()[0], nullptr, 16);
-  LocalBinaries binaries(testing::open_proc());
-  for (const events::Vma& vma : target.vmas()) {
-    if (!vma.range.contains(address)) continue;
-    const auto opened = binaries.open_mapping(target.pid(), vma);
-    ASSERT_TRUE(opened);
-    const CodeOffset at{address - vma.range.start + vma.offset, false};
-    const auto names = binaries.look_up(opened->handle, std::span(&at, 1));
-    ASSERT_TRUE(names && names->front().size() == 1);
-    EXPECT_EQ(names->front().front().function, "hidden");
-    return;
+TEST(DebugFiles, HaveTheirPlaces) {
+  const std::vector<std::string> mine = {"/srv/debug"};
+  const std::vector<DebugFilePlace> all =
+      debug_file_places("/usr/bin/web", "abcdef01", "web.debug", mine);
+  const std::vector<DebugFilePlace> expected = {{false, "/srv/debug/.build-id/ab/cdef01.debug"},
+                                                {false, "/srv/debug/usr/bin/web.debug"},
+                                                {true, "/usr/lib/debug/.build-id/ab/cdef01.debug"},
+                                                {true, "/usr/bin/web.debug"},
+                                                {true, "/usr/bin/.debug/web.debug"},
+                                                {true, "/usr/lib/debug/usr/bin/web.debug"},
+                                                {false, "/usr/lib/debug/.build-id/ab/cdef01.debug"}};
+  EXPECT_EQ(all, expected);
+  EXPECT_TRUE(debug_file_places("/usr/bin/web", "", "", mine).empty());
+  EXPECT_TRUE(debug_file_places("/usr/bin/web", "../../etc", "", mine).empty()) << "no build id";
+  EXPECT_TRUE(debug_file_places("[vdso]", "", "vdso.debug", {}).empty()) << "no path";
+}
+
+TEST_F(LocalFunctions, ALinkNamesAFileAndNoPath) {
+  make("objcopy --only-keep-debug whole.so web.debug && objcopy --add-gnu-debuglink=web.debug stripped.so linked.so");
+  EXPECT_EQ(open("linked.so")->facts().debug_link, "web.debug");
+  EXPECT_EQ(open("stripped.so")->facts().debug_link, "");
+  for (const std::string name : {"..", "a/b", ""}) {
+    make("printf '" + name + "\\0\\0\\0\\0\\1\\2\\3\\4' > link && objcopy --add-section .gnu_debuglink=link stripped.so odd.so");
+    EXPECT_EQ(open("odd.so")->facts().debug_link, "") << name;
   }
-  FAIL() << "not mapped";
+  make("printf 'whole.debug' > link && objcopy --add-section .gnu_debuglink=link stripped.so odd.so");
+  EXPECT_EQ(open("odd.so")->facts().debug_link, "") << "without an end, and without a CRC";
+}
+
+// Of a program without a build id the link's CRC decides.
+TEST_F(LocalFunctions, ALinkedFileHasItsCrc) {
+  make(
+      "objcopy --remove-section .note.gnu.build-id whole.so anonymous.so && objcopy --only-keep-debug anonymous.so "
+      "anonymous.debug && objcopy --strip-all --add-gnu-debuglink=anonymous.debug anonymous.so linked.so");
+  const auto linked = open("linked.so");
+  ASSERT_EQ(linked->facts().build_id, "");
+  make("cp anonymous.debug other.debug && printf x >> other.debug");
+  EXPECT_FALSE(linked->add_symbols(bytes("other.debug"))) << "one byte more";
+  EXPECT_EQ(name_of(*linked, "hidden_one").substr(0, 21), "local function after ");
+  EXPECT_TRUE(linked->add_symbols(bytes("anonymous.debug")));
+  EXPECT_EQ(name_of(*linked, "hidden_one"), "hidden_one");
+}
+
+TEST_F(LocalFunctions, AStrippedFileOfTheSameBuildHasNone) {
+  EXPECT_FALSE(open("stripped.so")->add_symbols(bytes("stripped.so")));
+}
+
+// A process below a root of its own, whose program is stripped: by what name its function is called there.
+class Rooted : public LocalFunctions {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "chroot is for root";
+    folder_ = testing::scratch_directory("rooted");
+    std::ofstream(folder_ + "/program.c")
+        << "#include <stdio.h>\n#include <unistd.h>\n"
+           "static __attribute__((noinline)) int hidden(int n) { return n * getppid(); }\n"
+           "int main(void) { printf(\"%p\\ndone\\n\", (void *)hidden); fflush(stdout);\n"
+           "return getchar() + hidden(3); }\n";
+    make(
+        "rm -rf root host && gcc -O1 -static-pie -Wl,--build-id program.c -o program && objcopy --only-keep-debug program debug && "
+        "mkdir -p root/opt host && objcopy --strip-all --add-gnu-debuglink=debug program root/opt/program && "
+        "printf '#!/bin/sh\\nexec chroot %s /opt/program\\n' \"$PWD/root\" > run && chmod +x run");
+    const std::string id = open("program")->facts().build_id;
+    by_build_id_ = ".build-id/" + id.substr(0, 2) + "/" + id.substr(2) + ".debug";
+  }
+  void keep(const std::string& file, const std::string& at) {
+    make("mkdir -p $(dirname " + at + ") && cp " + file + " " + at);
+  }
+  std::string found(std::vector<std::string> directories = {}) {
+    const testing::Target target(folder_ + "/run");
+    const uint64_t address = std::stoull(target.lines().at(0), nullptr, 16);
+    LocalBinaries binaries(testing::open_proc(), {}, std::move(directories));
+    for (const events::Vma& vma : target.vmas()) {
+      if (!vma.range.contains(address)) continue;
+      const auto opened = binaries.open_mapping(target.pid(), vma);
+      if (!opened) return opened.error().message();
+      const CodeOffset at{address - vma.range.start + vma.offset, false};
+      const auto names = binaries.look_up(opened->handle, std::span(&at, 1));
+      return names && names->front().size() == 1 ? names->front().front().function : "nothing";
+    }
+    return "not mapped";
+  }
+
+  std::string by_build_id_;
+};
+
+TEST_F(Rooted, EachPlaceIsTried) {
+  EXPECT_EQ(found(), "nothing");
+  for (const std::string& place : {"root/usr/lib/debug/" + by_build_id_, std::string("root/opt/debug"),
+                                  std::string("root/opt/.debug/debug"),
+                                  std::string("root/usr/lib/debug/opt/debug")}) {
+    keep("debug", place);
+    EXPECT_EQ(found(), "hidden") << place;
+    make("rm " + place);
+  }
+  keep("debug", "host/" + by_build_id_);
+  EXPECT_EQ(found({folder_ + "/host"}), "hidden");
+  EXPECT_EQ(found({folder_ + "/none"}), "nothing");
+}
+// A wrong one hides no right one.
+TEST_F(Rooted, OfAnotherBuildIsPassedBy) {
+  make("sed 's/n \\* getppid/n + getppid/' program.c > other.c && gcc -O1 -static-pie -Wl,--build-id other.c -o other");
+  keep("other", "root/usr/lib/debug/" + by_build_id_);
+  EXPECT_EQ(found(), "nothing");
+  keep("debug", "root/opt/debug");
+  EXPECT_EQ(found(), "hidden");
+}
+// What the link names is opened below the root, wherever it leads, and only if it is a file.
+TEST_F(Rooted, ALinkOutOfTheRootLeadsIntoIt) {
+  make("ln -s ../../../../../../../../.." + folder_ + "/debug root/opt/debug");
+  EXPECT_EQ(found(), "nothing");
+  make("mkdir root/opt/.debug && mkfifo root/opt/.debug/debug");
+  EXPECT_EQ(found(), "nothing");
 }
 
 }  // namespace

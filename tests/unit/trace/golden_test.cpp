@@ -134,6 +134,7 @@ std::vector<Event> golden_calls() {
        AllocatorHeap{space(1), 7, "glibc", "",        1'000,     2,     0,           1 << 20, 70,
                      60,       8, 50,      40,        30,        20,    10,          4096,    1,
                      3,        0, 8,       128 << 10, 128 << 10, false, {{64, 4096}}}},
+      {1'660'000'000, CgroupMemory{"/web", true, 1 << 20, 2 << 20, {}, {}, 3 << 18, 1 << 17}},
       {1'700'000'000, Loss{space(1), "removal", 1}},
       {1'800'000'000, OomVictim{space(1), 4711}},
       {1'800'000'000, ProcessExit{space(1), 4711, 9, 2'109'440}},
@@ -179,7 +180,7 @@ TEST(Golden, a_file_of_format_1_0_reads_as_it_was_written) {
 TEST(Golden, every_kind_of_format_1_0_is_in_its_file) {
   std::set<EventKind> kinds;
   for (const Event& event : golden_events()) kinds.insert(kind_of(event.payload));
-  constexpr uint8_t kLastKindOfFormat1_0 = 30;
+  constexpr uint8_t kLastKindOfFormat1_0 = 31;
   for (uint8_t kind = 1; kind <= kLastKindOfFormat1_0; ++kind)
     EXPECT_TRUE(kinds.contains(static_cast<EventKind>(kind))) << kind_name(static_cast<EventKind>(kind));
 }

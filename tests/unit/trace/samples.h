@@ -40,6 +40,25 @@ inline Counters sample_counters() {
   return {space(1), 1'048'576, 4096, 8192, kBig, 5, 6, 7, 524'288, 12, 0, 1u << 30, kBig};
 }
 
+inline CgroupMemory sample_cgroup() {
+  CgroupMemory cgroup{"/pod/web", true, 480, 512, kBig, 500, 300, 150, 20, 2, 10, 138, 1, 60};
+  cgroup.slab_bytes = 8;
+  cgroup.slab_reclaimable_bytes = 5;
+  cgroup.kernel_stack_bytes = 3;
+  cgroup.page_table_bytes = 4;
+  cgroup.percpu_bytes = 0;
+  cgroup.vmalloc_bytes = 1;
+  cgroup.swap_bytes = 7;
+  cgroup.swap_limit_bytes = 9;
+  cgroup.high_events = 11;
+  cgroup.max_events = 12;
+  cgroup.oom_events = 13;
+  cgroup.oom_kills = 14;
+  cgroup.waited_some_us = 15;
+  cgroup.waited_full_us = kBig;
+  return cgroup;
+}
+
 inline std::vector<Vma> sample_vmas() {
   return {
       {{0x400000, 0x52a000}, true, false, true, false, 0x1000, 0xfe01, 1234, "/usr/bin/web", false, false},
@@ -179,7 +198,9 @@ inline std::vector<Payload> payloads_of_processes() {
                         {{0x7f12'34600, 512, stack(9), 4'295'213, kFaultWrite},
                          {0x7f12'34805, 1, StackId::kLost, 4'295'200, kFaultWrite | kFaultKernel},
                          {0x400, 7, StackId::kNone, kBig, 0}}},
-          PageTableRuns{}};
+          PageTableRuns{},
+          sample_cgroup(),
+          CgroupMemory{}};
 }
 
 inline std::vector<Payload> payloads_of_calls() {
@@ -224,6 +245,9 @@ inline std::vector<Event> every_event() {
                                 ah15, ah16, ah17, ah18, ah19, ah20, ah21, ah22, ah23, ah24, ah25] =
       AllocatorHeap{};
   [[maybe_unused]] const auto& [as1, as2] = AllocatorSize{};
+  [[maybe_unused]] const auto& [cg1, cg2, cg3, cg4, cg5, cg6, cg7, cg8, cg9, cg10, cg11, cg12, cg13, cg14,
+                                cg15, cg16, cg17, cg18, cg19, cg20, cg21, cg22, cg23, cg24, cg25, cg26, cg27,
+                                cg28] = CgroupMemory{};
   [[maybe_unused]] const auto& [rp1, rp2, rp3, rp4, rp5, rp6, rp7, rp8] = RuntimePages{};
   [[maybe_unused]] const auto& [p1, p2, p3, p4] = ProgramCost{};
   [[maybe_unused]] const auto& [k1, k2, k3, k4] = KindCount{};

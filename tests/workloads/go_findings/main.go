@@ -3,9 +3,12 @@
 // go_findings STORY: a program whose memory has one known cause, named by STORY (see stories below). With -fix it does the same
 // work without that cause. It sets up, prints "ready" and stays; then, for each line that it reads:
 //
+//	free     → "free BEFORE AFTER": resident bytes before and after a collection that gives everything back
 //	go on    → the story goes on, where it does; "done" when that is over
 //	stats    → one line of JSON, the runtime's own metrics in bytes, and what the story itself knows of its size ("known")
 //	end of file: it exits 0
+//
+// With -late it is "ready" before anything happened; a line makes all of the story happen, and it prints "done".
 package main
 
 import (
@@ -16,6 +19,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"strings"
 )
 
 const mib = 1 << 20
@@ -253,17 +257,40 @@ func stats() {
 		known, at(0), at(1), at(2), at(3), at(4), at(5), at(6)+at(7)+at(8))
 }
 
+func resident() (bytes uint64) {
+	text, err := os.ReadFile("/proc/self/smaps_rollup")
+	if err != nil {
+		panic(err)
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if n, _ := fmt.Sscanf(line, "Rss: %d kB", &bytes); n == 1 {
+			return bytes << 10
+		}
+	}
+	panic("no Rss")
+}
+
 func main() {
 	fix := flag.Bool("fix", false, "without the cause")
+	late := flag.Bool("late", false, "ready before anything happens")
 	flag.Parse()
 	told, ok := stories[flag.Arg(0)]
 	if !ok {
 		fmt.Fprintln(os.Stderr, "usage: go_findings [-fix] STORY")
 		os.Exit(2)
 	}
-	told.setUp(*fix)
 	input := bufio.NewReader(os.Stdin)
-	fmt.Println("ready")
+	if *late {
+		fmt.Println("ready")
+		if _, err := input.ReadSlice('\n'); err != nil {
+			return
+		}
+	}
+	told.setUp(*fix)
+	if *late && told.goOn != nil {
+		told.goOn(*fix)
+	}
+	fmt.Println(map[bool]string{false: "ready", true: "done"}[*late])
 	for {
 		command, err := input.ReadSlice('\n')
 		switch {
@@ -274,6 +301,10 @@ func main() {
 			fmt.Println("done")
 		case string(command) == "stats\n":
 			stats()
+		case string(command) == "free\n":
+			before := resident()
+			debug.FreeOSMemory()
+			fmt.Println("free", before, resident())
 		}
 	}
 }

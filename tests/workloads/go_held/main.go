@@ -7,6 +7,7 @@
 //	emptied  a map of a million entries of 64 bytes, of which none is left
 //	texts    51 bytes of each of 256 texts of 256 KiB
 //	local    64 buffers of 1 MiB in a variable of a goroutine that waits
+//	many     2,000 goroutines that wait for a request, each with 32 KiB; with -fix 20 of them
 //	twice    64 buffers of 1 MiB, in two variables
 package main
 
@@ -28,6 +29,7 @@ var stories = map[string]func(fix bool){
 	"emptied": emptied,
 	"texts":   texts,
 	"local":   local,
+	"many":    many,
 	"twice":   twice,
 }
 
@@ -110,6 +112,29 @@ func local(fix bool) {
 	}
 }
 
+var requests = make(chan int)
+
+//go:noinline
+func serve() {
+	mine := buffer(32 << 10)
+	done <- true
+	for request := range requests {
+		mine[request]++
+	}
+	fmt.Fprint(os.Stderr, len(mine))
+}
+
+func many(fix bool) {
+	count := 2000
+	if fix {
+		count = 20
+	}
+	for i := 0; i < count; i++ {
+		go serve()
+		<-done
+	}
+}
+
 var one, other [][]byte
 
 func twice(fix bool) {
@@ -127,7 +152,7 @@ func main() {
 	flag.Parse()
 	story := stories[flag.Arg(0)]
 	if story == nil {
-		fmt.Fprintln(os.Stderr, "go_held [-fix] chain|emptied|texts|local|twice")
+		fmt.Fprintln(os.Stderr, "go_held [-fix] chain|emptied|texts|local|many|twice")
 		pprof.WriteHeapProfile(os.Stderr) // who links this is sampled
 		os.Exit(2)
 	}

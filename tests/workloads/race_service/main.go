@@ -8,10 +8,12 @@
 //	/parse?bad=N    N recovered panics in one goroutine, each unwinds 11 frames: 88 bytes each, kept until it ends.
 //	/stats          what the service itself knows, after a collection, as JSON: the referee of tests.
 //
-// It prints "pid N", "url http://…" and "ready", each on its line, and ends on SIGTERM.
+// It prints "pid N", "url http://…" and "ready", each on its line, and ends on SIGTERM. -late N imports N MiB when it reads a line,
+// and prints "done".
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -139,6 +141,7 @@ func (s *service) stats(w http.ResponseWriter, _ *http.Request) {
 func main() {
 	address := flag.String("addr", "127.0.0.1:0", "listen here")
 	mib := flag.Int("import", 0, "MiB to import before ready")
+	late := flag.Int("late", 0, "MiB to import at a line on stdin")
 	flag.Parse()
 
 	s := newService()
@@ -166,5 +169,11 @@ func main() {
 		os.Exit(0)
 	}()
 	fmt.Printf("pid %d\nurl http://%s\nready\n", os.Getpid(), listener.Addr())
+	go func() {
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			importRecords(*late)
+			fmt.Println("done")
+		}
+	}()
 	log.Fatal(http.Serve(listener, nil))
 }

@@ -8,7 +8,9 @@
 #define MEMWHY_CAUSES(CAUSE)        \
   CAUSE(race_detector)              \
   CAUSE(race_detector_leak)         \
+  CAUSE(instrumented_build)         \
   CAUSE(goroutine_leak)             \
+  CAUSE(goroutines)                 \
   CAUSE(live_heap_growth)           \
   CAUSE(gc_headroom)                \
   CAUSE(idle_heap)                  \
@@ -28,6 +30,10 @@
   CAUSE(locked_memory)              \
   CAUSE(hugetlb)                    \
   CAUSE(swap)                       \
+  CAUSE(oom_kill)                   \
+  CAUSE(near_limit)                 \
+  CAUSE(cgroup_page_cache)          \
+  CAUSE(cgroup_kernel_memory)       \
   CAUSE(file_mapping)               \
   CAUSE(shared_memory)              \
   CAUSE(c_heap_free)                \
@@ -35,6 +41,8 @@
   CAUSE(python_arenas)              \
   CAUSE(thread_stacks)              \
   CAUSE(thread_leak)                \
+  CAUSE(transient_spike)            \
+  CAUSE(managed_heap)               \
   CAUSE(anon_growth)
 
 namespace memwhy::explain {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "explain/allocator_facts.h"
+#include "explain/cgroup.h"
 #include "explain/go/facts.h"
 #include "explain/growth.h"
 #include "explain/heaviest.h"
@@ -29,6 +30,10 @@ struct ProcessFacts {
   const events::BinaryInfo* exe = nullptr;                  // nullptr: not known
   const std::vector<events::Thread>* list = nullptr;        // of the threads, as of the last scan
   std::optional<events::Counters> counters = std::nullopt;  // the last ones
+  std::optional<TimeNs> counters_time = std::nullopt;       // when they were read
+  std::optional<TimeNs> oom_time = std::nullopt;            // the kernel chose it to be killed
+  // Of one that was: who touched pages since the last scan, as "alloc (main.c:7)", most first.
+  std::vector<std::pair<std::string, uint64_t>> touched_last = {};
 };
 
 // What a rule may know.
@@ -45,6 +50,8 @@ struct Case {
   std::span<const AllocatorFacts> allocators = {};  // those that were read
   const std::vector<Sample>&
       moments;  // scans, and what RSS tells of the time between: growth is judged by these
+  const CgroupSummary* cgroup = nullptr;  // that limits it; nullptr: nothing was told of it
+  std::span<const TrendPoint> peaks = {};  // the highest RSS so far, by the kernel: each time it was read
 };
 
 class Rule {

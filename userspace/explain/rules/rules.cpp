@@ -17,6 +17,44 @@ namespace {
 constexpr uint64_t kProblemBytes = uint64_t{16} << 20;
 constexpr double kProblemShare = 0.10;
 
+// A mapping, a file, or the program's own function that brought pages in.
+struct Heavy {
+  std::string what;
+  bool by = false;  // a function
+  uint64_t bytes = 0;
+};
+
+// The entries of an owner's line, heaviest first. Stacks of which the program's own frame is the same are one.
+std::vector<Heavy> heaviest_of(const Case& c, Owner owner) {
+  std::vector<Heavy> out;
+  const LedgerLine* line = line_of(c.ledger, owner);
+  if (line == nullptr) return out;
+  for (const Entry& entry : heaviest(c.attribution, *line)) {
+    const std::vector<Frame> frames = c.attribution.frames_of(entry.stack);
+    if (entry.what == EntryWhat::kStack && frames.empty()) continue;
+    Heavy next{"", entry.what == EntryWhat::kStack, entry.bytes};
+    const Frame own = next.by ? program_frame(frames) : Frame{};
+    next.what = next.by ? text_of(own.known() ? own : frames.front(), text_style(entry))
+                        : name_of(c.attribution, entry);
+    const auto same = std::find_if(out.begin(), out.end(), [&](const Heavy& each) {
+      return each.by && next.by && each.what == next.what;
+    });
+    if (same != out.end())
+      same->bytes += next.bytes;
+    else
+      out.push_back(std::move(next));
+  }
+  std::stable_sort(out.begin(), out.end(), [](const Heavy& a, const Heavy& b) { return a.bytes > b.bytes; });
+  return out;
+}
+
+// ", 401.1 MiB of it by manual.New (manual.go:40)", where that is most of it.
+std::string by_whom(const Case& c, const LedgerLine& line) {
+  const std::vector<Heavy> heavy = heaviest_of(c, line.owner);
+  if (heavy.empty() || !heavy.front().by || heavy.front().bytes * 2 < line.bytes) return "";
+  return fmt::format(", {} of it by {}", human_bytes(heavy.front().bytes), heavy.front().what);
+}
+
 // When no rule speaks of the largest owner, it is named all the same: it is where the bytes are.
 Finding largest_owner(const Case& c) {
   const LedgerLine& line = c.ledger.lines.front();
@@ -25,8 +63,8 @@ Finding largest_owner(const Case& c) {
   finding.bytes = line.bytes;
   finding.growth_bytes_per_s = line.growth_bytes_per_s;
   finding.headline = fmt::format("most of it, {}, is {}", bytes_and_share(line.bytes, c.ledger), line.id());
-  finding.claim =
-      fmt::format("Most of {} is {}: {}.", c.process.comm, line.id(), bytes_and_share(line.bytes, c.ledger));
+  finding.claim = fmt::format("Most of {} is {}: {}{}.", c.process.comm, line.id(),
+                              bytes_and_share(line.bytes, c.ledger), by_whom(c, line));
   finding.confidence = Confidence::kMedium;
   finding.remedy = "None needed: this says where the memory is, not that it is too much.";
   finding.evidence.emplace_back(line.label());
@@ -74,18 +112,10 @@ const LedgerLine* line_of(const Ledger& ledger, std::string_view id) {
 
 std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most) {
   std::vector<std::string> out;
-  const LedgerLine* line = line_of(c.ledger, owner);
-  if (line == nullptr) return out;
-  for (const Entry& entry : heaviest(c.attribution, *line)) {
+  for (const Heavy& each : heaviest_of(c, owner)) {
     if (out.size() == most) break;
-    const std::vector<Frame> frames = c.attribution.frames_of(entry.stack);
-    if (entry.what != EntryWhat::kStack) {
-      out.push_back(fmt::format("{}: {}", name_of(c.attribution, entry), human_bytes(entry.bytes)));
-    } else if (!frames.empty()) {
-      const Frame own = program_frame(frames);
-      out.push_back(fmt::format("{} by {}", human_bytes(entry.bytes),
-                                text_of(own.known() ? own : frames.front(), text_style(entry))));
-    }
+    out.push_back(each.by ? fmt::format("{} by {}", human_bytes(each.bytes), each.what)
+                          : fmt::format("{}: {}", each.what, human_bytes(each.bytes)));
   }
   return out;
 }
@@ -138,7 +168,7 @@ std::vector<Finding> findings(const Case& c) {
     for (size_t i = 0; i < c.ledger.table->owners(); ++i) {
       if (c.ledger.table->name(static_cast<Owner>(i)).family == c.largest_family) family += c.ledger.bytes[i];
     }
-    largest_explained |= !finding->of_other_owners &&
+    largest_explained |= !finding->of_other_owners && !finding->owners.empty() &&
                          (finding->bytes >= family || speaks_of(*finding, c.ledger.lines.front()));
     out.push_back(std::move(*finding));
   }

@@ -21,7 +21,7 @@ class Fragmentation : public Rule {
     if (counters == nullptr || bytes < threshold) return std::nullopt;
     const uint64_t in_use = counters->heap_in_use_bytes, goal = heap_goal(*counters).value_or(in_use);
     const uint64_t beyond = std::min(bytes, in_use > goal ? in_use - goal : 0);
-    const bool problem = beyond >= threshold && stays(c, Owner::kGoHeapFragmentation);
+    const bool problem = beyond >= threshold && stay_of(c, Owner::kGoHeapFragmentation).lasts;
 
     Finding finding = go_finding(c, "fragmentation", problem, {Owner::kGoHeapFragmentation});
     const uint64_t objects = c.ledger.total({Owner::kGoHeapLive, Owner::kGoHeapUnmarked});

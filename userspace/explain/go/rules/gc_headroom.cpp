@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "explain/go/memory_limit.h"
 #include "explain/go/rules/words.h"
 #include "explain/rules/causes.h"
 
@@ -66,7 +67,7 @@ class GcHeadroom : public Rule {
     const bool off = percent < 0,
                limited = counters->memory_limit_bytes != std::numeric_limits<int64_t>::max();
     const bool patient = off || percent > kPatientPercent;
-    const bool problem = patient && !limited && least_of(c, Owner::kGoHeapUnmarked) >= threshold;
+    const bool problem = patient && !limited && stay_of(c, Owner::kGoHeapUnmarked).lasts;
 
     Finding finding = go_finding(c, "gc-headroom", problem, {Owner::kGoHeapUnmarked});
     finding.headline = bytes_and_share(bytes, c.ledger) + " are garbage and headroom of the Go collector";
@@ -98,6 +99,7 @@ class GcHeadroom : public Rule {
                      "collection (runtime.GC()) tells how much that is. Either costs CPU."
                    : "A smaller GOGC collects more often, at the cost of CPU; the next collection tells what "
                      "that returns.";
+      if (problem && off) finding.remedy += go_limit_text(c);
       finding.against.emplace_back("all of it may be in use: only the next collection will show");
     }
     if (!problem && !off && garbage)
@@ -139,7 +141,8 @@ class GcHeadroom : public Rule {
             ? fmt::format(
                   "GOGC={} lets the heap grow to about {}; or GOMEMLIMIT={}MiB bounds the whole program and "
                   "collects more often only near it. Either costs CPU.",
-                  less, human_bytes(live + left), limit)
+                  less, human_bytes(live + left), limit) +
+                  go_limit_text(c)
             : "None needed.";
     finding.confidence = problem || !enough ? Confidence::kMedium : Confidence::kHigh;
     finding.against.emplace_back("some of it may be in use: only the next collection will show");

@@ -2,10 +2,10 @@
 // goroutine-leak: goroutines that wait at one place for something that does not come, and alone keep memory alive. A heap
 // profile knows where that memory was allocated, a list of goroutines who waits; the join is the cause.
 //
-//   grew     three rising readings of the group's count or weight                     problem, high
+//   grew     the group's count or weight, by the judge of all growth (growth.h)       problem, high
 //   holds    blocked in a state in which nobody idles (a send, a lock) for 10 s       problem, medium
-//   holds    waiting where idle workers wait too (a receive, a select, a read),
-//            more than one of them: main waits there with what the program lives on   explains
+//   holds    the same, for less                                                       explains
+// Those that wait where idle workers wait too (a receive, a select, a read) and do not grow are goroutines.cpp's.
 //
 // This is the judgement; its words are goroutine_leak_words.cpp's. That a goroutine waits for ever can't be seen from outside; a slow receiver looks the same, and `against` says so.
 #include <algorithm>
@@ -13,6 +13,7 @@
 
 #include "explain/go/groups.h"
 #include "explain/go/rules/goroutine_leak_words.h"
+#include "explain/go/rules/goroutine_standing.h"
 #include "explain/go/rules/words.h"
 #include "explain/rules/causes.h"
 
@@ -20,9 +21,6 @@ namespace memwhy::explain {
 namespace {
 
 constexpr TimeNs kLongWait = 10'000'000'000;
-constexpr uint64_t kManyGoroutines = 100;
-
-enum class Standing : uint8_t { kSilent, kExplains, kHolds, kGrew };
 
 // States in which an idle worker, a server or a main that waits for its workers waits as well.
 bool idles_in(std::string_view reason) {
@@ -32,35 +30,8 @@ bool idles_in(std::string_view reason) {
   return std::find(kIdle.begin(), kIdle.end(), reason) != kIdle.end();
 }
 
-// "semacquire" is WaitGroup.Wait up to Go 1.23, but a lock up to Go 1.19: the stack tells.
-bool idles(const GroupStory& group) {
-  if (!idles_in(group.now->wait_reason)) return false;
-  return group.now->wait_reason != "semacquire" ||
-         std::none_of(group.frames.begin(), group.frames.end(), [](const Frame& frame) {
-           const std::string_view name = frame.function;
-           return name.starts_with("sync.runtime_SemacquireMutex") || name.starts_with("sync.(*Mutex)") ||
-                  name.starts_with("sync.(*RWMutex)");
-         });
-}
-
 bool grew(const GroupStory& group) {
-  return trend_of(group.counts).rising || (group.complete && trend_of(group.weights).rising);
-}
-
-Standing standing_of(const GroupStory& group, uint64_t threshold) {
-  if (group.of_runtime || group.frames.empty() || group.now->wait_reason.empty()) return Standing::kSilent;
-  const bool idle = idles(group), rising = grew(group);
-  if (group.weight() < threshold) {
-    const bool many =
-        group.now->count >= kManyGoroutines && group.now->count >= 3 * group.counts.front().value;
-    return rising && many ? Standing::kExplains : Standing::kSilent;
-  }
-  if (rising &&
-      (!idle || group.weight() - std::min(group.weight(), group.weights.front().value) >= threshold))
-    return Standing::kGrew;
-  const TimeNs since = group.now->oldest_wait_ns;
-  if (!idle && since != 0 && since + kLongWait <= group.read_at) return Standing::kHolds;
-  return !idle || group.now->count > 1 ? Standing::kExplains : Standing::kSilent;
+  return trend_of(group.counts).lasting() || (group.complete && trend_of(group.weights).lasting());
 }
 
 // Each goroutine of a group keeps an object of the same size, but a stale word elsewhere looks like the address of one or
@@ -93,7 +64,10 @@ class GoroutineLeak : public Rule {
     for (const GroupStory& group : groups) {  // heaviest first: the first of the worst standing stays
       const Standing next = standing_of(group, problem_threshold(c.ledger));
       const bool problem = next >= Standing::kHolds, had = standing >= Standing::kHolds;
-      if (next == Standing::kSilent || (worst != nullptr && problem <= had)) continue;
+      if (next == Standing::kSilent ||
+          (next == Standing::kExplains && idles(group) && !grew(group)) ||  // goroutines.cpp
+          (worst != nullptr && problem <= had))
+        continue;
       worst = &group;
       standing = next;
     }
@@ -127,6 +101,33 @@ class GoroutineLeak : public Rule {
 };
 
 }  // namespace
+
+// "semacquire" is WaitGroup.Wait up to Go 1.23, but a lock up to Go 1.19: the stack tells.
+bool idles(const GroupStory& group) {
+  if (!idles_in(group.now->wait_reason)) return false;
+  return group.now->wait_reason != "semacquire" ||
+         std::none_of(group.frames.begin(), group.frames.end(), [](const Frame& frame) {
+           const std::string_view name = frame.function;
+           return name.starts_with("sync.runtime_SemacquireMutex") || name.starts_with("sync.(*Mutex)") ||
+                  name.starts_with("sync.(*RWMutex)");
+         });
+}
+
+Standing standing_of(const GroupStory& group, uint64_t threshold) {
+  if (group.of_runtime || group.frames.empty() || group.now->wait_reason.empty()) return Standing::kSilent;
+  const bool idle = idles(group), rising = grew(group);
+  if (group.weight() < threshold) {
+    const bool many =
+        group.now->count >= kManyGoroutines && group.now->count >= 3 * group.counts.front().value;
+    return rising && many ? Standing::kExplains : Standing::kSilent;
+  }
+  if (rising &&
+      (!idle || group.weight() - std::min(group.weight(), group.weights.front().value) >= threshold))
+    return Standing::kGrew;
+  const TimeNs since = group.now->oldest_wait_ns;
+  if (!idle && since != 0 && since + kLongWait <= group.read_at) return Standing::kHolds;
+  return !idle || group.now->count > 1 ? Standing::kExplains : Standing::kSilent;
+}
 
 const Rule& goroutine_leak_rule() {
   static const GoroutineLeak kRule;

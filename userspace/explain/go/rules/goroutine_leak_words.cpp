@@ -244,9 +244,9 @@ void add_figures(const LeakTold& leak, Finding& finding) {
 
 void tell_goroutine_leak(const LeakTold& leak, Finding& finding) {
   const events::GoGroup& group = *leak.group.now;
-  finding.headline =
-      fmt::format("{} goroutine{} in {} keep{} {}", group.count, group.count == 1 ? "" : "s",
-                  group.wait_reason, group.count == 1 ? "s" : "", human_bytes(leak.kept_bytes));
+  finding.headline = fmt::format("{} goroutine{} in {} keep{} {}", group.count, group.count == 1 ? "" : "s",
+                                 group.wait_reason, group.count == 1 ? "s" : "",
+                                 bytes_and_share(finding.bytes, leak.c.ledger));
   finding.claim = claim(leak);
   add_evidence(leak, finding);
   add_against(leak, finding);

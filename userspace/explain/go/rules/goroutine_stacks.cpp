@@ -55,7 +55,8 @@ class GoroutineStacks : public Rule {
     const uint64_t in_use = in_use_bytes(groups), ended = ended_bytes(c, groups, bytes);
     const bool rising = trend.lasting() && trend.grown_bytes >= threshold && ended == 0;
     const bool deep = count > 0 && ended == 0 && bytes / count >= kDeepStack;
-    const bool kept = ended >= threshold && stays(c, Owner::kGoStacks) && collections_seen(c) > 0;
+    const Stay stay = stay_of(c, Owner::kGoStacks);
+    const bool kept = ended >= threshold && stay.lasts && collections_seen(c) > 0;
 
     Finding finding = go_finding(c, "goroutine-stacks", rising || deep || kept, {Owner::kGoStacks});
     finding.growth_bytes_per_s = trend.bytes_per_s;
@@ -106,12 +107,11 @@ class GoroutineStacks : public Rule {
       finding.recoverable_bytes = bytes;
     }
     if (kept) {
-      finding.evidence.push_back(
-          fmt::format("never less than {} in {} scans, with {} collection{} in between",
-                      human_bytes(least_of(c, Owner::kGoStacks)), c.samples.size(), collections_seen(c),
-                      collections_seen(c) == 1 ? "" : "s"));
-      finding.bytes_figure("least_bytes", least_of(c, Owner::kGoStacks));
-      finding.count_figure("scans", c.samples.size());
+      finding.evidence.push_back(fmt::format(
+          "never less than {} in {} scans, with {} collection{} in between", human_bytes(stay.least_bytes),
+          stay.scans, collections_seen(c), collections_seen(c) == 1 ? "" : "s"));
+      finding.bytes_figure("least_bytes", stay.least_bytes);
+      finding.count_figure("scans", stay.scans);
       finding.count_figure("collections", collections_seen(c));
     }
     finding.confidence = count > 0 ? Confidence::kHigh : Confidence::kMedium;

@@ -17,8 +17,7 @@ class HugeHeap : public Rule {
   std::optional<Finding> judge(const Case& c) const override {
     const LedgerLine* line = huge_released(c);
     if (line == nullptr) return std::nullopt;
-    const uint64_t scans = scans_with(c, Owner::kGoHeapReleasedResident, problem_threshold(c.ledger));
-    const bool problem = scans >= 2 && scans * 2 >= c.samples.size();
+    const auto [scans, least, problem] = stay_of(c, Owner::kGoHeapReleasedResident);
     Finding finding = go_finding(c, "huge-heap", problem, {Owner::kGoHeapReleasedResident});
     finding.recoverable_bytes = line->huge_bytes;
     finding.confidence = Confidence::kHigh;

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "explain/go/memory_limit.h"
 #include "explain/go/rules/words.h"
 #include "explain/rules/causes.h"
 
@@ -24,8 +25,8 @@ class IdleHeap : public Rule {
     const uint64_t kept = counters->heap_in_use_bytes + counters->heap_free_bytes,
                    wanted = goal ? *goal + *goal / 10 : kept;
     const uint64_t above = std::min(bytes, kept > wanted ? kept - wanted : 0);
-    const bool stayed = stays(c, Owner::kGoHeapIdle);
-    const bool problem = above >= threshold && stayed;
+    const Stay stay = stay_of(c, Owner::kGoHeapIdle);
+    const bool problem = above >= threshold && stay.lasts;
 
     Finding finding = go_finding(c, "idle-heap", problem, {Owner::kGoHeapIdle});
     const Trend trend = trend_of(c.samples, {Owner::kGoHeapIdle});
@@ -41,16 +42,17 @@ class IdleHeap : public Rule {
     finding.bytes_figure("heap_in_use_bytes", counters->heap_in_use_bytes);
     finding.bytes_figure("heap_free_bytes", counters->heap_free_bytes);
     if (goal) finding.bytes_figure("kept_bytes", wanted);
-    if (stayed) {
-      finding.bytes_figure("least_bytes", least_of(c, Owner::kGoHeapIdle));
-      finding.count_figure("scans", c.samples.size());
-      finding.evidence.push_back(fmt::format("never less than {} in {} scans",
-                                             human_bytes(least_of(c, Owner::kGoHeapIdle)), c.samples.size()));
+    if (stay.lasts) {
+      finding.bytes_figure("least_bytes", stay.least_bytes);
+      finding.count_figure("scans", stay.scans);
+      finding.evidence.push_back(
+          fmt::format("never less than {} in {} scans", human_bytes(stay.least_bytes), stay.scans));
     }
     finding.remedy =
         problem
             ? "debug.FreeOSMemory() gives it back at once, once after the peak; GOMEMLIMIT makes the runtime "
-              "give back before it grows again."
+              "give back before it grows again." +
+                  go_limit_text(c)
         : !goal && counters->gc_percent < 0
             ? "debug.FreeOSMemory() gives it back at once, if the program does not need it again."
             : "None needed: the next cycle of the collector uses it again.";

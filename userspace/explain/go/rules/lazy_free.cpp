@@ -22,8 +22,7 @@ class LazyFree : public Rule {
     if (line == nullptr || bytes < problem_threshold(c.ledger)) return std::nullopt;
     if (huge_released(c) != nullptr) return std::nullopt;
     const bool lazy = line->lazy_bytes > 0;
-    const uint64_t scans = scans_with(c, Owner::kGoHeapReleasedResident, problem_threshold(c.ledger));
-    const bool problem = scans >= 2 && scans * 2 >= c.samples.size();
+    const auto [scans, least, problem] = stay_of(c, Owner::kGoHeapReleasedResident);
     Finding finding = go_finding(c, "lazy-free", problem, {Owner::kGoHeapReleasedResident});
     finding.headline = bytes_and_share(bytes, c.ledger) + " were given back by Go and are still resident";
     finding.claim =
@@ -38,9 +37,6 @@ class LazyFree : public Rule {
     finding.bytes_figure("huge_bytes", line->huge_bytes);
     finding.bytes_figure("lazy_bytes", line->lazy_bytes);
     if (problem) {
-      uint64_t least = bytes;
-      for (size_t i = c.samples.size() - scans; i < c.samples.size(); ++i)
-        least = std::min(least, of(c.samples[i].bytes, Owner::kGoHeapReleasedResident));
       finding.evidence.push_back(fmt::format("never less than {} in {} scans", human_bytes(least), scans));
       finding.bytes_figure("least_bytes", least);
       finding.count_figure("scans", scans);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
 
 #include "base/text.h"
 
@@ -28,22 +27,19 @@ uint32_t collections_seen(const Case& c) {
   return last - std::min(first, last);
 }
 
-uint64_t least_of(const Case& c, Owner owner) {
-  if (c.samples.empty()) return 0;
-  uint64_t least = std::numeric_limits<uint64_t>::max();
-  for (const Sample& sample : c.samples) least = std::min(least, of(sample.bytes, owner));
-  return least;
-}
-
-bool stays(const Case& c, Owner owner) {
-  return c.samples.size() > 1 && least_of(c, owner) >= problem_threshold(c.ledger);
-}
-
-uint64_t scans_with(const Case& c, Owner owner, uint64_t least) {
-  const auto before = std::find_if_not(c.samples.rbegin(), c.samples.rend(), [&](const Sample& sample) {
-    return of(sample.bytes, owner) >= least;
-  });
-  return static_cast<uint64_t>(before - c.samples.rbegin());
+Stay stay_of(const Case& c, Owner owner) {
+  Stay stay;
+  for (auto sample = c.samples.rbegin(); sample != c.samples.rend(); ++sample) {
+    const uint64_t bytes = of(sample->bytes, owner);
+    if (bytes < problem_threshold(c.ledger)) break;
+    stay.least_bytes = stay.scans == 0 ? bytes : std::min(stay.least_bytes, bytes);
+    ++stay.scans;
+  }
+  if (stay.scans < 2) return stay;
+  const TimeNs since = c.samples[c.samples.size() - stay.scans].time;
+  const double seconds = static_cast<double>(c.samples.back().time - since) / 1e9;
+  stay.lasts = stay.scans == c.samples.size() || seconds >= kLastingSeconds;
+  return stay;
 }
 
 bool go_at_least(const Case& c, int minor) {

@@ -13,13 +13,14 @@ const events::GoCounters* go_counters(const Case& c);
 std::string goal_text(const events::GoCounters& counters);
 // Collections that ended while memwhy watched, by the runtime's own count.
 uint32_t collections_seen(const Case& c);
-// An owner's least bytes over all scans: what was there all the time. 0 without scans.
-uint64_t least_of(const Case& c, Owner owner);
-// Whether that was enough for a problem, in more than one scan.
-bool stays(const Case& c, Owner owner);
-// In how many scans up to the last it was at least so much: what is so for a moment was given back, or taken again, while it was
-// read; what came during the recording can stay, too.
-uint64_t scans_with(const Case& c, Owner owner, uint64_t least);
+// For how long an owner has had enough for a problem, up to the last scan: what is so for a moment was given back, or taken again,
+// while it was read. What came during the recording stays once it was there for as long as a growth must last.
+struct Stay {
+  size_t scans = 0;
+  uint64_t least_bytes = 0;  // in these; 0 without any
+  bool lasts = false;        // all of the recording in more than one scan, or long enough
+};
+Stay stay_of(const Case& c, Owner owner);
 // Whether the version ("go1.26.8") is at least go1.minor.
 bool go_at_least(const Case& c, int minor);
 // With bytes, growth and owners filled in.

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One recording of each story, exported in every format; each export is opened by the program that it is for, and all of them
+have the bytes that explain has: to the byte, in total and by owner. tests/readers has the programs, and the table of the sums."""
+import json
+import re
+import sqlite3
+import sys
+import time
+
+from support import MIB, ROOT, absent
+from support.answers import check, ledger, only_process
+
+sys.path.insert(0, str(ROOT / "tests"))
+from readers import packages, synthetic  # noqa: E402
+from readers.consumers import Consumers  # noqa: E402
+
+FORMATS = ["pprof", "perfetto", "folded", "speedscope", "firefox", "sqlite", "ndjson", "otlp", "json"]
+PARTED = ("go.heap.live", "go.heap.unmarked", "go.heap.fragmentation", "go.heap.unclassified")
+
+
+def consumers(case):
+    try:
+        reader = Consumers(case.build / "readers", [ROOT / "tests/workloads/go_release", "debian"])
+        for name in packages.NPM:
+            packages.npm(case.build / "readers", name)
+    except packages.Unreachable as missing:
+        absent(str(missing))
+    return reader
+
+
+def recorded(case, pid, meanwhile):
+    """Into r.memwhy, with what is done meanwhile."""
+    memwhy = case.start_memwhy("record", "-p", pid, "-o", "r.memwhy")
+    meanwhile()
+    case.finish(memwhy)
+
+
+def exported(case, name="r.memwhy"):
+    """{format: file}"""
+    out = {}
+    for format in FORMATS:
+        out[format] = case.folder / f"r.{format}"
+        case.memwhy("export", "-f", format, name, "-o", out[format], cwd=case.folder)
+    return out
+
+
+def line_sums(owners):
+    """By line of the ledger, but those that share pages together."""
+    out = {}
+    for owner, bytes in owners.items():
+        shared = "go.heap.spans" if owner in PARTED else owner
+        out[shared] = out.get(shared, 0) + bytes
+    return out
+
+
+def check_readers(case, process):
+    """Every format by its program; prints the row of the table."""
+    reader, files = consumers(case), exported(case)
+    rss = process["rss"]["bytes"]
+    wanted = line_sums(ledger(process))
+    sums = {}
+    for format in FORMATS:
+        owners = getattr(reader, format)(files[format])
+        assert sum(owners.values()) == rss, f"{format}: {sum(owners.values())}, and RSS is {rss}: {owners}"
+        assert line_sums(owners) == wanted, f"{format}: {owners}, the ledger {wanted}"
+        sums[format] = sum(owners.values())
+    print(f"| {process['comm']} | {rss:,} | " + " | ".join(f"{sums[format]:,}" for format in FORMATS) + " |")
+    check_pprof(case, reader, files["pprof"], process)
+    check_perfetto(reader, files["perfetto"], process)
+    check_queries(files["sqlite"], process)
+
+
+def check_pprof(case, reader, file, process):
+    """The difference of a profile and itself is nothing; its kind and period are there; and Go's own bytes are Go's own."""
+    raw = reader.go_pprof("-raw", file)
+    assert "PeriodType: resident bytes" in raw and "Period: 4096" in raw, raw[:300]
+    assert not reader.pprof(file, f"-diff_base={file}")
+    inuse = process["heap_profile"]["inuse_bytes"]
+    top = reader.go_pprof("-top", "-unit=B", *(["-sample_index=inuse_space"] if inuse else []), file)
+    total = int(re.search(r"of (\d+)B total", top)[1])
+    assert total == (inuse if inuse else process["rss"]["bytes"]), top
+
+
+def check_perfetto(reader, file, process):
+    """Counters, mappings and slices are those of the answer."""
+    counters, rss, smaps, slices, instants = reader.trace_processor(
+        file,
+        """select t.name as owner, c.value as bytes from counter c join process_counter_track t on c.track_id = t.id
+           where t.unit = 'bytes' or t.name like '%.%' and t.name not like 'mem.%'
+           group by t.id having c.ts = max(c.ts)""",
+        "select max(c.value) as bytes from counter c join process_counter_track t on c.track_id = t.id where t.name = 'mem.rss'",
+        "select ts, sum(private_dirty_kb) as anonymous_kb, count(*) as mappings from profiler_smaps group by ts order by ts",
+        "select count(*) as n from slice where name = 'GC' and dur > 0",
+        "select name, count(*) as n from slice where category = 'memory' group by name")
+    last = {row["owner"]: int(row["bytes"]) for row in counters if row["owner"] in ledger(process)}
+    assert last == ledger(process), (last, ledger(process))
+    assert rss[0]["bytes"] == max(point["rss_bytes"] for point in process["timeline"]), rss
+    assert len(smaps) == process["coverage"]["scans"], (len(smaps), process["coverage"]["scans"])
+    gc = [event for event in process["events"] if event["gc"]]
+    assert slices[0]["n"] <= len(gc) and bool(slices[0]["n"]) == bool(gc), (slices, len(gc))
+    others = {}
+    for event in process["events"]:
+        if not event["gc"]:
+            others[event["what"]] = others.get(event["what"], 0) + 1
+    assert {row["name"]: row["n"] for row in instants} == others, (instants, others)
+
+
+def check_queries(file, process):
+    """Those of the documentation: each is SQL, and those whose answer is known have it."""
+    text = (ROOT / "userspace/export/README.md").read_text()
+    block = text.split("```sql")[1].split("```")[0]
+    queries = re.split(r"^-- \d+ .*$", block, flags=re.M)[1:]
+    assert len(queries) == 12
+    with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
+        answers = [db.execute(query).fetchall() for query in queries]
+    assert {owner: bytes for _, owner, bytes in answers[0]} == ledger(process)
+    assert answers[1] == []
+    assert sum(bytes for _, bytes in answers[11]) == process["rss"]["bytes"]
+    assert {id for _, id, _, _ in answers[10]} == {f["id"] for f in process["findings"] if f["kind"] == "problem"}
+
+
+def explained(case):
+    return only_process(case.explain("r.memwhy", cwd=case.folder))
+
+
+def test_goroutine_leak(case):
+    jobs = case.hourly_job("go1.26.8", pprof=True)
+
+    def work():
+        jobs.until_job(4)
+    recorded(case, jobs.pid, work)
+    process = explained(case)
+    assert ledger(process)["go.heap.live"] + ledger(process).get("go.heap.unmarked", 0) >= 200 * MIB, ledger(process)
+    check_readers(case, process)
+
+
+def test_race_detector(case):
+    service = case.race_service("go1.26.8")
+
+    def work():
+        service.get("/import?mib=64")
+        service.load(50)
+    recorded(case, service.pid, work)
+    process = explained(case)
+    assert ledger(process)["race.shadow"] >= 128 * MIB
+    check_readers(case, process)
+
+
+def test_c_heap(case):
+    import subprocess
+    server = case.start([case.build / "workloads/c_heap", "freed", 100], stdin=subprocess.PIPE)
+    assert server.stdout.readline() == "ready\n"
+
+    def work():
+        server.stdin.write("trim\n")
+        server.stdin.flush()
+        assert server.stdout.readline().startswith("trimmed")
+    recorded(case, server.pid, work)
+    process = explained(case)
+    check_readers(case, process)
+
+
+def test_an_hour_of_ten_thousand_stacks(case):
+    """20 owners, 10,000 stacks, 360 scans: each export within its memory. (Its time is measured: tests/readers/README.md.)"""
+    case.folder.joinpath("script").write_text(synthetic.script(seconds=3600, stacks=10_000))
+    made = case.start([case.build / "bin/record_script", "script", "r.memwhy"])
+    assert made.wait(timeout=200) == 0
+    process = explained(case)
+    assert len(process["ledger"]) >= 20, ledger(process)
+    for format in FORMATS:
+        case.memwhy("export", "-f", format, "r.memwhy", "-o", f"r.{format}", "--max-memory", "512M", cwd=case.folder)
+
+
+def test_what_cannot_be_exported(case):
+    """Each has its sentence and status, and nothing is left behind or destroyed."""
+    case.folder.joinpath("script").write_text("@10 info tool=1 host=h\nanchor\nattach 1 pid=5 comm=c\nrecording-end stopped\n")
+    made = case.start([case.build / "bin/record_script", "script", "r.memwhy"])
+    assert made.wait(timeout=60) == 0
+    case.folder.joinpath("there").write_text("mine")
+    case.folder.joinpath("junk").write_text("no recording")
+    here = {"cwd": case.folder}
+    case.fails(2, "there is no format \"svg\"", "pprof", arguments=["export", "-f", "svg", "r.memwhy"], **here)
+    case.fails(7, "there exists", arguments=["export", "-f", "pprof", "r.memwhy", "-o", "there"], **here)
+    case.fails(6, "junk", arguments=["export", "-f", "pprof", "junk", "-o", "new"], **here)
+    assert case.folder.joinpath("there").read_text() == "mine" and not case.folder.joinpath("new").exists()
+    out, _ = case.memwhy("export", "-f", "json", "r.memwhy", **here)
+    assert check(json.loads(out)) == case.explain("r.memwhy", "--cells", **here)

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// memwhy report: a recording as one HTML file, to be looked at in a browser that has neither the target nor a network. A live
+// process is recorded first.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "app/command.h"
+#include "app/earlier_moments.h"
+#include "app/file_limits.h"
+#include "app/live.h"
+#include "app/live_output.h"
+#include "app/runtimes.h"
+#include "app/terminal.h"
+#include "base/text.h"
+#include "explain/explainer.h"
+#include "html/document.h"
+#include "report/json.h"
+#include "trace/reader.h"
+
+namespace memwhy::app {
+namespace {
+
+constexpr std::chrono::seconds kWatched{10};
+// Each costs as much in the file as the last one; together they may take what a browser reads in a moment.
+constexpr size_t kMostMoments = 8;
+constexpr size_t kMostMomentBytes = size_t{24} << 20;
+
+constexpr const char* kReportExamples = R"(Examples:
+  memwhy report web.memwhy -o web.html        a recording; needs no privileges
+  memwhy report -p 4711 -d 5m -o web.html     records pid 4711 for 5 minutes first
+
+The file needs a browser and nothing else: no network, no memwhy. Stacks are in it as of up to 8 earlier scans too.)";
+
+struct ReportRequest {
+  LiveRequest live;
+  std::string path, output;
+  FileLimits limits;
+};
+
+Status check_report(const ReportRequest& request, bool duration_given) {
+  const bool live = !request.live.targets.pids.empty();
+  if (live == !request.path.empty())
+    return Error(ErrorCode::kUsage,
+                 "say what to report: a FILE that memwhy record made, or a process (-p PID)");
+  if (!live && (duration_given || request.live.targets.follow || request.live.no_uprobes))
+    return Error(ErrorCode::kUsage,
+                 "-d, --follow and --no-uprobes are about recording; they make no sense with a FILE");
+  return live ? request.live.targets.check() : Status{};
+}
+
+struct EarlierMoment {
+  std::string id, json;
+};
+
+// As many of the earlier moments as there is room for, evenly.
+Status add_moments(const trace::Reader& reader, const explain::Explanation& last, size_t last_bytes,
+                   std::vector<EarlierMoment>& moments) {
+  if (!last.anchor) return {};  // no moment has a time to be chosen by
+  const size_t most = std::min(kMostMoments, kMostMomentBytes / std::max<size_t>(last_bytes, 1));
+  return explain_moments(reader, earlier_scans(last, most), [&](const explain::Explanation& then) {
+    uint64_t time = 0;
+    for (const explain::ProcessExplanation& process : then.processes)
+      if (process.scan_time) time = std::max<uint64_t>(time, *process.scan_time);
+    const uint64_t unix_ms = (last.anchor->realtime_ns + time - last.anchor->monotonic_ns) / 1'000'000;
+    moments.push_back({fmt::format("moment-{}", unix_ms), report::moment_to_json(then)});
+  });
+}
+
+Result<std::string> page_of(const trace::Reader& reader) {
+  explain::Explainer explainer(owner_table());
+  Result<trace::ReadSummary> summary = reader.read_all(explainer);
+  if (!summary) return std::move(summary).error();
+  if (!summary->damage.empty())
+    warn(fmt::format("the recording is damaged ({} finding{}), what is there is reported: {}",
+                     summary->damage.size(), summary->damage.size() == 1 ? "" : "s",
+                     summary->damage.front()));
+  explain::Explanation explanation = explainer.finish(summary->damage);
+  if (std::string unknown = summary->of_newer_kinds(); !unknown.empty())
+    explanation.coverage.report.notices.push_back(std::move(unknown) + '.');
+  const std::string answer = report::to_json(explanation, {.cells = true});
+  std::vector<EarlierMoment> moments;
+  if (Status read = add_moments(reader, explanation, answer.size(), moments); !read) return read.error();
+  std::vector<html::Block> blocks = {{"answer", answer}};
+  for (const EarlierMoment& moment : moments) blocks.push_back({moment.id, moment.json});
+  return html::document(blocks);
+}
+
+Status write_page(const trace::Reader& reader, const ReportRequest& request, int fd) {
+  return within(request.limits, request.path.empty() ? "the recording" : request.path, [&]() -> Status {
+    const Result<std::string> page = page_of(reader);
+    if (!page) return page.error();
+    for (size_t at = 0; at < page->size();) {
+      const ssize_t written = ::write(fd, page->data() + at, page->size() - at);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return errno_error(ErrorCode::kOutput, "writing " + request.output, errno);
+      at += static_cast<size_t>(written);
+    }
+    return {};
+  });
+}
+
+Result<trace::Reader> recording_of(const ReportRequest& request, std::optional<Error>& failure) {
+  if (!request.path.empty()) return trace::Reader::open(request.path);
+  Result<LiveResult> done = record_live(request.live);
+  if (!done) return std::move(done).error();
+  if (done->failure) warn(done->failure->message() + "; what was recorded until then is reported");
+  failure = std::move(done->failure);
+  return trace::Reader::open(std::move(done->file), "the recording");
+}
+
+Status make_report(const ReportRequest& request) {
+  // Before the recording: whoever names a file that exists should not wait for that sentence.
+  Result<NewFile> file = NewFile::create(request.output);
+  if (!file) return std::move(file).error();
+  const Fd fd = file->take();
+  std::optional<Error> failure;
+  Result<trace::Reader> reader = recording_of(request, failure);
+  if (!reader) return std::move(reader).error();
+  if (Status written = write_page(*reader, request, fd.get()); !written) return written;
+  file->keep();
+  return failure ? Status(*std::move(failure)) : Status{};
+}
+
+}  // namespace
+
+Command add_report(CLI::App& program) {
+  CLI::App* options = program.add_subcommand(
+      "report", "Make an HTML page of a recording, or of a process that is recorded first");
+  options->footer(kReportExamples);
+  set_usage(*options, "memwhy report (FILE | -p PID) -o PAGE.html [OPTIONS]");
+  const auto request = std::make_shared<ReportRequest>();
+  const auto duration = std::make_shared<std::chrono::nanoseconds>(0);
+  options->add_option("FILE", request->path, "a recording (.memwhy)")->type_name("");
+  options->add_option("-p,--pid", request->live.targets.pids, "the process, by its pid on the host")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("PID");
+  options->add_flag("--follow", request->live.targets.follow, "and its children");
+  add_duration(*options, "-d,--duration", *duration, "how long to watch (30, 30s, 5m, 2h); default 10 s");
+  options->add_option("-o,--output", request->output, "the page to make; it must not exist")
+      ->required()
+      ->type_name("PAGE");
+  options->add_flag("--no-uprobes", request->live.no_uprobes, "do not attach uprobes to the Go runtime");
+  add_file_limits(*options, request->limits, "explaining");
+  options->add_flag("-q,--quiet", request->live.quiet, "no progress");
+  return {options, false, [request, duration](const std::vector<std::string>&) -> Status {
+            const bool given = duration->count() != 0;
+            if (Status asked = check_report(*request, given); !asked) return asked;
+            ReportRequest wanted = *request;
+            wanted.live.duration = given ? *duration : std::chrono::nanoseconds(kWatched);
+            return make_report(wanted);
+          }};
+}
+
+}  // namespace memwhy::app

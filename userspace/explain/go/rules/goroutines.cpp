@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// goroutines: many goroutines that wait where idle ones wait, and do not grow in number: the connections, the workers, the
+// requests of a program that is fine. It says what they hold together and each; nothing is to be done. Those that grow or
+// wait for ever are goroutine-leak, stacks that are large whoever waits on them goroutine-stacks.
+//
+//   3000  in IO wait   at http2.(*Framer).ReadFrame      52.7 MiB
+//   3000  in select    at transport.(*controlBuffer).get 29.6 MiB     → 6,000 goroutines hold 82.3 MiB, 14.0 KiB each
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/text.h"
+#include "explain/go/rules/goroutine_standing.h"
+#include "explain/go/rules/words.h"
+#include "explain/rules/causes.h"
+
+namespace memwhy::explain {
+namespace {
+
+constexpr size_t kGroupsNamed = 4;
+
+struct Many {
+  std::vector<GroupStory> groups;  // heaviest first
+  uint64_t count = 0, kept_bytes = 0, stack_bytes = 0;
+  bool complete = true;
+  uint64_t bytes() const { return kept_bytes + stack_bytes; }
+};
+
+Many healthy_groups(const Case& c) {
+  Many out;
+  for (GroupStory& group : group_stories(*c.go)) {
+    const Standing standing = standing_of(group, problem_threshold(c.ledger));
+    if (group.of_runtime || !idles(group) || standing >= Standing::kHolds) continue;
+    out.count += group.now->count;
+    out.kept_bytes += group.now->kept_bytes;
+    out.stack_bytes += group.now->stack_bytes;
+    out.complete &= group.complete;
+    out.groups.push_back(std::move(group));
+  }
+  return out;
+}
+
+class Goroutines : public Rule {
+ public:
+  std::optional<Finding> judge(const Case& c) const override {
+    if (c.go == nullptr) return std::nullopt;
+    const Many many = healthy_groups(c);
+    const uint64_t heap =
+        c.ledger.total({Owner::kGoHeapLive, Owner::kGoHeapUnmarked, Owner::kGoHeapUnclassified});
+    const uint64_t stacks = c.ledger.total({Owner::kGoStacks, Owner::kGoHeapUnclassified});
+    const uint64_t bytes =
+        std::min(std::min(many.kept_bytes, heap) + std::min(many.stack_bytes, stacks), c.ledger.rss.bytes);
+    if (many.count < kManyGoroutines || bytes < problem_threshold(c.ledger)) return std::nullopt;
+    return told(c, many, bytes);
+  }
+
+ private:
+  static Finding told(const Case& c, const Many& many, uint64_t bytes) {
+    Finding finding = go_finding(c, "goroutines", false, {Owner::kGoHeapLive, Owner::kGoStacks});
+    finding.bytes = bytes;
+    finding.growth_bytes_per_s.reset();
+    finding.confidence = many.complete ? Confidence::kMedium : Confidence::kLow;
+    const char* hold = many.complete ? "hold" : "reach";
+    finding.headline = fmt::format("{} goroutines {} {}", many.count, hold, bytes_and_share(bytes, c.ledger));
+    finding.claim =
+        fmt::format("{} goroutines that wait {} {} of {}'s memory, {} each on average.", many.count, hold,
+                    bytes_and_share(bytes, c.ledger), c.process.comm, human_bytes(bytes / many.count));
+    finding.count_figure("goroutines", many.count);
+    finding.bytes_figure("bytes_each", bytes / many.count);
+    finding.bytes_figure("kept_bytes", many.kept_bytes);
+    finding.bytes_figure("stack_bytes", many.stack_bytes);
+    for (size_t i = 0; i < std::min(many.groups.size(), kGroupsNamed); ++i)
+      finding.evidence.push_back(text_of_group(many.groups[i]));
+    finding.evidence.push_back(
+        fmt::format("{} of it virtual are objects that they {}, {} are stacks", human_bytes(many.kept_bytes),
+                    many.complete ? "alone keep" : "reach", human_bytes(many.stack_bytes)));
+    finding.remedy =
+        "None needed if each serves a connection, a request or a queue: fewer of them, or smaller buffers "
+        "for "
+        "each, take less.";
+    finding.against.emplace_back(
+        "goroutines that wait for ever look the same until their number grows: a longer recording shows "
+        "whether it does");
+    if (!many.complete)
+      finding.against.emplace_back("the walk of the heap was not finished: others may refer to it too");
+    return finding;
+  }
+
+  static std::string text_of_group(const GroupStory& group) {
+    std::string text = fmt::format("{} in {}", group.now->count, group.now->wait_reason);
+    if (group.site.known()) text += " at " + text_of(group.site, FrameText::kShort);
+    if (group.created_at.known()) text += ", created at " + text_of(group.created_at, FrameText::kShort);
+    return text + ": " + human_bytes(group.weight());
+  }
+};
+
+}  // namespace
+
+const Rule& goroutines_rule() {
+  static const Goroutines kRule;
+  return kRule;
+}
+
+}  // namespace memwhy::explain

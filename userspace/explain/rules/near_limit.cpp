@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// near-limit: the container comes near its limit, by memory that reclaim of page cache does not bring back. A problem only where
+// that rises: then, when the limit is reached if it goes on so. A container that is sized to what it holds is none.
+//
+//   held 300 MiB of 512, +0.3 MiB/s, by quarters of the rise +0.2 to +0.45
+//     → "at this rate in about 12 min (8 to 18)": the room by the rate, by the fastest and by the slowest quarter
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/text.h"
+#include "explain/rules/causes.h"
+#include "explain/units.h"
+
+namespace memwhy::explain {
+namespace {
+
+constexpr double kNear = 0.10;            // of the limit is left
+constexpr double kForeseen = 6 * 3600;    // seconds; what comes later is nothing to act on now
+constexpr double kLeastGrown = 1.0 / 64;  // of the limit: less may be noise of a small container
+constexpr size_t kQuarters = 4;
+
+struct Forecast {
+  double bytes_per_s = 0;
+  double seconds = 0, earliest_s = 0;
+  std::optional<double> latest_s;  // absent: one part of the time did not rise at all
+};
+
+double value_at(const std::vector<TrendPoint>& points, double time) {
+  const auto after = std::find_if(points.begin(), points.end(), [&](const TrendPoint& point) {
+    return static_cast<double>(point.time) >= time;
+  });
+  if (after == points.begin()) return static_cast<double>(points.front().value);
+  if (after == points.end()) return static_cast<double>(points.back().value);
+  const TrendPoint &a = *(after - 1), &b = *after;
+  const double t0 = static_cast<double>(a.time), t1 = static_cast<double>(b.time);
+  const double v0 = static_cast<double>(a.value), v1 = static_cast<double>(b.value);
+  return v0 + (v1 - v0) * (time - t0) / (t1 - t0);
+}
+
+// Of a lasting rise.
+std::optional<Forecast> forecast(const std::vector<TrendPoint>& points, const Trend& trend, uint64_t room) {
+  if (!trend.lasting() || !trend.bytes_per_s || *trend.bytes_per_s <= 0) return std::nullopt;
+  const double end = static_cast<double>(points.back().time), span = trend.shown_seconds * 1e9;
+  double slowest = std::numeric_limits<double>::max(), fastest = 0;
+  for (size_t part = 0; part < kQuarters; ++part) {
+    const double from = end - span + span * static_cast<double>(part) / kQuarters;
+    const double rate = (value_at(points, from + span / kQuarters) - value_at(points, from)) /
+                        (trend.shown_seconds / kQuarters);
+    slowest = std::min(slowest, rate);
+    fastest = std::max(fastest, rate);
+  }
+  const double left = static_cast<double>(room), rate = *trend.bytes_per_s;
+  Forecast out{rate, left / rate, left / std::max(fastest, rate), std::nullopt};
+  if (slowest > 0) out.latest_s = left / std::min(slowest, rate);
+  return out;
+}
+
+std::string when_text(const Forecast& forecast) {
+  return fmt::format("in about {} ({})", human_seconds(forecast.seconds),
+                     forecast.latest_s ? fmt::format("{} to {}", human_seconds(forecast.earliest_s),
+                                                     human_seconds(*forecast.latest_s))
+                                       : fmt::format("at least {}", human_seconds(forecast.earliest_s)));
+}
+
+class NearLimit : public Rule {
+ public:
+  std::optional<Finding> judge(const Case& c) const override {
+    if (c.cgroup == nullptr || !c.cgroup->memory.limit_bytes || *c.cgroup->memory.limit_bytes == 0)
+      return std::nullopt;
+    const events::CgroupMemory& memory = c.cgroup->memory;
+    const uint64_t limit = *memory.limit_bytes, room = *c.cgroup->held_room_bytes();
+    std::vector<TrendPoint> held;
+    for (const timeline::CgroupPoint& point : c.cgroup->curve) held.push_back({point.time, point.held_bytes});
+    const Trend trend = held.empty() ? Trend{} : trend_of(held);
+    std::optional<Forecast> reached = forecast(held, trend, room);
+    const bool grows = reached && reached->seconds <= kForeseen &&
+                       static_cast<double>(trend.grown_bytes) >= kLeastGrown * static_cast<double>(limit);
+    const bool near = static_cast<double>(room) < kNear * static_cast<double>(limit);
+    if (!grows && !near) return std::nullopt;
+
+    Finding finding;
+    finding.id = "near-limit";
+    finding.kind = grows ? FindingKind::kProblem : FindingKind::kExplains;
+    finding.of_other_owners = true;
+    const std::string left =
+        fmt::format("{} of {} are left in the container", human_bytes(room), human_bytes(limit));
+    finding.headline =
+        grows ? fmt::format("{}, and are used up {} at this rate", left, when_text(*reached)) : left;
+    finding.claim =
+        grows ? fmt::format(
+                    "The memory limit of {} is reached {} at this rate ({}): it is {}, of which {} are left.",
+                    memory.path, when_text(*reached), human_rate_per_min(reached->bytes_per_s),
+                    human_bytes(limit), human_bytes(room))
+              : fmt::format(
+                    "{} holds {} of its limit of {} by memory that reclaim of page cache does not bring "
+                    "back: {} "
+                    "are left, and it did not rise.",
+                    memory.path, human_bytes(memory.held_bytes()), human_bytes(limit), human_bytes(room));
+    add_evidence(c, memory, trend, grows, finding);
+    if (grows) {
+      finding.growth_bytes_per_s = reached->bytes_per_s;
+      finding.figure("reached_in_seconds", FigureUnit::kRatio, reached->seconds);
+      finding.figure("earliest_seconds", FigureUnit::kRatio, reached->earliest_s);
+      if (reached->latest_s) finding.figure("latest_seconds", FigureUnit::kRatio, *reached->latest_s);
+      finding.evidence.push_back(seconds_text(*reached));
+    }
+    finding.bytes_figure("limit_bytes", limit);
+    finding.bytes_figure("left_bytes", room);
+    finding.bytes_figure("held_bytes", memory.held_bytes());
+    finding.remedy =
+        grows ? "Find what grows (the other findings), or raise the limit: when it is reached, the "
+                "kernel kills a process of the container."
+              : "None needed while it stays so: the next peak may be the one that does not fit.";
+    finding.confidence = grows && reached->latest_s ? Confidence::kMedium : Confidence::kLow;
+    return finding;
+  }
+
+ private:
+  static std::string seconds_text(const Forecast& forecast) {
+    std::string out = fmt::format("in seconds: {:.1f}, by the fastest quarter of the rise {:.1f}",
+                                  forecast.seconds, forecast.earliest_s);
+    if (forecast.latest_s) out += fmt::format(", by the slowest {:.1f}", *forecast.latest_s);
+    return out;
+  }
+
+  static void add_evidence(const Case& c, const events::CgroupMemory& memory, const Trend& trend, bool grows,
+                           Finding& finding) {
+    finding.evidence.push_back(fmt::format(
+        "the limit of {} is {}; its usage {}, without page cache that can be reclaimed {}", memory.path,
+        human_bytes(*memory.limit_bytes), human_bytes(memory.usage_bytes), human_bytes(memory.held_bytes())));
+    if (grows) finding.evidence.push_back("that " + grown_text(trend));
+    if (!c.samples.empty() && grows) {
+      const int64_t own = static_cast<int64_t>(c.samples.back().rss_bytes) -
+                          static_cast<int64_t>(c.samples.front().rss_bytes);
+      finding.evidence.push_back(fmt::format("RSS of {} went from {} to {} in that recording{}",
+                                             c.process.comm, human_bytes(c.samples.front().rss_bytes),
+                                             human_bytes(c.samples.back().rss_bytes),
+                                             own <= 0 ? ": it is not what grows" : ""));
+    }
+    if (c.cgroup->max_events_seen.value_or(0) > 0)
+      finding.evidence.push_back(
+          fmt::format("the limit was hit {} times during the recording, and page cache given up",
+                      *c.cgroup->max_events_seen));
+    if (memory.swap_bytes.value_or(0) > 0)
+      finding.against.push_back(
+          fmt::format("{} are in swap: more may go there", human_bytes(*memory.swap_bytes)));
+    if (grows)
+      finding.against.emplace_back(
+          "a rate that was seen is no promise: what grows may stop, or a peak come first");
+  }
+};
+
+}  // namespace
+
+const Rule& near_limit_rule() {
+  static const NearLimit kRule;
+  return kRule;
+}
+
+}  // namespace memwhy::explain

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Output: the stream that an export is written to, in pieces of 64 KiB. An exporter puts bytes and does not look back: the
+// first failure is kept, what comes after it is dropped, and finish() returns it.
+//
+//   Output out([&](std::string_view bytes) { return write_all(fd, bytes); });
+//   exporter.write(material, out);
+//   Status done = out.finish();
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace memwhy::exports {
+
+class Output {
+ public:
+  using Sink = std::function<Status(std::string_view bytes)>;
+  explicit Output(Sink sink) : sink_(std::move(sink)) {}
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  void put(std::string_view bytes);
+  Status finish();  // everything was taken, or why not; nothing may be put after it
+
+ private:
+  void flush();
+
+  Sink sink_;
+  std::string waiting_;
+  Status status_;
+};
+
+// An Output that compresses what it is given into another one, as gzip does. The same bytes give the same file: it holds
+// neither a name nor a time.
+class Gzip {
+ public:
+  explicit Gzip(Output& into);
+  ~Gzip();
+  Gzip(const Gzip&) = delete;
+  Gzip& operator=(const Gzip&) = delete;
+
+  Output& out() { return plain_; }
+  void finish();  // writes what is left
+
+ private:
+  struct Stream;
+  void deflate(std::string_view bytes, bool last);
+
+  Output& into_;
+  std::unique_ptr<Stream> stream_;
+  Output plain_;
+};
+
+}  // namespace memwhy::exports

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trees of bytes by path: what the icicle and the tree table draw.
+//
+//   samples                                       tree                         inverted
+//   race.internal  main handle realloc   300      all 400                      all 400
+//   race.internal  main flush  realloc   100      └ race.internal 400          └ race.internal 400
+//                                                   └ main 400                   └ realloc 400
+//                                                     ├ handle 300                 ├ handle 300
+//                                                     │ └ realloc 300              │ └ main 300
+//                                                     └ flush 100 …                └ flush 100 …
+import type { Attribution, Frame, MomentProcess } from "./answer";
+import { bytes, hex } from "./format";
+
+export interface Step { name: string; where: string; kind: string }
+// Outermost first. The owner stands before the path, or is "" when none is to be drawn.
+export interface Sample { owner: string; path: Step[]; bytes: number }
+export interface TreeNode extends Step { owner: string; bytes: number; own: number; parent: TreeNode | null; children: TreeNode[] }
+
+const RUNTIME = new Set(["runtime", "allocator", "libc", "race", "kernel"]);
+const base = (path: string) => path.slice(path.lastIndexOf("/") + 1);
+
+function stepOf(frame: Frame): Step {
+  const where = frame.file ? `${frame.file}${frame.line ? `:${frame.line}` : ""}` : (frame.module ?? "");
+  const place = frame.file ? `${base(frame.file)}${frame.line ? `:${frame.line}` : ""}` : (frame.module ?? "");
+  const name = frame.function ?? `0x${frame.address.toString(16)}`;
+  return { name: place ? `${name} (${place})` : name, where, kind: frame.kind };
+}
+
+// Steps of each stack, made once.
+class Steps {
+  private readonly frames: Step[];
+  private readonly made = new Map<number, Step[]>();
+  constructor(private readonly all: Attribution) { this.frames = all.frames.map(stepOf); }
+  of(stack: number | null): Step[] {
+    if (stack == null) return [];
+    let path = this.made.get(stack);
+    if (!path) {
+      const { frames, truncated } = this.all.stacks[stack]!;
+      path = frames.map((index) => this.frames[index]!).reverse();
+      if (truncated) path.unshift({ name: "[cut]", where: "the stack does not reach its root", kind: "unknown" });
+      this.made.set(stack, path);
+    }
+    return path;
+  }
+}
+
+export function mappingName(all: Attribution, index: number | null): string {
+  const mapping = index == null ? null : all.mappings[index];
+  if (!mapping) return "several mappings";
+  return `${mapping.name ? base(mapping.name) : (mapping.file ? base(mapping.file) : "anonymous")} ${hex(mapping.start)}-${hex(mapping.end)} ${mapping.permissions}`;
+}
+
+export function residentSamples(all: Attribution): Sample[] {
+  const steps = new Steps(all);
+  return all.cells.map((cell) => {
+    const path = steps.of(cell.stack);
+    if (path.length) return { owner: cell.owner, path, bytes: cell.bytes };
+    const name = cell.rest ? "[smaller ones]" : mappingName(all, cell.mapping);
+    return { owner: cell.owner, path: [{ name, where: cell.how ?? "", kind: "none" }], bytes: cell.bytes };
+  });
+}
+export function allocatedSamples(all: Attribution): Sample[] {
+  const steps = new Steps(all);
+  return (all.allocated ?? []).map((each) => {
+    const path = steps.of(each.stack);
+    return { owner: "go.heap.live", path: path.length ? path : [{ name: "[unknown]", where: "", kind: "unknown" }], bytes: each.bytes };
+  });
+}
+export function keptSamples(process: MomentProcess): Sample[] {
+  const steps = new Steps(process);
+  return (process.goroutines?.groups ?? []).filter((group) => group.kept_bytes).map((group) => ({
+    owner: "go.stacks", bytes: group.kept_bytes!,
+    path: [{ name: `${group.count} × ${group.wait_reason ?? "running"}`, where: group.created_at ? `created at ${group.created_at}` : "", kind: "none" }, ...steps.of(group.stack)],
+  }));
+}
+
+export const withoutRuntime = (samples: Sample[]): Sample[] => samples.map((sample) => {
+  const path = sample.path.filter((step) => !RUNTIME.has(step.kind));
+  return path.length ? { ...sample, path } : { ...sample, path: sample.path.slice(-1) };
+});
+export const inverted = (samples: Sample[]): Sample[] => samples.map((sample) => ({ ...sample, path: [...sample.path].reverse() }));
+export function matching(samples: Sample[], words: string): Sample[] {
+  const wanted = words.toLowerCase();
+  const found = new Map<Step, boolean>();
+  const fits = (step: Step) => {
+    let fit = found.get(step);
+    if (fit === undefined) found.set(step, (fit = step.name.toLowerCase().includes(wanted) || step.where.toLowerCase().includes(wanted)));
+    return fit;
+  };
+  return wanted ? samples.filter((sample) => sample.owner.toLowerCase().includes(wanted) || sample.path.some(fits)) : samples;
+}
+export const total = (samples: Sample[]) => samples.reduce((sum, sample) => sum + sample.bytes, 0);
+
+// What `now` has more than `before`, by owner and path; less is summed up apart.
+export function grown(before: Sample[], now: Sample[]): { samples: Sample[]; shrunk: number } {
+  const key = (sample: Sample) => `${sample.owner}\n${sample.path.map((step) => step.name).join("\n")}`;
+  const sums = new Map<string, Sample>();
+  for (const [samples, sign] of [[now, 1], [before, -1]] as const)
+    for (const sample of samples) {
+      const name = key(sample), there = sums.get(name);
+      if (there) there.bytes += sign * sample.bytes;
+      else sums.set(name, { ...sample, bytes: sign * sample.bytes });
+    }
+  const all = [...sums.values()];
+  return { samples: all.filter((sample) => sample.bytes > 0), shrunk: -total(all.filter((sample) => sample.bytes < 0)) };
+}
+
+export function treeOf(samples: Sample[], name: string): TreeNode {
+  const node = (step: Step, owner: string, parent: TreeNode | null): TreeNode => ({ ...step, owner, bytes: 0, own: 0, parent, children: [] });
+  const root = node({ name, where: "", kind: "none" }, "", null);
+  const index = new Map<TreeNode, Map<string, TreeNode>>();
+  const below = (parent: TreeNode, step: Step, owner: string) => {
+    let names = index.get(parent);
+    if (!names) index.set(parent, (names = new Map()));
+    let child = names.get(step.name);
+    if (!child) { names.set(step.name, (child = node(step, owner, parent))); parent.children.push(child); }
+    return child;
+  };
+  for (const sample of samples) {
+    root.bytes += sample.bytes;
+    let at = below(root, { name: sample.owner, where: "", kind: "program" }, sample.owner);
+    at.bytes += sample.bytes;
+    for (const step of sample.path) { at = below(at, step, sample.owner); at.bytes += sample.bytes; }
+    at.own += sample.bytes;
+  }
+  const sorted = [root];
+  for (let next = sorted.pop(); next; next = sorted.pop()) {
+    next.children.sort((a, b) => b.bytes - a.bytes);
+    sorted.push(...next.children);
+  }
+  return root;
+}
+export const says = (node: TreeNode, whole: number) => `${node.name}: ${bytes(node.bytes)}, ${(100 * node.bytes / Math.max(1, whole)).toFixed(1)} %`;

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory cgroups as JSON: that of a process, and a container that was asked for. Null where nothing is known.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "explain/explanation.h"
+
+namespace memwhy::report {
+
+nlohmann::ordered_json cgroup_memory(const std::optional<explain::CgroupSummary>& cgroup,
+                                     const std::optional<events::ClockAnchor>& anchor);
+nlohmann::ordered_json container(const std::optional<explain::ContainerSummary>& container,
+                                 const std::optional<events::ClockAnchor>& anchor);
+
+}  // namespace memwhy::report
