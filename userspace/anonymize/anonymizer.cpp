@@ -84,6 +84,8 @@ void Anonymizer::change(events::GoGoroutines& e) {
 void Anonymizer::change(events::RuntimePages& e) { e.problem = names_.sentence(e.problem); }
 void Anonymizer::change(events::AllocatorHeap& e) { e.problem = names_.sentence(e.problem); }
 
+void Anonymizer::change(events::CgroupMemory& e) { e.path = names_.cgroup(e.path); }
+
 void Anonymizer::on_event(const events::Event& event) {
   using namespace events;
   Event changed = event;
@@ -92,8 +94,7 @@ void Anonymizer::on_event(const events::Event& event) {
                  [&](BinaryInfo& e) { change(e); }, [&](SymbolInfo& e) { change(e); },
                  [&](SpaceStart& e) { change(e); }, [&](VmaList& e) { change(e); },
                  [&](GoGoroutines& e) { change(e); }, [&](RuntimePages& e) { change(e); },
-                 [&](AllocatorHeap& e) { change(e); },
-                 [&](CgroupMemory& e) { e.path = names_.cgroup(e.path); },
+                 [&](AllocatorHeap& e) { change(e); }, [&](CgroupMemory& e) { change(e); },
                  // Numbers, and words of our own.
                  LeaveAlone<ClockAnchor, Coverage, RecordingEnd, SpaceEnd, ProcessExit, OomVictim, ThreadList,
                             Counters, PageScan, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised,

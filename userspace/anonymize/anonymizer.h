@@ -36,6 +36,7 @@ class Anonymizer : public events::EventSink {
   void change(events::GoGoroutines& e);
   void change(events::RuntimePages& e);
   void change(events::AllocatorHeap& e);
+  void change(events::CgroupMemory& e);
 
   events::EventSink& to_;
   Names names_;
