@@ -25,7 +25,7 @@ constexpr std::array kExporters = {
     exports::Exporter{"pprof", "resident bytes by stack, .pb.gz: go tool pprof, Pyroscope, Parca", false,
                       exports::write_pprof},
     exports::Exporter{"perfetto", "owners and mappings over time, flame graphs: ui.perfetto.dev", false,
-                      exports::write_perfetto},
+                      exports::write_perfetto, true},
     exports::Exporter{"folded", "a line for each stack: flamegraph.pl, inferno", true, exports::write_folded},
     exports::Exporter{"speedscope", "a profile for each owner, .speedscope.json: speedscope.app", true,
                       exports::write_speedscope},
@@ -44,8 +44,10 @@ Examples:
   memwhy export -f pprof web.memwhy -o web.pb.gz; go tool pprof -top -tagroot=owner web.pb.gz
   memwhy export -f folded web.memwhy | flamegraph.pl --countname bytes > web.svg)";
 
+constexpr const char* kStdout = "-";
+
 struct ExportRequest {
-  std::string path, format, output = "-";
+  std::string path, format, output = kStdout;
   FileLimits limits;
 };
 
@@ -55,30 +57,44 @@ const exports::Exporter* exporter_of(const std::string& format) {
   return found == kExporters.end() ? nullptr : found;
 }
 
-// What both the explanation and the formats with mappings over time are made of.
-class Both : public events::EventSink {
- public:
-  void on_event(const events::Event& event) override {
-    scans.on_event(event);
-    explainer.on_event(event);
-  }
-  explain::Explainer explainer{owner_table()};
-  exports::ScanSeries scans;
-};
-
-Status write_export(const trace::Reader& reader, const exports::Exporter& exporter, int fd,
-                    const std::string& name) {
-  Both both;
-  Result<trace::ReadSummary> summary = reader.read_all(both);
+Result<explain::Explanation> explanation_of(const trace::Reader& reader) {
+  explain::Explainer explainer(owner_table());
+  Result<trace::ReadSummary> summary = reader.read_all(explainer);
   if (!summary) return std::move(summary).error();
   if (!summary->damage.empty())
     warn(fmt::format("the recording is damaged ({} finding{}), what is there is exported: {}",
                      summary->damage.size(), summary->damage.size() == 1 ? "" : "s",
                      summary->damage.front()));
-  const explain::Explanation explanation = both.explainer.finish(summary->damage);
+  explain::Explanation explanation = explainer.finish(summary->damage);
+  if (std::string unknown = summary->of_newer_kinds(); !unknown.empty())
+    explanation.coverage.report.notices.push_back(std::move(unknown) + '.');
+  return explanation;
+}
+
+Status write_all(const exports::Exporter& exporter, const exports::Material& material, int fd,
+                 const std::string& name) {
   exports::Output out([&](std::string_view bytes) { return write_result(fd, bytes, name); });
-  exporter.write({explanation, both.scans}, out);
+  exporter.write(material, out);
   return out.finish();
+}
+
+// The file is made when there is something to write: a recording that takes too long or too much leaves none.
+Status read_and_write(const trace::Reader& reader, const exports::Exporter& exporter,
+                      const std::string& output) {
+  const Result<explain::Explanation> explanation = explanation_of(reader);
+  if (!explanation) return explanation.error();
+  exports::ScanSeries scans;
+  if (exporter.scans) {
+    const Result<trace::ReadSummary> read = reader.read_all(scans);
+    if (!read) return read.error();
+  }
+  const exports::Material material{*explanation, scans};
+  if (output == kStdout) return write_all(exporter, material, STDOUT_FILENO, "stdout");
+  Result<NewFile> file = NewFile::create(output);
+  if (!file) return std::move(file).error();
+  Status done = write_all(exporter, material, file->take().get(), output);
+  if (done) file->keep();
+  return done;
 }
 
 Status export_file(const ExportRequest& request) {
@@ -89,22 +105,13 @@ Status export_file(const ExportRequest& request) {
     return Error(ErrorCode::kUsage, fmt::format("there is no format \"{}\"; there are {}", request.format,
                                                 fmt::join(formats, ", ")));
   }
-  const bool to_stdout = request.output == "-";
-  if (to_stdout && !exporter->text && ::isatty(STDOUT_FILENO) != 0)
+  if (request.output == kStdout && !exporter->text && ::isatty(STDOUT_FILENO) != 0)
     return Error(ErrorCode::kUsage,
                  fmt::format("{} is not for a terminal; name a file with -o FILE", exporter->format));
   Result<trace::Reader> reader = trace::Reader::open(request.path);
   if (!reader) return std::move(reader).error();
-  if (to_stdout)
-    return within(request.limits, request.path,
-                  [&] { return write_export(*reader, *exporter, STDOUT_FILENO, "stdout"); });
-  Result<NewFile> file = NewFile::create(request.output);
-  if (!file) return std::move(file).error();
-  const Fd fd = file->take();
-  Status done = within(request.limits, request.path,
-                       [&] { return write_export(*reader, *exporter, fd.get(), request.output); });
-  if (done) file->keep();
-  return done;
+  return within(request.limits, request.path,
+                [&] { return read_and_write(*reader, *exporter, request.output); });
 }
 
 std::string list_of_formats() {

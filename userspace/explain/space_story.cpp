@@ -197,7 +197,7 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
   // A scan that the target's end cut short must not pass for a fall of RSS.
   bool keep = scan.complete || !scan_ || !scan_->complete;
   const std::vector<events::Vma>& vmas = scan.mappings();
-  Stacks stacks(timeline, space.id(), vmas);
+  Stacks stacks(timeline, space.id(), vmas, &stacks_);
   owners_.decide({space, vmas, space.threads(), scan, exe_of(timeline, space)}, stacks);
   if (!keep) return;
 

@@ -16,6 +16,7 @@
 #include "explain/ledger.h"
 #include "explain/owners.h"
 #include "explain/process_log.h"
+#include "explain/stacks.h"
 #include "timeline/timeline.h"
 
 namespace memwhy::explain {
@@ -42,6 +43,7 @@ class SpaceStory {
                   std::optional<uint64_t> heap_profile_bytes, ProcessExplanation& out) const;
 
   Owners owners_;
+  StackMemory stacks_;
   History history_;
   ProcessLog log_;
   std::optional<Sample> last_sample_, first_sample_;

@@ -29,49 +29,57 @@ StackTrust trust_of(const events::Stack& stack) {
 
 }  // namespace
 
-std::vector<FunctionName> Stacks::names(const events::Stack& stack) const {
-  std::vector<FunctionName> out;
-  for (size_t i = 0; i < stack.frames.size() && out.size() < kFramesJudged; ++i) {
-    if (stray(stack.frames[i], i > 0)) continue;
+Stacks::Names Stacks::names(const events::Stack& stack) const {
+  Names out;
+  for (size_t i = 0; i < stack.frames.size() && out.functions.size() < kFramesJudged; ++i) {
     const events::SymbolInfo* symbol = names_.symbol(stack.frames[i], i > 0);
     if (symbol == nullptr) {
-      out.push_back({});
+      out.all = false;
+      if (!stray(stack.frames[i], i > 0)) out.functions.push_back({});
       continue;
     }
     const events::BinaryInfo* binary = timeline_.binary(symbol->binary);
-    bool go = binary != nullptr && binary->go.has_value();
-    if (symbol->frames.empty()) out.push_back({"", "", go});
-    for (const events::SourceFrame& frame : symbol->frames) out.push_back({frame.function, frame.file, go});
+    out.all = out.all && binary != nullptr;
+    const bool go = binary != nullptr && binary->go.has_value();
+    if (symbol->frames.empty()) out.functions.push_back({"", "", go});
+    for (const events::SourceFrame& frame : symbol->frames)
+      out.functions.push_back({frame.function, frame.file, go});
   }
   return out;
 }
 
-StackFacts Stacks::judge(StackId id) const {
+Stacks::Judgement Stacks::judge(StackId id) const {
   const events::Stack* stack = timeline_.stack(id);
   if (stack == nullptr) return {};
-  std::vector<FunctionName> frames = names(*stack);
-  StackFacts facts{touched_by(frames), mapped_by(frames), true, trust_of(*stack)};
-  if (stack->cut || stack->unreadable) return facts;
+  const Names frames = names(*stack);
+  StackFacts facts{touched_by(frames.functions), mapped_by(frames.functions), true, trust_of(*stack)};
+  if (stack->cut || stack->unreadable) return {facts, frames.all};
   if (facts.trust == StackTrust::kWhole || facts.trust == StackTrust::kRecovered) {
     facts.truncated = false;
-    return facts;
+    return {facts, frames.all};
   }
+  bool stays = frames.all;
   for (size_t i = stack->frames.size(); i-- > 0;) {
-    if (stray(stack->frames[i], i > 0)) continue;
     const events::SymbolInfo* symbol = names_.symbol(stack->frames[i], i > 0);
+    stays = stays && symbol != nullptr;
+    if (stray(stack->frames[i], i > 0)) continue;
     facts.truncated =
         symbol == nullptr || symbol->frames.empty() || !is_root({symbol->frames.back().function, "", false});
-    break;
+    return {facts, stays};
   }
-  return facts;
+  return {facts, false};
 }
 
 StackFacts Stacks::facts(StackId id) {
   if (id == StackId::kLost) return {StackKind::kNone, StackKind::kNone, false, StackTrust::kLost};
   if (id == StackId::kNone) return {};
+  if (memory_ != nullptr)
+    if (const auto kept = memory_->known.find(id); kept != memory_->known.end()) return kept->second;
   auto found = known_.find(id);
-  if (found == known_.end()) found = known_.emplace(id, judge(id)).first;
-  return found->second;
+  if (found != known_.end()) return found->second;
+  const auto [facts, stays] = judge(id);
+  (stays && memory_ != nullptr ? memory_->known : known_).emplace(id, facts);
+  return facts;
 }
 
 Stacks::Chain Stacks::chain(StackId id) const {

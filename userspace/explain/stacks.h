@@ -20,11 +20,24 @@ struct StackFacts {
   StackTrust trust = StackTrust::kWhole;
 };
 
-// Bound to one address space; remembers what it has said for one pass (names may arrive later).
+// What was said of stacks of one address space and stays true: of those whose every frame has a name. An hour of 10,000
+// stacks is 360 scans, and each would judge them all again.
+struct StackMemory {
+  std::unordered_map<StackId, StackFacts> known;
+  uint64_t answers_changed = 0;  // of the timeline, when they were said
+};
+
+// Bound to one address space; remembers what it has said for one pass (names may arrive later), and with a memory what stays
+// true beyond.
 class Stacks {
  public:
-  Stacks(const timeline::Timeline& timeline, SpaceId space, const std::vector<events::Vma>& vmas)
-      : timeline_(timeline), names_(timeline, space, vmas) {}
+  Stacks(const timeline::Timeline& timeline, SpaceId space, const std::vector<events::Vma>& vmas,
+         StackMemory* memory = nullptr)
+      : timeline_(timeline), names_(timeline, space, vmas), memory_(memory) {
+    if (memory_ == nullptr || memory_->answers_changed == timeline.answers_changed()) return;
+    memory_->known.clear();
+    memory_->answers_changed = timeline.answers_changed();
+  }
 
   StackFacts facts(StackId id);
   struct Chain {
@@ -34,8 +47,16 @@ class Stacks {
   Chain chain(StackId id) const;
 
  private:
-  std::vector<FunctionName> names(const events::Stack& stack) const;
-  StackFacts judge(StackId id) const;
+  struct Names {
+    std::vector<FunctionName> functions;
+    bool all = true;  // every frame has one
+  };
+  Names names(const events::Stack& stack) const;
+  struct Judgement {
+    StackFacts facts;
+    bool stays = false;  // whatever names arrive
+  };
+  Judgement judge(StackId id) const;
   // A chain through code without frame pointers can pick up words that are no return addresses. An address with
   // a name stays even if its library was unloaded since.
   bool stray(uint64_t address, bool is_return) const {
@@ -44,6 +65,7 @@ class Stacks {
 
   const timeline::Timeline& timeline_;
   CodeNames names_;
+  StackMemory* memory_;
   std::unordered_map<StackId, StackFacts> known_;
 };
 

@@ -15,7 +15,7 @@ namespace memwhy::exports {
 
 struct Material {
   const explain::Explanation& explanation;
-  const ScanSeries& scans;
+  const ScanSeries& scans;  // empty unless the exporter wants them
 };
 
 struct Exporter {
@@ -23,6 +23,7 @@ struct Exporter {
   std::string_view about;   // what it is, and what opens it
   bool text = false;        // fit for a terminal
   void (*write)(const Material&, Output&) = nullptr;
+  bool scans = false;  // it wants Material::scans, which are a second reading
 };
 
 void write_folded(const Material& material, Output& out);

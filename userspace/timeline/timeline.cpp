@@ -109,6 +109,9 @@ struct Timeline::State {
   std::unordered_map<BinaryId, events::BinaryInfo> binaries;
   std::unordered_map<std::string, CgroupTrack> cgroups;  // by path
   std::unordered_map<SymbolKey, events::SymbolInfo, SymbolHash> symbols;
+  uint64_t answers_changed = 0;
+  template <typename Map, typename Key, typename Value>
+  void keep(Map& map, size_t most, const Key& key, const Value& value);
 };
 
 AddressSpace::State& Timeline::State::space(SpaceId id) {
@@ -132,18 +135,26 @@ void Timeline::State::on(const events::HookReport& e) {
   recording.hooks.push_back(e);
 }
 
-void Timeline::State::on(const events::BinaryInfo& e) {
-  if (binaries.size() < kMaxBinaries || binaries.contains(e.id)) binaries.insert_or_assign(e.id, e);
+// Up to `most`; what was there before and is another one now is counted.
+template <typename Map, typename Key, typename Value>
+void Timeline::State::keep(Map& map, size_t most, const Key& key, const Value& value) {
+  const auto found = map.find(key);
+  if (found == map.end()) {
+    if (map.size() < most) map.emplace(key, value);
+  } else if (found->second != value) {
+    found->second = value;
+    ++answers_changed;
+  }
 }
+
+void Timeline::State::on(const events::BinaryInfo& e) { keep(binaries, kMaxBinaries, e.id, e); }
 
 void Timeline::State::on(const events::SymbolInfo& e) {
-  const SymbolKey key{e.space, e.address, e.is_return};
-  if (symbols.size() < kMaxSymbols || symbols.contains(key)) symbols.insert_or_assign(key, e);
+  keep(symbols, kMaxSymbols, SymbolKey{e.space, e.address, e.is_return}, e);
+  if (parents.contains(e.space)) ++answers_changed;  // it may hide the parent's
 }
 
-void Timeline::State::on(const events::Stack& e) {
-  if (stacks.size() < kMaxStacks || stacks.contains(e.id)) stacks.insert_or_assign(e.id, e);
-}
+void Timeline::State::on(const events::Stack& e) { keep(stacks, kMaxStacks, e.id, e); }
 
 void Timeline::State::on(const events::CgroupMemory& e) {
   if (cgroups.size() >= kMaxCgroups && !cgroups.contains(e.path)) {
@@ -322,6 +333,7 @@ const CgroupTrack* Timeline::cgroup(const std::string& path) const {
   const auto it = state_->cgroups.find(path);
   return it == state_->cgroups.end() ? nullptr : &it->second;
 }
+uint64_t Timeline::answers_changed() const { return state_->answers_changed; }
 
 const events::SymbolInfo* Timeline::symbol(SpaceId space, uint64_t address, bool is_return) const {
   for (int generation = 0; generation < 64;

@@ -54,6 +54,8 @@ class Timeline : public events::EventSink {
   const CgroupTrack* cgroup(const std::string& path) const;  // nullptr: it told nothing
   // Names for an address as used in `space`; falls back to the parents it was forked from. nullptr: unknown.
   const events::SymbolInfo* symbol(SpaceId space, uint64_t address, bool is_return) const;
+  // Grows when stack(), binary() or symbol() answers something else for what they had an answer for before.
+  uint64_t answers_changed() const;
 
  private:
   struct State;
