@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import select
+import signal
 import shutil
 import subprocess
 import time
@@ -39,7 +40,7 @@ class Page:
 
         self._log = open(self.folder / "chromium.log", "ab")
         self._process = subprocess.Popen([program, *OPTIONS, f"--user-data-dir={self.folder / 'chromium'}"], preexec_fn=as_three_and_four, close_fds=False,
-                                         stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+                                         stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True)
         os.close(out)
         os.close(into)
 
@@ -55,7 +56,8 @@ class Page:
         return self
 
     def __exit__(self, *_):
-        self._process.kill()
+        # Its children write into its folder, which the caller removes: all of them end first.
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for end in (self._to, self._from):
             os.close(end)

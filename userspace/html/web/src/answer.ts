@@ -116,6 +116,19 @@ export interface AllocationSite {
   frames: string[];
   stack: number | null;
 }
+export interface Holder {
+  kind: "variable" | "goroutines" | "finalizers";
+  name: string | null;
+  used_by: string | null;
+  address: number | null;
+  count: number | null;
+  created_at: string | null;
+  bytes: Bytes;
+  objects: number;
+  resident_bytes: Bytes;
+  shared_bytes: Bytes;
+  stack: number | null;
+}
 export interface Go {
   version: string | null;
   race: boolean;
@@ -126,6 +139,7 @@ export interface Go {
   settings: { GOGC: number | string | null; GOMEMLIMIT: number | null };
   allocation: GoAllocation | null;
   allocation_sites: AllocationSite[];
+  held: { complete: boolean; bytes: Bytes; objects: number; holders: Holder[] } | null;
 }
 // Where the pages are, at one moment.
 export interface Attribution {
@@ -136,6 +150,7 @@ export interface Attribution {
   allocated?: { bytes: Bytes; stack: number | null }[];
 }
 export interface MomentProcess extends Attribution {
+  go?: Go | null; // of the last moment alone
   pid: number;
   scan_time: string | null;
   rss_bytes: Bytes | null;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What all charts share: quiet axes in the page's own type, UTC, bytes in round steps; and the line of text below a chart that says
-// what stands under the cursor.
-import type uPlot from "uplot";
+// What all charts share: quiet axes in the page's own type, UTC, bytes in round steps, areas on top of each other; and the line of
+// text below a chart that says what stands under the cursor. A chart of its own is a subclass.
+import uPlot from "uplot";
 import { themed } from "./colour";
 import { el } from "./dom";
 import { bytes, currentUnit } from "./format";
 
 const FONT = () => `11px ${themed("--sans")}`;
 
-export function axes(): uPlot.Axis {
+function timeAxis(): uPlot.Axis {
   return {
     stroke: themed("--quiet"),
     font: FONT(),
@@ -42,7 +42,7 @@ export function bytesSplits(from: number, to: number, most: number): number[] {
   return out;
 }
 
-export function bytesAxis(suffix = ""): uPlot.Axis {
+function bytesAxis(suffix = ""): uPlot.Axis {
   return {
     stroke: themed("--quiet"),
     font: FONT(),
@@ -56,13 +56,13 @@ export function bytesAxis(suffix = ""): uPlot.Axis {
 }
 
 // For who does not see the canvas: what it is, and where the same stands as a table.
-export const describe = (plot: uPlot, says: string) => {
+const describe = (plot: uPlot, says: string) => {
   plot.ctx.canvas.setAttribute("role", "img");
   plot.ctx.canvas.setAttribute("aria-label", says);
 };
 
 // [colour or "", text] beside each other.
-export function readout() {
+function readout() {
   const element = el("p", { class: "readout" });
   return {
     element,
@@ -75,4 +75,118 @@ export function readout() {
       );
     },
   };
+}
+
+export interface Layer {
+  id: string;
+  colour: string;
+  values: (number | null)[];
+}
+// Areas on top of each other: each is drawn down to 0, the sum of all first, so that the lower ones cover it.
+export function areas(layers: Layer[]): { series: uPlot.Series[]; data: (number | null)[][] } {
+  const sums: (number | null)[][] = [];
+  for (const [index, each] of layers.entries())
+    sums.push(each.values.map((value, i) => (value == null ? null : value + (index ? sums[index - 1]![i]! : 0))));
+  const order = layers.map((_, index) => layers.length - 1 - index);
+  return {
+    series: order.map((index) => ({
+      label: layers[index]!.id,
+      stroke: layers[index]!.colour,
+      fill: layers[index]!.colour,
+      width: 0.5,
+      spanGaps: true,
+      points: { show: layers[index]!.values.length < 2 },
+    })),
+    data: order.map((index) => sums[index]!),
+  };
+}
+export const line = (label: string, colour: string, points: boolean): uPlot.Series => ({
+  label,
+  stroke: colour,
+  width: 1.4,
+  spanGaps: true,
+  points: { show: points, size: 4 },
+});
+export const legend = (entries: [colour: string, name: string][]) =>
+  el("ul", { class: "legend" }, ...entries.map(([colour, name]) => el("li", {}, dot(colour), name)));
+export const dot = (colour: string) => (colour ? el("i", { class: "dot", "--colour": colour }) : null);
+
+export interface Drawing {
+  times: number[];
+  series: uPlot.Series[];
+  data: (number | null)[][];
+  suffix?: string; // of the bytes: "/s"
+  more?: Partial<uPlot.Options>;
+}
+
+export abstract class Chart {
+  readonly element = el("div");
+  protected readonly says = readout();
+  protected plot: uPlot | null = null;
+  private readonly holder = el("div", { class: "chart" });
+
+  constructor(
+    private readonly height: number,
+    private readonly label: string, // for who does not see it
+    names: HTMLElement,
+  ) {
+    this.element.append(names, this.holder, this.says.element);
+    new ResizeObserver(() => {
+      if (this.plot && this.holder.clientWidth > 0 && this.plot.width !== this.holder.clientWidth)
+        this.plot.setSize({ width: this.holder.clientWidth, height });
+    }).observe(this.holder);
+  }
+
+  // A sentence where there is nothing to draw.
+  protected abstract drawing(): Drawing | string;
+  // What stands at this time, or null when the cursor is elsewhere.
+  protected abstract tell(at: number | null): void;
+
+  draw() {
+    this.plot?.destroy();
+    const drawing = this.drawing();
+    if (typeof drawing === "string") {
+      this.holder.replaceChildren(el("p", { class: "quiet" }, drawing));
+      return;
+    }
+    const { times, series, data, suffix, more } = drawing;
+    const { hooks, ...rest } = more ?? {};
+    this.plot = new uPlot(
+      {
+        width: Math.max(200, this.holder.clientWidth),
+        height: this.height,
+        padding: [8, 8, 0, 0],
+        legend: { show: false },
+        cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
+        scales: {
+          x: { time: true, range: (_, from, to) => (from === to ? [from - 1, to + 1] : [from, to]) },
+          y: { range: (_, __, most) => [0, Math.max(1, most ?? 1) * 1.04] },
+        },
+        series: [{}, ...series],
+        axes: [timeAxis(), bytesAxis(suffix)],
+        tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+        drawOrder: ["series", "axes"] as uPlot.DrawOrderKey[], // the grid is over the fills
+        ...rest,
+        hooks: {
+          ...hooks,
+          setCursor: [
+            ({ cursor, posToVal }) =>
+              this.tell(cursor.left == null || cursor.left < 0 ? null : posToVal(cursor.left, "x")),
+          ],
+        },
+      },
+      [times, ...data] as uPlot.AlignedData,
+      this.holder,
+    );
+    describe(this.plot, this.label);
+    this.tell(null);
+  }
+}
+
+// The index of the nearest of `times`, among those for which there is something.
+export function nearest(times: number[], at: number, has: (index: number) => boolean = () => true): number {
+  let best = -1;
+  for (let index = 0; index < times.length; ++index)
+    if (has(index) && (best < 0 || Math.abs(times[index]! - at) < Math.abs(times[best]! - at))) best = index;
+  return best;
 }

@@ -58,6 +58,7 @@ const FADE: Record<string, number> = {
   race: 0.5,
   kernel: 0.7,
   unknown: 0.5,
+  cut: 0.8,
   none: 0.2,
 };
 export function frameColour(owner: string, kind: string, text: string): { fill: string; ink: string } {

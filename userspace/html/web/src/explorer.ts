@@ -8,6 +8,7 @@ import type { Selection } from "./timeline";
 import {
   allocatedSamples,
   grown,
+  heldSamples,
   inverted,
   keptSamples,
   matching,
@@ -43,6 +44,12 @@ const DATA_SETS: readonly DataSet[] = [
     name: "Kept by goroutines",
     says: "bytes that can be reached from the stacks of these goroutines alone; virtual",
     samples: keptSamples,
+  },
+  {
+    id: "held",
+    name: "Holders",
+    says: "objects of the Go heap by the one variable, group of goroutines or queue that they hang from, read as the recording ended; virtual",
+    samples: heldSamples,
   },
 ];
 
@@ -145,7 +152,9 @@ export class Explorer {
           ? "No group of goroutines keeps memory of its own, or their stacks were not read."
           : this.set.id === "allocated"
             ? "There is no heap profile in this program, or it was not read."
-            : "No page was attributed at this moment.";
+            : this.set.id === "held"
+              ? "What the heap hangs from is read once, as the recording ends, of Go programs whose tables are known."
+              : "No page was attributed at this moment.";
     return el("p", { class: "quiet" }, why);
   }
   private tell(now: MomentProcess, before: MomentProcess | null, sum: number, shrunk: number, whole: number) {
@@ -234,7 +243,7 @@ export class Explorer {
       el(
         "div",
         { class: "segments", role: "group", "aria-label": "what" },
-        ...DATA_SETS.map((each) =>
+        ...DATA_SETS.filter((each) => this.process.go || each.id === "resident").map((each) =>
           el(
             "button",
             {

@@ -3,13 +3,14 @@
 //
 // What it is: the composition, and what all parts share (process, filter, unit, theme). What it is not: a part (verdict, waterfall, timeline,
 // explorer, sections …), or a computation of what the answer says: that is explain/'s.
+import { ages } from "./ages";
 import { Moments, readAnswer, type Answer, type Process } from "./answer";
 import { el, printable } from "./dom";
 import { Explorer } from "./explorer";
 import { bytes, currentUnit, setUnit, UNIT_NAMES, UNITS } from "./format";
 import { Keys } from "./keys";
 import { RateChart } from "./rates";
-import { coverage, goroutines, ledgerTable, mappings, retention } from "./sections";
+import { coverage, goroutines, ledgerTable, mappings } from "./sections";
 import { Timeline } from "./timeline";
 import { findings, verdict } from "./verdict";
 import { waterfallTable } from "./waterfall";
@@ -45,7 +46,8 @@ function show(answer: Answer, moments: Moments) {
   }
   document.title = printable(`${nameOf(process)} – memwhy`);
   const explorer = new Explorer(process, moments),
-    rates = new RateChart(process);
+    rates = new RateChart(process),
+    aged = ages(process);
   explorer.filter = words;
   const timeline = new Timeline(process, (selection) => explorer.select(selection));
   const mapped = el("div", {}, mappings(process, words));
@@ -127,7 +129,7 @@ function show(answer: Answer, moments: Moments) {
     section("time", "Over time", "", timeline.element),
     section("stacks", "Stacks", "", explorer.element),
     section("owners", "Owners", "", ledgerTable(process)),
-    section("ages", "Age", "", retention(process)),
+    section("ages", "Age", "", aged.element),
     section("rates", "Rates", "", rates.element),
     ...(process.go ? [section("goroutines", "Goroutines", "", goroutines(process))] : []),
     section("mappings", "Mappings and files", "", mapped),
@@ -140,6 +142,7 @@ function show(answer: Answer, moments: Moments) {
   );
   timeline.draw();
   rates.draw();
+  aged.chart.draw();
   keys.use([
     { key: "/", says: "filter by name", act: () => filter.focus() },
     { key: "i", says: "invert the stacks", act: () => explorer.invert() },

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of the page below the stacks: how old the bytes are, how fast they come and go, who waits, what is mapped, and what
-// was not seen. Each is a table; a chart stands only where time matters.
+// The parts of the page below the stacks: who owns the bytes, who waits, what is mapped, and what was not seen. Each is a table; a chart stands only where time matters.
 import type { Answer, Group, LedgerLine, Mapping, Process } from "./answer";
 import { ownerColour } from "./colour";
 import { el, figure, table, type Child } from "./dom";
 import { bytes, clockOf, count, flow, hex, rate, seconds, share } from "./format";
 
-const owner = (id: string) =>
+export const owner = (id: string) =>
   el("span", { class: "owner" }, el("i", { class: "dot", "--colour": ownerColour(id) }), id);
-const amount = (value: number | null | undefined) => figure(value, bytes(value));
+export const amount = (value: number | null | undefined) => figure(value, bytes(value));
 
 export function ledgerTable(process: Process): HTMLElement {
   const rss = Math.max(1, process.rss.bytes ?? 0);
@@ -45,64 +44,6 @@ export function ledgerTable(process: Process): HTMLElement {
       },
     ],
     process.ledger,
-  );
-}
-
-const AGES = ["10s", "60s", "600s", "3600s"] as const;
-const AGE_NAMES = ["under 10 s", "10 s – 1 min", "1 – 10 min", "10 min – 1 h", "over 1 h"];
-// Bytes of each span of age, from the bytes older than its ends.
-export function byAge(all: number, ages: Record<(typeof AGES)[number], number>): number[] {
-  const older = [all, ...AGES.map((age) => ages[age])];
-  return older.map((value, index) => value - (older[index + 1] ?? 0));
-}
-
-export function retention(process: Process): HTMLElement {
-  const aged = process.ledger.filter((line) => line.ages),
-    parted = process.ledger.filter((line) => !line.ages);
-  const bar = (line: LedgerLine) =>
-    el(
-      "span",
-      { class: "ages" },
-      ...byAge(line.bytes, line.ages!).map((part, index) =>
-        part > 0
-          ? el("i", {
-              class: `age${index}`,
-              "width%": (100 * part) / Math.max(1, line.bytes),
-              title: `${AGE_NAMES[index]}: ${bytes(part)}`,
-            })
-          : null,
-      ),
-    );
-  return el(
-    "div",
-    {},
-    el(
-      "ul",
-      { class: "legend" },
-      ...AGE_NAMES.map((name, index) => el("li", {}, el("i", { class: `dot age${index}` }), name)),
-    ),
-    table<LedgerLine>(
-      "How long the pages of each owner have been resident, at the last scan",
-      [
-        { name: "owner", cell: (line) => owner(line.id), sort: (line) => line.id },
-        { name: "bytes", number: true, cell: (line) => amount(line.bytes), sort: (line) => line.bytes },
-        { name: "by age", cell: bar, wide: true },
-        ...AGES.map((age, index) => ({
-          name: `over ${["10 s", "1 min", "10 min", "1 h"][index]}`,
-          number: true,
-          cell: (line: LedgerLine): Child => (line.ages![age] ? amount(line.ages![age]) : ""),
-          sort: (line: LedgerLine) => line.ages![age],
-        })),
-      ],
-      aged,
-    ),
-    parted.length
-      ? el(
-          "p",
-          { class: "quiet" },
-          `Parts of pages have no age: ${parted.map((line) => `${line.id} ${bytes(line.bytes)}`).join(", ")}.`,
-        )
-      : null,
   );
 }
 

@@ -30,7 +30,7 @@ export interface TreeNode extends Step {
   children: TreeNode[];
 }
 
-const RUNTIME = new Set(["runtime", "allocator", "libc", "race", "kernel"]);
+const RUNTIME = new Set(["runtime", "allocator", "libc", "race", "kernel", "cut"]);
 const base = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 
 function stepOf(frame: Frame): Step {
@@ -53,7 +53,7 @@ class Steps {
     if (!path) {
       const { frames, truncated } = this.all.stacks[stack]!;
       path = frames.map((index) => this.frames[index]!).reverse();
-      if (truncated) path.unshift({ name: "[cut]", where: "the stack does not reach its root", kind: "unknown" });
+      if (truncated) path.unshift({ name: "[cut]", where: "the stack does not reach its root", kind: "cut" });
       this.made.set(stack, path);
     }
     return path;
@@ -102,6 +102,27 @@ export function keptSamples(process: MomentProcess): Sample[] {
         ...steps.of(group.stack),
       ],
     }));
+}
+
+const step = (name: string, where = ""): Step => ({ name, where, kind: "none" });
+export function heldSamples(process: MomentProcess): Sample[] {
+  const steps = new Steps(process);
+  return (process.go?.held?.holders ?? []).map((holder) => {
+    const many = holder.objects === 1 ? "1 object" : `${holder.objects.toLocaleString("en-US")} objects`;
+    const where = [
+      many,
+      holder.used_by ? `used by ${holder.used_by}` : "",
+      holder.created_at ? `created at ${holder.created_at}` : "",
+    ];
+    const name =
+      holder.kind === "variable"
+        ? (holder.name ?? `variable at ${hex(holder.address ?? 0)}`)
+        : holder.kind === "finalizers"
+          ? "queue of finalizers"
+          : `${holder.count ?? 1} goroutine${holder.count === 1 ? "" : "s"}`;
+    const path = [step(`${holder.kind}`), step(name, where.filter(Boolean).join(", ")), ...steps.of(holder.stack)];
+    return { owner: "go.heap.live", bytes: holder.bytes, path };
+  });
 }
 
 export const withoutRuntime = (samples: Sample[]): Sample[] =>
