@@ -28,7 +28,7 @@ class Hotspot final : public BlockReader {
   explicit Hotspot(FileBytes read_file) : read_file_(std::move(read_file)) {}
 
   const char* name() const override { return kHotspot; }
-  const char* title() const override { return "a Java virtual machine"; }
+  const char* title() const override { return "HotSpot"; }
   bool find(HeapMemory& memory) override;
   Result<BlockTables> read(HeapMemory& memory) override;
 

@@ -57,8 +57,11 @@ std::string read_classes(HotspotVm& vm, std::vector<uint64_t>& windows, std::vec
         whole = false;
         break;
       }
+      // Classes go while they are read, and those of arrays have something else in the place of constants.
+      if (vm.field(klass, {"Klass::_class_loader_data"}) != loader) break;
       note(klass);
-      if (const auto constants = vm.field(klass, {"InstanceKlass::_constants"})) note(*constants);
+      const uint64_t constants = vm.field(klass, {"InstanceKlass::_constants"}).value_or(0);
+      if (vm.field(constants, {"ConstantPool::_pool_holder"}) == klass) note(constants);
     }
   }
   std::sort(heads.begin(), heads.end());

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <span>
 
+#include "allocators/module_data.h"
+
 namespace memwhy::allocators {
 namespace {
 
@@ -14,7 +16,8 @@ struct VmEntry {
   uint64_t type, field, type_text, is_static, offset, address;
 };
 static_assert(sizeof(VmEntry) == 48);
-constexpr size_t kVmEntryWords = sizeof(VmEntry) / 8, kLeastVmEntries = 64, kMostVmEntries = 1 << 14;
+constexpr size_t kVmEntryWords = sizeof(VmEntry) / 8, kLeastVmEntries = 64, kMostVmEntries = 1 << 12,
+                 kMostTables = 16;
 constexpr uint64_t kMostOffset = 1 << 20;  // of a field
 constexpr uint64_t kMostText = 16 << 20, kTextStep = 1 << 20;
 constexpr size_t kMostVmName = 128;
@@ -85,44 +88,54 @@ std::vector<uint64_t> words_of(HeapMemory& memory, const AddressRange& range) {
   return words;
 }
 
-// Runs of entries; the compilers have a table of their own, which repeats some of the fields.
-std::vector<VmEntry> entries_of(HeapMemory& memory, const FileText& text, const AddressRange& data) {
-  const std::vector<uint64_t> words = words_of(memory, data);
+// Tables that could be: runs of entries.
+void add_tables(HeapMemory& memory, const FileText& text, const AddressRange& where, const AddressRange& data,
+                std::vector<std::vector<VmEntry>>& out) {
+  const std::vector<uint64_t> words = words_of(memory, where);
   const auto entry_at = [&](size_t i) {
     VmEntry entry;
     std::memcpy(&entry, words.data() + i, sizeof entry);
     return entry;
   };
-  std::vector<VmEntry> out;
-  for (size_t i = 0; i + kVmEntryWords <= words.size() && out.size() < kMostVmEntries;) {
+  for (size_t i = 0; i + kVmEntryWords <= words.size() && out.size() < kMostTables;) {
     size_t end = i;
-    while (end + kVmEntryWords <= words.size() && is_entry(text, data, entry_at(end))) end += kVmEntryWords;
+    while (end + kVmEntryWords <= words.size() && end - i < kMostVmEntries * kVmEntryWords &&
+           is_entry(text, data, entry_at(end)))
+      end += kVmEntryWords;
     if ((end - i) / kVmEntryWords < kLeastVmEntries) {
       ++i;
       continue;
     }
-    for (; i < end && out.size() < kMostVmEntries; i += kVmEntryWords) out.push_back(entry_at(i));
+    std::vector<VmEntry>& table = out.emplace_back();
+    for (; i < end; i += kVmEntryWords) table.push_back(entry_at(i));
   }
-  return out;
 }
 
 }  // namespace
 
+// In what is written when the file is loaded: it may be read-only from then on. The compilers have a table of their own, which
+// repeats some of the fields, and other tables look alike: those have other names.
 std::optional<HotspotTables> HotspotTables::find(HeapMemory& memory, const AddressRange& data,
                                                  std::string_view file, const FileBytes& read_file) {
   FileText text(memory, file, read_file);
-  const std::vector<VmEntry> entries = entries_of(memory, text, data);
-  std::vector<uint64_t> names;
-  for (const VmEntry& entry : entries) names.insert(names.end(), {entry.type, entry.field});
-  if (!text.load(names)) return std::nullopt;
+  std::vector<std::vector<VmEntry>> tables;
+  for (const events::Vma& vma : memory.vmas())
+    if (vma.inode != 0 && vma.name == file && vma.read && !vma.exec && vma.range.bytes() <= kMostModuleData)
+      add_tables(memory, text, vma.range, data, tables);
   HotspotTables out;
-  for (const VmEntry& entry : entries) {
-    const std::string_view type = text.at(entry.type), field = text.at(entry.field);
-    if (type.empty() || field.empty() || !memory.keep(sizeof(Field) + type.size() + field.size())) continue;
-    const bool is_static = entry.is_static == 1;
-    out.fields_.try_emplace(std::string(type) + "::" + std::string(field),
-                            Field{is_static, is_static ? entry.address : entry.offset});
+  for (const std::vector<VmEntry>& table : tables) {
+    std::vector<uint64_t> names;
+    for (const VmEntry& entry : table) names.insert(names.end(), {entry.type, entry.field});
+    if (!text.load(names)) continue;
+    for (const VmEntry& entry : table) {
+      const std::string_view type = text.at(entry.type), field = text.at(entry.field);
+      if (type.empty() || field.empty() || !memory.keep(sizeof(Field) + type.size() + field.size())) continue;
+      const bool is_static = entry.is_static == 1;
+      out.fields_.try_emplace(std::string(type) + "::" + std::string(field),
+                              Field{is_static, is_static ? entry.address : entry.offset});
+    }
   }
+  if (out.fields_.empty()) return std::nullopt;
   out.read_flags(memory, file, read_file);
   return out;
 }

@@ -5,7 +5,6 @@
 #include <array>
 
 #include "allocators/rounding.h"
-#include "base/text.h"
 
 namespace memwhy::allocators {
 namespace {
@@ -110,12 +109,6 @@ bool executable(const HeapMemory& memory, uint64_t at) {
 }
 
 }  // namespace
-
-bool is_v8(std::string_view path) {
-  const std::string_view name = base_name(path);
-  return name == "node" || name == "nodejs" || name == "deno" || name.starts_with("libnode.so") ||
-         name.starts_with("libv8");
-}
 
 bool is_made_code(const events::Vma& vma) { return vma.exec && could_hold(vma); }
 

@@ -16,8 +16,6 @@
 
 namespace memwhy::allocators {
 
-// "/usr/bin/node", "/usr/lib/x86_64-linux-gnu/libnode.so.108"
-bool is_v8(std::string_view path);
 // Where code of V8's could be.
 bool is_made_code(const events::Vma& vma);
 

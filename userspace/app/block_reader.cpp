@@ -146,10 +146,8 @@ std::unique_ptr<record::RuntimeSource> open_hotspot(const TargetProcess& target)
 }
 
 std::unique_ptr<record::RuntimeSource> open_v8(const TargetProcess& target) {
-  const auto named = [](const events::Vma& vma) { return vma.inode != 0 && allocators::is_v8(vma.name); };
   if (!is_64_bit(target) || !has_mapping(target, allocators::is_made_code)) return nullptr;
-  return open_reader(target, std::make_unique<allocators::V8>(),
-                     has_mapping(target, named) ? allocators::Expected::kYes : allocators::Expected::kNo);
+  return open_reader(target, std::make_unique<allocators::V8>(), allocators::Expected::kNo);
 }
 
 std::unique_ptr<record::RuntimeSource> open_recognised(const TargetProcess& target) {

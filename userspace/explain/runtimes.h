@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runtimes of languages whose tables are not read, by the files that they are mapped from: which make code, and which collect
-// garbage. Not Go, whose runtime is read (go/facts.h), and not allocators (allocator_words.h).
+// Runtimes of languages whose collections are not followed, by the files that they are mapped from: which make code, and which
+// collect garbage. Not Go, whose runtime says when it collects (go/facts.h), and not allocators (allocator_words.h).
 //
 //   /usr/lib/jvm/lib/server/libjvm.so              libjvm.so   makes code, collects
 //   /usr/local/bin/node (deleted)                  node        the same; an update has replaced the file

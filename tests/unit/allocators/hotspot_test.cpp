@@ -18,7 +18,7 @@ using ::testing::HasSubstr;
 
 constexpr uint64_t kText = 0x7f00'0000'0000, kData = 0x7f00'0010'0000, kObjects = 0x7f10'0000'0000;
 constexpr uint64_t kJavaHeap = 0xf000'0000, kRegion = 1 << 20, kCode = 0x7f20'0000'0000;
-constexpr uint64_t kClasses = 0x8'0000'0000, kConstants = 0x7f30'0040'0000;
+constexpr uint64_t kClasses = 0x8'0000'0000, kConstants = 0x7f30'0040'0000, kOther = 0x7f40'0040'0000;
 constexpr const char* kLibrary = "/usr/lib/jvm/lib/server/libjvm.so";
 
 // A libjvm whose text is a file, and whose table of fields is made as a test wants it.
@@ -253,9 +253,17 @@ TEST(Hotspot, CodeAndClassesHaveUsesOfTheirOwn) {
   made.offset("ClassLoaderData", "_klasses", 16);
   made.offset("Klass", "_next_link", 8);
   made.offset("InstanceKlass", "_constants", 16);
-  made.memory.put_words(kObjects + 0x30000, {0, 0, kClasses + 0x100});
-  made.memory.put_words(kClasses + 0x100,
-                        {0, kClasses + 0x100, kConstants + 0x40});  // a list that is a circle
+  made.offset("Klass", "_class_loader_data", 24);
+  made.offset("ConstantPool", "_pool_holder", 8);
+  made.memory.put_words(kObjects + 0x30000, {0, kObjects + 0x31000, kClasses + 0x100});
+  made.memory.put_words(kClasses + 0x100, {0, kClasses + 0x100, kConstants + 0x40,
+                                           kObjects + 0x30000});  // a list that is a circle
+  made.memory.put_word(kConstants + 0x40 + 8, kClasses + 0x100);
+  // A class of arrays: what looks like its constants belongs to another.
+  made.memory.put_words(kObjects + 0x31000, {0, 0, kClasses + 0x300});
+  made.memory.put_words(kClasses + 0x300, {0, 0, kOther + 0x40, kObjects + 0x31000});
+  made.map({kOther, kOther + kPageBytes}, "");
+  made.resident({kOther, kOther + kPageBytes});
   made.map({kClasses, kClasses + 8 * kPageBytes}, "");
   made.map({kConstants, kConstants + 8 * kPageBytes}, "");
   made.resident({kClasses + kPageBytes, kClasses + 3 * kPageBytes});

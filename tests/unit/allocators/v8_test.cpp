@@ -63,7 +63,8 @@ TEST(V8, PagesThatCanBeExecutedAreCode) {
   MadeV8 made;
   made.classic(0, kPage, kOld, 1000);
   made.recorded(1, kPage, kOld, 1000);
-  made.vmas.back().exec = true;
+  for (events::Vma& vma : made.vmas)
+    if (vma.range.start == MadeV8::place(1)) vma.exec = true;
   const BlockReading reading = made.reading();
   EXPECT_EQ(made.bytes_of(reading, "code"), kPage);
   EXPECT_EQ(made.bytes_of(reading, "objects"), kPage);

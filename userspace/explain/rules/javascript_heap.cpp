@@ -20,10 +20,13 @@ class JavascriptHeap : public Rule {
     const auto facts = std::find_if(c.allocators.begin(), c.allocators.end(),
                                     [](const AllocatorFacts& each) { return each.heap->allocator == "v8"; });
     const LedgerLine* const used = line_of(c.ledger, "v8.heap.used");
-    if (facts == c.allocators.end() || used == nullptr || c.largest_family != "v8") return std::nullopt;
+    if (facts == c.allocators.end() || used == nullptr) return std::nullopt;
     const uint64_t free = bytes_of(c, "v8.heap.free"), young = bytes_of(c, "v8.heap.young"),
                    code = bytes_of(c, "v8.code"), all = used->bytes + free + young + code;
-    if (all < problem_threshold(c.ledger)) return std::nullopt;
+    const uint64_t outside = of(c.ledger.bytes, Owner::kCHeapUsed);
+    if (c.largest_family == "c.heap" && outside > all && outside >= problem_threshold(c.ledger))
+      return beside(c, outside, all);
+    if (c.largest_family != "v8" || all < problem_threshold(c.ledger)) return std::nullopt;
 
     Finding finding;
     finding.id = "javascript-heap";
@@ -47,10 +50,6 @@ class JavascriptHeap : public Rule {
           fmt::format("there are {} heaps: the main thread's and those of workers", facts->heap->arenas));
       finding.count_figure("heaps", facts->heap->arenas);
     }
-    const uint64_t outside = of(c.ledger.bytes, Owner::kCHeapUsed);
-    if (outside > all)
-      finding.evidence.push_back(
-          fmt::format("{} are in use outside of it, by malloc: Buffers are there", human_bytes(outside)));
     finding.remedy =
         "None needed if that is what the program keeps. A heap snapshot (node --heapsnapshot-signal=SIGUSR2) "
         "names what keeps it; --max-old-space-size bounds it.";
@@ -61,6 +60,25 @@ class JavascriptHeap : public Rule {
   }
 
  private:
+  // What Node keeps for Buffers is malloc's: no setting of V8 bounds it.
+  static Finding beside(const Case& c, uint64_t outside, uint64_t all) {
+    Finding finding;
+    finding.id = "javascript-heap";
+    finding.bytes = outside;
+    finding.owners = {Owner::kCHeapUsed};
+    finding.growth_bytes_per_s = trend_of(c.samples, {Owner::kCHeapUsed}).bytes_per_s;
+    finding.confidence = Confidence::kMedium;
+    finding.headline = fmt::format("{} are in use outside of V8's heap", bytes_and_share(outside, c.ledger));
+    finding.claim = fmt::format("{} of {} are in use outside of V8's heap, by malloc; that heap has {}.",
+                                bytes_and_share(outside, c.ledger), c.process.comm, human_bytes(all));
+    finding.bytes_figure("heap_bytes", all);
+    finding.evidence.emplace_back("Node.js has what Buffers and ArrayBuffers hold from malloc");
+    finding.remedy =
+        "None needed if that is what the program keeps. process.memoryUsage().arrayBuffers is how much of it "
+        "Buffers hold; --max-old-space-size does not bound it.";
+    finding.against.emplace_back("native modules use malloc too");
+    return finding;
+  }
   static uint64_t bytes_of(const Case& c, std::string_view id) {
     const LedgerLine* const line = line_of(c.ledger, id);
     return line == nullptr ? 0 : line->bytes;

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is said of the heaps of a JVM and of V8.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/explain/told.h"
+
+namespace memwhy::explain {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const std::string kAttached =
+    "@10 binary b1 /bin/p inode=7\nattach 1 pid=5 comm=p exe=/bin/p binary=b1\nvmas 1\n  7f0000000+65536 "
+    "rw-p\n";
+
+// Of 120 MiB of a JVM 100 MiB are heap, of which so much is filled; 12 MiB are code, 8 MiB classes.
+Explanation jvm(uint64_t used_mib, const std::string& more) {
+  return told(
+      kAttached +
+      fmt::format(
+          "@11 allocator-heap 1 hotspot arenas=100 used={0}M top={1}M {2}\nruntime-pages 1 hotspot\n  "
+          "7f0000000+{3} objects live={0}M\n  {4:x}+{5} free\n  7f0006400+3072 code\n  "
+          "7f0007000+2048 classes\nscan 1: 7f0000000+30720\n",
+          used_mib, 100 - used_mib, more, used_mib * 256, 0x7f0000000 + used_mib * 256,
+          (100 - used_mib) * 256));
+}
+
+TEST(JavaHeap, WhatHoldsNoObjectIsNamedWithItsCollector) {
+  const auto e = jvm(30, "collector=\"G1\" collections=9");
+  EXPECT_EQ(pages(e, "java.heap.used"), 30 * 256u);
+  EXPECT_EQ(pages(e, "java.heap.free"), 70 * 256u);
+  EXPECT_EQ(pages(e, "java.code"), 3072u);
+  EXPECT_EQ(pages(e, "java.metaspace"), 2048u);
+  const Finding* found = finding(e, "java-heap-committed");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->recoverable_bytes, std::nullopt) << "how much of the rest is garbage is unknown";
+  EXPECT_EQ(found->claim,
+            "70.0 MiB (58 %) of p's Java heap hold no object and are resident; 30.0 MiB are filled.");
+  EXPECT_THAT(found->evidence, Contains("the collector is G1, and has collected 9 times"));
+  EXPECT_THAT(found->remedy, HasSubstr("-XX:MaxHeapFreeRatio"));
+  EXPECT_THAT(found->remedy, Not(HasSubstr("AlwaysPreTouch")));
+}
+
+TEST(JavaHeap, WhatWasAskedForAtTheStartIsToldAsSuch) {
+  const auto e = jvm(30, "collector=\"Serial\" pretouched collections=1");
+  EXPECT_THAT(finding(e, "java-heap-committed")->remedy, HasSubstr("without -XX:+AlwaysPreTouch"));
+  EXPECT_THAT(finding(e, "java-heap-committed")->remedy, HasSubstr("-Xmn"));
+}
+
+TEST(JavaHeap, AFullOneIsNoMatter) {
+  EXPECT_EQ(finding(jvm(95, "collector=\"G1\""), "java-heap-committed"), nullptr);
+}
+
+TEST(JavaHeap, WhatWasNotReadIsTold) {
+  const auto e = jvm(30, "collector=\"G1\" problem=\"some regions were not read\"");
+  EXPECT_EQ(finding(e, "java-heap-committed")->confidence, Confidence::kMedium);
+  EXPECT_THAT(finding(e, "java-heap-committed")->against,
+              Contains("not everything was read: some regions were not read"));
+}
+
+// 64 MiB of V8's, of which 20 MiB are young, and so much of malloc's beside it.
+Explanation node(uint64_t malloc_mib, const char* more) {
+  return told(kAttached +
+              fmt::format("@11 allocator-heap 1 v8 {2}\nruntime-pages 1 v8\n  7f0000000+10240 objects "
+                          "live=38M free=2M\n  7f0002800+5120 young\n  7f0003c00+1024 code\n"
+                          "allocator-heap 1 glibc arenas=1 used={0}M\nruntime-pages 1 glibc\n  "
+                          "7f0005000+{1} arena live={0}M\nscan 1: 7f0000000+16384, 7f0005000+{1}\n",
+                          malloc_mib, malloc_mib * 256, more));
+}
+
+TEST(JavascriptHeap, IsToldByWhatItsPagesAreFor) {
+  const auto e = node(10, "arenas=1");
+  EXPECT_EQ(pages(e, "v8.heap.young"), 5120u);
+  const Finding* found = finding(e, "javascript-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->bytes, 64u << 20);
+  EXPECT_EQ(found->recoverable_bytes, std::nullopt);
+  EXPECT_THAT(found->claim, HasSubstr("64.0 MiB (86 %) of p are the heap of V8; 38.0 MiB hold objects"));
+  EXPECT_THAT(found->evidence, Contains(HasSubstr("20.0 MiB are young objects")));
+  EXPECT_THAT(found->evidence, Not(Contains(HasSubstr("workers"))));
+}
+
+TEST(JavascriptHeap, WorkersHaveHeapsOfTheirOwn) {
+  EXPECT_THAT(finding(node(10, "arenas=3"), "javascript-heap")->evidence,
+              Contains("there are 3 heaps: the main thread's and those of workers"));
+}
+
+TEST(JavascriptHeap, WhatIsOutsideIsNotBoundByV8) {
+  const auto e = node(100, "arenas=1");
+  const Finding* found = finding(e, "javascript-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->bytes, 100u << 20);
+  EXPECT_EQ(found->claim,
+            "100.0 MiB (61 %) of p are in use outside of V8's heap, by malloc; that heap has 64.0 MiB.");
+  EXPECT_THAT(found->remedy, HasSubstr("does not bound it"));
+}
+
+}  // namespace
+}  // namespace memwhy::explain
