@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "app/command.h"
+#include "app/debug_names.h"
 #include "app/file_limits.h"
 #include "app/live.h"
 #include "app/runtimes.h"
@@ -77,9 +78,11 @@ Result<std::optional<uint64_t>> read_heap_profile(const std::string& path) {
 }
 
 Status explain_unbounded(const trace::Reader& reader, const Request& request,
-                         std::optional<uint64_t> profile_bytes) {
+                         std::optional<uint64_t> profile_bytes, DebugNames* names) {
   explain::Explainer explainer(owner_table());
-  Result<trace::ReadSummary> summary = reader.read_all(explainer);
+  if (names != nullptr) names->go_before(explainer);
+  Result<trace::ReadSummary> summary =
+      names == nullptr ? reader.read_all(explainer) : reader.read_all(*names);
   if (!summary) return std::move(summary).error();
   if (!summary->damage.empty()) {
     warn(fmt::format("the recording is damaged ({} finding{}), what is there is explained: {}",
@@ -89,6 +92,9 @@ Status explain_unbounded(const trace::Reader& reader, const Request& request,
   explain::Explanation explanation = explainer.finish(summary->damage, profile_bytes);
   if (std::string unknown = summary->of_newer_kinds(); !unknown.empty())
     explanation.coverage.report.notices.push_back(std::move(unknown) + '.');
+  if (names != nullptr)
+    for (std::string& notice : names->take_notices())
+      explanation.coverage.report.notices.push_back(std::move(notice));
   if (profile_bytes && explanation.processes.size() != 1)
     return Error(ErrorCode::kUsage, "a heap profile is of one process, and this recording has several");
   return print(request.json ? report::to_json(explanation, {request.cells})
@@ -96,18 +102,21 @@ Status explain_unbounded(const trace::Reader& reader, const Request& request,
 }
 
 Status explain_recording(const trace::Reader& reader, const Request& request,
-                         std::optional<uint64_t> profile_bytes) {
+                         std::optional<uint64_t> profile_bytes, DebugNames* names) {
   return within(request.limits, request.path.empty() ? "the recording" : request.path,
-                [&] { return explain_unbounded(reader, request, profile_bytes); });
+                [&] { return explain_unbounded(reader, request, profile_bytes, names); });
 }
 
 Status explain(const Request& request) {
   const Result<std::optional<uint64_t>> profile_bytes = read_heap_profile(request.heap_profile);
   if (!profile_bytes) return profile_bytes.error();
+  // Its processes are started before a recording gives up what is needed to make them powerless.
+  Result<std::unique_ptr<DebugNames>> names = DebugNames::if_asked(request.live.debug_directories);
+  if (!names) return std::move(names).error();
   if (!request.path.empty()) {
     Result<trace::Reader> reader = trace::Reader::open(request.path);
     if (!reader) return std::move(reader).error();
-    return explain_recording(*reader, request, *profile_bytes);
+    return explain_recording(*reader, request, *profile_bytes, names->get());
   }
   Result<LiveResult> done = record_live(request.live);
   if (!done) return std::move(done).error();
@@ -117,7 +126,8 @@ Status explain(const Request& request) {
   Result<trace::Reader> reader = trace::Reader::open(
       std::move(done->file), request.live.output.empty() ? "the recording" : request.live.output);
   if (!reader) return std::move(reader).error();
-  if (Status explained = explain_recording(*reader, request, *profile_bytes); !explained) return explained;
+  if (Status explained = explain_recording(*reader, request, *profile_bytes, names->get()); !explained)
+    return explained;
   return done->failure ? Status(*std::move(done->failure)) : Status{};
 }
 
@@ -145,6 +155,7 @@ Command add_explain(CLI::App& program) {
                    "compare with this heap profile (heap.pb.gz) instead of the one in the process")
       ->type_name("FILE");
   options->add_flag("--no-uprobes", request->live.no_uprobes, "do not attach uprobes to the Go runtime");
+  add_debug_directories(*options, request->live.debug_directories);
   add_file_limits(*options, request->limits, "explaining");
   options->add_flag("--full", request->full,
                     "everything: all evidence and stacks, page retention, goroutines, how it was recorded");
@@ -164,6 +175,7 @@ Command add_explain(CLI::App& program) {
             const bool given = duration->count() != 0;
             if (Status asked = check(*request, given); !asked) return asked;
             Request wanted = *request;
+            if (Status there = check_debug_directories(wanted.live.debug_directories); !there) return there;
             wanted.live.duration = given ? *duration : std::chrono::nanoseconds(kDefaultDuration);
             return explain(wanted);
           }};

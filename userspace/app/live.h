@@ -10,6 +10,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "app/signals.h"
 #include "app/targets.h"
@@ -25,8 +26,9 @@ struct LiveRequest {
   std::optional<std::chrono::nanoseconds> duration;
   bool quiet = false;
   bool no_uprobes = false;
-  std::string output;           // a file to make; "": one without a name
-  uint64_t max_part_bytes = 0;  // 0: one part
+  std::vector<std::string> debug_directories;  // where debug files of programs may lie, too
+  std::string output;                          // a file to make; "": one without a name
+  uint64_t max_part_bytes = 0;                 // 0: one part
 };
 
 struct LiveResult {
