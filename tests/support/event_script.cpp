@@ -102,6 +102,11 @@ BinaryInfo parse_binary(Words& w) {
     if (parts.size() != 3) w.fail("a variable is NAME:SECTION:BYTES, not " + *variable);
     info.variables.push_back({parts[0], parts[1], w.to_number(parts[2])});
   }
+  while (const auto code = w.named("code")) {
+    const std::vector<std::string> parts = split(*code, ':');
+    if (parts.size() != 3) w.fail("code is OFFSET:BYTES:VADDR, not " + *code);
+    info.code.push_back({w.to_number(parts[0]), w.to_number(parts[1]), w.to_number(parts[2])});
+  }
   info.path = w.next("path");
   return info;
 }

@@ -96,6 +96,8 @@ struct Line {
     }
     for (const ProgramVariable& v : e.variables)
       s += " variable=" + quoted(v.name + ":" + v.section + ":" + std::to_string(v.bytes));
+    for (const CodeSegment& c : e.code)
+      s += " code=0x" + hex(c.file_offset) + ":0x" + hex(c.bytes) + ":0x" + hex(c.vaddr);
     return s;
   }
   std::string operator()(const SymbolInfo& e) const {

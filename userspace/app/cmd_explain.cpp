@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "app/command.h"
+#include "app/debug_names.h"
 #include "app/explained.h"
 #include "app/file_limits.h"
 #include "app/live.h"
@@ -97,10 +98,10 @@ void leave_out_small(explain::Explanation& explanation, double min_share) {
 }
 
 Status explain_unbounded(const trace::Reader& reader, const Request& request,
-                         std::optional<uint64_t> profile_bytes) {
+                         std::optional<uint64_t> profile_bytes, DebugNames* names) {
   const Result<explain::Interval> interval = interval_of(reader, request.part);
   if (!interval) return interval.error();
-  Result<explain::Explanation> explanation = explained(reader, *interval, profile_bytes);
+  Result<explain::Explanation> explanation = explained(reader, *interval, profile_bytes, names);
   if (!explanation) return std::move(explanation).error();
   leave_out_small(*explanation, request.min_share);
   const report::TextOptions text{request.full, request.min_share, style_of_stdout(request.colour)};
@@ -114,18 +115,21 @@ Status explain_unbounded(const trace::Reader& reader, const Request& request,
 }
 
 Status explain_recording(const trace::Reader& reader, const Request& request,
-                         std::optional<uint64_t> profile_bytes) {
+                         std::optional<uint64_t> profile_bytes, DebugNames* names) {
   return within(request.limits, request.path.empty() ? "the recording" : request.path,
-                [&] { return explain_unbounded(reader, request, profile_bytes); });
+                [&] { return explain_unbounded(reader, request, profile_bytes, names); });
 }
 
 Status explain(const Request& request) {
   const Result<std::optional<uint64_t>> profile_bytes = read_heap_profile(request.heap_profile);
   if (!profile_bytes) return profile_bytes.error();
+  // Its processes are started before a recording gives up what is needed to make them powerless.
+  Result<std::unique_ptr<DebugNames>> names = DebugNames::if_asked(request.live.debug_directories);
+  if (!names) return std::move(names).error();
   if (!request.path.empty()) {
     Result<trace::Reader> reader = trace::Reader::open(request.path);
     if (!reader) return std::move(reader).error();
-    return explain_recording(*reader, request, *profile_bytes);
+    return explain_recording(*reader, request, *profile_bytes, names->get());
   }
   Result<LiveResult> done = record_live(request.live);
   if (!done) return std::move(done).error();
@@ -135,7 +139,8 @@ Status explain(const Request& request) {
   Result<trace::Reader> reader = trace::Reader::open(
       std::move(done->file), request.live.output.empty() ? "the recording" : request.live.output);
   if (!reader) return std::move(reader).error();
-  if (Status explained = explain_recording(*reader, request, *profile_bytes); !explained) return explained;
+  if (Status explained = explain_recording(*reader, request, *profile_bytes, names->get()); !explained)
+    return explained;
   return done->failure ? Status(*std::move(done->failure)) : Status{};
 }
 
@@ -164,6 +169,7 @@ Command add_explain(CLI::App& program) {
                    "compare with this heap profile (heap.pb.gz) instead of the one in the process")
       ->type_name("FILE");
   options->add_flag("--no-uprobes", request->live.no_uprobes, "do not attach uprobes to the Go runtime");
+  add_debug_directories(*options, request->live.debug_directories);
   add_file_limits(*options, request->limits, "explaining");
   add_part_options(*options, request->part,
                    "explain a recording from this moment on: +30s after its start, -5m "
@@ -185,6 +191,7 @@ Command add_explain(CLI::App& program) {
             const bool given = duration->count() != 0;
             if (Status asked = check(*request, given); !asked) return asked;
             Request wanted = *request;
+            if (Status there = check_debug_directories(wanted.live.debug_directories); !there) return there;
             wanted.live.duration = given ? *duration : std::chrono::nanoseconds(kDefaultDuration);
             return explain(wanted);
           }};

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "app/command.h"
+#include "app/debug_names.h"
 #include "app/live.h"
 #include "app/terminal.h"
 #include "app/units.h"
@@ -73,11 +74,13 @@ Command add_record(CLI::App& program) {
   add_size(*options, "--max-size", request->max_part_bytes,
            "go on in a new file when one has this size (500M, 2G): x.memwhy, x.1.memwhy …");
   options->add_flag("--no-uprobes", request->no_uprobes, "do not attach uprobes to the Go runtime");
+  add_debug_directories(*options, request->debug_directories);
   options->add_flag("-q,--quiet", request->quiet, "no progress");
   return {options, true, [request, duration](const std::vector<std::string>& words) {
             LiveRequest asked = *request;
             asked.targets.command = words;
             if (duration->count() != 0) asked.duration = *duration;
+            if (Status there = check_debug_directories(asked.debug_directories); !there) return there;
             return record(std::move(asked));
           }};
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "app/debug_names.h"
 #include "app/runtimes.h"
 #include "app/terminal.h"
 #include "explain/compare/limits.h"
@@ -11,10 +12,11 @@
 namespace memwhy::app {
 
 Result<explain::Explanation> explained(const trace::Reader& reader, const explain::Interval& interval,
-                                       std::optional<uint64_t> profile_bytes) {
+                                       std::optional<uint64_t> profile_bytes, DebugNames* names) {
   explain::Explainer explainer(owner_table());
   explain::IntervalSink sink(explainer, interval);
-  Result<trace::ReadSummary> summary = reader.read_all(sink);
+  if (names != nullptr) names->go_before(sink);
+  Result<trace::ReadSummary> summary = names == nullptr ? reader.read_all(sink) : reader.read_all(*names);
   if (!summary) return std::move(summary).error();
   if (!summary->damage.empty()) {
     warn(fmt::format("the recording is damaged ({} finding{}), what is there is explained: {}",
@@ -24,6 +26,9 @@ Result<explain::Explanation> explained(const trace::Reader& reader, const explai
   explain::Explanation explanation = explainer.finish(summary->damage, profile_bytes);
   if (std::string unknown = summary->of_newer_kinds(); !unknown.empty())
     explanation.coverage.report.notices.push_back(std::move(unknown) + '.');
+  if (names != nullptr)
+    for (std::string& notice : names->take_notices())
+      explanation.coverage.report.notices.push_back(std::move(notice));
   if (profile_bytes && explanation.processes.size() != 1)
     return Error(ErrorCode::kUsage, "a heap profile is of one process, and this recording has several");
   return explanation;

@@ -15,9 +15,12 @@
 
 namespace memwhy::app {
 
-// Damage is said on stderr. `profile_bytes`: of a heap profile that the user brought.
+class DebugNames;
+
+// Damage is said on stderr. `profile_bytes`: of a heap profile that the user brought. `names`: what completes its names.
 Result<explain::Explanation> explained(const trace::Reader& reader, const explain::Interval& interval = {},
-                                       std::optional<uint64_t> profile_bytes = std::nullopt);
+                                       std::optional<uint64_t> profile_bytes = std::nullopt,
+                                       DebugNames* names = nullptr);
 Result<explain::Explanation> explained(const std::string& path, const explain::Interval& interval = {});
 
 // --fail-on: ids of findings. kUsage: one that no finding has.

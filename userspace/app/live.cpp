@@ -222,7 +222,9 @@ Result<LiveResult> record_checked(LiveRequest request) {
   no_core_files();
 
   // Before there is anything of the kernel's that they must not have.
-  Result<std::unique_ptr<files::Children>> files = files::Children::start();
+  files::ChildrenOptions options_of_files;
+  options_of_files.debug_directories = request.debug_directories;
+  Result<std::unique_ptr<files::Children>> files = files::Children::start(std::move(options_of_files));
   if (!files) return std::move(files).error();
   Result<std::unique_ptr<files::Children>> more_files = files::Children::start();
   if (!more_files) return std::move(more_files).error();

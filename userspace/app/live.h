@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "app/live_view.h"
 #include "app/signals.h"
@@ -27,8 +28,9 @@ struct LiveRequest {
   std::optional<std::chrono::nanoseconds> duration;
   bool quiet = false;
   bool no_uprobes = false;
-  std::string output;              // a file to make; "": one without a name
-  uint64_t max_part_bytes = 0;     // 0: one part
+  std::vector<std::string> debug_directories;  // where debug files of programs may lie, too
+  std::string output;                          // a file to make; "": one without a name
+  uint64_t max_part_bytes = 0;                 // 0: one part
   std::shared_ptr<LiveView> view;  // nullptr: none. With one and no `output` there is no file at all
 };
 

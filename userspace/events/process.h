@@ -67,6 +67,13 @@ struct ProgramVariable {
   bool operator==(const ProgramVariable&) const = default;
 };
 
+// A part of a program's file that holds code. Debug information knows addresses: file offset 0x1410 is 0x401410 there.
+struct CodeSegment {
+  uint64_t file_offset = 0, bytes = 0;
+  uint64_t vaddr = 0;  // link-time
+  bool operator==(const CodeSegment&) const = default;
+};
+
 // An ELF file that is mapped into a recorded space. Every fact is from the file itself.
 struct BinaryInfo {
   BinaryId id{};
@@ -78,6 +85,7 @@ struct BinaryInfo {
   std::string problem;
   std::optional<GoBuild> go;
   std::vector<ProgramVariable> variables = {};  // the largest that can be written, when they are many bytes
+  std::vector<CodeSegment> code = {};           // empty: unknown, as in recordings of older versions
   bool operator==(const BinaryInfo&) const = default;
 };
 

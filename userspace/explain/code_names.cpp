@@ -59,11 +59,17 @@ void CodeNames::append(uint64_t address, bool is_return, std::vector<Frame>& fra
     frames.push_back(std::move(frame));
     return;
   }
+  // What was inlined into an allocator is the allocator's.
+  const events::SourceFrame& whole = symbol->frames.back();
+  const FrameKind kind = kind_of_frame({whole.function, whole.file, go}, frame.module);
+  const bool foreign =
+      !is_go({whole.function, whole.file, go}) &&
+      (kind == FrameKind::kAllocator || kind == FrameKind::kLibc || kind == FrameKind::kRace);
   for (const events::SourceFrame& source : symbol->frames) {
     frame.function = source.function;
     frame.file = source.file;
     frame.line = source.line;
-    frame.kind = kind_of_frame({source.function, source.file, go}, frame.module);
+    frame.kind = foreign ? kind : kind_of_frame({source.function, source.file, go}, frame.module);
     frames.push_back(frame);
   }
 }

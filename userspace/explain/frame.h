@@ -19,8 +19,8 @@
 namespace memwhy::explain {
 
 enum class FrameKind : uint8_t {
-  kProgram,    // the program's own code, or a library's of which nothing else is known
-  kLibrary,    // packages that wait or allocate for their caller: sync, io, bytes … of Go
+  kProgram,  // the program's own code, or a library's of which nothing else is known
+  kLibrary,  // packages that wait or allocate for their caller: sync, io, bytes … of Go, std of C++ and Rust
   kRuntime,    // the language's runtime
   kAllocator,  // malloc and its like, mallocgc
   kLibc,

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "events/process.h"
+#include "explain/short_names.h"
 
 namespace memwhy::explain {
 namespace {
@@ -35,16 +36,6 @@ std::string_view plain(std::string_view name) {
   for (std::string_view clone : {".part.", ".isra.", ".constprop.", ".cold"})
     name = name.substr(0, name.find(clone));
   return name;
-}
-
-bool is_go(const FunctionName& frame) {
-  if (!frame.go_binary) return false;
-  if (ends(frame.file, ".go") || ends(frame.file, ".s")) return true;  // C's assembly is .S
-  std::string_view name = plain(frame.function);
-  // Go's linker names are package.function; C has no dot, and C++ demangled has "::" or a parameter list
-  // first.
-  return name.find('.') != std::string_view::npos && name.find("::") == std::string_view::npos &&
-         !starts(name, "_Z");
 }
 
 bool is_race(std::string_view name) {
@@ -159,6 +150,17 @@ bool is_cgo_glue(std::string_view name) {
          (starts(name, "_cgo_") && name.find("_Cfunc_") != std::string_view::npos);
 }
 
+// The standard library of C++ and of Rust: containers that act for their owner. C++ names have their arguments with them, and
+// templates a type before them; Rust's crates are also C++ programs' namespaces.
+bool is_standard_library(std::string_view name) {
+  constexpr std::array<std::string_view, 2> kSpaces = {"std::", "__gnu_cxx::"};
+  constexpr std::array<std::string_view, 4> kCrates = {"std::", "core::", "alloc::", "hashbrown::"};
+  if (name.find("::") == std::string_view::npos) return false;
+  if (name.find('(') != std::string_view::npos) return starts_any(short_function(name), kSpaces);
+  const std::string_view path = name.substr(std::min(name.find_first_not_of("<&"), name.size()));
+  return starts_any(path.substr(starts(path, "mut ") ? 4 : 0), kCrates) || starts_any(name, kSpaces);
+}
+
 bool is_libc(std::string_view module) { return module.find("libc.so") != std::string_view::npos; }
 
 StackKind native_kind(const FunctionName& frame) {
@@ -169,6 +171,16 @@ StackKind native_kind(const FunctionName& frame) {
 }
 
 }  // namespace
+
+bool is_go(const FunctionName& frame) {
+  if (!frame.go_binary) return false;
+  if (ends(frame.file, ".go") || ends(frame.file, ".s")) return true;  // C's assembly is .S
+  std::string_view name = plain(frame.function);
+  // Go's linker names are package.function; C has no dot, and C++ demangled has "::" or a parameter list
+  // first.
+  return name.find('.') != std::string_view::npos && name.find("::") == std::string_view::npos &&
+         !starts(name, "_Z");
+}
 
 StackKind touched_by(const std::vector<FunctionName>& frames) {
   if (frames.empty()) return StackKind::kNone;
@@ -231,6 +243,7 @@ FrameKind kind_of_frame(const FunctionName& frame, std::string_view module) {
   if (is_go(frame)) return on_behalf(name) ? FrameKind::kLibrary : FrameKind::kProgram;
   if (is_malloc(name)) return FrameKind::kAllocator;
   if (is_libc(module) || starts_any(name, kCopies) || is_any(name, kMmapWrappers)) return FrameKind::kLibc;
+  if (is_standard_library(name)) return FrameKind::kLibrary;
   return FrameKind::kProgram;
 }
 

@@ -32,6 +32,8 @@ struct FunctionName {
   bool go_binary = false;  // the frame is in an executable with Go build info
 };
 
+// Go's own code, or what its compiler made.
+bool is_go(const FunctionName& frame);
 // Who wrote to the page for the first time. Innermost frame first.
 StackKind touched_by(const std::vector<FunctionName>& frames);
 // Who asked the kernel for the mapping.

@@ -69,41 +69,50 @@ class View {
     uint64_t bytes = 0;
     TimeNs oldest = 0;
   };
-  // A reader can't tell apart entries of stacks with the same places, or of mappings with the same name.
-  struct Before {
-    const Attribution* all;
-    bool operator()(const Entry* a, const Entry* b) const {
-      if (std::tie(a->what, a->how) != std::tie(b->what, b->how))
-        return std::tie(a->what, a->how) < std::tie(b->what, b->how);
-      if (a->what == EntryWhat::kStack) {
-        const std::vector<uint32_t>&left = all->stacks[a->stack].frames,
-              &right = all->stacks[b->stack].frames;
-        return std::lexicographical_compare(left.begin(), left.end(), right.begin(), right.end(),
-                                            [this](uint32_t x, uint32_t y) {
-                                              return x != y && place_before(all->frames[x], all->frames[y]);
-                                            });
-      }
-      const std::string &left = all->mappings[a->mapping].vma.name,
-                        &right = all->mappings[b->mapping].vma.name;
-      return left != right || !left.empty() ? left < right : a->mapping < b->mapping;
+  // What a reader can't tell apart: stacks with the same places, however deep their recursion, or mappings with the same name.
+  struct Seen {
+    EntryWhat what{};
+    std::optional<How> how;
+    std::vector<Frame> places;
+    std::string_view name;
+    uint32_t mapping = kNoIndex;  // of one without a name
+    bool operator<(const Seen& other) const {
+      if (std::tie(what, how, name, mapping) != std::tie(other.what, other.how, other.name, other.mapping))
+        return std::tie(what, how, name, mapping) <
+               std::tie(other.what, other.how, other.name, other.mapping);
+      return PlacesBefore()(places, other.places);
     }
   };
+  Seen seen(Entry& entry) const {
+    Seen out{entry.what, entry.how, {}, {}, kNoIndex};
+    if (entry.what == EntryWhat::kStack) {
+      for (FoldedFrame& one : folded(all_.frames_of(entry.stack))) {
+        out.places.push_back(std::move(one.frame));
+        entry.deep.push_back(one.deep);
+      }
+      return out;
+    }
+    out.name = all_.mappings[entry.mapping].vma.name;
+    if (out.name.empty()) out.mapping = entry.mapping;
+    return out;
+  }
 
   std::vector<Entry> alike(std::vector<Entry> all) const {
-    std::map<const Entry*, size_t, Before> seen(Before{&all_});
+    std::map<Seen, size_t> known;
     std::vector<Entry> out;
-    for (const Entry& entry : all) {
-      const auto [at, added] = seen.try_emplace(&entry, out.size());
+    for (Entry& entry : all) {
+      const auto [at, added] = known.try_emplace(seen(entry), out.size());
       if (added) {
-        out.push_back(entry);
+        out.push_back(std::move(entry));
         continue;
       }
       Entry& same = out[at->second];
       same.bytes += entry.bytes;
       if (entry.age_s) same.age_s = std::max(same.age_s.value_or(0), *entry.age_s);
+      for (size_t i = 0; i < same.deep.size(); ++i) same.deep[i] = std::max(same.deep[i], entry.deep[i]);
     }
     std::stable_sort(out.begin(), out.end(),
-                     [](const Entry& a, const Entry& b) { return a.bytes > b.bytes; });
+                     [](const Entry& x, const Entry& y) { return x.bytes > y.bytes; });
     return out;
   }
 
@@ -160,6 +169,12 @@ std::vector<Entry> heaviest(const Attribution& all, const LedgerLine& line, size
     limit_to(line.bytes, out);
   }
   if (out.size() > most) out.resize(most);
+  return out;
+}
+
+std::vector<FoldedFrame> folded_of(const Attribution& all, const Entry& entry) {
+  std::vector<FoldedFrame> out = folded(all.frames_of(entry.stack));
+  for (size_t i = 0; i < std::min(out.size(), entry.deep.size()); ++i) out[i].deep = entry.deep[i];
   return out;
 }
 

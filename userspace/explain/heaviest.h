@@ -14,6 +14,7 @@
 
 #include "explain/attribution.h"
 #include "explain/ledger_line.h"
+#include "explain/recursion.h"
 
 namespace memwhy::explain {
 
@@ -39,6 +40,7 @@ struct Entry {
   std::optional<timeline::How> how;  // absent where it makes no difference: files, stacks of threads, samples
   uint32_t stack = kNoIndex;         // kStack: of the heaviest of its cells
   uint32_t mapping = kNoIndex;       // of the heaviest, else
+  std::vector<uint32_t> deep;        // kStack: of each folded frame, the most of its cells' (recursion.h)
   TimeNs oldest = 0;
   std::optional<double> age_s;
 };
@@ -48,6 +50,8 @@ std::vector<Entry> heaviest(const Attribution& all, const LedgerLine& line, size
 
 // "/usr/lib/libc.so.6", "[anon: Go: heap]", "7f10000-7f20000 rw-p"; "" of a stack.
 std::string name_of(const Attribution& all, const Entry& entry);
+// Of a stack: its frames, recursion written once.
+std::vector<FoldedFrame> folded_of(const Attribution& all, const Entry& entry);
 inline bool is_truncated(const Attribution& all, const Entry& entry) {
   return entry.stack < all.stacks.size() && all.stacks[entry.stack].truncated;
 }

@@ -41,7 +41,16 @@ Stacks::Names Stacks::names(const events::Stack& stack) const {
     const events::BinaryInfo* binary = timeline_.binary(symbol->binary);
     out.all = out.all && binary != nullptr;
     const bool go = binary != nullptr && binary->go.has_value();
-    if (symbol->frames.empty()) out.functions.push_back({"", "", go});
+    if (symbol->frames.empty()) {
+      out.functions.push_back({"", "", go});
+      continue;
+    }
+    // Which functions a C compiler inlined into malloc is none of the names that speak for it.
+    const events::SourceFrame& whole = symbol->frames.back();
+    if (!is_go({whole.function, whole.file, go})) {
+      out.functions.push_back({whole.function, whole.file, go});
+      continue;
+    }
     for (const events::SourceFrame& frame : symbol->frames)
       out.functions.push_back({frame.function, frame.file, go});
   }

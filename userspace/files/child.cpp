@@ -145,6 +145,7 @@ int run_parser() {
   ::prctl(PR_SET_NAME, "memwhy:parser");
   symbols::BinaryLimits limits;
   limits.open_files = kOpenBinaries;
+  limits.memory_bytes = kParserMemoryBytes / 2;  // debug information of one is up to half of that
   symbols::BinaryTable table(limits);
   if (!enter_sandbox(Role::kParser, kParserFiles)) return 5;
   return serve([&](const Request& request) -> Answer {
@@ -157,6 +158,8 @@ int run_parser() {
         return take(table, true);
       case Ask::kLookUp:
         return answer(table.look_up(request.binary, request.offsets));
+      case Ask::kLookUpAddresses:
+        return answer(table.look_up_addresses(request.binary, request.addresses));
       case Ask::kCodeNames:
         return code_names(request);
       case Ask::kFrameRules:

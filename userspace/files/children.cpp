@@ -287,6 +287,24 @@ Result<std::vector<symbols::SourceFrames>> Children::look_up(symbols::BinaryHand
   return all;
 }
 
+Result<symbols::OpenedBinary> Children::open_debug_file(const std::string& path) {
+  Request request;
+  request.ask = Ask::kOpenSymbols;
+  request.place = {false, path};
+  return open(request);
+}
+
+Result<std::vector<symbols::SourceFrames>> Children::look_up_addresses(symbols::BinaryHandle binary,
+                                                                       std::span<const uint64_t> vaddrs) {
+  Request request;
+  request.ask = Ask::kLookUpAddresses;
+  vaddrs = vaddrs.first(std::min(vaddrs.size(), kMostAddresses));
+  request.addresses.assign(vaddrs.begin(), vaddrs.end());
+  auto found = parsed<std::vector<symbols::SourceFrames>>(binary, request, options_.to_look_up);
+  if (found && found->size() != vaddrs.size()) return strange(subject(binary));
+  return found;
+}
+
 Result<std::vector<symbols::SourceFrames>> Children::code_names(Pid tgid,
                                                                 std::span<const symbols::CodeOffset> at) {
   const Subject about{tgid, 0, {}};

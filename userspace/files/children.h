@@ -36,7 +36,8 @@ struct ChildrenOptions {
   std::string program = "/proc/self/exe";  // that runs run_child() when told to
   std::chrono::milliseconds to_open{2000};
   std::chrono::milliseconds to_parse{10'000};  // a file, or a question about all of it
-  std::chrono::milliseconds to_look_up{5000};
+  std::chrono::milliseconds to_look_up{
+      10'000};  // the first one of a file reads its symbols and debug information
   std::chrono::milliseconds to_read_memory{1000};  // some pages that are there
   std::vector<std::string> debug_directories;  // where debug files of programs may lie, too (debug_files.h)
   // What more than a moment for each question may sum up to for one process; then nothing of it is opened any more.
@@ -67,6 +68,12 @@ class Children final : public symbols::Binaries {
   Result<std::vector<std::byte>> read(symbols::BinaryHandle binary, uint64_t offset, size_t bytes) override;
   // The layout of go1.`minor`, as the debug information of the program has it (goruntime/dwarf_layout.h).
   Result<GoLayout> go_layout(symbols::BinaryHandle binary, int minor);
+
+  // A debug file of this machine, as a binary of its own, and the frames at link-time addresses of instructions in it. Whose it
+  // is its build id says. Errors as of open_executable() and look_up().
+  Result<symbols::OpenedBinary> open_debug_file(const std::string& path);
+  Result<std::vector<symbols::SourceFrames>> look_up_addresses(symbols::BinaryHandle binary,
+                                                               std::span<const uint64_t> vaddrs);
 
   // The memory of a process, read by a child of its own. `process`: a descriptor of its directory in a proc file system.
   Result<std::unique_ptr<remote::RemoteMemory>> open_memory(const Fd& process, Pid tgid) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "files/answer_fields.h"
 #include "files/wire.h"
 #include "goruntime/dwarf_layout.h"
 #include "symbols/binaries.h"
@@ -33,6 +34,7 @@ enum class Ask : uint8_t {
   kTakeSymbols,
   kDiscard,  // the same, unread
   kLookUp,
+  kLookUpAddresses,
   kCodeNames,  // from the code map that was handed over
   kFrameRules,
   kVdso,
@@ -41,18 +43,6 @@ enum class Ask : uint8_t {
   kGoLayout,
 };
 
-constexpr size_t kMostMessageBytes = 8 << 20;
-constexpr size_t kMostPath = 4096;
-constexpr size_t kMostName = 16 << 10;  // of a function: C++ writes long ones
-constexpr auto kNameField = [](auto& codec, std::string& text) { codec.text(text, kMostName); };
-constexpr size_t kMostSentence = 1024;
-constexpr size_t kMostAddresses = 2048;  // of one question
-constexpr size_t kMostFunctions = 64;    // of one question for unwind rules
-constexpr size_t kMostInlined = 128;     // frames of one address
-constexpr size_t kMostSegments = 4096;
-constexpr size_t kMostModules = 1024;  // of a Go program
-constexpr size_t kMostReadBytes = 1 << 20;
-
 // One request with all that any of them has.
 struct Request {
   Ask ask{};
@@ -60,6 +50,7 @@ struct Request {
   events::Vma vma;  // kOpenMapping, kFileSystem: range, device, inode and name of it
   symbols::BinaryHandle binary{};
   std::vector<symbols::CodeOffset> offsets;
+  std::vector<uint64_t> addresses;  // kLookUpAddresses
   symbols::ProgramQuestion question;
   uint64_t offset = 0, bytes = 0;
   int minor = 0;
@@ -87,6 +78,7 @@ void fields(Codec& c, Request& r) {
     codec.number(at.file_offset);
     codec.number(at.is_return);
   });
+  c.list(r.addresses, kMostAddresses, [](auto& codec, uint64_t& vaddr) { codec.number(vaddr); });
   c.list(r.question.functions, symbols::ProgramQuestion::kMostNames, kNameField);
   c.list(r.question.prefixes, symbols::ProgramQuestion::kMostNames, kNameField);
   c.number(r.question.code_bytes);
@@ -136,76 +128,16 @@ void fields(Codec& c, symbols::OpenedBinary& opened) {
     codec.text(go.default_godebug, 4096);
     codec.list(go.modules, kMostModules, [](auto& inner, std::string& path) { inner.text(path, kMostPath); });
   });
+  c.list(opened.facts.code, symbols::BinaryFacts::kMostCode, [](auto& codec, events::CodeSegment& code) {
+    codec.number(code.file_offset);
+    codec.number(code.bytes);
+    codec.number(code.vaddr);
+  });
   c.list(opened.facts.variables, symbols::kMostVariables, [](auto& codec, events::ProgramVariable& variable) {
     codec.text(variable.name, kMostName);
     codec.text(variable.section, kMostPath);
     codec.number(variable.bytes);
   });
-}
-
-template <typename Codec>
-void fields(Codec& c, std::vector<symbols::SourceFrames>& found) {
-  c.list(found, kMostAddresses, [](auto& outer, symbols::SourceFrames& frames) {
-    outer.list(frames, kMostInlined, [](auto& codec, events::SourceFrame& frame) {
-      codec.text(frame.function, kMostName);
-      codec.text(frame.file, kMostPath);
-      codec.number(frame.line);
-    });
-  });
-}
-
-template <typename Codec>
-void fields(Codec& c, symbols::UnwindRule& rule) {
-  c.number(rule.kind);
-  c.number(rule.saved);
-  c.number(rule.bytes);
-}
-
-template <typename Codec>
-void fields(Codec& c, std::vector<symbols::FunctionRules>& functions) {
-  c.list(functions, kMostFunctions, [](auto& outer, symbols::FunctionRules& function) {
-    outer.number(function.why);
-    outer.number(function.begin);
-    outer.number(function.end);
-    outer.list(function.rows, symbols::FunctionRules::kMostRows, [](auto& codec, symbols::RuleRow& row) {
-      codec.number(row.end);
-      fields(codec, row.at);
-      fields(codec, row.after_call);
-    });
-  });
-}
-
-template <typename Codec>
-void fields(Codec& c, symbols::ProgramFacts& facts) {
-  c.text(facts.machine, 64);
-  c.text(facts.go_version, 256);
-  c.optional(facts.go_table, [](auto& codec, symbols::GoTable& table) {
-    codec.number(table.vaddr);
-    codec.number(table.names_offset);
-  });
-  c.list(facts.segments, kMostSegments, [](auto& codec, symbols::Segment& segment) {
-    codec.number(segment.offset);
-    codec.number(segment.vaddr);
-    codec.number(segment.file_bytes);
-    codec.number(segment.memory_bytes);
-    codec.number(segment.write);
-    codec.number(segment.exec);
-  });
-  c.list(facts.functions, symbols::ProgramQuestion::kMostNames, [](auto& outer, auto& function) {
-    outer.optional(function, [](auto& codec, symbols::ProgramFunction& one) {
-      codec.number(one.range.start);
-      codec.number(one.range.end);
-      codec.optional(one.file_offset, [](auto& inner, uint64_t& at) { inner.number(at); });
-      codec.bytes(one.code, symbols::ProgramQuestion::kMostCodeBytes);
-    });
-  });
-  c.flags(facts.linked, symbols::ProgramQuestion::kMostNames);
-  c.list(facts.variables, symbols::ProgramQuestion::kMostVariables, [](auto& codec, AddressRange& range) {
-    codec.number(range.start);
-    codec.number(range.end);
-  });
-  c.list(facts.named, symbols::ProgramQuestion::kMostNames, kNameField);
-  c.list(facts.users, symbols::ProgramQuestion::kMostNames, kNameField);
 }
 
 // The path itself goes along as a descriptor.

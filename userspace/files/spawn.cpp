@@ -33,6 +33,17 @@ class Actions {
     ::posix_spawn_file_actions_destroy(&files);
     ::posix_spawnattr_destroy(&attributes);
   }
+  // Ctrl-C is for memwhy, which still has questions then. And nothing of ours is blocked or ignored there.
+  void start_apart() {
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    ::posix_spawnattr_setsigmask(&attributes, &none);
+    ::posix_spawnattr_setsigdefault(&attributes, &all);
+    ::posix_spawnattr_setpgroup(&attributes, 0);
+    ::posix_spawnattr_setflags(&attributes,
+                               POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  }
   Actions(const Actions&) = delete;
   Actions& operator=(const Actions&) = delete;
   posix_spawn_file_actions_t files;
@@ -62,15 +73,7 @@ Result<Child> spawn(const std::string& program, const char* word, const Fd& seco
   ::posix_spawn_file_actions_adddup2(&to.files, socket->theirs.get(), kRequests);
   ::posix_spawn_file_actions_adddup2(&to.files, other.get(), kHandover);
   ::posix_spawn_file_actions_addclosefrom_np(&to.files, kHandover + 1);
-  // Ctrl-C is for memwhy, which still has questions then. And nothing of ours is blocked or ignored there.
-  sigset_t none, all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  ::posix_spawnattr_setsigmask(&to.attributes, &none);
-  ::posix_spawnattr_setsigdefault(&to.attributes, &all);
-  ::posix_spawnattr_setpgroup(&to.attributes, 0);
-  ::posix_spawnattr_setflags(&to.attributes,
-                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  to.start_apart();
   std::string name = "memwhy", role = word;
   std::array<char*, 3> arguments = {name.data(), role.data(), nullptr};
   Child child;
@@ -80,6 +83,27 @@ Result<Child> spawn(const std::string& program, const char* word, const Fd& seco
     return errno_error(ErrorCode::kEnvironment, "starting a process that reads for memwhy", error);
   child.socket = std::move(socket->ours);
   return child;
+}
+
+Result<pid_t> spawn_program(std::vector<std::string> words, std::vector<std::string> environment,
+                            const Fd& input, const Fd& output) {
+  const auto pointers = [](std::vector<std::string>& texts) {
+    std::vector<char*> out;
+    for (std::string& each : texts) out.push_back(each.data());
+    out.push_back(nullptr);
+    return out;
+  };
+  Actions to;
+  ::posix_spawn_file_actions_adddup2(&to.files, input.get(), STDIN_FILENO);
+  ::posix_spawn_file_actions_adddup2(&to.files, output.get(), STDOUT_FILENO);
+  ::posix_spawn_file_actions_addopen(&to.files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  ::posix_spawn_file_actions_addclosefrom_np(&to.files, STDERR_FILENO + 1);
+  to.start_apart();
+  pid_t pid = -1;
+  const int error = ::posix_spawnp(&pid, words.front().c_str(), &to.files, &to.attributes,
+                                   pointers(words).data(), pointers(environment).data());
+  if (error != 0) return errno_error(ErrorCode::kEnvironment, "starting " + words.front(), error);
+  return pid;
 }
 
 void Dying::kill(Child& child) {

@@ -8,7 +8,6 @@
 #include <cstring>
 #include <utility>
 
-
 namespace memwhy::goruntime {
 
 using symbols::DwarfFile;
@@ -81,7 +80,8 @@ void DwarfUnit::take(Dwarf_Die& entry) {
   const int tag = ::dwarf_tag(&entry);
   if (tag == DW_TAG_constant) {
     const auto wanted = constants_.find(file_.text(entry, DW_AT_name));
-    if (wanted != constants_.end() && !wanted->second) wanted->second = DwarfFile::number(entry, DW_AT_const_value);
+    if (wanted != constants_.end() && !wanted->second)
+      wanted->second = DwarfFile::number(entry, DW_AT_const_value);
   } else if (tag == DW_TAG_structure_type || tag == DW_TAG_variable) {
     Entries& entries = tag == DW_TAG_variable ? variables_ : structs_;
     const auto wanted = entries.find(file_.text(entry, DW_AT_name));

@@ -21,7 +21,7 @@ namespace {
 using explain::Attribution;
 using explain::Entry;
 using explain::EntryWhat;
-using explain::Frame;
+using explain::FoldedFrame;
 using explain::LedgerLine;
 using explain::ProcessExplanation;
 
@@ -76,15 +76,27 @@ std::vector<Piece> heaviest_pieces(const ProcessExplanation& process) {
   return out;
 }
 
+// Whether there is more of a recursion than was recorded: the stack was cut in it.
+bool goes_on(const Attribution& all, const Entry& entry, const std::vector<FoldedFrame>& frames,
+             const FoldedFrame& one) {
+  return entry.stack < all.stacks.size() && all.stacks[entry.stack].trust == explain::StackTrust::kCut &&
+         one.first == frames.back().first;
+}
+
+std::string frame_text(const FoldedFrame& one, bool goes_on) {
+  return escape(text_of(one.frame, explain::FrameText::kNoPath)) + recursion_text(one, goes_on);
+}
+
 // The program's own frame and what called it, as many as fit: helpers, the allocator and the runtime say less to who wrote
 // the program.
-std::string stack_text(const std::vector<Frame>& frames, size_t width) {
-  std::vector<Frame> own;
+std::string stack_text(const Attribution& all, const Entry& entry, size_t width) {
+  const std::vector<FoldedFrame> frames = folded_of(all, entry);
+  std::vector<FoldedFrame> own;
   std::copy_if(frames.begin(), frames.end(), std::back_inserter(own),
-               [](const Frame& frame) { return frame.kind == explain::FrameKind::kProgram; });
+               [](const FoldedFrame& one) { return one.frame.kind == explain::FrameKind::kProgram; });
   std::string out;
-  for (const Frame& frame : own.empty() ? frames : own) {
-    const std::string next = escape(text_of(frame, explain::FrameText::kNoPath));
+  for (const FoldedFrame& one : own.empty() ? frames : own) {
+    const std::string next = frame_text(one, goes_on(all, entry, frames, one));
     if (!out.empty() && columns(out) + columns(next) + 3 > width) break;
     out += (out.empty() ? "" : " < ") + next;
   }
@@ -92,7 +104,7 @@ std::string stack_text(const std::vector<Frame>& frames, size_t width) {
 }
 
 std::string piece_text(const Attribution& all, const Entry& entry, size_t width) {
-  if (entry.what == EntryWhat::kStack) return stack_text(all.frames_of(entry.stack), width);
+  if (entry.what == EntryWhat::kStack) return stack_text(all, entry, width);
   const std::string how = entry.how ? fmt::format(" ({})", word(*entry.how)) : "";
   return escape(name_of(all, entry)) + how;
 }
@@ -112,13 +124,16 @@ void print_entry(Page& page, const Attribution& all, const Entry& entry) {
   }
   const bool truncated = entry.stack < all.stacks.size() && all.stacks[entry.stack].truncated;
   page.paragraph(bytes, fmt::format("stack ({}{})", says, truncated ? ", truncated" : ""));
-  const std::vector<Frame> frames = all.frames_of(entry.stack);
+  const std::vector<FoldedFrame> frames = folded_of(all, entry);
   const size_t shown = std::min(frames.size(), kFramesPerStack);
   const std::string indent(bytes.size() + 2, ' ');
-  const size_t certain = entry.stack < all.stacks.size() ? all.stacks[entry.stack].certain : frames.size();
+  bool certain = entry.stack < all.stacks.size();
   for (size_t i = 0; i < shown; ++i) {
-    if (i == certain) page.line(indent + "... (from here on by frame pointers)");
-    page.paragraph(indent, escape(text_of(frames[i], explain::FrameText::kNoPath)));
+    if (certain && frames[i].first >= all.stacks[entry.stack].certain) {
+      page.line(indent + "... (from here on by frame pointers)");
+      certain = false;
+    }
+    page.paragraph(indent, frame_text(frames[i], goes_on(all, entry, frames, frames[i])));
   }
   if (frames.empty()) page.line(indent + "(no frame is known)");
   if (frames.size() > shown) page.line(fmt::format("{}... {} more frames", indent, frames.size() - shown));

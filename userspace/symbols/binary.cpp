@@ -7,6 +7,7 @@
 
 #include "symbols/data_users.h"
 #include "symbols/demangle.h"
+#include "symbols/dwarf_frames.h"
 #include "symbols/go_build_info.h"
 #include "symbols/large_variables.h"
 
@@ -30,6 +31,9 @@ bool is_initializer(const std::string& function) {
 
 }  // namespace
 
+Binary::Binary(std::unique_ptr<ByteSource> bytes) : bytes_(std::move(bytes), kCacheBytes) {}
+Binary::~Binary() = default;
+
 Result<std::unique_ptr<Binary>> Binary::open(std::unique_ptr<ByteSource> bytes) {
   std::unique_ptr<Binary> binary(new Binary(std::move(bytes)));
   Budget& budget = binary->bytes_.budget();
@@ -45,6 +49,9 @@ Result<std::unique_ptr<Binary>> Binary::open(std::unique_ptr<ByteSource> bytes) 
   for (const char* name : {".debug_info", ".zdebug_info"})
     if (const Section* info = binary->elf_.section(name); info != nullptr && info->type != SHT_NOBITS)
       binary->facts_.debug_info = true;
+  for (const Segment& segment : binary->elf_.segments())
+    if (segment.exec && binary->facts_.code.size() < BinaryFacts::kMostCode)
+      binary->facts_.code.push_back({segment.offset, segment.file_bytes, segment.vaddr});
   binary->debug_link_ = read_debug_link(binary->bytes_, binary->elf_);
   if (binary->debug_link_) binary->facts_.debug_link = binary->debug_link_->name;
   if (!binary->elf_.left_out().empty()) binary->say("too large to be read whole: " + binary->elf_.left_out());
@@ -174,7 +181,7 @@ std::vector<events::SourceFrame> Binary::lookup_native(uint64_t vaddr) {
   std::string name = name_of(vaddr);
   std::vector<events::SourceFrame> frames;
   if (dwarf_) frames = dwarf_->lookup(vaddr);
-  if (dwarf_ && dwarf_->gave_up()) say("some of its inlined functions are left out: too much work");
+  if (dwarf_ && dwarf_->gave_up()) say("some of its inlined functions and lines are left out: too much work");
   const bool named = !name.empty() && !name.starts_with(events::kLocalFunction);
   if (frames.empty() || (!named && frames.back().function.empty())) {
     if (name.empty()) return {};
@@ -215,6 +222,8 @@ bool Binary::add_symbols(std::unique_ptr<ByteSource> bytes) {
   extra_ = std::move(read);
   return true;
 }
+
+void Binary::use_debug_info(Fd file) { dwarf_ = std::make_unique<DwarfFrames>(std::move(file)); }
 
 std::vector<events::SourceFrame> Binary::lookup_offset(uint64_t file_offset, bool is_return) {
   if (is_return && file_offset != 0) --file_offset;

@@ -16,7 +16,6 @@
 #include "events/process.h"
 #include "symbols/byte_source.h"
 #include "symbols/debug_files.h"
-#include "symbols/dwarf_frames.h"
 #include "symbols/elf_file.h"
 #include "symbols/elf_symbols.h"
 #include "symbols/extra_symbols.h"
@@ -25,7 +24,10 @@
 
 namespace memwhy::symbols {
 
+class DwarfFrames;
+
 struct BinaryFacts {
+  static constexpr size_t kMostCode = 16;
   std::string machine;      // "x86-64"
   std::string build_id;     // hex of the GNU build id; "" none
   std::string go_build_id;  // "" none
@@ -36,6 +38,7 @@ struct BinaryFacts {
   // Of a program that is all Go: where its code is, offsets in the file. Each function of it that calls another keeps a frame
   // pointer. Empty: not Go, or C is linked into it.
   AddressRange go_code;
+  std::vector<events::CodeSegment> code;           // at most kMostCode
   std::vector<events::ProgramVariable> variables;  // as in BinaryInfo (large_variables.h)
   // What is not known because the file has more of it than is read, or asks for more work than is done: a
   // sentence; "" nothing. May come to be said by a look-up.
@@ -59,6 +62,8 @@ class Binary {
   // kBadInput: not an ELF file, or damaged; kEnvironment: of another machine.
   static Result<std::unique_ptr<Binary>> open(std::unique_ptr<ByteSource> bytes);
 
+  ~Binary();
+
   const BinaryFacts& facts() const { return facts_; }
   const ElfFile& elf() const { return elf_; }
 
@@ -70,7 +75,7 @@ class Binary {
   // A file that has the symbols this one lacks; false: it is not of the same build (debug_files.h), or has none.
   bool add_symbols(std::unique_ptr<ByteSource> bytes);
   // A file with the debug information: this one, or the one that its symbols came from.
-  void use_debug_info(Fd file) { dwarf_ = std::make_unique<DwarfFrames>(std::move(file)); }
+  void use_debug_info(Fd file);
 
   // How the function around an address is unwound. Never an error: what cannot be read is kUnsaid.
   FunctionRules frame_rules(uint64_t file_offset, bool is_return);
@@ -94,7 +99,7 @@ class Binary {
   size_t memory_bytes() const;
 
  private:
-  explicit Binary(std::unique_ptr<ByteSource> bytes) : bytes_(std::move(bytes), kCacheBytes) {}
+  explicit Binary(std::unique_ptr<ByteSource> bytes);
   void read_go();
   void read_symbols();
   std::vector<events::SourceFrame> lookup_go(uint64_t vaddr);
@@ -115,8 +120,8 @@ class Binary {
   std::optional<SymbolTable> symbols_;  // read at the first address that the Go table does not know
   std::unique_ptr<ExtraSymbols> extra_;
   std::unique_ptr<DwarfFrames> dwarf_;  // null: no debug information
-  std::optional<FrameTables> frames_;  // found at the first question for rules
-  uint64_t saved_work_ = kMostSaved;   // for look-ups
+  std::optional<FrameTables> frames_;   // found at the first question for rules
+  uint64_t saved_work_ = kMostSaved;    // for look-ups
 };
 
 }  // namespace memwhy::symbols

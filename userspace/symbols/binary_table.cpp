@@ -112,6 +112,17 @@ Result<std::vector<SourceFrames>> BinaryTable::look_up(BinaryHandle binary, std:
   return found;
 }
 
+Result<std::vector<SourceFrames>> BinaryTable::look_up_addresses(BinaryHandle binary,
+                                                                 std::span<const uint64_t> vaddrs) {
+  Entry* entry = find(binary);
+  if (entry == nullptr) return not_open();
+  std::vector<SourceFrames> found;
+  found.reserve(vaddrs.size());
+  for (const uint64_t vaddr : vaddrs) found.push_back(entry->binary->lookup(vaddr, false));
+  drop_above_budget();
+  return found;
+}
+
 Result<ProgramFacts> BinaryTable::program(BinaryHandle binary, const ProgramQuestion& question) {
   Entry* entry = find(binary);
   if (entry == nullptr) return not_open();

@@ -38,6 +38,8 @@ class BinaryTable {
   Status add_symbols(BinaryHandle binary, TargetFile file);
   Result<std::vector<FunctionRules>> frame_rules(BinaryHandle binary, std::span<const CodeOffset> at);
   Result<std::vector<SourceFrames>> look_up(BinaryHandle binary, std::span<const CodeOffset> at);
+  // The same by link-time addresses of instructions, as a file of symbols has no others.
+  Result<std::vector<SourceFrames>> look_up_addresses(BinaryHandle binary, std::span<const uint64_t> vaddrs);
   Result<ProgramFacts> program(BinaryHandle binary, const ProgramQuestion& question);
   Result<std::vector<std::byte>> read(BinaryHandle binary, uint64_t offset, size_t bytes);
   // The file itself, for who reads more of it.

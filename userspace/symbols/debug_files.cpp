@@ -11,13 +11,12 @@ namespace {
 
 constexpr const char* kUsual = "/usr/lib/debug";
 constexpr size_t kMostLinkBytes = 256;
-constexpr uint64_t kMostCheckedBytes = uint64_t{1} << 30;
+constexpr uint64_t kMostCheckedBytes = 256 << 20;
 constexpr size_t kWindowBytes = 256 << 10;
 
 bool is_build_id(const std::string& text) {
-  return text.size() >= 4 && text.size() <= 128 && std::ranges::all_of(text, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
+  return text.size() >= 4 && text.size() <= 128 &&
+         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 std::optional<uint32_t> crc_of(ByteSource& source) {

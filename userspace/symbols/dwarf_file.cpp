@@ -55,7 +55,8 @@ Status bounded_sections(const Fd& file) {
     const std::string name =
         load_string(**bytes, names.sh_offset + one.sh_name, names.sh_offset + names.sh_size, 64).value_or("");
     // Also ".zdebug_info", ".gnu.debuglto_.debug_info", ".gnu_debugaltlink": libdw reads them all.
-    if (name.find("debug") != std::string::npos) debug += std::min(one.sh_size, DwarfFile::kMostDebugBytes + 1);
+    if (name.find("debug") != std::string::npos)
+      debug += std::min(one.sh_size, DwarfFile::kMostDebugBytes + 1);
     if (debug > DwarfFile::kMostDebugBytes) return too_much_debug();
   }
   return {};
@@ -112,12 +113,12 @@ Result<DwarfFile> DwarfFile::open(const Fd& file) {
   out.elf_.reset(::elf_begin(file.get(), ELF_C_READ, nullptr));
   if (out.elf_ == nullptr || ::elf_kind(out.elf_.get()) != ELF_K_ELF)
     return unreadable_because("not an ELF file");
-  const bool read = each_debug_section(
-      out.elf_.get(), [&](Elf_Scn* section, const GElf_Shdr& header, std::string_view name) {
-        const uint64_t bytes = claimed_bytes(section, header, name);
-        out.debug_bytes_ = std::min(out.debug_bytes_ + std::min(bytes, kMostDebugBytes + 1), kMostDebugBytes + 1);
-        if (is_section(name, ".debug_info") && header.sh_type != SHT_NOBITS) out.info_bytes_ = bytes;
-      });
+  const bool read = each_debug_section(out.elf_.get(), [&](Elf_Scn* section, const GElf_Shdr& header,
+                                                           std::string_view name) {
+    const uint64_t bytes = claimed_bytes(section, header, name);
+    out.debug_bytes_ = std::min(out.debug_bytes_ + std::min(bytes, kMostDebugBytes + 1), kMostDebugBytes + 1);
+    if (is_section(name, ".debug_info") && header.sh_type != SHT_NOBITS) out.info_bytes_ = bytes;
+  });
   if (!read) return unreadable_because(::elf_errmsg(-1));
   if (out.debug_bytes_ > kMostDebugBytes) return too_much_debug();
   if (out.info_bytes_ == 0)
@@ -161,7 +162,8 @@ std::string_view DwarfFile::text(Dwarf_Die& entry, unsigned name) const {
     case DW_FORM_strx3:
     case DW_FORM_strx4: {
       const char* text = ::dwarf_formstring(&attribute);
-      return text == nullptr ? "" : text;
+      if (text == nullptr) return "";
+      return {text, ::strnlen(text, static_cast<size_t>(kMostTextBytes))};
     }
     default:
       return "";

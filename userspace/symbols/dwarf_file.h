@@ -52,8 +52,8 @@ class DwarfFile {
     Dwarf_Off at = 0, next = 0;
     size_t header = 0;
     for (size_t i = 0; i < kMostUnits; ++i, at = next) {
-      const int more = ::dwarf_next_unit(get(), at, &next, &header, nullptr, nullptr, nullptr, nullptr,
-                                         nullptr, nullptr);
+      const int more =
+          ::dwarf_next_unit(get(), at, &next, &header, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr);
       if (more > 0) break;
       Dwarf_Die unit;
       if (more < 0 || next <= at || ::dwarf_offdie(get(), at + header, &unit) == nullptr) return unreadable();

@@ -13,9 +13,9 @@ namespace memwhy::symbols {
 namespace {
 
 constexpr uint64_t kEntryWork = 16;  // of a step whose bytes are not known
-constexpr uint64_t kLineWork = 16;   // for each byte of a line program: most are a row
+constexpr uint64_t kLineWork = 4;    // for each byte of a line program: most are a row
 constexpr uint64_t kRowBytes = 64;   // that a row takes in libdw
-constexpr uint64_t kMostRows = 1 << 20;
+constexpr uint64_t kMostRows = 2 << 20;
 constexpr size_t kMostDepth = 64;  // of entries in each other
 constexpr int kMostOrigins = 8;    // from an inlined call to the declaration of its function
 constexpr size_t kMostRanges = 4 << 20;
@@ -44,9 +44,8 @@ bool is_block(int tag) {
 
 template <typename Range>
 const Range* range_at(const std::vector<Range>& ranges, uint64_t vaddr) {
-  auto at =
-      std::upper_bound(ranges.begin(), ranges.end(), vaddr,
-                       [](uint64_t value, const Range& range) { return value < range.code.start; });
+  auto at = std::upper_bound(ranges.begin(), ranges.end(), vaddr,
+                             [](uint64_t value, const Range& range) { return value < range.code.start; });
   for (size_t step = 0; step < kMostStepsBack && at != ranges.begin(); ++step)
     if ((--at)->code.contains(vaddr)) return &*at;
   return nullptr;
@@ -79,7 +78,8 @@ std::vector<events::SourceFrame> DwarfFrames::lookup(uint64_t vaddr) {
 }
 
 uint64_t DwarfFrames::memory_bytes() const {
-  uint64_t bytes = ranges_.capacity() * sizeof(UnitRange) + units_.capacity() * sizeof(Unit) + lines_ * kRowBytes;
+  uint64_t bytes =
+      ranges_.capacity() * sizeof(UnitRange) + units_.capacity() * sizeof(Unit) + lines_ * kRowBytes;
   for (const Unit& unit : units_) bytes += unit.functions.capacity() * sizeof(Function);
   return bytes + (dwarf_ ? dwarf_->debug_bytes() : 0);
 }
@@ -176,8 +176,7 @@ void DwarfFrames::index(Unit& unit) {
     const int tag = ::dwarf_tag(&entry);
     if (tag == DW_TAG_subprogram)
       each_range(entry, [&](const AddressRange& code) {
-        if (unit.functions.size() < kMostRanges)
-          unit.functions.push_back({code, ::dwarf_dieoffset(&entry)});
+        if (unit.functions.size() < kMostRanges) unit.functions.push_back({code, ::dwarf_dieoffset(&entry)});
       });
     if (depth < kMostDepth && holds_functions(tag) && child(entry))
       ++depth;
@@ -201,7 +200,10 @@ void DwarfFrames::read_lines(Unit& unit) {
   Dwarf_Die entry;
   if (::dwarf_offdie(dwarf_->get(), unit.entry, &entry) == nullptr) return;
   const uint64_t bytes = line_program_bytes(entry);
-  if (lines_ + bytes > kMostRows || !budget_.spend(kLineWork * bytes)) return;
+  if (lines_ + bytes > kMostRows || !budget_.spend(kLineWork * bytes)) {
+    gave_up_ = true;
+    return;
+  }
   Dwarf_Lines* lines = nullptr;
   size_t count = 0;
   unit.has_lines = ::dwarf_getsrclines(&entry, &lines, &count) == 0;
@@ -246,12 +248,25 @@ bool DwarfFrames::inner(Dwarf_Die& entry, uint64_t vaddr) {
   return false;
 }
 
+// By the line table.
+events::SourceFrame DwarfFrames::place_of(const Unit& unit, Dwarf_Die& top, uint64_t vaddr) {
+  Dwarf_Line* row = unit.has_lines ? ::dwarf_getsrc_die(&top, vaddr) : nullptr;
+  int line = 0;
+  const char* file = row == nullptr ? nullptr : ::dwarf_linesrc(row, nullptr, nullptr);
+  if (file == nullptr || ::dwarf_lineno(row, &line) != 0 || line <= 0) return {};
+  return {"", file, static_cast<uint32_t>(line)};
+}
+
+// Of assembly, and of functions that the compiler found to be the same as others, only the line is known.
 std::vector<events::SourceFrame> DwarfFrames::frames(Unit& unit, uint64_t vaddr) {
-  const Function* function = range_at(unit.functions, vaddr);
   Dwarf_Die entry, top;
-  if (function == nullptr || ::dwarf_offdie(dwarf_->get(), function->entry, &entry) == nullptr ||
-      ::dwarf_offdie(dwarf_->get(), unit.entry, &top) == nullptr)
-    return {};
+  if (::dwarf_offdie(dwarf_->get(), unit.entry, &top) == nullptr) return {};
+  events::SourceFrame place = place_of(unit, top, vaddr);  // of the next frame, which is one further out
+  const Function* function = range_at(unit.functions, vaddr);
+  if (function == nullptr || ::dwarf_offdie(dwarf_->get(), function->entry, &entry) == nullptr) {
+    if (place.file.empty()) return {};
+    return {std::move(place)};
+  }
   std::vector<Level> levels{{entry, "", 0}};
   for (size_t depth = 0; depth < kMostDepth && levels.size() < kMostFrames && inner(entry, vaddr); ++depth) {
     if (::dwarf_tag(&entry) != DW_TAG_inlined_subroutine) continue;
@@ -260,14 +275,6 @@ std::vector<events::SourceFrame> DwarfFrames::frames(Unit& unit, uint64_t vaddr)
     levels.push_back({entry, file_of(unit, file), static_cast<uint32_t>(line)});
   }
   std::vector<events::SourceFrame> out;
-  events::SourceFrame place;  // of the next frame, which is one further out
-  Dwarf_Line* row = !unit.has_lines ? nullptr : ::dwarf_getsrc_die(&top, vaddr);
-  int line = 0;
-  const char* file = row == nullptr ? nullptr : ::dwarf_linesrc(row, nullptr, nullptr);
-  if (file != nullptr && ::dwarf_lineno(row, &line) == 0 && line > 0) {
-    place.file = file;
-    place.line = static_cast<uint32_t>(line);
-  }
   for (auto level = levels.rbegin(); level != levels.rend(); ++level) {
     place.function = name_of(level->entry);
     const bool outermost = level + 1 == levels.rend();

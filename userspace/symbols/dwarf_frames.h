@@ -34,7 +34,8 @@ class DwarfFrames {
 
   explicit DwarfFrames(Fd file) : file_(std::move(file)) {}
 
-  // Innermost first; the last one is the function that the code belongs to. Empty: nothing says so, or it is too much work.
+  // Innermost first; the last one is the function that the code belongs to, "" where only its line is known. Empty: nothing
+  // is, or it is too much work.
   std::vector<events::SourceFrame> lookup(uint64_t vaddr);
 
   bool gave_up() const { return gave_up_; }  // of some address
@@ -69,6 +70,7 @@ class DwarfFrames {
   void index(Unit& unit);
   void read_lines(Unit& unit);
   uint64_t line_program_bytes(Dwarf_Die& unit) const;
+  static events::SourceFrame place_of(const Unit& unit, Dwarf_Die& top, uint64_t vaddr);
   std::vector<events::SourceFrame> frames(Unit& unit, uint64_t vaddr);
   bool inner(Dwarf_Die& entry, uint64_t vaddr);
   bool child(Dwarf_Die& entry);

@@ -180,6 +180,7 @@ Symbolizer::ModulePtr Symbolizer::module_of(const OpenedBinary& opened, const Em
     info.stripped = opened.facts.stripped;
     info.go = opened.facts.go;
     info.variables = opened.facts.variables;
+    info.code = opened.facts.code;
     send(emit, std::move(info));
   }
   module->handle = opened.handle;

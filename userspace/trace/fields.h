@@ -117,6 +117,11 @@ void fields(auto&& visit, Is<events::ProgramVariable> auto& m) {
   visit(2, m.section);
   visit(3, m.bytes);
 }
+void fields(auto&& visit, Is<events::CodeSegment> auto& m) {
+  visit(1, m.file_offset);
+  visit(2, m.bytes);
+  visit(3, m.vaddr);
+}
 void fields(auto&& visit, Is<events::BinaryInfo> auto& m) {
   visit(1, m.id);
   visit(2, m.path);
@@ -128,6 +133,7 @@ void fields(auto&& visit, Is<events::BinaryInfo> auto& m) {
   visit(8, m.problem);
   visit(9, m.go);
   visit(10, m.variables);
+  visit(11, m.code);
 }
 void fields(auto&& visit, Is<events::SourceFrame> auto& m) {
   visit(1, m.function);

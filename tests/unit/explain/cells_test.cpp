@@ -67,6 +67,35 @@ vmas 1
   EXPECT_EQ(frame.kind, FrameKind::kProgram);
 }
 
+// What was inlined into malloc is the allocator's: it decides as malloc does, and is no function of the program.
+TEST(Cells, WhatWasInlinedIsPartOfItsFunction) {
+  const auto e = told(R"(@10 binary b1 /srv/bin/c inode=7 build=0123abcd
+attach 1 pid=5 comm=c exe=/srv/bin/c binary=b1
+symbol 1 0x401e00 binary=b1 set_head@/src/malloc.c:13 _int_malloc@/src/malloc.c:40
+symbol 1 0x401f00 ret binary=b1 std::vector<int>::grow(int)@/src/vector.h:7 main@/src/main.c:20
+stack s1 1 0x401e00 0x401f00
+vmas 1
+  400+16 r-xp /srv/bin/c inode=7
+  900+64 rw-p
+@11 scan 1: 400+3 file
+@12 table 1: 900+5 s1 @11.5 w
+@25 scan 1: 400+3 file, 900+5
+)");
+  const Attribution& all = e.processes[0].attribution;
+  const auto anon = std::find_if(all.cells.begin(), all.cells.end(),
+                                 [](const Cell& each) { return each.stack != kNoIndex; });
+  ASSERT_NE(anon, all.cells.end());
+  EXPECT_EQ(all.stacks.at(anon->stack).touched, StackKind::kMalloc);
+  std::vector<std::pair<std::string, FrameKind>> found;
+  for (const Frame& frame : all.frames_of(anon->stack)) found.emplace_back(frame.function, frame.kind);
+  const std::vector<std::pair<std::string, FrameKind>> expected = {
+      {"set_head", FrameKind::kAllocator},
+      {"_int_malloc", FrameKind::kAllocator},
+      {"std::vector<int>::grow(int)", FrameKind::kLibrary},
+      {"main", FrameKind::kProgram}};
+  EXPECT_EQ(found, expected);
+}
+
 // The slots of a span are on several lines, its pages in one cell.
 TEST(Cells, GoSpansAreCellsOfPagesAndLinesOfSlots) {
   const auto e = told(go_program("go1.26.8") + moment(11, "c000000+256 heap live=400K dead=200K free=424K",

@@ -42,6 +42,23 @@ TEST(FrameKind, C) {
   EXPECT_EQ(c("__vdso_clock_gettime", "[vdso]"), FrameKind::kKernel);
 }
 
+// Containers act for their owner; what only looks like one does not.
+TEST(FrameKind, StandardLibraries) {
+  for (const char* name :
+       {"std::vector<int, std::allocator<int> >::push_back(int&&)",
+        "void std::vector<int, std::allocator<int> >::_M_realloc_insert<int>(int*, int&&)",
+        "__gnu_cxx::new_allocator<char>::allocate(unsigned long, void const*)", "std::thread::join()",
+        "alloc::raw_vec::finish_grow", "core::ptr::drop_in_place",
+        "hashbrown::raw::RawTable<T,A>::reserve_rehash",
+        "<alloc::vec::Vec<T,A> as core::iter::traits::collect::Extend<T>>::extend",
+        "<&mut core::slice::Iter<T> as core::iter::Iterator>::next", "std::rt::lang_start"})
+    EXPECT_EQ(c(name), FrameKind::kLibrary) << name;
+  for (const char* name : {"std::vector<int, std::allocator<int> > app::make<int>(int)",
+                           "app::std::fill(int)", "core::Engine::tick(int)", "alloc(unsigned long)",
+                           "<app::Cache as core::ops::Drop>::drop", "app::alloc::grow", "standard::f(int)"})
+    EXPECT_EQ(c(name), FrameKind::kProgram) << name;
+}
+
 Frame frame(std::string function, FrameKind kind) {
   Frame out;
   out.address = 1;

@@ -62,7 +62,9 @@ class DwarfFramesTest : public ::testing::Test {
     const auto made = run("cd '" + folder_ + "' && " + command);
     ASSERT_EQ(made.status, 0) << command << "\n" << made.output;
   }
-  void write(const std::string& name, const std::string& text) { std::ofstream(folder_ + "/" + name) << text; }
+  void write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ + "/" + name) << text;
+  }
   Fd file(const std::string& name) {
     return Fd(::open((folder_ + "/" + name).c_str(), O_RDONLY | O_CLOEXEC));
   }
@@ -81,8 +83,9 @@ class DwarfFramesTest : public ::testing::Test {
     for (const events::SourceFrame& frame : frames) {
       const std::string text = frame.line >= 1 && frame.line <= lines.size() ? lines[frame.line - 1] : "";
       const size_t comment = text.rfind("// ");
-      out += (out.empty() ? "" : " < ") + frame.function + " " + frame.file.substr(frame.file.rfind('/') + 1) +
-             "#" + (comment == std::string::npos ? std::to_string(frame.line) : text.substr(comment + 3));
+      out += (out.empty() ? "" : " < ") + frame.function + " " +
+             frame.file.substr(frame.file.rfind('/') + 1) + "#" +
+             (comment == std::string::npos ? std::to_string(frame.line) : text.substr(comment + 3));
     }
     return out;
   }
@@ -123,8 +126,9 @@ TEST_F(DwarfFramesTest, TheChainOfTheSource) {
 // The function itself is called as the symbol table says, for which aliases were weighed; what was inlined has no symbol.
 TEST_F(DwarfFramesTest, IsABinarysLookUp) {
   write("inlined.cpp", kSource);
-  make("g++ -O2 -g -Wl,--build-id inlined.cpp -o program && objcopy --only-keep-debug program debug && "
-       "objcopy --strip-all program stripped");
+  make(
+      "g++ -O2 -g -Wl,--build-id inlined.cpp -o program && objcopy --only-keep-debug program debug && "
+      "objcopy --strip-all program stripped");
   const uint64_t mark = address("program", "mark");
   const auto look_up = [&](const std::string& name, const std::string& debug) {
     BinaryTable table({});
@@ -143,7 +147,7 @@ TEST_F(DwarfFramesTest, IsABinarysLookUp) {
 }
 
 TEST_F(DwarfFramesTest, Rust) {
-  if (run("rustc --version").status != 0) GTEST_SKIP() << "no rustc";
+  ASSERT_EQ(run("rustc --version").status, 0) << "tools/dev/install test brings one";
   write("inlined.rs", R"(#![allow(named_asm_labels)]
 struct Slot { bytes: u64 }
 impl Slot {
@@ -172,9 +176,8 @@ fn main() { println!("{}", outer(std::env::args().count() as u64)); }
   DwarfFrames frames(file("program"));
   const std::vector<events::SourceFrame> found = frames.lookup(address("program", "mark"));
   ASSERT_EQ(found.size(), 3u) << chain(found);
-  const std::vector<std::pair<std::string, uint32_t>> expected = {{"inlined::Slot::fill", 7},
-                                                                  {"<inlined::Slot as inlined::Insert>::insert", 14},
-                                                                  {"inlined::outer", 20}};
+  const std::vector<std::pair<std::string, uint32_t>> expected = {
+      {"inlined::Slot::fill", 7}, {"<inlined::Slot as inlined::Insert>::insert", 14}, {"inlined::outer", 20}};
   for (size_t i = 0; i < expected.size(); ++i) {
     EXPECT_EQ(found[i].function, expected[i].first);
     EXPECT_EQ(found[i].line, expected[i].second);
@@ -200,9 +203,11 @@ begin:
 .long 0
 .byte 8
 .uleb128 1; .quad 0x100; .uleb128 0x1000
-)" + before + R"(
+)" + before +
+         R"(
 .uleb128 2; .asciz "outer"; .quad 0x100; .uleb128 0x1000
-)" + inside + R"(
+)" + inside +
+         R"(
 .byte 0
 .byte 0
 end:
@@ -226,9 +231,10 @@ class HostileDwarf : public DwarfFramesTest {
 };
 
 TEST_F(HostileDwarf, OfWhichNothingIsHostile) {
-  const auto found = look_up(assembly("inner: .uleb128 3; .quad 0x100; .uleb128 0x100; .uleb128 4; .long origin - info; "
-                                      ".quad 0x180; .uleb128 1; .byte 0; .byte 0",
-                                      "origin: .uleb128 2; .asciz \"inner\"; .quad 0; .uleb128 0; .byte 0"));
+  const auto found =
+      look_up(assembly("inner: .uleb128 3; .quad 0x100; .uleb128 0x100; .uleb128 4; .long origin - info; "
+                       ".quad 0x180; .uleb128 1; .byte 0; .byte 0",
+                       "origin: .uleb128 2; .asciz \"inner\"; .quad 0; .uleb128 0; .byte 0"));
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].function, "inner");
   EXPECT_EQ(found[1].function, "outer");
@@ -236,25 +242,28 @@ TEST_F(HostileDwarf, OfWhichNothingIsHostile) {
 }
 
 TEST_F(HostileDwarf, OriginsInACircle) {
-  const auto found = look_up(assembly("one: .uleb128 4; .long two - info; .quad 0x100; .uleb128 0x100; .byte 0\n"
-                                      "two: .uleb128 5; .long three - info\nthree: .uleb128 5; .long two - info"));
+  const auto found =
+      look_up(assembly("one: .uleb128 4; .long two - info; .quad 0x100; .uleb128 0x100; .byte 0\n"
+                       "two: .uleb128 5; .long three - info\nthree: .uleb128 5; .long two - info"));
   ASSERT_EQ(found.size(), 1u) << "what has no name is left out";
   EXPECT_EQ(found[0].function, "outer");
-  const auto itself = look_up(assembly("one: .uleb128 4; .long one - info; .quad 0x100; .uleb128 0x100; .byte 0"));
+  const auto itself =
+      look_up(assembly("one: .uleb128 4; .long one - info; .quad 0x100; .uleb128 0x100; .byte 0"));
   ASSERT_EQ(itself.size(), 1u);
 }
 
 TEST_F(HostileDwarf, BlocksInBlocks) {
-  const auto found = look_up(assembly(".rept 200000\n.uleb128 3; .quad 0x100; .uleb128 0x100\n.endr\n"
-                                      ".rept 200000\n.byte 0\n.endr"));
+  const auto found =
+      look_up(assembly(".rept 200000\n.uleb128 3; .quad 0x100; .uleb128 0x100\n.endr\n"
+                       ".rept 200000\n.byte 0\n.endr"));
   ASSERT_LE(found.size(), 1u);
 }
 
 TEST_F(HostileDwarf, InlinedWithoutEnd) {
-  const auto found = look_up(
-      assembly(".rept 200000\n.uleb128 4; .long origin - info; .quad 0x100; .uleb128 0x100\n.endr\n"
-               ".rept 200000\n.byte 0\n.endr",
-               "origin: .uleb128 2; .asciz \"inner\"; .quad 0; .uleb128 0; .byte 0"));
+  const auto found =
+      look_up(assembly(".rept 200000\n.uleb128 4; .long origin - info; .quad 0x100; .uleb128 0x100\n.endr\n"
+                       ".rept 200000\n.byte 0\n.endr",
+                       "origin: .uleb128 2; .asciz \"inner\"; .quad 0; .uleb128 0; .byte 0"));
   EXPECT_LE(found.size(), DwarfFrames::kMostFrames);
 }
 

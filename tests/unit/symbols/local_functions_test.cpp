@@ -126,8 +126,7 @@ TEST_F(LocalFunctions, AreNamedByTheFileOfTheSameBuild) {
 
 TEST(DebugFiles, HaveTheirPlaces) {
   const std::vector<std::string> mine = {"/srv/debug"};
-  const std::vector<DebugFilePlace> all =
-      debug_file_places("/usr/bin/web", "abcdef01", "web.debug", mine);
+  const std::vector<DebugFilePlace> all = debug_file_places("/usr/bin/web", "abcdef01", "web.debug", mine);
   const std::vector<DebugFilePlace> expected = {{false, "/srv/debug/.build-id/ab/cdef01.debug"},
                                                 {false, "/srv/debug/usr/bin/web.debug"},
                                                 {true, "/usr/lib/debug/.build-id/ab/cdef01.debug"},
@@ -142,11 +141,14 @@ TEST(DebugFiles, HaveTheirPlaces) {
 }
 
 TEST_F(LocalFunctions, ALinkNamesAFileAndNoPath) {
-  make("objcopy --only-keep-debug whole.so web.debug && objcopy --add-gnu-debuglink=web.debug stripped.so linked.so");
+  make(
+      "objcopy --only-keep-debug whole.so web.debug && objcopy --add-gnu-debuglink=web.debug stripped.so "
+      "linked.so");
   EXPECT_EQ(open("linked.so")->facts().debug_link, "web.debug");
   EXPECT_EQ(open("stripped.so")->facts().debug_link, "");
   for (const std::string name : {"..", "a/b", ""}) {
-    make("printf '" + name + "\\0\\0\\0\\0\\1\\2\\3\\4' > link && objcopy --add-section .gnu_debuglink=link stripped.so odd.so");
+    make("printf '" + name +
+         "\\0\\0\\0\\0\\1\\2\\3\\4' > link && objcopy --add-section .gnu_debuglink=link stripped.so odd.so");
     EXPECT_EQ(open("odd.so")->facts().debug_link, "") << name;
   }
   make("printf 'whole.debug' > link && objcopy --add-section .gnu_debuglink=link stripped.so odd.so");
@@ -156,7 +158,8 @@ TEST_F(LocalFunctions, ALinkNamesAFileAndNoPath) {
 // Of a program without a build id the link's CRC decides.
 TEST_F(LocalFunctions, ALinkedFileHasItsCrc) {
   make(
-      "objcopy --remove-section .note.gnu.build-id whole.so anonymous.so && objcopy --only-keep-debug anonymous.so "
+      "objcopy --remove-section .note.gnu.build-id whole.so anonymous.so && objcopy --only-keep-debug "
+      "anonymous.so "
       "anonymous.debug && objcopy --strip-all --add-gnu-debuglink=anonymous.debug anonymous.so linked.so");
   const auto linked = open("linked.so");
   ASSERT_EQ(linked->facts().build_id, "");
@@ -183,7 +186,8 @@ class Rooted : public LocalFunctions {
            "int main(void) { printf(\"%p\\ndone\\n\", (void *)hidden); fflush(stdout);\n"
            "return getchar() + hidden(3); }\n";
     make(
-        "rm -rf root host && gcc -O1 -static-pie -Wl,--build-id program.c -o program && objcopy --only-keep-debug program debug && "
+        "rm -rf root host && gcc -O1 -static-pie -Wl,--build-id program.c -o program && objcopy "
+        "--only-keep-debug program debug && "
         "mkdir -p root/opt host && objcopy --strip-all --add-gnu-debuglink=debug program root/opt/program && "
         "printf '#!/bin/sh\\nexec chroot %s /opt/program\\n' \"$PWD/root\" > run && chmod +x run");
     const std::string id = open("program")->facts().build_id;
@@ -212,9 +216,9 @@ class Rooted : public LocalFunctions {
 
 TEST_F(Rooted, EachPlaceIsTried) {
   EXPECT_EQ(found(), "nothing");
-  for (const std::string& place : {"root/usr/lib/debug/" + by_build_id_, std::string("root/opt/debug"),
-                                  std::string("root/opt/.debug/debug"),
-                                  std::string("root/usr/lib/debug/opt/debug")}) {
+  for (const std::string& place :
+       {"root/usr/lib/debug/" + by_build_id_, std::string("root/opt/debug"),
+        std::string("root/opt/.debug/debug"), std::string("root/usr/lib/debug/opt/debug")}) {
     keep("debug", place);
     EXPECT_EQ(found(), "hidden") << place;
     make("rm " + place);
@@ -225,7 +229,9 @@ TEST_F(Rooted, EachPlaceIsTried) {
 }
 // A wrong one hides no right one.
 TEST_F(Rooted, OfAnotherBuildIsPassedBy) {
-  make("sed 's/n \\* getppid/n + getppid/' program.c > other.c && gcc -O1 -static-pie -Wl,--build-id other.c -o other");
+  make(
+      "sed 's/n \\* getppid/n + getppid/' program.c > other.c && gcc -O1 -static-pie -Wl,--build-id other.c "
+      "-o other");
   keep("other", "root/usr/lib/debug/" + by_build_id_);
   EXPECT_EQ(found(), "nothing");
   keep("debug", "root/opt/debug");

@@ -163,7 +163,8 @@ inline std::vector<Payload> payloads_of_a_recording() {
                  true,
                  "cut off",
                  GoBuild{"go1.26.8", true, true, "madvdontneed=0", {"modernc.org/memory", ""}},
-                 {{"main.table", ".noptrbss", kBig}, {"", ".bss", 1}}},
+                 {{"main.table", ".noptrbss", kBig}, {"", ".bss", 1}},
+                 {{0x1000, 0x2000, 0x401000}, {0, kBig, 1}}},
       BinaryInfo{binary(2), "/lib/libc.so.6", 1, 2, "", false, false, "", {}, {}},
       SymbolInfo{space(1), 0x45d2a1, true, binary(1), 0x5d2a1, {{"inner", "a.go", 7}, {"main.main", "", 0}}},
       SymbolInfo{space(1), 0x7f12'0000'0001, false, binary(2), 0, {}}};
@@ -264,7 +265,8 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [x1, x2, x3, x4] = ProcessExit{};
   [[maybe_unused]] const auto& [o1, o2] = OomVictim{};
   [[maybe_unused]] const auto& [g1, g2, g3, g4, g5] = GoBuild{};
-  [[maybe_unused]] const auto& [b1, b2, b3, b4, b5, b6, b7, b8, b9, b10] = BinaryInfo{};
+  [[maybe_unused]] const auto& [b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11] = BinaryInfo{};
+  [[maybe_unused]] const auto& [cs1, cs2, cs3] = CodeSegment{};
   [[maybe_unused]] const auto& [va1, va2, va3] = ProgramVariable{};
   [[maybe_unused]] const auto& [f1, f2, f3] = SourceFrame{};
   [[maybe_unused]] const auto& [y1, y2, y3, y4, y5, y6] = SymbolInfo{};
