@@ -100,13 +100,13 @@ GO_GROWTH = Batch(after=64, before=40, rows=(
 ))
 
 # They grow for 38 s, and are seen to: those that wait where idle workers wait. 10 s is what makes waiting long.
-LEAKS = Batch(after=12, before=4, rows=(
+LEAKS = Batch(after=12, before=0, rows=(
     Row("goroutines that send", "goroutine-leak", job(), job("-fix"), bytes=10 * 32 * MIB, go=EACH_GO,
         says=("10 goroutines blocked in chan send at main.run.func1.1 (main.go:",), figures=(("goroutines", 10),)),
     Row("goroutines, and a variable that leads to them", "goroutine-leak", job("-wait", "global"), job("-fix"), bytes=10 * 32 * MIB,
         go=EACH_GO, says=("10 goroutines blocked in chan send at main.run.func1.1",)),
 ))
-IDLE_LEAKS = Batch(after=12, before=4, rows=(
+IDLE_LEAKS = Batch(after=12, before=0, rows=(
     Row("goroutines in a sleep", "goroutine-leak", job("-wait", "sleep"), job("-fix"), bytes=10 * 32 * MIB, go=EACH_GO,
         says=("10 goroutines waiting in sleep at main.sleepOn",), after=False),
     Row("goroutines in a read", "goroutine-leak", job("-wait", "pipe"), job("-fix"), bytes=10 * 32 * MIB, go=EACH_GO,
