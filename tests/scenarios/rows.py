@@ -184,7 +184,7 @@ C_CAUSES = Batch(after=6, before=6, rows=(
     Row("variables of a C program", "program-data", c("causes", "table"), c("causes", "small_table"), problem=False, bytes=96 * MIB,
         says=("table in .bss",)),
     Row("threads that nobody joins", "thread-leak", c("causes", "unjoined"), c("causes", "joined"),
-        figures=(("ended_threads", 2000), ("not_joined", 1960))),
+        figures=(("ended_threads", 500), ("not_joined", 460))),
     Row("deep stacks", "thread-stacks", c("causes", "deep"), c("causes", "shallow"), bytes=40 * 2 * MIB),
     Row("a file", "file-mapping", c("causes", "file"), c("causes", "small_file"), problem=False, bytes=64 * MIB),
     Row("shared memory", "shared-memory", c("causes", "shared"), c("causes", "small_shared"), problem=False, bytes=96 * MIB,

@@ -205,12 +205,13 @@ def watch(case, batch, rows, toolchains, after):
     if not after:
         happen()
         live = [each for each in live if not each.skipped]
-    if not after and seconds:
-        until_scanned(case, memwhy, kept, time.monotonic_ns(), [each.pid for each in live])
     try:
         memwhy.wait(timeout=seconds)  # so long it is watched
     except subprocess.TimeoutExpired:
         pass
+    # Where the machine is busy the last look at the end may be too late for some.
+    if seconds:
+        until_scanned(case, memwhy, kept, time.monotonic_ns(), [each.pid for each in live])
     case.finish(memwhy)
     answers = {process["pid"]: process for process in check(json.loads(case.memwhy("explain", kept, "--json")[0]))["processes"]}
     kept.unlink()
