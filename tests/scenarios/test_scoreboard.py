@@ -44,6 +44,14 @@ def test_go_held(case):
     board(case, "go_held")
 
 
+def test_go_held_texts(case):
+    board(case, "go_held_texts")
+
+
+def test_go_held_pool(case):
+    board(case, "go_held_pool")
+
+
 def test_go_heap(case):
     board(case, "go_heap")
 

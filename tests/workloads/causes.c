@@ -3,7 +3,7 @@
 // "before"); a line on its stdin makes it happen, and it prints "done" (attach here for "after"), or "skip WHY" where the
 // machine can't do it.
 //
-//   unjoined  2,000 threads end, each with 24 KiB of stack touched; nobody joins them       joined: the same, joined
+//   unjoined  1,000 threads end, each with 24 KiB of stack touched; nobody joins them       joined: the same, joined
 //   stacks    40 threads wait, their stacks of 8 MiB backed by huge pages                   small_stacks: with no huge page
 //   locked    128 MiB are mapped and locked                                                 hugetlb: 32 MiB of MAP_HUGETLB
 //   table     96 MiB of .bss are filled                                                     small_table: 1 MiB of it
@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
-enum { kThreads = 2000, kStacks = 40 };
+enum { kThreads = 1000, kStacks = 40 };
 static const size_t kStackBytes = 8 * MIB;
 
 static char table[96 * MIB];

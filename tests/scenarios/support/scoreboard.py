@@ -57,7 +57,7 @@ class Row:
 class Batch:
     """Rows that one memwhy watches: few enough for its last look at all of them to be in time."""
     after: int  # seconds that it watches, attached when all has happened
-    before: int  # that it watches on when all has happened
+    before: int  # that it watches on when all has happened; 0: no longer, since what stands still grows no more
     rows: tuple
 
 
@@ -205,11 +205,13 @@ def watch(case, batch, rows, toolchains, after):
     if not after:
         happen()
         live = [each for each in live if not each.skipped]
-        until_scanned(case, memwhy, kept, time.monotonic_ns(), [each.pid for each in live])
     try:
         memwhy.wait(timeout=seconds)  # so long it is watched
     except subprocess.TimeoutExpired:
         pass
+    # Where the machine is busy the last look at the end may be too late for some.
+    if seconds:
+        until_scanned(case, memwhy, kept, time.monotonic_ns(), [each.pid for each in live])
     case.finish(memwhy)
     answers = {process["pid"]: process for process in check(json.loads(case.memwhy("explain", kept, "--json")[0]))["processes"]}
     kept.unlink()

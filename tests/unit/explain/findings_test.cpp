@@ -134,6 +134,25 @@ TEST(ThreadStacks, ManyDeepStacksAreAProblem) {
   EXPECT_EQ(finding(with_stacks(2047), "thread-stacks"), nullptr);
 }
 
+// Of 100 stacks one has a thread, and those that ended were not read as such: fewer threads would not help.
+TEST(ThreadStacks, OfThreadsThatEnded) {
+  std::string vmas = "vmas 1\n  20+8192 rw-p\n", maps, scan = "scan 1: 20+8000";
+  for (int i = 0; i < 100; ++i) {
+    const int at = 0x10000 + i * 0x1000;
+    vmas += fmt::format("  {:x}+1 ---p\n  {:x}+256 rw-p\n", at, at + 1);
+    maps += fmt::format("@10 mmap 1 {:x}+256 s10 flags=0x20022\n", at + 1);
+    scan += fmt::format(", {:x}+256", at + 1);
+  }
+  const auto e = told(kC + "symbol 1 0x401600 binary=b1 mmap@:0\nstack s10 1 0x401600\nthreads 1 5:0:0\n" +
+                      vmas + maps + "@11 " + scan + "\n");
+  const Finding* found = finding(e, "thread-stacks");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(figure(*found, "stacks"), 100);
+  EXPECT_NE(found->headline.find("most of threads that ended: 100 stacks, 1 thread"), std::string::npos)
+      << found->headline;
+  EXPECT_NE(found->remedy.find("pthread_detach"), std::string::npos) << found->remedy;
+}
+
 const std::string kLeak = R"(symbol 1 0x401e00 binary=b1 leak@main.c:13
 stack s1 1 0x401e00
 )";

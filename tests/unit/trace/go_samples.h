@@ -69,7 +69,8 @@ inline std::vector<Payload> go_payloads() {
                                 9,
                                 10,
                                 11,
-                                12},
+                                12,
+                                13},
                                {}}}},
           GoGoroutines{space(1), 0, true, {}, GoFinalizers{}, GoHeld{}},
           GoGoroutines{},
@@ -94,7 +95,7 @@ inline std::vector<Payload> go_payloads() {
   [[maybe_unused]] const auto& [go1, go2, go3, go4, go5, go6] = GoGoroutines{};
   [[maybe_unused]] const auto& [gx1, gx2, gx3, gx4] = GoHeld{};
   [[maybe_unused]] const auto& [gy1, gy2, gy3, gy4, gy5, gy6, gy7, gy8, gy9, gy10, gy11, gy12, gy13, gy14,
-                                gy15, gy16, gy17, gy18] = GoHolder{};
+                                gy15, gy16, gy17, gy18, gy19] = GoHolder{};
   [[maybe_unused]] const auto& [ga1, ga2, ga3, ga4, ga5, ga6] = GoCall{};
 }
 

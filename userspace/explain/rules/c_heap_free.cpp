@@ -30,8 +30,9 @@ class CHeapFree : public Rule {
     if (bytes < problem_threshold(c.ledger)) return std::nullopt;
 
     const uint64_t back = std::min(heap.trimmable_bytes, bytes);
-    // What goes back by itself is no problem, but what stays is.
-    const uint64_t stays = words.decays ? std::min(back, facts->lasting_trimmable_bytes()) : back;
+    // What goes back by itself is no problem, but what stays is; nor what a collector frees all at once and fills again.
+    const uint64_t stays =
+        words.decays || collects_unseen(c) ? std::min(back, facts->lasting_trimmable_bytes()) : back;
     Finding finding;
     finding.id = "c-heap-free";
     // A collector frees native buffers all at once, and the program fills the room again until the next collection.
@@ -56,8 +57,10 @@ class CHeapFree : public Rule {
     add_doubts(heap, words, finding);
     if (stays < back)
       finding.against.push_back(
-          fmt::format("{} gives it back by itself: shortly before only {} of it were there", words.keeper,
-                      human_bytes(stays)));
+          words.decays ? fmt::format("{} gives it back by itself: shortly before only {} of it were there",
+                                     words.keeper, human_bytes(stays))
+                       : fmt::format("shortly before only {} of it were free: the program fills it again",
+                                     human_bytes(stays)));
     if (room)
       finding.against.emplace_back(
           "the program's runtime collects garbage: what one collection frees is room until the next");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // managed-heap: the heap of a JVM or of V8, where its mappings tell it from the rest of the process. What is in it is not read:
-// its own tools are named for that. Growing is a problem once it was seen to grow for a minute: until it collects, such a heap
-// rises in any program. Its native memory is c-heap-growth's.
+// its own tools are named for that. Growing is a problem once it was seen to grow for five minutes: until it collects, such a
+// heap rises in any program, and one that is larger than it needs collects seldom. Its native memory is c-heap-growth's.
 #include <fmt/format.h>
 
 #include "base/text.h"

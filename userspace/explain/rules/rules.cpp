@@ -133,7 +133,7 @@ bool collects_unseen(const Case& c) {
 }
 
 double lasting_seconds(const Case& c) {
-  constexpr double kCollected = 60;
+  constexpr double kCollected = 300;
   return collects_unseen(c) ? kCollected : kLastingSeconds;
 }
 

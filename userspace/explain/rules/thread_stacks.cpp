@@ -11,6 +11,8 @@
 namespace memwhy::explain {
 namespace {
 
+constexpr uint64_t kSpareStacks = 40;  // libc keeps 40 MiB of them, of 1 MiB and more
+
 class ThreadStacks : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
@@ -41,9 +43,19 @@ class ThreadStacks : public Rule {
       finding.evidence.push_back(grown_text(trend));
       finding.bytes_figure("grown_bytes", trend.grown_bytes);
     }
+    // More than libc keeps for new threads: theirs have ended, though not each was read as such (thread-leak).
+    const bool ended = stacks > 2 * c.process.threads + kSpareStacks;
+    if (ended) {
+      finding.headline += fmt::format(", most of threads that ended: {} stacks, {} thread{}", stacks,
+                                      c.process.threads, c.process.threads == 1 ? "" : "s");
+      finding.confidence = Confidence::kMedium;
+    }
     finding.remedy =
-        problem ? "Run fewer threads (a bounded pool), or make the deep frames smaller." : "None needed.";
-    if (c.process.threads < stacks) {
+        !problem ? "None needed."
+        : ended  ? "Join or detach every thread (pthread_join, pthread_detach): the stack of one that "
+                   "is neither stays when it ends."
+                 : "Run fewer threads (a bounded pool), or make the deep frames smaller.";
+    if (c.process.threads < stacks && !ended) {
       finding.against.emplace_back(
           "some stacks have no thread: libc caches up to 40 MiB of them for new threads");
     }

@@ -169,6 +169,9 @@ void add_against(const LeakTold& leak, Finding& finding) {
     finding.against.push_back(group.counts.size() < 4
                                   ? fmt::format("growth needs four readings; there {} {}",
                                                 group.counts.size() == 1 ? "is" : "are", group.counts.size())
+                              : trend_of(group.counts).rising
+                                  ? fmt::format("it grew, for less than the {} from which on growth shows",
+                                                human_seconds(kLastingSeconds))
                                   : std::string("the group did not grow during the recording"));
   }
   finding.against.emplace_back(leak.idle
