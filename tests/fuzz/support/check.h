@@ -55,9 +55,9 @@ class Random {
       case 0:
         return value ^ (uint64_t{1} << below(64));
       case 1:
-        return value + 1 + below(64);
+        return value + 1 + (one_in(2) ? 0 : below(64));  // an index that is one too large
       case 2:
-        return value - 1 - below(64);
+        return value - 1 - (one_in(2) ? 0 : below(64));
       case 3:
         return value + 8 * below(4096);
       default:

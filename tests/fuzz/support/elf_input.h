@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "fuzz/support/check.h"
+#include "fuzz/support/elf_fields.h"
 #include "fuzz/support/sparse.h"
 #include "symbols/byte_source.h"
 
@@ -48,14 +49,22 @@ inline Sparse file_of(std::string_view input) {
   return out;
 }
 
-// Words change in place, in headers as often as in all the rest; what is no ELF file changes in libFuzzer's way.
+// Fields of headers change, or words in place, in the first 1 KiB as often as in all the rest; what is no ELF file changes in
+// libFuzzer's way.
 inline size_t mutate_elf(uint8_t* data, size_t size, size_t most, Random& random) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   std::optional<Sparse> sparse = parse_sparse(input);
   if (random.one_in(32) || (!sparse && !input.starts_with(kElf))) return LLVMFuzzerMutate(data, size, most);
   std::string made(input);
   for (size_t times = 1 + random.below(4); times > 0; --times) {
-    if (sparse) {
+    if (random.one_in(2)) {
+      Sparse file = sparse ? std::move(*sparse) : Sparse{made.size(), {}, {{0, made}}};
+      static_cast<void>(mutate_elf_field(file, random));
+      if (sparse)
+        sparse = std::move(file);
+      else
+        made = std::move(file.pieces.front().bytes);
+    } else if (sparse) {
       mutate_sparse(*sparse, random);
     } else {
       std::string part = made.substr(0, random.one_in(2) ? 1024 : made.size());
