@@ -112,9 +112,13 @@ TEST_F(AllProcessesTest, GrowthIsOfTheLastMinute) {
   for (TimeNs i = 0; i <= 200; ++i) {
     process(20, static_cast<int>(i < 100 ? 0 : (i - 100) * 10), 0);
     const ProcessMemory now = all.pass(i * kSecond).at(0);
-    if (i < 5) EXPECT_FALSE(now.growth_bytes_per_s) << i;
-    if (i == 100) EXPECT_EQ(now.growth_bytes_per_s, 0.0);
-    if (i >= 170) EXPECT_NEAR(*now.growth_bytes_per_s, 10.0 * kPage, 0.5 * kPage) << i;
+    if (i < 5) {
+      EXPECT_FALSE(now.growth_bytes_per_s) << i;
+    } else if (i == 100) {
+      EXPECT_EQ(now.growth_bytes_per_s, 0.0);
+    } else if (i >= 170) {
+      EXPECT_NEAR(*now.growth_bytes_per_s, 10.0 * kPage, 0.5 * kPage) << i;
+    }
   }
 }
 
