@@ -30,6 +30,7 @@ class OomKill : public Rule {
     finding.id = "oom-kill";
     finding.kind = FindingKind::kProblem;
     finding.bytes = scan.rss_bytes;
+    finding.of_other_owners = true;
     const bool container = by_container(c);
     const std::string why = container ? fmt::format("its container reached the limit of {}",
                                                     human_bytes(*c.cgroup->memory.limit_bytes))

@@ -85,6 +85,9 @@ bool speaks_of(const Finding& finding, const LedgerLine& line) {
          std::find(finding.owners.begin(), finding.owners.end(), line.owner) != finding.owners.end();
 }
 
+// An attribute of memory comes after what the memory is; that the process was killed comes before.
+bool is_aside(const Finding& finding) { return finding.of_other_owners && finding.id != "oom-kill"; }
+
 }  // namespace
 
 uint64_t problem_threshold(const Ledger& ledger) {
@@ -168,7 +171,7 @@ std::vector<Finding> findings(const Case& c) {
     for (size_t i = 0; i < c.ledger.table->owners(); ++i) {
       if (c.ledger.table->name(static_cast<Owner>(i)).family == c.largest_family) family += c.ledger.bytes[i];
     }
-    largest_explained |= !finding->of_other_owners && !finding->owners.empty() &&
+    largest_explained |= !finding->of_other_owners &&
                          (finding->bytes >= family || speaks_of(*finding, c.ledger.lines.front()));
     out.push_back(std::move(*finding));
   }
@@ -178,7 +181,7 @@ std::vector<Finding> findings(const Case& c) {
   }
   std::stable_sort(out.begin(), out.end(), [](const Finding& a, const Finding& b) {
     if (a.kind != b.kind) return a.kind == FindingKind::kProblem;
-    if (a.of_other_owners != b.of_other_owners) return b.of_other_owners;
+    if (is_aside(a) != is_aside(b)) return is_aside(b);
     return a.bytes > b.bytes;
   });
   return out;
