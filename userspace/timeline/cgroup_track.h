@@ -27,6 +27,11 @@ class CgroupTrack {
     last_time_ = time;
   }
 
+  void restart() {  // the last becomes the first
+    curve_.restart();
+    first_ = last_;
+  }
+
   // Precondition: on() was called.
   const events::CgroupMemory& first() const { return *first_; }
   const events::CgroupMemory& last() const { return *last_; }

@@ -297,6 +297,7 @@ void Timeline::on_event(const events::Event& event) {
 }
 
 void Timeline::restart_series() {
+  for (auto& [path, cgroup] : state_->cgroups) cgroup.restart();
   for (const auto& space : state_->spaces) {
     space->state().curve.restart();
     space->state().tracks.restart();

@@ -125,5 +125,26 @@ scan 1: c000000+256
   EXPECT_EQ(since.processes[0].go->pauses->total_ns, 8000U);
 }
 
+TEST(Interval, TheContainerBeginsAnewWithItsLastReading) {
+  Explainer explainer;
+  IntervalSink sink(explainer, {1012 * kSecond, Interval{}.to});
+  memwhy::testing::play(R"(
+@1000 anchor
+attach 1 pid=7 comm=web exe=/bin/web cgroup=/pod
+vmas 1: 100+512 rw-p
+@1001 cgroup /pod v2 usage=100M limit=500M max_events=3
+scan 1: 100+16
+@1010 cgroup /pod v2 usage=200M limit=500M max_events=5
+@1020 cgroup /pod v2 usage=300M limit=500M max_events=9
+@1021 scan 1: 100+16
+)",
+                        sink);
+  const Explanation since = explainer.finish();
+  ASSERT_TRUE(since.processes.at(0).cgroup_memory);
+  EXPECT_EQ(since.processes[0].cgroup_memory->max_events_seen, 4U);
+  ASSERT_EQ(since.processes[0].cgroup_memory->curve.size(), 2U);
+  EXPECT_EQ(since.processes[0].cgroup_memory->curve[0].usage_bytes, 200U << 20);
+}
+
 }  // namespace
 }  // namespace memwhy::explain
