@@ -12,7 +12,6 @@ namespace memwhy::exports {
 namespace {
 
 constexpr const char* kCut = "…";
-constexpr const char* kAnonymous = "anonymous";
 
 std::string function_of(const explain::Frame& frame) {
   if (!frame.function.empty()) return clean(frame.function);
@@ -20,16 +19,9 @@ std::string function_of(const explain::Frame& frame) {
   return clean(text_of(frame, explain::FrameText::kNoPath));
 }
 
-// A mapping without a name says nothing, so that how its pages are known does.
-std::string without_stack(const Sample& sample) {
-  if (sample.mapping.empty()) return "no stack";
-  if (sample.mapping != kAnonymous || sample.how.empty()) return std::string(sample.mapping);
-  return fmt::format("{}, {}", sample.mapping, sample.how);
-}
-
 std::string name_of(const explain::Mapping& mapping) {
   if (!mapping.file.empty()) return clean(mapping.file);
-  return mapping.vma.name.empty() ? kAnonymous : clean(mapping.vma.name);
+  return mapping.vma.name.empty() ? "anonymous" : clean(mapping.vma.name);
 }
 
 }  // namespace
@@ -60,7 +52,8 @@ SampleTable::SampleTable(const explain::ProcessExplanation& process) : all_(proc
     if (cell.mapping < mapping_names_.size()) sample.mapping = mapping_names_[cell.mapping];
     if (cell.stack < all_.stacks.size())
       sample.trust = explain::kStackTrustNames[static_cast<size_t>(all_.stacks[cell.stack].trust)];
-    if (sample.places.empty()) sample.places.push_back(stand_in(without_stack(sample)));
+    if (sample.places.empty())
+      sample.places.push_back(stand_in(std::string(sample.mapping.empty() ? "no stack" : sample.mapping)));
     resident_.push_back(std::move(sample));
   }
   for (const explain::AllocatedAt& site : all_.allocated) {

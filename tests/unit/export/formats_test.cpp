@@ -22,10 +22,10 @@ constexpr uint64_t kPage = 4096;
 
 TEST(Folded, OneLineForEachStackRootFirst) {
   EXPECT_EQ(Played(test::kTwoProcesses).as(write_folded),
-            "c (pid 5);anon.before_attach;[anonymous, before attach] 8192\n"
+            "c (pid 5);anon.before_attach;[anonymous] 8192\n"
             "c (pid 5);anon.other;[truncated];[u8: 32]::of;work 20480\n"
             "c (pid 5);file.text;[/bin/c] 12288\n"
-            "d (pid 6);anon.before_attach;[anonymous, before attach] 4096\n");
+            "d (pid 6);anon.before_attach;[anonymous] 4096\n");
 }
 
 TEST(Speedscope, AProfileForEachOwnerHeaviestFirst) {
