@@ -241,7 +241,9 @@ export interface Moment {
 }
 
 async function inflated(block: Element): Promise<unknown> {
-  const raw = Uint8Array.from(atob(block.textContent ?? ""), (digit) => digit.charCodeAt(0));
+  const text = atob(block.textContent ?? ""),
+    raw = new Uint8Array(text.length);
+  for (let index = 0; index < text.length; ++index) raw[index] = text.charCodeAt(index);
   const stream = new Blob([raw]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).json();
 }

@@ -168,6 +168,8 @@ export function grown(before: Sample[], now: Sample[]): { samples: Sample[]; shr
   };
 }
 
+const FEW = 12; // children that are looked through
+
 export function treeOf(samples: Sample[], name: string): TreeNode {
   const node = (step: Step, owner: string, parent: TreeNode | null): TreeNode => ({
     ...step,
@@ -178,15 +180,17 @@ export function treeOf(samples: Sample[], name: string): TreeNode {
     children: [],
   });
   const root = node({ name, where: "", kind: "none" }, "", null);
+  // Most nodes have one child or a few: only the others get a map.
   const index = new Map<TreeNode, Map<string, TreeNode>>();
+  const find = (parent: TreeNode, name: string) =>
+    parent.children.length <= FEW ? parent.children.find((child) => child.name === name) : index.get(parent)!.get(name);
   const below = (parent: TreeNode, step: Step, owner: string) => {
-    let names = index.get(parent);
-    if (!names) index.set(parent, (names = new Map()));
-    let child = names.get(step.name);
-    if (!child) {
-      names.set(step.name, (child = node(step, owner, parent)));
-      parent.children.push(child);
-    }
+    let child = find(parent, step.name);
+    if (child) return child;
+    parent.children.push((child = node(step, owner, parent)));
+    if (parent.children.length === FEW + 1)
+      index.set(parent, new Map(parent.children.map((each) => [each.name, each])));
+    else if (parent.children.length > FEW) index.get(parent)!.set(step.name, child);
     return child;
   };
   for (const sample of samples) {
