@@ -157,7 +157,7 @@ Result<std::vector<std::unique_ptr<Variant>>> make_variants(const std::string& e
   bulk_only.rules = false;
   probe::Options pointers_only;
   pointers_only.rules = false;
-  auto files = files::Children::start({MEMWHY_PROGRAM});
+  auto files = files::Children::start({.program = MEMWHY_PROGRAM});
   if (!files) return std::move(files).error();
   auto proc = procfs::Root::open("/proc");
   if (!proc) return std::move(proc).error();
