@@ -410,7 +410,8 @@ TEST(Owners, AJavaHeapThatRises) {
                          "vmas 1\n  400+16 r-xp /bin/c inode=7\n  f0000+500000 rw-p\n  7f1234500+800 r-xp "
                          "/jvm/libjvm.so inode=9\n";
     for (int at = 0; at <= seconds; at += 10)
-      script += fmt::format("@{} scan 1: 400+10 file, f0000+{}\n", 11 + at, 8192 + 200 * at);
+      script +=
+          fmt::format("@{} scan 1: 400+10 file, f0000+{}, 7f1234500+9 file\n", 11 + at, 8192 + 200 * at);
     return finding(told(script), "managed-heap")->kind;
   };
   EXPECT_EQ(for_seconds(120), FindingKind::kExplains);
