@@ -101,9 +101,12 @@ class Programs:
                       self.etcd, self.prometheus, self.go, self.busybox):
             start()
 
-    def add(self, name, process, request):
+    def add(self, name, process, request, fill=0):
+        """fill: requests that fill its cache. Until it is full it grows as a leak does, and nobody can tell them apart."""
         self.pids[name] = process if isinstance(process, int) else process.pid
         self.requests[name] = request
+        for n in range(fill):
+            request(n)
 
     def start(self, *command, **options):
         options.setdefault("stdout", subprocess.DEVNULL)
@@ -142,13 +145,15 @@ class Programs:
         process = self.start("redis-server", "--port", at, "--save", "", "--daemonize", "no")
         until_open(at)
         value = b"x" * 2000
-        self.add("redis", process, self.over_lines(at, lambda n: b"*3\r\n$3\r\nSET\r\n$5\r\n%05d\r\n$%d\r\n%s\r\n" % (n % 20000, len(value), value)))
+        self.add("redis", process, self.over_lines(at, lambda n: b"*3\r\n$3\r\nSET\r\n$5\r\n%05d\r\n$%d\r\n%s\r\n" % (n % 20000, len(value), value)),
+                 fill=20000)
 
     def memcached(self):
         at = port()
         process = self.start("memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", at, "-m", 64)
         until_open(at)
-        self.add("memcached", process, self.over_lines(at, lambda n: b"set k%05d 0 0 2000\r\n%s\r\n" % (n % 20000, b"y" * 2000)))
+        self.add("memcached", process, self.over_lines(at, lambda n: b"set k%05d 0 0 2000\r\n%s\r\n" % (n % 20000, b"y" * 2000)),
+                 fill=20000)
 
     def postgres(self):
         tools = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))[-1]

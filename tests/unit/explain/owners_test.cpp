@@ -403,6 +403,21 @@ TEST(Owners, AJavaHeapByItsPlace) {
   EXPECT_EQ(&e.processes[0].findings.front(), found);
 }
 
+// One that is larger than what is in use collects seldom, and rises for minutes.
+TEST(Owners, AJavaHeapThatRises) {
+  const auto for_seconds = [](int seconds) {
+    std::string script = kC +
+                         "vmas 1\n  400+16 r-xp /bin/c inode=7\n  f0000+500000 rw-p\n  7f1234500+800 r-xp "
+                         "/jvm/libjvm.so inode=9\n";
+    for (int at = 0; at <= seconds; at += 10)
+      script +=
+          fmt::format("@{} scan 1: 400+10 file, f0000+{}, 7f1234500+9 file\n", 11 + at, 8192 + 200 * at);
+    return finding(told(script), "managed-heap")->kind;
+  };
+  EXPECT_EQ(for_seconds(120), FindingKind::kExplains);
+  EXPECT_EQ(for_seconds(400), FindingKind::kProblem);
+}
+
 TEST(Owners, AJavaScriptHeapByItsShape) {
   const auto e = beside_runtime("/usr/lib/libnode.so.115");
   EXPECT_EQ(pages(e, "js.heap"), 8192u + 64);
