@@ -101,5 +101,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t most, unsigned seed) {
   memwhy::fuzz::Random random(seed);
+  // Of a section alone: one of its bytes becomes an instruction, else nearly none would.
+  if (size > 1 && (data[0] == 'e' || data[0] == 'd') && random.one_in(2)) {
+    constexpr uint8_t kInstructions = 0x30;
+    data[1 + random.below(size - 1)] = static_cast<uint8_t>(random.below(kInstructions));
+    return size;
+  }
   return memwhy::fuzz::mutate_elf(data, size, most, random);
 }
