@@ -39,7 +39,8 @@ struct ChildrenOptions {
   std::chrono::milliseconds to_look_up{
       10'000};  // the first one of a file reads its symbols and debug information
   std::chrono::milliseconds to_read_memory{1000};  // some pages that are there
-  std::vector<std::string> debug_directories;  // where debug files of programs may lie, too (debug_files.h)
+  std::vector<std::string> debug_directories =
+      {};  // where debug files of programs may lie, too (debug_files.h)
   // What more than a moment for each question may sum up to for one process; then nothing of it is opened any more.
   std::chrono::milliseconds lost_per_process{10'000};
 };
