@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <iterator>
 #include <memory>
 
 #include "app/command.h"
@@ -24,9 +25,8 @@ namespace memwhy::app {
 namespace {
 
 constexpr std::chrono::seconds kWatched{10};
-// Each costs as much in the file as the last one; together they may take what a browser reads in a moment.
 constexpr size_t kMostMoments = 8;
-constexpr size_t kMostMomentBytes = size_t{24} << 20;
+constexpr size_t kMostPageBytes = size_t{2} << 20;  // of blocks; the last moment alone may be more
 
 constexpr const char* kReportExamples = R"(Examples:
   memwhy report web.memwhy -o web.html        a recording; needs no privileges
@@ -51,22 +51,33 @@ Status check_report(const ReportRequest& request, bool duration_given) {
   return live ? request.live.targets.check() : Status{};
 }
 
-struct Moment {
-  std::string id, json;
-};
-
-// As many of the earlier moments as there is room for, evenly.
-Status add_moments(const trace::Reader& reader, const explain::Explanation& last, size_t last_bytes,
-                   std::vector<Moment>& moments) {
+// Earlier moments, each inflated by the browser when it is asked for. While they do not fit every second one is left out; the
+// first, from which growth is measured, goes last.
+Status add_moments(const trace::Reader& reader, const explain::Explanation& last,
+                   std::vector<html::Block>& blocks) {
   if (!last.anchor) return {};  // no moment has a time to be chosen by
-  const size_t most = std::min(kMostMoments, kMostMomentBytes / std::max<size_t>(last_bytes, 1));
-  return explain_moments(reader, earlier_scans(last, most), [&](const explain::Explanation& then) {
-    uint64_t time = 0;
-    for (const explain::ProcessExplanation& process : then.processes)
-      if (process.scan_time) time = std::max<uint64_t>(time, *process.scan_time);
-    const uint64_t unix_ms = (last.anchor->realtime_ns + time - last.anchor->monotonic_ns) / 1'000'000;
-    moments.push_back({fmt::format("moment-{}", unix_ms), report::moment_to_json(then)});
-  });
+  std::vector<html::Block> moments;
+  const Status read =
+      explain_moments(reader, earlier_scans(last, kMostMoments), [&](const explain::Explanation& then) {
+        TimeNs time = 0;
+        for (const explain::ProcessExplanation& process : then.processes)
+          if (process.scan_time) time = std::max(time, *process.scan_time);
+        const uint64_t unix_ms = (last.anchor->realtime_ns + time - last.anchor->monotonic_ns) / 1'000'000;
+        moments.push_back(html::packed(fmt::format("moment-{}", unix_ms), report::moment_to_json(then)));
+      });
+  if (!read) return read.error();
+  const auto bytes = [&] {
+    size_t sum = blocks.front().text.size();
+    for (const html::Block& moment : moments) sum += moment.text.size();
+    return sum;
+  };
+  while (!moments.empty() && bytes() > kMostPageBytes) {
+    std::vector<html::Block> kept;
+    for (size_t i = 0; i + 1 < moments.size(); i += 2) kept.push_back(std::move(moments[i]));
+    moments = std::move(kept);
+  }
+  std::move(moments.begin(), moments.end(), std::back_inserter(blocks));
+  return {};
 }
 
 Result<std::string> page_of(const trace::Reader& reader) {
@@ -80,11 +91,9 @@ Result<std::string> page_of(const trace::Reader& reader) {
   explain::Explanation explanation = explainer.finish(summary->damage);
   if (std::string unknown = summary->of_newer_kinds(); !unknown.empty())
     explanation.coverage.report.notices.push_back(std::move(unknown) + '.');
-  const std::string answer = report::to_json(explanation, {.cells = true});
-  std::vector<Moment> moments;
-  if (Status read = add_moments(reader, explanation, answer.size(), moments); !read) return read.error();
-  std::vector<html::Block> blocks = {{"answer", answer}};
-  for (const Moment& moment : moments) blocks.push_back({moment.id, moment.json});
+  std::vector<html::Block> blocks;
+  blocks.push_back(html::packed("answer", report::to_json(explanation, {.cells = true, .spaces = false})));
+  if (Status read = add_moments(reader, explanation, blocks); !read) return read.error();
   return html::document(blocks);
 }
 
