@@ -10,11 +10,10 @@
 #include <vector>
 
 #include "app/command.h"
+#include "app/explained.h"
 #include "app/file_limits.h"
 #include "app/live_output.h"
-#include "app/runtimes.h"
 #include "app/terminal.h"
-#include "explain/explainer.h"
 #include "export/exporter.h"
 #include "trace/reader.h"
 
@@ -57,20 +56,6 @@ const exports::Exporter* exporter_of(const std::string& format) {
   return found == kExporters.end() ? nullptr : found;
 }
 
-Result<explain::Explanation> explanation_of(const trace::Reader& reader) {
-  explain::Explainer explainer(owner_table());
-  Result<trace::ReadSummary> summary = reader.read_all(explainer);
-  if (!summary) return std::move(summary).error();
-  if (!summary->damage.empty())
-    warn(fmt::format("the recording is damaged ({} finding{}), what is there is exported: {}",
-                     summary->damage.size(), summary->damage.size() == 1 ? "" : "s",
-                     summary->damage.front()));
-  explain::Explanation explanation = explainer.finish(summary->damage);
-  if (std::string unknown = summary->of_newer_kinds(); !unknown.empty())
-    explanation.coverage.report.notices.push_back(std::move(unknown) + '.');
-  return explanation;
-}
-
 Status write_all(const exports::Exporter& exporter, const exports::Material& material, int fd,
                  const std::string& name) {
   exports::Output out([&](std::string_view bytes) { return write_result(fd, bytes, name); });
@@ -81,7 +66,7 @@ Status write_all(const exports::Exporter& exporter, const exports::Material& mat
 // The file is made when there is something to write: a recording that takes too long or too much leaves none.
 Status read_and_write(const trace::Reader& reader, const exports::Exporter& exporter,
                       const std::string& output) {
-  const Result<explain::Explanation> explanation = explanation_of(reader);
+  const Result<explain::Explanation> explanation = explained(reader);
   if (!explanation) return explanation.error();
   exports::ScanSeries scans;
   if (exporter.scans) {

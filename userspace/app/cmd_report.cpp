@@ -2,20 +2,18 @@
 // memwhy report: a recording as one HTML file, to be looked at in a browser that has neither the target nor a network. A live
 // process is recorded first.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
+#include <iterator>
 #include <memory>
 
 #include "app/command.h"
 #include "app/earlier_moments.h"
+#include "app/explained.h"
 #include "app/file_limits.h"
 #include "app/live.h"
 #include "app/live_output.h"
-#include "app/runtimes.h"
 #include "app/terminal.h"
 #include "base/text.h"
-#include "explain/explainer.h"
 #include "html/document.h"
 #include "report/json.h"
 #include "trace/reader.h"
@@ -24,9 +22,8 @@ namespace memwhy::app {
 namespace {
 
 constexpr std::chrono::seconds kWatched{10};
-// Each costs as much in the file as the last one; together they may take what a browser reads in a moment.
 constexpr size_t kMostMoments = 8;
-constexpr size_t kMostMomentBytes = size_t{24} << 20;
+constexpr size_t kMostPageBytes = size_t{2} << 20;  // of blocks; the last moment alone may be more
 
 constexpr const char* kReportExamples = R"(Examples:
   memwhy report web.memwhy -o web.html        a recording; needs no privileges
@@ -51,54 +48,48 @@ Status check_report(const ReportRequest& request, bool duration_given) {
   return live ? request.live.targets.check() : Status{};
 }
 
-struct EarlierMoment {
-  std::string id, json;
-};
-
-// As many of the earlier moments as there is room for, evenly.
-Status add_moments(const trace::Reader& reader, const explain::Explanation& last, size_t last_bytes,
-                   std::vector<EarlierMoment>& moments) {
+// Earlier moments, each inflated by the browser when it is asked for. While they do not fit every second one is left out; the
+// first, from which growth is measured, goes last.
+Status add_moments(const trace::Reader& reader, const explain::Explanation& last,
+                   std::vector<html::Block>& blocks) {
   if (!last.anchor) return {};  // no moment has a time to be chosen by
-  const size_t most = std::min(kMostMoments, kMostMomentBytes / std::max<size_t>(last_bytes, 1));
-  return explain_moments(reader, earlier_scans(last, most), [&](const explain::Explanation& then) {
-    uint64_t time = 0;
-    for (const explain::ProcessExplanation& process : then.processes)
-      if (process.scan_time) time = std::max<uint64_t>(time, *process.scan_time);
-    const uint64_t unix_ms = (last.anchor->realtime_ns + time - last.anchor->monotonic_ns) / 1'000'000;
-    moments.push_back({fmt::format("moment-{}", unix_ms), report::moment_to_json(then)});
-  });
+  std::vector<html::Block> moments;
+  const Status read =
+      explain_moments(reader, earlier_scans(last, kMostMoments), [&](const explain::Explanation& then) {
+        TimeNs time = 0;
+        for (const explain::ProcessExplanation& process : then.processes)
+          if (process.scan_time) time = std::max(time, *process.scan_time);
+        const uint64_t unix_ms = (last.anchor->realtime_ns + time - last.anchor->monotonic_ns) / 1'000'000;
+        moments.push_back(html::packed(fmt::format("moment-{}", unix_ms), report::moment_to_json(then)));
+      });
+  if (!read) return read.error();
+  const auto bytes = [&] {
+    size_t sum = blocks.front().text.size();
+    for (const html::Block& moment : moments) sum += moment.text.size();
+    return sum;
+  };
+  while (!moments.empty() && bytes() > kMostPageBytes) {
+    std::vector<html::Block> kept;
+    for (size_t i = 0; i + 1 < moments.size(); i += 2) kept.push_back(std::move(moments[i]));
+    moments = std::move(kept);
+  }
+  std::move(moments.begin(), moments.end(), std::back_inserter(blocks));
+  return {};
 }
 
 Result<std::string> page_of(const trace::Reader& reader) {
-  explain::Explainer explainer(owner_table());
-  Result<trace::ReadSummary> summary = reader.read_all(explainer);
-  if (!summary) return std::move(summary).error();
-  if (!summary->damage.empty())
-    warn(fmt::format("the recording is damaged ({} finding{}), what is there is reported: {}",
-                     summary->damage.size(), summary->damage.size() == 1 ? "" : "s",
-                     summary->damage.front()));
-  explain::Explanation explanation = explainer.finish(summary->damage);
-  if (std::string unknown = summary->of_newer_kinds(); !unknown.empty())
-    explanation.coverage.report.notices.push_back(std::move(unknown) + '.');
-  const std::string answer = report::to_json(explanation, {.cells = true});
-  std::vector<EarlierMoment> moments;
-  if (Status read = add_moments(reader, explanation, answer.size(), moments); !read) return read.error();
-  std::vector<html::Block> blocks = {{"answer", answer}};
-  for (const EarlierMoment& moment : moments) blocks.push_back({moment.id, moment.json});
+  const Result<explain::Explanation> explanation = explained(reader);
+  if (!explanation) return explanation.error();
+  std::vector<html::Block> blocks;
+  blocks.push_back(html::packed("answer", report::to_json(*explanation, {.cells = true, .spaces = false})));
+  if (Status read = add_moments(reader, *explanation, blocks); !read) return read.error();
   return html::document(blocks);
 }
 
 Status write_page(const trace::Reader& reader, const ReportRequest& request, int fd) {
   return within(request.limits, request.path.empty() ? "the recording" : request.path, [&]() -> Status {
     const Result<std::string> page = page_of(reader);
-    if (!page) return page.error();
-    for (size_t at = 0; at < page->size();) {
-      const ssize_t written = ::write(fd, page->data() + at, page->size() - at);
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return errno_error(ErrorCode::kOutput, "writing " + request.output, errno);
-      at += static_cast<size_t>(written);
-    }
-    return {};
+    return page ? write_result(fd, *page, request.output) : Status(page.error());
   });
 }
 

@@ -4,7 +4,7 @@
 // What it is: the choice of scans, and the answer at each, with what was known by then (a name or a heap that was learned later is not
 // in it). What it is not: the answer at the end (Explainer::finish), or its format. What comes next: the page of memwhy report.
 //
-//   scans at 0, 10, 20 … 120 s    last answer: 120 s    moments, at most 4: 0, 40, 80, 110
+//   scans at 0, 10, 20 … 120 s    last answer: 120 s    moments, at most 4: 0, 30, 70, 110
 #pragma once
 
 #include <functional>

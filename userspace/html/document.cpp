@@ -5,7 +5,8 @@
 
 #include <array>
 #include <cstdint>
-#include <stdexcept>
+#include <new>
+#include <utility>
 
 #include "html/bundle.h"
 
@@ -53,13 +54,19 @@ void add_base64(std::string_view bytes, std::string& out) {
 
 }  // namespace
 
+Block packed(std::string id, std::string_view json) {
+  Block block{std::move(id), {}};
+  add_base64(compressed(json), block.text);
+  return block;
+}
+
 std::string document(const std::vector<Block>& blocks) {
   std::string out(page_head());
   for (const Block& block : blocks) {
     out += "<script type=\"application/octet-stream\" id=\"";
     out += block.id;
     out += "\">";
-    add_base64(compressed(block.json), out);
+    out += block.text;
     out += "</script>\n";
   }
   out += page_tail();

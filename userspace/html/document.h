@@ -19,10 +19,12 @@
 
 namespace memwhy::html {
 
+// A block as it stands in the file.
 struct Block {
-  std::string_view id;  // letters, digits and dashes
-  std::string_view json;
+  std::string id;    // letters, digits and dashes
+  std::string text;  // base64 of gzip
 };
+Block packed(std::string id, std::string_view json);
 
 // The same blocks make the same file.
 std::string document(const std::vector<Block>& blocks);

@@ -287,7 +287,7 @@ std::string to_json(const Explanation& explanation, const JsonOptions& options) 
   for (const ProcessExplanation& process : explanation.processes) {
     out["processes"].push_back(process_entry(process, explanation, options));
   }
-  return dumped(out, 2) + "\n";
+  return dumped(out, options.spaces ? 2 : -1) + "\n";
 }
 
 std::string moment_to_json(const Explanation& explanation) {

@@ -12,9 +12,10 @@ namespace memwhy::report {
 struct JsonOptions {
   bool cells =
       false;  // with the whole attribution table: "frames", "stacks", "mappings", "cells", "allocated"
+  bool spaces = true;  // indented by two; else in one line without any
 };
 
-// Pure ASCII, two spaces of indent, with a newline at the end.
+// Pure ASCII, with a newline at the end.
 std::string to_json(const explain::Explanation& explanation, const JsonOptions& options = {});
 
 // Of each process where its pages were at its last scan, and its goroutines: what the page of memwhy report has of an earlier

@@ -62,7 +62,7 @@ TEST(Document, GivesBackWhatWasPutIn) {
   for (const size_t size : {0, 1, 2, 3, 4, 100, 70'000, 300'000}) {
     std::string json;
     for (size_t i = 0; i < size; ++i) json += static_cast<char>('!' + (i * i + i / 7) % 90);
-    const std::string page = document({{"answer", json}, {"moment-17", "other"}});
+    const std::string page = document({packed("answer", json), packed("moment-17", "other")});
     EXPECT_EQ(inflated(from_base64(block(page, "answer")), size), json) << size;
     EXPECT_EQ(inflated(from_base64(block(page, "moment-17")), 5), "other");
   }
@@ -70,7 +70,7 @@ TEST(Document, GivesBackWhatWasPutIn) {
 
 TEST(Document, NoNameEndsItsBlock) {
   const std::string hostile = R"({"comm":"</script><img src=x onerror=alert(1)><!--"})";
-  const std::string page = document({{"answer", hostile}});
+  const std::string page = document({packed("answer", hostile)});
   const std::string inside = block(page, "answer");
   EXPECT_EQ(inflated(from_base64(inside), hostile.size()), hostile);
   EXPECT_EQ(page.find("onerror"), std::string::npos);
@@ -80,8 +80,8 @@ TEST(Document, NoNameEndsItsBlock) {
 }
 
 TEST(Document, SameBlocksSameFile) {
-  EXPECT_EQ(document({{"answer", "{}"}}), document({{"answer", "{}"}}));
-  EXPECT_NE(document({{"answer", "{}"}}), document({{"answer", "[]"}}));
+  EXPECT_EQ(document({packed("answer", "{}")}), document({packed("answer", "{}")}));
+  EXPECT_NE(document({packed("answer", "{}")}), document({packed("answer", "[]")}));
 }
 
 TEST(Document, AllowsItsOwnScriptAndStyleAlone) {

@@ -45,7 +45,7 @@ function stackedOf(points: Point[]): Stacked {
 
 const MARKS: Record<string, { colour: string; glyph: string }> = {
   gc: { colour: "--quiet", glyph: "tick" },
-  step: { colour: "--accent", glyph: "up" },
+  step: { colour: "--accent", glyph: "dot" },
   released: { colour: "--good", glyph: "down" },
   oom: { colour: "--bad", glyph: "line" },
   limit: { colour: "--bad", glyph: "line" },
@@ -80,12 +80,11 @@ function drawMarks(plot: uPlot, events: Event[]) {
       draw.stroke();
       continue;
     }
-    const up = mark.glyph === "up" ? -1 : 1;
-    if (mark.glyph === "dot") draw.arc(x, middle, size / 2, 0, 7);
+    if (mark.glyph === "dot") draw.arc(x, middle, size * 0.8, 0, 7);
     else {
-      draw.moveTo(x - size, middle - up * size);
-      draw.lineTo(x + size, middle - up * size);
-      draw.lineTo(x, middle + up * size);
+      draw.moveTo(x - size, middle - size);
+      draw.lineTo(x + size, middle - size);
+      draw.lineTo(x, middle + size);
     }
     draw.fill();
   }
@@ -94,7 +93,7 @@ function drawMarks(plot: uPlot, events: Event[]) {
 
 const EVENT_NAMES: Record<string, string> = {
   gc: "| collection",
-  step: "▲ RSS rose",
+  step: "● step of RSS",
   released: "▼ given back",
   oom: "│ out of memory",
   exec: "│ exec",
