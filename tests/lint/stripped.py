@@ -28,6 +28,9 @@ def stripped(program):
     assert ".gnu_debuglink" in sections(program), f"{program} does not name its debug information"
 
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
 def main():
     build = pathlib.Path(sys.argv[1])
     program, debug = build / "bin/memwhy", build / "bin/memwhy.debug"
@@ -44,6 +47,10 @@ def main():
         at = build_id(program)
         wanted = {"bin/memwhy", f"lib/debug/.build-id/{at[:2]}/{at[2:]}.debug"}
         wanted |= {f"share/doc/memwhy/{name}" for name in ("README.md", "LICENSE", "CHANGELOG.md")}
+        commands = {path.stem.removeprefix("cmd_") for path in ROOT.glob("userspace/app/cmd_*.cpp")}
+        wanted |= {f"share/man/man1/memwhy{page}.1" for page in ("", *(f"-{command}" for command in commands))}
+        wanted |= {"share/bash-completion/completions/memwhy", "share/fish/vendor_completions.d/memwhy.fish",
+                   "share/zsh/site-functions/_memwhy"}
         assert names == wanted, f"installed: {sorted(names)}, expected: {sorted(wanted)}"
         installed = pathlib.Path(prefix) / "bin/memwhy"
         stripped(installed)

@@ -63,7 +63,8 @@ recording-end stopped
 
 TEST(Escape, NothingHostileReachesTheTerminal) {
   constexpr Style kAscii = {.unicode = false};
-  const std::string text = to_text(hostile(), {.style = kAscii}) + to_text(hostile(), {.full = true, .style = kAscii});
+  const std::string text =
+      to_text(hostile(), {.style = kAscii}) + to_text(hostile(), {.full = true, .style = kAscii});
   for (const char c : text) {
     EXPECT_TRUE(c == '\n' || (c >= 0x20 && c < 0x7f))
         << "byte " << static_cast<int>(static_cast<unsigned char>(c));
