@@ -2,6 +2,7 @@
 """The container around a process: its memory cgroup as a sum, what is found about it, and a container as a whole. The cgroups are
 made here; what they hold is known from the workload, and the kernel's own files are the referee.
 """
+import hashlib
 import json
 import os
 import re
@@ -143,7 +144,7 @@ def test_the_victim_of_the_limit(case):
 def test_a_container_as_a_whole(case):
     """Two processes in one container, and one that joins: by its path, its unit's name and a container's id."""
     unit = f"memwhy-{os.getpid()}x.service"
-    identity = "3f1c9a0be77d2f0c11aa22bb33cc44dd55ee66ff778899001122334455667788"
+    identity = hashlib.sha256(unit.encode()).hexdigest()  # no other run's
     with cgroup(case, unit, f"docker-{identity}.scope") as (_, service, inner):
         first, second = workload(case, inner, "anon", 40), workload(case, inner, "anon", 20)
         for name in (service.directory, service.path, unit, unit.removesuffix(".service"), identity[:12]):
