@@ -10,10 +10,10 @@ from support.scoreboard import figure, finding
 
 
 class Story:
-    """causes STORY, before anything happened; happen() makes it happen."""
+    """causes STORY or go_causes STORY, before anything happened; happen() makes it happen."""
 
-    def __init__(self, case, name):
-        self.process = case.start([case.build / "workloads/causes", name], stdin=subprocess.PIPE)
+    def __init__(self, case, command):
+        self.process = case.start(command, stdin=subprocess.PIPE)
         self.pid = self.process.pid
         assert self.process.stdout.readline() == "ready\n"
 
@@ -26,6 +26,10 @@ class Story:
         assert line == "done", line
 
 
+def c_story(case, name):
+    return Story(case, [case.build / "workloads/causes", name])
+
+
 def test_huge_pages_beside_rss(case):
     pool = pathlib.Path("/proc/sys/vm/nr_hugepages")
     had = int(pool.read_text())
@@ -33,7 +37,7 @@ def test_huge_pages_beside_rss(case):
         pool.write_text(str(had + 16))
         if int(pool.read_text()) < had + 16:
             raise Skip("the kernel has no 16 huge pages to give")
-        story = Story(case, "hugetlb")
+        story = c_story(case, "hugetlb")
         story.happen()
         process = only_process(case.explain("-p", story.pid, "-d", 3))
         assert figure(finding(process, "hugetlb"), "hugetlb_bytes") == 32 * MIB

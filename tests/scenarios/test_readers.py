@@ -76,7 +76,7 @@ def check_pprof(case, reader, file, process):
     inuse = process["heap_profile"]["inuse_bytes"]
     top = reader.go_pprof("-top", "-unit=B", *(["-sample_index=inuse_space"] if inuse else []), file)
     total = int(re.search(r"of (\d+)B total", top)[1])
-    assert total == (inuse if inuse else process["rss"]["bytes"]), top
+    assert total == (inuse if inuse else process["rss"]["bytes"]), (total, inuse, top)
 
 
 def check_perfetto(reader, file, process):

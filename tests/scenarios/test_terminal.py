@@ -111,11 +111,12 @@ def test_top_in_a_terminal(case):
     assert all(len(line) <= 80 for line in top.lines())
     assert re.match(r"[\d,]+ processes, .* resident, of that .* anonymous", top.lines()[0]), top.text()
     pid, anon, rss, growth, name = row(top, large.pid)
-    assert 600 <= float(anon) <= 630 and float(anon) < float(rss) and growth == "?" and name == "large", top.text()
-    for columns, lines in ((60, 10), (100, 30)):
+    assert 600 <= float(anon) <= 630 and float(anon) < float(rss) and name == "large", top.text()
+    assert growth == "?" or abs(float(growth)) < 1000, top.text()  # known after some seconds
+    for columns, lines in ((60, 10), (100, 30)):  # larger ones of others may fill a small table
         top.resize(columns, lines)
-        top.until(lambda t: " processes, " in t.lines()[0] and "q quit" in t.lines()[lines - 1] and row(t, large.pid),
-                  f"a table of {lines} lines")
+        top.until(lambda t: " processes, " in t.lines()[0] and "q quit" in t.lines()[lines - 1]
+                  and (lines == 10 or row(t, large.pid)), f"a table of {lines} lines")
     assert "order: anon" in top.lines()[-1]
     top.child.send("s")
     top.until(lambda t: "order: rss" in t.lines()[-1] and "*RSS MiB" in t.lines()[1], "the order of RSS")

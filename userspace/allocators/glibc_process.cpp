@@ -25,6 +25,7 @@ constexpr uint64_t kSizesShare = 50, kSizesFreeNs = 3000 * kMs;
 constexpr remote::Limits kArenasLimits = {
     .read_bytes = 64 * kMiB, .kept_bytes = 1024 * kMiB, .cpu_ns = 100 * kMs, .time_ns = 300 * kMs};
 constexpr int kMostSearches = 20;
+constexpr int kMostCutInARow = 3;  // then what was read whole is too old to stand for what is
 constexpr size_t kMostSizes = 64;
 
 // What was free in an arena when it was last looked at, on the pages that it still has.
@@ -98,7 +99,7 @@ bool GlibcProcess::refresh(HeapMemory& memory, Glibc& libc, bool what_is_free) {
   return true;
 }
 
-// A reading that was cut tells less of what is free than the last whole one does, however old that is.
+// A reading that was cut tells less of what is free than the last whole one does, while that is not old.
 bool GlibcProcess::read_heap(HeapMemory& heap, const remote::Budget& budget) {
   const bool first = free_read_ns_ == 0;
   const bool what_is_free = first || within_share(cpu_ns_, first_ns_);
@@ -113,9 +114,14 @@ bool GlibcProcess::read_heap(HeapMemory& heap, const remote::Budget& budget) {
   }
   read_caches(heap);
   const bool cut = budget.spent() != remote::Budget::Spent::kNothing;
-  if (cut && !last_whole.empty()) {
+  if (!cut && what_is_free) cut_in_a_row_ = 0;
+  if (cut && !last_whole.empty() && ++cut_in_a_row_ < kMostCutInARow) {
     libcs_ = std::move(last_whole);
     refresh_arenas(heap.vmas());
+    tell_once(fmt::format(
+        "Its C heap takes more {} than one reading may: what is free in it is as of the last whole "
+        "reading.",
+        budget.spent_name()));
     return true;
   }
   if (read && what_is_free) {

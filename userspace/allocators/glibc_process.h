@@ -64,7 +64,7 @@ class GlibcProcess {
   std::vector<Glibc> libcs_;
   std::vector<uint64_t> threads_;  // control blocks
   std::optional<events::AllocatorHeap> last_;
-  int searches_ = 0;
+  int searches_ = 0, cut_in_a_row_ = 0;
   bool rejected_ = false, told_ = false;
   bool whole_ = false;  // what is free was read to its end, at free_read_ns_
   uint64_t cpu_ns_ = 0, first_ns_ = 0, free_read_ns_ = 0, sizes_ns_ = 0;

@@ -46,21 +46,16 @@ Result<std::string> read_key(const std::string& path) {
   return key;
 }
 
-Status anonymize_file(const AnonymizeRequest& request) {
-  const Result<std::string> key = read_key(request.key_file);
-  if (!key) return key.error();
-  const Result<trace::Reader> reader = trace::Reader::open(request.path);
-  if (!reader) return reader.error();
-  Result<NewFile> output = NewFile::create(request.output);
-  if (!output) return std::move(output).error();
+Status anonymize_into(const AnonymizeRequest& request, const std::string& key, const trace::Reader& reader,
+                      NewFile& output) {
   const Result<std::unique_ptr<trace::Writer>> writer =
-      trace::Writer::create(output->take(), {request.output, 0});
+      trace::Writer::create(output.take(), {request.output, 0});
   if (!writer) return writer.error();
-  anonymize::Anonymizer anonymizer(**writer, *key);
-  const Result<trace::ReadSummary> summary = reader->read_all(anonymizer);
+  anonymize::Anonymizer anonymizer(**writer, key);
+  const Result<trace::ReadSummary> summary = reader.read_all(anonymizer);
   if (!summary) return summary.error();
   if (Status closed = (*writer)->finish(summary->ended); !closed) return closed;
-  output->keep();
+  output.keep();
   if (!summary->damage.empty())
     warn(fmt::format("the recording is damaged, what is there is in {}: {}", request.output,
                      summary->damage.front()));
@@ -70,6 +65,18 @@ Status anonymize_file(const AnonymizeRequest& request) {
   say(fmt::format("{} events in {}; look at it before you give it away: memwhy explain {} --full",
                   summary->events, request.output, request.output));
   return {};
+}
+
+Status anonymize_file(const AnonymizeRequest& request) {
+  const Result<std::string> key = read_key(request.key_file);
+  if (!key) return key.error();
+  const Result<trace::Reader> reader = trace::Reader::open(request.path);
+  if (!reader) return reader.error();
+  Result<NewFile> output = NewFile::create(request.output);
+  if (!output) return std::move(output).error();
+  return within(
+      request.limits, request.path, [&] { return anonymize_into(request, *key, *reader, *output); },
+      request.output);
 }
 
 }  // namespace
@@ -90,9 +97,7 @@ Command add_anonymize(CLI::App& program) {
                    "key each time")
       ->type_name("FILE");
   add_file_limits(*options, request->limits, "reading");
-  return {options, false, [request](const std::vector<std::string>&) {
-            return within(request->limits, request->path, [&] { return anonymize_file(*request); });
-          }};
+  return {options, false, [request](const std::vector<std::string>&) { return anonymize_file(*request); }};
 }
 
 }  // namespace memwhy::app

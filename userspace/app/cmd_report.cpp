@@ -87,10 +87,13 @@ Result<std::string> page_of(const trace::Reader& reader) {
 }
 
 Status write_page(const trace::Reader& reader, const ReportRequest& request, int fd) {
-  return within(request.limits, request.path.empty() ? "the recording" : request.path, [&]() -> Status {
-    const Result<std::string> page = page_of(reader);
-    return page ? write_result(fd, *page, request.output) : Status(page.error());
-  });
+  return within(
+      request.limits, request.path.empty() ? "the recording" : request.path,
+      [&]() -> Status {
+        const Result<std::string> page = page_of(reader);
+        return page ? write_result(fd, *page, request.output) : Status(page.error());
+      },
+      request.output);
 }
 
 Result<trace::Reader> recording_of(const ReportRequest& request, std::optional<Error>& failure) {

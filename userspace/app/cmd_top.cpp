@@ -80,7 +80,8 @@ class Top {
 
   Status run() {
     std::unique_ptr<Screen> screen;
-    if (!request_.json) screen = Screen::open();
+    // What was asked for a number of times stays to be read.
+    if (!request_.json && request_.passes == 0) screen = Screen::open();
     uint64_t due = clock_ns(CLOCK_MONOTONIC);
     for (uint64_t done = 0; request_.passes == 0 || done < request_.passes; ++done) {
       const uint64_t now = clock_ns(CLOCK_MONOTONIC);

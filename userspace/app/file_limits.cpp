@@ -67,8 +67,11 @@ class MemoryLimit {
 // Ends the process when it has used so much CPU time, however deep it is in a loop.
 class TimeLimit {
  public:
-  TimeLimit(std::chrono::nanoseconds more, std::string sentence)
-      : end_(cpu_time() + more), sentence_(std::move(sentence)), thread_([this] { watch(); }) {}
+  TimeLimit(std::chrono::nanoseconds more, std::string sentence, std::string unfinished)
+      : end_(cpu_time() + more),
+        sentence_(std::move(sentence)),
+        unfinished_(std::move(unfinished)),
+        thread_([this] { watch(); }) {}
   TimeLimit(const TimeLimit&) = delete;
   TimeLimit& operator=(const TimeLimit&) = delete;
   ~TimeLimit() {
@@ -87,12 +90,13 @@ class TimeLimit {
     for (auto now = cpu_time(); now < end_; now = cpu_time()) {
       if (ended_.wait_for(lock, end_ - now, [this] { return done_; })) return;
     }
+    if (!unfinished_.empty()) static_cast<void>(::unlink(unfinished_.c_str()));
     static_cast<void>(!::write(STDERR_FILENO, sentence_.data(), sentence_.size()));
     ::_exit(exit_status(ErrorCode::kBadInput));
   }
 
   std::chrono::nanoseconds end_;
-  std::string sentence_;
+  std::string sentence_, unfinished_;
   std::mutex mutex_;
   std::condition_variable ended_;
   bool done_ = false;
@@ -112,7 +116,8 @@ uint64_t default_memory_limit() {
   return available ? std::max(kLeastMemory, *available / 4) : kLeastMemory;
 }
 
-Status within(const FileLimits& limits, const std::string& name, const std::function<Status()>& work) {
+Status within(const FileLimits& limits, const std::string& name, const std::function<Status()>& work,
+              const std::string& unfinished) {
   const uint64_t memory = limits.memory_bytes != 0 ? limits.memory_bytes : default_memory_limit();
   const std::chrono::nanoseconds time = limits.cpu_time.count() != 0 ? limits.cpu_time : kUsualTime;
   const TimeLimit time_limit(
@@ -120,7 +125,8 @@ Status within(const FileLimits& limits, const std::string& name, const std::func
       fmt::format(
           "memwhy: {}: it takes more than {} of CPU time to read; raise that with --max-time, or record "
           "for a shorter time\n",
-          escape(name), duration_text(time)));
+          escape(name), duration_text(time)),
+      unfinished);
   const Error too_large(
       ErrorCode::kBadInput,
       fmt::format("{}: it takes more than {} of memory to read; raise that with --max-memory, or "

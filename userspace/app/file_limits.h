@@ -34,6 +34,7 @@ uint64_t default_memory_limit();
 // Runs `work` within the limits. kBadInput with a sentence that says what to do: it asked for more memory. When it takes
 // more time, the sentence is written to stderr and the process exits with 6: there is no value to give back to work that
 // does not come back.
-Status within(const FileLimits& limits, const std::string& name, const std::function<Status()>& work);
+Status within(const FileLimits& limits, const std::string& name, const std::function<Status()>& work,
+              const std::string& unfinished = "");
 
 }  // namespace memwhy::app

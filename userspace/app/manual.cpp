@@ -99,7 +99,7 @@ std::string fish_text(std::string_view text) { return escaped(text, "\"$\\"); }
 
 bool names_a_file(const CLI::Option& option) {
   const std::string type = option.get_type_name();
-  return type == "FILE" || type == "OUT" || type == "BASE";
+  return type == "FILE" || type == "OUT" || type == "BASE" || type == "PAGE" || type == "DIR";
 }
 
 std::string bash(const CLI::App& program) {

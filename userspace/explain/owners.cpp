@@ -121,7 +121,17 @@ bool within(const AddressRange& range, const AddressRange& whole) {
   return range.start >= whole.start && range.end <= whole.end;
 }
 
-ManagedHeap managed_heap_of(const std::vector<events::Vma>& vmas) {
+// Of one whose own tables were read nothing is taken for its heap by its place.
+bool was_read(const timeline::RuntimeClaims* runtimes, std::string_view runtime) {
+  return runtimes != nullptr &&
+         std::any_of(runtimes->told.begin(), runtimes->told.end(), [&](const timeline::RuntimeTold& told) {
+           return told.pages->runtime == runtime && told.pages->trust == events::Trust::kVerified &&
+                  !told.pages->runs.empty();
+         });
+}
+
+ManagedHeap managed_heap_of(const std::vector<events::Vma>& vmas, const timeline::RuntimeClaims* runtimes) {
+  if (was_read(runtimes, "hotspot") || was_read(runtimes, "v8")) return ManagedHeap::kNone;
   for (const events::Vma& vma : vmas) {
     const UnreadRuntime* runtime = vma.inode == 0 ? nullptr : unread_runtime(vma.name);
     if (runtime != nullptr && runtime->heap != ManagedHeap::kNone) return runtime->heap;
@@ -138,7 +148,7 @@ class Judge {
         mappings_(evidence.vmas),
         race_(race),
         go_(evidence.exe != nullptr && evidence.exe->go.has_value()),
-        managed_(managed_heap_of(evidence.vmas)) {}
+        managed_(managed_heap_of(evidence.vmas, evidence.scan.runtimes.get())) {}
 
   VmaOwner decide(size_t i, const Votes& votes) const {
     const events::Vma& vma = evidence_.vmas[i];

@@ -90,8 +90,11 @@ std::string head(const CgroupSummary& own, const std::optional<CgroupSummary>& l
   if (limits)
     out +=
         fmt::format("usage {}; {} limits it: ", human_bytes(own.memory.usage_bytes), escape(at.memory.path));
-  return out + fmt::format("limit {} - usage {} = {} of room", human_bytes(*at.memory.limit_bytes),
-                           human_bytes(at.memory.usage_bytes), human_bytes(*at.room_bytes()));
+  // In one unit, and as printed it adds up.
+  const Unit unit = unit_for(*at.memory.limit_bytes);
+  const std::vector<uint64_t> parts = tenths({at.memory.usage_bytes, *at.room_bytes()}, unit.bytes);
+  return out + fmt::format("limit {} {} - usage {} = {} {} of room", tenths_text(parts[0] + parts[1]),
+                           unit.name, tenths_text(parts[0]), tenths_text(parts[1]), unit.name);
 }
 
 std::string beside(const CgroupSummary& cgroup) {

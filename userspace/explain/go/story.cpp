@@ -98,10 +98,18 @@ std::vector<AllocatedAt> allocated_at(const GoFacts& go, StackTable& table) {
         GoFacts::scaled_bytes(bucket, bucket.published_objects, rate);
   }
   std::vector<std::pair<uint64_t, const std::vector<Frame>*>> heaviest;
-  for (const auto& [frames, bytes] : sites)
+  double all = 0;
+  uint64_t rounded = 0;
+  for (const auto& [frames, bytes] : sites) {
     heaviest.emplace_back(static_cast<uint64_t>(std::llround(bytes)), &frames);
+    all += bytes;
+    rounded += heaviest.back().first;
+  }
   std::stable_sort(heaviest.begin(), heaviest.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
+  // Together they are the heap profile to the byte: what rounding made of them is the largest one's.
+  const uint64_t told = rate != 0 ? go.estimated_bytes() : static_cast<uint64_t>(std::llround(all));
+  if (!heaviest.empty()) heaviest.front().first += told - rounded;
   if (heaviest.size() > kMostAllocated) heaviest.resize(kMostAllocated);
   std::vector<AllocatedAt> out;
   for (const auto& [bytes, frames] : heaviest) out.push_back({bytes, table.add(*frames)});

@@ -10,34 +10,21 @@
 
 #include "base/text.h"
 #include "explain/rules/causes.h"
+#include "explain/rules/stack_bytes.h"
 #include "explain/units.h"
 
 namespace memwhy::explain {
 namespace {
 
-constexpr uint64_t kCacheBytes = uint64_t{40} << 20;  // glibc's stack_cache_maxsize
-
-// Virtual bytes of one ended stack, on average over those whose mappings are known.
-uint64_t stack_bytes(const Case& c) {
-  uint64_t bytes = 0, stacks = 0;
-  uint32_t last = kNoIndex;
-  for (const Cell& cell : c.attribution.cells) {
-    if (cell.owner != Owner::kThreadStacksEnded || cell.mapping == kNoIndex || cell.mapping == last) continue;
-    last = cell.mapping;
-    bytes += c.attribution.mappings[cell.mapping].vma.range.bytes();
-    ++stacks;
-  }
-  return stacks == 0 ? 0 : bytes / stacks;
-}
-
 class ThreadLeak : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
     const uint64_t bytes = of(c.ledger.bytes, Owner::kThreadStacksEnded);
-    const uint64_t ended = of(c.ledger.mappings, Owner::kThreadStacksEnded), each = stack_bytes(c);
-    if (each == 0 || ended * each <= kCacheBytes + each)
+    const uint64_t ended = of(c.ledger.mappings, Owner::kThreadStacksEnded),
+                   each = stack_bytes(c, Owner::kThreadStacksEnded);
+    if (each == 0 || ended * each <= kSpareStackBytes + each)
       return std::nullopt;  // they may be glibc's spare ones
-    const uint64_t leaked = ended - kCacheBytes / each;
+    const uint64_t leaked = ended - kSpareStackBytes / each;
     // Which of them are spare is unknown: each stack counts as the average.
     const uint64_t proven = bytes / ended * leaked;
     const bool problem = proven >= problem_threshold(c.ledger);
@@ -63,7 +50,7 @@ class ThreadLeak : public Rule {
     finding.bytes_figure("stack_bytes", each);
     finding.evidence.push_back(
         fmt::format("glibc keeps at most {} of such stacks for new threads: at least {} were not joined",
-                    human_bytes(kCacheBytes), leaked));
+                    human_bytes(kSpareStackBytes), leaked));
     finding.count_figure("not_joined", leaked);
     finding.recoverable_bytes = proven;
     finding.remedy =

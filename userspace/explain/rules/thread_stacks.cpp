@@ -6,12 +6,11 @@
 #include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/huge_stacks.h"
+#include "explain/rules/stack_bytes.h"
 #include "explain/units.h"
 
 namespace memwhy::explain {
 namespace {
-
-constexpr uint64_t kSpareStacks = 40;  // libc keeps 40 MiB of them, of 1 MiB and more
 
 class ThreadStacks : public Rule {
  public:
@@ -44,7 +43,9 @@ class ThreadStacks : public Rule {
       finding.bytes_figure("grown_bytes", trend.grown_bytes);
     }
     // More than libc keeps for new threads: theirs have ended, though not each was read as such (thread-leak).
-    const bool ended = stacks > 2 * c.process.threads + kSpareStacks;
+    const uint64_t each = stack_bytes(c, Owner::kThreadStacks);
+    const bool ended =
+        each > 0 && stacks > 2 * c.process.threads + kSpareStackBytes / each && !thread_leak_rule().judge(c);
     if (ended) {
       finding.headline += fmt::format(", most of threads that ended: {} stacks, {} thread{}", stacks,
                                       c.process.threads, c.process.threads == 1 ? "" : "s");

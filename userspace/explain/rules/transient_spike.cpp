@@ -46,7 +46,7 @@ class TransientSpike : public Rule {
     const auto reached = std::find_if(c.peaks.begin(), c.peaks.end(), [peak](const TrendPoint& at) {
       return static_cast<double>(at.value) >= kSame * static_cast<double>(peak);
     });
-    if (reached == c.peaks.begin()) return "before memwhy attached";
+    if (reached == c.peaks.begin()) return "before the first reading";
     const double ago = static_cast<double>(c.peaks.back().time - reached->time) / 1e9;
     return fmt::format("during the recording, {} before its end", human_seconds(ago));
   }

@@ -109,6 +109,15 @@ class GcHeadroom : public Rule {
   }
 
  private:
+  // One GOMEMLIMIT: the container's where it has one.
+  static std::string bounded(const Case& c, const std::string& by_percent, uint64_t limit_mib) {
+    if (go_limit(c)) return by_percent + ", at the cost of CPU." + go_limit_text(c);
+    return fmt::format(
+        "{}; or GOMEMLIMIT={}MiB bounds the whole program and collects more often only near it. Either costs "
+        "CPU.",
+        by_percent, limit_mib);
+  }
+
   // What a collector with half of its patience, at most the usual one, would leave. false: collections free little.
   static bool add_figures(const Case& c, const events::GoCounters& counters, uint64_t bytes, bool problem,
                           Finding& finding) {
@@ -138,11 +147,9 @@ class GcHeadroom : public Rule {
     const uint64_t limit = (c.ledger.rss.bytes - finding.recoverable_bytes.value_or(0)) >> 20;
     finding.remedy =
         problem || bytes > left
-            ? fmt::format(
-                  "GOGC={} lets the heap grow to about {}; or GOMEMLIMIT={}MiB bounds the whole program and "
-                  "collects more often only near it. Either costs CPU.",
-                  less, human_bytes(live + left), limit) +
-                  go_limit_text(c)
+            ? bounded(c,
+                      fmt::format("GOGC={} lets the heap grow to about {}", less, human_bytes(live + left)),
+                      limit)
             : "None needed.";
     finding.confidence = problem || !enough ? Confidence::kMedium : Confidence::kHigh;
     finding.against.emplace_back("some of it may be in use: only the next collection will show");

@@ -30,10 +30,6 @@ bool idles_in(std::string_view reason) {
   return std::find(kIdle.begin(), kIdle.end(), reason) != kIdle.end();
 }
 
-bool grew(const GroupStory& group) {
-  return trend_of(group.counts).lasting() || (group.complete && trend_of(group.weights).lasting());
-}
-
 // Each goroutine of a group keeps an object of the same size, but a stale word elsewhere looks like the address of one or
 // two of them: they are in use all the same, and end with these goroutines. At most a third, and only if the heap has them.
 uint64_t shared_bytes(const Case& c, const GroupStory& group, const Origin& origin) {
@@ -103,6 +99,10 @@ class GoroutineLeak : public Rule {
 }  // namespace
 
 // "semacquire" is WaitGroup.Wait up to Go 1.23, but a lock up to Go 1.19: the stack tells.
+bool grew(const GroupStory& group) {
+  return trend_of(group.counts).lasting() || (group.complete && trend_of(group.weights).lasting());
+}
+
 bool idles(const GroupStory& group) {
   if (!idles_in(group.now->wait_reason)) return false;
   return group.now->wait_reason != "semacquire" ||

@@ -18,6 +18,8 @@ enum class Standing : uint8_t {
 
 // Waits where an idle worker, a server, or a main that waits for its workers waits as well.
 bool idles(const GroupStory& group);
+// In number or in weight, by the judge of all growth (growth.h).
+bool grew(const GroupStory& group);
 // threshold: bytes that make a problem.
 Standing standing_of(const GroupStory& group, uint64_t threshold);
 

@@ -31,7 +31,7 @@ Many healthy_groups(const Case& c) {
   Many out;
   for (GroupStory& group : group_stories(*c.go)) {
     const Standing standing = standing_of(group, problem_threshold(c.ledger));
-    if (group.of_runtime || !idles(group) || standing >= Standing::kHolds) continue;
+    if (group.of_runtime || !idles(group) || grew(group) || standing >= Standing::kHolds) continue;
     out.count += group.now->count;
     out.kept_bytes += group.now->kept_bytes;
     out.stack_bytes += group.now->stack_bytes;

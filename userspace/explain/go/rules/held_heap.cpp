@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "explain/go/rules/goroutine_standing.h"
 #include "explain/go/rules/holder_words.h"
 #include "explain/go/rules/words.h"
 #include "explain/rules/causes.h"
@@ -91,13 +92,14 @@ class HeldHeap : public Rule {
   // Whoever waits for ever with it is the better sentence, and of another rule.
   static std::vector<const Holder*> unsaid(const Case& c, const events::GoHeld& held) {
     const bool leak = goroutine_leak_rule().judge(c).has_value();
+    const bool many = goroutines_rule().judge(c).has_value();
     const bool queue = finalizer_queue_rule().judge(c).has_value();
     const bool pool = pool_retention_rule().judge(c).has_value();
     std::vector<const Holder*> out;
     for (const Holder& holder : held.holders) {
-      const bool said = (holder.kind == Holder::Kind::kGoroutines && leak) ||
-                        (holder.kind == Holder::Kind::kFinalizers && queue) ||
-                        (holder.pool_lists != 0 && pool);
+      const bool said =
+          (holder.kind == Holder::Kind::kGoroutines && (leak || (many && holder.count >= kManyGoroutines))) ||
+          (holder.kind == Holder::Kind::kFinalizers && queue) || (holder.pool_lists != 0 && pool);
       if (!said) out.push_back(&holder);
     }
     return out;
