@@ -35,6 +35,7 @@ class GoFacts {
   // Of the profile that the user brought, else of the buckets, scaled as pprof scales: what an endpoint would show.
   ProfileSource profile_source() const;
   std::optional<uint64_t> profile_bytes() const;
+  uint64_t estimated_bytes() const;  // the same, also where its rate is a guess; a profile must be there
   const events::GoProfile* profile() const { return profile_; }
   // Mean bytes between two samples of the buckets; absent: not told, and the usual one would make them more than the heap.
   std::optional<uint64_t> profile_rate() const;
@@ -56,7 +57,6 @@ class GoFacts {
   std::string clock(TimeNs monotonic_ns) const;
 
  private:
-  uint64_t estimated_bytes() const;
   uint64_t most_in_use() const;
 
   const timeline::Timeline& timeline_;
