@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 
-from support import MIB
+from support import DEADLINE, MIB
 from support.answers import ledger, only_process, problems
 from support.cgroups import cgroup
 
@@ -36,7 +37,7 @@ def figure(found, name):
 def adds_up(memory):
     told = [memory[part] or 0 for part in ("anon_bytes", "file_bytes", "kernel_bytes", "sock_bytes")]
     assert sum(told) + memory["untold_bytes"] == memory["usage_bytes"], memory
-    assert abs(memory["untold_bytes"]) <= 4 * MIB, memory  # what CPUs hold in advance
+    assert abs(memory["untold_bytes"]) <= max(4, os.cpu_count() / 4) * MIB, memory  # what CPUs hold in advance
 
 
 def column(text, heading):
@@ -77,11 +78,12 @@ def test_the_limit_of_the_one_above(case):
 
 def test_page_cache_is_no_leak(case):
     """A program that reads a file of 80 MiB in a container of 100: the usage is at the limit, and nothing is wrong."""
-    file = case.folder / "large"
-    with cgroup(case, limit=100 * MIB) as group:
-        file.write_bytes(bytes(80 * MIB))  # by us: the pages are charged where they are first read into the cache
-        drop(file)
-        process = workload(case, group, "cache", file)
+    # Not in a folder for temporary files: that may be a tmpfs, whose pages are no page cache.
+    with tempfile.NamedTemporaryFile(dir=case.build, prefix="memwhy-large-") as large, cgroup(case, limit=100 * MIB) as group:
+        large.write(bytes(80 * MIB))  # by us: the pages are charged where they are first read into the cache
+        large.flush()
+        drop(large.name)
+        process = workload(case, group, "cache", large.name)
         answer = only_process(case.explain("-p", process.pid, "-d", 2))
         found = finding(answer, "cgroup-page-cache")
         assert found, (answer["cgroup_memory"], answer["findings"])
@@ -124,19 +126,19 @@ def test_when_the_limit_is_reached(case):
 
 def test_the_victim_of_the_limit(case):
     """Killed by the limit of its container: its last picture says so, and how old it is."""
-    with cgroup(case, limit=64 * MIB) as group:
-        process = workload(case, group, "anon", 24)
+    with cgroup(case, limit=128 * MIB) as group:
+        process = workload(case, group, "anon", 123)  # nearly full when it is read: version 1 does not count whose limit kills
         memwhy = case.start_memwhy("record", "-p", process.pid, "-o", "oom.memwhy")
         grow(process, 200)
-        process.wait()
+        process.wait(timeout=DEADLINE)
         case.finish(memwhy, how=None)
         assert process.returncode == -9
         answer = only_process(case.explain("oom.memwhy", cwd=case.folder))
         found = answer["findings"][0]
         assert found["id"] == "oom-kill" and found["kind"] == "problem", answer["findings"]
-        assert "its container reached the limit of 64.0 MiB" in found["claim"], found
+        assert "its container reached the limit of 128.0 MiB" in found["claim"], found
         assert any("counted 1 killed" in each for each in found["evidence"]), found
-        assert figure(found, "rss_bytes") >= 24 * MIB, found
+        assert figure(found, "rss_bytes") >= 120 * MIB, found
         assert any("the ledger is of the scan" in each for each in found["evidence"]), found
         assert any(event["what"] == "oom" for event in answer["events"]), answer["events"]
 

@@ -36,7 +36,8 @@ struct CgroupMemory {
                           page_table_bytes = {}, percpu_bytes = {}, vmalloc_bytes = {};
   std::optional<uint64_t> swap_bytes = {}, swap_limit_bytes = {};  // beside the usage
 
-  // How often, since the cgroup was made. Version 1 counts max and oom kills.
+  // How often, since the cgroup was made. Version 1 counts max and oom kills. max: the limit was
+  // hit, and mostly reclaim made room; oom: it did not; oom kills: of its processes, whoever ran out of memory.
   std::optional<uint64_t> high_events = {}, max_events = {}, oom_events = {}, oom_kills = {};
   // PSI: how long some, and all, of its tasks waited for memory, since it was made. Version 2.
   std::optional<uint64_t> waited_some_us = {}, waited_full_us = {};

@@ -38,6 +38,7 @@ std::optional<CgroupSummary> cgroup_of(const timeline::Timeline& timeline, const
                        track->curve(),
                        since(first.high_events, last.high_events),
                        since(first.max_events, last.max_events),
+                       since(first.oom_events, last.oom_events),
                        since(first.oom_kills, last.oom_kills),
                        !timeline.recording().info.cgroup().empty()};
 }

@@ -39,22 +39,26 @@ struct Search {
 Search search(const CgroupMount& mount, std::string_view text) {
   namespace fs = std::filesystem;
   Search out;
-  std::error_code error;
   size_t seen = 0;
-  // A cgroup that goes away on the way costs only itself.
-  for (fs::recursive_directory_iterator
-           each(mount.point, fs::directory_options::skip_permission_denied, error),
-       end;
-       !error && each != end; each.increment(error)) {
-    std::error_code gone;
-    if (!each->is_directory(gone) || each->is_symlink(gone)) continue;
-    if (++seen > kCgroupsLookedAt) {
-      out.complete = false;
-      break;
+  // One directory at a time: a cgroup that goes away on the way costs only itself, where an iterator of the whole tree ends.
+  std::vector<fs::path> waiting = {mount.point};
+  while (!waiting.empty()) {
+    std::error_code error;
+    fs::directory_iterator each(waiting.back(), error);  // the end, where it can't be opened
+    waiting.pop_back();
+    for (; !error && each != fs::directory_iterator(); each.increment(error)) {
+      std::error_code gone;
+      if (!each->is_directory(gone) || each->is_symlink(gone)) continue;
+      if (++seen > kCgroupsLookedAt) {
+        out.complete = false;
+        return out;
+      }
+      if (!names_cgroup(each->path().filename().native(), text)) {
+        waiting.push_back(each->path());
+        continue;  // what is below one that is found is a part of it
+      }
+      if (auto path = below(mount, each->path().native())) out.found.push_back(*std::move(path));
     }
-    if (!names_cgroup(each->path().filename().native(), text)) continue;
-    if (auto path = below(mount, each->path().native())) out.found.push_back(*std::move(path));
-    each.disable_recursion_pending();  // what is below it is a part of it
   }
   return out;
 }

@@ -154,6 +154,46 @@ TEST(NearLimit, FullAndStillIsNoProblem) {
   EXPECT_EQ(problems(e), 0u);
 }
 
+TEST(NearLimit, SaysOfARiseOnlyWhatWasSeen) {
+  const auto claim = [](const std::string& last) {
+    const auto e = told(in_a_cgroup("@11 cgroup /pod/web v2 usage=500M limit=512M\n" + last));
+    return finding(e, "near-limit")->claim;
+  };
+  const auto ends = [](const std::string& text, const std::string& end) { return text.ends_with(end); };
+  const std::string still = claim("@51 cgroup /pod/web v2 usage=500M limit=512M\n");
+  EXPECT_TRUE(ends(still, "12.0 MiB are left, and it did not rise in 40 s.")) << still;
+  const std::string rose = claim("@51 cgroup /pod/web v2 usage=502M limit=512M\n");
+  EXPECT_TRUE(ends(rose, "10.0 MiB are left, and it rose by 2.0 MiB in 40 s.")) << rose;
+  const std::string brief = claim("@12 cgroup /pod/web v2 usage=500M limit=512M\n");
+  EXPECT_TRUE(ends(brief, "12.0 MiB are left.")) << brief;
+  const std::string down =
+      claim("@31 cgroup /pod/web v2 usage=505M limit=512M\n@51 cgroup /pod/web v2 usage=500M limit=512M\n");
+  EXPECT_TRUE(ends(down, "12.0 MiB are left.")) << down;
+}
+
+TEST(NearLimit, SwapIsACaveatWhereItMayBeUsed) {
+  const auto against = [](const std::string& swap) {
+    return finding(told(in_a_cgroup("@11 cgroup /pod/web v2 usage=500M limit=512M " + swap + "\n")),
+                   "near-limit")
+        ->against;
+  };
+  EXPECT_TRUE(against("swap=0 swap_limit=0").empty());
+  EXPECT_EQ(against("swap=0").size(), 1u);
+  EXPECT_EQ(against("swap=3M").at(0), "3.0 MiB are in swap: more may go there");
+}
+
+TEST(CgroupPageCache, NoWordOfKillsThatAreNotCounted) {
+  const auto hit = [](const std::string& kills) {
+    std::string script;
+    for (const int second : {11, 12})
+      script += fmt::format("@{} cgroup /pod/web usage=500M limit=512M reclaimable=440M max_events={} {}\n",
+                            second, second, kills);
+    return finding(told(in_a_cgroup(script)), "cgroup-page-cache")->evidence.at(1);
+  };
+  EXPECT_EQ(hit(""), "the limit was hit 1 times during the recording");
+  EXPECT_EQ(hit("kills=0"), "the limit was hit 1 times during the recording, and no process killed for it");
+}
+
 TEST(CgroupPageCache, MostOfTheUsageIsTakenBack) {
   const auto e =
       told(in_a_cgroup("@11 cgroup /pod/web v2 usage=500M limit=512M anon=40M file=450M reclaimable=440M "
@@ -190,6 +230,12 @@ TEST(CgroupKernelMemory, ItsPartsAreNamed) {
   EXPECT_EQ(found->evidence.at(0), "slab 100.0 MiB, page tables 20.0 MiB, socket buffers 20.0 MiB");
   EXPECT_EQ(found->against.at(0),
             "90.0 MiB of the slab are caches (dentries, inodes) that the kernel takes back");
+}
+
+TEST(CgroupKernelMemory, IsNoMoreThanAllOfIt) {
+  const auto e = told(in_a_cgroup("@11 cgroup /pod/web v2 usage=20M reclaimable=20M kernel=20M\n"));
+  ASSERT_NE(finding(e, "cgroup-kernel-memory"), nullptr);
+  EXPECT_NE(finding(e, "cgroup-kernel-memory")->claim.find(", 100 % of"), std::string::npos);
 }
 
 TEST(CgroupKernelMemory, SilentWhereItIsLittle) {
@@ -237,6 +283,29 @@ TEST(OomKill, OfTheMachine) {
   const auto e = told(in_a_cgroup("@14 counters 1 anon=58M\n@15 oom 1 pid=5\n@15.1 space-end 1 exited\n"));
   EXPECT_EQ(finding(e, "oom-kill")->claim,
             "The kernel killed c, because memory ran out; it had 58.0 MiB then.");
+}
+
+// The limit is hit where page cache is given up, and the machine's want of memory is counted as a kill too.
+TEST(OomKill, OfTheMachineInAContainerAtItsLimit) {
+  const auto claim = [](const std::string& before, const std::string& after) {
+    const auto e =
+        told(in_a_cgroup(fmt::format("@11 cgroup /pod/web {}\n@14 counters 1 anon=58M\n@15 oom 1 pid=5\n"
+                                     "@15.05 cgroup /pod/web {}\n@15.1 space-end 1 exited\n",
+                                     before, after)));
+    return finding(e, "oom-kill")->claim;
+  };
+  const std::string machine = "The kernel killed c, because memory ran out; it had 58.0 MiB then.";
+  const std::string limit =
+      "The kernel killed c, because its container reached the limit of 64.0 MiB; it had 58.0 MiB then.";
+  const std::string full = "usage=63M limit=64M max_events=0 kills=0",
+                    killed = "usage=3M limit=64M max_events=9";
+  EXPECT_EQ(claim("v2 oom_events=2 " + full, "v2 oom_events=2 kills=1 " + killed), machine);
+  EXPECT_EQ(claim("v2 oom_events=2 " + full, "v2 oom_events=3 kills=1 " + killed), limit);
+  EXPECT_EQ(claim("v2 " + full, "v2 kills=1 " + killed), machine);  // not counted
+  EXPECT_EQ(claim(full, "kills=1 " + killed), limit);
+  EXPECT_EQ(claim(full, "kills=0 " + killed), machine);
+  EXPECT_EQ(claim("usage=50M limit=64M max_events=0 kills=0", "kills=1 " + killed), machine);
+  EXPECT_EQ(claim(full, "usage=3M limit=64M max_events=0 kills=1"), machine);
 }
 
 TEST(OomKill, SilentForOneThatExits) {

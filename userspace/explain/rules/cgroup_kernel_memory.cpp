@@ -44,6 +44,9 @@ class CgroupKernelMemory : public Rule {
     const events::CgroupMemory& memory = c.cgroup->memory;
     const uint64_t kernel = memory.kernel_bytes.value_or(0) + memory.sock_bytes.value_or(0);
     if (kernel < kLeastKernelBytes || kernel * kLeastKernelShare < memory.held_bytes()) return std::nullopt;
+    // Read a moment apart, a part may be more than the whole.
+    const uint64_t held = std::max(kernel, memory.held_bytes());
+    const double share = static_cast<double>(kernel) / static_cast<double>(held);
     Finding finding;
     finding.id = "cgroup-kernel-memory";
     finding.of_other_owners = true;
@@ -52,8 +55,7 @@ class CgroupKernelMemory : public Rule {
     finding.claim = fmt::format(
         "The kernel holds {} for {}, {} of what can't be reclaimed there as page cache: it counts "
         "against the limit and is in no process's RSS.",
-        human_bytes(kernel), memory.path,
-        human_share(static_cast<double>(kernel) / static_cast<double>(memory.held_bytes())));
+        human_bytes(kernel), memory.path, human_share(share));
     add_parts(c, memory, finding);
     finding.bytes_figure("kernel_bytes", kernel);
     if (memory.slab_reclaimable_bytes.value_or(0) > 0)

@@ -4,6 +4,8 @@
 // `file` and stays (shared-memory), and not a container that uses little of its limit.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/units.h"
@@ -22,6 +24,9 @@ class CgroupPageCache : public Rule {
     if (!memory.limit_bytes || memory.usage_bytes < *memory.limit_bytes / 2) return std::nullopt;
     if (cache < kLeastCacheBytes || cache < memory.usage_bytes / 2) return std::nullopt;
     if (c.cgroup->oom_kills_seen.value_or(0) > 0) return std::nullopt;  // then it was not given up in time
+    if (memory.usage_bytes == 0) return std::nullopt;
+    // Read a moment apart, a part may be more than the whole.
+    const double share = std::min(1.0, static_cast<double>(cache) / static_cast<double>(memory.usage_bytes));
     Finding finding;
     finding.id = "cgroup-page-cache";
     finding.of_other_owners = true;
@@ -33,14 +38,14 @@ class CgroupPageCache : public Rule {
         "the room is "
         "needed: not a leak.",
         memory.path, human_bytes(memory.usage_bytes), human_bytes(*memory.limit_bytes), human_bytes(cache),
-        human_share(static_cast<double>(cache) / static_cast<double>(memory.usage_bytes)));
+        human_share(share));
     finding.evidence.push_back(fmt::format("what can't be reclaimed so is {}: {} below the limit",
                                            human_bytes(memory.held_bytes()),
                                            human_bytes(*c.cgroup->held_room_bytes())));
     if (c.cgroup->max_events_seen)
       finding.evidence.push_back(
-          fmt::format("the limit was hit {} times during the recording, and no process killed for it",
-                      *c.cgroup->max_events_seen));
+          fmt::format("the limit was hit {} times during the recording{}", *c.cgroup->max_events_seen,
+                      c.cgroup->oom_kills_seen ? ", and no process killed for it" : ""));
     if (memory.dirty_bytes.value_or(0) > 0)
       finding.against.push_back(
           fmt::format("{} of it have to be written to disk first", human_bytes(*memory.dirty_bytes)));

@@ -77,6 +77,20 @@ int64_t own_rise(const Case& c, const Trend& trend) {
   return static_cast<int64_t>(c.moments.back().rss_bytes) - static_cast<int64_t>(first->rss_bytes);
 }
 
+// What is seen of one that does not grow; "": too short, or up and down.
+std::string risen_clause(const std::vector<TrendPoint>& held) {
+  if (held.empty()) return "";
+  const TrendPoint &first = held.front(), &last = held.back();
+  const double seconds = static_cast<double>(last.time - first.time) / 1e9;
+  if (seconds < kLastingSeconds) return "";
+  if (last.value > first.value)
+    return fmt::format(", and it rose by {} in {}", human_bytes(last.value - first.value),
+                       human_seconds(seconds));
+  const bool level = std::none_of(held.begin(), held.end(),
+                                  [&](const TrendPoint& each) { return each.value > first.value; });
+  return level ? fmt::format(", and it did not rise in {}", human_seconds(seconds)) : "";
+}
+
 class NearLimit : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
@@ -112,9 +126,9 @@ class NearLimit : public Rule {
                     human_bytes(limit), human_bytes(room))
               : fmt::format(
                     "{} holds {} of its limit of {} by memory that reclaim of page cache does not bring "
-                    "back: {} "
-                    "are left, and it did not rise.",
-                    memory.path, human_bytes(memory.held_bytes()), human_bytes(limit), human_bytes(room));
+                    "back: {} are left{}.",
+                    memory.path, human_bytes(memory.held_bytes()), human_bytes(limit), human_bytes(room),
+                    risen_clause(held));
     add_evidence(c, memory, finding);
     if (grows) add_growth(c, trend, own, finding);
     if (grows) {
@@ -160,9 +174,17 @@ class NearLimit : public Rule {
       finding.evidence.push_back(
           fmt::format("the limit was hit {} times during the recording, and page cache given up",
                       *c.cgroup->max_events_seen));
-    if (memory.swap_bytes.value_or(0) > 0)
-      finding.against.push_back(
-          fmt::format("{} are in swap: more may go there", human_bytes(*memory.swap_bytes)));
+    add_swap(memory, finding);
+  }
+
+  static void add_swap(const events::CgroupMemory& memory, Finding& finding) {
+    const uint64_t swapped = memory.swap_bytes.value_or(0);
+    if (memory.swap_limit_bytes && swapped >= *memory.swap_limit_bytes) return;
+    if (swapped > 0)
+      finding.against.push_back(fmt::format("{} are in swap: more may go there", human_bytes(swapped)));
+    else
+      finding.against.emplace_back(
+          "where the machine has swap, anonymous memory may go there before the limit kills");
   }
 };
 

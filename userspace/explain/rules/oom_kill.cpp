@@ -15,6 +15,8 @@
 namespace memwhy::explain {
 namespace {
 
+constexpr double kFull = 0.95;  // of the limit, at the last reading before
+
 double seconds_before(TimeNs then, TimeNs end) {
   return then < end ? static_cast<double>(end - then) / 1e9 : 0;
 }
@@ -31,7 +33,7 @@ class OomKill : public Rule {
     finding.kind = FindingKind::kProblem;
     finding.bytes = scan.rss_bytes;
     finding.of_other_owners = true;
-    const bool container = by_container(c);
+    const bool container = by_container(c, killed);
     const std::string why = container ? fmt::format("its container reached the limit of {}",
                                                     human_bytes(*c.cgroup->memory.limit_bytes))
                                       : "memory ran out";
@@ -47,6 +49,13 @@ class OomKill : public Rule {
         "the ledger is of the scan {:.1f} s before, with {}{}", seconds_before(scan.time, killed),
         human_bytes(scan.rss_bytes),
         rss > scan.rss_bytes ? fmt::format(": {} came after it", human_bytes(rss - scan.rss_bytes)) : ""));
+    const bool unknown = !container && c.cgroup != nullptr && !c.cgroup->memory.unified &&
+                         c.cgroup->max_events_seen.value_or(0) > 0;
+    if (unknown)
+      finding.against.push_back(fmt::format(
+          "{} hit its limit {} times during the recording: whether it or the machine had no memory "
+          "left is not known",
+          c.cgroup->memory.path, *c.cgroup->max_events_seen));
     for (const auto& [who, bytes] : c.process.touched_last)
       finding.evidence.push_back(
           fmt::format("since that scan {} touched pages of {} for the first time", who, human_bytes(bytes)));
@@ -55,31 +64,42 @@ class OomKill : public Rule {
     finding.figure("killed_at", FigureUnit::kTime, static_cast<double>(killed));
     finding.remedy =
         container ? "A higher limit, or less memory: the largest lines of the ledger and what grew say where."
-                  : "More memory for the machine, or less used on it: this process was chosen for its size, "
-                    "and need not be what grew.";
+        : unknown
+            ? "The kernel's log says which of both it was: \"Memory cgroup out of memory\" is the limit."
+            : "More memory for the machine, or less used on it: this process was chosen for its size, "
+              "and need not be what grew.";
     finding.confidence = container ? Confidence::kHigh : Confidence::kMedium;
     return finding;
   }
 
  private:
-  // What counts it killed one during the recording; or what it holds had no room left.
-  static bool by_container(const Case& c) {
+  // Of the cgroup's usage, before that; nullptr: none.
+  static const timeline::CgroupPoint* last_before(const CgroupSummary& cgroup, TimeNs killed) {
+    const auto& curve = cgroup.curve;
+    const auto after = std::find_if(curve.begin(), curve.end(),
+                                    [&](const timeline::CgroupPoint& each) { return each.time > killed; });
+    return after == curve.begin() ? nullptr : &*(after - 1);
+  }
+
+  // Version 2 counts when its limit left none but to kill. Its count of the killed, all that version 1 has, includes those that
+  // the machine's want of memory killed, and a limit is hit without harm where page cache is given up: so it must have been full.
+  static bool by_container(const Case& c, TimeNs killed) {
     if (c.cgroup == nullptr || !c.cgroup->memory.limit_bytes) return false;
-    if (c.cgroup->oom_kills_seen.value_or(0) > 0) return true;
-    return c.cgroup->max_events_seen.value_or(0) > 0;
+    if (c.cgroup->memory.unified) return c.cgroup->oom_events_seen.value_or(0) > 0;
+    if (c.cgroup->oom_kills_seen.value_or(0) == 0 || c.cgroup->max_events_seen.value_or(0) == 0) return false;
+    const timeline::CgroupPoint* last = last_before(*c.cgroup, killed);
+    return last != nullptr && static_cast<double>(last->usage_bytes) >=
+                                  kFull * static_cast<double>(*c.cgroup->memory.limit_bytes);
   }
 
   static void add_cgroup(const Case& c, TimeNs killed, Finding& finding) {
     if (c.cgroup == nullptr) return;
-    const auto& curve = c.cgroup->curve;
-    const auto after = std::find_if(curve.begin(), curve.end(),
-                                    [&](const timeline::CgroupPoint& each) { return each.time > killed; });
-    if (after == curve.begin()) return;
-    const timeline::CgroupPoint& last = *(after - 1);
+    const timeline::CgroupPoint* last = last_before(*c.cgroup, killed);
+    if (last == nullptr) return;
     const auto& limit = c.cgroup->memory.limit_bytes;
-    finding.evidence.push_back(fmt::format("{:.1f} s before, {} used {}{}", seconds_before(last.time, killed),
-                                           c.cgroup->memory.path, human_bytes(last.usage_bytes),
-                                           limit ? " of " + human_bytes(*limit) : ", without a limit"));
+    finding.evidence.push_back(fmt::format(
+        "{:.1f} s before, {} used {}{}", seconds_before(last->time, killed), c.cgroup->memory.path,
+        human_bytes(last->usage_bytes), limit ? " of " + human_bytes(*limit) : ", without a limit"));
     if (c.cgroup->oom_kills_seen.value_or(0) > 0)
       finding.evidence.push_back(
           fmt::format("that cgroup counted {} killed during the recording", *c.cgroup->oom_kills_seen));
