@@ -44,7 +44,7 @@ std::string read_classes(HotspotVm& vm, KnownClasses& known, BlockTables& out) {
   const auto note = [&](uint64_t address) {
     const events::Vma* const vma = vm.memory().mapping(address);
     if (vma == nullptr || !HeapMemory::private_anonymous(*vma) || !vma->name.empty() ||
-        windows.count(address / kClassWindow) != 0)
+        windows.contains(address / kClassWindow))
       return;
     if (windows.size() < kMostWindows && vm.memory().keep(kWindowBytes))
       windows.insert(address / kClassWindow);
