@@ -18,13 +18,12 @@ bool HotspotVm::is_set(std::string_view flag) {
 AddressRange HotspotVm::committed(uint64_t virtual_space) {
   const auto low = field(virtual_space, {"VirtualSpace::_low"}),
              high = field(virtual_space, {"VirtualSpace::_high"});
-  return low && high && *low <= *high ? AddressRange{*low, *high} : AddressRange{};
+  return low && high && *low <= *high && *high <= kMostAddress ? AddressRange{*low, *high} : AddressRange{};
 }
 
 bool Hotspot::find(HeapMemory& memory) {
   tables_.reset();
-  class_windows_.clear();
-  known_classes_.clear();
+  classes_ = {};
   for (const ModuleData& module : module_data(memory.vmas())) {
     if (!is_hotspot(module.name)) continue;
     std::optional<HotspotTables> tables = HotspotTables::find(memory, module.range, module.name, read_file_);
@@ -42,8 +41,8 @@ Result<BlockTables> Hotspot::read(HeapMemory& memory) {
   if (vm.variable({"Universe::_collectedHeap"}).value_or(0) == 0)
     return Error(ErrorCode::kDamaged, "the JVM's variables are not where they were");
   BlockTables out;
-  for (const std::string& problem : {read_java_heap(vm, out), read_code_cache(vm, out),
-                                     read_classes(vm, class_windows_, known_classes_, out)})
+  for (const std::string& problem :
+       {read_java_heap(vm, out), read_code_cache(vm, out), read_classes(vm, classes_, out)})
     if (out.problem.empty()) out.problem = problem;
   return out;
 }

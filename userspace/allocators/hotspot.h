@@ -11,8 +11,11 @@
 // Read: G1, Serial, Parallel, Shenandoah, Epsilon. Not read: ZGC, whose heap is shared memory and named by the kernel.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,6 +25,13 @@
 namespace memwhy::allocators {
 
 bool is_hotspot(std::string_view path);
+
+// What earlier readings found of the classes.
+struct KnownClasses {
+  std::set<uint64_t> windows;    // of metaspace, by number
+  std::vector<uint64_t> newest;  // of each loader at the last whole reading, sorted
+  uint32_t readings = 0;
+};
 
 class Hotspot final : public BlockReader {
  public:
@@ -35,8 +45,7 @@ class Hotspot final : public BlockReader {
  private:
   FileBytes read_file_;
   std::optional<HotspotTables> tables_;
-  std::vector<uint64_t> class_windows_;  // of metaspace, sorted, by number
-  std::vector<uint64_t> known_classes_;  // the newest of each loader at the last reading, sorted
+  KnownClasses classes_;
 };
 
 }  // namespace memwhy::allocators

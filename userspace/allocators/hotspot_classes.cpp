@@ -2,6 +2,7 @@
 // The metaspace of a JVM, by what lies in it: the VM does not say where its parts are, but each class is in one and points to its
 // constants in another. Not what of it is free, and not the archive of classes (CDS), which is a file.
 #include <algorithm>
+#include <set>
 
 #include "allocators/hotspot_parts.h"
 #include "allocators/rounding.h"
@@ -9,12 +10,9 @@
 namespace memwhy::allocators {
 namespace {
 
-constexpr size_t kMostLoaders = 1 << 16, kMostKlasses = 1 << 20;
-
-void add_sorted(std::vector<uint64_t>& sorted, uint64_t value) {
-  const auto at = std::lower_bound(sorted.begin(), sorted.end(), value);
-  if (at == sorted.end() || *at != value) sorted.insert(at, value);
-}
+constexpr size_t kMostLoaders = 1 << 16, kMostKlasses = 1 << 20, kMostWindows = 1 << 16;
+constexpr uint32_t kReadingsOfKnown = 16;
+constexpr uint64_t kWindowBytes = 48;  // of memwhy, for each
 
 // The parts of a window that are mapped as metaspace is.
 void add_window(HotspotVm& vm, uint64_t window, BlockTables& out) {
@@ -34,16 +32,25 @@ void add_window(HotspotVm& vm, uint64_t window, BlockTables& out) {
 
 }  // namespace
 
-std::string read_classes(HotspotVm& vm, std::vector<uint64_t>& windows, std::vector<uint64_t>& known,
-                         BlockTables& out) {
+std::string read_classes(HotspotVm& vm, KnownClasses& known, BlockTables& out) {
+  // What was unloaded keeps its window until all classes are walked anew.
+  const bool anew = known.readings++ % kReadingsOfKnown == 0;
+  const std::vector<uint64_t> stops = anew ? std::vector<uint64_t>() : known.newest;
+  std::set<uint64_t> fresh;
+  std::set<uint64_t>& windows = anew ? fresh : known.windows;
   std::vector<uint64_t> heads;
   size_t loaders = 0, classes = 0;
+  bool whole = true, full = false;
   const auto note = [&](uint64_t address) {
     const events::Vma* const vma = vm.memory().mapping(address);
-    if (vma != nullptr && HeapMemory::private_anonymous(*vma) && vma->name.empty() && vm.memory().keep(8))
-      add_sorted(windows, address / kClassWindow);
+    if (vma == nullptr || !HeapMemory::private_anonymous(*vma) || !vma->name.empty() ||
+        windows.contains(address / kClassWindow))
+      return;
+    if (windows.size() < kMostWindows && vm.memory().keep(kWindowBytes))
+      windows.insert(address / kClassWindow);
+    else
+      full = true;
   };
-  bool whole = true;
   uint64_t loader = vm.variable({"ClassLoaderDataGraph::_head"}).value_or(0);
   for (; loader != 0; loader = vm.field(loader, {"ClassLoaderData::_next"}).value_or(0)) {
     uint64_t klass = vm.field(loader, {"ClassLoaderData::_klasses"}).value_or(0);
@@ -51,7 +58,7 @@ std::string read_classes(HotspotVm& vm, std::vector<uint64_t>& windows, std::vec
       return "there are more class loaders than one reading may read";
     if (klass != 0) heads.push_back(klass);
     // Classes are put before those that were there.
-    for (; klass != 0 && !std::binary_search(known.begin(), known.end(), klass);
+    for (; klass != 0 && !std::binary_search(stops.begin(), stops.end(), klass);
          klass = vm.field(klass, {"Klass::_next_link"}).value_or(0)) {
       if (++classes > kMostKlasses || !vm.memory().step()) {
         whole = false;
@@ -65,8 +72,19 @@ std::string read_classes(HotspotVm& vm, std::vector<uint64_t>& windows, std::vec
     }
   }
   std::sort(heads.begin(), heads.end());
-  if (whole) known = std::move(heads);
-  for (const uint64_t window : windows) add_window(vm, window, out);
+  if (whole) known.newest = std::move(heads);
+  if (anew && whole)
+    known.windows = std::move(fresh);
+  else if (anew && known.windows.size() < kMostWindows)
+    known.windows.merge(fresh);
+  for (const uint64_t window : known.windows) {
+    if (!vm.memory().step()) {
+      whole = false;
+      break;
+    }
+    add_window(vm, window, out);
+  }
+  if (full) return "the classes are in more places than one reading may keep";
   return whole ? "" : "there are more classes than one reading may read";
 }
 

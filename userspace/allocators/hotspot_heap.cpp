@@ -10,10 +10,14 @@ namespace memwhy::allocators {
 namespace {
 
 constexpr uint64_t kMostRegions = 1 << 16, kLeastRegion = 64 << 10, kMostRegion = uint64_t{1} << 32;
+constexpr uint64_t kMostSpace = uint64_t{1} << 44;  // 16 TiB, which no collector exceeds
 
 struct Space {
   uint64_t bottom = 0, top = 0, end = 0;
-  bool holds() const { return bottom % 8 == 0 && bottom <= top && top <= end; }
+  bool holds() const {
+    return bottom % 8 == 0 && bottom <= top && top <= end && end <= kMostAddress &&
+           end - bottom <= kMostSpace;
+  }
 };
 
 // false: there is no room for it.

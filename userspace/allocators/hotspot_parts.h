@@ -8,10 +8,12 @@
 #include <vector>
 
 #include "allocators/block_heap.h"
+#include "allocators/hotspot.h"
 #include "allocators/hotspot_tables.h"
 
 namespace memwhy::allocators {
 
+constexpr uint64_t kMostAddress = uint64_t{1} << 56;  // of a process, where page tables have five levels
 constexpr uint64_t kClassWindow = uint64_t{4} << 20;  // metaspace is reserved in multiples of it
 
 // Structs of a VM through its tables. What is missing, in the tables or in memory, is nothing.
@@ -48,8 +50,6 @@ class HotspotVm {
 // Each adds its blocks; "" or why something was not read.
 std::string read_java_heap(HotspotVm& vm, BlockTables& out);
 std::string read_code_cache(HotspotVm& vm, BlockTables& out);
-// `windows`: those known, then with the new ones. `known`: as Hotspot has it.
-std::string read_classes(HotspotVm& vm, std::vector<uint64_t>& windows, std::vector<uint64_t>& known,
-                         BlockTables& out);
+std::string read_classes(HotspotVm& vm, KnownClasses& known, BlockTables& out);
 
 }  // namespace memwhy::allocators

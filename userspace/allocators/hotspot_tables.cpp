@@ -97,7 +97,10 @@ void add_tables(HeapMemory& memory, const FileText& text, const AddressRange& wh
     std::memcpy(&entry, words.data() + i, sizeof entry);
     return entry;
   };
+  constexpr size_t kLooksInAStep = 64;
+  size_t looks = 0;
   for (size_t i = 0; i + kVmEntryWords <= words.size() && out.size() < kMostTables;) {
+    if (++looks % kLooksInAStep == 0 && !memory.step()) return;
     size_t end = i;
     while (end + kVmEntryWords <= words.size() && end - i < kMostVmEntries * kVmEntryWords &&
            is_entry(text, data, entry_at(end)))

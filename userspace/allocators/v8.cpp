@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "allocators/rounding.h"
 
@@ -41,8 +42,30 @@ std::optional<V8Page> page_of_record(uint64_t at, uint64_t flags, const HeaderWo
   return page.proves(at, record[1], record[2]) ? std::optional(page) : std::nullopt;
 }
 
-bool could_hold(const events::Vma& vma) {
-  return vma.read && !vma.shared && vma.inode == 0 && (vma.name.empty() || vma.name.starts_with("[anon:v8"));
+// Guards between code and what is not committed yet are a part of a page, and not readable.
+bool could_be_part(const events::Vma& vma) {
+  return !vma.shared && vma.inode == 0 && (vma.name.empty() || vma.name.starts_with("[anon:v8"));
+}
+bool could_hold(const events::Vma& vma) { return vma.read && could_be_part(vma); }
+
+// Mappings that adjoin and could be parts of pages, as one each, in order.
+std::vector<AddressRange> places_of(const std::vector<events::Vma>& vmas) {
+  std::vector<AddressRange> places;
+  for (const events::Vma& vma : vmas) {
+    if (!could_be_part(vma)) continue;
+    if (!places.empty() && places.back().end == vma.range.start)
+      places.back().end = vma.range.end;
+    else
+      places.push_back(vma.range);
+  }
+  return places;
+}
+
+// A header may be what is left of a page that was given back, or name more than there is.
+bool is_mapped(const std::vector<AddressRange>& places, const AddressRange& page) {
+  const auto place = std::partition_point(places.begin(), places.end(),
+                                          [&](const AddressRange& each) { return each.end <= page.start; });
+  return place != places.end() && place->start <= page.start && page.end <= place->end;
 }
 
 struct PagePlace {
@@ -62,7 +85,8 @@ std::vector<bool> read_all(HeapMemory& memory, std::vector<PagePlace>& candidate
   return there;
 }
 
-void add_pages(HeapMemory& memory, std::vector<PagePlace>& candidates, std::vector<V8Page>& out) {
+void add_pages(HeapMemory& memory, const std::vector<AddressRange>& places,
+               std::vector<PagePlace>& candidates, std::vector<V8Page>& out) {
   const std::vector<bool> there = read_all(memory, candidates, [](const PagePlace& each) { return each.at; });
   std::vector<PagePlace> records;
   std::vector<std::pair<uint64_t, uint64_t>> heads;  // flags, record
@@ -71,7 +95,7 @@ void add_pages(HeapMemory& memory, std::vector<PagePlace>& candidates, std::vect
     const PagePlace& each = candidates[i];
     const uint64_t record = each.words[1];
     if (const auto page = classic_page(each.at, each.words)) {
-      out.push_back(*page);
+      if (is_mapped(places, page->range)) out.push_back(*page);
     } else if (record % 8 == 0 && memory.writable(record)) {
       records.push_back({each.at, {}});
       heads.emplace_back(each.words[0], record);
@@ -81,13 +105,15 @@ void add_pages(HeapMemory& memory, std::vector<PagePlace>& candidates, std::vect
       read_all(memory, records, [&](const PagePlace& each) { return heads[&each - records.data()].second; });
   for (size_t i = 0; i < records.size(); ++i)
     if (read[i])
-      if (const auto page = page_of_record(records[i].at, heads[i].first, records[i].words))
+      if (const auto page = page_of_record(records[i].at, heads[i].first, records[i].words);
+          page && is_mapped(places, page->range))
         out.push_back(*page);
   candidates.clear();
 }
 
 // Stops at a budget that is used up: memory.step() knows.
 std::vector<V8Page> pages_of(HeapMemory& memory, size_t most) {
+  const std::vector<AddressRange> places = places_of(memory.vmas());
   std::vector<V8Page> out;
   std::vector<PagePlace> candidates;
   for (const events::Vma& vma : memory.vmas()) {
@@ -95,11 +121,11 @@ std::vector<V8Page> pages_of(HeapMemory& memory, size_t most) {
     for (uint64_t at = round_up(vma.range.start, V8::kPage); at < vma.range.end; at += V8::kPage) {
       if (!memory.step() || out.size() >= most) return out;
       candidates.push_back({at, {}});
-      if (candidates.size() == kPagesTogether) add_pages(memory, candidates, out);
+      if (candidates.size() == kPagesTogether) add_pages(memory, places, candidates, out);
       if (!memory.keep(candidates.empty() ? kPagesTogether * sizeof(V8Page) : 0)) return out;
     }
   }
-  add_pages(memory, candidates, out);
+  add_pages(memory, places, candidates, out);
   return out;
 }
 
@@ -115,12 +141,12 @@ bool is_made_code(const events::Vma& vma) { return vma.exec && could_hold(vma); 
 bool V8::find(HeapMemory& memory) { return !pages_of(memory, 1).empty(); }
 
 Result<BlockTables> V8::read(HeapMemory& memory) {
-  constexpr size_t kMostV8Pages = 1 << 20;
+  constexpr size_t kMostV8Pages = 1 << 20, kMostV8Heaps = 1024;
   const std::vector<V8Page> pages = pages_of(memory, kMostV8Pages);
   BlockTables out;
-  std::vector<uint64_t> heaps;
+  std::set<uint64_t> heaps;
   for (const V8Page& page : pages) {
-    if (!memory.keep(sizeof(Block))) break;
+    if (!memory.step() || !memory.keep(sizeof(Block))) break;
     Block block{page.range, BlockUse::kObjects, false,
                 page.used_bytes + (page.objects.start - page.range.start)};
     if ((page.flags & kYoungFlags) != 0)
@@ -128,10 +154,9 @@ Result<BlockTables> V8::read(HeapMemory& memory) {
     else if (executable(memory, page.objects.start))
       block.use = BlockUse::kCode;
     out.blocks.push_back(block);
-    if (std::find(heaps.begin(), heaps.end(), page.heap) == heaps.end() && heaps.size() < 1024)
-      heaps.push_back(page.heap);
+    if (heaps.size() < kMostV8Heaps) heaps.insert(page.heap);
   }
-  if (!memory.step() || pages.size() >= kMostV8Pages)
+  if (!memory.step() || pages.size() >= kMostV8Pages || out.blocks.size() < pages.size())
     out.problem = "there are more pages than one reading may read";
   if (out.blocks.empty()) return Error(ErrorCode::kDamaged, "no page of V8 is where one was");
   out.arenas = heaps.size();

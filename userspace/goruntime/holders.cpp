@@ -151,6 +151,7 @@ void count_lists(remote::RemoteMemory& memory, const HeapWalk& walk, const Holde
                  Holder& holder) {
   if (holder.kind != Holder::Kind::kVariable) return;
   const AddressRange* variable = range_of(roots.variables, holder.address);
+  if (variable != nullptr && variable->bytes() == 8) return;  // a pool is larger
   holder.pool_lists = pool_lists(
       memory, walk, variable != nullptr ? *variable : AddressRange{holder.address, holder.address + 8});
 }

@@ -24,13 +24,17 @@ uint64_t lists_at(remote::RemoteMemory& memory, const HeapWalk& walk, uint64_t a
     return 0;
   std::vector<std::byte> all(lists * kListBytes);
   if (!memory.read(object.address, all)) return 0;
+  bool holds = false;  // zeros are like any object that nobody has written to
   for (uint64_t i = 0; i < lists; ++i) {
+    HeapWalk::Object kept;
+    for (uint64_t used = 0; used < kUsed && !holds; used += 8)
+      holds = walk.object_of(word(all, i * kListBytes + used), kept);
     const auto padding = all.begin() + static_cast<std::ptrdiff_t>(i * kListBytes + kUsed);
     if (std::any_of(padding, padding + (kListBytes - kUsed),
                     [](std::byte each) { return each != std::byte{}; }))
       return 0;
   }
-  return lists;
+  return holds ? lists : 0;
 }
 
 }  // namespace

@@ -13,7 +13,8 @@
 
 namespace memwhy::goruntime {
 
-// Its lists. `variable`: all of it, or one of its words where its size is not known. 0: it is no pool, or one without lists.
+// Its lists. `variable`: all of it, or one of its words where its size is not known. 0: it is no pool, or
+// one whose lists hold nothing.
 uint64_t pool_lists(remote::RemoteMemory& memory, const HeapWalk& walk, AddressRange variable);
 
 }  // namespace memwhy::goruntime

@@ -15,6 +15,7 @@ constexpr size_t kMostSamples = 512;   // of all mappings
 constexpr uint64_t kLeastPages = 256;  // resident: smaller mappings are not looked at
 constexpr uint64_t kFrameMask = (uint64_t{1} << 55) - 1;
 constexpr uint64_t kPresent = uint64_t{1} << 63;
+constexpr uint64_t kFrameKsm = uint64_t{1} << 21;  // of kpageflags
 
 // Resident pages of one mapping: where they are in the runs.
 struct Part {
@@ -40,25 +41,31 @@ std::vector<Part> parts_of(const std::vector<events::Vma>& vmas, const std::vect
 
 class Counter {
  public:
-  Counter(int pagemap, int counts) : pagemap_(pagemap), counts_(counts) {}
+  Counter(int pagemap, int counts, int flags) : pagemap_(pagemap), counts_(counts), flags_(flags) {}
 
-  // How many page tables map it. 0: not known.
-  uint64_t mappers(uint64_t page) {
-    uint64_t entry = 0, count = 0;
+  struct Mapped {
+    uint64_t mappers = 0;  // page tables that map it; 0: not known
+    bool merged = false;   // by KSM: equal pages, of this process alone maybe, became one
+  };
+  Mapped mapped(uint64_t page) {
+    uint64_t entry = 0;
     if (::pread(pagemap_, &entry, sizeof entry, static_cast<off_t>(page * 8)) != sizeof entry ||
         (entry & kPresent) == 0 || (entry & kFrameMask) == 0)
-      return 0;
-    if (::pread(counts_, &count, sizeof count, static_cast<off_t>((entry & kFrameMask) * 8)) != sizeof count)
-      return 0;
-    return count;
+      return {};
+    const auto of_frame = [&](int file, uint64_t& word) {
+      return ::pread(file, &word, sizeof word, static_cast<off_t>((entry & kFrameMask) * 8)) == sizeof word;
+    };
+    uint64_t count = 0, flags = 0;
+    if (!of_frame(counts_, count) || (count > 1 && !of_frame(flags_, flags))) return {};
+    return {count, (flags & kFrameKsm) != 0};
   }
 
  private:
-  int pagemap_, counts_;
+  int pagemap_, counts_, flags_;
 };
 
 struct Seen {
-  uint64_t known = 0, shared = 0;
+  uint64_t known = 0, shared = 0, merged = 0;
   std::vector<uint64_t> mappers;  // of the shared ones
 };
 
@@ -70,10 +77,11 @@ Seen look_at(Counter& counter, const Part& part, const std::vector<events::ScanR
   for (size_t i = part.first_run; i < part.first_run + part.runs; ++i) {
     if ((runs[i].flags & (events::kScanSwapped | events::kScanFile)) != 0) continue;
     for (; skip < runs[i].count; skip += step) {
-      const uint64_t mappers = counter.mappers(runs[i].page + skip);
+      const auto [mappers, merged] = counter.mapped(runs[i].page + skip);
       if (mappers == 0) continue;
       ++seen.known;
-      if (mappers < 2) continue;
+      if (merged) ++seen.merged;
+      if (mappers < 2 || merged) continue;
       ++seen.shared;
       seen.mappers.push_back(mappers);
     }
@@ -95,11 +103,12 @@ uint64_t median(std::vector<uint64_t>& values) {
 std::optional<events::SharedPages> sample_shared(int pagemap, int root, const std::vector<events::Vma>& vmas,
                                                  const std::vector<events::ScanRun>& runs) {
   const Fd counts(::openat(root, "kpagecount", O_RDONLY | O_CLOEXEC));
-  if (!counts) return std::nullopt;
+  const Fd flags(::openat(root, "kpageflags", O_RDONLY | O_CLOEXEC));
+  if (!counts || !flags) return std::nullopt;
   const std::vector<Part> parts = parts_of(vmas, runs);
   uint64_t all = 0;
   for (const Part& part : parts) all += part.pages;
-  Counter counter(pagemap, counts.get());
+  Counter counter(pagemap, counts.get(), flags.get());
   events::SharedPages out;
   std::vector<uint64_t> of_anonymous, of_memory;
   uint64_t known = 0;
@@ -110,7 +119,8 @@ std::optional<events::SharedPages> sample_shared(int pagemap, int root, const st
     const uint64_t shared = part.pages * seen.shared / seen.known;
     const bool anonymous = part.vma->inode == 0 && !part.vma->shared;
     (anonymous ? out.anonymous_bytes : out.memory_bytes) += shared * kPageBytes;
-    if (anonymous) out.own_bytes += (part.pages - shared) * kPageBytes;
+    const uint64_t merged = part.pages * seen.merged / seen.known;
+    if (anonymous) out.own_bytes += (part.pages - shared - merged) * kPageBytes;
     auto& mappers = anonymous ? of_anonymous : of_memory;
     mappers.insert(mappers.end(), seen.mappers.begin(), seen.mappers.end());
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How much of an address space others map too: of a sample of its resident pages the kernel's count of the page tables that map
 // each (kpagecount). Not PSS, for which smaps would have to stop the target; a sample costs about a millisecond.
+// What KSM merged is neither shared by a fork nor a copy of its own (kpageflags).
 //
 //   [heap]      40,960 pages resident    512 looked at: 480 mapped once, 32 by 9    → 150 MiB its own, 10 MiB shared with 8 others
 //   memfd       98,304 pages             512 looked at: all mapped by 6             → 384 MiB shared with 5 others

@@ -67,16 +67,16 @@ struct MadeJvm : MadeProcess {
     memory.put_words(kFlags + 24 * flags, {0, 0, 0});
     memory.put_word(kData + 0x10008, flags + 1);
   }
-  BlockReading reading() {
-    const FileBytes bytes = [this](const events::Vma& vma, uint64_t address, size_t count) {
+  FileBytes library() {
+    return [this](const events::Vma& vma, uint64_t address, size_t count) {
       EXPECT_EQ(vma.name, kLibrary);
       std::string text = file;
       text.resize(std::max<size_t>(text.size(), address - kText + count));
       const auto* const first = reinterpret_cast<const std::byte*>(text.data()) + (address - kText);
       return std::vector<std::byte>(first, first + count);
     };
-    return open(std::make_unique<Hotspot>(bytes)).read(scan());
   }
+  BlockReading reading() { return open(std::make_unique<Hotspot>(library())).read(scan()); }
   events::AllocatorHeap heap() {
     const BlockReading read = reading();
     return read.heap ? *read.heap : events::AllocatorHeap{};
@@ -156,6 +156,36 @@ TEST(Hotspot, ARegionThatContradictsItselfIsLeftOut) {
   const events::AllocatorHeap heap = made.heap();
   EXPECT_EQ(heap.used_bytes, kRegion / 2);
   EXPECT_THAT(heap.problem, HasSubstr("some regions"));
+}
+
+TEST(Hotspot, WhatNoProcessHasIsNoHeap) {
+  // Beyond all addresses, and larger than any heap.
+  const uint64_t region = uint64_t{1} << 32, last = ~uint64_t{0} / region * region;
+  for (const uint64_t bottom : {uint64_t{1} << 56, last - region}) {
+    MadeG1 made;
+    made.memory.put_word(kData + 0x10018, region);
+    for (uint64_t i = 0; i < 3; ++i)
+      made.memory.put_words(MadeG1::kRecords + 0x100 * i, {bottom, bottom + region, bottom + region});
+    const events::AllocatorHeap heap = made.heap();
+    EXPECT_EQ(heap.arenas, 0u);
+    EXPECT_THAT(heap.problem, HasSubstr("some regions"));
+  }
+  MadeJvm made;
+  made.offset("EpsilonHeap", "_space", 128);
+  made.offset("ContiguousSpace", "_bottom", 0);
+  made.offset("ContiguousSpace", "_top", 8);
+  made.offset("ContiguousSpace", "_end", 16);
+  made.flag("UseG1GC", 0);
+  made.flag("UseEpsilonGC", 1);
+  made.memory.put_word(MadeJvm::kHeapObject + 128, kObjects + 0x4000);
+  made.map({kJavaHeap, kJavaHeap + kRegion}, "");
+  made.resident({kJavaHeap, kJavaHeap + kRegion});
+  made.memory.put_words(kObjects + 0x4000, {kJavaHeap, kJavaHeap + kPageBytes, kJavaHeap + kRegion});
+  EXPECT_EQ(made.heap().used_bytes, kPageBytes);
+  made.memory.put_word(kObjects + 0x4010, kJavaHeap + (uint64_t{1} << 44) + 8);
+  const events::AllocatorHeap heap = made.heap();
+  EXPECT_EQ(heap.used_bytes, 0u);
+  EXPECT_THAT(heap.problem, HasSubstr("a space of the Java heap"));
 }
 
 TEST(Hotspot, ATableThatLiesAboutItsLengthIsRefused) {
@@ -273,6 +303,41 @@ TEST(Hotspot, CodeAndClassesHaveUsesOfTheirOwn) {
   EXPECT_EQ(made.resident_of(read, "code"), 17 * kPageBytes) << "what is beyond a committed range is none";
   EXPECT_EQ(made.resident_of(read, "classes"), 7 * kPageBytes);
   EXPECT_THAT(read.heap->problem, HasSubstr("more classes"));
+}
+
+// A class that was unloaded: its part of metaspace is one until all classes are walked anew.
+TEST(Hotspot, WhatIsNoMetaspaceAnyMoreIsForgotten) {
+  MadeG1 made;
+  made.variable("ClassLoaderDataGraph", "_head", kObjects + 0x30000);
+  made.offset("ClassLoaderData", "_next", 8);
+  made.offset("ClassLoaderData", "_klasses", 16);
+  made.offset("Klass", "_next_link", 8);
+  made.offset("InstanceKlass", "_constants", 16);
+  made.offset("Klass", "_class_loader_data", 24);
+  made.offset("ConstantPool", "_pool_holder", 8);
+  for (const uint64_t klass : {kClasses, kOther}) {
+    made.map({klass, klass + kPageBytes}, "");
+    made.memory.put_words(klass, {0, 0, 0, kObjects + 0x30000});
+  }
+  made.memory.put_word(kClasses + 8, kOther);  // the newest, and one before it
+  made.memory.put_words(kObjects + 0x30000, {0, 0, kClasses});
+
+  test::Borrowed memory(made.memory);
+  HeapMemory heap(memory, [&made] { return made.vmas; }, {});
+  ASSERT_TRUE(heap.refresh());
+  Hotspot reader(made.library());
+  ASSERT_TRUE(reader.find(heap));
+  const auto parts = [&] {
+    heap.forget();
+    const Result<BlockTables> tables = reader.read(heap);
+    return tables ? std::count_if(tables->blocks.begin(), tables->blocks.end(),
+                                  [](const Block& block) { return block.use == BlockUse::kClasses; })
+                  : -1;
+  };
+  EXPECT_EQ(parts(), 2);
+  made.memory.put_word(kClasses + 8, 0);
+  for (int reading = 2; reading <= 16; ++reading) EXPECT_EQ(parts(), 2) << reading;
+  EXPECT_EQ(parts(), 1);
 }
 
 TEST(Hotspot, NoisyTablesDoNotHurt) {

@@ -2,6 +2,7 @@
 // V8's pages in made-up memory: those of both layouts, what looks like one, and noise.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "allocators/v8.h"
@@ -83,6 +84,23 @@ TEST(V8, AHeaderThatDoesNotProveItselfIsNone) {
     made.recorded(0, kPage, kOld, 1000);
     made.memory.put_word(kHeap + 0x1000 + 8 * word, word == 3 ? 2 * kPage : 0);
     EXPECT_FALSE(made.reading().heap.has_value()) << word;
+  }
+}
+
+TEST(V8, APageThatIsNotAllMappedIsNone) {
+  for (const auto page : {&MadeV8::classic, &MadeV8::recorded}) {
+    MadeV8 made;
+    (made.*page)(0, 3 * kPage, kOld, 1000);
+    const auto place = std::find_if(made.vmas.begin(), made.vmas.end(),
+                                    [](const auto& vma) { return vma.range.start == MadeV8::place(0); });
+    place->range.end -= kPageBytes;
+    EXPECT_FALSE(made.reading().heap.has_value());
+    // The rest of it may be a mapping of its own, which cannot be read.
+    events::Vma guard = *place;
+    guard.range = {place->range.end, place->range.end + kPageBytes};
+    guard.read = guard.write = false;
+    made.vmas.insert(place + 1, guard);
+    EXPECT_TRUE(made.reading().heap.has_value());
   }
 }
 

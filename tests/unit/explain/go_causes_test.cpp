@@ -166,6 +166,13 @@ TEST(PoolRetention, WhatLiesInASyncPool) {
             std::string::npos)
       << found->claim;
   EXPECT_EQ(figure(*found, "pool_lists"), 8);
+  EXPECT_EQ(found->confidence, Confidence::kHigh);
+  const size_t against = found->against.size();
+  const auto stripped = held("\n variable at=0x5b0000 bytes=48M objects=96 resident=48M pool=8\n");
+  found = finding(stripped, "pool-retention");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->confidence, Confidence::kMedium) << "the size of the variable is not known";
+  EXPECT_EQ(found->against.size(), against + 1);
   EXPECT_EQ(finding(e, "held-heap"), nullptr);
   EXPECT_EQ(finding(held("\n variable name=main.buffers bytes=8M objects=9 resident=8M pool=8\n"),
                     "pool-retention"),

@@ -8,7 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <string>
+#include <vector>
 
 #include "base/fd.h"
 
@@ -97,6 +100,55 @@ TEST(SharedPages, SharedMemoryAndHowManyMapIt) {
   EXPECT_EQ(shared->memory_mappers, 2u);
   ::munmap(again, 16 * kMiB);
   ::munmap(at, 16 * kMiB);
+}
+
+// Files like those of the kernel, a word for each page or frame; page N is in frame N + 1.
+class MadeFrames {
+ public:
+  MadeFrames() {
+    std::string name = testing::TempDir() + "memwhy_frames_XXXXXX";
+    path_ = ::mkdtemp(name.data());
+  }
+  ~MadeFrames() {
+    for (const char* file : {"pagemap", "kpagecount", "kpageflags"}) ::unlink((path_ + "/" + file).c_str());
+    ::rmdir(path_.c_str());
+  }
+  void write(const char* file, const std::vector<uint64_t>& words) const {
+    const Fd out(::open((path_ + "/" + file).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    const auto bytes = static_cast<ssize_t>(words.size() * 8);
+    ASSERT_EQ(::write(out.get(), words.data(), words.size() * 8), bytes);
+  }
+  std::optional<events::SharedPages> sampled(uint32_t pages) const {
+    const Fd pagemap(::open((path_ + "/pagemap").c_str(), O_RDONLY | O_CLOEXEC)),
+        root(::open(path_.c_str(), O_PATH | O_CLOEXEC));
+    return sample_shared(pagemap.get(), root.get(), {mapped(nullptr, pages * kPageBytes, false)},
+                         {{0, pages, 0}});
+  }
+
+ private:
+  std::string path_;
+};
+
+// KSM makes one of equal pages of one process, which no fork has shared. Of 4 MiB a quarter is shared and a quarter merged.
+TEST(SharedPages, WhatKsmMergedIsNotSharedByAFork) {
+  constexpr uint64_t kPresent = uint64_t{1} << 63, kKsm = uint64_t{1} << 21;
+  constexpr uint32_t kPages = 1024;
+  std::vector<uint64_t> entries, counts = {0}, flags = {0};
+  for (uint32_t page = 0; page < kPages; ++page) {
+    entries.push_back(kPresent | (page + 1));
+    counts.push_back(page < 256 ? 3 : page < 512 ? 100 : 1);
+    flags.push_back(page >= 256 && page < 512 ? kKsm : 0);
+  }
+  const MadeFrames made;
+  made.write("pagemap", entries);
+  made.write("kpagecount", counts);
+  EXPECT_FALSE(made.sampled(kPages)) << "which pages KSM merged is not known";
+  made.write("kpageflags", flags);
+  const std::optional<events::SharedPages> shared = made.sampled(kPages);
+  ASSERT_TRUE(shared);
+  EXPECT_EQ(shared->anonymous_bytes, kMiB);
+  EXPECT_EQ(shared->own_bytes, 2 * kMiB);
+  EXPECT_EQ(shared->anonymous_mappers, 3u);
 }
 
 }  // namespace

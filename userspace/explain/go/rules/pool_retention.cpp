@@ -39,7 +39,8 @@ class PoolRetention : public Rule {
     Finding finding = go_finding(c, "pool-retention", false, {Owner::kGoHeapLive});
     finding.bytes = bytes;
     finding.growth_bytes_per_s.reset();  // of the heap, not of the pool
-    finding.confidence = held.complete ? Confidence::kHigh : Confidence::kMedium;
+    // Without a symbol the size of the variable is not known, and what it points to is all there is to tell it by.
+    finding.confidence = held.complete && !holder.name.empty() ? Confidence::kHigh : Confidence::kMedium;
     const std::string who = text_of_holder(c, holder);
     finding.headline = fmt::format("{} lie in a sync.Pool, {}", bytes_and_share(bytes, c.ledger), who);
     finding.claim = fmt::format("{} of {}'s memory lie in a sync.Pool, {}: nothing else refers to them.",
@@ -54,6 +55,9 @@ class PoolRetention : public Rule {
         "for "
         "sizes that differ much. Two collections without use empty a pool.";
     finding.against.emplace_back("a program that soon takes them out again gains nothing from less");
+    if (holder.name.empty())
+      finding.against.emplace_back(
+          "the variable has no symbol: that it is a pool is told by what it points to alone");
     if (!held.complete)
       finding.against.emplace_back("the walk of the heap was not finished: others may refer to it too");
     return finding;
