@@ -73,18 +73,35 @@ constexpr std::array<std::string_view, 46> kDirectories = {"usr",
                                                            "server"};
 
 // How names of files begin that everybody has: libraries of the system, runtimes, allocators, sanitizers, servers.
-constexpr std::array<std::string_view, 74> kFiles = {
-    "ld-linux",     "ld-musl",     "libc.so",      "libc-2",        "libc.musl", "libm.so",    "libm-2",
-    "libmvec",      "libpthread",  "libdl",        "librt.so",      "librt-2",   "libresolv",  "libnss_",
-    "libutil",      "libgcc_s",    "libstdc++",    "libc++",        "libatomic", "libgomp",    "libz.so",
-    "libzstd",      "liblzma",     "liblz4",       "libbz2",        "libbrotli", "libssl",     "libcrypto",
-    "libcurl",      "libexpat",    "libffi",       "libsqlite3",    "libuv",     "libselinux", "libpcre",
-    "libcap",       "libsystemd",  "libelf",       "libdw",         "libunwind", "libbpf",     "libglib-2",
-    "libpython",    "python",      "libjvm",       "libjava",       "java",      "libnode",    "node",
-    "libv8",        "libruby",     "ruby",         "libperl",       "perl",      "libphp",     "php",
-    "libluajit",    "luajit",      "libcoreclr",   "libclrjit",     "dotnet",    "libmono",    "libjemalloc",
-    "libtcmalloc",  "libmimalloc", "libtbbmalloc", "libasan",       "libtsan",   "libmsan",    "libubsan",
-    "redis-server", "postgres",    "nginx",        "locale-archive"};
+constexpr std::array<std::string_view, 75> kFiles = {
+    "ld-linux",     "ld-musl",        "libc",         "libm",
+    "libmvec",      "libpthread",     "libdl",        "librt",
+    "libresolv",    "libnss",         "libutil",      "libgcc_s",
+    "libstdc++",    "libc++",         "libatomic",    "libgomp",
+    "libz",         "libzstd",        "liblzma",      "liblz4",
+    "libbz2",       "libbrotli",      "libssl",       "libcrypto",
+    "libcurl",      "libexpat",       "libffi",       "libsqlite3",
+    "libuv",        "libselinux",     "libpcre",      "libcap",
+    "libsystemd",   "libelf",         "libdw",        "libunwind",
+    "libbpf",       "libglib",        "libpython",    "python",
+    "libjvm",       "libjava",        "java",         "libnode",
+    "node",         "libv8",          "libruby",      "ruby",
+    "libperl",      "perl",           "libphp",       "php",
+    "libluajit",    "luajit",         "libcoreclr",   "libclrjit",
+    "dotnet",       "libmono",        "libjemalloc",  "libtcmalloc",
+    "libmimalloc",  "libtbbmalloc",   "libasan",      "libtsan",
+    "libmsan",      "libubsan",       "redis-server", "postgres",
+    "nginx",        "locale-archive", "libc++abi",    "libbrotlicommon",
+    "libbrotlidec", "libbrotlienc",   "libmonosgen"};
+
+// Words that may stand behind it, between numbers.
+constexpr std::array<std::string_view, 42> kFileWords = {
+    "so",        "musl",    "x",      "aarch",  "armhf",   "linux",      "gnu",
+    "gnueabihf", "files",   "dns",    "compat", "systemd", "mymachines", "myhostname",
+    "resolve",   "minimal", "debug",  "dbg",    "and",     "profiler",   "proxy",
+    "secure",    "pic",     "shared", "gnutls", "nss",     "ng",         "ptrace",
+    "generic",   "posix",   "fpm",    "cgi",    "cli",     "native",     "server",
+    "m",         "d",       "c",      "beta",   "rc",      "libbase",    "libplatform"};
 
 // The first element of packages of Go's standard library.
 constexpr std::array<std::string_view, 48> kGoStandard = {
@@ -173,16 +190,37 @@ bool is_closure(std::string_view name) {
   return false;
 }
 
+// "encoding/json.Unmarshal", "runtime.gopark"; not "go.acme.com/ledger.Post": the first element has no dot where there are more.
 bool is_public_package(std::string_view name) {
-  const std::string_view first = name.substr(0, name.find_first_of("./"));
+  const std::string_view path = name.substr(0, name.find('['));
+  const size_t slash = path.find('/');
+  const std::string_view first = path.substr(0, slash == std::string_view::npos ? path.find('.') : slash);
   return is_one_of(first, kGoStandard) || begins_with_one_of(name, kGoModules);
+}
+
+// Behind the beginning of a public file's name: nothing, or versions, machines and extensions.
+bool is_version(std::string_view rest) {
+  constexpr std::string_view kSeparators = ".-_0123456789";
+  if (!rest.empty() && kSeparators.find(rest.front()) == std::string_view::npos) return false;
+  while (!rest.empty()) {
+    rest.remove_prefix(std::min(rest.find_first_not_of(kSeparators), rest.size()));
+    const std::string_view word = rest.substr(0, rest.find_first_of(kSeparators));
+    if (!word.empty() && !is_one_of(word, kFileWords)) return false;
+    rest.remove_prefix(word.size());
+  }
+  return true;
+}
+bool is_known_file(std::string_view name) {
+  return std::any_of(kFiles.begin(), kFiles.end(), [&](std::string_view each) {
+    return name.starts_with(each) && is_version(name.substr(each.size()));
+  });
 }
 
 }  // namespace
 
 bool Names::is_public_file(std::string_view path) {
   const std::string_view name = base_name(explain::without_deleted(path));
-  return begins_with_one_of(name, kFiles) || explain::unread_runtime(path) != nullptr;
+  return is_known_file(name) || explain::unread_runtime(path) != nullptr;
 }
 
 bool Names::is_public_function(std::string_view name, std::string_view file, std::string_view module,
@@ -310,8 +348,8 @@ std::string Names::comm(std::string_view name) {
 }
 
 std::string Names::go_module(std::string_view path) {
-  return begins_with_one_of(path, kGoModules) || is_public_package(path) ? std::string(path)
-                                                                         : identifiers(path);
+  const bool standard = path.find('.') == std::string_view::npos && is_public_package(path);
+  return standard || begins_with_one_of(path, kGoModules) ? std::string(path) : identifiers(path);
 }
 
 std::string Names::variable(std::string_view name) {

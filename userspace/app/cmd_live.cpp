@@ -7,6 +7,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 
@@ -57,8 +58,11 @@ class TerminalView : public LiveView {
 
   void end() override {
     take_answer();
+    const uint64_t said = answer_ && !screen_ ? scans(*answer_) : 0;
     screen_.reset();
-    if (answer_ && !looked_plain_) static_cast<void>(print(report::to_live_line(*answer_) + "\n"));
+    take_last();
+    if (answer_ && (said == 0 || scans(*answer_) != said))
+      static_cast<void>(print(report::to_live_line(*answer_) + "\n"));
   }
 
  private:
@@ -85,8 +89,15 @@ class TerminalView : public LiveView {
     if (!paused_) answer_ = std::move(fresh_);
     fresh_.reset();
     if (!answer_ || screen_) return;
-    looked_plain_ = scanned;
     if (scanned) static_cast<void>(print(report::to_live_line(*answer_) + "\n"));
+  }
+
+  // The sink's thread has ended: what the last scan found nobody was asked for.
+  void take_last() {
+    try {
+      answer_ = explainer_.finish();
+    } catch (const std::bad_alloc&) {  // the one before is an answer too
+    }
   }
 
   static uint64_t scans(const explain::Explanation& all) {
@@ -108,9 +119,9 @@ class TerminalView : public LiveView {
   }
 
   const Colour colour_;
-  explain::Explainer explainer_{owner_table()};  // of the sink's thread
+  explain::Explainer explainer_{owner_table()};  // of the sink's thread, while there is one
   std::unique_ptr<Screen> screen_;
-  bool looked_ = false, looked_plain_ = false, paused_ = false;
+  bool looked_ = false, paused_ = false;
   std::future<Status> asked_;
   std::optional<explain::Explanation> answer_;
   uint64_t asked_at_ = 0, shown_at_ = 0, took_ = 0, rss_bytes_ = 0;

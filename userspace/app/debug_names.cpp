@@ -6,6 +6,8 @@
 #include <iterator>
 #include <system_error>
 
+#include "symbols/debug_files.h"
+
 namespace memwhy::app {
 namespace {
 
@@ -97,7 +99,7 @@ std::vector<events::SourceFrame> DebugNames::frames_at(const std::string& build_
 DebugNames::DebugFile& DebugNames::file_of(const std::string& build_id) {
   const auto [at, added] = debug_files_.try_emplace(build_id);
   DebugFile& file = at->second;
-  if (!added) return file;
+  if (!added || !symbols::is_build_id(build_id)) return file;
   for (const std::string& directory : directories_) {
     const std::string path = symbols::build_id_path(directory, build_id);
     if (!path.empty() && open(file, path, build_id)) return file;

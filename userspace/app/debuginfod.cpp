@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "files/spawn.h"
+#include "symbols/debug_files.h"
 
 namespace memwhy::app {
 namespace {
@@ -85,11 +86,11 @@ std::unique_ptr<Debuginfod> Debuginfod::if_asked() {
 }
 
 void Debuginfod::start() {
-  std::string folder;
   if (::geteuid() == 0) {  // nobody has no cache
     std::error_code ignored;
-    folder = (std::filesystem::temp_directory_path(ignored) / "memwhy-debug-XXXXXX").string();
-    if (::mkdtemp(folder.data()) == nullptr || ::chown(folder.c_str(), kNobody, kNobody) != 0)
+    std::string folder = (std::filesystem::temp_directory_path(ignored) / "memwhy-debug-XXXXXX").string();
+    if (::mkdtemp(folder.data()) != nullptr) folder_ = folder;
+    if (folder_.empty() || ::chown(folder_.c_str(), kNobody, kNobody) != 0)
       return give_up("There is no room for what debuginfod would fetch: no names are fetched.");
   }
   std::array<int, 2> questions{}, answers{};
@@ -99,7 +100,7 @@ void Debuginfod::start() {
   if (::pipe2(answers.data(), O_CLOEXEC) != 0) return give_up("debuginfod-find could not be started.");
   from_ = Fd(answers[0]);
   const Fd output(answers[1]);
-  Result<pid_t> started = files::spawn_program(command(), environment(folder), theirs, output);
+  Result<pid_t> started = files::spawn_program(command(), environment(folder_), theirs, output);
   if (!started) return give_up("debuginfod-find could not be started.");
   pid_ = *started;
 }
@@ -108,6 +109,8 @@ Debuginfod::~Debuginfod() {
   to_ = Fd();  // it ends, and takes what was fetched with it
   if (pid_ > 0) static_cast<void>(line(Clock::now() + kToEnd));
   end();
+  std::error_code ignored;  // what it had no time for, or was not there to take
+  if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
 }
 
 void Debuginfod::end() {
@@ -123,7 +126,7 @@ void Debuginfod::give_up(std::string sentence) {
 }
 
 std::optional<std::string> Debuginfod::fetch(const std::string& build_id) {
-  if (pid_ <= 0) return std::nullopt;
+  if (pid_ <= 0 || !symbols::is_build_id(build_id)) return std::nullopt;
   const Clock::time_point begun = Clock::now();
   const std::string question = build_id + '\n';
   const bool asked =

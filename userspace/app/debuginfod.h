@@ -45,6 +45,7 @@ class Debuginfod {
   void end();
 
   pid_t pid_ = -1;
+  std::string folder_;  // of what is fetched; "": the user's own cache, which stays
   Fd to_, from_;
   Clock::duration spent_{0};
   std::vector<std::string> notices_;

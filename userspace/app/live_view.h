@@ -14,7 +14,7 @@ class LiveView {
   virtual events::EventSink& sink() = 0;
   // Five times a second, or less often while it takes its time; true: the recording is to stop.
   virtual bool glance(record::Session& session) = 0;
-  // Before anything else is said: the screen is given back.
+  // Before anything else is said: the screen is given back. The session is finished, and with it the sink's thread.
   virtual void end() = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <ctime>
+#include <limits>
 
 #include "app/units.h"
 #include "trace/info.h"
@@ -68,6 +69,18 @@ std::string utc(int64_t realtime_ns) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(realtime_ns / kSecondNs)));
 }
 
+// What a file or a person wrote may be any number: more than 63 bits hold is the most that they hold.
+int64_t plus(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return b < 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
+}
+int64_t minus(int64_t a, int64_t b) {
+  int64_t difference = 0;
+  if (!__builtin_sub_overflow(a, b, &difference)) return difference;
+  return b > 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
+}
+
 // `name`: of the option, for sentences.
 Result<TimeNs> resolve(const char* name, const Moment& moment, const trace::FileInfo& info) {
   const auto first = static_cast<int64_t>(info.summary.first_time);
@@ -75,16 +88,16 @@ Result<TimeNs> resolve(const char* name, const Moment& moment, const trace::File
   int64_t at = 0;
   switch (moment.since) {
     case Moment::Since::kStart:
-      at = first + moment.time.count();
+      at = plus(first, moment.time.count());
       break;
     case Moment::Since::kEnd:
-      at = last - moment.time.count();
+      at = minus(last, moment.time.count());
       break;
     case Moment::Since::kEpoch:
       if (!info.start_realtime_ns)
         return Error(ErrorCode::kUsage,
                      fmt::format("{} {}: this recording has no clock; write +30s or -5m", name, moment.text));
-      at = first + (moment.time.count() - *info.start_realtime_ns);
+      at = plus(first, minus(moment.time.count(), *info.start_realtime_ns));
       break;
   }
   if (at < first || at > last) {
@@ -139,7 +152,10 @@ Result<explain::Interval> interval_of(const trace::Reader& reader, const Part& p
   }
   if (out.from >= out.to)
     return Error(ErrorCode::kUsage,
-                 fmt::format("--from {} is not before --to {}", part.from->text, part.to->text));
+                 part.from && part.to
+                     ? fmt::format("--from {} is not before --to {}", part.from->text, part.to->text)
+                     : fmt::format("{} {} leaves nothing of the recording", part.from ? "--from" : "--to",
+                                   part.from ? part.from->text : part.to->text));
   return out;
 }
 

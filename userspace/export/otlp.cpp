@@ -121,7 +121,7 @@ class OtlpWriter {
     std::string scope, of_scope, of_resource;
     OtlpPbf scope_pbf(scope);
     scope_pbf.add_string(o::kScopeName, "memwhy");
-    scope_pbf.add_string(o::kScopeVersion, all_.recording.tool_version);
+    scope_pbf.add_string(o::kScopeVersion, clean(all_.recording.tool_version));
     OtlpPbf of_scope_pbf(of_scope);
     of_scope_pbf.add_message(o::kScope, scope);
     of_scope_pbf.add_message(o::kProfiles, profile(process, "resident_space", resident));

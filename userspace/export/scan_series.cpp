@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kMostOfScan = 256;
 constexpr size_t kMostScans = 512;
 constexpr size_t kMostEntries = size_t{1} << 20;
+constexpr size_t kMostNames = size_t{1} << 16, kMostSpaces = size_t{1} << 16;
+constexpr const char* kOthers = "(other mappings)";
 constexpr uint64_t kPagesOfAll = uint64_t{1} << (64 - kPageShift - 1);
 
 struct Counted {
@@ -54,13 +56,32 @@ std::map<std::string, Counted> count_scan(const std::vector<events::Vma>& vmas,
 
 void ScanSeries::on_event(const events::Event& event) {
   if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) {
-    if (start->tgid != 0) spaces_[start->space].scans.pid = start->tgid;
+    Space* space = start->tgid != 0 ? space_of(start->space) : nullptr;
+    if (space != nullptr) space->scans.pid = start->tgid;
   } else if (const auto* list = std::get_if<events::VmaList>(&event.payload)) {
-    spaces_[list->space].vmas = list->vmas;
+    if (Space* space = space_of(list->space)) space->vmas = list->vmas;
   } else if (const auto* scan = std::get_if<events::PageScan>(&event.payload)) {
     // Of a scan that ended half-way no ledger is made.
-    if (scan->complete) add(spaces_[scan->space], *scan, event.time);
+    Space* space = scan->complete ? space_of(scan->space) : nullptr;
+    if (space != nullptr) add(*space, *scan, event.time);
   }
+}
+
+ScanSeries::Space* ScanSeries::space_of(SpaceId id) {
+  const auto found = spaces_.find(id);
+  if (found != spaces_.end()) return &found->second;
+  return spaces_.size() < kMostSpaces ? &spaces_[id] : nullptr;
+}
+
+// nullopt: there are too many names.
+std::optional<uint32_t> ScanSeries::number_of(Space& space, const std::string& name) {
+  if (const auto found = space.numbers.find(name); found != space.numbers.end()) return found->second;
+  if (names_ >= kMostNames && name != kOthers) return std::nullopt;
+  ++names_;
+  const auto number = static_cast<uint32_t>(space.scans.names.size());
+  space.numbers.emplace(name, number);
+  space.scans.names.push_back(name);
+  return number;
 }
 
 void ScanSeries::add(Space& space, const events::PageScan& scan, TimeNs time) {
@@ -72,12 +93,6 @@ void ScanSeries::add(Space& space, const events::PageScan& scan, TimeNs time) {
   };
   if (space.last_is_extra && !scans.empty()) drop_newest();
   MappingScan added{time, {}};
-  const auto number_of = [&](const std::string& name) {
-    const auto [found, is_new] =
-        space.numbers.try_emplace(name, static_cast<uint32_t>(space.scans.names.size()));
-    if (is_new) space.scans.names.push_back(name);
-    return found->second;
-  };
   std::vector<std::pair<const std::string*, Counted>> counted;
   const std::map<std::string, Counted> all = count_scan(space.vmas, scan);
   for (const auto& [name, amounts] : all)
@@ -85,19 +100,22 @@ void ScanSeries::add(Space& space, const events::PageScan& scan, TimeNs time) {
   std::stable_sort(counted.begin(), counted.end(),
                    [](const auto& a, const auto& b) { return a.second.pages > b.second.pages; });
   MappingPages rest;
+  bool others = false;
   for (size_t i = 0; i < counted.size(); ++i) {
     const Counted& amounts = counted[i].second;
-    if (i + 1 < kMostOfScan) {
-      added.mappings.push_back({number_of(*counted[i].first), amounts.virtual_bytes, amounts.pages,
-                                amounts.file_pages, amounts.swapped});
+    const auto name = i + 1 < kMostOfScan ? number_of(space, *counted[i].first) : std::nullopt;
+    if (name) {
+      added.mappings.push_back(
+          {*name, amounts.virtual_bytes, amounts.pages, amounts.file_pages, amounts.swapped});
     } else {
+      others = true;
       rest.pages += amounts.pages;
       rest.file_pages += amounts.file_pages;
       rest.swapped += amounts.swapped;
     }
   }
-  if (counted.size() >= kMostOfScan) {
-    rest.name = number_of("(other mappings)");
+  if (others) {
+    rest.name = *number_of(space, kOthers);
     added.mappings.push_back(rest);
   }
   space.entries += added.mappings.size();

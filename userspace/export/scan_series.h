@@ -8,10 +8,12 @@
 //              scan at 20 s   …
 //
 // Mappings of one name are one entry. Bounded: 256 entries of a scan (the smallest others are "(other mappings)"), 512 scans
-// of a space and 2^20 entries of all, beyond which every second scan of the space that has most is dropped.
+// of a space and 2^20 entries of all, beyond which every second scan of the space that has most is dropped; 2^16 names of all (what has another is one of
+// the others) and 2^16 spaces, beyond which there is no series of the further ones.
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -54,9 +56,11 @@ class ScanSeries : public events::EventSink {
   };
   void add(Space& space, const events::PageScan& scan, TimeNs time);
   void thin(Space& space);
+  Space* space_of(SpaceId id);
+  std::optional<uint32_t> number_of(Space& space, const std::string& name);
 
   std::map<SpaceId, Space> spaces_;
-  size_t entries_ = 0;
+  size_t entries_ = 0, names_ = 0;
 };
 
 }  // namespace memwhy::exports

@@ -14,11 +14,6 @@ constexpr size_t kMostLinkBytes = 256;
 constexpr uint64_t kMostCheckedBytes = 256 << 20;
 constexpr size_t kWindowBytes = 256 << 10;
 
-bool is_build_id(const std::string& text) {
-  return text.size() >= 4 && text.size() <= 128 &&
-         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
 std::optional<uint32_t> crc_of(ByteSource& source) {
   if (source.size() > kMostCheckedBytes) return std::nullopt;
   std::vector<std::byte> window(kWindowBytes);
@@ -47,6 +42,11 @@ std::optional<DebugLink> read_debug_link(ByteSource& source, const ElfFile& elf)
   const auto crc = crc_at + sizeof(uint32_t) <= end ? load<uint32_t>(source, crc_at) : std::nullopt;
   if (!crc) return std::nullopt;
   return DebugLink{*name, *crc};
+}
+
+bool is_build_id(const std::string& text) {
+  return text.size() >= 4 && text.size() <= 128 &&
+         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 std::string build_id_path(const std::string& directory, const std::string& build_id) {

@@ -37,6 +37,8 @@ struct DebugFilePlace {
   std::string path;
   bool operator==(const DebugFilePlace&) const = default;
 };
+// Hex, as a file's note is told. What a damaged recording calls one may be anything.
+bool is_build_id(const std::string& text);
 // Below `directory`; "" when the build id (hex) is none.
 std::string build_id_path(const std::string& directory, const std::string& build_id);
 // `program`: as the process sees it. `link`: DebugLink::name. Either may be "".

@@ -143,6 +143,43 @@ TEST(Names, FilesKeepWhatKindTheyAre) {
   EXPECT_TRUE(names.source("/home/joe/sdk/go/src/runtime/malloc.go", true).ends_with("/malloc.go"));
 }
 
+TEST(Names, WhatOnlyBeginsLikeAPublicOneIsPrivate) {
+  Names names("key");
+  EXPECT_EQ(names.comm("javacme-pay").find("acme"), std::string::npos);
+  EXPECT_EQ(names.comm("java-acme").find("acme"), std::string::npos);
+  EXPECT_EQ(names.path("/srv/libcapitalone_ledger.so").find("capitalone"), std::string::npos);
+  EXPECT_FALSE(Names::is_public_file("/srv/libcapitalone_ledger.so"));  // its build id goes too
+  EXPECT_NE(names.function("SecretCFunction", "", "libcapitalone_ledger.so", false), "SecretCFunction");
+  const std::string post =
+      names.function("go.acmebank.com/ledger.(*SecretDeal).Post", "/x/deal.go", "web", true);
+  EXPECT_EQ(post.find("acmebank"), std::string::npos) << post;
+  EXPECT_EQ(post.find("Secret"), std::string::npos) << post;
+  EXPECT_FALSE(
+      Names::is_public_function("go.acmebank.com/ledger.(*SecretDeal).Post", "/x/deal.go", "web", true));
+  EXPECT_EQ(names.go_module("go.acmebank.com").find("acmebank"), std::string::npos);
+  for (const char* name : {"java",
+                           "php-fpm8.2",
+                           "python3.11",
+                           "node",
+                           "libcap.so.2",
+                           "libcap-ng.so.0",
+                           "libc.so.6",
+                           "libc-2.31.so",
+                           "libc.musl-x86_64.so.1",
+                           "ld-linux-x86-64.so.2",
+                           "ld-musl-aarch64.so.1",
+                           "libnss_files.so.2",
+                           "libstdc++.so.6.0.30",
+                           "libpython3.11.so.1.0",
+                           "libtcmalloc_minimal.so.4",
+                           "libjemalloc.so.2",
+                           "libmimalloc-secure.so.2.0",
+                           "libglib-2.0.so.0",
+                           "libcurl-gnutls.so.4",
+                           "locale-archive"})
+    EXPECT_TRUE(Names::is_public_file(name)) << name;
+}
+
 TEST(Names, ContainersStayContainers) {
   Names names("key");
   const std::string id(64, '4'), pod = "3f2a1b2c-0000-1111-2222-333344445555";

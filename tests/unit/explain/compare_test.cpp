@@ -149,6 +149,32 @@ TEST(Limits, NothingSeenHoldsNothing) {
   EXPECT_EQ(broken[0].kind, LimitKind::kNothingSeen);
 }
 
+// What it was before an exec holds nothing for what it is now.
+TEST(Limits, AProgramThatWasReplacedIsNotThePresentOne) {
+  std::string script = web(612, 47, 24, "bb");
+  script.resize(script.find("recording-end"));
+  script += "@1007 exec 3 from 1 pid=7 comm=db\n@1007 space-end 1 execed\n";
+  const Explanation unseen = told(script);
+  ASSERT_EQ(unseen.processes.size(), 2U);
+  const auto broken = broken_limits(unseen, {uint64_t{1} << 40, {}, {}});
+  ASSERT_EQ(broken.size(), 1U);
+  EXPECT_EQ(broken[0].kind, LimitKind::kNothingSeen);
+
+  const Explanation scanned = told(script + "vmas 3: 1000+64 rw-p\n@1008 scan 3: 1000+10\n");
+  EXPECT_TRUE(broken_limits(scanned, {11 * kPageBytes, {}, {}}).empty());
+}
+
+TEST(Limits, AProblemOfAProgramThatWasReplacedIsNotMet) {
+  Explanation all;
+  all.processes.resize(1);
+  all.processes[0].findings.emplace_back();
+  all.processes[0].findings[0].id = "goroutine-leak";
+  all.processes[0].findings[0].kind = FindingKind::kProblem;
+  EXPECT_EQ(met_findings(all, {"goroutine-leak"}).size(), 1U);
+  all.processes[0].replaced = true;
+  EXPECT_TRUE(met_findings(all, {"goroutine-leak"}).empty());
+}
+
 TEST(Spread, OfRepetitions) {
   EXPECT_EQ(spread_of({300, 310, 305}).mean, 305);
   EXPECT_EQ(spread_of({300, 310, 305}).deviation, 5);

@@ -118,6 +118,37 @@ TEST(Series, MappingsWithoutEndAreOneEntry) {
   EXPECT_EQ(pages, 1000);
 }
 
+// A damaged file: each scan has names of its own.
+TEST(Series, NamesWithoutEndAreOthers) {
+  ScanSeries series;
+  uint64_t number = 0;
+  for (uint64_t scan = 1; scan <= 300; ++scan) {
+    events::VmaList list;
+    events::PageScan pages;
+    list.space = pages.space = SpaceId{1};
+    pages.complete = true;
+    for (uint64_t i = 0; i < 255; ++i) {
+      events::Vma vma;
+      vma.range = {(0x1000 + 2 * i) << kPageShift, (0x1001 + 2 * i) << kPageShift};
+      vma.name = fmt::format("/f{}", number++);
+      list.vmas.push_back(vma);
+      pages.runs.push_back({0x1000 + 2 * i, 1, 0});
+    }
+    events::SpaceStart start;
+    start.space = SpaceId{1};
+    start.tgid = 5;
+    series.on_event({scan * 10, start});
+    series.on_event({scan * 10, list});
+    series.on_event({scan * 10, pages});
+  }
+  const SpaceScans* space = series.of(5, 3000);
+  ASSERT_NE(space, nullptr);
+  EXPECT_EQ(space->names.size(), (size_t{1} << 16) + 1);
+  ASSERT_EQ(space->scans.back().mappings.size(), 1U);
+  EXPECT_EQ(space->names[space->scans.back().mappings[0].name], "(other mappings)");
+  EXPECT_EQ(space->scans.back().mappings[0].pages, 255U);
+}
+
 TEST(Code, AFileHasTheRangeOfItsFrames) {
   explain::ProcessExplanation process;
   process.exe = "/bin/c";

@@ -127,12 +127,14 @@ std::vector<BrokenLimit> met_findings(const Explanation& now, const std::vector<
     return std::any_of(fail_on.begin(), fail_on.end(),
                        [&](const std::string& each) { return each == id || each == kAnyProblem; });
   };
-  for (const ProcessExplanation& process : now.processes)
+  for (const ProcessExplanation& process : now.processes) {
+    if (process.replaced) continue;  // what it was before is over
     for (const Finding& found : process.findings)
       if (found.kind == FindingKind::kProblem && wanted(found.id))
         out.push_back(
             {LimitKind::kFinding, found.id, name_of(process), found.bytes, std::nullopt,
              fmt::format("{} is a problem of {}: {}", found.id, name_of(process), clause(found.claim))});
+  }
   return out;
 }
 
@@ -140,9 +142,9 @@ std::vector<BrokenLimit> broken_limits(const Explanation& now, const Limits& lim
   std::vector<BrokenLimit> out;
   bool seen = false;
   for (const ProcessExplanation& process : now.processes) {
-    if (!process.scan_time) continue;
+    if (process.replaced || !process.scan_time) continue;
     seen = true;
-    if (!process.replaced) check_bytes(process, limits, out);
+    check_bytes(process, limits, out);
   }
   if (!seen)
     out.push_back({LimitKind::kNothingSeen, "", "", std::nullopt, std::nullopt,
