@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of memwhy report in a real browser, from a file, without a network: what it shows is what the JSON says, to the byte; names of
 a hostile program are text; and nothing goes wrong in its console."""
+import base64
 import collections
 import datetime
+import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -159,6 +162,47 @@ def check_moments(page, process):
     assert shown(page, f"summary.startsWith({offered[0]!r}) && !summary.includes('grown')") == [scans[moments[0]]]
 
 
+def blocks(file):
+    """What is in the page: the answer and its moments, in order of time."""
+    found = re.findall(r'<script[^>]* id="(?:answer|moment-\d+)"[^>]*>([^<]*)</script>', file.read_text())
+    return [json.loads(gzip.decompress(base64.b64decode(block))) for block in found]
+
+
+def kept_by_group(process):
+    kept, groups = collections.Counter(), process["goroutines"]["groups"] if process["goroutines"] else []
+    for group in groups:
+        if group["kept_bytes"]:
+            kept[group["wait_reason"], group["created_at"], *group["frames"]] += group["kept_bytes"]
+    return kept
+
+
+def choose(page, what, value):
+    if what == "set":
+        page.value(f"[...document.querySelectorAll('.segments button')].find(each => each.textContent === {value!r}).click()")
+    else:
+        page.value(f"(() => {{ const list = document.querySelector('select[aria-label={what}]'); list.selectedIndex = {value}; list.dispatchEvent(new Event('change')); }})()")
+
+
+def check_growth_of_groups(page, process):
+    """A group that has more goroutines now is the same group; another unit or theme leaves the interval; what was not read is not growth."""
+    moments = [moment["processes"][0] for moment in blocks(page.file)[1:]]
+    first = next(index for index, moment in enumerate(moments) if kept_by_group(moment))
+    before, now = kept_by_group(moments[first]), kept_by_group(process)
+    change = [now[group] - before[group] for group in now.keys() | before.keys()]
+    wanted = [sum(each for each in change if each > 0), -sum(each for each in change if each < 0), sum(change)]
+    assert wanted[0] > 5 * 60 * MIB and wanted[0] < sum(now.values()), wanted
+    choose(page, "set", "Kept by goroutines")
+    choose(page, "at", len(moments))
+    choose(page, "from", first + 1)
+    assert shown(page, "summary.includes('grown by')") == wanted
+    for key in "ut":
+        page.press(key)
+        page.until("document.querySelector('.summary').textContent.includes('grown by')")
+        assert summary(page) == wanted, key
+    choose(page, "set", "Holders")
+    assert shown(page, "summary.includes('not read at')") == []
+
+
 def test_shows_what_the_json_says(case):
     file, answer = report(case, recorded_jobs(case))
     process = only_process(answer)
@@ -171,6 +215,7 @@ def test_shows_what_the_json_says(case):
         check_goroutines(page, process)
         check_stacks(page, process)
         check_moments(page, process)
+        check_growth_of_groups(page, process)
         is_clean(page)
 
 

@@ -114,6 +114,10 @@ def check_queries(file, process):
         answers = [db.execute(query).fetchall() for query in queries]
     assert {owner: bytes for _, owner, bytes in answers[0]} == ledger(process)
     assert answers[1] == [], answers[1]
+    scans = [point["ledger"] for point in process["timeline"] if point["ledger"]]
+    owners = {owner for scan in scans for owner in scan}
+    assert all(grew is not None for _, grew in answers[6]), answers[6]
+    assert {(owner, scans[-1].get(owner, 0) - scans[0].get(owner, 0)) for owner in owners} <= set(answers[6]), (scans, answers[6])
     assert sum(bytes for _, bytes in answers[11]) == process["rss"]["bytes"]
     assert {id for _, id, _, _ in answers[10]} == {f["id"] for f in process["findings"] if f["kind"] == "problem"}
 

@@ -60,7 +60,8 @@ Status add_moments(const trace::Reader& reader, const explain::Explanation& last
         for (const explain::ProcessExplanation& process : then.processes)
           if (process.scan_time) time = std::max(time, *process.scan_time);
         const uint64_t unix_ms = (last.anchor->realtime_ns + time - last.anchor->monotonic_ns) / 1'000'000;
-        moments.push_back(html::packed(fmt::format("moment-{}", unix_ms), report::moment_to_json(then)));
+        moments.push_back(
+            html::packed(fmt::format("moment-{}", unix_ms), report::moment_to_json(then, *last.anchor)));
       });
   if (!read) return read.error();
   const auto bytes = [&] {

@@ -290,14 +290,14 @@ std::string to_json(const Explanation& explanation, const JsonOptions& options) 
   return dumped(out, options.spaces ? 2 : -1) + "\n";
 }
 
-std::string moment_to_json(const Explanation& explanation) {
+std::string moment_to_json(const Explanation& explanation, const events::ClockAnchor& anchor) {
   Json out = {{"processes", Json::array()}};
   for (const ProcessExplanation& process : explanation.processes) {
     if (!process.scan_time) continue;
     Json entry = {{"pid", process.pid},
-                  {"scan_time", or_null(rfc3339(explanation.anchor, *process.scan_time))},
+                  {"scan_time", or_null(rfc3339(anchor, *process.scan_time))},
                   {"rss_bytes", process.rss.bytes},
-                  {"goroutines", goroutines(process, explanation.anchor, true)}};
+                  {"goroutines", goroutines(process, anchor, true)}};
     add_attribution(process.attribution, entry);
     out["processes"].push_back(std::move(entry));
   }

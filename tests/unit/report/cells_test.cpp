@@ -60,5 +60,32 @@ TEST(JsonCells, AddUpAndNameWhatIsThere) {
   EXPECT_EQ(frame["address"], 0x401e00);
 }
 
+// The earlier moments of a page: after an exec a pid has two entries, and the time of its last scan tells them apart.
+TEST(JsonMoment, OfEachProgramOfAPidByTheClockOfTheAnswer) {
+  explain::Explainer explainer;
+  memwhy::testing::play(R"(@10 binary b1 /bin/c inode=7
+attach 1 pid=5 comm=c exe=/bin/c binary=b1
+vmas 1
+  900+64 rw-p
+@11 scan 1: 900+3
+@12 exec 3 from 1 pid=5 comm=d
+@12 space-end 1 execed
+vmas 3
+  800+64 rw-p
+@13 scan 3: 800+5
+)",
+                        explainer);
+  const events::ClockAnchor anchor = {
+      .monotonic_ns = 10'000'000'000, .boottime_ns = 0, .realtime_ns = 1'000'000'000'000, .tick = 0};
+  const auto processes = nlohmann::json::parse(moment_to_json(explainer.finish(), anchor)).at("processes");
+  ASSERT_EQ(processes.size(), 2u);
+  EXPECT_EQ(processes[0]["pid"], 5);
+  EXPECT_EQ(processes[0]["scan_time"], "1970-01-01T00:16:43.000Z");
+  EXPECT_EQ(processes[0]["rss_bytes"], 5 * 4096);
+  EXPECT_EQ(processes[1]["pid"], 5);
+  EXPECT_EQ(processes[1]["scan_time"], "1970-01-01T00:16:41.000Z");
+  EXPECT_EQ(processes[1]["rss_bytes"], 3 * 4096);
+}
+
 }  // namespace
 }  // namespace memwhy::report

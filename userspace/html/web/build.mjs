@@ -37,7 +37,7 @@ async function bundled(entry) {
 const hash = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 const script = await bundled("src/main.ts");
 const style = await bundled("style.css");
-const policy = `default-src 'none'; script-src ${hash(script)}; style-src ${hash(style)}; img-src data:; base-uri 'none'; form-action 'none'`;
+const policy = `default-src 'none'; script-src ${hash(script)}; style-src ${hash(style)}; base-uri 'none'; form-action 'none'`;
 const page = readFileSync(join(here, "index.html"), "utf8")
   .replace("{{policy}}", () => policy)
   .replace("{{style}}", () => style)

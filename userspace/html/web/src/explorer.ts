@@ -24,6 +24,7 @@ interface DataSet {
   id: string;
   name: string;
   says: string;
+  read: (at: MomentProcess) => boolean; // else its samples are not known, which is not none
   samples: (at: MomentProcess) => Sample[];
 }
 const DATA_SETS: readonly DataSet[] = [
@@ -31,24 +32,28 @@ const DATA_SETS: readonly DataSet[] = [
     id: "resident",
     name: "Resident pages",
     says: "each resident page, by its owner and by the stack that touched it first (or made its mapping)",
+    read: (at) => at.scan_time != null,
     samples: residentSamples,
   },
   {
     id: "allocated",
     name: "Go heap by allocation",
     says: "bytes in use by the stack that allocated them, as Go's heap profile samples them: virtual, an estimate",
+    read: (at) => !!at.allocated?.length,
     samples: allocatedSamples,
   },
   {
     id: "kept",
     name: "Kept by goroutines",
     says: "bytes that can be reached from the stacks of these goroutines alone; virtual",
+    read: (at) => !!at.goroutines?.groups.some((group) => group.kept_bytes != null),
     samples: keptSamples,
   },
   {
     id: "held",
     name: "Holders",
     says: "objects of the Go heap by the one variable, group of goroutines or queue that they hang from, read as the recording ended; virtual",
+    read: (at) => at.go?.held != null,
     samples: heldSamples,
   },
 ];
@@ -70,10 +75,11 @@ export class Explorer {
   private last = 0; // what was asked for last is what is shown
 
   constructor(
-    private readonly process: Process,
+    readonly process: Process,
     private readonly moments: Moments,
   ) {
-    this.times = [...moments.times.map((ms) => ms / 1000), process.scan_time ? time(process.scan_time) : 0];
+    const last = process.scan_time ? time(process.scan_time) : 0;
+    this.times = [...moments.times.map((ms) => ms / 1000).filter((at) => at < last), last];
     this.to = this.times.length - 1;
     this.element = el("div", { class: "explorer" }, this.controls, this.head, this.stage);
   }
@@ -111,9 +117,16 @@ export class Explorer {
     return this.view === "icicle" && this.icicle.zoomOut();
   }
 
+  // An exec leaves the pid: what stands there then is this process where the scan is one of its own.
+  private isOf({ pid, scan_time }: MomentProcess): boolean {
+    const { timeline, scan_time: last } = this.process,
+      first = timeline[0]?.t;
+    if (pid !== this.process.pid || !scan_time || !first || !last) return false;
+    return time(first) <= time(scan_time) && time(scan_time) <= time(last);
+  }
   private async at(index: number): Promise<MomentProcess> {
     if (index === this.times.length - 1) return { ...this.process, rss_bytes: this.process.rss.bytes };
-    const found = (await this.moments.at(index)).processes.find((each) => each.pid === this.process.pid);
+    const found = (await this.moments.at(index)).processes.find((each) => this.isOf(each));
     const nothing: Attribution = { frames: [], stacks: [], mappings: [], cells: [] };
     return found ?? { ...nothing, pid: this.process.pid, scan_time: null, rss_bytes: null, goroutines: null };
   }
@@ -128,40 +141,46 @@ export class Explorer {
     const now = await this.at(this.to),
       before = this.from == null ? null : await this.at(this.from);
     if (asked !== this.last) return;
+    const unread = before && !this.set.read(before) ? this.from : this.set.read(now) ? null : this.to;
     let samples = this.samples(now),
       shrunk = 0;
     const whole = total(samples);
-    if (before) ({ samples, shrunk } = grown(this.samples(before), samples));
+    if (unread != null) samples = [];
+    else if (before) ({ samples, shrunk } = grown(this.samples(before), samples));
     const sum = total(samples),
       tree = treeOf(samples, before ? "grown" : "all");
     this.drawControls();
-    this.tell(now, before, sum, shrunk, whole);
-    if (this.view === "table") this.stage.replaceChildren(samples.length ? treeTable(tree) : this.nothing());
-    else if (!samples.length) this.stage.replaceChildren(this.nothing());
+    if (unread != null) this.head.replaceChildren(`${this.set.name}: not read at ${this.when(unread)}.`);
+    else this.tell(now, before, sum, shrunk, whole);
+    if (!samples.length) this.stage.replaceChildren(this.nothing(unread != null));
+    else if (this.view === "table") this.stage.replaceChildren(treeTable(tree));
     else {
       this.stage.replaceChildren(this.icicle.element);
       this.icicle.show(tree);
     }
   }
-  private nothing() {
-    const why = this.filter
-      ? `Nothing here has “${this.filter}” in its name.`
-      : this.from != null
-        ? "Nothing grew between the two."
-        : this.set.id === "kept"
-          ? "No group of goroutines keeps memory of its own, or their stacks were not read."
-          : this.set.id === "allocated"
-            ? "There is no heap profile in this program, or it was not read."
-            : this.set.id === "held"
-              ? "What the heap hangs from is read once, as the recording ends, of Go programs whose tables are known."
-              : "No page was attributed at this moment.";
+  private when(index: number) {
+    return this.times[index] ? `${clock(this.times[index])} UTC` : "any time";
+  }
+  private nothing(unread: boolean) {
+    const why =
+      this.filter && !unread
+        ? `Nothing here has “${this.filter}” in its name.`
+        : this.from != null && !unread
+          ? "Nothing grew between the two."
+          : this.set.id === "kept"
+            ? "No group of goroutines keeps memory of its own, or their stacks were not read."
+            : this.set.id === "allocated"
+              ? "There is no heap profile in this program, or it was not read."
+              : this.set.id === "held"
+                ? "What the heap hangs from is read once, as the recording ends, of Go programs whose tables are known."
+                : "No page was attributed at this moment.";
     return el("p", { class: "quiet" }, why);
   }
   private tell(now: MomentProcess, before: MomentProcess | null, sum: number, shrunk: number, whole: number) {
-    const when = (index: number) => `${clock(this.times[index]!)} UTC`;
     if (before) {
       this.head.replaceChildren(
-        el("strong", {}, `${when(this.from!)} – ${when(this.to)}`),
+        el("strong", {}, `${this.when(this.from!)} – ${this.when(this.to)}`),
         ": grown by ",
         figure(sum, bytes(sum)),
         ", shrunk by ",
@@ -178,7 +197,7 @@ export class Explorer {
           ? ` of ${bytes(now.rss_bytes)}`
           : "";
     this.head.replaceChildren(
-      el("strong", {}, when(this.to)),
+      el("strong", {}, this.when(this.to)),
       last ? " (the last scan): " : ": ",
       figure(sum, bytes(sum)),
       `${of}, ${this.set.says}.`,

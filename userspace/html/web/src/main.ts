@@ -21,6 +21,7 @@ const wantsDark = matchMedia("(prefers-color-scheme: dark)");
 let theme: "light" | "dark" | null = null; // null: as the system wants it
 let chosen = 0;
 let words = "";
+let explorer: Explorer | null = null; // of the process that is shown; another unit or theme leaves it where it is
 
 const setTheme = () => {
   document.documentElement.dataset["theme"] = theme ?? (wantsDark.matches ? "dark" : "light");
@@ -45,11 +46,12 @@ function show(answer: Answer, moments: Moments) {
     return;
   }
   document.title = printable(`${nameOf(process)} – memwhy`);
-  const explorer = new Explorer(process, moments),
+  if (explorer?.process !== process) explorer = new Explorer(process, moments);
+  const stacks = explorer,
     rates = new RateChart(process),
     aged = ages(process);
-  explorer.filter = words;
-  const timeline = new Timeline(process, (selection) => explorer.select(selection));
+  stacks.filter = words;
+  const timeline = new Timeline(process, (selection) => stacks.select(selection));
   const mapped = el("div", {}, mappings(process, words));
   const again = () => show(answer, moments);
   const nextUnit = () => {
@@ -67,8 +69,8 @@ function show(answer: Answer, moments: Moments) {
     "aria-label": "Filter stacks and mappings by name",
     value: words,
     oninput: () => {
-      words = explorer.filter = filter.value;
-      void explorer.draw();
+      words = stacks.filter = filter.value;
+      void stacks.draw();
       mapped.replaceChildren(mappings(process, words));
     },
   });
@@ -127,7 +129,7 @@ function show(answer: Answer, moments: Moments) {
       process.rss.bytes != null ? el("div", { class: "panel" }, waterfallTable(process)) : el("div"),
     ),
     section("time", "Over time", "", timeline.element),
-    section("stacks", "Stacks", "", explorer.element),
+    section("stacks", "Stacks", "", stacks.element),
     section("owners", "Owners", "", ledgerTable(process)),
     section("ages", "Age", "", aged.element),
     section("rates", "Rates", "", rates.element),
@@ -145,12 +147,12 @@ function show(answer: Answer, moments: Moments) {
   aged.chart.draw();
   keys.use([
     { key: "/", says: "filter by name", act: () => filter.focus() },
-    { key: "i", says: "invert the stacks", act: () => explorer.invert() },
-    { key: "v", says: "icicle or table", act: () => explorer.switchView() },
-    { key: "r", says: "hide runtime frames", act: () => explorer.hideRuntime() },
-    { key: "[", says: "an earlier moment", act: () => explorer.step(-1) },
-    { key: "]", says: "a later moment", act: () => explorer.step(1) },
-    { key: "Escape", says: "zoom out", act: () => explorer.zoomOut() },
+    { key: "i", says: "invert the stacks", act: () => stacks.invert() },
+    { key: "v", says: "icicle or table", act: () => stacks.switchView() },
+    { key: "r", says: "hide runtime frames", act: () => stacks.hideRuntime() },
+    { key: "[", says: "an earlier moment", act: () => stacks.step(-1) },
+    { key: "]", says: "a later moment", act: () => stacks.step(1) },
+    { key: "Escape", says: "zoom out", act: () => stacks.zoomOut() },
     { key: "u", says: "units", act: nextUnit },
     { key: "t", says: "light or dark", act: nextTheme },
     ...parts.map(([id, name], index) => ({
@@ -159,7 +161,7 @@ function show(answer: Answer, moments: Moments) {
       act: () => document.getElementById(id)?.scrollIntoView(),
     })),
   ]);
-  void explorer.draw().then(() => page.setAttribute("aria-busy", "false"));
+  void stacks.draw().then(() => page.setAttribute("aria-busy", "false"));
 }
 
 setTheme();

@@ -8,13 +8,14 @@
 //                                                     ├ handle 300                 ├ handle 300
 //                                                     │ └ realloc 300              │ └ main 300
 //                                                     └ flush 100 …                └ flush 100 …
-import type { Attribution, Frame, MomentProcess } from "./answer";
+import type { Attribution, Cell, Frame, Mapping, MomentProcess } from "./answer";
 import { bytes, hex } from "./format";
 
 export interface Step {
   name: string;
   where: string;
   kind: string;
+  key?: string; // what it is the same by at another moment, where its name may be another then
 }
 // Outermost first. The owner stands before the path, or is "" when none is to be drawn.
 export interface Sample {
@@ -60,19 +61,28 @@ class Steps {
   }
 }
 
+const shortName = ({ name, file }: Mapping) => base(name || file || "anonymous");
 export function mappingName(all: Attribution, index: number | null): string {
   const mapping = index == null ? null : all.mappings[index];
   if (!mapping) return "several mappings";
-  return `${mapping.name ? base(mapping.name) : mapping.file ? base(mapping.file) : "anonymous"} ${hex(mapping.start)}-${hex(mapping.end)} ${mapping.permissions}`;
+  return `${shortName(mapping)} ${hex(mapping.start)}-${hex(mapping.end)} ${mapping.permissions}`;
+}
+// Of a cell without a stack. A mapping grows at its end, and a stack at its start.
+function mappingStep(all: Attribution, cell: Cell): Step {
+  const where = cell.how ?? "";
+  if (cell.rest) return { name: "[smaller ones]", where, kind: "none" };
+  const name = mappingName(all, cell.mapping),
+    mapping = cell.mapping == null ? null : all.mappings[cell.mapping];
+  if (!mapping) return { name, where, kind: "none" };
+  const fixed = mapping.name === "[stack]" ? mapping.end : mapping.start;
+  return { name, where, kind: "none", key: `${shortName(mapping)} ${hex(fixed)}` };
 }
 
 export function residentSamples(all: Attribution): Sample[] {
   const steps = new Steps(all);
   return all.cells.map((cell) => {
     const path = steps.of(cell.stack);
-    if (path.length) return { owner: cell.owner, path, bytes: cell.bytes };
-    const name = cell.rest ? "[smaller ones]" : mappingName(all, cell.mapping);
-    return { owner: cell.owner, path: [{ name, where: cell.how ?? "", kind: "none" }], bytes: cell.bytes };
+    return { owner: cell.owner, path: path.length ? path : [mappingStep(all, cell)], bytes: cell.bytes };
   });
 }
 export function allocatedSamples(all: Attribution): Sample[] {
@@ -98,6 +108,7 @@ export function keptSamples(process: MomentProcess): Sample[] {
           name: `${group.count} × ${group.wait_reason ?? "running"}`,
           where: group.created_at ? `created at ${group.created_at}` : "",
           kind: "none",
+          key: `${group.wait_reason ?? "running"} ${group.created_at ?? ""}`,
         },
         ...steps.of(group.stack),
       ],
@@ -149,7 +160,7 @@ export const total = (samples: Sample[]) => samples.reduce((sum, sample) => sum 
 
 // What `now` has more than `before`, by owner and path; less is summed up apart.
 export function grown(before: Sample[], now: Sample[]): { samples: Sample[]; shrunk: number } {
-  const key = (sample: Sample) => `${sample.owner}\n${sample.path.map((step) => step.name).join("\n")}`;
+  const key = (sample: Sample) => `${sample.owner}\n${sample.path.map((step) => step.key ?? step.name).join("\n")}`;
   const sums = new Map<string, Sample>();
   for (const [samples, sign] of [
     [now, 1],
@@ -164,7 +175,7 @@ export function grown(before: Sample[], now: Sample[]): { samples: Sample[]; shr
   const all = [...sums.values()];
   return {
     samples: all.filter((sample) => sample.bytes > 0),
-    shrunk: -total(all.filter((sample) => sample.bytes < 0)),
+    shrunk: 0 - total(all.filter((sample) => sample.bytes < 0)),
   };
 }
 
