@@ -39,7 +39,7 @@ def anonymized(case, name):
 
 def test_a_go_program(case):
     """A leak of goroutines: the same problem with the same bytes; the program's names are gone, the runtime's are not."""
-    jobs = case.hourly_job("debian", "-period", "1s", "-hold", 3, "-runs", 7)
+    jobs = case.hourly_job("debian", "-period", "4s", "-hold", 3, "-runs", 7)  # who waits for 10 s is blocked
     jobs.holds()
     memwhy = case.start_memwhy("record", "-p", jobs.pid, "-o", "leak.memwhy")
     jobs.go_on()

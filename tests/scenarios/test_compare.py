@@ -193,7 +193,7 @@ def test_against_bases(case):
 
 def test_fail_on(case):
     """A leak is a problem, and status 3 says so; of another id it does not."""
-    jobs = case.hourly_job("debian", "-period", "1s", "-hold", 3, "-runs", 7)
+    jobs = case.hourly_job("debian", "-period", "4s", "-hold", 3, "-runs", 7)  # who waits for 10 s is blocked
     jobs.holds()
     memwhy = case.start_memwhy("record", "-p", jobs.pid, "-o", "leak.memwhy")
     jobs.go_on()

@@ -33,7 +33,7 @@ def record(case, program, file, *options):
 
 def bytes_of(explanation, expected):
     """What was touched by stacks whose innermost frames are these."""
-    process = max(explanation["processes"], key=lambda each: each["rss"]["bytes"])
+    process = max(explanation["processes"], key=lambda each: each["rss"]["bytes"] or 0)
     frames = [(each["function"], each["file"] and os.path.basename(each["file"]), each["line"]) for each in process["frames"]]
     total = 0
     for cell in process["cells"]:

@@ -197,7 +197,7 @@ TEST(TransientSpike, BeforeMemwhyAttached) {
   EXPECT_EQ(found->kind, FindingKind::kExplains);
   EXPECT_EQ(found->bytes, 0u) << "nothing of it is resident";
   EXPECT_EQ(figure(*found, "peak_bytes"), static_cast<double>(400 * kMiB));
-  EXPECT_EQ(found->claim, "RSS of c is 4.0 MiB and was 400.0 MiB at its peak, before memwhy attached.");
+  EXPECT_EQ(found->claim, "RSS of c is 4.0 MiB and was 400.0 MiB at its peak, before the first reading.");
   EXPECT_EQ(found->evidence.at(1), "what it was is unknown: no scan was near the peak");
 }
 

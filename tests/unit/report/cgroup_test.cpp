@@ -40,8 +40,8 @@ constexpr const char* kTold =
 TEST(CgroupText, OfAProcess) {
   const auto text = to_text(explained("\"pid 5\"", kTold), {});
   EXPECT_EQ(part(text, "Container"),
-            "Container /pod (cgroup version 2): limit 256.0 MiB - usage 200.0 MiB = 56.0 MiB\n"
-            "of room\n"
+            "Container /pod (cgroup version 2): limit 256.0 MiB - usage 200.0 = 56.0 MiB of\n"
+            "room\n"
             "  2.0 MiB of the page cache are to be written first\n"
             "         MiB\n"
             "        40.0  anonymous memory of c (pid 5)\n"

@@ -86,7 +86,7 @@ class OomKill : public Rule {
   static bool by_container(const Case& c, TimeNs killed) {
     if (c.cgroup == nullptr || !c.cgroup->memory.limit_bytes) return false;
     if (c.cgroup->memory.unified) return c.cgroup->oom_events_seen.value_or(0) > 0;
-    if (c.cgroup->oom_kills_seen.value_or(0) == 0 || c.cgroup->max_events_seen.value_or(0) == 0) return false;
+    if (c.cgroup->oom_kills_seen.value_or(0) == 0) return false;
     const timeline::CgroupPoint* last = last_before(*c.cgroup, killed);
     return last != nullptr && static_cast<double>(last->usage_bytes) >=
                                   kFull * static_cast<double>(*c.cgroup->memory.limit_bytes);
