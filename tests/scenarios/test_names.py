@@ -98,7 +98,9 @@ def test_debug_files_of_the_users(case):
     program, debug, build_id = stripped(case)
     kept = keep_in(case.folder / "kept", debug, build_id)
     record(case, program, "bare.memwhy")
-    record(case, program, "named.memwhy", "--debug-dir", kept)
+    memwhy = case.start_memwhy("record", "-d", 3, "-o", "named.memwhy", "--debug-dir", kept, "--", program, stdin=subprocess.PIPE)
+    assert memwhy.wait(timeout=DEADLINE) == 0  # not cut short: all was scanned
+    memwhy.stdin.close()
     program.unlink()
     bare = explained(case, "bare.memwhy")
     assert not named(bare), "without its symbols nobody knows"
