@@ -98,10 +98,7 @@ Status run_check(const CheckRequest& request) {
       checked.broken.push_back(std::move(each));
   const Status printed = print(request.json ? report::to_json(checked)
                                             : report::to_text(checked, style_of_stdout(request.colour)));
-  if (!printed || checked.broken.empty()) return printed;
-  const std::string more =
-      checked.broken.size() > 1 ? fmt::format(" (and {} more)", checked.broken.size() - 1) : "";
-  return Error(ErrorCode::kUnmet, checked.broken.front().sentence + more);
+  return printed ? unmet(checked.broken) : printed;
 }
 
 }  // namespace

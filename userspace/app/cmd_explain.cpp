@@ -108,10 +108,7 @@ Status explain_unbounded(const trace::Reader& reader, const Request& request,
   const Status printed = print(request.json ? report::to_json(*explanation, {request.cells})
                                             : report::to_text(*explanation, text));
   if (!printed) return printed;
-  const std::vector<explain::BrokenLimit> met = explain::met_findings(*explanation, request.fail_on);
-  if (met.empty()) return {};
-  const std::string more = met.size() > 1 ? fmt::format(" (and {} more)", met.size() - 1) : "";
-  return Error(ErrorCode::kUnmet, met.front().sentence + more);
+  return unmet(explain::met_findings(*explanation, request.fail_on));
 }
 
 Status explain_recording(const trace::Reader& reader, const Request& request,
@@ -154,10 +151,7 @@ Command add_explain(CLI::App& program) {
   const auto request = std::make_shared<Request>();
   const auto duration = std::make_shared<std::chrono::nanoseconds>(0);
   options->add_option("FILE", request->path, "a recording (.memwhy)")->type_name("");
-  options->add_option("-p,--pid", request->live.targets.pids, "the process, by its pid on the host")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->type_name("PID");
+  add_pid_option(*options, request->live.targets);
   add_cgroup_option(*options, request->live.targets);
   options->add_flag("--follow", request->live.targets.follow, "and its children");
   add_duration(*options, "-d,--duration", *duration, "how long to watch (30, 30s, 5m, 2h); default 10 s");

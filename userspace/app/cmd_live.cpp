@@ -150,11 +150,7 @@ Command add_live(CLI::App& program) {
   const auto request = std::make_shared<LiveRequest>();
   const auto duration = std::make_shared<std::chrono::nanoseconds>(0);
   const auto colour = std::make_shared<Colour>(Colour::kAuto);
-  options->add_option("-p,--pid", request->targets.pids, "the process, by its pid on the host")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->required()
-      ->type_name("PID");
+  add_pid_option(*options, request->targets)->required();
   add_duration(*options, "-d,--duration", *duration, "end after this time (30, 30s, 5m, 2h)");
   options->add_option("-o,--output", request->output, "keep the recording in this file; it must not exist")
       ->type_name("FILE");

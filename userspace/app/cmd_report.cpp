@@ -129,10 +129,7 @@ Command add_report(CLI::App& program) {
   const auto request = std::make_shared<ReportRequest>();
   const auto duration = std::make_shared<std::chrono::nanoseconds>(0);
   options->add_option("FILE", request->path, "a recording (.memwhy)")->type_name("");
-  options->add_option("-p,--pid", request->live.targets.pids, "the process, by its pid on the host")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->type_name("PID");
+  add_pid_option(*options, request->live.targets);
   options->add_flag("--follow", request->live.targets.follow, "and its children");
   add_duration(*options, "-d,--duration", *duration, "how long to watch (30, 30s, 5m, 2h); default 10 s");
   options->add_option("-o,--output", request->output, "the page to make; it must not exist")

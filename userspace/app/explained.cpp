@@ -6,7 +6,6 @@
 #include "app/debug_names.h"
 #include "app/runtimes.h"
 #include "app/terminal.h"
-#include "explain/compare/limits.h"
 #include "explain/explainer.h"
 
 namespace memwhy::app {
@@ -38,6 +37,12 @@ Result<explain::Explanation> explained(const std::string& path, const explain::I
   const Result<trace::Reader> reader = trace::Reader::open(path);
   if (!reader) return reader.error();
   return explained(*reader, interval);
+}
+
+Status unmet(const std::vector<explain::BrokenLimit>& broken) {
+  if (broken.empty()) return {};
+  const std::string more = broken.size() > 1 ? fmt::format(" (and {} more)", broken.size() - 1) : "";
+  return Error(ErrorCode::kUnmet, broken.front().sentence + more);
 }
 
 Status check_finding_ids(const std::vector<std::string>& ids) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "explain/compare/limits.h"
 #include "explain/explanation.h"
 #include "explain/interval.h"
 #include "trace/reader.h"
@@ -23,6 +24,8 @@ Result<explain::Explanation> explained(const trace::Reader& reader, const explai
                                        DebugNames* names = nullptr);
 Result<explain::Explanation> explained(const std::string& path, const explain::Interval& interval = {});
 
+// kUnmet: the first sentence, and how many more there are. Ok: none.
+Status unmet(const std::vector<explain::BrokenLimit>& broken);
 // --fail-on: ids of findings. kUsage: one that no finding has.
 Status check_finding_ids(const std::vector<std::string>& ids);
 

@@ -67,6 +67,13 @@ std::string Targets::short_name() const {
   return name.empty() ? "root" : name;
 }
 
+CLI::Option* add_pid_option(CLI::App& command, Targets& targets) {
+  return command.add_option("-p,--pid", targets.pids, "the process, by its pid on the host")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("PID");
+}
+
 void add_cgroup_option(CLI::App& command, Targets& targets) {
   command
       .add_option(

@@ -27,6 +27,8 @@ struct Targets : procfs::Wanted {
 
 // -p, --comm, --cgroup, --follow.
 void add_target_options(CLI::App& command, Targets& targets);
+// -p alone, of a command that looks at one process.
+CLI::Option* add_pid_option(CLI::App& command, Targets& targets);
 // --cgroup alone.
 void add_cgroup_option(CLI::App& command, Targets& targets);
 

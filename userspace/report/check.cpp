@@ -39,16 +39,13 @@ std::string to_text(const Checked& checked, const Style& style) {
 
 std::string to_json(const Checked& checked) {
   using Object = nlohmann::ordered_json;
-  const auto number = [](const std::optional<uint64_t>& value) {
-    return value ? Object(*value) : Object(nullptr);
-  };
   Object out = {{"format", "memwhy.check/1"},  {"passed", checked.broken.empty()},
                 {"limits", checked.limits},    {"bases", checked.bases},
                 {"programs", Object::array()}, {"broken", Object::array()}};
   for (const explain::ProgramTotals& program : checked.programs) {
     Object one = {
         {"program", program.program},     {"pids", program.pids},
-        {"rss_bytes", program.rss_bytes}, {"heap_profile_bytes", number(program.heap_profile_bytes)},
+        {"rss_bytes", program.rss_bytes}, {"heap_profile_bytes", or_null(program.heap_profile_bytes)},
         {"ledger", Object::object()},     {"problems", Object::array()}};
     for (const auto& [id, bytes] : program.of(explain::Aspect::kOwner)) one["ledger"][id] = bytes;
     for (const auto& [id, claim] : program.problems) one["problems"].push_back(id);
@@ -58,8 +55,8 @@ std::string to_json(const Checked& checked) {
     out["broken"].push_back({{"limit", word(each.kind)},
                              {"id", text_or_null(each.id)},
                              {"program", text_or_null(each.program)},
-                             {"bytes", number(each.bytes)},
-                             {"allowed_bytes", number(each.allowed)},
+                             {"bytes", or_null(each.bytes)},
+                             {"allowed_bytes", or_null(each.allowed)},
                              {"sentence", each.sentence}});
   return out.dump(2, ' ', true, Object::error_handler_t::replace) + "\n";
 }

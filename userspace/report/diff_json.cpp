@@ -11,11 +11,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-template <typename T>
-Json value_or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
 Json changed_aspect(const explain::ChangedAspect& aspect) {
   Json out = {{"lines", Json::array()}, {"rest", aspect.rest}};
   for (const explain::ChangedLine& line : aspect.lines) {
@@ -42,7 +37,7 @@ Json program_side(const std::optional<explain::ProgramTotals>& side) {
           {"pids", side->pids},
           {"build_id", text_or_null(side->build_id)},
           {"rss_bytes", side->rss_bytes},
-          {"heap_profile_bytes", value_or_null(side->heap_profile_bytes)}};
+          {"heap_profile_bytes", or_null(side->heap_profile_bytes)}};
 }
 
 Json changed_program(const explain::ProgramDifference& program) {
@@ -65,8 +60,8 @@ Json recording_side(const DiffSide& side) {
   const explain::Explanation& all = *side.explanation;
   return {{"name", side.name},
           {"host", text_or_null(all.recording.host)},
-          {"start", value_or_null(rfc3339(all.anchor, all.start))},
-          {"end", value_or_null(rfc3339(all.anchor, all.end))}};
+          {"start", or_null(rfc3339(all.anchor, all.start))},
+          {"end", or_null(rfc3339(all.anchor, all.end))}};
 }
 
 }  // namespace

@@ -261,6 +261,17 @@ TEST(Hotspot, ACollectorThatIsNotReadIsTold) {
   EXPECT_THAT(heap.problem, HasSubstr("does not read the Java heap of ZGC"));
 }
 
+// Where classes and their constants hang from.
+void make_classes_known(MadeG1& made) {
+  made.variable("ClassLoaderDataGraph", "_head", kObjects + 0x30000);
+  made.offset("ClassLoaderData", "_next", 8);
+  made.offset("ClassLoaderData", "_klasses", 16);
+  made.offset("Klass", "_next_link", 8);
+  made.offset("InstanceKlass", "_constants", 16);
+  made.offset("Klass", "_class_loader_data", 24);
+  made.offset("ConstantPool", "_pool_holder", 8);
+}
+
 TEST(Hotspot, CodeAndClassesHaveUsesOfTheirOwn) {
   MadeG1 made;
   made.variable("CodeCache", "_heaps", kObjects + 0x20000);
@@ -278,13 +289,7 @@ TEST(Hotspot, CodeAndClassesHaveUsesOfTheirOwn) {
   made.resident({kCode, kCode + 20 * kPageBytes});
   made.resident({kCode + 0x100000, kCode + 0x101000});
 
-  made.variable("ClassLoaderDataGraph", "_head", kObjects + 0x30000);
-  made.offset("ClassLoaderData", "_next", 8);
-  made.offset("ClassLoaderData", "_klasses", 16);
-  made.offset("Klass", "_next_link", 8);
-  made.offset("InstanceKlass", "_constants", 16);
-  made.offset("Klass", "_class_loader_data", 24);
-  made.offset("ConstantPool", "_pool_holder", 8);
+  make_classes_known(made);
   made.memory.put_words(kObjects + 0x30000, {0, kObjects + 0x31000, kClasses + 0x100});
   made.memory.put_words(kClasses + 0x100, {0, kClasses + 0x100, kConstants + 0x40,
                                            kObjects + 0x30000});  // a list that is a circle
@@ -308,13 +313,7 @@ TEST(Hotspot, CodeAndClassesHaveUsesOfTheirOwn) {
 // A class that was unloaded: its part of metaspace is one until all classes are walked anew.
 TEST(Hotspot, WhatIsNoMetaspaceAnyMoreIsForgotten) {
   MadeG1 made;
-  made.variable("ClassLoaderDataGraph", "_head", kObjects + 0x30000);
-  made.offset("ClassLoaderData", "_next", 8);
-  made.offset("ClassLoaderData", "_klasses", 16);
-  made.offset("Klass", "_next_link", 8);
-  made.offset("InstanceKlass", "_constants", 16);
-  made.offset("Klass", "_class_loader_data", 24);
-  made.offset("ConstantPool", "_pool_holder", 8);
+  make_classes_known(made);
   for (const uint64_t klass : {kClasses, kOther}) {
     made.map({klass, klass + kPageBytes}, "");
     made.memory.put_words(klass, {0, 0, 0, kObjects + 0x30000});
