@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <random>
 
 #include "app/rule_tables.h"
 #include "base/time.h"
@@ -373,8 +374,10 @@ TEST(StackRulesTable, FullIsFramePointersAsBefore) {
   TRACE(space, *school.port, target.pid(), false);
   TRACE(other, *school.port, hog.pid(), false);
   std::vector<probe::AddressRule> rules;
-  for (uint64_t i = 0; i < probe::RuleTable::kMost; ++i)
-    rules.push_back({0x100000 + 16 * i, true, MW_RULE_POINTER});
+  // Spread at random and more than fit: one that meets a full neighbourhood is refused too, and leaves room.
+  std::mt19937_64 spread(1);
+  for (uint64_t i = 0; i < 4 * probe::RuleTable::kMost; ++i)
+    rules.push_back({spread() % MW_RULE_IP, true, MW_RULE_POINTER});
   probe::RuleTable& table = school.unwinding->rules();
   for (const SpaceId of : {space, other}) {
     const auto generation = table.generation(of);
