@@ -183,7 +183,6 @@ def test_a_map_that_is_locked_keeps_its_probes(case):
     """To take the breakpoints away would wait as well. So they stay, and memwhy ends, and says how they go."""
     with program_with_silent_file(case, "mount", "held") as (server, process, _), mounted_bpffs():
         memwhy = case.start_memwhy("record", "-p", process.pid, "-o", "held.memwhy")
-        assert any("recording pid " in line for line in memwhy.stderr)  # its probes are attached
         hold_map(server, process)
         memwhy.send_signal(signal.SIGINT)
         in_time = ends(memwhy, 40)
