@@ -151,7 +151,7 @@ def test_a_map_that_is_locked_is_not_attached_to(case):
     """The kernel would wait for the lock where no signal ends the wait, and every fork of the machine with it."""
     with program_with_silent_file(case, "mount", "held") as (server, process, _):
         hold_map(server, process)
-        memwhy = case.start_memwhy("explain", "-p", process.pid, "-d", 2, "--json")
+        memwhy = case.start([case.program, "explain", "-p", process.pid, "-d", 2, "--json"], stderr=subprocess.PIPE)
         in_time = ends(memwhy, 40)
     out, err = memwhy.communicate(timeout=DEADLINE)
     case.log.append((memwhy.args, memwhy.returncode, out[-6000:], err[-6000:]))
