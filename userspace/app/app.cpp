@@ -115,9 +115,10 @@ std::vector<Command> add_commands(CLI::App& program) {
   program.set_version_flag("--version", "memwhy " MEMWHY_VERSION);
   set_usage(program, "memwhy COMMAND [OPTIONS]");
   return {
-      add_explain(program), add_record(program),    add_report(program), add_info(program),
-      add_top(program),     add_live(program),      add_diff(program),   add_check(program),
-      add_export(program),  add_anonymize(program), add_doctor(program), add_completion(program),
+      add_explain(program),    add_record(program),    add_report(program), add_info(program),
+      add_top(program),        add_live(program),      add_diff(program),   add_check(program),
+      add_export(program),     add_anonymize(program), add_mcp(program),    add_doctor(program),
+      add_completion(program),
   };
 }
 
