@@ -9,7 +9,7 @@
 The same sources give the same bytes, in whatever folder and at whatever time: all times are EPOCH's, files are sorted, nobody owns
 them. What it is not: a build; tools/package builds first.
 
-usage: package.py BUILD OUT EPOCH     (EPOCH: seconds, the time of all files)"""
+usage: package.py BUILD OUT EPOCH [deb|archive|debug|image]...     EPOCH: seconds, the time of all files; all four unless some are named"""
 import hashlib
 import pathlib
 import shutil
@@ -25,7 +25,10 @@ import sbom
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-def main(build, out, epoch):
+KINDS = ("deb", "archive", "debug", "image")
+
+
+def main(build, out, epoch, *kinds):
     build, out, epoch = pathlib.Path(build).resolve(), pathlib.Path(out).resolve(), int(epoch)
     program = build / "bin/memwhy_static"
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
@@ -38,10 +41,14 @@ def main(build, out, epoch):
 
     files = contents.files(build, linked, bill)
     name = f"memwhy-{version}-linux-amd64"
-    deb.write(out, out / f"memwhy_{version}-1_amd64.deb", contents.debian(files), linked, version, epoch)
-    archive.write_gzip(out / f"{name}.tar.gz", contents.below(name, contents.local(files)), epoch)
-    archive.write_gzip(out / f"{name}-debug.tar.gz", contents.below(name, contents.debug(build)), epoch)
-    oci.write(out / f"memwhy-{version}-oci.tar", contents.image(files), version, epoch)
+    write = {
+        "deb": lambda: deb.write(out, out / f"memwhy_{version}-1_amd64.deb", contents.debian(files), linked, version, epoch),
+        "archive": lambda: archive.write_gzip(out / f"{name}.tar.gz", contents.below(name, contents.local(files)), epoch),
+        "debug": lambda: archive.write_gzip(out / f"{name}-debug.tar.gz", contents.below(name, contents.debug(build)), epoch),
+        "image": lambda: oci.write(out / f"memwhy-{version}-oci.tar", contents.image(files), version, epoch),
+    }
+    for kind in kinds or KINDS:
+        write[kind]()
 
     made = sorted(path for path in out.iterdir() if path.is_file())
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in made]
@@ -51,6 +58,6 @@ def main(build, out, epoch):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) < 4 or set(sys.argv[4:]) - set(KINDS):
         sys.exit(__doc__.splitlines()[-1])
     main(*sys.argv[1:])
