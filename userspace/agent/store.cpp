@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
 
@@ -84,7 +85,10 @@ std::vector<Orphan> Store::orphans() const {
   for (const auto& entry : fs::directory_iterator(folder_, error))
     if (entry.path().filename().native().starts_with(kTemporary)) ::unlink(entry.path().c_str());
   for (const auto& entry : fs::directory_iterator(rings(), error)) {
-    Orphan orphan{entry.path().filename(), entry.path(), {}};
+    std::string unit = entry.path().filename();
+    // Set aside by an agent that was killed as well.
+    if (unit.starts_with("..")) unit = unit.substr(std::min(unit.find('.', 2) + 1, unit.size()));
+    Orphan orphan{std::move(unit), entry.path(), {}};
     std::vector<std::pair<int, std::string>> parts;
     for (const auto& part : fs::directory_iterator(entry.path(), error))
       if (const int number = part_number(part.path().filename()); number >= 0) parts.emplace_back(number, part.path());
@@ -98,6 +102,19 @@ std::vector<Orphan> Store::orphans() const {
 void Store::remove(const Orphan& orphan) {
   for (const std::string& part : orphan.parts) ::unlink(part.c_str());
   ::rmdir(orphan.folder.c_str());
+}
+
+// "..2.web.service": no unit begins with a dot (file_name_of()).
+Orphan Store::set_aside(const Orphan& orphan) {
+  const fs::path folder = orphan.folder;
+  for (int number = 1; number < 100; ++number) {
+    const fs::path aside = folder.parent_path() / fmt::format("..{}.{}", number, orphan.unit);
+    if (::renameat2(AT_FDCWD, folder.c_str(), AT_FDCWD, aside.c_str(), RENAME_NOREPLACE) != 0) continue;
+    Orphan moved{orphan.unit, aside, {}};
+    for (const std::string& part : orphan.parts) moved.parts.push_back(aside / fs::path(part).filename());
+    return moved;
+  }
+  return orphan;
 }
 
 std::string Store::name_for(const std::string& host, const std::string& unit, int64_t realtime_ns,
@@ -114,6 +131,19 @@ std::string Store::name_for(const std::string& host, const std::string& unit, in
 
 std::string Store::temporary(uint64_t number) const {
   return fmt::format("{}/{}{}", folder_, kTemporary, number);
+}
+
+Status Store::publish(const std::string& temporary, const std::string& name) const {
+  const std::string path = folder_ + "/" + name;
+  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
+    const int error = errno;
+    ::unlink(temporary.c_str());
+    return errno_error(error == EEXIST ? ErrorCode::kConflict : ErrorCode::kOutput, "can't name " + path, error);
+  }
+  const Fd folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder || ::fsync(folder.get()) != 0)
+    return errno_error(ErrorCode::kOutput, "can't put " + folder_ + " on disk", errno);
+  return {};
 }
 
 std::vector<StoredRecording> Store::recordings() const {

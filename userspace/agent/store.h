@@ -47,11 +47,15 @@ class Store {
   // Left by an agent that was killed. Half written recordings of it are removed.
   std::vector<Orphan> orphans() const;
   static void remove(const Orphan& orphan);
+  // Under a name that no ring has.
+  static Orphan set_aside(const Orphan& orphan);
 
   // HOST_UNIT_TIME_CAUSE.memwhy, with .1 … where that is there already.
   std::string name_for(const std::string& host, const std::string& unit, int64_t realtime_ns,
                        std::string_view cause) const;
   std::string temporary(uint64_t number) const;
+  // The written file gets its name, on disk. kOutput; kConflict: the name is taken.
+  Status publish(const std::string& temporary, const std::string& name) const;
 
   // Oldest first.
   std::vector<StoredRecording> recordings() const;
