@@ -188,7 +188,7 @@ void Recorder::watch(const events::Event& event, const Space& space) {
     const SpaceId id = space_of(event.payload);
     spaces_.at(id).oom = true;
     ++units_.at(space.unit).oom_kills;
-    fire(Trigger::kOomKill, space.unit, event.time, fmt::format("the kernel killed {} for memory", name));
+    fire(Trigger::kOomKill, space.unit, event.time, fmt::format("the kernel killed {} for memory", name), space.pid);
   } else if (const auto* loss = std::get_if<events::Loss>(&event.payload)) {
     totals_.lost += loss->count;
   } else if (const auto* exit = std::get_if<events::ProcessExit>(&event.payload)) {
@@ -198,12 +198,13 @@ void Recorder::watch(const events::Event& event, const Space& space) {
     if (!is_surprise(signal) || (space.oom && signal == SIGKILL)) return;
     const char* const text = ::sigabbrev_np(signal);
     fire(Trigger::kSignal, space.unit, event.time,
-         fmt::format("{} was ended by {}", name, text == nullptr ? std::to_string(signal) : "SIG" + std::string(text)));
+         fmt::format("{} was ended by {}", name, text == nullptr ? std::to_string(signal) : "SIG" + std::string(text)),
+         space.pid);
   }
 }
 
-void Recorder::fire(Trigger trigger, const std::string& unit, TimeNs at, std::string sentence) {
-  if (firings_.size() < kMostFirings) firings_.push_back({trigger, unit, at, std::move(sentence)});
+void Recorder::fire(Trigger trigger, const std::string& unit, TimeNs at, std::string sentence, Pid pid) {
+  if (firings_.size() < kMostFirings) firings_.push_back({trigger, unit, at, std::move(sentence), pid});
 }
 
 void Recorder::tick(TimeNs now) {

@@ -30,6 +30,7 @@ struct Firing {
   std::string unit;
   TimeNs at = 0;
   std::string sentence;  // "api grew by 64.0 MiB in 5 min"
+  Pid pid = 0;           // whom it is about; 0: the unit
 };
 
 enum class Suppressed : uint8_t { kNo, kCoolDown, kCap };

@@ -50,7 +50,7 @@ uint32_t AgentLoop::request(Pid pid, TimeNs now, std::string& text) {
     return static_cast<uint32_t>(exit_status(ErrorCode::kTargetGone));
   }
   const std::string unit = attached->second.unit;
-  judge({agent::Trigger::kRequest, unit, now, fmt::format("{} was asked for", unit)}, now);
+  judge({agent::Trigger::kRequest, unit, now, fmt::format("{} was asked for", unit), pid}, now);
   text = fmt::format("the ring of {} becomes a recording; memwhy agent recordings lists it\n", escape(unit));
   return 0;
 }
@@ -152,6 +152,7 @@ void AgentLoop::closed(ClosedJob closed, TimeNs now) {
     say(fmt::format("agent: {}: {} s before it ({}); {}", name, static_cast<uint64_t>(answer.seconds),
                     human_bytes(answer.file_bytes), answer.sentence));
     for (const std::string& damage : answer.damage) warn("agent: " + name + ": " + damage);
+    state_.recordings = parts_.store.recordings();
     next_tidy_ = 0;
   }
   if (!job.orphan.empty()) return;
@@ -160,7 +161,7 @@ void AgentLoop::closed(ClosedJob closed, TimeNs now) {
   for (const UnitProblem& problem : answer.problems) {
     const bool certain = problem.confidence == "high" && answer.seconds >= kWatchedEnough;
     if (certain && known_causes_.insert({job.unit, problem.cause}).second && !job.firing)
-      judge({agent::Trigger::kFinding, job.unit, now, fmt::format("{}: {}", job.unit, answer.sentence)}, now);
+      judge({agent::Trigger::kFinding, job.unit, now, fmt::format("{}: {}", job.unit, answer.sentence), 0}, now);
   }
   state_.explained[job.unit] = {std::move(*closed.answer), now};
 }

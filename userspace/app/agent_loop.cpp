@@ -168,11 +168,13 @@ void AgentLoop::choose(TimeNs now) {
     if (figures.grown && figures.growth_bytes)
       judge({agent::Trigger::kGrowth, name, now,
              fmt::format("{} grew by {} in {}", name, human_bytes(static_cast<uint64_t>(*figures.growth_bytes)),
-                         duration_text(state_.settings.window))},
+                         duration_text(state_.settings.window)),
+             0},
             now);
     if (figures.stepped)
       judge({agent::Trigger::kStep, name, now,
-             fmt::format("{} grew by {} in 10 s", name, human_bytes(figures.step_bytes))},
+             fmt::format("{} grew by {} in 10 s", name, human_bytes(figures.step_bytes)),
+             0},
             now);
   }
 }
