@@ -7,7 +7,7 @@ namespace memwhy::agent {
 namespace {
 
 constexpr TimeNs kPointsOfWindow = 20;
-constexpr double kStays = 1.25;     // a recorded one against others
+constexpr double kStays = 1.25;  // a recorded one against others
 constexpr size_t kMostUnits = 20'000;
 
 bool below(std::string_view path, std::string_view group) {
@@ -36,8 +36,9 @@ void Selection::judge(TimeNs now, Past& past, UnitFigures& figures) const {
       return point.time + rules_.window / 2 >= now;
     });
     figures.growth_bytes = moved(base.bytes);
-    const auto least = std::max<int64_t>(static_cast<int64_t>(rules_.growth_bytes),
-                                         static_cast<int64_t>(static_cast<double>(base.bytes) * rules_.growth_share));
+    const auto least =
+        std::max<int64_t>(static_cast<int64_t>(rules_.growth_bytes),
+                          static_cast<int64_t>(static_cast<double>(base.bytes) * rules_.growth_share));
     const int64_t later = middle == past.window.end() ? 0 : moved(middle->bytes);
     figures.grown = *figures.growth_bytes >= least && later >= *figures.growth_bytes / 4;
   }

@@ -21,7 +21,16 @@
 
 namespace memwhy::agent {
 
-enum class Trigger : uint8_t { kGrowth, kStep, kCgroupHigh, kCgroupMax, kOomKill, kSignal, kRequest, kFinding };
+enum class Trigger : uint8_t {
+  kGrowth,
+  kStep,
+  kCgroupHigh,
+  kCgroupMax,
+  kOomKill,
+  kSignal,
+  kRequest,
+  kFinding
+};
 constexpr size_t kTriggers = 8;
 std::string_view word(Trigger trigger);  // "growth", "cgroup-high" …
 

@@ -86,8 +86,8 @@ void add_process(UnitAnswer& answer, const ProcessExplanation& process) {
 }  // namespace
 
 std::string encode(const UnitAnswer& answer) {
-  json out = {{"seconds", answer.seconds},   {"rss", answer.rss_bytes},     {"sentence", answer.sentence},
-              {"owners", answer.owners},     {"damage", answer.damage},     {"bytes", answer.file_bytes},
+  json out = {{"seconds", answer.seconds}, {"rss", answer.rss_bytes}, {"sentence", answer.sentence},
+              {"owners", answer.owners},   {"damage", answer.damage}, {"bytes", answer.file_bytes},
               {"problems", json::array()}};
   if (answer.heap_profile_bytes) out["heap_profile"] = *answer.heap_profile_bytes;
   if (answer.gap_bytes) out["gap"] = *answer.gap_bytes;
@@ -112,7 +112,8 @@ Result<UnitAnswer> decode_answer(std::string_view text) {
     if (in.contains("heap_profile")) answer.heap_profile_bytes = in["heap_profile"].get<uint64_t>();
     if (in.contains("gap")) answer.gap_bytes = in["gap"].get<uint64_t>();
     for (const json& each : in.at("problems"))
-      answer.problems.push_back({each.at("cause"), each.at("confidence"), each.at("bytes"), each.at("recoverable")});
+      answer.problems.push_back(
+          {each.at("cause"), each.at("confidence"), each.at("bytes"), each.at("recoverable")});
   } catch (const json::exception& error) {
     return Error(ErrorCode::kInternal, std::string("what explains a ring gave no answer: ") + error.what());
   }
@@ -127,7 +128,8 @@ Result<UnitAnswer> close_ring(const std::string& why, Pid about, const std::stri
     if (!created) return std::move(created).error();
     trace::WriterOptions options;
     options.path = output;
-    Result<std::unique_ptr<trace::Writer>> writer = trace::Writer::create(std::move(*created), std::move(options));
+    Result<std::unique_ptr<trace::Writer>> writer =
+        trace::Writer::create(std::move(*created), std::move(options));
     if (!writer) return std::move(writer).error();
     file = std::move(*writer);
   }
@@ -145,7 +147,8 @@ Result<UnitAnswer> close_ring(const std::string& why, Pid about, const std::stri
   const explain::Explanation explanation = explainer.finish();
   for (const ProcessExplanation& process : explanation.processes)
     if (process.scan_time && *process.scan_time + kStillThere >= joined->last) add_process(answer, process);
-  if (const ProcessExplanation* first = foremost(explanation, about)) answer.sentence = report::verdict(*first);
+  if (const ProcessExplanation* first = foremost(explanation, about))
+    answer.sentence = report::verdict(*first);
   return answer;
 }
 

@@ -32,8 +32,10 @@ void AgentLoop::adopt_orphans() {
     }
     // Out of the way of a ring of the same unit.
     agent::Orphan moved = agent::Store::set_aside(orphan);
-    ClosingJob job{orphan.unit, std::string(agent::kInterrupted), std::nullopt,
-                   parts_.store.temporary(++closing_number_), moved.parts, false, moved.folder};
+    ClosingJob job{orphan.unit,  std::string(agent::kInterrupted),
+                   std::nullopt, parts_.store.temporary(++closing_number_),
+                   moved.parts,  false,
+                   moved.folder};
     closers_.add(std::move(job));
     ++kept;
   }
@@ -60,7 +62,8 @@ void AgentLoop::fire(TimeNs now) {
     if (firing.trigger == agent::Trigger::kOomKill) ++state_.oom_kills[firing.unit];
     judge(std::move(firing), now);
   }
-  for (const Error& failure : parts_.recorder->take_failures()) warn("agent: a ring has ended: " + failure.message());
+  for (const Error& failure : parts_.recorder->take_failures())
+    warn("agent: a ring has ended: " + failure.message());
 }
 
 void AgentLoop::judge(agent::Firing firing, TimeNs now) {
@@ -111,7 +114,8 @@ void AgentLoop::look_at_units(TimeNs now) {
   TimeNs oldest = now;
   for (const auto& [unit, recorded] : state_.recorded) {
     const TimeNs at = looked_at_.contains(unit) ? looked_at_[unit] : 0;
-    const bool due = at == 0 ? recorded.from != 0 && recorded.from + kLooksEach / 6 <= now : at + kLooksEach <= now;
+    const bool due =
+        at == 0 ? recorded.from != 0 && recorded.from + kLooksEach / 6 <= now : at + kLooksEach <= now;
     if (!due || at >= oldest) continue;
     oldest = at;
     next = &unit;
@@ -161,7 +165,8 @@ void AgentLoop::closed(ClosedJob closed, TimeNs now) {
   for (const UnitProblem& problem : answer.problems) {
     const bool certain = problem.confidence == "high" && answer.seconds >= kWatchedEnough;
     if (certain && known_causes_.insert({job.unit, problem.cause}).second && !job.firing)
-      judge({agent::Trigger::kFinding, job.unit, now, fmt::format("{}: {}", job.unit, answer.sentence), 0}, now);
+      judge({agent::Trigger::kFinding, job.unit, now, fmt::format("{}: {}", job.unit, answer.sentence), 0},
+            now);
   }
   state_.explained[job.unit] = {std::move(*closed.answer), now};
 }

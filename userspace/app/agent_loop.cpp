@@ -135,15 +135,15 @@ void AgentLoop::spend(TimeNs now) {
   state_.rss_bytes = processes_.own_rss_bytes();
   const bool too_large = state_.rss_bytes > state_.settings.memory;
   if (state_.level != before) {
-    const std::string sentence = fmt::format("agent: it takes {:.3g} % of {:.0f} CPUs, of a budget of {:.3g} %: {}",
-                                             100 * state_.cpu_ratio, state_.cpus, 100 * state_.settings.budget,
-                                             text_of(state_.level));
+    const std::string sentence =
+        fmt::format("agent: it takes {:.3g} % of {:.0f} CPUs, of a budget of {:.3g} %: {}",
+                    100 * state_.cpu_ratio, state_.cpus, 100 * state_.settings.budget, text_of(state_.level));
     say(sentence);
     parts_.session.notice(sentence);
   }
   if (too_large && !too_large_)
-    warn(fmt::format("agent: it has {} of memory, of {}: fewer processes are recorded", human_bytes(state_.rss_bytes),
-                     human_bytes(state_.settings.memory)));
+    warn(fmt::format("agent: it has {} of memory, of {}: fewer processes are recorded",
+                     human_bytes(state_.rss_bytes), human_bytes(state_.settings.memory)));
   too_large_ = too_large;
   parts_.session.set_pace(state_.level == agent::Level::kNothing ? 1 : kSparsePace);
   const size_t most = budget_.most(state_.settings.top);
@@ -164,17 +164,18 @@ void AgentLoop::choose(TimeNs now) {
   state_.recorded_processes = attached_.size();
   state_.recorded = parts_.recorder->units();
   for (const auto& [name, recorded] : state_.recorded) {
-    const agent::UnitFigures figures = state_.units.contains(name) ? state_.units.at(name) : agent::UnitFigures{};
+    const agent::UnitFigures figures =
+        state_.units.contains(name) ? state_.units.at(name) : agent::UnitFigures{};
     if (figures.grown && figures.growth_bytes)
-      judge({agent::Trigger::kGrowth, name, now,
-             fmt::format("{} grew by {} in {}", name, human_bytes(static_cast<uint64_t>(*figures.growth_bytes)),
-                         duration_text(state_.settings.window)),
-             0},
-            now);
+      judge(
+          {agent::Trigger::kGrowth, name, now,
+           fmt::format("{} grew by {} in {}", name, human_bytes(static_cast<uint64_t>(*figures.growth_bytes)),
+                       duration_text(state_.settings.window)),
+           0},
+          now);
     if (figures.stepped)
       judge({agent::Trigger::kStep, name, now,
-             fmt::format("{} grew by {} in 10 s", name, human_bytes(figures.step_bytes)),
-             0},
+             fmt::format("{} grew by {} in 10 s", name, human_bytes(figures.step_bytes)), 0},
             now);
   }
 }
@@ -227,7 +228,8 @@ void AgentLoop::welcome() {
       say(fmt::format("agent: recording {} of {}", attached->second.name, attached->second.unit));
       return;
     }
-    if (added.error().code() != ErrorCode::kTargetGone) warn("agent: not recorded: " + added.error().message());
+    if (added.error().code() != ErrorCode::kTargetGone)
+      warn("agent: not recorded: " + added.error().message());
     refused_[pid] = state_.now + kTryAgain;
     attached_.erase(attached);
   });

@@ -49,7 +49,8 @@ class RecorderTest : public ::testing::Test {
   }
   std::vector<std::string> fired() {
     std::vector<std::string> out;
-    for (const Firing& each : recorder_.take_firings()) out.push_back(std::string(word(each.trigger)) + " " + each.unit);
+    for (const Firing& each : recorder_.take_firings())
+      out.push_back(std::string(word(each.trigger)) + " " + each.unit);
     return out;
   }
 };

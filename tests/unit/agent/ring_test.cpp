@@ -97,7 +97,8 @@ TEST(RingTest, HoldsItsQuota) {
   uint32_t noise = 1;
   for (uint64_t s = 0; s < 200; ++s) {
     events::HookReport report;  // something that does not shrink
-    for (char& c : report.stack_read.assign(100'000, 'x')) c = static_cast<char>((noise = noise * 1664525 + 1013904223) >> 24);
+    for (char& c : report.stack_read.assign(100'000, 'x'))
+      c = static_cast<char>((noise = noise * 1664525 + 1013904223) >> 24);
     ring->on_event({kFrom + s * kSecond, report});
     second(*ring, s);
     uint64_t on_disk = 0;

@@ -77,7 +77,8 @@ TEST_F(StoreTest, TheLeastInterestingGoFirst) {
   ASSERT_EQ(causes.size(), 7u);
   EXPECT_EQ(causes[0], "interrupted.memwhy");
   EXPECT_EQ(causes[1], "step.memwhy");
-  for (size_t i = 2; i < 5; ++i) EXPECT_TRUE(causes[i].starts_with("growth") || causes[i].starts_with("signal"));
+  for (size_t i = 2; i < 5; ++i)
+    EXPECT_TRUE(causes[i].starts_with("growth") || causes[i].starts_with("signal"));
   write(folder_ + "/node_web_x_request.memwhy", 1000);
   EXPECT_EQ(store.trim(10'000, 9'500).size(), 1u);  // rings count as well
 }

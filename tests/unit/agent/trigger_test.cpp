@@ -10,7 +10,9 @@ namespace {
 
 constexpr TimeNs kMinute = 60'000'000'000;
 
-Firing of(Trigger trigger, const std::string& unit, TimeNs minutes) { return {trigger, unit, minutes * kMinute, "", 0}; }
+Firing of(Trigger trigger, const std::string& unit, TimeNs minutes) {
+  return {trigger, unit, minutes * kMinute, "", 0};
+}
 
 TEST(GateTest, TheSameTriggerOfAUnitCoolsDown) {
   Gate gate(10 * kMinute, 100);
