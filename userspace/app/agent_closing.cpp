@@ -17,6 +17,7 @@ namespace {
 // From a trigger to the closing: a scan of its moment, and what comes late, are in the recording.
 constexpr TimeNs kSettles = 2 * kNsPerSecond;
 constexpr TimeNs kTidyEach = 10 * kNsPerSecond, kLooksEach = 60 * kNsPerSecond, kDeserted = 30 * kNsPerSecond;
+constexpr TimeNs kTryAgain = 60 * kNsPerSecond;  // a ring that failed
 constexpr double kBudgetOfLooks = 0.25;
 constexpr double kWatchedEnough = 20;  // seconds
 
@@ -62,8 +63,16 @@ void AgentLoop::fire(TimeNs now) {
     if (firing.trigger == agent::Trigger::kOomKill) ++state_.oom_kills[firing.unit];
     judge(std::move(firing), now);
   }
-  for (const Error& failure : parts_.recorder->take_failures())
-    warn("agent: a ring has ended: " + failure.message());
+  const std::vector<Error> failures = parts_.recorder->take_failures();
+  for (const Error& failure : failures) warn("agent: a ring has ended: " + failure.message());
+  if (failures.empty()) return;
+  state_.recorded = parts_.recorder->units();
+  for (auto& [pid, attached] : attached_) {
+    if (attached.leaving || state_.recorded.contains(attached.unit)) continue;
+    attached.leaving = true;
+    refused_[pid] = now + kTryAgain;
+    leaving_.emplace_back(pid, parts_.session.begin_remove(pid));
+  }
 }
 
 void AgentLoop::judge(agent::Firing firing, TimeNs now) {
@@ -78,6 +87,8 @@ void AgentLoop::judge(agent::Firing firing, TimeNs now) {
       return;
     case agent::Suppressed::kCap:
       ++counts.cap;
+      return;
+    case agent::Suppressed::kAgain:
       return;
     case agent::Suppressed::kNo:
       break;

@@ -23,7 +23,7 @@ namespace memwhy::app {
 namespace {
 
 constexpr TimeNs kSecond = kNsPerSecond;
-constexpr TimeNs kTryAgain = 60 * kSecond, kUnwanted = 30 * kSecond;
+constexpr TimeNs kTryAttaching = 60 * kSecond, kUnwanted = 30 * kSecond;
 constexpr uint64_t kSparsePace = 4;
 
 }  // namespace
@@ -160,6 +160,7 @@ void AgentLoop::choose(TimeNs now) {
   for (const agent::Seen& each : all) there.insert(each.pid);
   std::erase_if(attached_, [&](const auto& each) { return !there.contains(each.first); });
   std::erase_if(refused_, [&](const auto& each) { return !there.contains(each.first); });
+  std::erase_if(told_, [&](Pid pid) { return !there.contains(pid); });
   attach(chosen, now);
   state_.recorded_processes = attached_.size();
   state_.recorded = parts_.recorder->units();
@@ -193,8 +194,7 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
     Status fit = procfs::check_process(parts_.proc, each.pid);
     if (fit) fit = parts_.recorder->expect(each.pid, each.unit);
     if (!fit) {
-      refused_[each.pid] = now + kTryAgain;
-      if (fit.error().code() != ErrorCode::kTargetGone) warn("agent: not recorded: " + fit.error().message());
+      refuse(each.pid, fit.error());
       continue;
     }
     attached_[each.pid] = {each.unit, fmt::format("pid {} ({})", each.pid, each.comm), 0, false};
@@ -209,6 +209,13 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
     attached.leaving = true;
     leaving_.emplace_back(pid, parts_.session.begin_remove(pid));
   }
+}
+
+// Said once, and tried again.
+void AgentLoop::refuse(Pid pid, const Error& error) {
+  refused_[pid] = state_.now + kTryAttaching;
+  if (error.code() != ErrorCode::kTargetGone && told_.insert(pid).second)
+    warn("agent: not recorded: " + error.message());
 }
 
 // Attaching and leaving that has ended.
@@ -228,9 +235,7 @@ void AgentLoop::welcome() {
       say(fmt::format("agent: recording {} of {}", attached->second.name, attached->second.unit));
       return;
     }
-    if (added.error().code() != ErrorCode::kTargetGone)
-      warn("agent: not recorded: " + added.error().message());
-    refused_[pid] = state_.now + kTryAgain;
+    refuse(pid, added.error());
     attached_.erase(attached);
   });
   done(leaving_, [&](Pid pid, const Status& /*removed*/) { attached_.erase(pid); });

@@ -81,7 +81,7 @@ std::string top_text(const AgentState& state) {
   std::vector<std::pair<std::string, agent::UnitFigures>> units(state.units.begin(), state.units.end());
   std::sort(units.begin(), units.end(),
             [](const auto& a, const auto& b) { return a.second.anon_bytes > b.second.anon_bytes; });
-  std::string out = fmt::format("{:>12} {:>12} {:>12} {:>9} {:>9}  unit\n", "anon MiB", "RSS MiB",
+  std::string out = fmt::format("{:>12} {:>12} {:>12} {:>9} {:>11}  unit\n", "anon MiB", "RSS MiB",
                                 "+" + duration_text(state.settings.window), "processes", "ring");
   for (size_t i = 0; i < std::min(units.size(), kRowsOfTop); ++i) {
     const auto& [name, figures] = units[i];
@@ -90,10 +90,11 @@ std::string top_text(const AgentState& state) {
         ring == state.recorded.end() || ring->second.from == 0 || ring->second.from > state.now
             ? "-"
             : duration_text(std::chrono::nanoseconds(state.now - ring->second.from));
-    out += fmt::format("{:>12} {:>12} {:>12} {:>9} {:>9}  {}\n", mib(static_cast<double>(figures.anon_bytes)),
-                       mib(static_cast<double>(figures.rss_bytes)),
-                       figures.growth_bytes ? mib(static_cast<double>(*figures.growth_bytes)) : "-",
-                       figures.processes, reach, escape(name));
+    out +=
+        fmt::format("{:>12} {:>12} {:>12} {:>9} {:>11}  {}\n", mib(static_cast<double>(figures.anon_bytes)),
+                    mib(static_cast<double>(figures.rss_bytes)),
+                    figures.growth_bytes ? mib(static_cast<double>(*figures.growth_bytes)) : "-",
+                    figures.processes, reach, escape(name));
   }
   return out;
 }

@@ -18,6 +18,7 @@ TEST(GateTest, TheSameTriggerOfAUnitCoolsDown) {
   Gate gate(10 * kMinute, 100);
   EXPECT_EQ(gate.pass(of(Trigger::kGrowth, "api", 0)), Suppressed::kNo);
   EXPECT_EQ(gate.pass(of(Trigger::kGrowth, "api", 9)), Suppressed::kCoolDown);
+  EXPECT_EQ(gate.pass(of(Trigger::kGrowth, "api", 9)), Suppressed::kAgain);
   EXPECT_EQ(gate.pass(of(Trigger::kOomKill, "api", 9)), Suppressed::kNo);
   EXPECT_EQ(gate.pass(of(Trigger::kGrowth, "web", 9)), Suppressed::kNo);
   EXPECT_EQ(gate.pass(of(Trigger::kGrowth, "api", 10)), Suppressed::kNo);
@@ -28,6 +29,7 @@ TEST(GateTest, ATriggerHasSoManyAnHourAndARequestIsNeverRefused) {
   EXPECT_EQ(gate.pass(of(Trigger::kStep, "a", 0)), Suppressed::kNo);
   EXPECT_EQ(gate.pass(of(Trigger::kStep, "b", 30)), Suppressed::kNo);
   EXPECT_EQ(gate.pass(of(Trigger::kStep, "c", 59)), Suppressed::kCap);
+  EXPECT_EQ(gate.pass(of(Trigger::kStep, "c", 59)), Suppressed::kAgain);
   EXPECT_EQ(gate.pass(of(Trigger::kSignal, "c", 59)), Suppressed::kNo);
   EXPECT_EQ(gate.pass(of(Trigger::kStep, "c", 60)), Suppressed::kNo);
   for (int i = 0; i < 5; ++i) EXPECT_EQ(gate.pass(of(Trigger::kRequest, "a", 60)), Suppressed::kNo);

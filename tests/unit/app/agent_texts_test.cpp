@@ -77,7 +77,7 @@ TEST(AgentTextsTest, StatusTopAndRecordings) {
   EXPECT_NE(status.find("1,023 processes in 3 units"), std::string::npos) << status;
   EXPECT_NE(status.find("trigger growth: 3 closed, 1 in its cool-down"), std::string::npos) << status;
   const std::string top = top_text(state());
-  EXPECT_NE(top.find("       200.0        300.0         50.0         4      60 s  web.service"),
+  EXPECT_NE(top.find("       200.0        300.0         50.0         4        60 s  web.service"),
             std::string::npos)
       << top;
   EXPECT_EQ(recordings_text(AgentState()), "no recording yet\n");
