@@ -49,7 +49,7 @@ Result<events::PageScan> Readings::pass(Target& target) {
   return pass;
 }
 
-bool Readings::scan(Target& target, bool restate, bool last) {
+bool Readings::scan(Target& target, bool restate, Look look) {
   const uint64_t cpu_before = target.cost.scan_cpu_ns;
   auto scanned = pass(target);
   if (!scanned) {
@@ -58,7 +58,7 @@ bool Readings::scan(Target& target, bool restate, bool last) {
   }
   table(target, restate);
   // Without its runtimes most of it would be unclassified in the last ledger: the one before stands.
-  if (!runtimes_.read(target, *scanned, last)) {
+  if (!runtimes_.read(target, *scanned, look)) {
     target.schedule.look_at(world_.clock.now());
     return false;
   }
