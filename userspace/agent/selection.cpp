@@ -19,7 +19,9 @@ bool below(std::string_view path, std::string_view group) {
 
 bool Selection::wanted(const Seen& seen) const {
   if (rules_.comms.empty() && rules_.cgroups.empty()) return true;
-  const auto is_in = [&](const std::string& group) { return below(seen.cgroup, group); };
+  const auto is_in = [&](const std::string& group) {
+    return group.starts_with('/') ? below(seen.cgroup, group) : seen.unit == group;
+  };
   return std::find(rules_.comms.begin(), rules_.comms.end(), seen.comm) != rules_.comms.end() ||
          std::any_of(rules_.cgroups.begin(), rules_.cgroups.end(), is_in);
 }

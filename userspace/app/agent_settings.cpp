@@ -158,7 +158,9 @@ void add_agent_options(CLI::App& command, AgentSettings& settings) {
   text("--top", settings.top, "record at most so many processes; default 20", "N");
   add_size(command, "--min-rss", settings.min_rss, "record no process that is smaller; default 16M");
   list("--comm", settings.comms, "record processes of these names alone", "NAME");
-  list("--cgroup", settings.cgroups, "record processes in these cgroups alone, and below them", "PATH");
+  list("--cgroup", settings.cgroups,
+       "record processes in these cgroups (/web) and below them alone, or these units (web.service)",
+       "CGROUP");
   add_size(command, "--growth", settings.growth,
            "keep a recording when a unit grows by this much …; default 64M");
   add_share(command, "--growth-share", settings.growth_share, "… and by this share of itself …; default 10%");

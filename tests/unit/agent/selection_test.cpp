@@ -55,6 +55,11 @@ TEST(SelectionTest, ByNameAndByCgroupWithThoseBelow) {
   beside.cgroup = "/bd";
   EXPECT_EQ(pids(selection.pass(kFrom, {process(1, "a", 70), process(2, "b", 60), below, beside})),
             (std::vector<Pid>{1, 2, 3}));
+  rules.comms = {};
+  rules.cgroups = {"c"};  // a unit
+  selection.change(rules);
+  EXPECT_EQ(pids(selection.pass(kFrom + 1, {process(1, "a", 70), process(2, "b", 60), below})),
+            (std::vector<Pid>{3}));
 }
 
 TEST(SelectionTest, WhatAHeapProfileShowsDoesNotCount) {
