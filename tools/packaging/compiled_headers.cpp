@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fmt and spdlog, compiled from their headers: Debian has both as shared libraries and as headers, but not as archives, which
+// fmt, spdlog and toml++, compiled from their headers: Debian has them as shared libraries and as headers, but not as archives, which
 // is what a program that is to run on every distribution links.
 //
 // What it is not: a copy of them. The rooms are compiled against the same headers and call what is defined here by the same
@@ -20,6 +20,10 @@
 #include <spdlog/sinks/stdout_sinks-inl.h>
 #include <spdlog/spdlog-inl.h>
 
+#define TOML_HEADER_ONLY 0
+#define TOML_IMPLEMENTATION
+#include <toml++/toml.h>
+
 #include <mutex>
 
 FMT_BEGIN_NAMESPACE
@@ -32,4 +36,5 @@ template auto decimal_point_impl(locale_ref) -> char;
 }  // namespace detail
 FMT_END_NAMESPACE
 
-template std::shared_ptr<spdlog::logger> spdlog::stderr_logger_mt<spdlog::synchronous_factory>(const std::string&);
+template std::shared_ptr<spdlog::logger> spdlog::stderr_logger_mt<spdlog::synchronous_factory>(
+    const std::string&);

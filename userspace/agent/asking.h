@@ -20,7 +20,8 @@ class Asking {
   explicit Asking(const Fd& channel) : channel_(channel) {}
 
   // nullopt: the agent did not answer in time.
-  std::optional<std::pair<uint32_t, std::string>> ask(Ask what, int32_t number, std::chrono::milliseconds patience) {
+  std::optional<std::pair<uint32_t, std::string>> ask(Ask what, int32_t number,
+                                                      std::chrono::milliseconds patience) {
     Question question{0, what, number};
     std::unique_lock lock(mutex_);
     question.id = ++last_;

@@ -11,7 +11,8 @@ constexpr uint64_t kEntryBytes = 200;  // about what an entry costs beside its t
 uint64_t bytes_of(const events::Stack& stack) { return kEntryBytes + stack.frames.size() * sizeof(uint64_t); }
 uint64_t bytes_of(const events::BinaryInfo& binary) {
   uint64_t bytes = kEntryBytes + binary.path.size() + binary.code.size() * sizeof(events::CodeSegment);
-  for (const events::ProgramVariable& variable : binary.variables) bytes += kEntryBytes + variable.name.size();
+  for (const events::ProgramVariable& variable : binary.variables)
+    bytes += kEntryBytes + variable.name.size();
   if (binary.go)
     for (const std::string& module : binary.go->modules) bytes += kEntryBytes / 4 + module.size();
   return bytes;
@@ -105,8 +106,8 @@ void Definitions::give_stack(StackId id, TimeNs now, Given& given, events::Event
 
 // In every space that knows a name for it: programs that are started twice have the same code at the same place.
 void Definitions::give_symbols(uint64_t address, TimeNs now, Given& given, events::EventSink& to) const {
-  for (auto at = symbols_.lower_bound({address, SpaceId::kNone}); at != symbols_.end() && at->first.first == address;
-       ++at) {
+  for (auto at = symbols_.lower_bound({address, SpaceId::kNone});
+       at != symbols_.end() && at->first.first == address; ++at) {
     if (!given.symbols.insert(at->first).second) continue;
     give_binary(at->second.binary, now, given, to);
     to.on_event({now, at->second});

@@ -30,7 +30,8 @@ Result<sockaddr_un> unix_address(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path)
-    return Error(ErrorCode::kUsage, "the path of a socket is at most 107 bytes long, and this is not: " + path);
+    return Error(ErrorCode::kUsage,
+                 "the path of a socket is at most 107 bytes long, and this is not: " + path);
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;
 }
@@ -52,7 +53,8 @@ Result<Fd> listen_at(const std::string& path) {
   const int error = errno;
   ::umask(before);
   if (!bound) return errno_error(ErrorCode::kOutput, "can't listen on " + path, error);
-  if (::listen(listener.get(), 16) != 0) return errno_error(ErrorCode::kOutput, "can't listen on " + path, errno);
+  if (::listen(listener.get(), 16) != 0)
+    return errno_error(ErrorCode::kOutput, "can't listen on " + path, errno);
   return listener;
 }
 
@@ -105,7 +107,8 @@ void serve_lines(const Fd& listener, Asking& asking) {
   while (true) {
     const Fd peer(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!peer) {
-      if (errno != EINTR && errno != ECONNABORTED) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      if (errno != EINTR && errno != ECONNABORTED)
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
       continue;
     }
     patient_for(peer, 2);
@@ -181,7 +184,8 @@ Result<Reply> ask_agent(const std::string& socket, const std::string& line) {
   write_all(agent, line + '\n');
   std::string text;
   std::array<char, 4096> buffer{};
-  for (ssize_t n = 0; (n = ::read(agent.get(), buffer.data(), buffer.size())) > 0 && text.size() < kLongestAnswer;)
+  for (ssize_t n = 0;
+       (n = ::read(agent.get(), buffer.data(), buffer.size())) > 0 && text.size() < kLongestAnswer;)
     text.append(buffer.data(), static_cast<size_t>(n));
   Reply reply;
   const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), reply.status);

@@ -27,8 +27,8 @@ constexpr const char* kExposition = "text/plain; version=0.0.4; charset=utf-8";
 constexpr const char* kOpenMetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 MHD_Result answer(MHD_Connection* connection, unsigned status, const std::string& body, const char* type) {
-  MHD_Response* const response = MHD_create_response_from_buffer(
-      body.size(), const_cast<char*>(body.data()), MHD_RESPMEM_MUST_COPY);  // NOLINT: it copies
+  MHD_Response* const response = MHD_create_response_from_buffer(body.size(), const_cast<char*>(body.data()),
+                                                                 MHD_RESPMEM_MUST_COPY);  // NOLINT: it copies
   if (response == nullptr) return MHD_NO;
   MHD_add_response_header(response, "Content-Type", type);
   const MHD_Result queued = MHD_queue_response(connection, status, response);
@@ -38,7 +38,8 @@ MHD_Result answer(MHD_Connection* connection, unsigned status, const std::string
 
 bool wants_open_metrics(MHD_Connection* connection) {
   const char* const accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept");
-  return accept != nullptr && std::string_view(accept).find("application/openmetrics-text") != std::string_view::npos;
+  return accept != nullptr &&
+         std::string_view(accept).find("application/openmetrics-text") != std::string_view::npos;
 }
 
 std::string list_of(const std::string& folder) {
@@ -47,7 +48,8 @@ std::string list_of(const std::string& folder) {
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename();
     if (!is_recording_name(name)) continue;
-    out += fmt::format("{}\n{{\"name\":\"{}\",\"bytes\":{}}}", out.size() == 1 ? "" : ",", name, entry.file_size(error));
+    out += fmt::format("{}\n{{\"name\":\"{}\",\"bytes\":{}}}", out.size() == 1 ? "" : ",", name,
+                       entry.file_size(error));
   }
   return out + "\n]\n";
 }
@@ -70,9 +72,10 @@ MHD_Result send_file(MHD_Connection* connection, const std::string& path) {
 
 // What is printable, so that it needs no escape anywhere; begins with no dot.
 bool is_recording_name(const std::string& name) {
-  return name.size() > kEnding.size() && name.size() < 256 && name.ends_with(kEnding) && name.front() != '.' &&
-         std::all_of(name.begin(), name.end(),
-                     [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != '"' && c != '\\'; });
+  return name.size() > kEnding.size() && name.size() < 256 && name.ends_with(kEnding) &&
+         name.front() != '.' && std::all_of(name.begin(), name.end(), [](char c) {
+           return c > ' ' && c < 0x7f && c != '/' && c != '"' && c != '\\';
+         });
 }
 
 struct Http::State {
@@ -95,16 +98,18 @@ struct Http::State {
       return from_agent(connection, Ask::kMetrics, open ? 1 : 0, open ? kOpenMetrics : kExposition);
     }
     if (path == "/healthz") return from_agent(connection, Ask::kHealth, 0, kText);
-    if (!folder.empty() && path == kRecordings) return answer(connection, MHD_HTTP_OK, list_of(folder), "application/json");
+    if (!folder.empty() && path == kRecordings)
+      return answer(connection, MHD_HTTP_OK, list_of(folder), "application/json");
     if (!folder.empty() && path.starts_with(kRecordings) && path[kRecordings.size()] == '/') {
       const std::string name = path.substr(kRecordings.size() + 1);
       if (is_recording_name(name)) return send_file(connection, folder + "/" + name);
     }
-    return answer(connection, MHD_HTTP_NOT_FOUND, "there is /metrics, /healthz and, where the agent serves them, /recordings\n",
-                  kText);
+    return answer(connection, MHD_HTTP_NOT_FOUND,
+                  "there is /metrics, /healthz and, where the agent serves them, /recordings\n", kText);
   }
   static MHD_Result handle(void* self, MHD_Connection* connection, const char* path, const char* method,
-                           const char* /*version*/, const char* /*upload*/, size_t* uploaded, void** /*state*/) {
+                           const char* /*version*/, const char* /*upload*/, size_t* uploaded,
+                           void** /*state*/) {
     const std::string_view how = method;
     if ((how != "GET" && how != "HEAD") || *uploaded != 0)
       return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET alone is known here\n", kText);
@@ -155,10 +160,10 @@ Result<std::unique_ptr<Http>> Http::start(const std::string& listen, std::string
   if (bound->v6) flags |= MHD_USE_IPv6;
   errno = 0;
   state->daemon = MHD_start_daemon(
-      flags, address->port, nullptr, nullptr, &State::handle, state.get(), MHD_OPTION_SOCK_ADDR, &bound->address,
-      MHD_OPTION_CONNECTION_LIMIT, kMostConnections, MHD_OPTION_PER_IP_CONNECTION_LIMIT, kMostOfOne,
-      MHD_OPTION_CONNECTION_TIMEOUT, kPatienceSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, kMostMemory,
-      MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_END);
+      flags, address->port, nullptr, nullptr, &State::handle, state.get(), MHD_OPTION_SOCK_ADDR,
+      &bound->address, MHD_OPTION_CONNECTION_LIMIT, kMostConnections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+      kMostOfOne, MHD_OPTION_CONNECTION_TIMEOUT, kPatienceSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+      kMostMemory, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_END);
   if (state->daemon == nullptr)
     return errno_error(errno == EADDRINUSE ? ErrorCode::kConflict : ErrorCode::kEnvironment,
                        "can't listen on " + listen, errno == 0 ? EADDRINUSE : errno);

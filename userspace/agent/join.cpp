@@ -52,7 +52,8 @@ Result<Joined> join(const std::vector<std::string>& parts, const std::string& wh
     const bool written = &path == &parts.back() && !read->complete && read->ended == "killed";
     if (!written) joined.damage.insert(joined.damage.end(), read->damage.begin(), read->damage.end());
   }
-  if (joined.parts == 0) return failed ? *std::move(failed) : Error(ErrorCode::kBadInput, "the ring has no parts");
+  if (joined.parts == 0)
+    return failed ? *std::move(failed) : Error(ErrorCode::kBadInput, "the ring has no parts");
   to.on_event({joined.last, events::RecordingEnd{why}});
   return joined;
 }

@@ -53,7 +53,8 @@ std::map<std::string, std::string> fold(const std::map<std::string, uint64_t>& b
     return a.first != b.first ? a.first > b.first : *a.second < *b.second;
   });
   std::map<std::string, std::string> labels;
-  for (size_t i = 0; i < units.size(); ++i) labels[*units[i].second] = i < most ? *units[i].second : std::string(kOther);
+  for (size_t i = 0; i < units.size(); ++i)
+    labels[*units[i].second] = i < most ? *units[i].second : std::string(kOther);
   return labels;
 }
 

@@ -29,7 +29,8 @@ class Exposition {
   void family(std::string_view name, Kind kind, std::string_view help, std::string_view unit = "");
   void sample(const Labels& labels, double value);
   // A family with one sample.
-  void one(std::string_view name, Kind kind, std::string_view help, double value, std::string_view unit = "") {
+  void one(std::string_view name, Kind kind, std::string_view help, double value,
+           std::string_view unit = "") {
     family(name, kind, help, unit);
     sample({}, value);
   }

@@ -104,7 +104,8 @@ void Recorder::give(Unit& unit, const events::Event& event) {
 void Recorder::on_event(const events::Event& event) {
   const std::lock_guard lock(mutex_);
   if (Definitions::is_definition(event)) return define(event);
-  if (const auto* cgroup = std::get_if<events::CgroupMemory>(&event.payload)) return of_cgroup(event, *cgroup);
+  if (const auto* cgroup = std::get_if<events::CgroupMemory>(&event.payload))
+    return of_cgroup(event, *cgroup);
   if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) begin_space(*start);
   const SpaceId space = space_of(event.payload);
   if (space == SpaceId::kNone) return about_recording(event);
@@ -120,15 +121,16 @@ void Recorder::on_event(const events::Event& event) {
 
 void Recorder::about_recording(const events::Event& event) {
   const auto keep = [&](std::optional<events::Event>& last) { last = event; };
-  std::visit(events::Overloaded{[&](const events::RecordingInfo&) { keep(info_); },
-                                [&](const events::ClockAnchor&) { keep(first_anchor_ ? anchor_ : first_anchor_); },
-                                [&](const events::HookReport&) { keep(hooks_); },
-                                [&](const events::Coverage& coverage) {
-                                  keep(coverage_);
-                                  totals_.faults = coverage.faults_seen;
-                                  totals_.bpf_ns = bpf_time(coverage, event.time - (info_ ? info_->time : event.time));
-                                },
-                                [&](const events::Loss& loss) { totals_.lost += loss.count; }, [](const auto&) {}},
+  std::visit(events::Overloaded{
+                 [&](const events::RecordingInfo&) { keep(info_); },
+                 [&](const events::ClockAnchor&) { keep(first_anchor_ ? anchor_ : first_anchor_); },
+                 [&](const events::HookReport&) { keep(hooks_); },
+                 [&](const events::Coverage& coverage) {
+                   keep(coverage_);
+                   totals_.faults = coverage.faults_seen;
+                   totals_.bpf_ns = bpf_time(coverage, event.time - (info_ ? info_->time : event.time));
+                 },
+                 [&](const events::Loss& loss) { totals_.lost += loss.count; }, [](const auto&) {}},
              event.payload);
   for (auto& [name, unit] : units_)
     if (unit.opened) unit.ring->on_event(event);
@@ -166,7 +168,8 @@ void Recorder::of_cgroup(const events::Event& event, const events::CgroupMemory&
   std::map<std::string, Unit*> concerned;
   for (const auto& [id, space] : spaces_) {
     if (!is_in(space.cgroup, memory.path)) continue;
-    if (const auto unit = units_.find(space.unit); unit != units_.end()) concerned[space.unit] = &unit->second;
+    if (const auto unit = units_.find(space.unit); unit != units_.end())
+      concerned[space.unit] = &unit->second;
   }
   for (const auto& [name, unit] : concerned) {
     give(*unit, event);
@@ -174,7 +177,8 @@ void Recorder::of_cgroup(const events::Event& event, const events::CgroupMemory&
     unit->cgroup_limit_bytes = memory.limit_bytes;
     if (first) continue;
     if (at->second.high > before.high)
-      fire(Trigger::kCgroupHigh, name, event.time, fmt::format("{} is above the memory.high of its cgroup", name));
+      fire(Trigger::kCgroupHigh, name, event.time,
+           fmt::format("{} is above the memory.high of its cgroup", name));
     if (at->second.max > before.max)
       fire(Trigger::kCgroupMax, name, event.time,
            fmt::format("the cgroup of {} hit its limit{}", name,
@@ -188,7 +192,8 @@ void Recorder::watch(const events::Event& event, const Space& space) {
     const SpaceId id = space_of(event.payload);
     spaces_.at(id).oom = true;
     ++units_.at(space.unit).oom_kills;
-    fire(Trigger::kOomKill, space.unit, event.time, fmt::format("the kernel killed {} for memory", name));
+    fire(Trigger::kOomKill, space.unit, event.time, fmt::format("the kernel killed {} for memory", name),
+         space.pid);
   } else if (const auto* loss = std::get_if<events::Loss>(&event.payload)) {
     totals_.lost += loss->count;
   } else if (const auto* exit = std::get_if<events::ProcessExit>(&event.payload)) {
@@ -198,12 +203,14 @@ void Recorder::watch(const events::Event& event, const Space& space) {
     if (!is_surprise(signal) || (space.oom && signal == SIGKILL)) return;
     const char* const text = ::sigabbrev_np(signal);
     fire(Trigger::kSignal, space.unit, event.time,
-         fmt::format("{} was ended by {}", name, text == nullptr ? std::to_string(signal) : "SIG" + std::string(text)));
+         fmt::format("{} was ended by {}", name,
+                     text == nullptr ? std::to_string(signal) : "SIG" + std::string(text)),
+         space.pid);
   }
 }
 
-void Recorder::fire(Trigger trigger, const std::string& unit, TimeNs at, std::string sentence) {
-  if (firings_.size() < kMostFirings) firings_.push_back({trigger, unit, at, std::move(sentence)});
+void Recorder::fire(Trigger trigger, const std::string& unit, TimeNs at, std::string sentence, Pid pid) {
+  if (firings_.size() < kMostFirings) firings_.push_back({trigger, unit, at, std::move(sentence), pid});
 }
 
 void Recorder::tick(TimeNs now) {
@@ -255,8 +262,12 @@ std::map<std::string, RecordedUnit> Recorder::units() const {
   const std::lock_guard lock(mutex_);
   std::map<std::string, RecordedUnit> out;
   for (const auto& [name, unit] : units_)
-    out[name] = {unit.spaces,           unit.ring->bytes(),      unit.ring->from(),
-                 unit.cgroup_usage_bytes, unit.cgroup_limit_bytes, unit.oom_kills};
+    out[name] = {unit.spaces,
+                 unit.ring->bytes(),
+                 unit.ring->from(),
+                 unit.cgroup_usage_bytes,
+                 unit.cgroup_limit_bytes,
+                 unit.oom_kills};
   return out;
 }
 

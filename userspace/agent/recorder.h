@@ -95,7 +95,7 @@ class Recorder : public events::EventSink {
   void of_cgroup(const events::Event& event, const events::CgroupMemory& memory);
   void watch(const events::Event& event, const Space& space);
   void give(Unit& unit, const events::Event& event);
-  void fire(Trigger trigger, const std::string& unit, TimeNs at, std::string sentence);
+  void fire(Trigger trigger, const std::string& unit, TimeNs at, std::string sentence, Pid pid = 0);
 
   mutable std::mutex mutex_;  // guards all below
   const std::string folder_;

@@ -7,7 +7,7 @@ namespace memwhy::agent {
 namespace {
 
 constexpr TimeNs kPointsOfWindow = 20;
-constexpr double kStays = 1.25;     // a recorded one against others
+constexpr double kStays = 1.25;  // a recorded one against others
 constexpr size_t kMostUnits = 20'000;
 
 bool below(std::string_view path, std::string_view group) {
@@ -19,7 +19,9 @@ bool below(std::string_view path, std::string_view group) {
 
 bool Selection::wanted(const Seen& seen) const {
   if (rules_.comms.empty() && rules_.cgroups.empty()) return true;
-  const auto is_in = [&](const std::string& group) { return below(seen.cgroup, group); };
+  const auto is_in = [&](const std::string& group) {
+    return group.starts_with('/') ? below(seen.cgroup, group) : seen.unit == group;
+  };
   return std::find(rules_.comms.begin(), rules_.comms.end(), seen.comm) != rules_.comms.end() ||
          std::any_of(rules_.cgroups.begin(), rules_.cgroups.end(), is_in);
 }
@@ -36,8 +38,9 @@ void Selection::judge(TimeNs now, Past& past, UnitFigures& figures) const {
       return point.time + rules_.window / 2 >= now;
     });
     figures.growth_bytes = moved(base.bytes);
-    const auto least = std::max<int64_t>(static_cast<int64_t>(rules_.growth_bytes),
-                                         static_cast<int64_t>(static_cast<double>(base.bytes) * rules_.growth_share));
+    const auto least =
+        std::max<int64_t>(static_cast<int64_t>(rules_.growth_bytes),
+                          static_cast<int64_t>(static_cast<double>(base.bytes) * rules_.growth_share));
     const int64_t later = middle == past.window.end() ? 0 : moved(middle->bytes);
     figures.grown = *figures.growth_bytes >= least && later >= *figures.growth_bytes / 4;
   }

@@ -32,7 +32,7 @@ struct Seen {
 struct SelectionRules {
   size_t top = 20;
   uint64_t min_rss_bytes = 16u << 20;
-  std::vector<std::string> comms, cgroups;  // only these; empty: all. A cgroup stands for those below it
+  std::vector<std::string> comms, cgroups;  // only these; empty: all. "/web" and those below it, or a unit
   TimeNs window = 300'000'000'000;
   uint64_t growth_bytes = 64u << 20;
   double growth_share = 0.1;

@@ -31,12 +31,14 @@ Status make_folder(const std::string& folder) {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
     return errno_error(ErrorCode::kOutput, "can't make the folder " + folder, errno);
   struct stat is {};
-  if (::lstat(folder.c_str(), &is) != 0) return errno_error(ErrorCode::kOutput, "can't look at " + folder, errno);
+  if (::lstat(folder.c_str(), &is) != 0)
+    return errno_error(ErrorCode::kOutput, "can't look at " + folder, errno);
   if (!S_ISDIR(is.st_mode)) return Error(ErrorCode::kOutput, folder + " is no folder");
   if (is.st_uid != ::geteuid())
-    return Error(ErrorCode::kOutput, fmt::format("{} belongs to uid {}, and this agent runs as uid {}; give --dir a "
-                                                 "folder of its own",
-                                                 folder, is.st_uid, ::geteuid()));
+    return Error(ErrorCode::kOutput,
+                 fmt::format("{} belongs to uid {}, and this agent runs as uid {}; give --dir a "
+                             "folder of its own",
+                             folder, is.st_uid, ::geteuid()));
   if ((is.st_mode & 022) != 0)
     return Error(ErrorCode::kOutput, fmt::format("others may write into {}; chmod 0700 {}", folder, folder));
   return {};
@@ -91,7 +93,8 @@ std::vector<Orphan> Store::orphans() const {
     Orphan orphan{std::move(unit), entry.path(), {}};
     std::vector<std::pair<int, std::string>> parts;
     for (const auto& part : fs::directory_iterator(entry.path(), error))
-      if (const int number = part_number(part.path().filename()); number >= 0) parts.emplace_back(number, part.path());
+      if (const int number = part_number(part.path().filename()); number >= 0)
+        parts.emplace_back(number, part.path());
     std::sort(parts.begin(), parts.end());
     for (auto& [number, path] : parts) orphan.parts.push_back(std::move(path));
     found.push_back(std::move(orphan));
@@ -138,7 +141,8 @@ Status Store::publish(const std::string& temporary, const std::string& name) con
   if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
     const int error = errno;
     ::unlink(temporary.c_str());
-    return errno_error(error == EEXIST ? ErrorCode::kConflict : ErrorCode::kOutput, "can't name " + path, error);
+    return errno_error(error == EEXIST ? ErrorCode::kConflict : ErrorCode::kOutput, "can't name " + path,
+                       error);
   }
   const Fd folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder || ::fsync(folder.get()) != 0)

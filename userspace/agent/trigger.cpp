@@ -2,6 +2,7 @@
 #include "agent/trigger.h"
 
 #include <csignal>
+#include <utility>
 
 namespace memwhy::agent {
 
@@ -30,13 +31,18 @@ std::string_view word(Trigger trigger) {
 Suppressed Gate::pass(const Firing& firing) {
   std::deque<TimeNs>& hour = hour_[static_cast<size_t>(firing.trigger)];
   while (!hour.empty() && hour.front() + kHour <= firing.at) hour.pop_front();
-  std::erase_if(last_, [&](const auto& each) { return each.second + cool_down_ <= firing.at; });
-  const auto key = std::pair(firing.trigger, firing.unit);
+  std::erase_if(last_, [&](const auto& each) { return each.second.at + cool_down_ <= firing.at; });
+  const auto [at, fresh] = last_.try_emplace({firing.trigger, firing.unit});
+  Last& last = at->second;
+  if (fresh) last.at = firing.at;
   if (firing.trigger != Trigger::kRequest) {
-    if (last_.contains(key)) return Suppressed::kCoolDown;
-    if (hour.size() >= per_hour_) return Suppressed::kCap;
+    const bool cools = !fresh && last.closed;
+    if (cools || hour.size() >= per_hour_) {
+      if (std::exchange(last.suppressed, true)) return Suppressed::kAgain;
+      return cools ? Suppressed::kCoolDown : Suppressed::kCap;
+    }
   }
-  last_[key] = firing.at;
+  last = {firing.at, true, false};
   hour.push_back(firing.at);
   return Suppressed::kNo;
 }

@@ -3,6 +3,7 @@
 //
 //   12:00:00  growth of api         closed
 //   12:03:10  growth of api         suppressed: cool-down (10 min of the same trigger and unit)
+//   12:03:11  growth of api         again: not counted
 //   12:04:00  oom-kill of api       closed: another trigger
 //   12:05:00  growth of 6 others    closed; the seventh within an hour is suppressed: cap
 //
@@ -21,7 +22,16 @@
 
 namespace memwhy::agent {
 
-enum class Trigger : uint8_t { kGrowth, kStep, kCgroupHigh, kCgroupMax, kOomKill, kSignal, kRequest, kFinding };
+enum class Trigger : uint8_t {
+  kGrowth,
+  kStep,
+  kCgroupHigh,
+  kCgroupMax,
+  kOomKill,
+  kSignal,
+  kRequest,
+  kFinding
+};
 constexpr size_t kTriggers = 8;
 std::string_view word(Trigger trigger);  // "growth", "cgroup-high" …
 
@@ -30,9 +40,11 @@ struct Firing {
   std::string unit;
   TimeNs at = 0;
   std::string sentence;  // "api grew by 64.0 MiB in 5 min"
+  Pid pid = 0;           // whom it is about; 0: the unit
 };
 
-enum class Suppressed : uint8_t { kNo, kCoolDown, kCap };
+// kAgain: the same as before within the cool-down, which was counted.
+enum class Suppressed : uint8_t { kNo, kCoolDown, kCap, kAgain };
 
 class Gate {
  public:
@@ -49,7 +61,11 @@ class Gate {
  private:
   TimeNs cool_down_;
   size_t per_hour_;
-  std::map<std::pair<Trigger, std::string>, TimeNs> last_;
+  struct Last {
+    TimeNs at = 0;
+    bool closed = false, suppressed = false;
+  };
+  std::map<std::pair<Trigger, std::string>, Last> last_;
   std::array<std::deque<TimeNs>, kTriggers> hour_;
 };
 

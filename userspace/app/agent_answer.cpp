@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -49,7 +50,10 @@ std::string_view word_of(explain::Confidence confidence) {
 }
 
 // Whose sentence stands for the unit: one with a problem, of these the one with most bytes in it, else the largest.
-const ProcessExplanation* foremost(const explain::Explanation& explanation) {
+const ProcessExplanation* foremost(const explain::Explanation& explanation, Pid about) {
+  const auto asked = std::find_if(explanation.processes.begin(), explanation.processes.end(),
+                                  [about](const ProcessExplanation& each) { return each.pid == about; });
+  if (about != 0 && asked != explanation.processes.end()) return &*asked;
   const auto weight = [](const ProcessExplanation& process) {
     const bool problem = report::has_problem(process);
     return std::pair(problem, problem ? process.findings.front().bytes : process.rss.bytes);
@@ -82,8 +86,8 @@ void add_process(UnitAnswer& answer, const ProcessExplanation& process) {
 }  // namespace
 
 std::string encode(const UnitAnswer& answer) {
-  json out = {{"seconds", answer.seconds},   {"rss", answer.rss_bytes},     {"sentence", answer.sentence},
-              {"owners", answer.owners},     {"damage", answer.damage},     {"bytes", answer.file_bytes},
+  json out = {{"seconds", answer.seconds}, {"rss", answer.rss_bytes}, {"sentence", answer.sentence},
+              {"owners", answer.owners},   {"damage", answer.damage}, {"bytes", answer.file_bytes},
               {"problems", json::array()}};
   if (answer.heap_profile_bytes) out["heap_profile"] = *answer.heap_profile_bytes;
   if (answer.gap_bytes) out["gap"] = *answer.gap_bytes;
@@ -108,21 +112,24 @@ Result<UnitAnswer> decode_answer(std::string_view text) {
     if (in.contains("heap_profile")) answer.heap_profile_bytes = in["heap_profile"].get<uint64_t>();
     if (in.contains("gap")) answer.gap_bytes = in["gap"].get<uint64_t>();
     for (const json& each : in.at("problems"))
-      answer.problems.push_back({each.at("cause"), each.at("confidence"), each.at("bytes"), each.at("recoverable")});
+      answer.problems.push_back(
+          {each.at("cause"), each.at("confidence"), each.at("bytes"), each.at("recoverable")});
   } catch (const json::exception& error) {
     return Error(ErrorCode::kInternal, std::string("what explains a ring gave no answer: ") + error.what());
   }
   return answer;
 }
 
-Result<UnitAnswer> close_ring(const std::string& why, const std::string& output, const std::vector<std::string>& parts) {
+Result<UnitAnswer> close_ring(const std::string& why, Pid about, const std::string& output,
+                              const std::vector<std::string>& parts) {
   std::unique_ptr<trace::Writer> file;
   if (output != "-") {
     Result<Fd> created = trace::create_output(output);
     if (!created) return std::move(created).error();
     trace::WriterOptions options;
     options.path = output;
-    Result<std::unique_ptr<trace::Writer>> writer = trace::Writer::create(std::move(*created), std::move(options));
+    Result<std::unique_ptr<trace::Writer>> writer =
+        trace::Writer::create(std::move(*created), std::move(options));
     if (!writer) return std::move(writer).error();
     file = std::move(*writer);
   }
@@ -140,16 +147,17 @@ Result<UnitAnswer> close_ring(const std::string& why, const std::string& output,
   const explain::Explanation explanation = explainer.finish();
   for (const ProcessExplanation& process : explanation.processes)
     if (process.scan_time && *process.scan_time + kStillThere >= joined->last) add_process(answer, process);
-  if (const ProcessExplanation* first = foremost(explanation)) answer.sentence = report::verdict(*first);
+  if (const ProcessExplanation* first = foremost(explanation, about))
+    answer.sentence = report::verdict(*first);
   return answer;
 }
 
 int run_closer(const std::vector<std::string>& words) {
-  Result<UnitAnswer> answer = Error(ErrorCode::kUsage, "agent-close WHY OUTPUT PARTS");
-  if (words.size() > 3) {
+  Result<UnitAnswer> answer = Error(ErrorCode::kUsage, "agent-close WHY PID OUTPUT PARTS");
+  if (words.size() > 4) {
     static_cast<void>(keep_only(0));
     const Status done = within({}, "the ring", [&]() -> Status {
-      answer = close_ring(words[1], words[2], {words.begin() + 3, words.end()});
+      answer = close_ring(words[1], std::atoi(words[2].c_str()), words[3], {words.begin() + 4, words.end()});
       return answer ? Status{} : Status(answer.error());
     });
     if (!done) answer = done.error();

@@ -2,7 +2,7 @@
 // What a ring says: its parts joined, explained, and if asked for kept as a recording. Done by a child of the agent, so that
 // the memory that it takes and whatever is in the ring end with it.
 //
-//   memwhy agent-close growth /var/lib/memwhy/.closing.17 ring/api/ring.3.memwhy …   without a capability
+//   memwhy agent-close growth 0 /var/lib/memwhy/.closing.17 ring/api/ring.3.memwhy …   without a capability
 //     stdout  {"seconds":900.1,"rss":629145600,"sentence":"api (pid 7): 600.0 MiB resident; …", "owners":{…}, "problems":[…]}
 //     exit    0, or as every command of memwhy; then stdout is the sentence
 #pragma once
@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ids.h"
 #include "base/result.h"
 
 namespace memwhy::app {
@@ -40,10 +41,12 @@ std::string encode(const UnitAnswer& answer);
 // kInternal: it is no answer.
 Result<UnitAnswer> decode_answer(std::string_view text);
 
-// Joins, explains, and writes `output` ("-": nothing), which must not exist and is on disk when this returns.
-Result<UnitAnswer> close_ring(const std::string& why, const std::string& output, const std::vector<std::string>& parts);
+// Joins, explains, and writes `output` ("-": nothing), which must not exist and is on disk when this returns. `about`: whose
+// sentence is wanted; 0: that with most to say.
+Result<UnitAnswer> close_ring(const std::string& why, Pid about, const std::string& output,
+                              const std::vector<std::string>& parts);
 
-// The child: WHY OUTPUT PARTS. The exit status.
+// The child: WHY PID OUTPUT PARTS. The exit status.
 int run_closer(const std::vector<std::string>& words);
 
 }  // namespace memwhy::app

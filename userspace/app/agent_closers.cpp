@@ -60,7 +60,9 @@ void Closers::start(TimeNs now) {
   output_ = Fd(pipe[0]);
   const Fd theirs(pipe[1]);
   ::fcntl(theirs.get(), F_SETFL, 0);
-  std::vector<std::string> words = {"/proc/self/exe", kCloserWord, running_->why, running_->output};
+  std::vector<std::string> words = {"/proc/self/exe", kCloserWord, running_->why,
+                                    std::to_string(running_->firing ? running_->firing->pid : 0),
+                                    running_->output};
   words.insert(words.end(), running_->parts.begin(), running_->parts.end());
   const Result<pid_t> pid = files::spawn_program(std::move(words), {}, nothing, theirs);
   if (pid) pid_ = *pid;

@@ -25,7 +25,7 @@ struct ClosingJob {
   std::optional<agent::Firing> firing;  // nullopt: only looked at
   std::string output;                   // "-": none
   std::vector<std::string> parts;
-  bool holds = true;  // the ring has to be released
+  bool holds = true;   // the ring has to be released
   std::string orphan;  // the folder of a ring that an agent left, removed afterwards
 };
 

@@ -17,6 +17,7 @@ namespace {
 // From a trigger to the closing: a scan of its moment, and what comes late, are in the recording.
 constexpr TimeNs kSettles = 2 * kNsPerSecond;
 constexpr TimeNs kTidyEach = 10 * kNsPerSecond, kLooksEach = 60 * kNsPerSecond, kDeserted = 30 * kNsPerSecond;
+constexpr TimeNs kTryAgain = 60 * kNsPerSecond;  // a ring that failed
 constexpr double kBudgetOfLooks = 0.25;
 constexpr double kWatchedEnough = 20;  // seconds
 
@@ -32,8 +33,10 @@ void AgentLoop::adopt_orphans() {
     }
     // Out of the way of a ring of the same unit.
     agent::Orphan moved = agent::Store::set_aside(orphan);
-    ClosingJob job{orphan.unit, std::string(agent::kInterrupted), std::nullopt,
-                   parts_.store.temporary(++closing_number_), moved.parts, false, moved.folder};
+    ClosingJob job{orphan.unit,  std::string(agent::kInterrupted),
+                   std::nullopt, parts_.store.temporary(++closing_number_),
+                   moved.parts,  false,
+                   moved.folder};
     closers_.add(std::move(job));
     ++kept;
   }
@@ -50,7 +53,7 @@ uint32_t AgentLoop::request(Pid pid, TimeNs now, std::string& text) {
     return static_cast<uint32_t>(exit_status(ErrorCode::kTargetGone));
   }
   const std::string unit = attached->second.unit;
-  judge({agent::Trigger::kRequest, unit, now, fmt::format("{} was asked for", unit)}, now);
+  judge({agent::Trigger::kRequest, unit, now, fmt::format("{} was asked for", unit), pid}, now);
   text = fmt::format("the ring of {} becomes a recording; memwhy agent recordings lists it\n", escape(unit));
   return 0;
 }
@@ -60,7 +63,16 @@ void AgentLoop::fire(TimeNs now) {
     if (firing.trigger == agent::Trigger::kOomKill) ++state_.oom_kills[firing.unit];
     judge(std::move(firing), now);
   }
-  for (const Error& failure : parts_.recorder->take_failures()) warn("agent: a ring has ended: " + failure.message());
+  const std::vector<Error> failures = parts_.recorder->take_failures();
+  for (const Error& failure : failures) warn("agent: a ring has ended: " + failure.message());
+  if (failures.empty()) return;
+  state_.recorded = parts_.recorder->units();
+  for (auto& [pid, attached] : attached_) {
+    if (attached.leaving || state_.recorded.contains(attached.unit)) continue;
+    attached.leaving = true;
+    refused_[pid] = now + kTryAgain;
+    leaving_.emplace_back(pid, parts_.session.begin_remove(pid));
+  }
 }
 
 void AgentLoop::judge(agent::Firing firing, TimeNs now) {
@@ -75,6 +87,8 @@ void AgentLoop::judge(agent::Firing firing, TimeNs now) {
       return;
     case agent::Suppressed::kCap:
       ++counts.cap;
+      return;
+    case agent::Suppressed::kAgain:
       return;
     case agent::Suppressed::kNo:
       break;
@@ -111,7 +125,8 @@ void AgentLoop::look_at_units(TimeNs now) {
   TimeNs oldest = now;
   for (const auto& [unit, recorded] : state_.recorded) {
     const TimeNs at = looked_at_.contains(unit) ? looked_at_[unit] : 0;
-    const bool due = at == 0 ? recorded.from != 0 && recorded.from + kLooksEach / 6 <= now : at + kLooksEach <= now;
+    const bool due =
+        at == 0 ? recorded.from != 0 && recorded.from + kLooksEach / 6 <= now : at + kLooksEach <= now;
     if (!due || at >= oldest) continue;
     oldest = at;
     next = &unit;
@@ -152,6 +167,7 @@ void AgentLoop::closed(ClosedJob closed, TimeNs now) {
     say(fmt::format("agent: {}: {} s before it ({}); {}", name, static_cast<uint64_t>(answer.seconds),
                     human_bytes(answer.file_bytes), answer.sentence));
     for (const std::string& damage : answer.damage) warn("agent: " + name + ": " + damage);
+    state_.recordings = parts_.store.recordings();
     next_tidy_ = 0;
   }
   if (!job.orphan.empty()) return;
@@ -160,7 +176,8 @@ void AgentLoop::closed(ClosedJob closed, TimeNs now) {
   for (const UnitProblem& problem : answer.problems) {
     const bool certain = problem.confidence == "high" && answer.seconds >= kWatchedEnough;
     if (certain && known_causes_.insert({job.unit, problem.cause}).second && !job.firing)
-      judge({agent::Trigger::kFinding, job.unit, now, fmt::format("{}: {}", job.unit, answer.sentence)}, now);
+      judge({agent::Trigger::kFinding, job.unit, now, fmt::format("{}: {}", job.unit, answer.sentence), 0},
+            now);
   }
   state_.explained[job.unit] = {std::move(*closed.answer), now};
 }

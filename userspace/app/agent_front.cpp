@@ -121,7 +121,8 @@ int run_front() {
   if (n > 0) text.assign(buffer.data(), static_cast<size_t>(n));
   const Status served = agent::serve(agent::decode(text), channel, [&] { send_text(socket, kReady); });
   if (!served)
-    send_text(socket, std::to_string(exit_status(served.error().code())) + " " + served.error().message() + "\n");
+    send_text(socket,
+              std::to_string(exit_status(served.error().code())) + " " + served.error().message() + "\n");
   return served ? 0 : 1;
 }
 

@@ -23,7 +23,7 @@ namespace memwhy::app {
 namespace {
 
 constexpr TimeNs kSecond = kNsPerSecond;
-constexpr TimeNs kTryAgain = 60 * kSecond, kUnwanted = 30 * kSecond;
+constexpr TimeNs kTryAttaching = 60 * kSecond, kUnwanted = 30 * kSecond;
 constexpr uint64_t kSparsePace = 4;
 
 }  // namespace
@@ -135,15 +135,15 @@ void AgentLoop::spend(TimeNs now) {
   state_.rss_bytes = processes_.own_rss_bytes();
   const bool too_large = state_.rss_bytes > state_.settings.memory;
   if (state_.level != before) {
-    const std::string sentence = fmt::format("agent: it takes {:.3g} % of {:.0f} CPUs, of a budget of {:.3g} %: {}",
-                                             100 * state_.cpu_ratio, state_.cpus, 100 * state_.settings.budget,
-                                             text_of(state_.level));
+    const std::string sentence =
+        fmt::format("agent: it takes {:.3g} % of {:.0f} CPUs, of a budget of {:.3g} %: {}",
+                    100 * state_.cpu_ratio, state_.cpus, 100 * state_.settings.budget, text_of(state_.level));
     say(sentence);
     parts_.session.notice(sentence);
   }
   if (too_large && !too_large_)
-    warn(fmt::format("agent: it has {} of memory, of {}: fewer processes are recorded", human_bytes(state_.rss_bytes),
-                     human_bytes(state_.settings.memory)));
+    warn(fmt::format("agent: it has {} of memory, of {}: fewer processes are recorded",
+                     human_bytes(state_.rss_bytes), human_bytes(state_.settings.memory)));
   too_large_ = too_large;
   parts_.session.set_pace(state_.level == agent::Level::kNothing ? 1 : kSparsePace);
   const size_t most = budget_.most(state_.settings.top);
@@ -160,19 +160,23 @@ void AgentLoop::choose(TimeNs now) {
   for (const agent::Seen& each : all) there.insert(each.pid);
   std::erase_if(attached_, [&](const auto& each) { return !there.contains(each.first); });
   std::erase_if(refused_, [&](const auto& each) { return !there.contains(each.first); });
+  std::erase_if(told_, [&](Pid pid) { return !there.contains(pid); });
   attach(chosen, now);
   state_.recorded_processes = attached_.size();
   state_.recorded = parts_.recorder->units();
   for (const auto& [name, recorded] : state_.recorded) {
-    const agent::UnitFigures figures = state_.units.contains(name) ? state_.units.at(name) : agent::UnitFigures{};
+    const agent::UnitFigures figures =
+        state_.units.contains(name) ? state_.units.at(name) : agent::UnitFigures{};
     if (figures.grown && figures.growth_bytes)
-      judge({agent::Trigger::kGrowth, name, now,
-             fmt::format("{} grew by {} in {}", name, human_bytes(static_cast<uint64_t>(*figures.growth_bytes)),
-                         duration_text(state_.settings.window))},
-            now);
+      judge(
+          {agent::Trigger::kGrowth, name, now,
+           fmt::format("{} grew by {} in {}", name, human_bytes(static_cast<uint64_t>(*figures.growth_bytes)),
+                       duration_text(state_.settings.window)),
+           0},
+          now);
     if (figures.stepped)
       judge({agent::Trigger::kStep, name, now,
-             fmt::format("{} grew by {} in 10 s", name, human_bytes(figures.step_bytes))},
+             fmt::format("{} grew by {} in 10 s", name, human_bytes(figures.step_bytes)), 0},
             now);
   }
 }
@@ -190,8 +194,7 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
     Status fit = procfs::check_process(parts_.proc, each.pid);
     if (fit) fit = parts_.recorder->expect(each.pid, each.unit);
     if (!fit) {
-      refused_[each.pid] = now + kTryAgain;
-      if (fit.error().code() != ErrorCode::kTargetGone) warn("agent: not recorded: " + fit.error().message());
+      refuse(each.pid, fit.error());
       continue;
     }
     attached_[each.pid] = {each.unit, fmt::format("pid {} ({})", each.pid, each.comm), 0, false};
@@ -206,6 +209,13 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
     attached.leaving = true;
     leaving_.emplace_back(pid, parts_.session.begin_remove(pid));
   }
+}
+
+// Said once, and tried again.
+void AgentLoop::refuse(Pid pid, const Error& error) {
+  refused_[pid] = state_.now + kTryAttaching;
+  if (error.code() != ErrorCode::kTargetGone && told_.insert(pid).second)
+    warn("agent: not recorded: " + error.message());
 }
 
 // Attaching and leaving that has ended.
@@ -225,8 +235,7 @@ void AgentLoop::welcome() {
       say(fmt::format("agent: recording {} of {}", attached->second.name, attached->second.unit));
       return;
     }
-    if (added.error().code() != ErrorCode::kTargetGone) warn("agent: not recorded: " + added.error().message());
-    refused_[pid] = state_.now + kTryAgain;
+    refuse(pid, added.error());
     attached_.erase(attached);
   });
   done(leaving_, [&](Pid pid, const Status& /*removed*/) { attached_.erase(pid); });

@@ -69,6 +69,7 @@ class AgentLoop {
   void spend(TimeNs now);
   void choose(TimeNs now);
   void attach(const std::vector<agent::Seen>& chosen, TimeNs now);
+  void refuse(Pid pid, const Error& error);
   void welcome();
   void fire(TimeNs now);
   void judge(agent::Firing firing, TimeNs now);
@@ -88,6 +89,7 @@ class AgentLoop {
   Closers closers_;
   std::map<Pid, Attached> attached_;
   std::map<Pid, TimeNs> refused_;  // tried again then
+  std::set<Pid> told_;             // of these, in the log
   std::vector<std::pair<Pid, std::future<Status>>> joining_, leaving_;
   std::vector<Closing> closings_;
   std::map<std::string, TimeNs> deserted_;  // units without a process, since

@@ -21,8 +21,8 @@ std::string label_of(const UnitLabels& labels, const std::string& unit) {
 
 // Of units that share a label the sum.
 template <typename Map, typename Value>
-void by_unit(Exposition& out, const char* name, agent::Kind kind, const char* help, const char* unit, const UnitLabels& labels,
-             const Map& map, Value value) {
+void by_unit(Exposition& out, const char* name, agent::Kind kind, const char* help, const char* unit,
+             const UnitLabels& labels, const Map& map, Value value) {
   std::map<std::string, double> sums;
   for (const auto& [key, each] : map)
     if (const std::optional<double> number = value(each)) sums[label_of(labels, key)] += *number;
@@ -42,7 +42,8 @@ void tell_units(Exposition& out, const AgentState& state, const UnitLabels& labe
     by_unit(out, name, kGauge, help, unit, labels, state.units,
             [member](const agent::UnitFigures& each) { return as_number(each.*member); });
   };
-  figure("memwhy_unit_resident_bytes", "RSS of the processes of a unit.", "bytes", &agent::UnitFigures::rss_bytes);
+  figure("memwhy_unit_resident_bytes", "RSS of the processes of a unit.", "bytes",
+         &agent::UnitFigures::rss_bytes);
   figure("memwhy_unit_anonymous_bytes", "Of these, without pages of files and shared memory.", "bytes",
          &agent::UnitFigures::anon_bytes);
   figure("memwhy_unit_growth_bytes", "Growth of the anonymous bytes within the window.", "bytes",
@@ -62,8 +63,8 @@ void tell_owners(Exposition& out, const AgentState& state, const UnitLabels& lab
   for (const auto& [unit, explained] : state.explained)
     for (const auto& [owner, bytes] : explained.answer.owners)
       sums[{label_of(labels, unit), owner}] += static_cast<double>(bytes);
-  out.family("memwhy_owner_bytes", kGauge, "Resident bytes of a recorded unit by owner, when it was explained last.",
-             "bytes");
+  out.family("memwhy_owner_bytes", kGauge,
+             "Resident bytes of a recorded unit by owner, when it was explained last.", "bytes");
   for (const auto& [key, sum] : sums) out.sample({{"unit", key.first}, {"owner", key.second}}, sum);
 }
 
@@ -91,8 +92,8 @@ void tell_explanations(Exposition& out, const AgentState& state, const UnitLabel
   tell_owners(out, state, labels);
   by_unit(out, "memwhy_heap_profile_bytes", kGauge, "What a heap profile of a unit shows.", "bytes", labels,
           state.explained, [](const Explained& each) { return as_number(each.answer.heap_profile_bytes); });
-  by_unit(out, "memwhy_gap_bytes", kGauge, "Resident, and in no heap profile.", "bytes", labels, state.explained,
-          [](const Explained& each) { return as_number(each.answer.gap_bytes); });
+  by_unit(out, "memwhy_gap_bytes", kGauge, "Resident, and in no heap profile.", "bytes", labels,
+          state.explained, [](const Explained& each) { return as_number(each.answer.gap_bytes); });
   tell_problems(out, state, labels);
   std::map<std::string, double> ages;
   for (const auto& [unit, explained] : state.explained) {
@@ -127,8 +128,9 @@ void tell_triggers(Exposition& out, const AgentState& state, const UnitLabels& l
           static_cast<double>(state.closings_failed));
   out.one("memwhy_recordings_removed", kCounter, "Recordings that made room for others.",
           static_cast<double>(state.recordings_removed));
-  by_unit(out, "memwhy_oom_kills", kCounter, "Processes of a recorded unit that the kernel killed for memory.", "",
-          labels, state.oom_kills, [](uint64_t count) { return as_number(count); });
+  by_unit(out, "memwhy_oom_kills", kCounter,
+          "Processes of a recorded unit that the kernel killed for memory.", "", labels, state.oom_kills,
+          [](uint64_t count) { return as_number(count); });
 }
 
 void tell_disk(Exposition& out, const AgentState& state) {
@@ -152,20 +154,23 @@ void tell_own(Exposition& out, const AgentState& state) {
   gauge("memwhy_agent_units", "Units that were seen.", static_cast<double>(state.units.size()));
   gauge("memwhy_agent_recorded_processes", "Processes that are recorded.",
         static_cast<double>(state.recorded_processes));
-  out.family("memwhy_agent_cpu_seconds", kCounter, "CPU time of the agent, its children, and of the kernel for it.",
-             "seconds");
+  out.family("memwhy_agent_cpu_seconds", kCounter,
+             "CPU time of the agent, its children, and of the kernel for it.", "seconds");
   const auto seconds = [](uint64_t ns) { return static_cast<double>(ns) / kNsPerSecond; };
   out.sample({{"part", "agent"}}, seconds(state.cpu_ns));
   out.sample({{"part", "children"}}, seconds(state.children_ns));
   out.sample({{"part", "bpf"}}, seconds(state.totals.bpf_ns));
   gauge("memwhy_agent_cpu_ratio", "Of all CPUs, over the last minute.", state.cpu_ratio);
   gauge("memwhy_agent_budget_ratio", "The budget for it.", state.settings.budget);
-  gauge("memwhy_agent_degraded", "What is given up for the budget: 0 nothing, 1 density, 2 processes, 3 hooks.",
+  gauge("memwhy_agent_degraded",
+        "What is given up for the budget: 0 nothing, 1 density, 2 processes, 3 hooks.",
         static_cast<double>(state.level));
   gauge("memwhy_agent_resident_bytes", "RSS of the agent.", static_cast<double>(state.rss_bytes), "bytes");
-  gauge("memwhy_agent_memory_limit_bytes", "What it may have.", static_cast<double>(state.settings.memory), "bytes");
+  gauge("memwhy_agent_memory_limit_bytes", "What it may have.", static_cast<double>(state.settings.memory),
+        "bytes");
   out.one("memwhy_agent_passes", kCounter, "Passes over all processes.", static_cast<double>(state.passes));
-  out.one("memwhy_faults", kCounter, "Page faults of recorded processes.", static_cast<double>(state.totals.faults));
+  out.one("memwhy_faults", kCounter, "Page faults of recorded processes.",
+          static_cast<double>(state.totals.faults));
   out.one("memwhy_lost_events", kCounter, "Events that were lost.", static_cast<double>(state.totals.lost));
 }
 

@@ -12,7 +12,7 @@ namespace memwhy::app {
 namespace {
 
 constexpr size_t kFilesForRecording = 512;  // recording takes several of each process
-constexpr uint64_t kNamesEach = 30;      // passes
+constexpr uint64_t kNamesEach = 30;         // passes
 constexpr uint64_t kCommEach = 10;
 constexpr uint64_t kWorthALook = 8u << 20;
 
@@ -36,14 +36,16 @@ void AgentProcesses::read(Pid pid, Known& known) {
   if (const auto text = procfs::read_file(root_.fd(), directory + "cgroup"))
     if (const auto cgroup = procfs::parse_cgroup(*text)) known.cgroup = cgroup->path;
   if (const auto text = procfs::read_file(root_.fd(), directory + "stat", 4096))
-    if (const auto stat = procfs::parse_stat(*text)) known.ours = pid == ::getpid() || stat->parent == ::getpid();
+    if (const auto stat = procfs::parse_stat(*text))
+      known.ours = pid == ::getpid() || stat->parent == ::getpid();
   known.unit = agent::unit_of(known.cgroup, known.comm, names_);
 }
 
 const AgentProcesses::Known& AgentProcesses::meet(Pid pid, uint64_t rss_bytes) {
   const auto [at, added] = known_.try_emplace(pid);
   Known& known = at->second;
-  if (added || (rss_bytes >= kWorthALook && (passes_ + static_cast<uint64_t>(pid)) % kCommEach == 0)) read(pid, known);
+  if (added || (rss_bytes >= kWorthALook && (passes_ + static_cast<uint64_t>(pid)) % kCommEach == 0))
+    read(pid, known);
   known.pass = passes_;
   return known;
 }
@@ -55,7 +57,8 @@ std::vector<agent::Seen> AgentProcesses::pass(TimeNs now) {
   for (const procfs::ProcessMemory& each : all_.pass(now)) {
     const Known& known = meet(each.pid, each.rss_bytes);
     if (each.pid == ::getpid()) own_rss_bytes_ = each.rss_bytes;
-    if (!known.ours) seen.push_back({each.pid, known.unit, known.comm, known.cgroup, each.rss_bytes, each.anon_bytes});
+    if (!known.ours)
+      seen.push_back({each.pid, known.unit, known.comm, known.cgroup, each.rss_bytes, each.anon_bytes});
   }
   std::erase_if(known_, [this](const auto& each) { return each.second.pass != passes_; });
   return seen;

@@ -28,7 +28,9 @@ struct Setting {
   std::string where;
 };
 
-Error refused(const std::string& where, const std::string& what) { return {ErrorCode::kUsage, where + ": " + what}; }
+Error refused(const std::string& where, const std::string& what) {
+  return {ErrorCode::kUsage, where + ": " + what};
+}
 
 Result<std::string> text_of(const toml::node& node, const std::string& where) {
   if (const auto* text = node.as_string()) return text->get();
@@ -92,7 +94,8 @@ Status add_layer(const std::vector<Setting>& layer, AgentSettings& settings) {
     if (option == nullptr || setting.name == "help")
       return refused(setting.where, setting.name + " is no setting; see memwhy agent --help");
     std::vector<std::string> words;
-    for (const std::string& value : setting.values) words.insert(words.begin(), "--" + setting.name + "=" + value);
+    for (const std::string& value : setting.values)
+      words.insert(words.begin(), "--" + setting.name + "=" + value);
     try {
       options.parse(words);
     } catch (const CLI::ParseError& error) {
@@ -108,7 +111,8 @@ Status check(const AgentSettings& settings, const std::string& where) {
       return refused(where, address.error().message());
   if (settings.budget <= 0) return refused(where, "a budget of 0 leaves nothing to do");
   if (settings.ring_size < (2u << 20))
-    return refused(where, fmt::format("a ring of {} holds no recording; 2 MiB is the least", human_bytes(settings.ring_size)));
+    return refused(where, fmt::format("a ring of {} holds no recording; 2 MiB is the least",
+                                      human_bytes(settings.ring_size)));
   if (settings.ring_size > settings.disk)
     return refused(where, fmt::format("a ring of {} does not fit into a disk quota of {}",
                                       human_bytes(settings.ring_size), human_bytes(settings.disk)));
@@ -138,25 +142,35 @@ agent::RingLimits AgentSettings::ring() const {
 
 void add_agent_options(CLI::App& command, AgentSettings& settings) {
   const auto text = [&](const char* name, auto& value, const char* help, const char* type) {
-    command.add_option(name, value, help)->type_name(type)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    command.add_option(name, value, help)
+        ->type_name(type)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   };
-  const auto list = [&](const char* name, std::vector<std::string>& value, const char* help, const char* type) {
+  const auto list = [&](const char* name, std::vector<std::string>& value, const char* help,
+                        const char* type) {
     command.add_option(name, value, help)->type_name(type)->delimiter(',')->allow_extra_args(false);
   };
   text("--dir", settings.dir, "where recordings and rings are kept; default /var/lib/memwhy", "DIR");
-  text("--listen", settings.listen, "address of /metrics and /healthz, or none; default 127.0.0.1:9435", "ADDRESS");
-  text("--socket", settings.socket, "the agent's own socket, or none; default /run/memwhy/agent.sock", "PATH");
+  text("--listen", settings.listen, "address of /metrics and /healthz, or none; default 127.0.0.1:9435",
+       "ADDRESS");
+  text("--socket", settings.socket, "the agent's own socket, or none; default /run/memwhy/agent.sock",
+       "PATH");
   text("--top", settings.top, "record at most so many processes; default 20", "N");
   add_size(command, "--min-rss", settings.min_rss, "record no process that is smaller; default 16M");
   list("--comm", settings.comms, "record processes of these names alone", "NAME");
-  list("--cgroup", settings.cgroups, "record processes in these cgroups alone, and below them", "PATH");
-  add_size(command, "--growth", settings.growth, "keep a recording when a unit grows by this much …; default 64M");
+  list("--cgroup", settings.cgroups,
+       "record processes in these cgroups (/web) and below them alone, or these units (web.service)",
+       "CGROUP");
+  add_size(command, "--growth", settings.growth,
+           "keep a recording when a unit grows by this much …; default 64M");
   add_share(command, "--growth-share", settings.growth_share, "… and by this share of itself …; default 10%");
   add_duration(command, "--window", settings.window, "… within this time; default 5m");
-  add_size(command, "--step", settings.step, "keep a recording when a unit grows by this much in 10 s; default 256M");
+  add_size(command, "--step", settings.step,
+           "keep a recording when a unit grows by this much in 10 s; default 256M");
   add_duration(command, "--cool-down", settings.cool_down,
                "between two recordings of a unit for the same reason; default 10m");
-  text("--max-per-hour", settings.per_hour, "recordings for the same reason in an hour, of all units; default 6", "N");
+  text("--max-per-hour", settings.per_hour,
+       "recordings for the same reason in an hour, of all units; default 6", "N");
   add_duration(command, "--keep", settings.keep, "how far back a recording reaches; default 15m");
   add_size(command, "--ring-size", settings.ring_size, "what that may take of each unit; default 64M");
   add_size(command, "--disk", settings.disk, "what everything in the folder may take; default 2G");
@@ -173,8 +187,10 @@ std::vector<std::string> given_words(const CLI::App& given) {
   AgentSettings ignored;
   CLI::App known("", "");
   add_agent_options(known, ignored);
-  for (const CLI::Option* option : given.get_options([](const CLI::Option* each) { return each->count() > 0; })) {
-    if (option->get_lnames().empty() || known.get_option_no_throw("--" + option->get_lnames().front()) == nullptr)
+  for (const CLI::Option* option :
+       given.get_options([](const CLI::Option* each) { return each->count() > 0; })) {
+    if (option->get_lnames().empty() ||
+        known.get_option_no_throw("--" + option->get_lnames().front()) == nullptr)
       continue;
     for (const std::string& value : option->results())
       words.push_back("--" + option->get_lnames().front() + "=" + value);
@@ -192,13 +208,15 @@ Result<AgentSettings> layered_settings(const std::string& file, const std::vecto
     if (!layer) return layer.error();
     if (Status applied = add_layer(*layer, settings); !applied) return applied.error();
   }
-  if (Status applied = add_layer(settings_of(environment, options), settings); !applied) return applied.error();
+  if (Status applied = add_layer(settings_of(environment, options), settings); !applied)
+    return applied.error();
   try {
     options.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& error) {
     return Error(ErrorCode::kUsage, error.what());
   }
-  if (Status sensible = check(settings, file.empty() ? "memwhy agent" : file); !sensible) return sensible.error();
+  if (Status sensible = check(settings, file.empty() ? "memwhy agent" : file); !sensible)
+    return sensible.error();
   return settings;
 }
 

@@ -37,7 +37,7 @@ struct AgentState {
   TimeNs started = 0, now = 0;
 
   size_t processes = 0, recorded_processes = 0;
-  std::map<std::string, agent::UnitFigures> units;     // of the last pass
+  std::map<std::string, agent::UnitFigures> units;      // of the last pass
   std::map<std::string, agent::RecordedUnit> recorded;  // with a ring
   std::map<std::string, Explained> explained;
   agent::RecorderTotals totals;

@@ -52,24 +52,27 @@ std::string_view text_of(agent::Level level) {
 }
 
 std::string status_text(const AgentState& state) {
-  std::string out = fmt::format("memwhy agent {} on {}, pid {}, running for {}\n", MEMWHY_VERSION, escape(state.host),
-                                ::getpid(), duration_text(running(state)));
-  out += fmt::format("{} processes in {} units; {} of them are recorded, in {} units\n", grouped(state.processes),
-                     grouped(state.units.size()), state.recorded_processes, state.recorded.size());
-  out += fmt::format("takes {:.3g} % of {:.0f} CPUs, of a budget of {:.3g} %: {}\n", 100 * state.cpu_ratio, state.cpus,
-                     100 * state.settings.budget, text_of(state.level));
-  out += fmt::format("takes {} of memory, of {}\n", human_bytes(state.rss_bytes), human_bytes(state.settings.memory));
+  std::string out = fmt::format("memwhy agent {} on {}, pid {}, running for {}\n", MEMWHY_VERSION,
+                                escape(state.host), ::getpid(), duration_text(running(state)));
+  out += fmt::format("{} processes in {} units; {} of them are recorded, in {} units\n",
+                     grouped(state.processes), grouped(state.units.size()), state.recorded_processes,
+                     state.recorded.size());
+  out += fmt::format("takes {:.3g} % of {:.0f} CPUs, of a budget of {:.3g} %: {}\n", 100 * state.cpu_ratio,
+                     state.cpus, 100 * state.settings.budget, text_of(state.level));
+  out += fmt::format("takes {} of memory, of {}\n", human_bytes(state.rss_bytes),
+                     human_bytes(state.settings.memory));
   out += fmt::format("{}: rings {}, {} recordings {}, of {}\n", escape(state.settings.dir),
-                     human_bytes(ring_bytes(state)), state.recordings.size(), human_bytes(recordings_bytes(state)),
-                     human_bytes(state.settings.disk));
+                     human_bytes(ring_bytes(state)), state.recordings.size(),
+                     human_bytes(recordings_bytes(state)), human_bytes(state.settings.disk));
   for (size_t i = 0; i < agent::kTriggers; ++i) {
     const TriggerCounts& counts = state.triggers[i];
     const uint64_t suppressed = counts.cool_down + counts.cap + counts.no_ring;
     if (counts.fired + suppressed == 0) continue;
     out += fmt::format("trigger {}: {} closed{}\n", agent::word(static_cast<agent::Trigger>(i)), counts.fired,
-                       suppressed == 0 ? ""
-                                       : fmt::format(", {} in its cool-down, {} above its cap, {} without a ring",
-                                                     counts.cool_down, counts.cap, counts.no_ring));
+                       suppressed == 0
+                           ? ""
+                           : fmt::format(", {} in its cool-down, {} above its cap, {} without a ring",
+                                         counts.cool_down, counts.cap, counts.no_ring));
   }
   return out;
 }
@@ -78,9 +81,8 @@ std::string top_text(const AgentState& state) {
   std::vector<std::pair<std::string, agent::UnitFigures>> units(state.units.begin(), state.units.end());
   std::sort(units.begin(), units.end(),
             [](const auto& a, const auto& b) { return a.second.anon_bytes > b.second.anon_bytes; });
-  std::string out =
-      fmt::format("{:>12} {:>12} {:>12} {:>9} {:>9}  unit\n", "anon MiB", "RSS MiB",
-                  "+" + duration_text(state.settings.window), "processes", "ring");
+  std::string out = fmt::format("{:>12} {:>12} {:>12} {:>9} {:>11}  unit\n", "anon MiB", "RSS MiB",
+                                "+" + duration_text(state.settings.window), "processes", "ring");
   for (size_t i = 0; i < std::min(units.size(), kRowsOfTop); ++i) {
     const auto& [name, figures] = units[i];
     const auto ring = state.recorded.find(name);
@@ -88,10 +90,11 @@ std::string top_text(const AgentState& state) {
         ring == state.recorded.end() || ring->second.from == 0 || ring->second.from > state.now
             ? "-"
             : duration_text(std::chrono::nanoseconds(state.now - ring->second.from));
-    out += fmt::format("{:>12} {:>12} {:>12} {:>9} {:>9}  {}\n", mib(static_cast<double>(figures.anon_bytes)),
-                       mib(static_cast<double>(figures.rss_bytes)),
-                       figures.growth_bytes ? mib(static_cast<double>(*figures.growth_bytes)) : "-",
-                       figures.processes, reach, escape(name));
+    out +=
+        fmt::format("{:>12} {:>12} {:>12} {:>9} {:>11}  {}\n", mib(static_cast<double>(figures.anon_bytes)),
+                    mib(static_cast<double>(figures.rss_bytes)),
+                    figures.growth_bytes ? mib(static_cast<double>(*figures.growth_bytes)) : "-",
+                    figures.processes, reach, escape(name));
   }
   return out;
 }
@@ -99,7 +102,8 @@ std::string top_text(const AgentState& state) {
 std::string recordings_text(const AgentState& state) {
   std::string out;
   for (const agent::StoredRecording& each : state.recordings)
-    out += fmt::format("{:>10}  {}/{}\n", human_bytes(each.bytes), escape(state.settings.dir), escape(each.name));
+    out += fmt::format("{:>10}  {}/{}\n", human_bytes(each.bytes), escape(state.settings.dir),
+                       escape(each.name));
   return out.empty() ? "no recording yet\n" : out;
 }
 

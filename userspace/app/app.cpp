@@ -116,11 +116,12 @@ std::vector<Command> add_commands(CLI::App& program) {
   program.footer(kMore);
   program.set_version_flag("--version", "memwhy " MEMWHY_VERSION);
   set_usage(program, "memwhy COMMAND [OPTIONS]");
+  program.require_subcommand(0, 1);  // in "memwhy agent top" the second word is not a command
   return {
-      add_explain(program),    add_record(program),    add_report(program), add_info(program),
-      add_top(program),        add_live(program),      add_diff(program),   add_check(program),
-      add_export(program),     add_anonymize(program), add_mcp(program),    add_agent(program),
-      add_doctor(program),     add_completion(program),
+      add_explain(program), add_record(program),     add_report(program), add_info(program),
+      add_top(program),     add_live(program),       add_diff(program),   add_check(program),
+      add_export(program),  add_anonymize(program),  add_mcp(program),    add_agent(program),
+      add_doctor(program),  add_completion(program),
   };
 }
 

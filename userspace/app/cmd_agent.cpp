@@ -84,7 +84,8 @@ record::SessionOptions session_options_of(const AgentSettings& settings, const p
 void make_run_folder(const std::string& socket) {
   std::error_code error;
   const std::filesystem::path folder = std::filesystem::path(socket).parent_path();
-  if (folder == std::filesystem::path(kAgentSocket).parent_path()) std::filesystem::create_directory(folder, error);
+  if (folder == std::filesystem::path(kAgentSocket).parent_path())
+    std::filesystem::create_directory(folder, error);
 }
 
 Status run_agent(const AgentRequest& request) {
@@ -114,8 +115,9 @@ Status run_agent(const AgentRequest& request) {
   const PrivilegePlan privileges = own_privileges(true);
   Result<procfs::Root> session_proc = procfs::Root::open("/proc");
   if (!session_proc) return std::move(session_proc).error();
-  Result<PartsPtr> parts = assemble(std::move(*session_proc), privileges, {{recorder.get(), "the rings", false}},
-                                    recorder, session_options_of(*settings, *proc), {});
+  Result<PartsPtr> parts =
+      assemble(std::move(*session_proc), privileges, {{recorder.get(), "the rings", false}}, recorder,
+               session_options_of(*settings, *proc), {});
   if (!parts) return std::move(parts).error();
   record::Session& session = (*parts)->session;
   if (Status started = session.start(); !started) return started.error();
@@ -138,7 +140,8 @@ Status ask(const AgentRequest& request) {
   if (reply->status == 0) return print(reply->text);
   if (reply->text.ends_with('\n')) reply->text.pop_back();
   const auto code = static_cast<int>(reply->status);
-  for (const ErrorCode each : {ErrorCode::kTargetGone, ErrorCode::kUsage, ErrorCode::kEnvironment, ErrorCode::kTooLate})
+  for (const ErrorCode each :
+       {ErrorCode::kTargetGone, ErrorCode::kUsage, ErrorCode::kEnvironment, ErrorCode::kTooLate})
     if (exit_status(each) == code) return Error(each, reply->text);
   return Error(ErrorCode::kInternal, reply->text);
 }
@@ -156,7 +159,8 @@ Status agent_command(const AgentRequest& request) {
 }  // namespace
 
 Command add_agent(CLI::App& program) {
-  CLI::App* options = program.add_subcommand("agent", "Watch every process of a node, and keep the minutes before each surprise");
+  CLI::App* options = program.add_subcommand(
+      "agent", "Watch every process of a node, and keep the minutes before each surprise");
   options->footer(kAgentExamples);
   set_usage(*options, "memwhy agent [run | status | top | recordings | trigger PID | stop] [OPTIONS]");
   const auto request = std::make_shared<AgentRequest>();
@@ -168,8 +172,10 @@ Command add_agent(CLI::App& program) {
   options->add_option("PID", request->pid, "of trigger: a process whose ring becomes a recording")
       ->check(CLI::PositiveNumber.description(""))
       ->type_name("");
-  options->add_option("--config", request->file, "read this file in place of /etc/memwhy/agent.toml")->type_name("FILE");
-  options->add_option("--check", request->check, "only say whether this configuration is good")->type_name("FILE");
+  options->add_option("--config", request->file, "read this file in place of /etc/memwhy/agent.toml")
+      ->type_name("FILE");
+  options->add_option("--check", request->check, "only say whether this configuration is good")
+      ->type_name("FILE");
   add_agent_options(*options, *settings);
   return {options, false, [request, settings, options](const std::vector<std::string>&) -> Status {
             AgentRequest asked = *request;

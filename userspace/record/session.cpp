@@ -74,8 +74,7 @@ void Session::start_threads() {
       kernel_, processes_, symbols_, clock_,
       SamplerOptions{scan_period_for(options_.duration), options_.follow, options_.probe_go, options_.cgroup,
                      [this] { return stopping_.load(); },
-                     [this] { return out_of_patience(patience_ / 4 * 3); },
-                     [this] { return pace_.load(); }},
+                     [this] { return out_of_patience(patience_ / 4 * 3); }, [this] { return pace_.load(); }},
       [this](events::Event event) {
         if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) {
           const std::lock_guard lock(mutex_);

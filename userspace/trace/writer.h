@@ -31,15 +31,16 @@ namespace memwhy::trace {
 struct WriterOptions {
   std::string path;  // for messages, and for the names of further parts; "" when the file has no name
   uint64_t max_part_bytes = 0;  // 0: one part without limit. A part may exceed it by one chunk
-  TimeNs max_part_ns = 0;  // with max_part_bytes: a part of this age ends with the next restated table. 0: by size alone
   std::optional<std::array<uint8_t, 16>> uuid = {};  // random when absent
+  TimeNs max_part_ns =
+      0;  // with max_part_bytes: a part of this age ends with the next restated table. 0: by size alone
 };
 
 struct WriterTotals {
   uint64_t events = 0;              // given to the sink
   uint64_t events_not_written = 0;  // of those, not in the file
   uint64_t chunks = 0;
-  uint64_t bytes = 0;  // of all parts
+  uint64_t bytes = 0;       // of all parts
   uint64_t part_bytes = 0;  // of the last one
   uint32_t parts = 1;
 };

@@ -22,17 +22,21 @@ std::vector<Pid> pids(const std::vector<Seen>& chosen) {
 }
 
 // A pass each second of what `at` gives.
-void passes(Selection& selection, TimeNs first, TimeNs last, const std::function<std::vector<Seen>(TimeNs)>& at) {
+void passes(Selection& selection, TimeNs first, TimeNs last,
+            const std::function<std::vector<Seen>(TimeNs)>& at) {
   for (TimeNs s = first; s <= last; ++s) selection.pass(kFrom + s * kSecond, at(s));
 }
 
-const UnitFigures& unit(const Selection& selection, const std::string& name) { return selection.units().at(name); }
+const UnitFigures& unit(const Selection& selection, const std::string& name) {
+  return selection.units().at(name);
+}
 
 TEST(SelectionTest, TheLargestComeFirstAndSmallOnesNot) {
   SelectionRules rules;
   rules.top = 2;
   Selection selection(rules);
-  const std::vector<Seen> all = {process(1, "a", 20), process(2, "b", 300), process(3, "c", 100), process(4, "d", 3)};
+  const std::vector<Seen> all = {process(1, "a", 20), process(2, "b", 300), process(3, "c", 100),
+                                 process(4, "d", 3)};
   EXPECT_EQ(pids(selection.pass(kFrom, all)), (std::vector<Pid>{2, 3}));
   rules.top = 20;
   selection.change(rules);
@@ -51,6 +55,11 @@ TEST(SelectionTest, ByNameAndByCgroupWithThoseBelow) {
   beside.cgroup = "/bd";
   EXPECT_EQ(pids(selection.pass(kFrom, {process(1, "a", 70), process(2, "b", 60), below, beside})),
             (std::vector<Pid>{1, 2, 3}));
+  rules.comms = {};
+  rules.cgroups = {"c"};  // a unit
+  selection.change(rules);
+  EXPECT_EQ(pids(selection.pass(kFrom + 1, {process(1, "a", 70), process(2, "b", 60), below})),
+            (std::vector<Pid>{3}));
 }
 
 TEST(SelectionTest, WhatAHeapProfileShowsDoesNotCount) {
@@ -66,8 +75,10 @@ TEST(SelectionTest, ARecordedOneStaysUnlessAnotherIsMuchLarger) {
   rules.top = 1;
   Selection selection(rules);
   EXPECT_EQ(pids(selection.pass(kFrom, {process(1, "a", 100), process(2, "b", 99)})), (std::vector<Pid>{1}));
-  EXPECT_EQ(pids(selection.pass(kFrom + 1, {process(1, "a", 100), process(2, "b", 120)})), (std::vector<Pid>{1}));
-  EXPECT_EQ(pids(selection.pass(kFrom + 2, {process(1, "a", 100), process(2, "b", 130)})), (std::vector<Pid>{2}));
+  EXPECT_EQ(pids(selection.pass(kFrom + 1, {process(1, "a", 100), process(2, "b", 120)})),
+            (std::vector<Pid>{1}));
+  EXPECT_EQ(pids(selection.pass(kFrom + 2, {process(1, "a", 100), process(2, "b", 130)})),
+            (std::vector<Pid>{2}));
 }
 
 TEST(SelectionTest, GrowthIsOfAWholeWindowAndGoesOn) {
@@ -107,7 +118,8 @@ TEST(SelectionTest, AUnitThatIsStartedAgainGoesOnByItsName) {
   for (TimeNs s = 410; s < 1200; ++s) {  // ten seconds without it
     selection.pass(kFrom + s * kSecond, {process(2, "pod", std::min<TimeNs>(500, 10 + 20 * (s - 410)))});
     ASSERT_FALSE(unit(selection, "pod").grown) << s;
-    ASSERT_TRUE(unit(selection, "pod").growth_bytes) << s;  // watched for long enough from its first process on
+    ASSERT_TRUE(unit(selection, "pod").growth_bytes)
+        << s;  // watched for long enough from its first process on
   }
 }
 

@@ -18,15 +18,18 @@ TEST(UnitTest, ContainersOfEveryRuntimeAndDriver) {
   EXPECT_EQ(unit("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + kPod +
                  ".slice/cri-containerd-" + kId + ".scope"),
             "containerd:0123456789ab");
-  EXPECT_EQ(unit("/kubepods.slice/kubepods-pod" + kPod + ".slice/crio-" + kId + ".scope"), "cri-o:0123456789ab");
-  EXPECT_EQ(unit("/kubepods/besteffort/pod1f2e/" + kId), "container:0123456789ab");  // cgroupfs: nobody's name
+  EXPECT_EQ(unit("/kubepods.slice/kubepods-pod" + kPod + ".slice/crio-" + kId + ".scope"),
+            "cri-o:0123456789ab");
+  EXPECT_EQ(unit("/kubepods/besteffort/pod1f2e/" + kId),
+            "container:0123456789ab");  // cgroupfs: nobody's name
   EXPECT_EQ(unit("/system.slice/docker-" + kId + ".scope"), "docker:0123456789ab");
   EXPECT_EQ(unit("/docker/" + kId), "docker:0123456789ab");
   EXPECT_EQ(unit("/machine.slice/libpod-" + kId + ".scope/container"), "podman:0123456789ab");
-  EXPECT_EQ(unit("/system.slice/containerd.service/kubepods-burstable-pod" + kPod + ".slice:cri-containerd:" + kId),
-            "containerd:0123456789ab");
-  EXPECT_EQ(unit("/docker/" + std::string(64, 'a') + "/kubelet.slice/kubelet-kubepods.slice/cri-containerd-" + kId +
-                 ".scope"),
+  EXPECT_EQ(
+      unit("/system.slice/containerd.service/kubepods-burstable-pod" + kPod + ".slice:cri-containerd:" + kId),
+      "containerd:0123456789ab");
+  EXPECT_EQ(unit("/docker/" + std::string(64, 'a') + "/kubelet.slice/kubelet-kubepods.slice/cri-containerd-" +
+                 kId + ".scope"),
             "containerd:aaaaaaaaaaaa");  // kind: the node is a container, and the outer one is the unit
 }
 
@@ -57,8 +60,9 @@ TEST(UnitTest, APodIsNamedByItsLogAndKeepsItsNameWhenItIsStartedAgain) {
 }
 
 TEST(UnitTest, LogNamesThatAreNone) {
-  for (const std::string& file : {"a_b_c-" + kId, "a_b-" + kId + ".log", "__c-" + kId + ".log", "a_b_-" + kId + ".log",
-                                  std::string(".log"), "a_b_c" + kId + ".log", "a_b_c-" + kId.substr(1) + "g.log"})
+  for (const std::string& file :
+       {"a_b_c-" + kId, "a_b-" + kId + ".log", "__c-" + kId + ".log", "a_b_-" + kId + ".log",
+        std::string(".log"), "a_b_c" + kId + ".log", "a_b_c-" + kId.substr(1) + "g.log"})
     EXPECT_FALSE(parse_log_name(file)) << file;
 }
 
