@@ -110,7 +110,7 @@ def workloads(case):
 
 
 def agent(case, comm, port):
-    return case.start([case.program, "agent", "--dir", case.folder / comm, "--socket", case.folder / f"{comm}.sock", "--comm", comm,
+    return case.start([case.program, "agent", "--dir", case.folder / f"agent-{comm}", "--socket", case.folder / f"{comm}.sock", "--comm", comm,
                        "--listen", f"127.0.0.1:{port}", "--window", "5s", "--budget", "20%"], stderr=subprocess.DEVNULL)
 
 

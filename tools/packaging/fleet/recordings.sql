@@ -7,9 +7,10 @@ create view raw as
 
 -- A process may have been recorded more than once; its last recording counts. A process of a node is its pid and name there.
 create view process as
-  select filename, process, host, pid, comm, cgroup, rss_bytes, heap_profile_bytes, r.start
-  from (select * from raw where row = 'process' and rss_bytes is not null and replaced_by_exec = 0) p
-  join (select filename, host, start from raw where row = 'recording') r using (filename)
+  select filename, process, host, pid, comm, cgroup, rss_bytes, heap_profile_bytes, start
+  from (select filename, process, pid, comm, cgroup, rss_bytes, heap_profile_bytes
+        from raw where row = 'process' and rss_bytes is not null and replaced_by_exec = 0)
+  join (select filename, host, start from raw where row = 'recording') using (filename)
   qualify row_number() over (partition by host, pid, comm order by start desc, filename desc) = 1;
 create view finding as
   select host, comm, cgroup, id as cause, f.bytes, recoverable_bytes, claim, remedy
