@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// fmt and spdlog, compiled from their headers: Debian has both as shared libraries and as headers, but not as archives, which
+// fmt, spdlog and toml++, compiled from their headers: Debian has them as shared libraries and as headers, but not as archives, which
 // is what a program that is to run on every distribution links.
 //
 // What it is not: a copy of them. The rooms are compiled against the same headers and call what is defined here by the same
 // names; only the program that is packaged links this (CMakeLists.txt beside it).
+#define TOML_HEADER_ONLY 0
+#define TOML_IMPLEMENTATION
 #include <fmt/format-inl.h>
 #include <spdlog/common-inl.h>
 #include <spdlog/details/backtracer-inl.h>
@@ -19,6 +21,7 @@
 #include <spdlog/sinks/sink-inl.h>
 #include <spdlog/sinks/stdout_sinks-inl.h>
 #include <spdlog/spdlog-inl.h>
+#include <toml++/toml.h>
 
 #include <mutex>
 
