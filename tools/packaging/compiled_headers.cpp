@@ -4,6 +4,8 @@
 //
 // What it is not: a copy of them. The rooms are compiled against the same headers and call what is defined here by the same
 // names; only the program that is packaged links this (CMakeLists.txt beside it).
+#define TOML_HEADER_ONLY 0
+#define TOML_IMPLEMENTATION
 #include <fmt/format-inl.h>
 #include <spdlog/common-inl.h>
 #include <spdlog/details/backtracer-inl.h>
@@ -19,6 +21,7 @@
 #include <spdlog/sinks/sink-inl.h>
 #include <spdlog/sinks/stdout_sinks-inl.h>
 #include <spdlog/spdlog-inl.h>
+#include <toml++/toml.h>
 
 #define TOML_HEADER_ONLY 0
 #define TOML_IMPLEMENTATION
