@@ -135,7 +135,8 @@ void Sampler::look_last(Target& target) {
   if (target.pending) roster_.confirm(target);
   if (!target.source || target.foreign) return;
   RuntimeReader::allow_details(target);  // how it ended is read whole
-  if (!readings_.counters(target) || !readings_.scan(target, false, Look::kLast)) readings_.table(target, false);
+  if (!readings_.counters(target) || !readings_.scan(target, false, Look::kLast))
+    readings_.table(target, false);
   runtimes_.tell_shares(target);
   names_.resolve_waiting(target);
   names_.give_up(target);
@@ -148,7 +149,7 @@ void Sampler::release() {
     world_.symbols.forget(space);
   }
   world_.kernel.settle();
-  if (notices_.any_unmet()) notices_.hooks();
+  if (world_.kernel.govern() || notices_.any_unmet()) notices_.hooks();
   targets_.clear();
 }
 
