@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A C program with Go inside: go_host MIB LIBRARY... (tests/workloads/go_in_c, built with -buildmode=c-shared). Prints "ready",
 // waits for a line, loads each library, has it keep MIB blocks of 1 MiB and start 1,000 goroutines with 64 KiB each, allocates
-// 24 MiB with malloc, prints "done BYTES" (what the first library's runtime finds in use), and ends when its stdin does.
+// 24 MiB with malloc, prints "done BYTES..." (what the runtime of each library finds in use), and ends when its stdin does.
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +22,11 @@ static void* function(void* library, const char* name) {
 
 int main(int argc, char** argv) {
   char line[64];
-  if (argc < 3) return 2;
+  if (argc < 3 || argc > 18) return 2;
   printf("ready\n");
   fflush(stdout);
   if (fgets(line, sizeof line, stdin) == NULL) return 0;
-  long long in_use = 0;
+  long long in_use[16];
   for (int i = 2; i < argc; ++i) {
     void* library = dlopen(argv[i], RTLD_NOW);
     if (library == NULL) {
@@ -38,15 +38,17 @@ int main(int argc, char** argv) {
     *(void**)&work = function(library, "GoWork");
     *(void**)&keep = function(library, "GoKeep");
     work(1000);
-    const long long bytes = keep(atoi(argv[1]));
-    if (i == 2) in_use = bytes;
+    in_use[i - 2] = keep(atoi(argv[1]));
   }
   for (int i = 0; i < kBlocks; ++i) {
     blocks[i] = malloc(kBlock);
     if (blocks[i] == NULL) return 1;
     memset(blocks[i], 1, kBlock);
   }
-  printf("done %lld\n", in_use);
+  printf("done");
+  for (int i = 2; i < argc; ++i) printf(" %lld", in_use[i - 2]);
+  printf("\n");
   fflush(stdout);
-  return fgets(line, sizeof line, stdin) == NULL ? 0 : 0;
+  (void)!fgets(line, sizeof line, stdin);
+  return 0;
 }

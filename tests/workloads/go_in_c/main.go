@@ -31,19 +31,19 @@ func GoKeep(mib C.int) C.longlong {
 //
 //export GoWork
 func GoWork(count C.int) {
-	began := make(chan bool)
+	began := make(chan []byte)
 	for i := 0; i < int(count); i++ {
 		go work(began)
 		<-began
 	}
 }
 
-func work(began chan bool) {
+func work(began chan []byte) {
 	block := make([]byte, 64<<10)
 	for at := 0; at < len(block); at += 4096 {
 		block[at] = 1
 	}
-	began <- true
+	began <- block // so it is on the heap
 	<-make(chan int)
 	runtime.KeepAlive(block)
 }
