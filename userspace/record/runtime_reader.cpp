@@ -28,9 +28,9 @@ void set_space(events::Payload& payload, SpaceId space) {
 
 }  // namespace
 
-TimeNs RuntimeReader::paid_at(const RuntimeState& runtime) {
+TimeNs RuntimeReader::paid_at(const RuntimeState& runtime) const {
   if (runtime.since == kNever || runtime.cpu_ns <= kRuntimeFreeNs) return 0;
-  return runtime.since + kRuntimeShare * (runtime.cpu_ns - kRuntimeFreeNs);
+  return runtime.since + world_.pace() * kRuntimeShare * (runtime.cpu_ns - kRuntimeFreeNs);
 }
 
 void RuntimeReader::allow_details(Target& target) {

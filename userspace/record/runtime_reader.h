@@ -53,7 +53,7 @@ class RuntimeReader {
   // How it ended is read whole.
   static void allow_details(Target& target);
   // When what was read is paid for.
-  static TimeNs paid_at(const RuntimeState& runtime);
+  TimeNs paid_at(const RuntimeState& runtime) const;
 
  private:
   // What one pass has heard so far.

@@ -101,21 +101,33 @@ void Sampler::restate() {
 }
 
 void Sampler::finish() {
-  const std::vector<SpaceId> all = targets_.spaces();
-  size_t left = all.size();
-  for (const SpaceId space : all) {
+  look_last(targets_.spaces());
+  if (world_.symbols.has_notices()) notices_.hooks();
+  if (roster_.had_targets()) anchor();
+}
+
+void Sampler::finish_new() {
+  std::vector<SpaceId> unseen;
+  for (const auto& [space, target] : targets_)
+    if (target->cost.scans == 0) unseen.push_back(space);
+  if (unseen.empty()) return;
+  look_last(unseen);
+  anchor();
+}
+
+void Sampler::look_last(const std::vector<SpaceId>& spaces) {
+  size_t left = spaces.size();
+  for (const SpaceId space : spaces) {
     if (world_.options.out_of_time && world_.options.out_of_time()) {
       notices_.add(
           fmt::format("The last look at {} of {} processes was left out, because the recording had to end: "
                       "what they had at the end is as of the look before.",
-                      left, all.size()));
+                      left, spaces.size()));
       break;
     }
     --left;
     look_last(*targets_.find(space));
   }
-  if (world_.symbols.has_notices()) notices_.hooks();
-  if (roster_.had_targets()) anchor();
 }
 
 void Sampler::look_last(Target& target) {
