@@ -18,6 +18,8 @@ from support import MIB, ROOT, absent
 sys.path.insert(0, str(ROOT / "tests"))
 from readers import packages  # noqa: E402
 
+# Denied by the unit's filter, and done without: a tracefs of memwhy's own, and becoming nobody, which only root can.
+DENIED = {"fsopen", "fsconfig", "fsmount", "setgroups", "setresuid"}
 EPOCH = 1767225600  # 2026-01-01
 PACKAGING = ROOT / "tools/packaging"
 
@@ -180,6 +182,64 @@ def test_the_unit(case):
     [user] = [line.split(":") for line in (root / "etc/passwd").read_text().splitlines() if line.startswith("memwhy:")]
     folder = (root / "var/lib/memwhy").stat()
     assert folder.st_mode & 0o7777 == 0o700 and folder.st_uid == int(user[2]) != 0, folder
+
+
+def system_calls(group):
+    """The calls of a group, by systemd."""
+    found = set()
+    for line in output("systemd-analyze", "syscall-filter", group).decode().splitlines()[1:]:
+        name = line.strip()
+        if name and not name.startswith("#"):
+            found |= system_calls(name) if name.startswith("@") else {name}
+    return found
+
+
+def allowed_calls(unit):
+    """What is left of the unit's filter, line by line."""
+    allowed = set()
+    for line in re.findall(r"^SystemCallFilter=(.*)$", unit, re.M):
+        names = line.removeprefix("~").split()
+        calls = set().union(*(system_calls(name) if name.startswith("@") else {name} for name in names))
+        allowed = allowed - calls if line.startswith("~") else allowed | calls
+    return allowed
+
+
+def test_the_agent_as_its_unit_has_it(case):
+    """Another user than root, the unit's capabilities and no others, what its filter denies denied: a problem is found and recorded. (A
+    real systemd around it: tools/soak package.)"""
+    unit = (PACKAGING / "systemd/memwhy-agent.service").read_text()
+    allowed = allowed_calls(unit)
+    assert not DENIED & allowed and {"bpf", "perf_event_open", "read"} <= allowed
+    heap = case.start([case.build / "workloads/c_heap", "freed", 60], stdin=subprocess.PIPE)
+    assert heap.stdout.readline() == "ready\n"
+    folder = case.folder / "own"
+    folder.mkdir(mode=0o700)
+    user = 64999  # nobody's, and not the uid that root's children become
+    os.chown(folder, user, user)
+    program = case.folder / "memwhy"  # readable by everybody
+    shutil.copy(case.build / "bin/memwhy_static", program)
+    kept = re.search(r"^AmbientCapabilities=(.*)$", unit, re.M)[1].lower().replace("cap_", "+").replace(" ", ",")
+    options = [f"--{kind}=-all,{kept}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
+    agent = case.start(["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *options, "--no-new-privs", "strace", "-f", "-c",
+                        "-o", folder / "calls", "-e", f"inject={','.join(sorted(DENIED))}:error=EPERM", program, "agent", "--dir",
+                        folder / "recordings", "--socket", folder / "socket", "--listen", "none", "--comm", "c-heap", "--budget", "100%"],
+                       stderr=subprocess.PIPE)
+    said = []
+    for line in agent.stderr:
+        said.append(line)
+        if "agent: recording" in line:
+            case.memwhy("agent", "trigger", heap.pid, "--socket", folder / "socket")
+        if "_request.memwhy: " in line:
+            break
+    assert said and "malloc_trim(0) would return" in said[-1], said
+    case.memwhy("agent", "stop", "--socket", folder / "socket")
+    agent.communicate()
+    assert agent.returncode == 0
+    [recording] = (folder / "recordings").glob("*_request.memwhy")
+    assert recording.stat().st_mode & 0o777 == 0o600 and recording.stat().st_uid == user
+    used = {line.split()[-1] for line in (folder / "calls").read_text().splitlines() if re.match(r" +\d", line)} - {"total"}
+    assert {"bpf", "landlock_restrict_self"} <= used, used
+    assert used - allowed <= DENIED, f"the unit's filter would deny {used - allowed - DENIED}"
 
 
 def test_the_manifest_of_a_cluster(case):
