@@ -18,6 +18,8 @@ NPM = {
 WHEELS = {
     "wheels": ["duckdb==2.0.1", "opentelemetry-proto==1.45.2", "perfetto==0.59.1", "jsonschema==4.26.0", "protobuf==7.36.2"],
     "mcp-1.28.1": ["mcp==1.28.1"],  # the Model Context Protocol's own client
+    # What judges the packages: manifests of a cluster by the schemas of its releases, lists of what is linked.
+    "judges": ["kubernetes-validate==1.37.0", "spdx-tools==0.8.5"],
 }
 
 

@@ -240,16 +240,17 @@ Result<Message> Children::ask_opener(const Request& request, Along along) {
   return message;
 }
 
-Result<symbols::ExecutablePath> Children::executable_path(Pid tgid) {
+Result<symbols::ProbedFile> Children::file_to_probe(const symbols::ProcessFile& file) {
   Request request;
-  request.ask = Ask::kExecutablePath;
-  request.tgid = tgid;
+  request.ask = Ask::kFileToProbe;
+  request.tgid = file.tgid;
+  if (file.mapping) request.vma = *file.mapping;
   Result<Message> message = ask_opener(request, Along::kDescriptor);
-  const Subject about{tgid, 0, {}};
-  Result<symbols::ExecutablePath> path = value<symbols::ExecutablePath>(message, about);
-  if (path && !message->fd) return strange(about);
-  if (path) path->fd = std::move(message->fd);
-  return path;
+  const Subject about{file.tgid, request.vma.device, {}};
+  Result<symbols::ProbedFile> probed = value<symbols::ProbedFile>(message, about);
+  if (probed && !message->fd) return strange(about);
+  if (probed) probed->fd = std::move(message->fd);
+  return probed;
 }
 
 Result<uint64_t> Children::file_system(Pid tgid, const events::Vma& mapping) {

@@ -55,7 +55,7 @@ class Children final : public symbols::Binaries {
 
   Result<symbols::OpenedBinary> open_mapping(Pid tgid, const events::Vma& vma) override;
   Result<symbols::OpenedBinary> open_executable(Pid tgid) override;
-  Result<symbols::ExecutablePath> executable_path(Pid tgid) override;
+  Result<symbols::ProbedFile> file_to_probe(const symbols::ProcessFile& file) override;
   Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) override;
   Result<std::vector<symbols::SourceFrames>> look_up(symbols::BinaryHandle binary,
                                                      std::span<const symbols::CodeOffset> at) override;

@@ -73,15 +73,17 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
              [this](SpaceId owner) { shares.free_chunk(owner); }},
             stacks),
       members(object->members_fd(), [this](SpaceId space) { return find(space) != nullptr; }),
-      go(object->go_program(), object->go_way(), object->go_why_none(), options.go_hits_per_s,
-         [this](SpaceId space) {
-           const std::lock_guard lock(draining);
-           std::vector<GoReport*> reports;
-           if (space == SpaceId::kNone)
-             for (const auto& [id, port] : ports) reports.push_back(&port->go);
-           for (const Routes::Way& way : routes.of(space)) reports.push_back(&ports.at(way.port)->go);
-           return reports;
-         }),
+      go(
+          object->go_program(), object->go_way(), object->go_why_none(), options.go_hits_per_s,
+          [this](SpaceId space) {
+            const std::lock_guard lock(draining);
+            std::vector<GoReport*> reports;
+            if (space == SpaceId::kNone)
+              for (const auto& [id, port] : ports) reports.push_back(&port->go);
+            for (const Routes::Way& way : routes.of(space)) reports.push_back(&ports.at(way.port)->go);
+            return reports;
+          },
+          [this](SpaceId space) { return map_is_held(space); }),
       run_time(
           options.run_time, clock_ns(CLOCK_MONOTONIC), [this] { return programs(); },
           [] { return Fd(bpf_enable_stats(BPF_STATS_RUN_TIME)); }) {}
@@ -210,6 +212,13 @@ void Hub::leave(PortState& port, SpaceId space) {
   } else if (mw_space* at = followed ? nullptr : find(space)) {
     std::atomic_ref(at->flags).fetch_and(~MW_SPACE_FOLLOW);  // the port that followed its children has left
   }
+}
+
+bool Hub::map_is_held(SpaceId space) {
+  const mw_space* at = find(space);
+  if (!at) return false;
+  object->request().mm = at->mm;
+  return object->run("map_lock") && object->request().map_lock != 0;
 }
 
 // Its faults and calls are recorded no more.

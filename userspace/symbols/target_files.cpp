@@ -89,6 +89,11 @@ Result<Pid> pid_inside(int process) {
   return pid;
 }
 
+// In the directory of the process.
+std::string map_link(const events::Vma& vma) {
+  return fmt::format("map_files/{:x}-{:x}", vma.range.start, vma.range.end);
+}
+
 // stat(2) and maps may number the device differently: btrfs gives each subvolume an anonymous device (major
 // 0).
 bool same_file(const TargetFile& file, const events::Vma& vma) {
@@ -115,7 +120,7 @@ Result<Fd> TargetFiles::process(Pid tgid) const {
 Result<TargetFile> TargetFiles::open_mapping(Pid tgid, const events::Vma& vma) const {
   Result<Fd> directory = process(tgid);
   if (!directory) return directory.error();
-  const std::string name = fmt::format("map_files/{:x}-{:x}", vma.range.start, vma.range.end);
+  const std::string name = map_link(vma);
   Result<TargetFile> mapped = open_link(directory->get(), name, vma.name);
   // On an overlay, older kernels give stat the numbers of the overlay and maps those of the layer below, so
   // here the text of the link is enough: it is the mapping's own.
@@ -172,21 +177,21 @@ Result<TargetFile> TargetFiles::open_code_map(Pid tgid) const {
   return map;
 }
 
-Result<ExecutablePath> TargetFiles::executable_path(Pid tgid) const {
-  Result<Fd> directory = process(tgid);
+Result<ProbedFile> TargetFiles::file_to_probe(const ProcessFile& file) const {
+  Result<Fd> directory = process(file.tgid);
   if (!directory) return directory.error();
-  ExecutablePath executable;
-  executable.fd = Fd(::openat(directory->get(), "exe", O_PATH | O_CLOEXEC));
+  const std::string link = file.mapping ? map_link(*file.mapping) : "exe";
+  ProbedFile probed;
+  probed.fd = Fd(::openat(directory->get(), link.c_str(), O_PATH | O_CLOEXEC));
   struct stat st {};
   struct statfs system {};
-  if (!executable.fd || ::fstat(executable.fd.get(), &st) != 0 ||
-      ::fstatfs(executable.fd.get(), &system) != 0)
-    return errno_error(code_of(errno), fmt::format("looking at the executable of pid {}", tgid), errno);
-  if (!S_ISREG(st.st_mode)) return Error(ErrorCode::kBadInput, "the executable is not a regular file");
-  executable.key = key_of(st);
-  executable.mode = st.st_mode;
-  executable.remote = is_remote(static_cast<uint64_t>(system.f_type));
-  return executable;
+  if (!probed.fd || ::fstat(probed.fd.get(), &st) != 0 || ::fstatfs(probed.fd.get(), &system) != 0)
+    return errno_error(code_of(errno), fmt::format("looking at {} of pid {}", link, file.tgid), errno);
+  if (!S_ISREG(st.st_mode)) return Error(ErrorCode::kBadInput, "a program's file is not a regular file");
+  probed.key = key_of(st);
+  probed.mode = st.st_mode;
+  probed.remote = is_remote(static_cast<uint64_t>(system.f_type));
+  return probed;
 }
 
 Result<uint64_t> TargetFiles::file_system(Pid tgid, const events::Vma& mapping) const {

@@ -13,7 +13,7 @@ namespace memwhy::timeline {
 namespace {
 
 // Bounds of a recording of many days. Ended spaces leave in the order in which they ended.
-constexpr size_t kMaxEnded = 1024, kMaxLosses = 1024, kMaxHookReports = 64, kMaxPendingForks = 4096;
+constexpr size_t kMaxEnded = 1024, kMaxLosses = 1024, kMaxPendingForks = 4096;
 constexpr uint32_t kMostRememberedIds = 16u << 20;  // ids count from 1; a damaged trace may name any
 constexpr size_t kMaxStacks = size_t{1} << 20, kMaxSymbols = size_t{1} << 22, kMaxBinaries = size_t{1} << 16,
                  kMaxCgroups = 1024;
@@ -130,10 +130,7 @@ void Timeline::State::on(const events::ClockAnchor& e) {
   recording.last_anchor = e;
 }
 
-void Timeline::State::on(const events::HookReport& e) {
-  if (recording.hooks.size() >= kMaxHookReports) recording.hooks.erase(recording.hooks.begin());
-  recording.hooks.push_back(e);
-}
+void Timeline::State::on(const events::HookReport& e) { recording.hooks = e; }
 
 // Up to `most`; what was there before and is another one now is counted.
 template <typename Map, typename Key, typename Value>
@@ -328,6 +325,15 @@ const events::Stack* Timeline::stack(StackId id) const {
 const events::BinaryInfo* Timeline::binary(BinaryId id) const {
   const auto it = state_->binaries.find(id);
   return it == state_->binaries.end() ? nullptr : &it->second;
+}
+
+std::vector<const events::BinaryInfo*> Timeline::go_binaries() const {
+  std::vector<const events::BinaryInfo*> out;
+  for (const auto& [id, binary] : state_->binaries)
+    if (binary.go) out.push_back(&binary);
+  std::sort(out.begin(), out.end(),
+            [](const events::BinaryInfo* a, const events::BinaryInfo* b) { return a->id < b->id; });
+  return out;
 }
 
 const CgroupTrack* Timeline::cgroup(const std::string& path) const {
