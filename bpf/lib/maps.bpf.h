@@ -4,7 +4,7 @@
  * linker keeps one copy. What is hot and never resized stands in .bss (an address in the program text, no look-up).
  *
  *   .bss      spaces[] space_brk[] stack_hash[] chunk_key[] chunk_tick[] request     mmap-ed by the daemon
- *   table     chunks of 512 entries (4 KiB)      stacks   frames of a distinct stack  mmap-ed
+ *   table     chunks of 512 entries (4 KiB)      stacks   a distinct stack       nodes   its outer frames    mmap-ed
  *   counters  one element for each CPU                                                mmap-ed
  *   ring      events         members  tgid -> space         scratches  one for each kind of program, for each CPU
  */
@@ -82,6 +82,14 @@ struct {
 	__type(key, u32);
 	__type(value, struct mw_stack);
 } stacks __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MW_NODES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct mw_node);
+} nodes __weak SEC(".maps");
 
 struct {
 	__uint(type,

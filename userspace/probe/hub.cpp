@@ -19,6 +19,7 @@
 #include "base/refusals.h"
 #include "base/time.h"
 #include "probe/decode.h"
+#include "probe/shared_word.h"
 
 namespace memwhy::probe {
 namespace {
@@ -68,7 +69,8 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
       stacks(
           object->stack_hashes(), object->stacks(), object->stack_slots(),
           [this](uint32_t slot) { shares.free_stack(SpaceId{object->stack_owners()[slot]}); },
-          object->uses_rules()),
+          object->uses_rules(),
+          StackNodes(object->nodes(), MW_NODES, [this](SpaceId owner) { shares.free_node(owner); })),
       pages({object->table(), object->chunk_keys(), object->chunk_ticks(), object->chunk_slots(),
              [this](SpaceId owner) { shares.free_chunk(owner); }},
             stacks),
@@ -262,12 +264,13 @@ void Hub::settle() {
   if (any) collect_stacks();
 }
 
-// Mark and sweep. Only once half of the table is in use, and only when the ring was emptied twice since the
+// Mark and sweep. Only once half of the slots or of the nodes are in use, and only when the ring was emptied twice since the
 // last pass: no event that names a slot by its old meaning is left then.
 void Hub::collect_stacks() {
   const uint64_t used = fault_count(MW_STACKS_NEW) - stacks.freed();
   const uint64_t drained_now = drains.load(std::memory_order_acquire);
-  if ((used * 2 < stacks.slots() && !stacks.has_tombs()) || drained_now < drains_at_sweep + 2) return;
+  const bool crowded = used * 2 >= stacks.slots() || acquire(object->shares().all->nodes) >= MW_NODES / 2;
+  if ((!crowded && !stacks.has_tombs()) || drained_now < drains_at_sweep + 2) return;
   if (stacks.has_tombs()) grace_period();
   std::vector<bool> named(stacks.slots());
   pages.mark(named);

@@ -136,6 +136,7 @@ Status Object::open(bool queries_only) {
   const auto set = [](bpf_map* map, uint32_t entries) { bpf_map__set_max_entries(map, entries); };
   set(skeleton_->maps.table, queries_only ? 1 : chunks_in_use_);
   set(skeleton_->maps.stacks, queries_only ? 1 : stacks_in_use_);
+  set(skeleton_->maps.nodes, queries_only ? 1 : MW_NODES);
   set(skeleton_->maps.snapshots, queries_only || !rules_ ? 1 : MW_SNAPSHOTS);
   set(skeleton_->maps.members, queries_only ? 1 : 2 * spaces_in_use_);
   set(skeleton_->maps.ring, queries_only ? static_cast<uint32_t>(::sysconf(_SC_PAGESIZE)) : ring_bytes_);
@@ -313,10 +314,9 @@ Status Object::load_chosen() {
   if (Status done = map(skeleton_->maps.table, chunks_in_use_ * sizeof(mw_chunk), table_); !done) return done;
   if (Status done = map(skeleton_->maps.stacks, stacks_in_use_ * sizeof(mw_stack), stacks_); !done)
     return done;
-  if (rules_) {
-    if (Status done = map(skeleton_->maps.snapshots, MW_SNAPSHOTS * sizeof(mw_snapshot), snapshots_); !done)
-      return done;
-  }
+  if (Status done = map(skeleton_->maps.nodes, MW_NODES * sizeof(mw_node), nodes_); !done) return done;
+  const size_t snapshot_bytes = (rules_ ? MW_SNAPSHOTS : 1) * sizeof(mw_snapshot);
+  if (Status done = map(skeleton_->maps.snapshots, snapshot_bytes, snapshots_); !done) return done;
   return map(skeleton_->maps.counters, cpus_ * sizeof(mw_counters), counters_);
 }
 

@@ -67,6 +67,7 @@ class Object {
   uint32_t* chunk_ticks() const;
   mw_chunk* table() const { return table_.as<mw_chunk>(); }
   mw_stack* stacks() const { return stacks_.as<mw_stack>(); }
+  mw_node* nodes() const { return nodes_.as<mw_node>(); }
   const mw_counters* counters() const { return counters_.as<mw_counters>(); }
   uint32_t cpus() const { return cpus_; }
   uint32_t space_slots() const { return spaces_in_use_; }
@@ -90,7 +91,7 @@ class Object {
   Options options_;
   std::unique_ptr<memwhy_bpf, SkeletonCloser> skeleton_;
   std::vector<Choice> choices_;
-  Mapping table_, stacks_, counters_, snapshots_;
+  Mapping table_, stacks_, nodes_, counters_, snapshots_;
   uint32_t cpus_ = 0, spaces_in_use_ = 0, stacks_in_use_ = 0, chunks_in_use_ = 0, ring_bytes_ = 0;
   uint32_t how_ = MW_READ_BULK;  // enum mw_read_how
   bool la57_ = false;
