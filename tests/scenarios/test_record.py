@@ -5,7 +5,7 @@ import pathlib
 import signal
 import subprocess
 
-from support import MIB, Skip
+from support import DEADLINE, MIB, Skip
 from support.answers import ledger, only_process
 
 KEEP = "import sys; kept = bytearray({mib} << 20); print('ready', flush=True); sys.stdin.readline()"
@@ -62,6 +62,27 @@ def test_duration_and_signals(case):
         recording = case.explain(name, cwd=case.folder)["coverage"]["recording"]
         assert recording == {"complete": True, "ended": "stopped", "damage": []}, recording
     assert target.poll() is None
+
+
+def test_a_signal_in_the_moment_of_an_exec(case):
+    """The command is there, and memwhy has not met it yet: it is scanned once more when the recording ends."""
+    memwhy = case.start_memwhy("record", "-o", "exec", "--", "sleep", "300")
+
+    def command():
+        for child in open(f"/proc/{memwhy.pid}/task/{memwhy.pid}/children").read().split():
+            with open(f"/proc/{child}/comm") as name:
+                if name.read() == "sleep\n":
+                    return int(child)
+        return None
+
+    while not (child := command()):
+        pass
+    memwhy.send_signal(signal.SIGINT)
+    assert memwhy.wait(timeout=DEADLINE) == 0
+    os.kill(child, signal.SIGKILL)  # it has our standard error, and goes on
+    processes = case.explain("exec", cwd=case.folder)["processes"]
+    scanned = [p["comm"] for p in processes if p["pid"] == child and p["ledger"]]
+    assert "sleep" in scanned, [(p["pid"], p["comm"], p["note"]) for p in processes]
 
 
 def test_a_signal_while_it_attaches(case):
