@@ -98,7 +98,7 @@ void Anonymizer::on_event(const events::Event& event) {
                  // Numbers, and words of our own.
                  LeaveAlone<ClockAnchor, Coverage, RecordingEnd, SpaceEnd, ProcessExit, OomVictim, ThreadList,
                             Counters, PageScan, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised,
-                            VmaMoved, HeapGrown, Loss, GoStatistics, GoReading, GoProfile, GoCall>{}},
+                            VmaMoved, HeapGrown, Loss, GoStatistics, GoReading, GoProfile, GoCall, AllocationCall>{}},
       changed.payload);
   to_.on_event(changed);
 }

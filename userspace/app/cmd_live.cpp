@@ -154,7 +154,7 @@ Command add_live(CLI::App& program) {
   add_duration(*options, "-d,--duration", *duration, "end after this time (30, 30s, 5m, 2h)");
   options->add_option("-o,--output", request->output, "keep the recording in this file; it must not exist")
       ->type_name("FILE");
-  options->add_flag("--no-uprobes", request->no_uprobes, "do not attach uprobes to the Go runtime");
+  add_probe_options(*options, *request);
   add_colour(*options, *colour);
   return {options, false, [request, duration, colour](const std::vector<std::string>&) {
             LiveRequest asked = *request;

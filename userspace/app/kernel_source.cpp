@@ -40,7 +40,10 @@ class ProbeSource : public record::KernelSource {
     std::visit(events::Overloaded{[&](events::GoProbePlan plan) {
                  port_->is_go(space);
                  port_->probe_go(space, std::move(plan));
-               }},
+               },
+                              [&](events::AllocationProbePlan plan) {
+                                port_->probe_allocations(space, std::move(plan));
+                              }},
                std::move(probes));
   }
   bool govern() override { return port_->govern(); }

@@ -37,7 +37,7 @@ void for_each_code(const Payload& payload, F&& f) {
           LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SymbolInfo,
                      SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters, VmaList, PageScan,
                      PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved, HeapGrown, Loss,
-                     GoStatistics, GoReading, GoCall, RuntimePages, AllocatorHeap, CgroupMemory>{}},
+                     GoStatistics, GoReading, GoCall, RuntimePages, AllocatorHeap, CgroupMemory, AllocationCall>{}},
       payload);
 }
 
@@ -54,7 +54,7 @@ void for_each_stack(const Payload& payload, F&& f) {
                         },
                         [&](const VmaMapped& e) { call(e); }, [&](const VmaUnmapped& e) { call(e); },
                         [&](const VmaAdvised& e) { call(e); }, [&](const VmaMoved& e) { call(e); },
-                        [&](const HeapGrown& e) { call(e); }, [&](const GoCall& e) { call(e); },
+                        [&](const HeapGrown& e) { call(e); }, [&](const GoCall& e) { call(e); }, [&](const AllocationCall& e) { call(e); },
                         LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo,
                                    SymbolInfo, SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList,
                                    Counters, VmaList, PageScan, Stack, Loss, GoStatistics, GoReading,

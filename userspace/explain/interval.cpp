@@ -19,7 +19,7 @@ bool holds_for_before(const events::Payload& payload, const timeline::Timeline& 
                         LeaveAlone<HookReport, Coverage, Loss, SpaceEnd, ProcessExit, OomVictim, ThreadList,
                                    Counters, VmaList, PageScan, PageTableRuns, VmaMapped, VmaUnmapped,
                                    VmaAdvised, VmaMoved, HeapGrown, GoStatistics, GoReading, GoProfile,
-                                   GoGoroutines, GoCall, RuntimePages, AllocatorHeap, CgroupMemory>{}},
+                                   GoGoroutines, GoCall, RuntimePages, AllocatorHeap, CgroupMemory, AllocationCall>{}},
              payload);
   return holds;
 }

@@ -93,8 +93,11 @@ int run_opener() {
         return hand_over(files.open_code_map(request.tgid));
       case Ask::kFileSystem:
         return answer(files.file_system(request.tgid, request.vma));
-      case Ask::kExecutablePath: {
-        Result<symbols::ExecutablePath> path = files.executable_path(request.tgid);
+      case Ask::kExecutablePath:
+      case Ask::kMappingPath: {
+        Result<symbols::ExecutablePath> path = request.ask == Ask::kMappingPath
+                                                   ? files.mapping_path(request.tgid, request.vma)
+                                                   : files.executable_path(request.tgid);
         Answer made = answer(path);
         if (path) made.along = std::move(path->fd);
         return made;

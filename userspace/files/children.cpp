@@ -241,11 +241,20 @@ Result<Message> Children::ask_opener(const Request& request, Along along) {
 }
 
 Result<symbols::ExecutablePath> Children::executable_path(Pid tgid) {
+  return ask_path(Ask::kExecutablePath, tgid, {});
+}
+
+Result<symbols::ExecutablePath> Children::mapping_path(Pid tgid, const events::Vma& mapping) {
+  return ask_path(Ask::kMappingPath, tgid, mapping);
+}
+
+Result<symbols::ExecutablePath> Children::ask_path(Ask which, Pid tgid, const events::Vma& mapping) {
   Request request;
-  request.ask = Ask::kExecutablePath;
+  request.ask = which;
   request.tgid = tgid;
+  request.vma = mapping;
+  const Subject about{tgid, mapping.device, {}};
   Result<Message> message = ask_opener(request, Along::kDescriptor);
-  const Subject about{tgid, 0, {}};
   Result<symbols::ExecutablePath> path = value<symbols::ExecutablePath>(message, about);
   if (path && !message->fd) return strange(about);
   if (path) path->fd = std::move(message->fd);

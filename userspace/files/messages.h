@@ -28,6 +28,7 @@ enum class Ask : uint8_t {
   kOpenSymbols,  // a file that may have the symbols of what was taken
   kOpenCodeMap,  // names of code made at run time
   kExecutablePath,
+  kMappingPath,
   kFileSystem,
   // The parser.
   kTake,  // what the opener has just handed over
@@ -47,7 +48,7 @@ enum class Ask : uint8_t {
 struct Request {
   Ask ask{};
   Pid tgid = 0;
-  events::Vma vma;  // kOpenMapping, kFileSystem: range, device, inode and name of it
+  events::Vma vma;  // kOpenMapping, kMappingPath, kFileSystem: range, device, inode and name of it
   symbols::BinaryHandle binary{};
   std::vector<symbols::CodeOffset> offsets;
   std::vector<uint64_t> addresses;  // kLookUpAddresses
@@ -80,6 +81,7 @@ void fields(Codec& c, Request& r) {
   });
   c.list(r.addresses, kMostAddresses, [](auto& codec, uint64_t& vaddr) { codec.number(vaddr); });
   c.list(r.question.functions, symbols::ProgramQuestion::kMostNames, kNameField);
+  c.number(r.question.in_symbols);
   c.list(r.question.prefixes, symbols::ProgramQuestion::kMostNames, kNameField);
   c.number(r.question.code_bytes);
   c.number(r.question.variables);

@@ -19,20 +19,9 @@
 #include "base/ids.h"
 #include "events/go_probe.h"
 #include "events/recording.h"
-#include "probe/hooks.h"
-
-struct bpf_program;
+#include "probe/uprobes.h"
 
 namespace memwhy::probe {
-
-// How this kernel lets a user-space instruction be probed.
-enum class UprobeWay : uint8_t {
-  kMulti,  // one link for many sites, for one address space (Linux 6.6)
-  kPerf,   // a perf event for each
-  kNone,
-};
-const char* name_of(UprobeWay way);
-constexpr uint32_t kUprobeMulti = 48;  // BPF_TRACE_UPROBE_MULTI, which older headers lack
 
 // Sums over all CPUs, since load.
 struct GoHits {
@@ -77,8 +66,7 @@ class GoProbes {
  private:
   struct Attached {
     events::GoProbePlan plan;
-    std::vector<Link> links;
-    Fd multi;
+    UprobeLinks links;
   };
   Status link(Attached& to) const;
   void unlink(SpaceId space, Attached& from);

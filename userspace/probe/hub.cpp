@@ -82,6 +82,12 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
            for (const Routes::Way& way : routes.of(space)) reports.push_back(&ports.at(way.port)->go);
            return reports;
          }),
+      allocations(object->allocation_program(), object->allocation_way(), object->allocation_why_none(),
+                  options.allocations,
+                  [this](SpaceId space) {
+                    const mw_space* at = find(space);
+                    return at == nullptr ? nullptr : object->allocations_left() + (at - object->spaces());
+                  }),
       run_time(
           options.run_time, clock_ns(CLOCK_MONOTONIC), [this] { return programs(); },
           [] { return Fd(bpf_enable_stats(BPF_STATS_RUN_TIME)); }) {}
@@ -196,7 +202,10 @@ void Hub::leave(PortState& port, SpaceId space) {
     const std::lock_guard lock(draining);
     last = routes.reads_alone(space, port.id);
   }
-  if (last) go.detach(space);  // first: a hit after the space is forgotten would be lost
+  if (last) {  // first: a hit after the space is forgotten would be lost
+    go.detach(space);
+    allocations.detach(space);
+  }
   {
     const std::lock_guard lock(draining);
     routes.remove(space, port.id);
@@ -222,6 +231,7 @@ void Hub::forget(SpaceId space) {
 
 void Hub::over(SpaceId space) {
   go.detach(space);
+  allocations.detach(space);
   pages.end(space);
   if (pages.ended() >= kMostEnded) settle();
 }

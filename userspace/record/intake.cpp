@@ -30,7 +30,7 @@ Fate fate_of(const events::Event& event) {
                         LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo,
                                    SymbolInfo, ThreadList, Counters, VmaList, PageScan, PageTableRuns,
                                    VmaMapped, VmaAdvised, HeapGrown, GoStatistics, GoReading, GoProfile,
-                                   GoGoroutines, GoCall, RuntimePages, AllocatorHeap, CgroupMemory>{}},
+                                   GoGoroutines, GoCall, RuntimePages, AllocatorHeap, CgroupMemory, AllocationCall>{}},
              event.payload);
   return fate;
 }

@@ -55,7 +55,7 @@ inline std::vector<DebugFilePlace> debug_file_places(const OpenedBinary& opened,
   return debug_file_places(opened.path, opened.facts.build_id, opened.facts.debug_link, directories);
 }
 
-// The executable of a process, to attach probes to: a descriptor that reads nothing (O_PATH).
+// The file of a mapping, or the executable, to attach probes to: a descriptor that reads nothing (O_PATH).
 struct ExecutablePath {
   Fd fd;
   FileKey key;
@@ -79,6 +79,7 @@ class Binaries {
   virtual Result<OpenedBinary> open_mapping(Pid tgid, const events::Vma& vma) = 0;
   virtual Result<OpenedBinary> open_executable(Pid tgid) = 0;
   virtual Result<ExecutablePath> executable_path(Pid tgid) = 0;
+  virtual Result<ExecutablePath> mapping_path(Pid tgid, const events::Vma& mapping) = 0;
   // statfs(2)'s number of the file system that a mapping's file is on.
   virtual Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) = 0;
 

@@ -89,6 +89,10 @@ Result<Pid> pid_inside(int process) {
   return pid;
 }
 
+std::string map_file(const events::Vma& mapping) {
+  return fmt::format("map_files/{:x}-{:x}", mapping.range.start, mapping.range.end);
+}
+
 // stat(2) and maps may number the device differently: btrfs gives each subvolume an anonymous device (major
 // 0).
 bool same_file(const TargetFile& file, const events::Vma& vma) {
@@ -115,7 +119,7 @@ Result<Fd> TargetFiles::process(Pid tgid) const {
 Result<TargetFile> TargetFiles::open_mapping(Pid tgid, const events::Vma& vma) const {
   Result<Fd> directory = process(tgid);
   if (!directory) return directory.error();
-  const std::string name = fmt::format("map_files/{:x}-{:x}", vma.range.start, vma.range.end);
+  const std::string name = map_file(vma);
   Result<TargetFile> mapped = open_link(directory->get(), name, vma.name);
   // On an overlay, older kernels give stat the numbers of the overlay and maps those of the layer below, so
   // here the text of the link is enough: it is the mapping's own.
@@ -172,28 +176,34 @@ Result<TargetFile> TargetFiles::open_code_map(Pid tgid) const {
   return map;
 }
 
-Result<ExecutablePath> TargetFiles::executable_path(Pid tgid) const {
+Result<ExecutablePath> TargetFiles::path_of(Pid tgid, const std::string& link, const char* what) const {
   Result<Fd> directory = process(tgid);
   if (!directory) return directory.error();
-  ExecutablePath executable;
-  executable.fd = Fd(::openat(directory->get(), "exe", O_PATH | O_CLOEXEC));
+  ExecutablePath path;
+  path.fd = Fd(::openat(directory->get(), link.c_str(), O_PATH | O_CLOEXEC));
   struct stat st {};
   struct statfs system {};
-  if (!executable.fd || ::fstat(executable.fd.get(), &st) != 0 ||
-      ::fstatfs(executable.fd.get(), &system) != 0)
-    return errno_error(code_of(errno), fmt::format("looking at the executable of pid {}", tgid), errno);
-  if (!S_ISREG(st.st_mode)) return Error(ErrorCode::kBadInput, "the executable is not a regular file");
-  executable.key = key_of(st);
-  executable.mode = st.st_mode;
-  executable.remote = is_remote(static_cast<uint64_t>(system.f_type));
-  return executable;
+  if (!path.fd || ::fstat(path.fd.get(), &st) != 0 || ::fstatfs(path.fd.get(), &system) != 0)
+    return errno_error(code_of(errno), fmt::format("looking at {} of pid {}", what, tgid), errno);
+  if (!S_ISREG(st.st_mode)) return Error(ErrorCode::kBadInput, fmt::format("{} is not a regular file", what));
+  path.key = key_of(st);
+  path.mode = st.st_mode;
+  path.remote = is_remote(static_cast<uint64_t>(system.f_type));
+  return path;
+}
+
+Result<ExecutablePath> TargetFiles::executable_path(Pid tgid) const {
+  return path_of(tgid, "exe", "the executable");
+}
+
+Result<ExecutablePath> TargetFiles::mapping_path(Pid tgid, const events::Vma& mapping) const {
+  return path_of(tgid, map_file(mapping), "a mapped file");
 }
 
 Result<uint64_t> TargetFiles::file_system(Pid tgid, const events::Vma& mapping) const {
   Result<Fd> directory = process(tgid);
   if (!directory) return directory.error();
-  const std::string name = fmt::format("map_files/{:x}-{:x}", mapping.range.start, mapping.range.end);
-  const Fd place(::openat(directory->get(), name.c_str(), O_PATH | O_CLOEXEC));
+  const Fd place(::openat(directory->get(), map_file(mapping).c_str(), O_PATH | O_CLOEXEC));
   struct stat st {};
   struct statfs system {};
   if (!place || ::fstat(place.get(), &st) != 0 || ::fstatfs(place.get(), &system) != 0)
