@@ -44,7 +44,7 @@ static __always_inline u64 wanted_bytes(struct pt_regs *ctx, u64 where)
 	u64 first, second, third;
 
 	c_arguments(ctx, &first, &second, &third);
-	return where == MW_BYTES_FIRST	? first
+	return where == MW_BYTES_FIRST	  ? first
 	       : where == MW_BYTES_SECOND ? second
 	       : where == MW_BYTES_THIRD  ? third
 					  : first * second;

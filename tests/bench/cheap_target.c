@@ -27,7 +27,8 @@ static uint64_t now_ns(void) {
 
 static void fill(size_t bytes, size_t size) {
   const size_t count = bytes / size;
-  char** blocks = mmap(NULL, count * sizeof *blocks, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char** blocks =
+      mmap(NULL, count * sizeof *blocks, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (blocks == MAP_FAILED) abort();
   for (size_t i = 0; i < count; i++) {
     blocks[i] = malloc(size);

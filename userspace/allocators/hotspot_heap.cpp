@@ -169,7 +169,9 @@ std::string read_z(HotspotVm& vm, uint64_t /*heap*/, BlockTables& out) {
   }
   std::string problem = "what of the Java heap of ZGC is in use is not read";
   if (end > start && mapped >= 2 * (end - start))
-    problem += "; it is mapped in several views, and RSS counts a page in each: the program has less memory than that";
+    problem +=
+        "; it is mapped in several views, and RSS counts a page in each: the program has less memory than "
+        "that";
   return problem;
 }
 

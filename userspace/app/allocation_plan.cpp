@@ -139,8 +139,8 @@ events::AllocationProbePlan plan_allocation_probes(symbols::Binaries& binaries,
     if (!function) continue;
     Result<events::AllocationSite> site = site_of(kProbed[i], *function, *found->code, *memory);
     const bool known = site && std::any_of(plan.sites.begin(), plan.sites.end(), [&](const auto& each) {
-      return each.offset == site->offset;  // two names of one function
-    });
+                         return each.offset == site->offset;  // two names of one function
+                       });
     if (site && !known) plan.sites.push_back(*std::move(site));
     if (!site) plan.not_probed.push_back(fmt::format("{} (pid {}).", site.error().message(), tgid));
   }

@@ -67,9 +67,10 @@ Status check(const Request& request, bool duration_given) {
   }
   if (!live && (!request.live.output.empty() || duration_given || request.live.targets.follow ||
                 request.live.probes_asked())) {
-    return Error(ErrorCode::kUsage,
-                 "-o, -d, --follow, --no-uprobes and --who-allocates are about recording; they make no sense with a "
-                 "FILE");
+    return Error(
+        ErrorCode::kUsage,
+        "-o, -d, --follow, --no-uprobes and --who-allocates are about recording; they make no sense with a "
+        "FILE");
   }
   if (live && !request.part.whole()) {
     return Error(ErrorCode::kUsage, "--from and --to are moments of a recording; they make no sense with -p");

@@ -43,8 +43,9 @@ Status check_report(const ReportRequest& request, bool duration_given) {
     return Error(ErrorCode::kUsage,
                  "say what to report: a FILE that memwhy record made, or a process (-p PID)");
   if (!live && (duration_given || request.live.targets.follow || request.live.probes_asked()))
-    return Error(ErrorCode::kUsage,
-                 "-d, --follow, --no-uprobes and --who-allocates are about recording; they make no sense with a FILE");
+    return Error(
+        ErrorCode::kUsage,
+        "-d, --follow, --no-uprobes and --who-allocates are about recording; they make no sense with a FILE");
   return live ? request.live.targets.check() : Status{};
 }
 

@@ -268,8 +268,8 @@ Result<LiveResult> record_checked(LiveRequest request) {
 }  // namespace
 
 void add_probe_options(CLI::App& command, LiveRequest& request) {
-  CLI::Option* none = command.add_flag("--no-uprobes", request.no_uprobes,
-                                       "do not attach uprobes to the Go runtime");
+  CLI::Option* none =
+      command.add_flag("--no-uprobes", request.no_uprobes, "do not attach uprobes to the Go runtime");
   command
       .add_flag("--who-allocates", request.who_allocates,
                 "attach uprobes to malloc, calloc and realloc too, for 2,000 calls of each process: who "

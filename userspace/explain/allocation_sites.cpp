@@ -56,8 +56,8 @@ AllocationSites of_chunk(const AllocationSites& all, uint64_t chunk_bytes) {
     constexpr uint64_t kMostBelieved = uint64_t{1} << 48;
     if (site.bytes > kMostBelieved) continue;
     const uint64_t chunk = chunk_of(site.bytes);
-    const bool of = chunk_bytes < kPageBytes ? chunk == chunk_bytes
-                                             : chunk >= chunk_bytes && chunk < 2 * chunk_bytes;
+    const bool of =
+        chunk_bytes < kPageBytes ? chunk == chunk_bytes : chunk >= chunk_bytes && chunk < 2 * chunk_bytes;
     if (!of) continue;
     out.calls += site.calls;
     out.sites.push_back(site);

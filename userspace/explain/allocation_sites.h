@@ -25,8 +25,8 @@ struct AllocationSite {
 };
 
 struct AllocationSites {
-  uint64_t calls = 0;  // that were looked at
-  double seconds = 0;  // from the first to the last
+  uint64_t calls = 0;                 // that were looked at
+  double seconds = 0;                 // from the first to the last
   std::vector<AllocationSite> sites;  // most calls first
 };
 

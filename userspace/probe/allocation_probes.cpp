@@ -118,8 +118,9 @@ void AllocationProbes::begin_turn(Attached& at, TimeNs now) {
   at.links = *std::move(links);
   if (at.links.multi && at.plan.keep_open) at.plan.keep_open(at.links.multi.get());
   // Of a busy program the calls may be used up already, but the breakpoints stay until they are taken away.
-  const bool all = std::all_of(at.plan.sites.begin(), at.plan.sites.end(),
-                               [&](const auto& site) { return at.plan.byte_at(site.address) == kBreakpoint; });
+  const bool all = std::all_of(at.plan.sites.begin(), at.plan.sites.end(), [&](const auto& site) {
+    return at.plan.byte_at(site.address) == kBreakpoint;
+  });
   if (!all) give_up(at, "no breakpoint appeared in its code");
 }
 

@@ -61,9 +61,9 @@ class AllocationProbes {
     events::AllocationProbePlan plan;
     int32_t* left = nullptr;
     UprobeLinks links;
-    uint32_t turns = 0;   // that were given
+    uint32_t turns = 0;  // that were given
     TimeNs next_turn = 0;
-    TimeNs pause = 0;     // until it is looked at again
+    TimeNs pause = 0;  // until it is looked at again
     int32_t seen_left = 0;
     uint64_t late = 0;  // calls that trapped and were not recorded
     uint64_t recorded(uint32_t calls_a_turn) const;

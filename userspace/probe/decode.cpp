@@ -12,9 +12,18 @@ struct Names {
 };
 
 constexpr Names kNames[MW_EVENT_KINDS] = {
-    {"none", "event"},          {"vma_map", "mapping"},   {"vma_unmap", "removal"}, {"vma_move", "removal"},
-    {"vma_brk", "mapping"},     {"vma_advise", "advice"}, {"space_fork", "fork"},   {"space_exec", "exec"},
-    {"space_end", "space_end"}, {"process_exit", "exit"}, {"oom_victim", "oom"},    {"go_call", "go_call"},
+    {"none", "event"},
+    {"vma_map", "mapping"},
+    {"vma_unmap", "removal"},
+    {"vma_move", "removal"},
+    {"vma_brk", "mapping"},
+    {"vma_advise", "advice"},
+    {"space_fork", "fork"},
+    {"space_exec", "exec"},
+    {"space_end", "space_end"},
+    {"process_exit", "exit"},
+    {"oom_victim", "oom"},
+    {"go_call", "go_call"},
     {"allocation", "allocation"},
 };
 

@@ -97,7 +97,7 @@ struct Hub {
   std::vector<Link> links;               // working
   std::map<uint32_t, PortState*> ports;  // changed under both locks
   uint32_t last_port = 0;
-  GoProbes go;  // working
+  GoProbes go;                   // working
   AllocationProbes allocations;  // has a lock and a thread of its own
   // draining
   RunTime run_time;

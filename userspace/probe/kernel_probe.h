@@ -41,7 +41,7 @@ struct Options {
   std::vector<std::pair<std::string, std::string>> force_hook;
   // Probes of the Go runtime: "uprobe_multi" or "uprobe" and no other way, "none": not at all; "": the best there is.
   std::string go_probes;
-  uint32_t go_hits_per_s = 2000;  // of one function; above it is given up
+  uint32_t go_hits_per_s = 2000;      // of one function; above it is given up
   AllocationBudget allocations = {};  // calls of malloc of one process that are looked at
 };
 

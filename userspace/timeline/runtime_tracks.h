@@ -26,9 +26,7 @@ struct RuntimeTracks {
     allocators.restart();
     calls = {};
   }
-  size_t memory_bytes() const {
-    return go.memory_bytes() + allocators.memory_bytes() + calls.memory_bytes();
-  }
+  size_t memory_bytes() const { return go.memory_bytes() + allocators.memory_bytes() + calls.memory_bytes(); }
 };
 
 }  // namespace memwhy::timeline

@@ -149,10 +149,10 @@ struct mw_go_call {
 
 /* The cookie of a probe on malloc and its kind: where the bytes are that the caller wants. */
 enum mw_allocation_argument {
-	MW_BYTES_FIRST = 0,	/* malloc(bytes) */
-	MW_BYTES_SECOND,	/* realloc(old, bytes), memalign(alignment, bytes) */
-	MW_BYTES_THIRD,		/* posix_memalign(&to, alignment, bytes) */
-	MW_BYTES_FIRST_SECOND,	/* calloc(count, bytes of each) */
+	MW_BYTES_FIRST = 0,    /* malloc(bytes) */
+	MW_BYTES_SECOND,       /* realloc(old, bytes), memalign(alignment, bytes) */
+	MW_BYTES_THIRD,	       /* posix_memalign(&to, alignment, bytes) */
+	MW_BYTES_FIRST_SECOND, /* calloc(count, bytes of each) */
 };
 
 struct mw_allocation {

@@ -162,7 +162,8 @@ TEST(CHeapGrowth, NamesWhoAllocatesTheSizeThatGrows) {
   EXPECT_EQ(e.processes[0].allocations->calls, 7u);
 
   const auto other = told(growing({30, 50, 70, 90, 110, 130, 150, 170}) + "@12 allocates 1 24 -\n");
-  EXPECT_THAT(finding(other, "c-heap-growth")->evidence, Contains(HasSubstr("none was for chunks of 1008 bytes")));
+  EXPECT_THAT(finding(other, "c-heap-growth")->evidence,
+              Contains(HasSubstr("none was for chunks of 1008 bytes")));
   EXPECT_THAT(finding(told(growing({30, 50, 70, 90, 110, 130, 150, 170})), "c-heap-growth")->remedy,
               HasSubstr("--who-allocates"));
 }

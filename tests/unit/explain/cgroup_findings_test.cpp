@@ -174,9 +174,10 @@ TEST(NearLimit, SaysOfARiseOnlyWhatWasSeen) {
 // 4 s of 30 waited for, where memory.high was hit; not where nobody hit a limit (the machine's want), nor for 1 s of 30.
 TEST(NearLimit, TasksThatWaitAtMemoryHigh) {
   const auto told_of = [](const std::string& last) {
-    return told(in_a_cgroup("@11 cgroup /pod/web v2 usage=200M high=200M high_events=5 some_us=1000000\n@41 cgroup "
-                            "/pod/web v2 usage=200M high=200M " +
-                            last + "\n"));
+    return told(
+        in_a_cgroup("@11 cgroup /pod/web v2 usage=200M high=200M high_events=5 some_us=1000000\n@41 cgroup "
+                    "/pod/web v2 usage=200M high=200M " +
+                    last + "\n"));
   };
   const auto e = told_of("high_events=905 some_us=5000000");
   const Finding* found = finding(e, "near-limit");

@@ -115,16 +115,17 @@ class CHeapGrowth : public Rule {
       return;
     }
     finding.evidence.push_back(fmt::format("of {} calls of malloc and its kind, in {}, {} were for {}: {}",
-                                           grouped(c.allocations->calls), human_seconds(c.allocations->seconds),
-                                           grouped(of_size.calls), size_text(chunk), callers_text(of_size)));
+                                           grouped(c.allocations->calls),
+                                           human_seconds(c.allocations->seconds), grouped(of_size.calls),
+                                           size_text(chunk), callers_text(of_size)));
     const AllocationSite& most = of_size.sites.front();
     if (most.where.empty() || most.calls * 2 < of_size.calls) return;
     finding.count_figure("calls_by_caller", most.calls);
-    finding.remedy =
-        fmt::format("Look at what becomes of the {} that {} allocates: it made {} of the {} calls of that size "
-                    "that were looked at (who allocates, which need not be who keeps).",
-                    chunk < kPageBytes ? fmt::format("{} to {} bytes", chunk - 23, chunk - 8) : "blocks",
-                    most.where, grouped(most.calls), grouped(of_size.calls));
+    finding.remedy = fmt::format(
+        "Look at what becomes of the {} that {} allocates: it made {} of the {} calls of that size "
+        "that were looked at (who allocates, which need not be who keeps).",
+        chunk < kPageBytes ? fmt::format("{} to {} bytes", chunk - 23, chunk - 8) : "blocks", most.where,
+        grouped(most.calls), grouped(of_size.calls));
   }
 
   static void add_sizes(const AllocatorFacts& facts, Finding& finding) {

@@ -32,7 +32,8 @@ struct ReadHeap {
   std::string_view allocator, line;
   const Managed& managed;
 };
-constexpr ReadHeap kRead[] = {{"hotspot", "java.heap.used", kManaged[0]}, {"v8", "v8.heap.used", kManaged[1]}};
+constexpr ReadHeap kRead[] = {{"hotspot", "java.heap.used", kManaged[0]},
+                              {"v8", "v8.heap.used", kManaged[1]}};
 
 // How many collections there were in these seconds until the end; nullopt: its counter is not read.
 std::optional<uint64_t> collections_in(const AllocatorFacts& facts, double seconds) {
@@ -60,9 +61,9 @@ class ManagedHeapRule : public Rule {
   // Silent but where it rises.
   static std::optional<Finding> rising(const Case& c, const ReadHeap& read) {
     const LedgerLine* const line = line_of(c.ledger, read.line);
-    const auto facts = std::find_if(c.allocators.begin(), c.allocators.end(), [&](const AllocatorFacts& each) {
-      return each.heap->allocator == read.allocator;
-    });
+    const auto facts =
+        std::find_if(c.allocators.begin(), c.allocators.end(),
+                     [&](const AllocatorFacts& each) { return each.heap->allocator == read.allocator; });
     if (line == nullptr || facts == c.allocators.end()) return std::nullopt;
     const Trend trend = trend_of(c.moments, {line->owner});
     if (!trend.lasting() || trend.grown_bytes < problem_threshold(c.ledger)) return std::nullopt;
@@ -74,10 +75,13 @@ class ManagedHeapRule : public Rule {
     finding.owners = {line->owner};
     finding.growth_bytes_per_s = trend.bytes_per_s;
     finding.confidence = problem ? Confidence::kMedium : Confidence::kLow;
-    const std::string filled = fmt::format("{} of the {} are filled", bytes_and_share(line->bytes, c.ledger), read.managed.what);
-    finding.headline = filled + (problem ? ", and it keeps growing" : ", and it rises: a leak or garbage is not known yet");
-    finding.claim = fmt::format("{} of the {} of {} are filled{}{}.", bytes_and_share(line->bytes, c.ledger), read.managed.what,
-                                c.process.comm, growth_clause(trend), problem ? ", and it keeps growing" : "");
+    const std::string filled =
+        fmt::format("{} of the {} are filled", bytes_and_share(line->bytes, c.ledger), read.managed.what);
+    finding.headline =
+        filled + (problem ? ", and it keeps growing" : ", and it rises: a leak or garbage is not known yet");
+    finding.claim = fmt::format("{} of the {} of {} are filled{}{}.", bytes_and_share(line->bytes, c.ledger),
+                                read.managed.what, c.process.comm, growth_clause(trend),
+                                problem ? ", and it keeps growing" : "");
     finding.evidence.push_back(grown_text(trend));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
     if (const auto collections = collections_in(*facts, trend.shown_seconds)) {
@@ -86,10 +90,12 @@ class ManagedHeapRule : public Rule {
     }
     finding.remedy = fmt::format("Look inside: {}.", read.managed.tools);
     finding.against.push_back(
-        problem ? std::string("a collection of all of it may still find garbage: what lives is not read")
-                : fmt::format("garbage counts as filled until a collection finds it: whether it keeps growing is known "
-                              "when it was seen to rise for {}",
-                              human_seconds(lasting_seconds(c))));
+        problem
+            ? std::string("a collection of all of it may still find garbage: what lives is not read")
+            : fmt::format(
+                  "garbage counts as filled until a collection finds it: whether it keeps growing is known "
+                  "when it was seen to rise for {}",
+                  human_seconds(lasting_seconds(c))));
     return finding;
   }
 

@@ -24,7 +24,8 @@ constexpr double kForeseen = 6 * 3600;    // seconds; what comes later is nothin
 constexpr double kLeastGrown = 1.0 / 64;  // of the limit: less may be noise of a small container
 constexpr double kOwnShare = 0.5;         // of the rise: then it is this process that grows
 constexpr size_t kQuarters = 4;
-constexpr double kWaits = 0.10;  // of the time some task of it waits for memory: a program is noticeably slower
+constexpr double kWaits =
+    0.10;  // of the time some task of it waits for memory: a program is noticeably slower
 
 struct Forecast {
   double bytes_per_s = 0;
@@ -185,25 +186,31 @@ class NearLimit : public Rule {
   static Finding pressed(const Case& c, const Pressure& there) {
     const events::CgroupMemory& memory = c.cgroup->memory;
     const uint64_t own = c.process.counters ? c.process.counters->rss_anon_bytes : 0;
-    const bool its = c.cgroup->asked_for || static_cast<double>(own) >= kOwnShare * static_cast<double>(memory.held_bytes());
+    const bool its = c.cgroup->asked_for ||
+                     static_cast<double>(own) >= kOwnShare * static_cast<double>(memory.held_bytes());
     Finding finding;
     finding.id = "near-limit";
     finding.kind = its ? FindingKind::kProblem : FindingKind::kExplains;
     finding.of_other_owners = true;
-    finding.headline = fmt::format("the container is at its {} of {}, and waits for memory {:.0f} % of the time",
-                                   there.at, human_bytes(there.at_bytes), 100 * there.waited_s / there.seconds);
+    finding.headline =
+        fmt::format("the container is at its {} of {}, and waits for memory {:.0f} % of the time", there.at,
+                    human_bytes(there.at_bytes), 100 * there.waited_s / there.seconds);
     finding.claim = fmt::format(
-        "{} is at its {} of {}: some of its tasks waited for memory for {:.1f} of {:.1f} s, and it was hit {} times.",
-        memory.path, there.at, human_bytes(there.at_bytes), there.waited_s, there.seconds, grouped(there.hits));
+        "{} is at its {} of {}: some of its tasks waited for memory for {:.1f} of {:.1f} s, and it was hit "
+        "{} times.",
+        memory.path, there.at, human_bytes(there.at_bytes), there.waited_s, there.seconds,
+        grouped(there.hits));
     finding.confidence = Confidence::kHigh;
+    finding.evidence.push_back(fmt::format("its usage is {}, without page cache that can be reclaimed {}",
+                                           human_bytes(memory.usage_bytes),
+                                           human_bytes(memory.held_bytes())));
     finding.evidence.push_back(
-        fmt::format("its usage is {}, without page cache that can be reclaimed {}",
-                    human_bytes(memory.usage_bytes), human_bytes(memory.held_bytes())));
-    finding.evidence.push_back(fmt::format("{} has {} of anonymous memory in it", c.process.comm, human_bytes(own)));
+        fmt::format("{} has {} of anonymous memory in it", c.process.comm, human_bytes(own)));
     finding.figure("waited_seconds", FigureUnit::kRatio, there.waited_s);
     finding.figure("watched_seconds", FigureUnit::kRatio, there.seconds);
     finding.count_figure("hits", there.hits);
-    finding.bytes_figure(std::string_view(there.at) == "limit" ? "limit_bytes" : "high_bytes", there.at_bytes);
+    finding.bytes_figure(std::string_view(there.at) == "limit" ? "limit_bytes" : "high_bytes",
+                         there.at_bytes);
     finding.bytes_figure("held_bytes", memory.held_bytes());
     finding.remedy = fmt::format("Raise {}, or bring what the container holds below it (the other findings).",
                                  std::string_view(there.at) == "limit" ? "the limit" : there.at);
@@ -231,9 +238,9 @@ class NearLimit : public Rule {
         "the limit of {} is {}; its usage {}, without page cache that can be reclaimed {}", memory.path,
         human_bytes(*memory.limit_bytes), human_bytes(memory.usage_bytes), human_bytes(memory.held_bytes())));
     if (memory.high_bytes && *memory.high_bytes < *memory.limit_bytes)
-      finding.evidence.push_back(fmt::format(
-          "from memory.high, {}, on who allocates is slowed down: {} times during the recording",
-          human_bytes(*memory.high_bytes), grouped(c.cgroup->high_events_seen.value_or(0))));
+      finding.evidence.push_back(
+          fmt::format("from memory.high, {}, on who allocates is slowed down: {} times during the recording",
+                      human_bytes(*memory.high_bytes), grouped(c.cgroup->high_events_seen.value_or(0))));
     if (c.cgroup->max_events_seen.value_or(0) > 0)
       finding.evidence.push_back(
           fmt::format("the limit was hit {} times during the recording, and page cache given up",
