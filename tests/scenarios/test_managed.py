@@ -164,6 +164,17 @@ def test_a_heap_that_is_not_read(case):
     assert ("several views" in told) == (views >= 2), (told, views)
 
 
+def test_dotnet_is_named(case):
+    """Debian has no .NET: a process that maps a library of its runtime's name is told as one whose heap is not read."""
+    library = case.folder / "libcoreclr.so"
+    shutil.copy("/lib/x86_64-linux-gnu/libm.so.6", library)
+    script = f"import ctypes, sys\nctypes.CDLL({str(library)!r})\nprint('ready', flush=True)\nsys.stdin.readline()\n"
+    program = case.start(["python3", "-c", script], stdin=subprocess.PIPE)
+    assert program.stdout.readline() == "ready\n"
+    told = {each["runtime"]: each for each in only_process(case.explain("-p", program.pid, "-d", 1))["coverage"]["runtimes"]}
+    assert told["coreclr"]["trust"] == "unreadable" and "does not read the heap of .NET" in told["coreclr"]["problem"], told
+
+
 NODE = """
 const kept = [];
 for (let i = 0; i < 300000; i++) kept.push({ number: i, list: ['text ' + i] });
