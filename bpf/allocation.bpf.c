@@ -5,8 +5,8 @@
  *
  *   parse ─► malloc(984)      rdi 984; nothing of its frame is built: [rsp] is the return address into parse, and the registers
  *            push %r12  <- hit           are parse's own. So the walk begins in parse, at the call, with rsp + 8.
- *   allocations_left[slot]: 250 249 … 1 0 -1 -2     from 0 on nothing is recorded, until userspace/probe/allocation_probes has
- *                                                   taken the probe away
+ *   allocations_left[slot]: 250 249 … 1 0 -1 -2     from 0 on nothing is recorded: until all sites are attached, and until
+ *                                                   userspace/probe/allocation_probes has taken them away
  */
 #include "lib/maps.bpf.h"
 #include <bpf/bpf_tracing.h>

@@ -64,7 +64,7 @@ void AllocationProbes::detach(SpaceId space) {
   if (found == attached_.end()) return;
   Attached& at = found->second;
   unlink(at);
-  if (at.turns != 0) ended_.push_back({functions_of(at.plan), at.recorded(budget_.calls_a_turn), at.late});
+  add_to(ended_, at);
   std::atomic_ref(*at.left).store(0);
   attached_.erase(found);
   changed_ = true;
@@ -107,8 +107,6 @@ void AllocationProbes::begin_turn(Attached& at, TimeNs now) {
     at.seen_left = std::atomic_ref(*at.left).fetch_add(calls) + calls;
     return;
   }
-  at.seen_left = calls;
-  std::atomic_ref(*at.left).store(calls);
   if (at.plan.waits && at.plan.waits()) return give_up(at, "its memory did not answer");
   std::vector<UprobeSite> sites;
   for (const events::AllocationSite& site : at.plan.sites)
@@ -117,11 +115,14 @@ void AllocationProbes::begin_turn(Attached& at, TimeNs now) {
   if (!links) return give_up(at, links.error().message());
   at.links = *std::move(links);
   if (at.links.multi && at.plan.keep_open) at.plan.keep_open(at.links.multi.get());
-  // Of a busy program the calls may be used up already, but the breakpoints stay until they are taken away.
   const bool all = std::all_of(at.plan.sites.begin(), at.plan.sites.end(), [&](const auto& site) {
     return at.plan.byte_at(site.address) == kBreakpoint;
   });
-  if (!all) give_up(at, "no breakpoint appeared in its code");
+  if (!all) return give_up(at, "no breakpoint appeared in its code");
+  // Only now: sites are attached one by one, and functions whose probe is there first would have more than their share.
+  count_late(at);
+  at.seen_left = calls;
+  std::atomic_ref(*at.left).store(calls);
 }
 
 void AllocationProbes::give_up(Attached& at, const std::string& why) {
@@ -130,6 +131,13 @@ void AllocationProbes::give_up(Attached& at, const std::string& why) {
   at.next_turn = UINT64_MAX;
   std::atomic_ref(*at.left).store(0);
   say(fmt::format("Who calls malloc in pid {} is not known: {}.", at.plan.tgid, why));
+}
+
+// What trapped while nothing was to be recorded.
+void AllocationProbes::count_late(Attached& at) {
+  if (std::atomic_ref(*at.left).load() >= 0) return;
+  const int64_t left = std::atomic_ref(*at.left).exchange(0);
+  at.late += static_cast<uint64_t>(-std::min<int64_t>(left, 0));
 }
 
 void AllocationProbes::unlink(Attached& from) {
@@ -142,14 +150,18 @@ void AllocationProbes::unlink(Attached& from) {
   }
   if (from.plan.keep_open) from.plan.keep_open(-1);
   from.links.close();
-  if (const int32_t left = std::atomic_ref(*from.left).load(); left < 0) {
-    from.late += static_cast<uint64_t>(-static_cast<int64_t>(left));
-    std::atomic_ref(*from.left).store(0);
-  }
+  count_late(from);
   for (const events::AllocationSite& site : from.plan.sites)
     if (const std::optional<uint8_t> byte = from.plan.byte_at(site.address); byte && *byte != site.byte)
       say(fmt::format("A breakpoint is left in {} of pid {}: another tracer's, or the kernel's fault.",
                       site.function, from.plan.tgid));
+}
+
+void AllocationProbes::add_to(std::map<std::string, Sum>& sums, const Attached& at) const {
+  if (at.turns == 0) return;
+  Sum& sum = sums[functions_of(at.plan)];
+  sum.recorded += at.recorded(budget_.calls_a_turn);
+  sum.late += at.late;
 }
 
 bool AllocationProbes::changed() {
@@ -159,14 +171,12 @@ bool AllocationProbes::changed() {
 
 void AllocationProbes::report(events::HookReport& report) const {
   const std::lock_guard lock(mutex_);
-  std::vector<Sum> all = ended_;
-  for (const auto& [space, each] : attached_)
-    if (each.turns != 0)
-      all.push_back({functions_of(each.plan), each.recorded(budget_.calls_a_turn), each.late});
-  for (const Sum& sum : all)
+  std::map<std::string, Sum> sums = ended_;
+  for (const auto& [space, each] : attached_) add_to(sums, each);
+  for (const auto& [functions, sum] : sums)
     report.hooks.push_back(
         {"allocation_call", name_of(way_),
-         fmt::format("who calls {}: {} calls, and {} that trapped before the probe was away", sum.functions,
+         fmt::format("who calls {}: {} calls, and {} that trapped while the probes came and went", functions,
                      grouped(sum.recorded), grouped(sum.late))});
   report.not_seen.insert(report.not_seen.end(), sentences_.begin(), sentences_.end());
 }

@@ -3,7 +3,7 @@
 // is given a budget of calls, in turns over the recording, and the probe is away between them. What it is not: a choice of sites
 // (app/allocation_plan.h), or of what the calls mean (explain/).
 //
-//   t=0 s  attached, 250 calls in 2 ms, away; 3 more trapped before it was gone
+//   t=0 s  attached, 250 calls in 2 ms, away; 12 more trapped while the probes came and went
 //   t=1 s  attached, 250 calls in 2 ms, away                                         a busy program: 8 turns, 2,000 calls
 //   t=0 s  attached   t=1 s  40 of 250 used, 250 more   ...   t=9 s  still attached  a quiet one: until the calls are used up
 //
@@ -68,9 +68,14 @@ class AllocationProbes {
     uint64_t late = 0;  // calls that trapped and were not recorded
     uint64_t recorded(uint32_t calls_a_turn) const;
   };
+  struct Sum {
+    uint64_t recorded = 0, late = 0;
+  };
   void run(const std::stop_token& stop);
   TimeNs step(Attached& at, TimeNs now);  // when it is to be looked at again
   void begin_turn(Attached& at, TimeNs now);
+  static void count_late(Attached& at);
+  void add_to(std::map<std::string, Sum>& sums, const Attached& at) const;
   void unlink(Attached& from);
   void give_up(Attached& at, const std::string& why);
   void say(std::string sentence);
@@ -84,11 +89,7 @@ class AllocationProbes {
   std::condition_variable_any wake_;
   std::map<SpaceId, Attached> attached_;
   std::vector<std::string> sentences_;
-  struct Sum {
-    std::string functions;  // "malloc, calloc and realloc of libc.so.6"
-    uint64_t recorded = 0, late = 0;
-  };
-  std::vector<Sum> ended_;  // of spaces that are gone
+  std::map<std::string, Sum> ended_;  // of spaces that are gone, by "malloc, calloc and realloc of libc.so.6"
   bool changed_ = false;
   std::jthread thread_;  // last: it uses all of the above
 };

@@ -17,7 +17,6 @@ void print_allocations(Page& page, const explain::ProcessExplanation& process, b
   const explain::AllocationSites& all = *process.allocations;
   const std::vector<explain::AllocationSite> places = explain::by_place(all);
   const size_t shown = std::min<size_t>(places.size(), full ? 20 : 5);
-  page.blank();
   page.line(fmt::format("Who calls malloc and its kind: {} calls looked at, in {:.1f} s", grouped(all.calls),
                         all.seconds),
             Ink::kBold);
@@ -32,6 +31,7 @@ void print_allocations(Page& page, const explain::ProcessExplanation& process, b
                    site.where.empty() ? "not known" : escape(site.where));
   }
   if (rest > 0) page.line(fmt::format("  {:>10}  by {} others", grouped(rest), places.size() - shown));
+  page.blank();
 }
 
 }  // namespace memwhy::report
