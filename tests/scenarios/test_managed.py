@@ -159,7 +159,10 @@ def test_a_heap_that_is_not_read(case):
     assert "java.heap.used" not in lines and lines["java.code"] > 0, lines
     assert 40 * MIB <= lines["java.heap.unread"] <= 3 * committed + MIB, (lines, committed)
     assert lines.get("shmem", 0) <= MIB, lines
-    told = next(each["problem"] for each in process["coverage"]["runtimes"] if each["runtime"] == "hotspot")
+    found = finding(process, "managed-heap")
+    assert found and found["kind"] == "explains" and found["bytes"] == lines["java.heap.unread"], process["findings"]
+    told = found["evidence"][0]
+    print(f"java.heap.unread {lines['java.heap.unread'] / MIB:.1f} MiB, committed by the JVM {committed / MIB:.1f} MiB; {told}")
     views = sum("java_heap" in line and " 00000000 " in line for line in open(f"/proc/{jvm.pid}/maps"))
     assert ("several views" in told) == (views >= 2), (told, views)
 

@@ -63,6 +63,18 @@ TEST(JavaHeap, WhatWasNotReadIsTold) {
               Contains("not everything was read: some regions were not read"));
 }
 
+TEST(JavaHeap, OfWhichOnlyThePlaceIsKnown) {
+  const auto e = told(kAttached +
+                      "@11 allocator-heap 1 hotspot collector=\"ZGC\" problem=\"mapped in several views\"\n"
+                      "runtime-pages 1 hotspot\n  7f0000000+20480 unread\nscan 1: 7f0000000+20480\n");
+  EXPECT_EQ(pages(e, "java.heap.unread"), 20480u);
+  const Finding* found = finding(e, "managed-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->evidence.at(0), "mapped in several views");
+  EXPECT_THAT(found->claim, HasSubstr("80.0 MiB (100 %) of p are the Java heap; the collector is ZGC."));
+}
+
 // So many scans, `apart` seconds each, each with 10 MiB more filled and two collections since.
 Explanation rising_jvm(int scans, int apart) {
   std::string script =

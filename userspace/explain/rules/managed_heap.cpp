@@ -50,6 +50,7 @@ class ManagedHeapRule : public Rule {
   std::optional<Finding> judge(const Case& c) const override {
     for (const ReadHeap& read : kRead)
       if (std::optional<Finding> found = rising(c, read)) return found;
+    if (std::optional<Finding> found = unread(c)) return found;
     for (const Managed& managed : kManaged) {
       const uint64_t bytes = of(c.ledger.bytes, managed.owner);
       if (bytes >= problem_threshold(c.ledger)) return told(c, managed, bytes);
@@ -96,6 +97,31 @@ class ManagedHeapRule : public Rule {
                   "garbage counts as filled until a collection finds it: whether it keeps growing is known "
                   "when it was seen to rise for {}",
                   human_seconds(lasting_seconds(c))));
+    return finding;
+  }
+
+  // A Java heap of which only the place is known: why is what its reading said.
+  static std::optional<Finding> unread(const Case& c) {
+    const LedgerLine* const line = line_of(c.ledger, "java.heap.unread");
+    const auto facts = std::find_if(c.allocators.begin(), c.allocators.end(), [](const AllocatorFacts& each) {
+      return each.heap->allocator == kRead[0].allocator && !each.heap->problem.empty();
+    });
+    if (line == nullptr || line->bytes < problem_threshold(c.ledger) || facts == c.allocators.end())
+      return std::nullopt;
+    Finding finding;
+    finding.id = "managed-heap";
+    finding.bytes = line->bytes;
+    finding.owners = {line->owner};
+    finding.growth_bytes_per_s = trend_of(c.samples, {line->owner}).bytes_per_s;
+    finding.confidence = Confidence::kMedium;
+    finding.headline = fmt::format("{} are the Java heap", bytes_and_share(line->bytes, c.ledger));
+    finding.claim = fmt::format("{} of {} are the Java heap{}; the collector is {}.",
+                                bytes_and_share(line->bytes, c.ledger), c.process.comm,
+                                growth_clause(trend_of(c.samples, {line->owner})),
+                                facts->heap->collector.empty() ? "unknown" : facts->heap->collector);
+    finding.evidence.push_back(facts->heap->problem);
+    finding.remedy = fmt::format("Look inside: {}.", kManaged[0].tools);
+    finding.against.emplace_back("how much of it is in use is not read");
     return finding;
   }
 
