@@ -52,7 +52,7 @@ def put_python(tree):
 def initramfs(work, args, names):
     """As run.initramfs(), and with what a scenario needs."""
     tree = work / "scenarios"
-    init = (run.HERE / "init.sh").read_text() + "export PYTHONDONTWRITEBYTECODE=1 CI=true\ncd /source/tests/scenarios\n"
+    init = (run.HERE / "init.sh").read_text() + "export PYTHONDONTWRITEBYTECODE=1 CI=true MEMWHY_DEADLINE=900\ncd /source/tests/scenarios\n"
     for name in names:
         init += f"run {name} python3 run.py /test/memwhy /build {args.module} {name}\n"
     init += "end\n"
