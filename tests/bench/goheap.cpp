@@ -332,8 +332,9 @@ Status measure(const Options& options) {
   Result<std::vector<events::Vma>> vmas = process->vmas();
   if (!vmas) return std::move(vmas).error();
   symbols::LocalBinaries binaries(Fd(::fcntl(root->fd(), F_DUPFD_CLOEXEC, 0)));
+  goruntime::FilesWithoutGo without;
   Result<std::optional<goruntime::OpenedProgram>> opened =
-      goruntime::open_program({binaries, {}}, pid, *vmas);
+      goruntime::open_program({binaries, {}}, pid, *vmas, without);
   if (!opened) return std::move(opened).error();
   const goruntime::GoProgram* program = *opened ? &(*opened)->program : nullptr;
   if (program == nullptr) return Error(ErrorCode::kBadInput, "the target is no Go program");

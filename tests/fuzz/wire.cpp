@@ -34,7 +34,7 @@ constexpr std::array kMessages = {message<files::Request>,
                                   message<symbols::OpenedBinary>,
                                   message<std::vector<symbols::SourceFrames>>,
                                   message<symbols::ProgramFacts>,
-                                  message<symbols::ExecutablePath>,
+                                  message<symbols::ProbedFile>,
                                   answer,
                                   layout,
                                   message<std::vector<symbols::FunctionRules>>};

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scoreboard, each row once: whether memwhy is attached before or after, and with which Go, goes round by day. All of it is
-tools/soak scoreboard, whose result is in README.md."""
+"""The scoreboard, each row once: whether memwhy is attached before or after, and with which Go, goes round by day;
+MEMWHY_SCOREBOARD_DAY=2026-11-29 is that day again. All of it is tools/soak scoreboard, whose result is in README.md."""
 import datetime
+import os
 
 from rows import BATCHES
 from support.scoreboard import judge, watch
 
 
+def today():
+    given = os.environ.get("MEMWHY_SCOREBOARD_DAY")
+    return datetime.date.fromisoformat(given) if given else datetime.date.today()
+
+
 def of_the_day(batch):
     """(rows, toolchains, after): a batch is watched by one memwhy, so that all of its rows are attached alike."""
-    day, number = datetime.date.today().toordinal(), list(BATCHES).index(batch)
+    day, number = today().toordinal(), list(BATCHES).index(batch)
     rows = BATCHES[batch].rows
     after = (day + number) % 2 == 0 and all(row.after for row in rows)
     return rows, [row.go[(day + i) % len(row.go)] if row.go else "" for i, row in enumerate(rows)], after
@@ -17,6 +23,7 @@ def of_the_day(batch):
 
 def board(case, batch):
     rows, toolchains, after = of_the_day(batch)
+    print(f"MEMWHY_SCOREBOARD_DAY={today()} runs the same rows again")
     judge(watch(case, BATCHES[batch], rows, toolchains, after))
 
 

@@ -33,7 +33,7 @@ class ProcfsSource : public record::ProcessSource {
     for (size_t i = 0; i < runtimes_.size(); ++i) {
       const Runtime& runtime = app::runtimes()[i];
       if (runtimes_[i] == nullptr && (first || runtime.later))
-        runtimes_[i] = runtime.open({files_, process_, vmas});
+        runtimes_[i] = runtime.open({files_, process_, vmas, without_go_});
     }
     if (!process_.alive()) return out;
     for (const auto& runtime : runtimes_)
@@ -45,6 +45,7 @@ class ProcfsSource : public record::ProcessSource {
   files::Children& files_;
   procfs::Process process_;
   bool asked_ = false;
+  goruntime::FilesWithoutGo without_go_;
   std::vector<std::unique_ptr<record::RuntimeSource>>
       runtimes_;  // as app::runtimes(); nullptr: not in this process
 };

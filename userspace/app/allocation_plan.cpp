@@ -124,14 +124,14 @@ events::AllocationProbePlan plan_allocation_probes(symbols::Binaries& binaries,
   if (tgid == 1) return refused("nothing is attached to pid 1");
   if (maps_remote_files(binaries, tgid, vmas))
     return refused("it has mapped a file of a FUSE or network file system");
-  const Result<symbols::ExecutablePath> program = binaries.executable_path(tgid);
+  const Result<symbols::ProbedFile> program = binaries.file_to_probe({tgid});
   if (!program || (program->mode & (S_ISUID | S_ISGID)) != 0)
     return refused(program ? "it is a setuid or setgid program" : "its program can't be looked at");
   const std::optional<Found> found = find_malloc(binaries, tgid, vmas);
   if (!found) return refused("no file of it has a symbol named malloc");
   plan.name = base_name(found->code->name);
   if (found->facts.machine != machine::kName) return refused("it is a program for another machine");
-  Result<symbols::ExecutablePath> file = binaries.mapping_path(tgid, *found->code);
+  Result<symbols::ProbedFile> file = binaries.file_to_probe({tgid, *found->code});
   if (!file || !(file->key == found->key)) return refused(plan.name + " can't be looked at");
   plan.file = std::move(file->fd);
   for (size_t i = 0; i < kProbed.size(); ++i) {

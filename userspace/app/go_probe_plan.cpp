@@ -34,7 +34,7 @@ events::GoProbePlan plan_go_probes(ProgramToProbe program, std::shared_ptr<remot
     plan.not_probed.push_back(fmt::format("The Go runtime of pid {} is not probed: {}.", tgid, why));
     return std::move(plan);
   };
-  if ((program.file.mode & (S_ISUID | S_ISGID)) != 0) return refused("it is a setuid or setgid program");
+  if (program.setuid) return refused("it is a setuid or setgid program");
   // Looking at its code and attaching may need pages of the file, and wait for them for ever.
   if (program.file.remote) return refused("its file is on a FUSE or network file system");
   // Whatever of the machine forks waits too, as long as attaching waits for a thread that waits for such a file.

@@ -16,9 +16,10 @@ namespace memwhy::app {
 
 struct ProgramToProbe {
   symbols::ProgramFacts facts;  // asked by goruntime::probe_question()
-  symbols::ExecutablePath file;
-  uint64_t bias = 0;  // how far it was moved from its link-time addresses
+  symbols::ProbedFile file;     // that has the runtime: the executable, or a library of it
+  uint64_t bias = 0;            // how far it was moved from its link-time addresses
   bool sampling_linked = false;
+  bool setuid = false;  // the executable, whatever file the runtime is in
   bool maps_remote = false;
 };
 

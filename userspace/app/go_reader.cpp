@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/go_reader.h"
 
+#include <fmt/format.h>
+#include <sys/stat.h>
+
 #include "app/go_probe_plan.h"
 
 namespace memwhy::app {
@@ -63,10 +66,17 @@ std::optional<events::RuntimeProbes> GoReader::probe_plan(record::ProbeWishes wi
   return *std::move(plan);
 }
 
+std::vector<std::string> GoReader::take_notices() {
+  std::vector<std::string> out = std::exchange(notices_, {});
+  for (std::string& sentence : process_.take_notices()) out.push_back(std::move(sentence));
+  return out;
+}
+
 std::unique_ptr<record::RuntimeSource> open_go(const goruntime::ProgramFiles& files,
                                                const MemoryOpener& open_memory, const Fd& process, Pid tgid,
-                                               const std::vector<events::Vma>& vmas) {
-  Result<std::optional<goruntime::OpenedProgram>> found = goruntime::open_program(files, tgid, vmas);
+                                               const std::vector<events::Vma>& vmas,
+                                               goruntime::FilesWithoutGo& without) {
+  Result<std::optional<goruntime::OpenedProgram>> found = goruntime::open_program(files, tgid, vmas, without);
   if (!found) return std::make_unique<UnreadableGo>(found.error().message());
   if (!*found) return nullptr;
   goruntime::OpenedProgram& opened = **found;
@@ -75,12 +85,23 @@ std::unique_ptr<record::RuntimeSource> open_go(const goruntime::ProgramFiles& fi
     return std::make_unique<UnreadableGo>("its memory could not be opened: " +
                                           opened_memory.error().message());
   const std::shared_ptr<remote::RemoteMemory> memory = *std::move(opened_memory);
-  Result<symbols::ExecutablePath> path = files.binaries.executable_path(tgid);
-  if (!path) return std::make_unique<UnreadableGo>("its file could not be opened: " + path.error().message());
-  ProgramToProbe to_probe{std::move(opened.facts), *std::move(path), opened.bias,
-                          opened.program.profiling_linked, maps_remote_files(files.binaries, tgid, vmas)};
+  Result<symbols::ProbedFile> file = files.binaries.file_to_probe(opened.file);
+  const Result<symbols::ProbedFile> executable = files.binaries.file_to_probe({tgid});
+  for (const auto* each : {&std::as_const(file), &executable})
+    if (!*each)
+      return std::make_unique<UnreadableGo>("its file could not be opened: " + each->error().message());
+  constexpr mode_t kOtherUser = S_ISUID | S_ISGID;
+  ProgramToProbe to_probe{std::move(opened.facts),
+                          *std::move(file),
+                          opened.bias,
+                          opened.program.profiling_linked,
+                          (executable->mode & kOtherUser) != 0,
+                          maps_remote_files(files.binaries, tgid, vmas)};
+  std::vector<std::string> notices;
+  for (const std::string& other : opened.others)
+    notices.push_back(fmt::format("Its Go runtime in {} is not read: that in {} is.", other, opened.path));
   return std::make_unique<GoReader>(goruntime::GoProcess(memory, std::move(opened.program)),
-                                    plan_go_probes(std::move(to_probe), memory, tgid));
+                                    plan_go_probes(std::move(to_probe), memory, tgid), std::move(notices));
 }
 
 }  // namespace memwhy::app

@@ -24,16 +24,17 @@ namespace memwhy::app {
 using MemoryOpener =
     std::function<Result<std::unique_ptr<remote::RemoteMemory>>(const Fd& process, Pid tgid)>;
 
-// nullptr: not a Go program. One whose tables cannot be reached is a source too, which says why. `files.binaries` must
+// nullptr: no Go in it. One whose tables cannot be reached is a source too, which says why. `files.binaries` must
 // outlive it. `process`: its directory in the proc file system.
 std::unique_ptr<record::RuntimeSource> open_go(const goruntime::ProgramFiles& files,
                                                const MemoryOpener& open_memory, const Fd& process, Pid tgid,
-                                               const std::vector<events::Vma>& vmas);
+                                               const std::vector<events::Vma>& vmas,
+                                               goruntime::FilesWithoutGo& without);
 
 class GoReader final : public record::RuntimeSource {
  public:
-  GoReader(goruntime::GoProcess process, events::GoProbePlan plan)
-      : process_(std::move(process)), plan_(std::move(plan)) {}
+  GoReader(goruntime::GoProcess process, events::GoProbePlan plan, std::vector<std::string> notices)
+      : process_(std::move(process)), plan_(std::move(plan)), notices_(std::move(notices)) {}
 
   std::string_view name() const override { return events::kGoRuntime; }
   std::string_view title() const override { return "Go"; }
@@ -41,12 +42,13 @@ class GoReader final : public record::RuntimeSource {
   void counters(const Tell& tell) override;
   void details(Details which, const Tell& tell) override;
   std::optional<events::RuntimeProbes> probe_plan(record::ProbeWishes wishes) override;
-  std::vector<std::string> take_notices() override { return process_.take_notices(); }
+  std::vector<std::string> take_notices() override;
   void stop_when(const std::function<bool()>& stop) override { process_.stop_when(stop); }
 
  private:
   goruntime::GoProcess process_;
   std::optional<events::GoProbePlan> plan_;  // until it is taken
+  std::vector<std::string> notices_;         // until they are taken
 };
 
 }  // namespace memwhy::app

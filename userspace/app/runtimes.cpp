@@ -20,14 +20,15 @@ std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target) {
   const MemoryOpener open_memory = [&children = target.files](const Fd& process, Pid tgid) {
     return children.open_memory(process, tgid);
   };
-  return open_go(files, open_memory, target.process.directory(), target.process.pid(), target.vmas);
+  return open_go(files, open_memory, target.process.directory(), target.process.pid(), target.vmas,
+                 target.without_go);
 }
 
 }  // namespace
 
 const std::vector<Runtime>& runtimes() {
   static const std::vector<Runtime> kRuntimes = {
-      {open_go_of, nullptr},
+      {open_go_of, nullptr, true},
       {open_sanitizer, allocators::sanitizer_lines, true},
       {open_hotspot, allocators::hotspot_lines, true},
       {open_v8, allocators::v8_lines, true},

@@ -10,6 +10,7 @@
 #include "events/runtime_lines.h"
 #include "explain/owner_table.h"
 #include "files/children.h"
+#include "goruntime/open_program.h"
 #include "procfs/process.h"
 #include "record/sources.h"
 
@@ -20,6 +21,7 @@ struct TargetProcess {
   files::Children& files;
   procfs::Process& process;
   const std::vector<events::Vma>& vmas;
+  goruntime::FilesWithoutGo& without_go;  // remembered from one time to the next
 };
 
 struct Runtime {

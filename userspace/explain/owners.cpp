@@ -112,11 +112,6 @@ std::vector<Votes> count_votes(const Evidence& evidence, Stacks& stacks) {
   return votes;
 }
 
-bool same_file(const events::Vma& vma, const events::BinaryInfo& binary) {
-  if (vma.inode != 0 && vma.inode == binary.inode && vma.device == binary.device) return true;
-  return !binary.path.empty() && without_deleted(vma.name) == without_deleted(binary.path);
-}
-
 bool within(const AddressRange& range, const AddressRange& whole) {
   return range.start >= whole.start && range.end <= whole.end;
 }
@@ -147,7 +142,7 @@ class Judge {
         uses_(uses),
         mappings_(evidence.vmas),
         race_(race),
-        go_(evidence.exe != nullptr && evidence.exe->go.has_value()),
+        go_(evidence.go != nullptr),
         managed_(managed_heap_of(evidence.vmas, evidence.scan.runtimes.get())) {}
 
   VmaOwner decide(size_t i, const Votes& votes) const {
@@ -206,7 +201,7 @@ class Judge {
     const events::Vma& vma = evidence_.vmas[i];
     if (!mappings_.private_anon(i) || !vma.write || votes.go_heap > 0 || votes.mapped_go_heap) return false;
     if (votes.mapped_stack && vma.range.bytes() <= kLargestStack) return true;
-    if (go_ && !evidence_.exe->go->cgo) return false;
+    if (go_ && !evidence_.go->go->cgo) return false;
     if (votes.holds_tls && mappings_.guard_below(i)) return true;
     return !go_ && votes.holds_sp && vma.range.bytes() <= kLargestStack && !mappings_.glibc_arena(i);
   }
@@ -237,8 +232,13 @@ class Judge {
 
 }  // namespace
 
-const RaceLayout* race_layout_of(const events::BinaryInfo* exe, const timeline::AddressSpace& space) {
-  if (exe == nullptr || !exe->go || !exe->go->race) return nullptr;
+bool same_file(const events::Vma& vma, const events::BinaryInfo& binary) {
+  if (vma.inode != 0 && vma.inode == binary.inode && vma.device == binary.device) return true;
+  return !binary.path.empty() && without_deleted(vma.name) == without_deleted(binary.path);
+}
+
+const RaceLayout* race_layout_of(const events::BinaryInfo* go, const timeline::AddressSpace& space) {
+  if (go == nullptr || !go->go || !go->go->race) return nullptr;
   return race_layout(space.identity().elf_class);
 }
 
@@ -247,7 +247,7 @@ void Owners::decide(const Evidence& evidence, Stacks& stacks) {
   vmas_.assign(evidence.vmas.size(), {});
   uses_before_ = std::exchange(uses_, RuntimeUses(evidence.scan.runtimes.get(), *table_));
   ++scans_;
-  const RaceLayout* race = race_layout_of(evidence.exe, evidence.space);
+  const RaceLayout* race = race_layout_of(evidence.go, evidence.space);
   race_build_ = race != nullptr;
   Judge judge(evidence, uses_, race);
   std::vector<Votes> votes = count_votes(evidence, stacks);

@@ -44,6 +44,7 @@ struct Evidence {
   const std::vector<events::Thread>& threads;
   const timeline::ScanResult& scan;
   const events::BinaryInfo* exe;  // nullptr: not known
+  const events::BinaryInfo* go;   // that has the Go runtime: exe, or a library of a C program; nullptr: none
 };
 
 class Owners {
@@ -84,7 +85,10 @@ class Owners {
   uint64_t scans_ = 0;
 };
 
-// nullptr: build info says that it is not a race build, or TSan's layout for its machine is not known.
-const RaceLayout* race_layout_of(const events::BinaryInfo* exe, const timeline::AddressSpace& space);
+// Whether a mapping is of this file.
+bool same_file(const events::Vma& vma, const events::BinaryInfo& binary);
+
+// go: as in Evidence. nullptr: build info says that it is not a race build, or TSan's layout for its machine is not known.
+const RaceLayout* race_layout_of(const events::BinaryInfo* go, const timeline::AddressSpace& space);
 
 }  // namespace memwhy::explain

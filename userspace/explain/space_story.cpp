@@ -31,6 +31,21 @@ const events::BinaryInfo* exe_of(const Timeline& timeline, const AddressSpace& s
   return nullptr;
 }
 
+// The file with the Go runtime of a process: its executable, or a library of it where a Go runtime was read. nullptr: none.
+const events::BinaryInfo* go_of(const Timeline& timeline, const events::BinaryInfo* exe,
+                                const timeline::ScanResult& scan) {
+  if (exe != nullptr && exe->go) return exe;
+  const auto is_go = [](const timeline::RuntimeTold& told) {
+    return told.pages->runtime == events::kGoRuntime;
+  };
+  if (!scan.runtimes || std::none_of(scan.runtimes->told.begin(), scan.runtimes->told.end(), is_go))
+    return nullptr;
+  for (const events::BinaryInfo* binary : timeline.go_binaries())
+    for (const events::Vma& vma : scan.mappings())
+      if (same_file(vma, *binary)) return binary;
+  return nullptr;
+}
+
 bool doubtful(Owner owner) {
   return owner == Owner::kAnonOther || owner == Owner::kAnonBeforeAttach || owner == Owner::kUnattributed;
 }
@@ -174,12 +189,12 @@ RssCurves curves_of(const AddressSpace& space) {
   return out;
 }
 
-ProcessFacts facts_of(const AddressSpace& space, const events::BinaryInfo* exe,
+ProcessFacts facts_of(const AddressSpace& space, const events::BinaryInfo* exe, const events::BinaryInfo* go,
                       const std::vector<events::Thread>& threads, const Stacks& stacks) {
   ProcessFacts facts;
   facts.comm = space.identity().comm;
-  if (exe != nullptr) facts.go = exe->go;
-  facts.race_build = race_layout_of(exe, space) != nullptr;
+  if (go != nullptr) facts.go = go->go;
+  facts.race_build = race_layout_of(go, space) != nullptr;
   facts.threads = threads.size();
   facts.exe = exe;
   facts.list = &threads;
@@ -198,7 +213,8 @@ void SpaceStory::on_scan(const Timeline& timeline, const AddressSpace& space,
   bool keep = scan.complete || !scan_ || !scan_->complete;
   const std::vector<events::Vma>& vmas = scan.mappings();
   Stacks stacks(timeline, space.id(), vmas, &stacks_);
-  owners_.decide({space, vmas, space.threads(), scan, exe_of(timeline, space)}, stacks);
+  const events::BinaryInfo* exe = exe_of(timeline, space);
+  owners_.decide({space, vmas, space.threads(), scan, exe, go_of(timeline, exe, scan)}, stacks);
   if (!keep) return;
 
   Sample sample;
@@ -237,7 +253,8 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   Stacks stacks(timeline, space.id(), vmas);
   Owners owners = owners_;
   const events::BinaryInfo* exe = exe_of(timeline, space);
-  Evidence evidence{space, vmas, threads_, *scan_, exe};
+  const events::BinaryInfo* go_file = go_of(timeline, exe, *scan_);
+  Evidence evidence{space, vmas, threads_, *scan_, exe, go_file};
   owners.decide(evidence, stacks);
   StackTable table(out.attribution);
   Ledger ledger = make_ledger(evidence, owners, stacks, table, out.attribution);
@@ -266,7 +283,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   if (out.rss.counter_bytes)
     out.coverage.rss_gap_bytes =
         static_cast<int64_t>(*out.rss.counter_bytes) - static_cast<int64_t>(out.rss.bytes);
-  ProcessFacts facts = facts_of(space, exe, threads_, stacks);
+  ProcessFacts facts = facts_of(space, exe, go_file, threads_, stacks);
   facts.shared = scan_->shared;
   std::optional<GoFacts> go;
   if (facts.go) go.emplace(timeline, space, *scan_, go_reading_.get(), heap_profile_bytes);
@@ -319,14 +336,15 @@ ProcessExplanation SpaceStory::explain(const Timeline& timeline, const AddressSp
   if (identity.started_ns != 0) out.started_boottime_ns = identity.started_ns;
   if (const events::BinaryInfo* exe = exe_of(timeline, space)) {
     out.build_id = exe->build_id;
-    if (exe->go) {
+    if (const events::BinaryInfo* file = scan_ ? go_of(timeline, exe, *scan_) : exe->go ? exe : nullptr) {
       GoSummary& go = out.go.emplace();
-      go.version = exe->go->version;
-      go.race = exe->go->race;
-      go.cgo = exe->go->cgo;
-      go.stripped = exe->stripped;
+      if (file != exe) go.library = file->path;
+      go.version = file->go->version;
+      go.race = file->go->race;
+      go.cgo = file->go->cgo;
+      go.stripped = file->stripped;
     }
-    if (!exe->go && !exe->unreadable) out.heap_profile_source = ProfileSource::kNotGo;
+    if (!out.go && !exe->unreadable) out.heap_profile_source = ProfileSource::kNotGo;
   }
   if (heap_profile_bytes) {  // of whatever made it
     out.heap_profile_source = ProfileSource::kFile;

@@ -93,13 +93,12 @@ int run_opener() {
         return hand_over(files.open_code_map(request.tgid));
       case Ask::kFileSystem:
         return answer(files.file_system(request.tgid, request.vma));
-      case Ask::kExecutablePath:
-      case Ask::kMappingPath: {
-        Result<symbols::ExecutablePath> path = request.ask == Ask::kMappingPath
-                                                   ? files.mapping_path(request.tgid, request.vma)
-                                                   : files.executable_path(request.tgid);
-        Answer made = answer(path);
-        if (path) made.along = std::move(path->fd);
+      case Ask::kFileToProbe: {
+        symbols::ProcessFile file{request.tgid};
+        if (!request.vma.range.empty()) file.mapping = request.vma;
+        Result<symbols::ProbedFile> probed = files.file_to_probe(file);
+        Answer made = answer(probed);
+        if (probed) made.along = std::move(probed->fd);
         return made;
       }
       default:

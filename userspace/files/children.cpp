@@ -240,25 +240,17 @@ Result<Message> Children::ask_opener(const Request& request, Along along) {
   return message;
 }
 
-Result<symbols::ExecutablePath> Children::executable_path(Pid tgid) {
-  return ask_path(Ask::kExecutablePath, tgid, {});
-}
-
-Result<symbols::ExecutablePath> Children::mapping_path(Pid tgid, const events::Vma& mapping) {
-  return ask_path(Ask::kMappingPath, tgid, mapping);
-}
-
-Result<symbols::ExecutablePath> Children::ask_path(Ask which, Pid tgid, const events::Vma& mapping) {
+Result<symbols::ProbedFile> Children::file_to_probe(const symbols::ProcessFile& file) {
   Request request;
-  request.ask = which;
-  request.tgid = tgid;
-  request.vma = mapping;
-  const Subject about{tgid, mapping.device, {}};
+  request.ask = Ask::kFileToProbe;
+  request.tgid = file.tgid;
+  if (file.mapping) request.vma = *file.mapping;
   Result<Message> message = ask_opener(request, Along::kDescriptor);
-  Result<symbols::ExecutablePath> path = value<symbols::ExecutablePath>(message, about);
-  if (path && !message->fd) return strange(about);
-  if (path) path->fd = std::move(message->fd);
-  return path;
+  const Subject about{file.tgid, request.vma.device, {}};
+  Result<symbols::ProbedFile> probed = value<symbols::ProbedFile>(message, about);
+  if (probed && !message->fd) return strange(about);
+  if (probed) probed->fd = std::move(message->fd);
+  return probed;
 }
 
 Result<uint64_t> Children::file_system(Pid tgid, const events::Vma& mapping) {

@@ -55,8 +55,7 @@ class Children final : public symbols::Binaries {
 
   Result<symbols::OpenedBinary> open_mapping(Pid tgid, const events::Vma& vma) override;
   Result<symbols::OpenedBinary> open_executable(Pid tgid) override;
-  Result<symbols::ExecutablePath> executable_path(Pid tgid) override;
-  Result<symbols::ExecutablePath> mapping_path(Pid tgid, const events::Vma& mapping) override;
+  Result<symbols::ProbedFile> file_to_probe(const symbols::ProcessFile& file) override;
   Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) override;
   Result<std::vector<symbols::SourceFrames>> look_up(symbols::BinaryHandle binary,
                                                      std::span<const symbols::CodeOffset> at) override;
@@ -122,7 +121,6 @@ class Children final : public symbols::Binaries {
   Result<T> parsed(symbols::BinaryHandle binary, const Request& request, Duration limit) {
     return value<T>(ask_parser(binary, request, limit), subject(binary));
   }
-  Result<symbols::ExecutablePath> ask_path(Ask which, Pid tgid, const events::Vma& mapping);
   Result<Message> ask_opener(const Request& request, Along along);
   template <typename T>
   Result<T> value(const Result<Message>& message, const Subject& about);

@@ -12,7 +12,7 @@ Result<std::unique_ptr<Children>> Children::start(ChildrenOptions options) {
   if (Status started = children->start_pair(); !started) return std::move(started).error();
   // Each says a word, so that a machine where they can't live is known now. Process 0 has no files.
   Request request;
-  request.ask = Ask::kExecutablePath;
+  request.ask = Ask::kFileToProbe;
   const Result<Message> opener = children->ask(children->opener_, request, children->options_.to_parse, {});
   request.ask = Ask::kRead;
   const Result<Message> parser = children->ask(children->parser_, request, children->options_.to_parse, {});

@@ -27,8 +27,7 @@ enum class Ask : uint8_t {
   kOpenExecutable,
   kOpenSymbols,  // a file that may have the symbols of what was taken
   kOpenCodeMap,  // names of code made at run time
-  kExecutablePath,
-  kMappingPath,
+  kFileToProbe,
   kFileSystem,
   // The parser.
   kTake,  // what the opener has just handed over
@@ -48,7 +47,7 @@ enum class Ask : uint8_t {
 struct Request {
   Ask ask{};
   Pid tgid = 0;
-  events::Vma vma;  // kOpenMapping, kMappingPath, kFileSystem: range, device, inode and name of it
+  events::Vma vma;  // kOpenMapping, kFileSystem, kFileToProbe: range, device, inode and name of it
   symbols::BinaryHandle binary{};
   std::vector<symbols::CodeOffset> offsets;
   std::vector<uint64_t> addresses;  // kLookUpAddresses
@@ -144,7 +143,7 @@ void fields(Codec& c, symbols::OpenedBinary& opened) {
 
 // The path itself goes along as a descriptor.
 template <typename Codec>
-void fields(Codec& c, symbols::ExecutablePath& path) {
+void fields(Codec& c, symbols::ProbedFile& path) {
   fields(c, path.key);
   c.number(path.mode);
   c.number(path.remote);

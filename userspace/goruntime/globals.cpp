@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 #include <iterator>
+#include <set>
 #include <string>
 #include <tuple>
 
@@ -26,8 +27,9 @@ constexpr uint64_t kBytesAStep = 16 << 10;  // to look at so many is as much wor
 constexpr uint64_t kMostRanges = 1 << 16;
 constexpr uint64_t kMostSlice = uint64_t{1} << 24;
 constexpr size_t kGoroutinesTried = 6;
-constexpr int kMostTries = 5;                 // of find_allgs
-constexpr uint64_t kImageBytes = 1ull << 31;  // the Go linker's limit
+constexpr uint64_t kDead = 6, kExtraDead = 11;  // status of a goroutine that ended, or waits for a C thread
+constexpr int kMostTries = 5;                   // of find_allgs
+constexpr uint64_t kImageBytes = 1ull << 31;    // the Go linker's limit
 
 struct Segment {
   uint64_t address = 0;
@@ -272,10 +274,14 @@ class Finder {
     return n;
   }
 
+  // The first of a program is that of main, number 1. In a library it ends when the library has begun, and another one takes
+  // its place: there the numbers differ, and who lives has its stack in the heap.
   bool are_goroutines(const Slice& all) {
     const auto& g = layout_.g;
     const size_t n = std::min<uint64_t>(all.length, kGoroutinesTried);
     const Bytes heads = read(all.data, 8 * n);
+    std::set<uint64_t> numbers;
+    bool has_main = false, on_heap = true;
     for (size_t i = 0; i < n; ++i) {
       const uint64_t address = word(heads, 8 * i);
       if (!aligned(address) || !in_heap(address)) return false;
@@ -285,9 +291,11 @@ class Finder {
       const uint64_t status = field(bytes, g.atomicstatus) & ~uint64_t{0x1000};
       const uint64_t goid = field(bytes, g.goid);
       if (status > 11 || lo > hi || hi - lo > (uint64_t{1} << 30) || goid >> 40 != 0) return false;
-      if (i == 0 && goid != 1) return false;
+      has_main |= i == 0 && goid == 1;
+      on_heap &= status == kDead || status == kExtraDead || (lo < hi && in_heap(lo));
+      if (goid != 0) numbers.insert(goid);
     }
-    return n > 0;
+    return n > 0 && (has_main || (on_heap && numbers.size() == n));
   }
 
   bool find_allp() {

@@ -7,7 +7,7 @@
 //     mheap_         capacities 2^14 2^17 2^20 2^23 2^26 of five slices, 24 bytes apart
 //     memstats       three pointers of mheap_ into it agree
 //     gcController   heapMinimum == 4 MiB * GOGC / 100, sizes are whole pages, heapInUse == its pages * 8 KiB
-//     allgs          a slice of goroutines whose first has goid 1     allp   a slice of Ps, p.id == index
+//     allgs          a slice of goroutines, the first of them main's     allp   a slice of Ps, p.id == index
 #pragma once
 
 #include <cstddef>

@@ -29,6 +29,35 @@ std::optional<uint64_t> bias_of(const std::vector<symbols::Segment>& segments, c
   return std::nullopt;
 }
 
+struct FoundModule {
+  symbols::ProcessFile file;
+  symbols::OpenedBinary opened;
+  std::vector<std::string> others;
+};
+
+// The executable; else libraries, in order of their mappings. A Go program's plugins have no runtime of their own.
+std::optional<FoundModule> find_module(symbols::Binaries& binaries, Pid tgid,
+                                       const std::vector<events::Vma>& vmas, FilesWithoutGo& without) {
+  Result<symbols::OpenedBinary> executable = binaries.open_executable(tgid);
+  if (!executable) return std::nullopt;
+  if (executable->facts.go) return FoundModule{{tgid}, *std::move(executable), {}};
+  std::optional<FoundModule> found;
+  std::set<std::pair<uint64_t, uint64_t>> seen;
+  for (const events::Vma& vma : vmas) {
+    const std::pair file(vma.device, vma.inode);
+    if (vma.inode == 0 || !vma.exec || without.contains(file) || !seen.insert(file).second) continue;
+    Result<symbols::OpenedBinary> opened = binaries.open_mapping(tgid, vma);
+    const bool go = opened && opened->facts.go;
+    if (!go)
+      without.insert(file);
+    else if (found)
+      found->others.push_back(opened->path);
+    else
+      found = FoundModule{{tgid, vma}, *std::move(opened), {}};
+  }
+  return found;
+}
+
 Error unreadable(std::string_view why) {
   return {ErrorCode::kAbsent, fmt::format("{}; showing the system's view only", why)};
 }
@@ -36,10 +65,12 @@ Error unreadable(std::string_view why) {
 }  // namespace
 
 Result<std::optional<OpenedProgram>> open_program(const ProgramFiles& files, Pid tgid,
-                                                  const std::vector<events::Vma>& vmas) {
+                                                  const std::vector<events::Vma>& vmas,
+                                                  FilesWithoutGo& without) {
   std::optional<OpenedProgram> out;
-  const Result<symbols::OpenedBinary> opened = files.binaries.open_executable(tgid);
-  if (!opened || !opened->facts.go) return out;
+  std::optional<FoundModule> found = find_module(files.binaries, tgid, vmas, without);
+  if (!found) return out;
+  const symbols::OpenedBinary* const opened = &found->opened;
   symbols::ProgramQuestion question = probe_question();
   const size_t first_finalizer = question.functions.size();
   question.functions.insert(question.functions.end(), kFinalizerEntries.begin(), kFinalizerEntries.end());
@@ -53,6 +84,9 @@ Result<std::optional<OpenedProgram>> open_program(const ProgramFiles& files, Pid
   if (!bias) return unreadable("its file is not among its mappings");
 
   out.emplace();
+  out->file = found->file;
+  out->path = opened->path;
+  out->others = std::move(found->others);
   GoProgram& program = out->program;
   program.version = facts->go_version;
   program.image.pclntab = facts->go_table->vaddr + *bias;
@@ -62,17 +96,17 @@ Result<std::optional<OpenedProgram>> open_program(const ProgramFiles& files, Pid
       program.image.writable.push_back({segment.vaddr + *bias, segment.vaddr + *bias + segment.memory_bytes});
   program.image.file = std::make_shared<ProgramFile>(
       std::make_unique<symbols::BlockCache>(
-          std::make_unique<symbols::BinaryBytes>(files.binaries, tgid, *opened), kCachedBytes),
+          std::make_unique<symbols::BinaryBytes>(files.binaries, found->file, *opened), kCachedBytes),
       facts->segments, *bias);
   program.own_layout = [layout_of = files.go_layout, handle = opened->handle](int minor) {
     return layout_of(handle, minor);
   };
-  const auto ask = [&binaries = files.binaries, tgid, bias = *bias, opened = *opened](
+  const auto ask = [&binaries = files.binaries, file = found->file, bias = *bias, opened = *opened](
                        symbols::ProgramQuestion about) -> std::optional<symbols::ProgramFacts> {
     for (uint64_t& address : about.to_name) address = address < bias ? 0 : address - bias;
     Result<symbols::ProgramFacts> answer = binaries.program(opened.handle, about);
     if (!answer && answer.error().code() == ErrorCode::kAbsent) {  // it was closed in between
-      const Result<symbols::OpenedBinary> again = binaries.open_executable(tgid);
+      const Result<symbols::OpenedBinary> again = binaries.open_file(file);
       if (!again || again->key != opened.key) return std::nullopt;
       answer = binaries.program(again->handle, about);
     }

@@ -2,6 +2,7 @@
 #include "probe/allocation_probes.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -58,11 +59,17 @@ void AllocationProbes::attach(SpaceId space, events::AllocationProbePlan plan) {
   wake_.notify_all();
 }
 
-void AllocationProbes::detach(SpaceId space) {
+void AllocationProbes::detach(SpaceId space, const std::function<bool()>& free) {
   const std::lock_guard lock(mutex_);
   const auto found = attached_.find(space);
   if (found == attached_.end()) return;
   Attached& at = found->second;
+  if (at.links.any() && !free()) {
+    const std::string how =
+        leave_attached(at.links, fmt::format("memwhy-{}-{}-malloc", ::getpid(), at.plan.tgid));
+    say(fmt::format("The probes on malloc of pid {} stay, because its memory map is locked: {}.",
+                    at.plan.tgid, how));
+  }
   unlink(at);
   add_to(ended_, at);
   std::atomic_ref(*at.left).store(0);
@@ -75,18 +82,21 @@ void AllocationProbes::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     const TimeNs now = clock_ns(CLOCK_MONOTONIC);
     TimeNs next = now + kLongest;
-    for (auto& [space, each] : attached_) next = std::min(next, step(each, now));
+    for (auto& [space, each] : attached_) next = std::min(next, step(space, each, now));
     wake_.wait_for(lock, stop, std::chrono::nanoseconds(next - now), [] { return false; });
   }
 }
 
-TimeNs AllocationProbes::step(Attached& at, TimeNs now) {
+TimeNs AllocationProbes::step(SpaceId space, Attached& at, TimeNs now) {
   int32_t left = std::atomic_ref(*at.left).load();
-  if (at.links.any() && left <= 0) {
+  const bool ends = at.links.any() && left <= 0, begins = at.turns < budget_.turns && now >= at.next_turn;
+  // Attaching and taking away would wait for the lock of its map, and with it every fork of the machine.
+  if ((ends || begins) && map_held_(space)) return now + kShortest;
+  if (ends) {
     unlink(at);
     left = 0;
   }
-  if (at.turns < budget_.turns && now >= at.next_turn) {
+  if (begins) {
     begin_turn(at, now);
     return now + kShortest;
   }

@@ -37,20 +37,24 @@ class AllocationProbes {
  public:
   // Where the kernel side counts down the calls of a space; nullptr: it is gone. Atomic.
   using Left = std::function<int32_t*(SpaceId)>;
+  // Whether something holds the lock of the space's map this moment, or that can't be asked now: for the thread.
+  using MapHeld = std::function<bool(SpaceId)>;
   AllocationProbes(bpf_program* program, UprobeWay way, std::string why_none, AllocationBudget budget,
-                   Left left)
+                   Left left, MapHeld map_held)
       : program_(program),
         way_(way),
         why_none_(std::move(why_none)),
         budget_(budget),
-        left_(std::move(left)) {}
+        left_(std::move(left)),
+        map_held_(std::move(map_held)) {}
   ~AllocationProbes();
   AllocationProbes(const AllocationProbes&) = delete;
   AllocationProbes& operator=(const AllocationProbes&) = delete;
 
   // A space that has probes already keeps them.
   void attach(SpaceId space, events::AllocationProbePlan plan);
-  void detach(SpaceId space);
+  // `free` says no: somebody holds the lock of its map for good, and what is attached stays.
+  void detach(SpaceId space, const std::function<bool()>& free);
   // true: the report says something else since it was last asked.
   bool changed();
   void report(events::HookReport& report) const;
@@ -72,7 +76,7 @@ class AllocationProbes {
     uint64_t recorded = 0, late = 0;
   };
   void run(const std::stop_token& stop);
-  TimeNs step(Attached& at, TimeNs now);  // when it is to be looked at again
+  TimeNs step(SpaceId space, Attached& at, TimeNs now);  // when it is to be looked at again
   void begin_turn(Attached& at, TimeNs now);
   static void count_late(Attached& at);
   void add_to(std::map<std::string, Sum>& sums, const Attached& at) const;
@@ -85,6 +89,7 @@ class AllocationProbes {
   std::string why_none_;
   AllocationBudget budget_;
   Left left_;
+  MapHeld map_held_;
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
   std::map<SpaceId, Attached> attached_;

@@ -2,6 +2,8 @@
 #include "probe/go_probes.h"
 
 #include <fmt/format.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <optional>
@@ -13,6 +15,9 @@ namespace {
 
 constexpr size_t kMostSentences = 32;
 constexpr TimeNs kSecond = 1'000'000'000;
+// A program that maps and faults all the time still lets go between any two; who holds it this long holds it for good.
+constexpr int kMostLooks = 200;
+constexpr timespec kBetweenLooks = {0, 1'000'000};
 
 constexpr std::array<const char*, events::kGoFunctions> kPurposes = {
     "where large Go objects are allocated",           "who makes the Go heap grow",
@@ -31,8 +36,10 @@ uint64_t cookie_of(const events::GoSite& site) {
 
 void GoReport::say(std::string sentence) {
   if (sentences_.size() < kMostSentences &&
-      std::find(sentences_.begin(), sentences_.end(), sentence) == sentences_.end())
+      std::find(sentences_.begin(), sentences_.end(), sentence) == sentences_.end()) {
     sentences_.push_back(std::move(sentence));
+    news_ = true;
+  }
 }
 
 void GoProbes::say(SpaceId space, const std::string& sentence) {
@@ -66,6 +73,11 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
   if (plan.waits && plan.waits())
     return say(space,
                fmt::format("The Go runtime of pid {} is not probed: its memory did not answer.", plan.tgid));
+  if (!map_is_free(space))
+    return say(space,
+               fmt::format("The Go runtime of pid {} is not probed: its memory map is locked, and attaching "
+                           "would wait for it.",
+                           plan.tgid));
   Attached made{std::move(plan), {}};
   if (const Status linked = link(made); !linked)
     return say(space, fmt::format("The Go runtime of pid {} is not probed: {}.", made.plan.tgid,
@@ -75,7 +87,7 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
   });
   if (!all) {  // of another mapping than the plan says: not understood, so not kept
     const Pid tgid = made.plan.tgid;
-    unlink(space, made);
+    static_cast<void>(unlink(space, made));
     return say(
         space,
         fmt::format("The Go runtime of pid {} is not probed: no breakpoint appeared in its code.", tgid));
@@ -85,11 +97,32 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
   attached_.emplace(space, std::move(made));
 }
 
-void GoProbes::unlink(SpaceId space, Attached& from) {
+bool GoProbes::map_is_free(SpaceId space) const {
+  for (int look = 0; look < kMostLooks; ++look) {
+    if (!map_held_(space)) return true;
+    ::nanosleep(&kBetweenLooks, nullptr);
+  }
+  return false;
+}
+
+// No close of ours is to be the last one. The administrator's `rm` is.
+void GoProbes::leave(SpaceId space, Attached& from) {
+  const Pid tgid = from.plan.tgid;
+  const std::string how = leave_attached(from.links, fmt::format("memwhy-{}-{}", ::getpid(), tgid));
+  say(space, fmt::format("The probes of the Go runtime of pid {} stay, because its memory map is locked: {}.",
+                         tgid, how));
+}
+
+bool GoProbes::unlink(SpaceId space, Attached& from) {
   if (from.plan.waits && from.plan.waits()) {
     for (Link& link : from.links.each) static_cast<void>(link.release());  // closed with memwhy
-    return say(space, fmt::format("The probes of the Go runtime of pid {} stay until its memory answers.",
-                                  from.plan.tgid));
+    say(space,
+        fmt::format("The probes of the Go runtime of pid {} stay until its memory answers.", from.plan.tgid));
+    return false;
+  }
+  if (!map_is_free(space)) {
+    leave(space, from);
+    return false;
   }
   if (from.plan.keep_open) from.plan.keep_open(-1);
   from.links.close();
@@ -97,12 +130,13 @@ void GoProbes::unlink(SpaceId space, Attached& from) {
     if (const std::optional<uint8_t> byte = from.plan.byte_at(site.address); byte && *byte != site.byte)
       say(space, fmt::format("A breakpoint is left in {} of pid {}: another tracer's, or the kernel's fault.",
                              go_function_name(site.function), from.plan.tgid));
+  return true;
 }
 
 void GoProbes::detach(SpaceId space) {
   const auto found = attached_.find(space);
   if (found == attached_.end()) return;
-  unlink(space, found->second);
+  static_cast<void>(unlink(space, found->second));
   attached_.erase(found);
 }
 
@@ -130,7 +164,10 @@ bool GoProbes::govern(TimeNs now, const GoHits& sum) {
   // Closed first: two probes on one site would count twice. What is called in between is not seen.
   for (auto at = attached_.begin(); at != attached_.end();) {
     Attached& each = at->second;
-    unlink(at->first, each);
+    if (!unlink(at->first, each)) {
+      at = attached_.erase(at);
+      continue;
+    }
     std::erase_if(each.plan.sites, [this](const events::GoSite& site) {
       return given_up_[static_cast<size_t>(site.function)];
     });

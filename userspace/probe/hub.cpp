@@ -73,21 +73,28 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
              [this](SpaceId owner) { shares.free_chunk(owner); }},
             stacks),
       members(object->members_fd(), [this](SpaceId space) { return find(space) != nullptr; }),
-      go(object->go_program(), object->go_way(), object->go_why_none(), options.go_hits_per_s,
-         [this](SpaceId space) {
-           const std::lock_guard lock(draining);
-           std::vector<GoReport*> reports;
-           if (space == SpaceId::kNone)
-             for (const auto& [id, port] : ports) reports.push_back(&port->go);
-           for (const Routes::Way& way : routes.of(space)) reports.push_back(&ports.at(way.port)->go);
-           return reports;
-         }),
-      allocations(object->allocation_program(), object->allocation_way(), object->allocation_why_none(),
-                  options.allocations,
-                  [this](SpaceId space) {
-                    const mw_space* at = find(space);
-                    return at == nullptr ? nullptr : object->allocations_left() + (at - object->spaces());
-                  }),
+      go(
+          object->go_program(), object->go_way(), object->go_why_none(), options.go_hits_per_s,
+          [this](SpaceId space) {
+            const std::lock_guard lock(draining);
+            std::vector<GoReport*> reports;
+            if (space == SpaceId::kNone)
+              for (const auto& [id, port] : ports) reports.push_back(&port->go);
+            for (const Routes::Way& way : routes.of(space)) reports.push_back(&ports.at(way.port)->go);
+            return reports;
+          },
+          [this](SpaceId space) { return map_is_held(space); }),
+      allocations(
+          object->allocation_program(), object->allocation_way(), object->allocation_why_none(),
+          options.allocations,
+          [this](SpaceId space) {
+            const mw_space* at = find(space);
+            return at == nullptr ? nullptr : object->allocations_left() + (at - object->spaces());
+          },
+          [this](SpaceId space) {
+            const std::unique_lock lock(working, std::try_to_lock);  // who has it may wait for the thread
+            return !lock || map_is_held(space);
+          }),
       run_time(
           options.run_time, clock_ns(CLOCK_MONOTONIC), [this] { return programs(); },
           [] { return Fd(bpf_enable_stats(BPF_STATS_RUN_TIME)); }) {}
@@ -204,7 +211,7 @@ void Hub::leave(PortState& port, SpaceId space) {
   }
   if (last) {  // first: a hit after the space is forgotten would be lost
     go.detach(space);
-    allocations.detach(space);
+    allocations.detach(space, [&] { return go.map_is_free(space); });
   }
   {
     const std::lock_guard lock(draining);
@@ -221,6 +228,13 @@ void Hub::leave(PortState& port, SpaceId space) {
   }
 }
 
+bool Hub::map_is_held(SpaceId space) {
+  const mw_space* at = find(space);
+  if (!at) return false;
+  object->request().mm = at->mm;
+  return object->run("map_lock") && object->request().map_lock != 0;
+}
+
 // Its faults and calls are recorded no more.
 void Hub::forget(SpaceId space) {
   members.forget(space);
@@ -231,7 +245,7 @@ void Hub::forget(SpaceId space) {
 
 void Hub::over(SpaceId space) {
   go.detach(space);
-  allocations.detach(space);
+  allocations.detach(space, [&] { return go.map_is_free(space); });
   pages.end(space);
   if (pages.ended() >= kMostEnded) settle();
 }

@@ -82,6 +82,7 @@ struct Hub {
   uint64_t lost(size_t kind) const;
   GoHits go_hits() const;
   mw_space* find(SpaceId space) const;
+  bool map_is_held(SpaceId space);  // its lock, this moment; with `working` held
   bool traces_any() const;
 
   std::mutex working, draining;

@@ -284,6 +284,7 @@ bool Port::govern() {
   const std::lock_guard lock(hub.working);
   if (hub.go.govern(clock_ns(CLOCK_MONOTONIC), hub.go_hits()) | hub.allocations.changed())
     for (const auto& [id, port] : hub.ports) port->hooks_changed = true;
+  state_->hooks_changed |= state_->go.take_news();
   state_->hooks_changed |= table_is_full(hub, *state_) && !std::exchange(state_->table_full, true);
   return std::exchange(state_->hooks_changed, false);
 }

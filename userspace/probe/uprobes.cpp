@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe/uprobes.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <linux/bpf.h>
@@ -52,6 +53,20 @@ bool multi_filters_by_process() {
   unsigned major = 0, minor = 0;
   if (::uname(&name) != 0 || std::sscanf(name.release, "%u.%u", &major, &minor) != 2) return false;
   return major > 6 || (major == 6 && minor >= 10);
+}
+
+std::string leave_attached(UprobeLinks& links, const std::string& name) {
+  const std::string path = "/sys/fs/bpf/" + name;
+  bool kept = true;
+  if (links.multi) kept = bpf_obj_pin(links.multi.get(), path.c_str()) == 0;
+  for (size_t i = 0; i < links.each.size(); ++i) {
+    kept = bpf_link__pin(links.each[i].get(), fmt::format("{}-{}", path, i).c_str()) == 0 && kept;
+    static_cast<void>(links.each[i].release());  // closed with memwhy
+  }
+  if (!kept) static_cast<void>(links.multi.release());
+  links.each.clear();
+  return kept ? fmt::format("they go with `rm {}*`", path)
+              : "they go when memwhy has ended, which waits for it";
 }
 
 Result<UprobeLinks> attach_uprobes(bpf_program* program, UprobeWay way, Pid tgid, const Fd& file,

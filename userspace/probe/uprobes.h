@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/fd.h"
@@ -45,6 +46,10 @@ struct UprobeLinks {
     multi.reset();
   }
 };
+
+// Where taking them away would wait for a lock that is held for good: they stay, pinned below /sys/fs/bpf under this name, so that no
+// close of ours is the last one. How they go, as a clause: "they go with `rm /sys/fs/bpf/memwhy-7-4711*`".
+std::string leave_attached(UprobeLinks& links, const std::string& name);
 
 // `file`: any descriptor of it, O_PATH too. The program was loaded for this way.
 Result<UprobeLinks> attach_uprobes(bpf_program* program, UprobeWay way, Pid tgid, const Fd& file,

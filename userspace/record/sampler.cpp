@@ -81,13 +81,14 @@ void Sampler::run(Target& target) {
       schedule.check_at = now;
   }
   const bool restate = schedule.next_restate <= now;
-  const bool scanned = target.scan_due() <= now && readings_.scan(target, restate, false);
+  const bool scanned = target.scan_due() <= now && readings_.scan(target, restate, Look::kUsual);
   if (tick || scanned) {
     if (restate) schedule.next_restate = now + kRestatePeriod;
     if (!scanned) readings_.table(target, restate);
     names_.resolve_waiting(target);
     if (restate || (scanned && table_fill_ > 0.75)) readings_.reclaim(target);
   }
+  if (schedule.details_at <= now) runtimes_.read_put_off(target);
   if (meets) roster_.spend_on_meeting(now, world_.clock.thread_cpu_ns() - cpu_before);
   if (schedule.check_at <= now) roster_.check(target);
 }
@@ -100,21 +101,33 @@ void Sampler::restate() {
 }
 
 void Sampler::finish() {
-  const std::vector<SpaceId> all = targets_.spaces();
-  size_t left = all.size();
-  for (const SpaceId space : all) {
+  look_last(targets_.spaces());
+  if (world_.symbols.has_notices()) notices_.hooks();
+  if (roster_.had_targets()) anchor();
+}
+
+void Sampler::finish_new() {
+  std::vector<SpaceId> unseen;
+  for (const auto& [space, target] : targets_)
+    if (target->cost.scans == 0) unseen.push_back(space);
+  if (unseen.empty()) return;
+  look_last(unseen);
+  anchor();
+}
+
+void Sampler::look_last(const std::vector<SpaceId>& spaces) {
+  size_t left = spaces.size();
+  for (const SpaceId space : spaces) {
     if (world_.options.out_of_time && world_.options.out_of_time()) {
       notices_.add(
           fmt::format("The last look at {} of {} processes was left out, because the recording had to end: "
                       "what they had at the end is as of the look before.",
-                      left, all.size()));
+                      left, spaces.size()));
       break;
     }
     --left;
     look_last(*targets_.find(space));
   }
-  if (world_.symbols.has_notices()) notices_.hooks();
-  if (roster_.had_targets()) anchor();
 }
 
 void Sampler::look_last(Target& target) {
@@ -122,7 +135,8 @@ void Sampler::look_last(Target& target) {
   if (target.pending) roster_.confirm(target);
   if (!target.source || target.foreign) return;
   RuntimeReader::allow_details(target);  // how it ended is read whole
-  if (!readings_.counters(target) || !readings_.scan(target, false, true)) readings_.table(target, false);
+  if (!readings_.counters(target) || !readings_.scan(target, false, Look::kLast))
+    readings_.table(target, false);
   runtimes_.tell_shares(target);
   names_.resolve_waiting(target);
   names_.give_up(target);
@@ -135,7 +149,7 @@ void Sampler::release() {
     world_.symbols.forget(space);
   }
   world_.kernel.settle();
-  if (notices_.any_unmet()) notices_.hooks();
+  if (world_.kernel.govern() || notices_.any_unmet()) notices_.hooks();
   targets_.clear();
 }
 

@@ -63,6 +63,8 @@ class Sampler {
   void restate();
   // The last look at every target and the last clock anchor.
   void finish();
+  // The same of those that intake told of since, and that were never scanned: a command may exec when the recording ends.
+  void finish_new();
   // Hooks are let go. After the last look of intake.
   void release();
 
@@ -80,6 +82,7 @@ class Sampler {
   void anchor();
   void run(Target& target);
   void look_last(Target& target);
+  void look_last(const std::vector<SpaceId>& spaces);
 
   const World world_;
   Targets targets_;

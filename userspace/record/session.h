@@ -97,12 +97,16 @@ class Session {
   // The same for who has to look after other things while it takes.
   std::future<Status> begin_add(Pid tgid);
   Status remove(Pid tgid);
+  std::future<Status> begin_remove(Pid tgid);
   // Everybody who was asked for was added, which may take long: from now on the duration counts, and a recording whose
   // targets are all gone ends.
   void attached();
 
   // Soon repeats everything that a further part of the recording needs: mappings, pages, tables.
   void request_restate();
+
+  // From now on scans and readings of runtimes are so many times as far apart as usual; 1: as usual.
+  void set_pace(uint64_t times) { pace_ = times; }
 
   // A sentence for the recording, about what is not seen.
   void notice(const std::string& sentence);
@@ -195,6 +199,7 @@ class Session {
   double table_fill_ = 0;
   Progress progress_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<uint64_t> pace_ = 1;
   // Since finish(): when that was, what the sampler had been starved by then, and how long it may take.
   std::atomic<TimeNs> finishing_at_ = 0, starved_before_ = 0, patience_ = kEndless;
   std::atomic<int> sampler_id_ = 0;

@@ -130,6 +130,7 @@ void Session::take_the_rest() {
   if (!sampler_) return;
   if (failed_ == Failed::kNo) {
     for (const events::Event& event : inbox_) sampler_->handle(event);
+    sampler_->finish_new();
   }
   inbox_.clear();
   inbox_bytes_ = 0;

@@ -19,6 +19,7 @@ struct SamplerOptions {
   std::function<bool()> stop_requested =
       {};                                  // the recording is to end: nothing more is begun before finish()
   std::function<bool()> out_of_time = {};  // nor in finish()
+  std::function<uint64_t()> pace = {};     // how many times as far apart as usual scans are; at least 1
 };
 
 struct World {
@@ -31,6 +32,7 @@ struct World {
 
   void tell(TimeNs time, events::Payload payload) const { emit({time, std::move(payload)}); }
   void tell(events::Payload payload) const { tell(clock.now(), std::move(payload)); }
+  uint64_t pace() const { return options.pace ? options.pace() : 1; }
 };
 
 }  // namespace memwhy::record

@@ -160,7 +160,8 @@ Json go_summary(const explain::ProcessExplanation& process, const std::optional<
                 bool indexes) {
   if (!process.go) return nullptr;
   const explain::GoSummary& go = *process.go;
-  return {{"version", text_or_null(go.version)},
+  return {{"library", text_or_null(go.library)},
+          {"version", text_or_null(go.version)},
           {"race", go.race},
           {"cgo", go.cgo},
           {"stripped", go.stripped},

@@ -24,8 +24,10 @@ void print_head(Page& page, const Explanation& all, const ProcessExplanation& pr
   page.paragraph("", verdict(process), Ink::kBold);
   std::string what = escape(process.exe);
   if (process.go)
-    what += fmt::format(", {}{}{}", escape(process.go->version), process.go->race ? ", built with -race" : "",
-                        process.go->stripped ? ", stripped" : "");
+    what +=
+        fmt::format(", {}{}{}{}", escape(process.go->version),
+                    process.go->library.empty() ? "" : " in " + escape(process.go->library),
+                    process.go->race ? ", built with -race" : "", process.go->stripped ? ", stripped" : "");
   if (process.threads) what += fmt::format(", {} threads", *process.threads);
   if (!what.empty()) page.paragraph("  ", what);
   std::string when = fmt::format("recorded {:.1f} s", static_cast<double>(all.end - all.start) / 1e9);

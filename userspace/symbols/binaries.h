@@ -55,8 +55,14 @@ inline std::vector<DebugFilePlace> debug_file_places(const OpenedBinary& opened,
   return debug_file_places(opened.path, opened.facts.build_id, opened.facts.debug_link, directories);
 }
 
-// The file of a mapping, or the executable, to attach probes to: a descriptor that reads nothing (O_PATH).
-struct ExecutablePath {
+// A file of a process: its executable, or the one that a mapping is of.
+struct ProcessFile {
+  Pid tgid = 0;
+  std::optional<events::Vma> mapping = {};  // absent: the executable
+};
+
+// To attach probes to it: a descriptor that reads nothing (O_PATH).
+struct ProbedFile {
   Fd fd;
   FileKey key;
   mode_t mode = 0;
@@ -78,8 +84,10 @@ class Binaries {
   // not be opened in time.
   virtual Result<OpenedBinary> open_mapping(Pid tgid, const events::Vma& vma) = 0;
   virtual Result<OpenedBinary> open_executable(Pid tgid) = 0;
-  virtual Result<ExecutablePath> executable_path(Pid tgid) = 0;
-  virtual Result<ExecutablePath> mapping_path(Pid tgid, const events::Vma& mapping) = 0;
+  Result<OpenedBinary> open_file(const ProcessFile& file) {
+    return file.mapping ? open_mapping(file.tgid, *file.mapping) : open_executable(file.tgid);
+  }
+  virtual Result<ProbedFile> file_to_probe(const ProcessFile& file) = 0;
   // statfs(2)'s number of the file system that a mapping's file is on.
   virtual Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) = 0;
 

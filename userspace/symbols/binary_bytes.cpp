@@ -10,9 +10,9 @@ Status BinaryBytes::read_at(uint64_t offset, std::span<std::byte> out) {
     return Error(ErrorCode::kBadInput, "not inside the file");
   Result<std::vector<std::byte>> bytes = binaries_.read(handle_, offset, out.size());
   if (!bytes && bytes.error().code() == ErrorCode::kAbsent) {
-    const Result<OpenedBinary> again = binaries_.open_executable(tgid_);
+    const Result<OpenedBinary> again = binaries_.open_file(file_);
     if (!again) return again.error();
-    if (again->key != key_) return Error(ErrorCode::kTargetGone, "the process runs another file now");
+    if (again->key != key_) return Error(ErrorCode::kTargetGone, "the process has another file there now");
     handle_ = again->handle;
     bytes = binaries_.read(handle_, offset, out.size());
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// BinaryBytes: the bytes of a process's executable, read through Binaries, for who reads more of it than names. The file is
+// BinaryBytes: the bytes of a file of a process, read through Binaries, for who reads more of it than names. The file is
 // opened again when it was closed in between; another file in its place is an error.
 #pragma once
 
@@ -13,15 +13,15 @@ namespace memwhy::symbols {
 class BinaryBytes final : public ByteSource {
  public:
   // `binaries` must outlive it.
-  BinaryBytes(Binaries& binaries, Pid tgid, const OpenedBinary& opened)
-      : binaries_(binaries), tgid_(tgid), key_(opened.key), handle_(opened.handle) {}
+  BinaryBytes(Binaries& binaries, ProcessFile file, const OpenedBinary& opened)
+      : binaries_(binaries), file_(std::move(file)), key_(opened.key), handle_(opened.handle) {}
 
   uint64_t size() const override { return key_.bytes; }
   Status read_at(uint64_t offset, std::span<std::byte> out) override;
 
  private:
   Binaries& binaries_;
-  Pid tgid_;
+  ProcessFile file_;
   FileKey key_;
   BinaryHandle handle_;
 };

@@ -23,10 +23,7 @@ class LocalBinaries final : public Binaries {
   Result<OpenedBinary> open_executable(Pid tgid) override {
     return parsed(tgid, files_.open_executable(tgid));
   }
-  Result<ExecutablePath> executable_path(Pid tgid) override { return files_.executable_path(tgid); }
-  Result<ExecutablePath> mapping_path(Pid tgid, const events::Vma& mapping) override {
-    return files_.mapping_path(tgid, mapping);
-  }
+  Result<ProbedFile> file_to_probe(const ProcessFile& file) override { return files_.file_to_probe(file); }
   Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) override {
     return files_.file_system(tgid, mapping);
   }

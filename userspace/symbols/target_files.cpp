@@ -89,8 +89,9 @@ Result<Pid> pid_inside(int process) {
   return pid;
 }
 
-std::string map_file(const events::Vma& mapping) {
-  return fmt::format("map_files/{:x}-{:x}", mapping.range.start, mapping.range.end);
+// In the directory of the process.
+std::string map_link(const events::Vma& vma) {
+  return fmt::format("map_files/{:x}-{:x}", vma.range.start, vma.range.end);
 }
 
 // stat(2) and maps may number the device differently: btrfs gives each subvolume an anonymous device (major
@@ -119,7 +120,7 @@ Result<Fd> TargetFiles::process(Pid tgid) const {
 Result<TargetFile> TargetFiles::open_mapping(Pid tgid, const events::Vma& vma) const {
   Result<Fd> directory = process(tgid);
   if (!directory) return directory.error();
-  const std::string name = map_file(vma);
+  const std::string name = map_link(vma);
   Result<TargetFile> mapped = open_link(directory->get(), name, vma.name);
   // On an overlay, older kernels give stat the numbers of the overlay and maps those of the layer below, so
   // here the text of the link is enough: it is the mapping's own.
@@ -176,34 +177,28 @@ Result<TargetFile> TargetFiles::open_code_map(Pid tgid) const {
   return map;
 }
 
-Result<ExecutablePath> TargetFiles::path_of(Pid tgid, const std::string& link, const char* what) const {
-  Result<Fd> directory = process(tgid);
+Result<ProbedFile> TargetFiles::file_to_probe(const ProcessFile& file) const {
+  Result<Fd> directory = process(file.tgid);
   if (!directory) return directory.error();
-  ExecutablePath path;
-  path.fd = Fd(::openat(directory->get(), link.c_str(), O_PATH | O_CLOEXEC));
+  const std::string link = file.mapping ? map_link(*file.mapping) : "exe";
+  ProbedFile probed;
+  probed.fd = Fd(::openat(directory->get(), link.c_str(), O_PATH | O_CLOEXEC));
   struct stat st {};
   struct statfs system {};
-  if (!path.fd || ::fstat(path.fd.get(), &st) != 0 || ::fstatfs(path.fd.get(), &system) != 0)
-    return errno_error(code_of(errno), fmt::format("looking at {} of pid {}", what, tgid), errno);
-  if (!S_ISREG(st.st_mode)) return Error(ErrorCode::kBadInput, fmt::format("{} is not a regular file", what));
-  path.key = key_of(st);
-  path.mode = st.st_mode;
-  path.remote = is_remote(static_cast<uint64_t>(system.f_type));
-  return path;
-}
-
-Result<ExecutablePath> TargetFiles::executable_path(Pid tgid) const {
-  return path_of(tgid, "exe", "the executable");
-}
-
-Result<ExecutablePath> TargetFiles::mapping_path(Pid tgid, const events::Vma& mapping) const {
-  return path_of(tgid, map_file(mapping), "a mapped file");
+  if (!probed.fd || ::fstat(probed.fd.get(), &st) != 0 || ::fstatfs(probed.fd.get(), &system) != 0)
+    return errno_error(code_of(errno), fmt::format("looking at {} of pid {}", link, file.tgid), errno);
+  if (!S_ISREG(st.st_mode)) return Error(ErrorCode::kBadInput, "a program's file is not a regular file");
+  probed.key = key_of(st);
+  probed.mode = st.st_mode;
+  probed.remote = is_remote(static_cast<uint64_t>(system.f_type));
+  return probed;
 }
 
 Result<uint64_t> TargetFiles::file_system(Pid tgid, const events::Vma& mapping) const {
   Result<Fd> directory = process(tgid);
   if (!directory) return directory.error();
-  const Fd place(::openat(directory->get(), map_file(mapping).c_str(), O_PATH | O_CLOEXEC));
+  const std::string name = fmt::format("map_files/{:x}-{:x}", mapping.range.start, mapping.range.end);
+  const Fd place(::openat(directory->get(), name.c_str(), O_PATH | O_CLOEXEC));
   struct stat st {};
   struct statfs system {};
   if (!place || ::fstat(place.get(), &st) != 0 || ::fstatfs(place.get(), &system) != 0)

@@ -46,14 +46,12 @@ class TargetFiles {
   Result<TargetFile> open_debug_file(Pid tgid, const DebugFilePlace& place) const;
   // The names of code that the process made at run time (code_map.h), written by it or by root: /tmp is anybody's.
   Result<TargetFile> open_code_map(Pid tgid) const;
-  Result<ExecutablePath> executable_path(Pid tgid) const;
-  Result<ExecutablePath> mapping_path(Pid tgid, const events::Vma& mapping) const;
+  Result<ProbedFile> file_to_probe(const ProcessFile& file) const;
   // statfs(2)'s number of the file system that a mapping's file is on.
   Result<uint64_t> file_system(Pid tgid, const events::Vma& mapping) const;
 
  private:
   Result<Fd> process(Pid tgid) const;
-  Result<ExecutablePath> path_of(Pid tgid, const std::string& link, const char* what) const;
 
   Fd proc_root_;
 };

@@ -330,6 +330,15 @@ const events::BinaryInfo* Timeline::binary(BinaryId id) const {
   return it == state_->binaries.end() ? nullptr : &it->second;
 }
 
+std::vector<const events::BinaryInfo*> Timeline::go_binaries() const {
+  std::vector<const events::BinaryInfo*> out;
+  for (const auto& [id, binary] : state_->binaries)
+    if (binary.go) out.push_back(&binary);
+  std::sort(out.begin(), out.end(),
+            [](const events::BinaryInfo* a, const events::BinaryInfo* b) { return a->id < b->id; });
+  return out;
+}
+
 const CgroupTrack* Timeline::cgroup(const std::string& path) const {
   const auto it = state_->cgroups.find(path);
   return it == state_->cgroups.end() ? nullptr : &it->second;

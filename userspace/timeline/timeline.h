@@ -51,7 +51,8 @@ class Timeline : public events::EventSink {
   const AddressSpace* space(SpaceId id) const;   // nullptr: never seen
   const events::Stack* stack(StackId id) const;  // nullptr: never delivered
   const events::BinaryInfo* binary(BinaryId id) const;
-  const CgroupTrack* cgroup(const std::string& path) const;  // nullptr: it told nothing
+  std::vector<const events::BinaryInfo*> go_binaries() const;  // in order of first sight
+  const CgroupTrack* cgroup(const std::string& path) const;    // nullptr: it told nothing
   // Names for an address as used in `space`; falls back to the parents it was forked from. nullptr: unknown.
   const events::SymbolInfo* symbol(SpaceId space, uint64_t address, bool is_return) const;
   // Grows when stack(), binary() or symbol() answers something else for what they had an answer for before.

@@ -120,6 +120,7 @@ struct mw_request {
 	mw_u64 time_ns;	   /* clock: answer */
 	mw_u64 boot_ns;	   /* clock: answer */
 	mw_u64 tick;	   /* clock: answer */
+	mw_u64 map_lock;   /* map_lock: answer; 0 = free, or not to be known */
 };
 
 MW_ASSERT_SIZE(struct mw_chunk, 4096);
@@ -128,7 +129,7 @@ MW_ASSERT_SIZE(struct mw_space, 16);
 MW_ASSERT_SIZE(struct mw_use, 16);
 MW_ASSERT_SIZE(struct mw_member, 24);
 MW_ASSERT_SIZE(struct mw_thread, 24);
-MW_ASSERT_SIZE(struct mw_request, 88);
+MW_ASSERT_SIZE(struct mw_request, 96);
 MW_ASSERT_SIZE(struct mw_go_window, 16);
 
 #endif

@@ -15,13 +15,14 @@ from support import DEADLINE, ROOT, Skip, absent
 from support.referees import until_still
 
 
-def go_build(folder, name, toolchain, *, race=False, stripped=False, tags="", arch="amd64", ldflags=""):
-    """A Go workload, built by "debian" (1.19) or a release as "go1.27.3"; once for each folder."""
-    words = [name, toolchain, arch, *(["race"] if race else []), *(["stripped"] if stripped else []), *([tags] if tags else [])]
+def go_build(folder, name, toolchain, *, race=False, stripped=False, library=False, tags="", arch="amd64", ldflags=""):
+    """A Go workload, built by "debian" (1.19) or a release as "go1.27.3"; once for each folder. library: for C programs."""
+    words = [name, toolchain, arch, *(["race"] if race else []), *(["stripped"] if stripped else []), *(["so"] if library else []),
+             *([tags] if tags else [])]
     out = folder / "-".join(words)
-    options = [*(["-race"] if race else []), *(["-ldflags", "-s -w"] if stripped else []),
+    options = [*(["-race"] if race else []), *(["-buildmode=c-shared"] if library else []), *(["-ldflags", "-s -w"] if stripped else []),
                *(["-ldflags", ldflags] if ldflags else []), *(["-tags", tags] if tags else [])]
-    environment = dict(os.environ) | {"GOARCH": arch, "CGO_ENABLED": "1" if race else "0"}
+    environment = dict(os.environ) | {"GOARCH": arch, "CGO_ENABLED": "1" if race or library else "0"}
     with open(f"{out}.lock", "w") as lock:  # the Go command knows whether anything changed
         fcntl.flock(lock, fcntl.LOCK_EX)
         go(toolchain, "build", *options, "-o", out, ".", cwd=ROOT / "tests/workloads" / name, env=environment)

@@ -258,6 +258,23 @@ TEST(CgroupKernelMemory, IsNoMoreThanAllOfIt) {
   EXPECT_NE(finding(e, "cgroup-kernel-memory")->claim.find(", 100 % of"), std::string::npos);
 }
 
+// 40 MiB of the process: all that is there, three quarters, and less.
+TEST(CgroupKernelMemory, SilentWhereMuchElseLives) {
+  const auto said_beside = [](const char* anon, bool asked) {
+    std::string script =
+        in_a_cgroup(fmt::format("@11 cgroup /pod/web v2 usage=400M anon={} kernel=130M\n", anon));
+    if (!asked)
+      script
+          .erase(script.find(R"(info what="cgroup /pod")"), std::string(R"(info what="cgroup /pod")").size())
+          .insert(script.find("@10") + 3, " info");
+    return finding(told(script), "cgroup-kernel-memory") != nullptr;
+  };
+  EXPECT_TRUE(said_beside("40M", false));
+  EXPECT_TRUE(said_beside("53M", false));
+  EXPECT_FALSE(said_beside("54M", false));
+  EXPECT_TRUE(said_beside("200M", true));
+}
+
 TEST(CgroupKernelMemory, SilentWhereItIsLittle) {
   EXPECT_EQ(finding(told(in_a_cgroup("@11 cgroup /pod/web v2 usage=200M anon=180M kernel=20M\n")),
                     "cgroup-kernel-memory"),

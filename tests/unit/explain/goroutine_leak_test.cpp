@@ -231,6 +231,30 @@ TEST(Goroutines, OfManyConnections) {
   EXPECT_EQ(finding(with(2000, "chan send"), "goroutines"), nullptr) << "nobody idles in a send";
 }
 
+// Two goroutines for each connection, and a list of all connections: no group keeps its buffers alone.
+TEST(Goroutines, WhatIsNearestToThemAndReachedFromOthersToo) {
+  const auto with = [](const char* cut, uint64_t also_mib) {
+    std::string script = go_program("go1.26.8");
+    for (int i = 0; i < 4; ++i)
+      script += moment(11 + 10 * i, "c000000+16384 heap live=64M, c004000+4096 stack", "c000000+20480",
+                       fmt::format(" held=62M:4000{}: 2000 \"IO wait\" by=0x401400 since=9 stack=16M kept=1M "
+                                   "objects=8 {}\n holders n=2000 by=0x401400 bytes=2M objects=8 resident=2M "
+                                   "also={}M {}\n variable name=main.log bytes=4M objects=1 resident=4M",
+                                   cut, kReadFrames, also_mib, kReadFrames),
+                       "in_use=64M live=64M goal=128M stacks=16M");
+    return told(script);
+  };
+  const auto e = with("", 46);
+  const Finding* found = finding(e, "goroutines");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->bytes, 64u << 20);  // 2 and 46 of objects, 16 of stacks
+  EXPECT_NE(found->claim.find("2000 goroutines that wait reach 64.0 MiB"), std::string::npos) << found->claim;
+  EXPECT_EQ(found->against.size(), 2u);
+  EXPECT_EQ(finding(e, "held-heap"), nullptr);
+  EXPECT_EQ(finding(with(" cut", 46), "goroutines")->bytes, 17u << 20) << "what is nearest is not known";
+  EXPECT_EQ(finding(with("", 0), "goroutines")->bytes, 17u << 20);
+}
+
 TEST(GoroutineLeak, RuntimeAndFewReadersAreSilent) {
   EXPECT_EQ(
       finding(told(hourly_job({5, 5, 5, 5}, "GC worker (idle)", "since=9", "", "0x401000 0x401900 0x401300")),

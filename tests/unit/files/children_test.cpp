@@ -178,7 +178,7 @@ TEST(Children, SayWhatAReaderInThisProcessSays) {
   }
   EXPECT_GE(files, 3u);
   EXPECT_GE(names, 1000u);
-  const auto path = (*children)->executable_path(::getpid());
+  const auto path = (*children)->file_to_probe({::getpid()});
   ASSERT_TRUE(path);
   EXPECT_EQ(::fcntl(path->fd.get(), F_GETFL) & O_PATH, O_PATH);
   EXPECT_FALSE(path->remote);

@@ -332,6 +332,25 @@ TEST_F(SamplerTest, ExecReplacesTheTarget) {
   EXPECT_EQ(processes_.open_now, 1);
 }
 
+// A signal in the moment of an exec: intake tells of it when the last look is over.
+TEST_F(SamplerTest, AnExecThatComesAfterTheLastLookIsScanned) {
+  processes_[10];
+  processes_[11];
+  ASSERT_TRUE(sampler_->add(10));
+  ASSERT_TRUE(sampler_->add(11));
+  run(1 * kSecond);
+  sampler_->finish();
+  processes_.replace(10).comm = "after";
+  events_.clear();
+  tell(start(7, 10, StartHow::kExeced, 1));
+  sampler_->finish_new();
+  EXPECT_THAT(words(events_), IsSupersetOf({"start 7", "counters 7", "scan 7"}));
+  EXPECT_THAT(words(events_), Not(Contains("scan 2"))) << "it was looked at";
+  events_.clear();
+  sampler_->finish_new();
+  EXPECT_THAT(words(events_), IsEmpty());
+}
+
 // The kernel tells of the end when the exec lets its old memory go, and of the start when the new program is mapped: that
 // may have to be read from a slow disk.
 TEST_F(SamplerTest, AnExecThatTakesLongDoesNotEndTheRecording) {

@@ -297,7 +297,7 @@ TEST_F(MadeUpProc, WhatIsNoRegularFileIsNotOpenedForReading) {
   const TargetFiles files(proc());
   EXPECT_FALSE(files.open_mapping(7, vma_));
   EXPECT_FALSE(files.open_executable(7));
-  EXPECT_FALSE(files.executable_path(7));
+  EXPECT_FALSE(files.file_to_probe({7}));
   EXPECT_FALSE(files.file_system(7, vma_));
   char event[4096];
   EXPECT_EQ(::read(watch.get(), event, sizeof event), -1) << "somebody opened it";

@@ -337,7 +337,7 @@ inline std::string file_header() {
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    std::string name = testing::TempDir() + "memwhy-trace.XXXXXX";
+    std::string name = ::testing::TempDir() + "memwhy-trace.XXXXXX";
     path_ = ::mkdtemp(name.data());
   }
   ~TemporaryDirectory() { [[maybe_unused]] const int status = ::system(("rm -rf '" + path_ + "'").c_str()); }

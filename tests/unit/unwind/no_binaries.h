@@ -17,8 +17,7 @@ class NoBinaries : public symbols::Binaries {
     return no();
   }
   Result<symbols::OpenedBinary> open_executable(Pid) override { return no(); }
-  Result<symbols::ExecutablePath> executable_path(Pid) override { return no(); }
-  Result<symbols::ExecutablePath> mapping_path(Pid, const events::Vma&) override { return no(); }
+  Result<symbols::ProbedFile> file_to_probe(const symbols::ProcessFile&) override { return no(); }
   Result<uint64_t> file_system(Pid, const events::Vma&) override { return no(); }
   Result<std::vector<symbols::SourceFrames>> look_up(symbols::BinaryHandle,
                                                      std::span<const symbols::CodeOffset>) override {

@@ -48,6 +48,7 @@ struct HeldSummary {
 };
 
 struct GoSummary {
+  std::string library;  // that has the runtime, of a C program; "": the executable has it
   std::string version;
   bool race = false, cgo = false, stripped = false;
   events::GoLayout layout = events::GoLayout::kNone;

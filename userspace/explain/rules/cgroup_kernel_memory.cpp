@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cgroup-kernel-memory: what the kernel itself holds for a container: slab (dentries, inodes, pipes), page tables, kernel
-// stacks, BPF maps, socket buffers. It counts against the limit and is in no process's RSS.
+// stacks, BPF maps, socket buffers. It counts against the limit and is in no process's RSS. Said of a process that has its
+// container to itself, as far as memory tells, and of a container that was asked for: whose it is else, nobody counts.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr uint64_t kLeastKernelBytes = uint64_t{16} << 20;
 constexpr uint64_t kLeastKernelShare = 5;  // a fifth of what is held
+constexpr double kNearlyAll = 3.0 / 4;     // of the anonymous memory in it: the process is the container
 
 struct Part {
   const char* words;
@@ -37,10 +39,17 @@ std::vector<Part> parts_of(const events::CgroupMemory& memory) {
   return parts;
 }
 
+// Of a machine's or a user's container, in which much else lives, the kernel's part is not this process's doing.
+bool has_it_to_itself(const Case& c) {
+  const std::optional<uint64_t>& all = c.cgroup->memory.anon_bytes;
+  if (c.cgroup->asked_for || !all || !c.process.counters) return true;
+  return static_cast<double>(c.process.counters->rss_anon_bytes) >= static_cast<double>(*all) * kNearlyAll;
+}
+
 class CgroupKernelMemory : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
-    if (c.cgroup == nullptr || c.cgroup->is_root()) return std::nullopt;
+    if (c.cgroup == nullptr || c.cgroup->is_root() || !has_it_to_itself(c)) return std::nullopt;
     const events::CgroupMemory& memory = c.cgroup->memory;
     const uint64_t kernel = memory.kernel_bytes.value_or(0) + memory.sock_bytes.value_or(0);
     if (kernel < kLeastKernelBytes || kernel * kLeastKernelShare < memory.held_bytes()) return std::nullopt;

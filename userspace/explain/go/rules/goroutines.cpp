@@ -5,6 +5,9 @@
 //
 //   3000  in IO wait   at http2.(*Framer).ReadFrame      52.7 MiB
 //   3000  in select    at transport.(*controlBuffer).get 29.6 MiB     → 6,000 goroutines hold 82.3 MiB, 14.0 KiB each
+//
+// What a connection has is often reached from two goroutines and from a list of all connections: no group of them keeps it
+// alone. Then it is said of what is nearest to them, by the walk of the whole heap at the end of the recording.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,8 +27,23 @@ struct Many {
   std::vector<GroupStory> groups;  // heaviest first
   uint64_t count = 0, kept_bytes = 0, stack_bytes = 0;
   bool complete = true;
-  uint64_t bytes() const { return kept_bytes + stack_bytes; }
+  bool nearest = false;  // kept_bytes are nearest to them, and others reach them too
 };
+
+// Of the objects in use, those that are nearer to a goroutine of these groups than to all else; 0: not known.
+uint64_t nearest_bytes(const Case& c, const std::vector<GroupStory>& groups) {
+  const std::optional<events::GoHeld>& held = c.go->goroutines().back().all->held;
+  if (!held || !held->complete) return 0;
+  uint64_t sum = 0;
+  for (const events::GoHolder& holder : held->holders) {
+    const bool one_of_them = std::any_of(groups.begin(), groups.end(), [&](const GroupStory& group) {
+      return holder.kind == events::GoHolder::Kind::kGoroutines && holder.frames == group.now->frames &&
+             holder.created_at == group.now->created_at;
+    });
+    if (one_of_them) sum += holder.bytes + holder.also_bytes;
+  }
+  return sum;
+}
 
 Many healthy_groups(const Case& c) {
   Many out;
@@ -37,6 +55,10 @@ Many healthy_groups(const Case& c) {
     out.stack_bytes += group.now->stack_bytes;
     out.complete &= group.complete;
     out.groups.push_back(std::move(group));
+  }
+  if (const uint64_t bytes = nearest_bytes(c, out.groups); out.complete && bytes > 2 * out.kept_bytes) {
+    out.kept_bytes = bytes;
+    out.nearest = true;
   }
   return out;
 }
@@ -61,7 +83,8 @@ class Goroutines : public Rule {
     finding.bytes = bytes;
     finding.growth_bytes_per_s.reset();
     finding.confidence = many.complete ? Confidence::kMedium : Confidence::kLow;
-    const char* hold = many.complete ? "hold" : "reach";
+    const bool alone = many.complete && !many.nearest;
+    const char* hold = alone ? "hold" : "reach";
     finding.headline = fmt::format("{} goroutines {} {}", many.count, hold, bytes_and_share(bytes, c.ledger));
     finding.claim =
         fmt::format("{} goroutines that wait {} {} of {}'s memory, {} each on average.", many.count, hold,
@@ -72,9 +95,12 @@ class Goroutines : public Rule {
     finding.bytes_figure("stack_bytes", many.stack_bytes);
     for (size_t i = 0; i < std::min(many.groups.size(), kGroupsNamed); ++i)
       finding.evidence.push_back(text_of_group(many.groups[i]));
-    finding.evidence.push_back(
-        fmt::format("{} of it virtual are objects that they {}, {} are stacks", human_bytes(many.kept_bytes),
-                    many.complete ? "alone keep" : "reach", human_bytes(many.stack_bytes)));
+    finding.evidence.push_back(fmt::format("{} of it virtual are objects that they {}, {} are stacks",
+                                           human_bytes(many.kept_bytes),
+                                           alone          ? "alone keep"
+                                           : many.nearest ? "are nearest to"
+                                                          : "reach",
+                                           human_bytes(many.stack_bytes)));
     finding.remedy =
         "None needed if each serves a connection, a request or a queue: fewer of them, or smaller buffers "
         "for "
@@ -82,6 +108,9 @@ class Goroutines : public Rule {
     finding.against.emplace_back(
         "goroutines that wait for ever look the same until their number grows: a longer recording shows "
         "whether it does");
+    if (many.nearest)
+      finding.against.emplace_back(
+          "what is nearest to them is reached from others too, and does not go with them alone");
     if (!many.complete)
       finding.against.emplace_back("the walk of the heap was not finished: others may refer to it too");
     return finding;

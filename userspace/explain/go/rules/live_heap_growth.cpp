@@ -23,7 +23,7 @@ class LiveHeapGrowth : public Rule {
     if (counters == nullptr || bytes < problem_threshold(c.ledger)) return std::nullopt;
     const HeapBooks books = books_of(c.go->curve());
     if (!books.lasting() || books.grown_bytes < problem_threshold(c.ledger) ||
-        said_better(c, books.grown_bytes))
+        said_better(c, std::min(books.grown_bytes, bytes)))
       return std::nullopt;
 
     Trend trend;
@@ -113,7 +113,7 @@ class LiveHeapGrowth : public Rule {
                       sum.first == 1 ? "" : "s", human_bytes(sum.second), text_of(site, FrameText::kShort)));
   }
 
-  // Those who keep what grew are the cause: goroutines that wait for ever, a finalizer that is blocked.
+  // Those who keep what grew are the cause: goroutines that wait for ever, a finalizer that is blocked. Resident bytes, as theirs.
   static bool said_better(const Case& c, uint64_t grown_bytes) {
     const std::array<const Rule*, 2> better = {&goroutine_leak_rule(), &finalizer_queue_rule()};
     return std::any_of(better.begin(), better.end(), [&](const Rule* rule) {

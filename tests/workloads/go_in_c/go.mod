@@ -1,0 +1,3 @@
+module go_in_c
+
+go 1.19
