@@ -66,6 +66,8 @@ VARIABLE mw_u64
     snapshot_asked[MW_SNAPSHOT_MEMORY];	    /* addresses that were sent since the daemon emptied this */
 VARIABLE struct mw_go_window go_windows[8]; /* by enum mw_go_function: any that three bits can say */
 VARIABLE struct mw_trail trails[MW_TRAILS];
+/* Of the space in the same slot of spaces[]: calls of malloc that may still be recorded; below 0: that came after them. */
+VARIABLE mw_s32 allocations_left[MW_SPACES];
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -128,6 +130,7 @@ enum scratch_of {
 	SCRATCH_ENTER,
 	SCRATCH_EXIT,
 	SCRATCH_GO,
+	SCRATCH_ALLOCATION,
 	SCRATCH_KINDS
 };
 

@@ -162,7 +162,7 @@ Command add_live(CLI::App& program) {
   add_duration(*options, "-d,--duration", *duration, "end after this time (30, 30s, 5m, 2h)");
   options->add_option("-o,--output", request->output, "keep the recording in this file; it must not exist")
       ->type_name("FILE");
-  options->add_flag("--no-uprobes", request->no_uprobes, "do not attach uprobes to the Go runtime");
+  add_probe_options(*options, *request);
   const auto json = std::make_shared<bool>(false);
   options->add_flag("--json", *json, "a line of JSON for each scan, format memwhy.explain/1, and no screen");
   add_colour(*options, *colour);

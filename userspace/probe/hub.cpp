@@ -86,6 +86,17 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
             return reports;
           },
           [this](SpaceId space) { return map_is_held(space); }),
+      allocations(
+          object->allocation_program(), object->allocation_way(), object->allocation_why_none(),
+          options.allocations,
+          [this](SpaceId space) {
+            const mw_space* at = find(space);
+            return at == nullptr ? nullptr : object->allocations_left() + (at - object->spaces());
+          },
+          [this](SpaceId space) {
+            const std::unique_lock lock(working, std::try_to_lock);  // who has it may wait for the thread
+            return !lock || map_is_held(space);
+          }),
       run_time(
           options.run_time, clock_ns(CLOCK_MONOTONIC), [this] { return programs(); },
           [] { return Fd(bpf_enable_stats(BPF_STATS_RUN_TIME)); }) {}
@@ -200,7 +211,10 @@ void Hub::leave(PortState& port, SpaceId space) {
     const std::lock_guard lock(draining);
     last = routes.reads_alone(space, port.id);
   }
-  if (last) go.detach(space);  // first: a hit after the space is forgotten would be lost
+  if (last) {  // first: a hit after the space is forgotten would be lost
+    go.detach(space);
+    allocations.detach(space, [&] { return go.map_is_free(space); });
+  }
   {
     const std::lock_guard lock(draining);
     routes.remove(space, port.id);
@@ -233,6 +247,7 @@ void Hub::forget(SpaceId space) {
 
 void Hub::over(SpaceId space) {
   go.detach(space);
+  allocations.detach(space, [&] { return go.map_is_free(space); });
   pages.end(space);
   if (pages.ended() >= kMostEnded) settle();
 }
