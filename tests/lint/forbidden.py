@@ -14,7 +14,7 @@ CODE = [  # looked for outside comments in bpf/, include/ and userspace/
     (re.compile(r"\bprocess_vm_writev\b"), "memwhy never writes into a target"),
 ]
 PINS = [(re.compile(r"\bbpf_(obj|map|program|link)__?pin\b|LIBBPF_PIN_BY_NAME|bpf_object__pin"), "nothing outlives memwhy")]
-MAY_PIN = "userspace/probe/go_probes.cpp"  # probes that cannot be taken away without waiting for ever, which the report says
+MAY_PIN = "userspace/probe/uprobes.cpp"  # probes that cannot be taken away without waiting for ever, which the report says
 # Of one machine: only in bpf/lib/arch_*.bpf.h (and bpf/vmlinux, which declares the kernel's types of every machine).
 MACHINE = [
     (re.compile(r"->(r8|r9|r1[0-5]|[abcd]x|[sd]i|orig_ax|cs|fsbase)\b|\bregs\[\d"), "a register of one machine"),
