@@ -83,6 +83,22 @@ int space_threads(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+/*
+ * What holds the lock of request.mm's map, or waits for it. Adding or removing a breakpoint takes that lock, where no signal
+ * arrives, and every fork of the machine waits for that: so it is done only when the lock was just seen free.
+ */
+SEC("raw_tp")
+int map_lock(void *ctx)
+{
+	struct mm_struct *mm = (struct mm_struct *)request.mm;
+	s64 count = 0;
+
+	if (bpf_core_field_exists(mm->mmap_lock.count))
+		bpf_core_read(&count, sizeof(count), &mm->mmap_lock.count.counter);
+	request.map_lock = count;
+	return 0;
+}
+
 /* The tick that page-table entries carry, and the time that events carry, at one moment. */
 SEC("raw_tp")
 int clock(void *ctx)

@@ -65,8 +65,15 @@ typedef struct {
 	long unsigned int pgd;
 } pgd_t;
 
+struct rw_semaphore {
+	struct {
+		s64 counter;
+	} count; /* atomic_long_t; a kernel with PREEMPT_RT has none: asked for with bpf_core_field_exists */
+};
+
 struct mm_struct {
 	pgd_t *pgd;
+	struct rw_semaphore mmap_lock;
 	long unsigned int brk;
 	struct percpu_counter rss_stat[4]; /* 6.2 and later; before, another type: asked for with bpf_core_field_exists */
 };

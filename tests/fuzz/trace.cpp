@@ -92,7 +92,8 @@ void explain_file(std::string file) {
   const explain::Explanation explanation = sink.explainer.finish(summary->damage);
   for (const explain::ProcessExplanation& process : explanation.processes) check_process(process);
   check_json(report::to_json(explanation, {true}));
-  for (const bool full : {false, true}) check_text(report::to_text(explanation, {full, {.unicode = false}}));
+  for (const bool full : {false, true})
+    check_text(report::to_text(explanation, {.full = full, .style = {.unicode = false}}));
   check(trace::info(*reader).ok(), "what can be explained has its facts");
 }
 

@@ -61,8 +61,11 @@ class Watched {
       return opened(remote::ProcessMemory::open(folder));
     };
     symbols::LocalBinaries binaries(Fd(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
-    const auto reader = app::open_go({binaries, {}}, open_memory, process->directory(), target.pid(), vmas);
-    std::optional<events::RuntimeProbes> probes = reader ? reader->probe_plan(true) : std::nullopt;
+    goruntime::FilesWithoutGo without;
+    const auto reader =
+        app::open_go({binaries, {}}, open_memory, process->directory(), target.pid(), vmas, without);
+    std::optional<events::RuntimeProbes> probes =
+        reader ? reader->probe_plan({.allowed = true}) : std::nullopt;
     if (!probes) return std::nullopt;
     return std::get<events::GoProbePlan>(*std::move(probes));
   }

@@ -15,7 +15,12 @@ NPM = {
     "speedscope": ("speedscope", "1.25.0"),
     "firefox": ("@firefox-devtools/profiler-cli", "0.10.0"),
 }
-WHEELS = ["duckdb==2.0.1", "opentelemetry-proto==1.45.2", "perfetto==0.59.1", "jsonschema==4.26.0", "protobuf==7.36.2"]
+WHEELS = {
+    "wheels": ["duckdb==2.0.1", "opentelemetry-proto==1.45.2", "perfetto==0.59.1", "jsonschema==4.26.0", "protobuf==7.36.2"],
+    "mcp-1.28.1": ["mcp==1.28.1"],  # the Model Context Protocol's own client
+    # What judges the packages: manifests of a cluster by the schemas of its releases, lists of what is linked.
+    "judges": ["kubernetes-validate==1.37.0", "spdx-tools==0.8.5"],
+}
 
 
 class Unreachable(Exception):
@@ -49,9 +54,9 @@ def npm(folder, name):
     return out / "package"
 
 
-def wheels(folder):
+def wheels(folder, name="wheels"):
     """The folder to put on sys.path."""
-    out = pathlib.Path(folder) / "wheels"
+    out = pathlib.Path(folder) / name
     out.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{out}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -59,6 +64,6 @@ def wheels(folder):
             part = pathlib.Path(f"{out}.part")
             shutil.rmtree(part, ignore_errors=True)
             _run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore",
-                  "--only-binary=:all:", "--target", str(part), *WHEELS], out.parent)
+                  "--only-binary=:all:", "--target", str(part), *WHEELS[name]], out.parent)
             os.rename(part, out)
     return out

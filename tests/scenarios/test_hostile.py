@@ -66,10 +66,10 @@ def test_files_whose_server_is_silent(case):
 
 
 @contextlib.contextmanager
-def program_with_silent_code(case, name):
-    """A Go program; the code of a function that is to be probed is a page of a file whose server falls silent, below an overlay,
-    so that statfs(2) does not say what it is. Gives the server, the program's pid and, at the end, the requests without an
-    answer; whatever waits for one then gets an error, so that nothing hangs on."""
+def program_with_silent_file(case, name, mode):
+    """go_hostile with a page of a file whose server falls silent, below an overlay, so that statfs(2) does not say what it is.
+    Gives the server, the program and, at the end, the requests without an answer; whatever waits for one then gets an error,
+    so that nothing hangs on."""
     server, _ = server_of_files(case, name)
     unanswered = []
     upper, overlay = case.folder / f"{name}-upper", case.folder / f"{name}-overlay"
@@ -81,15 +81,22 @@ def program_with_silent_code(case, name):
         if mounted.returncode != 0:
             absent("no overlay of a FUSE mount here")
         program = case.go_build("go_hostile", "go1.26.8", ldflags="-checklinkname=0")
-        process = case.start([program, "code", overlay / "x"], stdin=subprocess.PIPE)
+        process = case.start([program, mode, overlay / "x"], stdin=subprocess.PIPE)
         assert process.stdout.readline() == "ready\n"
         falls_silent(server)
-        yield server, process.pid, unanswered
+        yield server, process, unanswered
     finally:
         server.stdin.close()
         unanswered += server.stdout.read().splitlines()
         server.wait()
         subprocess.run(["umount", "-l", overlay], timeout=DEADLINE)
+
+
+@contextlib.contextmanager
+def program_with_silent_code(case, name):
+    """The page is the code of a function that is to be probed."""
+    with program_with_silent_file(case, name, "code") as (server, process, unanswered):
+        yield server, process.pid, unanswered
 
 
 def until_a_read_waits(server):
@@ -131,6 +138,65 @@ def test_signals_while_memory_does_not_answer(case):
         case.log.append((memwhy.args, memwhy.returncode, "", err))
         assert in_time, signals
         assert memwhy.returncode in ((0,) if signals == 1 else (0, -signal.SIGINT)), memwhy.returncode
+
+
+def hold_map(server, process):
+    """From here on a thread of the program has the lock of its map, and waits."""
+    process.stdin.write("hold\n")
+    process.stdin.flush()
+    until_a_read_waits(server)
+
+
+def test_a_map_that_is_locked_is_not_attached_to(case):
+    """The kernel would wait for the lock where no signal ends the wait, and every fork of the machine with it."""
+    with program_with_silent_file(case, "mount", "held") as (server, process, _):
+        hold_map(server, process)
+        memwhy = case.start([case.program, "explain", "-p", process.pid, "-d", 2, "--json"], stderr=subprocess.PIPE)
+        in_time = ends(memwhy, 40)
+    out, err = memwhy.communicate(timeout=DEADLINE)
+    case.log.append((memwhy.args, memwhy.returncode, out[-6000:], err[-6000:]))
+    assert in_time
+    assert memwhy.returncode == 0, memwhy.returncode
+    explanation = check(json.loads(out))
+    told = " ".join(explanation["coverage"]["not_seen"])
+    assert f"The Go runtime of pid {process.pid} is not probed: its memory map is locked" in told, told
+    assert not [hook for hook in explanation["coverage"]["hooks"] if hook["name"].startswith("go_")]
+    assert only_process(explanation)["rss"]["bytes"] > 0
+
+
+BPFFS = pathlib.Path("/sys/fs/bpf")
+
+
+@contextlib.contextmanager
+def mounted_bpffs():
+    fresh = not os.path.ismount(BPFFS)
+    if fresh:
+        subprocess.run(["mount", "-t", "bpf", "bpf", BPFFS], check=True, timeout=DEADLINE)
+    try:
+        yield
+    finally:
+        if fresh:
+            subprocess.run(["umount", "-l", BPFFS], timeout=DEADLINE)
+
+
+def test_a_map_that_is_locked_keeps_its_probes(case):
+    """To take the breakpoints away would wait as well. So they stay, and memwhy ends, and says how they go."""
+    with program_with_silent_file(case, "mount", "held") as (server, process, _), mounted_bpffs():
+        memwhy = case.start_memwhy("record", "-p", process.pid, "-o", "held.memwhy")
+        hold_map(server, process)
+        memwhy.send_signal(signal.SIGINT)
+        in_time = ends(memwhy, 40)
+        server.stdin.close()  # the map is free again
+        left = list(BPFFS.glob(f"memwhy-{memwhy.pid}-{process.pid}*"))
+        for each in left:
+            each.unlink()
+    _, err = memwhy.communicate(timeout=DEADLINE)
+    case.log.append((memwhy.args, memwhy.returncode, "", err))
+    assert in_time
+    assert memwhy.returncode == 0, memwhy.returncode
+    assert left, "nothing keeps the probes: the last close of theirs would wait"
+    told = " ".join(case.explain("held.memwhy", cwd=case.folder)["coverage"]["not_seen"])
+    assert f"The probes of the Go runtime of pid {process.pid} stay, because its memory map is locked" in told, told
 
 
 def test_the_children_are_killed(case):

@@ -9,6 +9,10 @@ function(memwhy_strip target)
     WORKING_DIRECTORY $<TARGET_FILE_DIR:${target}>
     BYPRODUCTS ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/${target}.debug
     VERBATIM)
+endfunction()
+
+# memwhy_install_debug(TARGET): the debug information of a stripped program, where debuggers look for it by the build id.
+function(memwhy_install_debug target)
   # The build id is known when the program is.
   install(CODE "
     execute_process(COMMAND ${CMAKE_READELF} --notes $<TARGET_FILE:${target}> OUTPUT_VARIABLE notes COMMAND_ERROR_IS_FATAL ANY)

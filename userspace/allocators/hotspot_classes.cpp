@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kMostLoaders = 1 << 16, kMostKlasses = 1 << 20, kMostWindows = 1 << 16;
 constexpr uint32_t kReadingsOfKnown = 16;
-constexpr uint64_t kWindowBytes = 48;  // of memwhy, for each
+constexpr uint64_t kWindowBytes = 48 + sizeof(Block);  // of memwhy, for each: it is one block as a rule
 
 // The parts of a window that are mapped as metaspace is.
 void add_window(HotspotVm& vm, uint64_t window, BlockTables& out) {
@@ -21,8 +21,7 @@ void add_window(HotspotVm& vm, uint64_t window, BlockTables& out) {
   auto vma = std::partition_point(vmas.begin(), vmas.end(),
                                   [&](const events::Vma& each) { return each.range.end <= all.start; });
   for (; vma != vmas.end() && vma->range.start < all.end; ++vma) {
-    if (!HeapMemory::private_anonymous(*vma) || !vma->name.empty() || !vm.memory().keep(sizeof(Block)))
-      continue;
+    if (!HeapMemory::private_anonymous(*vma) || !vma->name.empty()) continue;
     out.blocks.push_back({{std::max(vma->range.start, all.start), std::min(vma->range.end, all.end)},
                           BlockUse::kClasses,
                           false,
@@ -79,7 +78,7 @@ std::string read_classes(HotspotVm& vm, KnownClasses& known, BlockTables& out) {
     known.windows = std::move(fresh);
   else if (anew && known.windows.size() < kMostWindows)
     known.windows.merge(fresh);
-  // No step of the reading is asked: what is known is told, also when the time was up on the way.
+  // Each is paid for: what is known is told, also when the time was up on the way.
   for (const uint64_t window : known.windows) add_window(vm, window, out);
   if (full) return "the classes are in more places than one reading may keep";
   return whole ? "" : "there are more classes than one reading may read";

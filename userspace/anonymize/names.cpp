@@ -225,7 +225,7 @@ bool Names::is_public_file(std::string_view path) {
 
 bool Names::is_public_function(std::string_view name, std::string_view file, std::string_view module,
                                bool go) {
-  const explain::FunctionName frame{std::string(name), std::string(file), go};
+  const explain::FunctionName frame{name, file, go};
   if (name == "main" || name == "main.main" || explain::is_root(frame)) return true;
   const explain::FrameKind kind = explain::kind_of_frame(frame, module);
   if (kind != explain::FrameKind::kProgram && kind != explain::FrameKind::kUnknown) return true;

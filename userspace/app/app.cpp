@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "app/agent_answer.h"
+#include "app/agent_front.h"
 #include "app/command.h"
 #include "app/limits.h"
 #include "app/signals.h"
@@ -114,10 +116,12 @@ std::vector<Command> add_commands(CLI::App& program) {
   program.footer(kMore);
   program.set_version_flag("--version", "memwhy " MEMWHY_VERSION);
   set_usage(program, "memwhy COMMAND [OPTIONS]");
+  program.require_subcommand(0, 1);  // in "memwhy agent top" the second word is not a command
   return {
-      add_explain(program), add_record(program),    add_report(program), add_info(program),
-      add_top(program),     add_live(program),      add_diff(program),   add_check(program),
-      add_export(program),  add_anonymize(program), add_doctor(program), add_completion(program),
+      add_explain(program), add_record(program),     add_report(program), add_info(program),
+      add_top(program),     add_live(program),       add_diff(program),   add_check(program),
+      add_export(program),  add_anonymize(program),  add_mcp(program),    add_agent(program),
+      add_doctor(program),  add_completion(program),
   };
 }
 
@@ -204,6 +208,8 @@ int run(int argc, const char* const* argv) {
   // Our own split at "--": behind it nothing is an option or a command of ours, whatever it looks like.
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   if (files::is_child(words)) return files::run_child(words);
+  if (words.size() == 1 && words.front() == kFrontWord) return run_front();
+  if (!words.empty() && words.front() == kCloserWord) return run_closer(words);
   // Else malloc raises the size that has a mapping of its own as large blocks are freed, and a peak is kept for good.
   ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
   const auto dashes = std::find(words.begin(), words.end(), "--");

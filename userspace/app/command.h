@@ -31,6 +31,8 @@ Command add_diff(CLI::App& program);
 Command add_check(CLI::App& program);
 Command add_export(CLI::App& program);
 Command add_anonymize(CLI::App& program);
+Command add_agent(CLI::App& program);
+Command add_mcp(CLI::App& program);
 Command add_doctor(CLI::App& program);
 Command add_completion(CLI::App& program);
 

@@ -121,8 +121,7 @@ class Person : public Audience {
   bool restating_ = false, child_said_ = false;
 };
 
-record::SessionOptions session_options(const LiveRequest& request, const procfs::Root& proc,
-                                       const PrivilegePlan& privileges) {
+record::SessionOptions session_options(const LiveRequest& request, const procfs::Root& proc) {
   record::SessionOptions options;
   options.info = proc.host();
   options.info.tool_version = MEMWHY_VERSION;
@@ -130,26 +129,9 @@ record::SessionOptions session_options(const LiveRequest& request, const procfs:
   if (request.duration) options.duration = static_cast<TimeNs>(request.duration->count());
   options.follow = request.targets.follows_children();
   options.cgroup = request.targets.cgroup;
-  options.probe_go = !request.no_uprobes;
+  options.probes = {!request.no_uprobes, request.who_allocates};
   options.end_alone = !request.targets.open_ended();
-  options.on_thread = [privileges](record::Thread thread) {
-    const Worker worker = thread == record::Thread::kSampler  ? Worker::kSampler
-                          : thread == record::Thread::kIntake ? Worker::kIntake
-                                                              : Worker::kSink;
-    if (Status kept = keep_only(privileges.of(worker)); !kept) warn(kept.error().message());
-  };
   return options;
-}
-
-Result<std::unique_ptr<Teaching>> start_teaching(probe::KernelProbe& probe,
-                                                 std::unique_ptr<files::Children> files,
-                                                 const PrivilegePlan& privileges) {
-  std::unique_ptr<probe::Unwinding> unwinding = probe.unwinding();
-  if (!unwinding) return std::unique_ptr<Teaching>();
-  Result<procfs::Root> proc = procfs::Root::open("/proc");
-  if (!proc) return std::move(proc).error();
-  return std::make_unique<Teaching>(std::move(unwinding), std::move(files), std::move(*proc),
-                                    privileges.of(Worker::kTeaching));
 }
 
 const char* const kNoMemory =
@@ -221,23 +203,13 @@ Result<LiveResult> record_checked(LiveRequest request) {
   raise_open_files();  // behind the command, which keeps what it was given
   no_core_files();
 
-  // Before there is anything of the kernel's that they must not have.
-  files::ChildrenOptions options_of_files;
-  options_of_files.debug_directories = request.debug_directories;
-  Result<std::unique_ptr<files::Children>> files = files::Children::start(std::move(options_of_files));
-  if (!files) return std::move(files).error();
-  Result<std::unique_ptr<files::Children>> more_files = files::Children::start();
-  if (!more_files) return std::move(more_files).error();
-  const PrivilegePlan privileges = own_privileges(request.max_part_bytes != 0);
-  Result<std::unique_ptr<probe::KernelProbe>> probe = open_probe();
-  if (!probe) return std::move(probe).error();
-  std::unique_ptr<record::KernelSource> kernel = kernel_source(**probe, privileges.told());
-  Result<std::unique_ptr<Teaching>> teaching = start_teaching(**probe, std::move(*more_files), privileges);
-  if (!teaching) return std::move(teaching).error();
   const auto file = std::make_shared<FileOutput>(std::move(*writer), output->limit(), request.view);
-  record::SessionOptions options = session_options(request, *proc, privileges);
-  const PartsPtr parts(new Parts(std::move(*proc), std::move(*files), std::move(kernel), std::move(*teaching),
-                                 file->sinks(), file, std::move(options)));
+  const PrivilegePlan privileges = own_privileges(request.max_part_bytes != 0);
+  record::SessionOptions options = session_options(request, *proc);
+  Result<PartsPtr> assembled = assemble(std::move(*proc), privileges, file->sinks(), file, std::move(options),
+                                        request.debug_directories);
+  if (!assembled) return std::move(assembled).error();
+  const PartsPtr& parts = *assembled;
   file->sink.bind(parts->session);
   record::Session& session = parts->session;
   if (Status started = session.start(); !started) return started.error();
@@ -266,6 +238,16 @@ Result<LiveResult> record_checked(LiveRequest request) {
 }
 
 }  // namespace
+
+void add_probe_options(CLI::App& command, LiveRequest& request) {
+  CLI::Option* none =
+      command.add_flag("--no-uprobes", request.no_uprobes, "do not attach uprobes to the Go runtime");
+  command
+      .add_flag("--who-allocates", request.who_allocates,
+                "attach uprobes to malloc, calloc and realloc too, for 2,000 calls of each process: who "
+                "allocates, and which sizes")
+      ->excludes(none);
+}
 
 Result<LiveResult> record_live(const LiveRequest& request) {
   try {

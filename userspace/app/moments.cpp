@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/moments.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <ctime>
@@ -65,10 +64,6 @@ CLI::Option* add_moment(CLI::App& command, const char* name, std::optional<Momen
       ->type_name("MOMENT");
 }
 
-std::string utc(int64_t realtime_ns) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(realtime_ns / kSecondNs)));
-}
-
 // What a file or a person wrote may be any number: more than 63 bits hold is the most that they hold.
 int64_t plus(int64_t a, int64_t b) {
   int64_t sum = 0;
@@ -101,10 +96,10 @@ Result<TimeNs> resolve(const char* name, const Moment& moment, const trace::File
       break;
   }
   if (at < first || at > last) {
-    const std::string clock =
-        info.start_realtime_ns
-            ? fmt::format(", from {} to {}", utc(*info.start_realtime_ns), utc(*info.end_realtime_ns))
-            : "";
+    const std::string clock = info.start_realtime_ns
+                                  ? fmt::format(", from {} to {}", utc_text(*info.start_realtime_ns),
+                                                utc_text(*info.end_realtime_ns))
+                                  : "";
     return Error(ErrorCode::kUsage,
                  fmt::format("{} {} is not within the recording, which took {}{}", name, moment.text,
                              duration_text(std::chrono::nanoseconds(last - first)), clock));

@@ -10,10 +10,12 @@
 
 #include <cstdlib>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "app/adapters.h"
+#include "app/privilege.h"
 #include "app/teaching.h"
 #include "files/children.h"
 #include "record/session.h"
@@ -63,5 +65,11 @@ struct EndOfParts {
   }
 };
 using PartsPtr = std::unique_ptr<Parts, EndOfParts>;
+
+// Starts the children, loads the programs into the kernel, and puts a session over them, which is not started yet. Its threads
+// keep what `privileges` has for each. Arguments as of Parts; `options` needs no on_thread.
+Result<PartsPtr> assemble(procfs::Root proc, const PrivilegePlan& privileges, std::vector<record::Sink> sinks,
+                          std::shared_ptr<void> owner, record::SessionOptions options,
+                          const std::vector<std::string>& debug_directories);
 
 }  // namespace memwhy::app

@@ -15,11 +15,11 @@ constexpr std::chrono::milliseconds kAttachPatience{500};
 constexpr size_t kNamed = 3;            // of those that cannot be recorded
 constexpr size_t kJoiningAtMost = 256;  // that are being attached while others are recorded
 
+}  // namespace
+
 bool is_ready(const std::future<Status>& future) {
   return future.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
 }
-
-}  // namespace
 
 Result<std::vector<Pid>> Recording::choose(const procfs::Root& proc, const procfs::Wanted& wanted) {
   Result<std::vector<Pid>> found = procfs::find_processes(proc, wanted);

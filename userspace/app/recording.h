@@ -24,6 +24,9 @@
 
 namespace memwhy::app {
 
+// Without waiting.
+bool is_ready(const std::future<Status>& future);
+
 // Who looks on, and may end it. All are called by the thread that attaches and waits.
 class Audience {
  public:

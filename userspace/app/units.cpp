@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/units.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <array>
 #include <charconv>
+#include <ctime>
 #include <utility>
 
 namespace memwhy::app {
@@ -66,6 +68,11 @@ std::optional<double> parse_share(std::string_view text) {
   if (!parts || (!parts->unit.empty() && parts->unit != "%")) return std::nullopt;
   const double share = parts->unit.empty() ? parts->number : parts->number / 100;
   return share <= 1 ? std::optional(share) : std::nullopt;
+}
+
+std::string utc_text(int64_t realtime_ns) {
+  constexpr int64_t kNs = 1'000'000'000;
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(realtime_ns / kNs)));
 }
 
 std::string duration_text(std::chrono::nanoseconds duration) {

@@ -20,5 +20,6 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text);
 std::optional<double> parse_share(std::string_view text);
 
 std::string duration_text(std::chrono::nanoseconds duration);  // "1 h 02 min", "18 s"
+std::string utc_text(int64_t realtime_ns);                     // "2026-11-29T12:03:00Z"
 
 }  // namespace memwhy::app

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "events/allocation.h"
 #include "events/allocator.h"
 #include "events/cgroup.h"
 #include "events/go_probe.h"
@@ -201,7 +202,7 @@ using Payload = std::variant<RecordingInfo, ClockAnchor, HookReport, Coverage, R
                              SymbolInfo, SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters,
                              VmaList, PageScan, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised,
                              VmaMoved, HeapGrown, Loss, GoStatistics, GoReading, GoProfile, GoGoroutines,
-                             GoCall, RuntimePages, AllocatorHeap, CgroupMemory>;
+                             GoCall, RuntimePages, AllocatorHeap, CgroupMemory, AllocationCall>;
 
 struct Event {
   TimeNs time = 0;

@@ -16,7 +16,7 @@ using events::Event;
 
 RecordingCoverage coverage_of(const timeline::RecordingState& recording, std::vector<std::string> damage) {
   RecordingCoverage out;
-  if (!recording.hooks.empty()) out.report = recording.hooks.back();
+  if (recording.hooks) out.report = *recording.hooks;
   if (recording.coverage) {
     const events::Coverage& coverage = *recording.coverage;
     for (const events::KindCount& kind : coverage.kinds) {

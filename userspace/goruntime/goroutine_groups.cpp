@@ -3,8 +3,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <span>
+#include <map>
 #include <tuple>
+#include <vector>
 
 namespace memwhy::goruntime {
 namespace {
@@ -16,47 +17,40 @@ auto sort_of(const Goroutine& goroutine) {
 
 }  // namespace
 
+// A tree and no hash: the target chooses the creation sites, and could make them collide.
 Groups largest_groups(const std::vector<Goroutine>& list, size_t most) {
-  struct Run {
-    uint32_t from, end;
-  };
-  std::vector<Run> runs;
-  for (uint32_t i = 0; i < list.size(); ++i) {
-    if (i > 0 && sort_of(list[i]) == sort_of(list[i - 1]))
-      runs.back().end = i + 1;
-    else
-      runs.push_back({i, i + 1});
-  }
-  std::sort(runs.begin(), runs.end(), [&](const Run& a, const Run& b) {
-    return std::tuple(sort_of(list[a.from]), a.from) < std::tuple(sort_of(list[b.from]), b.from);
-  });
   struct Group {
-    uint32_t run, runs, count;
+    size_t first = 0, count = 0;
+    std::vector<size_t>* members = nullptr;
   };
+  std::map<decltype(sort_of(list.front())), uint32_t> numbers;
   std::vector<Group> groups;
-  for (uint32_t i = 0; i < runs.size(); ++i) {
-    if (i == 0 || sort_of(list[runs[i].from]) != sort_of(list[runs[i - 1].from])) groups.push_back({i, 0, 0});
-    ++groups.back().runs;
-    groups.back().count += runs[i].end - runs[i].from;
+  std::vector<uint32_t> group_of(list.size());
+  for (size_t i = 0; i < list.size(); ++i) {
+    const auto [known, fresh] = numbers.try_emplace(sort_of(list[i]), static_cast<uint32_t>(groups.size()));
+    if (fresh) groups.push_back({i});
+    group_of[i] = known->second;
+    ++groups[known->second].count;
+  }
+  std::vector<Group*> largest;
+  for (Group& group : groups) largest.push_back(&group);
+  if (largest.size() > most) {
+    std::nth_element(largest.begin(), largest.begin() + static_cast<std::ptrdiff_t>(most), largest.end(),
+                     [](const Group* a, const Group* b) {
+                       return a->count != b->count ? a->count > b->count : a->first < b->first;
+                     });
+    largest.resize(most);
+    std::sort(largest.begin(), largest.end());  // by where the first of each stands
   }
   Groups out;
   out.all = groups.size();
-  const auto first = [&](const Group& group) { return runs[group.run].from; };
-  if (groups.size() > most) {
-    std::nth_element(groups.begin(), groups.begin() + static_cast<std::ptrdiff_t>(most), groups.end(),
-                     [&](const Group& a, const Group& b) {
-                       return a.count != b.count ? a.count > b.count : first(a) < first(b);
-                     });
-    groups.resize(most);
+  out.members.resize(largest.size());
+  for (size_t k = 0; k < largest.size(); ++k) {
+    largest[k]->members = &out.members[k];
+    out.members[k].reserve(largest[k]->count);
   }
-  std::sort(groups.begin(), groups.end(),
-            [&](const Group& a, const Group& b) { return first(a) < first(b); });
-  for (const Group& group : groups) {
-    std::vector<size_t>& members = out.members.emplace_back();
-    members.reserve(group.count);
-    for (const Run& run : std::span(runs).subspan(group.run, group.runs))
-      for (size_t i = run.from; i < run.end; ++i) members.push_back(i);
-  }
+  for (size_t i = 0; i < list.size(); ++i)
+    if (std::vector<size_t>* members = groups[group_of[i]].members) members->push_back(i);
   return out;
 }
 

@@ -19,7 +19,7 @@ struct Groups {
 // Goroutines with the same stack, wait reason and creation site: the groups of most goroutines. The walk takes the others
 // for roots: so what is said to be kept by one group alone stays true. There may be as many groups as goroutines:
 //
-//   list      a a b b b a c        runs  a0-1 b2-4 a5 c6   sorted  a0-1 a5 | b2-4 | c6     most = 2:  {0 1 5} {2 3 4}
+//   list      a a b b b a c        numbers  0 0 1 1 1 0 2     counts  3 3 1     most = 2:  {0 1 5} {2 3 4}
 Groups largest_groups(const std::vector<Goroutine>& list, size_t most);
 
 }  // namespace memwhy::goruntime

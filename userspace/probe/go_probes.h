@@ -3,8 +3,10 @@
 // of the functions' stack checks; never a return probe.
 //
 //   attach   the sites' code was compared with the file by who made the plan; after: each first byte must be int3
+//            not while something holds the lock of the process's map: the kernel would wait for it where no signal ends
+//            the wait, and every fork of the machine with it
 //   govern   hits of each function over the last second and more; above the budget the function is given up
-//   detach   the link is closed; each first byte must be what it was
+//   detach   the link is closed; each first byte must be what it was. While the lock is held, the link is left to bpffs
 //
 //   space 3   multi link: large_allocation 12/s, heap_grow 0.1/s      (mark_end: 2,411/s, given up)
 #pragma once
@@ -14,25 +16,15 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
 #include "events/go_probe.h"
 #include "events/recording.h"
-#include "probe/hooks.h"
-
-struct bpf_program;
+#include "probe/uprobes.h"
 
 namespace memwhy::probe {
-
-// How this kernel lets a user-space instruction be probed.
-enum class UprobeWay : uint8_t {
-  kMulti,  // one link for many sites, for one address space (Linux 6.6)
-  kPerf,   // a perf event for each
-  kNone,
-};
-const char* name_of(UprobeWay way);
-constexpr uint32_t kUprobeMulti = 48;  // BPF_TRACE_UPROBE_MULTI, which older headers lack
 
 // Sums over all CPUs, since load.
 struct GoHits {
@@ -46,10 +38,12 @@ class GoReport {
   bool uses(size_t function) const { return used_[function]; }
   void say(std::string sentence);  // each once, and of many the first ones
   const std::vector<std::string>& sentences() const { return sentences_; }
+  bool take_news() { return std::exchange(news_, false); }  // something was said since
 
  private:
   std::array<bool, events::kGoFunctions> used_{};
   std::vector<std::string> sentences_;
+  bool news_ = false;
 };
 
 class GoProbes {
@@ -57,13 +51,16 @@ class GoProbes {
   // Reports of those who record this space; kNone: of everyone.
   using Reports = std::function<std::vector<GoReport*>(SpaceId)>;
   // `why_none`: a sentence when no way works.
+  // Whether something holds the lock of the space's map this moment.
+  using MapHeld = std::function<bool(SpaceId)>;
   GoProbes(bpf_program* program, UprobeWay way, std::string why_none, uint64_t most_hits_per_s,
-           Reports reports)
+           Reports reports, MapHeld map_held)
       : program_(program),
         way_(way),
         why_none_(std::move(why_none)),
         most_hits_per_s_(most_hits_per_s),
-        reports_(std::move(reports)) {}
+        reports_(std::move(reports)),
+        map_held_(std::move(map_held)) {}
 
   // A space that has probes already keeps them. What can't be probed is a sentence of its reports.
   void attach(SpaceId space, events::GoProbePlan plan);
@@ -71,17 +68,21 @@ class GoProbes {
   // Gives up functions that are called too often. true: the report changed.
   bool govern(TimeNs now, const GoHits& sum);
 
+  // Whether attaching and taking away would not wait: within 0.2 s somebody let go of the lock of the space's map.
+  bool map_is_free(SpaceId space) const;
+
   void report(const GoReport& from, events::HookReport& report) const;
   size_t links() const;
 
  private:
   struct Attached {
     events::GoProbePlan plan;
-    std::vector<Link> links;
-    Fd multi;
+    UprobeLinks links;
   };
   Status link(Attached& to) const;
-  void unlink(SpaceId space, Attached& from);
+  // false: the probes stay.
+  bool unlink(SpaceId space, Attached& from);
+  void leave(SpaceId space, Attached& from);
   void use(SpaceId space, const events::GoProbePlan& plan);
   void say(SpaceId space, const std::string& sentence);
 
@@ -91,6 +92,7 @@ class GoProbes {
   uint64_t most_hits_per_s_;
   std::map<SpaceId, Attached> attached_;
   Reports reports_;
+  MapHeld map_held_;
   std::array<bool, events::kGoFunctions> given_up_{};
   TimeNs looked_ = 0;
   GoHits before_;

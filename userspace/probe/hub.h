@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "probe/allocation_probes.h"
 #include "probe/go_probes.h"
 #include "probe/kernel_probe.h"
 #include "probe/members.h"
@@ -81,6 +82,7 @@ struct Hub {
   uint64_t lost(size_t kind) const;
   GoHits go_hits() const;
   mw_space* find(SpaceId space) const;
+  bool map_is_held(SpaceId space);  // its lock, this moment; with `working` held
   bool traces_any() const;
 
   std::mutex working, draining;
@@ -96,7 +98,8 @@ struct Hub {
   std::vector<Link> links;               // working
   std::map<uint32_t, PortState*> ports;  // changed under both locks
   uint32_t last_port = 0;
-  GoProbes go;  // working
+  GoProbes go;                   // working
+  AllocationProbes allocations;  // has a lock and a thread of its own
   // draining
   RunTime run_time;
   Routes routes;

@@ -31,7 +31,7 @@ bool Readings::counters(Target& target) {
 
 Result<events::PageScan> Readings::pass(Target& target) {
   const CpuMeter meter(world_.clock, target.cost.scan_cpu_ns);
-  target.schedule.scan_begins(world_.clock.now(), world_.options.scan_period);
+  target.schedule.scan_begins(world_.clock.now(), world_.pace() * world_.options.scan_period);
   if (!read_vmas(world_, target)) return Error(ErrorCode::kTargetGone, "no address space");
   auto pass = target.source->scan(target.vmas);
   if (!pass) return pass;
@@ -49,7 +49,7 @@ Result<events::PageScan> Readings::pass(Target& target) {
   return pass;
 }
 
-bool Readings::scan(Target& target, bool restate, bool last) {
+bool Readings::scan(Target& target, bool restate, Look look) {
   const uint64_t cpu_before = target.cost.scan_cpu_ns;
   auto scanned = pass(target);
   if (!scanned) {
@@ -58,7 +58,7 @@ bool Readings::scan(Target& target, bool restate, bool last) {
   }
   table(target, restate);
   // Without its runtimes most of it would be unclassified in the last ledger: the one before stands.
-  if (!runtimes_.read(target, *scanned, last)) {
+  if (!runtimes_.read(target, *scanned, look)) {
     target.schedule.look_at(world_.clock.now());
     return false;
   }
@@ -67,7 +67,7 @@ bool Readings::scan(Target& target, bool restate, bool last) {
   world_.tell(*std::move(scanned));
   runtimes_.probe(target);
   ++target.cost.scans;
-  target.schedule.scan_ended(world_.clock.now(), target.cost.scan_cpu_ns - cpu_before);
+  target.schedule.scan_ended(world_.clock.now(), world_.pace() * (target.cost.scan_cpu_ns - cpu_before));
   runtimes_.stretch(target);
   return true;
 }

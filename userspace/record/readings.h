@@ -23,9 +23,8 @@ class Readings {
 
   // With those of its cgroup. false: the space is gone.
   bool counters(Target& target);
-  // The VMA list, the pass, the threads, the table, the runtimes. `last`: no further one will come. false: the space is
-  // gone, and the pass was not told.
-  bool scan(Target& target, bool restate, bool last);
+  // The VMA list, the pass, the threads, the table, the runtimes. false: the space is gone, and the pass was not told.
+  bool scan(Target& target, bool restate, Look look);
   void table(Target& target, bool restate);
   // The cgroup in which it was last seen, as it is now.
   void cgroup(const Target& target) { cgroups_.read(target.told.cgroup, 0); }

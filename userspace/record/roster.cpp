@@ -31,7 +31,7 @@ Result<SpaceId> Roster::add(Pid tgid) {
       target.pending->identity.how = events::StartHow::kAttached;
       confirm(target);
       if (target.foreign) return refuse(target, identity->comm);
-      if (readings_.counters(target) && readings_.scan(target, true, false)) {
+      if (readings_.counters(target) && readings_.scan(target, true, Look::kFirst)) {
         names_.resolve_waiting(target);
         had_targets_ = true;
         return *space;

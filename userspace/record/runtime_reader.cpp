@@ -28,9 +28,9 @@ void set_space(events::Payload& payload, SpaceId space) {
 
 }  // namespace
 
-TimeNs RuntimeReader::paid_at(const RuntimeState& runtime) {
+TimeNs RuntimeReader::paid_at(const RuntimeState& runtime) const {
   if (runtime.since == kNever || runtime.cpu_ns <= kRuntimeFreeNs) return 0;
-  return runtime.since + kRuntimeShare * (runtime.cpu_ns - kRuntimeFreeNs);
+  return runtime.since + world_.pace() * kRuntimeShare * (runtime.cpu_ns - kRuntimeFreeNs);
 }
 
 void RuntimeReader::allow_details(Target& target) {
@@ -43,26 +43,27 @@ void RuntimeReader::tell(Target& target, events::Payload payload) {
   world_.tell(std::move(payload));
 }
 
-bool RuntimeReader::read(Target& target, const events::PageScan& pass, bool last) {
+bool RuntimeReader::read(Target& target, const events::PageScan& pass, Look look) {
   const std::vector<RuntimeSource*> sources = target.source->runtimes(target.vmas);
   // They went with their process, after the pass had found its pages.
   if (sources.empty() && !target.runtimes.empty() && !target.source->alive()) return false;
+  target.schedule.details_at = look == Look::kFirst && !sources.empty() ? world_.clock.now() : kNever;
   Heard heard;
   for (RuntimeSource* source : sources) {
     RuntimeState& state = state_of(target, *source);
     const CpuMeter meter(world_.clock, state.cpu_ns);
     source->stop_when(world_.options.out_of_time);
-    const bool there = read(target, *source, state, pass, last, heard);
-    for (std::string& sentence : source->take_notices())
-      notices_.add(fmt::format("pid {}: {}", target.tgid, sentence));
+    const bool there = read(target, *source, state, pass, look, heard);
+    take_notices(target, *source);
     if (!there) return false;
   }
   return true;
 }
 
 bool RuntimeReader::read(Target& target, RuntimeSource& source, RuntimeState& state,
-                         const events::PageScan& pass, bool last, Heard& heard) {
+                         const events::PageScan& pass, Look look, Heard& heard) {
   using Details = RuntimeSource::Details;
+  const bool last = look == Look::kLast;
   const RuntimeSource::Tell tell = [&](events::Payload payload) { this->tell(target, std::move(payload)); };
   state.since = std::min(state.since, world_.clock.now());
   ++state.reads;
@@ -77,14 +78,37 @@ bool RuntimeReader::read(Target& target, RuntimeSource& source, RuntimeState& st
   if (!read && !(target.source->alive() && target.source->vmas())) return false;
   pages.scan = pass.scan;
   tell_pages(target, state, std::move(pages), heard);
-  if (!details) return true;
+  if (details && look != Look::kFirst) read_own(source, state, look, paid_ns, tell);
+  return true;
+}
+
+void RuntimeReader::read_own(RuntimeSource& source, RuntimeState& state, Look look, uint64_t paid_ns,
+                             const RuntimeSource::Tell& tell) {
+  using Details = RuntimeSource::Details;
+  const bool last = look == Look::kLast;
   {
     const CpuMeter of_details(world_.clock, paid_ns);
     if (last) source.details(Details::kLearned, tell);
     source.details(last ? Details::kLast : Details::kOwn, tell);
   }
   state.details_allowed_at = world_.clock.now() + std::min<TimeNs>(kDetailsBudget * paid_ns, kDetailsPeriod);
-  return true;
+}
+
+void RuntimeReader::read_put_off(Target& target) {
+  target.schedule.details_at = kNever;
+  for (RuntimeSource* source : target.source->runtimes(target.vmas)) {
+    RuntimeState& state = state_of(target, *source);
+    const CpuMeter meter(world_.clock, state.cpu_ns);
+    read_own(*source, state, Look::kUsual, 0,
+             [&](events::Payload payload) { tell(target, std::move(payload)); });
+    take_notices(target, *source);
+  }
+  stretch(target);
+}
+
+void RuntimeReader::take_notices(const Target& target, RuntimeSource& source) {
+  for (std::string& sentence : source.take_notices())
+    notices_.add(fmt::format("pid {}: {}", target.tgid, sentence));
 }
 
 void RuntimeReader::tell_pages(Target& target, RuntimeState& state, events::RuntimePages pages,
@@ -114,7 +138,7 @@ void RuntimeReader::read_counters(Target& target) {
 void RuntimeReader::probe(Target& target) {
   if (!target.source) return;
   for (RuntimeSource* source : target.source->runtimes(target.vmas)) {
-    std::optional<events::RuntimeProbes> plan = source->probe_plan(world_.options.probe_runtimes);
+    std::optional<events::RuntimeProbes> plan = source->probe_plan(world_.options.probes);
     if (!plan) continue;
     world_.kernel.probe_runtime(target.space, *std::move(plan));
     notices_.hooks();

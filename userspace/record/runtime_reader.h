@@ -5,6 +5,7 @@
 //   each pass      pages of every runtime                   a scan without them would call their memory unclassified
 //   1 Hz           counters
 //   60 s, or with each pass as long as that takes less than 1/50 of a CPU: details
+//   first pass     its details come after it: the caller that attaches does not wait for them
 //
 // The budget. 1/100 of a CPU for each runtime, in the long run; the first half second is free, since a short recording
 // needs its first and its last reading:
@@ -28,6 +29,9 @@ constexpr uint64_t kRuntimeShare = 100;
 constexpr uint64_t kRuntimeFreeNs = 500'000'000;
 constexpr uint64_t kRuntimeUntoldNs = 200'000'000;  // less than that is not reported
 
+// Which look at a target a pass is.
+enum class Look : uint8_t { kFirst, kUsual, kLast };
+
 class RuntimeReader {
  public:
   RuntimeReader(const World& world, Names& names, Notices& notices)
@@ -35,7 +39,9 @@ class RuntimeReader {
 
   // What the runtimes hold the pages of this pass for; details when they are due. false: the target went away, and the pass
   // is not to be told.
-  bool read(Target& target, const events::PageScan& pass, bool last);
+  bool read(Target& target, const events::PageScan& pass, Look look);
+  // The details that the first look put off; when schedule.details_at is due.
+  void read_put_off(Target& target);
   void read_counters(Target& target);
   // When it is met: its own tables first, so that no probe stands in the way of being read.
   void probe(Target& target);
@@ -47,7 +53,7 @@ class RuntimeReader {
   // How it ended is read whole.
   static void allow_details(Target& target);
   // When what was read is paid for.
-  static TimeNs paid_at(const RuntimeState& runtime);
+  TimeNs paid_at(const RuntimeState& runtime) const;
 
  private:
   // What one pass has heard so far.
@@ -55,7 +61,10 @@ class RuntimeReader {
     size_t holders = 0;
   };
   bool read(Target& target, RuntimeSource& source, RuntimeState& state, const events::PageScan& pass,
-            bool last, Heard& heard);
+            Look look, Heard& heard);
+  void read_own(RuntimeSource& source, RuntimeState& state, Look look, uint64_t paid_ns,
+                const RuntimeSource::Tell& tell);
+  void take_notices(const Target& target, RuntimeSource& source);
   void tell_pages(Target& target, RuntimeState& state, events::RuntimePages pages, Heard& heard);
   void tell(Target& target, events::Payload payload);
 

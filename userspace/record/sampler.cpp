@@ -81,13 +81,14 @@ void Sampler::run(Target& target) {
       schedule.check_at = now;
   }
   const bool restate = schedule.next_restate <= now;
-  const bool scanned = target.scan_due() <= now && readings_.scan(target, restate, false);
+  const bool scanned = target.scan_due() <= now && readings_.scan(target, restate, Look::kUsual);
   if (tick || scanned) {
     if (restate) schedule.next_restate = now + kRestatePeriod;
     if (!scanned) readings_.table(target, restate);
     names_.resolve_waiting(target);
     if (restate || (scanned && table_fill_ > 0.75)) readings_.reclaim(target);
   }
+  if (schedule.details_at <= now) runtimes_.read_put_off(target);
   if (meets) roster_.spend_on_meeting(now, world_.clock.thread_cpu_ns() - cpu_before);
   if (schedule.check_at <= now) roster_.check(target);
 }
@@ -134,7 +135,8 @@ void Sampler::look_last(Target& target) {
   if (target.pending) roster_.confirm(target);
   if (!target.source || target.foreign) return;
   RuntimeReader::allow_details(target);  // how it ended is read whole
-  if (!readings_.counters(target) || !readings_.scan(target, false, true)) readings_.table(target, false);
+  if (!readings_.counters(target) || !readings_.scan(target, false, Look::kLast))
+    readings_.table(target, false);
   runtimes_.tell_shares(target);
   names_.resolve_waiting(target);
   names_.give_up(target);
@@ -147,7 +149,7 @@ void Sampler::release() {
     world_.symbols.forget(space);
   }
   world_.kernel.settle();
-  if (notices_.any_unmet()) notices_.hooks();
+  if (world_.kernel.govern() || notices_.any_unmet()) notices_.hooks();
   targets_.clear();
 }
 

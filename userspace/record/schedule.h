@@ -23,6 +23,7 @@ constexpr uint64_t kScanBudget = 100;  // a scan is repeated at once for at most
 
 struct Schedule {
   TimeNs open_at = kNever, confirm_at = kNever, check_at = kNever;
+  TimeNs details_at = kNever;  // of runtimes, that the first scan put off
   TimeNs next_tick = kNever, next_scan = kNever, next_restate = kNever;
   TimeNs missing_since = kNever;
   TimeNs scan_allowed_at = 0;  // for scans out of turn
@@ -57,7 +58,7 @@ struct Schedule {
     return rescan && readable ? std::min(next_scan, scan_allowed_at) : next_scan;
   }
   TimeNs due(bool readable) const {
-    return std::min({open_at, confirm_at, check_at, next_tick, scan_due(readable)});
+    return std::min({open_at, confirm_at, check_at, details_at, next_tick, scan_due(readable)});
   }
 };
 

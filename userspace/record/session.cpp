@@ -72,9 +72,9 @@ void Session::start_threads() {
                                      [this](events::Event event) { return notify(std::move(event)); });
   sampler_ = std::make_unique<Sampler>(
       kernel_, processes_, symbols_, clock_,
-      SamplerOptions{scan_period_for(options_.duration), options_.follow, options_.probe_go, options_.cgroup,
+      SamplerOptions{scan_period_for(options_.duration), options_.follow, options_.probes, options_.cgroup,
                      [this] { return stopping_.load(); },
-                     [this] { return out_of_patience(patience_ / 4 * 3); }},
+                     [this] { return out_of_patience(patience_ / 4 * 3); }, [this] { return pace_.load(); }},
       [this](events::Event event) {
         if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) {
           const std::lock_guard lock(mutex_);
@@ -118,8 +118,10 @@ std::future<Status> Session::begin_add(Pid tgid) {
   });
 }
 
-Status Session::remove(Pid tgid) {
-  return command([this, tgid] { return sampler_->remove(tgid); }).get();
+Status Session::remove(Pid tgid) { return begin_remove(tgid).get(); }
+
+std::future<Status> Session::begin_remove(Pid tgid) {
+  return command([this, tgid] { return sampler_->remove(tgid); });
 }
 
 std::future<Status> Session::on_sink(std::function<void()> work) {

@@ -53,10 +53,10 @@ enum class Thread : uint8_t { kSampler, kIntake, kSink };
 struct SessionOptions {
   events::RecordingInfo info;  // the first event
   std::optional<TimeNs> duration;
-  bool follow = false;    // children of targets are recorded too
-  std::string cgroup;     // that was asked for; "" none
-  bool probe_go = true;   // rare functions of the Go runtime
-  bool end_alone = true;  // end when every target is gone; false: go on and wait for add()
+  bool follow = false;      // children of targets are recorded too
+  std::string cgroup;       // that was asked for; "" none
+  ProbeWishes probes = {};  // rare functions of the Go runtime, and whose calls of malloc
+  bool end_alone = true;    // end when every target is gone; false: go on and wait for add()
   // Called by each thread, once: the sampler's when everybody was attached, the others' at their start.
   std::function<void(Thread)> on_thread;
   size_t queue_bytes = size_t{64} << 20;
@@ -97,12 +97,16 @@ class Session {
   // The same for who has to look after other things while it takes.
   std::future<Status> begin_add(Pid tgid);
   Status remove(Pid tgid);
+  std::future<Status> begin_remove(Pid tgid);
   // Everybody who was asked for was added, which may take long: from now on the duration counts, and a recording whose
   // targets are all gone ends.
   void attached();
 
   // Soon repeats everything that a further part of the recording needs: mappings, pages, tables.
   void request_restate();
+
+  // From now on scans and readings of runtimes are so many times as far apart as usual; 1: as usual.
+  void set_pace(uint64_t times) { pace_ = times; }
 
   // A sentence for the recording, about what is not seen.
   void notice(const std::string& sentence);
@@ -195,6 +199,7 @@ class Session {
   double table_fill_ = 0;
   Progress progress_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<uint64_t> pace_ = 1;
   // Since finish(): when that was, what the sampler had been starved by then, and how long it may take.
   std::atomic<TimeNs> finishing_at_ = 0, starved_before_ = 0, patience_ = kEndless;
   std::atomic<int> sampler_id_ = 0;

@@ -14,11 +14,12 @@ namespace memwhy::record {
 struct SamplerOptions {
   TimeNs scan_period = 10'000'000'000;
   bool follow = false;
-  bool probe_runtimes = true;
+  ProbeWishes probes = {};
   std::string cgroup = {};  // that was asked for: read with its processes; "" none
   std::function<bool()> stop_requested =
       {};                                  // the recording is to end: nothing more is begun before finish()
   std::function<bool()> out_of_time = {};  // nor in finish()
+  std::function<uint64_t()> pace = {};     // how many times as far apart as usual scans are; at least 1
 };
 
 struct World {
@@ -31,6 +32,7 @@ struct World {
 
   void tell(TimeNs time, events::Payload payload) const { emit({time, std::move(payload)}); }
   void tell(events::Payload payload) const { tell(clock.now(), std::move(payload)); }
+  uint64_t pace() const { return options.pace ? options.pace() : 1; }
 };
 
 }  // namespace memwhy::record

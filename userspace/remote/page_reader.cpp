@@ -27,24 +27,41 @@ void PageReader::add(std::vector<uint64_t>& pages, uint64_t address, uint64_t by
   for (uint64_t page = first; page <= last && page - first < kMostOfOne; ++page) pages.push_back(page);
 }
 
+std::byte* PageReader::room(uint64_t bytes) {
+  if (spare_.size >= bytes)
+    chunks_.push_back(std::exchange(spare_, {}));
+  else
+    chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(bytes), bytes});
+  return chunks_.back().bytes.get();
+}
+
 std::vector<PageReader::Run> PageReader::take(std::span<const Run> runs) {
+  uint64_t pages = 0;
+  for (const Run& run : runs) pages += run.count;
+  std::byte* at = room(pages * kPageBytes);
   std::vector<Block> fresh;
   std::vector<Piece> pieces;
   for (const Run& run : runs) {
     const uint64_t size = run.count * kPageBytes;
-    fresh.push_back({run.page << kPageShift, size, std::make_unique_for_overwrite<std::byte[]>(size)});
-    pieces.push_back({fresh.back().start, {fresh.back().bytes.get(), size}});
+    fresh.push_back({run.page << kPageShift, size, at});
+    pieces.push_back({fresh.back().start, {at, size}});
+    at += size;
   }
+  const size_t before = blocks_.size();
   const Status status = memory_.read_each(pieces);
   gone_ = gone_ || (!status && status.error().code() == ErrorCode::kTargetGone);
   std::vector<Run> torn;
   for (size_t i = 0; i < fresh.size(); ++i) {
     if (pieces[i].there && memory_.keep(fresh[i].size)) {
       kept_ += fresh[i].size;
-      blocks_.push_back(std::move(fresh[i]));
+      blocks_.push_back(fresh[i]);
     } else if (status && !pieces[i].there && runs[i].count > 1) {
       torn.push_back(runs[i]);
     }
+  }
+  if (blocks_.size() == before) {  // the next ones may have its room
+    spare_ = std::move(chunks_.back());
+    chunks_.pop_back();
   }
   return torn;
 }
@@ -82,6 +99,9 @@ void PageReader::prefetch(std::vector<uint64_t> pages) {
 void PageReader::clear() {
   memory_.release(std::exchange(kept_, 0));
   blocks_.clear();
+  for (Chunk& chunk : chunks_)
+    if (chunk.size > spare_.size) spare_ = std::move(chunk);
+  chunks_.clear();
   last_ = 0;
 }
 
@@ -95,7 +115,7 @@ bool PageReader::copy(uint64_t address, std::span<std::byte> into) {
     if (block == nullptr)
       std::memset(into.data() + done, 0, n);
     else
-      std::memcpy(into.data() + done, block->bytes.get() + inside, n);
+      std::memcpy(into.data() + done, block->bytes + inside, n);
     there = there && block != nullptr;
     done += n;
   }

@@ -38,18 +38,26 @@ class PageReader {
   struct Run {  // of pages
     uint64_t page = 0, count = 0;
   };
+  // What was read together; not zeroed before. One is used again after clear(): fresh memory costs as much as a read.
+  struct Chunk {
+    std::unique_ptr<std::byte[]> bytes;
+    uint64_t size = 0;
+  };
   struct Block {  // in order of address
     uint64_t start = 0, size = 0;
-    std::unique_ptr<std::byte[]> bytes;  // not zeroed before they are read
+    const std::byte* bytes = nullptr;  // in a chunk
     bool holds(uint64_t address) const { return address >= start && address - start < size; }
   };
 
   // Reads them together; returns those of more than one page of which one is absent.
   std::vector<Run> take(std::span<const Run> runs);
+  std::byte* room(uint64_t bytes);
   void take_all(std::span<const Run> runs, std::vector<Run>& torn);
   const Block* find(uint64_t address);
 
   RemoteMemory& memory_;
+  std::vector<Chunk> chunks_;  // of the blocks
+  Chunk spare_;
   std::vector<Block> blocks_;
   uint64_t kept_ = 0;  // bytes of them
   size_t last_ = 0;    // the next address is most often in the same block

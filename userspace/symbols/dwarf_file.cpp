@@ -93,6 +93,13 @@ bool each_debug_section(Elf* elf, Visit visit) {
   return true;
 }
 
+// As libdw has it: uncompressed.
+std::span<const std::byte> bytes_of(Elf_Scn* section) {
+  const Elf_Data* data = ::elf_rawdata(section, nullptr);
+  if (data == nullptr || data->d_buf == nullptr) return {};
+  return {static_cast<const std::byte*>(data->d_buf), data->d_size};
+}
+
 bool is_section(std::string_view found, std::string_view name) {
   return found == name || (found.starts_with(".z") && found.substr(2) == name.substr(1));
 }
@@ -125,21 +132,38 @@ Result<DwarfFile> DwarfFile::open(const Fd& file) {
     return Error(ErrorCode::kEnvironment, "its program has no debug information (stripped)");
   out.dwarf_.reset(::dwarf_begin_elf(out.elf_.get(), DWARF_C_READ, nullptr));
   if (out.dwarf_ == nullptr) return unreadable();
+  if (Status found = out.find_strings(); !found) return std::move(found).error();
   return out;
+}
+
+// libdw holds no string to the end of its section: each section must end with one.
+Status DwarfFile::find_strings() {
+  bool ended = true;
+  each_debug_section(elf_.get(), [&](Elf_Scn* section, const GElf_Shdr& header, std::string_view name) {
+    if (header.sh_type == SHT_NOBITS || name.find("str") == std::string_view::npos ||
+        is_section(name, ".debug_str_offsets"))
+      return;
+    const std::span<const std::byte> bytes = bytes_of(section);
+    if (bytes.empty()) return;
+    ended = ended && bytes.back() == std::byte{0};
+    strings_.push_back(bytes);
+  });
+  if (!ended) return unreadable_because("a section of its strings does not end with one");
+  std::sort(strings_.begin(), strings_.end(),
+            [](const auto& a, const auto& b) { return a.data() < b.data(); });
+  return {};
 }
 
 std::span<const std::byte> DwarfFile::section(std::string_view wanted) const {
   std::span<const std::byte> found;
   each_debug_section(elf_.get(), [&](Elf_Scn* section, const GElf_Shdr& header, std::string_view name) {
     if (!is_section(name, wanted) || header.sh_type == SHT_NOBITS) return;
-    const Elf_Data* data = ::elf_rawdata(section, nullptr);  // libdw has uncompressed it
-    if (data != nullptr && data->d_buf != nullptr)
-      found = {static_cast<const std::byte*>(data->d_buf), data->d_size};
+    if (const std::span<const std::byte> bytes = bytes_of(section); !bytes.empty()) found = bytes;
   });
   return found;
 }
 
-// A string that stands in the entry itself ends inside the section, or is none: libdw does not look.
+// A string ends inside its section, or is none: libdw does not look.
 std::string_view DwarfFile::text(Dwarf_Die& entry, unsigned name) const {
   Dwarf_Attribute attribute;
   if (::dwarf_attr(&entry, name, &attribute) == nullptr) return "";
@@ -162,8 +186,14 @@ std::string_view DwarfFile::text(Dwarf_Die& entry, unsigned name) const {
     case DW_FORM_strx3:
     case DW_FORM_strx4: {
       const char* text = ::dwarf_formstring(&attribute);
-      if (text == nullptr) return "";
-      return {text, ::strnlen(text, static_cast<size_t>(kMostTextBytes))};
+      const auto* begin = reinterpret_cast<const std::byte*>(text);
+      const auto after = std::partition_point(strings_.begin(), strings_.end(),
+                                              [&](const auto& each) { return each.data() <= begin; });
+      if (text == nullptr || after == strings_.begin()) return "";
+      const std::span<const std::byte> section = *std::prev(after);
+      if (begin >= section.data() + section.size()) return "";
+      const ptrdiff_t most = std::min(section.data() + section.size() - begin, kMostTextBytes);
+      return {text, ::strnlen(text, static_cast<size_t>(most))};
     }
     default:
       return "";

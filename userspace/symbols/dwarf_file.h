@@ -17,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -71,9 +72,12 @@ class DwarfFile {
   };
 
   DwarfFile() = default;
+  Status find_strings();
 
   std::unique_ptr<Elf, CloseElf> elf_;
   std::unique_ptr<Dwarf, CloseDwarf> dwarf_;  // closed first
+  // Sections of strings, uncompressed, sorted by address: where a string must end.
+  std::vector<std::span<const std::byte>> strings_;
   uint64_t info_bytes_ = 0, debug_bytes_ = 0;
 };
 

@@ -13,7 +13,7 @@ namespace memwhy::timeline {
 namespace {
 
 // Bounds of a recording of many days. Ended spaces leave in the order in which they ended.
-constexpr size_t kMaxEnded = 1024, kMaxLosses = 1024, kMaxHookReports = 64, kMaxPendingForks = 4096;
+constexpr size_t kMaxEnded = 1024, kMaxLosses = 1024, kMaxPendingForks = 4096;
 constexpr uint32_t kMostRememberedIds = 16u << 20;  // ids count from 1; a damaged trace may name any
 constexpr size_t kMaxStacks = size_t{1} << 20, kMaxSymbols = size_t{1} << 22, kMaxBinaries = size_t{1} << 16,
                  kMaxCgroups = 1024;
@@ -130,10 +130,7 @@ void Timeline::State::on(const events::ClockAnchor& e) {
   recording.last_anchor = e;
 }
 
-void Timeline::State::on(const events::HookReport& e) {
-  if (recording.hooks.size() >= kMaxHookReports) recording.hooks.erase(recording.hooks.begin());
-  recording.hooks.push_back(e);
-}
+void Timeline::State::on(const events::HookReport& e) { recording.hooks = e; }
 
 // Up to `most`; what was there before and is another one now is counted.
 template <typename Map, typename Key, typename Value>
@@ -237,7 +234,7 @@ void Timeline::State::on(const events::Loss& e) {
     recording.losses.erase(recording.losses.begin() + 1);
   }
   recording.losses.push_back(e);
-  if (e.what == "stack" || e.what == "fault" || e.what == "go_call")
+  if (e.what == "stack" || e.what == "fault" || e.what == "go_call" || e.what == "allocation")
     return;  // costs a name, proves nothing wrong
   if (e.space != SpaceId::kNone) {
     if (AddressSpace::State* of = spoken_of(e.space)) of->lost(now);

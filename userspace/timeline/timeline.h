@@ -23,7 +23,7 @@ namespace memwhy::timeline {
 struct RecordingState {
   events::RecordingInfo info;
   std::optional<events::ClockAnchor> first_anchor, last_anchor;
-  std::vector<events::HookReport> hooks;     // the last one is in force
+  std::optional<events::HookReport> hooks;   // the last one is in force
   std::optional<events::Coverage> coverage;  // the last one: cumulative
   std::vector<events::Loss> losses;
   uint64_t spaces_forgotten = 0;  // ended long ago, without a result before others

@@ -133,7 +133,11 @@ class Writer::Impl {
   }
 
   const std::optional<Error>& failure() const { return failure_; }
-  WriterTotals totals() const { return totals_; }
+  WriterTotals totals() const {
+    WriterTotals totals = totals_;
+    totals.part_bytes = part_bytes_;
+    return totals;
+  }
   bool wants_restate() const { return wants_restate_; }
   Fd release() {
     finished_ = true;
@@ -170,8 +174,14 @@ class Writer::Impl {
 
   void rotate_if_due(const events::Event& event) {
     const bool restated = is_restated_table(event);
-    if (part_bytes_ >= part_limit() || (restated && part_bytes_ >= part_limit() / 4 * 3)) rotate(event.time);
-    if (restated) wants_restate_ = false;
+    if (part_began_ == 0) part_began_ = event.time;
+    const TimeNs age = options_.max_part_ns == 0 ? 0 : event.time - part_began_;
+    const bool due = part_bytes_ >= part_limit() / 4 * 3 || (age != 0 && age >= options_.max_part_ns);
+    if (part_bytes_ >= part_limit() || (restated && due)) rotate(event.time);
+    if (restated)
+      wants_restate_ = false;
+    else if (age != 0 && age >= 2 * options_.max_part_ns)
+      wants_restate_ = true;
   }
 
   void rotate(TimeNs now) {
@@ -186,6 +196,7 @@ class Writer::Impl {
     file_ = std::move(next).value();
     const uint32_t part = totals_.parts++;
     part_bytes_ = part_events_ = prologue_bytes_ = 0;
+    part_began_ = now;
     sequence_ = 0;
     if (!write_file_header()) return;
     for (const Record& record : restatement_.begin_part(part, now)) {
@@ -268,7 +279,7 @@ class Writer::Impl {
   uint64_t batch_events_ = 0;  // of the sink, in the batch; restated ones are not counted
   uint64_t part_bytes_ = 0, part_events_ = 0, prologue_bytes_ = 0;
   uint32_t sequence_ = 0;
-  TimeNs first_time_ = 0, last_time_ = 0;
+  TimeNs first_time_ = 0, last_time_ = 0, part_began_ = 0;
   std::optional<Error> failure_;
   bool finished_ = false;
   std::atomic<bool> wants_restate_ = false;

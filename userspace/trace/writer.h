@@ -12,7 +12,8 @@
 // can be explained alone: it opens with the recording's facts and the last readings of each live space, and
 // restates a stack with its names before the first event that uses it. Only the kernel's page table is not
 // kept here: from ¾ of the size on wants_restate() asks the session for restated PageTableRuns, and the part
-// is changed when they arrive.
+// is changed when they arrive. A part that has its age (`max_part_ns`) is changed when the session restates by itself, and is
+// asked for when twice that has passed.
 #pragma once
 
 #include <array>
@@ -31,13 +32,16 @@ struct WriterOptions {
   std::string path;  // for messages, and for the names of further parts; "" when the file has no name
   uint64_t max_part_bytes = 0;  // 0: one part without limit. A part may exceed it by one chunk
   std::optional<std::array<uint8_t, 16>> uuid = {};  // random when absent
+  TimeNs max_part_ns =
+      0;  // with max_part_bytes: a part of this age ends with the next restated table. 0: by size alone
 };
 
 struct WriterTotals {
   uint64_t events = 0;              // given to the sink
   uint64_t events_not_written = 0;  // of those, not in the file
   uint64_t chunks = 0;
-  uint64_t bytes = 0;  // of all parts
+  uint64_t bytes = 0;       // of all parts
+  uint64_t part_bytes = 0;  // of the last one
   uint32_t parts = 1;
 };
 

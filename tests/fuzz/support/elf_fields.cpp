@@ -22,7 +22,8 @@ constexpr uint64_t kBegin = 128;  // of what a segment or a section holds
 
 char* bytes_at(Sparse& file, Field field) {
   for (Piece& piece : file.pieces)
-    if (field.offset >= piece.offset && field.offset - piece.offset + field.bytes <= piece.bytes.size())
+    if (field.offset >= piece.offset && field.bytes <= piece.bytes.size() &&
+        field.offset - piece.offset <= piece.bytes.size() - field.bytes)
       return piece.bytes.data() + (field.offset - piece.offset);
   return nullptr;
 }

@@ -23,9 +23,9 @@ class Case:
 
     # ---- memwhy
 
-    def memwhy(self, *arguments, status=0, wrapper=(), **options):
+    def memwhy(self, *arguments, status=0, wrapper=(), own=None, **options):
         """Runs it to its end; the exit status is asserted. Returns (stdout, stderr)."""
-        command = [*wrapper, self.program, *map(str, arguments)]
+        command = [*map(str, wrapper), *(own or [self.program]), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, **options)
         self.log.append((command, done.returncode, done.stdout[-6000:], done.stderr[-6000:]))
         assert done.returncode == status, f"exit status {done.returncode}, not {status}"

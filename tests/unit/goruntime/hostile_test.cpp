@@ -117,9 +117,10 @@ class Hostile : public testing::Test {
   const Globals& globals() const { return recording_->globals; }
   const Layout& layout() const { return *recording_->globals.layout; }
   // A parked goroutine.
+  // Of a list that lives as long as the test: its frames are the list's.
   Goroutine parked() {
-    Result<GoroutineList> list = read_goroutines(recording_->memory, globals());
-    for (const Goroutine& goroutine : list->goroutines)
+    list_ = *read_goroutines(recording_->memory, globals());
+    for (const Goroutine& goroutine : list_.goroutines)
       if (goroutine.wait_reason() == "chan send") return goroutine;
     return {};
   }
@@ -162,6 +163,7 @@ class Hostile : public testing::Test {
   }
 
   static std::unique_ptr<Recording> recording_;
+  GoroutineList list_;
 };
 std::unique_ptr<Recording> Hostile::recording_;
 

@@ -30,13 +30,14 @@ class GoScript : public ScriptedRuntime {
     return ScriptedRuntime::pages(pass, tell);
   }
   std::function<void(uint64_t scan)> on_heap;
-  std::string order;  // of the readings: heap, profile
+  std::string order;  // of the readings: heap, profile, goroutines
   // The goroutines for as long as they last, or as there is time.
   void details(Details which, const Tell&) override {
     if (which == Details::kLearned) {
       order += 'p';
       return;
     }
+    order += 'g';
     for (uint64_t left = goroutines_ns; left > 0; left -= 10 * kMs) {
       if (stop_ && stop_()) break;
       clock_.set(clock_.now() + 10 * kMs);
@@ -217,6 +218,22 @@ TEST_F(GoBudgetTest, TheLastReadingEndsWhenTheRecordingMust) {
   EXPECT_LE(clock_.now(), until + 100 * kMs);
 }
 
+// A million goroutines take seconds, and who attaches waits for what the ledger needs alone.
+TEST_F(GoBudgetTest, TheFirstDetailsComeAfterTheAttach) {
+  GoScript go(clock_, 1 * kMs);
+  GoOpener processes({&go});
+  Sampler sampler(kernel_, processes, symbols_, clock_, {}, [](events::Event) {});
+  ASSERT_TRUE(sampler.add(10));
+  EXPECT_EQ(go.order, "ph");
+  EXPECT_LE(sampler.next_due(), clock_.now()) << "they come as soon as there is time";
+  sampler.run_due();
+  EXPECT_EQ(go.order, "phg");
+  EXPECT_GT(sampler.next_due(), clock_.now()) << "and once";
+  clock_.set(begin_ + 10 * kSecond);
+  sampler.run_due();
+  EXPECT_EQ(go.order, "phgphg") << "the others belong to their scan";
+}
+
 // What the ledger needs comes before what it can do without.
 TEST_F(GoBudgetTest, TheLastReadingBeginsWithTheHeap) {
   GoScript go(clock_, 1 * kMs);
@@ -225,7 +242,7 @@ TEST_F(GoBudgetTest, TheLastReadingBeginsWithTheHeap) {
   ASSERT_TRUE(sampler.add(10));
   EXPECT_EQ(std::exchange(go.order, ""), "ph");
   sampler.finish();
-  EXPECT_EQ(go.order, "hp");
+  EXPECT_EQ(go.order, "hpg");
 }
 
 // Its pages without the Go tables of their moment would be the last ledger, and nearly all of it unclassified.

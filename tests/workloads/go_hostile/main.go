@@ -9,6 +9,8 @@
 //	parked  N more goroutines, of 8 different depths, that wait for ever
 //	stacks  N more goroutines, each with a stack that no other has
 //	code    the code at the end of a collection is a page of the file FILE
+//	held    a line more is read; then a thread reads a page of the file FILE through /proc/self/mem, and has the lock of the
+//	        process's map until the file answers
 package main
 
 import (
@@ -132,7 +134,21 @@ func replaceCode(file *os.File) {
 	}
 }
 
+func readThroughMem(file *os.File) func() {
+	page, err := syscall.Mmap(int(file.Fd()), 0, 4096, syscall.PROT_READ, syscall.MAP_PRIVATE)
+	if err != nil {
+		panic(err)
+	}
+	mem := opened("/proc/self/mem")
+	return func() {
+		var word [8]byte
+		syscall.Pread(int(mem.Fd()), word[:], int64(uintptr(unsafe.Pointer(&page[0]))))
+	}
+}
+
 func main() {
+	input := bufio.NewReader(os.Stdin)
+	hold := func() {}
 	for i := range some {
 		some[i] = new(int)
 	}
@@ -154,6 +170,9 @@ func main() {
 	case "code":
 		debug.SetGCPercent(-1)
 		replaceCode(opened(os.Args[2]))
+	case "held":
+		debug.SetGCPercent(-1)
+		hold = readThroughMem(opened(os.Args[2]))
 	case "parked":
 		n, _ := strconv.Atoi(os.Args[2])
 		for i := range n {
@@ -166,5 +185,9 @@ func main() {
 		}
 	}
 	fmt.Println("ready")
-	bufio.NewReader(os.Stdin).ReadString('\n')
+	if os.Args[1] == "held" {
+		input.ReadString('\n')
+		go hold()
+	}
+	input.ReadString('\n')
 }

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node: an agent that nobody talks to, started before everything else, and services of which some grow. What is on its disk
+afterwards is explained as any recording is."""
+import os
+import re
+import signal
+import socket
+import sys
+
+from support.agent import agent
+from support.answers import problems
+from support.cgroups import cgroup
+
+QUIET = """
+import sys, time
+open("/proc/self/comm", "w").write("quiet")
+held = bytearray(b"q" * (12 << 20))
+print("ready", flush=True)
+time.sleep(1000)
+"""
+# Blocks of 100 KiB are malloc's, not of Python's own arenas; ten times faster than what is a growth, for machines that have no time.
+C_HEAP = """
+import time
+open("/proc/self/comm", "w").write("cheap")
+held = []
+print("ready", flush=True)
+while True:
+    if len(held) < 8000:
+        held += [b"c" * (100 << 10) for _ in range(3)]
+    time.sleep(0.02)
+"""
+
+
+def python(case, script):
+    process = case.start([sys.executable, "-c", script])
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def as_named(case, program, name):
+    """The program under another name, which is its comm."""
+    link = case.folder / name
+    link.symlink_to(program)
+    return link
+
+
+def first_problem(case, file):
+    """(process, finding) of the first problem of any process in it."""
+    for process in case.explain(file)["processes"]:
+        if problems(process):
+            return process, problems(process)[0]
+    return None, None
+
+
+def until_explained(case, node, unit, cause):
+    """A recording of the unit whose first problem is this one. Every one that is looked at is whole."""
+    right, looked_at = [], set()
+
+    def look():
+        for file in node.recordings(unit):
+            if file in looked_at:
+                continue
+            looked_at.add(file)
+            answer = case.explain(file)
+            assert answer["coverage"]["recording"]["complete"] and answer["coverage"]["recording"]["damage"] == [], file
+            assert os.stat(file).st_mode & 0o777 == 0o600, file
+            if any(problems(process) and problems(process)[0]["id"] == cause for process in answer["processes"]):
+                right.append(file)
+        return right
+
+    node.wait(look, f"a recording of {unit} that says {cause}")
+    return right[0]
+
+
+def test_three_that_grow_among_quiet_ones(case):
+    """The story: a goroutine leak, a program built with -race and a C heap of Python among six that do nothing. Each of the three has
+    a recording whose first sentence is right, and nobody else has one."""
+    with agent(case, comm=["leaky", "racy", "cheap", "quiet"], cool_down="20s") as node:
+        for _ in range(6):
+            python(case, QUIET)
+        job = case.start([as_named(case, case.go_build("hourly_job", "debian", stripped=True), "leaky"), "-period", "2s"], stdin=-1)
+        racy = case.start([as_named(case, case.go_build("race_service", "debian", race=True), "racy"), "-import", "64"])
+        heap = python(case, C_HEAP)
+        files = {cause: until_explained(case, node, unit, cause) for unit, cause in
+                 {"leaky": "goroutine-leak", "racy": "race-detector", "cheap": "c-heap-growth"}.items()}
+        text, _ = case.memwhy("explain", files["goroutine-leak"])
+        assert re.match(r"leaky \(pid \d+\): [\d.]+ MiB resident;\s+\d+ goroutines in chan send\s+keep", text), text
+        assert f"pid {job.pid}" in text and racy.poll() is None and heap.poll() is None
+        assert node.recordings("quiet") == [] and node.metric("memwhy_unit_processes", unit="quiet")
+        assert not node.metric("memwhy_finding_bytes", unit="quiet")
+        assert sum(node.metric("memwhy_recordings_closed_total").values()) >= 3
+        node.wait(lambda: node.metric("memwhy_finding_bytes", unit="racy", cause="race-detector"), "the finding as a metric")
+        node.stop()
+        assert list((node.folder / "ring").iterdir()) == []
+
+
+def test_the_victim_of_the_limit(case):
+    """A container that outgrows its limit: its last moment is a recording that says so."""
+    with cgroup(case, limit=100 << 20) as group, agent(case, comm=["container"]) as node:
+        process = group.start(case, case.build / "workloads/container", "anon", 48)
+        assert process.stdout.readline() == "ready\n"
+        node.wait(lambda: node.is_recorded(process.pid), "it is recorded")
+        process.stdin.write("80\n")
+        process.stdin.flush()
+        assert process.wait(timeout=100) == -signal.SIGKILL
+        file = until_explained(case, node, "container", "oom-kill")
+        assert file.name.endswith("_oom-kill.memwhy") or len(node.recordings("container", "oom-kill")) == 1
+        assert sum(node.metric("memwhy_oom_kills_total", unit="container").values()) == 1
+        assert sum(node.metric("memwhy_triggers_total", trigger="oom-kill").values()) == 1
+
+
+def test_a_crash_and_a_request(case):
+    """SIGSEGV closes the ring, SIGTERM does not; an operator's request does, and says of whom it can't."""
+    with agent(case, comm=["quiet"]) as node:
+        process, other = python(case, QUIET), python(case, QUIET)
+        node.wait(lambda: node.is_recorded(process.pid) and node.is_recorded(other.pid), "both are recorded")
+        other.terminate()
+        other.wait()
+        assert "becomes a recording" in node.ask("trigger", process.pid)
+        node.wait(lambda: node.recordings("quiet", "request"), "the recording that was asked for")
+        assert f"pid {os.getpid()} is not recorded" in node.ask("trigger", os.getpid(), status=4)
+        process.send_signal(signal.SIGSEGV)
+        process.wait()
+        node.wait(lambda: node.recordings("quiet", "signal"), "the recording of the crash")
+        assert len(node.recordings()) == 2, node.recordings()
+        answer = case.explain(node.recordings("quiet", "signal")[0])
+        assert {each["pid"] for each in answer["processes"]} == {process.pid, other.pid}
+        listed = node.ask("recordings")
+        assert all(str(file) in listed for file in node.recordings()), listed
+
+
+def test_an_agent_that_is_killed(case):
+    """SIGKILL: the next one makes recordings of the rings, and goes on with new ones."""
+    with agent(case, comm=["cheap"]) as node:
+        heap = python(case, C_HEAP)
+        node.wait(lambda: node.is_recorded(heap.pid), "it is recorded")
+        node.wait(lambda: any(part.stat().st_size > 4096 for part in node.folder.glob("ring/cheap/*.memwhy")), "a ring")
+        node.process.kill()
+        node.process.wait()
+        before = len(node.said())
+        node.start()
+        file = until_explained_or_whole(case, node)
+        assert any(each["pid"] == heap.pid and each["rss"]["bytes"] > 0 for each in case.explain(file)["processes"])
+        node.until(f"recording pid {heap.pid} ", after=before)
+        assert "the one before was killed" in node.said(before)
+        assert [folder.name for folder in (node.folder / "ring").iterdir()] == ["cheap"]
+
+
+def until_explained_or_whole(case, node):
+    node.wait(lambda: node.recordings("cheap", "interrupted"), "the ring of the agent that was killed")
+    file, = node.recordings("cheap", "interrupted")
+    recording = case.explain(file)["coverage"]["recording"]
+    assert recording["complete"] and recording["damage"] == [], recording
+    return file
+
+
+def test_what_it_is_told_and_asked(case):
+    """Two agents, a configuration that is wrong, at the start and later; HTTP says what there is, and nothing else."""
+    with agent(case, comm=["quiet"], serve_recordings=True) as node:
+        case.fails(8, "an agent is running on", str(node.process.pid), arguments=["agent", "--config", node.file])
+        case.fails(2, "agent.toml:1", "growht is no setting", arguments=["agent", "--check", wrong(case, 'growht = "64M"')])
+        case.fails(2, "agent.toml:2", arguments=["agent", "--check", wrong(case, "\ngrowth = 64 M")])
+        case.fails(2, "a ring of", arguments=["agent", "--check", wrong(case, 'ring-size = "64M"\ndisk = "1M"')])
+        case.fails(4, "no agent listens", arguments=["agent", "status", "--socket", case.folder / "nobody"])
+        assert case.memwhy("agent", "--check", node.file)[0] == f"{node.file} is good\n"
+
+        good = node.file.read_text()
+        node.file.write_text("top = many\n")
+        node.process.send_signal(signal.SIGHUP)
+        node.until("the configuration stays as it was")
+        node.file.write_text(good.replace('"100%"', '"50%"'))
+        node.process.send_signal(signal.SIGHUP)
+        node.until("the configuration was read again")
+        node.wait(lambda: node.metric("memwhy_agent_budget_ratio") == {"memwhy_agent_budget_ratio": 0.5}, "the new budget")
+
+        assert node.get("/healthz") == "ok\n"
+        assert node.get("/metrics", Accept="application/openmetrics-text; version=1.0.0").endswith("# EOF\n")
+        assert "# EOF" not in node.get("/metrics")
+        for path in ("/", "/metrics/x", "/recordings/../lock", "/recordings/lock", "/recordings/..%2flock", "/recordings/.memwhy"):
+            node.get(path, status=404)
+        process = python(case, QUIET)
+        node.wait(lambda: node.is_recorded(process.pid), "it is recorded")
+        node.ask("trigger", process.pid)
+        node.wait(node.recordings, "a recording")
+        name = node.recordings()[0].name
+        node.wait(lambda: name in node.get("/recordings"), "it is listed")
+        assert node.get(f"/recordings/{name}").encode("latin-1") == node.recordings()[0].read_bytes()
+        assert "quiet" in node.ask("top") and "trigger request: 1 closed" in node.ask("status")
+        assert node.ask("stop") == "the agent stops\n"
+        assert node.process.wait(timeout=100) == 0
+
+
+def wrong(case, text):
+    file = case.folder / "wrong" / "agent.toml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def test_clients_that_are_slow(case):
+    """Connections that say nothing, or an endless head: the metrics are there all the same."""
+    with agent(case, comm=["nobody"]) as node:
+        silent = [socket.create_connection(("127.0.0.1", node.port)) for _ in range(8)]
+        for each in silent[:4]:
+            each.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+        large = socket.create_connection(("127.0.0.1", node.port))
+        large.sendall(b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 100_000 + b"\r\n\r\n")
+        assert b" 200 " not in large.recv(1000)
+        assert "memwhy_build_info" in node.get("/metrics")
+        assert node.ask("status").startswith("memwhy agent ")
+        for each in silent:
+            each.close()

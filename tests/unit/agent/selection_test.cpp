@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/selection.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace memwhy::agent {
+namespace {
+
+constexpr uint64_t kMiB = 1 << 20;
+constexpr TimeNs kSecond = 1'000'000'000, kFrom = 1000 * kSecond;
+
+Seen process(Pid pid, const std::string& unit, uint64_t mib) {
+  return {pid, unit, unit, "/" + unit, (mib + 1) * kMiB, mib * kMiB};
+}
+
+std::vector<Pid> pids(const std::vector<Seen>& chosen) {
+  std::vector<Pid> out;
+  for (const Seen& each : chosen) out.push_back(each.pid);
+  return out;
+}
+
+// A pass each second of what `at` gives.
+void passes(Selection& selection, TimeNs first, TimeNs last,
+            const std::function<std::vector<Seen>(TimeNs)>& at) {
+  for (TimeNs s = first; s <= last; ++s) selection.pass(kFrom + s * kSecond, at(s));
+}
+
+const UnitFigures& unit(const Selection& selection, const std::string& name) {
+  return selection.units().at(name);
+}
+
+TEST(SelectionTest, TheLargestComeFirstAndSmallOnesNot) {
+  SelectionRules rules;
+  rules.top = 2;
+  Selection selection(rules);
+  const std::vector<Seen> all = {process(1, "a", 20), process(2, "b", 300), process(3, "c", 100),
+                                 process(4, "d", 3)};
+  EXPECT_EQ(pids(selection.pass(kFrom, all)), (std::vector<Pid>{2, 3}));
+  rules.top = 20;
+  selection.change(rules);
+  EXPECT_EQ(pids(selection.pass(kFrom + 1, all)), (std::vector<Pid>{2, 3, 1}));
+  selection.limit(1);
+  EXPECT_EQ(pids(selection.pass(kFrom + 2, all)), (std::vector<Pid>{2}));
+}
+
+TEST(SelectionTest, ByNameAndByCgroupWithThoseBelow) {
+  SelectionRules rules;
+  rules.comms = {"a"};
+  rules.cgroups = {"/b"};
+  Selection selection(rules);
+  Seen below = process(3, "c", 50), beside = process(4, "d", 50);
+  below.cgroup = "/b/c";
+  beside.cgroup = "/bd";
+  EXPECT_EQ(pids(selection.pass(kFrom, {process(1, "a", 70), process(2, "b", 60), below, beside})),
+            (std::vector<Pid>{1, 2, 3}));
+  rules.comms = {};
+  rules.cgroups = {"c"};  // a unit
+  selection.change(rules);
+  EXPECT_EQ(pids(selection.pass(kFrom + 1, {process(1, "a", 70), process(2, "b", 60), below})),
+            (std::vector<Pid>{3}));
+}
+
+TEST(SelectionTest, WhatAHeapProfileShowsDoesNotCount) {
+  SelectionRules rules;
+  rules.top = 1;
+  Selection selection(rules);
+  selection.heap_profile("a", 290 * kMiB);
+  EXPECT_EQ(pids(selection.pass(kFrom, {process(1, "a", 300), process(2, "b", 100)})), (std::vector<Pid>{2}));
+}
+
+TEST(SelectionTest, ARecordedOneStaysUnlessAnotherIsMuchLarger) {
+  SelectionRules rules;
+  rules.top = 1;
+  Selection selection(rules);
+  EXPECT_EQ(pids(selection.pass(kFrom, {process(1, "a", 100), process(2, "b", 99)})), (std::vector<Pid>{1}));
+  EXPECT_EQ(pids(selection.pass(kFrom + 1, {process(1, "a", 100), process(2, "b", 120)})),
+            (std::vector<Pid>{1}));
+  EXPECT_EQ(pids(selection.pass(kFrom + 2, {process(1, "a", 100), process(2, "b", 130)})),
+            (std::vector<Pid>{2}));
+}
+
+TEST(SelectionTest, GrowthIsOfAWholeWindowAndGoesOn) {
+  Selection selection({});
+  const auto leak = [](TimeNs s) { return std::vector{process(1, "leak", 100 + s / 3)}; };
+  passes(selection, 0, 299, leak);
+  EXPECT_FALSE(unit(selection, "leak").growth_bytes);
+  EXPECT_FALSE(unit(selection, "leak").grown);
+  passes(selection, 300, 300, leak);
+  EXPECT_EQ(unit(selection, "leak").growth_bytes, 100 * static_cast<int64_t>(kMiB));
+  EXPECT_TRUE(unit(selection, "leak").grown);
+}
+
+TEST(SelectionTest, LittleOrLittleOfMuchIsNoGrowth) {
+  Selection selection({});
+  passes(selection, 0, 320, [](TimeNs s) {
+    return std::vector{process(1, "little", 100 + s / 6), process(2, "much", 1000 + s / 4)};
+  });
+  EXPECT_FALSE(unit(selection, "little").grown);  // 50 MiB
+  EXPECT_FALSE(unit(selection, "much").grown);    // 75 MiB of 1,000
+  EXPECT_GT(*unit(selection, "much").growth_bytes, 70 * static_cast<int64_t>(kMiB));
+}
+
+TEST(SelectionTest, AStartIsNoGrowthNorAStep) {
+  Selection selection({});
+  for (TimeNs s = 0; s < 900; ++s) {
+    selection.pass(kFrom + s * kSecond, {process(1, "jvm", std::min<TimeNs>(4000, 10 + 400 * s))});
+    ASSERT_FALSE(unit(selection, "jvm").grown) << s;
+    ASSERT_FALSE(unit(selection, "jvm").stepped) << s;
+  }
+}
+
+TEST(SelectionTest, AUnitThatIsStartedAgainGoesOnByItsName) {
+  Selection selection({});
+  const auto pod = [](Pid pid) { return [pid](TimeNs) { return std::vector{process(pid, "pod", 500)}; }; };
+  passes(selection, 0, 400, pod(1));
+  for (TimeNs s = 410; s < 1200; ++s) {  // ten seconds without it
+    selection.pass(kFrom + s * kSecond, {process(2, "pod", std::min<TimeNs>(500, 10 + 20 * (s - 410)))});
+    ASSERT_FALSE(unit(selection, "pod").grown) << s;
+    ASSERT_TRUE(unit(selection, "pod").growth_bytes)
+        << s;  // watched for long enough from its first process on
+  }
+}
+
+TEST(SelectionTest, AStepOfARunningUnit) {
+  Selection selection({});
+  passes(selection, 0, 400, [](TimeNs s) {
+    return std::vector{process(1, "steps", s < 398 ? 100 : 400), process(2, "slow", 100 + s)};
+  });
+  EXPECT_TRUE(unit(selection, "steps").stepped);
+  EXPECT_EQ(unit(selection, "steps").step_bytes, 300 * kMiB);
+  EXPECT_FALSE(unit(selection, "slow").stepped);
+}
+
+TEST(SelectionTest, AUnitIsTheSumOfItsProcesses) {
+  Selection selection({});
+  passes(selection, 0, 310, [](TimeNs s) {
+    std::vector<Seen> workers;
+    for (Pid pid = 1; pid <= 10; ++pid) workers.push_back(process(pid, "pool", 20 + s / 40));
+    return workers;
+  });
+  EXPECT_EQ(unit(selection, "pool").processes, 10u);
+  EXPECT_TRUE(unit(selection, "pool").grown);  // 7 MiB each
+}
+
+}  // namespace
+}  // namespace memwhy::agent

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Selection: which processes are worth a recording, and which units have grown. A pure function of passes over all processes;
+// the passes themselves are procfs::AllProcesses'.
+//
+//   unit       anonymous, each tenth of 5 min                      over the window   grown?
+//   api        100 120 140 … 300 MiB                               +200 MiB          yes: >= 64 MiB and >= 10 %, and still growing
+//   cache      started 1 min ago, 900 MiB                          unknown           no: not watched for a window
+//   batch      10 (started again 5 min ago) 480 480 … 480          +470 MiB          no: it stopped growing in the first half
+//
+// A process is ranked by the anonymous bytes that no heap profile is known to show, plus what its unit has grown. One that is
+// recorded stays unless others exceed it by a quarter. What comes next: recorder.h, which records them.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace memwhy::agent {
+
+struct Seen {
+  Pid pid = 0;
+  std::string unit, comm, cgroup;
+  uint64_t rss_bytes = 0, anon_bytes = 0;
+};
+
+struct SelectionRules {
+  size_t top = 20;
+  uint64_t min_rss_bytes = 16u << 20;
+  std::vector<std::string> comms, cgroups;  // only these; empty: all. "/web" and those below it, or a unit
+  TimeNs window = 300'000'000'000;
+  uint64_t growth_bytes = 64u << 20;
+  double growth_share = 0.1;
+  uint64_t step_bytes = 256u << 20;
+};
+
+struct UnitFigures {
+  uint64_t rss_bytes = 0, anon_bytes = 0;
+  size_t processes = 0;
+  std::optional<int64_t> growth_bytes;  // of anon_bytes over the window; absent: not watched for so long
+  bool grown = false, stepped = false;
+  uint64_t step_bytes = 0;  // within kStepTime
+};
+
+class Selection {
+ public:
+  static constexpr TimeNs kStepTime = 10'000'000'000;
+
+  explicit Selection(SelectionRules rules) : rules_(std::move(rules)) {}
+  void change(SelectionRules rules) { rules_ = std::move(rules); }
+
+  // One pass. The chosen ones, highest rank first.
+  std::vector<Seen> pass(TimeNs now, const std::vector<Seen>& all);
+  // Of the last pass.
+  const std::map<std::string, UnitFigures>& units() const { return figures_; }
+  // What a heap profile shows of a unit.
+  void heap_profile(const std::string& unit, uint64_t bytes) { past_[unit].heap_profile = bytes; }
+  // Fewer than the rules allow: the budget of the agent.
+  void limit(size_t most) { most_ = most; }
+
+ private:
+  struct Point {
+    TimeNs time = 0;
+    uint64_t bytes = 0;
+  };
+  struct Past {
+    std::deque<Point> window, recent;  // each twentieth of the window; each pass of kStepTime
+    TimeNs first_seen = 0, last_seen = 0;
+    uint64_t heap_profile = 0;
+  };
+  bool wanted(const Seen& seen) const;
+  void judge(TimeNs now, Past& past, UnitFigures& figures) const;
+  double rank(const Seen& seen) const;
+
+  SelectionRules rules_;
+  size_t most_ = SIZE_MAX;
+  std::map<std::string, Past> past_;
+  std::map<std::string, UnitFigures> figures_;
+  std::set<Pid> chosen_;
+};
+
+}  // namespace memwhy::agent

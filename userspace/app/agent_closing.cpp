@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's loop, from a trigger to a recording on disk. What it decides by is agent/trigger.h's.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "app/agent_loop.h"
+#include "app/terminal.h"
+#include "base/exit_status.h"
+#include "base/text.h"
+#include "base/time.h"
+
+namespace memwhy::app {
+namespace {
+
+// From a trigger to the closing: a scan of its moment, and what comes late, are in the recording.
+constexpr TimeNs kSettles = 2 * kNsPerSecond;
+constexpr TimeNs kTidyEach = 10 * kNsPerSecond, kLooksEach = 60 * kNsPerSecond, kDeserted = 30 * kNsPerSecond;
+constexpr TimeNs kTryAgain = 60 * kNsPerSecond;  // a ring that failed
+constexpr double kBudgetOfLooks = 0.25;
+constexpr double kWatchedEnough = 20;  // seconds
+
+}  // namespace
+
+void AgentLoop::adopt_orphans() {
+  const std::vector<agent::Orphan> orphans = parts_.store.orphans();
+  size_t kept = 0;
+  for (const agent::Orphan& orphan : orphans) {
+    if (orphan.parts.empty()) {
+      agent::Store::remove(orphan);
+      continue;
+    }
+    // Out of the way of a ring of the same unit.
+    agent::Orphan moved = agent::Store::set_aside(orphan);
+    ClosingJob job{orphan.unit,  std::string(agent::kInterrupted),
+                   std::nullopt, parts_.store.temporary(++closing_number_),
+                   moved.parts,  false,
+                   moved.folder};
+    closers_.add(std::move(job));
+    ++kept;
+  }
+  if (kept != 0)
+    say(fmt::format("agent: the one before was killed; {} ring{} that it left {} made recordings", kept,
+                    kept == 1 ? "" : "s", kept == 1 ? "is" : "are"));
+}
+
+// Of an operator. The status of the command.
+uint32_t AgentLoop::request(Pid pid, TimeNs now, std::string& text) {
+  const auto attached = attached_.find(pid);
+  if (attached == attached_.end()) {
+    text = fmt::format("pid {} is not recorded by this agent; memwhy agent top says what is\n", pid);
+    return static_cast<uint32_t>(exit_status(ErrorCode::kTargetGone));
+  }
+  const std::string unit = attached->second.unit;
+  judge({agent::Trigger::kRequest, unit, now, fmt::format("{} was asked for", unit), pid}, now);
+  text = fmt::format("the ring of {} becomes a recording; memwhy agent recordings lists it\n", escape(unit));
+  return 0;
+}
+
+void AgentLoop::fire(TimeNs now) {
+  for (agent::Firing& firing : parts_.recorder->take_firings()) {
+    if (firing.trigger == agent::Trigger::kOomKill) ++state_.oom_kills[firing.unit];
+    judge(std::move(firing), now);
+  }
+  const std::vector<Error> failures = parts_.recorder->take_failures();
+  for (const Error& failure : failures) warn("agent: a ring has ended: " + failure.message());
+  if (failures.empty()) return;
+  state_.recorded = parts_.recorder->units();
+  for (auto& [pid, attached] : attached_) {
+    if (attached.leaving || state_.recorded.contains(attached.unit)) continue;
+    attached.leaving = true;
+    refused_[pid] = now + kTryAgain;
+    leaving_.emplace_back(pid, parts_.session.begin_remove(pid));
+  }
+}
+
+void AgentLoop::judge(agent::Firing firing, TimeNs now) {
+  TriggerCounts& counts = state_.triggers[static_cast<size_t>(firing.trigger)];
+  if (!state_.recorded.contains(firing.unit)) {
+    ++counts.no_ring;
+    return;
+  }
+  switch (gate_.pass(firing)) {
+    case agent::Suppressed::kCoolDown:
+      ++counts.cool_down;
+      return;
+    case agent::Suppressed::kCap:
+      ++counts.cap;
+      return;
+    case agent::Suppressed::kAgain:
+      return;
+    case agent::Suppressed::kNo:
+      break;
+  }
+  ++counts.fired;
+  say(fmt::format("agent: {}; its ring becomes a recording", firing.sentence));
+  parts_.session.request_restate();
+  closings_.push_back({std::move(firing), now + kSettles});
+}
+
+void AgentLoop::close_due(TimeNs now) {
+  std::erase_if(closings_, [&](Closing& closing) {
+    if (now < closing.due) return false;
+    const std::string& unit = closing.firing.unit;
+    std::vector<std::string> parts = parts_.recorder->hold(unit);
+    if (parts.empty()) {
+      ++state_.triggers[static_cast<size_t>(closing.firing.trigger)].no_ring;
+      return true;
+    }
+    closers_.add({unit, std::string(agent::word(closing.firing.trigger)), closing.firing,
+                  parts_.store.temporary(++closing_number_), std::move(parts), true, ""});
+    return true;
+  });
+}
+
+// One unit after the other, the one first that was not looked at for longest.
+void AgentLoop::look_at_units(TimeNs now) {
+  std::erase_if(looked_at_, [&](const auto& each) { return !state_.recorded.contains(each.first); });
+  std::erase_if(state_.explained, [&](const auto& each) {
+    return !state_.recorded.contains(each.first) && each.second.at + 5 * kLooksEach < now;
+  });
+  if (!closers_.idle() || now < next_look_ || state_.level >= agent::Level::kFewer) return;
+  const std::string* next = nullptr;
+  TimeNs oldest = now;
+  for (const auto& [unit, recorded] : state_.recorded) {
+    const TimeNs at = looked_at_.contains(unit) ? looked_at_[unit] : 0;
+    const bool due =
+        at == 0 ? recorded.from != 0 && recorded.from + kLooksEach / 6 <= now : at + kLooksEach <= now;
+    if (!due || at >= oldest) continue;
+    oldest = at;
+    next = &unit;
+  }
+  if (next == nullptr) return;
+  looked_at_[*next] = now;
+  std::vector<std::string> parts = parts_.recorder->hold(*next);
+  if (!parts.empty()) closers_.add({*next, "look", std::nullopt, "-", std::move(parts), true, ""});
+}
+
+// The recording gets its name. kOutput.
+Status AgentLoop::keep(const ClosedJob& closed, std::string& name) {
+  const auto realtime = static_cast<int64_t>(clock_ns(CLOCK_REALTIME));
+  name = parts_.store.name_for(state_.host, closed.job.unit, realtime, closed.job.why);
+  return parts_.store.publish(closed.job.output, name);
+}
+
+void AgentLoop::closed(ClosedJob closed, TimeNs now) {
+  const ClosingJob& job = closed.job;
+  if (job.holds) parts_.recorder->release(job.unit);
+  if (!job.orphan.empty()) agent::Store::remove({job.unit, job.orphan, job.parts});
+  const double share = budget_.rate() * kBudgetOfLooks;
+  next_look_ = now + static_cast<TimeNs>(static_cast<double>(closed.cpu_ns) / std::max(share, 1e-6));
+  if (!closed.answer) {
+    if (job.output != "-") ++state_.closings_failed;
+    warn(fmt::format("agent: the ring of {} can't be read: {}", job.unit, closed.answer.error().message()));
+    return;
+  }
+  const UnitAnswer& answer = *closed.answer;
+  if (job.output != "-") {
+    std::string name;
+    if (Status kept = keep(closed, name); !kept) {
+      ++state_.closings_failed;
+      warn("agent: " + kept.error().message());
+      return;
+    }
+    if (job.firing) ++state_.closed[{job.unit, job.firing->trigger}];
+    say(fmt::format("agent: {}: {} s before it ({}); {}", name, static_cast<uint64_t>(answer.seconds),
+                    human_bytes(answer.file_bytes), answer.sentence));
+    for (const std::string& damage : answer.damage) warn("agent: " + name + ": " + damage);
+    state_.recordings = parts_.store.recordings();
+    next_tidy_ = 0;
+  }
+  if (!job.orphan.empty()) return;
+  if (answer.heap_profile_bytes) selection_.heap_profile(job.unit, *answer.heap_profile_bytes);
+  // A problem that is certain, and was not there before.
+  for (const UnitProblem& problem : answer.problems) {
+    const bool certain = problem.confidence == "high" && answer.seconds >= kWatchedEnough;
+    if (certain && known_causes_.insert({job.unit, problem.cause}).second && !job.firing)
+      judge({agent::Trigger::kFinding, job.unit, now, fmt::format("{}: {}", job.unit, answer.sentence), 0},
+            now);
+  }
+  state_.explained[job.unit] = {std::move(*closed.answer), now};
+}
+
+// Rings that nobody needs, and the quota.
+void AgentLoop::tidy(TimeNs now) {
+  next_tidy_ = now + kTidyEach;
+  uint64_t rings = 0;
+  for (const auto& [unit, recorded] : state_.recorded) {
+    rings += recorded.ring_bytes;
+    const bool awaited = std::any_of(closings_.begin(), closings_.end(),
+                                     [&](const Closing& each) { return each.firing.unit == unit; });
+    const bool wanted = std::any_of(attached_.begin(), attached_.end(),
+                                    [&](const auto& each) { return each.second.unit == unit; });
+    if (recorded.spaces != 0 || awaited || wanted) {
+      deserted_.erase(unit);
+      continue;
+    }
+    const TimeNs since = deserted_.try_emplace(unit, now).first->second;
+    if (now >= since + kDeserted && parts_.recorder->drop(unit)) deserted_.erase(unit);
+  }
+  std::erase_if(deserted_, [&](const auto& each) { return !state_.recorded.contains(each.first); });
+  std::erase_if(known_causes_, [&](const auto& each) {
+    return !state_.recorded.contains(each.first) && !state_.units.contains(each.first);
+  });
+  for (const agent::StoredRecording& removed : parts_.store.trim(state_.settings.disk, rings)) {
+    ++state_.recordings_removed;
+    say(fmt::format("agent: {} ({}) made room for others", removed.name, human_bytes(removed.bytes)));
+  }
+  state_.recordings = parts_.store.recordings();
+}
+
+}  // namespace memwhy::app

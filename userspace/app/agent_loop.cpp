@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/agent_loop.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "app/agent_texts.h"
+#include "app/recording.h"
+#include "app/terminal.h"
+#include "app/units.h"
+#include "base/exit_status.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "events/order.h"
+#include "procfs/discovery.h"
+
+namespace memwhy::app {
+namespace {
+
+constexpr TimeNs kSecond = kNsPerSecond;
+constexpr TimeNs kTryAttaching = 60 * kSecond, kUnwanted = 30 * kSecond;
+constexpr uint64_t kSparsePace = 4;
+
+}  // namespace
+
+AgentLoop::AgentLoop(AgentParts parts, AgentSettings settings, Reload reload)
+    : parts_(std::move(parts)),
+      reload_(std::move(reload)),
+      processes_(parts_.proc),
+      selection_(settings.rules()),
+      gate_(static_cast<TimeNs>(settings.cool_down.count()), settings.per_hour),
+      budget_(settings.budget, static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN))) {
+  state_.cpus = static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
+  state_.settings = std::move(settings);
+  state_.host = parts_.proc.host().host;
+}
+
+Status AgentLoop::run() {
+  state_.started = state_.now = clock_ns(CLOCK_MONOTONIC);
+  adopt_orphans();
+  parts_.notify.send("READY=1\nSTATUS=watching");
+  say(fmt::format("agent: watching; recordings go to {}{}", state_.settings.dir,
+                  parts_.front != nullptr && state_.settings.listen != "none"
+                      ? fmt::format(", metrics are at http://{}/metrics", state_.settings.listen)
+                      : ""));
+  TimeNs next_pass = state_.now;
+  while (!stopping_) {
+    pollfd ready[2] = {{parts_.signals.get(), POLLIN, 0},
+                       {parts_.front != nullptr ? parts_.front->channel().get() : -1, POLLIN, 0}};
+    ::poll(ready, 2, static_cast<int>(events::kFileTick / 1'000'000));
+    stopping_ |= take_signals();
+    const TimeNs now = state_.now = clock_ns(CLOCK_MONOTONIC);
+    each_tick(now);
+    if (now >= next_pass) {
+      each_second(now);
+      // Passes that were missed, on a machine that slept, are not made up for.
+      next_pass = std::max(next_pass + kSecond, now);
+    }
+    if (std::optional<std::string> why = parts_.session.wait(0); why && !stopping_) {
+      if (std::optional<Error> failure = parts_.session.failure()) return *std::move(failure);
+      return Error(ErrorCode::kInternal, "the recording of the agent ended: " + *why);
+    }
+  }
+  parts_.notify.send("STOPPING=1");
+  return {};
+}
+
+bool AgentLoop::take_signals() {
+  signalfd_siginfo info{};
+  while (::read(parts_.signals.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (info.ssi_signo != SIGHUP) return true;
+    reload();
+  }
+  return false;
+}
+
+void AgentLoop::reload() {
+  parts_.notify.send(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", clock_ns(CLOCK_MONOTONIC) / 1000));
+  Result<AgentSettings> settings = reload_();
+  if (settings) {
+    // Where it lives and listens is what it was started with.
+    settings->dir = state_.settings.dir;
+    settings->listen = state_.settings.listen;
+    settings->socket = state_.settings.socket;
+    settings->serve_recordings = state_.settings.serve_recordings;
+    state_.settings = *std::move(settings);
+    selection_.change(state_.settings.rules());
+    gate_.change(static_cast<TimeNs>(state_.settings.cool_down.count()), state_.settings.per_hour);
+    budget_.change(state_.settings.budget, state_.cpus);
+    parts_.recorder->change(state_.settings.ring());
+    say("agent: the configuration was read again");
+  } else {
+    warn("agent: the configuration stays as it was: " + settings.error().message());
+  }
+  parts_.notify.send("READY=1");
+}
+
+void AgentLoop::each_tick(TimeNs now) {
+  parts_.recorder->tick(now);
+  const bool full = parts_.recorder->wants_restate();
+  if (full && !restating_) parts_.session.request_restate();
+  restating_ = full;
+  welcome();
+  fire(now);
+  close_due(now);
+  while (std::optional<ClosedJob> job = closers_.poll(now)) closed(std::move(*job), now);
+  answer_questions(now);
+}
+
+void AgentLoop::each_second(TimeNs now) {
+  spend(now);
+  choose(now);
+  look_at_units(now);
+  if (now >= next_tidy_) tidy(now);
+  if (parts_.notify.watchdog().count() != 0 && now >= next_watchdog_) {
+    parts_.notify.send("WATCHDOG=1");
+    next_watchdog_ = now + static_cast<TimeNs>(parts_.notify.watchdog().count());
+  }
+}
+
+// What the agent has cost, and what follows from it.
+void AgentLoop::spend(TimeNs now) {
+  state_.totals = parts_.recorder->totals();
+  const uint64_t all = processes_.own_cpu_ns();
+  state_.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+  state_.children_ns = all - std::min(all, state_.cpu_ns);
+  const agent::Level before = state_.level;
+  state_.level = budget_.at(now, all + state_.totals.bpf_ns);
+  state_.cpu_ratio = budget_.ratio(state_.cpus);
+  state_.rss_bytes = processes_.own_rss_bytes();
+  const bool too_large = state_.rss_bytes > state_.settings.memory;
+  if (state_.level != before) {
+    const std::string sentence =
+        fmt::format("agent: it takes {:.3g} % of {:.0f} CPUs, of a budget of {:.3g} %: {}",
+                    100 * state_.cpu_ratio, state_.cpus, 100 * state_.settings.budget, text_of(state_.level));
+    say(sentence);
+    parts_.session.notice(sentence);
+  }
+  if (too_large && !too_large_)
+    warn(fmt::format("agent: it has {} of memory, of {}: fewer processes are recorded",
+                     human_bytes(state_.rss_bytes), human_bytes(state_.settings.memory)));
+  too_large_ = too_large;
+  parts_.session.set_pace(state_.level == agent::Level::kNothing ? 1 : kSparsePace);
+  const size_t most = budget_.most(state_.settings.top);
+  selection_.limit(too_large ? std::min(most, attached_.size() / 2) : most);
+}
+
+void AgentLoop::choose(TimeNs now) {
+  const std::vector<agent::Seen> all = processes_.pass(now);
+  const std::vector<agent::Seen> chosen = selection_.pass(now, all);
+  ++state_.passes;
+  state_.processes = all.size();
+  state_.units = selection_.units();
+  std::set<Pid> there;
+  for (const agent::Seen& each : all) there.insert(each.pid);
+  std::erase_if(attached_, [&](const auto& each) { return !there.contains(each.first); });
+  std::erase_if(refused_, [&](const auto& each) { return !there.contains(each.first); });
+  std::erase_if(told_, [&](Pid pid) { return !there.contains(pid); });
+  attach(chosen, now);
+  state_.recorded_processes = attached_.size();
+  state_.recorded = parts_.recorder->units();
+  for (const auto& [name, recorded] : state_.recorded) {
+    const agent::UnitFigures figures =
+        state_.units.contains(name) ? state_.units.at(name) : agent::UnitFigures{};
+    if (figures.grown && figures.growth_bytes)
+      judge(
+          {agent::Trigger::kGrowth, name, now,
+           fmt::format("{} grew by {} in {}", name, human_bytes(static_cast<uint64_t>(*figures.growth_bytes)),
+                       duration_text(state_.settings.window)),
+           0},
+          now);
+    if (figures.stepped)
+      judge({agent::Trigger::kStep, name, now,
+             fmt::format("{} grew by {} in 10 s", name, human_bytes(figures.step_bytes)), 0},
+            now);
+  }
+}
+
+void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
+  std::set<Pid> wanted;
+  for (const agent::Seen& each : chosen) {
+    wanted.insert(each.pid);
+    if (const auto known = attached_.find(each.pid); known != attached_.end()) {
+      known->second.unwanted_since = 0;
+      continue;
+    }
+    // One at a time, and none when there is no money.
+    if (!joining_.empty() || state_.level != agent::Level::kNothing || refused_.contains(each.pid)) continue;
+    Status fit = procfs::check_process(parts_.proc, each.pid);
+    if (fit) fit = parts_.recorder->expect(each.pid, each.unit);
+    if (!fit) {
+      refuse(each.pid, fit.error());
+      continue;
+    }
+    attached_[each.pid] = {each.unit, fmt::format("pid {} ({})", each.pid, each.comm), 0, false};
+    joining_.emplace_back(each.pid, parts_.session.begin_add(each.pid));
+  }
+  std::erase_if(refused_, [&](const auto& each) { return each.second <= now; });
+  const bool at_once = state_.level >= agent::Level::kFewer || too_large_;
+  for (auto& [pid, attached] : attached_) {
+    if (wanted.contains(pid) || attached.leaving) continue;
+    if (attached.unwanted_since == 0) attached.unwanted_since = now;
+    if (!at_once && now < attached.unwanted_since + kUnwanted) continue;
+    attached.leaving = true;
+    leaving_.emplace_back(pid, parts_.session.begin_remove(pid));
+  }
+}
+
+// Said once, and tried again.
+void AgentLoop::refuse(Pid pid, const Error& error) {
+  refused_[pid] = state_.now + kTryAttaching;
+  if (error.code() != ErrorCode::kTargetGone && told_.insert(pid).second)
+    warn("agent: not recorded: " + error.message());
+}
+
+// Attaching and leaving that has ended.
+void AgentLoop::welcome() {
+  const auto done = [](std::vector<std::pair<Pid, std::future<Status>>>& waiting, auto use) {
+    std::erase_if(waiting, [&](auto& each) {
+      if (!is_ready(each.second)) return false;
+      use(each.first, each.second.get());
+      return true;
+    });
+  };
+  done(joining_, [&](Pid pid, const Status& added) {
+    const auto attached = attached_.find(pid);
+    if (attached == attached_.end()) return;
+    if (added) {
+      parts_.session.attached();
+      say(fmt::format("agent: recording {} of {}", attached->second.name, attached->second.unit));
+      return;
+    }
+    refuse(pid, added.error());
+    attached_.erase(attached);
+  });
+  done(leaving_, [&](Pid pid, const Status& /*removed*/) { attached_.erase(pid); });
+}
+
+void AgentLoop::answer_questions(TimeNs now) {
+  if (parts_.front == nullptr) return;
+  while (const std::optional<agent::Question> question = parts_.front->take(now)) {
+    std::string text;
+    uint32_t status = 0;
+    switch (question->what) {
+      case agent::Ask::kMetrics:
+        text = metrics_text(state_, question->number == 1);
+        break;
+      case agent::Ask::kHealth:
+        text = "ok\n";
+        break;
+      case agent::Ask::kStatus:
+        text = status_text(state_);
+        break;
+      case agent::Ask::kTop:
+        text = top_text(state_);
+        break;
+      case agent::Ask::kRecordings:
+        text = recordings_text(state_);
+        break;
+      case agent::Ask::kTrigger:
+        status = request(question->number, now, text);
+        break;
+      case agent::Ask::kStop:
+        text = "the agent stops\n";
+        stopping_ = true;
+        break;
+      case agent::Ask::kNothing:
+        break;
+    }
+    parts_.front->answer(*question, status, text);
+  }
+}
+
+}  // namespace memwhy::app

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Offered: the recordings that a command line offers to somebody who may ask for no other file. A name that is asked for is
+// compared with the names that are there, and never becomes a path by itself.
+//
+//   memwhy mcp /var/lib/memwhy web.memwhy      web.memwhy, and each *.memwhy that is in the folder now
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <ctime>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace memwhy::app {
+
+struct OfferedFile {
+  std::string name;  // escaped; what to ask for
+  uint64_t bytes = 0;
+  std::time_t modified = 0;
+};
+
+class Offered {
+ public:
+  // Files, and folders without what is in folders of theirs. kBadInput: there is none of that name.
+  static Result<Offered> of(const std::vector<std::string>& paths);
+
+  // The newest first, at most 10,000 of a folder. A file that went away is not there.
+  std::vector<OfferedFile> files() const;
+  // For reading. kUsage: it is not among them. Links in a folder are not followed.
+  Result<Fd> open(const std::string& name) const;
+
+ private:
+  struct Path {
+    std::string path;
+    bool is_folder = false;
+  };
+  // Each with the path and the flags that open it.
+  void each(const auto& visit) const;
+  std::vector<Path> paths_;
+};
+
+}  // namespace memwhy::app
