@@ -39,7 +39,7 @@ constexpr uint64_t kMostShare = 10;             // of the sink's time is one ten
 
 class TerminalView : public LiveView {
  public:
-  TerminalView(Colour colour, bool json) : colour_(colour), json_(json) {}
+  TerminalView(Colour colour, bool as_json) : colour_(colour), json_(as_json) {}
 
   events::EventSink& sink() override { return explainer_; }
 
@@ -138,10 +138,10 @@ class TerminalView : public LiveView {
   uint64_t took_now_ = 0;
 };
 
-Status live(LiveRequest request, Colour colour, bool json) {
+Status live(LiveRequest request, Colour colour, bool as_json) {
   if (Status asked = request.targets.check(); !asked) return asked;
   request.quiet = true;
-  request.view = std::make_shared<TerminalView>(colour, json);
+  request.view = std::make_shared<TerminalView>(colour, as_json);
   Result<LiveResult> done = record_live(request);
   if (!done) return std::move(done).error();
   if (done->failure) return *std::move(done->failure);
@@ -163,13 +163,13 @@ Command add_live(CLI::App& program) {
   options->add_option("-o,--output", request->output, "keep the recording in this file; it must not exist")
       ->type_name("FILE");
   add_probe_options(*options, *request);
-  const auto json = std::make_shared<bool>(false);
-  options->add_flag("--json", *json, "a line of JSON for each scan, format memwhy.explain/1, and no screen");
+  const auto as_json = std::make_shared<bool>(false);
+  options->add_flag("--json", *as_json, "a line of JSON for each scan, format memwhy.explain/1, and no screen");
   add_colour(*options, *colour);
-  return {options, false, [request, duration, colour, json](const std::vector<std::string>&) {
+  return {options, false, [request, duration, colour, as_json](const std::vector<std::string>&) {
             LiveRequest asked = *request;
             if (duration->count() != 0) asked.duration = *duration;
-            return live(std::move(asked), *colour, *json);
+            return live(std::move(asked), *colour, *as_json);
           }};
 }
 

@@ -119,7 +119,7 @@ void GoWatch::open(Pid pid) {
   Target& target = *known;
   const Result<std::vector<events::Vma>> vmas = target.process.vmas();
   if (!vmas) return;
-  target.go = open_go_of({*files_, target.process, *vmas});
+  target.go = open_go_of({*files_, target.process, *vmas, without_go_});
   if (target.go) read(pid, target);
 }
 

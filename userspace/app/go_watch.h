@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "events/go_runtime.h"
 #include "files/children.h"
+#include "goruntime/open_program.h"
 #include "procfs/root.h"
 
 namespace memwhy::app {
@@ -45,6 +46,7 @@ class GoWatch {
   void read(Pid pid, Target& target);
 
   std::unique_ptr<files::Children> files_;
+  goruntime::FilesWithoutGo without_go_;
   procfs::Root proc_;
   std::map<Pid, std::unique_ptr<Target>> targets_;  // the thread's own
   mutable std::mutex mutex_;
