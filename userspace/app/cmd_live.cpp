@@ -164,7 +164,8 @@ Command add_live(CLI::App& program) {
       ->type_name("FILE");
   add_probe_options(*options, *request);
   const auto as_json = std::make_shared<bool>(false);
-  options->add_flag("--json", *as_json, "a line of JSON for each scan, format memwhy.explain/1, and no screen");
+  options->add_flag("--json", *as_json,
+                    "a line of JSON for each scan, format memwhy.explain/1, and no screen");
   add_colour(*options, *colour);
   return {options, false, [request, duration, colour, as_json](const std::vector<std::string>&) {
             LiveRequest asked = *request;
