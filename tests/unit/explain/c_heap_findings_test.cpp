@@ -157,7 +157,7 @@ TEST(CHeapGrowth, NamesWhoAllocatesTheSizeThatGrows) {
   EXPECT_EQ(figure(*found, "calls_seen"), 7);
   EXPECT_EQ(figure(*found, "calls_of_size"), 3);
   EXPECT_EQ(figure(*found, "calls_by_caller"), 2);
-  EXPECT_THAT(found->remedy, HasSubstr("985 to 1000 bytes that leak allocates"));
+  EXPECT_THAT(found->remedy, HasSubstr("985 to 1000 bytes that leak (server.c:7) allocates"));
   ASSERT_TRUE(e.processes[0].allocations);
   EXPECT_EQ(e.processes[0].allocations->calls, 7u);
 

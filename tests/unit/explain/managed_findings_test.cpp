@@ -83,7 +83,7 @@ Explanation rising_jvm(int scans, int apart) {
   for (int i = 0; i < scans; ++i)
     script += fmt::format(
         "@{} allocator-heap 1 hotspot arenas=100 used={}M collector=\"G1\" collections={}\nruntime-pages 1 "
-        "hotspot\n  7f0000000+{} objects live={}M\nscan 1: 7f0000000+{}\n",
+        "hotspot\n  7f0000000+{} objects live={}M\nscan 1: 7e0000000+4 file, 7f0000000+{}\n",
         11 + i * apart, 50 + 10 * i, 2 * i + 1, (50 + 10 * i) * 256, 50 + 10 * i, (50 + 10 * i) * 256);
   return told(script);
 }
