@@ -108,6 +108,14 @@ static __always_inline void go_arguments(struct pt_regs *ctx, u64 *second, u64 *
 	*third = *(volatile unsigned long *)&ctx->cx;
 }
 
+/* Arguments of a C function, at its entry. All are loaded, for the same reason. */
+static __always_inline void c_arguments(struct pt_regs *ctx, u64 *first, u64 *second, u64 *third)
+{
+	*first = *(volatile unsigned long *)&ctx->di;
+	*second = *(volatile unsigned long *)&ctx->si;
+	*third = *(volatile unsigned long *)&ctx->dx;
+}
+
 #define FLAG_CARRY 0x01ull
 #define FLAG_ZERO  0x40ull
 

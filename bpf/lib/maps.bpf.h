@@ -4,7 +4,7 @@
  * linker keeps one copy. What is hot and never resized stands in .bss (an address in the program text, no look-up).
  *
  *   .bss      spaces[] space_brk[] stack_hash[] chunk_key[] chunk_tick[] request     mmap-ed by the daemon
- *   table     chunks of 512 entries (4 KiB)      stacks   frames of a distinct stack  mmap-ed
+ *   table     chunks of 512 entries (4 KiB)      stacks   a distinct stack       nodes   its outer frames    mmap-ed
  *   counters  one element for each CPU                                                mmap-ed
  *   ring      events         members  tgid -> space         scratches  one for each kind of program, for each CPU
  */
@@ -66,6 +66,8 @@ VARIABLE mw_u64
     snapshot_asked[MW_SNAPSHOT_MEMORY];	    /* addresses that were sent since the daemon emptied this */
 VARIABLE struct mw_go_window go_windows[8]; /* by enum mw_go_function: any that three bits can say */
 VARIABLE struct mw_trail trails[MW_TRAILS];
+/* Of the space in the same slot of spaces[]: calls of malloc that may still be recorded; below 0: that came after them. */
+VARIABLE mw_s32 allocations_left[MW_SPACES];
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -82,6 +84,14 @@ struct {
 	__type(key, u32);
 	__type(value, struct mw_stack);
 } stacks __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MW_NODES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct mw_node);
+} nodes __weak SEC(".maps");
 
 struct {
 	__uint(type,
@@ -120,6 +130,7 @@ enum scratch_of {
 	SCRATCH_ENTER,
 	SCRATCH_EXIT,
 	SCRATCH_GO,
+	SCRATCH_ALLOCATION,
 	SCRATCH_KINDS
 };
 

@@ -58,20 +58,25 @@ __noinline int send_snapshot(u32 which, u64 ip, u64 sp, u64 fp, u32 stack)
 	snapshot->tgid = task->tgid;
 	snapshot->stack = stack;
 
-	u32 done = 0;
+	u32 done = 0, absent = 0;
 
 	for (u32 i = 0; i < MW_SNAPSHOT_BYTES / PAGE_BYTES + 1; i++) {
-		u64 to = done, va = sp + to;
+		u64 to = done, va = sp + absent + to;
 		u32 bytes = PAGE_BYTES - (va & (PAGE_BYTES - 1));
 
 		/* one register for the bound and for the address: older verifiers link no copies */
 		asm volatile("" : "+r"(to));
 		if (to > MW_SNAPSHOT_BYTES - PAGE_BYTES)
 			break;
-		if (bpf_probe_read_user(snapshot->data + to, bytes & (2 * PAGE_BYTES - 1), (void *)va))
+		if (!bpf_probe_read_user(snapshot->data + to, bytes & (2 * PAGE_BYTES - 1), (void *)va))
+			done += bytes;
+		else if (!done)
+			absent +=
+			    bytes; /* one of them is being brought in: the frame is new, and its caller's is above */
+		else
 			break;
-		done += bytes;
 	}
+	snapshot->absent = absent;
 	snapshot->bytes = done;
 	__sync_lock_test_and_set(&snapshot->state, MW_SNAPSHOT_READY);
 	c->fault[MW_SNAPSHOTS_SENT]++;

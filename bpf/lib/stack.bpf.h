@@ -3,13 +3,13 @@
  * The slot of the stack table that holds the current task's stack.
  *
  *   chain {4011d6, 4012a0, 4012ff}, WHOLE  ->  hash 0x0beef1...
- *   stack_hash[0x0beef] = that hash            stacks[0x0beef] = {n 3, WHOLE, 4011d6, 4012a0, 4012ff}
+ *   stack_hash[0x0beef] = that hash            stacks[0x0beef] = {n 3, WHOLE, 4011d6, 4012a0, node of 4012ff}
  */
 #ifndef MEMWHY_STACK_BPF_H
 #define MEMWHY_STACK_BPF_H
 
 #include "walk.bpf.h"
-#include "share.bpf.h"
+#include "nodes.bpf.h"
 #include "snapshot.bpf.h"
 #include "trail.bpf.h"
 
@@ -60,6 +60,10 @@ __noinline u32 stack_claim(u64 hash, u32 flags, u32 which, u32 slots)
 			__sync_fetch_and_add(&use->stacks_refused, 1);
 		return MW_ENTRY_STACK_LOST;
 	}
+	u32 outer = outer_node(which, slot);
+
+	if (outer == MW_NODE_FULL)
+		return MW_ENTRY_STACK_LOST;
 	for (u32 i = 0; i < MW_PROBES; i++) {
 		u32 at = probe_at(hash, i) & stack_mask;
 		u64 old = __sync_val_compare_and_swap(&stack_hash[at], MW_SLOT_EMPTY, hash);
@@ -78,6 +82,7 @@ __noinline u32 stack_claim(u64 hash, u32 flags, u32 which, u32 slots)
 		stack_owner[at & (MW_STACKS - 1)] = spaces[slot].space;
 		__builtin_memcpy(s->ip, scratch->frames, sizeof(s->ip)); /* the first of them */
 		s->flags = flags;
+		s->outer = outer;
 		__sync_lock_test_and_set(&s->n, (u32)scratch->n);
 		c->fault[MW_STACKS_NEW]++;
 		return at;
@@ -116,11 +121,8 @@ __noinline u32 store_frames(u32 which, u32 flags, u32 frames, u32 slots)
 
 /*
  * First time this stack is met (or its slot is being freed): walks again, keeping the frames, and claims a slot for what
- * this second walk saw: frames and hash always belong together. Deep stacks are many, and the table is not for them alone:
- *
- *   up to half full   every stack, whole
- *   up to 7/8         those of 16 frames; of deeper ones the first 16
- *   above             the function and its direct caller
+ * this second walk saw: frames and hash always belong together. When the slots or the nodes are taken up to what is kept,
+ * the stack is its function and the direct caller.
  */
 __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 {
@@ -134,13 +136,10 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 
 	if (flags & MW_STACK_UNREADABLE)
 		c->fault[MW_STACKS_UNREADABLE]++;
-	u32 at = store_frames(which, flags, MW_WALK_FRAMES,
-			      s->n > MW_SHORT_FRAMES ? slots / 2 : slots - slots / MW_PAIR_SHARE);
+	u32 at = store_frames(which, flags, MW_WALK_FRAMES, slots - slots / MW_PAIR_SHARE);
 
-	if (at == MW_ENTRY_STACK_LOST && s->n > MW_SHORT_FRAMES)
-		at = store_frames(which, flags, MW_SHORT_FRAMES, slots - slots / MW_PAIR_SHARE);
 	if (at == MW_ENTRY_STACK_LOST) {
-		at = store_frames(which, flags, 2, slots);
+		at = store_frames(which, flags, MW_INNER_FRAMES, slots);
 		c->fault[at == MW_ENTRY_STACK_LOST ? MW_STACKS_LOST : MW_STACKS_PAIRED]++;
 	}
 	if (s->missing)

@@ -64,7 +64,8 @@ class Watched {
     goruntime::FilesWithoutGo without;
     const auto reader =
         app::open_go({binaries, {}}, open_memory, process->directory(), target.pid(), vmas, without);
-    std::optional<events::RuntimeProbes> probes = reader ? reader->probe_plan(true) : std::nullopt;
+    std::optional<events::RuntimeProbes> probes =
+        reader ? reader->probe_plan({.allowed = true}) : std::nullopt;
     if (!probes) return std::nullopt;
     return std::get<events::GoProbePlan>(*std::move(probes));
   }

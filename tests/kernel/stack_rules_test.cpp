@@ -1,77 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stacks by unwind rules on the running kernel, learned as the program does it, against libgcc's unwinder, which the targets
 // themselves ask.
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <random>
 
-#include "app/rule_tables.h"
-#include "base/time.h"
-#include "procfs/process.h"
+#include "school.h"
 #include "stack_targets.h"
 #include "support.h"
-#include "symbols/local_binaries.h"
 
 namespace memwhy::kernel_test {
 namespace {
 
 using events::Unwind;
-
-// The hooks, a recording, and who learns for it.
-struct School {
-  std::unique_ptr<probe::Port> port;
-  std::unique_ptr<probe::Unwinding> unwinding;
-  std::unique_ptr<app::RuleTables> tables;
-  std::unique_ptr<symbols::LocalBinaries> binaries;
-  std::unique_ptr<unwind::Teacher> teacher;
-
-  // Takes snapshots until there are none left.
-  void learn() {
-    while (teacher->look() != 0) continue;
-  }
-};
-
-std::unique_ptr<School> open_school(const probe::Options& options, std::string& why) {
-  auto school = std::make_unique<School>();
-  why = "BPF needs root";
-  if (::geteuid() != 0) return nullptr;
-  auto probe = probe::KernelProbe::open(options);
-  if (!probe) {
-    why = probe.error().message();
-    return nullptr;
-  }
-  school->port = (*probe)->port();
-  school->unwinding = (*probe)->unwinding();
-  why = "no unwind rules on this kernel: " + school->port->hooks().stack_read;
-  if (!school->unwinding) return nullptr;
-  auto proc = procfs::Root::open("/proc");
-  if (!proc) {
-    why = proc.error().message();
-    return nullptr;
-  }
-  auto root = std::make_shared<procfs::Root>(std::move(*proc));
-  school->tables = std::make_unique<app::RuleTables>(*school->unwinding);
-  school->binaries = std::make_unique<symbols::LocalBinaries>(Fd(::open("/proc", O_PATH | O_CLOEXEC)));
-  school->teacher = std::make_unique<unwind::Teacher>(
-      *school->tables, *school->binaries,
-      [root](Pid tgid) -> Result<std::vector<events::Vma>> {
-        auto process = procfs::Process::open(*root, tgid);
-        if (!process) return std::move(process).error();
-        return process->vmas();
-      },
-      [] { return clock_ns(CLOCK_MONOTONIC); });
-  school->teacher->look();  // from now on snapshots may be sent
-  return school;
-}
-
-#define OPEN_SCHOOL(name, ...)                                    \
-  std::string name##_why;                                         \
-  const auto name##_owner = open_school(__VA_ARGS__, name##_why); \
-  if (!name##_owner) CANNOT_RUN(name##_why);                      \
-  School& name = *name##_owner
 
 // A target that works in rounds: the test lets it go from one to the next.
 class Rounds {

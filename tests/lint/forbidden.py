@@ -12,8 +12,9 @@ CODE = [  # looked for outside comments in bpf/, include/ and userspace/
     (re.compile(r"\bbpf_override_return\b"), "memwhy never changes what a call returns"),
     (re.compile(r"\bptrace\s*\(|\bPTRACE_(ATTACH|SEIZE|INTERRUPT|TRACEME)\b"), "memwhy never stops a target"),
     (re.compile(r"\bprocess_vm_writev\b"), "memwhy never writes into a target"),
-    (re.compile(r"\bbpf_(obj|map|program|link)__?pin\b|LIBBPF_PIN_BY_NAME|bpf_object__pin"), "nothing outlives memwhy"),
 ]
+PINS = [(re.compile(r"\bbpf_(obj|map|program|link)__?pin\b|LIBBPF_PIN_BY_NAME|bpf_object__pin"), "nothing outlives memwhy")]
+MAY_PIN = "userspace/probe/uprobes.cpp"  # probes that cannot be taken away without waiting for ever, which the report says
 # Of one machine: only in bpf/lib/arch_*.bpf.h (and bpf/vmlinux, which declares the kernel's types of every machine).
 MACHINE = [
     (re.compile(r"->(r8|r9|r1[0-5]|[abcd]x|[sd]i|orig_ax|cs|fsbase)\b|\bregs\[\d"), "a register of one machine"),
@@ -44,7 +45,7 @@ def main():
     for path in paths:
         source, name, top = sources.text(path), path.relative_to(sources.ROOT), path.relative_to(sources.ROOT).parts[0]
         if top in ("bpf", "include", "userspace") and path.suffix in (".h", ".c", ".cpp"):
-            search(CODE, without_comments(source), name, offences)
+            search(CODE + (PINS if str(name) != MAY_PIN else []), without_comments(source), name, offences)
         if top == "bpf" and "vmlinux" not in name.parts and not path.name.startswith("arch_"):
             search(MACHINE, without_comments(source), name, offences)
         if name.parts[:2] != ("tests", "lint"):

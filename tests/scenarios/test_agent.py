@@ -18,14 +18,15 @@ held = bytearray(b"q" * (12 << 20))
 print("ready", flush=True)
 time.sleep(1000)
 """
-# Blocks of 64 KiB are malloc's, not of Python's own arenas.
+# Blocks of 100 KiB are malloc's, not of Python's own arenas; ten times faster than what is a growth, for machines that have no time.
 C_HEAP = """
 import time
 open("/proc/self/comm", "w").write("cheap")
 held = []
 print("ready", flush=True)
 while True:
-    held.append(b"c" * (64 << 10))
+    if len(held) < 8000:
+        held += [b"c" * (100 << 10) for _ in range(3)]
     time.sleep(0.02)
 """
 
@@ -72,13 +73,13 @@ def until_explained(case, node, unit, cause):
 
 
 def test_three_that_grow_among_quiet_ones(case):
-    """The story: a goroutine leak, a program built with -race and a C heap of Python among ten that do nothing. Each of the three has
+    """The story: a goroutine leak, a program built with -race and a C heap of Python among six that do nothing. Each of the three has
     a recording whose first sentence is right, and nobody else has one."""
-    with agent(case, comm=["leaky", "racy", "cheap", "quiet"]) as node:
-        for _ in range(10):
+    with agent(case, comm=["leaky", "racy", "cheap", "quiet"], cool_down="20s") as node:
+        for _ in range(6):
             python(case, QUIET)
         job = case.start([as_named(case, case.go_build("hourly_job", "debian", stripped=True), "leaky"), "-period", "2s"], stdin=-1)
-        racy = case.start([as_named(case, case.go_build("race_service", "debian", race=True), "racy"), "-late", "128"], stdin=-1)
+        racy = case.start([as_named(case, case.go_build("race_service", "debian", race=True), "racy"), "-import", "64"])
         heap = python(case, C_HEAP)
         files = {cause: until_explained(case, node, unit, cause) for unit, cause in
                  {"leaky": "goroutine-leak", "racy": "race-detector", "cheap": "c-heap-growth"}.items()}

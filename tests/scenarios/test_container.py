@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 
-from support import DEADLINE, MIB
+from support import DEADLINE, MIB, Skip
 from support.answers import ledger, only_process, problems
 from support.cgroups import cgroup
 
@@ -122,6 +122,27 @@ def test_when_the_limit_is_reached(case):
         assert left == 512 * MIB - answer["cgroup_memory"]["held_bytes"], found
         out, _ = case.finish(twin, how=None)
         assert finding(only_process(json.loads(out)), "near-limit") is None, out
+
+
+def test_tasks_that_wait_at_memory_high(case):
+    """Anonymous memory cannot be reclaimed without swap: who goes on above memory.high is slowed down, and the kernel says how long."""
+    with cgroup(case) as group:
+        if group.version == 1:
+            raise Skip("version 1 of cgroups has no memory.high")
+        (group.directory / "memory.high").write_text(str(32 * MIB))
+        if (group.directory / "memory.swap.max").exists():
+            (group.directory / "memory.swap.max").write_text("0")
+        process = workload(case, group, "leak", 1024)
+        grow(process, 1)
+        answer = only_process(case.explain("-p", process.pid, "-d", WATCHED))
+        memory, found = answer["cgroup_memory"], finding(answer, "near-limit")
+        assert memory["high_bytes"] == 32 * MIB and memory["high_events"] > 0, memory
+        events = dict(line.split() for line in (group.directory / "memory.events").read_text().splitlines())
+        assert 0 < memory["high_events"] <= int(events["high"]), (memory, events)
+        assert found and found["kind"] == "problem", (memory, answer["findings"])
+        assert figure(found, "high_bytes") == 32 * MIB and figure(found, "hits") == memory["high_events"], found
+        assert abs(figure(found, "waited_seconds") - memory["waited_some_seen_us"] / 1e6) < 0.001, (found, memory)
+        assert "is at its memory.high of 32.0 MiB" in found["claim"], found
 
 
 def test_the_victim_of_the_limit(case):

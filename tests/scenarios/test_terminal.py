@@ -9,7 +9,7 @@ import sys
 import time
 
 from support import DEADLINE, MIB, absent
-from support.answers import only_process
+from support.answers import check, only_process
 
 sys.path.append("/usr/lib/python3/dist-packages")  # Debian's packages, whichever python runs this
 try:
@@ -117,7 +117,9 @@ def test_top_in_a_terminal(case):
         top.resize(columns, lines)
         top.until(lambda t: " processes, " in t.lines()[0] and "q quit" in t.lines()[lines - 1]
                   and (lines == 10 or row(t, large.pid)), f"a table of {lines} lines")
-    assert "order: anon" in top.lines()[-1]
+    assert "order: unseen" in top.lines()[-1]
+    top.child.send("s")
+    top.until(lambda t: "order: anon" in t.lines()[-1] and "*anon MiB" in t.lines()[1], "the order of anonymous memory")
     top.child.send("s")
     top.until(lambda t: "order: rss" in t.lines()[-1] and "*RSS MiB" in t.lines()[1], "the order of RSS")
     top.child.send("p")
@@ -179,6 +181,34 @@ def test_top_without_a_terminal(case):
     case.fails(2, "--by", arguments=["top", "--by", "size"])
 
 
+def test_top_knows_the_heap_of_go(case):
+    """Of a Go program that keeps 256 MiB alive a heap profile shows these: by the runtime's own counters, as explain has them. What is
+    left is unseen; of a program that is no Go program all that is anonymous."""
+    jobs = case.hourly_job("debian", "-period", "1ms", "-hold", 64, "-runs", 4)
+    jobs.holds()
+    jobs.go_on()
+    jobs.done()
+    plain = holder(case, "plain", 600)
+    totals = only_process(case.explain("-p", jobs.pid, "-d", "1s"))["go"]["totals"]
+    top = case.start([case.program, "top", "-n", DEADLINE, "--json"])
+    for line in top.stdout:
+        rows = {row["pid"]: row for row in json.loads(line)["rows"]}
+        assert rows[plain.pid]["go"] is None and rows[plain.pid]["unseen_bytes"] == rows[plain.pid]["anon_bytes"], rows[plain.pid]
+        if (mine := rows[jobs.pid])["go"]:
+            break
+    assert mine["go"]["live_bytes"] == totals["/gc/heap/live:bytes"] >= 256 * MIB, (mine, totals)
+    assert mine["go"]["idle_bytes"] == totals["/memory/classes/heap/free:bytes"], (mine, totals)
+    assert mine["go"]["goal_bytes"] == totals["/gc/heap/goal:bytes"], (mine, totals)
+    assert mine["unseen_bytes"] == mine["rss_bytes"] - mine["go"]["live_bytes"] < 100 * MIB, mine
+    screen = Terminal(case, "top")
+    screen.until(lambda t: row(t, jobs.pid) and "unseen" in " ".join(row(t, jobs.pid)), "what Go says")
+    words = row(screen, jobs.pid)
+    assert abs(float(words[-4]) - mine["unseen_bytes"] / MIB) < 1 and words[-3] == "unseen," and words[-1] == "idle", words
+    assert all(len(line) <= 80 for line in screen.lines()), screen.text()
+    screen.child.send("q")
+    screen.ends()
+
+
 def test_top_as_nobody(case):
     """It needs no privilege."""
     target = holder(case, "seen", 300)
@@ -211,5 +241,10 @@ def test_live_without_a_terminal(case):
     lines = out.splitlines()
     assert lines and all(re.match(rf"\+[\d.]+ s lines \(pid {target.pid}\): [\d.]+ MiB resident", line) for line in lines), out
     assert "\x1b" not in out and err == "" and not list(case.folder.iterdir()), (err, list(case.folder.iterdir()))
+    out, _ = case.memwhy("live", "-p", target.pid, "-d", "3s", "--json", cwd=case.folder)
+    answers = [only_process(check(json.loads(line))) for line in out.splitlines()]
+    assert answers and all(each["pid"] == target.pid and each["rss"]["bytes"] >= 64 * MIB for each in answers), out
+    scans = [each["coverage"]["scans"] for each in answers]
+    assert scans == sorted(set(scans)), scans
     case.fails(4, arguments=["live", "-p", 4_000_000])
     case.fails(2, arguments=["live"])

@@ -373,6 +373,11 @@ Payload Parser::payload(const std::string& verb, Sentence& s) const {
     const uint64_t bytes = w.to_number(w.next("bytes"));
     return GoCall{space, 0, function, bytes, w.stack_or_none(), tick()};
   }
+  if (verb == "allocates") {
+    const SpaceId space = w.space();
+    const uint64_t bytes = w.to_number(w.next("bytes"));
+    return AllocationCall{space, 0, bytes, w.stack_or_none(), tick()};
+  }
   w.fail("unknown verb " + verb);
 }
 

@@ -59,6 +59,7 @@
 //          (n: the scan that comes next; tables=0xADDRESS/0xADDRESS...: of the runtime's structures)
 //   go-profile SPACE [off|unreadable] [rate=BYTES] [assumed]        (rate: 512K; 0 when off or unreadable)
 //          items: OBJECT-BYTES [published=OBJECTS] [current=OBJECTS] 0xADDRESS ...    (innermost first)
+//   allocates SPACE BYTES STACK                                     (a call of malloc that was looked at)
 //   go-call SPACE FUNCTION BYTES STACK                              (large_allocation, heap_grow …)
 //   goroutines SPACE [n=] [incomplete] [finalizers=WAITING:BYTES:OBJECTS] [held=BYTES:OBJECTS [cut]]   (n: the sum of the groups)
 //          items: COUNT ["chan send"] [by=0xADDRESS] [stack=BYTES] [since=SECONDS] [kept=BYTES objects=]

@@ -224,6 +224,9 @@ struct Line {
     return "go-call" + id(e.space) + " " + go_function_name(e.function) + " " + std::to_string(e.bytes) +
            " " + id(e.stack);
   }
+  std::string operator()(const AllocationCall& e) const {
+    return "allocates" + id(e.space) + " " + std::to_string(e.bytes) + " " + id(e.stack);
+  }
 };
 
 }  // namespace

@@ -50,7 +50,9 @@ class ToyRuntime final : public record::RuntimeSource {
   std::string_view title() const override { return "toy"; }
   void counters(const Tell& /*tell*/) override {}
   void details(Details /*which*/, const Tell& /*tell*/) override {}
-  std::optional<events::RuntimeProbes> probe_plan(bool /*allowed*/) override { return std::nullopt; }
+  std::optional<events::RuntimeProbes> probe_plan(record::ProbeWishes /*wishes*/) override {
+    return std::nullopt;
+  }
   std::vector<std::string> take_notices() override { return {}; }
   void stop_when(const std::function<bool()>& /*stop*/) override {}
 

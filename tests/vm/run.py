@@ -98,8 +98,8 @@ def libraries(program):
     return set(re.findall(r"(/[^ ]+) \(0x", listed.stdout))
 
 
-def initramfs(root, programs, init):
-    """A tree with busybox, `programs` in /test and what they link to, packed; returns the archive."""
+def initramfs(root, programs, init, more=None):
+    """A tree with busybox, `programs` in /test and what they link to, packed; returns the archive. more(root) puts more into it."""
     shutil.rmtree(root, ignore_errors=True)
     for folder in ("bin", "dev", "etc", "proc", "sys", "test", "tmp"):
         (root / folder).mkdir(parents=True)
@@ -115,6 +115,8 @@ def initramfs(root, programs, init):
         place = root / library.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, place)
+    if more:
+        more(root)
     (root / "init").write_text(init)
     (root / "init").chmod(0o755)
     archive = root.parent / f"{root.name}.cpio.gz"
@@ -143,13 +145,13 @@ def init_script(runs, tests, la57):
 # --- the machine -----------------------------------------------------------------------------------------------------
 
 
-def boot(image, archive, la57, timeout, console, say):
+def boot(image, archive, la57, timeout, console, say, memory=1024):
     """Lines of the guest's second serial line until it powers off. Killed at the deadline."""
     cpu = "max" if la57 == "on" else "max,la57=off"
     # thread=single: with a thread for each CPU, now and then one runs an int3 that another has patched away long ago
     # (a tracepoint's jump label, a uprobe), which the kernel takes for a bug. no_timer_check: on a busy host the guest's first
     # timer interrupts come too late for its check, and it panics.
-    command = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", cpu, "-smp", "2", "-m", "1024",
+    command = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", cpu, "-smp", "2", "-m", str(memory),
                "-kernel", image, "-initrd", archive, "-nodefaults", "-no-reboot", "-display", "none",
                "-append", "console=ttyS0 panic=-1 nokaslr mitigations=off no_timer_check",
                "-serial", f"file:{console}", "-serial", "stdio"]

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MIB (1UL << 20)
@@ -34,6 +35,10 @@ static void read_all(const char* path) {
 }
 
 static void fill_pipes(unsigned long pipes) {
+  struct rlimit files;  // two a pipe: where the limit is the kernel's own, 1,024, that is too many
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) abort();
+  files.rlim_cur = files.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &files) != 0) abort();
   for (unsigned long i = 0; i < pipes; i++) {
     int ends[2];
     if (pipe(ends) != 0 || write(ends[1], block, PIPE) != PIPE) abort();

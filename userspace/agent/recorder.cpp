@@ -139,8 +139,10 @@ void Recorder::about_recording(const events::Event& event) {
 void Recorder::begin_space(const events::SpaceStart& start) {
   const auto expected = expected_.find(start.tgid);
   if (expected == expected_.end()) return;
+  const auto unit = units_.find(expected->second);
+  if (unit == units_.end()) return;
   const auto [at, added] = spaces_.try_emplace(start.space);
-  if (added) ++units_.at(expected->second).spaces;
+  if (added) ++unit->second.spaces;
   at->second = {expected->second, start.cgroup, start.comm, start.tgid, at->second.oom};
 }
 
@@ -224,6 +226,7 @@ void Recorder::tick(TimeNs now) {
     failures_.push_back(*at->second.ring->failure());
     for (auto& [id, space] : spaces_)
       if (space.unit == at->first) space.unit.clear();
+    std::erase_if(expected_, [&](const auto& each) { return each.second == at->first; });
     at = units_.erase(at);
   }
 }

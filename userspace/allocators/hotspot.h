@@ -8,7 +8,7 @@
 //     region 1   bottom f0100000  top f0100000  end f0200000     free; resident if it was used before, and given back by few
 //   CodeCache::_heaps        ──► 3 heaps of code, each with its committed range
 //   ClassLoaderDataGraph     ──► classes: the 4 MiB around each, and around its constants, are metaspace
-// Read: G1, Serial, Parallel, Shenandoah, Epsilon. Not read: ZGC, whose heap is shared memory and named by the kernel.
+// Read: G1, Serial, Parallel, Shenandoah, Epsilon. Of ZGC, whose heap is shared memory and named by the kernel, where it is.
 #pragma once
 
 #include <cstdint>

@@ -90,15 +90,16 @@ void Anonymizer::on_event(const events::Event& event) {
   using namespace events;
   Event changed = event;
   std::visit(
-      Overloaded{[&](RecordingInfo& e) { change(e); }, [&](HookReport& e) { change(e); },
-                 [&](BinaryInfo& e) { change(e); }, [&](SymbolInfo& e) { change(e); },
-                 [&](SpaceStart& e) { change(e); }, [&](VmaList& e) { change(e); },
-                 [&](GoGoroutines& e) { change(e); }, [&](RuntimePages& e) { change(e); },
-                 [&](AllocatorHeap& e) { change(e); }, [&](CgroupMemory& e) { change(e); },
-                 // Numbers, and words of our own.
-                 LeaveAlone<ClockAnchor, Coverage, RecordingEnd, SpaceEnd, ProcessExit, OomVictim, ThreadList,
-                            Counters, PageScan, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised,
-                            VmaMoved, HeapGrown, Loss, GoStatistics, GoReading, GoProfile, GoCall>{}},
+      Overloaded{
+          [&](RecordingInfo& e) { change(e); }, [&](HookReport& e) { change(e); },
+          [&](BinaryInfo& e) { change(e); }, [&](SymbolInfo& e) { change(e); },
+          [&](SpaceStart& e) { change(e); }, [&](VmaList& e) { change(e); },
+          [&](GoGoroutines& e) { change(e); }, [&](RuntimePages& e) { change(e); },
+          [&](AllocatorHeap& e) { change(e); }, [&](CgroupMemory& e) { change(e); },
+          // Numbers, and words of our own.
+          LeaveAlone<ClockAnchor, Coverage, RecordingEnd, SpaceEnd, ProcessExit, OomVictim, ThreadList,
+                     Counters, PageScan, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved,
+                     HeapGrown, Loss, GoStatistics, GoReading, GoProfile, GoCall, AllocationCall>{}},
       changed.payload);
   to_.on_event(changed);
 }

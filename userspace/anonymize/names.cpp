@@ -250,8 +250,37 @@ std::string Names::identifiers(std::string_view text) {
   return out;
 }
 
+// A public template may be of types that are not: "std::vector<acme::Thing>::push_back" keeps all but acme and Thing. What is
+// within brackets is replaced, unless it begins with a public namespace.
+std::string Names::arguments(std::string_view name, std::string_view open, std::string_view close) {
+  constexpr std::array<std::string_view, 4> kNamespaces = {"std", "__gnu_cxx", "__cxxabiv1", "core"};
+  std::string out;
+  size_t depth = 0;
+  for (size_t at = 0; at < name.size();) {
+    if (!is_identifier_char(name[at])) {
+      if (open.find(name[at]) != std::string_view::npos) ++depth;
+      if (close.find(name[at]) != std::string_view::npos && depth > 0) --depth;
+      out += name[at++];
+      continue;
+    }
+    size_t end = at;  // of "a::b::c"
+    while (end < name.size() && (is_identifier_char(name[end]) || name.substr(end).starts_with("::") ||
+                                 (name[end] == ':' && name[end - 1] == ':')))
+      ++end;
+    const std::string_view chain = name.substr(at, end - at);
+    const bool stays = depth == 0 || is_one_of(chain.substr(0, chain.find(':')), kNamespaces);
+    out += stays ? std::string(chain) : identifiers(chain);
+    at = end;
+  }
+  return out;
+}
+
 std::string Names::function(std::string_view name, std::string_view file, std::string_view module, bool go) {
-  if (name.empty() || is_public_function(name, file, module, go)) return std::string(name);
+  if (name.empty()) return "";
+  if (is_public_function(name, file, module, go)) {
+    if (is_public_file(module)) return std::string(name);
+    return go ? arguments(name, "[", "]") : arguments(name, "<(", ">)");
+  }
   if (name.starts_with(events::kLocalFunction)) {
     const std::string_view of = name.substr(events::kLocalFunction.size());
     const size_t offset = std::min(of.find('+'), of.size());

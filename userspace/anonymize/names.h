@@ -45,6 +45,7 @@ class Names {
  private:
   std::string component(std::string_view name);
   std::string identifiers(std::string_view text);
+  std::string arguments(std::string_view name, std::string_view open, std::string_view close);
 
   Words words_;
 };

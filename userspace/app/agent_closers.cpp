@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <csignal>
 
-#include "base/time.h"
+#include "app/cpu_time.h"
 #include "files/spawn.h"
 
 namespace memwhy::app {
@@ -95,10 +95,7 @@ std::optional<ClosedJob> Closers::poll(TimeNs now) {
                                                std::to_string(WTERMSIG(status)));
   }
   output_.reset();
-  const auto ns = [](const timeval& time) {
-    return static_cast<uint64_t>(time.tv_sec) * kNsPerSecond + static_cast<uint64_t>(time.tv_usec) * 1000;
-  };
-  ClosedJob closed{std::move(*running_), std::move(answer), ns(used.ru_utime) + ns(used.ru_stime)};
+  ClosedJob closed{std::move(*running_), std::move(answer), cpu_ns(used)};
   running_.reset();
   if (!closed.answer && closed.job.output != "-") ::unlink(closed.job.output.c_str());
   return closed;

@@ -105,7 +105,7 @@ void AgentLoop::close_due(TimeNs now) {
     const std::string& unit = closing.firing.unit;
     std::vector<std::string> parts = parts_.recorder->hold(unit);
     if (parts.empty()) {
-      ++state_.closings_failed;
+      ++state_.triggers[static_cast<size_t>(closing.firing.trigger)].no_ring;
       return true;
     }
     closers_.add({unit, std::string(agent::word(closing.firing.trigger)), closing.firing,

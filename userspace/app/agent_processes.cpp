@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/cpu_time.h"
 #include "base/time.h"
 #include "procfs/text.h"
 
@@ -20,10 +21,6 @@ size_t files_for_passes() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < 2 * kFilesForRecording) return 0;
   return limit.rlim_cur - kFilesForRecording;
-}
-
-uint64_t ns_of(const timeval& time) {
-  return static_cast<uint64_t>(time.tv_sec) * kNsPerSecond + static_cast<uint64_t>(time.tv_usec) * 1000;
 }
 
 }  // namespace
@@ -67,7 +64,7 @@ std::vector<agent::Seen> AgentProcesses::pass(TimeNs now) {
 uint64_t AgentProcesses::own_cpu_ns() const {
   uint64_t sum = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
   rusage ended{};
-  if (::getrusage(RUSAGE_CHILDREN, &ended) == 0) sum += ns_of(ended.ru_utime) + ns_of(ended.ru_stime);
+  if (::getrusage(RUSAGE_CHILDREN, &ended) == 0) sum += cpu_ns(ended);
   for (const auto& [pid, known] : known_) {
     clockid_t clock{};
     if (known.ours && pid != ::getpid() && ::clock_getcpuclockid(pid, &clock) == 0) sum += clock_ns(clock);

@@ -55,7 +55,7 @@ allocators::FileBytes file_bytes_of(const TargetProcess& target) {
   };
 }
 
-// Allocators whose tables memwhy does not know, by a part of a library's name or of one that the kernel keeps for a mapping.
+// Allocators and managed heaps whose tables memwhy does not know, by a part of a library's name or of one that the kernel keeps for a mapping.
 struct Recognised {
   const char *in_name, *name, *title;
 };
@@ -66,6 +66,7 @@ constexpr Recognised kRecognised[] = {
     {"[anon:tcmalloc_region", "google-tcmalloc", "Google's tcmalloc"},
     {"libmimalloc.so.3", "mimalloc-3", "mimalloc 3"},
     {"libtbbmalloc", "tbbmalloc", "oneTBB's malloc"},
+    {"libcoreclr.so", "coreclr", ".NET"},
 };
 
 class RecognisedReader final : public record::PagesOnly {

@@ -75,7 +75,7 @@ record::SessionOptions session_options_of(const AgentSettings& settings, const p
   options.info = proc.host();
   options.info.tool_version = MEMWHY_VERSION;
   options.info.what = {"by memwhy agent"};
-  options.probe_go = !settings.no_uprobes;
+  options.probes.allowed = !settings.no_uprobes;
   options.end_alone = false;
   return options;
 }

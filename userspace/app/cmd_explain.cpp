@@ -66,9 +66,11 @@ Status check(const Request& request, bool duration_given) {
                  "say what to explain: -p PID, --cgroup NAME, or a FILE that memwhy record made");
   }
   if (!live && (!request.live.output.empty() || duration_given || request.live.targets.follow ||
-                request.live.no_uprobes)) {
-    return Error(ErrorCode::kUsage,
-                 "-o, -d, --follow and --no-uprobes are about recording; they make no sense with a FILE");
+                request.live.probes_asked())) {
+    return Error(
+        ErrorCode::kUsage,
+        "-o, -d, --follow, --no-uprobes and --who-allocates are about recording; they make no sense with a "
+        "FILE");
   }
   if (live && !request.part.whole()) {
     return Error(ErrorCode::kUsage, "--from and --to are moments of a recording; they make no sense with -p");
@@ -162,7 +164,7 @@ Command add_explain(CLI::App& program) {
       ->add_option("--heap-profile", request->heap_profile,
                    "compare with this heap profile (heap.pb.gz) instead of the one in the process")
       ->type_name("FILE");
-  options->add_flag("--no-uprobes", request->live.no_uprobes, "do not attach uprobes to the Go runtime");
+  add_probe_options(*options, request->live);
   add_debug_directories(*options, request->live.debug_directories);
   add_file_limits(*options, request->limits, "explaining");
   add_part_options(*options, request->part,

@@ -19,6 +19,7 @@
 #include "app/terminal.h"
 #include "base/time.h"
 #include "explain/explainer.h"
+#include "report/json.h"
 #include "report/live.h"
 
 namespace memwhy::app {
@@ -28,6 +29,7 @@ constexpr const char* kLiveExamples = R"(Examples:
   memwhy live -p 4711                   look at pid 4711 until q, or until it exits
   memwhy live -p 4711 -o web.memwhy     and keep the recording
   memwhy live -p 4711 -d 1m | cat       a line for each scan, for a minute
+  memwhy live -p 4711 --json | jq .processes[0].rss.bytes     the whole answer after each scan, one line each
 
 The ledger is of the last scan; RSS is read each second. Keys: q ends, p pauses what is shown.)";
 
@@ -37,14 +39,14 @@ constexpr uint64_t kMostShare = 10;             // of the sink's time is one ten
 
 class TerminalView : public LiveView {
  public:
-  explicit TerminalView(Colour colour) : colour_(colour) {}
+  TerminalView(Colour colour, bool as_json) : colour_(colour), json_(as_json) {}
 
   events::EventSink& sink() override { return explainer_; }
 
   bool glance(record::Session& session) override {
     if (!looked_) {
       looked_ = true;
-      screen_ = Screen::open();
+      if (!json_) screen_ = Screen::open();
     }
     take_answer();
     ask(session);
@@ -61,11 +63,16 @@ class TerminalView : public LiveView {
     const uint64_t said = answer_ && !screen_ ? scans(*answer_) : 0;
     screen_.reset();
     take_last();
-    if (answer_ && (said == 0 || scans(*answer_) != said))
-      static_cast<void>(print(report::to_live_line(*answer_) + "\n"));
+    if (answer_ && (said == 0 || scans(*answer_) != said)) print_answer();
   }
 
  private:
+  // Where there is no screen.
+  void print_answer() const {
+    static_cast<void>(print(json_ ? report::to_json(*answer_, {.cells = false, .spaces = false})
+                                  : report::to_live_line(*answer_) + "\n"));
+  }
+
   void ask(record::Session& session) {
     const uint64_t now = clock_ns(CLOCK_MONOTONIC);
     if (asked_.valid() || now < asked_at_ + std::max(kAtMostEach, kMostShare * took_)) return;
@@ -89,7 +96,7 @@ class TerminalView : public LiveView {
     if (!paused_) answer_ = std::move(fresh_);
     fresh_.reset();
     if (!answer_ || screen_) return;
-    if (scanned) static_cast<void>(print(report::to_live_line(*answer_) + "\n"));
+    if (scanned) print_answer();
   }
 
   // The sink's thread has ended: what the last scan found nobody was asked for.
@@ -119,6 +126,7 @@ class TerminalView : public LiveView {
   }
 
   const Colour colour_;
+  const bool json_;
   explain::Explainer explainer_{owner_table()};  // of the sink's thread, while there is one
   std::unique_ptr<Screen> screen_;
   bool looked_ = false, paused_ = false;
@@ -130,10 +138,10 @@ class TerminalView : public LiveView {
   uint64_t took_now_ = 0;
 };
 
-Status live(LiveRequest request, Colour colour) {
+Status live(LiveRequest request, Colour colour, bool as_json) {
   if (Status asked = request.targets.check(); !asked) return asked;
   request.quiet = true;
-  request.view = std::make_shared<TerminalView>(colour);
+  request.view = std::make_shared<TerminalView>(colour, as_json);
   Result<LiveResult> done = record_live(request);
   if (!done) return std::move(done).error();
   if (done->failure) return *std::move(done->failure);
@@ -154,12 +162,14 @@ Command add_live(CLI::App& program) {
   add_duration(*options, "-d,--duration", *duration, "end after this time (30, 30s, 5m, 2h)");
   options->add_option("-o,--output", request->output, "keep the recording in this file; it must not exist")
       ->type_name("FILE");
-  options->add_flag("--no-uprobes", request->no_uprobes, "do not attach uprobes to the Go runtime");
+  add_probe_options(*options, *request);
+  const auto as_json = std::make_shared<bool>(false);
+  options->add_flag("--json", *as_json, "a line of JSON for each scan, format memwhy.explain/1, and no screen");
   add_colour(*options, *colour);
-  return {options, false, [request, duration, colour](const std::vector<std::string>&) {
+  return {options, false, [request, duration, colour, as_json](const std::vector<std::string>&) {
             LiveRequest asked = *request;
             if (duration->count() != 0) asked.duration = *duration;
-            return live(std::move(asked), *colour);
+            return live(std::move(asked), *colour, *as_json);
           }};
 }
 

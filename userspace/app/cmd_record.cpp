@@ -73,7 +73,7 @@ Command add_record(CLI::App& program) {
   add_duration(*options, "-d,--duration", *duration, "end after this time (30, 30s, 5m, 2h)");
   add_size(*options, "--max-size", request->max_part_bytes,
            "go on in a new file when one has this size (500M, 2G): x.memwhy, x.1.memwhy …");
-  options->add_flag("--no-uprobes", request->no_uprobes, "do not attach uprobes to the Go runtime");
+  add_probe_options(*options, *request);
   add_debug_directories(*options, request->debug_directories);
   options->add_flag("-q,--quiet", request->quiet, "no progress");
   return {options, true, [request, duration](const std::vector<std::string>& words) {

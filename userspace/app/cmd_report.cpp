@@ -42,9 +42,10 @@ Status check_report(const ReportRequest& request, bool duration_given) {
   if (live == !request.path.empty())
     return Error(ErrorCode::kUsage,
                  "say what to report: a FILE that memwhy record made, or a process (-p PID)");
-  if (!live && (duration_given || request.live.targets.follow || request.live.no_uprobes))
-    return Error(ErrorCode::kUsage,
-                 "-d, --follow and --no-uprobes are about recording; they make no sense with a FILE");
+  if (!live && (duration_given || request.live.targets.follow || request.live.probes_asked()))
+    return Error(
+        ErrorCode::kUsage,
+        "-d, --follow, --no-uprobes and --who-allocates are about recording; they make no sense with a FILE");
   return live ? request.live.targets.check() : Status{};
 }
 
@@ -135,7 +136,7 @@ Command add_report(CLI::App& program) {
   options->add_option("-o,--output", request->output, "the page to make; it must not exist")
       ->required()
       ->type_name("PAGE");
-  options->add_flag("--no-uprobes", request->live.no_uprobes, "do not attach uprobes to the Go runtime");
+  add_probe_options(*options, request->live);
   add_file_limits(*options, request->limits, "explaining");
   options->add_flag("-q,--quiet", request->live.quiet, "no progress");
   return {options, false, [request, duration](const std::vector<std::string>&) -> Status {

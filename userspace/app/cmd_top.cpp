@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // memwhy top: every process by what it holds beside files and shared memory, and how that grows; one cheap pass a second.
-// Nothing is recorded: which of them is worth a recording is what it is for.
+// Nothing is recorded: which of them is worth a recording is what it is for. Of the heaviest Go programs their runtimes are asked,
+// slowly (go_watch.h).
 #include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "app/command.h"
+#include "app/go_watch.h"
 #include "app/limits.h"
 #include "app/screen.h"
 #include "app/signals.h"
@@ -26,50 +30,48 @@ constexpr const char* kTopExamples = R"(Examples:
   memwhy top -n 1 --by rss         one table, largest RSS first
   memwhy top -n 60 --json          a line of JSON each second, for a minute
 
-Anonymous memory is RSS without pages of files and shared memory: heaps, stacks, and what a heap profile does not show. Which
-of it a heap profile would show is not known from outside without a recording: memwhy explain -p PID.
+Anonymous memory is RSS without pages of files and shared memory: heaps, stacks, and what a heap profile does not show. Of
+the heaviest Go programs, one after the other, their runtime's own counters are read (privileges as to record; not with -n 1):
+"unseen" is RSS without the live heap, which is what a heap profile shows, and "idle" what the runtime holds free: the most
+that debug.FreeOSMemory() returns. Of other programs all anonymous memory counts as unseen. Why: memwhy explain -p PID.
 Keys: q ends, s changes the order, p pauses.)";
 
 constexpr const char* kTopKeys = " q quit   s order: {}   p {}   memwhy explain -p PID says why ";
 constexpr size_t kRowsOfPlain = 20, kRowsOfJson = 100;
-constexpr size_t kFilesForOthers = 64;  // descriptors
+constexpr size_t kMostWatched = 20;
+constexpr uint64_t kWorthAsking = uint64_t{16} << 20;  // anonymous bytes: less is never a problem
+constexpr size_t kFilesForOthers = 64;                 // descriptors
 
 struct TopRequest {
   uint64_t passes = 0;  // 0: until it is ended
   std::chrono::nanoseconds interval = std::chrono::seconds(1);
-  report::TopOrder order = report::TopOrder::kAnon;
+  report::TopOrder order = report::TopOrder::kUnseen;
   bool json = false;
   Colour colour = Colour::kAuto;
 };
 
-bool before(report::TopOrder order, const procfs::ProcessMemory& a, const procfs::ProcessMemory& b) {
-  switch (order) {
-    case report::TopOrder::kAnon:
-      return a.anon_bytes > b.anon_bytes;
-    case report::TopOrder::kRss:
-      return a.rss_bytes > b.rss_bytes;
-    case report::TopOrder::kGrowth:
-      break;
-  }
-  return a.growth_bytes_per_s.value_or(0) > b.growth_bytes_per_s.value_or(0);
-}
-
-// The first `rows` of a pass, with their names.
-report::TopView view_of(const procfs::AllProcesses& all, std::vector<procfs::ProcessMemory> pass,
-                        report::TopOrder order, size_t rows) {
+// The first `rows` of a pass, with their names. What is known of Go programs moves them, so that the order is of all.
+report::TopView view_of(const procfs::AllProcesses& all, const std::vector<procfs::ProcessMemory>& pass,
+                        const std::map<Pid, events::GoCounters>& go, report::TopOrder order, size_t rows) {
   report::TopView view;
   view.processes = pass.size();
   view.order = order;
+  std::vector<report::TopRow> sorted;
+  sorted.reserve(pass.size());
   for (const procfs::ProcessMemory& each : pass) {
     view.rss_bytes += each.rss_bytes;
     view.anon_bytes += each.anon_bytes;
+    report::TopRow& row = sorted.emplace_back();
+    row = {each.pid, "", each.rss_bytes, each.anon_bytes, each.growth_bytes_per_s, std::nullopt};
+    if (const auto found = go.find(each.pid); found != go.end())
+      row.go = {found->second.live_bytes, found->second.heap_free_bytes, found->second.goal_bytes};
   }
-  rows = std::min(rows, pass.size());
-  std::partial_sort(pass.begin(), pass.begin() + static_cast<std::ptrdiff_t>(rows), pass.end(),
-                    [order](const auto& a, const auto& b) { return before(order, a, b); });
-  for (size_t i = 0; i < rows; ++i)
-    view.rows.push_back({pass[i].pid, all.comm(pass[i].pid), pass[i].rss_bytes, pass[i].anon_bytes,
-                         pass[i].growth_bytes_per_s});
+  rows = std::min(rows, sorted.size());
+  std::partial_sort(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(rows), sorted.end(),
+                    [order](const auto& a, const auto& b) { return report::before(order, a, b); });
+  sorted.resize(rows);
+  for (report::TopRow& row : sorted) row.comm = all.comm(row.pid);
+  view.rows = std::move(sorted);
   return view;
 }
 
@@ -82,10 +84,16 @@ class Top {
     std::unique_ptr<Screen> screen;
     // What was asked for a number of times stays to be read.
     if (!request_.json && request_.passes == 0) screen = Screen::open();
+    // A single table is printed before anything could be read. Without the privilege there are no Go programs, and no word.
+    if (request_.passes != 1)
+      if (Result<std::unique_ptr<GoWatch>> watch = GoWatch::start()) go_ = *std::move(watch);
     uint64_t due = clock_ns(CLOCK_MONOTONIC);
     for (uint64_t done = 0; request_.passes == 0 || done < request_.passes; ++done) {
       const uint64_t now = clock_ns(CLOCK_MONOTONIC);
-      if (!paused_) pass_ = all_.pass(now);
+      if (!paused_) {
+        pass_ = all_.pass(now);
+        watch_heaviest();
+      }
       due = std::max(due + static_cast<uint64_t>(request_.interval.count()), now);
       if (screen) show(*screen);
       if (Status printed = screen ? Status{} : print_pass(done); !printed) return printed;
@@ -101,12 +109,27 @@ class Top {
     return limit.rlim_cur - kFilesForOthers;
   }
 
+  // By anonymous bytes, whatever the order of the table: what is known must not decide who is asked.
+  void watch_heaviest() {
+    if (!go_) return;
+    std::vector<procfs::ProcessMemory> large;
+    std::copy_if(pass_.begin(), pass_.end(), std::back_inserter(large),
+                 [](const auto& each) { return each.anon_bytes >= kWorthAsking; });
+    std::sort(large.begin(), large.end(),
+              [](const auto& a, const auto& b) { return a.anon_bytes > b.anon_bytes; });
+    large.resize(std::min(large.size(), kMostWatched));
+    std::vector<Pid> pids;
+    for (const procfs::ProcessMemory& each : large) pids.push_back(each.pid);
+    go_->look_at(std::move(pids));
+  }
+  report::TopView view(size_t rows) const {
+    return view_of(all_, pass_, go_ ? go_->known() : std::map<Pid, events::GoCounters>(), order_, rows);
+  }
+
   Status print_pass(uint64_t number) {
     if (request_.json)
-      return print(report::to_json(view_of(all_, pass_, order_, kRowsOfJson),
-                                   static_cast<int64_t>(clock_ns(CLOCK_REALTIME))));
-    const std::string text =
-        report::to_text(view_of(all_, pass_, order_, kRowsOfPlain), style_of_stdout(request_.colour));
+      return print(report::to_json(view(kRowsOfJson), static_cast<int64_t>(clock_ns(CLOCK_REALTIME))));
+    const std::string text = report::to_text(view(kRowsOfPlain), style_of_stdout(request_.colour));
     return print((number == 0 ? "" : "\n") + text);
   }
 
@@ -115,7 +138,7 @@ class Top {
     report::Style style = style_of_stdout(request_.colour);
     style.width = std::max<size_t>(size.columns, 40);
     const size_t rows = size.lines > 4 ? size.lines - 3 : 1;
-    screen.show(report::to_text(view_of(all_, pass_, order_, rows), style),
+    screen.show(report::to_text(view(rows), style),
                 fmt::format(fmt::runtime(kTopKeys), report::word(order_), paused_ ? "go on" : "pause"));
   }
 
@@ -142,6 +165,7 @@ class Top {
   const TopRequest& request_;
   procfs::AllProcesses all_;
   StopSignals& signals_;
+  std::unique_ptr<GoWatch> go_;  // nullptr: Go programs are not asked
   report::TopOrder order_;
   std::vector<procfs::ProcessMemory> pass_;
   bool paused_ = false;
@@ -160,16 +184,18 @@ Status top(const TopRequest& request) {
 
 Command add_top(CLI::App& program) {
   CLI::App* options = program.add_subcommand(
-      "top", "Show all processes by anonymous memory and its growth, at next to no cost");
+      "top", "Show all processes by memory that no heap profile shows, at next to no cost");
   options->footer(kTopExamples);
   set_usage(*options, "memwhy top [OPTIONS]");
   const auto request = std::make_shared<TopRequest>();
   options->add_option("-n,--passes", request->passes, "end after so many passes")->type_name("N");
   add_duration(*options, "-i,--interval", request->interval, "time between two passes; default 1 s");
   options
-      ->add_option("--by", request->order, "anon, rss or growth: what is largest comes first; default anon")
+      ->add_option("--by", request->order,
+                   "unseen, anon, rss or growth: what is largest comes first; default unseen")
       ->transform(CLI::CheckedTransformer(
-                      std::map<std::string, report::TopOrder>{{"anon", report::TopOrder::kAnon},
+                      std::map<std::string, report::TopOrder>{{"unseen", report::TopOrder::kUnseen},
+                                                              {"anon", report::TopOrder::kAnon},
                                                               {"rss", report::TopOrder::kRss},
                                                               {"growth", report::TopOrder::kGrowth}})
                       .description(""))

@@ -24,7 +24,9 @@ class UnreadableGo final : public record::RuntimeSource {
   }
   void counters(const Tell& /*tell*/) override {}
   void details(Details /*which*/, const Tell& /*tell*/) override {}
-  std::optional<events::RuntimeProbes> probe_plan(bool /*allowed*/) override { return std::nullopt; }
+  std::optional<events::RuntimeProbes> probe_plan(record::ProbeWishes /*wishes*/) override {
+    return std::nullopt;
+  }
   std::vector<std::string> take_notices() override { return {}; }
   void stop_when(const std::function<bool()>& /*stop*/) override {}
 
@@ -51,10 +53,10 @@ void GoReader::details(Details which, const Tell& tell) {
     tell(*std::move(all));
 }
 
-std::optional<events::RuntimeProbes> GoReader::probe_plan(bool allowed) {
+std::optional<events::RuntimeProbes> GoReader::probe_plan(record::ProbeWishes wishes) {
   std::optional<events::GoProbePlan> plan = std::exchange(plan_, std::nullopt);
   if (!plan) return std::nullopt;
-  if (!allowed) {
+  if (!wishes.allowed) {
     plan->sites.clear();
     plan->not_probed = {
         "The Go runtime is not probed (--no-uprobes): who allocates large objects and who makes the heap "

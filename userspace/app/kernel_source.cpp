@@ -38,9 +38,12 @@ class ProbeSource : public record::KernelSource {
   void settle() override { port_->settle(); }
   void probe_runtime(SpaceId space, events::RuntimeProbes probes) override {
     std::visit(events::Overloaded{[&](events::GoProbePlan plan) {
-                 port_->is_go(space);
-                 port_->probe_go(space, std::move(plan));
-               }},
+                                    port_->is_go(space);
+                                    port_->probe_go(space, std::move(plan));
+                                  },
+                                  [&](events::AllocationProbePlan plan) {
+                                    port_->probe_allocations(space, std::move(plan));
+                                  }},
                std::move(probes));
   }
   bool govern() override { return port_->govern(); }

@@ -129,7 +129,7 @@ record::SessionOptions session_options(const LiveRequest& request, const procfs:
   if (request.duration) options.duration = static_cast<TimeNs>(request.duration->count());
   options.follow = request.targets.follows_children();
   options.cgroup = request.targets.cgroup;
-  options.probe_go = !request.no_uprobes;
+  options.probes = {!request.no_uprobes, request.who_allocates};
   options.end_alone = !request.targets.open_ended();
   return options;
 }
@@ -238,6 +238,16 @@ Result<LiveResult> record_checked(LiveRequest request) {
 }
 
 }  // namespace
+
+void add_probe_options(CLI::App& command, LiveRequest& request) {
+  CLI::Option* none =
+      command.add_flag("--no-uprobes", request.no_uprobes, "do not attach uprobes to the Go runtime");
+  command
+      .add_flag("--who-allocates", request.who_allocates,
+                "attach uprobes to malloc, calloc and realloc too, for 2,000 calls of each process: who "
+                "allocates, and which sizes")
+      ->excludes(none);
+}
 
 Result<LiveResult> record_live(const LiveRequest& request) {
   try {

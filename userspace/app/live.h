@@ -7,6 +7,7 @@
 // the answer (explain/).
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -28,6 +29,8 @@ struct LiveRequest {
   std::optional<std::chrono::nanoseconds> duration;
   bool quiet = false;
   bool no_uprobes = false;
+  bool who_allocates = false;
+  bool probes_asked() const { return no_uprobes || who_allocates; }
   std::vector<std::string> debug_directories;  // where debug files of programs may lie, too
   std::string output;                          // a file to make; "": one without a name
   uint64_t max_part_bytes = 0;                 // 0: one part
@@ -43,6 +46,9 @@ struct LiveResult {
   std::optional<Error> failure;  // the recording is whole up to here: the disk or memory was full
   Fd file;                       // the last part, for reading; invalid: there is none
 };
+
+// --no-uprobes and --who-allocates.
+void add_probe_options(CLI::App& command, LiveRequest& request);
 
 // Records until the duration is over, every target is gone, a signal came, or the output takes no more. An
 // Error means that nothing was recorded, and that no file is left behind.

@@ -8,7 +8,7 @@ namespace {
 
 uint32_t packed(const unwind::LearnedRule& learned) {
   using Kind = symbols::UnwindRule::Kind;
-  if (learned.source == unwind::RuleSource::kNoFile) return MW_RULE(MW_RULE_JIT, 16, 2);
+  if (learned.source == unwind::RuleSource::kMadeCode) return MW_RULE(MW_RULE_JIT, 16, 2);
   const symbols::UnwindRule& rule = learned.rule;
   if (learned.source == unwind::RuleSource::kGuess && rule.kind == Kind::kFrame)
     return MW_RULE(MW_RULE_GUESS, 16, 2);
@@ -24,6 +24,7 @@ uint32_t packed(const unwind::LearnedRule& learned) {
     case Kind::kRealigned:
       return MW_RULE(MW_RULE_DEREF, rule.bytes, 0);
     case Kind::kNone:
+    case Kind::kKept:
     case Kind::kStop:
       break;
   }
@@ -39,7 +40,7 @@ size_t RuleTables::take(const std::function<void(const unwind::Taken&)>& use) {
     taken.snapshot.sp = from.sp;
     taken.snapshot.fp = from.fp;
     taken.snapshot.is_return = from.is_return;
-    taken.snapshot.address = from.sp;
+    taken.snapshot.address = from.address;
     taken.snapshot.stack = from.bytes;
     use(taken);
   });

@@ -10,7 +10,6 @@
 #include "app/stacks_reader.h"
 
 namespace memwhy::app {
-namespace {
 
 std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target) {
   const goruntime::ProgramFiles files{target.files,
@@ -23,8 +22,6 @@ std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target) {
   return open_go(files, open_memory, target.process.directory(), target.process.pid(), target.vmas,
                  target.without_go);
 }
-
-}  // namespace
 
 const std::vector<Runtime>& runtimes() {
   static const std::vector<Runtime> kRuntimes = {

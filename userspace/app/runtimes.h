@@ -33,6 +33,9 @@ struct Runtime {
   bool later = false;
 };
 
+// That of Go alone; nullptr: not a Go program.
+std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target);
+
 // In the order in which they claim pages.
 const std::vector<Runtime>& runtimes();
 

@@ -14,8 +14,8 @@
 namespace memwhy::app {
 namespace {
 
-constexpr std::chrono::milliseconds kBusy{10}, kQuiet{50};  // between two looks
-constexpr int kQuietAfter = 100;                            // looks without a snapshot
+constexpr std::chrono::milliseconds kLearning{1}, kBusy{10}, kQuiet{50};  // between two looks
+constexpr int kQuietAfter = 100;                                          // looks without a snapshot
 
 }  // namespace
 
@@ -64,7 +64,11 @@ void Teaching::run(uint64_t capabilities) {
       lock.lock();
       if (notice_ && files_->has_notices())
         for (const std::string& sentence : files_->take_notices()) notice_(sentence);
-      wake_.wait_for(lock, quiet < kQuietAfter ? kBusy : kQuiet, [this] { return stop_; });
+      wake_.wait_for(lock,
+                     quiet == 0            ? kLearning
+                     : quiet < kQuietAfter ? kBusy
+                                           : kQuiet,
+                     [this] { return stop_; });
     }
   } catch (const std::exception& failure) {
     warn(std::string("unwind rules are learned no more: ") + failure.what());

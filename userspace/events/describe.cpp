@@ -305,6 +305,9 @@ std::string on(const GoCall& e) {
   return fmt::format("{} tid {} go {} {} {}", name(e.space), e.tid, go_function_name(e.function),
                      bytes(e.bytes), name(e.stack));
 }
+std::string on(const AllocationCall& e) {
+  return fmt::format("{} tid {} allocates {} {}", name(e.space), e.tid, bytes(e.bytes), name(e.stack));
+}
 
 }  // namespace
 

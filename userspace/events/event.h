@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "events/allocation.h"
 #include "events/allocator.h"
 #include "events/cgroup.h"
 #include "events/go_probe.h"
@@ -117,7 +118,7 @@ struct PageTableRuns {
 enum class Unwind : uint8_t {
   kFramePointers,  // from some frame on by frame pointers, because no unwind rule was known yet or none is used
   kWhole,          // by unwind rules, to the outermost frame: every frame is certain
-  kJit,            // by frame pointers through code that no file has
+  kJit,            // to the outermost frame, by frame pointers through code that a run time made
   kGuess,          // by frame pointers through code of which the file says nothing
   kStopped,        // certain as far as it goes: the rest cannot be said by rules
   kRecovered,  // it was incomplete; these are the frames of the copy of a stack that was taken with it, whole
@@ -201,7 +202,7 @@ using Payload = std::variant<RecordingInfo, ClockAnchor, HookReport, Coverage, R
                              SymbolInfo, SpaceStart, SpaceEnd, ProcessExit, OomVictim, ThreadList, Counters,
                              VmaList, PageScan, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised,
                              VmaMoved, HeapGrown, Loss, GoStatistics, GoReading, GoProfile, GoGoroutines,
-                             GoCall, RuntimePages, AllocatorHeap, CgroupMemory>;
+                             GoCall, RuntimePages, AllocatorHeap, CgroupMemory, AllocationCall>;
 
 struct Event {
   TimeNs time = 0;

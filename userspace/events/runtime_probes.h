@@ -4,10 +4,11 @@
 
 #include <variant>
 
+#include "events/allocation.h"
 #include "events/go_probe.h"
 
 namespace memwhy::events {
 
-using RuntimeProbes = std::variant<GoProbePlan>;
+using RuntimeProbes = std::variant<GoProbePlan, AllocationProbePlan>;
 
 }  // namespace memwhy::events

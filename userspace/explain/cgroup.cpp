@@ -40,6 +40,7 @@ std::optional<CgroupSummary> cgroup_of(const timeline::Timeline& timeline, const
                        since(first.max_events, last.max_events),
                        since(first.oom_events, last.oom_events),
                        since(first.oom_kills, last.oom_kills),
+                       since(first.waited_some_us, last.waited_some_us),
                        !timeline.recording().info.cgroup().empty()};
 }
 

@@ -23,7 +23,8 @@ struct CgroupSummary {
   std::vector<timeline::CgroupPoint> curve;
   // During the recording; absent: the kernel does not count it.
   std::optional<uint64_t> high_events_seen, max_events_seen, oom_events_seen, oom_kills_seen;
-  bool asked_for = false;  // the recording is of the whole container
+  std::optional<uint64_t> waited_some_seen_us;  // some of its tasks, for memory (PSI)
+  bool asked_for = false;                       // the recording is of the whole container
 
   // What is left below the limit; absent: no limit. Reclaim makes more of it: held_room().
   std::optional<uint64_t> room_bytes() const;

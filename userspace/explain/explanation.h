@@ -13,6 +13,7 @@
 
 #include "base/ids.h"
 #include "events/event.h"
+#include "explain/allocation_sites.h"
 #include "explain/attribution.h"
 #include "explain/cgroup.h"
 #include "explain/finding.h"
@@ -100,10 +101,11 @@ struct ProcessExplanation {
   std::optional<uint64_t> heap_profile_rate;
   bool heap_profile_rate_assumed = false;  // releases before 1.24 do not tell theirs
   std::optional<GoroutineSummary> goroutines;
-  std::vector<HeapHolder> holders;      // in the order in which they were read: of most bytes
-  std::vector<GoCallSummary> go_calls;  // most bytes of each function first
-  Attribution attribution;              // of the last scan; Σ of its cells == rss.bytes
-  std::vector<LedgerLine> ledger;       // heaviest first; Σ bytes == rss.bytes
+  std::vector<HeapHolder> holders;             // in the order in which they were read: of most bytes
+  std::vector<GoCallSummary> go_calls;         // most bytes of each function first
+  std::optional<AllocationSites> allocations;  // absent: no call of malloc was looked at
+  Attribution attribution;                     // of the last scan; Σ of its cells == rss.bytes
+  std::vector<LedgerLine> ledger;              // heaviest first; Σ bytes == rss.bytes
   std::vector<TimelinePoint> timeline;
   std::vector<TimelineEvent> events;
   std::vector<std::pair<std::string, uint64_t>> beside_rss;

@@ -12,15 +12,16 @@ namespace {
 bool holds_for_before(const events::Payload& payload, const timeline::Timeline& timeline) {
   using namespace events;
   bool holds = false;
-  std::visit(Overloaded{[&](const BinaryInfo&) { holds = true; }, [&](const SymbolInfo&) { holds = true; },
-                        [&](const Stack&) { holds = true; }, [&](const RecordingInfo&) { holds = true; },
-                        [&](const ClockAnchor&) { holds = true; }, [&](const RecordingEnd&) { holds = true; },
-                        [&](const SpaceStart& e) { holds = timeline.space(e.space) != nullptr; },
-                        LeaveAlone<HookReport, Coverage, Loss, SpaceEnd, ProcessExit, OomVictim, ThreadList,
-                                   Counters, VmaList, PageScan, PageTableRuns, VmaMapped, VmaUnmapped,
-                                   VmaAdvised, VmaMoved, HeapGrown, GoStatistics, GoReading, GoProfile,
-                                   GoGoroutines, GoCall, RuntimePages, AllocatorHeap, CgroupMemory>{}},
-             payload);
+  std::visit(
+      Overloaded{[&](const BinaryInfo&) { holds = true; }, [&](const SymbolInfo&) { holds = true; },
+                 [&](const Stack&) { holds = true; }, [&](const RecordingInfo&) { holds = true; },
+                 [&](const ClockAnchor&) { holds = true; }, [&](const RecordingEnd&) { holds = true; },
+                 [&](const SpaceStart& e) { holds = timeline.space(e.space) != nullptr; },
+                 LeaveAlone<HookReport, Coverage, Loss, SpaceEnd, ProcessExit, OomVictim, ThreadList,
+                            Counters, VmaList, PageScan, PageTableRuns, VmaMapped, VmaUnmapped, VmaAdvised,
+                            VmaMoved, HeapGrown, GoStatistics, GoReading, GoProfile, GoGoroutines, GoCall,
+                            RuntimePages, AllocatorHeap, CgroupMemory, AllocationCall>{}},
+      payload);
   return holds;
 }
 

@@ -292,6 +292,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
     out.attribution.allocated = allocated_at(*go, table);
   }
   const std::vector<AllocatorFacts> allocators = allocator_facts(allocators_, space);
+  if (space.tracks().calls.calls() != 0) out.allocations = allocation_sites(space, stacks);
   const RssCurves curves = curves_of(space);
   const std::vector<Sample> moments = with_rss_between(samples, curves.rss);
   const Case all{facts,
@@ -306,6 +307,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
                  allocators,
                  moments,
                  out.cgroup_memory ? &*out.cgroup_memory : nullptr,
+                 out.allocations ? &*out.allocations : nullptr,
                  curves.peaks};
   out.findings = findings(all);
   out.verdict = verdict_of(all, out.findings, curves.anonymous);

@@ -13,7 +13,7 @@ enum class StackTrust : uint8_t {
   kWhole,          // certain, from the fault to the outermost frame
   kRecovered,      // whole, by a copy of the stack that was taken when it was met for the first time
   kFramePointers,  // from some frame on by frame pointers
-  kJit,            // by frame pointers through code that no file has
+  kJit,            // to the outermost frame, by frame pointers through code that a run time made
   kCut,            // deeper than is kept, or it ends before the outermost frame
   kUnreadable,     // it led to memory that could not be read
   kLost,           // there was no room for it

@@ -8,10 +8,10 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <string>
 #include <string_view>
 
+#include "base/gzip.h"
 #include "base/result.h"
 
 namespace memwhy::exports {
@@ -34,12 +34,10 @@ class Output {
   Status status_;
 };
 
-// An Output that compresses what it is given into another one, as gzip does. The same bytes give the same file: it holds
-// neither a name nor a time.
+// An Output that compresses what it is given into another one.
 class Gzip {
  public:
   explicit Gzip(Output& into);
-  ~Gzip();
   Gzip(const Gzip&) = delete;
   Gzip& operator=(const Gzip&) = delete;
 
@@ -47,11 +45,7 @@ class Gzip {
   void finish();  // writes what is left
 
  private:
-  struct Stream;
-  void deflate(std::string_view bytes, bool last);
-
-  Output& into_;
-  std::unique_ptr<Stream> stream_;
+  GzipStream packed_;
   Output plain_;
 };
 

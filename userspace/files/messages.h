@@ -80,6 +80,7 @@ void fields(Codec& c, Request& r) {
   });
   c.list(r.addresses, kMostAddresses, [](auto& codec, uint64_t& vaddr) { codec.number(vaddr); });
   c.list(r.question.functions, symbols::ProgramQuestion::kMostNames, kNameField);
+  c.number(r.question.in_symbols);
   c.list(r.question.prefixes, symbols::ProgramQuestion::kMostNames, kNameField);
   c.number(r.question.code_bytes);
   c.number(r.question.variables);

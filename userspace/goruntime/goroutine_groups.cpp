@@ -27,8 +27,7 @@ Groups largest_groups(const std::vector<Goroutine>& list, size_t most) {
   std::vector<Group> groups;
   std::vector<uint32_t> group_of(list.size());
   for (size_t i = 0; i < list.size(); ++i) {
-    const auto [known, fresh] =
-        numbers.try_emplace(sort_of(list[i]), static_cast<uint32_t>(groups.size()));
+    const auto [known, fresh] = numbers.try_emplace(sort_of(list[i]), static_cast<uint32_t>(groups.size()));
     if (fresh) groups.push_back({i});
     group_of[i] = known->second;
     ++groups[known->second].count;

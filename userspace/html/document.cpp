@@ -1,42 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "html/document.h"
 
-#include <zlib.h>
-
-#include <array>
+#include <algorithm>
 #include <cstdint>
-#include <new>
 #include <utility>
 
+#include "base/gzip.h"
 #include "html/bundle.h"
 
 namespace memwhy::html {
 namespace {
 
-constexpr int kGzip = 16 + MAX_WBITS;  // zlib writes no time and no name into its header
-constexpr size_t kPiece = size_t{1} << 16;
-constexpr size_t kMostAtOnce = size_t{1} << 30;  // zlib counts in 32 bits
-
 std::string compressed(std::string_view bytes) {
-  z_stream stream{};
-  if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, kGzip, 9, Z_DEFAULT_STRATEGY) != Z_OK)
-    throw std::bad_alloc();  // the only way in which it fails
   std::string out;
-  std::array<char, kPiece> piece{};
-  int result = Z_OK;
-  while (result != Z_STREAM_END) {
-    if (stream.avail_in == 0) {
-      const std::string_view next = bytes.substr(0, kMostAtOnce);
-      stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(next.data()));  // zlib does not write it
-      stream.avail_in = static_cast<uInt>(next.size());
-      bytes.remove_prefix(next.size());
-    }
-    stream.next_out = reinterpret_cast<Bytef*>(piece.data());
-    stream.avail_out = kPiece;
-    result = deflate(&stream, bytes.empty() ? Z_FINISH : Z_NO_FLUSH);
-    out.append(piece.data(), kPiece - stream.avail_out);
-  }
-  deflateEnd(&stream);
+  GzipStream packed(GzipStream::Effort::kBest, [&out](std::string_view piece) { out += piece; });
+  packed.put(bytes);
+  packed.finish();
   return out;
 }
 

@@ -12,9 +12,19 @@ struct Names {
 };
 
 constexpr Names kNames[MW_EVENT_KINDS] = {
-    {"none", "event"},          {"vma_map", "mapping"},   {"vma_unmap", "removal"}, {"vma_move", "removal"},
-    {"vma_brk", "mapping"},     {"vma_advise", "advice"}, {"space_fork", "fork"},   {"space_exec", "exec"},
-    {"space_end", "space_end"}, {"process_exit", "exit"}, {"oom_victim", "oom"},    {"go_call", "go_call"},
+    {"none", "event"},
+    {"vma_map", "mapping"},
+    {"vma_unmap", "removal"},
+    {"vma_move", "removal"},
+    {"vma_brk", "mapping"},
+    {"vma_advise", "advice"},
+    {"space_fork", "fork"},
+    {"space_exec", "exec"},
+    {"space_end", "space_end"},
+    {"process_exit", "exit"},
+    {"oom_victim", "oom"},
+    {"go_call", "go_call"},
+    {"allocation", "allocation"},
 };
 
 AddressRange range(uint64_t start, uint64_t bytes) { return {start, start + bytes}; }
@@ -75,6 +85,9 @@ class Decoder {
     if (r.function < MW_GO_FUNCTIONS)
       add(events::GoCall{space_, r.h.tid, static_cast<events::GoFunction>(r.function), r.bytes,
                          stack(r.stack), r.h.tick});
+  }
+  void operator()(const mw_allocation& r) {
+    add(events::AllocationCall{space_, r.h.tid, r.bytes, stack(r.stack), r.h.tick});
   }
 
  private:
@@ -141,6 +154,8 @@ bool decode(const void* record, size_t bytes, StackTable& stacks, std::vector<ev
       return decode_as<mw_oom_victim>(record, bytes, decoder);
     case MW_EVENT_GO_CALL:
       return decode_as<mw_go_call>(record, bytes, decoder);
+    case MW_EVENT_ALLOCATION:
+      return decode_as<mw_allocation>(record, bytes, decoder);
     default:
       return false;
   }

@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe/go_probes.h"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <fmt/format.h>
-#include <linux/bpf.h>
-#include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <optional>
 
 #include "memwhy/abi/event.h"
@@ -21,7 +13,6 @@
 namespace memwhy::probe {
 namespace {
 
-constexpr uint8_t kBreakpoint = 0xcc;
 constexpr size_t kMostSentences = 32;
 constexpr TimeNs kSecond = 1'000'000'000;
 // A program that maps and faults all the time still lets go between any two; who holds it this long holds it for good.
@@ -41,27 +32,7 @@ uint64_t cookie_of(const events::GoSite& site) {
   return MW_GO_COOKIE(site.function, static_cast<uint64_t>(site.argument), site.shift);
 }
 
-// The head of union bpf_attr for BPF_LINK_CREATE of that kind.
-struct MultiLink {
-  uint32_t program, target, attach_type, flags;
-  uint64_t path, offsets, ref_counters, cookies;
-  uint32_t count, multi_flags, pid, pad;
-};
-
-// Before 6.10 the kernel's own filter let one thread of the process pass only. Without it the programs of all processes
-// that run this file are stopped at the sites; ours is told by its mm all the same.
-bool filters_by_process() {
-  utsname name{};
-  unsigned major = 0, minor = 0;
-  if (::uname(&name) != 0 || std::sscanf(name.release, "%u.%u", &major, &minor) != 2) return false;
-  return major > 6 || (major == 6 && minor >= 10);
-}
-
 }  // namespace
-
-const char* name_of(UprobeWay way) {
-  return way == UprobeWay::kMulti ? "uprobe_multi" : way == UprobeWay::kPerf ? "uprobe" : "none";
-}
 
 void GoReport::say(std::string sentence) {
   if (sentences_.size() < kMostSentences &&
@@ -81,36 +52,11 @@ void GoProbes::use(SpaceId space, const events::GoProbePlan& plan) {
 }
 
 Status GoProbes::link(Attached& to) const {
-  const std::string path = fmt::format("/proc/self/fd/{}", to.plan.file.get());
-  const std::vector<events::GoSite>& sites = to.plan.sites;
-  if (way_ == UprobeWay::kMulti) {
-    std::vector<uint64_t> offsets, cookies;
-    for (const events::GoSite& site : sites) {
-      offsets.push_back(site.offset);
-      cookies.push_back(cookie_of(site));
-    }
-    MultiLink ask{};
-    ask.program = static_cast<uint32_t>(bpf_program__fd(program_));
-    ask.attach_type = kUprobeMulti;
-    ask.path = reinterpret_cast<uint64_t>(path.c_str());
-    ask.offsets = reinterpret_cast<uint64_t>(offsets.data());
-    ask.cookies = reinterpret_cast<uint64_t>(cookies.data());
-    ask.count = static_cast<uint32_t>(sites.size());
-    ask.pid = filters_by_process() ? static_cast<uint32_t>(to.plan.tgid) : 0;
-    to.multi = Fd(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &ask, sizeof ask)));
-    if (!to.multi) return errno_error(ErrorCode::kEnvironment, "attaching probes (uprobe_multi)", errno);
-    return {};
-  }
-  for (const events::GoSite& site : sites) {
-    LIBBPF_OPTS(bpf_uprobe_opts, options, .bpf_cookie = cookie_of(site));
-    Link one(bpf_program__attach_uprobe_opts(program_, to.plan.tgid, path.c_str(), site.offset, &options));
-    if (!one) {
-      const int why = errno;
-      to.links.clear();
-      return errno_error(ErrorCode::kEnvironment, "attaching a probe (uprobe)", why);
-    }
-    to.links.push_back(std::move(one));
-  }
+  std::vector<UprobeSite> sites;
+  for (const events::GoSite& site : to.plan.sites) sites.push_back({site.offset, cookie_of(site)});
+  Result<UprobeLinks> links = attach_uprobes(program_, way_, to.plan.tgid, to.plan.file, sites);
+  if (!links) return std::move(links).error();
+  to.links = *std::move(links);
   return {};
 }
 
@@ -132,7 +78,7 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
                fmt::format("The Go runtime of pid {} is not probed: its memory map is locked, and attaching "
                            "would wait for it.",
                            plan.tgid));
-  Attached made{std::move(plan), {}, {}};
+  Attached made{std::move(plan), {}};
   if (const Status linked = link(made); !linked)
     return say(space, fmt::format("The Go runtime of pid {} is not probed: {}.", made.plan.tgid,
                                   linked.error().message()));
@@ -147,7 +93,7 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
         fmt::format("The Go runtime of pid {} is not probed: no breakpoint appeared in its code.", tgid));
   }
   use(space, made.plan);
-  if (made.multi && made.plan.keep_open) made.plan.keep_open(made.multi.get());
+  if (made.links.multi && made.plan.keep_open) made.plan.keep_open(made.links.multi.get());
   attached_.emplace(space, std::move(made));
 }
 
@@ -162,23 +108,14 @@ bool GoProbes::map_is_free(SpaceId space) const {
 // No close of ours is to be the last one. The administrator's `rm` is.
 void GoProbes::leave(SpaceId space, Attached& from) {
   const Pid tgid = from.plan.tgid;
-  const std::string path = fmt::format("/sys/fs/bpf/memwhy-{}-{}", ::getpid(), tgid);
-  bool kept = true;
-  if (from.multi) kept = bpf_obj_pin(from.multi.get(), path.c_str()) == 0;
-  for (size_t i = 0; i < from.links.size(); ++i) {
-    kept = bpf_link__pin(from.links[i].get(), fmt::format("{}-{}", path, i).c_str()) == 0 && kept;
-    static_cast<void>(from.links[i].release());  // closed with memwhy
-  }
-  if (!kept) static_cast<void>(from.multi.release());
-  const std::string how =
-      kept ? fmt::format("they go with `rm {}*`", path) : "they go when memwhy has ended, which waits for it";
+  const std::string how = leave_attached(from.links, fmt::format("memwhy-{}-{}", ::getpid(), tgid));
   say(space, fmt::format("The probes of the Go runtime of pid {} stay, because its memory map is locked: {}.",
                          tgid, how));
 }
 
 bool GoProbes::unlink(SpaceId space, Attached& from) {
   if (from.plan.waits && from.plan.waits()) {
-    for (Link& link : from.links) static_cast<void>(link.release());  // closed with memwhy
+    for (Link& link : from.links.each) static_cast<void>(link.release());  // closed with memwhy
     say(space,
         fmt::format("The probes of the Go runtime of pid {} stay until its memory answers.", from.plan.tgid));
     return false;
@@ -188,8 +125,7 @@ bool GoProbes::unlink(SpaceId space, Attached& from) {
     return false;
   }
   if (from.plan.keep_open) from.plan.keep_open(-1);
-  from.links.clear();
-  from.multi.reset();
+  from.links.close();
   for (const events::GoSite& site : from.plan.sites)
     if (const std::optional<uint8_t> byte = from.plan.byte_at(site.address); byte && *byte != site.byte)
       say(space, fmt::format("A breakpoint is left in {} of pid {}: another tracer's, or the kernel's fault.",
@@ -255,7 +191,7 @@ void GoProbes::report(const GoReport& from, events::HookReport& report) const {
 
 size_t GoProbes::links() const {
   size_t n = 0;
-  for (const auto& [space, each] : attached_) n += each.multi ? 1 : each.links.size();
+  for (const auto& [space, each] : attached_) n += each.links.count();
   return n;
 }
 

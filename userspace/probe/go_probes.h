@@ -22,20 +22,9 @@
 #include "base/ids.h"
 #include "events/go_probe.h"
 #include "events/recording.h"
-#include "probe/hooks.h"
-
-struct bpf_program;
+#include "probe/uprobes.h"
 
 namespace memwhy::probe {
-
-// How this kernel lets a user-space instruction be probed.
-enum class UprobeWay : uint8_t {
-  kMulti,  // one link for many sites, for one address space (Linux 6.6)
-  kPerf,   // a perf event for each
-  kNone,
-};
-const char* name_of(UprobeWay way);
-constexpr uint32_t kUprobeMulti = 48;  // BPF_TRACE_UPROBE_MULTI, which older headers lack
 
 // Sums over all CPUs, since load.
 struct GoHits {
@@ -79,17 +68,18 @@ class GoProbes {
   // Gives up functions that are called too often. true: the report changed.
   bool govern(TimeNs now, const GoHits& sum);
 
+  // Whether attaching and taking away would not wait: within 0.2 s somebody let go of the lock of the space's map.
+  bool map_is_free(SpaceId space) const;
+
   void report(const GoReport& from, events::HookReport& report) const;
   size_t links() const;
 
  private:
   struct Attached {
     events::GoProbePlan plan;
-    std::vector<Link> links;
-    Fd multi;
+    UprobeLinks links;
   };
   Status link(Attached& to) const;
-  bool map_is_free(SpaceId space) const;
   // false: the probes stay.
   bool unlink(SpaceId space, Attached& from);
   void leave(SpaceId space, Attached& from);

@@ -19,6 +19,7 @@
 #include "base/refusals.h"
 #include "base/time.h"
 #include "probe/decode.h"
+#include "probe/shared_word.h"
 
 namespace memwhy::probe {
 namespace {
@@ -68,7 +69,8 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
       stacks(
           object->stack_hashes(), object->stacks(), object->stack_slots(),
           [this](uint32_t slot) { shares.free_stack(SpaceId{object->stack_owners()[slot]}); },
-          object->uses_rules()),
+          object->uses_rules(),
+          StackNodes(object->nodes(), MW_NODES, [this](SpaceId owner) { shares.free_node(owner); })),
       pages({object->table(), object->chunk_keys(), object->chunk_ticks(), object->chunk_slots(),
              [this](SpaceId owner) { shares.free_chunk(owner); }},
             stacks),
@@ -84,6 +86,17 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
             return reports;
           },
           [this](SpaceId space) { return map_is_held(space); }),
+      allocations(
+          object->allocation_program(), object->allocation_way(), object->allocation_why_none(),
+          options.allocations,
+          [this](SpaceId space) {
+            const mw_space* at = find(space);
+            return at == nullptr ? nullptr : object->allocations_left() + (at - object->spaces());
+          },
+          [this](SpaceId space) {
+            const std::unique_lock lock(working, std::try_to_lock);  // who has it may wait for the thread
+            return !lock || map_is_held(space);
+          }),
       run_time(
           options.run_time, clock_ns(CLOCK_MONOTONIC), [this] { return programs(); },
           [] { return Fd(bpf_enable_stats(BPF_STATS_RUN_TIME)); }) {}
@@ -198,7 +211,10 @@ void Hub::leave(PortState& port, SpaceId space) {
     const std::lock_guard lock(draining);
     last = routes.reads_alone(space, port.id);
   }
-  if (last) go.detach(space);  // first: a hit after the space is forgotten would be lost
+  if (last) {  // first: a hit after the space is forgotten would be lost
+    go.detach(space);
+    allocations.detach(space, [&] { return go.map_is_free(space); });
+  }
   {
     const std::lock_guard lock(draining);
     routes.remove(space, port.id);
@@ -231,6 +247,7 @@ void Hub::forget(SpaceId space) {
 
 void Hub::over(SpaceId space) {
   go.detach(space);
+  allocations.detach(space, [&] { return go.map_is_free(space); });
   pages.end(space);
   if (pages.ended() >= kMostEnded) settle();
 }
@@ -262,12 +279,13 @@ void Hub::settle() {
   if (any) collect_stacks();
 }
 
-// Mark and sweep. Only once half of the table is in use, and only when the ring was emptied twice since the
+// Mark and sweep. Only once half of the slots or of the nodes are in use, and only when the ring was emptied twice since the
 // last pass: no event that names a slot by its old meaning is left then.
 void Hub::collect_stacks() {
   const uint64_t used = fault_count(MW_STACKS_NEW) - stacks.freed();
   const uint64_t drained_now = drains.load(std::memory_order_acquire);
-  if ((used * 2 < stacks.slots() && !stacks.has_tombs()) || drained_now < drains_at_sweep + 2) return;
+  const bool crowded = used * 2 >= stacks.slots() || acquire(object->shares().all->nodes) >= MW_NODES / 2;
+  if ((!crowded && !stacks.has_tombs()) || drained_now < drains_at_sweep + 2) return;
   if (stacks.has_tombs()) grace_period();
   std::vector<bool> named(stacks.slots());
   pages.mark(named);

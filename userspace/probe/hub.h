@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "probe/allocation_probes.h"
 #include "probe/go_probes.h"
 #include "probe/kernel_probe.h"
 #include "probe/members.h"
@@ -97,7 +98,8 @@ struct Hub {
   std::vector<Link> links;               // working
   std::map<uint32_t, PortState*> ports;  // changed under both locks
   uint32_t last_port = 0;
-  GoProbes go;  // working
+  GoProbes go;                   // working
+  AllocationProbes allocations;  // has a lock and a thread of its own
   // draining
   RunTime run_time;
   Routes routes;

@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "memwhy/abi/table.h"
+#include "probe/allocation_probes.h"
 #include "probe/port.h"
 #include "probe/run_time.h"
 #include "probe/unwinding.h"
@@ -40,7 +41,8 @@ struct Options {
   std::vector<std::pair<std::string, std::string>> force_hook;
   // Probes of the Go runtime: "uprobe_multi" or "uprobe" and no other way, "none": not at all; "": the best there is.
   std::string go_probes;
-  uint32_t go_hits_per_s = 2000;  // of one function; above it is given up
+  uint32_t go_hits_per_s = 2000;      // of one function; above it is given up
+  AllocationBudget allocations = {};  // calls of malloc of one process that are looked at
 };
 
 class KernelProbe {

@@ -108,6 +108,7 @@ Result<std::unique_ptr<Object>> Object::load(const Options& options) {
   if (Status done = object->calibrate(); !done) return std::move(done).error();
   if (Status done = object->choose(options); !done) return std::move(done).error();
   if (Status done = object->choose_go(); !done) return std::move(done).error();
+  object->choose_allocations();
   if (Status done = object->load_chosen(); !done) return std::move(done).error();
   return object;
 }
@@ -136,6 +137,7 @@ Status Object::open(bool queries_only) {
   const auto set = [](bpf_map* map, uint32_t entries) { bpf_map__set_max_entries(map, entries); };
   set(skeleton_->maps.table, queries_only ? 1 : chunks_in_use_);
   set(skeleton_->maps.stacks, queries_only ? 1 : stacks_in_use_);
+  set(skeleton_->maps.nodes, queries_only ? 1 : MW_NODES);
   set(skeleton_->maps.snapshots, queries_only || !rules_ ? 1 : MW_SNAPSHOTS);
   set(skeleton_->maps.members, queries_only ? 1 : 2 * spaces_in_use_);
   set(skeleton_->maps.ring, queries_only ? static_cast<uint32_t>(::sysconf(_SC_PAGESIZE)) : ring_bytes_);
@@ -206,24 +208,6 @@ Status Object::choose(const Options& options) {
   return {};
 }
 
-// How probes are attached in user space. Whether a link can be had is known when one is asked for.
-Status Object::choose_go() {
-  const std::string& wanted = options_.go_probes;
-  const bool multi = kernel_.has_function("bpf_uprobe_multi_link_attach");
-  const bool perf = ::access("/sys/bus/event_source/devices/uprobe/type", R_OK) == 0;
-  go_why_none_ = "The Go runtime is not probed: this kernel has no uprobes (CONFIG_UPROBE_EVENTS).";
-  if (wanted == "none") {
-    go_why_none_ = "The Go runtime is not probed: memwhy was told so.";
-  } else if (wanted == "uprobe_multi" || (wanted.empty() && multi)) {
-    go_way_ = UprobeWay::kMulti;
-  } else if (wanted == "uprobe" || (wanted.empty() && perf)) {
-    go_way_ = UprobeWay::kPerf;
-  } else if (!wanted.empty()) {
-    return Error(ErrorCode::kUsage, fmt::format("the Go runtime can't be probed by {}", wanted));
-  }
-  return {};
-}
-
 // `program` could not be loaded or attached: its hook goes on to the next way. false: it belongs to no hook,
 // or was forced.
 bool Object::refuse(const std::string& program, const std::string& why) {
@@ -262,10 +246,7 @@ Status Object::load_chosen() {
     for (bpf_program* program : {skeleton_->progs.clock, skeleton_->progs.map_lock, skeleton_->progs.claim,
                                  skeleton_->progs.space_members, skeleton_->progs.space_threads})
       bpf_program__set_autoload(program, true);
-    bpf_program__set_autoload(skeleton_->progs.go_call, go_way_ != UprobeWay::kNone);
-    if (go_way_ == UprobeWay::kMulti)
-      bpf_program__set_expected_attach_type(skeleton_->progs.go_call,
-                                            static_cast<bpf_attach_type>(kUprobeMulti));
+    load_uprobes();
     skeleton_->rodata->end_at_exit = std::any_of(choices_.begin(), choices_.end(), [](const Choice& c) {
       return std::string_view(c.hook->name) == "exit_mmap" && !c.way;
     });
@@ -282,9 +263,8 @@ Status Object::load_chosen() {
         continue;
       }
       if (!program.empty() && refuse(program, why)) continue;
-      if (program == "go_call" && options_.go_probes.empty()) {
-        go_way_ = go_way_ == UprobeWay::kMulti ? UprobeWay::kPerf : UprobeWay::kNone;
-        go_why_none_ = fmt::format("The Go runtime is not probed: {}.", why);
+      if ((program == "go_call" || program == "allocation_call") && options_.go_probes.empty()) {
+        refuse_uprobes(program, why);
         continue;
       }
       return Error(ErrorCode::kEnvironment,
@@ -313,10 +293,9 @@ Status Object::load_chosen() {
   if (Status done = map(skeleton_->maps.table, chunks_in_use_ * sizeof(mw_chunk), table_); !done) return done;
   if (Status done = map(skeleton_->maps.stacks, stacks_in_use_ * sizeof(mw_stack), stacks_); !done)
     return done;
-  if (rules_) {
-    if (Status done = map(skeleton_->maps.snapshots, MW_SNAPSHOTS * sizeof(mw_snapshot), snapshots_); !done)
-      return done;
-  }
+  if (Status done = map(skeleton_->maps.nodes, MW_NODES * sizeof(mw_node), nodes_); !done) return done;
+  const size_t snapshot_bytes = (rules_ ? MW_SNAPSHOTS : 1) * sizeof(mw_snapshot);
+  if (Status done = map(skeleton_->maps.snapshots, snapshot_bytes, snapshots_); !done) return done;
   return map(skeleton_->maps.counters, cpus_ * sizeof(mw_counters), counters_);
 }
 
@@ -360,7 +339,6 @@ Result<std::string> Object::iterate(const char* program) const {
   }
 }
 
-bpf_program* Object::go_program() const { return skeleton_->progs.go_call; }
 int Object::ring_fd() const { return bpf_map__fd(skeleton_->maps.ring); }
 int Object::members_fd() const { return bpf_map__fd(skeleton_->maps.members); }
 

@@ -43,6 +43,10 @@ class Object {
   UprobeWay go_way() const { return go_way_; }
   const std::string& go_why_none() const { return go_why_none_; }
   bpf_program* go_program() const;
+  // As those of Go, but never a way that makes other processes trap.
+  UprobeWay allocation_way() const { return allocation_way_; }
+  const std::string& allocation_why_none() const { return allocation_why_none_; }
+  bpf_program* allocation_program() const;
 
   Result<std::vector<Link>> attach_all() const;
   // Runs a program of query.bpf.c once. Questions and answers are in request().
@@ -62,11 +66,13 @@ class Object {
   bool uses_rules() const { return rules_; }
   const std::string& why_no_rules() const { return why_no_rules_; }
   uint32_t* stack_owners() const;
+  int32_t* allocations_left() const;  // by the slot of the space
   mw_u64* stack_hashes() const;
   mw_u64* chunk_keys() const;
   uint32_t* chunk_ticks() const;
   mw_chunk* table() const { return table_.as<mw_chunk>(); }
   mw_stack* stacks() const { return stacks_.as<mw_stack>(); }
+  mw_node* nodes() const { return nodes_.as<mw_node>(); }
   const mw_counters* counters() const { return counters_.as<mw_counters>(); }
   uint32_t cpus() const { return cpus_; }
   uint32_t space_slots() const { return spaces_in_use_; }
@@ -82,6 +88,9 @@ class Object {
   Status load_chosen();
   bool refuse(const std::string& program, const std::string& why);
   Status choose_go();
+  void choose_allocations();
+  void refuse_uprobes(const std::string& program, const std::string& why);
+  void load_uprobes();
   struct SkeletonCloser {
     void operator()(memwhy_bpf* skeleton) const;
   };
@@ -90,7 +99,7 @@ class Object {
   Options options_;
   std::unique_ptr<memwhy_bpf, SkeletonCloser> skeleton_;
   std::vector<Choice> choices_;
-  Mapping table_, stacks_, counters_, snapshots_;
+  Mapping table_, stacks_, nodes_, counters_, snapshots_;
   uint32_t cpus_ = 0, spaces_in_use_ = 0, stacks_in_use_ = 0, chunks_in_use_ = 0, ring_bytes_ = 0;
   uint32_t how_ = MW_READ_BULK;  // enum mw_read_how
   bool la57_ = false;
@@ -100,6 +109,8 @@ class Object {
   uint64_t chunk_factor_ = 1;
   UprobeWay go_way_ = UprobeWay::kNone;
   std::string go_why_none_;
+  UprobeWay allocation_way_ = UprobeWay::kNone;
+  std::string allocation_why_none_;
   uint64_t direct_map_ = 0;
 };
 

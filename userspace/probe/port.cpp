@@ -157,6 +157,7 @@ events::HookReport Port::hooks() const {
     if (!choice.way && !choice.covered) report.not_seen.emplace_back(choice.hook->without);
   }
   hub.go.report(state_->go, report);
+  hub.allocations.report(report);
   if (!hub.object->uses_rules())
     report.not_seen.push_back(fmt::format(
         "Stacks are found by frame pointers alone ({}): code that has none (most of C and C++) ends them.",
@@ -268,6 +269,11 @@ void Port::probe_go(SpaceId space, events::GoProbePlan plan) {
   if (hub_->find(space) != nullptr) hub_->go.attach(space, std::move(plan));
 }
 
+void Port::probe_allocations(SpaceId space, events::AllocationProbePlan plan) {
+  const std::lock_guard lock(hub_->working);
+  hub_->allocations.attach(space, std::move(plan));
+}
+
 void Port::unprobe_go(SpaceId space) {
   const std::lock_guard lock(hub_->working);
   hub_->go.detach(space);
@@ -276,7 +282,7 @@ void Port::unprobe_go(SpaceId space) {
 bool Port::govern() {
   Hub& hub = *hub_;
   const std::lock_guard lock(hub.working);
-  if (hub.go.govern(clock_ns(CLOCK_MONOTONIC), hub.go_hits()))
+  if (hub.go.govern(clock_ns(CLOCK_MONOTONIC), hub.go_hits()) | hub.allocations.changed())
     for (const auto& [id, port] : hub.ports) port->hooks_changed = true;
   state_->hooks_changed |= state_->go.take_news();
   state_->hooks_changed |= table_is_full(hub, *state_) && !std::exchange(state_->table_full, true);
@@ -285,7 +291,7 @@ bool Port::govern() {
 
 size_t Port::attached() const {
   const std::lock_guard lock(hub_->working);
-  return hub_->links.size() + hub_->go.links();
+  return hub_->links.size() + hub_->go.links() + hub_->allocations.links();
 }
 
 }  // namespace memwhy::probe

@@ -67,6 +67,8 @@ class Port {
   // Probes rare functions of the Go runtime in this space, until it ends. What can't be probed is in hooks().
   void probe_go(SpaceId space, events::GoProbePlan plan);
   void unprobe_go(SpaceId space);
+  // Probes malloc and its kind in this space for a few calls (allocation_probes.h); what came of it is in hooks().
+  void probe_allocations(SpaceId space, events::AllocationProbePlan plan);
   // Gives up functions that are called too often for the budget, whoever records them. true: hooks() says something else
   // now.
   bool govern();

@@ -159,6 +159,7 @@ size_t RuleTable::take(const std::function<void(const Snapshot&)>& use) {
     snapshot.is_return = (shared.key & MW_RULE_IP) == 0 && shared.ip == (shared.key & (MW_RULE_IP - 1)) &&
                          shared.stack == MW_ENTRY_STACK_LOST;
     snapshot.stack = shared.stack;
+    snapshot.address = shared.sp + shared.absent;
     snapshot.bytes = std::as_bytes(std::span(shared.data, bytes));
     if (const std::optional<uint32_t> now = generation(snapshot.space);
         now && (*now & (MW_RULE_GENERATIONS - 1)) == (group & (MW_RULE_GENERATIONS - 1))) {

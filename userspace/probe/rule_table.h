@@ -32,6 +32,8 @@ struct Snapshot {
   bool is_return =
       false;  // `ip` is a return address: of a frame that is too far out to be copied with the first ones
   uint32_t stack = 0;  // slot of the incomplete one, or MW_ENTRY_STACK_*
+  uint64_t address =
+      0;  // of the first byte: sp, or further up where the first pages of a new frame are absent
   std::span<const std::byte> bytes;
 };
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shares: who holds how much of the tables that all traced spaces have in common (stacks, chunks of the page table).
+// Shares: who holds how much of the tables that all traced spaces have in common (stacks,
+// nodes of their outer frames, chunks of the page table).
 //
 // What it is: the daemon's half of a rule that the kernel side keeps when a slot is claimed (bpf/lib/share.bpf.h): while
-// others are traced a space may hold at most once (stacks) or twice (chunks) what is still free. What it is not: a table; it counts.
+// others are traced a space may hold at most once (stacks, nodes) or twice (chunks) what is still free. What it is not: a table; it
+// counts.
 //
-//   32,768 stack slots:  one space that takes what it can gets 16,384, two get 10,923 each
+//   131,072 stack slots:  one space that takes what it can gets 65,536, two get 43,691 each
 //   and what is free then is for the others, who hold little
 //
 // The kernel side counts claims and refusals, the daemon what is given back.
@@ -39,6 +41,7 @@ class Shares {
   // A slot that was claimed for this space, which may have ended, is free again.
   void free_stack(SpaceId owner) const { give_back(owner, &mw_use::stacks); }
   void free_chunk(SpaceId owner) const { give_back(owner, &mw_use::chunks); }
+  void free_node(SpaceId owner) const { give_back(owner, &mw_use::nodes); }
   // The space is traced no longer: its key is gone from the slot.
   void left() const;
 

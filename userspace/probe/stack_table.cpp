@@ -15,15 +15,18 @@ constexpr size_t kMostShared = 1 << 18;
 events::Unwind unwind_of(uint32_t flags) {
   if ((flags & MW_STACK_MISS) != 0) return events::Unwind::kFramePointers;
   if ((flags & MW_STACK_GUESS) != 0) return events::Unwind::kGuess;
-  if ((flags & MW_STACK_JIT) != 0) return events::Unwind::kJit;
+  if ((flags & MW_STACK_JIT) != 0)
+    return (flags & MW_STACK_WHOLE) != 0 ? events::Unwind::kJit : events::Unwind::kGuess;
   return (flags & MW_STACK_WHOLE) != 0 ? events::Unwind::kWhole : events::Unwind::kStopped;
 }
 
 // Do these frames begin with those of an incomplete stack that are certain?
-bool begins_with(const std::vector<uint64_t>& frames, const mw_stack& incomplete) {
-  const uint32_t certain =
-      std::clamp(incomplete.flags >> MW_STACK_CERTAIN_SHIFT, 1u, std::min(incomplete.n, MW_STACK_FRAMES));
-  return frames.size() >= certain && std::equal(incomplete.ip, incomplete.ip + certain, frames.begin());
+bool begins_with(const std::vector<uint64_t>& frames, const std::vector<uint64_t>& incomplete,
+                 uint32_t flags) {
+  const size_t certain =
+      std::clamp<size_t>(flags >> MW_STACK_CERTAIN_SHIFT, 1, std::max<size_t>(incomplete.size(), 1));
+  return incomplete.size() >= certain && frames.size() >= certain &&
+         std::equal(incomplete.begin(), incomplete.begin() + static_cast<ptrdiff_t>(certain), frames.begin());
 }
 
 bool is_hash(uint64_t word) { return word != MW_SLOT_EMPTY && word != MW_SLOT_TOMB; }
@@ -31,11 +34,12 @@ bool is_hash(uint64_t word) { return word != MW_SLOT_EMPTY && word != MW_SLOT_TO
 }  // namespace
 
 StackTable::StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed,
-                       bool rules)
+                       bool rules, StackNodes nodes)
     : hashes_(hashes),
       stacks_(stacks),
       slots_(slots),
       rules_(rules),
+      nodes_(std::move(nodes)),
       on_freed_(std::move(freed)),
       known_(slots) {}
 
@@ -50,7 +54,7 @@ std::optional<StackId> StackTable::resolve(uint32_t slot, Listener listener,
   if (same && known.listener == listener) return known.id;
   if (!same) {
     if (!is_hash(hash)) return StackId::kNone;
-    if (acquire(stacks_[slot].n) == 0) return std::nullopt;
+    if (!is_written(slot)) return std::nullopt;
     const auto [entry, is_new] = ids_.try_emplace(hash, Known{StackId{last_id_ + 1}, 0, {}, 0});
     if (is_new) ++last_id_;
     ++entry->second.slots;
@@ -60,6 +64,13 @@ std::optional<StackId> StackTable::resolve(uint32_t slot, Listener listener,
   if (const auto entry = ids_.find(known.hash); entry != ids_.end() && !given(entry->second, listener))
     fresh.push_back(stack_in(slot, listener.space));
   return known.id;
+}
+
+// And each of its outer frames, which another program may have begun.
+bool StackTable::is_written(uint32_t slot) const {
+  const uint32_t n = acquire(stacks_[slot].n);
+  return n != 0 &&
+         (n <= MW_INNER_FRAMES || nodes_.frames(stacks_[slot]).size() == std::min(n, MW_STACK_FRAMES));
 }
 
 // Did this listener get it before? From now on it did.
@@ -93,7 +104,7 @@ size_t StackTable::shared() const {
 }
 
 events::Stack StackTable::stack_in(uint32_t slot, SpaceId space) const {
-  const mw_stack& shared = stacks_[slot];
+  mw_stack& shared = stacks_[slot];
   events::Stack stack;
   stack.id = known_[slot].id;
   stack.space = space;
@@ -101,7 +112,7 @@ events::Stack StackTable::stack_in(uint32_t slot, SpaceId space) const {
   stack.unreadable = (shared.flags & MW_STACK_UNREADABLE) != 0;
   stack.unwind = rules_ ? unwind_of(shared.flags) : events::Unwind::kFramePointers;
   stack.certain = rules_ ? shared.flags >> MW_STACK_CERTAIN_SHIFT : 0;
-  stack.frames.assign(shared.ip, shared.ip + std::min(shared.n, MW_STACK_FRAMES));
+  stack.frames = nodes_.frames(shared);
   if (const auto found = completed_.find(known_[slot].hash); found != completed_.end()) {
     stack.unwind = found->second.how;
     if (!found->second.frames.empty()) {
@@ -122,7 +133,7 @@ std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t sl
   const uint64_t hash = acquire(hashes_[slot]);
   if (!is_hash(hash) || acquire(stacks_[slot].n) == 0) return again;
   // The snapshot may have waited until another stack had the slot.
-  if (!begins_with(frames, stacks_[slot])) return again;
+  if (!begins_with(frames, nodes_.frames(stacks_[slot]), stacks_[slot].flags)) return again;
   const auto [at, fresh] = completed_.try_emplace(hash);
   if (!fresh) {
     if (at->second.frames == frames || at->second.how == events::Unwind::kSeveral) return again;
@@ -175,8 +186,18 @@ void StackTable::let_go(uint64_t hash) {
   let_go_.pop_front();
 }
 
+// All nodes are looked at, so not at each pass: at those after a slot was freed, and now and then, for nodes whose stack found no
+// slot.
+void StackTable::sweep_nodes(bool any_freed) {
+  constexpr uint32_t kToFree = 3, kNowAndThen = 16;
+  if (any_freed || node_passes_ == kNowAndThen) node_passes_ = 0;
+  if (node_passes_++ >= kToFree && !nodes_.has_tombs()) return;
+  nodes_.sweep(stacks_, slots_);
+}
+
 void StackTable::sweep(const std::vector<bool>& named) {
   const std::lock_guard lock(mutex_);
+  const uint64_t freed_before = freed();
   for (uint32_t slot = 0; slot < slots_; ++slot) {
     Slot& known = known_[slot];
     const bool keep = named[slot] || lost_.contains(known.id);
@@ -201,6 +222,7 @@ void StackTable::sweep(const std::vector<bool>& named) {
       ++tombs_;
     }
   }
+  sweep_nodes(freed() != freed_before);
 }
 
 }  // namespace memwhy::probe

@@ -18,7 +18,8 @@
 // One that comes back later is told anew, with a new id.
 //
 // Freeing a slot takes three passes, because programs that have found it may be about to write it into an
-// entry: unnamed, unnamed again -> TOMB (no longer found), still unnamed -> EMPTY.
+// entry: unnamed, unnamed again -> TOMB (no longer found), still unnamed -> EMPTY. So do the nodes of its outer frames
+// (stack_nodes.h).
 #pragma once
 
 #include <atomic>
@@ -37,6 +38,7 @@
 #include "base/ids.h"
 #include "events/event.h"
 #include "memwhy/abi/table.h"
+#include "probe/stack_nodes.h"
 
 namespace memwhy::probe {
 
@@ -52,9 +54,9 @@ struct Listener {
 class StackTable {
  public:
   // The arrays are shared with the kernel and outlive this. `freed` is called for each slot that is given back.
-  // rules: the kernel side walks by unwind rules, and says how each stack was found.
+  // rules: the kernel side walks by unwind rules, and says how each stack was found. nodes: none in tests of short stacks.
   StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed = {},
-             bool rules = false);
+             bool rules = false, StackNodes nodes = StackNodes());
 
   // The id of the stack in `slot` (or MW_ENTRY_STACK_*); one that this listener was not given yet is added to `fresh`.
   // nullopt: it is being written at this moment.
@@ -75,7 +77,7 @@ class StackTable {
 
   // One pass: `named[slot]` is true for each slot that some entry or undrained event may name.
   void sweep(const std::vector<bool>& named);
-  bool has_tombs() const { return tombs_ > 0; }
+  bool has_tombs() const { return tombs_ > 0 || nodes_.has_tombs(); }
   uint64_t freed() const { return freed_.load(std::memory_order_relaxed); }
   uint32_t slots() const { return slots_; }
 
@@ -98,6 +100,8 @@ class StackTable {
     events::Unwind how{};
   };
   events::Stack stack_in(uint32_t slot, SpaceId space) const;
+  bool is_written(uint32_t slot) const;
+  void sweep_nodes(bool any_freed);
   bool given(Known& known, Listener listener);
   void let_go(uint64_t hash);
 
@@ -105,6 +109,8 @@ class StackTable {
   mw_stack* stacks_;
   uint32_t slots_;
   bool rules_;
+  StackNodes nodes_;
+  uint32_t node_passes_ = 0;  // since nodes became free, or may have
   std::function<void(uint32_t)> on_freed_;
   mutable std::mutex
       mutex_;  // who drains resolves stacks of ring events, who reads the table those of entries

@@ -52,7 +52,7 @@ size_t bytes_of(const events::Event& event) {
           },
           LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo, SpaceStart,
                      SpaceEnd, ProcessExit, OomVictim, Counters, VmaMapped, VmaUnmapped, VmaAdvised, VmaMoved,
-                     HeapGrown, Loss, GoStatistics, GoReading, GoCall, CgroupMemory>{}},
+                     HeapGrown, Loss, GoStatistics, GoReading, GoCall, CgroupMemory, AllocationCall>{}},
       event.payload);
   return sizeof(Event) + sizeof(uint64_t) * 4 + tail;
 }

@@ -21,17 +21,18 @@ Fate fate_of(const events::Event& event) {
   using namespace events;
   Fate fate;
   const auto sampler = [&](const char* loss) { fate = {true, loss}; };
-  std::visit(Overloaded{[&](const SpaceStart& e) { sampler(e.how == StartHow::kExeced ? "exec" : "fork"); },
-                        [&](const SpaceEnd&) { sampler("exit"); },
-                        [&](const ProcessExit&) { sampler("exit"); }, [&](const Stack&) { sampler("stack"); },
-                        [&](const Loss&) { sampler("queue"); }, [&](const OomVictim&) { sampler("queue"); },
-                        [&](const VmaUnmapped&) { fate.loss = "removal"; },
-                        [&](const VmaMoved&) { fate.loss = "removal"; },
-                        LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo,
-                                   SymbolInfo, ThreadList, Counters, VmaList, PageScan, PageTableRuns,
-                                   VmaMapped, VmaAdvised, HeapGrown, GoStatistics, GoReading, GoProfile,
-                                   GoGoroutines, GoCall, RuntimePages, AllocatorHeap, CgroupMemory>{}},
-             event.payload);
+  std::visit(
+      Overloaded{[&](const SpaceStart& e) { sampler(e.how == StartHow::kExeced ? "exec" : "fork"); },
+                 [&](const SpaceEnd&) { sampler("exit"); }, [&](const ProcessExit&) { sampler("exit"); },
+                 [&](const Stack&) { sampler("stack"); }, [&](const Loss&) { sampler("queue"); },
+                 [&](const OomVictim&) { sampler("queue"); },
+                 [&](const VmaUnmapped&) { fate.loss = "removal"; },
+                 [&](const VmaMoved&) { fate.loss = "removal"; },
+                 LeaveAlone<RecordingInfo, ClockAnchor, HookReport, Coverage, RecordingEnd, BinaryInfo,
+                            SymbolInfo, ThreadList, Counters, VmaList, PageScan, PageTableRuns, VmaMapped,
+                            VmaAdvised, HeapGrown, GoStatistics, GoReading, GoProfile, GoGoroutines, GoCall,
+                            RuntimePages, AllocatorHeap, CgroupMemory, AllocationCall>{}},
+      event.payload);
   return fate;
 }
 

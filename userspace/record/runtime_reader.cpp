@@ -138,7 +138,7 @@ void RuntimeReader::read_counters(Target& target) {
 void RuntimeReader::probe(Target& target) {
   if (!target.source) return;
   for (RuntimeSource* source : target.source->runtimes(target.vmas)) {
-    std::optional<events::RuntimeProbes> plan = source->probe_plan(world_.options.probe_runtimes);
+    std::optional<events::RuntimeProbes> plan = source->probe_plan(world_.options.probes);
     if (!plan) continue;
     world_.kernel.probe_runtime(target.space, *std::move(plan));
     notices_.hooks();

@@ -72,7 +72,7 @@ void Session::start_threads() {
                                      [this](events::Event event) { return notify(std::move(event)); });
   sampler_ = std::make_unique<Sampler>(
       kernel_, processes_, symbols_, clock_,
-      SamplerOptions{scan_period_for(options_.duration), options_.follow, options_.probe_go, options_.cgroup,
+      SamplerOptions{scan_period_for(options_.duration), options_.follow, options_.probes, options_.cgroup,
                      [this] { return stopping_.load(); },
                      [this] { return out_of_patience(patience_ / 4 * 3); }, [this] { return pace_.load(); }},
       [this](events::Event event) {

@@ -53,10 +53,10 @@ enum class Thread : uint8_t { kSampler, kIntake, kSink };
 struct SessionOptions {
   events::RecordingInfo info;  // the first event
   std::optional<TimeNs> duration;
-  bool follow = false;    // children of targets are recorded too
-  std::string cgroup;     // that was asked for; "" none
-  bool probe_go = true;   // rare functions of the Go runtime
-  bool end_alone = true;  // end when every target is gone; false: go on and wait for add()
+  bool follow = false;      // children of targets are recorded too
+  std::string cgroup;       // that was asked for; "" none
+  ProbeWishes probes = {};  // rare functions of the Go runtime, and whose calls of malloc
+  bool end_alone = true;    // end when every target is gone; false: go on and wait for add()
   // Called by each thread, once: the sampler's when everybody was attached, the others' at their start.
   std::function<void(Thread)> on_thread;
   size_t queue_bytes = size_t{64} << 20;

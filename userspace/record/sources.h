@@ -62,6 +62,12 @@ class KernelSource {
   virtual bool govern() = 0;
 };
 
+// What of a process may be probed, and is to be.
+struct ProbeWishes {
+  bool allowed = true;
+  bool who_allocates = false;  // calls of malloc, which are no rare functions: a few of them
+};
+
 // A runtime or allocator of one traced process, read out of its memory. There may be several in one process: Go and glibc.
 // Each has a budget of its own. What it emits has no `space` yet.
 class RuntimeSource {
@@ -82,7 +88,7 @@ class RuntimeSource {
   enum class Details : uint8_t { kLearned, kOwn, kLast };
   virtual void details(Details which, const Tell& tell) = 0;
   // What of it can be probed: once; nothing afterwards. Not `allowed`: nothing may be, and the plan says so.
-  virtual std::optional<events::RuntimeProbes> probe_plan(bool allowed) = 0;
+  virtual std::optional<events::RuntimeProbes> probe_plan(ProbeWishes wishes) = 0;
 
   // What readings had to leave out since it was last asked, as sentences about "its" heap, ...
   virtual std::vector<std::string> take_notices() = 0;
@@ -95,7 +101,7 @@ class PagesOnly : public RuntimeSource {
  public:
   void counters(const Tell& /*tell*/) override {}
   void details(Details /*which*/, const Tell& /*tell*/) override {}
-  std::optional<events::RuntimeProbes> probe_plan(bool /*allowed*/) override { return std::nullopt; }
+  std::optional<events::RuntimeProbes> probe_plan(ProbeWishes /*wishes*/) override { return std::nullopt; }
   std::vector<std::string> take_notices() override { return {}; }
   void stop_when(const std::function<bool()>& /*stop*/) override {}
 };

@@ -14,7 +14,7 @@ namespace memwhy::record {
 struct SamplerOptions {
   TimeNs scan_period = 10'000'000'000;
   bool follow = false;
-  bool probe_runtimes = true;
+  ProbeWishes probes = {};
   std::string cgroup = {};  // that was asked for: read with its processes; "" none
   std::function<bool()> stop_requested =
       {};                                  // the recording is to end: nothing more is begun before finish()

@@ -223,6 +223,7 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all, co
     out["beside_rss"].push_back({{"id", id}, {"bytes", bytes}});
   for (const auto& found : process.findings) out["findings"].push_back(finding(found));
   out["go_calls"] = go_calls(process, all.anchor, options.cells);
+  out["allocations"] = allocations(process);
   if (options.cells) add_attribution(process.attribution, out);
   return out;
 }

@@ -45,7 +45,8 @@ Json cgroup_memory(const std::optional<explain::CgroupSummary>& cgroup,
           {"max_events", or_null(cgroup->max_events_seen)},
           {"oom_kills", or_null(cgroup->oom_kills_seen)},
           {"waited_some_us", or_null(memory.waited_some_us)},
-          {"waited_full_us", or_null(memory.waited_full_us)}};
+          {"waited_full_us", or_null(memory.waited_full_us)},
+          {"waited_some_seen_us", or_null(cgroup->waited_some_seen_us)}};
 }
 
 Json container(const std::optional<explain::ContainerSummary>& container,

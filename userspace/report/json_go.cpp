@@ -204,6 +204,21 @@ Json go_point(const std::optional<explain::GoTimelinePoint>& point) {
           {"allocation", rates(point->allocation, kClassesOfPoint)}};
 }
 
+Json allocations(const explain::ProcessExplanation& process) {
+  constexpr size_t kMost = 100;
+  if (!process.allocations) return nullptr;
+  Json sites = Json::array();
+  for (const explain::AllocationSite& site : process.allocations->sites) {
+    if (sites.size() == kMost) break;
+    sites.push_back({{"where", site.where.empty() ? Json(nullptr) : Json(site.where)},
+                     {"object_bytes", site.bytes},
+                     {"calls", site.calls}});
+  }
+  return {{"calls", process.allocations->calls},
+          {"seconds", process.allocations->seconds},
+          {"sites", std::move(sites)}};
+}
+
 Json go_calls(const explain::ProcessExplanation& process, const std::optional<events::ClockAnchor>& anchor,
               bool indexes) {
   Json out = Json::array();

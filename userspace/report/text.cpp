@@ -55,6 +55,7 @@ void print_process(Page& page, const Explanation& all, const ProcessExplanation&
     if (full) print_retention(page, process);
     if (!full) print_pieces(page, process);
   }
+  print_allocations(page, process, full);
   if (!all.container) print_cgroup(page, process, full);
   if (full) {
     print_goroutines(page, process, all.anchor);

@@ -111,6 +111,8 @@ std::string beside(const CgroupSummary& cgroup) {
       fmt::format("the limit was hit {} times during the recording", cgroup.max_events_seen.value_or(0)));
   say(cgroup.high_events_seen,
       fmt::format("slowed down {} times by memory.high", cgroup.high_events_seen.value_or(0)));
+  if (const double waited = static_cast<double>(cgroup.waited_some_seen_us.value_or(0)) / 1e6; waited >= 0.1)
+    say(cgroup.waited_some_seen_us, fmt::format("some of its tasks waited {:.1f} s for memory", waited));
   say(cgroup.oom_kills_seen,
       fmt::format("{} killed for want of memory during the recording", cgroup.oom_kills_seen.value_or(0)));
   return out;

@@ -19,6 +19,8 @@ void print_findings(Page& page, const explain::ProcessExplanation& process, bool
 
 // Owners with bytes, share, growth and a bar. The screen adds up the smallest ones, and `full` too those below `min_share`.
 void print_ledger(Page& page, const explain::ProcessExplanation& process, bool full, double min_share);
+// Who calls malloc, where that was asked for.
+void print_allocations(Page& page, const explain::ProcessExplanation& process, bool full);
 // The container around it as a sum, where it has a limit or in full.
 void print_cgroup(Page& page, const explain::ProcessExplanation& process, bool full);
 // A container that was asked for: its usage as a sum, its processes among it.

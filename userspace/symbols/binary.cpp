@@ -248,6 +248,12 @@ std::vector<std::optional<AddressRange>> Binary::go_functions(const std::vector<
   return go_lines_->find_functions(bytes_, names);
 }
 
+std::vector<std::optional<AddressRange>> Binary::functions(const std::vector<std::string>& names) {
+  if (!symbols_) read_symbols();
+  bytes_.budget().allow(kWholeWork);
+  return symbols_->named(bytes_, names);
+}
+
 std::vector<AddressRange> Binary::variables(size_t most) {
   bytes_.budget().allow(kWholeWork);
   return variable_ranges(bytes_, elf_, most);

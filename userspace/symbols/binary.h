@@ -85,6 +85,8 @@ class Binary {
   bool has_go_function(std::string_view prefix);
   // Where each of these functions lies, link-time; nothing: it is not there, or not the only one of that name.
   std::vector<std::optional<AddressRange>> go_functions(const std::vector<std::string>& names);
+  // The same of its symbol table: functions that others may call; one without a size is an empty range.
+  std::vector<std::optional<AddressRange>> functions(const std::vector<std::string>& names);
   // Of its symbol table: where the variables are that can be written, and what those at these addresses are called.
   std::vector<AddressRange> variables(size_t most);
   std::vector<std::string> variable_names(const std::vector<uint64_t>& addresses);

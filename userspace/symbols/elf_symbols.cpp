@@ -12,10 +12,16 @@ constexpr uint64_t kUnsizedBytes = 4 << 10;  // how far a symbol without a size 
 constexpr uint64_t kMostBytes = (1 << 30) - 1;
 constexpr ptrdiff_t kMaxAliases = 16;
 constexpr size_t kMaxStepsBack = 32;  // symbols nested in the one that is looked for
+constexpr unsigned kLocal = 2;        // rank
 
 uint8_t rank_of(uint8_t binding) {
   if (binding == STB_GLOBAL || binding == STB_GNU_UNIQUE) return 0;
-  return binding == STB_WEAK ? 1 : 2;
+  return binding == STB_WEAK ? 1 : kLocal;
+}
+
+// The version of a versioned symbol ("memcpy@@GLIBC_2.14") is not a part of its name.
+void drop_version(std::string& name) {
+  if (const size_t at = name.find('@'); at != std::string::npos && at > 0) name.resize(at);
 }
 
 size_t leading_underscores(const std::string& name) {
@@ -90,8 +96,7 @@ std::string SymbolTable::best_name(ByteSource& source, size_t index) const {
     if (symbol->vaddr != vaddr || symbol->rank != first->rank) break;
     std::optional<std::string> name = load_string(source, strings_offset_ + symbol->name, strings_end_);
     if (!name || name->empty()) continue;
-    // The version of a versioned symbol ("memcpy@@GLIBC_2.14") is not a part of its name.
-    if (const size_t at = name->find('@'); at != std::string::npos && at > 0) name->resize(at);
+    drop_version(*name);
     const size_t mine = leading_underscores(*name), theirs = leading_underscores(best);
     if (best.empty() || mine < theirs || (mine == theirs && *name < best)) best = std::move(*name);
   }
@@ -113,6 +118,22 @@ std::optional<SymbolTable::Hit> SymbolTable::find(ByteSource& source, uint64_t v
     if (contains(index, vaddr)) return hit(source, index);
   }
   return std::nullopt;
+}
+
+std::vector<std::optional<AddressRange>> SymbolTable::named(ByteSource& source,
+                                                            const std::vector<std::string>& names) const {
+  std::vector<std::optional<AddressRange>> out(names.size());
+  for (const Symbol& symbol : symbols_) {
+    if (symbol.rank == kLocal) continue;
+    std::optional<std::string> name = load_string(source, strings_offset_ + symbol.name, strings_end_);
+    if (!name) continue;
+    drop_version(*name);
+    const auto asked = std::find(names.begin(), names.end(), *name);
+    if (asked == names.end()) continue;
+    std::optional<AddressRange>& found = out[static_cast<size_t>(asked - names.begin())];
+    if (!found) found = AddressRange{symbol.vaddr, symbol.vaddr + symbol.bytes};
+  }
+  return out;
 }
 
 std::optional<SymbolTable::Hit> SymbolTable::before(ByteSource& source, uint64_t vaddr) const {

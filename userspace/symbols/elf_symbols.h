@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ids.h"
 #include "symbols/byte_source.h"
 #include "symbols/elf_file.h"
 
@@ -37,6 +38,10 @@ class SymbolTable {
   // The one that contains `vaddr`; the last one that begins at it or before.
   std::optional<Hit> find(ByteSource& source, uint64_t vaddr) const;
   std::optional<Hit> before(ByteSource& source, uint64_t vaddr) const;
+
+  // Where the functions of these names begin and end, whatever their versions; nothing: none that others may call has it.
+  std::vector<std::optional<AddressRange>> named(ByteSource& source,
+                                                 const std::vector<std::string>& names) const;
 
   size_t count() const { return symbols_.size(); }
   bool left_out() const { return left_out_; }  // there are more symbols than were read

@@ -30,6 +30,14 @@ constexpr std::array kStubs = {
 };
 constexpr uint64_t kLongestStub = 10;
 
+constexpr uint64_t kMostStartBytes = 128;
+// jmp *%r12; hlt; nops as the assembler pads with
+constexpr std::array<std::string_view, 4> kEntryEnds = {"\x41\xff\xe4", "\xf4", "\x66\x90", "\x0f\x1f"};
+
+constexpr uint64_t kLongFunctionBytes = 16384;
+constexpr std::string_view kMakesFrame = "\x55\x48\x89\xe5";  // push %rbp; mov %rsp,%rbp
+constexpr std::string_view kPadding = "\xcc\xcc";
+
 const Stub* stub_at(std::string_view code) {
   const auto found =
       std::ranges::find_if(kStubs, [&](const Stub& stub) { return code.starts_with(stub.code); });
@@ -93,6 +101,33 @@ void mark_all_stubs(FunctionRules& rules, BlockCache& source) {
       if (rules.rows.size() + 8 > FunctionRules::kMostRows) return;
       mark_stub(rules, rules.begin + at, stub);
     }
+  }
+}
+
+// Where the kernel, or the loader, enters a program: in glibc's loader and in musl no table has it. It has no caller, up to
+// where it jumps away or ends in padding.
+void mark_entry(FunctionRules& rules, BlockCache& source, uint64_t entry) {
+  if (entry < rules.begin || entry >= rules.end) return;
+  const std::string code = read_code(source, entry, std::min(rules.end, entry + kMostStartBytes));
+  size_t bytes = code.size();
+  for (const std::string_view end : kEntryEnds) bytes = std::min(bytes, code.find(end));
+  for (const bool after_call : {false, true})
+    overlay(rules.rows, rules.begin, {entry, entry + bytes}, {Kind::kEnd, 0, 0}, after_call);
+}
+
+// Code of a compiler that writes no tables and keeps frame pointers, as the builtin functions of V8: from where a function has
+// made its frame to the padding behind it.
+void mark_kept_frames(FunctionRules& rules, BlockCache& source) {
+  const uint64_t from = rules.begin - std::min(rules.begin, kLongFunctionBytes);
+  const std::string code = read_code(source, from, rules.end);
+  for (size_t at = code.find(kMakesFrame); at != std::string::npos;) {
+    const uint64_t begin = from + at + kMakesFrame.size();
+    const uint64_t end = std::min<uint64_t>(code.find(kPadding, at), code.size()) + from;
+    if (end > rules.begin && rules.rows.size() + 8 <= FunctionRules::kMostRows)
+      for (const bool after_call : {false, true})
+        overlay(rules.rows, rules.begin, {std::max(begin, rules.begin), end}, {Kind::kKept, 0, 0},
+                after_call);
+    at = code.find(kMakesFrame, end - from);
   }
 }
 
@@ -224,6 +259,8 @@ FunctionRules FrameTables::rules(BlockCache& source, const ElfFile& elf, const G
     mark_stubs_of(rules, source);
   } else {
     rules.why = FunctionRules::Why::kNoEntry;
+    mark_kept_frames(rules, source);
+    mark_entry(rules, source, elf.entry() - *vaddr + file_offset);
     mark_all_stubs(rules, source);
   }
   AddressRange range{rules.begin, rules.end};

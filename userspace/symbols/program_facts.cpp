@@ -11,14 +11,15 @@ ProgramFacts describe_program(Binary& binary, const ProgramQuestion& question) {
   if (binary.facts().go) facts.go_version = binary.facts().go->version;
   facts.go_table = binary.go_table();
   facts.segments = binary.elf().segments();
-  const std::vector<std::optional<AddressRange>> found = binary.go_functions(question.functions);
+  const std::vector<std::optional<AddressRange>> found =
+      question.in_symbols ? binary.functions(question.functions) : binary.go_functions(question.functions);
   for (const std::optional<AddressRange>& range : found) {
     if (!range) {
       facts.functions.emplace_back();
       continue;
     }
-    const uint64_t bytes =
-        std::min<uint64_t>(range->bytes(), std::min(question.code_bytes, ProgramQuestion::kMostCodeBytes));
+    const uint64_t most = std::min(question.code_bytes, ProgramQuestion::kMostCodeBytes);
+    const uint64_t bytes = range->bytes() == 0 ? most : std::min<uint64_t>(range->bytes(), most);
     facts.functions.push_back(
         ProgramFunction{*range, binary.elf().offset_of(range->start), binary.bytes_at(range->start, bytes)});
   }

@@ -19,6 +19,7 @@ namespace memwhy::symbols {
 
 struct ProgramQuestion {
   std::vector<std::string> functions;  // by their whole names
+  bool in_symbols = false;             // those are looked for in the symbol table, and not in that of Go
   std::vector<std::string> prefixes;   // of names of functions
   uint32_t code_bytes = 0;             // of the start of each function, at most kMostCodeBytes
   bool variables = false;              // whether to tell where they are

@@ -31,6 +31,7 @@ struct UnwindRule {
     kEnd,        // the outermost frame
     kSignal,     // an rt_sigframe is at the stack pointer: the interrupted registers are in it
     kRealigned,  // CFA = [frame pointer + bytes], the caller's frame pointer = [frame pointer]
+    kKept,       // no table has it, but the function has made a frame for its frame pointer
     kStop,       // there is an unwind table, and it says what a rule cannot say
   };
   static constexpr int32_t kMostBytes = 1 << 18;      // below it

@@ -21,6 +21,7 @@ struct AllocatorPoint {
   TimeNs time = 0;
   uint64_t used_bytes = 0, free_bytes = 0;  // resident, in arenas
   uint64_t trimmable_bytes = 0;             // of what is free: a call would return it
+  uint64_t collections = 0;                 // of a managed heap, so far
 };
 
 struct AllocatorSizes {
@@ -39,7 +40,7 @@ class AllocatorTrack {
     }
     curve_.add({time, heap.used_bytes,
                 heap.trimmable_bytes + heap.pinned_bytes + heap.top_bytes + heap.cached_bytes,
-                heap.trimmable_bytes});
+                heap.trimmable_bytes, heap.collections});
     last_ = std::move(kept);
   }
 

@@ -3,6 +3,7 @@
 // is a member here and a name in the list of on().
 #pragma once
 
+#include "timeline/allocation_calls.h"
 #include "timeline/allocator_track.h"
 #include "timeline/go/track.h"
 
@@ -11,6 +12,7 @@ namespace memwhy::timeline {
 struct RuntimeTracks {
   GoTrack go;
   AllocatorTracks allocators;
+  AllocationCalls calls;
 
   void on(const auto& event, TimeNs time)
     requires requires { go.on(event, time); }
@@ -18,11 +20,13 @@ struct RuntimeTracks {
     go.on(event, time);
   }
   void on(const events::AllocatorHeap& event, TimeNs time) { allocators.on(event, time); }
+  void on(const events::AllocationCall& event, TimeNs time) { calls.add(event, time); }
   void restart() {
     go.restart();
     allocators.restart();
+    calls = {};
   }
-  size_t memory_bytes() const { return go.memory_bytes() + allocators.memory_bytes(); }
+  size_t memory_bytes() const { return go.memory_bytes() + allocators.memory_bytes() + calls.memory_bytes(); }
 };
 
 }  // namespace memwhy::timeline

@@ -234,7 +234,7 @@ void Timeline::State::on(const events::Loss& e) {
     recording.losses.erase(recording.losses.begin() + 1);
   }
   recording.losses.push_back(e);
-  if (e.what == "stack" || e.what == "fault" || e.what == "go_call")
+  if (e.what == "stack" || e.what == "fault" || e.what == "go_call" || e.what == "allocation")
     return;  // costs a name, proves nothing wrong
   if (e.space != SpaceId::kNone) {
     if (AddressSpace::State* of = spoken_of(e.space)) of->lost(now);

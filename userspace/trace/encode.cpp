@@ -41,7 +41,8 @@ constexpr std::array<std::string_view, kLastEventKind + 1> kKindNames = {"",
                                                                          "GoCall",
                                                                          "RuntimePages",
                                                                          "AllocatorHeap",
-                                                                         "CgroupMemory"};
+                                                                         "CgroupMemory",
+                                                                         "AllocationCall"};
 
 struct ColumnsOut {
   std::array<std::string, kMostColumns>& columns;

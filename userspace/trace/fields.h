@@ -357,6 +357,13 @@ void fields(auto&& visit, Is<events::GoCall> auto& m) {
   visit(5, m.stack);
   visit(6, m.tick);
 }
+void fields(auto&& visit, Is<events::AllocationCall> auto& m) {
+  visit(1, m.space);
+  visit(2, m.tid);
+  visit(3, m.bytes);
+  visit(4, m.stack);
+  visit(5, m.tick);
+}
 
 void fields(auto&& visit, Is<events::RuntimePages> auto& m) {
   visit(1, m.space);

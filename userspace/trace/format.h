@@ -102,8 +102,9 @@ enum class EventKind : uint8_t {
   kRuntimePages = 29,
   kAllocatorHeap = 30,
   kCgroupMemory = 31,
+  kAllocationCall = 32,
 };
-constexpr uint8_t kLastEventKind = 31;
+constexpr uint8_t kLastEventKind = 32;
 
 // Why a part was closed (field `how` of message End).
 enum class EndHow : uint8_t {

@@ -36,7 +36,7 @@ class InfoSink : public events::EventSink {
                    LeaveAlone<RecordingEnd, BinaryInfo, SymbolInfo, ProcessExit, OomVictim, ThreadList,
                               Counters, VmaList, PageTableRuns, Stack, VmaMapped, VmaUnmapped, VmaAdvised,
                               VmaMoved, HeapGrown, GoStatistics, GoReading, GoProfile, GoGoroutines, GoCall,
-                              RuntimePages, AllocatorHeap, CgroupMemory>{}},
+                              RuntimePages, AllocatorHeap, CgroupMemory, AllocationCall>{}},
         event.payload);
   }
 

@@ -69,6 +69,7 @@ template <> struct ClassOf<events::VmaAdvised> : Known<KindClass::kLog> {};
 template <> struct ClassOf<events::VmaMoved> : Known<KindClass::kLog> {};
 template <> struct ClassOf<events::HeapGrown> : Known<KindClass::kLog> {};
 template <> struct ClassOf<events::GoCall> : Known<KindClass::kLog> {};
+template <> struct ClassOf<events::AllocationCall> : Known<KindClass::kLog> {};
 // clang-format on
 
 }  // namespace memwhy::trace

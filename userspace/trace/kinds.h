@@ -21,7 +21,8 @@ using Kinds =
                events::VmaList, events::PageScan, events::PageTableRuns, events::Stack, events::VmaMapped,
                events::VmaUnmapped, events::VmaAdvised, events::VmaMoved, events::HeapGrown, events::Loss,
                events::GoStatistics, events::GoReading, events::GoProfile, events::GoGoroutines,
-               events::GoCall, events::RuntimePages, events::AllocatorHeap, events::CgroupMemory>;
+               events::GoCall, events::RuntimePages, events::AllocatorHeap, events::CgroupMemory,
+               events::AllocationCall>;
 static_assert(std::tuple_size_v<Kinds> == kLastEventKind);
 static_assert(std::variant_size_v<events::Payload> == kLastEventKind,
               "a new alternative of events::Payload needs an EventKind, its fields and a line in FORMAT.md");

@@ -18,6 +18,9 @@ constexpr uint64_t kSavedFrame = 120, kSavedStack = 160, kSavedAddress = 168;
 
 constexpr size_t kRuleOverhead = 128;  // of a function beside its rows
 
+constexpr uint64_t kLookAhead = 4096;  // of the stack, for return addresses
+constexpr size_t kMostQuestions = 64;  // in one
+
 std::optional<uint64_t> word_at(const Snapshot& snapshot, uint64_t address) {
   if (address < snapshot.address) return std::nullopt;
   const uint64_t within = address - snapshot.address;
@@ -44,6 +47,8 @@ class Learner::Walk {
   Step step(const UnwindRule& rule, bool may_jump);
 
   uint64_t ip() const { return ip_; }
+  uint64_t sp() const { return sp_; }
+  const Snapshot& snapshot() const { return snapshot_; }
   bool is_return() const { return is_return_; }
 
  private:
@@ -78,6 +83,7 @@ Learner::Walk::Step Learner::Walk::step(const UnwindRule& rule, bool may_jump) {
       return cfa && saved ? leave(*cfa, *saved, may_jump) : Step::kUnreadable;
     }
     case Kind::kNone:
+    case Kind::kKept:
     case Kind::kStop:
       break;
   }
@@ -131,12 +137,11 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<eve
     }
     learned.frames.push_back(walk.ip());
     bool is_go = false;
-    const std::optional<Answer> answer =
-        rule(tgid, walk.ip(), walk.is_return(), mappings, &is_go, &learned.go_code);
+    const std::optional<Answer> answer = rule(tgid, walk, mappings, &is_go, &learned.go_code);
     if (!answer) break;
     may_jump = may_jump || is_go;
     if (answer->known) learned.rules.push_back({walk.ip(), walk.is_return(), answer->rule, answer->source});
-    made_code = made_code || answer->source == RuleSource::kNoFile;
+    made_code = made_code || answer->source == RuleSource::kMadeCode;
     const bool is_guess = answer->source == RuleSource::kGuess;
     guessed = guessed || is_guess;
     const Walk::Step step = walk.step(answer->rule, may_jump);
@@ -150,50 +155,73 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<eve
 }
 
 // Nothing: it is no code.
-std::optional<Learner::Answer> Learner::rule(Pid tgid, uint64_t address, bool is_return,
+std::optional<Learner::Answer> Learner::rule(Pid tgid, const Walk& walk,
                                              const std::vector<events::Vma>& mappings, bool* is_go,
                                              AddressRange* go_code) {
+  const uint64_t address = walk.ip();
+  const bool is_return = walk.is_return();
   const uint64_t looked_at = is_return && address != 0 ? address - 1 : address;
   const events::Vma* vma = events::mapping_at(mappings, looked_at);
   if (vma == nullptr || !vma->exec) return std::nullopt;
-  if (vma->inode == 0 && vma->name != "[vdso]") return Answer{kFramePointerRule, RuleSource::kNoFile, true};
+  if (vma->inode == 0 && vma->name != "[vdso]") return Answer{kFramePointerRule, RuleSource::kMadeCode, true};
   File& file = file_of(tgid, *vma);
   *is_go = file.is_go;
   if (file.go_code.start >= vma->offset && file.go_code.end > file.go_code.start &&
       file.go_code.end - vma->offset <= vma->range.bytes())
     *go_code = {vma->range.start + (file.go_code.start - vma->offset),
                 vma->range.start + (file.go_code.end - vma->offset)};
-  if (file.kind == File::Kind::kNotElf) return Answer{kFramePointerRule, RuleSource::kNoFile, true};
+  if (file.kind == File::Kind::kNotElf) return Answer{kFramePointerRule, RuleSource::kMadeCode, true};
   const uint64_t offset = looked_at - vma->range.start + vma->offset;
   const FunctionRules* rules =
-      file.kind == File::Kind::kProgram ? function(tgid, *vma, file, offset) : nullptr;
+      file.kind == File::Kind::kProgram ? function(tgid, walk, *vma, file, offset) : nullptr;
   const symbols::RuleRow* row = rules != nullptr ? rules->row(offset) : nullptr;
   if (row == nullptr) return Answer{kFramePointerRule, RuleSource::kGuess, false};
   const UnwindRule& rule = is_return ? row->after_call : row->at;
+  if (rule.kind == Kind::kKept) return Answer{kFramePointerRule, RuleSource::kMadeCode, true};
   return Answer{rule, rules->is_guess(rule) ? RuleSource::kGuess : RuleSource::kTable, true};
 }
 
-const FunctionRules* Learner::function(Pid tgid, const events::Vma& vma, File& file, uint64_t offset) {
-  const auto known = functions_.find(file.key);
-  if (known != functions_.end()) {
-    const auto found = known->second.upper_bound(offset);
-    if (found != known->second.end() && found->second.contains(offset)) return &found->second;
+// The address that is asked for, and those that the walk is likely to come by next: what of the stack above it looks like a
+// return address into the same mapping. A question costs a word with another process, and each further address little.
+std::vector<symbols::CodeOffset> Learner::questions(const Walk& walk, const events::Vma& vma, uint64_t offset,
+                                                    const Functions& known) {
+  std::vector<symbols::CodeOffset> all{{offset, false}};
+  for (uint64_t at = walk.sp(); at < walk.sp() + kLookAhead && all.size() < kMostQuestions; at += 8) {
+    const std::optional<uint64_t> word = word_at(walk.snapshot(), at);
+    if (!word || !vma.range.contains(*word - 1)) continue;
+    const uint64_t called = *word - 1 - vma.range.start + vma.offset;
+    const auto found = known.upper_bound(called);
+    const bool is_known = found != known.end() && found->second.contains(called);
+    if (!is_known && called != all.back().file_offset) all.push_back({called, false});
   }
-  const symbols::CodeOffset question{offset, false};
-  auto answer = binaries_.frame_rules(file.handle, std::span(&question, 1));
+  return all;
+}
+
+const FunctionRules* Learner::function(Pid tgid, const Walk& walk, const events::Vma& vma, File& file,
+                                       uint64_t offset) {
+  const Functions& known = functions_[file.key];
+  const auto found = known.upper_bound(offset);
+  if (found != known.end() && found->second.contains(offset)) return &found->second;
+  const std::vector<symbols::CodeOffset> asked = questions(walk, vma, offset, known);
+  auto answer = binaries_.frame_rules(file.handle, asked);
   if (!answer && answer.error().code() == ErrorCode::kAbsent) {
     const symbols::FileKey before = file.key;
     file = open(tgid, vma);
     if (file.kind != File::Kind::kProgram || !(file.key == before)) return nullptr;
-    answer = binaries_.frame_rules(file.handle, std::span(&question, 1));
+    answer = binaries_.frame_rules(file.handle, asked);
   }
-  const bool sensible =
-      answer && answer->size() == 1 && answer->front().well_formed() && answer->front().contains(offset);
+  bool sensible = answer && answer->size() == asked.size();
+  for (size_t i = 0; sensible && i < asked.size(); ++i)
+    sensible = (*answer)[i].well_formed() && (*answer)[i].contains(asked[i].file_offset);
   if (!sensible) {
     file.kind = File::Kind::kUnreadable;
     return nullptr;
   }
-  FunctionRules& rules = answer->front();
+  for (size_t i = asked.size() - 1; i > 0; --i) keep(file, std::move((*answer)[i]));
+  return keep(file, std::move(answer->front()));  // the last: what is kept may be forgotten for it
+}
+
+const FunctionRules* Learner::keep(const File& file, FunctionRules rules) {
   const size_t bytes = rules.rows.size() * sizeof(symbols::RuleRow) + kRuleOverhead;
   if (held_bytes_ + bytes > limits_.rule_bytes) {
     functions_.clear();

@@ -35,9 +35,9 @@ struct Snapshot {
 };
 
 enum class RuleSource : uint8_t {
-  kTable,   // of the file
-  kGuess,   // its file has none for it: the frame pointer
-  kNoFile,  // code that no file has (made at run time): the frame pointer
+  kTable,     // of the file
+  kGuess,     // its file has none for it: the frame pointer
+  kMadeCode,  // a run time made it, now or when its file was built: the frame pointer
 };
 
 struct LearnedRule {
@@ -104,13 +104,18 @@ class Learner {
   };
   class Walk;
 
-  std::optional<Answer> rule(Pid tgid, uint64_t address, bool is_return,
-                             const std::vector<events::Vma>& mappings, bool* is_go, AddressRange* go_code);
-  const symbols::FunctionRules* function(Pid tgid, const events::Vma& vma, File& file, uint64_t offset);
+  using Functions = std::map<uint64_t, symbols::FunctionRules>;  // by their end
+
+  std::optional<Answer> rule(Pid tgid, const Walk& walk, const std::vector<events::Vma>& mappings,
+                             bool* is_go, AddressRange* go_code);
+  const symbols::FunctionRules* function(Pid tgid, const Walk& walk, const events::Vma& vma, File& file,
+                                         uint64_t offset);
+  static std::vector<symbols::CodeOffset> questions(const Walk& walk, const events::Vma& vma, uint64_t offset,
+                                                    const Functions& known);
+  const symbols::FunctionRules* keep(const File& file, symbols::FunctionRules rules);
   File& file_of(Pid tgid, const events::Vma& vma);
   File open(Pid tgid, const events::Vma& vma);
 
-  using Functions = std::map<uint64_t, symbols::FunctionRules>;  // by their end
   symbols::Binaries& binaries_;
   LearnerLimits limits_;
   std::map<MappingKey, File> files_;

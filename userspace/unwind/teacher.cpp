@@ -43,15 +43,14 @@ std::optional<events::Unwind> completed_by(How how) {
 
 size_t Teacher::look() {
   const TimeNs begun = clock_(), worked = work_();
-  if (begun >= second_ + kSecond) {
-    second_ = begun;
-    spent_in_second_ = 0;
-  }
+  const auto more = static_cast<int64_t>((begun - saved_at_.value_or(begun)) / kShare);
+  saved_ns_ = std::min(int64_t{kMostSaved}, saved_ns_ + more);
+  saved_at_ = begun;
   const size_t taken = port_.take([this](const Taken& one) { learn(one); });
   const TimeNs took = work_() - worked;
-  spent_in_second_ += taken == 0 ? 0 : took;
+  if (taken != 0) saved_ns_ -= static_cast<int64_t>(took);
   totals_.spent_ns += took;
-  const bool tired = spent_in_second_ * kShare > kSecond;
+  const bool tired = saved_ns_ < 0;
   if (tired) ++totals_.starved;
   port_.turn(tired ? 0 : kSnapshots);
   return taken;

@@ -35,7 +35,7 @@ struct mw_counters {
 	mw_u64 go_hits[MW_GO_FUNCTIONS]; /* of a probe, by enum mw_go_function; go_again among them */
 	mw_u64 go_ns[MW_GO_FUNCTIONS];	 /* what its program took */
 	mw_u64 go_again; /* the stack had to grow first: the function begins again, and is counted then */
-	mw_u64 pad[3];
+	mw_u64 pad[1];
 };
 
 MW_ASSERT_SIZE(struct mw_counters, 448); /* whole cache lines: one element of an array for each CPU */

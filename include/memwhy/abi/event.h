@@ -22,6 +22,7 @@ enum mw_event_kind {
 	MW_EVENT_PROCESS_EXIT, /* struct mw_process_exit: the last thread of a process exits */
 	MW_EVENT_OOM_VICTIM,   /* struct mw_oom_victim: the kernel chose it to be killed */
 	MW_EVENT_GO_CALL,      /* struct mw_go_call: a rare function of the Go runtime was entered */
+	MW_EVENT_ALLOCATION,   /* struct mw_allocation: malloc or one of its kind was entered */
 	MW_EVENT_KINDS,
 };
 
@@ -146,6 +147,21 @@ struct mw_go_call {
 	mw_u64 bytes;
 };
 
+/* The cookie of a probe on malloc and its kind: where the bytes are that the caller wants. */
+enum mw_allocation_argument {
+	MW_BYTES_FIRST = 0,    /* malloc(bytes) */
+	MW_BYTES_SECOND,       /* realloc(old, bytes), memalign(alignment, bytes) */
+	MW_BYTES_THIRD,	       /* posix_memalign(&to, alignment, bytes) */
+	MW_BYTES_FIRST_SECOND, /* calloc(count, bytes of each) */
+};
+
+struct mw_allocation {
+	struct mw_event_header h;
+	mw_u32 stack; /* of the caller, at the call */
+	mw_u32 pad;
+	mw_u64 bytes;
+};
+
 MW_ASSERT_SIZE(struct mw_event_header, 32);
 MW_ASSERT_SIZE(struct mw_vma_map, 72);
 MW_ASSERT_SIZE(struct mw_vma_unmap, 64);
@@ -157,5 +173,6 @@ MW_ASSERT_SIZE(struct mw_space_end, 40);
 MW_ASSERT_SIZE(struct mw_process_exit, 72);
 MW_ASSERT_SIZE(struct mw_oom_victim, 32);
 MW_ASSERT_SIZE(struct mw_go_call, 48);
+MW_ASSERT_SIZE(struct mw_allocation, 48);
 
 #endif

@@ -13,8 +13,9 @@
 #define MW_STACK_KEYS                                                                                        \
 	(2 * MW_WALK_FRAMES + 4) /* of the hash of a stack: two a frame, two for how it was found, two more */
 #define MW_CHUNK_PAGES	   512u	 /* pages of one chunk of the page table: 2 MiB of address space */
-#define MW_CHUNKS	   16384u /* chunks in the table: 32 GiB of address space, 64 MiB of memory */
-#define MW_STACKS	   32768u /* stack slots: 128 frames each, 33 MiB; at most 2^20 - 2 (20 bits of an entry) */
+#define MW_CHUNKS	   16384u  /* chunks in the table: 32 GiB of address space, 64 MiB of memory */
+#define MW_STACKS	   131072u /* stack slots, 32 bytes each; at most 2^20 - 2 (20 bits of an entry) */
+#define MW_NODES	   524288u /* outer frames of all stacks, 24 bytes each, shared where they are the same */
 #define MW_RULES	   65536u /* unwind rules held at once, 16 bytes each */
 #define MW_RULE_BITS	   16
 #define MW_RULE_PROBES	   8
@@ -22,21 +23,23 @@
 #define MW_TRAIL_WORDS	   64u
 #define MW_TRAIL_RUNS	   8u
 #define MW_CODE_RANGES	   16u
-#define MW_SNAPSHOT_BYTES  16384u /* of a stack */
-#define MW_SNAPSHOTS	   256u	  /* that wait to be learned from */
-#define MW_FIRST_SNAPSHOTS 64u	  /* of a space, before the daemon has looked at it */
+#define MW_SNAPSHOT_BYTES  32768u /* of a stack: 150 frames of C++ */
+#define MW_SNAPSHOTS	   512u	  /* that wait to be learned from */
+#define MW_FIRST_SNAPSHOTS 512u	  /* of a space, before the daemon has looked at it */
 #define MW_SNAPSHOT_MEMORY 4096u  /* addresses that are remembered as sent */
-#define MW_SHORT_FRAMES	   16u	  /* of a deeper stack, when the table is half full */
+#define MW_INNER_FRAMES	   2u	  /* of a stack, which stand in its slot */
 #define MW_PAIR_SHARE                                                                                        \
-	8 /* one slot of so many is kept for stacks of two frames, for when the others are taken */
+	8 /* one slot of so many is kept for stacks of these frames alone, for when the others or the nodes are taken */
 #define MW_SPACES     4096u	 /* address spaces traced at once */
 #define MW_RING_BYTES (4u << 20) /* events that are not state: the mmap family and process life */
 
 /* A space holds at most so many times what is free of a table, while others are traced. */
 #define MW_STACK_SHARE 1
+#define MW_NODE_SHARE  1
 #define MW_CHUNK_SHARE 2
 
 #define MW_PROBES	32 /* open addressing: stacks and chunks, slots looked at before "full" is counted */
+#define MW_NODE_PROBES	16
 #define MW_SPACE_PROBES 16
 
 #define MW_SLOT_EMPTY 0ull /* free to be claimed by compare-and-swap */

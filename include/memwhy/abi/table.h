@@ -31,19 +31,38 @@ struct mw_chunk {
 	mw_u64 e[MW_CHUNK_PAGES];
 };
 
-/* A distinct stack. n is written last: 0 = being written. flags: MW_STACK_*. */
+/*
+ * A distinct stack. n is written last: 0 = being written. flags: MW_STACK_*. The innermost frames, in which most stacks differ,
+ * stand in it; the others are nodes, each of which names its caller's, and stacks with the same callers have the same ones:
+ *
+ *   slot 0x0beef  n 5, ip {memset, load}, outer 0x7001 ──► 0x7001 parse ──► 0x3f00 main ──► 0x12cd5 _start ──► MW_NO_NODE
+ *   slot 0x77aa1  n 5, ip {memset, save}, outer 0x7001 ──┘
+ */
 struct mw_stack {
 	mw_u32 n;
 	mw_u32 flags;
-	mw_u64 ip[MW_STACK_FRAMES];
+	mw_u32 outer; /* node of the third frame, or MW_NO_NODE */
+	mw_u32 pad;
+	mw_u64 ip[MW_INNER_FRAMES];
 };
+
+/* hash: of the other two, keyed; MW_SLOT_EMPTY, TOMB as in stack_hash[]. frame is written last: 0 = being written. */
+struct mw_node {
+	mw_u64 hash;
+	mw_u64 frame;
+	mw_u32 caller; /* its node, or MW_NO_NODE: the outermost frame */
+	mw_u32 space;  /* for which it was claimed */
+};
+
+#define MW_NO_NODE   (~0u)
+#define MW_NODE_FULL (~1u) /* of bpf/lib/nodes: there is no room for it */
 
 #define MW_STACK_CUT	       1u  /* deeper than MW_STACK_FRAMES: the outermost frames are missing */
 #define MW_STACK_UNREADABLE    2u  /* a frame pointer led to memory that could not be read */
 #define MW_STACK_WHOLE	       4u  /* the outermost frame was reached, and every frame is certain */
 #define MW_STACK_MISS	       8u  /* an address had no rule yet: from there on, by frame pointers */
 #define MW_STACK_GUESS	       16u /* by frame pointers through code of which nothing is said */
-#define MW_STACK_JIT	       32u /* by frame pointers through code that no file has */
+#define MW_STACK_JIT	       32u /* by frame pointers through code that a run time made */
 #define MW_STACK_DOUBT	       (MW_STACK_MISS | MW_STACK_GUESS | MW_STACK_JIT)
 #define MW_STACK_CERTAIN_SHIFT 16 /* with one of these: frames before the first that is not certain */
 
@@ -58,6 +77,7 @@ struct mw_space {
 struct mw_use {
 	mw_u32 stacks, chunks;
 	mw_u32 stacks_refused, chunks_refused;
+	mw_u32 nodes, pad;
 };
 
 #define MW_SPACE_FOLLOW 1u /* children get a space of their own and are traced too */
@@ -124,9 +144,10 @@ struct mw_request {
 };
 
 MW_ASSERT_SIZE(struct mw_chunk, 4096);
-MW_ASSERT_SIZE(struct mw_stack, 8 + 8 * 128);
+MW_ASSERT_SIZE(struct mw_stack, 32);
+MW_ASSERT_SIZE(struct mw_node, 24);
 MW_ASSERT_SIZE(struct mw_space, 16);
-MW_ASSERT_SIZE(struct mw_use, 16);
+MW_ASSERT_SIZE(struct mw_use, 24);
 MW_ASSERT_SIZE(struct mw_member, 24);
 MW_ASSERT_SIZE(struct mw_thread, 24);
 MW_ASSERT_SIZE(struct mw_request, 96);

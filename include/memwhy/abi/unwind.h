@@ -30,7 +30,7 @@ enum mw_rule_kind {
 	MW_RULE_SIGNAL, /* the frame of a signal at sp: fp, sp and ip are in its ucontext */
 	MW_RULE_DEREF,	/* a realigned stack: CFA = [fp + bytes], bytes signed, caller's fp = [fp] */
 	MW_RULE_GUESS,	/* by frame pointer, and nothing says that there is one */
-	MW_RULE_JIT,	/* by frame pointer, in code that no file has */
+	MW_RULE_JIT,	/* by frame pointer, in code that a run time made */
 };
 #define MW_RULE(kind, bytes, saved) ((mw_u32)(kind) | (mw_u32)(saved) << 3 | (mw_u32)(bytes) << 14)
 #define MW_RULE_KIND		    7u
@@ -101,13 +101,13 @@ struct mw_trail {
  */
 struct mw_snapshot {
 	mw_u32 state; /* MW_SNAPSHOT_*: written last, by the kernel side to READY and by the daemon to FREE */
-	mw_u32 pad;
+	mw_u32 absent;	   /* bytes from sp on whose pages are not there yet: a large frame that is new */
 	mw_u64 key;	   /* the address without a rule */
 	mw_u64 ip, sp, fp; /* of the thread, or of the frame of that address */
 	mw_u32 space;
 	mw_u32 tgid;
 	mw_u32 stack; /* the incomplete one that the page was attributed to, or MW_ENTRY_STACK_* */
-	mw_u32 bytes; /* of data, from sp on */
+	mw_u32 bytes; /* of data, from sp + absent on */
 	mw_u8 data[MW_SNAPSHOT_BYTES];
 };
 

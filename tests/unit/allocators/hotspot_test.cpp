@@ -252,13 +252,24 @@ TEST(Hotspot, SpacesOfSerialAndParallel) {
   }
 }
 
-TEST(Hotspot, ACollectorThatIsNotReadIsTold) {
+// Mapped in three views of the same file, each page of which is resident in each.
+TEST(Hotspot, WhereZKeepsItsHeapIsKnown) {
   MadeJvm made;
   made.flag("UseG1GC", 0);
   made.flag("UseZGC", 1);
-  const events::AllocatorHeap heap = made.heap();
+  for (uint64_t view = 0; view < 3; ++view) {
+    const uint64_t start = kJavaHeap + (view << 32);
+    made.map({start, start + 64 * kPageBytes}, "/memfd:java_heap (deleted)");
+    made.vmas.back().shared = true;
+    made.resident({start, start + 40 * kPageBytes});
+  }
+  const BlockReading read = made.reading();
+  ASSERT_TRUE(read.heap);
+  const events::AllocatorHeap& heap = *read.heap;
+  EXPECT_EQ(made.resident_of(read, "unread"), 3 * 40 * kPageBytes);
   EXPECT_EQ(heap.collector, "ZGC");
-  EXPECT_THAT(heap.problem, HasSubstr("does not read the Java heap of ZGC"));
+  EXPECT_THAT(heap.problem, HasSubstr("of ZGC is in use is not read; it is mapped in several views"));
+  EXPECT_EQ(heap.used_bytes, 0u);
 }
 
 // Where classes and their constants hang from.

@@ -120,8 +120,14 @@ TEST(Names, FunctionsKeepTheirShape) {
   EXPECT_EQ(names.function("malloc", "", "libc.so.6", false), "malloc");
   EXPECT_EQ(names.function("je_malloc", "", "acme-server", false), "je_malloc");
   EXPECT_EQ(names.function("PyObject_Malloc", "", "libpython3.11.so.1.0", false), "PyObject_Malloc");
-  EXPECT_EQ(names.function("std::vector<acme::Thing>::push_back", "", "acme", false).substr(0, 12),
-            "std::vector<");
+  const std::string own = names.word("acme") + "::" + names.word("Thing");
+  EXPECT_EQ(
+      names.function("std::vector<acme::Thing, std::allocator<acme::Thing> >::push_back(acme::Thing const&)",
+                     "", "acme", false),
+      "std::vector<" + own + ", std::allocator<" + own + " > >::push_back(" + own + " const&)");
+  EXPECT_EQ(names.function("slices.Sort[go.acme.com/ledger.Thing]", "", "web", true).find("acme"),
+            std::string::npos);
+  EXPECT_EQ(names.function("operator new(unsigned long)", "", "acme", false), "operator new(unsigned long)");
   const std::string unicode = names.function("main.größe", "/srv/x.go", "web", true);
   EXPECT_EQ(unicode.find("öße"), std::string::npos) << unicode;
   EXPECT_EQ(unicode, "main." + names.word("größe"));

@@ -143,6 +143,31 @@ TEST(CHeapGrowth, NamesTheSizeThatGrows) {
   EXPECT_EQ(problems(e), 1u);
 }
 
+// Of the same size are requests of 985 to 1,000 bytes; 984 and 1,001 are other chunks.
+TEST(CHeapGrowth, NamesWhoAllocatesTheSizeThatGrows) {
+  const std::string calls =
+      "@12 symbol 1 0x4010ff leak@server.c:7\nsymbol 1 0x4011ff lookup@server.c:9\n"
+      "symbol 1 0x4012ff ret main@server.c:20\nstack s5 1 0x4010ff 0x4012ff\nstack s6 1 0x4011ff 0x4012ff\n"
+      "allocates 1 1000 s5\nallocates 1 985 s5\nallocates 1 1000 s6\n"
+      "allocates 1 984 s6\nallocates 1 1001 s6\nallocates 1 24 s6\nallocates 1 24 -\n";
+  const auto e = told(growing({30, 50, 70, 90, 110, 130, 150, 170}) + calls);
+  const Finding* found = finding(e, "c-heap-growth");
+  ASSERT_NE(found, nullptr);
+  EXPECT_THAT(found->evidence, Contains(HasSubstr("3 were for chunks of 1008 bytes: 2 by leak")));
+  EXPECT_EQ(figure(*found, "calls_seen"), 7);
+  EXPECT_EQ(figure(*found, "calls_of_size"), 3);
+  EXPECT_EQ(figure(*found, "calls_by_caller"), 2);
+  EXPECT_THAT(found->remedy, HasSubstr("985 to 1000 bytes that leak allocates"));
+  ASSERT_TRUE(e.processes[0].allocations);
+  EXPECT_EQ(e.processes[0].allocations->calls, 7u);
+
+  const auto other = told(growing({30, 50, 70, 90, 110, 130, 150, 170}) + "@12 allocates 1 24 -\n");
+  EXPECT_THAT(finding(other, "c-heap-growth")->evidence,
+              Contains(HasSubstr("none was for chunks of 1008 bytes")));
+  EXPECT_THAT(finding(told(growing({30, 50, 70, 90, 110, 130, 150, 170})), "c-heap-growth")->remedy,
+              HasSubstr("--who-allocates"));
+}
+
 TEST(CHeapGrowth, SilentWhenItStays) {
   EXPECT_EQ(finding(told(growing({170, 170, 168, 171, 170, 170, 169, 170})), "c-heap-growth"), nullptr);
 }

@@ -171,6 +171,26 @@ TEST(NearLimit, SaysOfARiseOnlyWhatWasSeen) {
   EXPECT_TRUE(ends(down, "12.0 MiB are left.")) << down;
 }
 
+// 4 s of 30 waited for, where memory.high was hit; not where nobody hit a limit (the machine's want), nor for 1 s of 30.
+TEST(NearLimit, TasksThatWaitAtMemoryHigh) {
+  const auto told_of = [](const std::string& last) {
+    return told(
+        in_a_cgroup("@11 cgroup /pod/web v2 usage=200M high=200M high_events=5 some_us=1000000\n@41 cgroup "
+                    "/pod/web v2 usage=200M high=200M " +
+                    last + "\n"));
+  };
+  const auto e = told_of("high_events=905 some_us=5000000");
+  const Finding* found = finding(e, "near-limit");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_NEAR(figure(*found, "waited_seconds"), 4, 0.001);
+  EXPECT_NEAR(figure(*found, "watched_seconds"), 30, 0.001);
+  EXPECT_EQ(figure(*found, "hits"), 900);
+  EXPECT_EQ(figure(*found, "high_bytes"), 200.0 * kMiB);
+  EXPECT_EQ(finding(told_of("high_events=5 some_us=5000000"), "near-limit"), nullptr);
+  EXPECT_EQ(finding(told_of("high_events=905 some_us=2000000"), "near-limit"), nullptr);
+}
+
 TEST(NearLimit, SwapIsACaveatWhereItMayBeUsed) {
   const auto against = [](const std::string& swap) {
     return finding(told(in_a_cgroup("@11 cgroup /pod/web v2 usage=500M limit=512M " + swap + "\n")),

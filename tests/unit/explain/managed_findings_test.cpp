@@ -63,6 +63,45 @@ TEST(JavaHeap, WhatWasNotReadIsTold) {
               Contains("not everything was read: some regions were not read"));
 }
 
+TEST(JavaHeap, OfWhichOnlyThePlaceIsKnown) {
+  const auto e = told(kAttached +
+                      "@11 allocator-heap 1 hotspot collector=\"ZGC\" problem=\"mapped in several views\"\n"
+                      "runtime-pages 1 hotspot\n  7f0000000+20480 unread\nscan 1: 7f0000000+20480\n");
+  EXPECT_EQ(pages(e, "java.heap.unread"), 20480u);
+  const Finding* found = finding(e, "managed-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->evidence.at(0), "mapped in several views");
+  EXPECT_THAT(found->claim, HasSubstr("80.0 MiB (100 %) of p are the Java heap; the collector is ZGC."));
+}
+
+// So many scans, `apart` seconds each, each with 10 MiB more filled and two collections since.
+Explanation rising_jvm(int scans, int apart) {
+  std::string script =
+      "@10 binary b1 /bin/p inode=7\nattach 1 pid=5 comm=p exe=/bin/p binary=b1\nvmas 1\n  7e0000000+16 r-xp "
+      "/usr/lib/jvm/lib/server/libjvm.so inode=9\n  7f0000000+262144 rw-p\n";
+  for (int i = 0; i < scans; ++i)
+    script += fmt::format(
+        "@{} allocator-heap 1 hotspot arenas=100 used={}M collector=\"G1\" collections={}\nruntime-pages 1 "
+        "hotspot\n  7f0000000+{} objects live={}M\nscan 1: 7f0000000+{}\n",
+        11 + i * apart, 50 + 10 * i, 2 * i + 1, (50 + 10 * i) * 256, 50 + 10 * i, (50 + 10 * i) * 256);
+  return told(script);
+}
+
+TEST(JavaHeap, ThatRisesIsGarbageOrALeakUntilItWasWatchedLongEnough) {
+  const auto brief = rising_jvm(9, 10);
+  const Finding* found = finding(brief, "managed-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_THAT(found->headline, HasSubstr("a leak or garbage is not known yet"));
+  EXPECT_EQ(figure(*found, "grown_bytes"), 80 << 20);
+  EXPECT_EQ(figure(*found, "collections"), 16);
+  const auto long_one = rising_jvm(41, 10);
+  ASSERT_NE(finding(long_one, "managed-heap"), nullptr);
+  EXPECT_EQ(finding(long_one, "managed-heap")->kind, FindingKind::kProblem);
+  EXPECT_EQ(finding(jvm(95, "collector=\"G1\""), "managed-heap"), nullptr);
+}
+
 // 64 MiB of V8's, of which 20 MiB are young, and so much of malloc's beside it.
 Explanation node(uint64_t malloc_mib, const char* more) {
   return told(kAttached +

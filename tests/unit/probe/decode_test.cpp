@@ -75,6 +75,24 @@ TEST(Decode, ForkWithoutRoomIsALoss) {
   EXPECT_EQ(std::get<events::Loss>(out[0].payload).what, "fork");
 }
 
+TEST(Decode, AnAllocationNamesItsStack) {
+  Tables t;
+  t.put(3, 0xbeef, {0x401000, 0x402000});
+  std::vector<events::Event> out;
+  mw_allocation record{};
+  record.h.kind = MW_EVENT_ALLOCATION;
+  record.h.space = 2;
+  record.h.tid = 7;
+  record.h.tick = 99;
+  record.stack = 3;
+  record.bytes = 1000;
+  ASSERT_TRUE(decode(&record, sizeof record, t.table, out));
+  ASSERT_EQ(out.size(), 2u);
+  const StackId stack = std::get<events::Stack>(out[0].payload).id;
+  EXPECT_EQ(std::get<events::AllocationCall>(out[1].payload),
+            (events::AllocationCall{SpaceId{2}, 7, 1000, stack, 99}));
+}
+
 TEST(Decode, GoCallNamesItsStackAndRefusesUnknownFunctions) {
   Tables t;
   t.put(3, 0xbeef, {0x401000, 0x402000});

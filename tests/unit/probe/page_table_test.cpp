@@ -116,7 +116,7 @@ TEST(TableReader, WhatOnePortReadIsStillNewToAnother) {
   Tables t;
   TableReader other(t.pages, 2);
   t.hashes[5] = 0xbeef;
-  t.frames[5] = {1, 0, {0x401000}};
+  t.frames[5] = {1, 0, MW_NO_NODE, 0, {0x401000}};
   t.fault(3, 1, 100, 5);
   for (TableReader* reader : {&t.reader, &other}) {
     events::PageTableRuns out;

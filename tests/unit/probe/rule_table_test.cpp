@@ -232,6 +232,19 @@ TEST(RuleTable, SnapshotsAreGivenOnceAndWiped) {
                           [](mw_u8 byte) { return byte == 0; }));
 }
 
+TEST(RuleTable, TheFirstPagesOfANewFrameAreAbsent) {
+  Kernel kernel;
+  kernel.trace(5, 3);
+  kernel.snapshot(0, 5, 3, "what its caller keeps");
+  kernel.snapshots[0].sp = 0x7ffd'1010;
+  kernel.snapshots[0].absent = 0xff0;
+  kernel.snapshot(1, 5, 3, "the next");
+  kernel.snapshots[1].sp = 0x7ffd'4010;
+  std::vector<uint64_t> from;
+  kernel.table.take([&](const Snapshot& snapshot) { from.push_back(snapshot.address); });
+  EXPECT_THAT(from, ElementsAre(0x7ffd'2000, 0x7ffd'4010));
+}
+
 TEST(RuleTable, ASnapshotOfCodeThatIsGoneIsWipedUnread) {
   Kernel kernel;
   kernel.trace(5, 3);

@@ -17,15 +17,46 @@ constexpr uint32_t kSlots = 16;
 constexpr uint32_t kMissAfter1 = MW_STACK_MISS | 1u << MW_STACK_CERTAIN_SHIFT;
 using Frames = std::vector<uint64_t>;
 
+// The kernel side's nodes, claimed one after the other.
+struct MadeNodes {
+  static constexpr uint32_t kCount = 64;
+  std::vector<mw_node> all = std::vector<mw_node>(kCount);
+
+  void store(mw_stack& stack, const Frames& frames) {
+    stack.n = static_cast<mw_u32>(frames.size());
+    stack.outer = MW_NO_NODE;
+    for (size_t i = frames.size(); i-- > MW_INNER_FRAMES;) stack.outer = node(stack.outer, frames[i]);
+    std::copy_n(frames.begin(), std::min<size_t>(frames.size(), MW_INNER_FRAMES), stack.ip);
+  }
+  uint32_t node(uint32_t caller, uint64_t frame) {
+    for (uint32_t at = 0; at < kCount; ++at) {
+      if (all[at].hash == MW_SLOT_EMPTY) all[at] = {0x100 + at, frame, caller, 7};
+      if (all[at].caller == caller && all[at].frame == frame) return at;
+    }
+    std::abort();
+  }
+  uint32_t used() const {
+    return static_cast<uint32_t>(std::count_if(
+        all.begin(), all.end(), [](const mw_node& node) { return node.hash != MW_SLOT_EMPTY; }));
+  }
+};
+
 struct Tables {
   std::vector<mw_u64> hashes = std::vector<mw_u64>(kSlots);
   std::vector<mw_stack> stacks = std::vector<mw_stack>(kSlots);
-  StackTable table{hashes.data(), stacks.data(), kSlots, {}, true};
+  MadeNodes nodes;
+  std::vector<SpaceId> freed_nodes;
+  StackTable table{hashes.data(),
+                   stacks.data(),
+                   kSlots,
+                   {},
+                   true,
+                   StackNodes(nodes.all.data(), MadeNodes::kCount,
+                              [this](SpaceId owner) { freed_nodes.push_back(owner); })};
 
   void store(uint32_t slot, uint64_t hash, const Frames& frames, uint32_t flags) {
-    stacks[slot].n = static_cast<mw_u32>(frames.size());
     stacks[slot].flags = flags;
-    std::copy(frames.begin(), frames.end(), stacks[slot].ip);
+    nodes.store(stacks[slot], frames);
     hashes[slot] = hash;
   }
   // What this listener is given when it meets the slot; without frames: nothing.
@@ -51,6 +82,7 @@ TEST(StackTable, SaysHowAStackWasFound) {
       {kMissAfter1 | MW_STACK_WHOLE | MW_STACK_GUESS, Unwind::kFramePointers},
       {MW_STACK_GUESS | MW_STACK_JIT | MW_STACK_WHOLE, Unwind::kGuess},
       {MW_STACK_JIT | MW_STACK_WHOLE, Unwind::kJit},
+      {MW_STACK_JIT, Unwind::kGuess},  // it ended in made code
   };
   uint32_t slot = 0;
   for (const auto& [flags, how] : all) {
@@ -135,6 +167,52 @@ TEST(StackTable, ASlotThatHasAnotherStackByNowIsLeftAlone) {
       << "the second frame is certain too";
   EXPECT_EQ(t.table.complete(5, {0x7000, 0x8000, 0x3000}, Unwind::kRecovered).size(), 1u);
   EXPECT_EQ(t.given(5, SpaceId{2}).frames, (Frames{0x7000, 0x8000, 0x3000}));
+}
+
+TEST(StackTable, OuterFramesThatTwoStacksHaveAreTheirs) {
+  Tables t;
+  t.store(1, 0xbee1, {0x1000, 0x2000, 0x5000, 0x6000}, MW_STACK_WHOLE);
+  t.store(2, 0xbee2, {0x1000, 0x3000, 0x5000, 0x6000}, MW_STACK_WHOLE);
+  EXPECT_EQ(t.nodes.used(), 2u);
+  EXPECT_EQ(t.given(1, SpaceId{1}).frames, (Frames{0x1000, 0x2000, 0x5000, 0x6000}));
+  EXPECT_EQ(t.given(2, SpaceId{1}).frames, (Frames{0x1000, 0x3000, 0x5000, 0x6000}));
+  t.free(1);
+  for (int pass = 0; pass < 4; ++pass) t.table.sweep(std::vector<bool>(kSlots, true));
+  EXPECT_EQ(t.nodes.used(), 2u) << "the other stack has them";
+  t.free(2);
+  std::vector<bool> none(kSlots);
+  for (int pass = 0; pass < 3; ++pass) t.table.sweep(none);
+  EXPECT_EQ(t.nodes.used(), 0u);
+  EXPECT_EQ(t.freed_nodes.size(), 2u);
+  EXPECT_FALSE(t.table.has_tombs());
+}
+
+TEST(StackTable, AStackWhoseOuterFramesAreBeingWrittenComesLater) {
+  Tables t;
+  t.store(1, 0xbee1, {0x1000, 0x2000, 0x5000, 0x6000}, MW_STACK_WHOLE);
+  mw_node& node = t.nodes.all[t.stacks[1].outer];
+  node.frame = 0;
+  std::vector<events::Stack> fresh;
+  EXPECT_EQ(t.table.resolve(1, SpaceId{1}, fresh), std::nullopt);
+  node.frame = 0x5000;
+  EXPECT_TRUE(t.table.resolve(1, SpaceId{1}, fresh));
+  EXPECT_EQ(fresh.at(0).frames, (Frames{0x1000, 0x2000, 0x5000, 0x6000}));
+}
+
+// A program has found a node just before it became a tomb, and a stack leads to it when the next pass comes.
+TEST(StackTable, ATombThatAStackLeadsToIsANodeAgain) {
+  Tables t;
+  t.store(1, 0xbee1, {0x1000, 0x2000, 0x5000}, MW_STACK_WHOLE);
+  const uint32_t at = t.stacks[1].outer;
+  const uint64_t hash = t.nodes.all[at].hash;
+  t.stacks[1].n = 0;
+  StackNodes nodes(t.nodes.all.data(), MadeNodes::kCount);
+  for (int pass = 0; pass < 2; ++pass) nodes.sweep(t.stacks.data(), kSlots);
+  EXPECT_EQ(t.nodes.all[at].hash, MW_SLOT_TOMB);
+  t.stacks[1].n = 3;
+  nodes.sweep(t.stacks.data(), kSlots);
+  EXPECT_EQ(t.nodes.all[at].hash, hash);
+  EXPECT_EQ(nodes.frames(t.stacks[1]), (Frames{0x1000, 0x2000, 0x5000}));
 }
 
 TEST(StackTable, NoSlotNoStack) {

@@ -14,11 +14,11 @@ using testing::IsEmpty;
 
 class GoScript : public ScriptedRuntime {
  public:
-  std::optional<events::RuntimeProbes> probe_plan(bool allowed) override {
+  std::optional<events::RuntimeProbes> probe_plan(ProbeWishes wishes) override {
     if (asked_++ > 0) return std::nullopt;
     events::GoProbePlan plan;
-    if (allowed) plan.sites.resize(2);
-    plan.not_probed = {allowed ? "One is not." : "Nothing is."};
+    if (wishes.allowed) plan.sites.resize(2);
+    plan.not_probed = {wishes.allowed ? "One is not." : "Nothing is."};
     return plan;
   }
 
@@ -105,7 +105,7 @@ TEST_F(GoProbeTest, OnceAfterTheFirstScan) {
 
 TEST_F(GoProbeTest, NotWhenToldSo) {
   SamplerOptions options;
-  options.probe_runtimes = false;
+  options.probes.allowed = false;
   record(options, 5 * kSecond);
   EXPECT_THAT(kernel_.probed, ElementsAre(std::pair{SpaceId{1}, size_t{0}}));
   EXPECT_THAT(told_.back(), ElementsAre("Nothing is."));

@@ -150,7 +150,7 @@ class ScriptedRuntime : public RuntimeSource {
   }
   void counters(const Tell&) override {}
   void details(Details, const Tell&) override {}
-  std::optional<events::RuntimeProbes> probe_plan(bool) override { return std::nullopt; }
+  std::optional<events::RuntimeProbes> probe_plan(ProbeWishes) override { return std::nullopt; }
   std::vector<std::string> take_notices() override { return {}; }
   void stop_when(const std::function<bool()>&) override {}
 };
@@ -398,6 +398,7 @@ struct Words {
   std::string operator()(const events::GoProfile& e) const { return of("go profile", e.space); }
   std::string operator()(const events::GoGoroutines& e) const { return of("goroutines", e.space); }
   std::string operator()(const events::GoCall& e) const { return of("go call", e.space); }
+  std::string operator()(const events::AllocationCall& e) const { return of("allocation", e.space); }
 };
 
 // "start 1", "counters 1" …: an event in a word or two, for sequences.

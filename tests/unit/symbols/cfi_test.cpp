@@ -304,6 +304,52 @@ TEST(Cfi, StubsThatNoTableKnowsAreKnownByTheirCode) {
   EXPECT_EQ(rules.row(gap)->at, kFramePointerRule) << "it runs itself, too";
 }
 
+TEST(Cfi, WhereAProgramIsEnteredHasNoCaller) {
+  // As glibc's loader begins: mov %rsp,%rdi; call; …; jmp *%r12, and a nop between it and what comes next.
+  const std::string start("\x48\x89\xe7\xe8\xf8\x0b\0\0\x49\x89\xc4\x41\xff\xe4\x0f\x1f\0\x53\x48\x89\xfb",
+                          21);
+  const uint64_t entry = kText + 0x1000;
+  Frames frames;
+  frames.function(frames.common(), kText, 0x100, {});
+  auto file = with_text(frames.bytes(), entry, start);
+  file->put(offsetof(Elf64_Ehdr, e_entry), kBase + entry);
+  const auto binary = open(std::move(file));
+  const auto row = [&](uint64_t offset) {
+    const FunctionRules rules = binary->frame_rules(offset, false);
+    EXPECT_TRUE(rules.well_formed());
+    return *rules.row(offset);
+  };
+  EXPECT_EQ(row(entry).at.kind, Kind::kEnd) << "interrupted at once";
+  EXPECT_EQ(row(entry + 7).after_call.kind, Kind::kEnd) << "the call returns there";
+  EXPECT_EQ(row(entry + 10).at.kind, Kind::kEnd);
+  EXPECT_EQ(row(entry + 11).at, kFramePointerRule) << "it has jumped away";
+  EXPECT_EQ(row(entry + 20).at, kFramePointerRule) << "another function";
+  EXPECT_EQ(row(entry - 1).at, kFramePointerRule);
+}
+
+TEST(Cfi, CodeWithoutTablesThatMakesFramesHasThem) {
+  const uint64_t gap = kText + 0x2000,
+                 far = 0x1800;  // further from the frame that it makes than a gap is looked at
+  const std::string made("\x90\x55\x48\x89\xe5\x90", 6), padding("\xcc\xcc\xcc");
+  Frames frames;
+  frames.function(frames.common(), kText, 0x100, {});
+  auto file = with_text(frames.bytes(), gap, made);
+  file->text(gap + far + 8, padding);
+  const auto binary = open(std::move(file));
+  const auto row = [&](uint64_t offset) {
+    const FunctionRules rules = binary->frame_rules(offset, true);
+    EXPECT_TRUE(rules.well_formed());
+    return *rules.row(offset);
+  };
+  EXPECT_EQ(row(gap).after_call, kFramePointerRule) << "a guess: its frame is not made yet";
+  for (const uint64_t offset : {gap + 5, gap + 100, gap + far, gap + far + 7}) {
+    EXPECT_EQ(row(offset).after_call.kind, Kind::kKept) << offset - gap;
+    EXPECT_EQ(row(offset).at.kind, Kind::kKept) << offset - gap;
+  }
+  EXPECT_EQ(row(gap + far + 8).after_call, kFramePointerRule);
+  EXPECT_EQ(row(gap + far + 100).after_call, kFramePointerRule) << "another function, which makes none";
+}
+
 TEST(Cfi, DebugFrameIsReadAlsoWhenItIsCompressed) {
   Frames frames(true);
   frames.function(frames.common(), kText + kFunction, 0x100, {0x50, 0x0e, 32});

@@ -135,6 +135,7 @@ std::vector<Event> golden_calls() {
                      8,        50,        40,        30,    20,           10, 4096, 1,       3,    0,
                      8,        128 << 10, 128 << 10, false, {{64, 4096}}, "", 0,    0,       false}},
       {1'660'000'000, CgroupMemory{"/web", true, 1 << 20, 2 << 20, {}, {}, 3 << 18, 1 << 17}},
+      {1'670'000'000, AllocationCall{space(1), 4713, 1'000, stack(1), 4'295'080}},
       {1'700'000'000, Loss{space(1), "removal", 1}},
       {1'800'000'000, OomVictim{space(1), 4711}},
       {1'800'000'000, ProcessExit{space(1), 4711, 9, 2'109'440}},

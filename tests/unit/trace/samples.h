@@ -218,6 +218,7 @@ inline std::vector<Payload> payloads_of_calls() {
       VmaAdvised{space(1), 4713, {0x7f12'3460'0000, 0x7f12'3480'0000}, 14, StackId::kLost, 4'295'215},
       VmaMoved{space(1), 4713, {0x1000, 0x3000}, {0x9000, 0xd000}, stack(10), kBig},
       HeapGrown{space(1), 4713, {0x55550000, 0x55570000}, stack(9), 4'295'216},
+      AllocationCall{space(1), 4713, kBig, stack(9), 4'295'217},
       VmaMapped{space(0xffff'ffff), -4713, {kBig, 5}, ~0u, ~0u, 77, kBig, stack(9), 1},
       Loss{space(1), "removal", kBig}};
 }
@@ -259,6 +260,7 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [k1, k2, k3, k4] = KindCount{};
   [[maybe_unused]] const auto& [c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13] = Coverage{};
   [[maybe_unused]] const auto& [l1, l2, l3] = Loss{};
+  [[maybe_unused]] const auto& [al1, al2, al3, al4, al5] = AllocationCall{};
   [[maybe_unused]] const auto& [e1] = RecordingEnd{};
   [[maybe_unused]] const auto& [s1, s2, s3, s4, s5, s6, s7, s8, s9, s10] = SpaceStart{};
   [[maybe_unused]] const auto& [n1, n2] = SpaceEnd{};

@@ -195,8 +195,31 @@ TEST_F(LearnerTest, CodeWithoutAFileHasFramePointers) {
   put(kStack + 0x208, in(1));
   const Learned learned = learn(kMadeCode + 5, kStack + 0x100, kStack + 0x200);
   EXPECT_EQ(learned.how, How::kMadeCode);
-  EXPECT_THAT(learned.rules[0], (LearnedRule{kMadeCode + 5, false, kFramePointerRule, RuleSource::kNoFile}));
+  EXPECT_THAT(learned.rules[0],
+              (LearnedRule{kMadeCode + 5, false, kFramePointerRule, RuleSource::kMadeCode}));
   EXPECT_EQ(binaries_.opened, 1) << "it has no file to be opened";
+}
+
+TEST_F(LearnerTest, CodeThatKeepsFramesWithoutATableIsAsCodeThatWasMade) {
+  function(0, stack_rule(8));
+  function(1, {Kind::kKept, 0, 0}, FunctionRules::Why::kNoEntry);
+  function(2, {Kind::kEnd, 0, 0});
+  put(kStack + 0x100, in(1));
+  put(kStack + 0x208, in(2));
+  const Learned learned = learn(in(0), kStack + 0x100, kStack + 0x200);
+  EXPECT_EQ(learned.how, How::kMadeCode);
+  EXPECT_THAT(learned.frames, ElementsAre(in(0), in(1), in(2)));
+  EXPECT_THAT(learned.rules[1], (LearnedRule{in(1), true, kFramePointerRule, RuleSource::kMadeCode}));
+}
+
+TEST_F(LearnerTest, FunctionsThatTheStackNamesAreAskedForTogether) {
+  for (uint64_t i = 0; i < 8; ++i) {
+    function(i, stack_rule(16));
+    put(kStack + 0x108 + i * 16, in(i + 1));
+  }
+  function(8, {Kind::kEnd, 0, 0});
+  EXPECT_EQ(learn(in(0), kStack + 0x100, 0).how, How::kWhole);
+  EXPECT_EQ(binaries_.asked, 1);
 }
 
 TEST_F(LearnerTest, TheVdsoHasRules) {

@@ -196,19 +196,32 @@ TEST(Teacher, CodeThatIsMetForTheFirstTimeIsLookedForAgainWhenMappingsAreOld) {
   EXPECT_THAT(c.published(), ElementsAre(kCode + 0x10, kNew + 0x20, kCode + 0x30));
 }
 
-TEST(Teacher, WhoIsTiredAllowsNoSnapshotsUntilTheSecondIsOver) {
+TEST(Teacher, WhoIsTiredAllowsNoSnapshotsUntilItHasSavedUpAgain) {
   Class c;
-  c.port.while_taking = [&] { c.now += 60'000'000; };
+  c.port.while_taking = [&] { c.now += Teacher::kMostSaved * 6 / 10; };
   c.snapshot(0);
-  c.teacher.look();  // 60 ms of this second
+  c.teacher.look();  // six tenths of what may be saved
   c.snapshot(0);
-  c.teacher.look();  // 120
+  c.teacher.look();  // 1.2, less the tenth of a CPU that was saved while it worked
   c.port.while_taking = nullptr;
+  const TimeNs owed = Teacher::kMostSaved * 2 / 10;
+  c.now += (owed - Teacher::kMostSaved * 12 / 100) * Teacher::kShare - 100;
   c.teacher.look();
-  c.now = Teacher::kSecond;
+  c.now += 200;
   c.teacher.look();
   EXPECT_THAT(c.port.allowed, ElementsAre(Teacher::kSnapshots, 0u, 0u, Teacher::kSnapshots));
   EXPECT_EQ(c.teacher.totals().starved, 2u);
+}
+
+TEST(Teacher, MoreThanItsMostIsNotSaved) {
+  Class c;
+  c.teacher.look();
+  c.now += 1000 * Teacher::kMostSaved;
+  c.teacher.look();
+  c.port.while_taking = [&] { c.now += Teacher::kMostSaved + 1; };
+  c.snapshot(0);
+  c.teacher.look();
+  EXPECT_EQ(c.teacher.totals().starved, 1u);
 }
 
 // On a busy machine a look takes long, and works little.
@@ -217,7 +230,7 @@ TEST(Teacher, WhatItWaitsForACpuIsNoWorkOfIts) {
   Teacher teacher(
       c.port, c.binaries, [&](Pid) -> Result<std::vector<events::Vma>> { return c.mappings; },
       [&] { return c.now; }, [] { return TimeNs{0}; });
-  c.port.while_taking = [&] { c.now += 200'000'000; };
+  c.port.while_taking = [&] { c.now += 2 * Teacher::kMostSaved; };
   c.snapshot(0);
   teacher.look();
   EXPECT_THAT(c.port.allowed, ElementsAre(Teacher::kSnapshots));

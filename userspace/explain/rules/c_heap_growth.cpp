@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // c-heap-growth: what a C program has allocated and not freed keeps rising. Of which size that is follows from the headers of
 // its chunks; who allocated it does not: the stack that first touched a page is often another object's, so none is named as
-// the cause.
+// the cause. Who allocates that size is known where calls of malloc were looked at (--who-allocates).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -45,6 +45,18 @@ std::string size_text(uint64_t chunk_bytes) {
              : fmt::format("chunks of {} to {}", human_bytes(chunk_bytes), human_bytes(2 * chunk_bytes));
 }
 
+// "leak (server.c:88) makes 290 of them"
+std::string callers_text(const AllocationSites& sites) {
+  constexpr size_t kSaid = 3;
+  std::string out;
+  for (size_t i = 0; i < sites.sites.size() && i < kSaid; ++i) {
+    const AllocationSite& site = sites.sites[i];
+    out += fmt::format("{}{} by {}", i == 0 ? "" : ", ", grouped(site.calls),
+                       site.where.empty() ? "code that is not known" : site.where);
+  }
+  return out;
+}
+
 class CHeapGrowth : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
@@ -73,6 +85,7 @@ class CHeapGrowth : public Rule {
     finding.evidence.push_back(grown_text(trend));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
     add_sizes(*facts, finding);
+    add_callers(c, *facts, finding);
     for (std::string& entry : heaviest_texts(c, Owner::kCHeapUsed, 3))
       finding.evidence.push_back("pages first touched: " + std::move(entry));
     finding.against.emplace_back(
@@ -83,6 +96,38 @@ class CHeapGrowth : public Rule {
   }
 
  private:
+  // Who allocates the size that grew most. Not who keeps it.
+  static void add_callers(const Case& c, const AllocatorFacts& facts, Finding& finding) {
+    const std::vector<GrownSize> sizes = grown_sizes(facts);
+    if (sizes.empty()) return;
+    if (c.allocations == nullptr) {
+      finding.remedy += " A recording with --who-allocates says who allocates that size.";
+      return;
+    }
+    const uint64_t chunk = sizes.front().chunk_bytes;
+    const AllocationSites of_size = of_chunk(*c.allocations, chunk);
+    finding.count_figure("calls_seen", c.allocations->calls);
+    finding.count_figure("calls_of_size", of_size.calls);
+    if (of_size.sites.empty()) {
+      finding.evidence.push_back(fmt::format("of {} calls of malloc and its kind, in {}, none was for {}",
+                                             grouped(c.allocations->calls),
+                                             human_seconds(c.allocations->seconds), size_text(chunk)));
+      return;
+    }
+    finding.evidence.push_back(fmt::format("of {} calls of malloc and its kind, in {}, {} were for {}: {}",
+                                           grouped(c.allocations->calls),
+                                           human_seconds(c.allocations->seconds), grouped(of_size.calls),
+                                           size_text(chunk), callers_text(of_size)));
+    const AllocationSite& most = of_size.sites.front();
+    if (most.where.empty() || most.calls * 2 < of_size.calls) return;
+    finding.count_figure("calls_by_caller", most.calls);
+    finding.remedy = fmt::format(
+        "Look at what becomes of the {} that {} allocates: it made {} of the {} calls of that size "
+        "that were looked at (who allocates, which need not be who keeps).",
+        chunk < kPageBytes ? fmt::format("{} to {} bytes", chunk - 23, chunk - 8) : "blocks", most.where,
+        grouped(most.calls), grouped(of_size.calls));
+  }
+
   static void add_sizes(const AllocatorFacts& facts, Finding& finding) {
     const std::vector<GrownSize> sizes = grown_sizes(facts);
     for (size_t i = 0; i < sizes.size() && i < 3; ++i)

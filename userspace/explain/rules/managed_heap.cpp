@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// managed-heap: the heap of a JVM or of V8, where its mappings tell it from the rest of the process. What is in it is not read:
-// its own tools are named for that. Growing is a problem once it was seen to grow for five minutes: until it collects, such a
+// managed-heap: the heap of a JVM or of V8, where its mappings tell it from the rest of the process, or what is filled of one that
+// was read and rises. Which objects live is not read: its own tools are named for that. Growing is a problem once it was seen to grow for five minutes: until it collects, such a
 // heap rises in any program, and one that is larger than it needs collects seldom. Its native memory is c-heap-growth's.
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "base/text.h"
 #include "explain/rules/causes.h"
@@ -25,9 +27,30 @@ constexpr Managed kManaged[] = {
      "--max-old-space-size limits it"},
 };
 
+// Heaps whose filled part is a line of the ledger; whether what fills it lives, only a collection of all of it shows.
+struct ReadHeap {
+  std::string_view allocator, line;
+  const Managed& managed;
+};
+constexpr ReadHeap kRead[] = {{"hotspot", "java.heap.used", kManaged[0]},
+                              {"v8", "v8.heap.used", kManaged[1]}};
+
+// How many collections there were in these seconds until the end; nullopt: its counter is not read.
+std::optional<uint64_t> collections_in(const AllocatorFacts& facts, double seconds) {
+  if (facts.curve.empty() || facts.heap->collections == 0) return std::nullopt;
+  const double from = static_cast<double>(facts.curve.back().time) - seconds * 1e9;
+  uint64_t first = facts.curve.front().collections;
+  for (const timeline::AllocatorPoint& point : facts.curve)
+    if (static_cast<double>(point.time) <= from) first = point.collections;
+  return facts.curve.back().collections - std::min(first, facts.curve.back().collections);
+}
+
 class ManagedHeapRule : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
+    for (const ReadHeap& read : kRead)
+      if (std::optional<Finding> found = rising(c, read)) return found;
+    if (std::optional<Finding> found = unread(c)) return found;
     for (const Managed& managed : kManaged) {
       const uint64_t bytes = of(c.ledger.bytes, managed.owner);
       if (bytes >= problem_threshold(c.ledger)) return told(c, managed, bytes);
@@ -36,6 +59,72 @@ class ManagedHeapRule : public Rule {
   }
 
  private:
+  // Silent but where it rises.
+  static std::optional<Finding> rising(const Case& c, const ReadHeap& read) {
+    const LedgerLine* const line = line_of(c.ledger, read.line);
+    const auto facts =
+        std::find_if(c.allocators.begin(), c.allocators.end(),
+                     [&](const AllocatorFacts& each) { return each.heap->allocator == read.allocator; });
+    if (line == nullptr || facts == c.allocators.end()) return std::nullopt;
+    const Trend trend = trend_of(c.moments, {line->owner});
+    if (!trend.lasting() || trend.grown_bytes < problem_threshold(c.ledger)) return std::nullopt;
+    const bool problem = trend.shown_seconds >= lasting_seconds(c);
+    Finding finding;
+    finding.id = "managed-heap";
+    finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
+    finding.bytes = line->bytes;
+    finding.owners = {line->owner};
+    finding.growth_bytes_per_s = trend.bytes_per_s;
+    finding.confidence = problem ? Confidence::kMedium : Confidence::kLow;
+    const std::string filled =
+        fmt::format("{} of the {} are filled", bytes_and_share(line->bytes, c.ledger), read.managed.what);
+    finding.headline =
+        filled + (problem ? ", and it keeps growing" : ", and it rises: a leak or garbage is not known yet");
+    finding.claim = fmt::format("{} of the {} of {} are filled{}{}.", bytes_and_share(line->bytes, c.ledger),
+                                read.managed.what, c.process.comm, growth_clause(trend),
+                                problem ? ", and it keeps growing" : "");
+    finding.evidence.push_back(grown_text(trend));
+    finding.bytes_figure("grown_bytes", trend.grown_bytes);
+    if (const auto collections = collections_in(*facts, trend.shown_seconds)) {
+      finding.evidence.push_back(fmt::format("the runtime collected {} times in that time", *collections));
+      finding.count_figure("collections", *collections);
+    }
+    finding.remedy = fmt::format("Look inside: {}.", read.managed.tools);
+    finding.against.push_back(
+        problem
+            ? std::string("a collection of all of it may still find garbage: what lives is not read")
+            : fmt::format(
+                  "garbage counts as filled until a collection finds it: whether it keeps growing is known "
+                  "when it was seen to rise for {}",
+                  human_seconds(lasting_seconds(c))));
+    return finding;
+  }
+
+  // A Java heap of which only the place is known: why is what its reading said.
+  static std::optional<Finding> unread(const Case& c) {
+    const LedgerLine* const line = line_of(c.ledger, "java.heap.unread");
+    const auto facts = std::find_if(c.allocators.begin(), c.allocators.end(), [](const AllocatorFacts& each) {
+      return each.heap->allocator == kRead[0].allocator && !each.heap->problem.empty();
+    });
+    if (line == nullptr || line->bytes < problem_threshold(c.ledger) || facts == c.allocators.end())
+      return std::nullopt;
+    Finding finding;
+    finding.id = "managed-heap";
+    finding.bytes = line->bytes;
+    finding.owners = {line->owner};
+    finding.growth_bytes_per_s = trend_of(c.samples, {line->owner}).bytes_per_s;
+    finding.confidence = Confidence::kMedium;
+    finding.headline = fmt::format("{} are the Java heap", bytes_and_share(line->bytes, c.ledger));
+    finding.claim = fmt::format("{} of {} are the Java heap{}; the collector is {}.",
+                                bytes_and_share(line->bytes, c.ledger), c.process.comm,
+                                growth_clause(trend_of(c.samples, {line->owner})),
+                                facts->heap->collector.empty() ? "unknown" : facts->heap->collector);
+    finding.evidence.push_back(facts->heap->problem);
+    finding.remedy = fmt::format("Look inside: {}.", kManaged[0].tools);
+    finding.against.emplace_back("how much of it is in use is not read");
+    return finding;
+  }
+
   static Finding told(const Case& c, const Managed& managed, uint64_t bytes) {
     const Trend trend = trend_of(c.moments, {managed.owner});
     const bool problem = trend.lasting() && trend.shown_seconds >= lasting_seconds(c) &&

@@ -3,6 +3,8 @@
 // that rises, and by this process's share in it, or where the container was asked for: then, when the limit is reached if it
 // goes on so. A container that is sized to what it holds is none, and a neighbour's leak is no problem of this process.
 //
+// And where it is there already: at memory.high, or at the limit, reclaim is all that makes room, and its tasks wait for it (PSI).
+//
 //   held 300 MiB of 512, +0.3 MiB/s, by quarters of the rise +0.2 to +0.45
 //     → "at this rate in about 12 min (8 to 18)": the room by the rate, by the fastest and by the slowest quarter
 #include <fmt/format.h>
@@ -22,6 +24,8 @@ constexpr double kForeseen = 6 * 3600;    // seconds; what comes later is nothin
 constexpr double kLeastGrown = 1.0 / 64;  // of the limit: less may be noise of a small container
 constexpr double kOwnShare = 0.5;         // of the rise: then it is this process that grows
 constexpr size_t kQuarters = 4;
+constexpr double kWaits =
+    0.10;  // of the time some task of it waits for memory: a program is noticeably slower
 
 struct Forecast {
   double bytes_per_s = 0;
@@ -66,6 +70,34 @@ std::string when_text(const Forecast& forecast) {
                                        : fmt::format("at least {}", human_seconds(forecast.earliest_s)));
 }
 
+// It is at a limit, and its tasks wait for memory.
+struct Pressure {
+  double waited_s = 0, seconds = 0;
+  uint64_t hits = 0, at_bytes = 0;
+  const char* at = "";
+};
+
+std::optional<Pressure> pressure(const CgroupSummary& cgroup) {
+  if (!cgroup.waited_some_seen_us || cgroup.curve.size() < 2) return std::nullopt;
+  Pressure out;
+  out.waited_s = static_cast<double>(*cgroup.waited_some_seen_us) / 1e6;
+  out.seconds = static_cast<double>(cgroup.curve.back().time - cgroup.curve.front().time) / 1e9;
+  if (out.waited_s < kWaits * out.seconds) return std::nullopt;
+  const uint64_t high = cgroup.high_events_seen.value_or(0), max = cgroup.max_events_seen.value_or(0);
+  if (high > 0 && cgroup.memory.high_bytes) {
+    out.hits = high;
+    out.at_bytes = *cgroup.memory.high_bytes;
+    out.at = "memory.high";
+  } else if (max > 0 && cgroup.memory.limit_bytes) {
+    out.hits = max;
+    out.at_bytes = *cgroup.memory.limit_bytes;
+    out.at = "limit";
+  } else {
+    return std::nullopt;  // the machine's want, not the container's
+  }
+  return out;
+}
+
 // By how much RSS rose in the time of the container's rise.
 int64_t own_rise(const Case& c, const Trend& trend) {
   if (c.moments.empty()) return 0;
@@ -94,9 +126,10 @@ std::string risen_clause(const std::vector<TrendPoint>& held) {
 class NearLimit : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
-    if (c.cgroup == nullptr || !c.cgroup->memory.limit_bytes || *c.cgroup->memory.limit_bytes == 0)
-      return std::nullopt;
+    if (c.cgroup == nullptr) return std::nullopt;
     const events::CgroupMemory& memory = c.cgroup->memory;
+    if (const std::optional<Pressure> there = pressure(*c.cgroup)) return pressed(c, *there);
+    if (memory.limit_bytes.value_or(0) == 0) return std::nullopt;
     const uint64_t limit = *memory.limit_bytes, room = *c.cgroup->held_room_bytes();
     std::vector<TrendPoint> held;
     for (const timeline::CgroupPoint& point : c.cgroup->curve) held.push_back({point.time, point.held_bytes});
@@ -150,6 +183,40 @@ class NearLimit : public Rule {
   }
 
  private:
+  static Finding pressed(const Case& c, const Pressure& there) {
+    const events::CgroupMemory& memory = c.cgroup->memory;
+    const uint64_t own = c.process.counters ? c.process.counters->rss_anon_bytes : 0;
+    const bool its = c.cgroup->asked_for ||
+                     static_cast<double>(own) >= kOwnShare * static_cast<double>(memory.held_bytes());
+    Finding finding;
+    finding.id = "near-limit";
+    finding.kind = its ? FindingKind::kProblem : FindingKind::kExplains;
+    finding.of_other_owners = true;
+    finding.headline =
+        fmt::format("the container is at its {} of {}, and waits for memory {:.0f} % of the time", there.at,
+                    human_bytes(there.at_bytes), 100 * there.waited_s / there.seconds);
+    finding.claim = fmt::format(
+        "{} is at its {} of {}: some of its tasks waited for memory for {:.1f} of {:.1f} s, and it was hit "
+        "{} times.",
+        memory.path, there.at, human_bytes(there.at_bytes), there.waited_s, there.seconds,
+        grouped(there.hits));
+    finding.confidence = Confidence::kHigh;
+    finding.evidence.push_back(fmt::format("its usage is {}, without page cache that can be reclaimed {}",
+                                           human_bytes(memory.usage_bytes),
+                                           human_bytes(memory.held_bytes())));
+    finding.evidence.push_back(
+        fmt::format("{} has {} of anonymous memory in it", c.process.comm, human_bytes(own)));
+    finding.figure("waited_seconds", FigureUnit::kRatio, there.waited_s);
+    finding.figure("watched_seconds", FigureUnit::kRatio, there.seconds);
+    finding.count_figure("hits", there.hits);
+    finding.bytes_figure(std::string_view(there.at) == "limit" ? "limit_bytes" : "high_bytes",
+                         there.at_bytes);
+    finding.bytes_figure("held_bytes", memory.held_bytes());
+    finding.remedy = fmt::format("Raise {}, or bring what the container holds below it (the other findings).",
+                                 std::string_view(there.at) == "limit" ? "the limit" : there.at);
+    return finding;
+  }
+
   static std::string seconds_text(const Forecast& forecast) {
     std::string out = fmt::format("in seconds: {:.1f}, by the fastest quarter of the rise {:.1f}",
                                   forecast.seconds, forecast.earliest_s);
@@ -170,6 +237,10 @@ class NearLimit : public Rule {
     finding.evidence.push_back(fmt::format(
         "the limit of {} is {}; its usage {}, without page cache that can be reclaimed {}", memory.path,
         human_bytes(*memory.limit_bytes), human_bytes(memory.usage_bytes), human_bytes(memory.held_bytes())));
+    if (memory.high_bytes && *memory.high_bytes < *memory.limit_bytes)
+      finding.evidence.push_back(
+          fmt::format("from memory.high, {}, on who allocates is slowed down: {} times during the recording",
+                      human_bytes(*memory.high_bytes), grouped(c.cgroup->high_events_seen.value_or(0))));
     if (c.cgroup->max_events_seen.value_or(0) > 0)
       finding.evidence.push_back(
           fmt::format("the limit was hit {} times during the recording, and page cache given up",

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "explain/allocation_sites.h"
 #include "explain/allocator_facts.h"
 #include "explain/cgroup.h"
 #include "explain/go/facts.h"
@@ -51,7 +52,8 @@ struct Case {
   std::span<const AllocatorFacts> allocators = {};  // those that were read
   const std::vector<Sample>&
       moments;  // scans, and what RSS tells of the time between: growth is judged by these
-  const CgroupSummary* cgroup = nullptr;   // that limits it; nullptr: nothing was told of it
+  const CgroupSummary* cgroup = nullptr;         // that limits it; nullptr: nothing was told of it
+  const AllocationSites* allocations = nullptr;  // nullptr: no call of malloc was looked at
   std::span<const TrendPoint> peaks = {};  // the highest RSS so far, by the kernel: each time it was read
 };
 

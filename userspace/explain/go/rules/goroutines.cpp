@@ -32,6 +32,7 @@ struct Many {
 
 // Of the objects in use, those that are nearer to a goroutine of these groups than to all else; 0: not known.
 uint64_t nearest_bytes(const Case& c, const std::vector<GroupStory>& groups) {
+  if (groups.empty()) return 0;  // none was read, perhaps
   const std::optional<events::GoHeld>& held = c.go->goroutines().back().all->held;
   if (!held || !held->complete) return 0;
   uint64_t sum = 0;

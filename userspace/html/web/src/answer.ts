@@ -135,6 +135,7 @@ export interface Go {
   cgo: boolean;
   stripped: boolean;
   layout: string;
+  library: string | null;
   layout_problem: string | null;
   settings: { GOGC: number | string | null; GOMEMLIMIT: number | null };
   allocation: GoAllocation | null;

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// CPU time as the kernel accounts it for processes that have ended.
+#pragma once
+
+#include <sys/resource.h>
+
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace memwhy::app {
+
+inline uint64_t cpu_ns(const rusage& used) {
+  const auto ns = [](const timeval& time) {
+    return static_cast<uint64_t>(time.tv_sec) * kNsPerSecond + static_cast<uint64_t>(time.tv_usec) * 1000;
+  };
+  return ns(used.ru_utime) + ns(used.ru_stime);
+}
+
+}  // namespace memwhy::app

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// AllocationProbes: probes on malloc and its kind, for a few calls. Each call traps (0.6 us of the target's time), so a process
+// is given a budget of calls, in turns over the recording, and the probe is away between them. What it is not: a choice of sites
+// (app/allocation_plan.h), or of what the calls mean (explain/).
+//
+//   t=0 s  attached, 250 calls in 2 ms, away; 12 more trapped while the probes came and went
+//   t=1 s  attached, 250 calls in 2 ms, away                                         a busy program: 8 turns, 2,000 calls
+//   t=0 s  attached   t=1 s  40 of 250 used, 250 more   ...   t=9 s  still attached  a quiet one: until the calls are used up
+//
+// A thread of its own looks at what is left, each millisecond at first and less often where calls are rare: the recording's own
+// clocks (50 ms, 1 s) would let a busy program trap 50,000 times.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/ids.h"
+#include "events/allocation.h"
+#include "events/recording.h"
+#include "probe/uprobes.h"
+
+namespace memwhy::probe {
+
+struct AllocationBudget {
+  uint32_t turns = 8, calls_a_turn = 250;
+  TimeNs turn_ns = 1'000'000'000;
+};
+
+class AllocationProbes {
+ public:
+  // Where the kernel side counts down the calls of a space; nullptr: it is gone. Atomic.
+  using Left = std::function<int32_t*(SpaceId)>;
+  // Whether something holds the lock of the space's map this moment, or that can't be asked now: for the thread.
+  using MapHeld = std::function<bool(SpaceId)>;
+  AllocationProbes(bpf_program* program, UprobeWay way, std::string why_none, AllocationBudget budget,
+                   Left left, MapHeld map_held)
+      : program_(program),
+        way_(way),
+        why_none_(std::move(why_none)),
+        budget_(budget),
+        left_(std::move(left)),
+        map_held_(std::move(map_held)) {}
+  ~AllocationProbes();
+  AllocationProbes(const AllocationProbes&) = delete;
+  AllocationProbes& operator=(const AllocationProbes&) = delete;
+
+  // A space that has probes already keeps them.
+  void attach(SpaceId space, events::AllocationProbePlan plan);
+  // `free` says no: somebody holds the lock of its map for good, and what is attached stays.
+  void detach(SpaceId space, const std::function<bool()>& free);
+  // true: the report says something else since it was last asked.
+  bool changed();
+  void report(events::HookReport& report) const;
+  size_t links() const;
+
+ private:
+  struct Attached {
+    events::AllocationProbePlan plan;
+    int32_t* left = nullptr;
+    UprobeLinks links;
+    uint32_t turns = 0;  // that were given
+    TimeNs next_turn = 0;
+    TimeNs pause = 0;  // until it is looked at again
+    int32_t seen_left = 0;
+    uint64_t late = 0;  // calls that trapped and were not recorded
+    uint64_t recorded(uint32_t calls_a_turn) const;
+  };
+  struct Sum {
+    uint64_t recorded = 0, late = 0;
+  };
+  void run(const std::stop_token& stop);
+  TimeNs step(SpaceId space, Attached& at, TimeNs now);  // when it is to be looked at again
+  void begin_turn(Attached& at, TimeNs now);
+  static void count_late(Attached& at);
+  void add_to(std::map<std::string, Sum>& sums, const Attached& at) const;
+  void unlink(Attached& from);
+  void give_up(Attached& at, const std::string& why);
+  void say(std::string sentence);
+
+  bpf_program* program_;
+  UprobeWay way_;
+  std::string why_none_;
+  AllocationBudget budget_;
+  Left left_;
+  MapHeld map_held_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::map<SpaceId, Attached> attached_;
+  std::vector<std::string> sentences_;
+  std::map<std::string, Sum> ended_;  // of spaces that are gone, by "malloc, calloc and realloc of libc.so.6"
+  bool changed_ = false;
+  std::jthread thread_;  // last: it uses all of the above
+};
+
+}  // namespace memwhy::probe

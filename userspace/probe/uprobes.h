@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Uprobes: one BPF program attached at some instructions of a file, for one process. How this kernel lets that be done is
+// UprobeWay. Which instructions are safe is decided by whoever asks; never a return probe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "probe/hooks.h"
+
+struct bpf_program;
+
+namespace memwhy::probe {
+
+// How this kernel lets a user-space instruction be probed.
+enum class UprobeWay : uint8_t {
+  kMulti,  // one link for many sites, for one address space (Linux 6.6)
+  kPerf,   // a perf event for each
+  kNone,
+};
+const char* name_of(UprobeWay way);
+constexpr uint32_t kUprobeMulti = 48;  // BPF_TRACE_UPROBE_MULTI, which older headers lack
+constexpr uint8_t kBreakpoint = 0xcc;
+
+// Before 6.10 the kernel's own filter let one thread of the process pass only. Without it every process that runs the file
+// traps at the sites of a multi link.
+bool multi_filters_by_process();
+
+struct UprobeSite {
+  uint64_t offset = 0;  // in the file
+  uint64_t cookie = 0;
+};
+
+// What is attached; detaches when it ends.
+struct UprobeLinks {
+  std::vector<Link> each;
+  Fd multi;
+  bool any() const { return multi || !each.empty(); }
+  size_t count() const { return multi ? 1 : each.size(); }
+  void close() {
+    each.clear();
+    multi.reset();
+  }
+};
+
+// Where taking them away would wait for a lock that is held for good: they stay, pinned below /sys/fs/bpf under this name, so that no
+// close of ours is the last one. How they go, as a clause: "they go with `rm /sys/fs/bpf/memwhy-7-4711*`".
+std::string leave_attached(UprobeLinks& links, const std::string& name);
+
+// `file`: any descriptor of it, O_PATH too. The program was loaded for this way.
+Result<UprobeLinks> attach_uprobes(bpf_program* program, UprobeWay way, Pid tgid, const Fd& file,
+                                   const std::vector<UprobeSite>& sites);
+
+}  // namespace memwhy::probe
