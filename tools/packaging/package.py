@@ -6,8 +6,8 @@
     tools/packaging: unit, rules, dashboard              ├─► oci.py       memwhy-0.1.0-oci.tar
     the linker's map ─► sbom.py  memwhy-0.1.0.spdx.json ─┘   and SHA256SUMS of all of them
 
-The same sources give the same bytes, in whatever folder and at whatever time: all times are EPOCH's, files are sorted, nobody owns
-them. What it is not: a build; tools/package builds first.
+One build gives the same bytes, at whatever time and in whatever folder they are made of it: all times are EPOCH's, files are sorted,
+nobody owns them. What it is not: a build; tools/package builds first.
 
 usage: package.py BUILD OUT EPOCH [deb|archive|debug|image]...     EPOCH: seconds, the time of all files; all four unless some are named"""
 import hashlib
