@@ -260,7 +260,7 @@ TEST(Hotspot, WhereZKeepsItsHeapIsKnown) {
   for (uint64_t view = 0; view < 3; ++view) {
     const uint64_t start = kJavaHeap + (view << 32);
     made.map({start, start + 64 * kPageBytes}, "/memfd:java_heap (deleted)");
-    made.vmas.back().shared = true;
+    for (events::Vma& vma : made.vmas) vma.shared = vma.shared || vma.range.start == start;
     made.resident({start, start + 40 * kPageBytes});
   }
   const BlockReading read = made.reading();
