@@ -251,27 +251,19 @@ std::string Names::identifiers(std::string_view text) {
   return out;
 }
 
-// A public template may be of types that are not: "std::vector<acme::Thing>::push_back" keeps all but acme and Thing. What is
-// within brackets is replaced, unless it begins with a public namespace.
+// A public template may be of types that are not: within brackets what begins with no public namespace is replaced.
 std::string Names::arguments(std::string_view name, std::string_view open, std::string_view close) {
-  constexpr std::array<std::string_view, 4> kNamespaces = {"std", "__gnu_cxx", "__cxxabiv1", "core"};
   std::string out;
   size_t depth = 0;
-  for (size_t at = 0; at < name.size();) {
-    if (!is_identifier_char(name[at])) {
-      if (open.find(name[at]) != std::string_view::npos) ++depth;
-      if (close.find(name[at]) != std::string_view::npos && depth > 0) --depth;
-      out += name[at++];
-      continue;
+  for (size_t at = 0, end = 0; at < name.size(); at = end) {
+    for (end = at; end < name.size() && (is_identifier_char(name[end]) || name[end] == ':'); ++end) {
     }
-    size_t end = at;  // of "a::b::c"
-    while (end < name.size() && (is_identifier_char(name[end]) || name.substr(end).starts_with("::") ||
-                                 (name[end] == ':' && name[end - 1] == ':')))
-      ++end;
-    const std::string_view chain = name.substr(at, end - at);
-    const bool stays = depth == 0 || is_one_of(chain.substr(0, chain.find(':')), kNamespaces);
-    out += stays ? std::string(chain) : identifiers(chain);
-    at = end;
+    const std::string_view chain = name.substr(at, end - at);  // "acme::Thing"
+    out += depth == 0 || chain.starts_with("std::") ? std::string(chain) : identifiers(chain);
+    if (end == name.size()) break;
+    depth += open.find(name[end]) != std::string_view::npos ? 1 : 0;
+    depth -= depth > 0 && close.find(name[end]) != std::string_view::npos ? 1 : 0;
+    out += name[end++];
   }
   return out;
 }
