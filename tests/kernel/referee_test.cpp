@@ -43,7 +43,7 @@ class Stopper {
     link_ = bpf_program__attach(bpf_object__find_program_by_name(object_, "stop_at_fault"));
     size_t bytes = 0;
     if (bpf_map* bss = bpf_object__find_map_by_name(object_, ".bss"))
-      shared_ = static_cast<stop_at_fault*>(bpf_map__initial_value(bss, &bytes));
+      shared_ = static_cast<stop_at_fault*>(const_cast<void*>(bpf_map__initial_value(bss, &bytes)));
   }
   ~Stopper() {
     bpf_link__destroy(link_);
@@ -264,7 +264,7 @@ TEST_P(Referee, FindsTheSameFrames) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Programs, Referee, ::testing::ValuesIn(programs()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace memwhy::kernel_test

@@ -2,6 +2,7 @@
 // What listens, without a socket of its own: addresses, names, the channel to the agent, what a service manager is told.
 #include "agent/front.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -33,7 +34,7 @@ TEST(FrontTest, OnlyNamesOfRecordingsLeadIntoTheFolder) {
   for (const char* name : {"", ".memwhy", "lock", "ring", "../x.memwhy", "a/b.memwhy", ".closing.memwhy",
                            "a\"b.memwhy", "a\\b.memwhy", "a b.memwhy", "a\nb.memwhy", "x.memwhy.tmp"})
     EXPECT_FALSE(is_recording_name(name)) << name;
-  EXPECT_FALSE(is_recording_name(std::string(300, 'x') + ".memwhy"));
+  EXPECT_FALSE(is_recording_name(fmt::format("{:x>300}.memwhy", "")));
 }
 
 TEST(FrontTest, OptionsThereAndBack) {
@@ -60,8 +61,8 @@ TEST(ChannelTest, EachThreadHasItsOwnAnswer) {
   texts[1] = asking.ask(Ask::kTrigger, 11, std::chrono::minutes(1))->second;
   other.join();
   agent.join();
-  EXPECT_EQ(texts[0], std::string(1'000'000, 'x') + "10");
-  EXPECT_EQ(texts[1], std::string(1'000'000, 'x') + "11");
+  EXPECT_EQ(texts[0], fmt::format("{:x>1000000}10", ""));
+  EXPECT_EQ(texts[1], fmt::format("{:x>1000000}11", ""));
   EXPECT_FALSE(asking.ask(Ask::kHealth, 0, std::chrono::milliseconds(1)));  // nobody answers
   ::shutdown(channel.agent.get(), SHUT_RDWR);
   reader.join();
