@@ -124,7 +124,7 @@ TEST(Names, FunctionsKeepTheirShape) {
   EXPECT_EQ(
       names.function("std::vector<acme::Thing, std::allocator<acme::Thing> >::push_back(acme::Thing const&)",
                      "", "acme", false),
-      "std::vector<" + own + ", std::allocator<" + own + " > >::push_back(" + own + " const&)");
+      "std::vector<" + own + ", std::allocator<" + own + "> >::push_back(" + own + " const&)");
   EXPECT_EQ(names.function("slices.Sort[go.acme.com/ledger.Thing]", "", "web", true).find("acme"),
             std::string::npos);
   EXPECT_EQ(names.function("operator new(unsigned long)", "", "acme", false), "operator new(unsigned long)");
