@@ -153,7 +153,7 @@ std::string read_shenandoah(HotspotVm& vm, uint64_t heap, BlockTables& out) {
 }
 
 // Its heap is a file in memory that the kernel names: where it is mapped is known, what of it is in use is not. Before Java 21
-// (and later with -XX:-ZGenerational) each page of it is mapped in three views, and RSS counts it in each.
+// (and later with -XX:-ZGenerational) each page is mapped in three views, and RSS counts it in each where it was touched.
 //
 //   40000400000-40008c00000 rw-s 00000000 /memfd:java_heap     80000400000-80008c00000 rw-s 00000000 /memfd:java_heap   ...
 std::string read_z(HotspotVm& vm, uint64_t /*heap*/, BlockTables& out) {
@@ -169,9 +169,7 @@ std::string read_z(HotspotVm& vm, uint64_t /*heap*/, BlockTables& out) {
   }
   std::string problem = "what of the Java heap of ZGC is in use is not read";
   if (end > start && mapped >= 2 * (end - start))
-    problem +=
-        "; it is mapped in several views, and RSS counts a page in each: the program has less memory than "
-        "that";
+    problem += "; it is mapped in several views, and RSS counts a page once for each in which it was touched";
   return problem;
 }
 
