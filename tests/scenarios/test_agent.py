@@ -96,16 +96,16 @@ def test_three_that_grow_among_quiet_ones(case):
 
 def test_the_victim_of_the_limit(case):
     """A container that outgrows its limit: its last moment is a recording that says so."""
-    with cgroup(case, limit=100 << 20) as group, agent(case, comm=["container"]) as node:
-        process = group.start(case, case.build / "workloads/container", "anon", 48)
+    with cgroup(case, limit=100 << 20) as group, agent(case, comm=["outgrown"]) as node:
+        process = group.start(case, as_named(case, case.build / "workloads/container", "outgrown"), "anon", 48)
         assert process.stdout.readline() == "ready\n"
         node.wait(lambda: node.is_recorded(process.pid), "it is recorded")
         process.stdin.write("80\n")
         process.stdin.flush()
         assert process.wait(timeout=100) == -signal.SIGKILL
-        file = until_explained(case, node, "container", "oom-kill")
-        assert file.name.endswith("_oom-kill.memwhy") or len(node.recordings("container", "oom-kill")) == 1
-        assert sum(node.metric("memwhy_oom_kills_total", unit="container").values()) == 1
+        file = until_explained(case, node, "outgrown", "oom-kill")
+        assert file.name.endswith("_oom-kill.memwhy") or len(node.recordings("outgrown", "oom-kill")) == 1
+        assert sum(node.metric("memwhy_oom_kills_total", unit="outgrown").values()) == 1
         assert sum(node.metric("memwhy_triggers_total", trigger="oom-kill").values()) == 1
 
 
