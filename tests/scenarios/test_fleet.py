@@ -200,7 +200,7 @@ def test_three_agents(case):
         assert named <= exposed, f"no agent has {named - exposed}"
         assert {name.split("{")[0] for name in MADE_UP} <= exposed
         # The owners of a unit sum to what was resident when it was explained, in Prometheus too.
-        [(_, owners)] = prometheus.query('sum(memwhy_owner_bytes{unit="quiet"})')
+        [(_, owners)] = until(lambda: prometheus.query('sum(memwhy_owner_bytes{unit="quiet"})'), "the quiet one explained", *everything)
         [(_, resident)] = prometheus.query('memwhy_unit_resident_bytes{unit="quiet", instance="127.0.0.1:%d"}' % ports[2])
         assert abs(owners - resident) < 2 * MIB, (owners, resident)
 
