@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "files/memory_reader.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "files/child.h"
@@ -19,6 +22,7 @@ namespace {
 constexpr int kMostLeftBehind = 8;
 constexpr int kMostDeaths = 3;  // of children that read the same
 constexpr size_t kMostSentences = 16;
+constexpr int kMostWaits = 5;  // for a child that has got no CPU
 
 Error silent() { return {ErrorCode::kTooLate, "its memory does not answer"}; }
 
@@ -27,6 +31,16 @@ uint64_t cpu_ns_of(pid_t pid) {
   timespec used{};
   if (pid <= 0 || ::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0) return 0;
   return static_cast<uint64_t>(used.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(used.tv_nsec);
+}
+
+// It waits for a CPU, or has one. What hangs in the kernel sleeps there.
+bool is_runnable(pid_t pid) {
+  const Fd file(::open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 128> text{};
+  const ssize_t read = file ? ::read(file.get(), text.data(), text.size()) : -1;
+  const std::string_view line(text.data(), read < 0 ? 0 : static_cast<size_t>(read));
+  const size_t name_end = line.rfind(") ");  // "4711 (memwhy) R 1 …"
+  return name_end != std::string_view::npos && line.substr(name_end + 2).starts_with('R');
 }
 
 }  // namespace
@@ -202,7 +216,9 @@ Status MemoryReader::exchange(const Memory& of, uint32_t pieces) {
   const std::array<int, kMostFiles> files = {of.files_.memory.get(), of.files_.pagemap.get(), of.kept_open_};
   const bool sent = send_pieces(child_.socket.get(), pieces, has ? std::span<const int>() : files);
   uint32_t answered = 0;
-  const Heard heard = sent ? hear_pieces(child_.socket.get(), answered, nullptr) : Heard::kGone;
+  Heard heard = sent ? hear_pieces(child_.socket.get(), answered, nullptr) : Heard::kGone;
+  for (int i = 1; i < kMostWaits && heard == Heard::kNothing && is_runnable(child_.pid); ++i)
+    heard = hear_pieces(child_.socket.get(), answered, nullptr);
   current_ = pieces == 0 ? 0 : of.number_;
   if (heard == Heard::kWord && answered == pieces) return {};
   end_child();

@@ -10,6 +10,7 @@
 //   t 0.0   4711: 512 goroutines and their stacks    1,100 pages in 2 messages, 1.1 ms
 //   t 0.1   4712: a page of a dead network mount     no answer in 1 s: killed, and left; 4712 has no Go view from here on
 //   t 1.1   4711: as before, by the next child
+//   t 2.0   4711: no answer in 1 s, but the child is runnable: the machine has no CPU for it, and it is waited for, 5 s at most
 #pragma once
 
 #include <chrono>

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -13,8 +15,10 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/ids.h"
@@ -172,6 +176,33 @@ TEST_F(MemoryReaderTest, CodeIsBroughtIn) {
   ASSERT_TRUE(memory->read_code(reinterpret_cast<uint64_t>(code), magic));
   EXPECT_EQ(magic[1], std::byte{'E'});
   ::munmap(code, kPageBytes);
+}
+
+// A thread that lets nobody else run where the child must is no page that does not come.
+TEST_F(MemoryReaderTest, OneThatGetsNoCpuIsWaitedFor) {
+  const Pages pages(1, {0});
+  const auto memory = open(::getpid());
+  std::byte first{};
+  ASSERT_TRUE(memory->read(pages.at(0), {&first, 1}));
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(0, &one);
+  ASSERT_EQ(::sched_setaffinity(reader_->child(), sizeof one, &one), 0);
+  std::atomic<bool> spins{false}, ended{false}, allowed{true};
+  std::thread spinner([&] {
+    const sched_param first_of_all{1};
+    allowed = ::sched_setaffinity(0, sizeof one, &one) == 0 &&
+              ::pthread_setschedparam(::pthread_self(), SCHED_FIFO, &first_of_all) == 0;
+    spins = true;
+    while (allowed && !ended) continue;
+  });
+  while (!spins) ::sched_yield();
+  const Status read = memory->read(pages.at(0), {&first, 1});
+  ended = true;
+  spinner.join();
+  if (!allowed) GTEST_SKIP() << "not allowed to keep others from a CPU";
+  EXPECT_TRUE(read) << read.error().message();
+  EXPECT_THAT(reader_->take_notices(), ElementsAre());
 }
 
 // Whoever has very many such files gets no more processes that hang.
