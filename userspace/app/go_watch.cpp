@@ -21,6 +21,7 @@ constexpr std::chrono::milliseconds kIdle{200};
 constexpr TimeNs kOld = 10'000'000'000;
 // A pause is so many times the thread's CPU time: what its children do for it is not in that, and takes about as long. By the
 // clock on the wall a machine under load would never be looked at.
+constexpr uint64_t kFreeNs = 2'000'000'000;  // so that each of the first ones is known soon
 constexpr uint64_t kPauses = 200;
 constexpr std::chrono::seconds kLongestPause{60};
 
@@ -77,12 +78,14 @@ std::map<Pid, events::GoCounters> GoWatch::known() const {
 
 void GoWatch::run() {
   try {
+    const uint64_t begun = clock_ns(CLOCK_MONOTONIC);
     for (std::unique_lock lock(mutex_); !stop_;) {
       const std::vector<Pid> wanted = wanted_;
       lock.unlock();
-      const uint64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
       step(wanted);
-      const std::chrono::nanoseconds pause((clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) * kPauses);
+      const uint64_t allowed = kFreeNs + (clock_ns(CLOCK_MONOTONIC) - begun) / kPauses;
+      const uint64_t spent = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+      const std::chrono::nanoseconds pause(spent > allowed ? (spent - allowed) * kPauses : 0);
       lock.lock();
       wake_.wait_for(lock, std::clamp<std::chrono::nanoseconds>(pause, kIdle, kLongestPause),
                      [this] { return stop_; });
