@@ -23,7 +23,7 @@ def recorded(case, *command):
     memwhy.send_signal(signal.SIGINT)
     assert memwhy.wait(timeout=DEADLINE) == 0
     explanation = case.explain("stacks.memwhy", "--cells", cwd=case.folder)
-    yield max(explanation["processes"], key=lambda process: process["rss"]["bytes"])
+    yield max(explanation["processes"], key=lambda process: process["rss"]["bytes"] or 0)
     memwhy.stdin.close()
 
 

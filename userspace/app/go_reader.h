@@ -41,6 +41,7 @@ class GoReader final : public record::RuntimeSource {
   events::RuntimePages pages(const events::PageScan& scan, const Tell& tell) override;
   void counters(const Tell& tell) override;
   void details(Details which, const Tell& tell) override;
+  bool has_long_details() const override { return true; }  // of each goroutine
   std::optional<events::RuntimeProbes> probe_plan(record::ProbeWishes wishes) override;
   std::vector<std::string> take_notices() override;
   void stop_when(const std::function<bool()>& stop) override { process_.stop_when(stop); }

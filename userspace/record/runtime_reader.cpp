@@ -26,6 +26,8 @@ void set_space(events::Payload& payload, SpaceId space) {
       payload);
 }
 
+bool has_long_details(const RuntimeSource* source) { return source->has_long_details(); }
+
 }  // namespace
 
 TimeNs RuntimeReader::paid_at(const RuntimeState& runtime) const {
@@ -47,7 +49,8 @@ bool RuntimeReader::read(Target& target, const events::PageScan& pass, Look look
   const std::vector<RuntimeSource*> sources = target.source->runtimes(target.vmas);
   // They went with their process, after the pass had found its pages.
   if (sources.empty() && !target.runtimes.empty() && !target.source->alive()) return false;
-  target.schedule.details_at = look == Look::kFirst && !sources.empty() ? world_.clock.now() : kNever;
+  const bool puts_off = look == Look::kFirst && std::any_of(sources.begin(), sources.end(), has_long_details);
+  target.schedule.details_at = puts_off ? world_.clock.now() : kNever;
   Heard heard;
   for (RuntimeSource* source : sources) {
     RuntimeState& state = state_of(target, *source);
@@ -78,7 +81,8 @@ bool RuntimeReader::read(Target& target, RuntimeSource& source, RuntimeState& st
   if (!read && !(target.source->alive() && target.source->vmas())) return false;
   pages.scan = pass.scan;
   tell_pages(target, state, std::move(pages), heard);
-  if (details && look != Look::kFirst) read_own(source, state, look, paid_ns, tell);
+  if (details && (look != Look::kFirst || !source.has_long_details()))
+    read_own(source, state, look, paid_ns, tell);
   return true;
 }
 
@@ -97,6 +101,7 @@ void RuntimeReader::read_own(RuntimeSource& source, RuntimeState& state, Look lo
 void RuntimeReader::read_put_off(Target& target) {
   target.schedule.details_at = kNever;
   for (RuntimeSource* source : target.source->runtimes(target.vmas)) {
+    if (!source->has_long_details()) continue;
     RuntimeState& state = state_of(target, *source);
     const CpuMeter meter(world_.clock, state.cpu_ns);
     read_own(*source, state, Look::kUsual, 0,

@@ -5,7 +5,7 @@
 //   each pass      pages of every runtime                   a scan without them would call their memory unclassified
 //   1 Hz           counters
 //   60 s, or with each pass as long as that takes less than 1/50 of a CPU: details
-//   first pass     its details come after it: the caller that attaches does not wait for them
+//   first pass     details that may be long come after it: the caller that attaches does not wait for them
 //
 // The budget. 1/100 of a CPU for each runtime, in the long run; the first half second is free, since a short recording
 // needs its first and its last reading:

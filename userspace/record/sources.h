@@ -87,6 +87,8 @@ class RuntimeSource {
   // its place when the recording ends, with what is worth being read once.
   enum class Details : uint8_t { kLearned, kOwn, kLast };
   virtual void details(Details which, const Tell& tell) = 0;
+  // kOwn may take seconds: who attaches does not wait for it.
+  virtual bool has_long_details() const { return false; }
   // What of it can be probed: once; nothing afterwards. Not `allowed`: nothing may be, and the plan says so.
   virtual std::optional<events::RuntimeProbes> probe_plan(ProbeWishes wishes) = 0;
 

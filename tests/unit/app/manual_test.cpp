@@ -2,6 +2,7 @@
 #include "app/manual.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -37,7 +38,7 @@ std::string output_of(const std::string& command) {
 }
 
 std::string written(const std::string& name, const std::string& text) {
-  const std::string path = ::testing::TempDir() + name;
+  const std::string path = ::testing::TempDir() + std::to_string(::getpid()) + name;  // tests run at once
   std::ofstream(path) << text;
   return path;
 }

@@ -29,6 +29,7 @@ class GoScript : public ScriptedRuntime {
     order += 'h';
     return ScriptedRuntime::pages(pass, tell);
   }
+  bool has_long_details() const override { return true; }
   std::function<void(uint64_t scan)> on_heap;
   std::string order;  // of the readings: heap, profile, goroutines
   // The goroutines for as long as they last, or as there is time.
