@@ -184,7 +184,7 @@ def test_top_without_a_terminal(case):
 def test_top_knows_the_heap_of_go(case):
     """Of a Go program that keeps 256 MiB alive a heap profile shows these: by the runtime's own counters, as explain has them. What is
     left is unseen; of a program that is no Go program all that is anonymous."""
-    jobs = case.hourly_job("debian", "-period", "1ms", "-hold", 64, "-runs", 4)
+    jobs = case.hourly_job("debian", "-period", "1ms", "-hold", 1, "-runs", 4)
     jobs.holds()
     jobs.go_on()
     jobs.done()
