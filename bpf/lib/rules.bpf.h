@@ -164,7 +164,8 @@ __noinline u32 odd_frame(u32 which)
 		}
 	}
 	if (s->ret - PAGE_BYTES >= s->limit - PAGE_BYTES) {
-		s->flags |= end_by(s->ret);
+		/* what a guess finds at an end is no proof that it is one */
+		s->flags |= kind >= MW_RULE_GUESS ? MW_STACK_GUESS : end_by(s->ret);
 		return WALK_OVER;
 	}
 	s->fp = saved;
@@ -175,7 +176,8 @@ __noinline u32 odd_frame(u32 which)
 another_stack:
 	if (s->noting)
 		note_fp(which);
-	return leave_stack(s);
+	/* code that was made may use that register for anything, zero included */
+	return kind >= MW_RULE_GUESS && s->fp < PAGE_BYTES ? WALK_OVER : leave_stack(s);
 }
 
 #endif

@@ -17,6 +17,7 @@
 #include <filesystem>
 
 #include "base/time.h"
+#include "probe/mapping.h"
 #include "procfs/process.h"
 #include "school.h"
 #include "stop_at_fault.h"
@@ -26,7 +27,7 @@ namespace {
 
 using events::Unwind;
 
-constexpr size_t kSamples = 60;
+constexpr size_t kSamples = 30;
 constexpr TimeNs kPatience = 120'000'000'000;  // until the program has ended, or all samples are taken
 
 struct Program {
@@ -41,9 +42,9 @@ class Stopper {
   Stopper() : object_(bpf_object__open_file(MEMWHY_STOP_AT_FAULT, nullptr)) {
     if (object_ == nullptr || bpf_object__load(object_) != 0) return;
     link_ = bpf_program__attach(bpf_object__find_program_by_name(object_, "stop_at_fault"));
-    size_t bytes = 0;
-    if (bpf_map* bss = bpf_object__find_map_by_name(object_, ".bss"))
-      shared_ = static_cast<stop_at_fault*>(const_cast<void*>(bpf_map__initial_value(bss, &bytes)));
+    const bpf_map* bss = bpf_object__find_map_by_name(object_, ".bss");
+    auto mapping = probe::Mapping::of_map(bpf_map__fd(bss), kPage);
+    if (mapping) shared_ = std::move(*mapping);
   }
   ~Stopper() {
     bpf_link__destroy(link_);
@@ -52,13 +53,13 @@ class Stopper {
   Stopper(const Stopper&) = delete;
   Stopper& operator=(const Stopper&) = delete;
 
-  bool works() const { return link_ != nullptr && shared_ != nullptr; }
-  volatile stop_at_fault& shared() const { return *shared_; }
+  bool works() const { return link_ != nullptr && shared_.as<stop_at_fault>() != nullptr; }
+  volatile stop_at_fault& shared() const { return *shared_.as<stop_at_fault>(); }
 
  private:
   bpf_object* object_;
   bpf_link* link_ = nullptr;
-  stop_at_fault* shared_ = nullptr;
+  probe::Mapping shared_;
 };
 
 // A program that waits to be traced before it begins.
@@ -264,7 +265,7 @@ TEST_P(Referee, FindsTheSameFrames) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Programs, Referee, ::testing::ValuesIn(programs()),
-                         [](const auto& test) { return std::string(test.param.name); });
+                         [](const auto& one) { return std::string(one.param.name); });
 
 }  // namespace
 }  // namespace memwhy::kernel_test

@@ -145,7 +145,9 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<eve
     const bool is_guess = answer->source == RuleSource::kGuess;
     guessed = guessed || is_guess;
     const Walk::Step step = walk.step(answer->rule, may_jump);
-    if (step == Walk::Step::kUnreadable) break;
+    // What a guess finds at an end is no proof that it is one.
+    const bool proves = answer->source == RuleSource::kTable;
+    if (step == Walk::Step::kUnreadable || (step == Walk::Step::kEnd && !proves)) break;
     if (step == Walk::Step::kOn) continue;
     learned.how = made_code ? How::kMadeCode : guessed ? How::kFramePointers : How::kWhole;
     return learned;

@@ -38,8 +38,7 @@
 #define MW_NODE_SHARE  1
 #define MW_CHUNK_SHARE 2
 
-#define MW_PROBES	32 /* open addressing: stacks and chunks, slots looked at before "full" is counted */
-#define MW_NODE_PROBES	16
+#define MW_PROBES	32 /* open addressing: stacks, nodes and chunks, slots looked at before "full" is counted */
 #define MW_SPACE_PROBES 16
 
 #define MW_SLOT_EMPTY 0ull /* free to be claimed by compare-and-swap */

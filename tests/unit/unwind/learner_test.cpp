@@ -200,6 +200,12 @@ TEST_F(LearnerTest, CodeWithoutAFileHasFramePointers) {
   EXPECT_EQ(binaries_.opened, 1) << "it has no file to be opened";
 }
 
+TEST_F(LearnerTest, MadeCodeWhoseFramePointerIsZeroIsNoOutermostFrame) {
+  EXPECT_EQ(learn(kMadeCode + 5, kStack + 0x100, 0).how, How::kFirstOnly);
+  put(kStack + 0x208, 0);  // nor is a zero where its return address would be
+  EXPECT_EQ(learn(kMadeCode + 5, kStack + 0x100, kStack + 0x200).how, How::kFirstOnly);
+}
+
 TEST_F(LearnerTest, CodeThatKeepsFramesWithoutATableIsAsCodeThatWasMade) {
   function(0, stack_rule(8));
   function(1, {Kind::kKept, 0, 0}, FunctionRules::Why::kNoEntry);

@@ -18,6 +18,8 @@ using testing::IsEmpty;
 
 constexpr SpaceId kSpace{3};
 constexpr uint64_t kCode = 0x700000, kStack = 0x10000;
+constexpr uint64_t kFile = 0x600000,
+                   kOutermost = kFile + 0x30;  // a function whose table says that nothing called it
 
 events::Vma code(uint64_t start, uint64_t bytes = 0x1000) {
   events::Vma vma;
@@ -25,6 +27,30 @@ events::Vma code(uint64_t start, uint64_t bytes = 0x1000) {
   vma.read = vma.exec = true;
   return vma;
 }
+
+events::Vma code_of_a_file() {
+  events::Vma vma = code(kFile);
+  vma.name = "[vdso]";
+  return vma;
+}
+
+class FakeBinaries final : public NoBinaries {
+ public:
+  Result<symbols::OpenedBinary> vdso() override {
+    symbols::OpenedBinary file;
+    file.handle = symbols::BinaryHandle{1};
+    return file;
+  }
+  Result<std::vector<symbols::FunctionRules>> frame_rules(symbols::BinaryHandle,
+                                                          std::span<const symbols::CodeOffset> at) override {
+    const symbols::UnwindRule end{symbols::UnwindRule::Kind::kEnd, 0, 0};
+    symbols::FunctionRules all;
+    all.why = symbols::FunctionRules::Why::kRule;
+    all.end = 0x1000;
+    all.rows = {{0x1000, end, end}};
+    return std::vector<symbols::FunctionRules>(at.size(), all);
+  }
+};
 
 class FakePort final : public RulesPort {
  public:
@@ -65,8 +91,8 @@ class FakePort final : public RulesPort {
 
 struct Class {  // where it is taught
   FakePort port;
-  NoBinaries binaries;
-  std::vector<events::Vma> mappings{code(kCode)};
+  FakeBinaries binaries;
+  std::vector<events::Vma> mappings{code_of_a_file(), code(kCode)};
   std::function<void()> while_reading;
   int readings = 0;
   TimeNs now = 0;
@@ -82,7 +108,7 @@ struct Class {  // where it is taught
   // kCode + 0x10, called by `caller`, called by the outermost function.
   std::vector<uint64_t> words;
   void snapshot(uint32_t generation, uint64_t caller = kCode + 0x20) {
-    words = {kStack + 16, caller, 0, kCode + 0x30};
+    words = {kStack + 16, caller, 0, kOutermost};
     Taken one{kSpace, 7, generation, 77, {}};
     one.snapshot.ip = kCode + 0x10;
     one.snapshot.sp = one.snapshot.fp = one.snapshot.address = kStack;
@@ -100,11 +126,11 @@ TEST(Teacher, PublishesTheRulesOfAPathAndSaysWhatTheStackWas) {
   Class c;
   c.snapshot(0);
   EXPECT_EQ(c.teacher.look(), 1u);
-  EXPECT_THAT(c.published(), ElementsAre(kCode + 0x10, kCode + 0x20, kCode + 0x30));
+  EXPECT_THAT(c.published(), ElementsAre(kCode + 0x10, kCode + 0x20, kOutermost));
   ASSERT_EQ(c.port.completed.size(), 1u);
   EXPECT_EQ(c.port.completed[0].slot, 77u);
   EXPECT_EQ(c.port.completed[0].how, events::Unwind::kJit) << "its code is in no file";
-  EXPECT_THAT(c.port.completed[0].frames, ElementsAre(kCode + 0x10, kCode + 0x20, kCode + 0x30));
+  EXPECT_THAT(c.port.completed[0].frames, ElementsAre(kCode + 0x10, kCode + 0x20, kOutermost));
   EXPECT_THAT(c.port.allowed, ElementsAre(Teacher::kSnapshots));
   EXPECT_EQ(c.teacher.totals().rules, 3u);
 }
@@ -118,7 +144,8 @@ TEST(Teacher, MappingsAreReadAgainAfterTheirCodeIsWatched) {
   c.teacher.look();
   EXPECT_THAT(watched_before, ElementsAre(0u, 1u));
   ASSERT_FALSE(c.port.watched.empty());
-  EXPECT_THAT(c.port.watched.back(), ElementsAre(AddressRange{kCode, kCode + 0x1000}));
+  EXPECT_THAT(c.port.watched.back(),
+              ElementsAre(AddressRange{kFile, kFile + 0x1000}, AddressRange{kCode, kCode + 0x1000}));
   c.snapshot(0);
   c.teacher.look();
   EXPECT_EQ(c.readings, 2) << "they are known for this generation";
@@ -132,7 +159,7 @@ TEST(Teacher, MappingsThatChangeWhileTheyAreReadAreReadUntilTwoAgree) {
   c.snapshot(0);
   c.teacher.look();
   EXPECT_EQ(c.readings, 3);
-  EXPECT_EQ(c.port.watched.back().size(), 2u);
+  EXPECT_EQ(c.port.watched.back().size(), 3u);
   EXPECT_FALSE(c.port.published.empty());
 
   Class never;
@@ -193,7 +220,7 @@ TEST(Teacher, CodeThatIsMetForTheFirstTimeIsLookedForAgainWhenMappingsAreOld) {
   c.snapshot(0, kNew + 0x20);
   c.teacher.look();
   EXPECT_EQ(c.readings, 4);
-  EXPECT_THAT(c.published(), ElementsAre(kCode + 0x10, kNew + 0x20, kCode + 0x30));
+  EXPECT_THAT(c.published(), ElementsAre(kCode + 0x10, kNew + 0x20, kOutermost));
 }
 
 TEST(Teacher, WhoIsTiredAllowsNoSnapshotsUntilItHasSavedUpAgain) {
