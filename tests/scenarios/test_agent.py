@@ -18,7 +18,7 @@ held = bytearray(b"q" * (12 << 20))
 print("ready", flush=True)
 time.sleep(1000)
 """
-# Blocks of 100 KiB are malloc's, not of Python's own arenas; ten times faster than what is a growth, for machines that have no time.
+# Blocks of 100 KiB are malloc's, not of Python's own arenas; for two minutes and more, as machines that have no time need.
 C_HEAP = """
 import time
 open("/proc/self/comm", "w").write("cheap")
@@ -26,7 +26,7 @@ held = []
 print("ready", flush=True)
 while True:
     if len(held) < 8000:
-        held += [b"c" * (100 << 10) for _ in range(3)]
+        held.append(b"c" * (100 << 10))
     time.sleep(0.02)
 """
 
