@@ -2,6 +2,7 @@
 #include "app/agent_settings.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -11,7 +12,7 @@ namespace memwhy::app {
 namespace {
 
 std::string file_with(const std::string& text) {
-  const std::string path = ::testing::TempDir() + "agent.toml";
+  const std::string path = ::testing::TempDir() + std::to_string(::getpid()) + "agent.toml";
   std::ofstream(path) << text;
   return path;
 }
