@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -38,14 +39,19 @@ struct FoundModule {
 // The executable; else libraries, in order of their mappings. A Go program's plugins have no runtime of their own.
 std::optional<FoundModule> find_module(symbols::Binaries& binaries, Pid tgid,
                                        const std::vector<events::Vma>& vmas, FilesWithoutGo& without) {
+  const auto is_known = [&](const events::Vma& vma) {
+    return vma.inode == 0 || !vma.exec || without.contains({vma.device, vma.inode});
+  };
+  if (!without.empty() && std::ranges::all_of(vmas, is_known)) return std::nullopt;
   Result<symbols::OpenedBinary> executable = binaries.open_executable(tgid);
   if (!executable) return std::nullopt;
   if (executable->facts.go) return FoundModule{{tgid}, *std::move(executable), {}};
+  without.insert({executable->key.device, executable->key.inode});
   std::optional<FoundModule> found;
   std::set<std::pair<uint64_t, uint64_t>> seen;
   for (const events::Vma& vma : vmas) {
     const std::pair file(vma.device, vma.inode);
-    if (vma.inode == 0 || !vma.exec || without.contains(file) || !seen.insert(file).second) continue;
+    if (is_known(vma) || !seen.insert(file).second) continue;
     Result<symbols::OpenedBinary> opened = binaries.open_mapping(tgid, vma);
     const bool go = opened && opened->facts.go;
     if (!go)
