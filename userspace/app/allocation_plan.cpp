@@ -144,12 +144,7 @@ events::AllocationProbePlan plan_allocation_probes(symbols::Binaries& binaries,
     if (site && !known) plan.sites.push_back(*std::move(site));
     if (!site) plan.not_probed.push_back(fmt::format("{} (pid {}).", site.error().message(), tgid));
   }
-  plan.byte_at = [memory](uint64_t address) -> std::optional<uint8_t> {
-    const Result<uint8_t> byte = remote::read_value<uint8_t>(*memory, address);
-    return byte ? std::optional(*byte) : std::nullopt;
-  };
-  plan.waits = [memory] { return memory->waits(); };
-  plan.keep_open = [memory](int link) { memory->keep_open(link); };
+  ask_through(plan, std::move(memory));
   return plan;
 }
 

@@ -25,6 +25,15 @@ bool maps_remote_files(symbols::Binaries& binaries, Pid tgid, const std::vector<
   });
 }
 
+void ask_through(events::ProbedProcess& process, std::shared_ptr<remote::RemoteMemory> memory) {
+  process.byte_at = [memory](uint64_t address) -> std::optional<uint8_t> {
+    const Result<uint8_t> byte = remote::read_value<uint8_t>(*memory, address);
+    return byte ? std::optional(*byte) : std::nullopt;
+  };
+  process.waits = [memory] { return memory->waits(); };
+  process.keep_open = [memory](int link) { memory->keep_open(link); };
+}
+
 events::GoProbePlan plan_go_probes(ProgramToProbe program, std::shared_ptr<remote::RemoteMemory> memory,
                                    Pid tgid) {
   events::GoProbePlan plan;
@@ -44,12 +53,7 @@ events::GoProbePlan plan_go_probes(ProgramToProbe program, std::shared_ptr<remot
       goruntime::find_probe_sites(program.facts, *memory, program.bias, program.sampling_linked);
   plan.sites = std::move(found.sites);
   plan.not_probed = std::move(found.not_probed);
-  plan.byte_at = [memory](uint64_t address) -> std::optional<uint8_t> {
-    const Result<uint8_t> byte = remote::read_value<uint8_t>(*memory, address);
-    return byte ? std::optional(*byte) : std::nullopt;
-  };
-  plan.waits = [memory] { return memory->waits(); };
-  plan.keep_open = [memory](int link) { memory->keep_open(link); };
+  ask_through(plan, std::move(memory));
   return plan;
 }
 

@@ -26,6 +26,9 @@ struct ProgramToProbe {
 // Whether a file of a FUSE or network file system is mapped, or of one that does not say what it is.
 bool maps_remote_files(symbols::Binaries& binaries, Pid tgid, const std::vector<events::Vma>& vmas);
 
+// What is asked of the process is asked through this memory, which the functions keep.
+void ask_through(events::ProbedProcess& process, std::shared_ptr<remote::RemoteMemory> memory);
+
 // `memory`: of the process; the plan keeps it.
 events::GoProbePlan plan_go_probes(ProgramToProbe program, std::shared_ptr<remote::RemoteMemory> memory,
                                    Pid tgid);

@@ -4,13 +4,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "base/fd.h"
 #include "base/ids.h"
+#include "events/probed_process.h"
 
 namespace memwhy::events {
 
@@ -34,16 +32,10 @@ struct AllocationSite {
   enum class Bytes : uint8_t { kFirst, kSecond, kThird, kFirstTimesSecond } bytes = Bytes::kFirst;
 };
 
-// The code of every site was read in the process and is that of the file. The functions as in GoProbePlan.
-struct AllocationProbePlan {
-  Fd file;           // that has the functions
-  std::string name;  // "libc.so.6"
-  std::function<std::optional<uint8_t>(uint64_t address)> byte_at;
-  std::function<bool()> waits;
-  std::function<void(int link)> keep_open;
-  Pid tgid = 0;
+// The code of every site was read in the process and is that of the file.
+struct AllocationProbePlan : ProbedProcess {
+  std::string name;  // of the file: "libc.so.6"
   std::vector<AllocationSite> sites;
-  std::vector<std::string> not_probed;  // sentences
 };
 
 }  // namespace memwhy::events

@@ -5,13 +5,10 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
-#include <optional>
-#include <string>
 #include <vector>
 
-#include "base/fd.h"
 #include "base/ids.h"
+#include "events/probed_process.h"
 
 namespace memwhy::events {
 
@@ -53,19 +50,8 @@ struct GoSite {
 };
 
 // The code of every site was read in the process and is that of the file.
-struct GoProbePlan {
-  Fd file;  // the program's
-  // The byte of the process at an address; nullopt: it is gone, or can't be read. By any thread.
-  std::function<std::optional<uint8_t>(uint64_t address)> byte_at;
-  // A read of the process never returned: what changes its code waits as well, in the kernel, where nothing ends it, and all
-  // forks of the machine with it.
-  std::function<bool()> waits;
-  // The link of its probes, -1: none any more. A child that never returns has it open too, so that no close of ours is the
-  // last one, which would wait.
-  std::function<void(int link)> keep_open;
-  Pid tgid = 0;
+struct GoProbePlan : ProbedProcess {
   std::vector<GoSite> sites;
-  std::vector<std::string> not_probed;  // sentences
 };
 
 }  // namespace memwhy::events

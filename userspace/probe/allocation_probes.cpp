@@ -33,7 +33,7 @@ AllocationProbes::~AllocationProbes() {
 }
 
 uint64_t AllocationProbes::Attached::recorded(uint32_t calls_a_turn) const {
-  const int32_t now = left == nullptr ? 0 : std::atomic_ref(*left).load();
+  const int32_t now = std::atomic_ref(*left).load();
   return uint64_t{turns} * calls_a_turn - static_cast<uint64_t>(std::max(now, 0));
 }
 
@@ -69,6 +69,7 @@ void AllocationProbes::detach(SpaceId space, const std::function<bool()>& free) 
         leave_attached(at.links, fmt::format("memwhy-{}-{}-malloc", ::getpid(), at.plan.tgid));
     say(fmt::format("The probes on malloc of pid {} stay, because its memory map is locked: {}.",
                     at.plan.tgid, how));
+    count_late(at);
   }
   unlink(at);
   add_to(ended_, at);
@@ -125,10 +126,7 @@ void AllocationProbes::begin_turn(Attached& at, TimeNs now) {
   if (!links) return give_up(at, links.error().message());
   at.links = *std::move(links);
   if (at.links.multi && at.plan.keep_open) at.plan.keep_open(at.links.multi.get());
-  const bool all = std::all_of(at.plan.sites.begin(), at.plan.sites.end(), [&](const auto& site) {
-    return at.plan.byte_at(site.address) == kBreakpoint;
-  });
-  if (!all) return give_up(at, "no breakpoint appeared in its code");
+  if (!all_trap(at.plan)) return give_up(at, "no breakpoint appeared in its code");
   // Only now: sites are attached one by one, and functions whose probe is there first would have more than their share.
   count_late(at);
   at.seen_left = calls;
@@ -154,17 +152,16 @@ void AllocationProbes::unlink(Attached& from) {
   if (!from.links.any()) return;
   changed_ = true;
   if (from.plan.waits && from.plan.waits()) {
-    for (Link& link : from.links.each) static_cast<void>(link.release());  // closed with memwhy
-    from.links.close();
+    from.links.abandon();
     return say(fmt::format("The probes on malloc of pid {} stay until its memory answers.", from.plan.tgid));
   }
   if (from.plan.keep_open) from.plan.keep_open(-1);
   from.links.close();
   count_late(from);
-  for (const events::AllocationSite& site : from.plan.sites)
-    if (const std::optional<uint8_t> byte = from.plan.byte_at(site.address); byte && *byte != site.byte)
-      say(fmt::format("A breakpoint is left in {} of pid {}: another tracer's, or the kernel's fault.",
-                      site.function, from.plan.tgid));
+  each_left_behind(from.plan, [&](const events::AllocationSite& site) {
+    say(fmt::format("A breakpoint is left in {} of pid {}: another tracer's, or the kernel's fault.",
+                    site.function, from.plan.tgid));
+  });
 }
 
 void AllocationProbes::add_to(std::map<std::string, Sum>& sums, const Attached& at) const {

@@ -2,7 +2,6 @@
 #include "probe/go_probes.h"
 
 #include <fmt/format.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,9 +14,6 @@ namespace {
 
 constexpr size_t kMostSentences = 32;
 constexpr TimeNs kSecond = 1'000'000'000;
-// A program that maps and faults all the time still lets go between any two; who holds it this long holds it for good.
-constexpr int kMostLooks = 200;
-constexpr timespec kBetweenLooks = {0, 1'000'000};
 
 constexpr std::array<const char*, events::kGoFunctions> kPurposes = {
     "where large Go objects are allocated",           "who makes the Go heap grow",
@@ -73,7 +69,7 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
   if (plan.waits && plan.waits())
     return say(space,
                fmt::format("The Go runtime of pid {} is not probed: its memory did not answer.", plan.tgid));
-  if (!map_is_free(space))
+  if (!map_is_free_(space))
     return say(space,
                fmt::format("The Go runtime of pid {} is not probed: its memory map is locked, and attaching "
                            "would wait for it.",
@@ -82,10 +78,7 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
   if (const Status linked = link(made); !linked)
     return say(space, fmt::format("The Go runtime of pid {} is not probed: {}.", made.plan.tgid,
                                   linked.error().message()));
-  const bool all = std::all_of(made.plan.sites.begin(), made.plan.sites.end(), [&](const auto& site) {
-    return made.plan.byte_at(site.address) == kBreakpoint;
-  });
-  if (!all) {  // of another mapping than the plan says: not understood, so not kept
+  if (!all_trap(made.plan)) {  // of another mapping than the plan says: not understood, so not kept
     const Pid tgid = made.plan.tgid;
     static_cast<void>(unlink(space, made));
     return say(
@@ -95,14 +88,6 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
   use(space, made.plan);
   if (made.links.multi && made.plan.keep_open) made.plan.keep_open(made.links.multi.get());
   attached_.emplace(space, std::move(made));
-}
-
-bool GoProbes::map_is_free(SpaceId space) const {
-  for (int look = 0; look < kMostLooks; ++look) {
-    if (!map_held_(space)) return true;
-    ::nanosleep(&kBetweenLooks, nullptr);
-  }
-  return false;
 }
 
 // No close of ours is to be the last one. The administrator's `rm` is.
@@ -115,21 +100,21 @@ void GoProbes::leave(SpaceId space, Attached& from) {
 
 bool GoProbes::unlink(SpaceId space, Attached& from) {
   if (from.plan.waits && from.plan.waits()) {
-    for (Link& link : from.links.each) static_cast<void>(link.release());  // closed with memwhy
+    from.links.abandon();
     say(space,
         fmt::format("The probes of the Go runtime of pid {} stay until its memory answers.", from.plan.tgid));
     return false;
   }
-  if (!map_is_free(space)) {
+  if (!map_is_free_(space)) {
     leave(space, from);
     return false;
   }
   if (from.plan.keep_open) from.plan.keep_open(-1);
   from.links.close();
-  for (const events::GoSite& site : from.plan.sites)
-    if (const std::optional<uint8_t> byte = from.plan.byte_at(site.address); byte && *byte != site.byte)
-      say(space, fmt::format("A breakpoint is left in {} of pid {}: another tracer's, or the kernel's fault.",
-                             go_function_name(site.function), from.plan.tgid));
+  each_left_behind(from.plan, [&](const events::GoSite& site) {
+    say(space, fmt::format("A breakpoint is left in {} of pid {}: another tracer's, or the kernel's fault.",
+                           go_function_name(site.function), from.plan.tgid));
+  });
   return true;
 }
 

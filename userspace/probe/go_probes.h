@@ -50,26 +50,23 @@ class GoProbes {
  public:
   // Reports of those who record this space; kNone: of everyone.
   using Reports = std::function<std::vector<GoReport*>(SpaceId)>;
+  // Whether attaching and taking away would not wait for the lock of the space's map.
+  using MapIsFree = std::function<bool(SpaceId)>;
   // `why_none`: a sentence when no way works.
-  // Whether something holds the lock of the space's map this moment.
-  using MapHeld = std::function<bool(SpaceId)>;
   GoProbes(bpf_program* program, UprobeWay way, std::string why_none, uint64_t most_hits_per_s,
-           Reports reports, MapHeld map_held)
+           Reports reports, MapIsFree map_is_free)
       : program_(program),
         way_(way),
         why_none_(std::move(why_none)),
         most_hits_per_s_(most_hits_per_s),
         reports_(std::move(reports)),
-        map_held_(std::move(map_held)) {}
+        map_is_free_(std::move(map_is_free)) {}
 
   // A space that has probes already keeps them. What can't be probed is a sentence of its reports.
   void attach(SpaceId space, events::GoProbePlan plan);
   void detach(SpaceId space);
   // Gives up functions that are called too often. true: the report changed.
   bool govern(TimeNs now, const GoHits& sum);
-
-  // Whether attaching and taking away would not wait: within 0.2 s somebody let go of the lock of the space's map.
-  bool map_is_free(SpaceId space) const;
 
   void report(const GoReport& from, events::HookReport& report) const;
   size_t links() const;
@@ -92,7 +89,7 @@ class GoProbes {
   uint64_t most_hits_per_s_;
   std::map<SpaceId, Attached> attached_;
   Reports reports_;
-  MapHeld map_held_;
+  MapIsFree map_is_free_;
   std::array<bool, events::kGoFunctions> given_up_{};
   TimeNs looked_ = 0;
   GoHits before_;

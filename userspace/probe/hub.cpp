@@ -26,6 +26,10 @@ namespace {
 
 constexpr size_t kDrainLimit =
     1 << 16;  // records of one drain: a producer that is faster must not hold us for ever
+// A program that maps and faults all the time still lets go of its map's lock between any two; who holds it this long holds it
+// for good.
+constexpr int kMostLooks = 200;
+constexpr timespec kBetweenLooks = {0, 1'000'000};
 constexpr size_t kMostEnded = 256;  // spaces whose chunks wait to be given back: a short one has a dozen
 // Events that wait for a port that does not drain, some 40 MiB. Starts and ends may be twice as many: without them it would
 // never give back what it traces.
@@ -85,7 +89,7 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
             for (const Routes::Way& way : routes.of(space)) reports.push_back(&ports.at(way.port)->go);
             return reports;
           },
-          [this](SpaceId space) { return map_is_held(space); }),
+          [this](SpaceId space) { return map_is_free(space); }),
       allocations(
           object->allocation_program(), object->allocation_way(), object->allocation_why_none(),
           options.allocations,
@@ -211,10 +215,7 @@ void Hub::leave(PortState& port, SpaceId space) {
     const std::lock_guard lock(draining);
     last = routes.reads_alone(space, port.id);
   }
-  if (last) {  // first: a hit after the space is forgotten would be lost
-    go.detach(space);
-    allocations.detach(space, [&] { return go.map_is_free(space); });
-  }
+  if (last) unprobe(space);  // first: a hit after the space is forgotten would be lost
   {
     const std::lock_guard lock(draining);
     routes.remove(space, port.id);
@@ -237,6 +238,19 @@ bool Hub::map_is_held(SpaceId space) {
   return object->run("map_lock") && object->request().map_lock != 0;
 }
 
+bool Hub::map_is_free(SpaceId space) {
+  for (int look = 0; look < kMostLooks; ++look) {
+    if (!map_is_held(space)) return true;
+    ::nanosleep(&kBetweenLooks, nullptr);
+  }
+  return false;
+}
+
+void Hub::unprobe(SpaceId space) {
+  go.detach(space);
+  allocations.detach(space, [&] { return map_is_free(space); });
+}
+
 // Its faults and calls are recorded no more.
 void Hub::forget(SpaceId space) {
   members.forget(space);
@@ -246,8 +260,7 @@ void Hub::forget(SpaceId space) {
 }
 
 void Hub::over(SpaceId space) {
-  go.detach(space);
-  allocations.detach(space, [&] { return go.map_is_free(space); });
+  unprobe(space);
   pages.end(space);
   if (pages.ended() >= kMostEnded) settle();
 }

@@ -82,7 +82,10 @@ struct Hub {
   uint64_t lost(size_t kind) const;
   GoHits go_hits() const;
   mw_space* find(SpaceId space) const;
-  bool map_is_held(SpaceId space);  // its lock, this moment; with `working` held
+  void unprobe(SpaceId space);
+  // Of the lock of its map; with `working` held.
+  bool map_is_held(SpaceId space);  // this moment
+  bool map_is_free(SpaceId space);  // within 0.2 s it was let go of
   bool traces_any() const;
 
   std::mutex working, draining;

@@ -44,7 +44,6 @@ void StackNodes::sweep(mw_stack* stacks, uint32_t slots) {
       release<mw_u64>(node.hash, MW_SLOT_EMPTY);
       tombs_.erase(at);
       idle_[at] = 0;
-      ++freed_;
       if (on_freed_) on_freed_(owner);
     } else if (++idle_[at] == 2) {
       tombs_.emplace(at, hash);

@@ -29,7 +29,6 @@ class StackNodes {
   // One pass over the nodes that no stack of `stacks` leads to; a stack whose n is 0 leads to none.
   void sweep(mw_stack* stacks, uint32_t slots);
   bool has_tombs() const { return !tombs_.empty(); }
-  uint64_t freed() const { return freed_; }
 
  private:
   bool is_node(uint32_t at) const { return at < count_; }
@@ -40,7 +39,6 @@ class StackNodes {
   std::function<void(SpaceId)> on_freed_;
   std::vector<uint8_t> idle_;                     // passes in which no stack led to it
   std::unordered_map<uint32_t, uint64_t> tombs_;  // node -> its hash
-  uint64_t freed_ = 0;
 };
 
 }  // namespace memwhy::probe

@@ -59,12 +59,10 @@ std::string leave_attached(UprobeLinks& links, const std::string& name) {
   const std::string path = "/sys/fs/bpf/" + name;
   bool kept = true;
   if (links.multi) kept = bpf_obj_pin(links.multi.get(), path.c_str()) == 0;
-  for (size_t i = 0; i < links.each.size(); ++i) {
+  for (size_t i = 0; i < links.each.size(); ++i)
     kept = bpf_link__pin(links.each[i].get(), fmt::format("{}-{}", path, i).c_str()) == 0 && kept;
-    static_cast<void>(links.each[i].release());  // closed with memwhy
-  }
-  if (!kept) static_cast<void>(links.multi.release());
-  links.each.clear();
+  if (!kept) static_cast<void>(links.multi.release());  // closed with memwhy
+  links.abandon();
   return kept ? fmt::format("they go with `rm {}*`", path)
               : "they go when memwhy has ended, which waits for it";
 }

@@ -3,7 +3,9 @@
 // UprobeWay. Which instructions are safe is decided by whoever asks; never a return probe.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,10 +47,28 @@ struct UprobeLinks {
     each.clear();
     multi.reset();
   }
+  // Without taking the probes away: that would wait. They go when memwhy has ended.
+  void abandon() {
+    for (Link& link : each) static_cast<void>(link.release());
+    close();
+  }
 };
 
+// The code of every site of the plan has a breakpoint.
+template <typename Plan>
+bool all_trap(const Plan& plan) {
+  return std::all_of(plan.sites.begin(), plan.sites.end(),
+                     [&](const auto& site) { return plan.byte_at(site.address) == kBreakpoint; });
+}
+// say(site) of each that has another byte than before anything was attached.
+template <typename Plan, typename Say>
+void each_left_behind(const Plan& plan, Say say) {
+  for (const auto& site : plan.sites)
+    if (const std::optional<uint8_t> byte = plan.byte_at(site.address); byte && *byte != site.byte) say(site);
+}
+
 // Where taking them away would wait for a lock that is held for good: they stay, pinned below /sys/fs/bpf under this name, so that no
-// close of ours is the last one. How they go, as a clause: "they go with `rm /sys/fs/bpf/memwhy-7-4711*`".
+// close of ours is the last one; nothing is in `links` any more. How they go, as a clause: "they go with `rm /sys/fs/bpf/memwhy-7-4711*`".
 std::string leave_attached(UprobeLinks& links, const std::string& name);
 
 // `file`: any descriptor of it, O_PATH too. The program was loaded for this way.
