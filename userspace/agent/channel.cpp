@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/content.h"
+
 namespace memwhy::agent {
 namespace {
 
@@ -90,20 +92,7 @@ std::optional<std::pair<Answer, std::string>> take_answer(const Fd& channel) {
   while (n < 0 && errno == EINTR);
   if (n != sizeof answer) return std::nullopt;
   const Fd file = descriptor_of(message.header);
-  return std::pair(answer, file ? read_all(file, answer.bytes) : std::string());
-}
-
-std::string read_all(const Fd& file, size_t bytes) {
-  std::string text(bytes, '\0');
-  size_t done = 0;
-  while (done < bytes) {
-    const ssize_t got = ::pread(file.get(), text.data() + done, bytes - done, static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    done += static_cast<size_t>(got);
-  }
-  text.resize(done);
-  return text;
+  return std::pair(answer, file ? content_of(file, answer.bytes) : std::string());
 }
 
 }  // namespace memwhy::agent

@@ -49,7 +49,4 @@ std::optional<Question> take_question(const Fd& channel, bool& closed);
 // Waits. nullopt: the channel is closed.
 std::optional<std::pair<Answer, std::string>> take_answer(const Fd& channel);
 
-// `bytes` of a file from its beginning; less where it ends.
-std::string read_all(const Fd& file, size_t bytes);
-
 }  // namespace memwhy::agent

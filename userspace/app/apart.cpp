@@ -12,6 +12,7 @@
 
 #include "app/command.h"
 #include "app/terminal.h"
+#include "base/content.h"
 #include "base/exit_status.h"
 #include "base/fd.h"
 
@@ -20,19 +21,6 @@ namespace {
 
 constexpr size_t kMostErrorBytes = 1024;
 constexpr size_t kMostAnswerBytes = size_t{16} << 20;
-
-std::string content_of(const Fd& file, size_t most) {
-  std::string out(most, '\0');
-  size_t done = 0;
-  while (done < most) {
-    const ssize_t got = ::pread(file.get(), out.data() + done, most - done, static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    done += static_cast<size_t>(got);
-  }
-  out.resize(done);
-  return out;
-}
 
 // Its whole life is one answer: it never comes back into the server's code. What it says goes to `errors`, stdout is the server's.
 [[noreturn]] void answer_in_child(pid_t server, const Fd& answer, const Fd& errors, const FileLimits& limits,

@@ -42,11 +42,6 @@ Status check(const DiffRequest& request) {
   return {};
 }
 
-struct ExplainedSide {
-  std::string name;
-  explain::Explanation explanation;
-};
-
 Result<std::vector<ExplainedSide>> two_files(const DiffRequest& request) {
   std::vector<ExplainedSide> sides;
   for (const std::string& path : request.files) {
@@ -57,21 +52,11 @@ Result<std::vector<ExplainedSide>> two_files(const DiffRequest& request) {
   return sides;
 }
 
-// Both as of their moment, with all that was seen before.
 Result<std::vector<ExplainedSide>> two_moments(const DiffRequest& request) {
   const std::string& path = request.files.front();
   const Result<trace::Reader> reader = trace::Reader::open(path);
   if (!reader) return reader.error();
-  const Result<explain::Interval> interval = interval_of(*reader, request.part);
-  if (!interval) return interval.error();
-  std::vector<ExplainedSide> sides;
-  for (const TimeNs to : {interval->from, interval->to}) {
-    Result<explain::Explanation> explanation = explained(*reader, {0, to});
-    if (!explanation) return std::move(explanation).error();
-    const std::optional<Moment>& moment = to == interval->from ? request.part.from : request.part.to;
-    sides.push_back({path + (moment ? " at " + moment->text : " at its end"), *std::move(explanation)});
-  }
-  return sides;
+  return two_moments(*reader, path, request.part);
 }
 
 Status diff(const DiffRequest& request) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "app/debug_names.h"
+#include "app/moments.h"
 #include "app/runtimes.h"
 #include "app/terminal.h"
 #include "explain/explainer.h"
@@ -37,6 +38,20 @@ Result<explain::Explanation> explained(const std::string& path, const explain::I
   const Result<trace::Reader> reader = trace::Reader::open(path);
   if (!reader) return reader.error();
   return explained(*reader, interval);
+}
+
+Result<std::vector<ExplainedSide>> two_moments(const trace::Reader& reader, const std::string& name,
+                                               const Part& part) {
+  const Result<explain::Interval> interval = interval_of(reader, part);
+  if (!interval) return interval.error();
+  std::vector<ExplainedSide> sides;
+  for (const TimeNs to : {interval->from, interval->to}) {
+    Result<explain::Explanation> explanation = explained(reader, {0, to});
+    if (!explanation) return std::move(explanation).error();
+    const std::optional<Moment>& moment = to == interval->from ? part.from : part.to;
+    sides.push_back({name + (moment ? " at " + moment->text : " at its end"), *std::move(explanation)});
+  }
+  return sides;
 }
 
 Status unmet(const std::vector<explain::BrokenLimit>& broken) {

@@ -17,12 +17,21 @@
 namespace memwhy::app {
 
 class DebugNames;
+struct Part;
 
 // Damage is said on stderr. `profile_bytes`: of a heap profile that the user brought. `names`: what completes its names.
 Result<explain::Explanation> explained(const trace::Reader& reader, const explain::Interval& interval = {},
                                        std::optional<uint64_t> profile_bytes = std::nullopt,
                                        DebugNames* names = nullptr);
 Result<explain::Explanation> explained(const std::string& path, const explain::Interval& interval = {});
+
+struct ExplainedSide {
+  std::string name;
+  explain::Explanation explanation;
+};
+// A recording as of two moments, each with all that was seen before. kUsage as interval_of().
+Result<std::vector<ExplainedSide>> two_moments(const trace::Reader& reader, const std::string& name,
+                                               const Part& part);
 
 // kUnmet: the first sentence, and how many more there are. Ok: none.
 Status unmet(const std::vector<explain::BrokenLimit>& broken);

@@ -82,4 +82,13 @@ std::string escape(std::string_view text) {
   return out;
 }
 
+std::string escape(std::string_view text, size_t most) {
+  constexpr std::string_view kCut = "…";
+  const std::string out = escape(text.substr(0, most));
+  if (out.size() <= most && text.size() <= most) return out;
+  size_t end = std::min(out.size(), most - kCut.size());
+  while (end > 0 && (static_cast<unsigned char>(out[end]) & 0xc0U) == 0x80U) --end;  // a character is whole
+  return out.substr(0, end) + std::string(kCut);
+}
+
 }  // namespace memwhy

@@ -11,8 +11,6 @@
 namespace memwhy::exports {
 namespace {
 
-constexpr const char* kCut = "…";
-
 std::string function_of(const explain::Frame& frame) {
   if (!frame.function.empty()) return clean(frame.function);
   if (!frame.known()) return "[unknown]";
@@ -25,14 +23,6 @@ std::string name_of(const explain::Mapping& mapping) {
 }
 
 }  // namespace
-
-std::string clean(std::string_view outside, size_t most) {
-  const std::string out = escape(outside.substr(0, most));
-  if (out.size() <= most && outside.size() <= most) return out;
-  size_t end = std::min(out.size(), most - std::string_view(kCut).size());
-  while (end > 0 && (static_cast<unsigned char>(out[end]) & 0xc0U) == 0x80U) --end;  // a character is whole
-  return out.substr(0, end) + kCut;
-}
 
 std::string process_name(const explain::Explanation& all, const explain::ProcessExplanation& process) {
   const std::string name = process.comm.empty() ? "unknown" : clean(process.comm);

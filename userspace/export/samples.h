@@ -14,13 +14,14 @@
 #include <string_view>
 #include <vector>
 
+#include "base/text.h"
 #include "explain/explanation.h"
 
 namespace memwhy::exports {
 
 constexpr size_t kMostName = 1024, kMostSentence = 4096;
-// A string from outside as it may stand in any format: escaped as for a terminal, and at most so many bytes.
-std::string clean(std::string_view outside, size_t most = kMostName);
+// A string from outside as it may stand in any format.
+inline std::string clean(std::string_view outside, size_t most = kMostName) { return escape(outside, most); }
 // "web (pid 4711)"; only "web" when the recording has no other process, so that two recordings compare.
 std::string process_name(const explain::Explanation& all, const explain::ProcessExplanation& process);
 

@@ -7,13 +7,11 @@
 #include <map>
 #include <vector>
 
-#include "export/samples.h"
+#include "base/text.h"
 #include "mcp/fitted.h"
 
 namespace memwhy::mcp {
 namespace {
-
-using exports::clean;
 
 constexpr size_t kMostNameBytes = 120, kMostSentenceBytes = 400;
 constexpr size_t kTailBytes = 160;  // what is left out, in numbers: always has room
@@ -22,7 +20,7 @@ constexpr size_t kMostNamed = 8;    // in the sentence that says what there is
 
 // What may be null stays null.
 Json name_of(const Json& value, size_t most = kMostNameBytes) {
-  return value.is_string() ? Json(clean(value.get_ref<const std::string&>(), most)) : value;
+  return value.is_string() ? Json(escape(value.get_ref<const std::string&>(), most)) : value;
 }
 Json sentence_of(const Json& value) { return name_of(value, kMostSentenceBytes); }
 
@@ -173,7 +171,7 @@ void put_list(Fitted& out, const std::vector<const Json*>& processes) {
 }
 
 Fitted begin(const BriefOptions& options) {
-  Fitted out(std::min(options.most_bytes, kMostBriefBytes));
+  Fitted out(options.most_bytes);
   out.reserve(kTailBytes);
   return out;
 }
@@ -185,14 +183,14 @@ std::string frame_text(const Json& frame) {
     const std::string module =
         frame.at("module").is_null() ? "unknown" : frame.at("module").get<std::string>();
     const auto offset = frame.at("offset").is_number() ? frame.at("offset").get<uint64_t>() : 0;
-    return clean(fmt::format("{}+{:#x}", module.substr(module.rfind('/') + 1), offset), kMostNameBytes);
+    return escape(fmt::format("{}+{:#x}", base_name(module), offset), kMostNameBytes);
   }
   std::string text = frame.at("function").get<std::string>();
   if (!frame.at("file").is_null()) {
     const std::string file = frame.at("file").get<std::string>();
-    text += fmt::format(" ({}:{})", file.substr(file.rfind('/') + 1), number_of(frame.at("line")));
+    text += fmt::format(" ({}:{})", base_name(file), number_of(frame.at("line")));
   }
-  return clean(text, kMostNameBytes);
+  return escape(text, kMostNameBytes);
 }
 
 // Innermost first: the first, and then from the program's own on. `most` of them.
@@ -249,7 +247,7 @@ Error no_such_owner(const Json& process, const std::string& owner) {
     owners[cell.at("owner").get<std::string>()] += number_of(cell.at("bytes"));
   std::string known;
   for (const auto& [id, bytes] : owners) known += (known.empty() ? "" : ", ") + id;
-  return {ErrorCode::kUsage, fmt::format("no page has the owner {}; there are {}", clean(owner, 80), known)};
+  return {ErrorCode::kUsage, fmt::format("no page has the owner {}; there are {}", escape(owner, 80), known)};
 }
 
 // ---- differences

@@ -18,7 +18,6 @@
 namespace memwhy::mcp {
 
 constexpr size_t kBriefBytes = 1900;  // with the line of the protocol around it, 2 KB
-constexpr size_t kMostBriefBytes = size_t{64} << 10;
 
 struct BriefOptions {
   size_t most_bytes = kBriefBytes;   // of the text as it stands in a line of the protocol (bytes_in_line)

@@ -6,6 +6,7 @@
 // Escaped text: in the line each quote of the JSON is two bytes.
 #pragma once
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -13,11 +14,14 @@
 
 namespace memwhy::mcp {
 
+constexpr size_t kMostBriefBytes = size_t{64} << 10;
+
 using Json = nlohmann::ordered_json;
 
 class Fitted {
  public:
-  explicit Fitted(size_t most_bytes) : left_(most_bytes) {}
+  // Whatever is asked for: at most kMostBriefBytes.
+  explicit Fitted(size_t most_bytes) : left_(std::min(most_bytes, kMostBriefBytes)) {}
 
   Json root = Json::object();
 
