@@ -15,8 +15,7 @@ namespace {
 std::string place_of(StackId stack, const Stacks& stacks) {
   const std::vector<Frame> frames = stacks.chain(stack).frames;
   if (frames.empty()) return "";
-  const Frame own = program_frame(frames);
-  return text_of(own.known() ? own : frames.front(), FrameText::kNoPath);
+  return text_of(telling_frame(frames), FrameText::kNoPath);
 }
 
 // glibc's chunk for a block of so many bytes.

@@ -63,6 +63,11 @@ Frame program_frame(const std::vector<Frame>& frames) {
   return {};
 }
 
+Frame telling_frame(const std::vector<Frame>& frames) {
+  Frame own = program_frame(frames);
+  return own.known() ? own : frames.front();
+}
+
 std::vector<Frame> without_runtime(std::vector<Frame> frames) {
   const auto first =
       std::find_if(frames.begin(), frames.end(), [](const Frame& frame) { return !of_runtime(frame); });

@@ -65,6 +65,8 @@ std::vector<std::string> texts_of(const std::vector<Frame>& frames, FrameText ho
 // The frame that says most to the owner of the program: the innermost that is the program's own, or has no name and may
 // be; else the innermost of a library that acts for its caller. One that is not known() when there is none.
 Frame program_frame(const std::vector<Frame>& frames);
+// That, or the innermost when it is not known. `frames` is not empty.
+Frame telling_frame(const std::vector<Frame>& frames);
 // Without the runtime's frames at its leaf; all of it when there are no others.
 std::vector<Frame> without_runtime(std::vector<Frame> frames);
 

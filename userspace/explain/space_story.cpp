@@ -166,9 +166,7 @@ std::vector<std::pair<std::string, uint64_t>> touched_last(const AddressSpace& s
     if (out.size() == kTouchersSaid) break;
     const std::vector<Frame> frames = stacks.chain(each.stack).frames;
     if (frames.empty()) continue;
-    const Frame own = program_frame(frames);
-    out.emplace_back(text_of(own.known() ? own : frames.front(), FrameText::kNoPath),
-                     each.pages * kPageBytes);
+    out.emplace_back(text_of(telling_frame(frames), FrameText::kNoPath), each.pages * kPageBytes);
   }
   return out;
 }

@@ -31,8 +31,7 @@ void add_cells(const Attribution& all, ProgramTotals& out) {
       files[std::string(without_deleted(all.mappings[cell.mapping].file))] += cell.bytes();
     const std::vector<Frame> frames = all.frames_of(cell.stack);
     if (frames.empty()) continue;
-    const Frame own = program_frame(frames);
-    const std::string name = function_of(own.known() ? own : frames.front());
+    const std::string name = function_of(telling_frame(frames));
     if (!name.empty()) functions[name] += cell.bytes();
   }
 }

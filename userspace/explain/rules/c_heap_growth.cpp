@@ -45,7 +45,12 @@ std::string size_text(uint64_t chunk_bytes) {
              : fmt::format("chunks of {} to {}", human_bytes(chunk_bytes), human_bytes(2 * chunk_bytes));
 }
 
-// "leak (server.c:88) makes 290 of them"
+// What was asked for where a chunk of malloc is so large.
+std::string request_text(uint64_t chunk_bytes) {
+  return fmt::format("{} to {} bytes", chunk_bytes - 23, chunk_bytes - 8);
+}
+
+// "290 by leak (server.c:88), 12 by main (server.c:20)"
 std::string callers_text(const AllocationSites& sites) {
   constexpr size_t kSaid = 3;
   std::string out;
@@ -84,8 +89,9 @@ class CHeapGrowth : public Rule {
     finding.confidence = Confidence::kMedium;
     finding.evidence.push_back(grown_text(trend));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
-    add_sizes(*facts, finding);
-    add_callers(c, *facts, finding);
+    const std::vector<GrownSize> sizes = grown_sizes(*facts);
+    add_sizes(sizes, finding);
+    if (!sizes.empty()) add_callers(c, sizes.front().chunk_bytes, finding);
     for (std::string& entry : heaviest_texts(c, Owner::kCHeapUsed, 3))
       finding.evidence.push_back("pages first touched: " + std::move(entry));
     finding.against.emplace_back(
@@ -97,14 +103,11 @@ class CHeapGrowth : public Rule {
 
  private:
   // Who allocates the size that grew most. Not who keeps it.
-  static void add_callers(const Case& c, const AllocatorFacts& facts, Finding& finding) {
-    const std::vector<GrownSize> sizes = grown_sizes(facts);
-    if (sizes.empty()) return;
+  static void add_callers(const Case& c, uint64_t chunk, Finding& finding) {
     if (c.allocations == nullptr) {
       finding.remedy += " A recording with --who-allocates says who allocates that size.";
       return;
     }
-    const uint64_t chunk = sizes.front().chunk_bytes;
     const AllocationSites of_size = of_chunk(*c.allocations, chunk);
     finding.count_figure("calls_seen", c.allocations->calls);
     finding.count_figure("calls_of_size", of_size.calls);
@@ -124,12 +127,11 @@ class CHeapGrowth : public Rule {
     finding.remedy = fmt::format(
         "Look at what becomes of the {} that {} allocates: it made {} of the {} calls of that size "
         "that were looked at (who allocates, which need not be who keeps).",
-        chunk < kPageBytes ? fmt::format("{} to {} bytes", chunk - 23, chunk - 8) : "blocks", most.where,
-        grouped(most.calls), grouped(of_size.calls));
+        chunk < kPageBytes ? request_text(chunk) : "blocks", most.where, grouped(most.calls),
+        grouped(of_size.calls));
   }
 
-  static void add_sizes(const AllocatorFacts& facts, Finding& finding) {
-    const std::vector<GrownSize> sizes = grown_sizes(facts);
+  static void add_sizes(const std::vector<GrownSize>& sizes, Finding& finding) {
     for (size_t i = 0; i < sizes.size() && i < 3; ++i)
       finding.evidence.push_back(fmt::format("{} grew by {}, to {}", size_text(sizes[i].chunk_bytes),
                                              human_bytes(sizes[i].grown()), human_bytes(sizes[i].now)));
@@ -141,8 +143,8 @@ class CHeapGrowth : public Rule {
     finding.bytes_figure("chunk_grown_bytes", sizes.front().grown());
     finding.remedy =
         chunk < kPageBytes
-            ? fmt::format("Look for an object of {} to {} bytes that is kept: chunks of that size grew most.",
-                          chunk - 23, chunk - 8)
+            ? fmt::format("Look for an object of {} that is kept: chunks of that size grew most.",
+                          request_text(chunk))
             : fmt::format("Look for blocks of {} and more that are kept: they grew most.",
                           human_bytes(chunk));
   }

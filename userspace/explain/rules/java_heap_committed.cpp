@@ -37,12 +37,9 @@ constexpr std::array<Remedy, 5> kRemedies = {{
 class JavaHeapCommitted : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
-    const auto facts = std::find_if(c.allocators.begin(), c.allocators.end(), [](const AllocatorFacts& each) {
-      return each.heap->allocator == "hotspot";
-    });
+    const AllocatorFacts* const facts = allocator_facts(c, "hotspot");
     const LedgerLine* const free = line_of(c.ledger, "java.heap.free");
-    if (facts == c.allocators.end() || free == nullptr || free->bytes < problem_threshold(c.ledger))
-      return std::nullopt;
+    if (facts == nullptr || free == nullptr || free->bytes < problem_threshold(c.ledger)) return std::nullopt;
     const events::AllocatorHeap& heap = *facts->heap;
 
     Finding finding;

@@ -17,10 +17,9 @@ constexpr uint64_t kLeastSaid = uint64_t{1} << 20;  // less than that has no sen
 class JavascriptHeap : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
-    const auto facts = std::find_if(c.allocators.begin(), c.allocators.end(),
-                                    [](const AllocatorFacts& each) { return each.heap->allocator == "v8"; });
+    const AllocatorFacts* const facts = allocator_facts(c, "v8");
     const LedgerLine* const used = line_of(c.ledger, "v8.heap.used");
-    if (facts == c.allocators.end() || used == nullptr) return std::nullopt;
+    if (facts == nullptr || used == nullptr) return std::nullopt;
     const uint64_t free = bytes_of(c, "v8.heap.free"), young = bytes_of(c, "v8.heap.young"),
                    code = bytes_of(c, "v8.code"), all = used->bytes + free + young + code;
     const uint64_t outside = of(c.ledger.bytes, Owner::kCHeapUsed);

@@ -62,10 +62,8 @@ class ManagedHeapRule : public Rule {
   // Silent but where it rises.
   static std::optional<Finding> rising(const Case& c, const ReadHeap& read) {
     const LedgerLine* const line = line_of(c.ledger, read.line);
-    const auto facts =
-        std::find_if(c.allocators.begin(), c.allocators.end(),
-                     [&](const AllocatorFacts& each) { return each.heap->allocator == read.allocator; });
-    if (line == nullptr || facts == c.allocators.end()) return std::nullopt;
+    const AllocatorFacts* const facts = allocator_facts(c, read.allocator);
+    if (line == nullptr || facts == nullptr) return std::nullopt;
     const Trend trend = trend_of(c.moments, {line->owner});
     if (!trend.lasting() || trend.grown_bytes < problem_threshold(c.ledger)) return std::nullopt;
     const bool problem = trend.shown_seconds >= lasting_seconds(c);
@@ -103,21 +101,20 @@ class ManagedHeapRule : public Rule {
   // A Java heap of which only the place is known: why is what its reading said.
   static std::optional<Finding> unread(const Case& c) {
     const LedgerLine* const line = line_of(c.ledger, "java.heap.unread");
-    const auto facts = std::find_if(c.allocators.begin(), c.allocators.end(), [](const AllocatorFacts& each) {
-      return each.heap->allocator == kRead[0].allocator && !each.heap->problem.empty();
-    });
-    if (line == nullptr || line->bytes < problem_threshold(c.ledger) || facts == c.allocators.end())
+    const AllocatorFacts* const facts = allocator_facts(c, kRead[0].allocator);
+    if (line == nullptr || line->bytes < problem_threshold(c.ledger) || facts == nullptr ||
+        facts->heap->problem.empty())
       return std::nullopt;
+    const Trend trend = trend_of(c.samples, {line->owner});
     Finding finding;
     finding.id = "managed-heap";
     finding.bytes = line->bytes;
     finding.owners = {line->owner};
-    finding.growth_bytes_per_s = trend_of(c.samples, {line->owner}).bytes_per_s;
+    finding.growth_bytes_per_s = trend.bytes_per_s;
     finding.confidence = Confidence::kMedium;
     finding.headline = fmt::format("{} are the Java heap", bytes_and_share(line->bytes, c.ledger));
     finding.claim = fmt::format("{} of {} are the Java heap{}; the collector is {}.",
-                                bytes_and_share(line->bytes, c.ledger), c.process.comm,
-                                growth_clause(trend_of(c.samples, {line->owner})),
+                                bytes_and_share(line->bytes, c.ledger), c.process.comm, growth_clause(trend),
                                 facts->heap->collector.empty() ? "unknown" : facts->heap->collector);
     finding.evidence.push_back(facts->heap->problem);
     finding.remedy = fmt::format("Look inside: {}.", kManaged[0].tools);

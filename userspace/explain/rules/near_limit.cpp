@@ -74,7 +74,7 @@ std::string when_text(const Forecast& forecast) {
 struct Pressure {
   double waited_s = 0, seconds = 0;
   uint64_t hits = 0, at_bytes = 0;
-  const char* at = "";
+  const char *at = "", *figure = "", *raised = "";  // which limit: in sentences, as a figure, in a remedy
 };
 
 std::optional<Pressure> pressure(const CgroupSummary& cgroup) {
@@ -87,11 +87,14 @@ std::optional<Pressure> pressure(const CgroupSummary& cgroup) {
   if (high > 0 && cgroup.memory.high_bytes) {
     out.hits = high;
     out.at_bytes = *cgroup.memory.high_bytes;
-    out.at = "memory.high";
+    out.at = out.raised = "memory.high";
+    out.figure = "high_bytes";
   } else if (max > 0 && cgroup.memory.limit_bytes) {
     out.hits = max;
     out.at_bytes = *cgroup.memory.limit_bytes;
     out.at = "limit";
+    out.raised = "the limit";
+    out.figure = "limit_bytes";
   } else {
     return std::nullopt;  // the machine's want, not the container's
   }
@@ -209,11 +212,10 @@ class NearLimit : public Rule {
     finding.figure("waited_seconds", FigureUnit::kRatio, there.waited_s);
     finding.figure("watched_seconds", FigureUnit::kRatio, there.seconds);
     finding.count_figure("hits", there.hits);
-    finding.bytes_figure(std::string_view(there.at) == "limit" ? "limit_bytes" : "high_bytes",
-                         there.at_bytes);
+    finding.bytes_figure(there.figure, there.at_bytes);
     finding.bytes_figure("held_bytes", memory.held_bytes());
     finding.remedy = fmt::format("Raise {}, or bring what the container holds below it (the other findings).",
-                                 std::string_view(there.at) == "limit" ? "the limit" : there.at);
+                                 there.raised);
     return finding;
   }
 

@@ -15,12 +15,9 @@ namespace {
 class PythonArenas : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
-    const auto facts = std::find_if(c.allocators.begin(), c.allocators.end(), [](const AllocatorFacts& each) {
-      return each.heap->allocator == "pymalloc";
-    });
+    const AllocatorFacts* const facts = allocator_facts(c, "pymalloc");
     const LedgerLine* const free = line_of(c.ledger, "python.free");
-    if (facts == c.allocators.end() || free == nullptr || free->bytes < problem_threshold(c.ledger))
-      return std::nullopt;
+    if (facts == nullptr || free == nullptr || free->bytes < problem_threshold(c.ledger)) return std::nullopt;
     const events::AllocatorHeap& heap = *facts->heap;
     const uint64_t all = free->bytes + heap.used_bytes;
 

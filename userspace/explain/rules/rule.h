@@ -74,6 +74,8 @@ uint64_t problem_threshold(const Ledger& ledger);
 double share_of(uint64_t bytes, const Ledger& ledger);
 const LedgerLine* line_of(const Ledger& ledger, Owner owner);
 const LedgerLine* line_of(const Ledger& ledger, std::string_view id);  // also of a registered owner
+const AllocatorFacts* allocator_facts(
+    const Case& c, std::string_view allocator);  // nullptr: it has none, or it was not read
 // "path: 12.0 MiB" or "12.0 MiB by main.leak (main.go:7)" for the heaviest entries of a line.
 std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most);
 // "12.0 MiB (34 %)"

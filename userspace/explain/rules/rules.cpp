@@ -33,9 +33,8 @@ std::vector<Heavy> heaviest_of(const Case& c, Owner owner) {
     const std::vector<Frame> frames = c.attribution.frames_of(entry.stack);
     if (entry.what == EntryWhat::kStack && frames.empty()) continue;
     Heavy next{"", entry.what == EntryWhat::kStack, entry.bytes};
-    const Frame own = next.by ? program_frame(frames) : Frame{};
     const FrameText text = text_style(entry) == FrameText::kWhole ? FrameText::kNoPath : text_style(entry);
-    next.what = next.by ? text_of(own.known() ? own : frames.front(), text) : name_of(c.attribution, entry);
+    next.what = next.by ? text_of(telling_frame(frames), text) : name_of(c.attribution, entry);
     const auto same = std::find_if(out.begin(), out.end(), [&](const Heavy& each) {
       return each.by && next.by && each.what == next.what;
     });
@@ -125,6 +124,13 @@ const LedgerLine* line_of(const Ledger& ledger, std::string_view id) {
     if (line.id() == id) return &line;
   }
   return nullptr;
+}
+
+const AllocatorFacts* allocator_facts(const Case& c, std::string_view allocator) {
+  const auto found = std::find_if(c.allocators.begin(), c.allocators.end(), [&](const AllocatorFacts& each) {
+    return each.heap->allocator == allocator;
+  });
+  return found == c.allocators.end() ? nullptr : &*found;
 }
 
 std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most) {
