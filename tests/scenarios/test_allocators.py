@@ -6,12 +6,8 @@ import shutil
 import subprocess
 
 from support import MIB, ROOT, Skip, absent
-from support.answers import ledger, only_process, problems
+from support.answers import finding, ledger, only_process, problems
 from support.referees import rss_of
-
-
-def finding(process, name):
-    return next((each for each in process["findings"] if each["id"] == name), None)
 
 
 def figure(found, name):

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 from support import MIB, Skip
-from support.answers import ledger, only_process, problems
+from support.answers import finding, ledger, only_process, problems
 from support.referees import rss_of
 
 
@@ -26,10 +26,6 @@ class Server:
     def trim(self):
         _, before, after = self.ask("trim")
         return int(before) - int(after)
-
-
-def finding(process, name):
-    return next((each for each in process["findings"] if each["id"] == name), None)
 
 
 def explained(case, server):

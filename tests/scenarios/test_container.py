@@ -9,7 +9,7 @@ import re
 import tempfile
 
 from support import DEADLINE, MIB, Skip
-from support.answers import ledger, only_process, problems
+from support.answers import figure, finding, ledger, only_process, problems
 from support.cgroups import cgroup
 
 WATCHED = 35  # seconds: growth shows from 20 s on
@@ -24,14 +24,6 @@ def workload(case, group, *words):
 def grow(process, mib):
     process.stdin.write(f"{mib}\n")
     process.stdin.flush()
-
-
-def finding(process, cause):
-    return next((each for each in process["findings"] if each["id"] == cause), None)
-
-
-def figure(found, name):
-    return next(each["value"] for each in found["figures"] if each["id"] == name)
 
 
 def adds_up(memory):

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 from support import MIB, absent
-from support.answers import ledger, only_process, problems
+from support.answers import finding, ledger, only_process, problems
 from support.referees import until_still
 
 JAVA = """
@@ -86,10 +86,6 @@ def looked_at(case, pid):
 
 def total(pools, start, which=0):
     return sum(sizes[which] for name, sizes in pools.items() if name.startswith(start))
-
-
-def finding(process, name):
-    return next((each for each in process["findings"] if each["id"] == name), None)
 
 
 def check_heap(case, jvm):

@@ -5,18 +5,10 @@ import shutil
 import subprocess
 
 from support import absent
-from support.answers import only_process
+from support.answers import figure, finding, only_process
 
 WATCHED = 30  # seconds: growth shows from 20 s on
 LEAST_CALLS = 500
-
-
-def finding(process, name):
-    return next((each for each in process["findings"] if each["id"] == name), None)
-
-
-def figure(found, name):
-    return next(each["value"] for each in found["figures"] if each["id"] == name)
 
 
 def started(case, rounds, **options):

@@ -98,6 +98,14 @@ def libraries(program):
     return set(re.findall(r"(/[^ ]+) \(0x", listed.stdout))
 
 
+def put(tree, source, place):
+    """A file, at this place of the guest's root. Once."""
+    target = tree / str(place).lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        shutil.copy(source, target)
+
+
 def initramfs(root, programs, init, more=None):
     """A tree with busybox, `programs` in /test and what they link to, packed; returns the archive. more(root) puts more into it."""
     shutil.rmtree(root, ignore_errors=True)
@@ -112,9 +120,7 @@ def initramfs(root, programs, init, more=None):
         shutil.copy(program, root / "test")
         wanted |= libraries(program)
     for library in wanted:
-        place = root / library.lstrip("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(library, place)
+        put(root, library, library)
     if more:
         more(root)
     (root / "init").write_text(init)

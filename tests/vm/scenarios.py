@@ -30,23 +30,16 @@ def functions(module):
     return re.findall(r"^def (test_\w+)\(case\)", (ROOT / f"tests/scenarios/{module}.py").read_text(), re.M)
 
 
-def put(tree, source, place):
-    target = tree / str(place).lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
-        shutil.copy(source, target)
-
-
 def put_python(tree):
     """The system's python3 with its standard library, at their own paths."""
     asked = "import sysconfig; print(sysconfig.get_paths()['stdlib'])"
     library = pathlib.Path(subprocess.run([PYTHON, "-c", asked], capture_output=True, text=True, check=True).stdout.strip())
     shutil.copytree(library, tree / str(library).lstrip("/"), ignore=shutil.ignore_patterns(*LEFT_OUT))
-    put(tree, os.path.realpath(PYTHON), PYTHON)
-    put(tree, os.path.realpath(PYTHON), "/bin/python3")
+    run.put(tree, os.path.realpath(PYTHON), PYTHON)
+    run.put(tree, os.path.realpath(PYTHON), "/bin/python3")
     listed = subprocess.run(["ldd", PYTHON, *library.glob("lib-dynload/*.so")], capture_output=True, text=True).stdout
     for each in set(re.findall(r"(/\S+) \(0x", listed)):
-        put(tree, each, each)
+        run.put(tree, each, each)
 
 
 def initramfs(work, args, names):
@@ -61,7 +54,7 @@ def initramfs(work, args, names):
         put_python(root)
         shutil.copytree(ROOT / "tests/scenarios", root / "source/tests/scenarios", ignore=shutil.ignore_patterns("__pycache__"))
         for workload in args.workload:
-            put(root, workload, f"/build/workloads/{workload.name}")
+            run.put(root, workload, f"/build/workloads/{workload.name}")
 
     return run.initramfs(tree, [args.memwhy], init, more)
 

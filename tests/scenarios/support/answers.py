@@ -60,6 +60,15 @@ def page_scans(case, file, ranges=()):
     return json.loads(done.stdout)
 
 
+def finding(process, cause):
+    """None: it has no such one."""
+    return next((each for each in process["findings"] if each["id"] == cause), None)
+
+
+def figure(found, name):
+    return next(each["value"] for each in found["figures"] if each["id"] == name)
+
+
 def is_kept(promise, before, after):
     """What a remedy returned of RSS is what was promised: recoverable_bytes."""
     returned = before - after

@@ -16,7 +16,7 @@ import time
 import typing
 
 from support import DEADLINE, MIB, Skip
-from support.answers import check, ledger, problems, until_scanned
+from support.answers import check, finding, ledger, problems, until_scanned
 from support.referees import until_still
 
 COLUMNS = ("first", "bytes", "sums", "unattributed", "before_attach", "false_problems", "promise")
@@ -114,10 +114,6 @@ class Running:
     def ask(self, word):
         self.tell(word)
         return self.process.stdout.readline()
-
-
-def finding(process, cause):
-    return next((each for each in process["findings"] if each["id"] == cause), None)
 
 
 def figure(found, name):
