@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// Longer than a source should be: half of it is the tables of public names, which only this reads.
 #include "anonymize/names.h"
 
 #include <algorithm>

@@ -86,16 +86,20 @@ std::unique_ptr<record::RuntimeSource> open_go(const goruntime::ProgramFiles& fi
                                           opened_memory.error().message());
   const std::shared_ptr<remote::RemoteMemory> memory = *std::move(opened_memory);
   Result<symbols::ProbedFile> file = files.binaries.file_to_probe(opened.file);
-  const Result<symbols::ProbedFile> executable = files.binaries.file_to_probe({tgid});
-  for (const auto* each : {&std::as_const(file), &executable})
-    if (!*each)
-      return std::make_unique<UnreadableGo>("its file could not be opened: " + each->error().message());
+  if (!file) return std::make_unique<UnreadableGo>("its file could not be opened: " + file.error().message());
+  mode_t mode = file->mode;  // of the executable, whatever file the runtime is in
+  if (opened.file.mapping) {
+    const Result<symbols::ProbedFile> executable = files.binaries.file_to_probe({tgid});
+    if (!executable)
+      return std::make_unique<UnreadableGo>("its file could not be opened: " + executable.error().message());
+    mode = executable->mode;
+  }
   constexpr mode_t kOtherUser = S_ISUID | S_ISGID;
   ProgramToProbe to_probe{std::move(opened.facts),
                           *std::move(file),
                           opened.bias,
                           opened.program.profiling_linked,
-                          (executable->mode & kOtherUser) != 0,
+                          (mode & kOtherUser) != 0,
                           maps_remote_files(files.binaries, tgid, vmas)};
   std::vector<std::string> notices;
   for (const std::string& other : opened.others)

@@ -21,8 +21,8 @@ constexpr std::chrono::milliseconds kIdle{200};
 constexpr TimeNs kOld = 10'000'000'000;
 // A pause is so many times the thread's CPU time: what its children do for it is not in that, and takes about as long. By the
 // clock on the wall a machine under load would never be looked at.
-constexpr uint64_t kFreeNs = 2'000'000'000;  // so that each of the first ones is known soon
 constexpr uint64_t kPauses = 200;
+constexpr uint64_t kFreeNs = 2'000'000'000;  // without a pause, so that each of the first ones is known soon
 constexpr std::chrono::seconds kLongestPause{60};
 
 // A screen does not wait for a file that hangs as long as a recording does.

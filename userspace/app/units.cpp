@@ -9,6 +9,8 @@
 #include <ctime>
 #include <utility>
 
+#include "base/time.h"
+
 namespace memwhy::app {
 namespace {
 
@@ -71,8 +73,8 @@ std::optional<double> parse_share(std::string_view text) {
 }
 
 std::string utc_text(int64_t realtime_ns) {
-  constexpr int64_t kNs = 1'000'000'000;
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(realtime_ns / kNs)));
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                     fmt::gmtime(static_cast<std::time_t>(realtime_ns / int64_t{kNsPerSecond})));
 }
 
 std::string duration_text(std::chrono::nanoseconds duration) {

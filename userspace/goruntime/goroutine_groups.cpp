@@ -20,27 +20,26 @@ auto sort_of(const Goroutine& goroutine) {
 // A tree and no hash: the target chooses the creation sites, and could make them collide.
 Groups largest_groups(const std::vector<Goroutine>& list, size_t most) {
   struct Group {
-    size_t first = 0, count = 0;
+    size_t count = 0;
     std::vector<size_t>* members = nullptr;
   };
   std::map<decltype(sort_of(list.front())), uint32_t> numbers;
-  std::vector<Group> groups;
+  std::vector<Group> groups;  // by where the first of each stands
   std::vector<uint32_t> group_of(list.size());
   for (size_t i = 0; i < list.size(); ++i) {
     const auto [known, fresh] = numbers.try_emplace(sort_of(list[i]), static_cast<uint32_t>(groups.size()));
-    if (fresh) groups.push_back({i});
+    if (fresh) groups.emplace_back();
     group_of[i] = known->second;
     ++groups[known->second].count;
   }
   std::vector<Group*> largest;
   for (Group& group : groups) largest.push_back(&group);
   if (largest.size() > most) {
-    std::nth_element(largest.begin(), largest.begin() + static_cast<std::ptrdiff_t>(most), largest.end(),
-                     [](const Group* a, const Group* b) {
-                       return a->count != b->count ? a->count > b->count : a->first < b->first;
-                     });
+    std::nth_element(
+        largest.begin(), largest.begin() + static_cast<std::ptrdiff_t>(most), largest.end(),
+        [](const Group* a, const Group* b) { return a->count != b->count ? a->count > b->count : a < b; });
     largest.resize(most);
-    std::sort(largest.begin(), largest.end());  // by where the first of each stands
+    std::sort(largest.begin(), largest.end());
   }
   Groups out;
   out.all = groups.size();

@@ -26,8 +26,6 @@ void set_space(events::Payload& payload, SpaceId space) {
       payload);
 }
 
-bool has_long_details(const RuntimeSource* source) { return source->has_long_details(); }
-
 }  // namespace
 
 TimeNs RuntimeReader::paid_at(const RuntimeState& runtime) const {
@@ -49,7 +47,8 @@ bool RuntimeReader::read(Target& target, const events::PageScan& pass, Look look
   const std::vector<RuntimeSource*> sources = target.source->runtimes(target.vmas);
   // They went with their process, after the pass had found its pages.
   if (sources.empty() && !target.runtimes.empty() && !target.source->alive()) return false;
-  const bool puts_off = look == Look::kFirst && std::any_of(sources.begin(), sources.end(), has_long_details);
+  const bool puts_off =
+      look == Look::kFirst && std::ranges::any_of(sources, &RuntimeSource::has_long_details);
   target.schedule.details_at = puts_off ? world_.clock.now() : kNever;
   Heard heard;
   for (RuntimeSource* source : sources) {

@@ -210,9 +210,8 @@ Json allocations(const explain::ProcessExplanation& process) {
   Json sites = Json::array();
   for (const explain::AllocationSite& site : process.allocations->sites) {
     if (sites.size() == kMost) break;
-    sites.push_back({{"where", site.where.empty() ? Json(nullptr) : Json(site.where)},
-                     {"object_bytes", site.bytes},
-                     {"calls", site.calls}});
+    sites.push_back(
+        {{"where", text_or_null(site.where)}, {"object_bytes", site.bytes}, {"calls", site.calls}});
   }
   return {{"calls", process.allocations->calls},
           {"seconds", process.allocations->seconds},

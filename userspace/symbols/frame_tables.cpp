@@ -64,6 +64,11 @@ void overlay(std::vector<RuleRow>& rows, uint64_t begin, FileRange at, const Unw
   rows = std::move(out);
 }
 
+// Of both kinds, without registers that matter.
+void overlay_both(FunctionRules& rules, FileRange at, Kind kind) {
+  for (const bool after_call : {false, true}) overlay(rules.rows, rules.begin, at, {kind, 0, 0}, after_call);
+}
+
 // The stub that begins at `offset`: its bytes, and the return address that leads to it (the byte before it).
 void mark_stub(FunctionRules& rules, uint64_t offset, const Stub& stub) {
   const UnwindRule rule{stub.kind, 0, 0};
@@ -74,9 +79,7 @@ void mark_stub(FunctionRules& rules, uint64_t offset, const Stub& stub) {
     overlay(rules.rows, rules.begin, {offset, offset + stub.code.size()}, rule, false);
   // What a coroutine begins with calls the next one, and has no caller then either.
   const bool knows_its_end = rules.why != FunctionRules::Why::kNoEntry;
-  if (stub.kind == Kind::kEnd && knows_its_end)
-    for (const bool after_call : {false, true})
-      overlay(rules.rows, rules.begin, {offset, rules.end}, rule, after_call);
+  if (stub.kind == Kind::kEnd && knows_its_end) overlay_both(rules, {offset, rules.end}, Kind::kEnd);
 }
 
 std::string read_code(BlockCache& source, uint64_t from, uint64_t to) {
@@ -111,8 +114,7 @@ void mark_entry(FunctionRules& rules, BlockCache& source, uint64_t entry) {
   const std::string code = read_code(source, entry, std::min(rules.end, entry + kMostStartBytes));
   size_t bytes = code.size();
   for (const std::string_view end : kEntryEnds) bytes = std::min(bytes, code.find(end));
-  for (const bool after_call : {false, true})
-    overlay(rules.rows, rules.begin, {entry, entry + bytes}, {Kind::kEnd, 0, 0}, after_call);
+  overlay_both(rules, {entry, entry + bytes}, Kind::kEnd);
 }
 
 // Code of a compiler that writes no tables and keeps frame pointers, as the builtin functions of V8: from where a function has
@@ -124,9 +126,7 @@ void mark_kept_frames(FunctionRules& rules, BlockCache& source) {
     const uint64_t begin = from + at + kMakesFrame.size();
     const uint64_t end = std::min<uint64_t>(code.find(kPadding, at), code.size()) + from;
     if (end > rules.begin && rules.rows.size() + 8 <= FunctionRules::kMostRows)
-      for (const bool after_call : {false, true})
-        overlay(rules.rows, rules.begin, {std::max(begin, rules.begin), end}, {Kind::kKept, 0, 0},
-                after_call);
+      overlay_both(rules, {std::max(begin, rules.begin), end}, Kind::kKept);
     at = code.find(kMakesFrame, end - from);
   }
 }

@@ -197,8 +197,7 @@ Result<ProbedFile> TargetFiles::file_to_probe(const ProcessFile& file) const {
 Result<uint64_t> TargetFiles::file_system(Pid tgid, const events::Vma& mapping) const {
   Result<Fd> directory = process(tgid);
   if (!directory) return directory.error();
-  const std::string name = fmt::format("map_files/{:x}-{:x}", mapping.range.start, mapping.range.end);
-  const Fd place(::openat(directory->get(), name.c_str(), O_PATH | O_CLOEXEC));
+  const Fd place(::openat(directory->get(), map_link(mapping).c_str(), O_PATH | O_CLOEXEC));
   struct stat st {};
   struct statfs system {};
   if (!place || ::fstat(place.get(), &st) != 0 || ::fstatfs(place.get(), &system) != 0)

@@ -183,6 +183,11 @@ std::optional<Learner::Answer> Learner::rule(Pid tgid, const Walk& walk,
   return Answer{rule, rules->is_guess(rule) ? RuleSource::kGuess : RuleSource::kTable, true};
 }
 
+const FunctionRules* Learner::find(const Functions& known, uint64_t offset) {
+  const auto found = known.upper_bound(offset);
+  return found != known.end() && found->second.contains(offset) ? &found->second : nullptr;
+}
+
 // The address that is asked for, and those that the walk is likely to come by next: what of the stack above it looks like a
 // return address into the same mapping. A question costs a word with another process, and each further address little.
 std::vector<symbols::CodeOffset> Learner::questions(const Walk& walk, const events::Vma& vma, uint64_t offset,
@@ -192,9 +197,7 @@ std::vector<symbols::CodeOffset> Learner::questions(const Walk& walk, const even
     const std::optional<uint64_t> word = word_at(walk.snapshot(), at);
     if (!word || !vma.range.contains(*word - 1)) continue;
     const uint64_t called = *word - 1 - vma.range.start + vma.offset;
-    const auto found = known.upper_bound(called);
-    const bool is_known = found != known.end() && found->second.contains(called);
-    if (!is_known && called != all.back().file_offset) all.push_back({called, false});
+    if (find(known, called) == nullptr && called != all.back().file_offset) all.push_back({called, false});
   }
   return all;
 }
@@ -202,8 +205,7 @@ std::vector<symbols::CodeOffset> Learner::questions(const Walk& walk, const even
 const FunctionRules* Learner::function(Pid tgid, const Walk& walk, const events::Vma& vma, File& file,
                                        uint64_t offset) {
   const Functions& known = functions_[file.key];
-  const auto found = known.upper_bound(offset);
-  if (found != known.end() && found->second.contains(offset)) return &found->second;
+  if (const FunctionRules* const found = find(known, offset)) return found;
   const std::vector<symbols::CodeOffset> asked = questions(walk, vma, offset, known);
   auto answer = binaries_.frame_rules(file.handle, asked);
   if (!answer && answer.error().code() == ErrorCode::kAbsent) {

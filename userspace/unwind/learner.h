@@ -110,6 +110,7 @@ class Learner {
                              bool* is_go, AddressRange* go_code);
   const symbols::FunctionRules* function(Pid tgid, const Walk& walk, const events::Vma& vma, File& file,
                                          uint64_t offset);
+  static const symbols::FunctionRules* find(const Functions& known, uint64_t offset);  // nullptr: not known
   static std::vector<symbols::CodeOffset> questions(const Walk& walk, const events::Vma& vma, uint64_t offset,
                                                     const Functions& known);
   const symbols::FunctionRules* keep(const File& file, symbols::FunctionRules rules);
