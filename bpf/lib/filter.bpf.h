@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * "Is it ours?": address spaces by their mm. First thing in every program; all that an untraced process pays for.
+ * "Is it traced?": address spaces by their mm. The first thing in every program, and the only cost for an untraced process.
  *
  *   mm 0xffff8881'0a3c'5e80 -> slot 0x9f1:   [0x9f1] other mm   [0x9f2] TOMB   [0x9f3] this mm -> space 3
  *   an EMPTY slot on the way ends the search: not traced

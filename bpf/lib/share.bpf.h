@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Nobody uses up a table that others need: while more than one space is traced, a space may hold at most once
+ * No space may use up a table that others need: while several are traced, a space may hold at most once
  * (stacks) or twice (chunks) what is still free of it. Asked only when a slot is to be claimed. The daemon counts what is given back (probe/shares.h).
  *
  *   one that takes all it can get   half of the stacks        the others   what is left, as long as they hold less

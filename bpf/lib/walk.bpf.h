@@ -8,12 +8,12 @@
  *   main                  rule FRAME 16 saved 2 ...
  *   _start                rule END             -> {memset, load, main, _start}, WHOLE
  *
- * The Go runtime works on the system stack of its thread for a goroutine that waits, and the chain leads back to it: in a
- * Go program a few jumps to another stack are followed. Elsewhere it would be a frame pointer that is none.
+ * The Go runtime may work on its thread's system stack on behalf of a goroutine, and the chain leads back to that: in a Go
+ * program a few jumps to another stack are followed. Elsewhere such a frame pointer is not one.
  *
  *   7f12'e380 memclr  ->  7f12'e3f0 mheap.alloc.func1  ->  c0'001a'2e60 mheap.alloc  ->  c0'001a'2ee0 main.load ...
  *
- * Every fault walks the whole chain: a memo of a part of it would merge stacks.
+ * Every fault walks the whole chain: remembering a part of it would merge stacks.
  */
 #ifndef MEMWHY_WALK_BPF_H
 #define MEMWHY_WALK_BPF_H

@@ -32,7 +32,7 @@ struct mw_event_header {
 	mw_s32 tgid;
 	mw_s32 tid;
 	mw_u64 time_ns; /* bpf_ktime_get_ns(): CLOCK_MONOTONIC */
-	mw_u64 tick;	/* bpf_jiffies64() & MW_ENTRY_TICK_MASK, to compare with entries of the page table */
+	mw_u64 tick;	/* bpf_jiffies64() & MW_ENTRY_TICK_MASK, as in entries of the page fault table */
 };
 
 struct mw_vma_map {

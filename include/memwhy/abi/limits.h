@@ -12,7 +12,7 @@
 	 MW_STACK_FRAMES) /* room of a walk: it goes one further than is kept, to see whether there is more */
 #define MW_STACK_KEYS                                                                                        \
 	(2 * MW_WALK_FRAMES + 4) /* of the hash of a stack: two a frame, two for how it was found, two more */
-#define MW_CHUNK_PAGES	   512u	 /* pages of one chunk of the page table: 2 MiB of address space */
+#define MW_CHUNK_PAGES	   512u	 /* pages of one chunk of the page fault table: 2 MiB of address space */
 #define MW_CHUNKS	   16384u  /* chunks in the table: 32 GiB of address space, 64 MiB of memory */
 #define MW_STACKS	   131072u /* stack slots, 32 bytes each; at most 2^20 - 2 (20 bits of an entry) */
 #define MW_NODES	   524288u /* outer frames of all stacks, 24 bytes each, shared where they are the same */

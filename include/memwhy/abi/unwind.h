@@ -29,7 +29,7 @@ enum mw_rule_kind {
 	MW_RULE_END,	/* the outermost frame; with saved = 1: its caller cannot be said in a rule */
 	MW_RULE_SIGNAL, /* the frame of a signal at sp: fp, sp and ip are in its ucontext */
 	MW_RULE_DEREF,	/* a realigned stack: CFA = [fp + bytes], bytes signed, caller's fp = [fp] */
-	MW_RULE_GUESS,	/* by frame pointer, and nothing says that there is one */
+	MW_RULE_GUESS,	/* by frame pointer, which may not be one */
 	MW_RULE_JIT,	/* by frame pointer, in code that a run time made */
 };
 #define MW_RULE(kind, bytes, saved) ((mw_u32)(kind) | (mw_u32)(saved) << 3 | (mw_u32)(bytes) << 14)
