@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One glibc of a process, as one reading found it: its arenas with the memory that they have from the system, what of it is
-// free, its settings. Values only: glibc_find.h finds and verifies, glibc_free.h and glibc_walk.h fill in what is free.
+// One glibc of a process, as one reading found it: its arenas with the memory that they have from the system, the free part
+// of it, its settings. Values only: glibc_find.h finds and verifies, glibc_free.h and glibc_walk.h fill in what is free.
 //
 //   Glibc libc.so.6, shape 2.27-2.42
 //     Arena main   system 132 KiB   Region 55d01000..55d22000   chunks 55d01000..55d04010, top behind them
@@ -32,7 +32,7 @@ struct Region {
   std::vector<bool> trimmed;   // by page: malloc_trim drops it
 
   uint64_t first_page() const { return range.start >> kPageShift; }
-  // What free and trimmed take: the caller has asked for it (HeapMemory::keep).
+  // The size of free and trimmed: the caller has paid for it (HeapMemory::keep).
   uint64_t kept_bytes() const { return pages_touched(range).pages() * (sizeof(uint16_t) + 1); }
   // Once, before add_free().
   void prepare() {

@@ -99,7 +99,7 @@ bool GlibcProcess::refresh(HeapMemory& memory, Glibc& libc, bool what_is_free) {
   return true;
 }
 
-// A reading that was cut tells less of what is free than the last whole one does, while that is not old.
+// A truncated reading knows less of what is free than the last complete one, as long as that is recent.
 bool GlibcProcess::read_heap(HeapMemory& heap, const remote::Budget& budget) {
   const bool first = free_read_ns_ == 0;
   const bool what_is_free = first || within_share(cpu_ns_, first_ns_);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// HeapMemory: what one reading of a C heap sees: the target's mappings at its start, and pages of it, each read once and kept
-// while there is room. Not a judge of what the bytes mean. Pages that are absent or swapped are never read.
+// HeapMemory: what one reading of a C heap sees: the target's mappings at its start, and its pages, each read once and kept
+// while there is room. It does not interpret the bytes. Pages that are absent or swapped out are never read.
 //
 //   header at 0x55d0'12c0   page 0x55d0'1 is read (4 KiB, one look at pagemap, one pread), slot 0x1 of 2,048
 //   header at 0x55d0'16d0   the same page, out of its slot

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables in which HotSpot (OpenJDK's libjvm.so) describes itself to readers from outside, the serviceability agent: where
-// each variable and field of the VM is. Found by their content, so that no symbol is needed. Not what the fields say: hotspot.h.
+// The tables in which HotSpot (OpenJDK's libjvm.so) describes itself to outside readers (the serviceability agent): where each
+// variable and field of the VM is. Found by content, without symbols. What the fields mean: hotspot.h.
 //
 //   gHotSpotVMStructs, words of libjvm's .data, 48 bytes an entry
 //     { "Universe",   "_collectedHeap", "CollectedHeap*", static 1, offset 0,  address 7f55'9976'2c88 }

@@ -6,7 +6,7 @@
 //     slice 0   { 3 slices }                                      the segment's own
 //     slice 3   { 1 slice, 97 blocks of 640 bytes in use }        a page: in use 62,080 B
 //     slice 4   { 508 slices }                                    free
-// mi_collect(true) returns free slices of the thread that calls it, and not of each segment: a ceiling, so nothing is returnable.
+// mi_collect(true) returns free slices of the calling thread only, and not of each segment: so no number is promised.
 #pragma once
 
 #include <vector>

@@ -18,7 +18,7 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-constexpr uint64_t kMostPointerBytes = 256 << 20;  // whose pointers are followed
+constexpr uint64_t kMostPointerBytes = 256 << 20;  // of which pointers are followed
 // The linker sorts variables by their size, so the runtime's own come before a program's large tables: of each section so
 // much is looked through.
 constexpr uint64_t kMostSectionBytes = 64 << 20;
@@ -325,7 +325,7 @@ class Finder {
   }
 
   // mcache.alloc: the span of class k at [k], or one that is always empty, which is a variable of the program.
-  // A P may take another span meanwhile; a layout that is off by one agrees with none.
+  // A P may take another span during the reading; a layout that is off by one agrees with none.
   bool holds_span_classes(uint64_t mcache) {
     const Bytes spans = read(mcache + layout_.mcache.alloc.offset, 8 * kSpanClasses);
     if (spans.empty()) return false;

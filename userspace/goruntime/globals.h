@@ -26,7 +26,7 @@
 
 namespace memwhy::goruntime {
 
-// What the program's file says, as addresses of the process.
+// Facts from the program's file, as addresses of the process.
 struct Image {
   uint64_t pclntab = 0;                // header of the line table
   uint64_t names_offset = 0;           // of the function names behind it
@@ -59,7 +59,7 @@ Result<std::vector<AddressRange>> heap_ranges(remote::RemoteMemory& memory, cons
 // `ranges` in order and not overlapping.
 bool in_any(const std::vector<AddressRange>& ranges, uint64_t address);
 
-// visit(address, bytes) of the parts of a range, 64 KiB at most, that are resident; pages in them that are not are zero.
+// visit(address, bytes) of the resident parts of a range, max 64 KiB each; pages in them that are not resident read as zero.
 Status each_part(remote::RemoteMemory& memory, const AddressRange& range,
                  const std::function<void(uint64_t, std::span<const std::byte>)>& visit);
 

@@ -107,7 +107,7 @@ void HeapWalk::scan_variables(const std::function<Color(uint64_t)>& color_of) {
   for (const Root& root : roots) {
     block_.resize(root.range.bytes());
     if (!read_block(root.range.start, block_)) {
-      finished_ = false;  // what they keep is not known
+      finished_ = false;  // what they keep is unknown
       continue;
     }
     const size_t n = std::min(block_.size() / 8, root.mask.size() * 8);
@@ -214,7 +214,7 @@ void HeapWalk::step() {
 }
 
 // Of a small object: the words that the collector reads. What a slot holds behind its object is of others, long gone.
-// false: nothing says which these are.
+// false: there is no bitmap of these.
 bool HeapWalk::visit_pointers(const Work& work) {
   const uint64_t bitmap = pointer_bitmap(globals_, *work.object.span);
   if (bitmap == 0) return false;
@@ -234,7 +234,7 @@ void HeapWalk::visit_block(Color color, uint64_t goroutine) {
   for (size_t i = 0; i + 8 <= block_.size(); i += 8) refer(word(block_, i), color, goroutine, next_word(i));
 }
 
-// What stands behind the word at `at` of the block; nullptr: nothing, or it is not asked for.
+// What follows the word at `at` of the block; nullptr: nothing, or it is not needed.
 const uint64_t* HeapWalk::next_word(size_t at) {
   if (least_pin_bytes_ == 0 || at + 16 > block_.size()) return nullptr;
   next_ = word(block_, at + 8);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which processes are there, of those that are wanted, and can each be recorded at all? The one place that judges a pid,
-// for a command line and for whatever else looks for processes.
+// Which of the requested processes exist, and can each be recorded? The one place that judges a pid, for a command line and for
+// anything else that looks for processes.
 //
-// What it is not: a search that goes on; who wants newcomers asks again.
+// What it is not: a continuing search; for newcomers, call it again.
 #pragma once
 
 #include <string>

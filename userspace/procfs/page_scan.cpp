@@ -47,8 +47,8 @@ constexpr uint64_t kFrameZero = uint64_t{1} << 24;
 
 enum class Kind : uint8_t {
   kSkip,         // hugetlb: beside RSS
-  kPlain,        // anonymous memory, shared memory, shared files: no need to ask whose the page is
-  kPrivateFile,  // file pages and anonymous copies share it: PAGE_IS_FILE is asked for
+  kPlain,        // anonymous memory, shared memory, shared files: no need to check whose the page is
+  kPrivateFile,  // file pages and anonymous copies share it: PAGE_IS_FILE is requested
   kDevice,       // may hold raw frames; only pages of a file count
 };
 
@@ -144,7 +144,7 @@ class Pacer {
   uint64_t busy_ns_ = 0, pages_ = 0;
 };
 
-// The masks that say "resident and counted, or in swap" for one kind of mapping.
+// The masks for "resident and counted, or in swap" for one kind of mapping.
 PagemapScan request_for(Kind kind, bool guards_known) {
   PagemapScan request = {};
   request.size = sizeof request;

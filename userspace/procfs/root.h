@@ -15,7 +15,7 @@
 
 namespace memwhy::procfs {
 
-// The whole of a small file below `dir`, at most `limit` bytes. Errors keep errno in the code: ENOENT and
+// The whole of a small file below `dir`, max `limit` bytes. Errors keep errno in the code: ENOENT and
 // ESRCH are kTargetGone; EACCES, EPERM and those that say that we have no room (EMFILE, ENFILE, ENOMEM) are kEnvironment; the
 // rest kInternal.
 Result<std::string> read_file(int dir, const std::string& name, size_t limit = size_t{1} << 20);
@@ -23,7 +23,7 @@ Result<std::string> read_file(int dir, const std::string& name, size_t limit = s
 // The text of a symbolic link below `dir`.
 Result<std::string> read_link(int dir, const std::string& name);
 
-// What errno says about something below a process's directory.
+// errno, for something below a process's directory.
 ErrorCode code_of_errno(int err);
 
 class Root {

@@ -44,7 +44,7 @@ class Counter {
   Counter(int pagemap, int counts, int flags) : pagemap_(pagemap), counts_(counts), flags_(flags) {}
 
   struct Mapped {
-    uint64_t mappers = 0;  // page tables that map it; 0: not known
+    uint64_t mappers = 0;  // page tables that map it; 0: unknown
     bool merged = false;   // by KSM: equal pages, of this process alone maybe, became one
   };
   Mapped mapped(uint64_t page) {

@@ -82,7 +82,7 @@ void Binary::read_go() {
     if (info) go.default_godebug = info->setting("DefaultGODEBUG").substr(0, kMostGodebugBytes);
   }
   if (go_lines_) {
-    // Build info says what was asked for, and other build systems leave it out; the line table names what was
+    // Build info has what was requested, and other build systems leave it out; the line table names what was
     // linked: functions that only race builds have, and what runtime/cgo calls back.
     const std::vector<bool> linked =
         go_lines_->have_names(bytes_, {"runtime.racefuncenter", "runtime._cgo_panic_internal"});

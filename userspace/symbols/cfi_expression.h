@@ -5,8 +5,8 @@
 //   signal     breg7 160, deref                                             [sp + 160]
 //   realigned  breg6 -8, deref                                              [fp - 8]
 //
-// What it is: sums of one register and numbers, behind one load at most. What it is not: an evaluator; whatever else comes
-// is kUnknown.
+// What it is: sums of one register and numbers, after no more than one load. What it is not: an evaluator; anything else is
+// kUnknown.
 #pragma once
 
 #include <cstdint>

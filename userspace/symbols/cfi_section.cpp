@@ -59,7 +59,7 @@ std::optional<std::vector<uint8_t>> body_of(ByteSource& source, const CfiPlace& 
   return load_array<uint8_t>(source, place.offset + from, std::min(head.end - from, most));
 }
 
-// The letters behind "z" in order of their data. False: one that is not known, and so is what follows it.
+// The letters behind "z" in order of their data. False: one is unknown, and so is what follows it.
 bool read_augmentation(ByteCursor& in, std::string_view letters, CfiCommon& common) {
   for (const char letter : letters) {
     if (letter == 'R') {

@@ -77,7 +77,7 @@ uint64_t claimed_bytes(Elf_Scn* section, const GElf_Shdr& header, std::string_vi
   return header.sh_size;
 }
 
-// visit(section, header, name) of each whose name says that it is debug information. False: the file cannot be read.
+// visit(section, header, name) for each that is debug information by name. False: the file cannot be read.
 template <typename Visit>
 bool each_debug_section(Elf* elf, Visit visit) {
   size_t names = 0;

@@ -203,7 +203,7 @@ const Section* ElfFile::section_of_type(uint32_t type) const {
 }
 
 std::optional<uint64_t> vaddr_of(const std::vector<Segment>& segments, uint64_t file_offset) {
-  // Neighbouring segments may share a page of the file. Who asks has an address of code, so code wins; then
+  // Neighbouring segments may share a page of the file. Callers have an address of code, so code wins; then
   // the segment that truly holds the byte.
   const Segment* best = nullptr;
   int best_rank = 0;

@@ -7,7 +7,7 @@
 //   address    size   name        find(0x401310) -> "parse", offset 0x10
 //   0x401200   0x100  main        find(0x401490) -> nothing: behind the end of parse, before helper
 //   0x401300   0x120  parse
-//   0x4014a0   0      helper      no size (assembly): reaches to the next symbol, 4 KiB at most
+//   0x4014a0   0      helper      no size (assembly): reaches to the next symbol, max 4 KiB
 #pragma once
 
 #include <cstdint>

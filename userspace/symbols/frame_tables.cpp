@@ -246,7 +246,7 @@ FunctionRules FrameTables::rules(BlockCache& source, const ElfFile& elf, const G
     found.rows = {{found.range.end, kFramePointerRule, kFramePointerRule}};
   }
   FunctionRules::keep_around(found.rows, &found.range, *vaddr);
-  // From addresses to offsets. What is claimed beyond the beginning of the file or too far is not said.
+  // From addresses to offsets. Claims before the beginning of the file or too far away are dropped.
   const uint64_t below = *vaddr - found.range.start, above = found.range.end - *vaddr;
   if (!found.range.contains(*vaddr) || below > file_offset || below > kMostFunctionBytes ||
       above > kMostFunctionBytes)

@@ -6,8 +6,8 @@
 //     0x48a3c1 … 0x48a3c8   sp + 16, fp at -16
 //     0x48a3c8 … 0x48a42b   sp + 80, fp at -16
 //
-// The runtime unwinds by the same sequence, so it is right for assembly, too. What it does not say is where the caller's frame
-// pointer is: the code of the prologue does.
+// The runtime unwinds by the same sequence, so it is right for assembly, too. The place of the caller's frame pointer is not in
+// it: that follows from the code of the prologue.
 #include <algorithm>
 
 #include "symbols/byte_cursor.h"
