@@ -51,7 +51,7 @@ struct OomVictim {
   bool operator==(const OomVictim&) const = default;
 };
 
-// What build info says of a Go program.
+// A Go program's build info.
 struct GoBuild {
   std::string version;  // "go1.26.8"
   bool race = false, cgo = false;
@@ -81,7 +81,7 @@ struct BinaryInfo {
   uint64_t device = 0, inode = 0;
   std::string build_id;  // hex; "" none
   bool stripped = false;
-  bool unreadable = false;  // `problem` says why; nothing below is known
+  bool unreadable = false;  // `problem` has the reason; nothing below is known
   std::string problem;
   std::optional<GoBuild> go;
   std::vector<ProgramVariable> variables = {};  // the largest that can be written, when they are many bytes

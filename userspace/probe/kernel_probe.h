@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // KernelProbe: the programs in the kernel, loaded once for every recording of this process.
 //
-// What it is: the one owner of the BPF object; nothing else in memwhy speaks to libbpf. What it is not: a recording's view
-// of it, which is a Port (port.h); there may be any number. What comes next: hub.h, which is what they share.
+// What it is: the one owner of the BPF object; nothing else in memwhy uses libbpf. What it is not: a recording's view of
+// it, which is a Port (port.h); there may be any number. What comes next: hub.h, which is what they share.
 //
 //   page faults, system calls, lives ─► one object ─► port of 4711's recording
 //   of every process                                └► port of 4800's recording

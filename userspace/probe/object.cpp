@@ -20,9 +20,9 @@ namespace memwhy::probe {
 namespace {
 
 constexpr uint64_t kMaxMemoryGib =
-    64 << 10;  // how far below the page table the direct map's start is looked for
+    64 << 10;  // how far below its own page table the direct map's start is searched for
 
-// What libbpf says while it works for this thread; shown only when it fails. libbpf has one printer for the
+// What libbpf prints while it works for this thread; shown only when it fails. libbpf has one printer for the
 // process.
 class LibbpfLog {
  public:
@@ -166,7 +166,7 @@ Status Object::calibrate() {
   const LibbpfLog quiet;
   uint32_t how = options_.read_how;
   for (;; --how) {
-    if (how == MW_READ_BULK) return {};  // the full load says why, if it cannot go on without
+    if (how == MW_READ_BULK) return {};  // the full load reports the reason, if it cannot go on without
     if (Status opened = open(true); !opened) return opened;
     skeleton_->rodata->read_how = how;
     bpf_program__set_autoload(skeleton_->progs.calibrate, true);
@@ -186,7 +186,7 @@ Status Object::calibrate() {
   return {};
 }
 
-// The first way of each hook that this kernel may offer, or the one that was asked for.
+// The first way of each hook that this kernel may offer, or the requested one.
 Status Object::choose(const Options& options) {
   for (const HookSpec& hook : hook_catalogue()) {
     Choice choice{&hook, nullptr, false, {}};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Object: the BPF object, loaded with the ways that this kernel has, and its memory as we see it.
+// Object: the BPF object, loaded for the ways that this kernel has, and its memory as seen from here.
 // Only object.cpp knows the skeleton.
 #pragma once
 

@@ -51,7 +51,7 @@ bool PageTable::condemn(Victim victim, std::vector<Victim>& victims) {
   return true;
 }
 
-// Of a space that has ended: whatever was faulted there since, nobody needs it.
+// Of a space that has ended: whatever was faulted there since is not needed.
 void PageTable::condemn_all(SpaceId space, uint64_t claims, std::vector<Victim>& victims) {
   for (const Indexed& at : chunks_of(space, claims))
     if (condemn({at.slot, space, at.key, 0}, victims)) victims.back().key = 0;

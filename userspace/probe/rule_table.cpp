@@ -142,7 +142,7 @@ size_t RuleTable::take(const std::function<void(const Snapshot&)>& use) {
   const uint32_t taken = acquire(*shared_.snapshots_taken);
   if (taken == taken_) return 0;
   size_t found = 0;
-  bool coming = false;  // one is being written, and nobody may take another
+  bool coming = false;  // one is being written, and no other may be taken
   for (uint32_t i = 0; i < MW_SNAPSHOTS; ++i) {
     mw_snapshot& shared = shared_.snapshots[i];
     const uint32_t state = acquire(shared.state);

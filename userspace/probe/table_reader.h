@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TableReader: the page table as one port reads it, as differences to what this port read before. What another port read
-// of the same space changes nothing here.
+// TableReader: the page fault table as one port reads it, as differences from its previous reading. Another port's reading of
+// the same space changes nothing here.
 //
 //   shared   key[77] = space 3 | 0x3f891'a30     table[77].e[5] = stack slot 0x0beef | write | tick 4295213
 //   copy     as read last time                   e[5] = 0

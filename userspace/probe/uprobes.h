@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Uprobes: one BPF program attached at some instructions of a file, for one process. How this kernel lets that be done is
-// UprobeWay. Which instructions are safe is decided by whoever asks; never a return probe.
+// Uprobes: one BPF program attached at some instructions of a file, for one process. UprobeWay is the way in which this kernel
+// allows that. The caller decides which instructions are safe; never a return probe.
 #pragma once
 
 #include <algorithm>
@@ -60,7 +60,7 @@ bool all_trap(const Plan& plan) {
   return std::all_of(plan.sites.begin(), plan.sites.end(),
                      [&](const auto& site) { return plan.byte_at(site.address) == kBreakpoint; });
 }
-// say(site) of each that has another byte than before anything was attached.
+// say(site) for each whose byte differs from the one before attaching.
 template <typename Plan, typename Say>
 void each_left_behind(const Plan& plan, Say say) {
   for (const auto& site : plan.sites)

@@ -3,7 +3,7 @@
 //
 // Bounded by bytes. An event stays for `window` after its time, because another thread may still bring an
 // older one; when half of the room is taken, the oldest leave early. The sampler waits for room (and leaves a
-// quarter of it free), intake never waits: the caller counts what found no room.
+// quarter of it free), intake never waits: its caller counts what had no room.
 //
 //   pushed    intake {81.204 mmap}  sampler {81.199 VMA list} {81.210 scan}  intake {81.207 munmap}
 //   taken     at 82.199: VMA list, at 82.204: mmap, at 82.207: munmap, at 82.210: scan
