@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who calls malloc: the calls that were looked at (timeline/allocation_calls.h), by the program's own function. It says who
-// allocates a size, not who keeps it.
+// Who calls malloc: the calls that were looked at (timeline/allocation_calls.h), by the program's own function. Shows which
+// code allocates a size, not which keeps it.
 //
 //   1,312 calls   1,000 bytes   parse_record (server.c:88)
 //     640 calls      64 bytes   lookup (server.c:31)
@@ -19,7 +19,7 @@ namespace memwhy::explain {
 class Stacks;
 
 struct AllocationSite {
-  std::string where;   // "parse_record (server.c:88)"; "" its stack is not known
+  std::string where;   // "parse_record (server.c:88)"; "" its stack is unknown
   uint64_t bytes = 0;  // of one, as the caller wanted them
   uint64_t calls = 0;
 };

@@ -38,7 +38,7 @@ inline constexpr std::array<AllocatorWords, 5> kCHeaps = {{
     {"musl", "musl's malloc", "", false, false, "", "are free"},
 }};
 
-// nullptr: it does not stand behind malloc, or is not known.
+// nullptr: it is not behind malloc, or is unknown.
 inline const AllocatorWords* words_of(const AllocatorFacts& facts) {
   const auto* const found = std::find_if(kCHeaps.begin(), kCHeaps.end(), [&](const AllocatorWords& each) {
     return each.allocator == facts.heap->allocator;

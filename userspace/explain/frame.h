@@ -62,10 +62,10 @@ enum class FrameText : uint8_t {
 std::string text_of(const Frame& frame, FrameText how);  // "" of one that stands for none
 std::vector<std::string> texts_of(const std::vector<Frame>& frames, FrameText how);
 
-// The frame that says most to the owner of the program: the innermost that is the program's own, or has no name and may
-// be; else the innermost of a library that acts for its caller. One that is not known() when there is none.
+// The most useful frame for the program's author: the innermost of the program's own (or without a name, and possibly its
+// own); else the innermost of a library that acts for its caller. Not known() if there is none.
 Frame program_frame(const std::vector<Frame>& frames);
-// That, or the innermost when it is not known. `frames` is not empty.
+// That one, or the innermost if it is unknown. `frames` is not empty.
 Frame telling_frame(const std::vector<Frame>& frames);
 // Without the runtime's frames at its leaf; all of it when there are no others.
 std::vector<Frame> without_runtime(std::vector<Frame> frames);

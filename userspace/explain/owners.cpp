@@ -35,7 +35,7 @@ struct Votes {
   bool mapped_go_heap = false, mapped_race = false, mapped_malloc = false, mapped_stack = false,
        mapped_other = false;
   bool mapped_fixed = false,
-       mapped_free = false;                  // an mmap that was seen here said MAP_FIXED; did not say so
+       mapped_free = false;                  // an mmap that was seen here had MAP_FIXED; did not have it
   bool holds_tls = false, holds_sp = false;  // a thread's FS base at its upper end; a thread's sp
   uint64_t resident() const {
     return race + native + go_heap + go_runtime + go_user + malloc + other + without;
@@ -116,7 +116,7 @@ bool within(const AddressRange& range, const AddressRange& whole) {
   return range.start >= whole.start && range.end <= whole.end;
 }
 
-// Of one whose own tables were read nothing is taken for its heap by its place.
+// If its own tables were read, nothing is taken for its heap by place.
 bool was_read(const timeline::RuntimeClaims* runtimes, std::string_view runtime) {
   return runtimes != nullptr &&
          std::any_of(runtimes->told.begin(), runtimes->told.end(), [&](const timeline::RuntimeTold& told) {
@@ -196,7 +196,7 @@ class Judge {
   }
 
   // The FS base is the address of struct pthread, at the upper end of the thread's stack. Go without cgo has
-  // its threads' FS base and stacks in its own heap, so a Go program's sp says nothing.
+  // its threads' FS base and stacks in its own heap, so a Go program's sp reveals nothing.
   bool thread_stack(size_t i, const Votes& votes) const {
     const events::Vma& vma = evidence_.vmas[i];
     if (!mappings_.private_anon(i) || !vma.write || votes.go_heap > 0 || votes.mapped_go_heap) return false;

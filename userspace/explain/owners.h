@@ -43,7 +43,7 @@ struct Evidence {
   const std::vector<events::Vma>& vmas;
   const std::vector<events::Thread>& threads;
   const timeline::ScanResult& scan;
-  const events::BinaryInfo* exe;  // nullptr: not known
+  const events::BinaryInfo* exe;  // nullptr: unknown
   const events::BinaryInfo* go;   // that has the Go runtime: exe, or a library of a C program; nullptr: none
 };
 
@@ -88,7 +88,7 @@ class Owners {
 // Whether a mapping is of this file.
 bool same_file(const events::Vma& vma, const events::BinaryInfo& binary);
 
-// go: as in Evidence. nullptr: build info says that it is not a race build, or TSan's layout for its machine is not known.
+// go: as in Evidence. nullptr: build info says that it is not a race build, or TSan's layout for its machine is unknown.
 const RaceLayout* race_layout_of(const events::BinaryInfo* go, const timeline::AddressSpace& space);
 
 }  // namespace memwhy::explain

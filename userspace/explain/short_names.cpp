@@ -26,7 +26,7 @@ size_t closing(std::string_view text, size_t open, char up, char down) {
   return std::string_view::npos;
 }
 
-// "::h" and 16 hexadecimal digits, which Rust adds to tell copies apart; " [clone .cold]" of GCC.
+// "::h" and 16 hexadecimal digits, which Rust adds to distinguish copies; " [clone .cold]" of GCC.
 std::string_view without_suffix(std::string_view name) {
   constexpr size_t kHash = 3 + 16;
   if (name.size() > kHash) {
@@ -146,7 +146,7 @@ std::string go_package(std::string_view name) {
   return out;
 }
 
-constexpr size_t kLongest = 4096;  // a name of more is nobody's who writes programs for people
+constexpr size_t kLongest = 4096;  // longer names are not written for people
 
 }  // namespace
 

@@ -78,7 +78,7 @@ void MapSites::move(AddressRange from, AddressRange to, const MapSite& by) {
     if (to.end < from.end) return cut({to.end, from.end}, by.time);
     MapSite growth = by;
     growth.range = {from.end, to.end};
-    if (find(from.start) == nullptr) growth.range.start = from.start;  // mapped before anybody looked
+    if (find(from.start) == nullptr) growth.range.start = from.start;  // mapped before the recording
     return add(growth);
   }
   std::vector<MapSite> carried;

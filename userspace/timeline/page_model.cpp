@@ -74,7 +74,7 @@ void PageModel::note_left(PageRange pages, PageWord word) {
     const uint64_t address = pages.start << kPageShift;
     const auto it = events::first_ending_after(vmas, address);
     const bool inside = it != vmas.end() && it->range.start <= address;
-    // To the first page whose start is no longer in the mapping, or is in the next.
+    // To the first page with a start beyond the mapping, or in the next one.
     if (it != vmas.end()) {
       const uint64_t edge = inside ? it->range.end : it->range.start;
       end = std::min(end, ((edge - 1) >> kPageShift) + 1);
@@ -165,7 +165,7 @@ bool PageModel::accepts(PageWord old, PageWord word, bool known, uint64_t fork_t
   }
   if (!known) return !old.own() || old.tick() <= tick;
   // Heard before, or missed in a damaged trace. The kernel's table keeps entries of pages that are long gone,
-  // so this one tells of the page that is there only when nothing better is known and no scan found the page
+  // so this one counts for the present page only when nothing better is known and no scan found the page
   // absent since.
   const uint64_t absolute = table_.absolute(word);
   if (old.empty()) return absolute >= scans_.start;

@@ -142,7 +142,7 @@ class PageTable {
   void rebase(uint64_t base);
 
   std::map<uint64_t, LeafRef> leaves_;  // by chunk / 64
-  LeafRef* last_ = nullptr;             // of leaves_, asked for last: neighbours come together
+  LeafRef* last_ = nullptr;             // of leaves_, used last: neighbours come together
   uint64_t last_number_ = 0;
   size_t chunks_ = 0;
   std::vector<WordRun> runs_;  // at work in each()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Limits: what somebody demands of an explanation, and which of it does not hold, each as a sentence. For scripts and CI:
-// an exit status is made of it elsewhere.
+// Limits: demands on an explanation, and a sentence for each that does not hold. For scripts and CI; the exit status is
+// chosen elsewhere.
 //
 //   bases   300, 310, 305 MiB   mean 305, deviation 5
 //   now     330 MiB             more than 10 % above the mean? no: holds

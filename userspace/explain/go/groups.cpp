@@ -55,7 +55,7 @@ Sites::const_iterator of_function(const Sites& sites, const Frame& frame) {
 }
 
 // Where an object of this size was allocated, by the probe of large allocations: the only place that allocates such
-// objects, or the one that also first touched this one. Not known: neither, or more objects than it saw (`left`, by
+// objects, or the one that also first touched this one. Unknown: neither, or more objects than it saw (`left`, by
 // size).
 Frame probed_site(const GoFacts& go, uint64_t object_bytes, const Frame& touched,
                   std::map<uint64_t, uint64_t>& left) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // finalizer-queue: one goroutine runs all finalizers (Go 1.25 and later: a few of them all cleanups). While it waits in one of
-// them, objects that a collection found dead queue behind it, and are kept with all that they refer to. No heap profile says
-// so: it shows who allocated them, not that they are no longer needed.
+// them, objects that a collection found dead queue behind it, and are kept with all that they refer to. No heap profile shows
+// this: it has the place of their allocation, not that they are no longer needed.
 //
 //   runtime.runfinq → main.(*handle).close, chan receive since 12:03:11     980 objects wait, and keep 493 MiB
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // goroutine-stacks: very many goroutines, or very deep ones. A stack doubles when it is too small, and halves only in a
-// collection that finds three quarters of it unused. What blocked goroutines leak is goroutine-leak's.
+// collection that finds three quarters of it unused. What blocked goroutines leak: goroutine-leak.
 //
 // The stack of a goroutine that ended waits for the next one, and is freed by the next collection: these stacks are a
 // problem only when collections came and they stayed.
