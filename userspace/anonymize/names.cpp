@@ -146,7 +146,7 @@ constexpr std::array<std::string_view, 32> kGoModules = {"golang.org/x/",
                                                          "github.com/bytedance/sonic",
                                                          "gvisor.dev/gvisor"};
 
-// Words of languages and of the standard libraries of C++ and Rust, that say nothing of a program.
+// Words of languages and of the standard libraries of C++ and Rust: they reveal nothing about a program.
 constexpr std::array<std::string_view, 62> kIdentifiers = {
     "main",        "init",       "glob",       "std",           "core",          "alloc",
     "operator",    "new",        "delete",     "const",         "unsigned",      "signed",

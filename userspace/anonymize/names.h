@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names: which names of a recording are anybody's (libc, runtimes, allocators, the standard libraries, well-known modules), and
-// what stands for the others. What an explanation is decided by stays as it is: the kind of every frame, the files of
-// runtimes and allocators, the names that the kernel gives mappings.
+// Names: which names of a recording are public (libc, runtimes, allocators, the standard libraries, well-known modules), and
+// what replaces the others. What an explanation depends on stays as it is: the kind of every frame, the files of runtimes
+// and allocators, the names that the kernel gives mappings.
 //
 //   function  main.(*billing).load       main.(*kadogila).befozemi           runtime.mallocgc   stays
 //   path      /srv/acme/billing          /srv/zenoriba/fadeliko              /usr/lib/x86_64-linux-gnu/libc.so.6   stays

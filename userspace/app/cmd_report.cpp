@@ -49,7 +49,7 @@ Status check_report(const ReportRequest& request, bool duration_given) {
   return live ? request.live.targets.check() : Status{};
 }
 
-// Earlier moments, each inflated by the browser when it is asked for. While they do not fit every second one is left out; the
+// Earlier moments, each inflated by the browser when needed. While they do not fit, every second one is left out; the
 // first, from which growth is measured, goes last.
 Status add_moments(const trace::Reader& reader, const explain::Explanation& last,
                    std::vector<html::Block>& blocks) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// record::RuntimeSource of glibc's malloc over allocators/, which reads; here is only which process has it.
+// record::RuntimeSource of glibc's malloc, over the reader in allocators/. Only the choice of processes is made here.
 #pragma once
 
 #include <functional>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this process sets up before it does anything else: that descriptors 0 to 2 exist, and as many descriptors as it
-// may have. Not its privileges (app/privilege.h).
+// What this process sets up before it does anything else: descriptors 0 to 2 exist, and the limit of descriptors is raised.
+// Not its privileges (app/privilege.h).
 #pragma once
 
 namespace memwhy::app {

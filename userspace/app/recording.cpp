@@ -79,7 +79,7 @@ std::optional<Status> Recording::add(Pid pid) {
   return added.get();
 }
 
-// Of many processes by name some are always just leaving; anything else is said, and tried again.
+// Of many processes by name some are always just leaving; anything else is reported, and tried again.
 void Recording::refuse(Pid pid, const std::string& name, const Error& error) {
   if (error.code() == ErrorCode::kTargetGone || !refused_.insert(pid).second) return;
   if (unsaid_.size() < kNamed) unsaid_.push_back(name);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Samples: the cells of one process as profilers draw them: a stack, a weight in bytes, and labels. What all formats with
-// stacks are written from, so that their sums and names are the same. Not the table of cells (explain/attribution.h), which
+// Samples: the cells of one process as profilers draw them: a stack, a weight in bytes, and labels. All formats with
+// stacks are written from these, so that their sums and names are the same. Not the table of cells (explain/attribution.h), which
 // the formats with tables print as it is.
 //
 //   cell  anon.other  fault  stack 0      32 MiB  →  work ◄ main            32 MiB  {owner anon.other, how fault, …}

@@ -19,11 +19,11 @@ void print_findings(Page& page, const explain::ProcessExplanation& process, bool
 
 // Owners with bytes, share, growth and a bar. The screen adds up the smallest ones, and `full` too those below `min_share`.
 void print_ledger(Page& page, const explain::ProcessExplanation& process, bool full, double min_share);
-// Who calls malloc, where that was asked for.
+// Callers of malloc, if requested.
 void print_allocations(Page& page, const explain::ProcessExplanation& process, bool full);
 // The container around it as a sum, where it has a limit or in full.
 void print_cgroup(Page& page, const explain::ProcessExplanation& process, bool full);
-// A container that was asked for: its usage as a sum, its processes among it.
+// A requested container: its usage as a sum, with its processes.
 void print_container(Page& page, const explain::ContainerSummary& container);
 
 // The screen's: the heaviest stacks, files and mappings of all owners, a line each.
