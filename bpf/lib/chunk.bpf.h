@@ -11,7 +11,7 @@
 #include "share.bpf.h"
 
 #define CHUNK_SHIFT    21 /* address bits within a chunk */
-#define CHUNK_KEY_BITS 36 /* of the chunk's number within its space; the space stands above */
+#define CHUNK_KEY_BITS 36 /* of the chunk's number within its space; the space is above */
 
 /* Claims a chunk: the key is looked for at all probes before the first empty slot is taken. ~0: the table is
  * full. */

@@ -51,7 +51,7 @@ static __always_inline u32 space_index(u64 mm)
 	return ~0u;
 }
 
-/* Gives mm a new space; 0: no room. The key is written last: nobody meets a half-written space. */
+/* Gives mm a new space; 0: no room. The key is written last: no program meets a half-written space. */
 static __always_inline u32 space_claim(u64 mm, u32 flags, u64 brk)
 {
 	u32 home = space_home(mm);

@@ -29,7 +29,7 @@ static __always_inline void add_frame(struct sums *sums, const volatile u64 *key
 }
 
 /*
- * Both steps can be undone, so no two hashes become one. Without them the stacks of neighbouring call sites would stand at
+ * Both steps can be undone, so no two hashes become one. Without them the stacks of neighbouring call sites would be at
  * equal distances in the table, and with some keys all in the same place of it.
  */
 static __always_inline u64 hash_of(struct sums sums, u32 flags)

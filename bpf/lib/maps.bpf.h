@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Every map and every shared variable, once. Each program file includes this; maps and constants are weak, so that the
- * linker keeps one copy. What is hot and never resized stands in .bss (an address in the program text, no look-up).
+ * linker keeps one copy. What is hot and never resized is in .bss (an address in the program text, no look-up).
  *
  *   .bss      spaces[] space_brk[] stack_hash[] chunk_key[] chunk_tick[] request     mmap-ed by the daemon
  *   table     chunks of 512 entries (4 KiB)      stacks   a distinct stack       nodes   its outer frames    mmap-ed
@@ -64,7 +64,7 @@ VARIABLE mw_u32
     snapshots_taken; /* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
 VARIABLE mw_u64
     snapshot_asked[MW_SNAPSHOT_MEMORY];	    /* addresses that were sent since the daemon emptied this */
-VARIABLE struct mw_go_window go_windows[8]; /* by enum mw_go_function: any that three bits can say */
+VARIABLE struct mw_go_window go_windows[8]; /* by enum mw_go_function: any number of three bits */
 VARIABLE struct mw_trail trails[MW_TRAILS];
 /* Of the space in the same slot of spaces[]: calls of malloc that may still be recorded; below 0: that came after them. */
 VARIABLE mw_s32 allocations_left[MW_SPACES];

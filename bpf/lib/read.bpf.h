@@ -89,7 +89,7 @@ __noinline u64 word_alone(u64 va)
 
 #define BELOW 128u /* bytes that are copied below the word that was wanted */
 
-/* Copies what stands around va. Never from the next page before the chain gets there: it may not exist, and a read that
+/* Copies the bytes around va. Never from the next page before the chain gets there: it may not exist, and a read that
  * fails costs ten that do not. Bytes copied; 0: it cannot be read. */
 __noinline u32 copy_around(u32 which, u64 va)
 {

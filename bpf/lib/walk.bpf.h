@@ -24,7 +24,7 @@
 #define WALK_JUMPS 8u
 /*
  * Frames, and windows among them, of one leg of the walk, which is a function that the verifier looks at once. In a loop it
- * looks at each round and each way through it, and forgets, when there are many rounds, which it has seen.
+ * visits each round and each way through it, and with many rounds forgets which it has seen.
  */
 #define LEG_STEPS 6u
 #define LEGS	  48u
@@ -62,7 +62,7 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 		w.memory = KERNEL_MEMORY(w.delta);
 	while (steps < LEG_STEPS) {
 		/* The page of sp may be the one that is being brought in: of the first frame it is not needed, but the one of
-		 * the CFA, which the rule will say. */
+		 * the CFA, which the rule will give. */
 		if (!in_window(&w, cfa - 8) && !window_at(&w, how, pgd, which, cfa - 8)) {
 			w = no_window(how);
 			if (sp != s->low) {

@@ -31,7 +31,7 @@ struct Block {
   uint64_t used_bytes = 0;  // of kObjects
 };
 
-// What the tables said at one moment.
+// The tables' content at one moment.
 struct BlockTables {
   std::vector<Block> blocks;  // in any order; what overlaps an earlier one (by address) is cut
   uint64_t arenas = 0;

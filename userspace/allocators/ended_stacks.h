@@ -53,7 +53,7 @@ class EndedStacks {
   HeapMemory::Vmas vmas_;
   std::function<bool()> stop_;
   std::vector<AddressRange>
-      ended_;           // of the last whole reading, sorted: one that is cut asks it for the rest
+      ended_;           // of the last whole reading, sorted: a truncated one takes the rest from it
   bool whole_ = false;  // there was one
   std::vector<std::string> notices_;
   bool told_ = false;

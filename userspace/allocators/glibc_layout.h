@@ -50,7 +50,7 @@ inline constexpr std::array<StateShape, 3> kStateShapes = {{
     {0x68, 0x60, "2.23-2.26"},
 }};
 constexpr size_t kFastbins = 10;   // of chunks of 32, 48 … 176 bytes
-constexpr int kContiguousNot = 2;  // of `flags`: brk was refused, or never asked
+constexpr int kContiguousNot = 2;  // of `flags`: brk was refused, or never called
 
 // Memory of an arena that is not the main one: heaps, each at a multiple of its greatest size. heap_info: ar_ptr, prev, size.
 constexpr uint64_t kHeapMax = uint64_t{64} << 20;

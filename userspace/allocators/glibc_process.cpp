@@ -25,10 +25,10 @@ constexpr uint64_t kSizesShare = 50, kSizesFreeNs = 3000 * kMs;
 constexpr remote::Limits kArenasLimits = {
     .read_bytes = 64 * kMiB, .kept_bytes = 1024 * kMiB, .cpu_ns = 100 * kMs, .time_ns = 300 * kMs};
 constexpr int kMostSearches = 20;
-constexpr int kMostCutInARow = 3;  // then what was read whole is too old to stand for what is
+constexpr int kMostCutInARow = 3;  // then the last complete reading is too old
 constexpr size_t kMostSizes = 64;
 
-// What was free in an arena when it was last looked at, on the pages that it still has.
+// What was free in an arena at its last reading, on the pages that it still has.
 void carry_over(HeapMemory& memory, const Arena& before, Arena& now) {
   now.fast = before.fast;
   now.cut = before.cut;

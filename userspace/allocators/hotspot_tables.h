@@ -31,7 +31,7 @@ class HotspotTables {
   static std::optional<HotspotTables> find(HeapMemory& memory, const AddressRange& data,
                                            std::string_view file, const FileBytes& read_file);
 
-  // Of a field in its struct; of a static one its address. The first of several names that there is: releases rename.
+  // Of a field in its struct; of a static one its address. The first existing one of several names: releases rename.
   std::optional<uint64_t> offset(std::initializer_list<std::string_view> names) const;
   std::optional<uint64_t> address(std::initializer_list<std::string_view> names) const;
   // Where the value of a flag of the command line is.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // mimalloc 2.0: as libmimalloc, linked into a program, or bundled in a library beside another allocator. It has no table to
-// find: its segments lie at multiples of 32 MiB, and each says itself what its slices of 64 KiB are.
+// find: its segments lie at multiples of 32 MiB, and each describes its slices of 64 KiB.
 //
 //   segment 7f12'40000000   { ..., 3 slices of its own, normal, 512 entries, thread 7f.., slices [ ]
 //     slice 0   { 3 slices }                                      the segment's own

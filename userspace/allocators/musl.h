@@ -25,7 +25,7 @@ class Musl final : public BlockReader {
   // Whether the pointer at `place` is the one to the first area; remembers it then.
   bool is_head(HeapMemory& memory, uint64_t place, uint64_t area);
 
-  uint64_t secret_ = 0, head_at_ = 0;  // the word, and where the pointer to the first area stands
+  uint64_t secret_ = 0, head_at_ = 0;  // the word, and the place of the pointer to the first area
 };
 
 }  // namespace memwhy::allocators

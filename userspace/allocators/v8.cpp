@@ -61,7 +61,7 @@ std::vector<AddressRange> places_of(const std::vector<events::Vma>& vmas) {
   return places;
 }
 
-// A header may be what is left of a page that was given back, or name more than there is.
+// A header may be the remains of a page that was given back, or name more than exists.
 bool is_mapped(const std::vector<AddressRange>& places, const AddressRange& page) {
   const auto place = std::partition_point(places.begin(), places.end(),
                                           [&](const AddressRange& each) { return each.end <= page.start; });

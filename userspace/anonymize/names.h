@@ -35,7 +35,7 @@ class Names {
   std::string variable(std::string_view name);
   std::string word(std::string_view name) { return name.empty() ? "" : words_.word(name); }
   std::string digits(std::string_view hex) const { return words_.digits(hex); }
-  // A sentence of ours, in which paths and names of processes may stand.
+  // A sentence of memwhy's that may contain paths and names of processes.
   std::string sentence(const std::string& text);
 
   static bool is_public_file(std::string_view path);

@@ -84,7 +84,7 @@ class Top {
     std::unique_ptr<Screen> screen;
     // A limited number of tables is printed, to stay in the terminal.
     if (!request_.json && request_.passes == 0) screen = Screen::open();
-    // A single table is printed before anything could be read. Without the privilege there are no Go programs, and no word.
+    // A single table is printed before anything could be read. Without the privilege no Go program is read, silently.
     if (request_.passes != 1)
       if (Result<std::unique_ptr<GoWatch>> watch = GoWatch::start()) go_ = *std::move(watch);
     uint64_t due = clock_ns(CLOCK_MONOTONIC);

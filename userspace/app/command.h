@@ -40,7 +40,7 @@ Command add_completion(CLI::App& program);
 // are made of it (manual.h).
 std::vector<Command> add_commands(CLI::App& program);
 
-// Options of several commands, as CLI11 callbacks that say what is wrong.
+// Options of several commands, as CLI11 callbacks with a sentence on errors.
 CLI::Option* add_duration(CLI::App& command, const std::string& name, std::chrono::nanoseconds& value,
                           const std::string& help);
 CLI::Option* add_size(CLI::App& command, const std::string& name, uint64_t& value, const std::string& help);

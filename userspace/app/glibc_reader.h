@@ -21,7 +21,7 @@ std::unique_ptr<record::RuntimeSource> open_glibc(const TargetProcess& target);
 
 class GlibcReader final : public record::PagesOnly {
  public:
-  // Where malloc can be probed, glibc's or the one that stands in for it.
+  // Where malloc can be probed, glibc's or its replacement.
   using Plan = std::function<std::optional<events::AllocationProbePlan>()>;
   GlibcReader(allocators::GlibcProcess process, Plan plan)
       : process_(std::move(process)), plan_(std::move(plan)) {}

@@ -13,7 +13,7 @@ void hold_standard_descriptors();
 // Raises the soft limit of open files to the hard one: recording takes several descriptors for each process.
 void raise_open_files();
 
-// A crash of memwhy leaves no core file behind: it would hold what was read of its targets.
+// A crash of memwhy leaves no core file: it would contain what was read of its targets.
 void no_core_files();
 
 }  // namespace memwhy::app

@@ -51,7 +51,7 @@ struct LiveResult {
 void add_probe_options(CLI::App& command, LiveRequest& request);
 
 // Records until the duration is over, every target is gone, a signal came, or the output takes no more. An
-// Error means that nothing was recorded, and that no file is left behind.
+// Error means that nothing was recorded, and that no file is left.
 Result<LiveResult> record_live(const LiveRequest& request);
 
 // Attaches every hook to memwhy itself for a moment, and reports which way each took.

@@ -9,7 +9,7 @@
 namespace memwhy::app {
 namespace {
 
-// A target may hold up who reads it for as long as it likes: once the recording is to end, an attaching is waited for so
+// A target may block its reader for as long as it likes: once the recording is to end, an attach in progress is waited for so
 // long.
 constexpr std::chrono::milliseconds kAttachPatience{500};
 constexpr size_t kNamed = 3;            // of those that cannot be recorded
@@ -40,7 +40,7 @@ Result<std::vector<Pid>> Recording::choose(const procfs::Root& proc, const procf
 
 Status Recording::attach(const std::vector<Pid>& pids) {
   for (const Pid pid : pids) {
-    // Looked at between any two, so that the first signal ends a long attach.
+    // Checked between any two, so that the first signal ends a long attach.
     if (audience_.stopped() && !known_.empty()) break;
     const std::string name = procfs::name_of(proc_, pid);
     const std::optional<Status> added = add(pid);

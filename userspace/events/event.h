@@ -41,7 +41,7 @@ struct Vma {
   uint64_t inode = 0;
   std::string name;      // path, "[heap]", "[stack]", "[anon: Go: heap]"…; " (deleted)" is kept
   bool shmem = false;    // a shared-memory object: memfd, SysV, tmpfs, shared anonymous memory
-  bool hugetlb = false;  // on hugetlbfs: stands beside RSS, not in it
+  bool hugetlb = false;  // on hugetlbfs: not counted in RSS
   bool operator==(const Vma&) const = default;
 };
 
@@ -54,7 +54,7 @@ struct VmaList {
 
 enum ScanFlags : uint8_t {
   kScanHuge = 1,     // mapped by a PMD: part of a 2 MiB page
-  kScanFile = 2,     // a page of the page cache (asked for only over private file mappings)
+  kScanFile = 2,     // a page of the page cache (requested only for private file mappings)
   kScanSwapped = 4,  // not resident: in swap
 };
 
@@ -125,9 +125,9 @@ enum class Unwind : uint8_t {
   kSeveral,    // it is incomplete, and copies that were taken of it show different callers
 };
 
-// A stack, innermost frame first: the faulting (or calling) instruction, then return addresses. Its id stands for a hash of
+// A stack, innermost frame first: the faulting (or calling) instruction, then return addresses. Its id stands for the hash of
 // the frames as they were found first and of how. So the same frames have one id in all spaces (`space` says where they were
-// first seen), and a stack that was found in another way is another one. It may be told again with more that became known of
+// first seen), and a stack that was found in another way is another one. It may be emitted again with more that became known of
 // it: the last one counts.
 struct Stack {
   StackId id{};

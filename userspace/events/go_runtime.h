@@ -112,7 +112,7 @@ struct GoBucket {
 struct GoProfile {
   SpaceId space{};
   enum class Source : uint8_t { kBuckets, kOffInBinary, kUnreadable } source = Source::kUnreadable;
-  uint64_t rate = 0;          // of sampling, in bytes; 0: off now, or not known
+  uint64_t rate = 0;          // of sampling, in bytes; 0: off now, or unknown
   bool rate_assumed = false;  // the default, not read
   std::vector<GoBucket> buckets;
   // Neither was it read, nor can it be the default: what was sampled can't be scaled.
@@ -141,7 +141,7 @@ struct GoGroup {
   bool operator==(const GoGroup&) const = default;
 };
 
-// Finalizers whose objects a collection found dead and that wait to be run, one after the other.
+// Finalizers of objects that a collection found dead; they wait to be run, one after the other.
 struct GoFinalizers {
   uint64_t waiting = 0;                       // the one that runs included
   uint64_t kept_bytes = 0, kept_objects = 0;  // reachable from their objects alone

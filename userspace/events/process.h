@@ -89,8 +89,8 @@ struct BinaryInfo {
   bool operator==(const BinaryInfo&) const = default;
 };
 
-// How a name begins that stands for a function without one: which is the last one before it in its file that has a name, and
-// how far behind that it begins ("local function after qsort_r+0x1c30").
+// The prefix of the name for a function without one: the last named function before it in its file, and its distance from that
+// ("local function after qsort_r+0x1c30").
 constexpr std::string_view kLocalFunction = "local function after ";
 
 // A source position. Names are demangled and complete; "" unknown.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// AllocatorWords: how sentences speak of each allocator that stands behind malloc, and the call that returns what it keeps
-// free. Not those of a language's own objects (CPython's), which have a rule of their own.
+// AllocatorWords: the words in sentences for each allocator behind malloc, and the call that returns its free
+// memory. Not those of a language's own objects (CPython's), which have a rule of their own.
 #pragma once
 
 #include <algorithm>

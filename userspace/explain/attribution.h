@@ -43,8 +43,7 @@ struct CallStack {
   bool truncated = false;        // the chain does not end at a known root, or there was no room for all of it
   StackKind touched = StackKind::kNone;  // the code that touches memory there, if it is the stack of a fault
   StackTrust trust = StackTrust::kWhole;
-  uint32_t certain =
-      0;  // frames before the first that is not certain: those behind it may be none of this stack
+  uint32_t certain = 0;  // frames before the first uncertain one: those after it may not belong to this stack
   auto operator<=>(const CallStack&) const = default;
 };
 

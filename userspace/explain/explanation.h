@@ -102,7 +102,7 @@ struct ProcessExplanation {
   std::optional<GoroutineSummary> goroutines;
   std::vector<HeapHolder> holders;             // in the order in which they were read: of most bytes
   std::vector<GoCallSummary> go_calls;         // most bytes of each function first
-  std::optional<AllocationSites> allocations;  // absent: no call of malloc was looked at
+  std::optional<AllocationSites> allocations;  // absent: no call of malloc was sampled
   Attribution attribution;                     // of the last scan; Σ of its cells == rss.bytes
   std::vector<LedgerLine> ledger;              // heaviest first; Σ bytes == rss.bytes
   std::vector<TimelinePoint> timeline;

@@ -24,7 +24,7 @@ struct Point {
   double seconds = 0, value = 0;
 };
 
-// Slopes of all pairs, each by the time that its two points stand for: readings are dense where something moves, and ten
+// Slopes of all pairs, each by the time that its two points cover: readings are dense where something moves, and ten
 // of them in a second reveal no more than one.
 std::optional<double> slope_by_time(const std::vector<Point>& points) {
   const size_t step = (points.size() + kSlopePoints - 1) / kSlopePoints;

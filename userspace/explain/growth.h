@@ -9,7 +9,7 @@
 //         300  _____/_\/___\/___\/             → kTeeth
 //   floor 300 300 300 300 300 300 480          the unconfirmed end is cut off where the last fall ended
 //
-// The rise is then cut out of the recording, and looked at in four equal parts of its time: it keeps growing (kRising) when
+// The rise is then cut out of the recording, and examined in four equal parts of its time: it keeps growing (kRising) when
 // each part has at least 1/12 of it, and when it has not stood still at the end for twice as long as between any two
 // sixteenths of it before. A leak of a step a minute has waits of a minute; a load that ended 4 s ago had none.
 #pragma once
@@ -26,7 +26,7 @@ enum class Shape : uint8_t {
   kUnseen,   // fewer than four points
   kLevel,    // neither
   kRising,   // until the end, evenly or in steps
-  kStopped,  // rose, and stands still: a load, a step, a cache that is full
+  kStopped,  // rose, and stopped: a load, a step, a cache that is full
   kTeeth,    // goes up and down above a level floor
   kFalling,
   kMoved,  // of an owner: rose by what others of its kind lost

@@ -85,7 +85,7 @@ void name_lines(const OwnerTable& table, std::vector<LedgerLine>& lines, Attribu
   }
 }
 
-// The lines between which slots part pages stand for one.
+// The lines among which slots divide pages count as one.
 Owner whole_of(const Attribution& attribution, Owner owner) {
   for (const PartedPages& each : attribution.parted)
     if (owner == each.live || owner == each.dead || owner == each.free || owner == each.rest)

@@ -17,7 +17,7 @@ namespace memwhy::explain {
 
 struct FoldedFrame {
   Frame frame;
-  size_t first = 0;    // of the frames that it stands for: an index
+  size_t first = 0;    // of the frames that it replaces: an index
   uint32_t deep = 1;   // how often the round comes one after the other
   uint32_t round = 1;  // how many functions it has: this one is the last of them
 };

@@ -41,7 +41,7 @@ class RuntimeUses {
     std::vector<std::optional<OwnerOfUse>> uses;
     std::optional<Owner> tables;
   };
-  std::vector<Runtime> runtimes_;  // as RuntimeClaims::told
+  std::vector<Runtime> runtimes_;  // as in RuntimeClaims::told
 };
 
 }  // namespace memwhy::explain

@@ -20,12 +20,12 @@
 namespace memwhy::exports {
 
 constexpr size_t kMostName = 1024, kMostSentence = 4096;
-// A string from outside as it may stand in any format.
+// A string from outside, made safe for any format.
 inline std::string clean(std::string_view outside, size_t most = kMostName) { return escape(outside, most); }
 // "web (pid 4711)"; only "web" when the recording has no other process, so that two recordings compare.
 std::string process_name(const explain::Explanation& all, const explain::ProcessExplanation& process);
 
-// A frame, or what stands for one.
+// A frame, or its replacement.
 struct Place {
   std::string name;  // "main.load", "libc.so.6+0x98c98", "[heap]"
   std::string file;  // of the source; "" unknown

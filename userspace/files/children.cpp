@@ -185,7 +185,7 @@ void Children::add_symbols(const symbols::OpenedBinary& opened, const Subject& a
   }
 }
 
-// The parser's handle becomes one of ours.
+// The parser's handle becomes one of this object.
 Result<symbols::OpenedBinary> Children::numbered(symbols::OpenedBinary opened, const Subject& about) {
   const auto handle = static_cast<uint64_t>(opened.handle);
   if (handle >> kHandleBits != 0) return strange(about);

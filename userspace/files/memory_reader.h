@@ -65,7 +65,7 @@ class MemoryReader : public std::enable_shared_from_this<MemoryReader> {
   mutable std::mutex lock_;  // of all that follows
   Child child_;
   Dying dying_;
-  std::optional<Window> window_;  // of this child: one that was left behind may still write to its own
+  std::optional<Window> window_;  // of this child: an abandoned one may still write to its own
   uint64_t current_ = 0;          // number of the memory that the child has open; 0: none
   uint64_t opened_ = 0;
   uint64_t ended_cpu_ns_ = 0;  // of children that are gone

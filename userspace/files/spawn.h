@@ -26,7 +26,7 @@ struct Child {
 // `program WORD` with a socket to us at kRequests and `second` at kHandover (child.h).
 Result<Child> spawn(const std::string& program, const char* word, const Fd& second);
 
-// Another program, found in PATH, with this environment, these two as its input and output, and nothing else of ours. It is in
+// Another program, found in PATH, with this environment, these two as its input and output, and nothing else of memwhy's. It is in
 // a process group of its own.
 Result<pid_t> spawn_program(std::vector<std::string> words, std::vector<std::string> environment,
                             const Fd& input, const Fd& output);

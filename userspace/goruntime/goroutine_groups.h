@@ -11,9 +11,8 @@
 namespace memwhy::goruntime {
 
 struct Groups {
-  std::vector<std::vector<size_t>>
-      members;     // indexes into the list; in the order in which the first of each stands there
-  size_t all = 0;  // how many there are, these included
+  std::vector<std::vector<size_t>> members;  // indexes into the list; in the order of the first of each
+  size_t all = 0;                            // the number of all, including these
 };
 
 // Goroutines with the same stack, wait reason and creation site: the groups of most goroutines. The walk takes the others

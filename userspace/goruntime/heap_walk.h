@@ -123,7 +123,7 @@ class HeapWalk {
   std::unordered_map<uint64_t, Pin> pins_;
   Queue work_;
   std::vector<CachedPage> cache_;
-  Bytes block_;  // what is being looked at
+  Bytes block_;  // the object being visited
   uint64_t next_ = 0;
   StackMaps maps_;
   uint64_t least_pin_bytes_ = 0;  // 0: none are noted

@@ -21,7 +21,7 @@ namespace memwhy::goruntime {
 
 constexpr size_t kMostHolders = 16;
 constexpr size_t kMostSizes = 4, kMostKept = 16;  // of each
-constexpr uint64_t kLeastPinned = 4096;  // bytes of an object without pointers that is looked at closer
+constexpr uint64_t kLeastPinned = 4096;  // bytes of an object without pointers that is examined closer
 
 struct HolderRoots {
   std::span<const AddressRange> variables = {};      // in order; none: unknown

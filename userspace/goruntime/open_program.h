@@ -30,7 +30,7 @@ struct ProgramFiles {
   std::function<Result<std::unique_ptr<const DwarfLayout>>(symbols::BinaryHandle, int minor)> go_layout;
 };
 
-// Files that were looked at and are not Go's: each is opened once, however often a process is searched for a Go runtime.
+// Files that were read and are not Go's: each is opened once, however often a process is searched for a Go runtime.
 using FilesWithoutGo = std::set<std::pair<uint64_t, uint64_t>>;  // device, inode
 
 struct OpenedProgram {

@@ -19,7 +19,7 @@
 
 namespace memwhy::html {
 
-// A block as it stands in the file.
+// A block as in the file.
 struct Block {
   std::string id;    // letters, digits and dashes
   std::string text;  // base64 of gzip

@@ -20,7 +20,7 @@ namespace memwhy::mcp {
 constexpr size_t kBriefBytes = 1900;  // with the line of the protocol around it, 2 KB
 
 struct BriefOptions {
-  size_t most_bytes = kBriefBytes;   // of the text as it stands in a line of the protocol (bytes_in_line)
+  size_t most_bytes = kBriefBytes;   // of the text in a line of the protocol (bytes_in_line)
   std::optional<uint64_t> pid = {};  // of several processes
   std::string owner = "";            // of stacks: a line of the ledger, or a family ("go.heap"); "" all
 };

@@ -67,7 +67,7 @@ class AllocationProbes {
     UprobeLinks links;
     uint32_t turns = 0;  // that were given
     TimeNs next_turn = 0;
-    TimeNs pause = 0;  // until it is looked at again
+    TimeNs pause = 0;  // until the next check
     int32_t seen_left = 0;
     uint64_t late = 0;  // calls that trapped and were not recorded
     uint64_t recorded(uint32_t calls_a_turn) const;
@@ -76,7 +76,7 @@ class AllocationProbes {
     uint64_t recorded = 0, late = 0;
   };
   void run(const std::stop_token& stop);
-  TimeNs step(SpaceId space, Attached& at, TimeNs now);  // when it is to be looked at again
+  TimeNs step(SpaceId space, Attached& at, TimeNs now);  // when to check it again
   void begin_turn(Attached& at, TimeNs now);
   static void count_late(Attached& at);
   void add_to(std::map<std::string, Sum>& sums, const Attached& at) const;

@@ -90,7 +90,7 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
   attached_.emplace(space, std::move(made));
 }
 
-// No close of ours is to be the last one. The administrator's `rm` is.
+// No close here may be the last one. The administrator's `rm` is.
 void GoProbes::leave(SpaceId space, Attached& from) {
   const Pid tgid = from.plan.tgid;
   const std::string how = leave_attached(from.links, fmt::format("memwhy-{}-{}", ::getpid(), tgid));

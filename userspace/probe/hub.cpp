@@ -265,7 +265,7 @@ void Hub::over(SpaceId space) {
   if (pages.ended() >= kMostEnded) settle();
 }
 
-// The kernel side follows the children of a space for one port; another port's stay behind when that one leaves.
+// The kernel side follows the children of a space for one port; another port's are left when that one leaves.
 void Hub::release_orphans() {
   std::vector<SpaceId> all;
   {

@@ -39,10 +39,10 @@ struct Options {
   // {"page_fault_user", "raw_tp"}: use this way and no other. Names as in bpf/README.md; "none": leave the
   // hook out.
   std::vector<std::pair<std::string, std::string>> force_hook;
-  // Probes of the Go runtime: "uprobe_multi" or "uprobe" and no other way, "none": not at all; "": the best there is.
+  // Probes of the Go runtime: "uprobe_multi" or "uprobe" and no other way, "none": not at all; "": the best available.
   std::string go_probes;
   uint32_t go_hits_per_s = 2000;      // of one function; above it is given up
-  AllocationBudget allocations = {};  // calls of malloc of one process that are looked at
+  AllocationBudget allocations = {};  // sampled calls of malloc of one process
 };
 
 class KernelProbe {

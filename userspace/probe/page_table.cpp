@@ -10,7 +10,7 @@ namespace memwhy::probe {
 namespace {
 
 constexpr unsigned kChunkShift = 21;    // address bits within a chunk
-constexpr unsigned kChunkKeyBits = 36;  // of the chunk's number; the space stands above
+constexpr unsigned kChunkKeyBits = 36;  // of the chunk's number; the space is above
 constexpr uint64_t kChunkNumber = (uint64_t{1} << kChunkKeyBits) - 1;
 
 }  // namespace

@@ -69,11 +69,11 @@ class Port {
   void unprobe_go(SpaceId space);
   // Probes malloc and its kind in this space for a few calls (allocation_probes.h); what came of it is in hooks().
   void probe_allocations(SpaceId space, events::AllocationProbePlan plan);
-  // Gives up functions that are called too often for the budget, whoever records them. true: hooks() says something else
+  // Gives up functions that are called too often for the budget, for all recordings. true: hooks() says something else
   // now.
   bool govern();
 
-  // Programs of ours that are attached to something right now, for any port. For tests and doctor.
+  // Programs of memwhy's that are attached right now, for any port. For tests and doctor.
   size_t attached() const;
 
  private:

@@ -7,7 +7,7 @@
 // counts.
 //
 //   131,072 stack slots:  one space that takes what it can gets 65,536, two get 43,691 each
-//   and what is free then is for the others, who hold little
+//   and the rest is for the others, which hold little
 //
 // The kernel side counts claims and refusals, the daemon what is given back.
 #pragma once
@@ -21,7 +21,7 @@
 
 namespace memwhy::probe {
 
-// Words of a Loss: faults or calls whose stack, and faults whose page, was above the share of their process.
+// Words of a Loss: faults or calls with a stack, and faults with a page, above the share of their process.
 constexpr const char* kStackShare = "stack_share";
 constexpr const char* kPageShare = "page_share";
 

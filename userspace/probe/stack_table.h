@@ -83,7 +83,7 @@ class StackTable {
 
  private:
   struct Slot {
-    uint64_t hash = 0;  // that `id` stands for
+    uint64_t hash = 0;  // of the stack `id`
     StackId id{};
     Listener listener;  // that was given it last
     uint64_t tomb = 0;  // hash that was taken out of the table

@@ -6,7 +6,7 @@
 //   copy     as read last time                   e[5] = 0
 //   runs     { page 0x7f12'34605, count 1, stack 9, tick 4295213, write }
 //
-// Chunks without a fault since are not even looked at (tick[77]). A copy takes 4 KiB, and goes with the space or when its
+// Chunks without a fault since are not even read (tick[77]). A copy takes 4 KiB, and goes with the space or when its
 // slot holds another chunk: of a full table 64 MiB.
 #pragma once
 
@@ -45,7 +45,7 @@ class TableReader {
 
  private:
   struct Chunk {       // what is known of a slot
-    uint64_t key = 0;  // whose `copy` it is
+    uint64_t key = 0;  // of `copy`
     std::unique_ptr<mw_chunk> copy;
     uint64_t read_tick = 0;    // when it was read last
     uint64_t doomed_key = 0;   // outside all mappings at the last reclaim ...

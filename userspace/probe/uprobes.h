@@ -68,7 +68,7 @@ void each_left_behind(const Plan& plan, Say say) {
 }
 
 // Where taking them away would wait for a lock that is held for good: they stay, pinned below /sys/fs/bpf under this name, so that no
-// close of ours is the last one; nothing is in `links` any more. How they go, as a clause: "they go with `rm /sys/fs/bpf/memwhy-7-4711*`".
+// close here is the last one; nothing is in `links` any more. How they go, as a clause: "they go with `rm /sys/fs/bpf/memwhy-7-4711*`".
 std::string leave_attached(UprobeLinks& links, const std::string& name);
 
 // `file`: any descriptor of it, O_PATH too. The program was loaded for this way.

@@ -41,7 +41,7 @@ class CgroupReader {
   // Of the level that limits first; without any limit, of the group itself. nullopt: no mount shows it.
   std::optional<CgroupRoom> room(const MemoryCgroup& cgroup) const;
   // All figures of the group, and of the level that limits first if it is another one. Empty: no mount shows it. Without a
-  // usage (the root of version 2) there is nothing to tell.
+  // usage (the root of version 2) there is nothing to return.
   std::vector<events::CgroupMemory> read(const MemoryCgroup& cgroup) const;
   // The version is that of the hierarchy that limits memory here.
   std::vector<events::CgroupMemory> read(const std::string& path) const;

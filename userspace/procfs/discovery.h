@@ -26,11 +26,11 @@ struct Wanted {
   bool open_ended() const { return !comm.empty() || !cgroup.empty(); }
 };
 
-// Those that are there now, without ourselves; of pids, all. kTargetGone: there is none.
+// Those that exist now, without memwhy itself; of pids, all. kTargetGone: none exists.
 Result<std::vector<Pid>> find_processes(const Root& proc, const Wanted& wanted);
 
 // Can this process be recorded? kTargetGone: it is not there, or has exited (a pid of a container is recognised and the
-// host's suggested). kUsage: never (a kernel thread, a child of ours). kEnvironment: it may not be looked at.
+// host's suggested). kUsage: never (a kernel thread, a child of memwhy's). kEnvironment: it may not be read.
 Status check_process(const Root& proc, Pid pid);
 
 // "pid 4711 (redis-server)".

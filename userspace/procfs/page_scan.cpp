@@ -205,7 +205,7 @@ class IoctlPass {
         out.add({region.start, region.end}, flags_of(region.categories));
       }
       // walk_end is not to be trusted: it can be an older stop of the same walk. A walk that stopped early
-      // did so at the end of its last region, or behind it with nothing in between.
+      // did so at the end of its last region, or after it with nothing in between.
       const bool stopped = n > 0 && (static_cast<size_t>(n) == regions_.size() || pages >= pace_.step_pages);
       at = stopped ? regions_[static_cast<size_t>(n) - 1].end : request.end;
       width = took * 4 < pace_.busy_ns && !stopped ? std::min(width * 4, pace_.widest_step) : narrow;
@@ -233,7 +233,7 @@ class IoctlPass {
 };
 
 // The frame that every untouched page reads from, found by reading one of our own. 0: frames are not shown to
-// us (CAP_SYS_ADMIN), and zero pages can't be told from others.
+// us (CAP_SYS_ADMIN), and zero pages can't be distinguished from others.
 uint64_t zero_frame(int root) {
   const Fd own(::openat(root, "self/pagemap", O_RDONLY | O_CLOEXEC));
   void* page = ::mmap(nullptr, kPageBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -267,7 +267,7 @@ Result<std::vector<events::Vma>> Process::vmas() {
   return vmas;
 }
 
-// A name can lie, a file system can't; one mapping of each device is looked at.
+// A name can lie, a file system can't; one mapping of each device is checked.
 void Process::classify(std::vector<events::Vma>& vmas) {
   for (events::Vma& vma : vmas) {
     if (vma.inode == 0 && vma.device == 0) continue;

@@ -64,7 +64,7 @@ class Process {
   void scan_with(PageScanner::Method method, ScanPace pace);
 
  private:
-  struct Device {  // what the file system of a device is; one mapping of it was looked at
+  struct Device {  // the file system of a device, by one mapping of it
     bool shmem = false, hugetlb = false;
   };
 

@@ -3,8 +3,8 @@
 // (kpagecount), for a sample of its resident pages. Not PSS, for which smaps would have to stop the target; a sample costs
 // about a millisecond. A page merged by KSM is neither shared by a fork nor a copy of its own (kpageflags).
 //
-//   [heap]      40,960 pages resident    512 looked at: 480 mapped once, 32 by 9    → 150 MiB its own, 10 MiB shared with 8 others
-//   memfd       98,304 pages             512 looked at: all mapped by 6             → 384 MiB shared with 5 others
+//   [heap]      40,960 pages resident    512 sampled: 480 mapped once, 32 by 9    → 150 MiB its own, 10 MiB shared with 8 others
+//   memfd       98,304 pages             512 sampled: all mapped by 6             → 384 MiB shared with 5 others
 #pragma once
 
 #include <optional>

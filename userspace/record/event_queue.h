@@ -41,9 +41,9 @@ class EventQueue {
   // The events taken last were handed on: their room is free again.
   void done();
 
-  // No more pushes; what is in it leaves at once, and `last` behind it, for which there is always room.
+  // No more pushes; what is in it leaves at once, then `last`, for which there is always room.
   void close(events::Event last);
-  // The same without a last event: there is no reader any more.
+  // The same without a last event: the reader is gone.
   void close();
 
   size_t bytes() const;

@@ -61,7 +61,7 @@ void Roster::on_start(TimeNs time, const events::SpaceStart& start) {
   Target& target = targets_.make(start.space, start.tgid);
   target.start = start;
   if (start.how == events::StartHow::kForked) {
-    // Most children exec at once, and are never looked at.
+    // Most children exec at once, and are never read.
     target.schedule.open_at = std::max(now, time + kOpenForkAfter);
     return;
   }

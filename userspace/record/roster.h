@@ -75,7 +75,7 @@ class Roster {
   bool had_targets_ = false;
   TimeNs deserted_since_ = 0;
   std::set<Pid> in_exec_;  // their old space has ended, and the event of the next one has not arrived
-  Allowance meeting_{kMeetFreeNs, kMeetShare};  // children that are looked at for the first time
+  Allowance meeting_{kMeetFreeNs, kMeetShare};  // children that are read for the first time
 };
 
 }  // namespace memwhy::record

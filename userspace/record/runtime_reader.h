@@ -43,7 +43,7 @@ class RuntimeReader {
   // The details that the first look put off; when schedule.details_at is due.
   void read_put_off(Target& target);
   void read_counters(Target& target);
-  // When it is met: its own tables first, so that no probe stands in the way of being read.
+  // At its first reading: its own tables first, so that no probe delays them.
   void probe(Target& target);
   // Scans come when what the runtimes took is paid for. After each scan.
   void stretch(Target& target);
@@ -56,7 +56,7 @@ class RuntimeReader {
   TimeNs paid_at(const RuntimeState& runtime) const;
 
  private:
-  // What one pass has heard so far.
+  // What one pass has received so far.
   struct Heard {
     size_t holders = 0;
   };

@@ -111,10 +111,10 @@ class Session {
   // A sentence for the recording, about what is not seen.
   void notice(const std::string& sentence);
 
-  // Runs `work` on the sink's thread, between two events: what a sink keeps may be looked at there, and nowhere else. While
+  // Runs `work` on the sink's thread, between two events: what a sink keeps may be read there, and nowhere else. While
   // it runs, events wait in the queue. In the order of the requests; what was requested before the end runs at
-  // the latest behind the last event. What `work` throws is in the future, and ends nothing. kUsage: the recording does not
-  // run, or all of it was handed out. A sink may ask from its own thread, and must not wait for it there.
+  // the latest after the last event. What `work` throws is in the future, and ends nothing. kUsage: the recording does not
+  // run, or all of it was handed out. A sink may call it from its own thread, and must not wait for it there.
   std::future<Status> on_sink(std::function<void()> work);
 
   // The recording ends soon. The first reason counts. May be called by any thread, by the sink's own too.
@@ -125,7 +125,7 @@ class Session {
   std::optional<std::string> wait(TimeNs timeout);
 
   // Stops if it runs: last scans, RecordingEnd, all events handed to the sink, threads joined. Returns why it
-  // ended. With less than endless patience the last scans that take longer are left out, which the recording says.
+  // ended. With less than endless patience the last scans that take longer are left out, which is recorded.
   std::string finish(TimeNs patience = kEndless);
   // A thread did not come back in time. It may still use everything that was given to the session, and the destructor waits
   // for it: a caller that cannot wait destroys neither, and ends the process.

@@ -28,7 +28,7 @@ void Session::guard(const std::function<void()>& work) noexcept {
   }
 }
 
-// Takes no memory where there is none: the words are short enough to be kept in place.
+// Allocates no memory when there is none: the words are short enough to be kept in place.
 void Session::fail(Failed how, const char* what) noexcept {
   {
     const std::lock_guard lock(mutex_);

@@ -83,7 +83,7 @@ class RuntimeSource {
   // What it counts, at 1 Hz.
   virtual void counters(const Tell& tell) = 0;
   // What takes long and is due less often. kLearned: what pages() learns from; before it, but when the recording ends and
-  // time may run out: the last ledger is nothing without the pages. kOwn: what stands by itself, after it. kLast: in
+  // time may run out: the last ledger is nothing without the pages. kOwn: what is independent of them, after them. kLast: in
   // its place when the recording ends, with what is worth being read once.
   enum class Details : uint8_t { kLearned, kOwn, kLast };
   virtual void details(Details which, const Tell& tell) = 0;

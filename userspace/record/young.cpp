@@ -47,7 +47,7 @@ bool Young::starts(events::Event& event) {
   const Pid tgid = start->tgid;
   const SpaceId space = start->space;
   const auto parent = by_space_.find(start->parent);
-  // Out of nothing: a child of vfork, whose space until now was its parent's.
+  // Out of nothing: a child of vfork, which until now used its parent's space.
   const bool born = start->how == events::StartHow::kForked ||
                     (start->how == events::StartHow::kExeced && start->parent == SpaceId::kNone);
   if (born) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Young: children that end before they can be read. A shell script, or a storm of forks, starts thousands:
-// there is no scan of them, and each would cost us more than it cost itself.
+// there is no scan of them, and each would cost memwhy more than it cost itself.
 //
 // What it is: in a storm, a short wait between intake and the rest for the events of a child that was just
 // forked, also of the spaces that it execs into. If it ends in that time, it is only counted; else all of it goes on, in

@@ -20,7 +20,7 @@ std::string to_json(const explain::Explanation& explanation, const JsonOptions& 
 
 // Of each process where its pages were at its last scan, and its goroutines: for an earlier moment on the page of memwhy
 // report. The keys of an entry are those of processes[] with `cells`, and "rss_bytes". Its times are by the anchor of the answer
-// that it stands beside, so that a scan has one time in both. Pure ASCII, without spaces.
+// that it accompanies, so that a scan has one time in both. Pure ASCII, without spaces.
 std::string moment_to_json(const explain::Explanation& explanation, const events::ClockAnchor& anchor);
 
 }  // namespace memwhy::report

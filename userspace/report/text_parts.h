@@ -14,7 +14,7 @@ std::string verdict(const explain::ProcessExplanation& process);
 
 // The findings are in order: problems come first.
 bool has_problem(const explain::ProcessExplanation& process);
-// Problems, or what the memory is when there is none. The screen has the evidence of the first one only, and not all of it.
+// Problems, or without any, what the memory is. The screen has the evidence of the first one only, and not all of it.
 void print_findings(Page& page, const explain::ProcessExplanation& process, bool full);
 
 // Owners with bytes, share, growth and a bar. The screen adds up the smallest ones, and `full` too those below `min_share`.

@@ -32,7 +32,7 @@ struct BinaryFacts {
   std::string build_id;     // hex of the GNU build id; "" none
   std::string go_build_id;  // "" none
   bool stripped = false;    // no .symtab
-  bool debug_info = false;  // there is a .debug_info
+  bool debug_info = false;  // it has a .debug_info
   std::string debug_link;   // the name of the file that its symbols were put into; "" none
   std::optional<events::GoBuild> go;
   // Of a program that is all Go: where its code is, offsets in the file. Each function of it that calls another keeps a frame

@@ -141,7 +141,7 @@ bool for_each_word(ByteSource& source, FileRange range, Wanted wanted, Visit vis
   return true;
 }
 
-// Offsets of `needle` in [begin, end), at most `most`, those with (offset - begin) % alignment == 0.
+// Offsets of `needle` in [begin, end), max `most`, those with (offset - begin) % alignment == 0.
 std::vector<uint64_t> find_bytes(ByteSource& source, uint64_t begin, uint64_t end,
                                  std::span<const std::byte> needle, uint64_t alignment, size_t most);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A DWARF expression of an unwind table, evaluated with the registers as unknowns.
 //
-//   PLT        breg7 8, breg16 0, lit15, and, lit11, ge, lit3, shl, plus    at an address whose last digit is 0xb: sp + 16
+//   PLT        breg7 8, breg16 0, lit15, and, lit11, ge, lit3, shl, plus    at an address with the last digit 0xb: sp + 16
 //   signal     breg7 160, deref                                             [sp + 160]
 //   realigned  breg6 -8, deref                                              [fp - 8]
 //

@@ -157,7 +157,7 @@ class Runner {
   State state_, initial_;
   std::vector<State> remembered_;
   CfiRows out_;
-  AddressRange partial_{0, ~uint64_t{0}};  // outside of it nothing was looked at
+  AddressRange partial_{0, ~uint64_t{0}};  // outside of it nothing was read
 };
 
 bool Runner::steps(Bytes program, bool moves) {

@@ -68,7 +68,7 @@ class CfiSection {
   static std::optional<uint64_t> section_vaddr(ByteSource& source, const CfiHeaderPlace& header);
 
   Answer find(ByteSource& source, uint64_t vaddr);
-  // Without a sorted table there is one to be made once, at the price of a pass over the section.
+  // Without a sorted table one is made once, at the price of a pass over the section.
   bool needs_index() const { return table_count_ == 0 && !indexed_; }
   void make_index(ByteSource& source);
 
@@ -77,7 +77,7 @@ class CfiSection {
 
  private:
   struct Entry {
-    uint64_t next = 0;  // where the one behind it begins, in the section
+    uint64_t next = 0;  // where the next one begins, in the section
     bool is_function = false;
     CfiFunction function;  // without its programs, unless requested
   };

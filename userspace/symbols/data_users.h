@@ -17,7 +17,7 @@ namespace memwhy::symbols {
 
 constexpr size_t kMostUses = 32;  // of each that are reported
 
-// For each link-time address, addresses in the code that speak of it, in order.
+// For each link-time address, addresses in the code that refer to it, in order.
 std::vector<std::vector<uint64_t>> uses_of(ByteSource& source, const ElfFile& elf,
                                            const std::vector<uint64_t>& addresses);
 

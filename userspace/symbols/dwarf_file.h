@@ -5,7 +5,7 @@
 //   what libdw would believe                          what is done about it
 //   number and size of sections, names of sections    read beforehand, by readers that take nothing on trust
 //   size of a compressed section                      256 MiB in total, uncompressed
-//   a string that stands in an entry                  ends inside the section, max 64 KiB, or is none
+//   a string in an entry                              ends inside the section, max 64 KiB, or is none
 //   a reference into another file                     is none: libdw would open it by a path that the file names
 #pragma once
 
@@ -47,7 +47,7 @@ class DwarfFile {
   static std::optional<uint64_t> number(Dwarf_Die& entry, unsigned attribute);
   static Error unreadable();  // by libdw's error of its last call
 
-  // visit(top entry, offset behind the unit) of each unit, until it returns an error.
+  // visit(top entry, offset after the unit) for each unit, until it returns an error.
   template <typename Visit>
   Status each_unit(Visit visit) const {
     Dwarf_Off at = 0, next = 0;

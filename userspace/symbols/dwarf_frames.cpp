@@ -144,7 +144,7 @@ DwarfFrames::Unit* DwarfFrames::unit_of(uint64_t vaddr) {
   return range == nullptr ? nullptr : &units_[range->unit];
 }
 
-// The next entry behind this one and what is in it, one of `depth` lists that are in each other. Where the innermost ends, the
+// The next entry after this one and its content, one of `depth` nested lists. Where the innermost ends, the
 // entry that it is in has ended, too: nothing is walked over twice.
 bool DwarfFrames::next(Dwarf_Die& entry, size_t& depth, const Unit& unit) {
   Dwarf_Die behind;

@@ -58,7 +58,7 @@ class GoLineTable {
   std::optional<FrameRows> frame_rows(ByteSource& source, const ElfFile& elf, uint64_t vaddr) const;
 
   uint64_t vaddr() const { return vaddr_; }                            // link-time address of the header
-  uint64_t names_offset() const { return names_.begin - header_at_; }  // of the function names behind it
+  uint64_t names_offset() const { return names_.begin - header_at_; }  // of the function names after it
   uint64_t functions() const { return function_count_; }
   uint64_t text() const { return text_; }
   // Where all of its functions are, link-time; empty: not readable.

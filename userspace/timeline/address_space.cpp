@@ -97,7 +97,7 @@ void AddressSpace::State::operator()(const events::VmaList& list, TimeNs time) {
 }
 
 void AddressSpace::State::operator()(const events::PageScan& scan, TimeNs time) {
-  if (pages_dropped) return;  // ended long before: the last result stands
+  if (pages_dropped) return;  // ended long before: the last result remains
   counters_before = scan.before;
   counters_after = scan.after;
   std::erase_if(runtimes, [&](const auto& told) { return told->scan != scan.scan; });

@@ -6,7 +6,7 @@
 namespace memwhy::timeline {
 namespace {
 
-// Whether one site can stand for both. Of MAP_POPULATE the time of each counts.
+// Whether one site can replace both. Of MAP_POPULATE the time of each counts.
 bool same_maker(const MapSite& a, const MapSite& b) {
   return a.stack == b.stack && a.prot == b.prot && a.flags == b.flags && a.what == b.what &&
          (a.flags & kMapPopulate) == 0;

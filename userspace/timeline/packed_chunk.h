@@ -33,7 +33,7 @@ class PackedChunk {
   explicit PackedChunk(PageWord all);
   explicit PackedChunk(const ChunkWords& words) { assign(words); }
 
-  // Puts the runs of pages [first, end) behind what is in `runs`.
+  // Appends the runs of pages [first, end) to `runs`.
   void read(uint16_t first, uint16_t end, std::vector<WordRun>& runs) const;
   void read(ChunkWords& words) const;
   // Pages from `first` on become these runs, of which neighbours may be equal; `runs` is used up.

@@ -74,7 +74,7 @@ class PageModel {
   const StackDictionary& stacks() const { return *stacks_; }
   StackDictionary& stacks() { return *stacks_; }
   size_t memory_bytes() const;
-  // Runs of equal words that operations have looked at, and chunks that scans have: what they cost, whatever the length of
+  // Runs of equal words that operations have visited, and chunks that scans have: their cost, whatever the length of
   // their ranges.
   uint64_t steps() const { return steps_; }
 
@@ -127,7 +127,7 @@ class PageModel {
   // The kernel side takes the tick of a fault a moment before it writes the entry.
   static constexpr uint64_t kEntrySlackTicks = 2;
 
-  // What was heard and waits.
+  // What arrived and waits.
   struct Waiting {
     enum class What : uint8_t { kEntries, kInherited, kRemoved, kFreed, kMoved } what;
     bool restated = false;

@@ -30,7 +30,7 @@ class PageTable {
 
   // fn(PageRange, PageWord&) for each run of pages with equal words of the range, in order; fn must not use the table's words. A
   // range of any length costs what is known of it. `existing`: only chunks of which something is known; so is every range when
-  // the table has no more room. How many runs were looked at.
+  // the table has no more room. Returns the number of runs visited.
   template <typename Fn>
   uint64_t each(PageRange range, bool existing, Fn fn) {
     uint64_t steps = 0;

@@ -212,7 +212,7 @@ void Timeline::State::on(const events::PageTableRuns& e) {
   inherit(e.space, news, UINT64_MAX, 0);
 }
 
-// Entries that are heard after forks and were made before them: the children's, and their children's.
+// Entries that arrive after forks and were made before them: the children's, and their children's.
 void Timeline::State::inherit(SpaceId parent, const News& news, uint64_t until, int generation) {
   if (news.oldest > until || generation > 16)
     return;  // a damaged trace may have a fork that is its own ancestor

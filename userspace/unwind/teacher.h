@@ -45,7 +45,7 @@ class RulesPort {
   // Rules of code that is gone are given back, and each space may send so many snapshots more.
   virtual void turn(uint32_t snapshots) = 0;
   virtual std::optional<uint32_t> generation(SpaceId space) = 0;  // nullopt: it is traced no more
-  // `go`: Go's own code, whose return addresses always have frame pointers.
+  // `go`: Go's own code, in which return addresses always have frame pointers.
   virtual void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go) = 0;
   // false: the code has changed since `generation`.
   virtual bool publish(SpaceId space, uint32_t generation, std::span<const LearnedRule> rules) = 0;

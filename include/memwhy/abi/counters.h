@@ -11,7 +11,7 @@
 enum mw_fault_counter {
 	MW_FAULTS_SEEN = 0,   /* faults of traced spaces */
 	MW_FAULTS_RECORDED,   /* an entry was written (with or without its stack) */
-	MW_FAULTS_TABLE_FULL, /* no chunk free: the page's stack and time are not known */
+	MW_FAULTS_TABLE_FULL, /* no chunk free: the page's stack and time are unknown */
 	MW_STACKS_NEW,	      /* distinct stacks stored */
 	MW_STACKS_LOST,	      /* occurrences whose stack found no slot, not even for two frames of it */
 	MW_STACKS_PAIRED,     /* occurrences whose stack had room for its first two frames only */

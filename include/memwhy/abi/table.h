@@ -124,7 +124,7 @@ struct mw_thread {
  */
 enum mw_read_how { MW_READ_BULK = 0, MW_READ_WORDS, MW_READ_MEMORY };
 
-/* What the daemon asks of the iterators and of BPF_PROG_TEST_RUN, and what they answer. */
+/* Requests of the daemon to the iterators and BPF_PROG_TEST_RUN, and their results. */
 struct mw_request {
 	mw_u64 mm;	   /* space_threads, space_members: whose; claim: answer, 0 = no such process */
 	mw_s32 tgid;	   /* claim: whom to trace */

@@ -6,7 +6,7 @@
 //   now     330 MiB             more than 10 % above the mean? no: holds
 //           350 MiB             yes (335.5), and above 3 deviations (320): "RSS is 350.0 MiB, 14 % more than …"
 //
-// Noise is what repetitions show: with one base alone there is no deviation, and only the tolerance stands.
+// Noise is what repetitions show: with one base alone there is no deviation, and only the tolerance counts.
 #pragma once
 
 #include <cstdint>

@@ -29,7 +29,7 @@ GroupStory story_of(const GoFacts& go, const timeline::GoroutinePoint& last, con
   out.site = program_frame(out.frames);
   out.of_runtime = !group.frames.empty() && !out.site.known();
   if (group.created_at != 0) {
-    // Inlined calls come innermost first; the go statement stands in the innermost.
+    // Inlined calls come innermost first; the go statement is in the innermost.
     const Frame creator = go.frames({group.created_at}, false).front();
     if (!creator.function.starts_with("runtime.newproc")) out.created_at = creator;
     out.of_runtime |= out.created_at.kind == FrameKind::kRuntime;

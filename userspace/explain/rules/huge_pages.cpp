@@ -55,7 +55,7 @@ class HugePages : public Rule {
 HugeStacks huge_stacks(const Case& c) {
   const LedgerLine* line = line_of(c.ledger, Owner::kThreadStacks);
   if (line == nullptr || c.process.list == nullptr) return {};
-  // A thread may stand elsewhere: the main one on [stack], one that came from C and runs Go in an arena of Go's.
+  // A thread may be elsewhere: the main one on [stack], one that came from C and runs Go in an arena of Go's.
   std::vector<bool> is_stack(c.attribution.mappings.size());
   for (const Cell& cell : c.attribution.cells)
     if (cell.owner == Owner::kThreadStacks && cell.mapping != kNoIndex) is_stack[cell.mapping] = true;

@@ -28,7 +28,7 @@ struct ProcessFacts {
   std::optional<events::GoBuild> go;
   bool race_build = false;
   size_t threads = 0;
-  const events::BinaryInfo* exe = nullptr;                  // nullptr: not known
+  const events::BinaryInfo* exe = nullptr;                  // nullptr: unknown
   const std::vector<events::Thread>* list = nullptr;        // of the threads, as of the last scan
   std::optional<events::Counters> counters = std::nullopt;  // the last ones
   std::optional<TimeNs> counters_time = std::nullopt;       // when they were read
@@ -52,7 +52,7 @@ struct Case {
   std::span<const AllocatorFacts> allocators = {};  // those that were read
   const std::vector<Sample>& moments;     // scans, and RSS in the time between: growth is judged by these
   const CgroupSummary* cgroup = nullptr;  // that limits it; nullptr: nothing was recorded of it
-  const AllocationSites* allocations = nullptr;  // nullptr: no call of malloc was looked at
+  const AllocationSites* allocations = nullptr;  // nullptr: no call of malloc was sampled
   std::span<const TrendPoint> peaks = {};  // the highest RSS so far, by the kernel: each time it was read
 };
 
@@ -79,7 +79,7 @@ const AllocatorFacts* allocator_facts(
 std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most);
 // "12.0 MiB (34 %)"
 std::string bytes_and_share(uint64_t bytes, const Ledger& ledger);
-// A runtime that collects garbage and whose counters are not read: a JVM, V8, .NET. Until it collects, its heap rises.
+// A garbage-collecting runtime with unread counters: a JVM, V8, .NET. Until it collects, its heap rises.
 bool collects_unseen(const Case& c);
 // How long its anonymous memory must rise to be called growth.
 double lasting_seconds(const Case& c);

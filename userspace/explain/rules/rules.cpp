@@ -68,7 +68,7 @@ std::string rate_of(const LedgerLine& line) {
   return growth_clause(trend);
 }
 
-// When no rule speaks of the largest owner, it is named all the same: it is where the bytes are.
+// If no rule covers the largest owner, it is named all the same: it is where the bytes are.
 Finding largest_owner(const Case& c) {
   const LedgerLine& line = c.ledger.lines.front();
   Finding finding;

@@ -67,7 +67,7 @@ class FinalizerQueue : public Rule {
         c.ledger.total({Owner::kGoHeapLive, Owner::kGoHeapUnmarked, Owner::kGoHeapUnclassified});
     const uint64_t kept = queue ? std::min(queue->kept_bytes, heap) : 0;
     const bool large = kept >= problem_threshold(c.ledger);
-    // A finalizer that is slow, and waits when it is looked at, is no news.
+    // A slow finalizer that happens to wait at the reading is no finding.
     if (!large && !blocked.long_enough()) return std::nullopt;
     Finding finding = go_finding(c, "finalizer-queue", large && blocked.long_enough(), {Owner::kGoHeapLive});
     finding.bytes = kept;

@@ -25,7 +25,7 @@ uint64_t in_use_bytes(const std::vector<GroupStory>& groups) {
   return sum;
 }
 
-// Most of it is of no goroutine that there is. 0: it is not, or not all of them were read.
+// Most of it belongs to no present goroutine. 0: it does, or not all of them were read.
 uint64_t ended_bytes(const Case& c, const std::vector<GroupStory>& groups, uint64_t bytes) {
   if (c.go->goroutines().empty()) return 0;
   uint64_t read = 0;

@@ -137,9 +137,9 @@ export abstract class Chart {
     }).observe(this.holder);
   }
 
-  // A sentence where there is nothing to draw.
+  // A sentence if there is nothing to draw.
   protected abstract drawing(): Drawing | string;
-  // What stands at this time, or null when the cursor is elsewhere.
+  // The values at this time, or null when the cursor is elsewhere.
   protected abstract tell(at: number | null): void;
 
   draw() {

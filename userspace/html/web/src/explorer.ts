@@ -117,7 +117,7 @@ export class Explorer {
     return this.view === "icicle" && this.icicle.zoomOut();
   }
 
-  // An exec leaves the pid: what stands there then is this process where the scan is one of its own.
+  // An exec keeps the pid: the entry is this process if the scan is one of its own.
   private isOf({ pid, scan_time }: MomentProcess): boolean {
     const { timeline, scan_time: last } = this.process,
       first = timeline[0]?.t;
