@@ -59,10 +59,12 @@ class Owners {
   Owner owner_of(const timeline::PageGroup& group, Stacks& stacks) const;
   std::optional<Owner> owner_of_left(const timeline::PageGroup& group,
                                      Stacks& stacks) const;  // nullopt: first scan
-  // Whether a stack speaks for these pages themselves, beside their mapping.
-  static bool has_own_stack(const timeline::PageGroup& group, Stacks& stacks);
-  // Whether that stack is the program's own code or C's: no table of the Go runtime is touched by it.
-  static bool touched_by_program(const timeline::PageGroup& group, Stacks& stacks);
+  // Which code touched these pages or mapped them; kNone: their own evidence has no stack.
+  static StackKind stack_kind(const timeline::PageGroup& group, Stacks& stacks);
+  // Whether such a stack decides for its pages themselves, and not only for their mapping.
+  static bool has_own_stack(StackKind kind);
+  // Whether it is the program's own code or C's: no table of the Go runtime is touched by it.
+  static bool touched_by_program(StackKind kind);
   const std::vector<VmaOwner>& vmas() const { return vmas_; }
   const RuntimeUses& uses() const { return uses_; }
 

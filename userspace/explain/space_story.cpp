@@ -62,12 +62,9 @@ void count(const std::vector<PageGroup>& groups, const Owners& owners, Stacks& s
     Owner owner = owners.owner_of(group, stacks);
     of(bytes, owner) += group.bytes();
     if (!doubtful(owner) || group.vma >= vmas.size()) continue;
-    Doubt doubt{vmas[group.vma].range.start,
-                owner,
-                arrived,
-                Owners::has_own_stack(group, stacks),
-                Owners::touched_by_program(group, stacks),
-                group.bytes()};
+    const StackKind kind = Owners::stack_kind(group, stacks);
+    Doubt doubt{vmas[group.vma].range.start,      owner,        arrived, Owners::has_own_stack(kind),
+                Owners::touched_by_program(kind), group.bytes()};
     if (!doubts.empty() && same_doubt(doubts.back(), doubt)) {
       doubts.back().bytes += doubt.bytes;
     } else {
