@@ -29,7 +29,7 @@ std::unique_ptr<record::RuntimeSource> open_musl(const TargetProcess& target);
 std::unique_ptr<record::RuntimeSource> open_sanitizer(const TargetProcess& target);
 // libjvm.so is mapped.
 std::unique_ptr<record::RuntimeSource> open_hotspot(const TargetProcess& target);
-// Code was made at run time.
+// There is code that was made at run time.
 std::unique_ptr<record::RuntimeSource> open_v8(const TargetProcess& target);
 // Recognised by the names of mappings, and not read: reported in the coverage.
 std::unique_ptr<record::RuntimeSource> open_recognised(const TargetProcess& target);

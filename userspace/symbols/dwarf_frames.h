@@ -3,7 +3,7 @@
 // information.
 //
 // What it is: a lookup over dwarf_file.h. A unit is walked when the first of its addresses is looked up; a budget bounds the work
-// for the whole file. What it is not: for Go, which has a table of its own (go_line_table.h).
+// for the whole file. What it is not: made for Go, which has a table of its own (go_line_table.h).
 //
 //   0x1412 in a unit of cache.cpp    subprogram main, 0x13f0-0x1480
 //                                      lexical block 0x1400-0x1440

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // IntervalMap: disjoint ranges in order, each with what is known of it. What RangeTicks and MapSites are made of.
 //
-// What it is: storage, in leaves of up to 64 intervals that copies share until one of them writes. What it is not: a rule
-// which interval wins; the caller decides what is put and what is cleared.
+// What it is: storage, in leaves of up to 64 intervals that copies share until one of them writes. What it is not: a
+// rule about which interval wins; the caller decides what is put and what is cleared.
 //
 //   leaves_   { 0x100, ● } { 0x7f00, ● } { 0x9a00, ● }          200 leaves for 10,000 munmaps between two scans
 //                      |           ╰─ [0x7f00,0x7f10) 41 [0x7f10,0x7f18) 90 …      an operation moves a part of one leaf

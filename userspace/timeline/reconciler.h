@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reconciler: one scan against what is known of the pages. The scan shows which pages are resident and is
-// always right; the model has the reason, by the best evidence there is; the two become a ScanResult.
+// always right; the model has the origin, by the best evidence there is; the two become a ScanResult.
 //
 // What it is: the order of evidence (reconciler_evidence.cpp), and the sums. What it is not: operations between scans (PageModel).
 //
