@@ -86,6 +86,10 @@ class Object {
   Status choose(const Options& options);
   Status open(bool queries_only);
   Status load_chosen();
+  void select_programs();
+  Result<bool> load_once();
+  Result<bool> attach_once();
+  Status map_tables();
   bool refuse(const std::string& program, const std::string& why);
   Status choose_go();
   void choose_allocations();
