@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who calls malloc and its kind: at the first instruction of the function, for a few calls of a space. What it is not: a count
- * of all calls (each one traps), or of what is in use: nobody sees a free here.
+ * Callers of malloc and its kind: a probe at the function's first instruction, for a few calls of a space. What it is not: a
+ * count of all calls (each one traps), or of what is in use: free is not probed.
  *
  *   parse ─► malloc(984)      rdi 984; nothing of its frame is built: [rsp] is the return address into parse, and the registers
  *            push %r12  <- hit           are parse's own. So the walk begins in parse, at the call, with rsp + 8.
- *   allocations_left[slot]: 250 249 … 1 0 -1 -2     from 0 on nothing is recorded: until all sites are attached, and until
+ *   allocations_left[slot]: 250 249 … 1 0 -1 -2     from 0 on nothing is recorded: before all sites are attached, and until
  *                                                   userspace/probe/allocation_probes has taken them away
  */
 #include "lib/maps.bpf.h"

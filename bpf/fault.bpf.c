@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Page faults -> the page table: which stack brought a page in, and when. Not events: one word for each page, the
- * last fault wins, overload cannot drop it. Faults are seen before they are handled: a fault that failed leaves an
- * entry for a page that is not resident, which the scan shows.
+ * Page faults -> the page fault table: which stack brought a page in, and when. Not events: one word for each page, the
+ * last fault wins, and overload cannot drop it. Faults are seen before they are handled: a fault that fails leaves an
+ * entry for a page that is not resident; the next scan corrects that.
  *
  *   fault of space 3 at 0x7f12'3460'5000 -> stack slot 0x0beef -> chunk 77 -> table[77].e[5] = 0x0beef | kind | tick
  *
- * One body, and a program for each way a kernel lets us attach (README.md): the cheapest that works is loaded.
- * All that reads stacks is in this file, calibrate and caller_stack too: bpftool 7.1 cannot link two objects that
- * use the same kfunc.
+ * One body, and a program for each way to attach it (README.md): the cheapest that works is loaded.
+ * Everything that reads stacks is in this file, calibrate and caller_stack too: bpftool 7.1 cannot link two objects
+ * that use the same kfunc.
  */
 #define MEMWHY_DEFINES_VARIABLES
 #include "lib/maps.bpf.h"
@@ -176,7 +176,7 @@ static __always_inline bool reads_word(struct paging map, u64 pgd)
 }
 
 /*
- * Where is the direct map? The page table of the daemon lies in it. Try each 1 GiB boundary below, with 4 and
+ * Where is the direct map? The daemon's own page table lies in it. Try each 1 GiB boundary below, with 4 and
  * with 5 levels, until the walk finds the word that the daemon put into its own memory. Loads are guarded.
  */
 SEC("raw_tp")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Rare functions of the Go runtime, at the conditional jump of their stack check (userspace/symbols/stack_check.h): the
- * arguments are in registers, the frame is not built yet. Never a return probe: it kills a Go program.
+ * arguments are in registers, and the frame is not built yet. Never a return probe: it would kill a Go program.
  *
  *   main.load  ->  makeslice  ->  mallocgc  ->  (*mcache).allocLarge     AX receiver, BX size, CX noscan
  *                                                 cmp 0x10(%r14), %rsp
@@ -89,7 +89,7 @@ static __always_inline u32 callers(struct pt_regs *ctx, bool on_system_stack)
 	return slot;
 }
 
-/* false: above what is told of it in a second. Races are harmless: a few more, a few less. */
+/* false: over the limit of calls reported in a second. Races are harmless: a few more, a few less. */
 static __always_inline bool within_burst(u32 function, u64 now)
 {
 	struct mw_go_window *w = &go_windows[function];

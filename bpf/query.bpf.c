@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the daemon asks: iterators over tasks (it reads them like files) and programs that it runs once by
- * BPF_PROG_TEST_RUN. Questions and answers go through `request`. Nothing here is ever attached to an event.
+ * The daemon's queries: iterators over tasks (read like files) and programs that it runs once by BPF_PROG_TEST_RUN.
+ * Requests and results go through `request`. Nothing here is ever attached to an event.
  */
 #include "lib/maps.bpf.h"
 #include <bpf/bpf_tracing.h>

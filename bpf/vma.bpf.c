@@ -6,7 +6,7 @@
  *
  * Arguments come from the saved user registers, at entry and at exit alike; so a program is the same whether
  * it hangs on the tracepoints of its system calls (9 ns for every other system call) or on all of them (26 ns).
- * One program for all entries and one for all returns: each that can read a stack costs the verifier 30-100 ms.
+ * One program for all entries and one for all returns: each program that can read a stack takes the verifier 30-100 ms.
  */
 #include "lib/maps.bpf.h"
 #include "lib/compat.bpf.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * All that the programs know of x86-64: what a system call is and where its arguments are, what a page fault says, how
+ * All that the programs know of x86-64: system calls and their arguments, the error bits of a page fault, how
  * page tables are walked, where a thread keeps its pointers. Another machine is another file like this one, with the same
  * names; Makefile.bpf chooses by ARCH.
  *

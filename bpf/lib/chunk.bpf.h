@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which chunk of the page table holds a page: open addressing by space and 2 MiB of address.
+ * Which chunk of the page fault table holds a page: open addressing by space and 2 MiB of address.
  *
  *   space 3, 0x7f12'3460'5000  ->  key 3 | 0x3f891'a30  ->  slot 77, or the next free one
  */
@@ -11,7 +11,7 @@
 #include "share.bpf.h"
 
 #define CHUNK_SHIFT    21 /* address bits within a chunk */
-#define CHUNK_KEY_BITS 36 /* of the chunk's number within its space; the space stands above */
+#define CHUNK_KEY_BITS 36 /* of the chunk's number within its space; the space is above */
 
 /* Claims a chunk: the key is looked for at all probes before the first empty slot is taken. ~0: the table is
  * full. */

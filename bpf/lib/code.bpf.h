@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How long the rules of a space are good: until code that they are for leaves. The daemon says where code is that it made
- * rules for; what takes a part of it away begins a new generation, whose keys no old rule has (abi/unwind.h).
+ * How long the rules of a space are valid: until code that they describe is unmapped. The daemon lists the ranges of that
+ * code; whatever removes a part of one begins a new generation, whose keys no old rule has (abi/unwind.h).
  *
  *   slot 0x9f1, generation 3, ranges {7f12'3400-7f12'3460 libc, 5555'1000-5555'1400}
  *   munmap 7f12'3400, 0x60000  ->  generation 4, no ranges; the next faults go by frame pointers until rules are learned

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What differs between kernels, in one place: the guarded read of kernel memory, and the registers of a task. And the one
- * place that chooses what differs between machines.
+ * What differs between kernels, in one place: the guarded read of kernel memory, and the registers of a task. Also the one
+ * place that chooses the header of the machine.
  */
 #ifndef MEMWHY_COMPAT_BPF_H
 #define MEMWHY_COMPAT_BPF_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The only code that touches the ring: count seen -> reserve -> fill -> submit, or count lost. For each kind
- * and at any load seen = delivered + lost. Nobody is woken: the daemon drains by its own clock.
+ * and at any load seen = delivered + lost. Emitting wakes nothing: the daemon drains by its own clock.
  */
 #ifndef MEMWHY_EMIT_BPF_H
 #define MEMWHY_EMIT_BPF_H

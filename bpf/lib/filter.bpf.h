@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * "Is it ours?": address spaces by their mm. First thing in every program; all that an untraced process pays for.
+ * "Is it traced?": address spaces by their mm. The first thing in every program, and the only cost for an untraced process.
  *
  *   mm 0xffff8881'0a3c'5e80 -> slot 0x9f1:   [0x9f1] other mm   [0x9f2] TOMB   [0x9f3] this mm -> space 3
  *   an EMPTY slot on the way ends the search: not traced
@@ -51,7 +51,7 @@ static __always_inline u32 space_index(u64 mm)
 	return ~0u;
 }
 
-/* Gives mm a new space; 0: no room. The key is written last: nobody meets a half-written space. */
+/* Gives mm a new space; 0: no room. The key is written last: no program meets a half-written space. */
 static __always_inline u32 space_claim(u64 mm, u32 flags, u64 brk)
 {
 	u32 home = space_home(mm);

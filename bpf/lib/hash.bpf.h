@@ -2,12 +2,12 @@
 /*
  * The frames of a stack, and their hash.
  *
- * Two stacks are one when their hashes are: a target must not be able to choose frames for which that goes wrong. So the
- * hash is a universal one, with keys that are drawn for each load: halves of each frame plus a key each, multiplied, and
- * summed up. Each sum is 64 bits wide, and two different chains agree in its upper half with a probability of 2^-31
- * whatever they are, over the choice of the keys; two sums whose keys are independent make a hash of 2^-60. (The multilinear
- * family of Lemire and Kaser, the second sum with shifted keys as in UMAC.) It needs no order among the frames: the
- * products do not wait for each other. How a stack was found is a part of it.
+ * Two stacks with equal hashes are taken for one, so a target must not be able to choose frames that collide. The hash is
+ * therefore a universal one, with keys drawn at each load: the halves of each frame, each plus a key, are multiplied, and the
+ * products summed. Each sum is 64 bits wide, and any two different chains agree in its upper half with a probability of
+ * 2^-31 over the choice of the keys; two sums with independent keys make a hash of 2^-60. (The multilinear family of
+ * Lemire and Kaser, the second sum with shifted keys as in UMAC.) The products do not wait for each other. How a stack was
+ * found is a part of its hash.
  */
 #ifndef MEMWHY_HASH_BPF_H
 #define MEMWHY_HASH_BPF_H
@@ -29,7 +29,7 @@ static __always_inline void add_frame(struct sums *sums, const volatile u64 *key
 }
 
 /*
- * Both steps can be undone, so no two hashes become one. Without them the stacks of neighbouring call sites would stand at
+ * Both steps can be undone, so no two hashes become one. Without them the stacks of neighbouring call sites would be at
  * equal distances in the table, and with some keys all in the same place of it.
  */
 static __always_inline u64 hash_of(struct sums sums, u32 flags)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Every map and every shared variable, once. Each program file includes this; maps and constants are weak, so that the
- * linker keeps one copy. What is hot and never resized stands in .bss (an address in the program text, no look-up).
+ * linker keeps one copy. What is hot and never resized is in .bss (an address in the program text, no look-up).
  *
  *   .bss      spaces[] space_brk[] stack_hash[] chunk_key[] chunk_tick[] request     mmap-ed by the daemon
  *   table     chunks of 512 entries (4 KiB)      stacks   a distinct stack       nodes   its outer frames    mmap-ed
@@ -28,16 +28,16 @@ const volatile mw_u32 space_mask __weak = MW_SPACES - 1;
 const volatile mw_u32 read_how __weak = MW_READ_BULK; /* enum mw_read_how */
 const volatile bool la57 __weak = false;	      /* 5-level page tables */
 const volatile mw_u64 direct_map __weak = 0;	      /* where the direct map of physical memory starts */
-const volatile mw_u64 chunk_factor __weak = 1; /* odd and random: nobody can know which chunks share a slot */
+const volatile mw_u64 chunk_factor __weak = 1;	      /* odd and random: slots can't be predicted */
 const volatile mw_u64 stack_keys[MW_STACK_KEYS] __weak = {}; /* random: see stack.bpf.h */
 const volatile bool end_at_exit __weak = false;	 /* no exit_mmap hook: a space ends with its process */
 const volatile bool use_rules __weak = false;	 /* else frame pointers alone */
 const volatile bool check_trails __weak = false; /* each is compared with the walk: for tests */
-const volatile mw_u32 go_burst __weak = 4000; /* calls of one function that are told in a second, at most */
+const volatile mw_u32 go_burst __weak = 4000;	 /* calls of one function that are reported in a second */
 
 /*
- * Variables are defined in one object, which says so before it includes this: of a weak one the linker keeps the room of
- * each object, 18 MiB in all.
+ * Variables are defined in one object, by a macro before it includes this: of a weak one the linker would keep the room of
+ * each object, 18 MiB in total.
  */
 #ifdef MEMWHY_DEFINES_VARIABLES
 #define VARIABLE
@@ -64,7 +64,7 @@ VARIABLE mw_u32
     snapshots_taken; /* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
 VARIABLE mw_u64
     snapshot_asked[MW_SNAPSHOT_MEMORY];	    /* addresses that were sent since the daemon emptied this */
-VARIABLE struct mw_go_window go_windows[8]; /* by enum mw_go_function: any that three bits can say */
+VARIABLE struct mw_go_window go_windows[8]; /* by enum mw_go_function: any number of three bits */
 VARIABLE struct mw_trail trails[MW_TRAILS];
 /* Of the space in the same slot of spaces[]: calls of malloc that may still be recorded; below 0: that came after them. */
 VARIABLE mw_s32 allocations_left[MW_SPACES];

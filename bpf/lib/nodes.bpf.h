@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The outer frames of stacks (abi/table.h): a node for each distinct chain of callers, found by the hash of its frame and of
- * its caller's node. Stacks that recur differ in their innermost frames, so ten nodes or so serve as many stacks.
+ * its caller's node. Most stacks of a program differ only in their innermost frames, so a few nodes serve many stacks.
  *
  *   main <- parse <- load <- memset      (NO_NODE, _start) -> 0x12cd5   (0x12cd5, main) -> 0x3f00   (0x3f00, parse) -> 0x7001
  *
- * Nodes that no stack leads to any more are freed by the daemon, as slots of stacks are: unnamed twice, TOMB, EMPTY.
+ * The daemon frees nodes that no stack leads to any more, as it frees slots of stacks: unnamed twice, TOMB, EMPTY.
  */
 #ifndef MEMWHY_NODES_BPF_H
 #define MEMWHY_NODES_BPF_H

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a walk reads, written down for a trail (trail.bpf.h): each word that its result depends on, in runs within a page.
+ * What a walk reads, noted for a trail (trail.bpf.h): each word that its result depends on, in runs within a page.
  *
  *   memset   [..e3c8] a return address          page 0  at 0x3c8
  *   load     [..e400] saved fp: not yet needed; [..e408] a return address
  *   main     found by fp: so [..e400] mattered, and is noted now
  *
- * A saved frame pointer that no frame is found by is a variable like any other. The functions are verified once; in the
- * walk they would multiply its states.
+ * A saved frame pointer that leads to no frame is a variable like any other. The verifier checks these functions once;
+ * inlined into the walk they would multiply its states.
  */
 #ifndef MEMWHY_NOTES_BPF_H
 #define MEMWHY_NOTES_BPF_H

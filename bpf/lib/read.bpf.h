@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The current task's user stack through a window: a part of it that plain loads can read, and that is moved as the walk
- * leaves it. Two kinds:
+ * The current task's user stack through a window: a part of it that plain loads can read, and that moves with the walk.
+ * Two kinds:
  *
  *   direct: a page of the stack where the kernel's direct map has it. The task's page table is walked once for each
  *           page, and loads are guarded. No helper touches user memory. (2-3 ns a frame; enum mw_read_how says in which
  *           two forms)
- *   bulk:   a copy of up to 2 KiB of a page, by bpf_probe_read_user, from a bit below the word that was wanted: saved
- *           registers are there.
+ *   bulk:   a copy of up to 2 KiB of a page, by bpf_probe_read_user, from a bit below the word that was wanted, where saved
+ *           registers lie.
  *
  *   user     7ffd'1000         7ffd'1f90  va         7ffd'2000
  *            |---------------------^------------------|          room: the last word is at 7ffd'1ff8
  *   kernel   ffff8881'2a60'3000    ^ va + delta
  *
- * A word that no window has (an absent page) is read alone. A page that migrates during the walk can give one wrong word.
+ * A word outside of any window (an absent page) is read alone. A page that migrates during the walk can give one wrong word.
  */
 #ifndef MEMWHY_READ_BPF_H
 #define MEMWHY_READ_BPF_H
@@ -89,7 +89,7 @@ __noinline u64 word_alone(u64 va)
 
 #define BELOW 128u /* bytes that are copied below the word that was wanted */
 
-/* Copies what stands around va. Never from the next page before the chain gets there: it may not exist, and a read that
+/* Copies the bytes around va. Never from the next page before the chain gets there: it may not exist, and a read that
  * fails costs ten that do not. Bytes copied; 0: it cannot be read. */
 __noinline u32 copy_around(u32 which, u64 va)
 {

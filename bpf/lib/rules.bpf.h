@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Unwind rules (abi/unwind.h): looking them up, and following those that the walk's fast loop leaves alone.
+ * Unwind rules (abi/unwind.h): how they are looked up, and how those are followed that the walk's fast loop leaves out.
  *
  *   frame at 7f12'3461 (memset), sp ..e3c8     rules[key] = STACK 8     return address at ..e3c8, its key next
  *   frame at 5555'1203 (load)                  rules[key] = STACK 48    ...
  *   no rule: on by frame pointers; the address is `missing`, and a snapshot of the stack is sent (snapshot.bpf.h)
  *
- * Each slot keeps where the rule of the next frame was, last time, so that the load of the next rule need not wait for that
- * of the return address. The guess is compared with the key, so it costs time when it is wrong and nothing else.
+ * Each slot remembers where the rule of the next frame was last time, so that its load need not wait for that of the return
+ * address. The guess is compared with the key: a wrong one costs only time.
  */
 #ifndef MEMWHY_RULES_BPF_H
 #define MEMWHY_RULES_BPF_H

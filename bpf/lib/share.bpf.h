@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Nobody uses up a table that others need: while more than one space is traced, a space may hold at most once
- * (stacks) or twice (chunks) what is still free of it. Asked only when a slot is to be claimed. The daemon counts what is given back (probe/shares.h).
+ * No space may use up a table that others need: while several are traced, a space may hold at most once
+ * (stacks) or twice (chunks) what is still free of it. Checked only when a slot is to be claimed. The daemon counts what is
+ * given back (probe/shares.h).
  *
  *   one that takes all it can get   half of the stacks        the others   what is left, as long as they hold less
  */
@@ -24,7 +25,7 @@ static __always_inline bool share_allows(u32 share, u32 held, u32 all, u32 slots
 }
 
 /*
- * Where a hash may stand: around the place of its upper bits, and when all there is taken, around that of its middle ones.
+ * Where a hash may be: around the place of its upper bits, and when all there is taken, around that of its middle ones.
  * A table that is two thirds full has long runs of taken slots; both are in one for one hash in a thousand.
  */
 static __always_inline u32 probe_at(u64 hash, u32 i)

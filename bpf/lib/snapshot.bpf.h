@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A snapshot of a stack that met an address without a rule, for the daemon to learn from (abi/unwind.h). Each address once on
- * each way up, as long as the daemon has tokens for the space: it is slower than a program that meets new code all the time.
+ * A snapshot of a stack on which an address had no rule, for the daemon to learn from (abi/unwind.h). Each address once on
+ * each path, and only while the space has tokens: the daemon is slower than a program that runs new code all the time.
  */
 #ifndef MEMWHY_SNAPSHOT_BPF_H
 #define MEMWHY_SNAPSHOT_BPF_H

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Trails: the walk is a function of the group of rules, ip, sp, fp, the rules and the words that it reads, and of nothing
- * else. When the same walk comes twice in a row those words are noted, and where they are. At the next fault with the same
- * ip, sp and fp they are compared, gathered, without a branch for each; when all are what they were, so is the stack.
+ * Trails: the walk depends only on the group of rules, ip, sp, fp, the rules and the words that it reads. When the same walk
+ * happens twice in a row, those words and their places are noted. At the next fault with the same ip, sp and fp they are
+ * gathered and compared, without a branch for each; if none has changed, the stack is the same.
  *
  *   key memset, sp ..e3c8   page 0: [3c8] 5555'1234  [408] 5555'1300  [4f8] 7f12'0a10    page 1: [018] ..   -> slot 0x0beef
  *
- * It cannot be wrong: each word is compared, every time. Where paths with the same ip, sp and fp alternate a trail never
- * holds: after TRAIL_MISSES in a row it is tried one time in TRAIL_REST.
+ * It cannot be wrong: each word is compared, every time. Where paths with the same ip, sp and fp alternate, a trail never
+ * matches: after TRAIL_MISSES in a row it is tried one time in TRAIL_REST.
  */
 #ifndef MEMWHY_TRAIL_BPF_H
 #define MEMWHY_TRAIL_BPF_H
@@ -23,7 +23,7 @@ static __always_inline u64 trail_number(u64 key, u64 sp)
 }
 
 /*
- * Where the direct map has the page of a run: a guess, so that the loads through it need not wait for those of the page table.
+ * Where the direct map has the page of a run: a guess, so that the loads through it need not wait for the page-table walk.
  * The comparison makes sure of it. 0: absent.
  */
 static __always_inline u64 trail_page(struct mw_trail *t, u64 run, u64 pgd)
@@ -88,7 +88,7 @@ __noinline u64 runs_changed(u64 n, u64 pgd)
 	return differ;
 }
 
-/* The slot of this stack when a trail tells; ~0: walk. */
+/* The slot of this stack if a trail matches; ~0: walk. */
 static __always_inline u32 trail_slot(u64 key, u64 sp, u64 fp)
 {
 	u64 n = trail_number(key, sp), pgd = number(bpf_get_current_task_btf()->mm->pgd);

@@ -8,12 +8,12 @@
  *   main                  rule FRAME 16 saved 2 ...
  *   _start                rule END             -> {memset, load, main, _start}, WHOLE
  *
- * The Go runtime works on the system stack of its thread for a goroutine that waits, and the chain leads back to it: in a
- * Go program a few jumps to another stack are followed. Elsewhere it would be a frame pointer that is none.
+ * The Go runtime may work on its thread's system stack on behalf of a goroutine, and the chain leads back to that: in a Go
+ * program a few jumps to another stack are followed. Elsewhere such a frame pointer is not one.
  *
  *   7f12'e380 memclr  ->  7f12'e3f0 mheap.alloc.func1  ->  c0'001a'2e60 mheap.alloc  ->  c0'001a'2ee0 main.load ...
  *
- * Every fault walks the whole chain: a memo of a part of it would merge stacks.
+ * Every fault walks the whole chain: remembering a part of it would merge stacks.
  */
 #ifndef MEMWHY_WALK_BPF_H
 #define MEMWHY_WALK_BPF_H
@@ -24,7 +24,7 @@
 #define WALK_JUMPS 8u
 /*
  * Frames, and windows among them, of one leg of the walk, which is a function that the verifier looks at once. In a loop it
- * looks at each round and each way through it, and forgets, when there are many rounds, which it has seen.
+ * visits each round and each way through it, and with many rounds forgets which it has seen.
  */
 #define LEG_STEPS 6u
 #define LEGS	  48u
@@ -62,7 +62,7 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 		w.memory = KERNEL_MEMORY(w.delta);
 	while (steps < LEG_STEPS) {
 		/* The page of sp may be the one that is being brought in: of the first frame it is not needed, but the one of
-		 * the CFA, which the rule will say. */
+		 * the CFA, which the rule will give. */
 		if (!in_window(&w, cfa - 8) && !window_at(&w, how, pgd, which, cfa - 8)) {
 			w = no_window(how);
 			if (sp != s->low) {

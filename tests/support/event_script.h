@@ -43,12 +43,12 @@
 //   advise SPACE RANGE free|hugepage|collapse|populate|ADVICE [STACK]
 //   mremap SPACE RANGE to RANGE [STACK]
 //   runtime-pages SPACE RUNTIME [n=] [unverified|unreadable] [problem="a sentence"] [tables=] [uses=a/b]
-//          items: RANGE USE [live= dead= free=]                     (uses: in order of sight, when not said)
+//          items: RANGE USE [live= dead= free=]                     (uses: in order of appearance, if not given)
 //   allocator-heap SPACE ALLOCATOR [n=] [problem="a sentence"] [fixed] [collector="G1"] [pretouched] [NUMBER= ...] [size=CHUNK-BYTES:BYTES ...]
 //          (NUMBER: used trimmable huge pinned top cached mapped ..., as in event_script_allocator.cpp)
 //   cgroup PATH [v2] usage=BYTES [NUMBER= ...]
 //          (NUMBER: limit anon file reclaimable kernel kills ..., as in event_script_cgroup.cpp)
-//   loss SPACE WHAT [COUNT]                                         (space 0: not known which)
+//   loss SPACE WHAT [COUNT]                                         (space 0: unknown)
 //
 // The Go runtime of a process:
 //   go-statistics SPACE [GO-COUNTER ...] [pause=COLLECTION:END-UNIX-NS:NS ...] [large=BYTES:OBJECTS [small=BYTES:OBJECTS ...]]
@@ -59,7 +59,7 @@
 //          (n: the scan that comes next; tables=0xADDRESS/0xADDRESS...: of the runtime's structures)
 //   go-profile SPACE [off|unreadable] [rate=BYTES] [assumed]        (rate: 512K; 0 when off or unreadable)
 //          items: OBJECT-BYTES [published=OBJECTS] [current=OBJECTS] 0xADDRESS ...    (innermost first)
-//   allocates SPACE BYTES STACK                                     (a call of malloc that was looked at)
+//   allocates SPACE BYTES STACK                                     (a sampled call of malloc)
 //   go-call SPACE FUNCTION BYTES STACK                              (large_allocation, heap_grow …)
 //   goroutines SPACE [n=] [incomplete] [finalizers=WAITING:BYTES:OBJECTS] [held=BYTES:OBJECTS [cut]]   (n: the sum of the groups)
 //          items: COUNT ["chan send"] [by=0xADDRESS] [stack=BYTES] [since=SECONDS] [kept=BYTES objects=]

@@ -10,7 +10,7 @@ namespace memwhy::testing {
 namespace {
 
 // Words of one line: blanks separate, quotes hold together and vanish, # starts a comment.
-// ':' behind a word and ',' are words of their own: they start and separate items.
+// ':' after a word and ',' are words of their own: they start and separate items.
 std::vector<std::string> split_line(std::string_view line) {
   std::vector<std::string> words;
   std::string word;

@@ -42,7 +42,7 @@ class Words {
   size_t line_;
 };
 
-// A line with the items below or behind it.
+// A line with the items below or after it.
 struct Sentence {
   std::optional<std::string> time;  // without '@'
   Words words;

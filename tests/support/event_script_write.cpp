@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way back: an event as a line of the grammar.
+// The reverse direction: an event as a line of the grammar.
 #include <cstdio>
 #include <map>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What nearly every test includes, compiled once for all programs of unit tests. Only headers of others: one of ours here
-// would have every test compiled again when it changes. Tests include what they use all the same.
+// What nearly every test includes, compiled once for all programs of unit tests. Only third-party headers: a change of one of
+// memwhy's would recompile every test. Tests include what they use all the same.
 #pragma once
 
 #include <gmock/gmock.h>

@@ -61,7 +61,7 @@ void BlockHeap::read_tables(const std::vector<events::Vma>& vmas) {
   read_ns_ = now_ns();
 }
 
-// What the tables say now; where they are elsewhere than the last time, once more after a search.
+// The tables' content now; if they have moved since the last time, again after a search.
 void BlockHeap::refresh() {
   for (int tries = 0; tries < 2; ++tries) {
     // It may begin to allocate long after it was met: passes 1, 2, 4, 8 and so on look for it, 1, 4, 16 of one that is not

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an allocator other than glibc is to the rest: a BlockReader that finds its tables and reads them as blocks, and
-// BlockHeap, which does for all of them what is the same: budgets, what a reading may cost, the join with resident pages.
+// Allocators other than glibc: for each a BlockReader, which finds its tables and reads them as blocks, and one BlockHeap,
+// which does what is the same for all of them: budgets, the cost of a reading, the join with resident pages.
 // Another allocator is one BlockReader and its lines (events/runtime_lines.h); it never sees a page scan.
 //
 //   what the tables say   Block 7f12'40000000 +16 KiB objects, 4,816 B in use        Block 7f12'40004000 +1 MiB free, returnable
@@ -31,7 +31,7 @@ struct Block {
   uint64_t used_bytes = 0;  // of kObjects
 };
 
-// What the tables said at one moment.
+// The tables' content at one moment.
 struct BlockTables {
   std::vector<Block> blocks;  // in any order; what overlaps an earlier one (by address) is cut
   uint64_t arenas = 0;
@@ -50,7 +50,7 @@ class BlockReader {
   virtual const char* name() const = 0;   // as in RuntimePages: "pymalloc"
   virtual const char* title() const = 0;  // in sentences: "CPython"
   // Whether the process has it: its tables found, and in agreement with themselves. What ends it too early is the budget of
-  // `memory` and nothing else, so that false with a budget that is used up means: not known.
+  // `memory` and nothing else, so that false with a budget that is used up means: unknown.
   virtual bool find(HeapMemory& memory) = 0;
   // kDamaged: they are not where they were, so find() comes again.
   virtual Result<BlockTables> read(HeapMemory& memory) = 0;
@@ -66,8 +66,7 @@ std::vector<events::RuntimeRun> join_blocks(const BlockTables& tables,
                                             std::span<const events::ScanRun> resident,
                                             events::AllocatorHeap& heap);
 
-// Whether a library of it is mapped. Else it may be linked into the program: a glance tells, or it is not found, and nothing is
-// said of that.
+// Whether a library of it is mapped. Otherwise it may be linked into the program: a glance finds it, or it is not reported.
 enum class Expected : bool { kNo, kYes };
 
 class BlockHeap {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What pages of allocators other than glibc are in the ledger: their registration with explain/ (events/runtime_lines.h). Those
-// behind malloc share the lines of any C heap, which are built in. Not those of glibc (glibc_lines.h), and not how sentences
-// speak of them (explain/allocator_words.h).
+// behind malloc share the lines of any C heap, which are built in. Not those of glibc (glibc_lines.h), and not their
+// words in sentences (explain/allocator_words.h).
 #pragma once
 
 #include <array>

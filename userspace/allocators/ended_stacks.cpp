@@ -26,7 +26,7 @@ T at(const LastPage& page, size_t offset) {
   return value;
 }
 
-// The last page of a stack has the control block; nothing of the thread lies behind it.
+// The last page of a stack has the control block; nothing of the thread lies after it.
 bool has_ended(const LastPage& page, uint64_t address) {
   for (size_t offset = 0; offset + kTcbTid + sizeof(uint32_t) <= page.size(); offset += 16) {
     if (at<uint64_t>(page, offset) != address + offset ||

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stacks of threads that have ended, and that glibc keeps: for a pthread_join that never came, or for the next thread. No
-// mapping says so: the control block at the end of each does, which glibc leaves there, and in which the kernel clears the
-// thread's number when it ends. Which of the two reasons it is, is not known here (explain: thread-leak).
+// Stacks of threads that have ended, which glibc keeps for a pthread_join that never came, or for the next thread. They are
+// known by the control block that glibc leaves at the end of each, in which the kernel clears the thread's number when the
+// thread ends. Which of the two reasons applies is decided elsewhere (explain: thread-leak).
 //
 //   7f10'0000-7f10'1000 ---p    guard
 //   7f10'1000-7f90'1000 rw-p    stack of 8 MiB;  at 7f90'0700: {self 7f90'0700, …, self 7f90'0700}, number at +0x2d0
 //                                 4713: its thread lives        0: it has ended
 //
-// A reading that has no time for all of them says of the rest what the last whole one found.
+// A reading that has no time for all of them takes the rest from the last complete one.
 //
 // Not seen: stacks without a guard mapping below (glibc from 2.43 on may guard without one), and control blocks that are
 // swapped out.
@@ -53,7 +53,7 @@ class EndedStacks {
   HeapMemory::Vmas vmas_;
   std::function<bool()> stop_;
   std::vector<AddressRange>
-      ended_;           // of the last whole reading, sorted: one that is cut asks it for the rest
+      ended_;           // of the last whole reading, sorted: a truncated one takes the rest from it
   bool whole_ = false;  // there was one
   std::vector<std::string> notices_;
   bool told_ = false;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One glibc of a process, as one reading found it: its arenas with the memory that they have from the system, what of it is
-// free, its settings. Values only: glibc_find.h finds and verifies, glibc_free.h and glibc_walk.h fill in what is free.
+// One glibc of a process, as one reading found it: its arenas with the memory that they have from the system, the free part
+// of it, its settings. Values only: glibc_find.h finds and verifies, glibc_free.h and glibc_walk.h fill in what is free.
 //
 //   Glibc libc.so.6, shape 2.27-2.42
-//     Arena main   system 132 KiB   Region 55d01000..55d22000   chunks 55d01000..55d04010, top behind them
+//     Arena main   system 132 KiB   Region 55d01000..55d22000   chunks 55d01000..55d04010, then top
 //       page        55d01   55d02   55d03   55d04
 //       free        1,104   4,096   4,096       0      bytes of free chunks on it
 //       trimmed         0       1       1       0      malloc_trim drops the page
@@ -32,7 +32,7 @@ struct Region {
   std::vector<bool> trimmed;   // by page: malloc_trim drops it
 
   uint64_t first_page() const { return range.start >> kPageShift; }
-  // What free and trimmed take: the caller has asked for it (HeapMemory::keep).
+  // The size of free and trimmed: the caller has paid for it (HeapMemory::keep).
   uint64_t kept_bytes() const { return pages_touched(range).pages() * (sizeof(uint16_t) + 1); }
   // Once, before add_free().
   void prepare() {
@@ -63,7 +63,7 @@ struct Arena {
   uint64_t system_bytes = 0, max_system_bytes = 0;
   uint64_t merged_top = 0;  // where top would begin if free chunks before it were merged; 0: at `top`
   bool main = false, contiguous = true;
-  bool believed = true;  // false: it was in motion at each try, or is no arena: `cut` says so
+  bool believed = true;  // false: it changed during each try, or is no arena: `cut` has that
   std::vector<Region> regions;
   std::vector<AddressRange> fast;  // fastbin chunks, in order of address
   std::vector<uint64_t> known;     // some chunks out of its bins, in order: where a walk can go on

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What glibc has beside its arenas: chunks in mappings of their own, and the caches of threads, whose chunks look used.
+// What glibc has besides its arenas: chunks in mappings of their own, and caches of threads, with chunks that look used.
 #pragma once
 
 #include "allocators/glibc.h"
@@ -7,7 +7,7 @@
 
 namespace memwhy::allocators {
 
-// mp_ knows their number and bytes; they are looked for until both agree: where mappings begin, behind each that was found,
+// mp_ knows their number and bytes; they are searched until both agree: where mappings begin, after each that was found,
 // then page by page within limits.
 void find_mapped_chunks(HeapMemory& memory, Glibc& libc);
 

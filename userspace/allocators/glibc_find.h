@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds the state of glibc's malloc in a process without symbols, and verifies it. What is found here can be believed, or
-// is not returned; what is free in it is not read here.
+// Finds the state of glibc's malloc in a process without symbols, and verifies it: what fails is not returned. What is free
+// in it is not read here.
 //
 //   words of libc's .data     ... 0x7f..c8cc0 0x7f..c8cc0 0x7f..c8cd0 0x7f..c8cd0 ...    pairs that point 16 bytes before themselves:
 //                             an empty bin is one; the place with most of them in 127 pairs is `bins`
@@ -28,7 +28,7 @@ Search find_glibc(HeapMemory& memory, bool everywhere);
 
 // The arenas of this moment: `libc.arenas` anew. false: its main arena does not pass any more.
 bool read_arenas(HeapMemory& memory, Glibc& libc);
-// Settings, when they can be told from other words.
+// Settings, if they can be distinguished from other words.
 void read_par(HeapMemory& memory, Glibc& libc);
 
 }  // namespace memwhy::allocators

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of an arena's memory is free: by its free lists while they are short, else by a walk over all of its chunks. Both fill
+// Which of an arena's memory is free: by its free lists while they are short, else by a walk over all of its chunks. Both fill
 // Region::free and Region::trimmed. The memory is hostile: every size is checked, every loop ends.
 //
 //   lists   a page is read for each free chunk: 0.4 ms where nothing is free, 4.6 s for 3.7 million free chunks in any order
@@ -14,7 +14,7 @@ namespace memwhy::allocators {
 
 // Chunks of the fastbins, which are free but look used.
 void read_fastbins(HeapMemory& memory, const Glibc& libc, Arena& arena);
-// Whether the links of fastbins and tcaches are protected (2.32 and later), told by the end of any list.
+// Whether the links of fastbins and tcaches are protected (2.32 and later), which the end of any list shows.
 bool guess_safe_linking(HeapMemory& memory, const Glibc& libc);
 
 // false: the lists are longer than `most_pages`, or inconsistent each time; then nothing of them is kept but Arena::known.

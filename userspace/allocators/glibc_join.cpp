@@ -105,7 +105,7 @@ class Joining {
   PageNumber claimed_ = 0;
 };
 
-// Of several copies of glibc in a process the program's own is the one that has the brk; loaded first, it stands highest.
+// Of several copies of glibc in a process the program's own is the one with the brk; loaded first, it has the highest address.
 const Glibc* own_of(std::span<const Glibc> libcs) {
   const Glibc* own = nullptr;
   const auto has_brk = [](const Glibc& libc) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where 64-bit glibc 2.23 to 2.44 keeps the state of malloc: offsets as data, compared release by release in its sources
-// (malloc/malloc.c, malloc/arena.c) and measured in the debug information of nine builds. Not a reader: glibc_find.h tells
-// by shape which of these a process has, since its libc has no symbols.
+// (malloc/malloc.c, malloc/arena.c) and measured in the debug information of nine builds. Not a reader: glibc_find.h
+// decides by shape which of these a process has, since its libc has no symbols.
 //
 //   malloc_state of main_arena, 2.36, at 0x7f21'3c5f8c60            chunks of a heap
 //     mutex, flags, have_fastchunks  +0                              0x55d0'1000  prev_size | size 0x291 (1: the one before is in use)
@@ -50,7 +50,7 @@ inline constexpr std::array<StateShape, 3> kStateShapes = {{
     {0x68, 0x60, "2.23-2.26"},
 }};
 constexpr size_t kFastbins = 10;   // of chunks of 32, 48 … 176 bytes
-constexpr int kContiguousNot = 2;  // of `flags`: brk was refused, or never asked
+constexpr int kContiguousNot = 2;  // of `flags`: brk was refused, or never called
 
 // Memory of an arena that is not the main one: heaps, each at a multiple of its greatest size. heap_info: ar_ptr, prev, size.
 constexpr uint64_t kHeapMax = uint64_t{64} << 20;

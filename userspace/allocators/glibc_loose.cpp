@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Regions of a main arena in mappings: the kernel gives it what it asked for with mmap, and one mapping may hold such regions,
-// mapped chunks, and what is not malloc's.
+// Regions of a main arena that malloc got by mmap: one mapping may hold such regions, mapped chunks, and memory that is not
+// malloc's.
 //
 //   mapping  | mapped chunk | not malloc's | region: chunk chunk … fencepost fencepost | region: chunk chunk … top |
 //   accepted from a page boundary on when the chain of chunks ends as one does, until they sum to system_mem

@@ -31,7 +31,7 @@ class MappedChunks {
         const uint64_t end = chunk_at(vma.range, at, every_page);
         if (end == 0 && !every_page) break;
         at = end != 0 ? end : at + kPageBytes;
-        if (end != 0) ahead_ = 1;  // behind a chunk there is often the next one
+        if (end != 0) ahead_ = 1;  // a chunk is often followed by the next one
       }
     }
   }
@@ -46,7 +46,7 @@ class MappedChunks {
                                         [](uint64_t a, const AddressRange& range) { return a < range.end; });
     return after != taken.end() && after->start <= at ? round_up(after->end, kPageBytes) : at;
   }
-  // The end of a mapped chunk whose header is on this page: at its start, or before an address that memalign was asked for.
+  // The end of a mapped chunk whose header is on this page: at its start, or before an address that memalign returned.
   uint64_t chunk_at(const AddressRange& mapping, uint64_t page, bool every_page) {
     if (every_page && !window_.contains(page)) read_ahead({page, mapping.end});
     const uint64_t tail =

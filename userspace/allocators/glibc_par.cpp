@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// mp_: it stands near main_arena in the same data; of all places there, the relations between its fields leave one.
+// mp_: it lies near main_arena in the same data; only one place there satisfies the relations between its fields.
 #include <algorithm>
 #include <cstring>
 

@@ -25,10 +25,10 @@ constexpr uint64_t kSizesShare = 50, kSizesFreeNs = 3000 * kMs;
 constexpr remote::Limits kArenasLimits = {
     .read_bytes = 64 * kMiB, .kept_bytes = 1024 * kMiB, .cpu_ns = 100 * kMs, .time_ns = 300 * kMs};
 constexpr int kMostSearches = 20;
-constexpr int kMostCutInARow = 3;  // then what was read whole is too old to stand for what is
+constexpr int kMostCutInARow = 3;  // then the last complete reading is too old
 constexpr size_t kMostSizes = 64;
 
-// What was free in an arena when it was last looked at, on the pages that it still has.
+// What was free in an arena at its last reading, on the pages that it still has.
 void carry_over(HeapMemory& memory, const Arena& before, Arena& now) {
   now.fast = before.fast;
   now.cut = before.cut;
@@ -99,7 +99,7 @@ bool GlibcProcess::refresh(HeapMemory& memory, Glibc& libc, bool what_is_free) {
   return true;
 }
 
-// A reading that was cut tells less of what is free than the last whole one does, while that is not old.
+// A truncated reading knows less of what is free than the last complete one, as long as that is recent.
 bool GlibcProcess::read_heap(HeapMemory& heap, const remote::Budget& budget) {
   const bool first = free_read_ns_ == 0;
   const bool what_is_free = first || within_share(cpu_ns_, first_ns_);

@@ -2,12 +2,12 @@
 // GlibcProcess: the C heap of one live process, read from outside: which resident bytes malloc holds for the program, which
 // are free, and what would bring those back. Several copies of glibc in one process are one heap here.
 //
-// What it is not: another allocator's heap. Where one replaces malloc, main_arena stays zero and is not found; then this says
-// nothing. Reading is harmless: no stop, only resident pages, with pauses (ReadPace), within a budget (remote/budget.h).
+// What it is not: another allocator's heap. Where one replaces malloc, main_arena stays zero and is not found; then nothing
+// is reported. Reading is harmless: no stop, only resident pages, with pauses (ReadPace), within a budget (remote/budget.h).
 //
 //   when           each pass: arenas, and the join with its pages
 //                  what is free: anew when the readings so far took less than 1/200 of a CPU (the first 0.4 s are free), else
-//                  what was read last, and its age is told
+//                  the last reading, with its age
 //                  sizes of what is in use: with details
 #pragma once
 

@@ -77,7 +77,7 @@ class TcacheReader {
     std::sort(arenas_.begin(), arenas_.end());
   }
 
-  // Thread-local variables stand at the same distance from each control block.
+  // Thread-local variables are at the same distance from each control block.
   void read(uint64_t tcb) {
     uint64_t at = 0;
     if (known_ != 0) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The walk: from chunk to chunk over a region, by the sizes in their headers. A header that makes no sense was read while the
-// chunk was split or merged: again from the last chunk that was certain, then on from the next place that is.
+// The walk: from chunk to chunk over a region, by the sizes in their headers. A header that makes no sense was read while its
+// chunk was split or merged: the walk retries from the last certain chunk, then goes on from the next certain place.
 //
 //   certain                       at                     free run            top, or fenceposts
 //   | used | used | free | used | used ? |               |free|fast|

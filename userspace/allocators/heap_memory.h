@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// HeapMemory: what one reading of a C heap sees: the target's mappings at its start, and pages of it, each read once and kept
-// while there is room. Not a judge of what the bytes mean. Pages that are absent or swapped are never read.
+// HeapMemory: what one reading of a C heap sees: the target's mappings at its start, and its pages, each read once and kept
+// while there is room. It does not interpret the bytes. Pages that are absent or swapped out are never read.
 //
 //   header at 0x55d0'12c0   page 0x55d0'1 is read (4 KiB, one look at pagemap, one pread), slot 0x1 of 2,048
 //   header at 0x55d0'16d0   the same page, out of its slot
-//   forget()                a chunk moved while it was looked at: everything is read anew, mappings too
+//   forget()                a chunk moved while it was read: everything is read anew, mappings too
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ class HeapMemory {
  public:
   using Vmas = std::function<Result<std::vector<events::Vma>>()>;
 
-  // `memory` has a budget, and outlives this. `vmas` may be asked again.
+  // `memory` has a budget, and outlives this. `vmas` may be called again.
   HeapMemory(remote::RemoteMemory& memory, Vmas vmas, ReadPace pace);
 
   // false: the mappings could not be read.
@@ -51,10 +51,10 @@ class HeapMemory {
     static_assert(std::is_trivially_copyable_v<T>);
     return read(address, std::as_writable_bytes(std::span(&value, 1)));
   }
-  // Many pages at once, beside the kept ones: how many bytes from the page's start are there, at most into.size().
+  // Many pages at once, besides the kept ones: how many bytes from the page's start are present, max into.size().
   size_t read_run(uint64_t page_address, std::span<std::byte> into);
 
-  // Each for the price of few calls; a piece that is not there says so. false: the budget is used up, or the process is gone.
+  // All for the price of few calls; a missing piece is marked. false: the budget is used up, or the process is gone.
   bool read_each(std::span<remote::Piece> pieces);
 
   // Between pieces of work: false when the reading has had its share. Pauses are made here, and nowhere else: what must be of
@@ -91,7 +91,7 @@ class HeapMemory {
   Vmas ask_vmas_;
   ReadPace pace_;
   std::vector<events::Vma> vmas_;
-  std::vector<AddressRange> spans_;  // sorted; span() is asked for each word and each block
+  std::vector<AddressRange> spans_;  // sorted; span() is called for each word and each block
   std::vector<Slot> slots_;
   std::unique_ptr<std::byte[]> pages_;
   uint64_t pages_read_ = 0, since_pause_ = 0;

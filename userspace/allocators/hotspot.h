@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// HotSpot, the JVM of OpenJDK, by the tables that it has for readers from outside (hotspot_tables.h): 17 to 25 were tried. The Java
-// heap, the code cache and the metaspace. Not what objects are alive (used: up to where a space is filled, garbage included),
-// and not what the VM has from malloc, which is the C heap's.
+// HotSpot, the JVM of OpenJDK, read by the tables that it keeps for outside readers (hotspot_tables.h); tested with 17 to 25.
+// The Java heap, the code cache and the metaspace. Not which objects are alive (used: as far as a space is filled, garbage
+// included), and not what the VM has from malloc, which is the C heap's.
 //
 //   Universe::_collectedHeap ──► G1: regions of 1 MiB at 0xf0000000, 256 of them
 //     region 0   bottom f0000000  top f00fffe0  end f0100000     used 1,048,544 B, free 32 B
 //     region 1   bottom f0100000  top f0100000  end f0200000     free; resident if it was used before, and given back by few
 //   CodeCache::_heaps        ──► 3 heaps of code, each with its committed range
 //   ClassLoaderDataGraph     ──► classes: the 4 MiB around each, and around its constants, are metaspace
-// Read: G1, Serial, Parallel, Shenandoah, Epsilon. Of ZGC, whose heap is shared memory and named by the kernel, where it is.
+// Read: G1, Serial, Parallel, Shenandoah, Epsilon. Of ZGC, whose heap is shared memory that the kernel names, only the place.
 #pragma once
 
 #include <cstdint>

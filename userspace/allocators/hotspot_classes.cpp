@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The metaspace of a JVM, by what lies in it: the VM does not say where its parts are, but each class is in one and points to its
-// constants in another. Not what of it is free, and not the archive of classes (CDS), which is a file.
+// The metaspace of a JVM, found by its contents: the VM has no list of its parts, but each class lies in one and points to its
+// constants in another. Not how much of it is free, and not the archive of classes (CDS), which is a file.
 #include <algorithm>
 #include <set>
 
@@ -78,7 +78,7 @@ std::string read_classes(HotspotVm& vm, KnownClasses& known, BlockTables& out) {
     known.windows = std::move(fresh);
   else if (anew && known.windows.size() < kMostWindows)
     known.windows.merge(fresh);
-  // Each is paid for: what is known is told, also when the time was up on the way.
+  // Each costs work: what is found is reported, also when the time runs out on the way.
   for (const uint64_t window : known.windows) add_window(vm, window, out);
   if (full) return "the classes are in more places than one reading may keep";
   return whole ? "" : "there are more classes than one reading may read";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The code cache of a JVM: its heaps of compiled code, and the map of segments that each has. What of it is free is not read.
+// The code cache of a JVM: its heaps of compiled code, and the segment map of each. Its free part is not read.
 #include <algorithm>
 
 #include "allocators/hotspot_parts.h"

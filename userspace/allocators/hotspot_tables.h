@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables in which HotSpot (OpenJDK's libjvm.so) describes itself to readers from outside, the serviceability agent: where
-// each variable and field of the VM is. Found by their content, so that no symbol is needed. Not what the fields say: hotspot.h.
+// The tables in which HotSpot (OpenJDK's libjvm.so) describes itself to outside readers (the serviceability agent): where each
+// variable and field of the VM is. Found by content, without symbols. What the fields mean: hotspot.h.
 //
 //   gHotSpotVMStructs, words of libjvm's .data, 48 bytes an entry
 //     { "Universe",   "_collectedHeap", "CollectedHeap*", static 1, offset 0,  address 7f55'9976'2c88 }
@@ -31,7 +31,7 @@ class HotspotTables {
   static std::optional<HotspotTables> find(HeapMemory& memory, const AddressRange& data,
                                            std::string_view file, const FileBytes& read_file);
 
-  // Of a field in its struct; of a static one its address. The first of several names that there is: releases rename.
+  // Of a field in its struct; of a static one its address. The first existing one of several names: releases rename.
   std::optional<uint64_t> offset(std::initializer_list<std::string_view> names) const;
   std::optional<uint64_t> address(std::initializer_list<std::string_view> names) const;
   // Where the value of a flag of the command line is.

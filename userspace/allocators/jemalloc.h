@@ -5,8 +5,8 @@
 //   extent { state active, slab of blocks of 160 bytes, 3 free | 7f12'40003000 | 20,480 }        in use 125 x 160 B
 //   extent { state active, large, size class 20 KiB            | 7f12'40010000 | 24,576 }        in use 20 KiB
 //   extent { state dirty                                       | 7f12'40200000 | 1 MiB  }        free; a purge returns what is resident
-// Which release: bits lie elsewhere in each, and only in the right reading every slab's size fits its class. Objects in the caches of
-// threads count as used. Not read: builds for 57-bit addresses, whose tree has three levels.
+// Which release: bits lie elsewhere in each, and only the right reading makes every slab's size fit its class. Objects in
+// caches of threads count as used. Not read: builds for 57-bit addresses, with a tree of three levels.
 #pragma once
 
 #include <optional>

@@ -20,7 +20,7 @@ struct Slice {
   uint64_t more[6];
 };
 static_assert(sizeof(Slice) == 80);
-// What stands before the slices, at the end of struct mi_segment_s.
+// The fields before the slices, at the end of struct mi_segment_s.
 struct SegmentTail {
   uint64_t slices, own_slices, kind, entries, thread;
 };

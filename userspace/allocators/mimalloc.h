@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // mimalloc 2.0: as libmimalloc, linked into a program, or bundled in a library beside another allocator. It has no table to
-// find: its segments lie at multiples of 32 MiB, and each says itself what its slices of 64 KiB are.
+// find: its segments lie at multiples of 32 MiB, and each describes its slices of 64 KiB.
 //
 //   segment 7f12'40000000   { ..., 3 slices of its own, normal, 512 entries, thread 7f.., slices [ ]
 //     slice 0   { 3 slices }                                      the segment's own
 //     slice 3   { 1 slice, 97 blocks of 640 bytes in use }        a page: in use 62,080 B
 //     slice 4   { 508 slices }                                    free
-// mi_collect(true) returns free slices of the thread that calls it, and not of each segment: a ceiling, so nothing is returnable.
+// mi_collect(true) returns free slices of the calling thread only, and not of each segment: so no number is promised.
 #pragma once
 
 #include <vector>

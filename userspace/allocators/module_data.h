@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the variables of mapped files are, .data and .bss, and their words: the tables of an allocator begin in one of them.
-// Not which word is a table, which each allocator decides by what it points to, and no symbols.
+// The variables of mapped files (.data and .bss) and their words: the tables of an allocator begin in one of them. Without
+// symbols. Which word is a table, each allocator's reader decides by what the word points to.
 //
 //   7f10'0000 rw-p libpython3.11.so   .data  ─┐ one ModuleData, named by the file
 //   7f14'2000 rw-p (anonymous, adjoins) .bss ─┘

@@ -17,7 +17,7 @@ constexpr std::array<uint16_t, 48> kSlotUnits = {
     584, 682, 818, 1023, 1169, 1364, 1637, 2047, 2340, 2730, 3276, 4095, 4680, 5460, 6552, 8191};
 constexpr uint64_t kUnit = 16, kGroupHeader = 16;
 constexpr uint64_t kHeadOffsets[] = {
-    56, 64};  // of the pointer to the first area, behind the secret; builds differ
+    56, 64};  // of the pointer to the first area, after the secret; builds differ
 constexpr size_t kMostMetas = 101;
 
 struct Meta {
@@ -55,7 +55,7 @@ std::optional<Block> block_of(const Meta& meta) {
                kGroupHeader + (slots - free) * size};
 }
 
-// A group may lie in a slot of a larger one, whose slot then looks used: of the larger one only what is not the smaller's counts.
+// A group may lie in a slot of a larger one, which then looks used: of the larger one only the rest counts.
 // Pages belong to the outermost group, with the bytes in use of all that is in it.
 void nest(std::vector<Block>& blocks) {
   std::sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) {

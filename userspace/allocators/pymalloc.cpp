@@ -69,7 +69,7 @@ std::optional<uint64_t> used_in(const PoolHeader& pool, uint64_t arena, const Py
   return pool.count * size + (pool.count != 0 ? kPoolHeader : 0);
 }
 
-// The table of arenas, read by its numbers until its end; that it doubled says where that can be.
+// The table of arenas, read by its numbers until its end; it only ever doubles, so few ends are possible.
 class ArenaTable {
  public:
   ArenaTable(HeapMemory& memory, uint64_t arenas, const Pymalloc::Geometry& geometry)

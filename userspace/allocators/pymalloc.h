@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// pymalloc, the allocator of CPython's small objects (up to 512 bytes): 3.8 to 3.13, as they come. Found by its content, in
-// the variables of files that are called python; the number of an arena in each of its pools proves it.
+// pymalloc, the allocator of CPython's small objects (up to 512 bytes): 3.8 to 3.13 in their usual builds. Found by content, in
+// the variables of files named python; the number of its arena in each pool proves it.
 //
 //   variable of libpython ──► arenas[ ] of 48 bytes    { address, next pool, free pools 3, pools 64, ... }   an address of 0: no arena
 //   arena 7 at 7f12'40000000, 1 MiB                    64 pools of 16 KiB

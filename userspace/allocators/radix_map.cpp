@@ -67,7 +67,7 @@ bool covers(const RadixKind& kind, const AddressRange& range, uint64_t key, cons
          range.contains((key << kLeafBits | entry.last) << kind.page_shift);
 }
 
-// Slots of the root that have to be filled, since there is memory that they stand for. Sorted.
+// Slots of the root that must be filled, since the memory that they cover exists. Sorted.
 std::vector<uint64_t> keys_of(const HeapMemory& memory, const RadixKind& kind) {
   const uint64_t shift = kind.page_shift + kLeafBits;
   std::vector<uint64_t> keys;
@@ -108,7 +108,7 @@ std::optional<uint64_t> key_of(HeapMemory& memory, const RadixKind& kind, uint64
   return std::nullopt;
 }
 
-// A root is sparse, and what is full of pointers is none: of the words behind a slot no more are filled than there is memory for.
+// A root is sparse; a table full of pointers is none: of the words after a slot no more are filled than the memory needs.
 // A run of slots begins somewhere, so before the first of it is hardly anything either.
 class Sparse {
  public:
@@ -145,7 +145,7 @@ std::optional<uint64_t> find_radix(HeapMemory& memory, const RadixKind& kind) {
       // The whole root lies in the variables.
       const uint64_t before = place - data.range.start, least = data.range.end - kind.root_bytes();
       const auto fit = between(keys, place > least ? (place - least + 7) / 8 : 0, before / 8);
-      if (!fit.empty() && !begins && fit.front() >= kNear) return;  // else other variables stand before it
+      if (!fit.empty() && !begins && fit.front() >= kNear) return;  // else other variables precede it
       if (fit.empty() || looked.count(leaf) != 0 || !memory.step()) return;
       if (!Sparse::behind(memory, place, between(keys, fit.front(), fit.back() + kNear).size())) return;
       looked.insert(leaf);

@@ -3,7 +3,7 @@
 // gperftools' tcmalloc keep it: found by its content, and read whole.
 //
 //   page 0x7f124'0003 (4 KiB)   root[0x1fc49] ──► leaf, 2^18 words   leaf[0x00003] ──► descriptor { 7f12'40000000, 16 KiB, ... }
-//   proof                       the descriptor is of memory that is mapped, and has the page that its place stands for
+//   proof                       the descriptor is of mapped memory, and has the page of its place
 //   leaves are stale by design: a word counts only while its descriptor covers its page
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What reading an allocator may cost, the same for each: searches with a limit of their own, then as much CPU time as its share.
-// Not the share of a CPU that the recorder gives each runtime (record/): an allocator keeps to half of it by itself.
+// What reading an allocator may cost, the same for each: searches have a limit of their own, readings a share of a CPU. Not
+// the share that the recorder gives each runtime (record/), of which an allocator uses half at most.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ constexpr uint64_t kMs = 1'000'000, kMiB = 1 << 20;
 constexpr remote::Limits kSearchLimits = {
     .read_bytes = 1024 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 500 * kMs, .time_ns = 2000 * kMs};
 
-// Where nothing but the memory itself could say so: every program is looked at, and hardly one has it.
+// Where only the memory itself can show it: every program is looked at, and hardly any has it.
 constexpr remote::Limits kGlanceLimits = {
     .read_bytes = 64 * kMiB, .kept_bytes = 64 * kMiB, .cpu_ns = 25 * kMs, .time_ns = 200 * kMs};
 

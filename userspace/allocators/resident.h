@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resident pages of a scan, visited by range; and what of dropped pages are parts of huge ones.
+// Resident pages of a scan, visited by range; and which of the dropped pages are parts of huge ones.
 #pragma once
 
 #include <algorithm>

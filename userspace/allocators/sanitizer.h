@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs built with AddressSanitizer, MemorySanitizer or ThreadSanitizer (C, C++; also Go's -asan and -msan): their shadow, and
-// the memory that their own malloc gives out, stand at addresses that the instrumented code has built in.
+// the memory that their own malloc hands out, lie at addresses that are built into the instrumented code.
 //
 //   AddressSanitizer   shadow  7fff'7000 .. 1000'7fff'8000     malloc  6000'0000'0000 .. 6400'0000'0000
 //   the fact           a mapping that ends where the shadow ends, and covers most of it: no other program has one

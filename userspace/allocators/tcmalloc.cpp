@@ -19,7 +19,7 @@ constexpr RadixKind kSpans = {
       return {span.words[0] << kSpanPageShift, (span.words[0] + span.words[1]) << kSpanPageShift};
     }};
 
-// The word with the state stands behind a field that has 8, 16 or 24 bytes.
+// The word with the state follows a field of 8, 16 or 24 bytes.
 constexpr size_t kStateWords[] = {5, 6, 7};
 constexpr uint64_t kInUse = 0, kFreeSpan = 1, kReturnedSpan = 2;
 

@@ -5,7 +5,7 @@
 //   span { page 0x3f89'20000, 2 pages, ... 83 blocks out, size class 12, in use }        in use 83 x 192 B
 //   span { page 0x3f89'20010, 130 pages, ... in use }                                    one block: all of it
 //   span { page 0x3f89'21000, 512 pages, ... free }                                      ReleaseFreeMemory() returns what is resident
-// A block in the cache of a thread, or on its way between caches, is out of its span and counts as used.
+// A block in a thread's cache, or on its way between caches, is not free in its span and counts as used.
 #pragma once
 
 #include <optional>

@@ -19,7 +19,7 @@ using HeaderWords = std::array<uint64_t, 12>;
 struct V8Page {
   AddressRange range, objects;
   uint64_t used_bytes = 0, heap = 0, flags = 0;
-  // What the allocator of the page, which is another part of V8, has to say of it, must agree.
+  // The record that the page's allocator, another part of V8, has of it must agree.
   bool proves(uint64_t at, uint64_t region, uint64_t region_bytes) const {
     return region == at && region_bytes == range.bytes() && range.bytes() % kPageBytes == 0 &&
            range.bytes() >= 2 * kPageBytes && range.bytes() <= kLargestV8Page && objects.start > at &&
@@ -61,7 +61,7 @@ std::vector<AddressRange> places_of(const std::vector<events::Vma>& vmas) {
   return places;
 }
 
-// A header may be what is left of a page that was given back, or name more than there is.
+// A header may be the remains of a page that was given back, or name more than exists.
 bool is_mapped(const std::vector<AddressRange>& places, const AddressRange& page) {
   const auto place = std::partition_point(places.begin(), places.end(),
                                           [&](const AddressRange& each) { return each.end <= page.start; });

@@ -4,7 +4,7 @@
 //
 //   SymbolInfo {0x401000, main.load, /srv/acme/job.go:36}  ──►  SymbolInfo {0x401000, main.kadogila, /srv/zenoriba/befo.go:36}
 //
-// There is no default: an event of a new kind does not compile before it is said what is private in it.
+// There is no default: a new kind of event does not compile until this room lists what is private in it.
 #pragma once
 
 #include <string>

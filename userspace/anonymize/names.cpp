@@ -94,7 +94,7 @@ constexpr std::array<std::string_view, 75> kFiles = {
     "nginx",        "locale-archive", "libc++abi",    "libbrotlicommon",
     "libbrotlidec", "libbrotlienc",   "libmonosgen"};
 
-// Words that may stand behind it, between numbers.
+// Words that may follow it, between numbers.
 constexpr std::array<std::string_view, 42> kFileWords = {
     "so",        "musl",    "x",      "aarch",  "armhf",   "linux",      "gnu",
     "gnueabihf", "files",   "dns",    "compat", "systemd", "mymachines", "myhostname",
@@ -146,7 +146,7 @@ constexpr std::array<std::string_view, 32> kGoModules = {"golang.org/x/",
                                                          "github.com/bytedance/sonic",
                                                          "gvisor.dev/gvisor"};
 
-// Words of languages and of the standard libraries of C++ and Rust, that say nothing of a program.
+// Words of languages and of the standard libraries of C++ and Rust: they reveal nothing about a program.
 constexpr std::array<std::string_view, 62> kIdentifiers = {
     "main",        "init",       "glob",       "std",           "core",          "alloc",
     "operator",    "new",        "delete",     "const",         "unsigned",      "signed",
@@ -190,7 +190,7 @@ bool is_closure(std::string_view name) {
   return false;
 }
 
-// "encoding/json.Unmarshal", "runtime.gopark"; not "go.acme.com/ledger.Post": the first element has no dot where there are more.
+// "encoding/json.Unmarshal", "runtime.gopark"; not "go.acme.com/ledger.Post": the first of several elements has no dot.
 bool is_public_package(std::string_view name) {
   const std::string_view path = name.substr(0, name.find('['));
   const size_t slash = path.find('/');
@@ -198,7 +198,7 @@ bool is_public_package(std::string_view name) {
   return is_one_of(first, kGoStandard) || begins_with_one_of(name, kGoModules);
 }
 
-// Behind the beginning of a public file's name: nothing, or versions, machines and extensions.
+// After the beginning of a public file's name: nothing, or versions, machines and extensions.
 bool is_version(std::string_view rest) {
   constexpr std::string_view kSeparators = ".-_0123456789";
   if (!rest.empty() && kSeparators.find(rest.front()) == std::string_view::npos) return false;
@@ -282,7 +282,7 @@ std::string Names::function(std::string_view name, std::string_view file, std::s
   return identifiers(name);
 }
 
-// Its stem is a word; numbers and extensions that say what kind of file it is stay.
+// Its stem is a word; numbers and extensions that identify the kind of file stay.
 std::string Names::component(std::string_view name) {
   if (name.empty() || name == "." || name == ".." || is_one_of(name, kDirectories) || is_number(name))
     return std::string(name);

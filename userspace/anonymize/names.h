@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names: which names of a recording are anybody's (libc, runtimes, allocators, the standard libraries, well-known modules), and
-// what stands for the others. What an explanation is decided by stays as it is: the kind of every frame, the files of
-// runtimes and allocators, the names that the kernel gives mappings.
+// Names: which names of a recording are public (libc, runtimes, allocators, the standard libraries, well-known modules), and
+// what replaces the others. What an explanation depends on stays as it is: the kind of every frame, the files of runtimes
+// and allocators, the names that the kernel gives mappings.
 //
 //   function  main.(*billing).load       main.(*kadogila).befozemi           runtime.mallocgc   stays
 //   path      /srv/acme/billing          /srv/zenoriba/fadeliko              /usr/lib/x86_64-linux-gnu/libc.so.6   stays
@@ -35,7 +35,7 @@ class Names {
   std::string variable(std::string_view name);
   std::string word(std::string_view name) { return name.empty() ? "" : words_.word(name); }
   std::string digits(std::string_view hex) const { return words_.digits(hex); }
-  // A sentence of ours, in which paths and names of processes may stand.
+  // A sentence of memwhy's that may contain paths and names of processes.
   std::string sentence(const std::string& text);
 
   static bool is_public_file(std::string_view path);

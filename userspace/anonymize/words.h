@@ -3,8 +3,8 @@
 //
 //   "billing"  ── keyed hash ──► 0x2b61… ──► "kudogila"        "4f5a9c01" ──► "91c07de2" (digits for digits)
 //
-// The key is random unless it is given, and is kept nowhere: who has the words alone cannot look names up, but by guessing
-// both name and key. What it is not: a judge of which names are replaced (names.h).
+// The key is random unless it is given, and is kept nowhere: the words alone reveal no name, except by guessing both name and
+// key. What it is not: the choice of the names that are replaced (names.h).
 #pragma once
 
 #include <cstdint>

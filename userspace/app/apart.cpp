@@ -22,7 +22,7 @@ namespace {
 constexpr size_t kMostErrorBytes = 1024;
 constexpr size_t kMostAnswerBytes = size_t{16} << 20;
 
-// Its whole life is one answer: it never comes back into the server's code. What it says goes to `errors`, stdout is the server's.
+// It lives for one answer and never returns into the server's code. Its messages go to `errors`; stdout is the server's.
 [[noreturn]] void answer_in_child(pid_t server, const Fd& answer, const Fd& errors, const FileLimits& limits,
                                   const std::string& name, const std::function<Result<std::string>()>& work) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);

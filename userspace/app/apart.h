@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Work in a process of its own, for one answer: a recording that takes too much time or memory ends that process (file_limits.h) and
-// not the server that asked, and all of its memory goes back.
+// Work in a process of its own, for one answer: a recording that takes too much time or memory ends that process
+// (file_limits.h) and not the server, and all of its memory is freed.
 //
 //   server ──fork──► within(limits, work) ──► answer │ "memwhy: web.memwhy: it takes more than …", status 6
 //          ◄──────────────── two files in memory ────┘

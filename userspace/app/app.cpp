@@ -205,7 +205,7 @@ Status print(const std::string& text) { return write_result(STDOUT_FILENO, text,
 int run(int argc, const char* const* argv) {
   hold_standard_descriptors();
   ignore_write_signals();
-  // Our own split at "--": behind it nothing is an option or a command of ours, whatever it looks like.
+  // A split at "--": after it nothing is an option or a command of memwhy's, whatever it looks like.
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   if (files::is_child(words)) return files::run_child(words);
   if (words.size() == 1 && words.front() == kFrontWord) return run_front();

@@ -55,7 +55,7 @@ allocators::FileBytes file_bytes_of(const TargetProcess& target) {
   };
 }
 
-// Allocators and managed heaps whose tables memwhy does not know, by a part of a library's name or of one that the kernel keeps for a mapping.
+// Allocators and managed heaps with tables that memwhy does not know, by a part of a library's or a mapping's name.
 struct Recognised {
   const char *in_name, *name, *title;
 };

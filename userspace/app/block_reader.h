@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// record::RuntimeSource of allocators other than glibc's over allocators/, which reads; here is only which process may have
-// which, by its mappings alone.
+// record::RuntimeSource of allocators other than glibc's, over the readers in allocators/. Only the choice of which process may
+// have which allocator, by its mappings alone, is made here.
 #pragma once
 
 #include <functional>
@@ -31,7 +31,7 @@ std::unique_ptr<record::RuntimeSource> open_sanitizer(const TargetProcess& targe
 std::unique_ptr<record::RuntimeSource> open_hotspot(const TargetProcess& target);
 // There is code that was made at run time.
 std::unique_ptr<record::RuntimeSource> open_v8(const TargetProcess& target);
-// Known by the names of what is mapped, and not read: the coverage says so.
+// Recognised by the names of mappings, and not read: reported in the coverage.
 std::unique_ptr<record::RuntimeSource> open_recognised(const TargetProcess& target);
 
 class BlockHeapReader final : public record::PagesOnly {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command of `memwhy record -- CMD`: started by us, held back until the recording sees it.
+// The command of `memwhy record -- CMD`: started by memwhy, and held back until it is being recorded.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// memwhy check: does a recording keep the limits, and is it no worse than others? For CI: exit status 0 or 3.
+// memwhy check: is a recording within its limits, and no worse than others? For CI: exit status 0 or 3.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// memwhy completion SHELL: what a shell needs to complete memwhy's command line, made of its description.
+// memwhy completion SHELL: what a shell needs to complete memwhy's command line, generated from its description.
 #include <memory>
 
 #include "app/command.h"

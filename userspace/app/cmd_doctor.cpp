@@ -63,7 +63,7 @@ Command add_doctor(CLI::App& program) {
               possible = check_namespace(*proc);
             std::string text = capabilities_text() + kernel_text();
             if (possible) {
-              // Attaches everything to ourselves for a moment: what is said here was done, not guessed.
+              // Attaches everything to memwhy itself for a moment: the results are tried, not guessed.
               const Result<events::HookReport> hooks = try_hooks();
               text += hooks_text(hooks);
               if (!hooks) possible = hooks.error();

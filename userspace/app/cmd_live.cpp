@@ -99,7 +99,7 @@ class TerminalView : public LiveView {
     if (scanned) print_answer();
   }
 
-  // The sink's thread has ended: what the last scan found nobody was asked for.
+  // The sink's thread has ended: take the answer of the last scan.
   void take_last() {
     try {
       answer_ = explainer_.finish();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// memwhy record: into a file, for as long as it takes; explained later, anywhere, by anybody.
+// memwhy record: into a file, for as long as it takes; to be explained later, on any machine, by any user.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>

@@ -15,6 +15,7 @@
 #include "app/terminal.h"
 #include "base/text.h"
 #include "html/document.h"
+#include "report/clock.h"
 #include "report/json.h"
 #include "trace/reader.h"
 
@@ -49,7 +50,7 @@ Status check_report(const ReportRequest& request, bool duration_given) {
   return live ? request.live.targets.check() : Status{};
 }
 
-// Earlier moments, each inflated by the browser when it is asked for. While they do not fit every second one is left out; the
+// Earlier moments, each inflated by the browser when needed. While they do not fit, every second one is left out; the
 // first, from which growth is measured, goes last.
 Status add_moments(const trace::Reader& reader, const explain::Explanation& last,
                    std::vector<html::Block>& blocks) {
@@ -60,7 +61,7 @@ Status add_moments(const trace::Reader& reader, const explain::Explanation& last
         TimeNs time = 0;
         for (const explain::ProcessExplanation& process : then.processes)
           if (process.scan_time) time = std::max(time, *process.scan_time);
-        const uint64_t unix_ms = (last.anchor->realtime_ns + time - last.anchor->monotonic_ns) / 1'000'000;
+        const uint64_t unix_ms = *report::realtime_ns(last.anchor, time) / 1'000'000;
         moments.push_back(
             html::packed(fmt::format("moment-{}", unix_ms), report::moment_to_json(then, *last.anchor)));
       });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // memwhy top: every process by what it holds beside files and shared memory, and how that grows; one cheap pass a second.
-// Nothing is recorded: which of them is worth a recording is what it is for. Of the heaviest Go programs their runtimes are asked,
-// slowly (go_watch.h).
+// Nothing is recorded: the purpose is to find the process that is worth a recording. The runtimes of the heaviest Go programs
+// are read, slowly (go_watch.h).
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -82,9 +82,9 @@ class Top {
 
   Status run() {
     std::unique_ptr<Screen> screen;
-    // What was asked for a number of times stays to be read.
+    // A limited number of tables is printed, to stay in the terminal.
     if (!request_.json && request_.passes == 0) screen = Screen::open();
-    // A single table is printed before anything could be read. Without the privilege there are no Go programs, and no word.
+    // A single table is printed before anything could be read. Without the privilege no Go program is read, silently.
     if (request_.passes != 1)
       if (Result<std::unique_ptr<GoWatch>> watch = GoWatch::start()) go_ = *std::move(watch);
     uint64_t due = clock_ns(CLOCK_MONOTONIC);
@@ -109,7 +109,7 @@ class Top {
     return limit.rlim_cur - kFilesForOthers;
   }
 
-  // By anonymous bytes, whatever the order of the table: what is known must not decide who is asked.
+  // By anonymous bytes, whatever the order of the table: what is known must not decide which ones are read.
   void watch_heaviest() {
     if (!go_) return;
     std::vector<procfs::ProcessMemory> large;
@@ -142,7 +142,7 @@ class Top {
                 fmt::format(fmt::runtime(kTopKeys), report::word(order_), paused_ ? "go on" : "pause"));
   }
 
-  // Until the next pass is due. true: somebody wants the end.
+  // Until the next pass is due. true: the end was requested.
   bool ended(const std::unique_ptr<Screen>& screen, uint64_t due) {
     while (!signals_.stopped()) {
       const uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -165,7 +165,7 @@ class Top {
   const TopRequest& request_;
   procfs::AllProcesses all_;
   StopSignals& signals_;
-  std::unique_ptr<GoWatch> go_;  // nullptr: Go programs are not asked
+  std::unique_ptr<GoWatch> go_;  // nullptr: runtimes of Go programs are not read
   report::TopOrder order_;
   std::vector<procfs::ProcessMemory> pass_;
   bool paused_ = false;

@@ -36,11 +36,11 @@ Command add_mcp(CLI::App& program);
 Command add_doctor(CLI::App& program);
 Command add_completion(CLI::App& program);
 
-// All of them, with what is said of the program itself. The one description of the command line: manual pages and completion
+// All of them, with the description of the program itself. The one description of the command line: manual pages and completion
 // are made of it (manual.h).
 std::vector<Command> add_commands(CLI::App& program);
 
-// Options of several commands, as CLI11 callbacks that say what is wrong.
+// Options of several commands, as CLI11 callbacks with a sentence on errors.
 CLI::Option* add_duration(CLI::App& command, const std::string& name, std::chrono::nanoseconds& value,
                           const std::string& help);
 CLI::Option* add_size(CLI::App& command, const std::string& name, uint64_t& value, const std::string& help);
@@ -50,7 +50,7 @@ CLI::Option* add_share(CLI::App& command, const std::string& name, double& value
 void add_colour(CLI::App& command, Colour& value);
 void add_fail_on(CLI::App& command, std::vector<std::string>& ids);
 
-// What --help says behind "Usage: ", where CLI11's own line would not say enough.
+// What --help prints after "Usage: ", where CLI11's own line would not be enough.
 void set_usage(CLI::App& command, std::string usage);
 
 // The whole of `bytes` into `fd`, which is called `name`. kOutput: the reader of a pipe is gone is no error; a full disk is.

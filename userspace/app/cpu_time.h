@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// CPU time as the kernel accounts it for processes that have ended.
+// CPU time of processes that have ended, as the kernel accounts for it.
 #pragma once
 
 #include <sys/resource.h>

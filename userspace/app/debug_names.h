@@ -2,9 +2,9 @@
 // DebugNames: names that a recording lacks, found in debug files of the same builds while the recording is read: functions that
 // no symbol named, functions that were inlined, lines.
 //
-// What it is: a sink before the explainer's. Files are opened and parsed by the children (files/), from the directories that the
-// user gave, else by debuginfod if the environment names a server (debuginfod.h). What it is not: needed for anything; without
-// it a recording says what it knew itself.
+// What it is: a sink in front of the explainer's. Files are opened and parsed by the children (files/), from the directories
+// that the user gave, else by debuginfod if the environment names a server (debuginfod.h). What it is not: required; without
+// it a recording has the names that it came with.
 //
 //   SymbolInfo libc.so.6+0x99e12 "local function after qsort_r+0x1c30", no file
 //     -> build id a1b2…, code at 0x28000 is 0x28000  -> /srv/debug/.build-id/a1/b2….debug  -> { _int_malloc malloc.c:4091 }

@@ -25,7 +25,7 @@ constexpr unsigned kNobody = 65534;
 constexpr std::chrono::seconds kForOne{40}, kForAll{60}, kToEnd{5};  // one: more than the 30 s of the script
 constexpr size_t kMostPathBytes = 4096;
 
-// What the process is given, and nothing else of ours.
+// All that the process gets from memwhy.
 constexpr std::array kPassed = {"PATH",     "DEBUGINFOD_URLS", "http_proxy",  "https_proxy",
                                 "no_proxy", "SSL_CERT_FILE",   "SSL_CERT_DIR"};
 constexpr std::array kPassedToUsers = {"HOME", "XDG_CACHE_HOME", "DEBUGINFOD_CACHE_PATH"};

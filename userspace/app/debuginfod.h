@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Debuginfod: debug files fetched from the servers that DEBUGINFOD_URLS names, by debuginfod-find(1).
 //
-// What it is: one process, as nobody where memwhy is root, without a capability, a descriptor of memwhy's, or a way to gain any;
-// it is started before memwhy has anything of the kernel's, in a process group of its own, which is killed when its time is
-// over. What it is not: on by itself. Without DEBUGINFOD_URLS in memwhy's own environment nothing is asked of anybody, and no
-// recording waits for a network.
+// What it is: one process, as user nobody where memwhy is root, without capabilities, descriptors of memwhy's, or a way to gain
+// any; it is started before memwhy holds anything of the kernel's, in a process group of its own, which is killed when its
+// time is over. What it is not: on by default. Without DEBUGINFOD_URLS in memwhy's own environment no server is contacted, and
+// no recording waits for a network.
 //
-//   memwhy ── "a1b2c3…\n" ──► sh, as nobody ──► debuginfod-find debuginfo a1b2c3…, 30 s at most
+//   memwhy ── "a1b2c3…\n" ──► sh, as nobody ──► debuginfod-find debuginfo a1b2c3…, max 30 s
 //          ◄── "/tmp/memwhy-debug-x1/a1b2c3…/debuginfo\n", or an empty line
 #pragma once
 
@@ -24,13 +24,13 @@ namespace memwhy::app {
 
 class Debuginfod {
  public:
-  // Null: the environment does not ask for it.
+  // Null: the environment does not enable it.
   static std::unique_ptr<Debuginfod> if_asked();
   ~Debuginfod();
   Debuginfod(const Debuginfod&) = delete;
   Debuginfod& operator=(const Debuginfod&) = delete;
 
-  // Where the file lies until this ends; what it is nobody has looked at yet. Nothing: no server has it, or not in time.
+  // Where the file lies until this object ends; its content is not checked. Nothing: no server has it, or not in time.
   std::optional<std::string> fetch(const std::string& build_id);
 
   std::vector<std::string> take_notices();

@@ -129,7 +129,7 @@ PrivilegePlan own_privileges(bool rotates) {
 
 namespace {
 
-// Those without which nothing can be recorded: asked for before each recording.
+// Those without which nothing can be recorded: checked before each recording.
 std::vector<Feature> required_features() {
   utsname name{};
   ::uname(&name);

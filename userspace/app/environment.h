@@ -40,7 +40,7 @@ Feature page_scan_feature(bool scan, bool frames);
 // What the running kernel offers, each found by looking or trying, not by its version.
 std::vector<Feature> kernel_features();
 
-// kEnvironment, with the one sentence that says what is missing for what and what to do: no privilege, no
+// kEnvironment, with one sentence about what is missing for what, and what to do: no privilege, no
 // BTF, a page size or machine that memwhy does not know.
 Status check_recording_possible();
 // kEnvironment: the numbers of this procfs are not those that the hooks in the kernel see.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A recording, or a part of it, as an Explanation: what every command does that reads one. Not a limit (file_limits.h) and
-// not a print.
+// A recording, or a part of it, as an Explanation: shared by all commands that read one. Neither the limits (file_limits.h) nor
+// the output.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace memwhy::app {
 class DebugNames;
 struct Part;
 
-// Damage is said on stderr. `profile_bytes`: of a heap profile that the user brought. `names`: what completes its names.
+// Damage is logged to stderr. `profile_bytes`: of a heap profile from the user. `names`: completes the recording's names.
 Result<explain::Explanation> explained(const trace::Reader& reader, const explain::Interval& interval = {},
                                        std::optional<uint64_t> profile_bytes = std::nullopt,
                                        DebugNames* names = nullptr);

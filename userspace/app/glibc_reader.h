@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// record::RuntimeSource of glibc's malloc over allocators/, which reads; here is only which process has it.
+// record::RuntimeSource of glibc's malloc, over the reader in allocators/. Only the choice of processes is made here.
 #pragma once
 
 #include <functional>
@@ -21,7 +21,7 @@ std::unique_ptr<record::RuntimeSource> open_glibc(const TargetProcess& target);
 
 class GlibcReader final : public record::PagesOnly {
  public:
-  // Where malloc can be probed, glibc's or the one that stands in for it.
+  // Where malloc can be probed, glibc's or its replacement.
   using Plan = std::function<std::optional<events::AllocationProbePlan>()>;
   GlibcReader(allocators::GlibcProcess process, Plan plan)
       : process_(std::move(process)), plan_(std::move(plan)) {}

@@ -15,7 +15,7 @@
 namespace memwhy::app {
 
 struct ProgramToProbe {
-  symbols::ProgramFacts facts;  // asked by goruntime::probe_question()
+  symbols::ProgramFacts facts;  // answers goruntime::probe_question()
   symbols::ProbedFile file;     // that has the runtime: the executable, or a library of it
   uint64_t bias = 0;            // how far it was moved from its link-time addresses
   bool sampling_linked = false;
@@ -23,10 +23,10 @@ struct ProgramToProbe {
   bool maps_remote = false;
 };
 
-// Whether a file of a FUSE or network file system is mapped, or of one that does not say what it is.
+// Whether a file of a FUSE, network or unidentified file system is mapped.
 bool maps_remote_files(symbols::Binaries& binaries, Pid tgid, const std::vector<events::Vma>& vmas);
 
-// What is asked of the process is asked through this memory, which the functions keep.
+// The process is read through this memory, which the functions keep.
 void ask_through(events::ProbedProcess& process, std::shared_ptr<remote::RemoteMemory> memory);
 
 // `memory`: of the process; the plan keeps it.

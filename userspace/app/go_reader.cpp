@@ -9,7 +9,7 @@
 namespace memwhy::app {
 namespace {
 
-// A Go program whose tables cannot be reached: its pages are what their mappings are, and the recording says why.
+// A Go program whose tables cannot be reached: its pages are judged by their mappings, and the recording has the reason.
 class UnreadableGo final : public record::RuntimeSource {
  public:
   explicit UnreadableGo(std::string problem) : problem_(std::move(problem)) {}

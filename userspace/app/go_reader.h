@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// record::RuntimeSource of the Go runtime over goruntime/, which does the reading; only the choice of which reading is emitted
-// when is here. One for each traced process that is a Go program.
+// record::RuntimeSource of the Go runtime, over the readers in goruntime/. Only the choice of which reading is emitted when is
+// made here. One for each traced process that is a Go program.
 #pragma once
 
 #include <functional>
@@ -24,7 +24,7 @@ namespace memwhy::app {
 using MemoryOpener =
     std::function<Result<std::unique_ptr<remote::RemoteMemory>>(const Fd& process, Pid tgid)>;
 
-// nullptr: no Go in it. One whose tables cannot be reached is a source too, which says why. `files.binaries` must
+// nullptr: no Go in it. One whose tables cannot be reached is a source too, and reports the reason. `files.binaries` must
 // outlive it. `process`: its directory in the proc file system.
 std::unique_ptr<record::RuntimeSource> open_go(const goruntime::ProgramFiles& files,
                                                const MemoryOpener& open_memory, const Fd& process, Pid tgid,

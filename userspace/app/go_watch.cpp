@@ -20,7 +20,7 @@ namespace {
 constexpr std::chrono::milliseconds kIdle{200};
 constexpr TimeNs kOld = 10'000'000'000;
 // A pause is so many times the thread's CPU time: what its children do for it is not in that, and takes about as long. By the
-// clock on the wall a machine under load would never be looked at.
+// wall-clock time a machine under load would never be read.
 constexpr uint64_t kPauses = 200;
 constexpr uint64_t kFreeNs = 2'000'000'000;  // without a pause, so that each of the first ones is known soon
 constexpr std::chrono::seconds kLongestPause{60};
@@ -35,7 +35,7 @@ files::ChildrenOptions impatient() {
 
 }  // namespace
 
-// A process that was looked at. It stays bound to the process of then: one that has its pid later is not read for it.
+// A process that was read before. It stays bound to that process: a later one with the same pid is not read for it.
 struct GoWatch::Target {
   explicit Target(procfs::Process opened) : process(std::move(opened)) {}
   procfs::Process process;
@@ -95,7 +95,7 @@ void GoWatch::run() {
   }
 }
 
-// The first that was never looked at, else the one that was read longest ago.
+// The first that was never read, else the one that was read longest ago.
 void GoWatch::step(const std::vector<Pid>& wanted) {
   std::erase_if(targets_, [&](const auto& each) {
     return std::find(wanted.begin(), wanted.end(), each.first) == wanted.end() ||

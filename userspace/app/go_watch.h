@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// GoWatch: what the Go runtimes of some live processes say of their heaps, read slowly by a thread of its own. For memwhy top: what of
-// a process's RSS a heap profile shows, without a recording.
+// GoWatch: what the Go runtimes of some live processes count of their heaps, read slowly by a thread of its own. For memwhy
+// top: how much of a process's RSS a heap profile shows, without a recording.
 //
 //   top ── the heaviest pids ──► thread   one step at a time: is it Go? open it │ read its statistics again (10 s old)
 //       ◄── pid → GoCounters ──┘          and then a pause of 200 times its CPU time: about 1 % of a CPU

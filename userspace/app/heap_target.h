@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the readers of C heaps share: which process has one that they can read, and the pause between two pieces of it.
+// What the readers of C heaps share: which process has one that they can read, and the pause between two pieces of a reading.
 #pragma once
 
 #include <time.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this process sets up before it does anything else: that descriptors 0 to 2 exist, and as many descriptors as it
-// may have. Not its privileges (app/privilege.h).
+// What this process sets up before it does anything else: descriptors 0 to 2 exist, and the limit of descriptors is raised.
+// Not its privileges (app/privilege.h).
 #pragma once
 
 namespace memwhy::app {
@@ -13,7 +13,7 @@ void hold_standard_descriptors();
 // Raises the soft limit of open files to the hard one: recording takes several descriptors for each process.
 void raise_open_files();
 
-// A crash of memwhy leaves no core file behind: it would hold what was read of its targets.
+// A crash of memwhy leaves no core file: it would contain what was read of its targets.
 void no_core_files();
 
 }  // namespace memwhy::app

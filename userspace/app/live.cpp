@@ -28,7 +28,7 @@ namespace {
 constexpr std::chrono::milliseconds kGlance{200};  // how often the main thread looks around
 static_assert(std::chrono::nanoseconds(kGlance).count() <= int64_t{events::kFileTick});
 
-// The file and the sink before it, and who looks on: they live as long as the session's threads.
+// The file, the sink before it, and the view: they live as long as the session's threads.
 struct FileOutput {
   FileOutput(std::unique_ptr<trace::Writer> file, uint64_t limit, std::shared_ptr<LiveView> shown)
       : writer(std::move(file)), sink(writer.get(), limit), view(std::move(shown)) {}
@@ -200,7 +200,7 @@ Result<LiveResult> record_checked(LiveRequest request) {
     child.emplace(std::move(*started));
     pids.push_back(child->pid());
   }
-  raise_open_files();  // behind the command, which keeps what it was given
+  raise_open_files();  // after starting the command, which keeps its own limit
   no_core_files();
 
   const auto file = std::make_shared<FileOutput>(std::move(*writer), output->limit(), request.view);

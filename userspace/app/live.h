@@ -2,9 +2,9 @@
 // One live recording from the command line, from attaching to the end of the file: what `record` and `explain
 // -p` share.
 //
-// What it is: the file, the command of our own, signals and progress of a person at a terminal. What it is not: how the rooms
-// are put together (parts.h), who is attached and when it ends (recording.h), the schedule of what is read when (record/), or
-// the answer (explain/).
+// What it is: the file, the command that memwhy starts, signals, and progress at a terminal. What it is not: how the rooms are
+// put together (parts.h), what is attached and when it ends (recording.h), the schedule of readings (record/), or the answer
+// (explain/).
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -51,10 +51,10 @@ struct LiveResult {
 void add_probe_options(CLI::App& command, LiveRequest& request);
 
 // Records until the duration is over, every target is gone, a signal came, or the output takes no more. An
-// Error means that nothing was recorded, and that no file is left behind.
+// Error means that nothing was recorded, and that no file is left.
 Result<LiveResult> record_live(const LiveRequest& request);
 
-// Attaches every hook to memwhy itself for a moment, and says which way each went.
+// Attaches every hook to memwhy itself for a moment, and reports which way each took.
 Result<events::HookReport> try_hooks();
 
 }  // namespace memwhy::app

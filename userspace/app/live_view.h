@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// LiveView: who is shown a recording while it runs. It is given every event on the session's sink thread, and is looked after by
-// the thread that waits. live.h takes one along; what it shows is its own matter.
+// LiveView: a view of a recording while it runs. It gets every event on the session's sink thread, and the waiting thread calls
+// it regularly. live.h takes one; what it shows is up to it.
 #pragma once
 
 #include "events/event.h"
@@ -14,7 +14,7 @@ class LiveView {
   virtual events::EventSink& sink() = 0;
   // Five times a second, or less often while it takes its time; true: the recording is to stop.
   virtual bool glance(record::Session& session) = 0;
-  // Before anything else is said: the screen is given back. The session is finished, and with it the sink's thread.
+  // Restores the screen before anything else is printed. The session is finished, and with it the sink's thread.
   virtual void end() = 0;
 };
 

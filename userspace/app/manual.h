@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Manual: the command line's one description (command.h) as manual pages and as completion of shells. Made when memwhy is
+// Manual: manual pages and shell completions, generated from the one description of the command line (command.h) when memwhy is
 // built, and installed with it; `memwhy completion` prints the same.
 //
 //   add_commands(program) ─► manual_page(program) memwhy.1, manual_page(command) memwhy-explain.1 …
@@ -19,7 +19,7 @@ enum class Shell : uint8_t { kBash, kZsh, kFish };
 std::string manual_page(const CLI::App& program, const CLI::App& command);
 std::string completion(const CLI::App& program, Shell shell);
 
-// Commands and options that say nothing of what they do, as "explain --json".
+// Commands and options without a description, as "explain --json".
 std::vector<std::string> undescribed(const CLI::App& program);
 
 }  // namespace memwhy::app

@@ -25,7 +25,7 @@ struct Moment {
   std::string text;                  // as it was written
 };
 
-// "+30s" (or "30s") behind the start, "-5m" before the end, RFC 3339 with Z or an offset. nullopt: none of them.
+// "+30s" (or "30s") after the start, "-5m" before the end, RFC 3339 with Z or an offset. nullopt: none of them.
 std::optional<Moment> parse_moment(std::string_view text);
 
 // What --from and --to are for a recording.

@@ -16,7 +16,7 @@ namespace memwhy::app {
 namespace {
 
 constexpr size_t kMostOfFolder = 10'000;
-constexpr size_t kMostNamed = 200;  // bytes of a name that is said back
+constexpr size_t kMostNamed = 200;  // bytes of a requested name in an error
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Offered: the recordings that a command line offers to somebody who may ask for no other file. A name that is asked for is
-// compared with the names that are there, and never becomes a path by itself.
+// Offered: the recordings that a command line offers to a client that may read no other file. A requested name is compared with
+// the names that exist, and never becomes a path by itself.
 //
 //   memwhy mcp /var/lib/memwhy web.memwhy      web.memwhy, and each *.memwhy that is in the folder now
 #pragma once
@@ -18,7 +18,7 @@
 namespace memwhy::app {
 
 struct OfferedFile {
-  std::string name;  // escaped; what to ask for
+  std::string name;  // escaped; the name for a request
   uint64_t bytes = 0;
   std::time_t modified = 0;
 };
@@ -28,7 +28,7 @@ class Offered {
   // Files, and folders without what is in folders of theirs. kBadInput: there is none of that name.
   static Result<Offered> of(const std::vector<std::string>& paths);
 
-  // The newest first, at most 10,000 of a folder. A file that went away is not there.
+  // The newest first, max 10,000 of a folder; without files that have disappeared.
   std::vector<OfferedFile> files() const;
   // For reading. kUsage: it is not among them. Links in a folder are not followed.
   Result<Fd> open(const std::string& name) const;

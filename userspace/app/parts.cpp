@@ -22,7 +22,7 @@ Result<std::unique_ptr<Teaching>> start_teaching(probe::KernelProbe& probe,
 Result<PartsPtr> assemble(procfs::Root proc, const PrivilegePlan& privileges, std::vector<record::Sink> sinks,
                           std::shared_ptr<void> owner, record::SessionOptions options,
                           const std::vector<std::string>& debug_directories) {
-  // Before there is anything of the kernel's that they must not have.
+  // Before this process holds anything of the kernel's that they must not have.
   files::ChildrenOptions options_of_files;
   options_of_files.debug_directories = debug_directories;
   Result<std::unique_ptr<files::Children>> files = files::Children::start(std::move(options_of_files));

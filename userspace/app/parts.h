@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parts: everything that the threads of one session use, put together and owned in one place.
 //
-// What it is: the composition of procfs, files, hooks and symbols under a Session, for whatever records: the command line
+// What it is: the composition of procfs, files, hooks and symbols under a Session, for anything that records: the command line
 // makes one, an agent one for each recording, over ports of one KernelProbe. What it is not: where the events go (sinks come
-// with their owner) or who is recorded (recording.h).
+// with their owner) or which processes are recorded (recording.h).
 #pragma once
 
 #include <unistd.h>

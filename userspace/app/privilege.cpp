@@ -77,7 +77,7 @@ PrivilegePlan plan_privileges(uint64_t held, bool page_scan, bool rotates) {
       (held & bit(CAP_DAC_READ_SEARCH)) != 0 ? bit(CAP_DAC_READ_SEARCH) : bit(CAP_DAC_OVERRIDE);
   const uint64_t processes = bit(CAP_SYS_PTRACE) | search | bit(CAP_CHECKPOINT_RESTORE);
   plan.sampler = kHooks | processes | bit(CAP_KILL);
-  // CAP_SYS_ADMIN stands for each of these where it is all that is held, and for what older kernels ask it for.
+  // CAP_SYS_ADMIN replaces each of these if it is all that is held, and covers what older kernels require it for.
   if (!page_scan || (held & kHooks) != kHooks || (held & bit(CAP_CHECKPOINT_RESTORE)) == 0)
     plan.sampler |= bit(CAP_SYS_ADMIN);
   plan.intake = bit(CAP_BPF) | bit(CAP_SYS_ADMIN);

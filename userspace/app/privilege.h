@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What memwhy may still do once it is attached. Each of its threads gives up every capability that its own work does not
-// need, for itself and for whatever it might start; none comes back.
+// What memwhy may still do once it is attached. Each of its threads gives up every capability that its work does not need, for
+// itself and for anything it might start; none comes back.
 //
-// What it is not: a boundary against who reads the memory of every process. CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH stay as
-// long as processes are read, and can read each of them. What goes is the rest: modules, devices, mounts, network, owners of
-// files, other users' identities.
+// What it is not: a protection of other processes' memory. CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH stay as long as processes are
+// read, and suffice to read each of them. The rest goes: modules, devices, mounts, network, owners of files, other users'
+// identities.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,7 @@
 namespace memwhy::app {
 namespace {
 
-// A target may hold up who reads it for as long as it likes: once the recording is to end, an attaching is waited for so
+// A target may block its reader for as long as it likes: once the recording is to end, an attach in progress is waited for so
 // long.
 constexpr std::chrono::milliseconds kAttachPatience{500};
 constexpr size_t kNamed = 3;            // of those that cannot be recorded
@@ -40,7 +40,7 @@ Result<std::vector<Pid>> Recording::choose(const procfs::Root& proc, const procf
 
 Status Recording::attach(const std::vector<Pid>& pids) {
   for (const Pid pid : pids) {
-    // Looked at between any two, so that the first signal ends a long attach.
+    // Checked between any two, so that the first signal ends a long attach.
     if (audience_.stopped() && !known_.empty()) break;
     const std::string name = procfs::name_of(proc_, pid);
     const std::optional<Status> added = add(pid);
@@ -79,7 +79,7 @@ std::optional<Status> Recording::add(Pid pid) {
   return added.get();
 }
 
-// Of many processes by name some are always just leaving; anything else is said, and tried again.
+// Of many processes by name some are always just leaving; anything else is reported, and tried again.
 void Recording::refuse(Pid pid, const std::string& name, const Error& error) {
   if (error.code() == ErrorCode::kTargetGone || !refused_.insert(pid).second) return;
   if (unsaid_.size() < kNamed) unsaid_.push_back(name);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recording: who is attached to a running session, now and later: those that are wanted, and the ones of the same name or
-// cgroup that come while it runs.
+// Recording: which processes are attached to a running session, now and later: the requested ones, and those of the same name
+// or cgroup that appear while it runs.
 //
-// What it is: the rules of attaching, of newcomers, of waiting for the end. What it is not: a person at a terminal, a
-// signal or a file; what these have to say comes in through an Audience. What comes next: live.cpp, which is one.
+// What it is: the rules of attaching, of newcomers, of waiting for the end. What it is not: a terminal, a signal or a file;
+// those take part through an Audience. What comes next: live.cpp, which is one.
 //
 //   attach({4711, 4712})     4712 cannot be recorded     audience.refused("not recorded: pid 4712 (x): …")
 //   wait()                   4720 has the same name      audience.joined("pid 4720 (web)")
@@ -27,7 +27,7 @@ namespace memwhy::app {
 // Without waiting.
 bool is_ready(const std::future<Status>& future);
 
-// Who looks on, and may end it. All are called by the thread that attaches and waits.
+// Observes the recording, and may end it. All are called by the thread that attaches and waits.
 class Audience {
  public:
   virtual ~Audience() = default;
@@ -72,7 +72,7 @@ class Recording {
   Audience& audience_;
   std::set<Pid> known_;
   std::map<Pid, std::future<Status>> joining_;
-  std::set<Pid> refused_;            // each is said once
+  std::set<Pid> refused_;            // each is reported once
   std::vector<std::string> unsaid_;  // the first ones of these
   size_t unsaid_count_ = 0;
   std::optional<Error> refusal_;  // the last one

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// RuleTables: the unwind rules in the kernel (probe/unwinding.h) as a Teacher wants them (unwind/teacher.h). Its rules are
-// packed here into the words that the kernel side walks by.
+// RuleTables: the unwind rules in the kernel (probe/unwinding.h) behind the interface of a Teacher (unwind/teacher.h). Packs its
+// rules into the words that the kernel side walks by.
 #pragma once
 
 #include <cstdint>

@@ -29,7 +29,7 @@ struct Runtime {
   std::unique_ptr<record::RuntimeSource> (*open)(const TargetProcess& target);
   // nullptr: its lines are built in.
   events::RuntimeLines (*lines)();
-  // Asked with each pass while the process does not have it: the answer is in its mappings, and libc comes after exec.
+  // Tried with each pass until the process has it: the answer is in its mappings, and libc is mapped after exec.
   bool later = false;
 };
 

@@ -15,7 +15,7 @@ namespace {
 // The alternate screen, no cursor, no wrapping; and back.
 constexpr std::string_view kEnter = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
 constexpr std::string_view kLeave = "\x1b[?7h\x1b[?25h\x1b[?1049l";
-constexpr std::chrono::milliseconds kLook{100};  // how often the size is looked at
+constexpr std::chrono::milliseconds kLook{100};  // how often the size is checked
 
 void write_all(std::string_view text) {
   while (!text.empty()) {

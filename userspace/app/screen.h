@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Screen: a terminal that is written again and again, with keys. A page of lines at a time, on the terminal's alternate screen;
-// what was there before comes back at the end. Nothing is known of what the lines say, only that they have no escape
-// sequences but colours (report/page.h): names were escaped when the lines were made.
+// Screen: a terminal that is redrawn again and again, with keys. A page of lines at a time, on the terminal's alternate screen;
+// the previous content comes back at the end. The lines have no escape sequences but colours (report/page.h): names were
+// escaped when the lines were made.
 //
 // Not a library of widgets: a frame of 24 lines is 2 KiB, and is written whole.
 #pragma once

@@ -2,9 +2,9 @@
 // Signals that end a recording: the first SIGINT, SIGTERM or SIGHUP finishes it, the second ends memwhy at once, whatever
 // its other threads do.
 //
-// A thread of its own waits for the first. From then on this thread, and no other, lets them through, with their default
-// action: there is no moment in which a signal gets lost. Made before any other thread, so that every thread
-// inherits the mask. Not a handler: no system call of a reading is interrupted.
+// A thread of its own waits for the first. From then on only this thread has them unblocked, with their default action: no
+// signal is ever lost. Made before any other thread, so that every thread inherits the mask. Not a handler: no system call of
+// a reading is interrupted.
 #pragma once
 
 #include <signal.h>
@@ -16,7 +16,7 @@
 
 namespace memwhy::app {
 
-// SIGPIPE and SIGXFSZ: a write that fails says so itself.
+// SIGPIPE and SIGXFSZ: a write that fails returns an error.
 void ignore_write_signals();
 
 class StopSignals {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// record::RuntimeSource of the stacks that glibc keeps of threads that have ended, over allocators/, which reads; here is only
-// which process may have them.
+// record::RuntimeSource of the stacks that glibc keeps of threads that have ended, over the reader in allocators/. Only the
+// choice of processes is made here.
 #pragma once
 
 #include <memory>

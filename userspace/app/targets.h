@@ -32,7 +32,7 @@ CLI::Option* add_pid_option(CLI::App& command, Targets& targets);
 // --cgroup alone.
 void add_cgroup_option(CLI::App& command, Targets& targets);
 
-// kEnvironment: a program of another architecture. Found as a shell finds it; one that is not found says so when it is
+// kEnvironment: a program of another architecture. Found as a shell finds it; one that is not found is reported when it is
 // started.
 Status check_command(const std::string& program);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Teaching: the thread that learns unwind rules while something is recorded (unwind/teacher.h), over the hooks of this
-// program, all of its recordings together. It has children of its own for the files of targets: one that hangs holds up rules,
+// program, all of its recordings together. It has children of its own for the files of targets: one that hangs delays rules,
 // and nothing else.
 #pragma once
 
@@ -30,7 +30,7 @@ class Teaching {
   Teaching(const Teaching&) = delete;
   Teaching& operator=(const Teaching&) = delete;
 
-  // Who is given what its children lost, as sentences; may be called by its thread until stop() has returned.
+  // Receives what its children lost, as sentences; may be called by its thread until stop() has returned.
   void tell(std::function<void(const std::string&)> notice);
   // Ends it. false: a child that hangs still holds it up, and it may not be destroyed.
   bool stop(std::chrono::nanoseconds patience);

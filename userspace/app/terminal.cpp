@@ -31,7 +31,7 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-// What the locale says of characters: the first of these that is set decides.
+// The locale's characters: the first of these that is set decides.
 bool has_unicode() {
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
     const std::string value = environment(name);

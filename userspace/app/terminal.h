@@ -19,7 +19,7 @@ void say(std::string_view sentence);
 void warn(std::string_view sentence);
 void say_error(const Error& error);
 
-// One line that says where a long piece of work is: rewritten each second on a terminal, a new one every 30 s
+// One line of progress for a long piece of work: rewritten each second on a terminal, a new one every 30 s
 // elsewhere, none when quiet.
 class Progress {
  public:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a file in memory (memfd) has, from its begin. Not for a pipe, or a file whose size says nothing: those of /proc.
+// The content of a file in memory (memfd), from its beginning. Not for a pipe, or a file without a size, as in /proc.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace memwhy {
 
-// At most `most` bytes; what could be read of them when the rest can't be.
+// Max `most` bytes; if the rest can't be read, what was read before.
 std::string content_of(const Fd& file, size_t most);
 
 }  // namespace memwhy

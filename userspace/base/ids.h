@@ -12,7 +12,7 @@ namespace memwhy {
 using TimeNs = uint64_t;  // CLOCK_MONOTONIC nanoseconds, the clock of bpf_ktime_get_ns()
 using Pid = int32_t;      // a thread-group id of the host's pid namespace, unless a name says tid
 
-constexpr uint64_t kPageShift = 12;  // memwhy speaks of 4 KiB pages; other page sizes are refused at start
+constexpr uint64_t kPageShift = 12;  // memwhy uses 4 KiB pages; other page sizes are refused at start
 constexpr uint64_t kPageBytes = uint64_t{1} << kPageShift;
 constexpr uint64_t kChunkPages = 512;  // a chunk is the 2 MiB of address space that one PMD entry maps
 

@@ -19,7 +19,7 @@ std::string_view base_name(std::string_view path);  // "/usr/lib/libc.so.6" → 
 //
 //   "a\x1b[31mb" → "a\\x1b[31mb"      U+202E → "\\u{202e}"      invalid UTF-8 byte 0xff → "\\xff"
 std::string escape(std::string_view text);
-// The same in at most so many bytes, with "…" where it was cut.
+// The same within that many bytes, with "…" where it was cut.
 std::string escape(std::string_view text, size_t most);
 
 }  // namespace memwhy

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A clock of the system as nanoseconds, which is what events and budgets count in. What a test must control uses
-// record::Clock instead.
+// A clock of the system in nanoseconds, the unit of events and budgets. Code whose time a test must control uses record::Clock
+// instead.
 #pragma once
 
 #include <time.h>

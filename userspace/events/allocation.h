@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Probes on malloc and its kind, for a few calls: what a hit reports (an event), and what to probe (not an event: app/ finds the
-// sites, probe/ attaches them). Who allocates which size; not what is in use: no event says when a block is freed.
+// sites, probe/ attaches them). Which caller allocates which size; not what is in use: frees are not recorded.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct AllocationSite {
   std::string function;  // "calloc"
   uint64_t offset = 0;   // in the file
   uint64_t address = 0;  // in the process
-  uint8_t byte = 0;      // that is there when nothing is attached
+  uint8_t byte = 0;      // original byte, without a probe
   // Numbers as in include/memwhy/abi/event.h.
   enum class Bytes : uint8_t { kFirst, kSecond, kThird, kFirstTimesSecond } bytes = Bytes::kFirst;
 };

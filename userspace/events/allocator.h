@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an allocator of a C heap says of it beside its pages (RuntimePages of the same scan): which of the free memory would
-// come back, and how, what is in use by size, and its settings. Sums over all copies of the allocator in the process.
+// What is read of a C heap's allocator besides its pages (RuntimePages of the same scan): which of the free memory would come
+// back, and how, what is in use by size, and its settings. Sums over all copies of the allocator in the process.
 //
 //   AllocatorHeap { scan 7, "glibc", 17 arenas, resident: used 32.4 MiB, trimmable 184.6 MiB (0 in parts of huge pages),
 //                   pinned 12.9 MiB, top 0.8 MiB, cached 4.7 MiB in 24 caches; mapped 2 chunks, 8.0 MiB;
@@ -36,14 +36,14 @@ struct AllocatorHeap {
   uint64_t trimmable_huge_bytes =
       0;                      // of these: parts of huge pages, which leave RSS but not the memory cgroup
   uint64_t pinned_bytes = 0;  // free, on pages that hold something in use
-  uint64_t top_bytes = 0;     // where that call does not reach: the end of arenas, another copy
+  uint64_t top_bytes = 0;     // out of that call's reach: the end of arenas, another copy
   uint64_t cached_bytes = 0;  // in caches of threads
   uint64_t free_beside_main_bytes = 0;  // of all of the free: in other arenas than the main one
   uint64_t large_free_bytes = 0;        // of all of the free: in runs of 128 KiB and more
   uint64_t mapped_bytes = 0;            // in chunks that are mappings of their own
   uint64_t mapped_chunks = 0;
   uint64_t caches = 0;
-  uint64_t unknown_bytes = 0;  // counted as used: chunks that could not be told apart
+  uint64_t unknown_bytes = 0;  // counted as used: chunks of unknown state
 
   // Settings in force.
   uint64_t arena_max = 0, mmap_threshold = 0, trim_threshold = 0;
@@ -52,7 +52,7 @@ struct AllocatorHeap {
   std::vector<AllocatorSize> sizes;  // what is in use, largest sums first; empty: not read this time
 
   // Of a managed heap.
-  std::string collector;                // "G1"; "": it is none, or not known
+  std::string collector;                // "G1"; "": none, or unknown
   uint64_t collections = 0;             // so far
   uint64_t collection_interval_ms = 0;  // at which one is made even if nothing is allocated; 0: never
   bool pretouched = false;              // all of it is made resident at the start

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kernel counts of one memory cgroup: the container around a process. Of version 1 or 2; what a version or a
-// release does not tell is absent. Not a process's own memory (Counters), though most of a container is that.
+// release does not report is absent. Not a process's own memory (Counters), though most of a container is that.
 //
 //   CgroupMemory { "/kubepods/pod1", version 2, usage 480 MiB of 512 MiB: anon 300, file 150 (shmem 10, reclaimable 138),
 //                  kernel 20, sock 2; rest 8 }
@@ -14,8 +14,8 @@
 
 namespace memwhy::events {
 
-// Every byte figure includes the cgroups below. Told of each cgroup that a target is in, and of the one above it that
-// limits it, if any.
+// Every byte figure includes the cgroups below. Recorded for each cgroup that a target is in, and for the one above that limits
+// it, if any.
 struct CgroupMemory {
   std::string path;      // in the hierarchy that limits memory, as SpaceStart::cgroup
   bool unified = false;  // version 2
@@ -23,15 +23,15 @@ struct CgroupMemory {
   uint64_t usage_bytes = 0;
   std::optional<uint64_t> limit_bytes = {};  // absent: it has none
   std::optional<uint64_t> high_bytes =
-      {};  // version 2: from here on who allocates is slowed down; absent: none
+      {};  // version 2: above it, allocating tasks are slowed down; absent: none
   std::optional<uint64_t> peak_bytes = {};  // of the usage, since the cgroup was made
 
-  // Parts of the usage: anon + file + kernel + sock + what the kernel does not tell.
+  // Parts of the usage: anon + file + kernel + sock + what the kernel does not report.
   std::optional<uint64_t> anon_bytes = {}, file_bytes = {}, kernel_bytes = {}, sock_bytes = {};
   // Of file: shmem (tmpfs too) goes to swap or stays; reclaimable is page cache that is neither that nor locked; dirty has to
   // be written first; mapped is in address spaces, shmem included.
   std::optional<uint64_t> shmem_bytes = {}, reclaimable_bytes = {}, dirty_bytes = {}, mapped_bytes = {};
-  // Of kernel; version 1 tells none of these.
+  // Of kernel; version 1 reports none of these.
   std::optional<uint64_t> slab_bytes = {}, slab_reclaimable_bytes = {}, kernel_stack_bytes = {},
                           page_table_bytes = {}, percpu_bytes = {}, vmalloc_bytes = {};
   std::optional<uint64_t> swap_bytes = {}, swap_limit_bytes = {};  // beside the usage
@@ -42,7 +42,7 @@ struct CgroupMemory {
   // PSI: how long some, and all, of its tasks waited for memory, since it was made. Version 2.
   std::optional<uint64_t> waited_some_us = {}, waited_full_us = {};
 
-  // What the usage can't be brought below by reclaim of page cache; what a limit is really reached by.
+  // The usage that reclaim of page cache can't lower: the part that really approaches a limit.
   uint64_t held_bytes() const { return usage_bytes - std::min(usage_bytes, reclaimable_bytes.value_or(0)); }
   // Negative where the counters were read a moment apart.
   int64_t untold_bytes() const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which code an event names by its address, and which stacks by their id: what must be defined before the event is emitted,
-// and again before it in a further part of a recording. One table for both, without a default: a new kind of event
-// without its line does not compile. SymbolInfo and Stack are themselves the definitions, and stand with those that name none.
+// Which code an event names by address, and which stacks by id: these must be defined before the event is emitted, and defined
+// again in each later part of a recording. One table for both, without a default: a new kind of event without its line does
+// not compile. SymbolInfo and Stack are themselves definitions, and are listed with the events that name none.
 #pragma once
 
 #include <span>

@@ -2,8 +2,8 @@
 // Everything that memwhy ever learns about a process, as plain values in one variant.
 //
 // What it is: the one language between the live sources (probe, procfs, goruntime), the trace file and the
-// model. Recorded, live and scripted events enter the model by the same door (EventSink), so what is
-// explained offline is what was explained live. What it is not: kernel layouts (include/memwhy/abi) or file
+// model. Recorded, live and scripted events enter the model the same way (EventSink), so that a recording
+// is explained as it was live. What it is not: kernel layouts (include/memwhy/abi) or file
 // layouts (userspace/trace).
 //
 // Raw inputs, not conclusions: "these pages were present in this scan", "this page was faulted by that stack
@@ -41,7 +41,7 @@ struct Vma {
   uint64_t inode = 0;
   std::string name;      // path, "[heap]", "[stack]", "[anon: Go: heap]"…; " (deleted)" is kept
   bool shmem = false;    // a shared-memory object: memfd, SysV, tmpfs, shared anonymous memory
-  bool hugetlb = false;  // on hugetlbfs: stands beside RSS, not in it
+  bool hugetlb = false;  // on hugetlbfs: not counted in RSS
   bool operator==(const Vma&) const = default;
 };
 
@@ -54,7 +54,7 @@ struct VmaList {
 
 enum ScanFlags : uint8_t {
   kScanHuge = 1,     // mapped by a PMD: part of a 2 MiB page
-  kScanFile = 2,     // a page of the page cache (asked for only over private file mappings)
+  kScanFile = 2,     // a page of the page cache (requested only for private file mappings)
   kScanSwapped = 4,  // not resident: in swap
 };
 
@@ -72,7 +72,7 @@ struct SharedPages {
   uint64_t own_bytes = 0;        // the rest of the same mappings
   uint64_t memory_bytes = 0;     // of shared memory
   uint64_t anonymous_mappers = 0,
-           memory_mappers = 0;  // page tables that map such a page: the median, this one's among them
+           memory_mappers = 0;  // page tables that map such a page, including this process's: the median
   bool operator==(const SharedPages&) const = default;
 };
 
@@ -85,7 +85,7 @@ struct PageScan {
   std::string method;    // "PAGEMAP_SCAN" | "pagemap"
   std::vector<ScanRun> runs;
   std::optional<Counters> before, after;             // read around the pass
-  std::optional<SharedPages> shared = std::nullopt;  // absent: not told
+  std::optional<SharedPages> shared = std::nullopt;  // absent: unknown
   uint64_t resident_pages() const;
   bool operator==(const PageScan&) const = default;
 };
@@ -103,7 +103,7 @@ struct TableRun {
   bool operator==(const TableRun&) const = default;
 };
 
-// Entries of the kernel's page table that changed since the last such event of this space; `restated`: all of
+// Entries of the page fault table that changed since the last such event of this space; `restated`: all of
 // them, and what is not in it no longer exists. `as_of_tick`: every fault before it is in here or in an
 // earlier event.
 struct PageTableRuns {
@@ -114,20 +114,20 @@ struct PageTableRuns {
   bool operator==(const PageTableRuns&) const = default;
 };
 
-// How the frames of a stack were found. Further ways get the next numbers; one that is unknown says only that it was another.
+// How the frames of a stack were found. Further ways get the next numbers; an unknown number means some other way.
 enum class Unwind : uint8_t {
   kFramePointers,  // from some frame on by frame pointers, because no unwind rule was known yet or none is used
   kWhole,          // by unwind rules, to the outermost frame: every frame is certain
   kJit,            // to the outermost frame, by frame pointers through code that a run time made
-  kGuess,          // by frame pointers through code of which the file says nothing
-  kStopped,        // certain as far as it goes: the rest cannot be said by rules
+  kGuess,          // by frame pointers through code that the file does not describe
+  kStopped,        // certain as far as it goes: rules cannot express the rest
   kRecovered,  // it was incomplete; these are the frames of the copy of a stack that was taken with it, whole
   kSeveral,    // it is incomplete, and copies that were taken of it show different callers
 };
 
-// A stack, innermost frame first: the faulting (or calling) instruction, then return addresses. Its id stands for a hash of
+// A stack, innermost frame first: the faulting (or calling) instruction, then return addresses. Its id stands for the hash of
 // the frames as they were found first and of how. So the same frames have one id in all spaces (`space` says where they were
-// first seen), and a stack that was found in another way is another one. It may be told again with more that became known of
+// first seen), and a stack that was found in another way is another one. It may be emitted again with more that became known of
 // it: the last one counts.
 struct Stack {
   StackId id{};
@@ -142,7 +142,7 @@ struct Stack {
   bool operator==(const Stack&) const = default;
 };
 
-// The mapping family. `stack` is who asked for it.
+// The mapping family. `stack` is the caller's.
 struct VmaMapped {
   SpaceId space{};
   Pid tid = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events about the Go runtime of a process, as read out of its own tables without stopping it. Raw inputs:
-// what it counts, what its goroutines wait for; conclusions are drawn in explain/. What it holds each page for is a
-// RuntimePages (runtime.h), as of any runtime.
+// what it counts, what its goroutines wait for; conclusions are drawn in explain/. Its use of each page is a RuntimePages
+// (runtime.h), as for any runtime.
 #pragma once
 
 #include <array>
@@ -29,7 +29,7 @@ constexpr const char* kGoRuntime = "go";  // RuntimePages::runtime
 
 // What the runtime holds a page for: index into the uses of its RuntimePages.
 enum class GoUse : uint8_t {
-  kHeap,      // in a span of objects: RuntimeRun says how much of it is in use
+  kHeap,      // in a span of objects: RuntimeRun has how much of it is in use
   kStack,     // goroutine stacks
   kWork,      // the collector's work buffers
   kIdle,      // free, not given back to the system
@@ -112,7 +112,7 @@ struct GoBucket {
 struct GoProfile {
   SpaceId space{};
   enum class Source : uint8_t { kBuckets, kOffInBinary, kUnreadable } source = Source::kUnreadable;
-  uint64_t rate = 0;          // of sampling, in bytes; 0: off now, or not known
+  uint64_t rate = 0;          // of sampling, in bytes; 0: off now, or unknown
   bool rate_assumed = false;  // the default, not read
   std::vector<GoBucket> buckets;
   // Neither was it read, nor can it be the default: what was sampled can't be scaled.
@@ -141,7 +141,7 @@ struct GoGroup {
   bool operator==(const GoGroup&) const = default;
 };
 
-// Finalizers whose objects a collection found dead and that wait to be run, one after the other.
+// Finalizers of objects that a collection found dead; they wait to be run, one after the other.
 struct GoFinalizers {
   uint64_t waiting = 0;                       // the one that runs included
   uint64_t kept_bytes = 0, kept_objects = 0;  // reachable from their objects alone
@@ -155,7 +155,7 @@ struct GoFinalizers {
 struct GoHolder {
   enum class Kind : uint8_t { kVariable, kGoroutines, kFinalizers } kind = Kind::kVariable;
   std::string name;      // of a variable: "main.sessions"; "" unknown
-  std::string used_by;   // of one without a name: functions whose code speaks of it, "main.scan, main.show"
+  std::string used_by;   // of one without a name: functions whose code refers to it, "main.scan, main.show"
   uint64_t address = 0;  // of a variable
   uint64_t count = 0;    // of goroutines: with the same stack, wait reason and creation site
   uint64_t created_at = 0;          // as in GoGroup
@@ -163,7 +163,7 @@ struct GoHolder {
   uint64_t bytes = 0, objects = 0;  // reached from this holder alone
   uint64_t resident_bytes = 0;      // of `bytes`, by the last scan
   uint64_t also_bytes = 0;          // reached from it, nearest to it, and from others too
-  std::vector<GoSizeClass> sizes;   // of `objects`: those of most bytes, at most 4
+  std::vector<GoSizeClass> sizes;   // of `objects`: the largest by bytes, max 4
   std::vector<GoKeptObject> large;  // of `objects`: heaviest first
   uint64_t slots = 0, entries = 0;  // of a variable that is a map; no slots: it is none, or has no table
   uint64_t pinned = 0;              // of `objects`
@@ -175,9 +175,9 @@ struct GoHolder {
 // What the heap hangs from.
 struct GoHeld {
   bool complete =
-      false;  // false: the walk ended early: what is reached is, that others do not reach it is not known
+      false;  // false: the walk ended early: what is reached is certain, but others may reach it too
   uint64_t bytes = 0, objects = 0;  // reached from anything
-  std::vector<GoHolder> holders;    // of most bytes, at most 16
+  std::vector<GoHolder> holders;    // the largest by bytes, max 16
   bool operator==(const GoHeld&) const = default;
 };
 

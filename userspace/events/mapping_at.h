@@ -3,7 +3,7 @@
 // takes it from here.
 //
 //   400000-410000 r-xp, 410000-412000 rw-p, 900000-940000 rw-p
-//     411fff → the second      412000 → none: the hole behind it; the first that ends after it is the third
+//     411fff → the second      412000 → none: a hole; the first that ends after it is the third
 #pragma once
 
 #include <algorithm>

@@ -4,7 +4,7 @@
 //
 //   time of the event   in the ring ── kPollEvery ──► intake ── kHeldYoung, in a storm of forks ──► queue
 //         81.204                          81.254                          81.354
-//   leaves the queue at 81.204 + kOrderWindow = 81.454, behind whatever is older
+//   leaves the queue at 81.204 + kOrderWindow = 81.454, after everything older
 //   is in the file   at 81.204 + kFileWindow  = 81.954, or with the next tick, by 82.204: a recorder that is killed loses
 //                    kMostLost, one second
 #pragma once

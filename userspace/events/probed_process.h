@@ -21,7 +21,7 @@ struct ProbedProcess {
   // A read of the process never returned: what changes its code waits as well, in the kernel, where nothing ends it, and all
   // forks of the machine with it.
   std::function<bool()> waits;
-  // The link of its probes, -1: none any more. A child that never returns has it open too, so that no close of ours is the
+  // The link of its probes, -1: none any more. A child that never returns has it open too, so that no close here is the
   // last one, which would wait.
   std::function<void(int link)> keep_open;
   Pid tgid = 0;

@@ -51,7 +51,7 @@ struct OomVictim {
   bool operator==(const OomVictim&) const = default;
 };
 
-// What build info says of a Go program.
+// A Go program's build info.
 struct GoBuild {
   std::string version;  // "go1.26.8"
   bool race = false, cgo = false;
@@ -81,7 +81,7 @@ struct BinaryInfo {
   uint64_t device = 0, inode = 0;
   std::string build_id;  // hex; "" none
   bool stripped = false;
-  bool unreadable = false;  // `problem` says why; nothing below is known
+  bool unreadable = false;  // `problem` has the reason; nothing below is known
   std::string problem;
   std::optional<GoBuild> go;
   std::vector<ProgramVariable> variables = {};  // the largest that can be written, when they are many bytes
@@ -89,8 +89,8 @@ struct BinaryInfo {
   bool operator==(const BinaryInfo&) const = default;
 };
 
-// How a name begins that stands for a function without one: which is the last one before it in its file that has a name, and
-// how far behind that it begins ("local function after qsort_r+0x1c30").
+// The prefix of the name for a function without one: the last named function before it in its file, and its distance from that
+// ("local function after qsort_r+0x1c30").
 constexpr std::string_view kLocalFunction = "local function after ";
 
 // A source position. Names are demangled and complete; "" unknown.

@@ -20,8 +20,8 @@ struct RecordingInfo {
   uint64_t page_bytes = 4096;
   uint32_t part = 0;  // 0, then 1, 2 … when --max-size rotated
   std::vector<std::string>
-      what;  // targets as asked for: "pid 4711", "comm web", "cgroup /x"; never arguments
-  // The path of the cgroup that was asked for; "" none.
+      what;  // targets as requested: "pid 4711", "comm web", "cgroup /x"; never arguments
+  // The path of the requested cgroup; "" none.
   std::string cgroup() const {
     constexpr std::string_view kWord = "cgroup ";
     for (const std::string& each : what)
@@ -94,7 +94,7 @@ struct Coverage {
 
 // Something did not arrive. `what`: "removal" (forces a rescan), "fork", "exec", "stack", "queue"…
 struct Loss {
-  SpaceId space{};  // kNone: not known which
+  SpaceId space{};  // kNone: unknown
   std::string what;
   uint64_t count = 0;
   bool operator==(const Loss&) const = default;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Events about runtimes and allocators that keep memory of a process for its program: which page each holds, and for what.
-// The same for all of them; what only one has to say stands in a file of its own (go_runtime.h).
+// Events about runtimes and allocators that manage memory for a program: which page each holds, and for what. The same for all
+// of them; what is specific to one has a file of its own (go_runtime.h).
 //
 // Names in the file, numbers in memory: each event names its runtime and its uses, and a run has the index of its use. So
 // a recording can be understood without this program, and an unknown runtime is still reported by its name.

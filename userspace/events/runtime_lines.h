@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a runtime declares so that its pages become lines of the ledger. Not an event, but it is beside the events because the
-// room that reads a runtime writes it and explain/ (OwnerTable) uses it. It is the whole registration of a runtime there.
+// What a runtime declares so that its pages become lines of the ledger. Not an event; it is here because the room that reads a
+// runtime writes it and explain/ (OwnerTable) uses it. It is the whole registration of a runtime there.
 //
 //   { "toy", owners {{"toy.used", "in use by the toy", "toy"}, {"toy.free", "free blocks of the toy", "toy"}},
 //     uses {{"slab", "toy.used", slots {dead "toy.free", free "toy.free", rest "toy.free"}}, {"spare", "toy.free"}},
@@ -38,7 +38,7 @@ struct RuntimeLines {
   std::vector<RuntimeOwner> owners;  // that it adds to those of the ledger
   std::vector<UseOwner> uses;
   std::string unknown;      // of pages whose use is none of `uses`
-  std::string tables = "";  // of a mapping that holds structures of the runtime; "": they say nothing
+  std::string tables = "";  // of a mapping that holds structures of the runtime; "": no line
 };
 
 }  // namespace memwhy::events

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Looking at events by their kind so that a forgotten kind does not compile: a visitor says for each alternative of Payload
-// what it does, or names it among those that it leaves alone.
+// Visiting events by kind so that a forgotten kind does not compile: a visitor handles each alternative of Payload, or lists it
+// among those that it leaves alone.
 //
 //   std::visit(Overloaded{[&](const PageScan& e) { ... }, LeaveAlone<Stack, Loss, ...>{}}, event.payload);
 #pragma once

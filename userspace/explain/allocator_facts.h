@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// AllocatorFacts: what rules may know of an allocator's heap beside the ledger: what it told with the last scan, and over time.
+// AllocatorFacts: what rules may know of an allocator's heap besides the ledger: its state at the last scan, and over time.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,7 @@ struct AllocatorFacts {
     }
     return least;
   }
-  // When most was in use in all arenas together.
+  // When the sum in use over all arenas was greatest.
   timeline::AllocatorPoint fullest() const {
     timeline::AllocatorPoint most;
     for (const timeline::AllocatorPoint& point : curve)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// AllocatorWords: how sentences speak of each allocator that stands behind malloc, and the call that returns what it keeps
-// free. Not those of a language's own objects (CPython's), which have a rule of their own.
+// AllocatorWords: the words in sentences for each allocator behind malloc, and the call that returns its free
+// memory. Not those of a language's own objects (CPython's), which have a rule of their own.
 #pragma once
 
 #include <algorithm>
@@ -38,7 +38,7 @@ inline constexpr std::array<AllocatorWords, 5> kCHeaps = {{
     {"musl", "musl's malloc", "", false, false, "", "are free"},
 }};
 
-// nullptr: it does not stand behind malloc, or is not known.
+// nullptr: it is not behind malloc, or is unknown.
 inline const AllocatorWords* words_of(const AllocatorFacts& facts) {
   const auto* const found = std::find_if(kCHeaps.begin(), kCHeaps.end(), [&](const AllocatorWords& each) {
     return each.allocator == facts.heap->allocator;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attribution: the answer before anything is summed up. Which pages of the last scan belong to which owner, in which
 // mapping, by which stack, and how that is known; with the mappings, stacks and frames that the cells name. Everything
-// that is printed of it is a view: lines of the ledger (ledger_line.h), the heaviest entries of one (heaviest.h).
+// printed is a view of it: lines of the ledger (ledger_line.h), the heaviest entries of one (heaviest.h).
 //
 //   cells                                                     mappings           stacks      frames
 //     owner        how           mapping stack  pages  huge     0 7f10…-7f20…      0 0 1 2     0 memset    libc
@@ -9,10 +9,10 @@
 //     anon.other   mmap site           1     1    256      0                                   2 main      program
 //     anon.other   (the rest)          -     -     40      0                                   3 mmap      libc
 //
-// Σ pages of all cells is the scan, and of the cells of one owner its line: make_ledger checks it. One exception has to
-// be: a page that a runtime divides into slots (a Go span of objects) holds things in use, dead ones and free slots side by
-// side, so that no cell is one of the three. Those cells have the owner of what is in use, and say of themselves
-// "go.heap.spans" (PartedPages): the lines of one PartedPages are what the runtime's slots make of their sum.
+// Σ pages of all cells is the scan, and of the cells of one owner its line: make_ledger checks it. There is one
+// exception: a page that a runtime divides into slots (a Go span of objects) holds live objects, dead ones and free slots
+// side by side, so that no cell is one of the three. Those cells have the owner of the live ones and are marked
+// "go.heap.spans" (PartedPages): the lines of one PartedPages divide their sum by the runtime's slots.
 #pragma once
 
 #include <array>
@@ -35,16 +35,15 @@ constexpr uint32_t kNoIndex = 0xffffffff;
 // Budgets of one process. A cell is 80 bytes, so 4,096 are 320 KiB; the services and scripts measured had 20 to 220, with
 // 30 to 320 frames. Beyond it the lightest cells lose first their mapping, then their stack: cells.h.
 constexpr size_t kMostCells = 4096;
-// Stacks share frames. Beyond it stacks are cut and say so.
+// Stacks share frames. Beyond it stacks are truncated, and marked so.
 constexpr size_t kMostFrames = size_t{1} << 16;
 
 struct CallStack {
   std::vector<uint32_t> frames;  // of Attribution::frames, innermost first
   bool truncated = false;        // the chain does not end at a known root, or there was no room for all of it
-  StackKind touched = StackKind::kNone;  // who touches memory there, when it is the stack of a fault
+  StackKind touched = StackKind::kNone;  // the code that touches memory there, if it is the stack of a fault
   StackTrust trust = StackTrust::kWhole;
-  uint32_t certain =
-      0;  // frames before the first that is not certain: those behind it may be none of this stack
+  uint32_t certain = 0;  // frames before the first uncertain one: those after it may not belong to this stack
   auto operator<=>(const CallStack&) const = default;
 };
 
@@ -58,9 +57,9 @@ struct Mapping {
 struct Cell {
   Owner owner{};
   timeline::How how{};
-  bool rest = false;  // of this owner, what had no room: no mapping, no stack, and `how` says nothing
+  bool rest = false;  // of this owner, what had no room: without mapping and stack, and `how` has no meaning
   uint32_t mapping = kNoIndex;  // of Attribution::mappings; kNoIndex: in none, or in several
-  uint32_t stack = kNoIndex;    // of Attribution::stacks; kNoIndex: not known
+  uint32_t stack = kNoIndex;    // of Attribution::stacks; kNoIndex: unknown
   uint64_t pages = 0;
   uint64_t huge_pages = 0, lazy_pages = 0;   // of `pages`
   std::array<uint64_t, 4> older_pages = {};  // of `pages`, than timeline::kAgeLimits[i]
@@ -119,7 +118,7 @@ struct Attribution {
   }
 };
 
-// Whether a file says all of it, whatever the mapping and the stack.
+// Whether its file is all that matters, whatever the mapping and the stack.
 inline bool by_file(Owner owner) {
   return owner == Owner::kFileText || owner == Owner::kFilePrivate || owner == Owner::kFileShared ||
          owner == Owner::kProgramData;

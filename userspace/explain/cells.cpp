@@ -53,7 +53,7 @@ void to_rest(ScanCell& each) {
   each.stack = StackId::kNone;
 }
 
-// What a light cell still says: its stack, or its file.
+// What a light cell keeps: its stack, or its file.
 void coarsen(ScanCell& each) {
   if (each.file != kNoIndex) {
     each.vma = each.file;
@@ -100,7 +100,7 @@ std::vector<ScanCell> cells_of(const Evidence& evidence, const Owners& owners, S
 
 void limit_cells(std::vector<ScanCell>& cells, size_t most) {
   if (cells.size() <= most) return;
-  const size_t room = most - kOwnerCount, whole = room / 2;  // at most one rest of each owner
+  const size_t room = most - kOwnerCount, whole = room / 2;  // no more than one rest of each owner
   std::sort(cells.begin(), cells.end(), heavier);
   std::vector<ScanCell> light(cells.begin() + static_cast<std::ptrdiff_t>(whole), cells.end());
   cells.resize(whole);

@@ -20,7 +20,7 @@ namespace memwhy::explain {
 struct ScanCell {
   Cell cell;                 // without mapping and stack
   uint32_t vma = 0;          // of Evidence::vmas, or kNoIndex
-  StackId stack{};           // kNone: none that says anything
+  StackId stack{};           // kNone: none of use
   uint32_t file = kNoIndex;  // the first mapping of the same file, for owners that are files
 };
 std::vector<ScanCell> cells_of(const Evidence& evidence, const Owners& owners, Stacks& stacks);

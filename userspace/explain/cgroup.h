@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The container around processes, as its memory cgroup counts it: which cgroup limits a process, and what a whole container
-// holds. Ids in the names of cgroups are container.h's; what is said of it is rules/cgroup_*.cpp's.
+// holds. Ids in the names of cgroups: container.h. Findings about it: rules/cgroup_*.cpp.
 //
-//   usage 480 = anon 300 + page cache 150 + kernel 20 + sockets 2 + not told by the kernel 8
-//   of a container that was asked for: anon 300 = web (pid 7) 280 + worker (pid 9) 30 - 10 (pages that both share count once)
+//   usage 480 = anon 300 + page cache 150 + kernel 20 + sockets 2 + not reported by the kernel 8
+//   of a requested container: anon 300 = web (pid 7) 280 + worker (pid 9) 30 - 10 (pages that both share count once)
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@
 namespace memwhy::explain {
 
 struct CgroupSummary {
-  events::CgroupMemory memory;  // as it was last told
+  events::CgroupMemory memory;  // as last recorded
   TimeNs time = 0;              // when
   std::vector<timeline::CgroupPoint> curve;
   // During the recording; absent: the kernel does not count it.
@@ -29,13 +29,13 @@ struct CgroupSummary {
   // What is left below the limit; absent: no limit. Reclaim makes more of it: held_room().
   std::optional<uint64_t> room_bytes() const;
   std::optional<uint64_t> held_room_bytes() const;
-  // The whole machine's: what it holds is nobody's in particular.
+  // The whole machine's: it belongs to no container.
   bool is_root() const { return memory.path == "/"; }
 };
 
-// nullopt: nothing was told of it.
+// nullopt: nothing was recorded of it.
 std::optional<CgroupSummary> cgroup_of(const timeline::Timeline& timeline, const std::string& path);
-// Of the cgroup at `path` and those above it the one whose limit leaves least room; without any limit, that at `path`.
+// Of the cgroup at `path` and those above it, the one whose limit leaves least room; without any limit, the one at `path`.
 std::optional<CgroupSummary> limiting_cgroup(const timeline::Timeline& timeline, const std::string& path);
 
 struct ContainerProcess {
@@ -44,7 +44,7 @@ struct ContainerProcess {
   uint64_t anon_bytes = 0, file_bytes = 0, shmem_bytes = 0, swap_bytes = 0;  // by the kernel's counters
 };
 
-// A cgroup that was asked for by its name.
+// A cgroup that was requested by its name.
 struct ContainerSummary {
   CgroupSummary own;
   std::optional<CgroupSummary> limits;      // the one above it that limits it; absent: none, or it is itself
@@ -53,7 +53,7 @@ struct ContainerSummary {
   std::optional<int64_t> other_anon_bytes;
 };
 
-// nullopt: none was asked for, or nothing was told of it.
+// nullopt: none was requested, or nothing was recorded of it.
 std::optional<ContainerSummary> container_summary(const timeline::Timeline& timeline);
 
 }  // namespace memwhy::explain

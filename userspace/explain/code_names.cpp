@@ -74,7 +74,7 @@ void CodeNames::append(uint64_t address, bool is_return, std::vector<Frame>& fra
   }
 }
 
-// Code that a runtime made: as it calls it, or one frame for all that follow each other, since no address of it says more.
+// Code that a runtime made: by the runtime's name for it, or one frame for a run of nameless ones, whose addresses mean nothing.
 void CodeNames::append_made(const events::SymbolInfo* symbol, Frame frame, std::vector<Frame>& frames) const {
   const bool named = symbol != nullptr && !symbol->frames.empty();
   if (!made_by_) made_by_ = maker_of_code(vmas_);

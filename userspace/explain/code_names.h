@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// CodeNames: frames for code addresses of one address space, by the names that the recording has. An address stands for
-// several frames where functions were inlined, and for one without a function where only its module is known. Not which
-// addresses of a stack count: stacks.h for those of faults, GoFacts for those that the Go runtime wrote down.
+// CodeNames: frames for code addresses of one address space, by the names that the recording has. An address yields
+// several frames where functions were inlined, and one without a function where only its module is known. Which addresses
+// of a stack count is decided elsewhere: stacks.h for faults, GoFacts for stacks that the Go runtime recorded.
 #pragma once
 
 #include <optional>
@@ -36,7 +36,7 @@ class CodeNames {
   const timeline::Timeline& timeline_;
   SpaceId space_;
   const std::vector<events::Vma>& vmas_;
-  mutable std::optional<std::string> made_by_;  // the runtime that makes code here, once it was asked for
+  mutable std::optional<std::string> made_by_;  // the runtime that makes code here, once looked up
 };
 
 }  // namespace memwhy::explain

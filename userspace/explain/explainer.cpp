@@ -48,8 +48,8 @@ RecordingCoverage coverage_of(const timeline::RecordingState& recording, std::ve
   return out;
 }
 
-// Whether there is anything to tell of a process that was never scanned. A child that lived between two scans has nothing; a
-// process that was asked for says that it has none.
+// Whether there is anything to report of a process that was never scanned. There is nothing for a child that lived between two
+// scans; a requested process is reported as having none.
 bool worth_telling(const timeline::AddressSpace& space, bool first) {
   const events::SpaceStart& identity = space.identity();
   if (identity.how == events::StartHow::kForked) return false;
@@ -150,7 +150,7 @@ Explanation Explainer::finish(std::vector<std::string> damage,
     out.processes.push_back(told.explain(state_->timeline, *space, heap_profile_bytes));
     out.processes.back().replaced = space->end() && space->end()->why == events::EndWhy::kExeced;
   }
-  // What a process was before its exec comes last: nobody asks for it first.
+  // What a process was before its exec comes last: it is the least interesting.
   std::stable_partition(out.processes.begin(), out.processes.end(),
                         [](const ProcessExplanation& process) { return !process.replaced; });
   return out;

@@ -33,7 +33,7 @@ class Explainer : public events::EventSink {
   // none of it. What is there now is explained by all that came before.
   void begin(TimeNs time);
 
-  // May be called at any time and more than once. `damage`: what the reader of a file has to say, one
+  // May be called at any time and more than once. `damage`: what the reader of a file reports, one
   // sentence each. `heap_profile_bytes`: bytes in use by a profile that the user brought, instead of the one that was
   // read; the recording must be of one process.
   Explanation finish(std::vector<std::string> damage = {},

@@ -65,11 +65,10 @@ struct RssSummary {
 
 // What was read of a runtime or allocator for the ledger.
 struct RuntimeReading {
-  std::string runtime;  // "go"
-  std::string trust;    // "verified" | "unverified" | "unreadable"
-  std::string problem;  // one sentence when not verified, or when the ledger has no lines for it
-  uint64_t conflict_bytes =
-      0;  // of what it claims, resident or not: claimed by another runtime that was asked before it
+  std::string runtime;          // "go"
+  std::string trust;            // "verified" | "unverified" | "unreadable"
+  std::string problem;          // one sentence when not verified, or when the ledger has no lines for it
+  uint64_t conflict_bytes = 0;  // of what it claims, resident or not: also claimed by a runtime before it
 };
 
 struct ProcessCoverage {
@@ -97,13 +96,13 @@ struct ProcessExplanation {
   RssSummary rss;
   std::optional<uint64_t> heap_profile_inuse_bytes;
   ProfileSource heap_profile_source = ProfileSource::kNotRead;
-  // Of kBuckets: mean bytes between two samples; absent: not known, and then inuse_bytes is absent too.
+  // Of kBuckets: mean bytes between two samples; absent: unknown, and then inuse_bytes is absent too.
   std::optional<uint64_t> heap_profile_rate;
-  bool heap_profile_rate_assumed = false;  // releases before 1.24 do not tell theirs
+  bool heap_profile_rate_assumed = false;  // releases before 1.24 hide theirs
   std::optional<GoroutineSummary> goroutines;
   std::vector<HeapHolder> holders;             // in the order in which they were read: of most bytes
   std::vector<GoCallSummary> go_calls;         // most bytes of each function first
-  std::optional<AllocationSites> allocations;  // absent: no call of malloc was looked at
+  std::optional<AllocationSites> allocations;  // absent: no call of malloc was sampled
   Attribution attribution;                     // of the last scan; Σ of its cells == rss.bytes
   std::vector<LedgerLine> ledger;              // heaviest first; Σ bytes == rss.bytes
   std::vector<TimelinePoint> timeline;
@@ -145,7 +144,7 @@ struct Explanation {
   std::optional<events::ClockAnchor> anchor;  // to print times as RFC 3339
   events::RecordingInfo recording;
   std::vector<ProcessExplanation> processes;
-  std::optional<ContainerSummary> container;  // that was asked for as a whole
+  std::optional<ContainerSummary> container;  // requested as a whole
   RecordingCoverage coverage;
 };
 

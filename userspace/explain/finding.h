@@ -21,7 +21,7 @@ enum class Confidence : uint8_t { kHigh, kMedium, kLow };
 enum class FigureUnit : uint8_t { kBytes, kCount, kRatio, kTime };
 constexpr size_t kFigureUnits = 4;
 
-// A number that a sentence of the finding says. `id` is stable and a literal; the rule that gives it is where it is
+// A number in a sentence of the finding. `id` is stable and a literal; the rule that gives it is where it is
 // explained. Bytes and counts are whole; kTime is CLOCK_MONOTONIC ns.
 struct Figure {
   std::string_view id;
@@ -41,7 +41,7 @@ struct Finding {
   std::string remedy;
   Confidence confidence = Confidence::kLow;
   std::vector<std::string> evidence, against;
-  std::vector<Figure> figures;   // what claim, evidence and against say in numbers
+  std::vector<Figure> figures;   // the numbers in claim, evidence and against
   std::vector<Owner> owners;     // the ledger lines that its bytes are of
   bool of_other_owners = false;  // an attribute (locked): of bytes that other findings are about
 

@@ -39,7 +39,7 @@ struct Frame {
   std::string file;      // of the source, with its path; "" unknown
   std::string module;    // name of the mapped file without its path, "[anon]"; "" unknown
   std::string build_id;  // of the module, hex; "" unknown
-  // Not a frame that stands for none.
+  // false: a placeholder, not a frame.
   bool known() const { return address != 0 || !function.empty(); }
   auto operator<=>(const Frame&) const = default;
 };
@@ -59,13 +59,13 @@ enum class FrameText : uint8_t {
   kNoPath,  // "work (main.c:13)", else the same
   kShort,   // "work (main.c:13)", "malloc", "0x7f1a2c98c98"
 };
-std::string text_of(const Frame& frame, FrameText how);  // "" of one that stands for none
+std::string text_of(const Frame& frame, FrameText how);  // "" of a placeholder
 std::vector<std::string> texts_of(const std::vector<Frame>& frames, FrameText how);
 
-// The frame that says most to the owner of the program: the innermost that is the program's own, or has no name and may
-// be; else the innermost of a library that acts for its caller. One that is not known() when there is none.
+// The most useful frame for the program's author: the innermost of the program's own (or without a name, and possibly its
+// own); else the innermost of a library that acts for its caller. Not known() if there is none.
 Frame program_frame(const std::vector<Frame>& frames);
-// That, or the innermost when it is not known. `frames` is not empty.
+// That one, or the innermost if it is unknown. `frames` is not empty.
 Frame telling_frame(const std::vector<Frame>& frames);
 // Without the runtime's frames at its leaf; all of it when there are no others.
 std::vector<Frame> without_runtime(std::vector<Frame> frames);

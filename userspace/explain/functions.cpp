@@ -134,7 +134,7 @@ bool is_runtime(std::string_view name) {
   return starts(name, "runtime.") || starts(name, "internal/runtime/");
 }
 
-// Packages of Go whose functions wait or allocate for their caller.
+// Go packages with functions that wait or allocate on behalf of the caller.
 bool on_behalf(std::string_view name) {
   constexpr std::array<std::string_view, 16> kPackages = {
       "sync.",    "time.",  "io.",   "bufio.",   "net.",     "os.",     "syscall.", "context.",
@@ -193,7 +193,7 @@ StackKind touched_by(const std::vector<FunctionName>& frames) {
     }
     if (is_race(name)) return StackKind::kRace;
     if (is_go(frame)) {
-      // Go never calls memset: frames between were not seen, and the native caller is not known.
+      // Go never calls memset: frames between were not seen, and the native caller is unknown.
       if (c_copy) return StackKind::kNative;
       if (starts_any(name, kGoCopies)) continue;
       if (starts_any(name, kGoHeapTouchers)) return StackKind::kGoHeap;

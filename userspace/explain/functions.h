@@ -11,8 +11,8 @@
 
 namespace memwhy::explain {
 
-// The code that touched a page, or asked for a mapping: the innermost function that is not merely a helper
-// (memset, the mmap wrapper) decides. One function says more than the whole chain: a page table of the Go
+// The code that touched a page, or requested a mapping: the innermost function that is not merely a helper
+// (memset, the mmap wrapper) decides. One function reveals more than the whole chain: a page table of the Go
 // runtime is also touched below mallocgc, and is no heap.
 enum class StackKind : uint8_t {
   kNone,       // no stack
@@ -26,7 +26,7 @@ enum class StackKind : uint8_t {
   kOther,
 };
 
-// One frame as symbols tell it; function "" when only the module is known.
+// One frame by its symbol; function "" when only the module is known.
 struct FunctionName {
   std::string_view function, file;
   bool go_binary = false;  // the frame is in an executable with Go build info
@@ -34,9 +34,9 @@ struct FunctionName {
 
 // Go's own code, or what its compiler made.
 bool is_go(const FunctionName& frame);
-// Who wrote to the page for the first time. Innermost frame first.
+// The code that first wrote to the page. Innermost frame first.
 StackKind touched_by(const std::vector<FunctionName>& frames);
-// Who asked the kernel for the mapping.
+// The code that requested the mapping.
 StackKind mapped_by(const std::vector<FunctionName>& frames);
 // Where a chain may end: the first function of a thread or of the program.
 bool is_root(const FunctionName& frame);

@@ -16,7 +16,7 @@ constexpr double kOnsetShare = 1.0 / 32;   // of the rise: before that it had no
 constexpr double kTeethShare = 1.0 / 4;    // of all that is moved: a fall that is more than noise
 constexpr double kUntestedShare = 0.9;     // of an owner's rise
 constexpr double kMostStill = 2;           // times the longest wait before
-constexpr double kLeastStill = 5;          // seconds that say how fast it moves since it stopped
+constexpr double kLeastStill = 5;          // the seconds that show how fast it moves since it stopped
 constexpr size_t kMostBetween = 1024;      // samples that are made between scans
 constexpr double kSmallShare = 1.0 / 256;  // of the largest value: noise
 
@@ -24,8 +24,8 @@ struct Point {
   double seconds = 0, value = 0;
 };
 
-// Slopes of all pairs, each by the time that its two points stand for: readings are dense where something moves, and ten
-// of them in a second say no more than one.
+// Slopes of all pairs, each by the time that its two points cover: readings are dense where something moves, and ten
+// of them in a second reveal no more than one.
 std::optional<double> slope_by_time(const std::vector<Point>& points) {
   const size_t step = (points.size() + kSlopePoints - 1) / kSlopePoints;
   std::vector<Point> kept;
@@ -357,7 +357,7 @@ Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> 
   const double end = all.back().seconds;
   const double of_kind = all.back().value - value_at(all, end - trend.shown_seconds);
   const double grown = static_cast<double>(trend.grown_bytes);
-  // Few scans say how much it rose, and not how: the way is that of its kind, of which it must be the larger part.
+  // Few scans show how much it rose, but not how: it takes the shape of its kind, of which it must be the larger part.
   if (of_kind > 2 * grown && scans_since(samples, trend.shown_seconds) < kLeastScans)
     return no_rise(trend, Shape::kUnseen);
   if (of_kind >= grown) return trend;

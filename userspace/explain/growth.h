@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Growth, judged once and by time: the shape of a series, and how much of an owner's rise is the process's. All rules that
-// speak of growth ask here; go/books.h adds what a collector's own counters say. Not the samples (history.h), and not what is
-// said of it: rules and verdict.h.
+// Growth, judged once and by time: the shape of a series, and how much of an owner's rise is the process's. All rules about
+// growth use it; go/books.h adds a collector's own counters. Not the samples (history.h), and not the sentences: rules and
+// verdict.h.
 //
 // A series is judged by its floor, the least of all that follows: what falls again was no growth.
 //
@@ -9,7 +9,7 @@
 //         300  _____/_\/___\/___\/             → kTeeth
 //   floor 300 300 300 300 300 300 480          the unconfirmed end is cut off where the last fall ended
 //
-// The rise is then cut out of the recording, and looked at in four equal parts of its time: it keeps growing (kRising) when
+// The rise is then cut out of the recording, and examined in four equal parts of its time: it keeps growing (kRising) when
 // each part has at least 1/12 of it, and when it has not stood still at the end for twice as long as between any two
 // sixteenths of it before. A leak of a step a minute has waits of a minute; a load that ended 4 s ago had none.
 #pragma once
@@ -26,7 +26,7 @@ enum class Shape : uint8_t {
   kUnseen,   // fewer than four points
   kLevel,    // neither
   kRising,   // until the end, evenly or in steps
-  kStopped,  // rose, and stands still: a load, a step, a cache that is full
+  kStopped,  // rose, and stopped: a load, a step, a cache that is full
   kTeeth,    // goes up and down above a level floor
   kFalling,
   kMoved,  // of an owner: rose by what others of its kind lost
@@ -44,7 +44,7 @@ struct Trend {
   double risen_seconds = 0;  // from where it began to rise to where it last rose
   double still_seconds = 0;  // since it last rose
   double shown_seconds = 0;  // from where it began to rise to the end
-  // Since the last fall of a saw-tooth, or of a peak: whether that falls again is not known.
+  // Since the last fall of a saw-tooth, or of a peak: whether that falls again is unknown.
   uint64_t untested_bytes = 0;
   double untested_seconds = 0;
   bool lasting() const { return rising && shown_seconds >= kLastingSeconds; }

@@ -12,7 +12,7 @@ namespace {
 
 using timeline::How;
 
-// Owners whose mapping says it all; for the others the stack tells more.
+// Owners for which the mapping is enough; for the others the stack reveals more.
 bool by_mapping(Owner owner) {
   return owner == Owner::kRaceShadow || owner == Owner::kRaceMeta || owner == Owner::kThreadStacks ||
          owner == Owner::kMainStack || owner == Owner::kShmem;
@@ -28,7 +28,7 @@ class View {
  public:
   explicit View(const Attribution& all) : all_(all) {}
 
-  // Cells of one owner that say the same: the same file, mapping or stack.
+  // Cells of one owner with the same file, mapping or stack.
   void add(const Cell& cell) {
     if (cell.rest) return;
     Key key{EntryWhat::kMapping, cell.mapping, cell.how};
@@ -69,7 +69,7 @@ class View {
     uint64_t bytes = 0;
     TimeNs oldest = 0;
   };
-  // What a reader can't tell apart: stacks with the same places, however deep their recursion, or mappings with the same name.
+  // Entries that look the same: stacks with the same places, however deep their recursion, or mappings with the same name.
   struct Seen {
     EntryWhat what{};
     std::optional<How> how;
@@ -121,7 +121,7 @@ class View {
   std::map<std::string_view, uint32_t> files_;
 };
 
-// Entries that say more than the line are cut, the heaviest keep most.
+// Entries that exceed the line are cut; the heaviest keep most.
 void limit_to(uint64_t bytes, std::vector<Entry>& entries) {
   for (Entry& entry : entries) {
     entry.bytes = std::min(entry.bytes, bytes);
@@ -162,7 +162,7 @@ std::vector<Entry> heaviest(const Attribution& all, const LedgerLine& line, size
     for (const Entry& entry : out) sum += entry.bytes;
     for (Entry& entry : out) {
       if (entry.says == EntrySays::kAllocated) continue;
-      // Faults are of whole pages, whatever became of their slots: they may say more than the line of live ones.
+      // Faults are of whole pages, whatever became of their slots: they may exceed the line of live ones.
       entry.whole = parted->whole;
       entry.says = sum > line.bytes ? EntrySays::kFirstTouchedOfAllSpans : EntrySays::kFirstTouched;
     }

@@ -26,7 +26,7 @@ constexpr size_t kEntryWhats = 3;
 // What the bytes of an entry are of.
 enum class EntrySays : uint8_t {
   kPages,                   // that lie there now
-  kFirstTouched,            // pages of Go spans: who touched them first, whatever is in their slots now
+  kFirstTouched,            // pages of Go spans: by their first touch, whatever is in their slots now
   kFirstTouchedOfAllSpans,  // the same, and those of this line are fewer than of all spans
   kAllocated,               // objects by the heap profile's samples: an estimate
 };

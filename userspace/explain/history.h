@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // History: bytes by owner at each scan, thinned evenly so that a recording of days costs what one of minutes
-// costs. ledger.h has what one scan holds, growth.h what they say of growth.
+// costs. ledger.h has one scan, growth.h judges growth by them.
 //
 //   scans at 0, 10, 20 … 5,130 s: 513 samples → every second one stays, and from now on only every second one
 //   comes in: 0, 20, 40 … The latest scan is always there. Arrivals of a dropped sample go to the next one,

@@ -8,7 +8,7 @@
 namespace memwhy::explain {
 namespace {
 
-// Whether an event of later says something about what was there before.
+// Whether a later event describes what existed before.
 bool holds_for_before(const events::Payload& payload, const timeline::Timeline& timeline) {
   using namespace events;
   bool holds = false;

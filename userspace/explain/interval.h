@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Interval: a part of a recording, explained as if it had been recorded alone, but for what is known of the time before:
-// pages that came then have their stacks, and names that were read later are names all the same.
+// Interval: a part of a recording, explained as if it had been recorded alone, but with the knowledge of the whole: pages that
+// came before have their stacks, and names that were read later are used.
 //
 //   recording   0 s ............. 60 s ................ 90 s ........ 120 s
 //   interval                      from                  to
 //   events      pages, evidence | all of them         | names, clocks, the recording's end: as of `to`
 //   series                        begin with the last point before `from`
 //
-// What it is not: a look at pages between two scans. The ledger is of the last scan up to `to`.
+// What it is not: a view of pages between two scans. The ledger is of the last scan up to `to`.
 #pragma once
 
 #include <limits>

@@ -14,7 +14,7 @@ namespace {
 
 using timeline::PageGroup;
 
-// What a scan says beside its cells: of which kind the pages are, and how good the evidence is.
+// What a scan yields besides its cells: the kinds of its pages, and how good the evidence is.
 void add_scan(const Evidence& evidence, Ledger& ledger) {
   for (const PageGroup& group : evidence.scan.groups) {
     ledger.lost_stack_bytes += group.stack_lost_pages * kPageBytes;
@@ -30,7 +30,7 @@ void add_scan(const Evidence& evidence, Ledger& ledger) {
   ledger.scan_complete = evidence.scan.complete;
 }
 
-// What only all cells can tell, before some lose their mapping and their stack.
+// What only the full set of cells shows, before some lose their mapping and their stack.
 void add_whole_cells(const std::vector<ScanCell>& cells, Stacks& stacks, Ledger& ledger) {
   std::set<std::pair<Owner, uint32_t>> seen;
   for (const ScanCell& each : cells) {
@@ -85,7 +85,7 @@ void name_lines(const OwnerTable& table, std::vector<LedgerLine>& lines, Attribu
   }
 }
 
-// The lines between which slots part pages stand for one.
+// The lines among which slots divide pages count as one.
 Owner whole_of(const Attribution& attribution, Owner owner) {
   for (const PartedPages& each : attribution.parted)
     if (owner == each.live || owner == each.dead || owner == each.free || owner == each.rest)

@@ -36,7 +36,7 @@ struct Ledger {
   }
 };
 
-// `owners` has decided on this very scan. Puts its cells into `attribution`, at most `most_cells` of them. Throws
+// `owners` has decided on this very scan. Puts its cells into `attribution`, max `most_cells`. Throws
 // std::logic_error when they do not sum to the scan: a bug.
 Ledger make_ledger(const Evidence& evidence, const Owners& owners, Stacks& stacks, StackTable& table,
                    Attribution& attribution, size_t most_cells = kMostCells);

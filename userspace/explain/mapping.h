@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a mapping is by itself: its file, its name, its place and its neighbours. Pages and stacks are not
+// What a mapping is, judged by its file, its name, its place and its neighbours. Pages and stacks are not
 // considered.
 #pragma once
 
@@ -17,7 +17,7 @@ namespace memwhy::explain {
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr uint64_t kGlibcArenaBytes = 64 * kMiB;  // HEAP_MAX_SIZE: arenas are aligned to it
 
-// Mappings of one list, with what the neighbours tell.
+// Mappings of one list, with what their neighbours reveal.
 class Mappings {
  public:
   explicit Mappings(const std::vector<events::Vma>& vmas);

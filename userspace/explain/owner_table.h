@@ -43,9 +43,9 @@ class OwnerTable {
   const OwnerName& name(Owner owner) const { return names_[static_cast<size_t>(owner)]; }
   size_t owners() const { return names_.size(); }  // Owner{0} and so on
   bool knows(std::string_view runtime) const { return find(runtime) != nullptr; }
-  // nullopt: the runtime is not known.
+  // nullopt: the runtime is unknown.
   std::optional<OwnerOfUse> of(std::string_view runtime, std::string_view use) const;
-  // Of a mapping that holds structures of the runtime; nullopt: they say nothing.
+  // Of a mapping that holds structures of the runtime; nullopt: no line.
   std::optional<Owner> tables_of(std::string_view runtime) const;
 
  private:

@@ -35,7 +35,7 @@ struct Votes {
   bool mapped_go_heap = false, mapped_race = false, mapped_malloc = false, mapped_stack = false,
        mapped_other = false;
   bool mapped_fixed = false,
-       mapped_free = false;                  // an mmap that was seen here said MAP_FIXED; did not say so
+       mapped_free = false;                  // an mmap that was seen here had MAP_FIXED; did not have it
   bool holds_tls = false, holds_sp = false;  // a thread's FS base at its upper end; a thread's sp
   uint64_t resident() const {
     return race + native + go_heap + go_runtime + go_user + malloc + other + without;
@@ -45,18 +45,12 @@ struct Votes {
   }
 };
 
-StackKind kind_of(const PageGroup& group, Stacks& stacks) {
-  if (group.how == How::kBeforeAttach || group.how == How::kUnknown) return StackKind::kNone;
-  StackFacts facts = stacks.facts(group.stack);
-  return group.how == How::kMmapSite ? facts.mapped : facts.touched;
-}
-
 std::vector<Votes> count_votes(const Evidence& evidence, Stacks& stacks) {
   std::vector<Votes> votes(evidence.vmas.size());
   for (const PageGroup& group : evidence.scan.groups) {
     if (group.vma >= votes.size()) continue;
     Votes& vote = votes[group.vma];
-    switch (kind_of(group, stacks)) {
+    switch (Owners::stack_kind(group, stacks)) {
       case StackKind::kRace:
         vote.race += group.pages;
         break;
@@ -116,7 +110,7 @@ bool within(const AddressRange& range, const AddressRange& whole) {
   return range.start >= whole.start && range.end <= whole.end;
 }
 
-// Of one whose own tables were read nothing is taken for its heap by its place.
+// If its own tables were read, nothing is taken for its heap by place.
 bool was_read(const timeline::RuntimeClaims* runtimes, std::string_view runtime) {
   return runtimes != nullptr &&
          std::any_of(runtimes->told.begin(), runtimes->told.end(), [&](const timeline::RuntimeTold& told) {
@@ -196,7 +190,7 @@ class Judge {
   }
 
   // The FS base is the address of struct pthread, at the upper end of the thread's stack. Go without cgo has
-  // its threads' FS base and stacks in its own heap, so a Go program's sp says nothing.
+  // its threads' FS base and stacks in its own heap, so a Go program's sp reveals nothing.
   bool thread_stack(size_t i, const Votes& votes) const {
     const events::Vma& vma = evidence_.vmas[i];
     if (!mappings_.private_anon(i) || !vma.write || votes.go_heap > 0 || votes.mapped_go_heap) return false;
@@ -211,7 +205,7 @@ class Judge {
     return !go_ || evidence_.vmas[i].range.bytes() % kGoHeapStep != 0;
   }
 
-  // Of a runtime whose tables are not read, by where its heap is mapped, as long as malloc and stacks of threads do not own it.
+  // Of a runtime with unread tables, by where its heap is mapped, unless malloc or stacks of threads own it.
   std::optional<Owner> managed_heap(size_t i, const Votes& votes) const {
     const AddressRange& range = evidence_.vmas[i].range;
     if (managed_ == ManagedHeap::kNone || !mappings_.private_anon(i) || !evidence_.vmas[i].write ||
@@ -280,13 +274,17 @@ std::optional<Owner> Owners::learned(uint64_t address) const {
   return range.owner.owner;
 }
 
-bool Owners::has_own_stack(const PageGroup& group, Stacks& stacks) {
-  StackKind kind = kind_of(group, stacks);
+StackKind Owners::stack_kind(const PageGroup& group, Stacks& stacks) {
+  if (group.how == How::kBeforeAttach || group.how == How::kUnknown) return StackKind::kNone;
+  const StackFacts facts = stacks.facts(group.stack);
+  return group.how == How::kMmapSite ? facts.mapped : facts.touched;
+}
+
+bool Owners::has_own_stack(StackKind kind) {
   return kind != StackKind::kNone && kind != StackKind::kNameless && kind != StackKind::kNative;
 }
 
-bool Owners::touched_by_program(const PageGroup& group, Stacks& stacks) {
-  const StackKind kind = kind_of(group, stacks);
+bool Owners::touched_by_program(StackKind kind) {
   return kind == StackKind::kGoUser || kind == StackKind::kMalloc || kind == StackKind::kOther;
 }
 
@@ -295,15 +293,15 @@ Owner Owners::owner_in(const VmaOwner& vma, const RuntimeUses& uses, const PageG
   if (std::optional<Owner> of_runtime = uses.owner_of(group.by)) return *of_runtime;
   if (vma.file) return !group.file_page ? vma.copies : vma.owner;
   if (vma.basis == Basis::kIdentity) return vma.owner;
-  StackKind kind = kind_of(group, stacks);
-  bool by_mapping = !has_own_stack(group, stacks);
+  const StackKind kind = stack_kind(group, stacks);
+  const bool by_mapping = !has_own_stack(kind);
   if (race_build_ && kind == StackKind::kRace) return Owner::kRaceInternal;
   if (vma.basis == Basis::kExeBss) return by_mapping ? vma.owner : vma.copies;
   // The kernel makes one VMA of neighbouring mappings: not all of it need be the table's or TSan's.
   const bool of_neighbour = vma.owner == Owner::kRaceInternal
                                 ? !by_mapping
                                 : vma.basis == Basis::kEvidence && vma.owner == Owner::kGoRuntimeMetadata &&
-                                      touched_by_program(group, stacks);
+                                      touched_by_program(kind);
   if (vma.basis != Basis::kNone && !of_neighbour) return vma.owner;
   if (kind == StackKind::kMalloc) return Owner::kCHeapUnclassified;
   if (group.how == How::kBeforeAttach) return Owner::kAnonBeforeAttach;

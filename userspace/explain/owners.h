@@ -43,7 +43,7 @@ struct Evidence {
   const std::vector<events::Vma>& vmas;
   const std::vector<events::Thread>& threads;
   const timeline::ScanResult& scan;
-  const events::BinaryInfo* exe;  // nullptr: not known
+  const events::BinaryInfo* exe;  // nullptr: unknown
   const events::BinaryInfo* go;   // that has the Go runtime: exe, or a library of a C program; nullptr: none
 };
 
@@ -59,10 +59,12 @@ class Owners {
   Owner owner_of(const timeline::PageGroup& group, Stacks& stacks) const;
   std::optional<Owner> owner_of_left(const timeline::PageGroup& group,
                                      Stacks& stacks) const;  // nullopt: first scan
-  // Whether a stack speaks for these pages themselves, beside their mapping.
-  static bool has_own_stack(const timeline::PageGroup& group, Stacks& stacks);
-  // Whether that stack is the program's own code or C's: no table of the Go runtime is touched by it.
-  static bool touched_by_program(const timeline::PageGroup& group, Stacks& stacks);
+  // Which code touched these pages or mapped them; kNone: their own evidence has no stack.
+  static StackKind stack_kind(const timeline::PageGroup& group, Stacks& stacks);
+  // Whether such a stack decides for its pages themselves, and not only for their mapping.
+  static bool has_own_stack(StackKind kind);
+  // Whether it is the program's own code or C's: no table of the Go runtime is touched by it.
+  static bool touched_by_program(StackKind kind);
   const std::vector<VmaOwner>& vmas() const { return vmas_; }
   const RuntimeUses& uses() const { return uses_; }
 
@@ -88,7 +90,7 @@ class Owners {
 // Whether a mapping is of this file.
 bool same_file(const events::Vma& vma, const events::BinaryInfo& binary);
 
-// go: as in Evidence. nullptr: build info says that it is not a race build, or TSan's layout for its machine is not known.
+// go: as in Evidence. nullptr: build info says that it is not a race build, or TSan's layout for its machine is unknown.
 const RaceLayout* race_layout_of(const events::BinaryInfo* go, const timeline::AddressSpace& space);
 
 }  // namespace memwhy::explain

@@ -31,7 +31,7 @@ void ProcessLog::compare(const Sample& before, const Sample& now, const OwnerTab
   uint64_t moved = rose ? now.rss_bytes - before.rss_bytes : before.rss_bytes - now.rss_bytes;
   if (moved < std::max(kStepBytes, before.rss_bytes / 10)) return;
   // The owner that moved most in that direction; pages that changed their name with better evidence do not
-  // count as a reason, so only arrivals and departures are asked.
+  // count as a reason, so only arrivals and departures are considered.
   size_t most = 0;
   const OwnerBytes& flow = rose ? now.arrived : now.left;
   for (size_t i = 1; i < kOwnerCount; ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ProcessLog: what happened to one address space beside its pages: forks, exec, OOM, steps of RSS. Bounded: a
-// process that forks all day keeps its first forks and the number of the others.
+// ProcessLog: what happened to one address space besides its pages: forks, exec, OOM, steps of RSS. Bounded: of a
+// process that forks all day, the first forks and the number of the others are kept.
 #pragma once
 
 #include <vector>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recursion in a stack, written once. A function that calls itself, or a round of up to four functions, makes as many stacks as
-// it is deep, and where it calls itself at two lines twice as many at each level; a reader sees one place.
+// Recursion in a stack, folded. A function that calls itself, or a cycle of up to four functions, makes as many stacks as it is
+// deep, and, if it calls itself at two lines, twice as many at each level; to a reader it is one place.
 //
 //   build (tree.c:9) < build (tree.c:12) < build (tree.c:13) < main (tree.c:20)
 //     -> build (tree) 3 deep < main (tree.c:20) 1 deep          the line is left out where it is not the same in all
@@ -17,7 +17,7 @@ namespace memwhy::explain {
 
 struct FoldedFrame {
   Frame frame;
-  size_t first = 0;    // of the frames that it stands for: an index
+  size_t first = 0;    // of the frames that it replaces: an index
   uint32_t deep = 1;   // how often the round comes one after the other
   uint32_t round = 1;  // how many functions it has: this one is the last of them
 };

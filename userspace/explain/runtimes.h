@@ -18,7 +18,7 @@ struct UnreadRuntime {
   std::string_view file;  // of a library, how its name begins; of a program, its name
   bool makes_code = false;
   bool collects = false;
-  ManagedHeap heap = ManagedHeap::kNone;  // whose mappings can be told (owners.cpp)
+  ManagedHeap heap = ManagedHeap::kNone;  // whose mappings are recognised (owners.cpp)
 };
 
 // nullptr: the file is none that is known.

@@ -26,7 +26,7 @@ size_t closing(std::string_view text, size_t open, char up, char down) {
   return std::string_view::npos;
 }
 
-// "::h" and 16 hexadecimal digits, which Rust adds to tell copies apart; " [clone .cold]" of GCC.
+// "::h" and 16 hexadecimal digits, which Rust adds to distinguish copies; " [clone .cold]" of GCC.
 std::string_view without_suffix(std::string_view name) {
   constexpr size_t kHash = 3 + 16;
   if (name.size() > kHash) {
@@ -38,7 +38,7 @@ std::string_view without_suffix(std::string_view name) {
   return clone == std::string_view::npos ? name : name.substr(0, clone);
 }
 
-// The symbol behind "operator": "()", "<<", "new[]". Brackets in it open nothing.
+// The symbol after "operator": "()", "<<", "new[]". Brackets in it open nothing.
 size_t operator_end(std::string_view text, size_t at) {
   static constexpr std::array<std::string_view, 12> kSymbols = {"()", "[]", "<=>", "<<=", ">>=", "->*",
                                                                 "<<", ">>", "<=",  ">=",  "->",  "<"};
@@ -114,7 +114,7 @@ class Shortener {
     out_ += down;
   }
 
-  // What stands before a space is a return type, what stands behind the arguments is "const"; of "operator new" it is a
+  // Text before a space is a return type, text after the arguments is "const"; in "operator new" it is a
   // part of the name.
   void space() {
     const std::string_view rest = text_.substr(at_ + 1);
@@ -146,7 +146,7 @@ std::string go_package(std::string_view name) {
   return out;
 }
 
-constexpr size_t kLongest = 4096;  // a name of more is nobody's who writes programs for people
+constexpr size_t kLongest = 4096;  // longer names are not written for people
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of functions as people use them: without what the compiler added and without the path of their package. Not for
-// matching (rules see whole names) and not escaped (report/ does that).
+// Function names as people write them: without the compiler's additions and without the path of their package. Not for
+// matching (rules see whole names), and not escaped (report/ does that).
 //
 //   github.com/redis/go-redis/v9/internal/pool.(*ConnPool).Get       pool.(*ConnPool).Get
 //   main.Map[go.shape.int,go.shape.string]                           main.Map[...]

@@ -2,7 +2,7 @@
 // What the runtimes of one scan hold its pages for, as owners; and how the bytes of pages that hold live and dead things
 // side by side are divided among lines.
 //
-//   "heap" of go: 70 MiB resident; its runs say live 60, dead 3, free 1 MiB
+//   "heap" of go: 70 MiB resident; its runs have live 60, dead 3, free 1 MiB
 //     go.heap.live 60   go.heap.unmarked 3   go.heap.fragmentation 1   go.heap.unclassified 6: not agreed on
 #pragma once
 
@@ -20,7 +20,7 @@ class RuntimeUses {
   RuntimeUses() = default;
   RuntimeUses(const timeline::RuntimeClaims* claims, const OwnerTable& table);
 
-  // nullopt: no runtime holds it, or one that is not known.
+  // nullopt: no runtime holds it, or an unknown one.
   std::optional<Owner> owner_of(timeline::RuntimeUse by) const;
   // Of a mapping that holds structures of a runtime.
   std::optional<Owner> tables_in(const AddressRange& range, const timeline::RuntimeClaims* claims) const;
@@ -41,7 +41,7 @@ class RuntimeUses {
     std::vector<std::optional<OwnerOfUse>> uses;
     std::optional<Owner> tables;
   };
-  std::vector<Runtime> runtimes_;  // as RuntimeClaims::told
+  std::vector<Runtime> runtimes_;  // as in RuntimeClaims::told
 };
 
 }  // namespace memwhy::explain

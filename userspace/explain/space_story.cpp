@@ -19,7 +19,7 @@ using timeline::Timeline;
 
 constexpr size_t kCurvePoints = 512;
 
-// The executable of a forked child is its parent's until it says otherwise.
+// The executable of a forked child is its parent's until an event changes it.
 const events::BinaryInfo* exe_of(const Timeline& timeline, const AddressSpace& space) {
   const AddressSpace* at = &space;
   for (int depth = 0; at != nullptr && depth < 16; ++depth) {
@@ -62,12 +62,9 @@ void count(const std::vector<PageGroup>& groups, const Owners& owners, Stacks& s
     Owner owner = owners.owner_of(group, stacks);
     of(bytes, owner) += group.bytes();
     if (!doubtful(owner) || group.vma >= vmas.size()) continue;
-    Doubt doubt{vmas[group.vma].range.start,
-                owner,
-                arrived,
-                Owners::has_own_stack(group, stacks),
-                Owners::touched_by_program(group, stacks),
-                group.bytes()};
+    const StackKind kind = Owners::stack_kind(group, stacks);
+    Doubt doubt{vmas[group.vma].range.start,      owner,        arrived, Owners::has_own_stack(kind),
+                Owners::touched_by_program(kind), group.bytes()};
     if (!doubts.empty() && same_doubt(doubts.back(), doubt)) {
       doubts.back().bytes += doubt.bytes;
     } else {
@@ -148,7 +145,7 @@ void add_beside(const events::Counters& counters, ProcessExplanation& out) {
   if (counters.cgroup_limit_bytes) out.beside_rss.emplace_back("cgroup_limit", *counters.cgroup_limit_bytes);
 }
 
-// Of each allocator its last reading, with what all readings of it say.
+// Each allocator's last reading, with the summary of all of its readings.
 std::vector<AllocatorFacts> allocator_facts(
     const std::vector<std::shared_ptr<const events::AllocatorHeap>>& last, const AddressSpace& space) {
   std::vector<AllocatorFacts> out;
@@ -171,7 +168,7 @@ std::vector<std::pair<std::string, uint64_t>> touched_last(const AddressSpace& s
   return out;
 }
 
-// What the kernel's counters said over time.
+// The kernel's counters over time.
 struct RssCurves {
   std::vector<RssPart> rss;
   std::vector<TrendPoint> anonymous, peaks;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SpaceStory: what is remembered of one address space while events come in, and its explanation at the end.
+// SpaceStory: what is kept of one address space while events arrive, and its explanation at the end.
 //
 // At each scan the pages are counted by owner (history) and the scan is kept until the next one. At the end
 // the last scan is judged again, with every name that has arrived since, and the history is settled with what
@@ -26,7 +26,7 @@ class SpaceStory {
   explicit SpaceStory(std::shared_ptr<const OwnerTable> table) : owners_(std::move(table)) {}
   void on_scan(const timeline::Timeline& timeline, const timeline::AddressSpace& space,
                const timeline::ScanResult& scan);
-  // What is told over time begins anew, with the last scan as the first.
+  // Series begin anew, with the last scan as the first.
   void restart() {
     history_.restart();
     log_ = {};

@@ -20,14 +20,14 @@ struct StackFacts {
   StackTrust trust = StackTrust::kWhole;
 };
 
-// What was said of stacks of one address space and stays true: of those whose every frame has a name. An hour of 10,000
+// Results for stacks of one address space that stay true: of those whose every frame has a name. An hour of 10,000
 // stacks is 360 scans, and each would judge them all again.
 struct StackMemory {
   std::unordered_map<StackId, StackFacts> known;
-  uint64_t answers_changed = 0;  // of the timeline, when they were said
+  uint64_t answers_changed = 0;  // of the timeline, when they were made
 };
 
-// Bound to one address space; remembers what it has said for one pass (names may arrive later), and with a memory what stays
+// Bound to one address space; remembers its results for one pass (names may arrive later), and with a memory those that stay
 // true beyond.
 class Stacks {
  public:

@@ -54,7 +54,7 @@ void add_time(const std::vector<TimeNs>& times, std::vector<Missing>& missing) {
          std::nullopt});
 }
 
-// RSS rises, and it is too early to say whether it goes on; or it did, and it is too early to say that it is over.
+// RSS rises, and it is too early to know whether it goes on; or it rose, and it is too early to know that it is over.
 void add_part(const Case& c, const Trend& trend, std::vector<Missing>& missing) {
   const double threshold = static_cast<double>(problem_threshold(c.ledger)),
                grown = static_cast<double>(trend.floor_bytes);
@@ -168,7 +168,7 @@ Verdict verdict_of(const Case& c, const std::vector<Finding>& findings, const st
         static_cast<double>(problem_threshold(c.ledger)) / *verdict.watched_seconds;
     return verdict;
   }
-  // What no time would show is said first; else the last is what says most.
+  // What no time would show comes first; else the last one matters most.
   const auto never =
       std::find_if(missing.begin(), missing.end(), [](const Missing& each) { return !each.seconds; });
   if (never != missing.end()) {

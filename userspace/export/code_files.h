@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// CodeFiles: the mapped files that the frames of a process lie in, with an address range each, as profile formats want
-// them. The recording has the names and offsets of frames, not the list of all code mappings; the range is the one in which
-// the frames lie, in whole pages, so that an address minus its start plus its offset is the place in the file.
+// CodeFiles: the mapped files of a process's frames, each with an address range, as profile formats require. The recording has
+// the names and offsets of frames, not the list of all code mappings; the range covers the frames, in whole pages, so that an
+// address minus its start plus its offset is the place in the file.
 //
 //   frames of libc.so.6 at 7f1a2c98 (offset 0x98c98) and 7f1a3cab (0xa8cab)  →  7f1a2000-7f1a4000, offset 0x98000
 #pragma once

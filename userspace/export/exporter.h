@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exporter: one format in which the answer is handed to a program that others made. It is given the whole answer and the
-// scans of the recording, and writes a stream; it computes nothing: the bytes of an export sum to rss.bytes because the
-// cells do. Which exporters there are is a table of the program's (app/cmd_export.cpp); what each writes is in README.md.
+// Exporter: the answer in the format of another tool. It gets the whole answer and the scans of the recording, and writes a
+// stream; it computes nothing: the bytes of an export sum to rss.bytes because the cells do. The table of exporters is in
+// app/cmd_export.cpp; what each writes is in README.md.
 #pragma once
 
 #include <string_view>
@@ -36,7 +36,7 @@ void write_otlp(const Material& material, Output& out);
 void write_sqlite(const Material& material, Output& out);
 void write_ndjson(const Material& material, Output& out);
 
-// The processes whose pages an export of stacks is of. What a process was before an exec is left out: its memory is gone, and
+// The processes that an export of stacks covers. What a process was before an exec is left out: its memory is gone, and
 // the sum would be of no moment.
 inline std::vector<const explain::ProcessExplanation*> present(const explain::Explanation& all) {
   std::vector<const explain::ProcessExplanation*> out;

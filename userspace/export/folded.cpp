@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// folded: one line for each stack, as flamegraph.pl, inferno and speedscope read them. What it has no room for (lines, files,
-// how the pages are known) is in the other formats.
+// folded: one line for each stack, as flamegraph.pl, inferno and speedscope read them. Lines, files and how the pages are known
+// are only in the other formats.
 //
 //   server;anon.other;main;work 33554432
 //   server;file.text;[/usr/lib/x86_64-linux-gnu/libc.so.6] 1572864

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // otlp: OpenTelemetry profiles as one ProfilesData message, as it is POSTed to /v1development/profiles. Field numbers are those
-// of opentelemetry-proto 1.10, opentelemetry/proto/profiles/v1development/profiles.proto. Each process is a resource; of each
-// sample one value without a time, since backends refuse others. Tables are the dictionary's, and 0 means none in each.
+// of opentelemetry-proto 1.10, opentelemetry/proto/profiles/v1development/profiles.proto. Each process is a resource; each
+// sample has one value without a time, since backends refuse others. Tables are the dictionary's; in each, 0 means none.
 #include <algorithm>
 #include <map>
 #include <protozero/pbf_writer.hpp>

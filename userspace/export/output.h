@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Output: the stream that an export is written to, in pieces of 64 KiB. An exporter puts bytes and does not look back: the
-// first failure is kept, what comes after it is dropped, and finish() returns it.
+// Output: the stream that an export is written to, in pieces of 64 KiB. An exporter need not check each write: the
+// first failure is kept, later bytes are dropped, and finish() returns the failure.
 //
 //   Output out([&](std::string_view bytes) { return write_all(fd, bytes); });
 //   exporter.write(material, out);

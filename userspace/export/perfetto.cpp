@@ -125,7 +125,7 @@ void PerfettoWriter::process_tree(const explain::ProcessExplanation& process) {
   packet(p::kProcessTree, out, material_.explanation.start);
 }
 
-// A track whose parent is a process would be drawn beside it, but for counters in a group.
+// A track with a process as its parent would be drawn beside it, except counters in a group.
 void PerfettoWriter::track(uint64_t uuid, uint64_t parent, std::string_view name, bool counter,
                            uint64_t rank) {
   std::string out;
@@ -153,7 +153,7 @@ void PerfettoWriter::counters(const explain::ProcessExplanation& process, uint64
       track(found->second, own + kOwnersTrack, process.attribution.owner_id(owner), true, tracks.size());
     return found->second;
   };
-  // In the order of the ledger; owners that only the past had come behind.
+  // In the order of the ledger; owners that only the past had come last.
   for (const explain::LedgerLine& line : process.ledger) track_of(line.owner);
   for (const explain::TimelinePoint& point : process.timeline) {
     if (point.ledger.empty()) continue;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// PerfettoWriter: a trace for ui.perfetto.dev and trace_processor, as packets of one sequence. perfetto.cpp has what goes on
+// PerfettoWriter: a trace for ui.perfetto.dev and trace_processor, as packets of one sequence. perfetto.cpp writes what changes
 // over time, perfetto_heap.cpp flame graphs and mappings.
 //
 //   clock snapshot     MONOTONIC is the clock of all timestamps; heap dumps are in MONOTONIC_COARSE
@@ -7,7 +7,7 @@
 //                                     ├ "GC"               slices
 //                                     └ "Events"           instants: step, fork, OOM …
 //   process stats      RSS at each point of the timeline, as the kernel's counters would have it
-//   heap profile       one for each owner, named by it: Σ of all = rss.bytes; "go.heap.profile": what Go's own samples say
+//   heap profile       one for each owner, named by it: Σ of all = rss.bytes; "go.heap.profile": Go's own samples
 //   smaps              at each scan: mappings of one name with size and RSS
 #pragma once
 

@@ -7,8 +7,8 @@
 //   sample        main.load ◄ main.run            0  402'653'184     owner go.heap.live: a sample of the Go heap profile
 //
 // inuse_space is there when a Go heap profile was read: virtual bytes of objects, as the program's own profile has them.
-// It stands beside the pages, and adds nothing to them. The kind of a profile is not "space" as in Go's own ones, so that a
-// server that keeps both does not add them up.
+// It is independent of the pages, and adds nothing to them. The profile's type is not "space" as in Go's own profiles, so that
+// a server that stores both does not add them up.
 #include <fmt/format.h>
 
 #include <algorithm>

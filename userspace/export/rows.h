@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows: the answer as tables, which ndjson and sqlite write: the same names and numbers in both. README.md says what each
-// column is. Not the keys of JSON (report/), which nest; here every row stands alone, and `process` joins them: the place of
+// Rows: the answer as tables, which ndjson and sqlite write: the same names and numbers in both. README.md describes each
+// column. Not the keys of JSON (report/), which nest; here every row is complete, and `process` joins them: the place of
 // the process in the answer, since a pid may be there twice (before and after an exec).
 //
 //   cell    process  owner       how    bytes     stack                    process  owner      bytes   …

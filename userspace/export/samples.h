@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Samples: the cells of one process as profilers draw them: a stack, a weight in bytes, and labels. What all formats with
-// stacks are written from, so that their sums and names are the same. Not the table of cells (explain/attribution.h), which
+// Samples: the cells of one process as profilers draw them: a stack, a weight in bytes, and labels. All formats with
+// stacks are written from these, so that their sums and names are the same. Not the table of cells (explain/attribution.h), which
 // the formats with tables print as it is.
 //
 //   cell  anon.other  fault  stack 0      32 MiB  →  work ◄ main            32 MiB  {owner anon.other, how fault, …}
@@ -20,12 +20,12 @@
 namespace memwhy::exports {
 
 constexpr size_t kMostName = 1024, kMostSentence = 4096;
-// A string from outside as it may stand in any format.
+// A string from outside, made safe for any format.
 inline std::string clean(std::string_view outside, size_t most = kMostName) { return escape(outside, most); }
 // "web (pid 4711)"; only "web" when the recording has no other process, so that two recordings compare.
 std::string process_name(const explain::Explanation& all, const explain::ProcessExplanation& process);
 
-// A frame, or what stands for one.
+// A frame, or its replacement.
 struct Place {
   std::string name;  // "main.load", "libc.so.6+0x98c98", "[heap]"
   std::string file;  // of the source; "" unknown

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // ScanSeries: how much of each mapping was resident at each scan of the recording. The answer has owners at each scan and
 // mappings of the last one; formats that draw mappings over time (smaps of Perfetto) need this too. Not smaps: nothing is
-// read from a process, and what scans do not say (shared or private, dirty or clean) is not there.
+// read from a process, and what scans do not contain (shared or private, dirty or clean) is missing.
 //
 //   pid 4711   names        0 /bin/server   1 [heap]   2 anonymous
 //              scan at 10 s   {0, 96 KiB, 24 pages, 20 of files}  {1, 2 MiB, 512 pages}  …      Σ pages = resident
 //              scan at 20 s   …
 //
 // Mappings of one name are one entry. Bounded: 256 entries of a scan (the smallest others are "(other mappings)"), 512 scans
-// of a space and 2^20 entries of all, beyond which every second scan of the space that has most is dropped; 2^16 names of all (what has another is one of
-// the others) and 2^16 spaces, beyond which there is no series of the further ones.
+// of a space and 2^20 entries in total, beyond which every second scan of the space with most is dropped; 2^16 names in total
+// (later ones count as others) and 2^16 spaces, beyond which further spaces have no series.
 #pragma once
 
 #include <map>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// StringTable: the strings of a profile, each once, by number; 0 is "". What pprof and OTLP both begin with.
+// StringTable: the strings of a profile, each once, by number; 0 is "". Shared by pprof and OTLP.
 #pragma once
 
 #include <cstdint>

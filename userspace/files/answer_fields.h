@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parser's answers, field by field, and how large the parts of a message may be. Not the questions, and not what goes with a
+// The parser's answers, field by field, and how large the parts of a message may be. Requests, and what accompanies a
 // descriptor: messages.h.
 #pragma once
 

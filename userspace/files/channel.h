@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Messages over a stream socket, each with its length in front and at most one descriptor, before a deadline. Bytes in, bytes
-// out: what they mean is messages.h.
+// out: their meaning is in messages.h.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,7 @@ struct Message {
 
 // kTargetGone: the other end is closed. kTooLate: the deadline passed.
 Status send_message(int socket, std::span<const std::byte> body, const Fd* along, Deadline deadline);
-// The same, and kBadInput: a message of more than `most` bytes. A descriptor that was not asked for is dropped by the kernel:
+// The same, and kBadInput: a message of more than `most` bytes. An unexpected descriptor is dropped by the kernel:
 // to close one of a file system that does not answer would take for ever.
 enum class Along : uint8_t { kNothing, kDescriptor };
 Result<Message> receive_message(int socket, size_t most, Deadline deadline, Along along = Along::kNothing);

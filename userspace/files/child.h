@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two children that open and parse files of targets: what each does from its start to its end. memwhy starts them with
-// its own program (children.h); nothing here runs in the recorder. The third, which reads memory, is memory_child.h.
+// The two children that open and parse files of targets, from start to end. memwhy starts them from its own program
+// (children.h); nothing here runs in the recorder. The third, which reads memory: memory_child.h.
 //
 //   descriptor 0 1 2   /dev/null
 //              3       socket to memwhy: requests come, answers go
 //              4       socket between the two: the opener hands files over, so that memwhy itself never holds one.
-//                      (Closing a file of a FUSE mount whose server is silent takes for ever.)
+//                      (Closing a file of a FUSE mount with a silent server takes for ever.)
 //                      Of the third: the memory that it shares with memwhy
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is asked, and what is made of the answers. How the pair is started and ended is in children_pair.cpp.
+// Requests to the children, and their answers. How the pair is started and ended is in children_pair.cpp.
 #include "files/children.h"
 
 #include <fmt/format.h>
@@ -31,7 +31,7 @@ Children::Children(ChildrenOptions options)
       memory_(
           std::make_shared<MemoryReader>(MemoryReaderOptions{options_.program, options_.to_read_memory})) {}
 
-// A child that says such things is no longer ours.
+// A child that sends such things is no longer under our control.
 Error Children::strange(const Subject& about) {
   end_pair();
   strike(about, kMostStrikes);
@@ -185,7 +185,7 @@ void Children::add_symbols(const symbols::OpenedBinary& opened, const Subject& a
   }
 }
 
-// The parser's handle becomes one of ours.
+// The parser's handle becomes one of this object.
 Result<symbols::OpenedBinary> Children::numbered(symbols::OpenedBinary opened, const Subject& about) {
   const auto handle = static_cast<uint64_t>(opened.handle);
   if (handle >> kHandleBits != 0) return strange(about);
@@ -207,7 +207,7 @@ Result<symbols::OpenedBinary> Children::vdso() {
 Result<symbols::OpenedBinary> Children::open(const Request& request) {
   if (Status may = may_open({request.tgid, request.vma.device, {}}); !may) return std::move(may).error();
   Result<symbols::OpenedBinary> opened = open_once(request);
-  // Who killed the child need not have been this file.
+  // The child may have been killed for another reason than this file.
   for (int again = 1; !opened && opened.error().code() == ErrorCode::kAbsent && again <= kMostStrikes;
        ++again)
     opened = open_once(request);

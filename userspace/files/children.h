@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Children: symbols::Binaries by two children, so that no file of a target is opened or parsed by who holds the BPF programs
-// and the recording.
+// Children: symbols::Binaries by two children, so that the process with the BPF programs and the recording never opens or
+// parses a file of a target.
 //
-// What it is: starts the pair, asks, waits up to a deadline, checks each answer as if an enemy had written it. A child that
-// dies, hangs or talks nonsense is killed, a fresh pair goes on, and what was asked is asked once more if a death was the
-// reason; all that is lost are names, and take_notices() says so. What it is not: thread-safe, a cache (Symbolizer), a
-// parser (symbols/, in the child).
+// What it is: starts the pair, sends requests, waits up to a deadline, and validates each answer as if an enemy had written it.
+// A child that dies, hangs or sends nonsense is killed, a fresh pair takes over, and the request is repeated once if the child
+// had died; only names are lost, which take_notices() reports. What it is not: thread-safe, a cache (Symbolizer), a parser
+// (symbols/, in the child).
 //
 //   t 0.0  open libc.so.6 of 4711     opener 2.1 ms, parser 0.4 ms           -> handle 1·3   (pair 1, its third)
-//   t 0.1  open /mnt/fuse/hang.so     no answer in 1 s: both killed. The opener may never die; nobody waits for it
+//   t 0.1  open /mnt/fuse/hang.so     no answer in 1 s: both killed. The opener may never die; it is not waited for
 //   t 1.1  names of handle 1·3        "not open any more", opened again by pair 2 -> handle 2·1
 //   t 1.2  open /mnt/fuse/other.so    refused at once: its device was silent
 #pragma once
@@ -33,7 +33,7 @@
 namespace memwhy::files {
 
 struct ChildrenOptions {
-  std::string program = "/proc/self/exe";  // that runs run_child() when told to
+  std::string program = "/proc/self/exe";  // that can run run_child()
   std::chrono::milliseconds to_open{2000};
   std::chrono::milliseconds to_parse{10'000};  // a file, or a question about all of it
   std::chrono::milliseconds to_look_up{
@@ -70,8 +70,8 @@ class Children final : public symbols::Binaries {
   // The layout of go1.`minor`, as the debug information of the program has it (goruntime/dwarf_layout.h).
   Result<GoLayout> go_layout(symbols::BinaryHandle binary, int minor);
 
-  // A debug file of this machine, as a binary of its own, and the frames at link-time addresses of instructions in it. Whose it
-  // is its build id says. Errors as of open_executable() and look_up().
+  // A debug file of this machine, as a binary of its own, and the frames at link-time addresses of instructions in it. Its build
+  // id identifies its program. Errors as of open_executable() and look_up().
   Result<symbols::OpenedBinary> open_debug_file(const std::string& path);
   Result<std::vector<symbols::SourceFrames>> look_up_addresses(symbols::BinaryHandle binary,
                                                                std::span<const uint64_t> vaddrs);
@@ -94,10 +94,10 @@ class Children final : public symbols::Binaries {
 
  private:
   using Duration = std::chrono::milliseconds;
-  // On whose account a question is asked.
+  // The target on behalf of which a request is made.
   struct Subject {
     Pid tgid = 0;
-    uint64_t device = 0;  // 0: not known
+    uint64_t device = 0;  // 0: unknown
     std::optional<symbols::FileKey> file;
   };
   struct Opened {

@@ -10,7 +10,7 @@ namespace memwhy::files {
 Result<std::unique_ptr<Children>> Children::start(ChildrenOptions options) {
   std::unique_ptr<Children> children(new Children(std::move(options)));
   if (Status started = children->start_pair(); !started) return std::move(started).error();
-  // Each says a word, so that a machine where they can't live is known now. Process 0 has no files.
+  // Each answers once, so that a machine where they can't run is detected now. Process 0 has no files.
   Request request;
   request.ask = Ask::kFileToProbe;
   const Result<Message> opener = children->ask(children->opener_, request, children->options_.to_parse, {});

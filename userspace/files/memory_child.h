@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The child that reads the memory of targets, from its start to its end (memory_reader.h; what it may do: sandbox.h, as the
-// parser). It opens nothing: the files of /proc/PID are handed to it open.
+// The child that reads the memory of targets, from start to end (memory_reader.h; its privileges are the parser's: sandbox.h).
+// It opens nothing: it gets the files of /proc/PID open.
 #pragma once
 
 namespace memwhy::files {

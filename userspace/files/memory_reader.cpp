@@ -67,7 +67,7 @@ class MemoryReader::Memory final : public remote::RemoteMemory {
     const std::lock_guard lock(reader_->lock_);
     return silent_;
   }
-  // The child gets it with the files at the next read. What it has now it gives back before anybody else closes it.
+  // The child gets it with the files at the next read, and returns what it has now before anything else closes that.
   void keep_open(int descriptor) override {
     const std::lock_guard lock(reader_->lock_);
     kept_open_ = descriptor;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// MemoryReader: the memory of targets (remote/memory.h), read by a child. A page of the target's can be one of a file whose
-// server is silent; whatever reads it then waits in the kernel for good, can't be killed, and keeps all that its process has
-// open.
+// MemoryReader: the memory of targets (remote/memory.h), read by a child. A page of the target may belong to a file with a
+// silent server; a process that reads it waits in the kernel for good, can't be killed, and keeps everything open that it
+// has.
 //
-// What it is: one child for all targets, started by the first read; each read has a deadline. A child that is silent is killed
-// and left behind, its target's memory is not read any more, and a fresh child goes on with the others: a few times, then no
-// memory is read at all. Any thread may read; they take turns. What it is not: a judge of what is read (goruntime/).
+// What it is: one child for all targets, started by the first read; each read has a deadline. A silent child is killed and
+// left behind, its target's memory is not read any more, and a fresh child goes on with the others: a few times, then no
+// memory is read at all. Any thread may read; they take turns. What it is not: an interpretation of the bytes (goruntime/).
 //
 //   t 0.0   4711: 512 goroutines and their stacks    1,100 pages in 2 messages, 1.1 ms
 //   t 0.1   4712: a page of a dead network mount     no answer in 1 s: killed, and left; 4712 has no Go view from here on
 //   t 1.1   4711: as before, by the next child
-//   t 2.0   4711: no answer in 1 s, but the child is runnable: the machine has no CPU for it, and it is waited for, 5 s at most
+//   t 2.0   4711: no answer in 1 s, but the child is runnable: the machine has no CPU for it, and memwhy waits, max 5 s
 #pragma once
 
 #include <chrono>
@@ -28,7 +28,7 @@
 namespace memwhy::files {
 
 struct MemoryReaderOptions {
-  std::string program = "/proc/self/exe";  // that runs run_child() when told to
+  std::string program = "/proc/self/exe";  // that can run run_child()
   // Less than the end of a recording waits for its threads, so that even the last reading is reported.
   std::chrono::milliseconds patience{1000};
 };
@@ -65,8 +65,8 @@ class MemoryReader : public std::enable_shared_from_this<MemoryReader> {
   mutable std::mutex lock_;  // of all that follows
   Child child_;
   Dying dying_;
-  std::optional<Window> window_;  // of this child: one that was left behind may still write to its own
-  uint64_t current_ = 0;          // number of the memory whose files the child has; 0: none
+  std::optional<Window> window_;  // of this child: an abandoned one may still write to its own
+  uint64_t current_ = 0;          // number of the memory that the child has open; 0: none
   uint64_t opened_ = 0;
   uint64_t ended_cpu_ns_ = 0;  // of children that are gone
   int left_behind_ = 0;

@@ -78,7 +78,7 @@ Heard hear_pieces(int socket, uint32_t& pieces, std::vector<Fd>* files) {
   msghdr message{};
   message.msg_iov = &word;
   message.msg_iovlen = 1;
-  if (files != nullptr) {  // what was not asked for is dropped by the kernel
+  if (files != nullptr) {  // what was not expected is dropped by the kernel
     message.msg_control = control.bytes;
     message.msg_controllen = sizeof control.bytes;
   }

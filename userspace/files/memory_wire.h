@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What memwhy and the child that reads the memory of targets say to each other. What is wanted stands in a window of memory
-// that both have mapped, and so does what was read: a message is four bytes, and now and then two descriptors.
+// Messages between memwhy and the child that reads the memory of targets. Requests and the bytes read stand in a window of
+// memory that both have mapped: a message is four bytes, and now and then two descriptors.
 //
-//   window    0x0000  list: { 0xc000012000, 8,192 B, kRead } { 0xc0007f8000, 4,096 B, kRead } ...     512 pieces at most
-//             0x8000  data: 8,192 B of the first, behind them 4,096 B of the second, ...              4 MiB at most
+//   window    0x0000  list: { 0xc000012000, 8,192 B, kRead } { 0xc0007f8000, 4,096 B, kRead } ...     max 512 pieces
+//             0x8000  data: 8,192 B of the first, behind them 4,096 B of the second, ...              max 4 MiB
 //   memwhy ── 2 (pieces) + mem and pagemap of 4711, when the one before was of another ──► child
 //          ◄── 2 ────────────────────────────────────────────────────────────────────────┘  each piece: done, or why not
 #pragma once
@@ -35,7 +35,7 @@ struct Wanted {
 
 class Window {
  public:
-  // A new one, in a file that nobody can make shorter.
+  // A new one, in a file that cannot be shortened.
   static Result<Window> make();
   // Of the file that another process made.
   static std::optional<Window> of(Fd file);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What memwhy and its children say to each other. A request goes to the opener or to the parser, each answers it before the
+// Messages between memwhy and its children. A request goes to the opener or to the parser, each answers it before the
 // next. An answer is { 1, value } or { 0, code, sentence }.
 //
 //   memwhy ── kOpenMapping 4711, libc.so.6 ──► opener ── { key, path } + descriptor ──► parser
@@ -180,7 +180,7 @@ std::optional<T> decode(std::span<const std::byte> bytes) {
 
 Bytes encode_error(const Error& error);
 Bytes encode_answer(std::span<const std::byte> value);
-// The value's bytes, or the error that it says. kInternal: it is no answer.
+// The value's bytes, or the error in it. kInternal: it is no answer.
 Result<std::span<const std::byte>> decode_answer(std::span<const std::byte> message);
 
 }  // namespace memwhy::files

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The order counts: what needs a privilege comes before it is dropped, and the filter last.
+// The order matters: each step that needs a privilege comes before the privilege is dropped, and the filter last.
 #include "files/sandbox.h"
 
 #include <fcntl.h>
@@ -40,7 +40,7 @@ constexpr std::array kBothMay = {
     SYS_gettid,         SYS_getpid,      SYS_tgkill};
 constexpr std::array kOpenerMay = {SYS_openat, SYS_openat2, SYS_readlinkat, SYS_readlink, SYS_fstatfs};
 constexpr std::array kParserMay = {SYS_pread64, SYS_sysinfo, SYS_sched_getaffinity};
-// Libraries ask for these in passing and do without.
+// Libraries call these in passing and can do without.
 constexpr std::array kParserRefused = {SYS_open,   SYS_openat, SYS_readlink, SYS_readlinkat,
                                        SYS_access, SYS_stat,   SYS_lstat,    SYS_faccessat};
 

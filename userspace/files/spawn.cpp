@@ -33,7 +33,7 @@ class Actions {
     ::posix_spawn_file_actions_destroy(&files);
     ::posix_spawnattr_destroy(&attributes);
   }
-  // Ctrl-C is for memwhy, which still has questions then. And nothing of ours is blocked or ignored there.
+  // Ctrl-C is for memwhy, which still needs the child then. And no signal is blocked or ignored there.
   void start_apart() {
     sigset_t none, all;
     sigemptyset(&none);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bytes of messages between memwhy and its children: numbers as varints, texts and lists with their length, every length
-// bounded by who reads. One list of fields serves both directions (messages.h).
+// bounded by the reader. One list of fields serves both directions (messages.h).
 //
 //   number 300            ac 02
 //   text "libc"           04 6c 69 62 63
 //   list of two numbers   02 | 01 | 07
 //
-// What is read may come from a child that a hostile file took over: a value that does not fit makes ok() false for good, and
-// nothing is allocated that the message has no bytes for.
+// The bytes may come from a child that a hostile file took over: a value that does not fit makes ok() false for good, and
+// nothing is allocated beyond the bytes of the message.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a Go program has allocated since it started, by size class: the sum of the three parts of its consistent heap
-// statistics. They are not what is in use: the dead are counted too.
+// statistics. Not what is in use: dead objects count too.
 //
 //   smallAllocCount   [1] 8 B: 41,200   [2] 16 B: 98,311   ...   [67] 32 KiB: 14      (of each part)
 //   largeAlloc        671,088,640 B     largeAllocCount 10        in whole Go pages

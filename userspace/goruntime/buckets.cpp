@@ -25,7 +25,7 @@ constexpr int kMostSearches = 20;
 constexpr size_t kTogether = 512;  // pointers that are followed together
 
 // The runtime counts the pointer masks of the program's variables as buckets too (mbitmap.go progToPointerMask): a bit for
-// each word, and one byte behind them.
+// each word, and one byte after them.
 uint64_t mask_bytes(const Globals& globals) {
   uint64_t bytes = 0;
   for (const AddressRange& range : globals.roots) bytes += (range.bytes() / 8 + 7) / 8 + 1;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the Go runtime keeps the buckets of its own profiles: lists of memory, block and mutex buckets, and the table of
-// their hashes. Buckets are outside of the heap, never move and are never freed. What is in them is profile.h's.
+// their hashes. Buckets are outside of the heap, never move and are never freed. Their contents: profile.h.
 //
-//   memory ─► bucket (newest) ─► bucket ─► ... ─► 0        one such list for blocks and one for mutexes, when asked for
+//   memory ─► bucket (newest) ─► bucket ─► ... ─► 0        one such list for blocks and one for mutexes, if enabled
 //   table  ─► [hash % 179,999]: 1.4 MiB, mapped when the first bucket was made
 //   page 7f1234605 holds 4,096 B of buckets, 7f1234606 1,208 B and tables of the allocator: the first is the profiler's
 #pragma once
@@ -45,7 +45,7 @@ Status walk_buckets(remote::RemoteMemory& memory, const Globals& globals, uint64
 
 // The runtime's hash of an allocation stack and size (mprof.go stkbucket): proof that a bucket is one.
 uint64_t bucket_hash(const std::vector<uint64_t>& stack, uint64_t object_bytes);
-// Of the bucket with this header; empty: its hash says that it is none.
+// Of the bucket with this header; empty: by its hash it is none.
 std::vector<uint64_t> bucket_stack(remote::RemoteMemory& memory, const Layout& layout, uint64_t address,
                                    std::span<const std::byte> header);
 // Where the object at `object` was allocated, by the memory profile's record of it among the specials of its span; empty:
@@ -56,7 +56,7 @@ std::vector<uint64_t> allocation_stack(remote::RemoteMemory& memory, const Layou
 // The pages that buckets are in.
 class BucketPages {
  public:
-  // Takes in what is new. `counted_bytes`: what the runtime says it has; on a difference the lists are looked for again.
+  // Takes in what is new. `counted_bytes`: the runtime's own count; on a difference the lists are searched for again.
   void update(remote::RemoteMemory& memory, const Globals& globals, uint64_t counted_bytes);
 
   const BucketLists& lists() const { return lists_; }

@@ -31,7 +31,7 @@ constexpr std::string_view kInlineMarks = "runtime.spanInlineMarkBits";
 constexpr int kInlineMarksMinor = 26;
 constexpr std::string_view kWaitReasons = "runtime.waitReasonStrings";
 
-// What no offset tells and the readers of this room take for granted: a release in which one of them differs has to be
+// What no offset shows and the readers of this room assume: a release in which one of them differs has to be
 // measured and read by a person.
 struct Premise {
   std::string_view name;
@@ -84,7 +84,7 @@ Status fill_fields(const DwarfUnit& unit, Layout& out) {
   return {};
 }
 
-// Arrays whose length the readers know, and those of structs that have a member of their own here.
+// Arrays of a length that the readers know, and those of structs that have a member of their own here.
 Status check_arrays(const Layout& l) {
   const std::array<std::pair<const char*, bool>, 7> kept = {{
       {"runtime.heapArena.spans", l.heap_arena.spans.bytes == 8 * kArenaPages},

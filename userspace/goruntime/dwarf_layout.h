@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The layout of a Go release that was never measured, from the debug information of the program itself: for
-// releases newer than this memwhy, development builds, and what a distribution changed. Not a parser of DWARF (that is
-// libdw's), and not trusted more than a table: the self-test of pages.h decides here too.
+// releases newer than this memwhy, development builds, and what a distribution changed. Not a parser of DWARF
+// (libdw is), and not trusted more than a table: the self-test of pages.h decides here too.
 //
 //   .debug_info ─► unit "runtime" ─► struct runtime.mspan ─► member startAddr at 24, 8 bytes ─► Layout.mspan.start_addr
-//                                 ─► constant runtime.pageSize 8192: what memwhy's readers take for granted
+//                                 ─► constant runtime.pageSize 8192: what memwhy's readers assume
 //                                 ─► variable runtime.waitReasonStrings ─► its words in .data ─► "chan send"
 #pragma once
 

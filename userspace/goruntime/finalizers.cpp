@@ -107,7 +107,7 @@ class FinalizerSearch {
     FinalizerBlock block;
     for (; at != 0; at = word(block, 0)) {
       if (!plausible(at) || !seen.insert(at).second || seen.size() > kMostBlocks) return std::nullopt;
-      // The rest of a block that was never full may lie on a page that nobody touched.
+      // The rest of a block that was never full may lie on an untouched page.
       const Result<uint64_t> there = memory_.read_present(at, block);
       if (!there || *there == 0 || !is_block(block)) return std::nullopt;
       const uint64_t entries = count(block);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The runtime's queue of finalizers that are due: objects that a collection found dead, which are kept until the one goroutine
-// that runs finalizers has come to them. Found by what its blocks hold, as the other tables are (globals.h): no symbol.
+// The runtime's queue of finalizers that are due: objects that a collection found dead, kept until the one goroutine that runs
+// finalizers reaches them. Found by the content of its blocks, like the other tables (globals.h), without symbols.
 //
 //   allfin ─► block {alllink, next, cnt 7, [fn arg nret fint ot] x 101} ─alllink─► block {…, cnt 101, …} ─► 0
 //     a block that waits, or runs: cnt entries, each with an object of the heap    free: cnt 0
 //     7 + 101 = 108 wait; the blocked one is among them, its cnt falls when it returns
 //
-// Cleanups of Go 1.24 are in it too: their closures count as objects. Not those of Go 1.25 and later: they have a queue of their own and several goroutines.
+// Cleanups of Go 1.24 are in it too: their closures count as objects. Those of Go 1.25 and later are not: they have a queue of
+// their own and several goroutines.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@
 
 namespace memwhy::goruntime {
 
-// Addresses of the objects, at most kMostFinalizers of them; `waiting` counts all. nullopt: not found.
+// Addresses of the objects, max kMostFinalizers; `waiting` counts all. nullopt: not found.
 struct FinalizerQueue {
   uint64_t waiting = 0;
   std::vector<uint64_t> objects;

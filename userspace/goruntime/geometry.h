@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sizes of the Go runtime on linux/amd64 that are the same from 1.19 on and that no layout tells: the readers of this room
-// take them for granted, and dwarf_layout.cpp asks a program of an unknown release whether they hold.
+// Sizes of the Go runtime on linux/amd64 that are the same from 1.19 on and that no layout contains: the readers of this room
+// assume them, and dwarf_layout.cpp checks them in a program of an unknown release.
 //
 //   arena 64 MiB = 8,192 pages (malloc.go heapArenaBytes) = 16 chunks of 512 pages (mpagealloc.go pallocChunkPages)
 #pragma once

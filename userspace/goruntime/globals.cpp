@@ -18,7 +18,7 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-constexpr uint64_t kMostPointerBytes = 256 << 20;  // whose pointers are followed
+constexpr uint64_t kMostPointerBytes = 256 << 20;  // of which pointers are followed
 // The linker sorts variables by their size, so the runtime's own come before a program's large tables: of each section so
 // much is looked through.
 constexpr uint64_t kMostSectionBytes = 64 << 20;
@@ -79,8 +79,8 @@ class Finder {
     return out;
   }
 
-  // visit(segment, offset) for every aligned word, until it returns true. Looking at words is work, and may be asked for
-  // again and again by what stands in them: false also when there is no share for it.
+  // visit(segment, offset) for every aligned word, until it returns true. That is work, and their
+  // content may cause it again and again: false also when the budget does not allow it.
   template <typename Visit>
   bool each_word(Visit visit) {
     for (const Segment& segment : data_)
@@ -96,7 +96,7 @@ class Finder {
   }
 
   // The parts of a range that are resident. What the program never touched is zero, and much of it may be:
-  // crypto/internal/fips140 alone has 32 MiB of that. Behind each part stands a page of zeros, for what ends there.
+  // crypto/internal/fips140 alone has 32 MiB of that. A page of zeros follows each part, for what ends there.
   Result<std::vector<Segment>> read_parts(const AddressRange& range) {
     std::vector<Segment> out;
     bool kept = true;
@@ -252,7 +252,7 @@ class Finder {
     return found_.gc_controller != 0 && best_distance <= expected / 4;
   }
 
-  // allgs = {array, n, capacity} in the heap; allgptr (== array) and allglen (== n) stand elsewhere.
+  // allgs = {array, n, capacity} in the heap; allgptr (== array) and allglen (== n) are elsewhere.
   bool find_allgs() {
     return each_word([&](const Segment& segment, size_t at) {
       const Slice all = slice(segment.bytes, at);
@@ -264,7 +264,7 @@ class Finder {
     });
   }
 
-  // How often a word stands in the data.
+  // How often a word occurs in the data.
   size_t times(uint64_t value) {
     size_t n = 0;
     each_word([&](const Segment& segment, size_t at) {
@@ -325,7 +325,7 @@ class Finder {
   }
 
   // mcache.alloc: the span of class k at [k], or one that is always empty, which is a variable of the program.
-  // A P may take another span meanwhile; a layout that is off by one agrees with none.
+  // A P may take another span during the reading; a layout that is off by one agrees with none.
   bool holds_span_classes(uint64_t mcache) {
     const Bytes spans = read(mcache + layout_.mcache.alloc.offset, 8 * kSpanClasses);
     if (spans.empty()) return false;

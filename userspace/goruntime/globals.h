@@ -26,10 +26,10 @@
 
 namespace memwhy::goruntime {
 
-// What the program's file says, as addresses of the process.
+// Facts from the program's file, as addresses of the process.
 struct Image {
   uint64_t pclntab = 0;                // header of the line table
-  uint64_t names_offset = 0;           // of the function names behind it
+  uint64_t names_offset = 0;           // of the function names after it
   std::vector<AddressRange> writable;  // the program's writable segments, zero part included
   std::string version = {};  // as built: "go1.26.8-X:nogreenteagc"; experiments decide where some things are
   // Its read-only parts as the file has them, at addresses of the process; nullptr: memory only.
@@ -49,7 +49,7 @@ struct Globals {
   bool green_tea = false;                      // marks of small objects are in their spans
 };
 
-// kAbsent: not found, with the name of what was missing. The caller then speaks of the OS view only.
+// kAbsent: not found, with the name of what was missing. The caller then has the OS view only.
 Result<Globals> find_globals(remote::RemoteMemory& memory, const Layout& layout, const Image& image);
 
 // What the page allocator of this mheap ever took from the system (mheap.pages.inUse), in order. kAbsent: it can't be
@@ -59,7 +59,7 @@ Result<std::vector<AddressRange>> heap_ranges(remote::RemoteMemory& memory, cons
 // `ranges` in order and not overlapping.
 bool in_any(const std::vector<AddressRange>& ranges, uint64_t address);
 
-// visit(address, bytes) of the parts of a range, 64 KiB at most, that are resident; pages in them that are not are zero.
+// visit(address, bytes) of the resident parts of a range, max 64 KiB each; pages in them that are not resident read as zero.
 Status each_part(remote::RemoteMemory& memory, const AddressRange& range,
                  const std::function<void(uint64_t, std::span<const std::byte>)>& visit);
 

@@ -23,8 +23,8 @@ namespace memwhy::goruntime {
 
 namespace {
 
-constexpr size_t kMostGroups = 256;   // that are told
-constexpr size_t kMostWalked = 4096;  // for which it is told what they keep; each has a queue of its own
+constexpr size_t kMostGroups = 256;   // that are reported
+constexpr size_t kMostWalked = 4096;  // for which it is reported what they keep; each has a queue of its own
 constexpr int kMostGlobalsSearches = 20;
 constexpr double kMostOfHeap = 1.25;  // estimates scatter
 
@@ -251,7 +251,7 @@ events::GoProfile GoProcess::profile() {
          fmt::format("Its Go heap profile takes more {} than one reading may, and was not read whole.",
                      budget.spent_name()));
   if (!profile || !profile->has_value()) return out;
-  // Whose functions were renamed seems to lack them, and samples. Whose linker left them out may have taken a sample or
+  // A program with renamed functions seems to lack them, and samples. One whose linker left them out may have taken a sample or
   // two before it turned sampling off.
   if (!program_.profiling_linked && (*profile)->rate == 0) return out;
   out.source = events::GoProfile::Source::kBuckets;

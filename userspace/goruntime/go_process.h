@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// GoProcess: the Go runtime of one live process, read from outside. Finds its tables once, reads them when
-// asked, and never believes them unchecked: a layout that fails its self-test gives the OS view and one
+// GoProcess: the Go runtime of one live process, read from outside. Finds its tables once, reads them on
+// request, and never trusts them unchecked: a layout that fails its self-test gives the OS view and one
 // sentence, not a number.
 //
-// Reading is harmless: no stop, only pages that are resident. Each reading has a budget (remote/budget.h); what it had no
-// share left for is told: as unknown pages, goroutines that were not read, an incomplete walk, and a sentence.
+// Reading is harmless: no stop, only pages that are resident. Each reading has a budget (remote/budget.h); what that
+// did not allow is reported: as unknown pages, unread goroutines, an incomplete walk, and a sentence.
 #pragma once
 
 #include <cstdint>
@@ -33,15 +33,15 @@ struct GoProgram {
   std::string version;           // "go1.26.8"; "" unknown
   Image image;                   // addresses of the process
   bool profiling_linked = true;  // the program has the functions that read its heap profile
-  AddressRange sampler = {};     // code of runtime.profilealloc; empty: not known
-  uint64_t finalizer_entry = 0;  // of the goroutine that runs finalizers; 0: not known
+  AddressRange sampler = {};     // code of runtime.profilealloc; empty: unknown
+  uint64_t finalizer_entry = 0;  // of the goroutine that runs finalizers; 0: unknown
   // The layout by the program's debug information, of a release without a measured one; empty: not to be read.
   std::function<Result<std::unique_ptr<const DwarfLayout>>(int minor)> own_layout = {};
   // By its file, at addresses of the process: where its variables are, in order; and what is known of those at these
   // addresses, "" nothing. Empty, or no answer: nothing is known of them.
   struct VariableName {
     std::string name,
-        used_by;  // by its symbol table; where that was stripped, functions whose code speaks of it
+        used_by;  // by its symbol table; where that was stripped, functions whose code refers to it
   };
   std::function<std::vector<AddressRange>()> variables = {};
   std::function<std::vector<VariableName>(const std::vector<uint64_t>&)> variable_names = {};
@@ -74,7 +74,7 @@ class GoProcess {
   // Groups by stack, reason and creation site, with what each alone keeps. `with_holders`: also what the whole heap hangs from.
   std::optional<events::GoGoroutines> goroutines(bool with_holders = false);
 
-  // Asked now and then while something is read: true ends that reading, and those that begin later. What it left out is told.
+  // Polled while something is read: true ends that reading, and those that begin later. What it left out is reported.
   void stop_when(std::function<bool()> stop) { stop_ = std::move(stop); }
   // What readings had to leave out since the last call, as sentences; each once.
   std::vector<std::string> take_notices() { return std::exchange(notices_, {}); }
@@ -100,7 +100,7 @@ class GoProcess {
                  const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out);
   void tell_holders(const SpanTable& spans, const GoroutineList& list,
                     const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out);
-  const Layout* layout();  // nullptr: problem_ says why
+  const Layout* layout();  // nullptr: problem_ has the reason
 
   std::shared_ptr<remote::RemoteMemory> memory_;
   GoProgram program_;

@@ -24,7 +24,7 @@ Groups largest_groups(const std::vector<Goroutine>& list, size_t most) {
     std::vector<size_t>* members = nullptr;
   };
   std::map<decltype(sort_of(list.front())), uint32_t> numbers;
-  std::vector<Group> groups;  // by where the first of each stands
+  std::vector<Group> groups;  // by the place of the first of each
   std::vector<uint32_t> group_of(list.size());
   for (size_t i = 0; i < list.size(); ++i) {
     const auto [known, fresh] = numbers.try_emplace(sort_of(list[i]), static_cast<uint32_t>(groups.size()));

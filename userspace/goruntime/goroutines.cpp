@@ -24,7 +24,7 @@ constexpr uint64_t kStep = 1 << 17;           // addresses that are read at once
 constexpr uint64_t kScanBit = 0x1000;         // _Gscan
 constexpr uint64_t kMostStackRead = 64 << 10;
 constexpr size_t kMostChain = 128;
-constexpr size_t kChunk = 2048;      // goroutines that are looked at together
+constexpr size_t kChunk = 2048;      // goroutines that are read together
 constexpr size_t kMostPages = 1024;  // of their stacks, 4 MiB
 
 bool parked(GoroutineStatus status) {
@@ -214,7 +214,7 @@ class ListReader {
     }
   }
 
-  // The one place of these frames. nullptr: there is no room for more stacks.
+  // The one place of these frames. nullptr: no room for more stacks.
   const std::vector<uint64_t>* stack_of_frames() {
     const auto known = out_.stacks.find(frames_);
     if (known != out_.stacks.end()) return &*known;

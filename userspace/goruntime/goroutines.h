@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every goroutine of a live Go program: what it waits for, since when, from where it was started, and its
-// stack by frame pointers. Read without a stop: one that was running or moved meanwhile has no frames. There may be a
-// million of them, nearly all with one of a few stacks: so they are read in order of address and in blocks, each stack is
-// kept once, and each g is read once, however often the list names it.
+// stack by frame pointers. Read without a stop: one that was running, or moved during the reading, has no
+// frames. There may be a million of them, nearly all with one of a few stacks: so they are read in order of address and in
+// blocks, each stack is kept once, and each g is read once, however often the list names it.
 #pragma once
 
 #include <cstdint>

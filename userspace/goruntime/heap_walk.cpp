@@ -76,7 +76,7 @@ void HeapWalk::stop_at_scheduler() {
 }
 
 // Of one reading of moduledata, ranges and masks: gcdatamask and gcbssmask are {n int32; bits pointer}, known by their
-// lengths, one right behind the other. Empty: not found, or not resident.
+// lengths, one right after the other. Empty: not found, or not resident.
 std::vector<HeapWalk::Root> HeapWalk::masked_roots() {
   const auto& m = globals_.layout->moduledata;
   Bytes bytes(m.size);
@@ -107,7 +107,7 @@ void HeapWalk::scan_variables(const std::function<Color(uint64_t)>& color_of) {
   for (const Root& root : roots) {
     block_.resize(root.range.bytes());
     if (!read_block(root.range.start, block_)) {
-      finished_ = false;  // what they keep is not known
+      finished_ = false;  // what they keep is unknown
       continue;
     }
     const size_t n = std::min(block_.size() / 8, root.mask.size() * 8);
@@ -117,7 +117,7 @@ void HeapWalk::scan_variables(const std::function<Color(uint64_t)>& color_of) {
   }
   block_ = {};  // they may be many
   if (!roots.empty()) return;
-  // By word. The heap's own variable speaks of addresses, such as where the heap begins: of no objects.
+  // By word. The heap's own variable contains addresses, such as where the heap begins, but no objects.
   const AddressRange heap = {globals_.mheap, globals_.mheap + globals_.layout->mheap.size};
   for (const AddressRange& range : globals_.roots) {
     const bool inside = range.contains(heap.start) && heap.end <= range.end;
@@ -213,8 +213,8 @@ void HeapWalk::step() {
   if (any && !visit_pointers(work)) visit_block(work.color, work.goroutine);
 }
 
-// Of a small object: the words that the collector reads. What a slot holds behind its object is of others, long gone.
-// false: nothing says which these are.
+// Of a small object: the words that the collector reads. The rest of a slot after its object is left over from others.
+// false: there is no bitmap of these.
 bool HeapWalk::visit_pointers(const Work& work) {
   const uint64_t bitmap = pointer_bitmap(globals_, *work.object.span);
   if (bitmap == 0) return false;
@@ -234,7 +234,7 @@ void HeapWalk::visit_block(Color color, uint64_t goroutine) {
   for (size_t i = 0; i + 8 <= block_.size(); i += 8) refer(word(block_, i), color, goroutine, next_word(i));
 }
 
-// What stands behind the word at `at` of the block; nullptr: nothing, or it is not asked for.
+// What follows the word at `at` of the block; nullptr: nothing, or it is not needed.
 const uint64_t* HeapWalk::next_word(size_t at) {
   if (least_pin_bytes_ == 0 || at + 16 > block_.size()) return nullptr;
   next_ = word(block_, at + 8);
@@ -260,7 +260,7 @@ void HeapWalk::refer(uint64_t value, Color color, uint64_t goroutine, const uint
   if (!object.span->noscan) work_.push_back({object, goroutine, color});
 }
 
-// A word that is no length of what is left behind the pointer makes it a pointer to all of that.
+// If the next word is no length within the rest of the object, the pointer counts as one to all of that.
 void HeapWalk::note_pin(const Object& object, uint64_t value, const uint64_t* length) {
   Pin& pin = pins_[object.address];
   const uint64_t left = object.bytes() - (value - object.address);

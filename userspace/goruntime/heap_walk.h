@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// HeapWalk: the heap of a live Go program, followed from its roots in colors. Which root has which color, and what the colors
-// are asked afterwards, is decided by who walks (reach.h, holders.h).
+// HeapWalk: the heap of a live Go program, followed from its roots in colors. The callers choose the color of each root, and
+// evaluate the colors afterwards (reach.h, holders.h).
 //
 //   main.sessions  color 7 ──► map ──► table {64 MiB}        7, 7
 //   main.config    color 8 ──► conf ─┐
 //   goroutine 12   color 9 ──► job ──┴► log buffer            8, 9, shared (first met from 8)
 //
-// An object has the color that it is met in first; met in another one too, it is shared, and so is what it refers to. So each
-// is looked through twice at most.
+// An object has the color in which it is first reached; if reached in another one too, it is shared, and so is what it refers
+// to. So each is visited twice at most.
 #pragma once
 
 #include <cstddef>
@@ -49,7 +49,7 @@ class HeapWalk {
     uint32_t pieces = 0;  // of kPieceBytes, done
   };
   using Queue = std::deque<Work>;
-  // What refers to an object without pointers: `whole`, or as many bytes of it as the lengths beside the pointers say.
+  // What refers to an object without pointers: `whole`, or as many bytes of it as the lengths next to the pointers.
   struct Pin {
     uint64_t used = 0;
     bool whole = false;
@@ -123,7 +123,7 @@ class HeapWalk {
   std::unordered_map<uint64_t, Pin> pins_;
   Queue work_;
   std::vector<CachedPage> cache_;
-  Bytes block_;  // what is being looked at
+  Bytes block_;  // the object being visited
   uint64_t next_ = 0;
   StackMaps maps_;
   uint64_t least_pin_bytes_ = 0;  // 0: none are noted

@@ -17,7 +17,7 @@ namespace {
 
 using Color = HeapWalk::Color;
 using Holder = events::GoHolder;
-constexpr size_t kMostRoots = 1 << 20;  // words of variables beyond that are nobody's: they only take away
+constexpr size_t kMostRoots = 1 << 20;  // words of variables beyond that have no name: they only take away
 
 // The last that begins at `address` or before, and contains it.
 const AddressRange* range_of(std::span<const AddressRange> ranges, uint64_t address) {
@@ -102,7 +102,7 @@ void add_sizes(const std::map<uint64_t, uint64_t>& sizes, Holder& out) {
   if (out.sizes.size() > kMostSizes) out.sizes.resize(kMostSizes);
 }
 
-// What is told of few only: of all roots it would be too much.
+// Reported for few only: for all roots it would be too much.
 struct Closer {
   std::map<uint64_t, uint64_t> sizes;
   std::vector<KeptObject> large;

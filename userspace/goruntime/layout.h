@@ -2,7 +2,7 @@
 // Where the fields of the Go runtime's structures are, for one minor release on linux/amd64. Data, made by
 // tools/go_layout from the DWARF of that release (layouts/go1_N.inc, each with the source line it comes
 // from). Not a guess for releases that were not measured: layout_of() has none for them (dwarf_layout.h may), and
-// whoever reads checks.
+// the readers check.
 //
 //   Layout of go1.26:  mspan { start_addr {24, 8}, npages {32, 8}, spanclass {98, 1} … size 160 }
 //   a span at 0x7f00'1234: its elemsize is the 8 bytes at 0x7f00'1234 + 104
@@ -117,7 +117,7 @@ const Layout* layout_of(int minor, std::string_view machine = machine::kName);
 std::span<const Layout* const> all_layouts();  // oldest first
 
 // Whether the collector of this build keeps the marks of small objects inside of their spans (Green Tea): the default from
-// 1.26 on. "go1.25.4 X:greenteagc" and "go1.26.8-X:nogreenteagc,..." say that a build chose otherwise.
+// 1.26 on. "go1.25.4 X:greenteagc" and "go1.26.8-X:nogreenteagc,..." mean that a build chose otherwise.
 bool has_green_tea(int minor, std::string_view version);
 
 }  // namespace memwhy::goruntime

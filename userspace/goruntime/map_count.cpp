@@ -21,7 +21,7 @@ std::optional<MapCount> count_buckets(const HeapWalk& walk, const Bytes& head) {
   HeapWalk::Object buckets;
   if (byte_at(head, 8) >= 16 || bits > 40 || !walk.object_of(word(head, 16), buckets)) return std::nullopt;
   const uint64_t slots = kSlotsOfBucket << bits;
-  // Half of the slots hang from overflow buckets at most, before the table grows.
+  // No more than half of the slots are in overflow buckets before the table grows.
   if (buckets.bytes() < kLeastBucketBytes << bits || count > 2 * slots) return std::nullopt;
   return MapCount{count, slots};
 }

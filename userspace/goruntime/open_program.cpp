@@ -81,7 +81,7 @@ Result<std::optional<OpenedProgram>> open_program(const ProgramFiles& files, Pid
   const size_t first_finalizer = question.functions.size();
   question.functions.insert(question.functions.end(), kFinalizerEntries.begin(), kFinalizerEntries.end());
   question.functions.emplace_back(kSampler);
-  // The linker leaves these out of a program that can't ask for its profile; then the runtime does not sample.
+  // The linker leaves these out of a program that can't read its own profile; then the runtime does not sample.
   question.prefixes = {"runtime.memProfileInternal", "runtime.MemProfile"};
   Result<symbols::ProgramFacts> facts = files.binaries.program(opened->handle, question);
   if (!facts) return unreadable("its file could not be read: " + facts.error().message());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which module of a live process has a Go runtime, and what its file says of it, at addresses of the process: where its tables
-// begin, which release it is, which functions can be probed. What is read with that is go_process.h's.
+// Which module of a live process has a Go runtime, and facts from its file, at addresses of the process: where its tables begin,
+// which release it is, which functions can be probed. Reading the tables: go_process.h.
 //
 //   a Go program                     its executable; plugins share its runtime
 //   a C program with libjob.so       libjob.so (-buildmode=c-shared, or a plugin): the first one that is mapped
@@ -23,26 +23,26 @@
 
 namespace memwhy::goruntime {
 
-// Who knows the files of targets.
+// Access to the files of targets.
 struct ProgramFiles {
   symbols::Binaries& binaries;
   // The layout of go1.`minor` by debug information (dwarf_layout.h).
   std::function<Result<std::unique_ptr<const DwarfLayout>>(symbols::BinaryHandle, int minor)> go_layout;
 };
 
-// Files that were looked at and are not Go's: each is opened once, however often a process is asked for a Go runtime.
+// Files that were read and are not Go's: each is opened once, however often a process is searched for a Go runtime.
 using FilesWithoutGo = std::set<std::pair<uint64_t, uint64_t>>;  // device, inode
 
 struct OpenedProgram {
   symbols::ProcessFile file;  // that has the runtime
   std::string path;           // of it, as the process sees it
   GoProgram program;
-  symbols::ProgramFacts facts;      // asked by probe_question()
+  symbols::ProgramFacts facts;      // answers probe_question()
   uint64_t bias = 0;                // how far it was moved from its link-time addresses
   std::vector<std::string> others;  // libraries with a Go runtime of their own, which is not read
 };
 
-// nullopt: no Go in it, or its file could not be opened (BinaryInfo says so). An error, with a sentence: there is, and what
+// nullopt: no Go in it, or its file could not be opened (reported in BinaryInfo). An error, with a sentence: there is, and what
 // has to be known of it is not to be had. `files.binaries` must outlive the program.
 Result<std::optional<OpenedProgram>> open_program(const ProgramFiles& files, Pid tgid,
                                                   const std::vector<events::Vma>& vmas,

@@ -186,7 +186,7 @@ class Pass {
     return known.values[index - known.first];
   }
 
-  // Whose block of 64 pages this address begins; nullptr: none has pages of it.
+  // A P's cache of the block of 64 pages at this address; nullptr: none.
   const PageCache* cache_at(uint64_t block) const {
     const auto at = std::lower_bound(caches_.begin(), caches_.end(), block,
                                      [](const PageCache& cache, uint64_t a) { return cache.base < a; });
@@ -247,7 +247,7 @@ class Pass {
         released == a.heap_released)
       return true;
     // Something was half-way: bitmaps and counters change one after the other. Each class on its own: what was free in one
-    // arena and then in another is counted twice. Pages that are just being given back look allocated, of no span, meanwhile.
+    // arena and then in another is counted twice. Pages that are just being given back look allocated, without a span.
     const uint64_t tolerance = std::min(a.heap_in_use + a.heap_free, b.heap_in_use + b.heap_free) / 100;
     return between(pages.total(PageClass::kHeapSpan), a.heap_in_use, b.heap_in_use, tolerance) &&
            between(pages.total(PageClass::kIdle) + pages.total(PageClass::kUnknown), a.heap_free, b.heap_free,

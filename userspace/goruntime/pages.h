@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the Go page allocator holds every 8 KiB page of the heap for: its bitmaps, read from outside, without
-// a stop. Whether a page is resident is not known here; the kernel knows.
+// a stop. Residency is not known here; only the kernel knows it.
 //
 //   arena of 64 MiB = 8192 pages, chunk of 4 MiB = 512 pages, pallocData of a chunk = 512 + 512 bits:
 //     page       0 1 2 3 4 5 6 7

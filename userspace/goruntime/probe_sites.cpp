@@ -76,7 +76,7 @@ ProbeSites find_probe_sites(const symbols::ProgramFacts& program, remote::Remote
       found.not_probed.push_back(fmt::format("{} is not probed: {}.", probed.name, why));
     };
     const bool sample = probed.function == GoFunction::kSampledAllocation;
-    if (sample && !sampling_linked) continue;  // the profile says that it is off
+    if (sample && !sampling_linked) continue;  // the profile is reported as off
     const std::optional<symbols::ProgramFunction>& function = program.functions[i];
     if (!function) {
       not_probed("it is not in the program, or not once");

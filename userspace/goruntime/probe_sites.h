@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which rare functions of a live Go program can be probed, and where: the function table of its file gives their code, the
-// stack check in it the site, and the process's memory must hold the same bytes. Nothing is attached here.
+// Which rare functions of a live Go program can be probed, and where: the file's function table has their code, the stack check
+// in it is the site, and the process's memory must hold the same bytes. Nothing is attached here.
 //
 //   go1.23.12   runtime.mProf_Malloc 0x42f8a0   49 3b 66 10 | 76 5e      site 0x42f8a4, the object's size in CX
 //   go1.22.12   runtime.mProf_Malloc 0x42c780   4c 8d a4 24 … | 0f 86    site 0x42c78c, the object's size in BX

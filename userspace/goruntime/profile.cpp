@@ -30,7 +30,7 @@ Result<std::optional<ProfileBucket>> read_bucket(remote::RemoteMemory& memory, c
   const uint64_t frames = field(header, b.nstk);
   if (field(header, b.typ) != static_cast<uint64_t>(BucketKind::kMemory))
     return Error(ErrorCode::kDamaged, "the Go heap profile has a bucket that makes no sense");
-  // The counters of a new bucket may reach into a page that nobody has counted in yet.
+  // The counters of a new bucket may reach into an untouched page.
   Bytes body(8 * frames + layout.mem_record.size);
   if (Status status = memory.read_touched(address + b.size, body); !status) return std::move(status).error();
   ProfileBucket out;

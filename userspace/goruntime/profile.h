@@ -31,7 +31,7 @@ struct HeapProfile {
 };
 
 // nullopt: nothing was ever sampled (profiling is off, was linked out, or nothing was allocated). `sampler`: the code of
-// runtime.profilealloc; empty: not known.
+// runtime.profilealloc; empty: unknown.
 Result<std::optional<HeapProfile>> read_profile(remote::RemoteMemory& memory, const Globals& globals,
                                                 const BucketLists& lists, const AddressRange& sampler = {});
 

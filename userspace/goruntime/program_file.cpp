@@ -5,7 +5,7 @@
 
 namespace memwhy::goruntime {
 
-// A page at the edge of a segment has bytes of no segment: zeros, as far as anybody here asks.
+// A page at the edge of a segment has bytes of no segment: read as zeros here.
 Status ProgramFile::read(uint64_t address, std::span<std::byte> into) {
   Result<uint64_t> there = read_present(address, into);
   if (!there) return std::move(there).error();

@@ -3,7 +3,7 @@
 // the compiler's maps call live (stack_maps.h; every word where there is no such map); of a global, those that the
 // runtime's masks call pointers; of an object of up to 512 bytes, those that the bitmap of its span does (Go 1.22 and
 // later). The rest is conservative: every aligned word that looks like an address of an object is one, as for a collector
-// that does not know types; so "exclusive" is a lower bound of what would be freed, up to words that changed meanwhile.
+// that does not know types; so "exclusive" is a lower bound of what would be freed, up to words that changed during the walk.
 //
 //   globals ──► cache ──► node, node …            shared: reached from globals (or by two groups)
 //   group 3, 5 goroutines blocked in chan send:
@@ -11,7 +11,7 @@
 //
 // Under a budget: variables and lone goroutines first, so that groups stop at what is known to be shared; then the groups,
 // by turns and out of a reserve that is theirs alone. In a heap too large for that, what a group's stacks reach is found
-// all the same; only that nobody else reaches it is not known (finished: false). The other order would spend the groups'
+// all the same; only whether nothing else reaches it is unknown (finished: false). The other order would spend the groups'
 // reserve on the program's large shared structures. Both are breadth first: what hangs on a parked stack is close to it.
 //
 // Not walked through: goroutines, threads and processors of the runtime themselves; they reach everything.
@@ -31,7 +31,7 @@ namespace memwhy::goruntime {
 struct ReachBudget {
   uint64_t objects = 2'000'000;                // remembered, 32 bytes each
   uint64_t read_bytes = 1024u << 20;           // of the target's memory
-  uint64_t absent_bytes = uint64_t{16} << 30;  // looked for and not resident: arrays that nobody filled
+  uint64_t absent_bytes = uint64_t{16} << 30;  // looked for and not resident: arrays that were never filled
   uint64_t group_objects = 500'000;            // on top, when the groups begin
   uint64_t group_bytes = 256u << 20;
 };
@@ -39,13 +39,13 @@ struct ReachBudget {
 // A large object that one group alone keeps.
 struct KeptObject {
   uint64_t address = 0, bytes = 0;
-  uint64_t goroutine = 0;              // id of the one from whose stack it was reached first
+  uint64_t goroutine = 0;              // id of the one with the stack from which it was reached first
   std::vector<uint64_t> allocated_at;  // sampled allocation stack; empty: not sampled
 };
 
 struct GroupReach {
   uint64_t exclusive_bytes = 0, exclusive_objects = 0;
-  std::vector<KeptObject> large;  // of kLargeBytes and more, heaviest first, at most kMostLarge
+  std::vector<KeptObject> large;  // of kLargeBytes and more, heaviest first, max kMostLarge
 };
 
 constexpr uint64_t kLargeBytes = 256 << 10;

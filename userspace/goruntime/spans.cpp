@@ -58,7 +58,7 @@ class SpanReader {
       if (run.span != 0) PageReader::add(wanted, run.span, struct_.size());
     structs_.prefetch(std::move(wanted));
     SpanTable table;
-    for (const PageRun& run : pages.runs)  // one that there is no share for stays in motion
+    for (const PageRun& run : pages.runs)  // one beyond the budget stays in motion
       if (run.span != 0) table.spans.push_back(read_one(run));
     read_bits(table);
     for (const Span& span : table.spans) table.in_motion += span.kind == SpanKind::kInMotion ? 1 : 0;
@@ -74,7 +74,7 @@ class SpanReader {
     bool there = true;  // false: a page of them is not resident; zeros
   };
 
-  // Up to the last field that is read here, all written when a span is made. What comes behind may lie in the next page,
+  // Up to the last field that is read here, all written when a span is made. What follows may lie in the next page,
   // and that may not be there yet.
   static size_t used_bytes(const decltype(Layout::mspan)& m) {
     size_t end = 0;
@@ -153,11 +153,11 @@ class SpanReader {
       if (span.kind != SpanKind::kObjects) continue;
       Bits taken = bitmap(addresses_[i].allocated, span.elements);
       Bits marks = span.swept ? taken : bitmap(marks_of(span, addresses_[i]), span.elements);
-      // Taken: every slot below freeindex, and above it what the bits say.
+      // Taken: every slot below freeindex, and above it by the bits.
       std::fill_n(taken.words.begin(), span.free_index / 64, ~uint64_t{0});
       if (span.free_index % 64 != 0)
         taken.words[span.free_index / 64] |= (uint64_t{1} << (span.free_index % 64)) - 1;
-      // A page of bits that nobody wrote yet is not resident and means zeros. One that was swapped out looks the
+      // A page of bits that was never written is not resident and means zeros. One that was swapped out looks the
       // same: the span's own count of what is taken decides. Marks have no such count.
       if ((!taken.there && count(taken.words) != span.allocated) || (!span.swept && !marks.there)) {
         span.kind = SpanKind::kInMotion;

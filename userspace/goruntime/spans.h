@@ -49,7 +49,7 @@ struct SpanTable {
 Result<SpanTable> read_spans(remote::RemoteMemory& memory, const Globals& globals, const HeapPages& pages);
 
 constexpr uint64_t kMostHeapBitsBytes =
-    512;  // an object of which a bitmap tells the pointers (mbitmap.go heapBitsInSpan)
+    512;  // an object of which a bitmap marks the pointers (mbitmap.go heapBitsInSpan)
 // Address of the bitmap of the span's pointers, one bit for each of its words: which words of its objects the collector
 // reads. 0: larger objects, Go before 1.22, or a span that is not laid out as such spans are.
 uint64_t pointer_bitmap(const Globals& globals, const Span& span);

@@ -364,7 +364,7 @@ std::optional<std::vector<uint64_t>> StackMaps::live_words(const Goroutine& goro
   for (uint64_t at = layout.g.sched_sp.offset; at <= layout.g.sched_bp.offset; at += 8)
     stack.take_value(word(before, at));
   // Between the stack's bounds and m: two guards, the panic, the deferred calls. One that is on the stack is
-  // followed by nobody here.
+  // not followed here.
   for (uint64_t at = layout.g.stack_hi.offset + 8; at < layout.g.m.offset; at += 8) {
     const uint64_t value = word(before, at);
     if (goroutine.stack().contains(value) && value >= sp) return std::nullopt;

@@ -9,7 +9,7 @@
 //      …             │ objects: [-40, 24 bytes) counts only when a live word points at it
 //      0xc000'05e7c8 ┘ runtime.goexit   the last frame
 //
-// A stack that can't be told so (a preempted register frame, a panic, a frame without a map of its arguments,
+// A stack that can't be read so (a preempted register frame, a panic, a frame without a map of its arguments,
 // a table page that is not resident) is refused as a whole: the caller then takes every word.
 #pragma once
 
@@ -32,10 +32,10 @@ class StackMaps {
  public:
   StackMaps(remote::RemoteMemory& memory, const Globals& globals);
 
-  // Reads what live_words() of these will need, in blocks: those that come first, whose stacks are small enough together.
+  // Reads what live_words() of these will need, in blocks: the first ones that are small enough together.
   // Returns how many; the others are for the next call.
   size_t prefetch(const std::vector<Goroutine>& goroutines, std::span<const size_t> which);
-  // The live words of a goroutine that does not run; nullopt: not to be told, or it ran on meanwhile.
+  // The live words of a goroutine that does not run; nullopt: they are unknown, or it has run since.
   std::optional<std::vector<uint64_t>> live_words(const Goroutine& goroutine);
 
  private:

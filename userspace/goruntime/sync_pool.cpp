@@ -13,7 +13,7 @@ constexpr uint64_t kPoolBytes = 40;               // local, localSize, victim, v
 constexpr uint64_t kListBytes = 128, kUsed = 32;  // the rest of a list is padding
 constexpr uint64_t kMostLists = 4096;             // more Ps than any machine has
 
-// `at`: where the address and the length of the lists stand.
+// `at`: the place of the address and the length of the lists.
 uint64_t lists_at(remote::RemoteMemory& memory, const HeapWalk& walk, uint64_t at) {
   std::vector<std::byte> words(16);
   HeapWalk::Object object;
@@ -24,7 +24,7 @@ uint64_t lists_at(remote::RemoteMemory& memory, const HeapWalk& walk, uint64_t a
     return 0;
   std::vector<std::byte> all(lists * kListBytes);
   if (!memory.read(object.address, all)) return 0;
-  bool holds = false;  // zeros are like any object that nobody has written to
+  bool holds = false;  // zeros are like any object that was never written
   for (uint64_t i = 0; i < lists; ++i) {
     HeapWalk::Object kept;
     for (uint64_t used = 0; used < kUsed && !holds; used += 8)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page without its data, built of web/ by web/build.mjs: what stands before the blocks, and what behind.
+// The page without its data, built from web/ by web/build.mjs: the parts before and after the blocks.
 #pragma once
 
 #include <string_view>

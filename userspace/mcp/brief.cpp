@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kMostNameBytes = 120, kMostSentenceBytes = 400;
 constexpr size_t kTailBytes = 160;  // what is left out, in numbers: always has room
 constexpr size_t kFirstLines = 4;   // of a table, before anything else has room
-constexpr size_t kMostNamed = 8;    // in the sentence that says what there is
+constexpr size_t kMostNamed = 8;    // in the sentence that lists what exists
 
 // What may be null stays null.
 Json name_of(const Json& value, size_t most = kMostNameBytes) {
@@ -45,7 +45,7 @@ std::vector<const Json*> processes_of(const Json& all) {
   return out;
 }
 
-// nullptr: there are several, and none is asked for.
+// nullptr: there are several, and none was requested.
 Result<const Json*> chosen(const std::vector<const Json*>& processes, const BriefOptions& options) {
   if (!options.pid) return processes.size() == 1 ? processes.front() : nullptr;
   std::string known;
@@ -145,7 +145,7 @@ void put_process(Fitted& out, const Json& all, const Json& process) {
   put_findings_and_ledger(out, process);
 }
 
-// Of several: which one to ask about.
+// Of several: the choice for a further request.
 void put_list(Fitted& out, const std::vector<const Json*>& processes) {
   out.put(out.root, "processes", Json::array());
   size_t taken = 0;
@@ -240,7 +240,7 @@ std::vector<std::pair<int64_t, Json>> entries_of(const Json& process, const Brie
   return out;
 }
 
-// The owners that cells have: what could have been asked for.
+// The owners that cells have: the valid requests.
 Error no_such_owner(const Json& process, const std::string& owner) {
   std::map<std::string, int64_t> owners;
   for (const Json& cell : process.at("cells"))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fitted: JSON that is put together piece by piece, as long as it has room in a line of the protocol.
+// Fitted: JSON that is built piece by piece, as long as it has room in a line of the protocol.
 //
 //   room 100   {"pid":812}     put "comm" → fits, 76 left     put "claim" of 90 bytes → does not, and is not there
 //
@@ -20,7 +20,7 @@ using Json = nlohmann::ordered_json;
 
 class Fitted {
  public:
-  // Whatever is asked for: at most kMostBriefBytes.
+  // Max kMostBriefBytes, whatever was requested.
   explicit Fitted(size_t most_bytes) : left_(std::min(most_bytes, kMostBriefBytes)) {}
 
   Json root = Json::object();

@@ -12,7 +12,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Of the protocol, oldest first. 2025-03-26 has batches, which nobody used and the next one took back.
+// Of the protocol, oldest first. 2025-03-26 has batches, which the next one removed again.
 constexpr std::array<std::string_view, 3> kVersions = {"2024-11-05", "2025-06-18", "2025-11-25"};
 constexpr size_t kMostIdBytes = 256;
 

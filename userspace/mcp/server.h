@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Server: the Model Context Protocol over lines, so that a language model can ask. Each line is one message of JSON-RPC 2.0,
-// and its answer is one line.
+// Server: the Model Context Protocol over lines, for queries of a language model. Each line is one message of JSON-RPC 2.0, and
+// its answer is one line.
 //
 //   ► {"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"explain","arguments":{"file":"web.memwhy"}}}
 //   ◄ {"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"{\"rss\":…}"}],"isError":false}}
@@ -44,13 +44,13 @@ class Arguments {
 struct Tool {
   std::string name, description;
   std::vector<Parameter> parameters;
-  // The answer in UTF-8. An error is said to the model, which may ask better.
+  // The answer in UTF-8. An error goes to the model, which may correct its request.
   std::function<Result<std::string>(const Arguments&)> call;
 };
 
 class Server {
  public:
-  // `instructions`: what the model is told of all tools.
+  // `instructions`: the model's introduction to all tools.
   Server(std::string name, std::string version, std::string instructions, std::vector<Tool> tools);
 
   // The answer to a message, without its newline. nullopt: a notification, which has none.

@@ -228,7 +228,7 @@ class Profile {
 Result<HeapProfile> read_heap(std::span<const std::byte> file) {
   Result<std::string> bytes = inflate_all(file);
   if (!bytes) return std::move(bytes).error();
-  try {  // protozero tells of malformed input by exceptions
+  try {  // protozero reports malformed input by exceptions
     return Profile().read(*bytes);
   } catch (const protozero::exception&) {
     return bad("is damaged");

@@ -26,7 +26,7 @@ struct HeapProfile {
   std::vector<HeapSample> samples;  // heaviest first, at most 64
 };
 
-// kBadInput: not gzip or protobuf, larger than 1 GiB, a profile without inuse_space, or one whose sum is no number.
+// kBadInput: not gzip or protobuf, larger than 1 GiB, a profile without inuse_space, or a sum that is no number.
 Result<HeapProfile> read_heap(std::span<const std::byte> file);
 
 }  // namespace memwhy::pprof

@@ -127,7 +127,7 @@ void AllocationProbes::begin_turn(Attached& at, TimeNs now) {
   at.links = *std::move(links);
   if (at.links.multi && at.plan.keep_open) at.plan.keep_open(at.links.multi.get());
   if (!all_trap(at.plan)) return give_up(at, "no breakpoint appeared in its code");
-  // Only now: sites are attached one by one, and functions whose probe is there first would have more than their share.
+  // Only now: sites are attached one by one, and functions that are probed first would get more than their share.
   count_late(at);
   at.seen_left = calls;
   std::atomic_ref(*at.left).store(calls);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // AllocationProbes: probes on malloc and its kind, for a few calls. Each call traps (0.6 us of the target's time), so a process
-// is given a budget of calls, in turns over the recording, and the probe is away between them. What it is not: a choice of sites
-// (app/allocation_plan.h), or of what the calls mean (explain/).
+// has a budget of calls, in turns over the recording, and the probe is removed between them. What it is not: the choice of
+// sites (app/allocation_plan.h), or the meaning of the calls (explain/).
 //
 //   t=0 s  attached, 250 calls in 2 ms, away; 12 more trapped while the probes came and went
 //   t=1 s  attached, 250 calls in 2 ms, away                                         a busy program: 8 turns, 2,000 calls
 //   t=0 s  attached   t=1 s  40 of 250 used, 250 more   ...   t=9 s  still attached  a quiet one: until the calls are used up
 //
-// A thread of its own looks at what is left, each millisecond at first and less often where calls are rare: the recording's own
-// clocks (50 ms, 1 s) would let a busy program trap 50,000 times.
+// A thread of its own checks the rest of the budget, each millisecond at first and less often where calls are rare: at the
+// recording's own intervals (50 ms, 1 s) a busy program would trap 50,000 times.
 #pragma once
 
 #include <condition_variable>
@@ -37,7 +37,7 @@ class AllocationProbes {
  public:
   // Where the kernel side counts down the calls of a space; nullptr: it is gone. Atomic.
   using Left = std::function<int32_t*(SpaceId)>;
-  // Whether something holds the lock of the space's map this moment, or that can't be asked now: for the thread.
+  // Whether something holds the lock of the space's map at this moment, or that can't be checked now: for the thread.
   using MapHeld = std::function<bool(SpaceId)>;
   AllocationProbes(bpf_program* program, UprobeWay way, std::string why_none, AllocationBudget budget,
                    Left left, MapHeld map_held)
@@ -53,9 +53,9 @@ class AllocationProbes {
 
   // A space that has probes already keeps them.
   void attach(SpaceId space, events::AllocationProbePlan plan);
-  // `free` says no: somebody holds the lock of its map for good, and what is attached stays.
+  // `free` is false: something holds the lock of its map for good, and what is attached stays.
   void detach(SpaceId space, const std::function<bool()>& free);
-  // true: the report says something else since it was last asked.
+  // true: the report has changed since the last call.
   bool changed();
   void report(events::HookReport& report) const;
   size_t links() const;
@@ -67,7 +67,7 @@ class AllocationProbes {
     UprobeLinks links;
     uint32_t turns = 0;  // that were given
     TimeNs next_turn = 0;
-    TimeNs pause = 0;  // until it is looked at again
+    TimeNs pause = 0;  // until the next check
     int32_t seen_left = 0;
     uint64_t late = 0;  // calls that trapped and were not recorded
     uint64_t recorded(uint32_t calls_a_turn) const;
@@ -76,7 +76,7 @@ class AllocationProbes {
     uint64_t recorded = 0, late = 0;
   };
   void run(const std::stop_token& stop);
-  TimeNs step(SpaceId space, Attached& at, TimeNs now);  // when it is to be looked at again
+  TimeNs step(SpaceId space, Attached& at, TimeNs now);  // when to check it again
   void begin_turn(Attached& at, TimeNs now);
   static void count_late(Attached& at);
   void add_to(std::map<std::string, Sum>& sums, const Attached& at) const;

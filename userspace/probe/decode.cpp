@@ -66,7 +66,7 @@ class Decoder {
   }
   void operator()(const mw_space_exec& r) {
     if (r.new_space == 0) return add(events::Loss{space_, "exec", 1});
-    // A vfork child leaves its parent's space behind: it replaces nothing.
+    // A vfork child leaves its parent's space: it replaces nothing.
     start(SpaceId{r.new_space}, r.h.tgid, events::StartHow::kExeced,
           r.flags & MW_EXEC_BORROWED ? SpaceId::kNone : space_);
   }

@@ -11,7 +11,7 @@
 
 namespace memwhy::probe {
 
-// Appends what the record says to `out`, first the stacks that it names and that this port was not given yet. false: too
+// Appends the record's events to `out`, first the stacks that it names and that this port does not have yet. false: too
 // short for its kind, or of no known kind.
 bool decode(const void* record, size_t bytes, StackTable& stacks, std::vector<events::Event>& out,
             uint32_t port = 0);

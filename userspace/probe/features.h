@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this kernel offers to the kernel side, for `memwhy doctor`: asked, not guessed from version numbers.
+// What this kernel offers to the kernel side, for `memwhy doctor`: tested, not guessed from version numbers.
 #pragma once
 
 #include <string>

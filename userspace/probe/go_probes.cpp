@@ -78,7 +78,7 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
   if (const Status linked = link(made); !linked)
     return say(space, fmt::format("The Go runtime of pid {} is not probed: {}.", made.plan.tgid,
                                   linked.error().message()));
-  if (!all_trap(made.plan)) {  // of another mapping than the plan says: not understood, so not kept
+  if (!all_trap(made.plan)) {  // of another mapping than the plan's: not understood, so not kept
     const Pid tgid = made.plan.tgid;
     static_cast<void>(unlink(space, made));
     return say(
@@ -90,7 +90,7 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
   attached_.emplace(space, std::move(made));
 }
 
-// No close of ours is to be the last one. The administrator's `rm` is.
+// No close here may be the last one. The administrator's `rm` is.
 void GoProbes::leave(SpaceId space, Attached& from) {
   const Pid tgid = from.plan.tgid;
   const std::string how = leave_attached(from.links, fmt::format("memwhy-{}-{}", ::getpid(), tgid));

@@ -2,7 +2,7 @@
 // GoProbes: which rare functions of which Go programs are probed now. One link for each program, on the conditional jumps
 // of the functions' stack checks; never a return probe.
 //
-//   attach   the sites' code was compared with the file by who made the plan; after: each first byte must be int3
+//   attach   before: the plan has compared the sites' code with the file; after: each first byte must be int3
 //            not while something holds the lock of the process's map: the kernel would wait for it where no signal ends
 //            the wait, and every fork of the machine with it
 //   govern   hits of each function over the last second and more; above the budget the function is given up
@@ -31,14 +31,14 @@ struct GoHits {
   std::array<uint64_t, events::kGoFunctions> hits{}, ns{};
 };
 
-// What one recording says of it.
+// One recording's report of it.
 class GoReport {
  public:
   void use(events::GoFunction function) { used_[static_cast<size_t>(function)] = true; }
   bool uses(size_t function) const { return used_[function]; }
-  void say(std::string sentence);  // each once, and of many the first ones
+  void say(std::string sentence);  // each once, and only the first ones of many
   const std::vector<std::string>& sentences() const { return sentences_; }
-  bool take_news() { return std::exchange(news_, false); }  // something was said since
+  bool take_news() { return std::exchange(news_, false); }  // something was reported since
 
  private:
   std::array<bool, events::kGoFunctions> used_{};
@@ -48,7 +48,7 @@ class GoReport {
 
 class GoProbes {
  public:
-  // Reports of those who record this space; kNone: of everyone.
+  // Reports of the recordings of this space; kNone: of all.
   using Reports = std::function<std::vector<GoReport*>(SpaceId)>;
   // Whether attaching and taking away would not wait for the lock of the space's map.
   using MapIsFree = std::function<bool(SpaceId)>;

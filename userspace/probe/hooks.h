@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The catalogue of hooks: for each, the ways to attach it, cheapest first, and what is not seen without it.
-// The same table as bpf/README.md, for the machine.
+// The same table as bpf/README.md, as data.
 #pragma once
 
 #include <memory>
@@ -48,7 +48,7 @@ struct BtfCloser {
 };
 using Btf = std::unique_ptr<btf, BtfCloser>;
 
-// What this kernel says of itself, asked once.
+// What this kernel reports of itself, queried once.
 class KernelOffer {
  public:
   static Result<KernelOffer> ask();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What comes out of the ring, and to which ports it goes; and what is given back of a space that no port reads any more.
+// Passes what comes out of the ring to the ports, and gives back what belongs to a space that no port reads any more.
 #include "probe/hub.h"
 
 #include <bpf/bpf.h>
@@ -26,7 +26,7 @@ namespace {
 
 constexpr size_t kDrainLimit =
     1 << 16;  // records of one drain: a producer that is faster must not hold us for ever
-// A program that maps and faults all the time still lets go of its map's lock between any two; who holds it this long holds it
+// A program that maps and faults all the time still releases its map's lock in between; one that holds it this long holds it
 // for good.
 constexpr int kMostLooks = 200;
 constexpr timespec kBetweenLooks = {0, 1'000'000};
@@ -35,7 +35,7 @@ constexpr size_t kMostEnded = 256;  // spaces whose chunks wait to be given back
 // never give back what it traces.
 constexpr size_t kMostWaiting = 2 * kDrainLimit;
 
-// What a record says of who is on which space.
+// What a record reveals about which process is on which space.
 struct Life {
   enum : uint8_t { kNone, kStart, kExit } what = kNone;
   SpaceId space{};  // that starts; none: there was no room for another
@@ -98,7 +98,7 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
             return at == nullptr ? nullptr : object->allocations_left() + (at - object->spaces());
           },
           [this](SpaceId space) {
-            const std::unique_lock lock(working, std::try_to_lock);  // who has it may wait for the thread
+            const std::unique_lock lock(working, std::try_to_lock);  // its holder may wait for the thread
             return !lock || map_is_held(space);
           }),
       run_time(
@@ -172,7 +172,7 @@ void Hub::recover_starts() {
   for (const Members::Recovered& nobodys : waiting) orphans.push_back(nobodys.start.space);
 }
 
-// Once a second: who was refused more than its share of a table.
+// Once a second: spaces that were refused more than their share of a table.
 void Hub::pass_refused() {
   const uint64_t now = clock_ns(CLOCK_MONOTONIC);
   if (now < refused_at_ + 1'000'000'000) return;
@@ -265,7 +265,7 @@ void Hub::over(SpaceId space) {
   if (pages.ended() >= kMostEnded) settle();
 }
 
-// The kernel side follows the children of a space for one port; another port's stay behind when that one leaves.
+// The kernel side follows the children of a space for one port; another port's are left when that one leaves.
 void Hub::release_orphans() {
   std::vector<SpaceId> all;
   {

@@ -5,9 +5,9 @@
 //   ring ─► pump(), by whichever port drains ─► Routes: space 3 ─► port 1: inbox    as events, each port's own copy
 //                                                             └──► port 2: inbox    until its drain() takes them
 //
-// Two locks. `draining` is held for as long as it takes to empty the ring, never while anything waits; `working` for what
-// may take tens of milliseconds: claims, reading tables, giving chunks back. Who needs both takes `working` first. Nothing is
-// handed out (Emit) under either: a recording that is slow to take what it is given holds up no other.
+// Two locks. `draining` is held for as long as it takes to empty the ring, never while waiting; `working` for work that may take
+// tens of milliseconds: claims, reading tables, giving chunks back. If both are needed, `working` is taken first. Nothing is
+// emitted under either: a slow recording delays no other.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opening the object, and what it counts.
+// Opening the object, and its counters.
 #include "probe/kernel_probe.h"
 
 #include <bpf/bpf.h>

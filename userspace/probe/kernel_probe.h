@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // KernelProbe: the programs in the kernel, loaded once for every recording of this process.
 //
-// What it is: the one owner of the BPF object; nothing else in memwhy speaks to libbpf. What it is not: a recording's view
-// of it, which is a Port (port.h); there may be any number. What comes next: hub.h, which is what they share.
+// What it is: the one owner of the BPF object; nothing else in memwhy uses libbpf. What it is not: a recording's view of
+// it, which is a Port (port.h); there may be any number. What comes next: hub.h, which is what they share.
 //
 //   page faults, system calls, lives ─► one object ─► port of 4711's recording
 //   of every process                                └► port of 4800's recording
@@ -39,10 +39,10 @@ struct Options {
   // {"page_fault_user", "raw_tp"}: use this way and no other. Names as in bpf/README.md; "none": leave the
   // hook out.
   std::vector<std::pair<std::string, std::string>> force_hook;
-  // Probes of the Go runtime: "uprobe_multi" or "uprobe" and no other way, "none": not at all; "": the best there is.
+  // Probes of the Go runtime: "uprobe_multi" or "uprobe" and no other way, "none": not at all; "": the best available.
   std::string go_probes;
   uint32_t go_hits_per_s = 2000;      // of one function; above it is given up
-  AllocationBudget allocations = {};  // calls of malloc of one process that are looked at
+  AllocationBudget allocations = {};  // sampled calls of malloc of one process
 };
 
 class KernelProbe {

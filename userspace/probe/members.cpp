@@ -63,7 +63,7 @@ std::vector<Members::Recovered> Members::recover() {
     const SpaceId space{member.space};
     const auto passed = passed_.find(tgid);
     const bool known = passed != passed_.end();
-    // A borrowed space is its owner's; of one that has ended there is nothing to say.
+    // A borrowed space is its owner's; of one that has ended there is nothing to report.
     if ((member.flags & MW_MEMBER_BORROWED) != 0 || (known && passed->second == space) || !lives_(space))
       return;
     Recovered lost;

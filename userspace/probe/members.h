@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Members: which process is on which traced space, as the kernel side keeps it, beside what was passed on of it. A fork or
-// exec whose event found no room in the ring is passed on late, from here: otherwise nothing would ever look at that space,
-// whose faults are recorded all the same.
+// Members: which process is on which traced space, by the kernel side's list, compared with what was passed on. A fork or exec
+// whose event had no room in the ring is passed on late, from here: otherwise the new space would never be looked at, although
+// its faults are recorded.
 //
 //   kernel      {4711: 1, 4800: 2 from 1, 4801: 3 from 1}
-//   passed on   {4711: 1, 4801: 1}        4800 was forked, when is not known; 4801 has execed out of space 1
+//   passed on   {4711: 1, 4801: 1}        4800 was forked at an unknown time; 4801 has execed out of space 1
 //
-// Claims and events come from different threads: what changes these holds a lock.
+// Claims and events come from different threads: changes are made under a lock.
 #pragma once
 
 #include <cstdint>

@@ -20,9 +20,9 @@ namespace memwhy::probe {
 namespace {
 
 constexpr uint64_t kMaxMemoryGib =
-    64 << 10;  // how far below the page table the direct map's start is looked for
+    64 << 10;  // how far below its own page table the direct map's start is searched for
 
-// What libbpf says while it works for this thread; shown only when it fails. libbpf has one printer for the
+// What libbpf prints while it works for this thread; shown only when it fails. libbpf has one printer for the
 // process.
 class LibbpfLog {
  public:
@@ -166,7 +166,7 @@ Status Object::calibrate() {
   const LibbpfLog quiet;
   uint32_t how = options_.read_how;
   for (;; --how) {
-    if (how == MW_READ_BULK) return {};  // the full load says why, if it cannot go on without
+    if (how == MW_READ_BULK) return {};  // the full load reports the reason, if it cannot go on without
     if (Status opened = open(true); !opened) return opened;
     skeleton_->rodata->read_how = how;
     bpf_program__set_autoload(skeleton_->progs.calibrate, true);
@@ -186,7 +186,7 @@ Status Object::calibrate() {
   return {};
 }
 
-// The first way of each hook that this kernel may offer, or the one that was asked for.
+// The first way of each hook that this kernel may offer, or the requested one.
 Status Object::choose(const Options& options) {
   for (const HookSpec& hook : hook_catalogue()) {
     Choice choice{&hook, nullptr, false, {}};
@@ -233,56 +233,73 @@ bool Object::refuse(const std::string& program, const std::string& why) {
 // anew.
 Status Object::load_chosen() {
   for (;;) {
-    const LibbpfLog log;
-    const bool covered = std::any_of(choices_.begin(), choices_.end(),
-                                     [](const Choice& c) { return c.way && c.way->covers_kernel_faults; });
-    if (Status opened = open(false); !opened) return opened;
-    for (Choice& choice : choices_) {
-      choice.covered = covered && std::string_view(choice.hook->name) == "page_fault_kernel";
-      if (!choice.way || choice.covered) continue;
-      for (const Piece& piece : choice.way->pieces)
-        bpf_program__set_autoload(bpf_object__find_program_by_name(skeleton_->obj, piece.program), true);
-    }
-    for (bpf_program* program : {skeleton_->progs.clock, skeleton_->progs.map_lock, skeleton_->progs.claim,
-                                 skeleton_->progs.space_members, skeleton_->progs.space_threads})
-      bpf_program__set_autoload(program, true);
-    load_uprobes();
-    skeleton_->rodata->end_at_exit = std::any_of(choices_.begin(), choices_.end(), [](const Choice& c) {
-      return std::string_view(c.hook->name) == "exit_mmap" && !c.way;
-    });
-    if (const int failed = memwhy_bpf__load(skeleton_.get()); failed != 0) {
-      const std::string program = log.refused_program();
-      if (failed == -EPERM || failed == -EACCES) {
-        if (std::optional<Error> missing = missing_privilege()) return std::move(*missing);
-      }
-      const std::string why =
-          fmt::format("{} ({})", log.last_line(), std::generic_category().message(-failed));
-      if (rules_) {  // the verifier of another kernel may see more in the walk by rules than it accepts
-        rules_ = false;
-        why_no_rules_ = why;
-        continue;
-      }
-      if (!program.empty() && refuse(program, why)) continue;
-      if ((program == "go_call" || program == "allocation_call") && options_.go_probes.empty()) {
-        refuse_uprobes(program, why);
-        continue;
-      }
-      return Error(ErrorCode::kEnvironment,
-                   program.empty() ? fmt::format("loading the BPF object: {}", why)
-                                   : fmt::format("the kernel refused BPF program {}: {}", program, why));
-    }
-    bool again = false;
-    for (const Choice& choice : choices_) {
-      if (!choice.way || choice.covered || !may_fail_to_attach(*choice.way)) continue;
-      Result<std::vector<Link>> links = attach(*choice.way, skeleton_->obj, kernel_);
-      if (links) continue;
-      const std::string why = links.error().message();
-      if (!refuse(choice.way->pieces.front().program, why)) return std::move(links).error();
-      again = true;
-      break;
-    }
-    if (!again) break;
+    Result<bool> done = load_once();
+    if (done && *done) done = attach_once();
+    if (!done) return std::move(done).error();
+    if (*done) return map_tables();
   }
+}
+
+// Of the chosen ways and of the queries.
+void Object::select_programs() {
+  const bool covered = std::any_of(choices_.begin(), choices_.end(),
+                                   [](const Choice& c) { return c.way && c.way->covers_kernel_faults; });
+  for (Choice& choice : choices_) {
+    choice.covered = covered && std::string_view(choice.hook->name) == "page_fault_kernel";
+    if (!choice.way || choice.covered) continue;
+    for (const Piece& piece : choice.way->pieces)
+      bpf_program__set_autoload(bpf_object__find_program_by_name(skeleton_->obj, piece.program), true);
+  }
+  for (bpf_program* program : {skeleton_->progs.clock, skeleton_->progs.map_lock, skeleton_->progs.claim,
+                               skeleton_->progs.space_members, skeleton_->progs.space_threads})
+    bpf_program__set_autoload(program, true);
+  load_uprobes();
+  skeleton_->rodata->end_at_exit = std::any_of(choices_.begin(), choices_.end(), [](const Choice& c) {
+    return std::string_view(c.hook->name) == "exit_mmap" && !c.way;
+  });
+}
+
+// false: the kernel refused something, which is done in another way the next time.
+Result<bool> Object::load_once() {
+  const LibbpfLog log;
+  if (Status opened = open(false); !opened) return std::move(opened).error();
+  select_programs();
+  const int failed = memwhy_bpf__load(skeleton_.get());
+  if (failed == 0) return true;
+  if (failed == -EPERM || failed == -EACCES) {
+    if (std::optional<Error> missing = missing_privilege()) return std::move(*missing);
+  }
+  const std::string program = log.refused_program();
+  const std::string why = fmt::format("{} ({})", log.last_line(), std::generic_category().message(-failed));
+  if (rules_) {  // the verifier of another kernel may see more in the walk by rules than it accepts
+    rules_ = false;
+    why_no_rules_ = why;
+    return false;
+  }
+  if (!program.empty() && refuse(program, why)) return false;
+  if ((program == "go_call" || program == "allocation_call") && options_.go_probes.empty()) {
+    refuse_uprobes(program, why);
+    return false;
+  }
+  return Error(ErrorCode::kEnvironment,
+               program.empty() ? fmt::format("loading the BPF object: {}", why)
+                               : fmt::format("the kernel refused BPF program {}: {}", program, why));
+}
+
+// false: as of load_once().
+Result<bool> Object::attach_once() {
+  for (const Choice& choice : choices_) {
+    if (!choice.way || choice.covered || !may_fail_to_attach(*choice.way)) continue;
+    Result<std::vector<Link>> links = attach(*choice.way, skeleton_->obj, kernel_);
+    if (links) continue;
+    const std::string why = links.error().message();
+    if (!refuse(choice.way->pieces.front().program, why)) return std::move(links).error();
+    return false;
+  }
+  return true;
+}
+
+Status Object::map_tables() {
   const auto map = [](const bpf_map* m, size_t bytes, Mapping& to) -> Status {
     const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
     Result<Mapping> mapping = Mapping::of_map(bpf_map__fd(m), (bytes + page - 1) / page * page);

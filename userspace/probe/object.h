@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Object: the BPF object, loaded with the ways that this kernel has, and its memory as we see it.
+// Object: the BPF object, loaded for the ways that this kernel has, and its memory as seen from here.
 // Only object.cpp knows the skeleton.
 #pragma once
 
@@ -86,6 +86,10 @@ class Object {
   Status choose(const Options& options);
   Status open(bool queries_only);
   Status load_chosen();
+  void select_programs();
+  Result<bool> load_once();
+  Result<bool> attach_once();
+  Status map_tables();
   bool refuse(const std::string& program, const std::string& why);
   Status choose_go();
   void choose_allocations();

@@ -11,7 +11,7 @@
 
 namespace memwhy::probe {
 
-// How probes are attached in user space. Whether a link can be had is known when one is asked for.
+// How probes are attached in user space. Whether a link is possible is known only by trying.
 Status Object::choose_go() {
   const std::string& wanted = options_.go_probes;
   const bool multi = kernel_.has_function("bpf_uprobe_multi_link_attach");

@@ -10,7 +10,7 @@ namespace memwhy::probe {
 namespace {
 
 constexpr unsigned kChunkShift = 21;    // address bits within a chunk
-constexpr unsigned kChunkKeyBits = 36;  // of the chunk's number; the space stands above
+constexpr unsigned kChunkKeyBits = 36;  // of the chunk's number; the space is above
 constexpr uint64_t kChunkNumber = (uint64_t{1} << kChunkKeyBits) - 1;
 
 }  // namespace
@@ -51,7 +51,7 @@ bool PageTable::condemn(Victim victim, std::vector<Victim>& victims) {
   return true;
 }
 
-// Of a space that has ended: whatever was faulted there since, nobody needs it.
+// Of a space that has ended: whatever was faulted there since is not needed.
 void PageTable::condemn_all(SpaceId space, uint64_t claims, std::vector<Victim>& victims) {
   for (const Indexed& at : chunks_of(space, claims))
     if (condemn({at.slot, space, at.key, 0}, victims)) victims.back().key = 0;

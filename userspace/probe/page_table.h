@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// PageTable: the table that the fault programs write, and how its chunks are given back. TableReader (table_reader.h) reads
-// it, one for each port.
+// PageTable: the page fault table, written by the fault programs, and how its chunks are given back. TableReader
+// (table_reader.h) reads it, one for each port.
 //
 //   shared   key[77] = space 3 | 0x3f891'a30     table[77].e[5] = stack slot 0x0beef | write | tick 4295213
 //   lists    of mappings without 0x7f12'3460'0000, two in a row of one port, and no fault there between them
 //   back     key[77] = TOMB, grace period, zeroes, key[77] = EMPTY
 //
-// In the grace period every program that had found the chunk ends. It takes tens of milliseconds: there is one for all
-// spaces that ended since the last one.
+// In the grace period every program that had found the chunk ends. It takes tens of milliseconds, so there is one for all
+// spaces that ended since the last.
 #pragma once
 
 #include <atomic>

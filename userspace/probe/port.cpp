@@ -78,7 +78,7 @@ Port::~Port() {
     hub_->ports.erase(state_->id);
   }
   std::vector<events::Stack> lost;
-  hub_->stacks.resend(state_->id, lost);  // to nobody: their slots are free
+  hub_->stacks.resend(state_->id, lost);  // to no port: their slots are free
   hub_->release_orphans();
   hub_->detach_if_idle();
 }
@@ -137,7 +137,7 @@ events::Coverage Port::coverage() {
     const uint64_t others = count.delivered - std::min(count.delivered, state_->delivered[kind]);
     count.delivered = state_->delivered[kind];
     count.lost += state_->no_room[kind];
-    // Of the events that wait in the ring it is not known whose they are.
+    // It is unknown to which port the events in the ring belong.
     count.seen = std::max(count.seen - std::min(count.seen, others - state_->no_room[kind]),
                           count.delivered + count.lost);
   }

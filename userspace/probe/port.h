@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port: the hooks in the kernel as one recording sees them: what it traces, what happened there, which stack brought in
-// each page.
+// Port: the hooks in the kernel as one recording sees them: the spaces that it traces, what happened there, which stack
+// brought in each page.
 //
-// What it is: all that a recording needs of the kernel side. What it is not: the programs (KernelProbe has them, once for
-// all ports), a model (pages that leave, moves and forks are timeline's) or a schedule (record's).
+// What it is: all that a recording needs from the kernel side. What it is not: the programs (in KernelProbe, once for all
+// ports), a model (pages that leave, moves and forks: timeline/) or a schedule (record/).
 //
-// Two ports may trace one process: each is given all events and the whole table. What the kernel side counts for all spaces
-// together (faults, losses, what programs cost) is given to each port as it is, from the port's opening on; hooks() says so.
+// Two ports may trace one process: each gets all events and the whole table. What the kernel side counts for all spaces
+// together (faults, losses, the cost of programs) is the same for each port, from its opening on; hooks() mentions that.
 //
 // Two threads may use a port: drain(), lost_stack() and coverage() on one, everything else on another. Threads of different
-// ports need not know of each other. A port that does not drain for long loses events, which are counted for it alone.
+// ports are independent. A port that does not drain for long loses events, which are counted for it alone.
 #pragma once
 
 #include <functional>
@@ -69,11 +69,11 @@ class Port {
   void unprobe_go(SpaceId space);
   // Probes malloc and its kind in this space for a few calls (allocation_probes.h); what came of it is in hooks().
   void probe_allocations(SpaceId space, events::AllocationProbePlan plan);
-  // Gives up functions that are called too often for the budget, whoever records them. true: hooks() says something else
+  // Gives up functions that are called too often for the budget, for all recordings. true: hooks() says something else
   // now.
   bool govern();
 
-  // Programs of ours that are attached to something right now, for any port. For tests and doctor.
+  // Programs of memwhy's that are attached right now, for any port. For tests and doctor.
   size_t attached() const;
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the process may do, in the words of capabilities(7).
+// What the process may do, in terms of capabilities(7).
 #pragma once
 
 #include <optional>
@@ -25,7 +25,7 @@ Privilege own_privilege();
 // kEnvironment with a sentence, when privilege is what is missing.
 std::optional<Error> missing_privilege();
 
-// Whether the kernel measures the run time of BPF programs for us: asked by having it do so for a moment.
+// Whether the kernel measures the run time of BPF programs for us: tested by enabling it for a moment.
 bool can_measure_run_time();
 
 }  // namespace memwhy::probe

@@ -9,9 +9,8 @@
 //   4711 forks: space 3                       space 3 -> {port 1, follows}            port 2 does not follow
 //   4711 execs: space 1 becomes 4             space 4 -> {port 1, follows} {port 2}
 //
-// A port is done with a space when it has read the last of its table. It is still given what happens afterwards: a process
-// execs or exits when its old space has ended. These routes are forgotten in the order in which they were done with, when
-// there are more than kMostDone of one port.
+// A port is done with a space when it has read the last of its table. It still gets later events: a process execs or exits when
+// its old space has ended. These routes are forgotten, the oldest first, when one port has more than kMostDone.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,7 @@ uint32_t slot_of_key(uint64_t key) {
   return static_cast<uint32_t>(key >> (MW_RULE_GROUP_SHIFT + 3)) & (MW_SPACES - 1);
 }
 
-// At most MW_CODE_RANGES ranges that cover all of these, with as little between them as can be.
+// Max MW_CODE_RANGES ranges that cover all of these, with as little as possible between them.
 std::vector<mw_code_range> covered(std::span<const AddressRange> executable) {
   std::vector<mw_code_range> all;
   for (const AddressRange& range : executable) all.push_back({range.start, range.end});
@@ -142,7 +142,7 @@ size_t RuleTable::take(const std::function<void(const Snapshot&)>& use) {
   const uint32_t taken = acquire(*shared_.snapshots_taken);
   if (taken == taken_) return 0;
   size_t found = 0;
-  bool coming = false;  // one is being written, and nobody may take another
+  bool coming = false;  // one is being written, and no other may be taken
   for (uint32_t i = 0; i < MW_SNAPSHOTS; ++i) {
     mw_snapshot& shared = shared_.snapshots[i];
     const uint32_t state = acquire(shared.state);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // RuleTable: the unwind rules that the kernel side walks by, and the snapshots of stacks that met an address without one.
 //
-// What it is: the daemon's half of include/memwhy/abi/unwind.h: publishes rules, gives back those whose code is gone, hands
-// out snapshots and wipes them, says how many more may be taken. What it is not: where a rule comes from (userspace/unwind).
+// What it is: the daemon's half of include/memwhy/abi/unwind.h: publishes rules, removes those whose code is gone, hands out
+// snapshots and wipes them, limits how many more are taken. What it is not: the source of rules (userspace/unwind).
 //
 //   rules[]    (slot 0x9f1, generation 3, return, 7f12'3460'5123) -> STACK 48      kernel: load      daemon: store
 //   generation of slot 0x9f1 is 4: its code changed. All keys of generation 3 are swept, 4 is confirmed.
@@ -77,7 +77,7 @@ class RuleTable {
 
   size_t held() const { return held_; }
   uint64_t refused() const { return refused_; }
-  // At most so many are kept: half of the table, so that a probe ends soon; of one space no more than are left.
+  // The maximum that is kept: half of the table, so that a search ends soon; of one space no more than are left.
   static constexpr size_t kMost = MW_RULES / 2;
 
  private:

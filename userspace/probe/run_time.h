@@ -6,7 +6,7 @@
 //   s   0      0.5   0.55                         5.5   5.55
 //       |.......|#####|............................|#####|....     watched 100 ms, 40,000 runs, 6 ms: 6 % of a CPU
 //
-// Somebody else's statistics (kernel.bpf_stats_enabled) do not disturb: only what a window adds is taken.
+// Statistics that something else enabled (kernel.bpf_stats_enabled) do not disturb: only a window's increase counts.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ class RunTime {
 
   struct Program {
     std::string name;
-    uint64_t runs = 0, run_time_ns = 0;  // since load, as counted while somebody's statistics were on
+    uint64_t runs = 0, run_time_ns = 0;  // since load, as counted while statistics were on
   };
   // read: the programs, always in the same order. enable: statistics are on while the descriptor lives.
   RunTime(Mode mode, uint64_t now_ns, std::function<std::vector<Program>()> read, std::function<Fd()> enable);
@@ -46,7 +46,7 @@ class RunTime {
   std::function<Fd()> enable_;
   Fd statistics_;                            // of the window that is open
   uint64_t opened_ns_ = 0;                   // when it was
-  std::vector<Program> at_open_;             // what the programs said then
+  std::vector<Program> at_open_;             // the programs' counters then
   std::vector<events::ProgramCost> closed_;  // sums of all windows before
 };
 

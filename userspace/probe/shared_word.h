@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A word of memory that the programs in the kernel write while we read it. Not a lock: one word at a time.
+// A word of memory that the programs in the kernel write while it is read here. Not a lock: one word at a time.
 #pragma once
 
 #include <atomic>
@@ -12,7 +12,7 @@ T acquire(T& word) {
   return std::atomic_ref<T>(word).load(std::memory_order_acquire);
 }
 
-// What we wrote before it is seen by who reads it.
+// Earlier writes are visible to a reader of it.
 template <typename T>
 void release(T& word, T value) {
   std::atomic_ref<T>(word).store(value, std::memory_order_release);

@@ -23,7 +23,7 @@ void Shares::give_back(SpaceId owner, mw_u32 mw_use::*what) const {
     mw_space& space = shared_.spaces[slot];
     if (SpaceId{space.space} != owner) continue;
     last_ = slot;
-    // Of a space that has ended nobody asks any more; one that takes the slot begins at 0.
+    // A space that has ended is not queried any more; the next one in its slot begins at 0.
     if (std::atomic_ref(space.mm).load(std::memory_order_acquire) > MW_SLOT_BUSY)
       take_one(shared_.uses[slot].*what);
     return;

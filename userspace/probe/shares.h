@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shares: who holds how much of the tables that all traced spaces have in common (stacks,
-// nodes of their outer frames, chunks of the page table).
+// Shares: how much each traced space holds of the common tables (stacks, nodes of their outer frames, chunks of the page
+// fault table).
 //
 // What it is: the daemon's half of a rule that the kernel side keeps when a slot is claimed (bpf/lib/share.bpf.h): while
 // others are traced a space may hold at most once (stacks, nodes) or twice (chunks) what is still free. What it is not: a table; it
 // counts.
 //
 //   131,072 stack slots:  one space that takes what it can gets 65,536, two get 43,691 each
-//   and what is free then is for the others, who hold little
+//   and the rest is for the others, which hold little
 //
 // The kernel side counts claims and refusals, the daemon what is given back.
 #pragma once
@@ -21,7 +21,7 @@
 
 namespace memwhy::probe {
 
-// Words of a Loss: faults or calls whose stack, and faults whose page, was above the share of their process.
+// Words of a Loss: faults or calls with a stack, and faults with a page, above the share of their process.
 constexpr const char* kStackShare = "stack_share";
 constexpr const char* kPageShare = "page_share";
 
@@ -35,7 +35,7 @@ class Shares {
     mw_use* all = nullptr;
     uint32_t* traced = nullptr;  // number of spaces
   };
-  Shares() = default;  // nobody counts: in tests
+  Shares() = default;  // no counting: in tests
   explicit Shares(Shared shared) : shared_(shared) {}
 
   // A slot that was claimed for this space, which may have ended, is free again.
@@ -58,7 +58,7 @@ class Shares {
 
   Shared shared_;
   mutable uint32_t last_ = 0;                // slot of the last owner: the next one is often the same
-  std::unordered_map<uint32_t, Told> told_;  // by slot, of those that were ever refused
+  std::unordered_map<uint32_t, Told> told_;  // by slot, of spaces that were ever refused
 };
 
 }  // namespace memwhy::probe

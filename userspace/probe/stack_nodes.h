@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// StackNodes: the outer frames of the kernel side's stacks, which it keeps once for all stacks that have them (abi/table.h).
+// StackNodes: the outer frames of stacks, which the kernel side keeps once for all stacks that share them (abi/table.h).
 //
 //   slot 0x0beef {memset, load}, outer 0x7001   ──► parse ──► main ──► _start   = {memset, load, parse, main, _start}
 //
 // What it is: the chain of a stack, read; and nodes that no stack leads to, given back. What it is not: locked (StackTable).
-// A node is freed in three passes, as a slot of a stack is: a program that has found it may be about to name it.
+// A node is freed in three passes, like a stack's slot: a program that has found it may be about to name it.
 #pragma once
 
 #include <cstdint>

@@ -141,7 +141,7 @@ std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t sl
   } else {
     at->second = {std::move(frames), how};
   }
-  if (known_[slot].hash != hash) return again;  // nobody was given it yet
+  if (known_[slot].hash != hash) return again;  // it was not emitted yet
   const StackId id = known_[slot].id;
   if (const auto known = ids_.find(hash);
       known != ids_.end() && known->second.listener.space != SpaceId::kNone)

@@ -8,14 +8,14 @@
 //   slot 0x01234, hash 0xbeef... -> StackId 9      (the same stack came back in another slot)
 //
 // Address spaces may share a stack: forks, or two instances of a program that is always loaded at the same place. Two
-// recordings may share a space. A stack is given once to each listener (a space, for one port), with the same id: a name is
-// a name in one space only, and a recording knows nothing of what another was given.
+// recordings may share a space. A stack is emitted once to each listener (a space, for one port), with the same id: a symbol
+// is valid in one space only, and a recording does not know what another has received.
 //
 //   fork 2 of space 1 comes through slot 0x0beef  ->  Stack { 9, space 1, .. }  then  Stack { 9, space 2, .. }
 //   port 2 reads space 1 too                      ->  to port 2: Stack { 9, space 1, .. }
 //
-// Of stacks that no slot holds, the ids are kept of those that were let go last, as many as there are slots.
-// One that comes back later is told anew, with a new id.
+// The ids of stacks without a slot are kept for those that were freed last, as many as there are slots.
+// One that comes back later is emitted anew, with a new id.
 //
 // Freeing a slot takes three passes, because programs that have found it may be about to write it into an
 // entry: unnamed, unnamed again -> TOMB (no longer found), still unnamed -> EMPTY. So do the nodes of its outer frames
@@ -42,7 +42,7 @@
 
 namespace memwhy::probe {
 
-// Who is given a stack: an address space, as one port records it.
+// A receiver of stacks: an address space, as one port records it.
 struct Listener {
   SpaceId space{};
   uint32_t port = 0;
@@ -54,7 +54,7 @@ struct Listener {
 class StackTable {
  public:
   // The arrays are shared with the kernel and outlive this. `freed` is called for each slot that is given back.
-  // rules: the kernel side walks by unwind rules, and says how each stack was found. nodes: none in tests of short stacks.
+  // rules: the kernel side walks by unwind rules, and notes how each stack was found. nodes: none in tests of short stacks.
   StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed = {},
              bool rules = false, StackNodes nodes = StackNodes());
 
@@ -62,7 +62,7 @@ class StackTable {
   // nullopt: it is being written at this moment.
   std::optional<StackId> resolve(uint32_t slot, Listener listener, std::vector<events::Stack>& fresh);
 
-  // What the stack in a slot was, that was incomplete: all who were given it, with what they are to be given now.
+  // For an incomplete stack in a slot that is now complete: all of its receivers, with what each is to get now.
   std::vector<std::pair<Listener, events::Stack>> complete(uint32_t slot, std::vector<uint64_t> frames,
                                                            events::Unwind how);
 
@@ -83,7 +83,7 @@ class StackTable {
 
  private:
   struct Slot {
-    uint64_t hash = 0;  // that `id` stands for
+    uint64_t hash = 0;  // of the stack `id`
     StackId id{};
     Listener listener;  // that was given it last
     uint64_t tomb = 0;  // hash that was taken out of the table
@@ -112,8 +112,7 @@ class StackTable {
   StackNodes nodes_;
   uint32_t node_passes_ = 0;  // since nodes became free, or may have
   std::function<void(uint32_t)> on_freed_;
-  mutable std::mutex
-      mutex_;  // who drains resolves stacks of ring events, who reads the table those of entries
+  mutable std::mutex mutex_;  // draining resolves stacks of ring events, reading the table those of entries
   std::vector<Slot> known_;
   std::unordered_map<uint64_t, Known> ids_;             // by hash
   std::unordered_map<uint64_t, Completion> completed_;  // by hash, while a slot holds it

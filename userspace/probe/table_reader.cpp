@@ -84,7 +84,7 @@ void TableReader::condemn(SpaceId space, const std::vector<AddressRange>& mapped
       chunk.doomed_key = 0;
       continue;
     }
-    // A mapping may be younger than the list: only when two lists of ours lack it, and nothing was faulted in between.
+    // A mapping may be younger than the list: only if two lists lack it, and nothing was faulted in between.
     const uint32_t faulted = acquire(pages_.shared().ticks[at.slot]);
     if (chunk.doomed_key != at.key || chunk.doomed_tick != faulted) {
       chunk.doomed_key = at.key;

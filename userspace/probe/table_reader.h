@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// TableReader: the page table as one port reads it, as differences to what this port read before. What another port read
-// of the same space changes nothing here.
+// TableReader: the page fault table as one port reads it, as differences from its previous reading. Another port's reading of
+// the same space changes nothing here.
 //
 //   shared   key[77] = space 3 | 0x3f891'a30     table[77].e[5] = stack slot 0x0beef | write | tick 4295213
 //   copy     as read last time                   e[5] = 0
 //   runs     { page 0x7f12'34605, count 1, stack 9, tick 4295213, write }
 //
-// Chunks without a fault since are not even looked at (tick[77]). A copy takes 4 KiB, and goes with the space or when its
+// Chunks without a fault since are not even read (tick[77]). A copy takes 4 KiB, and goes with the space or when its
 // slot holds another chunk: of a full table 64 MiB.
 #pragma once
 
@@ -45,7 +45,7 @@ class TableReader {
 
  private:
   struct Chunk {       // what is known of a slot
-    uint64_t key = 0;  // whose `copy` it is
+    uint64_t key = 0;  // of `copy`
     std::unique_ptr<mw_chunk> copy;
     uint64_t read_tick = 0;    // when it was read last
     uint64_t doomed_key = 0;   // outside all mappings at the last reclaim ...

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// TraceFs: the numbers of classic tracepoints, also where nobody mounted tracefs.
+// TraceFs: the numbers of classic tracepoints, also where tracefs is not mounted.
 #pragma once
 
 #include <cstdint>

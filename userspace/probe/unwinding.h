@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Unwinding: the kernel side as the one sees it who learns unwind rules from snapshots (userspace/unwind): for all ports, by
-// one thread.
+// Unwinding: the kernel side's interface for learning unwind rules from snapshots (userspace/unwind): for all ports, used by one
+// thread.
 //
 //   take       snapshot of space 3: ip memset, no rule for 7f12'3460'5123, attributed to stack slot 0x0beef
 //   publish    rules of the nine addresses on its way
 //   complete   slot 0x0beef was {memset, …}: it is {memset, load, main, _start}, whole
 //
-// A stack that was incomplete keeps its id; who was given it is given it again with what is known now.
+// A stack that was incomplete keeps its id; it is emitted again to its receivers with what is known now.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ namespace memwhy::probe {
 
 struct Hub;
 
-// Faults whose stack a trail told (bpf/lib/trail.bpf.h); wrong: where each is compared with the walk, which found another.
+// Faults whose stack came from a trail (bpf/lib/trail.bpf.h); wrong: where each is compared with the walk, which found another.
 struct TrailCounts {
   uint64_t used = 0, made = 0, wrong = 0;
 };

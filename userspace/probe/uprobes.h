@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Uprobes: one BPF program attached at some instructions of a file, for one process. How this kernel lets that be done is
-// UprobeWay. Which instructions are safe is decided by whoever asks; never a return probe.
+// Uprobes: one BPF program attached at some instructions of a file, for one process. UprobeWay is the way in which this kernel
+// allows that. The caller decides which instructions are safe; never a return probe.
 #pragma once
 
 #include <algorithm>
@@ -60,7 +60,7 @@ bool all_trap(const Plan& plan) {
   return std::all_of(plan.sites.begin(), plan.sites.end(),
                      [&](const auto& site) { return plan.byte_at(site.address) == kBreakpoint; });
 }
-// say(site) of each that has another byte than before anything was attached.
+// say(site) for each whose byte differs from the one before attaching.
 template <typename Plan, typename Say>
 void each_left_behind(const Plan& plan, Say say) {
   for (const auto& site : plan.sites)
@@ -68,7 +68,7 @@ void each_left_behind(const Plan& plan, Say say) {
 }
 
 // Where taking them away would wait for a lock that is held for good: they stay, pinned below /sys/fs/bpf under this name, so that no
-// close of ours is the last one; nothing is in `links` any more. How they go, as a clause: "they go with `rm /sys/fs/bpf/memwhy-7-4711*`".
+// close here is the last one; nothing is in `links` any more. How they go, as a clause: "they go with `rm /sys/fs/bpf/memwhy-7-4711*`".
 std::string leave_attached(UprobeLinks& links, const std::string& name);
 
 // `file`: any descriptor of it, O_PATH too. The program was loaded for this way.

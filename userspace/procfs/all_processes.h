@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// AllProcesses: what every process of the machine has resident, by a pass that is cheap enough to be made each second: no hook,
-// no privilege, and nothing of a target is opened but /proc/PID/statm, which stays open.
+// AllProcesses: the resident memory of every process of the machine, by a pass that is cheap enough for each second: no hook, no
+// privilege, and of a target only /proc/PID/statm is opened, and stays open.
 //
 //   4711  fd 5   statm "9500 2600 1100 …"    resident 10.2 MiB, of that 5.9 MiB anonymous (2600 - 1100 pages)
 //   4712  -      statm "0 0 0 …"             a kernel thread or a zombie: not read again
 //   4713  fd 6   the same five times         read in every fifth pass, until it changes
 //
-// New ones are looked for in every fifth pass, where the last pid in /proc/loadavg has moved (and where it has not, in every
-// fiftieth). So a machine of 1,000 sleeping processes costs 200 reads of 1 us or so a pass.
+// New processes are looked for in every fifth pass if the last pid in /proc/loadavg has moved (else in every fiftieth). So a
+// machine of 1,000 sleeping processes costs 200 reads of 1 us or so a pass.
 //
 // What it is not: exact. The kernel sums these counters over its CPUs with an error (events::Counters::error_bytes), and
-// pages that processes share are counted in each. What comes next: a recording of the one that is suspicious.
+// pages that processes share are counted in each. What comes next: a recording of a suspicious one.
 #pragma once
 
 #include <array>
@@ -30,7 +30,7 @@ struct ProcessMemory {
   uint64_t rss_bytes = 0;
   uint64_t anon_bytes = 0;  // no pages of files, no shared memory
   std::optional<double>
-      growth_bytes_per_s;  // of anon_bytes, over the last minute at most; absent: seen for less than 5 s
+      growth_bytes_per_s;  // of anon_bytes, over up to a minute; absent: seen for less than 5 s
 };
 
 class AllProcesses {
@@ -59,7 +59,7 @@ class AllProcesses {
     Pid pid = 0;
     Fd statm;
     bool memory = true;  // false: a kernel thread or a zombie
-    uint8_t same = 0;    // readings that said the same
+    uint8_t same = 0;    // equal readings in a row
     ProcessMemory last;
     Past past;
   };

@@ -12,7 +12,7 @@ namespace memwhy::procfs {
 namespace {
 
 constexpr size_t kLevelsAtMost = 64;
-// v1 writes "no limit" as the largest multiple of a page; nobody has an exbibyte.
+// v1 writes "no limit" as the largest multiple of a page; no machine has an exbibyte.
 constexpr uint64_t kNoLimit = uint64_t{1} << 60;
 
 std::optional<uint64_t> number(const std::string& directory, const char* file) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory cgroups: what one holds, and the level of it that limits first; version 1 or 2, wherever the hierarchies are mounted.
-// The texts are cgroup_text.h's.
+// The texts: cgroup_text.h.
 //
-// Paths are as we see them in /proc/PID/cgroup, whatever namespace the process itself is in. Of all levels from the process's
+// Paths are as memwhy sees them in /proc/PID/cgroup, whatever namespace the process itself is in. Of all levels from the process's
 // own up to the root of the mount, the one with least room (limit - usage) is where allocations fail first:
 //
 //   /kubepods            limit 60 GiB, usage 20 GiB   room 40 GiB
@@ -41,7 +41,7 @@ class CgroupReader {
   // Of the level that limits first; without any limit, of the group itself. nullopt: no mount shows it.
   std::optional<CgroupRoom> room(const MemoryCgroup& cgroup) const;
   // All figures of the group, and of the level that limits first if it is another one. Empty: no mount shows it. Without a
-  // usage (the root of version 2) there is nothing to tell.
+  // usage (the root of version 2) there is nothing to return.
   std::vector<events::CgroupMemory> read(const MemoryCgroup& cgroup) const;
   // The version is that of the hierarchy that limits memory here.
   std::vector<events::CgroupMemory> read(const std::string& path) const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which cgroup somebody means: by its path, by a directory below a mount, by the name of a systemd unit, or by the id of a
-// container. The tree of directories is asked, and no container runtime: their names have the ids in them.
+// Finds the cgroup that a user means: by its path, by a directory below a mount, by the name of a systemd unit, or by the id of a
+// container. The tree of directories is searched, and no container runtime queried: the names contain the ids.
 //
 //   /system.slice/web.service                         as it is
 //   /sys/fs/cgroup/memory/web                         /web

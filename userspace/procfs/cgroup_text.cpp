@@ -82,7 +82,7 @@ void parse_memory_stat(std::string_view text, bool unified, CgroupMemory& out) {
     if (name.starts_with(kTotal)) take(kStatOf1, name.substr(kTotal.size()), value, out);
   });
   if (!unified || out.kernel_bytes) return;
-  // Linux before 5.18 tells only the parts.
+  // Linux before 5.18 has only the parts.
   for (const Field part : {&CgroupMemory::slab_bytes, &CgroupMemory::kernel_stack_bytes,
                            &CgroupMemory::page_table_bytes, &CgroupMemory::percpu_bytes})
     if (out.*part) out.kernel_bytes = out.kernel_bytes.value_or(0) + *(out.*part);

@@ -2,8 +2,8 @@
 // The texts of a memory cgroup as values, version 1 and 2: pure functions over bytes, nothing is opened here. Where the files
 // are is cgroup.h's.
 //
-// Lines are "key number"; one that is not, or that is unknown, is passed over: kernels add keys. The kernel writes them, so that
-// they are honest, but their length is bounded all the same.
+// Lines are "key number"; others, and unknown keys, are skipped: kernels add keys. The kernel writes them, so they can be
+// trusted, but their length is bounded all the same.
 #pragma once
 
 #include <string_view>

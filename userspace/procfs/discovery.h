@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which processes are there, of those that are wanted, and can each be recorded at all? The one place that judges a pid,
-// for a command line and for whatever else looks for processes.
+// Which of the requested processes exist, and can each be recorded? The one place that judges a pid, for a command line and for
+// anything else that looks for processes.
 //
-// What it is not: a search that goes on; who wants newcomers asks again.
+// What it is not: a continuing search; for newcomers, call it again.
 #pragma once
 
 #include <string>
@@ -26,11 +26,11 @@ struct Wanted {
   bool open_ended() const { return !comm.empty() || !cgroup.empty(); }
 };
 
-// Those that are there now, without ourselves; of pids, all. kTargetGone: there is none.
+// Those that exist now, without memwhy itself; of pids, all. kTargetGone: none exists.
 Result<std::vector<Pid>> find_processes(const Root& proc, const Wanted& wanted);
 
 // Can this process be recorded? kTargetGone: it is not there, or has exited (a pid of a container is recognised and the
-// host's suggested). kUsage: never (a kernel thread, a child of ours). kEnvironment: it may not be looked at.
+// host's suggested). kUsage: never (a kernel thread, a child of memwhy's). kEnvironment: it may not be read.
 Status check_process(const Root& proc, Pid pid);
 
 // "pid 4711 (redis-server)".

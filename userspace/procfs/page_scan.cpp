@@ -47,8 +47,8 @@ constexpr uint64_t kFrameZero = uint64_t{1} << 24;
 
 enum class Kind : uint8_t {
   kSkip,         // hugetlb: beside RSS
-  kPlain,        // anonymous memory, shared memory, shared files: no need to ask whose the page is
-  kPrivateFile,  // file pages and anonymous copies share it: PAGE_IS_FILE is asked for
+  kPlain,        // anonymous memory, shared memory, shared files: no need to check whose the page is
+  kPrivateFile,  // file pages and anonymous copies share it: PAGE_IS_FILE is requested
   kDevice,       // may hold raw frames; only pages of a file count
 };
 
@@ -144,7 +144,7 @@ class Pacer {
   uint64_t busy_ns_ = 0, pages_ = 0;
 };
 
-// The masks that say "resident and counted, or in swap" for one kind of mapping.
+// The masks for "resident and counted, or in swap" for one kind of mapping.
 PagemapScan request_for(Kind kind, bool guards_known) {
   PagemapScan request = {};
   request.size = sizeof request;
@@ -205,7 +205,7 @@ class IoctlPass {
         out.add({region.start, region.end}, flags_of(region.categories));
       }
       // walk_end is not to be trusted: it can be an older stop of the same walk. A walk that stopped early
-      // did so at the end of its last region, or behind it with nothing in between.
+      // did so at the end of its last region, or after it with nothing in between.
       const bool stopped = n > 0 && (static_cast<size_t>(n) == regions_.size() || pages >= pace_.step_pages);
       at = stopped ? regions_[static_cast<size_t>(n) - 1].end : request.end;
       width = took * 4 < pace_.busy_ns && !stopped ? std::min(width * 4, pace_.widest_step) : narrow;
@@ -233,7 +233,7 @@ class IoctlPass {
 };
 
 // The frame that every untouched page reads from, found by reading one of our own. 0: frames are not shown to
-// us (CAP_SYS_ADMIN), and zero pages can't be told from others.
+// us (CAP_SYS_ADMIN), and zero pages can't be distinguished from others.
 uint64_t zero_frame(int root) {
   const Fd own(::openat(root, "self/pagemap", O_RDONLY | O_CLOEXEC));
   void* page = ::mmap(nullptr, kPageBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

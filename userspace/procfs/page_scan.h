@@ -9,9 +9,9 @@
 //   steps    [64 MiB: 16,384 pages] pause [64 MiB] pause … [44 MiB] [16 GiB: nothing, no pause]
 //   runs     {0x7f10'00000, 51,200, huge} {0x7f10'0c800, 25,600, -}
 //
-// Counted is what the kernel counts as RSS: present, not the zero page, not hugetlb, and no raw frames of a
-// device (those are present, but belong to no process: [vvar], PCI bars). A raw frame is told by not being of
-// a file where only file pages can be.
+// It counts what the kernel counts as RSS: present, not the zero page, not hugetlb, and no raw frames of a
+// device (those are present, but belong to no process: [vvar], PCI bars). A raw frame is recognised by not
+// being of a file where only file pages can be.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@
 namespace memwhy::procfs {
 
 struct ScanPace {
-  uint64_t step_pages = 16384;  // populated pages walked at most before a pause: 64 MiB
-  uint64_t busy_ns = 100'000;   // time inside the kernel at most before a pause
+  uint64_t step_pages = 16384;  // max populated pages walked before a pause: 64 MiB
+  uint64_t busy_ns = 100'000;   // max time inside the kernel before a pause
   uint64_t pause_ns = 200'000;
   uint64_t widest_step = uint64_t{64} << 30;  // bytes of an empty range crossed at once
 };

@@ -25,7 +25,7 @@
 namespace memwhy::procfs {
 namespace {
 
-constexpr size_t kVmasAtMost = 4'000'000;        // vm.max_map_count is 65,530 unless somebody raised it
+constexpr size_t kVmasAtMost = 4'000'000;        // vm.max_map_count is 65,530 by default
 constexpr size_t kLineAtMost = size_t{1} << 16;  // a path has at most 4 KiB, escapes make it four times that
 
 std::string nested_hint(const Root& root, Pid pid) {
@@ -58,7 +58,7 @@ Error refusal(int err, const std::string& pid) {
   return errno_error(ErrorCode::kEnvironment, "opening pid " + pid, err);
 }
 
-// Reads the whole of maps in pieces: half a million mappings are 24 MB of text that nobody needs at once.
+// Reads the whole of maps in pieces: half a million mappings are 24 MB of text, never needed at once.
 Result<std::vector<events::Vma>> read_maps(int fd) {
   if (::lseek(fd, 0, SEEK_SET) < 0) return errno_error(code_of_errno(errno), "maps", errno);
   std::vector<events::Vma> vmas;
@@ -177,7 +177,7 @@ std::optional<Pid> live_thread(int directory) {
   return std::nullopt;
 }
 
-// Where memory is told of: by the main thread, else by one that lives.
+// Where the memory counters are: with the main thread, else with one that lives.
 Result<ProcessStatus> Process::status() {
   for (int attempt = 0; attempt < 2; ++attempt) {
     const auto text = read_file(directory_.get(), memory_directory_ + "status");
@@ -198,7 +198,7 @@ Error Process::error_of(const Error& cause, const std::string& doing) const {
   if (cause.code() == ErrorCode::kTargetGone)
     return {ErrorCode::kTargetGone, fmt::format("pid {} has exited", pid_)};
   if (cause.code() == ErrorCode::kEnvironment) {
-    // Somebody with every capability is refused by something else.
+    // With every capability, something else refuses.
     constexpr uint64_t kNeeded =
         (uint64_t{1} << 19) | (uint64_t{1} << 2);  // CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH
     const auto own = read_file(root_->fd(), "self/status");
@@ -267,7 +267,7 @@ Result<std::vector<events::Vma>> Process::vmas() {
   return vmas;
 }
 
-// A name can lie, a file system can't; one mapping of each device is looked at.
+// A name can lie, a file system can't; one mapping of each device is checked.
 void Process::classify(std::vector<events::Vma>& vmas) {
   for (events::Vma& vma : vmas) {
     if (vma.inode == 0 && vma.device == 0) continue;
@@ -292,7 +292,7 @@ Result<events::PageScan> Process::scan(const std::vector<events::Vma>& vmas) {
   scan.runs = std::move(outcome->runs);
   scan.shared = sample_shared(pagemap_.get(), root_->fd(), vmas, scan.runs);
   if (auto after = counters()) scan.after = *after;
-  // An address space that was torn down meanwhile has no pages, and that is not what was asked.
+  // An address space that was torn down during the scan has no pages, which is not an answer.
   std::array<char, 1> byte = {};
   const bool there = ::pread(maps_.get(), byte.data(), 1, 0) == 1;
   if (!there && scan.runs.empty()) {

@@ -3,8 +3,7 @@
 // now.
 //
 // What it is: everything a page model needs to know from outside, read without stopping the target. What it
-// is not: its memory (remote/), its program (symbols/). What comes next: nothing of a Go runtime is ever read
-// here.
+// is not: its memory (remote/), its program (symbols/), its runtimes (goruntime/, allocators/).
 //
 //   directory  /proc/4711          a pid that is used again fails here with ESRCH
 //   pidfd                          alive()
@@ -47,7 +46,7 @@ class Process {
 
   // Everything but `space`, `how`, `parent` and `exe_binary`.
   Result<events::SpaceStart> identity();
-  // The path of its memory cgroup; "" not known.
+  // The path of its memory cgroup; "" unknown.
   std::string cgroup_path() const;
   // Everything but `space`.
   Result<events::Counters> counters();
@@ -56,7 +55,7 @@ class Process {
   // One paced pass over these mappings. Everything but `space` and `scan`.
   Result<events::PageScan> scan(const std::vector<events::Vma>& vmas);
 
-  // statfs(2)'s number of the file system that a mapping's file is on. Who asks it in person may wait for ever (FUSE, a
+  // statfs(2)'s number of the file system that a mapping's file is on. Calling it directly may wait for ever (FUSE, a
   // network), so this room does not: without an answer the mapping's name has to do.
   using FileSystemOf = std::function<std::optional<uint64_t>(const events::Vma&)>;
   void ask_file_systems(FileSystemOf file_system_of) { file_system_of_ = std::move(file_system_of); }
@@ -65,7 +64,7 @@ class Process {
   void scan_with(PageScanner::Method method, ScanPace pace);
 
  private:
-  struct Device {  // what the file system of a device is; one mapping of it was looked at
+  struct Device {  // the file system of a device, by one mapping of it
     bool shmem = false, hugetlb = false;
   };
 
@@ -79,7 +78,7 @@ class Process {
   const Root* root_;
   Pid pid_;
   Fd directory_, pidfd_, maps_, pagemap_;
-  std::string memory_directory_;  // "" or "task/TID/": where status still tells of memory
+  std::string memory_directory_;  // "" or "task/TID/": where status still has memory
   uint64_t start_ticks_ = 0;
   uint32_t kernel_ = 0, cpus_ = 1;
   std::unique_ptr<CgroupReader> cgroups_;

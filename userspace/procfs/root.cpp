@@ -51,7 +51,7 @@ namespace {
 // The first pid namespace has this number on every kernel (PROC_PID_INIT_INO).
 constexpr const char* kHostNamespace = "pid:[4026531836]";
 
-// Where this procfs is not of our own namespace it is of one above; only the first has kernel threads.
+// If this procfs is not of memwhy's own namespace it is of one above; only the first has kernel threads.
 bool is_of_host(int dir, bool own) {
   const auto mine = read_link(dir, "self/ns/pid");
   if (own && mine) return *mine == kHostNamespace;

@@ -15,15 +15,15 @@
 
 namespace memwhy::procfs {
 
-// The whole of a small file below `dir`, at most `limit` bytes. Errors keep errno in the code: ENOENT and
-// ESRCH are kTargetGone; EACCES, EPERM and those that say that we have no room (EMFILE, ENFILE, ENOMEM) are kEnvironment; the
+// The whole of a small file below `dir`, max `limit` bytes. Errors keep errno in the code: ENOENT and
+// ESRCH are kTargetGone; EACCES, EPERM and those for lack of room (EMFILE, ENFILE, ENOMEM) are kEnvironment; the
 // rest kInternal.
 Result<std::string> read_file(int dir, const std::string& name, size_t limit = size_t{1} << 20);
 
 // The text of a symbolic link below `dir`.
 Result<std::string> read_link(int dir, const std::string& name);
 
-// What errno says about something below a process's directory.
+// errno, for something below a process's directory.
 ErrorCode code_of_errno(int err);
 
 class Root {
@@ -37,7 +37,7 @@ class Root {
   bool host_namespace() const { return host_namespace_; }
   std::vector<Pid> pids() const;  // thread-group ids, ascending
 
-  // Processes whose comm is `comm` (the kernel keeps 15 bytes of it).
+  // Processes with this comm (the kernel keeps 15 bytes of it).
   std::vector<Pid> find_by_comm(std::string_view comm) const;
   // Processes in the memory cgroup `path`, or in one below it.
   std::vector<Pid> find_by_cgroup(std::string_view path) const;

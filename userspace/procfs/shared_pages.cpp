@@ -12,7 +12,7 @@ namespace memwhy::procfs {
 namespace {
 
 constexpr size_t kMostSamples = 512;   // of all mappings
-constexpr uint64_t kLeastPages = 256;  // resident: smaller mappings are not looked at
+constexpr uint64_t kLeastPages = 256;  // resident: smaller mappings are not sampled
 constexpr uint64_t kFrameMask = (uint64_t{1} << 55) - 1;
 constexpr uint64_t kPresent = uint64_t{1} << 63;
 constexpr uint64_t kFrameKsm = uint64_t{1} << 21;  // of kpageflags
@@ -44,7 +44,7 @@ class Counter {
   Counter(int pagemap, int counts, int flags) : pagemap_(pagemap), counts_(counts), flags_(flags) {}
 
   struct Mapped {
-    uint64_t mappers = 0;  // page tables that map it; 0: not known
+    uint64_t mappers = 0;  // page tables that map it; 0: unknown
     bool merged = false;   // by KSM: equal pages, of this process alone maybe, became one
   };
   Mapped mapped(uint64_t page) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much of an address space others map too: of a sample of its resident pages the kernel's count of the page tables that map
-// each (kpagecount). Not PSS, for which smaps would have to stop the target; a sample costs about a millisecond.
-// What KSM merged is neither shared by a fork nor a copy of its own (kpageflags).
+// How much of an address space other processes map too, by the kernel's count of the page tables that map each page
+// (kpagecount), for a sample of its resident pages. Not PSS, for which smaps would have to stop the target; a sample costs
+// about a millisecond. A page merged by KSM is neither shared by a fork nor a copy of its own (kpageflags).
 //
-//   [heap]      40,960 pages resident    512 looked at: 480 mapped once, 32 by 9    → 150 MiB its own, 10 MiB shared with 8 others
-//   memfd       98,304 pages             512 looked at: all mapped by 6             → 384 MiB shared with 5 others
+//   [heap]      40,960 pages resident    512 sampled: 480 mapped once, 32 by 9    → 150 MiB its own, 10 MiB shared with 8 others
+//   memfd       98,304 pages             512 sampled: all mapped by 6             → 384 MiB shared with 5 others
 #pragma once
 
 #include <optional>
@@ -14,7 +14,7 @@
 
 namespace memwhy::procfs {
 
-// `root`: of /proc. nullopt: this kernel or these privileges do not tell frames.
+// `root`: of /proc. nullopt: this kernel or these privileges do not reveal frames.
 std::optional<events::SharedPages> sample_shared(int pagemap, int root, const std::vector<events::Vma>& vmas,
                                                  const std::vector<events::ScanRun>& runs);
 

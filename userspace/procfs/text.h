@@ -16,10 +16,10 @@
 
 namespace memwhy::procfs {
 
-// A line of /proc/PID/maps. The name is the kernel's text as it stands: a newline in a path is written \012
+// A line of /proc/PID/maps. The name is the kernel's text unchanged: a newline in a path is written \012
 // and stays so (a backslash itself is not escaped, so that undoing it would be a guess); " (deleted)" stays.
 //   "7f1c3a000000-7f1c3a021000 rw-p 00000000 00:00 0                          [anon: Go: heap]"
-// `shmem` and `hugetlb` are set as far as the name tells.
+// `shmem` and `hugetlb` are set as far as the name shows.
 std::optional<events::Vma> parse_maps_line(std::string_view line);
 
 struct Stat {
@@ -34,7 +34,7 @@ struct Stat {
 };
 std::optional<Stat> parse_stat(std::string_view text);
 
-// /proc/PID/status. What a line did not say is absent: a zombie and a kernel thread have no Vm lines.
+// /proc/PID/status. What no line contains is absent: a zombie and a kernel thread have no Vm lines.
 struct ProcessStatus {
   std::optional<uint64_t> rss_anon_bytes, rss_file_bytes, rss_shmem_bytes;
   uint64_t swap_bytes = 0, peak_bytes = 0, page_table_bytes = 0, hugetlb_bytes = 0, locked_bytes = 0;
@@ -50,7 +50,7 @@ ProcessStatus parse_status(std::string_view text);
 // controller "memory"; with v2 only, the unified one.
 struct MemoryCgroup {
   bool unified = false;
-  std::string path;  // as the file says it: "/kubepods/burstable/pod…"
+  std::string path;  // as in the file: "/kubepods/burstable/pod…"
   bool operator==(const MemoryCgroup&) const = default;
 };
 std::optional<MemoryCgroup> parse_cgroup(std::string_view text);
@@ -76,7 +76,7 @@ std::string elf_class(std::string_view header);
 // "6.18.44-fc" -> 6 * 1000 + 18; 0: not understood.
 uint32_t kernel_version(std::string_view release);
 
-// What the RSS counters may be wrong by, all three together. From 6.2 on each is a percpu_counter whose
+// The error of the RSS counters, all three together. From 6.2 on each is a percpu_counter whose
 // readers may miss a batch on every CPU; before, each thread keeps up to 64 pages to itself.
 uint64_t rss_error_bytes(uint32_t kernel, uint32_t cpus, uint32_t threads);
 

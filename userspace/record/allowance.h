@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Allowance: how much of our CPU time may go into work whose amount a target decides: `free_ns` at once, and in the
-// long run one part in `share` of a CPU. What was spent beyond that is paid for by waiting; nothing is refused here.
+// Allowance: how much CPU time may go into work of which a target decides the amount: `free_ns` at once, and in the long run
+// one part in `share` of a CPU. Time spent beyond that is paid for by waiting; nothing is refused here.
 //
 //   free 1 s, share 10:   1.5 s are spent at once  ->  due() is 5 s from then
 #pragma once

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What recording costs, in our own CPU time.
+// What recording costs, in memwhy's own CPU time.
 #pragma once
 
 #include <cstdint>

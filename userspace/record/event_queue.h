@@ -3,7 +3,7 @@
 //
 // Bounded by bytes. An event stays for `window` after its time, because another thread may still bring an
 // older one; when half of the room is taken, the oldest leave early. The sampler waits for room (and leaves a
-// quarter of it free), intake never waits: the caller counts what found no room.
+// quarter of it free), intake never waits: its caller counts what had no room.
 //
 //   pushed    intake {81.204 mmap}  sampler {81.199 VMA list} {81.210 scan}  intake {81.207 munmap}
 //   taken     at 82.199: VMA list, at 82.204: mmap, at 82.207: munmap, at 82.210: scan
@@ -41,9 +41,9 @@ class EventQueue {
   // The events taken last were handed on: their room is free again.
   void done();
 
-  // No more pushes; what is in it leaves at once, and `last` behind it, for which there is always room.
+  // No more pushes; what is in it leaves at once, then `last`, for which there is always room.
   void close(events::Event last);
-  // The same without a last event: there is no reader any more.
+  // The same without a last event: the reader is gone.
   void close();
 
   size_t bytes() const;

@@ -46,7 +46,7 @@ Intake::Intake(KernelSource& kernel, Clock& clock, EventQueue& queue, Notify not
       young_([this](events::Event event) { accept(std::move(event)); },
              [this](TimeNs time, SpaceId space) { over(time, space); }) {}
 
-// A space of which nobody was told: what the kernel side has of it is given back.
+// A space that was never emitted: the kernel side's entries of it are given back.
 void Intake::over(TimeNs time, SpaceId space) {
   static_cast<void>(notify_({time, events::SpaceEnd{space, events::EndWhy::kExited}}));
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Intake: what one look at the kernel side's ring does. No thread of its own: Session calls poll() every 50
+// Intake: one look at the kernel side's ring. No thread of its own: Session calls poll() every 50
 // ms.
 //
 // It never waits, except at the end. An event for which the queue has no room is dropped and counted by its kind; the count
-// becomes a Loss as soon as there is room. Every Loss, also those of the kernel side, is passed to the sampler, which reads
+// becomes a Loss as soon as there is room. Every Loss, including the kernel side's, is passed to the sampler, which reads
 // again what can be read again. Events of a child in a storm of forks wait in Young. Lost stacks are sent again; that waits
 // for room, so that none is lost twice.
 #pragma once

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lives: the last station before the EventSink. Each address space starts before it ends and ends once, a stack is
-// reported once, and again when more is known of it, and time does not go back.
+// emitted once, and again when more is known of it, and time does not go back.
 //
 // An end comes twice where both the kernel and the sampler saw it, and never where an exec replaced the space; a stack comes
-// once for each space that needs its names. Only here, where all events pass in order, can that be corrected.
+// once for each space that needs its names. That can be corrected only here, where all events pass in order.
 #pragma once
 
 #include <array>

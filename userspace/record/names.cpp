@@ -29,7 +29,7 @@ bool read_vmas(const World& world, Target& target) {
   return true;
 }
 
-// Many at a time: each question about a file is one message to who reads it.
+// Many at a time: each request about a file is one message to its reader.
 void Names::resolve(Target& target, std::span<const events::Stack> stacks) {
   while (!stacks.empty() && !target.vmas.empty() && target.names.allows(world_.clock.now())) {
     const std::span<const events::Stack> some = stacks.first(std::min(stacks.size(), kStacksAtOnce));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names: has the code addresses of stacks named while the process that maps them is still there. Each target has an
-// allowance for it; stacks that came too early or when it was used up wait, and the names of those that wait in vain are
-// counted as lost. What it is not: the search in files (symbols/).
+// Names: has the code addresses of stacks named while the process that maps them still exists. Each target has an allowance for
+// that; stacks that come too early or when it is used up wait, and names of those that wait in vain are counted as lost. What
+// it is not: the search in files (symbols/).
 //
 //   stack 9 before the first VMA list          waits
-//   the list is read                           64 at a time: one question for them all
-//   3 s of CPU are used up                     the others wait until a twentieth of a CPU has paid for them
+//   the list is read                           64 at a time: one request for all of them
+//   3 s of CPU are used up                     the others wait until a twentieth of a CPU has made up for them
 #pragma once
 
 #include <cstddef>
@@ -47,7 +47,7 @@ class Names {
   Notices& notices_;
 };
 
-// The mapping list is read anew and told. false: the space is gone.
+// The mapping list is read anew and emitted. false: the space is gone.
 bool read_vmas(const World& world, Target& target);
 
 }  // namespace memwhy::record

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Notices: the HookReport of the recording: which hooks there are, and sentences about what is not seen, both by the kernel
-// side and because the sampler cut it. Emitted when it changes. Not the coverage (intake.h), and not a Loss.
+// Notices: the HookReport of the recording: which hooks exist, and sentences about what is not seen, by the kernel side or
+// because the sampler left it out. Emitted when it changes. Not the coverage (intake.h), and not a Loss.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ class Notices {
  public:
   explicit Notices(const World& world) : world_(world) {}
 
-  // Told once, and again when it changes.
+  // Emitted once, and again when it changes.
   void hooks();
   void add(std::string sentence);
   // Children that ended before they were read; reported with the hooks.

@@ -57,7 +57,7 @@ bool Readings::scan(Target& target, bool restate, Look look) {
     return false;
   }
   table(target, restate);
-  // Without its runtimes most of it would be unclassified in the last ledger: the one before stands.
+  // Without its runtimes most of it would be unclassified in the last ledger: the one before remains.
   if (!runtimes_.read(target, *scanned, look)) {
     target.schedule.look_at(world_.clock.now());
     return false;

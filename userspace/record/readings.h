@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Readings: what is read of one target below /proc and from the kernel's table, and the events that are made of it.
+// Readings: what is read of one target below /proc and from the page fault table, and the events made of it.
 //
-// The order around a scan is part of the contract: the VMA list is read before it, the table after it, so that a page of
-// the scan has its entry and its mapping; then what runtimes hold its pages for; and the scan is emitted last, after everything
-// that explains its pages.
+// The order around a scan is part of the contract: the VMA list is read before it, the table after it, so that a page of the scan
+// has its mapping and its entry; then the runtimes' use of its pages; and the scan is emitted last, after everything that
+// explains its pages.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ class Readings {
 
   // With those of its cgroup. false: the space is gone.
   bool counters(Target& target);
-  // The VMA list, the pass, the threads, the table, the runtimes. false: the space is gone, and the pass was not told.
+  // The VMA list, the pass, the threads, the table, the runtimes. false: the space is gone, and the pass was not emitted.
   bool scan(Target& target, bool restate, Look look);
   void table(Target& target, bool restate);
   // The cgroup in which it was last seen, as it is now.

@@ -61,7 +61,7 @@ void Roster::on_start(TimeNs time, const events::SpaceStart& start) {
   Target& target = targets_.make(start.space, start.tgid);
   target.start = start;
   if (start.how == events::StartHow::kForked) {
-    // Most children exec at once, and are never looked at.
+    // Most children exec at once, and are never read.
     target.schedule.open_at = std::max(now, time + kOpenForkAfter);
     return;
   }
@@ -72,7 +72,7 @@ void Roster::on_start(TimeNs time, const events::SpaceStart& start) {
   meet(target);
 }
 
-// At most for a tenth of a CPU, all of them together. Who is still there when it is allowed again, is looked at then.
+// For up to a tenth of a CPU, all of them together. Processes that still exist when it is allowed again are read then.
 void Roster::meet(Target& target) {
   if (meeting_.allows(world_.clock.now())) return open(target);
   target.schedule.open_at = meeting_.due();
@@ -81,7 +81,7 @@ void Roster::meet(Target& target) {
 
 void Roster::on_end(TimeNs time, const events::SpaceEnd& end) {
   Target* target = targets_.find(end.space);
-  // Nobody was told of its start (Young), or it has ended before: what the kernel side keeps of it is given back.
+  // Its start was never emitted (Young), or it has ended before: the kernel side's entries of it are given back.
   if (target == nullptr) return world_.kernel.reclaim(end.space, std::nullopt);
   if (end.why == events::EndWhy::kExeced) in_exec_.insert(target->tgid);
   leave(time, *target);
@@ -123,7 +123,7 @@ void Roster::on_share_loss(const events::Loss& loss) {
       target->tgid));
 }
 
-// Opens the files of a space that the kernel told of, and holds what they say until it is certain to be this
+// Opens the files of a space that the kernel reported, and holds their content until it is certain to be this
 // space's.
 void Roster::open(Target& target) {
   const bool waited = std::exchange(target.schedule.open_at, kNever) != kNever &&
@@ -131,7 +131,7 @@ void Roster::open(Target& target) {
   // A child that stays: what its parent had at the fork is in the parent's table, until the parent writes there
   // again.
   if (Target* parent = waited ? targets_.find(target.start.parent) : nullptr) readings_.table(*parent, false);
-  // Too late: its end is told by the kernel, unless that was lost.
+  // Too late: the kernel reports its end, unless that was lost.
   target.schedule.check_at = world_.clock.now() + kGrace;
   auto source = world_.processes.open(target.tgid);
   if (!source) return;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Roster: which processes are recorded. A target joins on request (add) or when the kernel reports a child or an exec
-// (handle); it leaves when its address space ends, by the kernel's event or, where that was lost, because it can no longer be
-// found (check). What is read of it is in readings.h, when it is due in schedule.h.
+// (handle); it leaves when its address space ends, by the kernel's event or, if that was lost, because it can no longer be
+// found (check). What is read of it: readings.h. When: schedule.h.
 //
 //   fork 20 arrives  100 ms later: still there    110 ms later: no exec has arrived  exit arrives
-//   target made ───► open: files, identity ─────► confirm: identity and VMAs told ─► end: table, names, SpaceEnd
-//                    (held back, since it may already be of what it execs into)
+//   target made ───► open: files, identity ─────► confirm: identity, VMAs emitted ─► end: table, names, SpaceEnd
+//                    (held back, since it may already be of the exec's successor)
 #pragma once
 
 #include <functional>
@@ -26,7 +26,7 @@ constexpr TimeNs kOpenForkAfter = 100'000'000;
 constexpr TimeNs kConfirmAfter = 110'000'000;  // two looks at the ring, and some
 constexpr TimeNs kGrace = 200'000'000;         // for the kernel's word of an end to arrive
 constexpr TimeNs kExecTakes =
-    30'000'000'000;  // at most, from the end of the old space to the start of the new one
+    30'000'000'000;  // max, from the end of the old space to the start of the new one
 // Looking at children for the first time, of all targets together.
 constexpr uint64_t kMeetFreeNs = 1'000'000'000, kMeetShare = 10;
 
@@ -75,7 +75,7 @@ class Roster {
   bool had_targets_ = false;
   TimeNs deserted_since_ = 0;
   std::set<Pid> in_exec_;  // their old space has ended, and the event of the next one has not arrived
-  Allowance meeting_{kMeetFreeNs, kMeetShare};  // children that are looked at for the first time
+  Allowance meeting_{kMeetFreeNs, kMeetShare};  // children that are read for the first time
 };
 
 }  // namespace memwhy::record

@@ -10,7 +10,7 @@
 // The budget. 1/100 of a CPU for each runtime, in the long run; the first half second is free, since a short recording
 // needs its first and its last reading:
 //
-//   300 ms for each reading of "go":  t=0 0.3 s   t=10 0.6 s: 0.1 s are to be paid for by 10 s   t=20 0.9 s: by 40 s from the
+//   300 ms for each reading of "go":  t=0 0.3 s   t=10 0.6 s: 0.1 s too much is paid for by 10 s   t=20 0.9 s: by 40 s from the
 //   start   ...   -> the scans of this target come at 0, 10, 20, 40, 70, 100, which is reported once, with the runtime's name
 #pragma once
 
@@ -24,7 +24,7 @@
 namespace memwhy::record {
 
 constexpr TimeNs kDetailsPeriod = 60'000'000'000;
-constexpr uint64_t kDetailsBudget = 50;  // or with each scan, for at most 1/50 of a CPU
+constexpr uint64_t kDetailsBudget = 50;  // or with each scan, for up to 1/50 of a CPU
 constexpr uint64_t kRuntimeShare = 100;
 constexpr uint64_t kRuntimeFreeNs = 500'000'000;
 constexpr uint64_t kRuntimeUntoldNs = 200'000'000;  // less than that is not reported
@@ -38,12 +38,12 @@ class RuntimeReader {
       : world_(world), names_(names), notices_(notices) {}
 
   // What the runtimes hold the pages of this pass for; details when they are due. false: the target went away, and the pass
-  // is not to be told.
+  // is not to be reported.
   bool read(Target& target, const events::PageScan& pass, Look look);
   // The details that the first look put off; when schedule.details_at is due.
   void read_put_off(Target& target);
   void read_counters(Target& target);
-  // When it is met: its own tables first, so that no probe stands in the way of being read.
+  // At its first reading: its own tables first, so that no probe delays them.
   void probe(Target& target);
   // Scans come when what the runtimes took is paid for. After each scan.
   void stretch(Target& target);
@@ -56,7 +56,7 @@ class RuntimeReader {
   TimeNs paid_at(const RuntimeState& runtime) const;
 
  private:
-  // What one pass has heard so far.
+  // What one pass has received so far.
   struct Heard {
     size_t holders = 0;
   };

@@ -5,15 +5,15 @@
 //   attach   identity, counters, VMA list, scan, table, threads, runtimes
 //   1 Hz     counters, changed table runs, counters of runtimes
 //   10 s     VMA list, scan, table, threads, runtimes   (a quarter of a recording that is shorter than 40 s)
-//   at once  the same, when RSS moved 5 % since the last scan, or a removal was lost; at most 1 % of a CPU
-//   later    the same, when reading a runtime so often would take more than 1 % of a CPU (told with the hooks)
-//   60 s     table restated whole, chunks given back, clock anchor
+//   at once  the same, when RSS moved 5 % since the last scan, or a removal was lost; max 1 % of a CPU
+//   later    the same, when reading a runtime so often would take more than 1 % of a CPU (reported with the hooks)
+//   60 s     whole table restated, chunks given back, clock anchor
 //   stop     the same as at attach
 //
 // A forked or exec'd space is named at once, but what is read of /proc could already be its successor's. So
-// it is held back until a later look at the ring has brought no exec (`kConfirmAfter`).
+// it is held back until a later look at the ring has shown no exec (`kConfirmAfter`).
 //
-// This file only brings the parts together, each of which has one thing to decide:
+// This file only brings the parts together; each has one thing to decide:
 //
 //   roster    who is recorded          schedule   when what of a target is due
 //   readings  /proc and the table      runtime_reader   runtimes and allocators, each within its budget
@@ -59,11 +59,11 @@ class Sampler {
 
   TimeNs next_due() const;
   void run_due();
-  // Every target is scanned and its table told whole, at once.
+  // Every target is scanned and its whole table restated, at once.
   void restate();
   // The last look at every target and the last clock anchor.
   void finish();
-  // The same of those that intake told of since, and that were never scanned: a command may exec when the recording ends.
+  // The same for targets that intake reported since, and that were never scanned: a command may exec when the recording ends.
   void finish_new();
   // Hooks are let go. After the last look of intake.
   void release();
@@ -74,9 +74,9 @@ class Sampler {
   uint64_t scans() const { return readings_.scans(); }
   uint64_t rss_bytes() const;
   std::vector<TargetCost> costs() const;
-  // How full the kernel's page table is, 0 to 1; told by intake's coverage.
+  // How full the page fault table is, 0 to 1; from intake's coverage.
   void set_table_fill(double fill) { table_fill_ = fill; }
-  void notice(std::string sentence) { notices_.add(std::move(sentence)); }  // told with the hooks
+  void notice(std::string sentence) { notices_.add(std::move(sentence)); }  // reported with the hooks
 
  private:
   void anchor();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Schedule: when what is due of one target. It reads nothing and has no clock: times come in, the next one comes out.
+// Schedule: when each reading of one target is due. It reads nothing and has no clock: times come in, the next one comes out.
 //
 //   t=0     confirmed         begin(0)            tick 1.0   scan 0.0   restate 60.0
 //   t=0     scanned           scanned_at(0, 10 s)            scan 10.0
 //   t=3.1   RSS moved 5 %     rescan              scan_due() = allowed_at: at once, or when the last scan is paid for
-//   t=4     a loss of "exec"  check_at 4          looked at: is it there still?
+//   t=4     a loss of "exec"  check_at 4          does it still exist?
 //
 // Not the budget of a runtime (runtime_reader.h), which moves a scan further away.
 #pragma once
@@ -19,7 +19,7 @@ namespace memwhy::record {
 constexpr TimeNs kNever = std::numeric_limits<TimeNs>::max();
 constexpr TimeNs kTickPeriod = 1'000'000'000;
 constexpr TimeNs kRestatePeriod = 60'000'000'000;
-constexpr uint64_t kScanBudget = 100;  // a scan is repeated at once for at most 1/100 of a CPU
+constexpr uint64_t kScanBudget = 100;  // a scan is repeated at once for up to 1/100 of a CPU
 
 struct Schedule {
   TimeNs open_at = kNever, confirm_at = kNever, check_at = kNever;

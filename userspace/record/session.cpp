@@ -98,8 +98,8 @@ std::future<Status> Session::command(std::function<Status()> work) {
       try {
         done->set_value(run ? work() : Status(Error(ErrorCode::kConflict, "the recording ended meanwhile")));
       } catch (...) {
-        guard([] { throw; });  // first: who asked may end the recording at once, and for another reason
-        done->set_exception(std::current_exception());  // who asked is not to wait for ever
+        guard([] { throw; });  // first: the caller may end the recording at once, and for another reason
+        done->set_exception(std::current_exception());  // the caller must not wait for ever
         throw;
       }
     });
@@ -334,7 +334,7 @@ void Session::run_sink() {
   try {
     pass_events();
   } catch (...) {
-    queue_->close();  // nobody takes any more, and nobody is to wait for room
+    queue_->close();  // nothing is taken any more, and no thread may wait for room
     refuse_sink_calls();
     throw;
   }

@@ -20,8 +20,8 @@
 //   std::string why = session.finish();   // last scan, RecordingEnd; everything is in the sink
 //
 // A target can hold up the sampler for as long as it likes (a page that a user-space server fills, a mount that does not
-// answer). So the duration is kept by who waits, and finish(patience) ends the recording without a sampler that does not
-// come back; abandoned() says so. An exception in a thread ends the recording too, and is failure().
+// answer). So the waiting thread keeps the duration, and finish(patience) ends the recording without a sampler that does not
+// come back; abandoned() is then true. An exception in a thread ends the recording too, and is failure().
 #pragma once
 
 #include <atomic>
@@ -54,8 +54,8 @@ struct SessionOptions {
   events::RecordingInfo info;  // the first event
   std::optional<TimeNs> duration;
   bool follow = false;      // children of targets are recorded too
-  std::string cgroup;       // that was asked for; "" none
-  ProbeWishes probes = {};  // rare functions of the Go runtime, and whose calls of malloc
+  std::string cgroup;       // requested; "" none
+  ProbeWishes probes = {};  // rare functions of the Go runtime, and calls of malloc
   bool end_alone = true;    // end when every target is gone; false: go on and wait for add()
   // Called by each thread, once: the sampler's when everybody was attached, the others' at their start.
   std::function<void(Thread)> on_thread;
@@ -63,7 +63,7 @@ struct SessionOptions {
   size_t inbox_bytes = size_t{16} << 20;
 };
 
-// A snapshot for who waits, and for what judges the cost.
+// A snapshot for the waiting thread, and for judging the cost.
 struct Progress {
   TimeNs elapsed_ns = 0;
   size_t targets = 0;
@@ -94,11 +94,11 @@ class Session {
   // added, and released afterwards: nothing of its program is missed. kTargetGone: no such process, or it
   // exited meanwhile.
   Status add(Pid tgid);
-  // The same for who has to look after other things while it takes.
+  // The same for a caller that has other work in the meantime.
   std::future<Status> begin_add(Pid tgid);
   Status remove(Pid tgid);
   std::future<Status> begin_remove(Pid tgid);
-  // Everybody who was asked for was added, which may take long: from now on the duration counts, and a recording whose
+  // All requested processes were added, which may take long: from now on the duration counts, and a recording whose
   // targets are all gone ends.
   void attached();
 
@@ -111,24 +111,24 @@ class Session {
   // A sentence for the recording, about what is not seen.
   void notice(const std::string& sentence);
 
-  // Runs `work` on the sink's thread, between two events: what a sink keeps may be looked at there, and nowhere else. While
-  // it runs, events wait in the queue. In the order in which it was asked for; what was asked for before the end comes at
-  // the latest behind the last event. What `work` throws is in the future, and ends nothing. kUsage: the recording does not
-  // run, or all of it was handed out. A sink may ask from its own thread, and must not wait for it there.
+  // Runs `work` on the sink's thread, between two events: what a sink keeps may be read there, and nowhere else. While
+  // it runs, events wait in the queue. In the order of the requests; what was requested before the end runs at
+  // the latest after the last event. What `work` throws is in the future, and ends nothing. kUsage: the recording does not
+  // run, or all of it was handed out. A sink may call it from its own thread, and must not wait for it there.
   std::future<Status> on_sink(std::function<void()> work);
 
   // The recording ends soon. The first reason counts. May be called by any thread, by the sink's own too.
   void request_stop(const std::string& why);
 
   // Why the recording is over ("stopped", "duration", "target_exited", "out_of_memory", "failed" …), or nothing after
-  // `timeout`. Who waits keeps the duration.
+  // `timeout`. The caller keeps the duration.
   std::optional<std::string> wait(TimeNs timeout);
 
   // Stops if it runs: last scans, RecordingEnd, all events handed to the sink, threads joined. Returns why it
-  // ended. With less than endless patience the last scans that take longer are left out, which the recording says.
+  // ended. With less than endless patience the last scans that take longer are left out, which is recorded.
   std::string finish(TimeNs patience = kEndless);
   // A thread did not come back in time. It may still use everything that was given to the session, and the destructor waits
-  // for it: who cannot wait destroys neither, and ends the process.
+  // for it: a caller that cannot wait destroys neither, and ends the process.
   bool abandoned() const { return abandoned_; }
   // The failure that ended the recording: no memory, a bug.
   std::optional<Error> failure() const;
@@ -138,7 +138,7 @@ class Session {
   static constexpr TimeNs kEndless = std::numeric_limits<TimeNs>::max();
 
  private:
-  using Command = std::function<void(bool run)>;  // false: too late, say so
+  using Command = std::function<void(bool run)>;  // false: too late, report that
   static constexpr TimeNs kIdleWait = 60'000'000'000;
   enum class Failed : uint8_t { kNo, kMemory, kThreads, kBug };
 
@@ -186,7 +186,7 @@ class Session {
   std::deque<events::Event> inbox_;  // for the sampler
   size_t inbox_bytes_ = 0;
   std::deque<Command> commands_, sink_calls_;
-  std::vector<std::string> notices_;  // told before the last look, however late they came
+  std::vector<std::string> notices_;  // reported before the last look, however late they came
   bool running_ = false;
   bool sampler_done_ = true, intake_done_ = true, sink_done_ = true;
   bool intake_stop_ = false;
@@ -203,7 +203,7 @@ class Session {
   // Since finish(): when that was, what the sampler had been starved by then, and how long it may take.
   std::atomic<TimeNs> finishing_at_ = 0, starved_before_ = 0, patience_ = kEndless;
   std::atomic<int> sampler_id_ = 0;
-  bool abandoned_ = false;  // of who finishes
+  bool abandoned_ = false;  // by the finishing thread
 };
 
 }  // namespace memwhy::record

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a Session ends: asked for, out of patience with a thread, or by what a thread threw. How it runs is in session.cpp.
+// How a Session ends: on request, out of patience with a thread, or by an exception of a thread. How it runs: session.cpp.
 #include <algorithm>
 #include <exception>
 #include <new>
@@ -28,7 +28,7 @@ void Session::guard(const std::function<void()>& work) noexcept {
   }
 }
 
-// Takes no memory where there is none: the words are short enough to be kept in place.
+// Allocates no memory when there is none: the words are short enough to be kept in place.
 void Session::fail(Failed how, const char* what) noexcept {
   {
     const std::lock_guard lock(mutex_);
@@ -125,7 +125,7 @@ std::string Session::finish(TimeNs patience) {
   return why;
 }
 
-// Nobody else touches the sampler or its inbox any more.
+// No other thread touches the sampler or its inbox any more.
 void Session::take_the_rest() {
   if (!sampler_) return;
   if (failed_ == Failed::kNo) {

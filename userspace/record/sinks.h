@@ -8,7 +8,7 @@
 //                                    the view throws                                                  ->  the view is cut
 //                                    the file throws     ->  the recording ends, and the view is given the rest of it
 //
-// A sink that was cut is given nothing more, not even the end: it has missed something, and must not look complete.
+// A sink that was cut gets nothing more, not even the end: it has missed something, and must not look complete.
 #pragma once
 
 #include <exception>

@@ -56,9 +56,9 @@ class KernelSource {
   // Gives back the chunks of all spaces that ended. Takes tens of milliseconds when some did, however many.
   virtual void settle() = 0;
 
-  // Probes rare functions of a runtime in this space until it ends or is forgotten; hooks() says what came of it.
+  // Probes rare functions of a runtime in this space until it ends or is forgotten; hooks() has the outcome.
   virtual void probe_runtime(SpaceId space, events::RuntimeProbes probes) = 0;
-  // Gives up probes that are hit too often. true: hooks() says something else now.
+  // Gives up probes that are hit too often. true: hooks() has changed.
   virtual bool govern() = 0;
 };
 
@@ -78,23 +78,23 @@ class RuntimeSource {
   virtual std::string_view name() const = 0;   // as in RuntimePages: "go"
   virtual std::string_view title() const = 0;  // in sentences: "Go"
 
-  // What it holds the pages of this pass for, joined with their residency; what else goes with that, by `tell`.
+  // Its use of the pages of this pass, joined with their residency; what else belongs to that, by `tell`.
   virtual events::RuntimePages pages(const events::PageScan& scan, const Tell& tell) = 0;
   // What it counts, at 1 Hz.
   virtual void counters(const Tell& tell) = 0;
   // What takes long and is due less often. kLearned: what pages() learns from; before it, but when the recording ends and
-  // time may run out: the last ledger is nothing without the pages. kOwn: what stands by itself, after it. kLast: in
+  // time may run out: the last ledger is nothing without the pages. kOwn: what is independent of them, after them. kLast: in
   // its place when the recording ends, with what is worth being read once.
   enum class Details : uint8_t { kLearned, kOwn, kLast };
   virtual void details(Details which, const Tell& tell) = 0;
-  // kOwn may take seconds: who attaches does not wait for it.
+  // kOwn may take seconds: attaching does not wait for it.
   virtual bool has_long_details() const { return false; }
-  // What of it can be probed: once; nothing afterwards. Not `allowed`: nothing may be, and the plan says so.
+  // Its probes: once; nothing afterwards. Not `allowed`: none, and the plan has a sentence about that.
   virtual std::optional<events::RuntimeProbes> probe_plan(ProbeWishes wishes) = 0;
 
-  // What readings had to leave out since it was last asked, as sentences about "its" heap, ...
+  // What readings had to leave out since the last call, as sentences about "its" heap, ...
   virtual std::vector<std::string> take_notices() = 0;
-  // Asked while something is read: true when the recording has no time left, and the reading is to end with what it has.
+  // Polled while something is read: true when the recording has no time left, and the reading must end with what it has.
   virtual void stop_when(const std::function<bool()>& stop) = 0;
 };
 
@@ -116,7 +116,7 @@ class ProcessSource {
   virtual bool alive() const = 0;
   virtual Result<events::SpaceStart> identity() = 0;
   virtual Result<events::Counters> counters() = 0;
-  // The path of its memory cgroup, where it is now; "": not known.
+  // The path of its memory cgroup, where it is now; "": unknown.
   virtual std::string cgroup_path() { return ""; }
   virtual Result<std::vector<events::Vma>> vmas() = 0;
   // One paced pass (<= 64 MiB of populated range a step, then a pause). Fills everything but `scan` and
@@ -131,17 +131,17 @@ class ProcessOpener {
  public:
   virtual ~ProcessOpener() = default;
   virtual Result<std::unique_ptr<ProcessSource>> open(Pid tgid) = 0;
-  // What the memory cgroup of this path holds, and the one above it whose limit leaves less room. Nothing: there is none, or
-  // it does not tell.
+  // The memory cgroup of this path, and the one above it whose limit leaves less room. Empty: there is none, or it can't be
+  // read.
   virtual std::vector<events::CgroupMemory> cgroups(const std::string& /*path*/) { return {}; }
 };
 
 struct Executable {
-  BinaryId binary{};    // kNone: could not be read (a BinaryInfo with `unreadable` says why)
+  BinaryId binary{};    // kNone: could not be read (a BinaryInfo with `unreadable` has the reason)
   std::string machine;  // "x86-64" | "i386" | "aarch64" …; "" unknown, or not ELF
 };
 
-// Names for addresses, and facts of binaries. One per session; remembers what it has said.
+// Names for addresses, and facts of binaries. One per session; remembers what it has emitted.
 class SymbolSource {
  public:
   virtual ~SymbolSource() = default;
@@ -154,7 +154,7 @@ class SymbolSource {
   virtual void forget(SpaceId space) = 0;
   // Emits BinaryInfo if new.
   virtual Executable executable(Pid tgid, const std::function<void(events::Event)>& emit) = 0;
-  // What was lost since it was last asked, as sentences.
+  // What was lost since the last call, as sentences.
   virtual std::vector<std::string> take_notices() = 0;
   virtual bool has_notices() const = 0;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the sampler keeps of one address space, and all of them by their space. Values and a container: who is in it is
-// roster.h's, what is read of one readings.h's.
+// What the sampler keeps of one address space, and all of them by their space. Values and a container: roster.h decides which
+// targets are in it, readings.h what is read of one.
 #pragma once
 
 #include <algorithm>
@@ -34,13 +34,13 @@ struct RuntimeState {
   TimeNs since = kNever;          // its first reading
   TimeNs details_allowed_at = 0;  // what takes long
   bool stretched = false;  // scans are farther apart than they should be, for its sake; and that was reported
-  bool crowded_out = false;  // others hold pages already, as many as can be told apart; and that was reported
+  bool crowded_out = false;  // too many other runtimes hold pages already; and that was reported
 };
 
 struct Target {
   SpaceId space{};
   Pid tgid = 0;
-  events::SpaceStart start;               // as the kernel told it
+  events::SpaceStart start;               // as the kernel reported it
   events::SpaceStart told;                // as it was emitted last
   std::unique_ptr<ProcessSource> source;  // null: not opened yet, or gone before
   std::optional<Pending> pending;

@@ -15,7 +15,7 @@ struct SamplerOptions {
   TimeNs scan_period = 10'000'000'000;
   bool follow = false;
   ProbeWishes probes = {};
-  std::string cgroup = {};  // that was asked for: read with its processes; "" none
+  std::string cgroup = {};  // requested: read with its processes; "" none
   std::function<bool()> stop_requested =
       {};                                  // the recording is to end: nothing more is begun before finish()
   std::function<bool()> out_of_time = {};  // nor in finish()

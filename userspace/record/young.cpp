@@ -47,11 +47,11 @@ bool Young::starts(events::Event& event) {
   const Pid tgid = start->tgid;
   const SpaceId space = start->space;
   const auto parent = by_space_.find(start->parent);
-  // Out of nothing: a child of vfork, whose space until now was its parent's.
+  // Out of nothing: a child of vfork, which until now used its parent's space.
   const bool born = start->how == events::StartHow::kForked ||
                     (start->how == events::StartHow::kExeced && start->parent == SpaceId::kNone);
   if (born) {
-    if (parent != by_space_.end()) release(parent->second);  // a parent is told before its child
+    if (parent != by_space_.end()) release(parent->second);  // a parent is emitted before its child
     if (children_.contains(tgid)) release(tgid);             // its end was lost, and the number came again
     if (free(event.time)) return false;
     children_[tgid].born = event.time;

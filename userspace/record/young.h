@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Young: children that end before they can be read. A shell script, or a storm of forks, starts thousands:
-// there is no scan of them, and each would cost us more than it cost itself.
+// there is no scan of them, and each would cost memwhy more than it cost itself.
 //
 // What it is: in a storm, a short wait between intake and the rest for the events of a child that was just
-// forked, also of the spaces that it execs into. When it ends in that time, it is only counted; else all of it goes on, in
-// its order. What it is not: a sampler; it decides nothing about who lived longer, and it forgets nobody whom a signal or
-// the OOM killer ended.
+// forked, also of the spaces that it execs into. If it ends in that time, it is only counted; else all of it goes on, in
+// order. What it is not: a sampler; children that live longer are not its matter, and it drops none that a signal or the OOM
+// killer ended.
 //
 //   fork 20 -> space 7, exec -> space 8, 30 mmaps, exit 0 after 12 ms      one more short child; spaces 7 and 8 are over
-//   fork 21 -> space 9, still there after 100 ms                          told to the sampler and to the file
+//   fork 21 -> space 9, still there after 100 ms                          passed to the sampler and to the file
 //
 // The first children (kFreeAtOnce, and some more each second) do not wait: a program with a few of them is recorded whole.
 #pragma once

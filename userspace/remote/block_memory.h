@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// BlockMemory: for many small reads of records that stand side by side, which one after the other would cost a call of the
-// system each. Blocks are read whole and kept for a while, so two reads of one word give the same: not for what is looked
-// at twice to see whether it changed.
+// BlockMemory: for many small reads of adjacent records, each of which would otherwise cost a system call. Whole blocks are read
+// and kept for a while, so two reads of one word give the same: not for words that are read twice to see whether they
+// changed.
 //
 //   list of 131,072 records of 300 bytes      2 x 131,072 reads  ─►  630 reads of 64 KiB
 #pragma once

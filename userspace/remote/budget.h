@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Budget: what one reading of a target's memory may take. The target decides how much there is to read, and may lie: so
-// every reading has an end, however large or looped the tables are. Nothing here knows what is read, or what the reader
-// says about the rest that it leaves.
+// every reading has an end, however large or looped the tables are. Nothing here knows what is read, or how the reader
+// reports the rest.
 //
 //   heap of 3 GiB      2,100 steps   31 MiB read   19 MiB kept   40 ms       within its limits
-//   2^24 goroutines    ...                        128 MiB kept              used up: the reading ends, the rest is told
+//   2^24 goroutines    ...                        128 MiB kept              used up: the reading ends, the rest is reported
 //
-// A step is a call of the system or as much work as one (some microseconds).
+// A step is a system call or as much work as one (some microseconds).
 #pragma once
 
 #include <cstdint>
@@ -40,10 +40,10 @@ class Budget {
   enum class Spent : uint8_t { kNothing, kSteps, kReadBytes, kKeptBytes, kCpu, kTime, kStopped };
 
   explicit Budget(const Limits& limits, BudgetClocks clocks = BudgetClocks::system());
-  // `stop` is asked together with the clocks: true when nobody has time for the reading any more, whatever is left of it.
+  // `stop` is polled together with the clocks: true when there is no more time for the reading, whatever is left of it.
   Budget(const Limits& limits, std::function<bool()> stop, BudgetClocks clocks = BudgetClocks::system());
 
-  // Each is asked before: false when it is more than what is left, from then on always.
+  // Each is called before the work: false when it is more than what is left, from then on always.
   bool step(uint64_t n = 1);
   bool read(uint64_t bytes) { return take(read_, limits_.read_bytes, bytes, Spent::kReadBytes) && step(); }
   bool keep(uint64_t bytes) { return take(kept_, limits_.kept_bytes, bytes, Spent::kKeptBytes); }
@@ -70,7 +70,7 @@ class Budget {
   Spent spent_ = Spent::kNothing;
 };
 
-// A memory whose every read is paid for. When the budget is used up nothing is read any more: kAbsent.
+// A memory with each read charged to the budget. When that is used up nothing is read any more: kAbsent.
 class MeteredMemory final : public RemoteMemory {
  public:
   MeteredMemory(RemoteMemory& memory, Budget& budget) : memory_(memory), budget_(budget) {}

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // RemoteMemory: bytes of another process, read without stopping it and without leaving a trace in it. Bytes
-// only: nothing here knows Go. Not a way to look at what is not resident: a page that is absent is never
-// faulted in.
+// only: nothing here knows Go. Not a way to read what is not resident: an absent page is never faulted in.
 //
 // Reads go through a /proc/PID/mem descriptor, which is bound to the address space: after exec or exit it
-// reads nothing, and a pid that was used again is never read by mistake. Nor does a read wait for a page that goes
-// between the look at it and the read, where userfaultfd holds back who faults it in: process_vm_readv would. It does
-// wait where the page has become one of a file whose server is silent (FUSE, a dead network mount): no call is free of
-// that, and nothing ends the wait but the server, no signal either. So the recorder has a process of its own that reads
-// (files/memory_reader.h), and leaves it behind.
+// reads nothing, and a pid that was used again is never read by mistake. Nor does a read wait for a page that
+// disappears between the check and the read, where userfaultfd blocks faults: process_vm_readv would. It does wait if the
+// page has become one of a file with a silent server (FUSE, a dead network mount): no call avoids that, and only the server
+// ends the wait, no signal either. So the recorder reads through a process of its own (files/memory_reader.h), and leaves
+// it behind if it hangs.
 #pragma once
 
 #include <algorithm>
@@ -55,11 +54,11 @@ class RemoteMemory {
 
   // A read never returned, and what changes this address space would wait with it.
   virtual bool waits() { return false; }
-  // A descriptor of ours, -1: none, whose last close changes the address space: a child that never returns has a copy of it.
+  // A descriptor of memwhy's (-1: none) of which the last close changes the address space: a child that never returns has a copy.
   virtual void keep_open(int /*descriptor*/) {}
 
-  // A reader asks before it remembers `bytes` of what the target says, and before work that reads nothing: false when the
-  // reading has had its share (remote/budget.h). It then ends, and tells what it left out.
+  // A reader calls this before it keeps `bytes` of the target's data, and before work that reads nothing: false when the
+  // reading has had its share (remote/budget.h). It then ends, and reports what it left out.
   virtual bool keep(uint64_t /*bytes*/) { return true; }
   virtual void release(uint64_t /*bytes*/) {}  // that it no longer remembers
   virtual bool step(uint64_t /*n*/) { return true; }
@@ -101,7 +100,7 @@ struct MemoryFiles {
   static Result<MemoryFiles> open(const Fd& process);
 };
 
-// A live process, read by who calls.
+// A live process, read by the calling thread.
 class ProcessMemory final : public RemoteMemory {
  public:
   static Result<ProcessMemory> open(const Fd& process);  // fails as MemoryFiles does

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// PageReader: pages of remote memory that are wanted together, each read once, neighbours at once: a call of the system for
-// every structure would cost more than all of their bytes. What was read is used as read: no second look.
+// PageReader: pages of remote memory that are needed together, each read once, neighbours in one call: a system call for every
+// structure would cost more than all of their bytes. There is no second look at a page.
 //
 //   wanted {0x7f10, 0x7f11, 0x7f12, 0x8a00}   ─► 2 reads: 12 KiB at 0x7f10'000, 4 KiB at 0x8a00'000
 #pragma once

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of a check holds and what does not (explain/compare/limits.h), printed: a line for each, or memwhy.check/1.
+// The limits of a check that hold and those that do not (explain/compare/limits.h), printed: a line for each, or memwhy.check/1.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ struct Checked {
   size_t bases = 0;
 };
 
-// "web: 42.4 MiB" for each program, then the sentences, the last one says how many hold.
+// "web: 42.4 MiB" for each program, then the sentences, the last one with the number that hold.
 std::string to_text(const Checked& checked, const Style& style = {});
 std::string to_json(const Checked& checked);
 

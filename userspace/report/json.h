@@ -18,9 +18,9 @@ struct JsonOptions {
 // Pure ASCII, with a newline at the end.
 std::string to_json(const explain::Explanation& explanation, const JsonOptions& options = {});
 
-// Of each process where its pages were at its last scan, and its goroutines: what the page of memwhy report has of an earlier
-// moment. The keys of an entry are those of processes[] with `cells`, and "rss_bytes". Its times are by the anchor of the answer
-// that it stands beside, so that a scan has one time in both. Pure ASCII, without spaces.
+// Of each process where its pages were at its last scan, and its goroutines: for an earlier moment on the page of memwhy
+// report. The keys of an entry are those of processes[] with `cells`, and "rss_bytes". Its times are by the anchor of the answer
+// that it accompanies, so that a scan has one time in both. Pure ASCII, without spaces.
 std::string moment_to_json(const explain::Explanation& explanation, const events::ClockAnchor& anchor);
 
 }  // namespace memwhy::report

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory cgroups as JSON: that of a process, and a container that was asked for. Null where nothing is known.
+// Memory cgroups as JSON: that of a process, and a requested container. Null where nothing is known.
 #pragma once
 
 #include <nlohmann/json.hpp>

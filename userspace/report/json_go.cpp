@@ -25,7 +25,7 @@ Json limit(int64_t bytes) {
   return bytes != std::numeric_limits<int64_t>::max() ? Json(bytes) : Json(nullptr);
 }
 
-// Null: not known.
+// Null: unknown.
 Json settings(const std::optional<events::GoCounters>& totals) {
   if (!totals) return {{"GOGC", nullptr}, {"GOMEMLIMIT", nullptr}};
   return {{"GOGC", percent(totals->gc_percent)}, {"GOMEMLIMIT", limit(totals->memory_limit_bytes)}};

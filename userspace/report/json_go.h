@@ -15,7 +15,7 @@ nlohmann::ordered_json go_summary(const explain::ProcessExplanation& process,
 nlohmann::ordered_json go_cycle(const std::optional<explain::GoCycle>& cycle);
 nlohmann::ordered_json go_heap_reading(const std::optional<explain::GoHeapReading>& reading);
 nlohmann::ordered_json go_point(const std::optional<explain::GoTimelinePoint>& point);
-// Calls of malloc and its kind that were looked at; null: none was.
+// Sampled calls of malloc and its kind; null: none.
 nlohmann::ordered_json allocations(const explain::ProcessExplanation& process);
 nlohmann::ordered_json go_calls(const explain::ProcessExplanation& process,
                                 const std::optional<events::ClockAnchor>& anchor, bool indexes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The answer of a recording that still runs, to be looked at again and again: the same sentences and the same ledger as the
-// report (text.h), cut to the lines that there are. Not the terminal itself.
+// The answer of a recording that still runs, for repeated display: the same sentences and the same ledger as the report
+// (text.h), cut to the available lines. Not the terminal itself.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct LiveOptions {
   Style style = {};
 };
 
-// At most so many lines: the verdict, findings as far as there is room beside the ledger, the ledger.
+// Max so many lines: the verdict, findings as far as the ledger leaves room, the ledger.
 std::string to_live_text(const explain::Explanation& all, const LiveOptions& options);
 // One line without colour: "+12.3 s web (pid 4711): 431.0 MiB resident; …".
 std::string to_live_line(const explain::Explanation& all);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Page: text on its way to a terminal or a pipe: paragraphs of one width, with colour if wanted. Not what is printed
-// (text*.cpp) and not columns of numbers (layout.h).
+// Page: text on its way to a terminal or a pipe: paragraphs of one width, optionally with colour. Not the content (text*.cpp)
+// and not columns of numbers (layout.h).
 //
 //   Page page({.colour = true, .width = 80});
 //   page.paragraph("  remedy    ", "Rebuild without -race …", Ink::kGreen);   // "remedy" is green, what follows hangs behind it

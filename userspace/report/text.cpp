@@ -77,7 +77,7 @@ std::vector<const ProcessExplanation*> by_weight(const Explanation& all) {
   return out;
 }
 
-// Of many processes a line each, and what the first ones have to say.
+// Of many processes a line each, and the findings of the first ones.
 void print_many(Page& page, const Explanation& all, const TextOptions& options) {
   const std::vector<const ProcessExplanation*> processes = by_weight(all);
   const auto problems = std::count_if(processes.begin(), processes.end(),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The explanation as a person reads it in a terminal. The screen (at most 60 lines for an ordinary process): a verdict, the
+// The explanation as a person reads it in a terminal. The screen (max 60 lines for an ordinary process): a verdict, the
 // problems, the ledger that adds up, its largest pieces, one line on how well they are known. `full` prints all of it: every
-// piece of evidence, stacks, retention, goroutines, events, how it was recorded. Prints what explain/ computed, and computes
-// nothing but units.
+// piece of evidence, stacks, retention, goroutines, events, how it was recorded. Prints what explain/ computed; computes only
+// units.
 //
 //   race_service (pid 30656): 844.7 MiB resident; 804.3 MiB (95 %) are the race detector's     verdict()
 //   PROBLEM race-detector …                                                                    text_findings.cpp

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who calls malloc: the calls that were looked at, by the program's own function.
+// Callers of malloc: the sampled calls, by the program's own function.
 //
 //   Who calls malloc: 2,000 calls in 7.0 s
 //       calls  share  mean bytes  function

@@ -49,7 +49,7 @@ std::string lost_text(const RecordingCoverage& coverage) {
   return out;
 }
 
-// What of a runtime's claims is not in the ledger as its own; one that could not be read says so itself.
+// The part of a runtime's claims that is not in the ledger as its own; one that could not be read reports that itself.
 std::vector<std::string> runtime_texts(const ProcessCoverage& coverage) {
   std::vector<std::string> out;
   for (const explain::RuntimeReading& each : coverage.runtimes) {

@@ -68,7 +68,7 @@ std::string text_of(const explain::Verdict& verdict) {
   return out;
 }
 
-// What RSS does not count and is more than it, so that RSS says little of the process.
+// What RSS does not count and is larger than RSS, which then means little for the process.
 std::string beside(const ProcessExplanation& process) {
   std::string out;
   for (const auto& [id, bytes] : process.beside_rss) {

@@ -25,7 +25,7 @@ using explain::FoldedFrame;
 using explain::LedgerLine;
 using explain::ProcessExplanation;
 
-// Of the screen: owners with less than half a percent are added up; pieces below a percent say nothing.
+// Of the screen: owners with less than half a percent are added up; pieces below a percent reveal nothing.
 constexpr size_t kOwnersShown = 10, kPiecesShown = 8, kPiecesOfAnOwner = 3;
 constexpr uint64_t kSmall = 5, kSmallPiece = 10;  // permille of RSS
 constexpr size_t kBar = 20, kLeastWidth = 20;
@@ -87,8 +87,8 @@ std::string frame_text(const FoldedFrame& one, bool goes_on) {
   return escape(text_of(one.frame, explain::FrameText::kNoPath)) + recursion_text(one, goes_on);
 }
 
-// The program's own frame and what called it, as many as fit: helpers, the allocator and the runtime say less to who wrote
-// the program.
+// The program's own frame and what called it, as many as fit: helpers, the allocator and the runtime mean less to the
+// program's author.
 std::string stack_text(const Attribution& all, const Entry& entry, size_t width) {
   const std::vector<FoldedFrame> frames = folded_of(all, entry);
   std::vector<FoldedFrame> own;

@@ -14,16 +14,16 @@ std::string verdict(const explain::ProcessExplanation& process);
 
 // The findings are in order: problems come first.
 bool has_problem(const explain::ProcessExplanation& process);
-// Problems, or what the memory is when there is none. The screen has the evidence of the first one only, and not all of it.
+// Problems, or without any, what the memory is. The screen has the evidence of the first one only, and not all of it.
 void print_findings(Page& page, const explain::ProcessExplanation& process, bool full);
 
 // Owners with bytes, share, growth and a bar. The screen adds up the smallest ones, and `full` too those below `min_share`.
 void print_ledger(Page& page, const explain::ProcessExplanation& process, bool full, double min_share);
-// Who calls malloc, where that was asked for.
+// Callers of malloc, if requested.
 void print_allocations(Page& page, const explain::ProcessExplanation& process, bool full);
 // The container around it as a sum, where it has a limit or in full.
 void print_cgroup(Page& page, const explain::ProcessExplanation& process, bool full);
-// A container that was asked for: its usage as a sum, its processes among it.
+// A requested container: its usage as a sum, with its processes.
 void print_container(Page& page, const explain::ContainerSummary& container);
 
 // The screen's: the heaviest stacks, files and mappings of all owners, a line each.

@@ -6,7 +6,7 @@
 //     4711     1024.0     1100.2     +12.0  race_service  1091.7 unseen, 7.2 idle
 //
 // Of a Go program, once its runtime was read: what of RSS no heap profile shows (all but the live heap), and what the runtime
-// holds free, which is the most that debug.FreeOSMemory() returns.
+// holds free, the maximum that debug.FreeOSMemory() returns.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Binaries: the files of targets, opened and parsed by somebody, asked through handles.
+// Binaries: the files of targets, opened and parsed elsewhere, queried through handles.
 //
-// What it is: the cut between who wants names and facts (symbolizer.h, a reader of a runtime) and who touches files that a
-// target may have made: in children without privilege (files/children.h), or in this process (local_binaries.h: tests, and
-// those children). What it is not: a cache of names, an address of a process; offsets in files and link-time addresses only.
+// What it is: the boundary between code that needs names and facts (symbolizer.h, a reader of a runtime) and code that touches
+// files that a target may have made: in children without privilege (files/children.h), or in this process (local_binaries.h:
+// tests, and those children). It has offsets in files and link-time addresses only. What it is not: a cache of names.
 //
 //   open_mapping(4711, 7f3a5c028000-… r-x of libc.so.6) -> handle 3, key {8:1, inode 812, …}, facts {build id …}
 //   look_up(3, {0x291e2, return address})               -> { malloc }
@@ -40,14 +40,15 @@ enum class BinaryHandle : uint64_t { kNone = 0 };
 
 struct OpenedBinary {
   FileKey key;
-  std::string path;       // as the process sees it
-  BinaryHandle handle{};  // kNone: the file was found and cannot be read as a program; `problem` says why
-  std::string machine;    // "i386" also of a program that is not read for that reason; "" unknown
-  std::string problem;    // of a file that is read: what was left out
+  std::string path;  // as the process sees it
+  BinaryHandle
+      handle{};         // kNone: the file was found and cannot be read as a program; `problem` has the reason
+  std::string machine;  // "i386" also of a program that is not read for that reason; "" unknown
+  std::string problem;  // of a file that is read: what was left out
   BinaryFacts facts;
 };
 
-// Where the symbols and the debug information may be that it lacks; none: it has them, or nothing says where.
+// Places of the symbols and the debug information that it lacks; none: it has them, or no place is known.
 inline std::vector<DebugFilePlace> debug_file_places(const OpenedBinary& opened,
                                                      std::span<const std::string> directories) {
   const bool whole = !opened.facts.stripped && opened.facts.debug_info;
@@ -67,7 +68,7 @@ struct ProbedFile {
   FileKey key;
   mode_t mode = 0;
   bool remote =
-      false;  // on a file system that somebody else serves (FUSE, a network): any access may take for ever
+      false;  // on a file system with a server of its own (FUSE, a network): any access may take for ever
 };
 
 struct CodeOffset {
@@ -105,7 +106,7 @@ class Binaries {
   virtual Result<OpenedBinary> vdso() = 0;
   virtual Result<std::vector<std::byte>> read(BinaryHandle binary, uint64_t offset, size_t bytes) = 0;
 
-  // What was lost since it was last asked, as sentences.
+  // What was lost since the last call, as sentences.
   virtual std::vector<std::string> take_notices() { return {}; }
   virtual bool has_notices() const { return false; }
 };

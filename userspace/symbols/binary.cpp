@@ -82,7 +82,7 @@ void Binary::read_go() {
     if (info) go.default_godebug = info->setting("DefaultGODEBUG").substr(0, kMostGodebugBytes);
   }
   if (go_lines_) {
-    // Build info says what was asked for, and other build systems leave it out; the line table names what was
+    // Build info has what was requested, and other build systems leave it out; the line table names what was
     // linked: functions that only race builds have, and what runtime/cgo calls back.
     const std::vector<bool> linked =
         go_lines_->have_names(bytes_, {"runtime.racefuncenter", "runtime._cgo_panic_internal"});
@@ -170,7 +170,7 @@ FunctionRules Binary::frame_rules(uint64_t file_offset, bool is_return) {
 std::vector<events::SourceFrame> Binary::lookup_go(uint64_t vaddr) {
   if (!go_lines_) return {};
   std::vector<events::SourceFrame> frames = go_lines_->lookup(bytes_, vaddr);
-  // What the Go linker took from C++ (the race detector) stands in its table under linker names.
+  // What the Go linker took from C++ (the race detector) is in its table under linker names.
   for (events::SourceFrame& frame : frames)
     if (frame.function.starts_with("_Z")) frame.function = demangle(frame.function);
   return frames;
@@ -191,8 +191,8 @@ std::vector<events::SourceFrame> Binary::lookup_native(uint64_t vaddr) {
   return frames;
 }
 
-// A symbol without a size reaches as far as its unwind entry. A function that no symbol names is not its neighbour: it is said
-// behind which one it begins.
+// A symbol without a size reaches as far as its unwind entry. A function without a symbol is not its neighbour: it is named
+// after the one before it.
 std::string Binary::name_of(uint64_t vaddr) {
   const auto hit = symbols_->find(bytes_, vaddr);
   if (hit && hit->sized) return demangle(hit->name);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Binary: one ELF file, opened once: its facts, and names for its addresses.
 //
-// What it is: the readers of this room behind one lookup; tables are read when they are first needed. What it
-// is not: an address of a process: the caller maps those to offsets in the file (symbolizer.h).
+// What it is: the readers of this room behind one lookup; tables are read when they are first needed. It knows no
+// address of a process: the caller maps those to offsets in the file (symbolizer.h).
 #pragma once
 
 #include <cstdint>
@@ -32,16 +32,16 @@ struct BinaryFacts {
   std::string build_id;     // hex of the GNU build id; "" none
   std::string go_build_id;  // "" none
   bool stripped = false;    // no .symtab
-  bool debug_info = false;  // there is a .debug_info
+  bool debug_info = false;  // it has a .debug_info
   std::string debug_link;   // the name of the file that its symbols were put into; "" none
   std::optional<events::GoBuild> go;
   // Of a program that is all Go: where its code is, offsets in the file. Each function of it that calls another keeps a frame
   // pointer. Empty: not Go, or C is linked into it.
   AddressRange go_code;
-  std::vector<events::CodeSegment> code;           // at most kMostCode
+  std::vector<events::CodeSegment> code;           // max kMostCode
   std::vector<events::ProgramVariable> variables;  // as in BinaryInfo (large_variables.h)
-  // What is not known because the file has more of it than is read, or asks for more work than is done: a
-  // sentence; "" nothing. May come to be said by a look-up.
+  // What is unknown because the file has more of it than is read, or needs more work than is done: a
+  // sentence; "" nothing. A look-up may add it.
   std::string problem;
 };
 
@@ -80,7 +80,7 @@ class Binary {
   // How the function around an address is unwound. Never an error: what cannot be read is kUnsaid.
   FunctionRules frame_rules(uint64_t file_offset, bool is_return);
 
-  // Of a Go program: its line table, and whether a function whose name begins so was linked into it.
+  // Of a Go program: its line table, and whether a function with this prefix was linked into it.
   std::optional<GoTable> go_table() const;
   bool has_go_function(std::string_view prefix);
   // Where each of these functions lies, link-time; nothing: it is not there, or not the only one of that name.

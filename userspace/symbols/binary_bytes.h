@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// BinaryBytes: the bytes of a file of a process, read through Binaries, for who reads more of it than names. The file is
-// opened again when it was closed in between; another file in its place is an error.
+// BinaryBytes: the bytes of a file of a process, read through Binaries, for readers that need more than names. The file is
+// reopened if it was closed in between; another file in its place is an error.
 #pragma once
 
 #include <utility>

@@ -2,8 +2,8 @@
 // BinaryTable: files of targets that are open, parsed, within a budget.
 //
 // What it is: from a handle to a Binary; the same file is parsed once; the least recently used is closed when too many are
-// open or too much is held. Runs where the files are parsed (files/parser.h). What it is not: who opens files
-// (target_files.h), or who remembers names (symbolizer.h).
+// open or too much is held. Runs where the files are parsed (files/parser.h). What it is not: the opening of
+// files (target_files.h), or a memory of names (symbolizer.h).
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ class BinaryTable {
   Result<std::vector<SourceFrames>> look_up_addresses(BinaryHandle binary, std::span<const uint64_t> vaddrs);
   Result<ProgramFacts> program(BinaryHandle binary, const ProgramQuestion& question);
   Result<std::vector<std::byte>> read(BinaryHandle binary, uint64_t offset, size_t bytes);
-  // The file itself, for who reads more of it.
+  // The file itself, for readers that need more of it.
   Result<const Fd*> file(BinaryHandle binary);
 
   size_t open() const { return recent_.size(); }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// ByteSource: the bytes of a file that somebody else made, read at an offset.
+// ByteSource: the bytes of a file from an untrusted source, read at an offset.
 //
-// What it is: the only thing that the parsers of this room see, so that they can run anywhere (later in a
-// child without privilege) and on anything (a file, a memfd, a test's array). What it is not: a mapping; a
-// file of a target may shrink while it is read, which kills whoever mapped it, and here it is a short read.
+// What it is: the only thing that the parsers of this room see, so that they can run anywhere (in a child
+// without privilege) and on anything (a file, a memfd, a test's array). What it is not: a mapping; a file of a
+// target may shrink while it is read, which would kill a process that mapped it, and here it is a short read.
 #pragma once
 
 #include <algorithm>
@@ -69,7 +69,7 @@ class MemoryBytes final : public ByteSource {
 //
 // When the blocks reach the cap they are all dropped, and reading begins anew. Every read draws on a budget, and
 // fails when that is used up: a read by itself and by what is parsed of it, a new block and a long read by their
-// bytes. Nothing limits it until somebody calls budget().allow().
+// bytes. Nothing limits it until budget().allow() is called.
 class BlockCache final : public ByteSource {
  public:
   static constexpr uint64_t kBlockBytes = 16 << 10;
@@ -141,7 +141,7 @@ bool for_each_word(ByteSource& source, FileRange range, Wanted wanted, Visit vis
   return true;
 }
 
-// Offsets of `needle` in [begin, end), at most `most`, those with (offset - begin) % alignment == 0.
+// Offsets of `needle` in [begin, end), max `most`, those with (offset - begin) % alignment == 0.
 std::vector<uint64_t> find_bytes(ByteSource& source, uint64_t begin, uint64_t end,
                                  std::span<const std::byte> needle, uint64_t alignment, size_t most);
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A DWARF expression of an unwind table, evaluated with the registers as unknowns.
 //
-//   PLT        breg7 8, breg16 0, lit15, and, lit11, ge, lit3, shl, plus    at an address whose last digit is 0xb: sp + 16
+//   PLT        breg7 8, breg16 0, lit15, and, lit11, ge, lit3, shl, plus    at an address with the last digit 0xb: sp + 16
 //   signal     breg7 160, deref                                             [sp + 160]
 //   realigned  breg6 -8, deref                                              [fp - 8]
 //
-// What it is: sums of one register and numbers, behind one load at most. What it is not: an evaluator; whatever else comes
-// is kUnknown.
+// What it is: sums of one register and numbers, after no more than one load. What it is not: an evaluator; anything else is
+// kUnknown.
 #pragma once
 
 #include <cstdint>

@@ -53,7 +53,7 @@ UnwindRule plain_rule(Base base, int64_t bytes, const Saved& frame) {
   return rule;
 }
 
-// Of an expression, `address` is what it may ask for.
+// An expression may read `address`.
 UnwindRule rule_of(const State& state, uint64_t address) {
   const bool at_cfa = state.returns.how == Saved::How::kAtCfa && state.returns.offset == -8;
   if (state.returns.how == Saved::How::kUndefined) return {Kind::kEnd, 0, 0};
@@ -157,7 +157,7 @@ class Runner {
   State state_, initial_;
   std::vector<State> remembered_;
   CfiRows out_;
-  AddressRange partial_{0, ~uint64_t{0}};  // outside of it nothing was looked at
+  AddressRange partial_{0, ~uint64_t{0}};  // outside of it nothing was read
 };
 
 bool Runner::steps(Bytes program, bool moves) {
@@ -306,7 +306,7 @@ void Runner::close_row(uint64_t end) {
     const UnwindRule rule = rule_of(state_, begin);
     return add(end, rule, rule);
   }
-  // A PLT: its stack pointer depends on the last digit of the address. Those around the one that was asked for will do.
+  // A PLT: its stack pointer depends on the last digit of the address. Those around the requested one will do.
   constexpr uint64_t kHalf = 256;
   const uint64_t from = std::max(begin, around_ - std::min(around_, kHalf));
   const uint64_t to = std::min(end, around_ + kHalf);

@@ -19,7 +19,7 @@ constexpr size_t kStepsBack =
 
 // Length, id and where the rest begins.
 struct EntryHead {
-  uint64_t body = 0, end = 0;  // in the section: of the id, behind the entry
+  uint64_t body = 0, end = 0;  // in the section: of the id, and after the entry
   bool wide = false;
   uint64_t id = 0;
 };
@@ -59,7 +59,7 @@ std::optional<std::vector<uint8_t>> body_of(ByteSource& source, const CfiPlace& 
   return load_array<uint8_t>(source, place.offset + from, std::min(head.end - from, most));
 }
 
-// The letters behind "z" in order of their data. False: one that is not known, and so is what follows it.
+// The letters after "z" in order of their data. False: one is unknown, and so is what follows it.
 bool read_augmentation(ByteCursor& in, std::string_view letters, CfiCommon& common) {
   for (const char letter : letters) {
     if (letter == 'R') {

@@ -7,10 +7,10 @@
 //   .eh_frame  +0x0000  CIE    length 20, id 0, version 1, "zR", code x1, data x-8, return address 16, pointers pcrel sdata4
 //              +0x0018  FDE    length 20, CIE 0x18 bytes before, function 0x401020 … 0x401090, program
 //
-// What it is: a bounded reader; entries that make no sense are skipped, whatever a table says is checked by the entry itself.
-// What it is not: what the program of an entry says (cfi_program.h). Not libdw's, which reads this, too: its reader takes an
-// ELF file of its own instead of bytes with a budget, answers one address at a time by pieces of DWARF, and its loops are
-// bounded only by what the file claims.
+// What it is: a bounded reader; entries that make no sense are skipped, and each claim of a table is checked by the entry. What
+// it is not: the meaning of an entry's program (cfi_program.h). Not libdw's reader: that takes an ELF file of its own instead
+// of bytes with a budget, answers one address at a time in pieces of DWARF, and its loops are bounded only by the file's
+// claims.
 #pragma once
 
 #include <cstdint>
@@ -62,13 +62,13 @@ class CfiSection {
   };
 
   explicit CfiSection(CfiPlace place) : place_(place) {}
-  // The sorted table of the section; what it says is used if it is of the common form. False: it is not.
+  // The sorted table of the section; it is used if it has the common form. False: it is not.
   bool use_header(ByteSource& source, const CfiHeaderPlace& header);
   // Where .eh_frame begins, by its header; nothing: not of the common form.
   static std::optional<uint64_t> section_vaddr(ByteSource& source, const CfiHeaderPlace& header);
 
   Answer find(ByteSource& source, uint64_t vaddr);
-  // Without a sorted table there is one to be made once, at the price of a pass over the section.
+  // Without a sorted table one is made once, at the price of a pass over the section.
   bool needs_index() const { return table_count_ == 0 && !indexed_; }
   void make_index(ByteSource& source);
 
@@ -77,9 +77,9 @@ class CfiSection {
 
  private:
   struct Entry {
-    uint64_t next = 0;  // where the one behind it begins, in the section
+    uint64_t next = 0;  // where the next one begins, in the section
     bool is_function = false;
-    CfiFunction function;  // without its programs, unless they were asked for
+    CfiFunction function;  // without its programs, unless requested
   };
   // Nothing: the section ends here.
   std::optional<Entry> entry(ByteSource& source, uint64_t at, bool with_program);

@@ -17,7 +17,7 @@ constexpr size_t kPiece = 256 << 10;
 // Names given in one question: no honest file has many lines over each other.
 constexpr size_t kMostGiven = 1 << 18;
 
-// The hex number at the start of the text, which loses it and the space behind it.
+// The hex number at the start of the text, which loses it and the space after it.
 std::optional<uint64_t> take_number(std::string_view& text) {
   if (text.starts_with("0x")) text.remove_prefix(2);
   uint64_t value = 0;

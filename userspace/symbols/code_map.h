@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names of code that was made at run time, from the file that runtimes write for profilers: /tmp/perf-PID.map (node
-// --perf-basic-prof, python -X perf, agents of a JVM, .NET, LuaJIT). Not a table that is kept: one pass over the file for each
-// question, since it grows and a place is used again. Who may have written it is target_files.h's.
+// --perf-basic-prof, python -X perf, agents of a JVM, .NET, LuaJIT). No table is kept: each request is one pass over the
+// file, since it grows and places are reused. Which writers are trusted: target_files.h.
 //
 //   7f3a4c001200 1c4 LazyCompile:*handler /srv/app.js:12      start and bytes in hex, the name to the end of the line
 //   7f3a4c001200 80 Function:other /srv/app.js:40             the last line that covers an address counts

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Debug files: where the symbols and the debug information of a program lie that were taken out of it, and whether a file is
-// the program's.
+// Debug files: where the symbols and debug information lie that were stripped from a program, and whether a file is the
+// program's.
 //
 // What it is: names of places, in the order in which they are tried, and the test that a file there has to pass. What it is
-// not: who opens them (target_files.h), or what they say (extra_symbols.h, dwarf_frames.h).
+// not: the opening (target_files.h) or the content of files (extra_symbols.h, dwarf_frames.h).
 //
 //   /usr/bin/web, build id abcdef01, .gnu_debuglink "web.debug" with CRC 0x7e3b12aa, --debug-dir /srv/debug
 //     this machine   /srv/debug/.build-id/ab/cdef01.debug
@@ -37,7 +37,7 @@ struct DebugFilePlace {
   std::string path;
   bool operator==(const DebugFilePlace&) const = default;
 };
-// Hex, as a file's note is told. What a damaged recording calls one may be anything.
+// Hex, as of a file's note. A damaged recording may contain anything.
 bool is_build_id(const std::string& text);
 // Below `directory`; "" when the build id (hex) is none.
 std::string build_id_path(const std::string& directory, const std::string& build_id);

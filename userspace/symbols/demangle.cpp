@@ -12,7 +12,7 @@ namespace memwhy::symbols {
 namespace {
 
 // Mangled; longer names are shown as they are. libiberty refuses C++ names of more, and both demanglers stop at
-// 1,024 and 2,048 levels, unless DMGL_NO_RECURSE_LIMIT asks for the opposite.
+// 1,024 and 2,048 levels, unless DMGL_NO_RECURSE_LIMIT is set.
 constexpr size_t kMaxNameBytes = 1024;
 constexpr size_t kMaxTextBytes = 4096;
 constexpr int kOptions = DMGL_PARAMS | DMGL_ANSI;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names as people write them. Go names need none of this.
+// Names as people write them. Go names need no demangling.
 #pragma once
 
 #include <string>

@@ -28,8 +28,8 @@ Error too_much_debug() {
   return debug_information(fmt::format("has more than {} MiB", DwarfFile::kMostDebugBytes >> 20));
 }
 
-// What libelf and libdw may be given: they take room for as many sections as the file says, and read sections
-// whole, the names first. So what they will touch is looked at before, by readers that take nothing on trust.
+// What libelf and libdw may be given: they allocate as many sections as the file claims, and read whole sections,
+// the names first. So what they will touch is checked before, by readers that take nothing on trust.
 Status bounded_sections(const Fd& file) {
   Fd again(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
   if (!again) return unreadable_because("no file descriptor is left");
@@ -38,7 +38,7 @@ Status bounded_sections(const Fd& file) {
   const auto header = load<Elf64_Ehdr>(**bytes, 0);
   if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
     return unreadable_because("not an ELF file");
-  // Numbers that do not fit stand in the first section, where libelf believes them; few programs have so many.
+  // Numbers that do not fit are in the first section, where libelf trusts them; few programs have so many.
   if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_shentsize != sizeof(Elf64_Shdr) ||
       header->e_shstrndx >= header->e_shnum)
     return unreadable_because("its section table is not one of a program");
@@ -77,7 +77,7 @@ uint64_t claimed_bytes(Elf_Scn* section, const GElf_Shdr& header, std::string_vi
   return header.sh_size;
 }
 
-// visit(section, header, name) of each whose name says that it is debug information. False: the file cannot be read.
+// visit(section, header, name) for each that is debug information by name. False: the file cannot be read.
 template <typename Visit>
 bool each_debug_section(Elf* elf, Visit visit) {
   size_t names = 0;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// DwarfFile: the debug information of a file, opened by libdw, with bounds on what a damaged or hostile file can ask of us. What
-// to look for in it is dwarf_frames.h's and goruntime/dwarf_unit.h's.
+// DwarfFile: the debug information of a file, opened by libdw, with bounds on the work that a damaged or hostile file can cause.
+// Look-ups in it: dwarf_frames.h and goruntime/dwarf_unit.h.
 //
 //   what libdw would believe                          what is done about it
 //   number and size of sections, names of sections    read beforehand, by readers that take nothing on trust
 //   size of a compressed section                      256 MiB in total, uncompressed
-//   a string that stands in an entry                  ends inside the section, 64 KiB at most, or is none
+//   a string in an entry                              ends inside the section, max 64 KiB, or is none
 //   a reference into another file                     is none: libdw would open it by a path that the file names
 #pragma once
 
@@ -45,9 +45,9 @@ class DwarfFile {
   std::string_view text(Dwarf_Die& entry, unsigned attribute) const;
   static std::optional<Dwarf_Die> referred(Dwarf_Attribute& attribute);
   static std::optional<uint64_t> number(Dwarf_Die& entry, unsigned attribute);
-  static Error unreadable();  // by what libdw says of its last call
+  static Error unreadable();  // by libdw's error of its last call
 
-  // visit(top entry, offset behind the unit) of each unit, until it returns an error.
+  // visit(top entry, offset after the unit) for each unit, until it returns an error.
   template <typename Visit>
   Status each_unit(Visit visit) const {
     Dwarf_Off at = 0, next = 0;

@@ -12,7 +12,7 @@
 namespace memwhy::symbols {
 namespace {
 
-constexpr uint64_t kEntryWork = 16;  // of a step whose bytes are not known
+constexpr uint64_t kEntryWork = 16;  // of a step of unknown size
 constexpr uint64_t kLineWork = 4;    // for each byte of a line program: most are a row
 constexpr uint64_t kRowBytes = 64;   // that a row takes in libdw
 constexpr uint64_t kMostRows = 2 << 20;
@@ -106,7 +106,7 @@ bool DwarfFrames::child(Dwarf_Die& entry) {
   return true;
 }
 
-// Where the entry does not say where the next one is, all that is in it is walked over.
+// If the entry does not point to the next one, its whole content is walked over.
 bool DwarfFrames::sibling(Dwarf_Die& entry) {
   Dwarf_Die next;
   const bool jumps = ::dwarf_haschildren(&entry) == 0 || ::dwarf_hasattr(&entry, DW_AT_sibling) != 0;
@@ -144,7 +144,7 @@ DwarfFrames::Unit* DwarfFrames::unit_of(uint64_t vaddr) {
   return range == nullptr ? nullptr : &units_[range->unit];
 }
 
-// The next entry behind this one and what is in it, one of `depth` lists that are in each other. Where the innermost ends, the
+// The next entry after this one and its content, one of `depth` nested lists. Where the innermost ends, the
 // entry that it is in has ended, too: nothing is walked over twice.
 bool DwarfFrames::next(Dwarf_Die& entry, size_t& depth, const Unit& unit) {
   Dwarf_Die behind;
@@ -167,7 +167,7 @@ bool DwarfFrames::next(Dwarf_Die& entry, size_t& depth, const Unit& unit) {
   return false;
 }
 
-// A unit whose walk was given up has the functions that were found before.
+// A unit with an abandoned walk has the functions that were found before.
 void DwarfFrames::index(Unit& unit) {
   if (std::exchange(unit.indexed, true)) return;
   Dwarf_Die entry;
@@ -192,7 +192,7 @@ uint64_t DwarfFrames::line_program_bytes(Dwarf_Die& unit) const {
   uint32_t bytes = 0;
   if (!at || section.size() < sizeof bytes || *at > section.size() - sizeof bytes) return section.size();
   std::memcpy(&bytes, section.data() + *at, sizeof bytes);
-  return std::min<uint64_t>(bytes, section.size());  // the 64-bit format says 0xffffffff
+  return std::min<uint64_t>(bytes, section.size());  // the 64-bit format has 0xffffffff
 }
 
 void DwarfFrames::read_lines(Unit& unit) {
@@ -211,7 +211,7 @@ void DwarfFrames::read_lines(Unit& unit) {
   if (::dwarf_getsrcfiles(&entry, &unit.files, &unit.file_count) != 0) unit.files = nullptr;
 }
 
-// The names of an inlined call are those of the function that it was made from, whose declaration may have them.
+// The names of an inlined call are those of its original function, or of that function's declaration.
 std::string DwarfFrames::name_of(Dwarf_Die entry) const {
   std::string plain;
   for (int hop = 0; hop < kMostOrigins; ++hop) {

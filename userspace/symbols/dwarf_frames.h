@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// DwarfFrames: the functions at an address of C, C++ or Rust, those that were inlined too, with their lines, by debug
+// DwarfFrames: the functions at an address of C, C++ or Rust code, including inlined ones, with their lines, by debug
 // information.
 //
-// What it is: a lookup over dwarf_file.h. A unit is walked when the first of its addresses is asked for; what a file can ask
-// for is bounded by a budget of work for all of it. What it is not: Go's, whose own table says the same (go_line_table.h).
+// What it is: a lookup over dwarf_file.h. A unit is walked when the first of its addresses is looked up; a budget bounds the work
+// for the whole file. What it is not: made for Go, which has a table of its own (go_line_table.h).
 //
 //   0x1412 in a unit of cache.cpp    subprogram main, 0x13f0-0x1480
 //                                      lexical block 0x1400-0x1440

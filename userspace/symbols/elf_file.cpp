@@ -6,13 +6,14 @@
 #include <algorithm>
 
 #include "base/ids.h"
+#include "base/machine.h"
 
 namespace memwhy::symbols {
 namespace {
 
 // Far above what linkers make; below what would cost time.
 constexpr uint64_t kMaxSections = 1 << 16;
-constexpr size_t kMaxSegments = 128;            // each is looked at for each address
+constexpr size_t kMaxSegments = 128;            // all are searched for each address
 constexpr uint64_t kMaxNoteBytes = 64 << 10;    // of one range of notes
 constexpr uint64_t kMaxNotes = 256;             // ranges of notes, segments and sections
 constexpr uint64_t kMaxNotesBytes = 512 << 10;  // of all together
@@ -43,16 +44,6 @@ std::string machine_name(uint16_t machine, bool is_64) {
     default:
       return fmt::format("ELF machine {}", machine);
   }
-}
-
-constexpr uint16_t host_machine() {
-#if defined(__x86_64__)
-  return EM_X86_64;
-#elif defined(__aarch64__)
-  return EM_AARCH64;
-#else
-#error "this machine is not supported"
-#endif
 }
 
 uint16_t swapped(uint16_t value) { return static_cast<uint16_t>(value >> 8 | value << 8); }
@@ -90,9 +81,9 @@ Result<ElfFile> ElfFile::parse(ByteSource& source) {
   const bool is_64 = ident->bytes[EI_CLASS] == ELFCLASS64;
   ElfFile file;
   file.machine_ = machine_name(ident->machine, is_64);
-  if (!is_64 || ident->bytes[EI_DATA] != ELFDATA2LSB || ident->machine != host_machine()) {
-    return Error(ErrorCode::kEnvironment, fmt::format("an ELF file for {}, not for {}", file.machine_,
-                                                      machine_name(host_machine(), true)));
+  if (!is_64 || ident->bytes[EI_DATA] != ELFDATA2LSB || ident->machine != machine::kElfNumber) {
+    return Error(ErrorCode::kEnvironment,
+                 fmt::format("an ELF file for {}, not for {}", file.machine_, machine::kName));
   }
   const std::optional<Elf64_Ehdr> header = load<Elf64_Ehdr>(source, 0);
   if (!header) return Error(ErrorCode::kBadInput, "an ELF file that ends within its header");
@@ -203,7 +194,7 @@ const Section* ElfFile::section_of_type(uint32_t type) const {
 }
 
 std::optional<uint64_t> vaddr_of(const std::vector<Segment>& segments, uint64_t file_offset) {
-  // Neighbouring segments may share a page of the file. Who asks has an address of code, so code wins; then
+  // Neighbouring segments may share a page of the file. Callers have an address of code, so code wins; then
   // the segment that truly holds the byte.
   const Segment* best = nullptr;
   int best_rank = 0;

@@ -91,7 +91,7 @@ class ElfFile {
   std::optional<Segment> dynamic_, frame_header_;
   std::vector<Section> sections_;
   std::string build_id_, go_build_id_;
-  uint64_t notes_ = 0, note_bytes_ = 0;  // looked at so far
+  uint64_t notes_ = 0, note_bytes_ = 0;  // read so far
   std::string left_out_;
 };
 

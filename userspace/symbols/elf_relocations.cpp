@@ -55,7 +55,7 @@ std::vector<uint64_t> find_words(ByteSource& source, const ElfFile& elf, uint64_
       found.push_back(vaddr);
     }
   };
-  // Offset and address are aligned alike: who maps the file maps pages.
+  // Offset and address are aligned alike: a file is mapped in pages.
   const auto add_all = [&](uint64_t offset, uint64_t) {
     for (const Segment& segment : elf.segments()) {
       if (segment.write && offset >= segment.offset && offset - segment.offset < segment.file_bytes)

@@ -5,9 +5,9 @@
 // sources of line numbers; demangled (demangle.h).
 //
 //   address    size   name        find(0x401310) -> "parse", offset 0x10
-//   0x401200   0x100  main        find(0x401490) -> nothing: behind the end of parse, before helper
+//   0x401200   0x100  main        find(0x401490) -> nothing: after the end of parse, before helper
 //   0x401300   0x120  parse
-//   0x4014a0   0      helper      no size (assembly): reaches to the next symbol, 4 KiB at most
+//   0x4014a0   0      helper      no size (assembly): reaches to the next symbol, max 4 KiB
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ namespace memwhy::symbols {
 
 class SymbolTable {
  public:
-  static constexpr uint64_t kMaxRead = 16 << 20;  // symbols of a table that are looked at
+  static constexpr uint64_t kMaxRead = 16 << 20;  // symbols of a table that are read
   static constexpr size_t kMaxKept = 4 << 20;     // functions: 64 MiB
 
   // Empty when the file has no usable table.
@@ -44,14 +44,14 @@ class SymbolTable {
                                                  const std::vector<std::string>& names) const;
 
   size_t count() const { return symbols_.size(); }
-  bool left_out() const { return left_out_; }  // there are more symbols than were read
+  bool left_out() const { return left_out_; }  // more symbols exist than were read
   size_t memory_bytes() const { return symbols_.capacity() * sizeof(Symbol); }
 
  private:
   struct Symbol {
     uint64_t vaddr = 0;
     uint32_t name = 0;        // offset in the string table
-    uint32_t bytes : 30 = 0;  // the most that fits stands for more
+    uint32_t bytes : 30 = 0;  // the maximum means more
     uint32_t rank : 2 = 0;    // of several names for one address the lowest is taken: global, weak, local
   };
 

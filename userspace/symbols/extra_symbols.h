@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// ExtraSymbols: names for a file that was stripped, out of a second one that describes the same code.
+// ExtraSymbols: names for a stripped file, from a second one that describes the same code.
 //
 //   .gnu_debugdata   a section of the file itself: an xz-compressed ELF file with the symbols that .dynsym lacks
-//   ab/cdef.debug    what distributions keep apart (debug_files.h)
+//   ab/cdef.debug    what distributions package apart (debug_files.h)
 #pragma once
 
 #include <memory>

@@ -89,7 +89,7 @@ std::string read_code(BlockCache& source, uint64_t from, uint64_t to) {
   return code;
 }
 
-// Where a stub begins with a function of its own, or one byte into it, or behind one.
+// Where a stub begins: with a function of its own, or one byte into it, or after one.
 void mark_stubs_of(FunctionRules& rules, BlockCache& source) {
   for (const uint64_t offset : {rules.begin, rules.begin + 1, rules.end})
     if (const Stub* stub = stub_at(read_code(source, offset, offset + kLongestStub)))
@@ -118,7 +118,7 @@ void mark_entry(FunctionRules& rules, BlockCache& source, uint64_t entry) {
 }
 
 // Code of a compiler that writes no tables and keeps frame pointers, as the builtin functions of V8: from where a function has
-// made its frame to the padding behind it.
+// made its frame to the padding after it.
 void mark_kept_frames(FunctionRules& rules, BlockCache& source) {
   const uint64_t from = rules.begin - std::min(rules.begin, kLongFunctionBytes);
   const std::string code = read_code(source, from, rules.end);
@@ -131,7 +131,7 @@ void mark_kept_frames(FunctionRules& rules, BlockCache& source) {
   }
 }
 
-// Go's own DWARF does not speak of the frame pointer. A function without a frame leaves it alone, one with a frame has saved
+// Go's own DWARF does not describe the frame pointer. A function without a frame leaves it alone, one with a frame has saved
 // it at its top.
 void as_go_means(std::vector<RuleRow>& rows) {
   for (RuleRow& row : rows) {
@@ -246,7 +246,7 @@ FunctionRules FrameTables::rules(BlockCache& source, const ElfFile& elf, const G
     found.rows = {{found.range.end, kFramePointerRule, kFramePointerRule}};
   }
   FunctionRules::keep_around(found.rows, &found.range, *vaddr);
-  // From addresses to offsets. What is claimed beyond the beginning of the file or too far is not said.
+  // From addresses to offsets. Claims before the beginning of the file or too far away are dropped.
   const uint64_t below = *vaddr - found.range.start, above = found.range.end - *vaddr;
   if (!found.range.contains(*vaddr) || below > file_offset || below > kMostFunctionBytes ||
       above > kMostFunctionBytes)

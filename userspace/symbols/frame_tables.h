@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// FrameTables: everything in a file that says how its functions are unwound, behind one question.
+// FrameTables: everything in a file that describes how its functions are unwound, behind one look-up.
 //
 //   Go's line table   decides for Go's own text, also for its assembly
 //   .eh_frame         where there is an entry; found by its section, or by PT_GNU_EH_FRAME when the sections are gone
@@ -7,7 +7,7 @@
 //   the code          stubs that no table describes: what a signal handler returns to, where a coroutine begins
 //   nothing           a guess: the frame pointer
 //
-// What it is: the order of these, and the traps between them. What it is not: their formats (cfi_section.h, cfi_program.h,
+// What it is: the order of these, and the pitfalls between them. What it is not: their formats (cfi_section.h, cfi_program.h,
 // go_frame_rows.cpp). What comes next: .sframe.
 #pragma once
 

@@ -21,7 +21,7 @@ namespace memwhy::symbols {
 struct GoBuildInfo {
   std::string version;               // "go1.26.8", "go1.26.4 X:nogreenteagc"
   std::string module;                // path of the main package; "" unknown
-  std::vector<std::string> modules;  // paths of those that it depends on, at most kMostModules
+  std::vector<std::string> modules;  // paths of those that it depends on, max kMostModules
   static constexpr size_t kMostModules = 1024, kMostModulePath = 1024;
   std::map<std::string, std::string>
       settings;  // "-race" -> "true", "CGO_ENABLED" -> "1"; empty: not recorded

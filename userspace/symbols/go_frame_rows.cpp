@@ -6,8 +6,8 @@
 //     0x48a3c1 … 0x48a3c8   sp + 16, fp at -16
 //     0x48a3c8 … 0x48a42b   sp + 80, fp at -16
 //
-// The runtime unwinds by the same sequence, so it is right for assembly, too. What it does not say is where the caller's frame
-// pointer is: the code of the prologue does.
+// The runtime unwinds by the same sequence, so it is right for assembly, too. The place of the caller's frame pointer is not in
+// it: that follows from the code of the prologue.
 #include <algorithm>
 
 #include "symbols/byte_cursor.h"
@@ -23,7 +23,7 @@ constexpr uint64_t kPrologueBytes = 128;
 constexpr size_t kMostFrameSteps = 64 << 10;
 constexpr uint8_t kTopFrame = 1, kWritesStackPointer = 2;  // flags of a function
 
-// Behind these is no caller: a goroutine, a thread or a stack of the scheduler's begins.
+// These have no caller: a goroutine, a thread or a stack of the scheduler's begins.
 constexpr std::string_view kOutermost[] = {"runtime.goexit",    "runtime.mstart",           "runtime.mcall",
                                            "runtime.morestack", "runtime.morestack_noctxt", "runtime.rt0_go"};
 
@@ -33,7 +33,7 @@ struct FrameStep {
   int64_t delta = 0;
 };
 
-// The instruction behind which the caller's frame pointer is in the frame, and where: at CFA - 8 x saved.
+// The instruction after which the caller's frame pointer is in the frame, and where: at CFA - 8 x saved.
 struct SavedFrame {
   uint64_t from = ~uint64_t{0};
   uint16_t saved = 0;

@@ -12,13 +12,13 @@ namespace {
 
 constexpr uint32_t kMagic116 = 0xfffffffa, kMagic118 = 0xfffffff0, kMagic120 = 0xfffffff1;
 constexpr uint64_t kMaxFunctions = 16 << 20;
-constexpr size_t kMaxHeaders = 1024;  // looked at in a search
+constexpr size_t kMaxHeaders = 1024;  // read in a search
 constexpr size_t kMaxCandidates =
     16;                             // of these, those that are tried: each costs a search for its moduledata
 constexpr size_t kMaxFrames = 128;  // at one address, inlined ones counted
 constexpr size_t kNameBytes = 4096;
 
-// How many functions with inlined calls must agree that gofunc is right, and how many are looked at for them.
+// How many functions with inlined calls must agree that gofunc is right, and how many are read for them.
 constexpr size_t kTreesToCheck = 64;
 constexpr uint64_t kFunctionsToCheck = 8192;
 
@@ -334,7 +334,7 @@ std::vector<std::optional<AddressRange>> GoLineTable::find_functions(
     if (places[i]) offsets[i] = static_cast<uint32_t>(*places[i] + 1 - names_.begin);
   std::vector<size_t> times(names.size());
   const uint64_t name_at = release_ == Release::kGo116 ? 8 : 4;       // in struct _func, after its entry
-  const std::vector<std::optional<AddressRange>> none(names.size());  // when not all could be looked at
+  const std::vector<std::optional<AddressRange>> none(names.size());  // when not all could be read
   std::vector<uint32_t> batch;                                        // of the table, which is read in pieces
   const uint64_t words = entry_bytes() / 4;
   for (uint64_t index = 0; index < function_count_; ++index) {

@@ -14,7 +14,8 @@
 //     inline tree [2] = { name "main.parse", parent pc 0x48a3e2 } -> main.parse  parse.go:41  (line at 0x48a3f1)
 //     index at 0x48a3e2 is -1                                     -> main.serve  main.go:118  (line at 0x48a3e2)
 //
-// Frame sizes are such sequences, too (go_frame_rows.cpp). The inline trees lie outside of the table, relative to moduledata.gofunc (go_module.h).
+// Frame sizes are such sequences, too (go_frame_rows.cpp). The inline trees lie outside of the table, relative to
+// moduledata.gofunc (go_module.h).
 #pragma once
 
 #include <cstdint>
@@ -49,7 +50,7 @@ class GoLineTable {
   std::vector<bool> have_names(ByteSource& source, const std::vector<std::string>& prefixes) const;
 
   // The rules of the function that contains `vaddr`, as in FunctionRules but by address; by its table of frame sizes and the
-  // prologue, which says where the frame pointer is saved. Nothing: not Go code, or none of Go 1.18 on.
+  // prologue, which saves the frame pointer. Nothing: not Go code, or none of Go 1.18 on.
   struct FrameRows {
     AddressRange range;
     std::vector<RuleRow> rows;
@@ -57,7 +58,7 @@ class GoLineTable {
   std::optional<FrameRows> frame_rows(ByteSource& source, const ElfFile& elf, uint64_t vaddr) const;
 
   uint64_t vaddr() const { return vaddr_; }                            // link-time address of the header
-  uint64_t names_offset() const { return names_.begin - header_at_; }  // of the function names behind it
+  uint64_t names_offset() const { return names_.begin - header_at_; }  // of the function names after it
   uint64_t functions() const { return function_count_; }
   uint64_t text() const { return text_; }
   // Where all of its functions are, link-time; empty: not readable.
@@ -99,7 +100,7 @@ class GoLineTable {
   uint8_t quantum_ = 1;
   uint64_t header_at_ = 0, vaddr_ = 0;  // the header's place in the file and in the address space
   uint64_t header_text_ = 0;
-  uint64_t text_ = 0;    // what entries are relative to; 0 for kGo116, whose entries are absolute
+  uint64_t text_ = 0;    // what entries are relative to; 0 for kGo116, with absolute entries
   uint64_t gofunc_ = 0;  // what inline trees are relative to; 0 unknown (no inlined frames), or kGo116
   uint64_t function_count_ = 0;
   Range names_, units_, files_, pctab_, functions_;

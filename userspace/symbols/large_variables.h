@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Variables of a program by its symbol table. The largest of a program that can be written, by its symbol table; where that was stripped, the sections that
-// they are in, which linkers keep. No addresses of a process, and no word of what is resident.
+// Variables of a program by its symbol table: the largest writable ones; if it was stripped, the sections that they are in, which
+// linkers keep. No addresses of a process, and nothing about residency.
 //
 //   go build            main.table, .noptrbss, 384 MiB
 //   go build -ldflags=-s   "", .noptrbss, 384.1 MiB

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // LocalBinaries: Binaries in this process, without children. For tests, benchmarks and tools: a target's file can make its
-// reader hang or die, so a recorder never uses it.
+// reader hang or crash, so a recorder never uses it.
 #pragma once
 
 #include "symbols/binaries.h"

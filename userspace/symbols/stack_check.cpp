@@ -65,7 +65,7 @@ constexpr int32_t kStackGuard0 = 0x10, kStackGuard1 = 0x18;            // in run
 
 Result<StackCheck> find_stack_check(std::span<const uint8_t> bytes, uint64_t function_bytes) {
   Code code(bytes.first(std::min<size_t>(bytes.size(), kMostStackCheckBytes)));
-  // The code that makes room stands at the end: every jump goes forward, and stays in the function.
+  // The code that makes room is at the end: every jump goes forward, and stays in the function.
   const auto leads_to_the_end = [&](std::optional<int64_t> target) {
     return target && *target > int64_t{code.at()} && static_cast<uint64_t>(*target) < function_bytes;
   };

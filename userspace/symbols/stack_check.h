@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The stack check at the start of a Go function (amd64), and the one instruction of it where a probe is safe and counts
 // exactly: its conditional jump. The kernel emulates it (nothing is single-stepped), the arguments are still in their
-// registers, and a call whose stack must grow first can be told from one that goes on: CF or ZF is set, and the function
-// begins again. Bytes in, an offset out; nothing is read or attached here.
+// registers, and a call that must grow its stack first can be distinguished from one that goes on: CF or ZF is set, and the
+// function begins again. Bytes in, an offset out; nothing is read or attached here.
 //
 //   runtime.(*mcache).allocLarge       49 3b 66 10          cmp  0x10(%r14), %rsp      g.stackguard0
 //                                  +4  0f 86 0d 02 00 00    jbe  +0x217                <- the site
@@ -20,15 +20,15 @@
 
 namespace memwhy::symbols {
 
-constexpr size_t kMostStackCheckBytes = 32;  // what of a function's start must be known, at most
+constexpr size_t kMostStackCheckBytes = 32;  // max bytes of a function's start that must be known
 
 struct StackCheck {
   uint32_t jump = 0;        // of the conditional jump, from the function's start
   uint32_t jump_bytes = 0;  // 2 or 6
 };
 
-// `code`: a function from its start, at most to its end (`function_bytes`). kBadInput says in a
-// sentence why there is no site: no check (NOSPLIT), or code that the Go compiler is not known to begin a function with.
+// `code`: a function from its start, not beyond its end (`function_bytes`). kBadInput has in a
+// sentence why there is no site: no check (NOSPLIT), or an unknown beginning of a function.
 Result<StackCheck> find_stack_check(std::span<const uint8_t> code, uint64_t function_bytes);
 
 }  // namespace memwhy::symbols

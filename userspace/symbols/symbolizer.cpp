@@ -10,7 +10,7 @@
 namespace memwhy::symbols {
 namespace {
 
-// Beyond this the memory of what was said is cleared: saying a name twice is harmless.
+// Beyond this the memory of what was emitted is cleared: emitting a name twice is harmless.
 constexpr size_t kMaxSaid = 1 << 20;
 constexpr size_t kMaxMapped = 64 << 10;
 constexpr size_t kMaxModules = 64 << 10;
@@ -46,7 +46,7 @@ void Symbolizer::resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>
   look_up(tgid, wanted, space, emit);
 }
 
-// Adds it, unless it was said already. Other code may have been loaded where some was unloaded: then the address is said
+// Adds it, unless it was emitted already. Other code may have been loaded where some was unloaded: then the address is emitted
 // anew.
 void Symbolizer::want(Pid tgid, SpaceState& state, const std::vector<events::Vma>& vmas, uint64_t address,
                       bool is_return, std::vector<Wanted>& wanted, const Emit& emit) {
@@ -66,7 +66,7 @@ void Symbolizer::want(Pid tgid, SpaceState& state, const std::vector<events::Vma
   wanted.push_back(std::move(one));
 }
 
-// One question for each file, then all is said in the order of the stacks.
+// One request for each file, then all is emitted in the order of the stacks.
 void Symbolizer::look_up(Pid tgid, std::vector<Wanted>& wanted, SpaceId space, const Emit& emit) {
   name_made_code(tgid, spaces_[space], wanted);
   std::vector<bool> asked(wanted.size());
@@ -94,7 +94,7 @@ void Symbolizer::look_up(Pid tgid, std::vector<Wanted>& wanted, SpaceId space, c
   if (lost > 0) send(emit, events::Loss{space, "symbols", lost});
 }
 
-// Code without a file: by what the process itself wrote. What cannot be asked now is asked when it is met again.
+// Code without a file: by what the process itself wrote. What cannot be looked up now is looked up at its next occurrence.
 void Symbolizer::name_made_code(Pid tgid, SpaceState& state, std::vector<Wanted>& wanted) {
   std::vector<size_t> mine;
   std::vector<CodeOffset> at;
@@ -119,7 +119,7 @@ void Symbolizer::name_made_code(Pid tgid, SpaceState& state, std::vector<Wanted>
     wanted[mine[i]].info.frames = std::move((*found)[i]);
 }
 
-// A file that was closed meanwhile is opened again.
+// A file that was closed in between is reopened.
 Result<std::vector<SourceFrames>> Symbolizer::frames_of(Pid tgid, Module& module, const events::Vma& vma,
                                                         std::span<const CodeOffset> at, const Emit& emit) {
   Result<std::vector<SourceFrames>> found = binaries_.look_up(module.handle, at);
@@ -203,7 +203,7 @@ Symbolizer::ModulePtr Symbolizer::unreadable_module(const FileKey& key, events::
   return module;
 }
 
-// Of very many files, those that no process has mapped any more are forgotten: they would be said anew.
+// Of very many files, those that no process has mapped any more are forgotten: they would be emitted anew.
 Symbolizer::ModulePtr& Symbolizer::remembered(const FileKey& key) {
   if (modules_.size() >= kMaxModules && !modules_.contains(key)) {
     std::erase_if(modules_, [](const auto& one) { return one.second.use_count() == 1; });

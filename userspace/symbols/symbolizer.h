@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Symbolizer: names for the stacks of live processes, resolved on first sight.
 //
-// What it is: from (process, its mappings, stacks) to BinaryInfo and SymbolInfo, each said once. Binaries are shared
-// between processes and spaces. What it is not: who opens and parses files (binaries.h; one that was closed is opened
-// again), a policy of who is resolved when (record/).
+// What it is: from (process, its mappings, stacks) to BinaryInfo and SymbolInfo, each emitted once. Binaries are shared
+// between processes and spaces. What it is not: the opening and parsing of files (binaries.h; a closed one is
+// reopened), or a policy of what is resolved when (record/).
 //
 //   frame 0x7f3a5c0291e3 (return address) -> mapping 0x7f3a5c028000-… r-x offset 0x28000 of libc.so.6
 //     -> file offset 0x291e3, looked up at 0x291e2 -> BinaryInfo 2 (once), SymbolInfo { binary 2, "malloc" }
 //   in an executable mapping without a file ([vdso], a JIT's code): SymbolInfo without binary, and without frames but for the
 //   names that the process writes for profilers (code_map.h)
 //   in no executable mapping: nothing
-//   a file whose reader hangs or dies: SymbolInfo without frames, a Loss that counts them, and a notice
+//   a file on which the reader hangs or dies: SymbolInfo without frames, a Loss that counts them, and a notice
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ class Symbolizer {
   using Emit = std::function<void(events::Event)>;
 
   struct Executable {
-    BinaryId binary{};    // kNone: could not be read (a BinaryInfo with `unreadable` says why)
+    BinaryId binary{};    // kNone: could not be read (a BinaryInfo with `unreadable` has the reason)
     std::string machine;  // "x86-64" | "i386" | "aarch64" …; "" unknown, or not ELF
   };
 
@@ -45,7 +45,7 @@ class Symbolizer {
                std::span<const events::Stack> stacks, const Emit& emit);
   // Emits BinaryInfo if new.
   Executable executable(Pid tgid, const Emit& emit);
-  // The space ended: what was said about it need not be remembered.
+  // The space ended: what was emitted about it need not be remembered.
   void forget(SpaceId space);
 
   size_t spaces() const { return spaces_.size(); }    // of which something is remembered
@@ -65,8 +65,7 @@ class Symbolizer {
     ModulePtr module;
   };
   struct SpaceState {
-    std::unordered_map<uint64_t, BinaryId>
-        said;  // address << 1 | is_return -> the binary it was said to be in
+    std::unordered_map<uint64_t, BinaryId> said;  // address << 1 | is_return -> the binary it was found in
     std::vector<MappedModule> mapped;
     bool has_code_map = false;
     uint64_t code_map_after_ns = 0;  // until then its code map is not read again

@@ -3,13 +3,13 @@
 //
 // A path in /proc/PID/maps belongs to another mount namespace, and the file behind it may have been deleted
 // or replaced since. So, in this order: the mapping itself (map_files), the executable's link (exe), the path
-// below the process's root. Whatever was opened must be the mapping's file: a regular file with its inode and
+// below the process's root. The opened file must be the mapping's: a regular file with its inode and
 // device.
 //
-// Opening is not harmless: a FIFO wakes its writer, a watchdog starts, a tape rewinds, and what a server of a FUSE or
-// network file system never answers never returns. So each name is opened without any access first (O_PATH), looked at,
-// and only a regular file is opened for reading, through that descriptor: what the name leads to may change in between.
-// And all of it belongs in a process that may hang (files/).
+// Opening is not harmless: a FIFO wakes its writer, a watchdog starts, a tape rewinds, and on a FUSE or network file system
+// with a silent server it never returns. So each name is first opened without access (O_PATH) and checked, and only a regular
+// file is opened for reading, through that descriptor, since the name's target may change in between. All of this belongs in
+// a process that may hang (files/).
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ struct TargetFile {
   FileKey key;
 };
 
-// By what statfs(2) says: a file system whose answers come from somebody else, a server or a process of the target's.
+// By statfs(2): a file system served by something else, a remote server or a process of the target's.
 bool is_remote(uint64_t magic);
 
 class TargetFiles {
@@ -44,7 +44,7 @@ class TargetFiles {
   Result<TargetFile> open_executable(Pid tgid) const;
   // What lies at one of the places where a program's debug information may be. Not yet known to be the program's.
   Result<TargetFile> open_debug_file(Pid tgid, const DebugFilePlace& place) const;
-  // The names of code that the process made at run time (code_map.h), written by it or by root: /tmp is anybody's.
+  // The names of code that the process made at run time (code_map.h), written by it or by root: anyone can write to /tmp.
   Result<TargetFile> open_code_map(Pid tgid) const;
   Result<ProbedFile> file_to_probe(const ProcessFile& file) const;
   // statfs(2)'s number of the file system that a mapping's file is on.

@@ -12,7 +12,7 @@
 //     0x40b3c … 0x40b3d   ret                            sp +   8              the same
 //
 // What it is: x86-64's convention, with neutral names, and small enough for the kernel side to pack into 32 bits. What it is
-// not: all that DWARF can say; what does not fit is kStop. What comes next: arm64, where the return address may be in a
+// not: all that DWARF can express; what does not fit is kStop. What comes next: arm64, where the return address may be in a
 // register.
 #pragma once
 
@@ -32,7 +32,7 @@ struct UnwindRule {
     kSignal,     // an rt_sigframe is at the stack pointer: the interrupted registers are in it
     kRealigned,  // CFA = [frame pointer + bytes], the caller's frame pointer = [frame pointer]
     kKept,       // no table has it, but the function has made a frame for its frame pointer
-    kStop,       // there is an unwind table, and it says what a rule cannot say
+    kStop,       // there is an unwind table, and a rule cannot express it
   };
   static constexpr int32_t kMostBytes = 1 << 18;      // below it
   static constexpr int32_t kMostRealigned = 1 << 17;  // kRealigned: below it, in both directions
@@ -56,7 +56,7 @@ constexpr UnwindRule kFramePointerRule{UnwindRule::Kind::kFrame, 2, 16};
 struct RuleRow {
   uint64_t end = 0;       // offset in the file; begins where the row before ends
   UnwindRule at;          // of an instruction of the row that was interrupted
-  UnwindRule after_call;  // of a return address whose call ends in the row
+  UnwindRule after_call;  // of a return address after a call that ends in the row
   bool operator==(const RuleRow&) const = default;
 };
 
@@ -67,7 +67,7 @@ struct FunctionRules {
   enum class Why : uint8_t {
     kRule,     // a table has it
     kNoEntry,  // none has: rows that are kFramePointerRule are a guess
-    kUnsaid,   // the table cannot be read, or says what no rule can say of the address that was asked for
+    kUnsaid,   // the table cannot be read, or no rule can express it at the requested address
   };
 
   Why why = Why::kUnsaid;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The vdso of this process: code that the kernel maps into every process, the same into all of them (of one machine).
+// The vdso of this process: code that the kernel maps into every process, the same in all of them (of one machine).
 #pragma once
 
 #include <cstddef>

@@ -97,7 +97,7 @@ void AddressSpace::State::operator()(const events::VmaList& list, TimeNs time) {
 }
 
 void AddressSpace::State::operator()(const events::PageScan& scan, TimeNs time) {
-  if (pages_dropped) return;  // ended long before: the last result stands
+  if (pages_dropped) return;  // ended long before: the last result remains
   counters_before = scan.before;
   counters_after = scan.after;
   std::erase_if(runtimes, [&](const auto& told) { return told->scan != scan.scan; });
@@ -138,7 +138,7 @@ void AddressSpace::State::operator()(const events::HeapGrown& event, TimeNs time
   sites.add({event.range, event.stack, time, 0, 0, MapSite::What::kBrk});
 }
 
-// Each runtime says once for each scan what it holds; again replaces it.
+// Each runtime reports its pages once for each scan; a second report replaces the first.
 void AddressSpace::State::operator()(const events::RuntimePages& said, TimeNs) {
   std::erase_if(runtimes, [&](const auto& told) { return told->scan != said.scan; });
   const auto again = std::find_if(runtimes.begin(), runtimes.end(),

@@ -14,7 +14,7 @@
 
 namespace memwhy::timeline {
 
-// Who asked for a mapping. Ranges are cut as parts are unmapped or moved.
+// The stack that requested a mapping. Ranges are cut as parts are unmapped or moved.
 struct MapSite {
   AddressRange range;
   StackId stack{};
@@ -54,7 +54,7 @@ class AddressSpace {
 
   const std::vector<events::Vma>& vmas() const;  // as of the last list
   std::vector<MapSite> map_sites()
-      const;  // in order of address, not overlapping: who made what is mapped now
+      const;  // in order of address, not overlapping: the makers of the current mappings
   const std::vector<events::Thread>& threads() const;
   std::vector<RssPoint> rss_curve() const;
   const std::optional<events::Counters>& counters() const;         // the last
@@ -65,7 +65,7 @@ class AddressSpace {
 
   // What was touched since the last scan, most first.
   std::vector<FreshFaults::Touched> fresh_faults() const;
-  const RuntimeTracks& tracks() const;  // what runtimes told of themselves, beside their pages
+  const RuntimeTracks& tracks() const;                          // what runtimes reported besides their pages
   std::optional<PageEvidence> evidence(PageNumber page) const;  // nothing: not resident, or the space ended
 
   // Bytes the model itself takes for this space.

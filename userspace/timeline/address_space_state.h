@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an AddressSpace holds, and what events do to it. Only timeline/ sees this.
+// What an AddressSpace holds, and how events change it. Only timeline/ sees this.
 #pragma once
 
 #include "timeline/address_space.h"

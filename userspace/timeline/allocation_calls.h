@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// AllocationCalls: the calls of malloc and its kind that were looked at in one address space, by stack and size. A sample, and
-// not what is in use now: no event says when a block is freed. Bounded: of too many kinds the later ones have no stack.
+// AllocationCalls: the sampled calls of malloc and its kind in one address space, by stack and size. Not what is in use now:
+// frees are not recorded. Bounded: beyond the limit of kinds, later ones have no stack.
 //
 //   stack 9   1,000 bytes   1,312 calls
 //   stack 4      64 bytes     640 calls

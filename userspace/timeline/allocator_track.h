@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// AllocatorTrack: what an allocator in one address space told over time, beside its pages (runtime_claims.h); AllocatorTracks:
-// those of all allocators in it, by name (glibc and CPython's in one process).
+// AllocatorTrack: the reports of one allocator in an address space over time, besides its pages (runtime_claims.h);
+// AllocatorTracks: those of all allocators in it, by name (glibc and CPython's in one process).
 //
 //   scans with what is free  t=0  t=10  t=20 ...                     thinned like RSS
-//   sizes of what is in use  t=0 {1,008: 9.9 MiB}  ...  t=12 {1,008: 46.7 MiB}    at most 64 kept
+//   sizes of what is in use  t=0 {1,008: 9.9 MiB}  ...  t=12 {1,008: 46.7 MiB}    max 64 kept
 #pragma once
 
 #include <algorithm>
@@ -49,7 +49,7 @@ class AllocatorTrack {
     sizes_.restart();
   }
 
-  const std::shared_ptr<const events::AllocatorHeap>& last() const { return last_; }  // null: none was told
+  const std::shared_ptr<const events::AllocatorHeap>& last() const { return last_; }  // null: no report
   std::vector<AllocatorPoint> curve() const { return curve_.points(); }
   std::vector<AllocatorSizes> sizes() const { return sizes_.points(); }
   size_t memory_bytes() const { return curve_.memory_bytes() + sizes_.memory_bytes(); }
@@ -75,7 +75,7 @@ class AllocatorTracks {
   void restart() {
     for (AllocatorTrack& track : tracks_) track.restart();
   }
-  const std::vector<AllocatorTrack>& all() const { return tracks_; }  // each was told something
+  const std::vector<AllocatorTrack>& all() const { return tracks_; }  // each has a report
   size_t memory_bytes() const {
     size_t sum = 0;
     for (const AllocatorTrack& track : tracks_) sum += track.memory_bytes();

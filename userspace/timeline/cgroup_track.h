@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// CgroupTrack: what one memory cgroup told over time. Which process is in which is in SpaceStart::cgroup.
+// CgroupTrack: the counters of one memory cgroup over time. SpaceStart::cgroup has the cgroup of each process.
 //
 //   usage at 1 Hz   t=1.0 300 MiB   t=2.0 304 MiB ...   thinned like RSS; the first and the last whole
 #pragma once

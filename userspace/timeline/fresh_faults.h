@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// FreshFaults: which stacks touched pages since the last scan of a space. Of a process that is killed it is all that is known of
-// what no scan has seen. Not residency: pages may have left since, and a huge page counts as the one that was touched.
+// FreshFaults: which stacks touched pages since the last scan of a space. For a killed process this is all that is known of the
+// time after the last scan. Not residency: pages may have left since, and a huge page counts as the one touched page.
 #pragma once
 
 #include <algorithm>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // IntervalMap: disjoint ranges in order, each with what is known of it. What RangeTicks and MapSites are made of.
 //
-// What it is: storage, in leaves of up to 64 intervals that copies share until one of them writes. What it is not: a rule of
-// which interval wins; the caller says what is put and what is cleared.
+// What it is: storage, in leaves of up to 64 intervals that copies share until one of them writes. What it is not: a
+// rule about which interval wins; the caller decides what is put and what is cleared.
 //
 //   leaves_   { 0x100, ● } { 0x7f00, ● } { 0x9a00, ● }          200 leaves for 10,000 munmaps between two scans
 //                      |           ╰─ [0x7f00,0x7f10) 41 [0x7f10,0x7f18) 90 …      an operation moves a part of one leaf
@@ -55,7 +55,7 @@ class IntervalMap {
     return it != items.end() && it->range.start <= at ? &*it : nullptr;
   }
 
-  // Where it changes next what find(at) says.
+  // Where the result of find(at) changes next.
   uint64_t changes_after(uint64_t at) const {
     if (leaves_.empty()) return UINT64_MAX;
     const size_t leaf = leaf_of(at);
@@ -161,7 +161,7 @@ class IntervalMap {
     return *items;
   }
 
-  // Clears [start, end) and says where an interval that starts at `start` belongs. The leaf of that place may be empty then, if
+  // Clears [start, end) and returns where an interval that starts at `start` belongs. The leaf of that place may be empty then, if
   // `keep`; without it no leaf stays empty.
   Place open_gap(uint64_t start, uint64_t end, bool keep = false) {
     size_t leaf = leaf_of(start);

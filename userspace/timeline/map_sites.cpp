@@ -6,7 +6,7 @@
 namespace memwhy::timeline {
 namespace {
 
-// Whether one site can stand for both. Of MAP_POPULATE the time of each counts.
+// Whether one site can replace both. Of MAP_POPULATE the time of each counts.
 bool same_maker(const MapSite& a, const MapSite& b) {
   return a.stack == b.stack && a.prot == b.prot && a.flags == b.flags && a.what == b.what &&
          (a.flags & kMapPopulate) == 0;
@@ -78,7 +78,7 @@ void MapSites::move(AddressRange from, AddressRange to, const MapSite& by) {
     if (to.end < from.end) return cut({to.end, from.end}, by.time);
     MapSite growth = by;
     growth.range = {from.end, to.end};
-    if (find(from.start) == nullptr) growth.range.start = from.start;  // mapped before anybody looked
+    if (find(from.start) == nullptr) growth.range.start = from.start;  // mapped before the recording
     return add(growth);
   }
   std::vector<MapSite> carried;

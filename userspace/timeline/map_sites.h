@@ -58,7 +58,7 @@ class MapSites {
   void remember(AddressRange range, TimeNs time);
   void put(const MapSite& site);
   IntervalMap<MapSite> sites_;
-  std::vector<Departed> departed_;  // as they were heard of
+  std::vector<Departed> departed_;  // in order of arrival
 };
 
 }  // namespace memwhy::timeline

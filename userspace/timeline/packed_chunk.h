@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // PackedChunk: the words of the 512 pages of one chunk, edited as they are packed.
 //
-// What it is: runs of equal words, or 512 words where there are many runs. What it is not: which chunk, and who shares it; that
-// is PageTable's.
+// What it is: runs of equal words, or 512 words where there are many runs. What it is not: which chunk it is, and with
+// whom it is shared; that is PageTable's.
 //
 //   munmap of pages 20..30:   words_ { a,  b,   c   }    ->   words_ { a,  b,  -,  b,   c   }
 //                             ends_  { 17, 300, 512 }         ends_  { 17, 20, 30, 300, 512 }     a few words move, not 512
 //
-// Neighbouring runs are never equal: what is equal to its neighbour becomes one with it.
+// Neighbouring runs are never equal: equal ones are merged.
 #pragma once
 
 #include <algorithm>
@@ -33,7 +33,7 @@ class PackedChunk {
   explicit PackedChunk(PageWord all);
   explicit PackedChunk(const ChunkWords& words) { assign(words); }
 
-  // Puts the runs of pages [first, end) behind what is in `runs`.
+  // Appends the runs of pages [first, end) to `runs`.
   void read(uint16_t first, uint16_t end, std::vector<WordRun>& runs) const;
   void read(ChunkWords& words) const;
   // Pages from `first` on become these runs, of which neighbours may be equal; `runs` is used up.

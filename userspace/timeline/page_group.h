@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the model says of resident pages, at the grain that explain/ needs: pages of one mapping that share
-// the same evidence. Not a page map (PageTable) and not an owner (explain/owners): evidence only.
+// What the model knows of resident pages, at the granularity that explain/ needs: pages of one mapping with the
+// same evidence. Not a page map (PageTable) and not an owner (explain/owners): evidence only.
 //
 //   rw-p anon VMA 7f12'3400'0000-7f12'4400'0000 of space 1 after scan 3, 40,961 resident pages:
 //     { vma 12, how kFault,        stack 9,  pages 40,448, huge 40,448, ages {40,448 40,448 0 0} }
@@ -22,7 +22,7 @@ namespace memwhy::timeline {
 
 // How the attribution of a page is known; the order of kernel evidence, best first.
 enum class How : uint8_t {
-  kFault,        // its own entry in the kernel's page table: a user-mode fault
+  kFault,        // its own entry in the page fault table: a user-mode fault
   kKernelFault,  // the same, touched by the kernel for the process (copy_to_user)
   kHugeBlock,    // its 2 MiB block is huge; the block's last fault brought it
   kFaultAround,  // file page in the 64 KiB window of a fault
@@ -50,7 +50,7 @@ struct PageGroup {
   uint64_t pages = 0;
   uint64_t huge_pages = 0;        // of `pages`, those mapped by a PMD
   uint64_t lazy_pages = 0;        // of `pages`, those under an MADV_FREE that was seen and not written since
-  uint64_t stack_lost_pages = 0;  // of `pages`, those whose stack the kernel side had no room for
+  uint64_t stack_lost_pages = 0;  // of `pages`, those for whose stack the kernel side had no room
   std::array<uint64_t, 4> older_pages = {};  // than kAgeLimits[i]; of unknown birth: since first seen
   TimeNs oldest = 0;                         // birth of the oldest, or the scan in which it was first seen
   uint64_t bytes() const { return pages * kPageBytes; }
@@ -72,7 +72,7 @@ struct ScanResult {
   uint64_t stale_pages = 0;  // entries of pages that are not resident (and no removal was seen for): quality
   uint64_t doubtful_pages =
       0;  // resident pages whose entry is older than a removal that was lost since the scan before
-  // What runtimes and allocators told for the scan; null: none did.
+  // The claims of runtimes and allocators for the scan; null: none.
   std::shared_ptr<const RuntimeClaims> runtimes;         // of groups and arrived
   std::shared_ptr<const RuntimeClaims> runtimes_before;  // of left
   // The lists that the indexes mean; never null in a result of the model.

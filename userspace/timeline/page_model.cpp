@@ -74,7 +74,7 @@ void PageModel::note_left(PageRange pages, PageWord word) {
     const uint64_t address = pages.start << kPageShift;
     const auto it = events::first_ending_after(vmas, address);
     const bool inside = it != vmas.end() && it->range.start <= address;
-    // To the first page whose start is no longer in the mapping, or is in the next.
+    // To the first page with a start beyond the mapping, or in the next one.
     if (it != vmas.end()) {
       const uint64_t edge = inside ? it->range.end : it->range.start;
       end = std::min(end, ((edge - 1) >> kPageShift) + 1);
@@ -117,7 +117,7 @@ void PageModel::place(const Piece& piece, PageWord word, bool known, uint64_t fo
     if (removed <= piece.since) {
       alive(part);
     } else if (!known) {
-      bury(part, placed, removed);  // gone before it was heard of
+      bury(part, placed, removed);  // gone before its event arrived
     }
   });
 }
@@ -164,8 +164,8 @@ bool PageModel::accepts(PageWord old, PageWord word, bool known, uint64_t fork_t
     return old.how() == How::kInherited ? old.tick() <= tick : old.weak() && tick <= old.tick();
   }
   if (!known) return !old.own() || old.tick() <= tick;
-  // Heard before, or missed in a damaged trace. The kernel's table keeps entries of pages that are long gone,
-  // so this one tells of the page that is there only when nothing better is known and no scan found the page
+  // Received before, or missed in a damaged trace. The kernel's table keeps entries of pages that are long gone,
+  // so this one counts for the present page only when nothing better is known and no scan found the page
   // absent since.
   const uint64_t absolute = table_.absolute(word);
   if (old.empty()) return absolute >= scans_.start;
@@ -257,7 +257,7 @@ void PageModel::lost(uint64_t tick) { doubt_tick_ = std::max(doubt_tick_, tick);
 void PageModel::fork_from(PageModel& parent, uint64_t tick, uint64_t window) {
   parent.settle();
   table_ = parent.table_.forked();
-  // Only entries that were not heard yet will still come in, from the parent or from its parents.
+  // Only entries that have not arrived yet will still come in, from the parent or from its parents.
   inherits_since_ = parent.unheard_since(tick);
   inherits_until_ = tick + window;
   removed_ = parent.removed_.since(inherits_since_);
@@ -269,7 +269,7 @@ void PageModel::fork_from(PageModel& parent, uint64_t tick, uint64_t window) {
   }
 }
 
-// No entry that is older than this will be heard for the first time.
+// No entry that is older than this will arrive for the first time.
 uint64_t PageModel::unheard_since(uint64_t now) const {
   const uint64_t own = as_of_ > kEntrySlackTicks ? as_of_ - kEntrySlackTicks : 0;
   return now <= inherits_until_ ? std::min(own, inherits_since_) : own;

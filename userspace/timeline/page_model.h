@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // PageModel: what is known about the pages of one address space, kept up to date by what happens to them.
 //
-// What it is: the rules for operations: entries of the kernel's table come in, removals, moves and MADV_FREE
+// What it is: the rules for operations: entries of the page fault table come in, removals, moves and MADV_FREE
 // invalidate, carry and mark them, a fork copies them. What it is not: residency; that is the scan's, and
 // reconciler.h joins the two.
 //
-// Order. Everything is compared by tick (jiffies, 4 ms at 250 Hz), because the table is read at 1 Hz, later
-// than the operations of the same second are heard of:
+// Order. Everything is compared by tick (jiffies, 4 ms at 250 Hz), because the table is read at 1 Hz, after the
+// operations of the same second have arrived:
 //
-//   tick 100  fault of page 7 by s1          |  heard at tick 250, as an entry {7, s1, 100}
-//   tick 120  mremap page 7 -> page 90       |  heard at tick 121   -> the entry is put at page 90
-//   tick 140  munmap page 90                 |  heard at tick 141   -> and dropped there
+//   tick 100  fault of page 7 by s1          |  read at tick 250, as an entry {7, s1, 100}
+//   tick 120  mremap page 7 -> page 90       |  received at tick 121   -> the entry is put at page 90
+//   tick 140  munmap page 90                 |  received at tick 141   -> and dropped there
 //
-// So operations are remembered until every entry that is older than them has been heard, and until a scan has
-// settled what they did. Equal ticks are ambiguous: a removal in the tick of an entry spares it (the scan
+// So operations are remembered until every older entry has been read, and until a scan has settled what they
+// did. Equal ticks are ambiguous: a removal in the tick of an entry spares it (the scan
 // tells whether the page is there), a move in the tick of an entry carries it.
 #pragma once
 
@@ -52,17 +52,17 @@ class PageModel {
 
   explicit PageModel(StackDictionary& stacks) : stacks_(&stacks) {}
 
-  // Until the first scan whatever is heard of a space waits, in order: most children of a fork are never scanned.
+  // Until the first scan everything about a space waits, in order: most children of a fork are never scanned.
   void apply(const events::PageTableRuns& runs);
-  // The parent's entries that are heard after the fork: those up to `until` are the child's as well.
+  // The parent's entries that arrive after the fork: those up to `until` are the child's as well.
   void inherit(std::shared_ptr<const std::vector<events::TableRun>> runs, uint64_t until, uint64_t fork_tick);
   void remove(PageRange range, uint64_t tick);
   void free(PageRange range, uint64_t tick);  // MADV_FREE
   void move(PageRange from, PageRange to, uint64_t tick);
-  void lost(uint64_t tick);  // an operation was not heard of: older entries are in doubt until the next scan
-  // For `window` ticks after the fork the parent's entries from before it may be heard.
+  void lost(uint64_t tick);  // an operation was missed: older entries are in doubt until the next scan
+  // For `window` ticks after the fork the parent's entries from before it may arrive.
   void fork_from(PageModel& parent, uint64_t tick, uint64_t window);
-  void drop();  // the space ended: nothing will be asked again
+  void drop();  // the space ended: no more queries will come
 
   void settle();                                   // takes in what waits
   void look_at() { settle(), looked_at_ = true; }  // by a scan: from now on nothing waits
@@ -74,13 +74,13 @@ class PageModel {
   const StackDictionary& stacks() const { return *stacks_; }
   StackDictionary& stacks() { return *stacks_; }
   size_t memory_bytes() const;
-  // Runs of equal words that operations have looked at, and chunks that scans have: what they cost, whatever the length of
+  // Runs of equal words that operations have visited, and chunks that scans have: their cost, whatever the length of
   // their ranges.
   uint64_t steps() const { return steps_; }
 
   const PageTable& table() const { return table_; }
   const ScanTicks& scans() const { return scans_; }
-  const std::vector<Grave>& graves() const { return graves_; }  // in the order in which they were heard of
+  const std::vector<Grave>& graves() const { return graves_; }  // in order of arrival
   const GroupTable& left() const { return left_; }  // resident in the last scan and taken away since
   const VmaListPtr& scan_vmas() const { return scan_vmas_; }  // of the last scan
   const std::shared_ptr<const RuntimeClaims>& scan_runtimes() const { return scan_runtimes_; }
@@ -98,7 +98,7 @@ class PageModel {
   // A pass is reconciled. `left`: what of it was taken away already.
   struct Scanned {
     uint64_t start;         // tick
-    uint64_t oldest_grave;  // tick: the next pass asks for none that is older
+    uint64_t oldest_grave;  // tick: the next pass needs none that is older
     bool complete;
     VmaListPtr vmas;
     std::shared_ptr<const RuntimeClaims> runtimes;
@@ -106,11 +106,11 @@ class PageModel {
   };
   void scanned(Scanned pass);
   std::optional<PageEvidence> evidence(PageNumber page);
-  // Whether the move of this tick took whatever was there to this page: not of what the mapping grew by.
+  // Whether the move of this tick carried the page's content here: false where the mapping grew.
   bool carried(PageNumber page, uint64_t tick) const;
 
  private:
-  // Forgets operations that no entry and no scan will ask for.
+  // Forgets operations that no entry and no scan will need.
   void trim();
   struct Move {
     PageRange from, to;
@@ -127,7 +127,7 @@ class PageModel {
   // The kernel side takes the tick of a fault a moment before it writes the entry.
   static constexpr uint64_t kEntrySlackTicks = 2;
 
-  // What was heard and waits.
+  // What arrived and waits.
   struct Waiting {
     enum class What : uint8_t { kEntries, kInherited, kRemoved, kFreed, kMoved } what;
     bool restated = false;

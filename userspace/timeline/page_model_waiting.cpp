@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is heard of a space before its first scan waits: entries, operations and what it inherits, in the order in which they
-// were heard. Most children of a fork end before anybody looks at their pages: for them nothing is worked out at all.
+// Entries, operations and inheritance of a space wait until its first scan, in order of arrival. Most children of a fork end
+// without a scan: for them nothing is ever computed.
 //
-//   fork 1 -> 9     entries of 1 are heard         9 unmaps        9 ends
+//   fork 1 -> 9     entries of 1 arrive            9 unmaps        9 ends
 //   9: waits { }    { inherited, shared with 8 }   { …, removed }  dropped, and 1's pages were never copied
 #include <algorithm>
 #include <utility>

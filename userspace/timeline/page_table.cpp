@@ -30,7 +30,7 @@ const PageTable::Slot* PageTable::find(uint64_t chunk, bool& inherited) const {
   return &slot;
 }
 
-// A chunk of several runs that nobody shares: it may be changed at its place.
+// A chunk of several runs that is not shared: it may be changed in place.
 PackedChunk* PageTable::own_packed(uint64_t chunk) {
   if (last_ == nullptr || last_number_ != chunk / kLeafChunks) {
     const auto it = leaves_.find(chunk / kLeafChunks);

@@ -30,7 +30,7 @@ class PageTable {
 
   // fn(PageRange, PageWord&) for each run of pages with equal words of the range, in order; fn must not use the table's words. A
   // range of any length costs what is known of it. `existing`: only chunks of which something is known; so is every range when
-  // the table has no more room. How many runs were looked at.
+  // the table has no more room. Returns the number of runs visited.
   template <typename Fn>
   uint64_t each(PageRange range, bool existing, Fn fn) {
     uint64_t steps = 0;
@@ -142,7 +142,7 @@ class PageTable {
   void rebase(uint64_t base);
 
   std::map<uint64_t, LeafRef> leaves_;  // by chunk / 64
-  LeafRef* last_ = nullptr;             // of leaves_, asked for last: neighbours come together
+  LeafRef* last_ = nullptr;             // of leaves_, used last: neighbours come together
   uint64_t last_number_ = 0;
   size_t chunks_ = 0;
   std::vector<WordRun> runs_;  // at work in each()

@@ -19,7 +19,7 @@ namespace memwhy::timeline {
 
 constexpr PageNumber kPageLimit = PageNumber{1} << 52;  // no page number is as large
 
-// The pages of a range of bytes, whatever it says: a range from a damaged trace comes out empty or cut.
+// The pages of a range of bytes, valid or not: a range from a damaged trace comes out empty or cut.
 inline PageRange clamped_pages(AddressRange range) {
   if (range.empty()) return {};
   return {range.start >> kPageShift, ((range.end - 1) >> kPageShift) + 1};
@@ -56,7 +56,7 @@ class PageWord {
 
   // An entry of the kernel's table, at its place or carried: proves this page's fault, and its neighbours'.
   constexpr bool own() const { return !empty() && (how() <= How::kKernelFault || how() == How::kMoved); }
-  // Known only to be there: may still be told by evidence that arrives late.
+  // Known only to be there: evidence that arrives late may still explain it.
   constexpr bool weak() const { return !empty() && how() >= How::kMmapSite; }
 
   constexpr PageWord with(uint8_t flags) const { return PageWord(bits_ | uint64_t{flags} << 56); }

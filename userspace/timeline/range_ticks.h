@@ -4,7 +4,7 @@
 //
 //   munmap 0x100+16 at tick 40, then 0x108+2 at tick 90:
 //     [0x100,0x108) 40  [0x108,0x10a) 90  [0x10a,0x110) 40
-//   since(50), as a child has it that was forked: the same intervals, shared, of which the 40 count as nothing
+//   since(50), as for a forked child: the same intervals, shared, without those of 40
 #pragma once
 
 #include <cstdint>

@@ -69,7 +69,7 @@ uint64_t Reconciler::next_chunk() const {
   return next;
 }
 
-// How many chunks, from this one on, have all the same to tell: one word of the table, and one of whatever else is asked of a page.
+// How many chunks, from this one on, are alike: one word of the table, and one of everything else that a page depends on.
 uint64_t Reconciler::alike(uint64_t chunk) {
   const PageNumber base = chunk * kChunkPages;
   PageNumber end = std::min(model_.table().alike_until(chunk), kPageLimit / kChunkPages) * kChunkPages;
@@ -93,7 +93,7 @@ uint64_t Reconciler::alike(uint64_t chunk) {
   return end > base ? std::max<uint64_t>((end - base) / kChunkPages, 1) : 1;
 }
 
-// Marks what the scan says of this chunk.
+// Marks what the scan shows of this chunk.
 void Reconciler::read_runs(uint64_t chunk) {
   const PageNumber base = chunk * kChunkPages, limit = base + kChunkPages;
   present_.fill(false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reconciler: one scan against what is known of the pages. The scan says which pages are resident and is
-// always right; the model says why, by the best evidence there is; the two become a ScanResult.
+// Reconciler: one scan against what is known of the pages. The scan shows which pages are resident and is
+// always right; the model has the origin, by the best evidence there is; the two become a ScanResult.
 //
 // What it is: the order of evidence (reconciler_evidence.cpp), and the sums. What it is not: operations between scans (PageModel).
 //
@@ -9,10 +9,10 @@
 //     0x101  in the fault's window   -> kFaultAround s9, remembered: stays so while the page stays
 //     0x102  entry, but no page      -> dropped, counted as stale
 //
-// Chunks of 2 MiB that are alike are looked at once, whatever their number: nothing is known of them but one word, and one run,
-// mapping, runtime and maker are of all.
+// Chunks of 2 MiB that are alike are processed once, whatever their number: they share one word, one run, mapping, runtime and
+// maker.
 //
-// A paced scan takes time. Pages that were removed after it began may be in it: their words come back from
+// A paced scan takes time, and may contain pages that were removed after it began: their words come back from
 // the graves for this result, and leave in the next.
 #pragma once
 
@@ -47,7 +47,7 @@ class Reconciler {
     uint32_t vma;
     RuntimeUse by;
   };
-  // Evidence of a chunk as a whole; found once, when a page asks.
+  // Evidence of a chunk as a whole; found once, when a page needs it.
   struct Around {
     std::array<int16_t, kChunkPages> before,
         after;  // nearest own entry with nothing absent between; -1: none
@@ -95,7 +95,7 @@ class Reconciler {
   ClaimCursor runtime_;
   std::vector<PageModel::Grave> graves_;  // in order of page
   size_t grave_ = 0;
-  MapSites departed_;  // whose mappings have gone since the scan began
+  MapSites departed_;  // of mappings that have gone since the scan began
 
   uint64_t start_ = 0, grace_ = 0;  // ticks; start_ of this pass, absolute
   uint64_t rel_start_ = 0, rel_last_ = 0, rel_before_ = 0;

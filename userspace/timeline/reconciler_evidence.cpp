@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What tells where a page came from that has no entry of its own, in order of evidence: its huge page, the faults around it,
-// its mapping, when it was first seen.
+// The evidence for a page without an entry of its own, best first: its huge page, the faults around it, its mapping, when it
+// was first seen.
 //
 // A page that was removed since the scan began may have two lives, of which the scan counted one:
 //
 //   tick 100        105             110 scan begins          120          130          140 scan ends
 //        ... absent  [ fault of a neighbour .... a first life ] munmap       [ fault of a neighbour: a second life ...
 //
-// The second is asked first, because what is there now stays; evidence of the first counts in this result only.
+// The second is tried first, because what exists now stays; evidence of the first counts in this result only.
 #include <algorithm>
 
 #include "timeline/reconciler.h"
@@ -23,7 +23,7 @@ uint8_t lazy_if(bool lazy) { return lazy ? PageWord::kLazy : 0; }
 
 }  // namespace
 
-// A page whose word can be taken as it is.
+// Whether the page's word can be taken as it is.
 bool Reconciler::settled(PageWord word) const {
   if (word.empty()) return false;
   if (word.own()) return true;
@@ -184,7 +184,7 @@ void Reconciler::find_neighbours() {
   }
 }
 
-// What is left when no fault tells: the mapping, or when it was first seen.
+// What is left without a fault: the mapping, or when it was first seen.
 PageWord Reconciler::by_mapping(uint16_t page, const Segment& segment, Bounds bounds) const {
   const uint64_t freed = model_.freed().at(number(page));
   if (const MapSite* site = in_.sites.find(number(page) << kPageShift)) {

@@ -37,7 +37,7 @@ class Adding {
       page = to;
     }
     done_ = std::max(done_, end);
-    if (!whole) return;  // what of its bytes lies in the pages that it has is not known
+    if (!whole) return;  // how many of its bytes lie in the pages that it has is unknown
     SlotBytes& slots = told_.slots[run.use];
     slots.live += run.live_bytes;
     slots.dead += run.dead_bytes;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// RuntimeClaims: which runtime holds which page at one scan, from what each of them reported. Each page belongs to one runtime
-// at most: a page that two of them claim belongs to the first one, and is counted as a conflict.
+// RuntimeClaims: which runtime holds which page at one scan, from the report of each. A page belongs to no more than one runtime:
+// one that two of them claim belongs to the first, and is counted as a conflict.
 //
-//   told first   go     c000000 +16 heap
+//   first        go     c000000 +16 heap
 //   then         toy    c00000c +8  slab            12..15 are go's already: 4 pages in conflict
 //   claims       c000000 +16 {go, heap}   c000010 +4 {toy, slab}
 //
@@ -44,7 +44,7 @@ struct RuntimeTold {
 struct RuntimeClaims {
   std::vector<Claim> claims;  // in order of page, not overlapping
   std::vector<RuntimeTold>
-      told;  // those that hold pages, kMostRuntimes at most, then the others; by their events
+      told;  // those that hold pages, max kMostRuntimes, then the others; by their events
 };
 
 // Those that cannot be trusted claim nothing, and only their events are kept. nullptr: there were none.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What runtimes report beside the pages that they hold: a track for each runtime that has events of its own. Another track
-// is a member here and a name in the list of on().
+// What runtimes report beside the pages that they hold: a track for each runtime that has events of its own. To add a track:
+// a member here and a name in the list of on().
 #pragma once
 
 #include "timeline/allocation_calls.h"

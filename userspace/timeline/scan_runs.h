@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The runs of a page scan as the model needs them: in order of page, each page once. A live scan always is; a damaged trace
-// may not be.
+// The runs of a page scan as the model needs them: in order of page, each page once. A live scan always is so; a damaged
+// trace may not be.
 #pragma once
 
 #include <vector>

@@ -9,7 +9,7 @@ namespace {
 constexpr TimeNs kRateNeeds = 500'000'000;
 constexpr double kUsualNs[] = {1e6, 1e9 / 300, 4e6, 1e7};  // CONFIG_HZ 1000, 300, 250, 100
 
-// base + delta * scale, held within what the result type can say.
+// base + delta * scale, held within the range of the result type.
 uint64_t offset_by(uint64_t base, double delta) {
   const double value = static_cast<double>(base) + delta;
   if (!(value > 0)) return 0;

@@ -38,7 +38,7 @@ struct SymbolHash {
 }  // namespace
 
 struct Timeline::State {
-  // A fork whose parent has entries from before it that were not heard yet.
+  // A fork with entries of its parent from before it that have not arrived yet.
   struct PendingFork {
     SpaceId parent, child;
     uint64_t tick;
@@ -47,7 +47,7 @@ struct Timeline::State {
   explicit State(ScanObserver observer) : on_scan(std::move(observer)) {}
 
   AddressSpace::State& space(SpaceId id);
-  // The space that an event is about; nullptr: it was forgotten, and what is still said of it makes it no new one.
+  // The space that an event is about; nullptr: it was forgotten, and later events do not create it anew.
   AddressSpace::State* spoken_of(SpaceId id) {
     const auto number = static_cast<uint32_t>(id);
     return number < forgotten.size() && forgotten[number] ? nullptr : &space(id);
@@ -56,7 +56,7 @@ struct Timeline::State {
     const auto it = by_id.find(id);
     return it == by_id.end() ? nullptr : &it->second->state();
   }
-  // Runs that were heard now, shared by all who inherit of them.
+  // Runs that arrived now, shared by all spaces that inherit them.
   struct News {
     std::shared_ptr<const std::vector<events::TableRun>> runs;
     uint64_t oldest;
@@ -212,7 +212,7 @@ void Timeline::State::on(const events::PageTableRuns& e) {
   inherit(e.space, news, UINT64_MAX, 0);
 }
 
-// Entries that are heard after forks and were made before them: the children's, and their children's.
+// Entries that arrive after forks and were made before them: the children's, and their children's.
 void Timeline::State::inherit(SpaceId parent, const News& news, uint64_t until, int generation) {
   if (news.oldest > until || generation > 16)
     return;  // a damaged trace may have a fork that is its own ancestor
@@ -273,7 +273,7 @@ void Timeline::State::evict() {
   }
   recording.spaces_forgotten += leaving.size();
   std::erase_if(spaces, [this](const auto& each) { return !by_id.contains(each->id()); });
-  // Names of a parent are asked for by its children.
+  // Children use their parent's names.
   std::unordered_map<SpaceId, bool> asked;
   for (const auto& [child, parent] : parents) asked[parent] = true;
   std::erase_if(symbols, [&](const auto& item) {

@@ -41,7 +41,7 @@ class Timeline : public events::EventSink {
 
   void on_event(const events::Event& event) override;
 
-  // What is told over time (RSS, counters of runtimes, goroutines, allocators) begins anew here, each with its last
+  // Series over time (RSS, counters of runtimes, goroutines, allocators) begin anew here, each with its last
   // point. Pages, mappings and their evidence stay: what is there now came about before.
   void restart_series();
 
@@ -52,7 +52,7 @@ class Timeline : public events::EventSink {
   const events::Stack* stack(StackId id) const;  // nullptr: never delivered
   const events::BinaryInfo* binary(BinaryId id) const;
   std::vector<const events::BinaryInfo*> go_binaries() const;  // in order of first sight
-  const CgroupTrack* cgroup(const std::string& path) const;    // nullptr: it told nothing
+  const CgroupTrack* cgroup(const std::string& path) const;    // nullptr: nothing was recorded of it
   // Names for an address as used in `space`; falls back to the parents it was forked from. nullptr: unknown.
   const events::SymbolInfo* symbol(SpaceId space, uint64_t address, bool is_return) const;
   // Grows when stack(), binary() or symbol() answers something else for what they had an answer for before.

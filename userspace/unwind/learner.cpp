@@ -90,7 +90,7 @@ Learner::Walk::Step Learner::Walk::step(const UnwindRule& rule, bool may_jump) {
   return Step::kUnreadable;
 }
 
-// Tables say that it is there still when it was popped a moment ago, below the stack pointer: the copy does not have it, but the
+// By the tables it is still there when it was popped a moment ago, below the stack pointer: the copy does not have it, but the
 // register does.
 std::optional<uint64_t> Learner::Walk::saved_frame(uint64_t address) const {
   constexpr uint64_t kRedZone = 128;
@@ -188,7 +188,7 @@ const FunctionRules* Learner::find(const Functions& known, uint64_t offset) {
   return found != known.end() && found->second.contains(offset) ? &found->second : nullptr;
 }
 
-// The address that is asked for, and those that the walk is likely to come by next: what of the stack above it looks like a
+// The requested address, and those that the walk is likely to reach next: words of the stack above it that look like a
 // return address into the same mapping. A question costs a word with another process, and each further address little.
 std::vector<symbols::CodeOffset> Learner::questions(const Walk& walk, const events::Vma& vma, uint64_t offset,
                                                     const Functions& known) {

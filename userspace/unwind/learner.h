@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Learner: unwinds a copy of a thread's stack as the kernel side will, and says the rule of every address on the way.
+// Learner: unwinds a copy of a thread's stack as the kernel side will, and yields the rule of every address on the way.
 //
 //   snapshot   ip 0x7f12…a1c0 memmove, sp 0x7ffd…e8f8, fp 0x55d0…4010, 16 KiB of stack from sp on
 //
@@ -9,8 +9,8 @@
 //   0x55d0…12f0 return address    fp + 16, fp at -16    main              …
 //   0x55d0…1085 return address    the outermost frame   _start            whole
 //
-// What it is: the walk, over the rules that Binaries give, which are kept by function. What it is not: a keeper of snapshots,
-// which hold the target's secrets: of one it keeps addresses of code and nothing else, and logs nothing.
+// What it is: the walk, over rules from Binaries, which are kept by function. What it is not: a store of snapshots, which
+// contain the target's secrets: it keeps only addresses of code, and logs nothing.
 #pragma once
 
 #include <cstdint>
@@ -54,7 +54,7 @@ enum class How : uint8_t {
   kFramePointers,  // to an end, but some frame was guessed by the frame pointer
   kMadeCode,       // the same, and the code of the frame was made at run time (JIT)
   kCut,            // deeper than kMostFrames
-  kUnreadable,     // the next word is not in the snapshot, or what it says is no code
+  kUnreadable,     // the next word is not in the snapshot, or is no address of code
   kFirstOnly,      // nothing above the first frame
 };
 
@@ -100,7 +100,7 @@ class Learner {
   struct Answer {
     symbols::UnwindRule rule;
     RuleSource source{};
-    bool known = false;  // worth to be said: not of an unreadable file
+    bool known = false;  // worth publishing: not of an unreadable file
   };
   class Walk;
 
@@ -110,7 +110,7 @@ class Learner {
                              bool* is_go, AddressRange* go_code);
   const symbols::FunctionRules* function(Pid tgid, const Walk& walk, const events::Vma& vma, File& file,
                                          uint64_t offset);
-  static const symbols::FunctionRules* find(const Functions& known, uint64_t offset);  // nullptr: not known
+  static const symbols::FunctionRules* find(const Functions& known, uint64_t offset);  // nullptr: unknown
   static std::vector<symbols::CodeOffset> questions(const Walk& walk, const events::Vma& vma, uint64_t offset,
                                                     const Functions& known);
   const symbols::FunctionRules* keep(const File& file, symbols::FunctionRules rules);

@@ -22,7 +22,7 @@ bool same_code(const std::vector<events::Vma>& a, const std::vector<events::Vma>
   });
 }
 
-// What an incomplete stack becomes by its copy; nothing: one that ends early may say less than is known already.
+// What an incomplete stack becomes by its copy; nothing: one that ends early may contain less than is known already.
 std::optional<events::Unwind> completed_by(How how) {
   switch (how) {
     case How::kWhole:
@@ -83,7 +83,7 @@ void Teacher::learn(const Taken& taken) {
   ++totals_.completed;
 }
 
-// nullptr: its code has changed since, or is not known. `again`: what is known of it may be too old.
+// nullptr: its code has changed since, or is unknown. `again`: what is known of it may be too old.
 Teacher::Space* Teacher::space_of(const Taken& taken, bool again) {
   if (spaces_.size() >= kMostSpaces && !spaces_.contains(taken.space)) spaces_.clear();
   Space& space = spaces_[taken.space];

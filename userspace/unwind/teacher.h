@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Teacher: from snapshots to rules in the kernel, one look after the other.
+// Teacher: from snapshots to rules in the kernel, one pass after the other.
 //
-// What it is: for each snapshot that waits, the walk of learner.h over the mappings that the process has now; its rules
-// published, and its whole stack given back for the incomplete one. What it is not: a thread (app/), the tables in the kernel
-// (RulesPort). What bounds it: one tenth of a CPU on average; until that is saved up again no more snapshots are taken.
+// What it is: for each waiting snapshot, the walk of learner.h over the mappings that the process has now; its rules are
+// published, and its whole stack replaces the incomplete one. What it is not: a thread (app/), the tables in the kernel
+// (RulesPort). What bounds it: one tenth of a CPU on average; beyond that no snapshots are taken until time makes up for it.
 //
 //   look    7 snapshots of space 3   mappings read once, 41 rules published, 7 stacks completed      1.3 ms
 //   look    none                     nothing                                                        0.01 ms
 //
-// Rules must not outlive code. The ranges of code are told to the kernel side before the mappings are read that rules are
-// made by, and the mappings are read again afterwards: what changed in between was not yet watched.
+// Rules must not outlive code. The kernel side gets the ranges of code before the mappings are read from which rules are made,
+// and the mappings are read again afterwards: changes in between were not yet watched.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,7 @@ class RulesPort {
   // Rules of code that is gone are given back, and each space may send so many snapshots more.
   virtual void turn(uint32_t snapshots) = 0;
   virtual std::optional<uint32_t> generation(SpaceId space) = 0;  // nullopt: it is traced no more
-  // `go`: Go's own code, whose return addresses always have frame pointers.
+  // `go`: Go's own code, in which return addresses always have frame pointers.
   virtual void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go) = 0;
   // false: the code has changed since `generation`.
   virtual bool publish(SpaceId space, uint32_t generation, std::span<const LearnedRule> rules) = 0;

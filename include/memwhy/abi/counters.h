@@ -11,10 +11,10 @@
 enum mw_fault_counter {
 	MW_FAULTS_SEEN = 0,   /* faults of traced spaces */
 	MW_FAULTS_RECORDED,   /* an entry was written (with or without its stack) */
-	MW_FAULTS_TABLE_FULL, /* no chunk free: the page's stack and time are not known */
+	MW_FAULTS_TABLE_FULL, /* no chunk free: the page's stack and time are unknown */
 	MW_STACKS_NEW,	      /* distinct stacks stored */
 	MW_STACKS_LOST,	      /* occurrences whose stack found no slot, not even for two frames of it */
-	MW_STACKS_PAIRED,     /* occurrences of whose stack there was room for the first two frames */
+	MW_STACKS_PAIRED,     /* occurrences whose stack had room for its first two frames only */
 	MW_STACKS_UNREADABLE, /* walks that met memory that could not be read */
 	MW_FRAMES_BY_HELPER,  /* frames that the direct read had to leave to bpf_probe_read_user */
 	MW_SPACES_FULL,	      /* forks and execs that found no free space */
@@ -22,7 +22,7 @@ enum mw_fault_counter {
 	MW_SNAPSHOTS_SENT,    /* of stacks that met an address without a rule */
 	MW_SNAPSHOTS_LIMITED, /* not sent: more than the daemon had allowed */
 	MW_SNAPSHOTS_LOST,    /* not sent: their ring had no room */
-	MW_TRAILS_USED,	      /* faults whose stack a trail told */
+	MW_TRAILS_USED,	      /* faults whose stack came from a trail */
 	MW_TRAILS_MADE,
 	MW_TRAILS_WRONG, /* only where each is checked: the walk found another */
 	MW_FAULT_COUNTERS,

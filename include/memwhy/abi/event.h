@@ -28,11 +28,11 @@ enum mw_event_kind {
 
 struct mw_event_header {
 	mw_u32 kind;  /* enum mw_event_kind */
-	mw_u32 space; /* whose address space; 0 is never sent */
+	mw_u32 space; /* the address space; 0 is never sent */
 	mw_s32 tgid;
 	mw_s32 tid;
 	mw_u64 time_ns; /* bpf_ktime_get_ns(): CLOCK_MONOTONIC */
-	mw_u64 tick;	/* bpf_jiffies64() & MW_ENTRY_TICK_MASK, to compare with entries of the page table */
+	mw_u64 tick;	/* bpf_jiffies64() & MW_ENTRY_TICK_MASK, as in entries of the page fault table */
 };
 
 struct mw_vma_map {
@@ -110,7 +110,7 @@ struct mw_space_end {
 	mw_u32 pad;
 };
 
-/* rss_pages: what the kernel's counters said last (file, anon, swap entries, shmem); ~0 where they could not be read */
+/* rss_pages: the last values of the kernel's counters (file, anon, swap entries, shmem); ~0 where they could not be read */
 struct mw_process_exit {
 	struct mw_event_header h;
 	mw_u32 exit_code; /* as in wait(2): signal in the low 7 bits, status << 8 */

@@ -12,7 +12,7 @@
 	 MW_STACK_FRAMES) /* room of a walk: it goes one further than is kept, to see whether there is more */
 #define MW_STACK_KEYS                                                                                        \
 	(2 * MW_WALK_FRAMES + 4) /* of the hash of a stack: two a frame, two for how it was found, two more */
-#define MW_CHUNK_PAGES	   512u	 /* pages of one chunk of the page table: 2 MiB of address space */
+#define MW_CHUNK_PAGES	   512u	 /* pages of one chunk of the page fault table: 2 MiB of address space */
 #define MW_CHUNKS	   16384u  /* chunks in the table: 32 GiB of address space, 64 MiB of memory */
 #define MW_STACKS	   131072u /* stack slots, 32 bytes each; at most 2^20 - 2 (20 bits of an entry) */
 #define MW_NODES	   524288u /* outer frames of all stacks, 24 bytes each, shared where they are the same */
@@ -25,7 +25,7 @@
 #define MW_CODE_RANGES	   16u
 #define MW_SNAPSHOT_BYTES  32768u /* of a stack: 150 frames of C++ */
 #define MW_SNAPSHOTS	   512u	  /* that wait to be learned from */
-#define MW_FIRST_SNAPSHOTS 512u	  /* of a space, before the daemon has looked at it */
+#define MW_FIRST_SNAPSHOTS 512u	  /* of a space, before the daemon has read any */
 #define MW_SNAPSHOT_MEMORY 4096u  /* addresses that are remembered as sent */
 #define MW_INNER_FRAMES	   2u	  /* of a stack, which stand in its slot */
 #define MW_PAIR_SHARE                                                                                        \
@@ -33,12 +33,12 @@
 #define MW_SPACES     4096u	 /* address spaces traced at once */
 #define MW_RING_BYTES (4u << 20) /* events that are not state: the mmap family and process life */
 
-/* A space holds at most so many times what is free of a table, while others are traced. */
+/* While others are traced, a space holds no more than this many times what is free of a table. */
 #define MW_STACK_SHARE 1
 #define MW_NODE_SHARE  1
 #define MW_CHUNK_SHARE 2
 
-#define MW_PROBES	32 /* open addressing: stacks, nodes and chunks, slots looked at before "full" is counted */
+#define MW_PROBES	32 /* open addressing: stacks, nodes and chunks, slots tried before "full" is counted */
 #define MW_SPACE_PROBES 16
 
 #define MW_SLOT_EMPTY 0ull /* free to be claimed by compare-and-swap */

@@ -16,7 +16,7 @@
 #include "limits.h"
 #include "types.h"
 
-/* An entry of the page table; 0 = this page never faulted since it was traced. */
+/* An entry of the page fault table; 0 = this page has not faulted since it was traced. */
 #define MW_ENTRY_STACK_SHIFT 44
 #define MW_ENTRY_KIND_SHIFT  40
 #define MW_ENTRY_TICK_MASK   ((1ull << MW_ENTRY_KIND_SHIFT) - 1) /* jiffies64, 40 bits: 34 years at 1000 Hz */
@@ -61,7 +61,7 @@ struct mw_node {
 #define MW_STACK_UNREADABLE    2u  /* a frame pointer led to memory that could not be read */
 #define MW_STACK_WHOLE	       4u  /* the outermost frame was reached, and every frame is certain */
 #define MW_STACK_MISS	       8u  /* an address had no rule yet: from there on, by frame pointers */
-#define MW_STACK_GUESS	       16u /* by frame pointers through code of which nothing is said */
+#define MW_STACK_GUESS	       16u /* by frame pointers through code that no table describes */
 #define MW_STACK_JIT	       32u /* by frame pointers through code that a run time made */
 #define MW_STACK_DOUBT	       (MW_STACK_MISS | MW_STACK_GUESS | MW_STACK_JIT)
 #define MW_STACK_CERTAIN_SHIFT 16 /* with one of these: frames before the first that is not certain */
@@ -124,7 +124,7 @@ struct mw_thread {
  */
 enum mw_read_how { MW_READ_BULK = 0, MW_READ_WORDS, MW_READ_MEMORY };
 
-/* What the daemon asks of the iterators and of BPF_PROG_TEST_RUN, and what they answer. */
+/* Requests of the daemon to the iterators and BPF_PROG_TEST_RUN, and their results. */
 struct mw_request {
 	mw_u64 mm;	   /* space_threads, space_members: whose; claim: answer, 0 = no such process */
 	mw_s32 tgid;	   /* claim: whom to trace */
@@ -135,7 +135,7 @@ struct mw_request {
 	mw_u32 la57;	   /* calibrate: answer; 5-level page tables */
 	mw_u64 word_at;	   /* calibrate: address of a word of the daemon ... */
 	mw_u64 word;	   /* ... and what it holds */
-	mw_u64 skip_gib;   /* calibrate: first distance below the page table to try, GiB */
+	mw_u64 skip_gib;   /* calibrate: first distance below the daemon's page table to try, GiB */
 	mw_u64 direct_map; /* calibrate: answer; where the direct map starts, 0 = not found */
 	mw_u64 time_ns;	   /* clock: answer */
 	mw_u64 boot_ns;	   /* clock: answer */

@@ -26,10 +26,10 @@ enum mw_rule_kind {
 	MW_RULE_NONE = 0,
 	MW_RULE_STACK,	/* CFA = sp + bytes */
 	MW_RULE_FRAME,	/* CFA = fp + bytes */
-	MW_RULE_END,	/* the outermost frame; with saved = 1: its caller cannot be said in a rule */
+	MW_RULE_END,	/* the outermost frame; with saved = 1: no rule can express its caller */
 	MW_RULE_SIGNAL, /* the frame of a signal at sp: fp, sp and ip are in its ucontext */
 	MW_RULE_DEREF,	/* a realigned stack: CFA = [fp + bytes], bytes signed, caller's fp = [fp] */
-	MW_RULE_GUESS,	/* by frame pointer, and nothing says that there is one */
+	MW_RULE_GUESS,	/* by frame pointer, which may not be one */
 	MW_RULE_JIT,	/* by frame pointer, in code that a run time made */
 };
 #define MW_RULE(kind, bytes, saved) ((mw_u32)(kind) | (mw_u32)(saved) << 3 | (mw_u32)(bytes) << 14)
@@ -90,7 +90,7 @@ struct mw_trail {
 	mw_u8 by_fp;  /* the walk needed the fp it began with: else that may be any loop's variable */
 	mw_u8 misses; /* in a row: with many of them it is tried now and then only */
 	mw_u8 page[MW_TRAIL_RUNS],
-	    end[MW_TRAIL_RUNS];	     /* of a run: pages above that of sp; index of the word behind it */
+	    end[MW_TRAIL_RUNS];	     /* of a run: pages above that of sp; index of the word after it */
 	mw_u64 guess[MW_TRAIL_RUNS]; /* where the direct map had that page; checked */
 	mw_u16 at[MW_TRAIL_WORDS];   /* byte offset in its page */
 	mw_u64 word[MW_TRAIL_WORDS];

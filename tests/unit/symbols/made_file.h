@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/machine.h"
 #include "symbols/byte_source.h"
 
 namespace memwhy::symbols::testing {
@@ -53,11 +54,7 @@ class MadeFile final : public ByteSource {
     Elf64_Ehdr header{};
     std::memcpy(header.e_ident, ELFMAG "\2\1\1", 7);
     header.e_type = ET_EXEC;
-#if defined(__x86_64__)
-    header.e_machine = EM_X86_64;
-#else
-    header.e_machine = EM_AARCH64;
-#endif
+    header.e_machine = machine::kElfNumber;
     header.e_phoff = sizeof header;
     header.e_phentsize = sizeof(Elf64_Phdr);
     header.e_phnum = programs;

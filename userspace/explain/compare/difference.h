@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Difference: two explanations side by side, program by program. Each aspect has lines and a rest, and they sum to the
-// difference of RSS: by owner and by function the rest is what has no name, by holder and goroutine group also what is no
-// Go heap, so that it may be larger than the lines and of the other sign.
+// difference of RSS: by owner and by function the rest is memory without a name, by holder and goroutine group also all
+// that is not Go heap, so that it may be larger than the lines and of the other sign.
 //
 //   web: 300.0 MiB before, 812.0 MiB after                            +512.0 MiB
 //     owner     go.heap.live            210.0    690.0                +480.0

@@ -25,7 +25,7 @@ bool is_of(std::string_view owner, std::string_view id) {
   return owner == id || (owner.size() > id.size() && owner.starts_with(id) && owner[id.size()] == '.');
 }
 
-// The claim without its full stop, for a sentence of ours.
+// The claim without its full stop, as a part of a sentence.
 std::string clause(const std::string& claim) {
   return claim.ends_with('.') ? claim.substr(0, claim.size() - 1) : claim;
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Limits: what somebody demands of an explanation, and which of it does not hold, each as a sentence. For scripts and CI:
-// an exit status is made of it elsewhere.
+// Limits: demands on an explanation, and a sentence for each that does not hold. For scripts and CI; the exit status is
+// chosen elsewhere.
 //
 //   bases   300, 310, 305 MiB   mean 305, deviation 5
 //   now     330 MiB             more than 10 % above the mean? no: holds
 //           350 MiB             yes (335.5), and above 3 deviations (320): "RSS is 350.0 MiB, 14 % more than …"
 //
-// Noise is what repetitions show: with one base alone there is no deviation, and only the tolerance stands.
+// Noise is what repetitions show: with one base alone there is no deviation, and only the tolerance counts.
 #pragma once
 
 #include <cstdint>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// ProgramTotals: what an explanation comes to for each program, by names that mean the same in another recording of another
-// build: addresses, lines and pids are gone. What difference.h and limits.h compare.
+// ProgramTotals: the sums of an explanation for each program, by names that mean the same in a recording of another build:
+// without addresses, lines and pids. What difference.h and limits.h compare.
 //
 //   pid 812 /srv/web   128 MiB  main.load (main.go:44)     program web, 2 processes, 300 MiB
 //   pid 813 /srv/web   172 MiB  main.load (main.go:47)       function main.load   300 MiB
 //
-// What it is not: memory that processes share is counted in each of them, as RSS counts it.
+// What it is not: free of double counting. Memory that processes share is counted in each of them, as in RSS.
 #pragma once
 
 #include <array>
@@ -35,7 +35,7 @@ struct ProgramTotals {
   std::vector<Pid> pids;
   std::string build_id;  // of the first; "" unknown
   uint64_t rss_bytes = 0;
-  std::optional<uint64_t> heap_profile_bytes;  // absent: of one of its processes it is not known
+  std::optional<uint64_t> heap_profile_bytes;  // absent: unknown for one of its processes
   std::array<std::map<std::string, uint64_t>, kAspects> bytes = {};  // by Aspect and name
   std::map<std::string, uint64_t> goroutines;              // their number, by the names of kGoroutineGroup
   std::map<std::string, std::string> problems, explained;  // claims, by the ids of findings

@@ -26,9 +26,8 @@ struct GoAllocationRates {
 
 // What the Go runtime counted, virtual bytes.
 struct GoTimelinePoint {
-  uint64_t live_bytes = 0;  // marked by the last collection
-  std::optional<uint64_t>
-      goal_bytes;  // where the next begins to end; absent: nowhere (GOGC=off), or not known
+  uint64_t live_bytes = 0;             // marked by the last collection
+  std::optional<uint64_t> goal_bytes;  // where the next begins to end; absent: nowhere (GOGC=off), or unknown
   uint64_t allocated_bytes = 0, freed_bytes = 0;  // since the program started
   uint32_t gc_cycle = 0;
   uint64_t released_bytes = 0;     // given back to the system, or never touched
@@ -41,8 +40,8 @@ struct GoTimelinePoint {
 // Where objects that the heap profile samples were allocated while memwhy watched; they may have died since.
 struct GoAllocationSite {
   uint64_t samples = 0;
-  std::optional<uint64_t> bytes;  // estimated from the samples; absent: the rate is not known
-  uint32_t stack = kNoIndex;      // without package runtime at the leaf; kNoIndex: not known
+  std::optional<uint64_t> bytes;  // estimated from the samples; absent: unknown rate
+  uint32_t stack = kNoIndex;      // without package runtime at the leaf; kNoIndex: unknown
 };
 struct GoAllocationSites {
   std::vector<GoAllocationSite> heaviest;

@@ -59,7 +59,7 @@ bool few_rise(const std::vector<TrendPoint>& live) {
          usual / 2;
 }
 
-// After the last collection nobody has looked. A leak goes on filling the heap as fast as before, and each collection comes
+// Nothing is known after the last collection. A leak goes on filling the heap as fast as before, and each collection comes
 // after at most twice the time of the one before; a load that is over does not, or the next collection is late. `usual`: bytes a
 // second.
 bool goes_on(const std::vector<timeline::GoPoint>& curve, const std::vector<TrendPoint>& live, double usual) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// HeapBooks: what a Go runtime's own counters say of the growth of its heap. Between two collections every heap rises, so RSS
-// says nothing: what was allocated against what was freed does, and what each collection left in use. Not the ledger's bytes,
-// and no sentence: rules/live_heap_growth.cpp, and verdict.cpp when too little was seen.
+// HeapBooks: the growth of a Go heap by the runtime's own counters. Between two collections every heap rises, so RSS shows
+// nothing; allocated against freed bytes do, and what each collection left in use. Not the ledger's bytes, and no sentences:
+// rules/live_heap_growth.cpp, and verdict.cpp if too little was seen.
 //
 //   collection   4 (before attach)   5      6      7      now
 //   in use after        71          118    233    411              rises by 47, 115, 178: by its time evenly  → rising
@@ -23,7 +23,7 @@ struct HeapBooks {
   uint32_t collections = 0;           // that ended while memwhy watched
   double seconds = 0;                 // from the first reading to the last
   double judged_seconds = 0;          // from the first reading to the last collection
-  uint64_t allocated = 0, freed = 0;  // in all of it
+  uint64_t allocated = 0, freed = 0;  // total
   // In use after the first known collection, and after the last. Of more collections than a few, when rising: the least after
   // any, and the least that is confirmed now; what lies above is not yet known to stay.
   uint64_t live_before = 0, live_now = 0;

@@ -95,7 +95,7 @@ std::vector<Frame> GoFacts::frames(const std::vector<uint64_t>& addresses, bool 
   for (size_t i = 0; i < addresses.size(); ++i) {
     next.clear();
     names_.append(addresses[i], i > 0 || !first_is_exact, next);
-    // The runtime records an address for each inlined caller too: it repeats what the one before has said.
+    // The runtime records an address for each inlined caller too: it repeats the one before.
     const bool repeated = inlined && !next.front().function.empty() && same_place(next.front(), out.back());
     out.insert(out.end(), next.begin() + (repeated ? 1 : 0), next.end());
     inlined = next.size() > 1 || repeated;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // GoFacts: what the recording knows of a Go program's runtime, for the rules: its counters over time, its heap profile, its
-// goroutines each time they were read, and names for its code. Not the ledger: bytes in it are virtual unless a name
-// says resident.
+// goroutines each time they were read, and names for its code. Not the ledger: its bytes are virtual unless a name
+// contains "resident".
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ class GoFacts {
   std::optional<uint64_t> profile_bytes() const;
   uint64_t estimated_bytes() const;  // the same, also where its rate is a guess; a profile must be there
   const events::GoProfile* profile() const { return profile_; }
-  // Mean bytes between two samples of the buckets; absent: not told, and the usual one would make them more than the heap.
+  // Mean bytes between two samples of the buckets; absent: unknown, and the usual one would make them more than the heap.
   std::optional<uint64_t> profile_rate() const;
   static double scaled_bytes(const events::GoBucket& bucket, uint64_t objects, uint64_t rate);
 
@@ -50,7 +50,7 @@ class GoFacts {
   std::optional<uint64_t> resident_bytes(uint64_t address, uint64_t bytes) const;
   // What the probes of its runtime saw since memwhy attached, by stack, most bytes first. Objects may be gone since.
   const std::vector<timeline::GoCallSite>& call_sites() const { return call_sites_; }
-  std::vector<Frame> frames_of(StackId stack) const;  // of a call; empty: not known
+  std::vector<Frame> frames_of(StackId stack) const;  // of a call; empty: unknown
   // nullopt: the recording has no clock.
   std::optional<TimeNs> monotonic(uint64_t unix_ns) const;
   // "14:02:11 UTC", with the date when it is not the recording's; "" when the recording has no clock.

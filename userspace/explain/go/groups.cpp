@@ -29,7 +29,7 @@ GroupStory story_of(const GoFacts& go, const timeline::GoroutinePoint& last, con
   out.site = program_frame(out.frames);
   out.of_runtime = !group.frames.empty() && !out.site.known();
   if (group.created_at != 0) {
-    // Inlined calls come innermost first; the go statement stands in the innermost.
+    // Inlined calls come innermost first; the go statement is in the innermost.
     const Frame creator = go.frames({group.created_at}, false).front();
     if (!creator.function.starts_with("runtime.newproc")) out.created_at = creator;
     out.of_runtime |= out.created_at.kind == FrameKind::kRuntime;
@@ -55,7 +55,7 @@ Sites::const_iterator of_function(const Sites& sites, const Frame& frame) {
 }
 
 // Where an object of this size was allocated, by the probe of large allocations: the only place that allocates such
-// objects, or the one that also first touched this one. Not known: neither, or more objects than it saw (`left`, by
+// objects, or the one that also first touched this one. Unknown: neither, or more objects than it saw (`left`, by
 // size).
 Frame probed_site(const GoFacts& go, uint64_t object_bytes, const Frame& touched,
                   std::map<uint64_t, uint64_t>& left) {

@@ -21,7 +21,7 @@ struct GroupStory {
   TimeNs read_at = 0;
   bool complete = true;  // the walk of the last reading
   std::vector<Frame> frames;
-  Frame site;        // where it waits, of the program's own code; not known(): none
+  Frame site;        // where it waits, in the program's own code; not known(): none
   Frame created_at;  // not known(): main, or the runtime's
   bool of_runtime = false;
   std::vector<TrendPoint> counts, weights;  // of each reading; 0 where it was not there

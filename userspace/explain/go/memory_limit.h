@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The GOMEMLIMIT that fits a container: what its limit leaves to the Go runtime when everything else keeps what it has. Not
-// what the heap needs: where that is more, the container is too small, and no setting helps.
+// The GOMEMLIMIT that fits a container: what the container's limit leaves for the Go runtime if everything else stays as it is.
+// Not what the heap needs: if that is more, the container is too small, and no setting helps.
 //
 //   limit 512 MiB - not Go's 60 (and the 5 it grew by) - page cache 26 = GOMEMLIMIT=421MiB
 #pragma once

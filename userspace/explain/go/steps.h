@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps of a Go heap: when it rose at once, by how much, for good, and who allocated that. A heap that rises evenly has
-// none; what collections take again is none.
+// Steps of a Go heap: when it rose at once, by how much, for good, and which code allocated that. A heap that rises evenly has
+// none; a rise that collections undo is none.
 //
 //   in use   64   128   190   120   184   250   180       MiB, read at 1 Hz; a collection before the 4th and the 7th
 //   floor    64   120   120   120   180   180     ?       least of what follows, and of what later collections found in use

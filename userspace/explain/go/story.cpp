@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kMostCalls = 20;  // sites shown of each function
 constexpr size_t kMostAllocated =
-    256;  // sites of the heap profile: the heaviest; far more than anybody reads
+    256;  // sites of the heap profile: the heaviest; far more than a reader needs
 
 std::vector<GoCallSummary> heaviest_calls(const GoFacts& go, events::GoFunction function, StackTable& table) {
   std::vector<GoCallSummary> out;

@@ -90,10 +90,10 @@ struct HeapHolder {
 // Calls of a rare function of the Go runtime from one stack, since memwhy attached.
 struct GoCallSummary {
   events::GoFunction what{};
-  uint64_t calls = 0, bytes = 0;  // of scavenge what was asked for, without calls for all there is
+  uint64_t calls = 0, bytes = 0;  // of scavenge the requested bytes, without requests for everything
   uint64_t object_bytes = 0;      // of each large object, in whole Go pages; 0 others
   TimeNs first = 0, last = 0;
-  uint32_t stack = kNoIndex;  // kNoIndex: not known
+  uint32_t stack = kNoIndex;  // kNoIndex: unknown
 };
 
 }  // namespace memwhy::explain

@@ -17,8 +17,8 @@ namespace {
 
 constexpr TimeNs kSameMoment = 500'000'000;
 constexpr TimeNs kClockError = 1'000'000;      // between two clocks of the kernel, by the last anchor
-constexpr TimeNs kMarkReach = 1'000'000'000;   // a collection's pause ends so long after its marking at most
-constexpr uint64_t kReleasedBytes = 16 << 20;  // less is not told
+constexpr TimeNs kMarkReach = 1'000'000'000;   // a collection's pause ends within this time after its marking
+constexpr uint64_t kReleasedBytes = 16 << 20;  // less is not reported
 constexpr size_t kMostReleases = 64, kMostChanges = 32;
 
 TimeNs distance(TimeNs a, TimeNs b) { return a < b ? b - a : a - b; }
@@ -55,7 +55,7 @@ void add_collections(const GoFacts& go, ProcessExplanation& out) {
   }
 }
 
-// Who asked for memory to be given back after `since`, up to `time`; "" not seen.
+// What gave memory back between `since` and `time`; "" not seen.
 std::string asked_by(const GoFacts& go, TimeNs since, TimeNs time) {
   const std::vector<timeline::GoMoment>& moments = go.moments().scavenges();
   std::map<StackId, uint64_t> stacks;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// anon-growth: anonymous memory that keeps growing and whose inside is not known: mappings of the program's
+// anon-growth: anonymous memory that keeps growing and whose structure is unknown: mappings of the program's
 // own, a C heap whose arenas were not read. The stack that brought most of it in is the best hint. Not for Go
 // heaps: a garbage collector makes any heap rise between two collections.
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // c-heap-free: memory that the program freed and its allocator keeps. What a call would return is a fact about pages, so it is
-// promised; what a setting would have saved depends on moments that were not seen, so it is only bounded.
+// promised; what a setting would have saved depends on unseen moments, so it is only bounded.
 #include <fmt/format.h>
 
 #include <algorithm>

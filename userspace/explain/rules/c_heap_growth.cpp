@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// c-heap-growth: what a C program has allocated and not freed keeps rising. Of which size that is follows from the headers of
-// its chunks; who allocated it does not: the stack that first touched a page is often another object's, so none is named as
-// the cause. Who allocates that size is known where calls of malloc were looked at (--who-allocates).
+// c-heap-growth: what a C program has allocated and not freed keeps rising. Its size class follows from the headers of its
+// chunks; the code that allocated it does not: the stack that first touched a page is often another object's, so none is
+// named as the cause. With --who-allocates, sampled calls of malloc show which code allocates that size.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -45,7 +45,7 @@ std::string size_text(uint64_t chunk_bytes) {
              : fmt::format("chunks of {} to {}", human_bytes(chunk_bytes), human_bytes(2 * chunk_bytes));
 }
 
-// What was asked for where a chunk of malloc is so large.
+// The requested size for a malloc chunk of this size.
 std::string request_text(uint64_t chunk_bytes) {
   return fmt::format("{} to {} bytes", chunk_bytes - 23, chunk_bytes - 8);
 }
@@ -102,7 +102,7 @@ class CHeapGrowth : public Rule {
   }
 
  private:
-  // Who allocates the size that grew most. Not who keeps it.
+  // Which code allocates the size that grew most. Not which keeps it.
   static void add_callers(const Case& c, uint64_t chunk, Finding& finding) {
     if (c.allocations == nullptr) {
       finding.remedy += " A recording with --who-allocates says who allocates that size.";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The causes: one line for each, and nothing else has to know of it. A cause `x` is the file x.cpp that defines
-// x_rule(). The order is that of findings with equal bytes.
+// The causes: one line each, which is the whole registration. A cause `x` is the file x.cpp that defines
+// x_rule(). Findings with equal bytes come in this order.
 #pragma once
 
 #include "explain/rules/rule.h"

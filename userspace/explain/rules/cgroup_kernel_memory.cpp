@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cgroup-kernel-memory: what the kernel itself holds for a container: slab (dentries, inodes, pipes), page tables, kernel
-// stacks, BPF maps, socket buffers. It counts against the limit and is in no process's RSS. Said of a process that has its
-// container to itself, as far as memory tells, and of a container that was asked for: whose it is else, nobody counts.
+// stacks, BPF maps, socket buffers. It counts against the limit and is in no process's RSS. Reported for a process that
+// has its container to itself, judging by memory, and for a requested container: otherwise its owner is not counted.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // cgroup-page-cache: most of what a container uses is page cache that the kernel takes back when something else needs the room.
-// Dashboards show the usage, and it stands at the limit for weeks without a leak. Not shared memory, which looks the same in
+// Dashboards show the usage, which may stay at the limit for weeks without a leak. Not shared memory, which looks the same in
 // `file` and stays (shared-memory), and not a container that uses little of its limit.
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // file-mapping: memory of mapped files. Clean pages of files are reclaimed under pressure before anything is
-// killed, so a large mapping that is stable is where the bytes are, and no problem; one that keeps growing
+// killed, so a large stable mapping explains bytes and is no problem; one that keeps growing
 // is.
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // huge-pages: transparent huge pages under stacks of threads: a page of 2 MiB becomes resident as a whole when one byte of it is
 // touched. A stack is in use from its sp to its end; 8 KiB used of a huge page of 2 MiB. Not the Go heap (huge-heap), and not
-// the C heap, whose free memory is said with what malloc_trim returns of it (c-heap-free).
+// the C heap, whose free memory is reported with what malloc_trim returns of it (c-heap-free).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -55,7 +55,7 @@ class HugePages : public Rule {
 HugeStacks huge_stacks(const Case& c) {
   const LedgerLine* line = line_of(c.ledger, Owner::kThreadStacks);
   if (line == nullptr || c.process.list == nullptr) return {};
-  // A thread may stand elsewhere: the main one on [stack], one that came from C and runs Go in an arena of Go's.
+  // A thread may be elsewhere: the main one on [stack], one that came from C and runs Go in an arena of Go's.
   std::vector<bool> is_stack(c.attribution.mappings.size());
   for (const Cell& cell : c.attribution.cells)
     if (cell.owner == Owner::kThreadStacks && cell.mapping != kNoIndex) is_stack[cell.mapping] = true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What huge pages make resident of stacks that no thread uses: said by huge-pages, and so no matter of thread-stacks.
+// What huge pages make resident of stacks that no thread uses: reported by huge-pages, and therefore not by thread-stacks.
 // Not what huge pages cover of the Go heap (go/rules/huge_heap.h).
 #pragma once
 

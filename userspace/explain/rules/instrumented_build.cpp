@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // instrumented-build: programs built with AddressSanitizer, MemorySanitizer or ThreadSanitizer (C, C++; also Go's -asan and -msan),
-// as if by mistake: their shadow is memory that the program does not have otherwise, and their malloc keeps what was freed. A
-// problem when the shadow alone is as much as one; else it says where the memory is. Go's -race is race-detector.
+// as if by mistake: the shadow is memory that the program would not have otherwise, and their malloc keeps what was freed. A
+// problem if the shadow alone is large enough for one; else it explains. Go's -race is race-detector.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ struct Built {
   std::string_view tool, option;
 };
 
-// By where its shadow ends (allocators/sanitizer.h), and nothing else tells it from the others.
+// By where its shadow ends (allocators/sanitizer.h); nothing else distinguishes it from the others.
 Built built_with(const Case& c) {
   const auto with = [&](uint64_t end) {
     return std::any_of(c.attribution.mappings.begin(), c.attribution.mappings.end(),

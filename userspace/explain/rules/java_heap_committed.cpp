@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// java-heap-committed: resident Java heap that holds no object. Collections empty it and most collectors keep it: it explains, and is
-// no problem, since the next objects go there. What a collection would return depends on garbage that was not looked for, so
-// nothing is promised. Not the heap that is filled: that is java.heap.used, garbage included.
+// java-heap-committed: resident Java heap that holds no object. Collections empty it and most collectors keep it: it explains,
+// and is no problem, since the next objects go there. What a collection would return depends on garbage that is not measured,
+// so nothing is promised. Not the filled heap: that is java.heap.used, garbage included.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// javascript-heap: V8's heap where it is most of the memory, by what its pages are for. It explains; whether it is too much is a
-// matter of the objects, which are not looked at, and growth is judged for all owners together (rss_growth.h).
+// javascript-heap: V8's heap where it is most of the memory, by what its pages are for. It explains; whether it is too much
+// depends on the objects, which are not read, and growth is judged for all owners together (rss_growth.h).
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // locked-memory: mappings that mlock(2) or mlockall(2) hold: what is resident of them stays. All of it was brought in, touched
 // or not, unless it was locked on fault (MLOCK_ONFAULT); the kernel counts mappings, not what is resident of them. It is an
-// attribute of pages whose owners other causes speak of, so it never stands for one of them.
+// attribute of pages that other causes explain by owner, so it never replaces one of them.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// managed-heap: the heap of a JVM or of V8, where its mappings tell it from the rest of the process, or what is filled of one that
-// was read and rises. Which objects live is not read: its own tools are named for that. Growing is a problem once it was seen to grow for five minutes: until it collects, such a
-// heap rises in any program, and one that is larger than it needs collects seldom. Its native memory is c-heap-growth's.
+// managed-heap: the heap of a JVM or of V8, where its mappings distinguish it from the rest of the process, or the filled part
+// of one that was read and rises. Which objects live is not read; the runtime's own tools are named for that. Growth is a
+// problem after five minutes: between collections such a heap rises in any program, and one with much room collects seldom.
+// Its native memory is c-heap-growth's.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,7 +28,7 @@ constexpr Managed kManaged[] = {
      "--max-old-space-size limits it"},
 };
 
-// Heaps whose filled part is a line of the ledger; whether what fills it lives, only a collection of all of it shows.
+// Heaps whose filled part is a line of the ledger; how much of it lives, only a full collection shows.
 struct ReadHeap {
   std::string_view allocator, line;
   const Managed& managed;
@@ -98,7 +99,7 @@ class ManagedHeapRule : public Rule {
     return finding;
   }
 
-  // A Java heap of which only the place is known: why is what its reading said.
+  // A Java heap of which only the place is known: the reason is in its reading.
   static std::optional<Finding> unread(const Case& c) {
     const LedgerLine* const line = line_of(c.ledger, "java.heap.unread");
     const AllocatorFacts* const facts = allocator_facts(c, kRead[0].allocator);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// near-limit: the container comes near its limit, by memory that reclaim of page cache does not bring back. A problem only where
-// that rises, and by this process's share in it, or where the container was asked for: then, when the limit is reached if it
-// goes on so. A container that is sized to what it holds is none, and a neighbour's leak is no problem of this process.
+// near-limit: the container comes near its limit, by memory that reclaim of page cache cannot free. A problem only if that
+// rises, and this process has its share in the rise, or the container was requested: then with the time at which the limit is
+// reached at this rate. A tightly sized container is no problem, nor is a neighbour's leak a problem of this process.
 //
-// And where it is there already: at memory.high, or at the limit, reclaim is all that makes room, and its tasks wait for it (PSI).
+// Also if it is there already: at memory.high, or at the limit, only reclaim makes room, and tasks wait for it (PSI).
 //
 //   held 300 MiB of 512, +0.3 MiB/s, by quarters of the rise +0.2 to +0.45
 //     → "at this rate in about 12 min (8 to 18)": the room by the rate, by the fastest and by the slowest quarter

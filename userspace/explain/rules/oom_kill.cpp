@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// oom-kill: the kernel chose this process to be killed, because its container or the machine had no memory left. What it
-// had then: its counters and those of its cgroup are at most a second old, the ledger as old as the last scan.
+// oom-kill: the kernel killed this process, because its container or the machine had no memory left. What it had then: its
+// counters and those of its cgroup are up to a second old, the ledger as old as the last scan.
 //
 //   scan t=60.0 s, RSS 300 MiB    counters t=63.2, RSS 410 MiB    killed t=63.9
-//     → the ledger tells of 300 MiB, 3.9 s before; 110 MiB came after it
+//     → the ledger shows 300 MiB, 3.9 s before; 110 MiB came after it
 #include <fmt/format.h>
 
 #include <algorithm>

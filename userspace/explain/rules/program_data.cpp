@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// program-data: variables of the program and its libraries, written: a table that is an array, a .bss. No profile of any heap
-// shows them, and they are there until the program ends. Not constants and code, which are pages of files (file-mapping).
+// program-data: variables of the program and its libraries that were written: a large array, a .bss. No heap profile shows them,
+// and they stay until the program ends. Not constants and code, which are pages of files (file-mapping).
 #include <fmt/format.h>
 
 #include "base/text.h"

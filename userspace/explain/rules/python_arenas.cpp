@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// python-arenas: memory that CPython keeps for small objects. An arena goes back only when nothing in it is in use, so a few
-// objects that stay keep all that a burst took. No call returns it, so nothing is promised.
+// python-arenas: memory that CPython keeps for small objects. An arena is returned only when nothing in it is in use, so a
+// few remaining objects keep all that a burst took. No call returns it, so nothing is promised.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// rss-growth: RSS keeps growing and no cause speaks of it: by several owners at once, or by one that has no rule. Not one of
-// causes.h, because it depends on what those say.
+// rss-growth: RSS keeps growing and no cause covers it: by several owners at once, or by one that has no rule. Not one of
+// causes.h, because it depends on their findings.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 
 namespace memwhy::explain {
 
-// `told`: what the causes say.
+// `told`: the findings of the causes.
 std::optional<Finding> rss_growth(const Case& c, const std::vector<std::optional<Finding>>& told);
 
 }  // namespace memwhy::explain

@@ -2,7 +2,7 @@
 // Rule: one cause of resident memory. It sees the ledger and the cells below it, the history, the coverage and the facts
 // of the process, and nothing else. One cause is one file, and one line in causes.h.
 //
-// A finding explains (says where the bytes are) or is a problem (someone should act). A problem needs
+// A finding explains (shows where the bytes are) or is a problem (someone should act). A problem needs
 // max(16 MiB, 10 % of RSS); a growth is judged by growth.h. A healthy process has no problem.
 #pragma once
 
@@ -28,12 +28,12 @@ struct ProcessFacts {
   std::optional<events::GoBuild> go;
   bool race_build = false;
   size_t threads = 0;
-  const events::BinaryInfo* exe = nullptr;                  // nullptr: not known
+  const events::BinaryInfo* exe = nullptr;                  // nullptr: unknown
   const std::vector<events::Thread>* list = nullptr;        // of the threads, as of the last scan
   std::optional<events::Counters> counters = std::nullopt;  // the last ones
   std::optional<TimeNs> counters_time = std::nullopt;       // when they were read
   std::optional<TimeNs> oom_time = std::nullopt;            // the kernel chose it to be killed
-  // Of one that was: who touched pages since the last scan, as "alloc (main.c:7)", most first.
+  // Of one that was: the code that touched pages since the last scan, as "alloc (main.c:7)", most first.
   std::vector<std::pair<std::string, uint64_t>> touched_last = {};
   std::optional<events::SharedPages> shared = std::nullopt;  // of the last scan
 };
@@ -47,13 +47,12 @@ struct Case {
   const ProcessCoverage& coverage;
   std::string_view largest_family;        // of the owner family that holds most bytes
   const GoFacts* go = nullptr;            // nullptr: not a Go program
-  const GoSummary* go_summary = nullptr;  // what is told of it beside the findings
+  const GoSummary* go_summary = nullptr;  // what is reported of it besides the findings
   std::optional<uint64_t> start_rss_bytes;
   std::span<const AllocatorFacts> allocators = {};  // those that were read
-  const std::vector<Sample>&
-      moments;  // scans, and what RSS tells of the time between: growth is judged by these
-  const CgroupSummary* cgroup = nullptr;         // that limits it; nullptr: nothing was told of it
-  const AllocationSites* allocations = nullptr;  // nullptr: no call of malloc was looked at
+  const std::vector<Sample>& moments;     // scans, and RSS in the time between: growth is judged by these
+  const CgroupSummary* cgroup = nullptr;  // that limits it; nullptr: nothing was recorded of it
+  const AllocationSites* allocations = nullptr;  // nullptr: no call of malloc was sampled
   std::span<const TrendPoint> peaks = {};  // the highest RSS so far, by the kernel: each time it was read
 };
 
@@ -64,7 +63,7 @@ class Rule {
 };
 
 const std::vector<const Rule*>& all_rules();
-// What every rule of all_rules() has to say; at least the largest owner is explained. Problems first, then by
+// The findings of every rule of all_rules(); at least the largest owner is explained. Problems first, then by
 // bytes.
 std::vector<Finding> findings(const Case& c);
 
@@ -80,7 +79,7 @@ const AllocatorFacts* allocator_facts(
 std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most);
 // "12.0 MiB (34 %)"
 std::string bytes_and_share(uint64_t bytes, const Ledger& ledger);
-// A runtime that collects garbage and whose counters are not read: a JVM, V8, .NET. Until it collects, its heap rises.
+// A garbage-collecting runtime with unread counters: a JVM, V8, .NET. Until it collects, its heap rises.
 bool collects_unseen(const Case& c);
 // How long its anonymous memory must rise to be called growth.
 double lasting_seconds(const Case& c);

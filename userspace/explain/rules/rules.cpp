@@ -47,7 +47,7 @@ std::vector<Heavy> heaviest_of(const Case& c, Owner owner) {
   return out;
 }
 
-// Pages of a managed heap are first touched by its collector, or by its own allocation: that says nothing of who uses them.
+// Pages of a managed heap are first touched by its collector, or by its own allocation: that does not show what uses them.
 bool is_managed(std::string_view id) { return id.starts_with("java.heap") || id.starts_with("js.heap"); }
 
 // ", 401.1 MiB of it by manual.New (manual.go:40)", where that is most of it.
@@ -58,7 +58,7 @@ std::string by_whom(const Case& c, const LedgerLine& line) {
   return fmt::format(", {} of it by {}", human_bytes(heavy.front().bytes), heavy.front().what);
 }
 
-// ", +120.0 MiB/min" where a minute changes it by a hundredth. A Go heap goes up in stairs: its books say more.
+// ", +120.0 MiB/min" where a minute changes it by a hundredth. A Go heap rises in steps: its books show more.
 std::string rate_of(const LedgerLine& line) {
   const double rate = line.growth_bytes_per_s.value_or(0);
   if (kind_of(line.owner) == Kind::kGo || std::abs(rate) * 60 < static_cast<double>(line.bytes) / 100)
@@ -68,7 +68,7 @@ std::string rate_of(const LedgerLine& line) {
   return growth_clause(trend);
 }
 
-// When no rule speaks of the largest owner, it is named all the same: it is where the bytes are.
+// If no rule covers the largest owner, it is named all the same: it is where the bytes are.
 Finding largest_owner(const Case& c) {
   const LedgerLine& line = c.ledger.lines.front();
   Finding finding;
@@ -92,7 +92,7 @@ Finding largest_owner(const Case& c) {
   return finding;
 }
 
-// A cause that says where most of the largest line comes from says more than its name.
+// A cause that explains most of the largest line is more use than the line's name.
 bool speaks_of(const Finding& finding, const LedgerLine& line) {
   return finding.bytes * 2 >= line.bytes &&
          std::find(finding.owners.begin(), finding.owners.end(), line.owner) != finding.owners.end();

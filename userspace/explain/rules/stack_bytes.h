@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How large the stacks of threads are that an owner holds, and how many of that size glibc keeps for new threads. Not what of them
-// is resident: that is the ledger's.
+// How large the thread stacks are that an owner holds, and how many of that size glibc keeps for new threads. How much of them
+// is resident is in the ledger.
 #pragma once
 
 #include <cstdint>

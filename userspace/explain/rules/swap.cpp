@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// swap: anonymous pages that the kernel has written to swap. They are not in RSS, they are in what the program has, and they
+// swap: anonymous pages that the kernel has written to swap. They are not in RSS, but belong to the program, and
 // come back when they are touched.
 #include "explain/rules/causes.h"
 

@@ -2,7 +2,7 @@
 // thread-leak: threads that have ended and were never joined. Their stacks stay mapped, with what they touched, until
 // pthread_join is called. Not live threads (thread-stacks), and not the stacks that glibc keeps for the next thread:
 //
-//   3,999 stacks of 8 MiB without a thread      glibc keeps at most 40 MiB of them: 5
+//   3,999 stacks of 8 MiB without a thread      glibc keeps up to 40 MiB of them: 5
 //   → at least 3,994 were not joined
 #include <fmt/format.h>
 

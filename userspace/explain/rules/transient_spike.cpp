@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// transient-spike: RSS was far higher than it is. The kernel keeps the highest value exactly (VmHWM), the recording when it rose,
-// and a scan near it what was there. It explains: what is charged and limited is the peak, and nothing of it is resident now.
+// transient-spike: RSS was far higher than it is. The kernel keeps the exact maximum (VmHWM), the recording the time of its
+// rise, and a scan near it the content. It explains: limits apply to the peak, and nothing of it is resident now.
 //
 //   VmHWM  402 MiB ─────────╮            first reading 10:12:01: 4 MiB
 //   RSS      4 MiB ─────────┴──────      reading of 10:12:02: 402 MiB    → the peak was between the two
@@ -16,7 +16,7 @@ namespace memwhy::explain {
 namespace {
 
 constexpr double kSame = 0.99;      // of the peak: it was reached
-constexpr double kSeenShare = 0.5;  // of the peak: a scan that has as much of it tells what it was
+constexpr double kSeenShare = 0.5;  // of the peak: a scan with that much of it shows what it was
 
 class TransientSpike : public Rule {
  public:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // unshared-by-fork: processes that were forked share their parent's anonymous memory until one of them writes to it; then each
-// has a copy of its own. Told by mappings of which some pages are still mapped by others: the rest of these mappings was
-// copied, or came after the fork. The memory of a prefork server is then counted once for each worker. It explains: whether
-// the workers can share more is for the program to say. Shared memory that is meant to be shared is shared-memory.
+// has a copy of its own. Recognised by mappings of which some pages are still mapped by others: the rest of these mappings was
+// copied, or came after the fork. The memory of a prefork server is then counted once for each worker. It explains; whether
+// the workers could share more depends on the program. Memory that is meant to be shared: shared-memory.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -18,7 +18,7 @@ void GoCalls::add(const events::GoCall& call, TimeNs time) {
   }
   ++site.calls;
   site.last = time;
-  // "All there is" is asked for as ~0.
+  // A request for everything is ~0.
   if (call.bytes < ~uint64_t{0} - site.bytes) site.bytes += call.bytes;
 }
 

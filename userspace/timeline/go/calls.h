@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// GoCalls: calls of rare functions of the Go runtime in one address space, by function, stack and size. Bounded: of too
-// many sites the later ones are one, without a stack. Not what is in use now: no event says when an object is freed.
+// GoCalls: calls of rare functions of the Go runtime in one address space, by function, stack and size. Bounded: beyond
+// the limit of sites, later ones are one, without a stack. Not what is in use now: frees are not recorded.
 //
 //   large_allocation  stack 9   64 MiB each   7 calls  448 MiB   first 12.1 s  last 18.4 s
 //   heap_grow         stack 9                 6 calls  388 MiB

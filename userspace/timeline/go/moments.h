@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // GoMoments: single calls that can explain a step of the heap, with their time: large allocations from 1 MiB on, and
-// requests to give memory back. GoCalls has the sums. Bounded: when it is full, the smaller half of a kind goes; of equal
-// ones every second.
+// requests to give memory back. GoCalls has the sums. Bounded: when it is full, the smaller half of a kind is dropped; of
+// equal ones every second.
 #pragma once
 
 #include <vector>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// GoTrack: what the Go runtime of one address space told over time, beside its pages (runtime_claims.h).
+// GoTrack: the reports of one address space's Go runtime over time, besides its pages (runtime_claims.h).
 #pragma once
 
 #include <memory>
@@ -29,7 +29,7 @@ struct GoPauses {
   uint32_t last = 0;  // number of the last one
 };
 
-// Its goroutines, each time they were read (at most 32 kept, the first and the last among them).
+// Its goroutines, each time they were read (max 32 kept, the first and the last among them).
 struct GoroutinePoint {
   TimeNs time = 0;
   std::shared_ptr<const events::GoGoroutines> all;
@@ -42,10 +42,10 @@ class GoTrack {
   void on(const events::GoProfile& profile, TimeNs time);
   void on(const events::GoGoroutines& all, TimeNs time);
   void on(const events::GoCall& call, TimeNs time);
-  // Series begin anew with their last point. Calls stay: they say where what is there now comes from.
+  // Series begin anew with their last point. Calls stay: they show where the present objects come from.
   void restart();
 
-  // The last; null: none. Its `scan` says of which pages it is.
+  // The last; null: none. Its `scan` identifies its pages.
   const std::shared_ptr<const events::GoReading>& reading() const { return reading_; }
   std::vector<GoPoint> curve() const { return curve_.points(); }
   const GoPauses& pauses() const { return pauses_; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // finalizer-queue: one goroutine runs all finalizers (Go 1.25 and later: a few of them all cleanups). While it waits in one of
-// them, objects that a collection found dead queue behind it, and are kept with all that they refer to. No heap profile says
-// so: it shows who allocated them, not that they are no longer needed.
+// them, objects that a collection found dead queue behind it, and are kept with all that they refer to. No heap profile shows
+// this: it has the place of their allocation, not that they are no longer needed.
 //
 //   runtime.runfinq → main.(*handle).close, chan receive since 12:03:11     980 objects wait, and keep 493 MiB
 #include <fmt/format.h>
@@ -67,7 +67,7 @@ class FinalizerQueue : public Rule {
         c.ledger.total({Owner::kGoHeapLive, Owner::kGoHeapUnmarked, Owner::kGoHeapUnclassified});
     const uint64_t kept = queue ? std::min(queue->kept_bytes, heap) : 0;
     const bool large = kept >= problem_threshold(c.ledger);
-    // A finalizer that is slow, and waits when it is looked at, is no news.
+    // A slow finalizer that happens to wait at the reading is no finding.
     if (!large && !blocked.long_enough()) return std::nullopt;
     Finding finding = go_finding(c, "finalizer-queue", large && blocked.long_enough(), {Owner::kGoHeapLive});
     finding.bytes = kept;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // gc-headroom: objects allocated since the last collection, most of them dead by the next. With GOGC=100 a heap may grow to
 // twice what is in use before it is collected; that is the collector's price, and no problem. It is one when the collector
-// is off, or told to wait for much longer.
+// is off, or set to wait for much longer.
 //
-// What a collection would leave is known only where one has just told what is in use. With the collector off these objects
-// may be a data set that is all in use: then nothing is promised.
+// What a collection would leave is known only right after one. With the collector off these objects may be a data set that is
+// all in use: then nothing is promised.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -118,7 +118,7 @@ class GcHeadroom : public Rule {
         by_percent, limit_mib);
   }
 
-  // What a collector with half of its patience, at most the usual one, would leave. false: collections free little.
+  // What a collector with half of its patience, but no more than the usual, would leave. false: collections free little.
   static bool add_figures(const Case& c, const events::GoCounters& counters, uint64_t bytes, bool problem,
                           Finding& finding) {
     const int32_t less =

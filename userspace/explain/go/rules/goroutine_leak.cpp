@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // goroutine-leak: goroutines that wait at one place for something that does not come, and alone keep memory alive. A heap
-// profile knows where that memory was allocated, a list of goroutines who waits; the join is the cause.
+// profile knows where that memory was allocated, a list of goroutines which of them wait; the join is the cause.
 //
 //   grew     the group's count or weight, by the judge of all growth (growth.h)       problem, high
-//   holds    blocked in a state in which nobody idles (a send, a lock) for 10 s       problem, medium
+//   holds    blocked in a state that is never idling (a send, a lock) for 10 s       problem, medium
 //   holds    the same, for less                                                       explains
-// Those that wait where idle workers wait too (a receive, a select, a read) and do not grow are goroutines.cpp's.
+// Those that wait where idle workers wait too (a receive, a select, a read) and do not grow: goroutines.cpp.
 //
-// This is the judgement; its words are goroutine_leak_words.cpp's. That a goroutine waits for ever can't be seen from outside; a slow receiver looks the same, and `against` says so.
+// This is the judgement; its words are in goroutine_leak_words.cpp. From outside, a goroutine that waits for ever looks like one
+// with a slow receiver; `against` mentions that.
 #include <algorithm>
 #include <array>
 
@@ -31,7 +32,7 @@ bool idles_in(std::string_view reason) {
 }
 
 // Each goroutine of a group keeps an object of the same size, but a stale word elsewhere looks like the address of one or
-// two of them: they are in use all the same, and end with these goroutines. At most a third, and only if the heap has them.
+// two of them: they are in use all the same, and end with these goroutines. No more than a third, and only if the heap has them.
 uint64_t shared_bytes(const Case& c, const GroupStory& group, const Origin& origin) {
   const events::GoGroup& now = *group.now;
   if (origin.object_bytes == 0 || origin.objects >= now.count ||
@@ -98,7 +99,7 @@ class GoroutineLeak : public Rule {
 
 }  // namespace
 
-// "semacquire" is WaitGroup.Wait up to Go 1.23, but a lock up to Go 1.19: the stack tells.
+// "semacquire" is WaitGroup.Wait up to Go 1.23, but a lock up to Go 1.19: the stack decides.
 bool grew(const GroupStory& group) {
   return trend_of(group.counts).lasting() || (group.complete && trend_of(group.weights).lasting());
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The words of goroutine-leak: its claim, what speaks for and against it, and the remedy. What it is and how sure that is
-// was judged before: goroutine_leak.cpp.
+// The words of goroutine-leak: its claim, the evidence for and against it, and the remedy. The judgement comes before:
+// goroutine_leak.cpp.
 #pragma once
 
 #include "explain/go/groups.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // goroutine-stacks: very many goroutines, or very deep ones. A stack doubles when it is too small, and halves only in a
-// collection that finds three quarters of it unused. What blocked goroutines leak is goroutine-leak's.
+// collection that finds three quarters of it unused. What blocked goroutines leak: goroutine-leak.
 //
 // The stack of a goroutine that ended waits for the next one, and is freed by the next collection: these stacks are a
 // problem only when collections came and they stayed.
@@ -25,7 +25,7 @@ uint64_t in_use_bytes(const std::vector<GroupStory>& groups) {
   return sum;
 }
 
-// Most of it is of no goroutine that there is. 0: it is not, or not all of them were read.
+// Most of it belongs to no present goroutine. 0: it does, or not all of them were read.
 uint64_t ended_bytes(const Case& c, const std::vector<GroupStory>& groups, uint64_t bytes) {
   if (c.go->goroutines().empty()) return 0;
   uint64_t read = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a group of goroutines is taken for: by where it waits, since when, and whether it grows. goroutine-leak speaks of the worst,
-// goroutines of those that are fine.
+// How a group of goroutines is judged: by where it waits, since when, and whether it grows. goroutine-leak reports the worst
+// group, goroutines those that are fine.
 #pragma once
 
 #include "explain/go/groups.h"
@@ -12,7 +12,7 @@ constexpr uint64_t kManyGoroutines = 100;
 enum class Standing : uint8_t {
   kSilent,
   kExplains,  // holds much, and is no leak as far as can be seen
-  kHolds,     // a problem: blocked where nobody idles, for long
+  kHolds,     // a problem: blocked for long in a state that is never idling
   kGrew,      // a problem: more of them all the time, by the judge of all growth (growth.h)
 };
 

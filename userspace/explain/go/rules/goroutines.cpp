@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// goroutines: many goroutines that wait where idle ones wait, and do not grow in number: the connections, the workers, the
-// requests of a program that is fine. It says what they hold together and each; nothing is to be done. Those that grow or
-// wait for ever are goroutine-leak, stacks that are large whoever waits on them goroutine-stacks.
+// goroutines: many goroutines that wait where idle ones wait, and do not grow in number: the connections, workers and requests
+// of a healthy program. Reports what they hold, in total and each; there is nothing to do. Those that grow or wait for ever:
+// goroutine-leak. Stacks that are large for any reason: goroutine-stacks.
 //
 //   3000  in IO wait   at http2.(*Framer).ReadFrame      52.7 MiB
 //   3000  in select    at transport.(*controlBuffer).get 29.6 MiB     → 6,000 goroutines hold 82.3 MiB, 14.0 KiB each
 //
-// What a connection has is often reached from two goroutines and from a list of all connections: no group of them keeps it
-// alone. Then it is said of what is nearest to them, by the walk of the whole heap at the end of the recording.
+// The memory of a connection is often reached from two goroutines and from a list of all connections, so that no group keeps it
+// alone. Then the objects nearest to them are counted, by the walk of the whole heap at the end of the recording.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ struct Many {
   bool nearest = false;  // kept_bytes are nearest to them, and others reach them too
 };
 
-// Of the objects in use, those that are nearer to a goroutine of these groups than to all else; 0: not known.
+// Of the objects in use, those that are nearer to a goroutine of these groups than to all else; 0: unknown.
 uint64_t nearest_bytes(const Case& c, const std::vector<GroupStory>& groups) {
   if (groups.empty()) return 0;  // none was read, perhaps
   const std::optional<events::GoHeld>& held = c.go->goroutines().back().all->held;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// held-heap: from which variable, which goroutines or which queue most of a Go heap hangs. A heap profile knows who allocated
-// it, this is who keeps it. It explains; whether that is too much is for others to say.
+// held-heap: the variable, goroutines or queue from which most of a Go heap hangs. A heap profile shows what allocated it, this
+// what keeps it. It explains; whether it is too much is not judged here.
 //
 //   main.sessions ──► map, 0 entries in 2097152 slots     251.0 MiB
 //   main.findings ──► 1600 objects of 256 KiB, to which pointers with lengths of 20 bytes lead

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is said of who holds a part of the Go heap, by each rule that names one: held-heap and pool-retention.
+// The words for a holder of a part of the Go heap, for each rule that names one: held-heap and pool-retention.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of the memory that Go gave back huge pages make resident: said by huge-heap where it is enough, and only then no matter
-// of lazy-free. Not huge pages of stacks (rules/huge_stacks.h).
+// How much of the memory that Go gave back huge pages make resident: reported by huge-heap where it is enough, and otherwise as
+// a part of lazy-free. Not huge pages of stacks (rules/huge_stacks.h).
 #pragma once
 
 #include "explain/rules/rule.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // idle-heap: free spans that the runtime has not given back to the system. It keeps what the next cycle will need, a tenth
-// above the heap's goal, and gives the rest back in the background within minutes; what stays above that all the time is a
-// problem, what is below is room for the next cycle.
+// above the heap's goal, and gives the rest back in the background within minutes; memory that stays above that all the time
+// is a problem, memory below it is room for the next cycle.
 #include <fmt/format.h>
 
 #include <algorithm>

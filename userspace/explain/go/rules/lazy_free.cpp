@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // lazy-free: memory that the Go runtime has given back and that is resident all the same: it was given back lazily (MADV_FREE:
-// the kernel takes it when memory is short). What huge pages cover again is huge-heap, where that is enough to speak of. What is so for a moment only was
-// given back, or taken again, while it was read.
+// the kernel takes it when memory is short). What huge pages cover again is huge-heap's, where it is enough. Memory that is in
+// this state only for a moment was given back, or taken again, during the reading.
 #include <fmt/format.h>
 
 #include <algorithm>

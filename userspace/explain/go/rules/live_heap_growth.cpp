@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // live-heap-growth: what each collection leaves in use keeps rising: a cache, a map, a slice that is never cut. Not garbage
-// (gc-headroom), and not what blocked goroutines keep (goroutine-leak), which says more.
+// (gc-headroom), and not what blocked goroutines keep (goroutine-leak), which is more specific.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -92,7 +92,7 @@ class LiveHeapGrowth : public Rule {
                               text_of(most->first, FrameText::kShort));
   }
 
-  // Without a heap profile: who allocated large objects while memwhy watched. They may have died since.
+  // Without a heap profile: the code that allocated large objects while memwhy watched. They may have died since.
   static void add_probed(const Case& c, Finding& finding) {
     constexpr size_t kShown = 3;
     std::map<Frame, std::pair<uint64_t, uint64_t>, PlacesBefore> sites;  // calls, bytes
@@ -113,7 +113,7 @@ class LiveHeapGrowth : public Rule {
                       sum.first == 1 ? "" : "s", human_bytes(sum.second), text_of(site, FrameText::kShort)));
   }
 
-  // Those who keep what grew are the cause: goroutines that wait for ever, a finalizer that is blocked. Resident bytes, as theirs.
+  // Whatever keeps the growth is the cause: goroutines that wait for ever, a blocked finalizer. Resident bytes, like theirs.
   static bool said_better(const Case& c, uint64_t grown_bytes) {
     const std::array<const Rule*, 2> better = {&goroutine_leak_rule(), &finalizer_queue_rule()};
     return std::any_of(better.begin(), better.end(), [&](const Rule* rule) {

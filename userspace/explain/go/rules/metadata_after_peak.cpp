@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // metadata-after-peak: the runtime's tables (spans, bitmaps, page summaries) grow with the heap's peak and never shrink.
-// Beside a heap of the usual size they are a few percent; far more than that is left from a larger heap.
+// Usually they are a few percent of the heap; if far more, they remain from a larger heap.
 #include <fmt/format.h>
 
 #include <algorithm>

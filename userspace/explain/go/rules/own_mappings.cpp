@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// own-mappings: memory that a Go program mapped by itself (mmap), outside of the Go heap: no profile of Go's shows it, and no
-// collection frees it. In a program that is all Go nothing else maps: what is neither the heap's nor counted by the runtime as
-// its own is the program's. The caller is known where memwhy saw the call; otherwise build info says which modules are linked
-// that do such things.
+// own-mappings: memory that a Go program mapped by itself (mmap), outside of the Go heap: no Go profile shows it, and no
+// collection frees it. In a pure Go program nothing else maps: memory that is neither the heap's nor counted by the runtime as
+// its own is the program's. The caller is known where memwhy saw the call; otherwise build info lists the linked modules that
+// do such things.
 #include <fmt/format.h>
 
 #include <algorithm>

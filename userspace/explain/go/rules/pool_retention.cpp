@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// pool-retention: what lies in a sync.Pool, a global variable: reached from the pool alone, so that it is in use by nobody. A pool
-// whose buffers were needed once, at a peak, or of which one has grown large, keeps them as long as some are taken and put
-// back between two collections. It explains: which of them are wanted is for the program to say. Free lists of a program's
-// own are held-heap's.
+// pool-retention: objects in a sync.Pool (a global variable) that are reached from the pool alone, so that nothing uses them. A
+// pool keeps buffers that were needed once, at a peak, or that have grown large, as long as some are taken and put back
+// between two collections. It explains; which of them are wanted, only the program knows. A program's own free lists:
+// held-heap.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,7 +39,7 @@ class PoolRetention : public Rule {
     Finding finding = go_finding(c, "pool-retention", false, {Owner::kGoHeapLive});
     finding.bytes = bytes;
     finding.growth_bytes_per_s.reset();  // of the heap, not of the pool
-    // Without a symbol the size of the variable is not known, and what it points to is all there is to tell it by.
+    // Without a symbol the size of the variable is unknown, and only what it points to identifies it.
     finding.confidence = held.complete && !holder.name.empty() ? Confidence::kHigh : Confidence::kMedium;
     const std::string who = text_of_holder(c, holder);
     finding.headline = fmt::format("{} lie in a sync.Pool, {}", bytes_and_share(bytes, c.ledger), who);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// race-detector-leak: a race build whose detector keeps growing. Two causes are known, and told apart by who touches the
-// new memory, else by the shape of the mappings that hold most of it:
+// race-detector-leak: a race build whose detector keeps growing. Two causes are known, and distinguished by the code that touches
+// the new memory, else by the shape of the mappings that hold most of it:
 //
 //   recovered panics    each frame that a panic unwinds stays on TSan's call stack of its goroutine: 8 bytes, for as long
 //                       as that goroutine lives; one block of 2^n + 4 KiB that doubles

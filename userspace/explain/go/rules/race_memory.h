@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the mappings of TSan's own memory tell by their shape, for the rules about race builds. Of cells that have kept
-// their mapping: of a process with more than kMostCells the heaviest.
+// What the shapes of TSan's own mappings reveal, for the rules about race builds. By the cells that have kept their mapping: the
+// heaviest, in a process with more than kMostCells.
 #pragma once
 
 #include "explain/attribution.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // trace-buffers: memory of the Go runtime outside of its heap that is none of its tables: the runtime counts it apart
 // (other_sys). Buffers of the execution tracer are in it: they pile up while the reader of the trace is slow, and the runtime
-// keeps them when the trace ends. So are records of what lives longest: of each socket and file that was ever open at once
-// (pollDesc), of interfaces (itab), of finalizers. Only while a trace is taken it is known which: else nothing is a problem.
-// Tables of a heap that was larger are metadata-after-peak.
+// keeps them when the trace ends. So are records of long-lived things: sockets and files that were open at once
+// (pollDesc), interfaces (itab), finalizers. Which of them it is is known only during a trace: otherwise it is no problem.
+// Tables that remain from a larger heap: metadata-after-peak.
 #include <fmt/format.h>
 
 #include <algorithm>

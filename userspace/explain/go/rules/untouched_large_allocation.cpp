@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // untouched-large-allocation: the reverse of most cases: Go counts (and a heap profile may show) far more than is resident,
-// because a large object was made and never written to. It explains; nothing is to be done for RSS.
+// because a large object was made and never written to. It explains; for RSS there is nothing to do.
 #include <fmt/format.h>
 
 #include "base/text.h"

@@ -258,7 +258,7 @@ export async function readAnswer(): Promise<Answer> {
   return answer;
 }
 
-// Earlier moments, each inflated when it is first asked for.
+// Earlier moments, each inflated when it is first needed.
 export class Moments {
   private readonly blocks = [...document.querySelectorAll("script[id^=moment-]")];
   private readonly read = new Map<number, Promise<Moment>>();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What all charts share: quiet axes in the page's own type, UTC, bytes in round steps, areas on top of each other; and the line of
-// text below a chart that says what stands under the cursor. A chart of its own is a subclass.
+// text below a chart that describes what is under the cursor. Each chart is a subclass.
 import uPlot from "uplot";
 import { themed } from "./colour";
 import { el } from "./dom";
@@ -55,7 +55,7 @@ function bytesAxis(suffix = ""): uPlot.Axis {
   };
 }
 
-// For who does not see the canvas: what it is, and where the same stands as a table.
+// For readers who do not see the canvas: what it is, and where the same is as a table.
 const describe = (plot: uPlot, says: string) => {
   plot.ctx.canvas.setAttribute("role", "img");
   plot.ctx.canvas.setAttribute("aria-label", says);
@@ -127,7 +127,7 @@ export abstract class Chart {
 
   constructor(
     private readonly height: number,
-    private readonly label: string, // for who does not see it
+    private readonly label: string, // for readers who do not see it
     names: HTMLElement,
   ) {
     this.element.append(names, this.holder, this.says.element);
@@ -137,9 +137,9 @@ export abstract class Chart {
     }).observe(this.holder);
   }
 
-  // A sentence where there is nothing to draw.
+  // A sentence if there is nothing to draw.
   protected abstract drawing(): Drawing | string;
-  // What stands at this time, or null when the cursor is elsewhere.
+  // The values at this time, or null when the cursor is elsewhere.
   protected abstract tell(at: number | null): void;
 
   draw() {

@@ -27,7 +27,7 @@ const FAMILIES: readonly Family[] = [
   { prefix: "anon", hue: 78, chroma: 0.1 },
 ];
 const OTHER: Family = { prefix: "", hue: 320, chroma: 0.08 };
-// Steps of lightness by what the id says of the memory: in use is deeper than free.
+// Steps of lightness by the kind of memory in the id: in use is deeper than free.
 const STEPS: readonly [RegExp, number][] = [
   [/(live|used|shadow|text|stacks)$/, 0],
   [/(idle|free|before_attach)$/, 0.14],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elements. Names come from whatever program was recorded, so that text is only ever set as text; characters that would turn or
-// hide what stands around them are written out.
+// Elements. Names come from the recorded program, so text is only ever set as text; characters that would reorder or hide the
+// text around them are written out.
 
 export type Child = Node | string | number | null | undefined | false;
 type Props = Record<string, string | number | boolean | null | undefined | ((event: never) => void)>;

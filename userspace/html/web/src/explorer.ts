@@ -24,7 +24,7 @@ interface DataSet {
   id: string;
   name: string;
   says: string;
-  read: (at: MomentProcess) => boolean; // else its samples are not known, which is not none
+  read: (at: MomentProcess) => boolean; // else its samples are unknown, which is not none
   samples: (at: MomentProcess) => Sample[];
 }
 const DATA_SETS: readonly DataSet[] = [
@@ -72,7 +72,7 @@ export class Explorer {
   private readonly stage = el("div", { class: "stage" });
   private readonly head = el("p", { class: "summary", "aria-live": "polite" });
   private readonly controls = el("div", { class: "controls" });
-  private last = 0; // what was asked for last is what is shown
+  private last = 0; // the last request is the one that is shown
 
   constructor(
     readonly process: Process,
@@ -117,7 +117,7 @@ export class Explorer {
     return this.view === "icicle" && this.icicle.zoomOut();
   }
 
-  // An exec leaves the pid: what stands there then is this process where the scan is one of its own.
+  // An exec keeps the pid: the entry is this process if the scan is one of its own.
   private isOf({ pid, scan_time }: MomentProcess): boolean {
     const { timeline, scan_time: last } = this.process,
       first = timeline[0]?.t;

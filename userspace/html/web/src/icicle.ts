@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The icicle: a tree of bytes as rows of boxes on a canvas, the root on top, widths in proportion. A box that would be thinner
-// than a pixel is left out; zooming into its parent shows it. The tree table beside it has the same for who cannot see it.
+// than a pixel is left out; zooming into its parent shows it. The tree table beside it has the same for readers who cannot see it.
 import { frameColour, ownerColour, themed } from "./colour";
 import { el, printable } from "./dom";
 import { bytes } from "./format";

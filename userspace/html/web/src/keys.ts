@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keyboard: one list, which is both what is done and what "?" shows.
+// The keyboard: one list for both the actions and the help of "?".
 import { el } from "./dom";
 
 export interface Key {

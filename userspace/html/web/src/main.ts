@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page of memwhy report: reads the answer out of its own file and shows one process of it at a time.
 //
-// What it is: the composition, and what all parts share (process, filter, unit, theme). What it is not: a part (verdict, waterfall, timeline,
-// explorer, sections …), or a computation of what the answer says: that is explain/'s.
+// What it is: the composition, and what all parts share (process, filter, unit, theme). What it is not: a part (verdict,
+// waterfall, timeline, explorer, sections …), or a computation of the answer, which is explain/'s.
 import { ages } from "./ages";
 import { Moments, readAnswer, type Answer, type Process } from "./answer";
 import { el, printable } from "./dom";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of the page below the stacks: who owns the bytes, who waits, what is mapped, and what was not seen. Each is a table; a chart stands only where time matters.
+// The parts of the page below the stacks: owners, goroutines, mappings, and what was not seen. Each is a table; a chart is used
+// only where time matters.
 import type { Answer, Group, LedgerLine, Mapping, Process } from "./answer";
 import { ownerColour } from "./colour";
 import { el, figure, table, type Child } from "./dom";

@@ -17,7 +17,7 @@ export interface Step {
   kind: string;
   key?: string; // what it is the same by at another moment, where its name may be another then
 }
-// Outermost first. The owner stands before the path, or is "" when none is to be drawn.
+// Outermost first. The owner precedes the path, or is "" if none is to be drawn.
 export interface Sample {
   owner: string;
   path: Step[];

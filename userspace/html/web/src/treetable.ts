@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The same tree as a table whose rows open. Rows are made when their parent is opened, the heaviest first.
+// The same tree as a table with rows that open. Rows are made when their parent is opened, the heaviest first.
 import { ownerColour } from "./colour";
 import { el, figure } from "./dom";
 import { bytes, share } from "./format";

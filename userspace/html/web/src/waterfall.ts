@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The waterfall: from the heap profile to RSS, and where a container has a limit on to that. Each step starts where the one above ends, so that
-// it adds up before the reader's eyes.
+// The waterfall: from the heap profile to RSS, and on to the container's limit if there is one. Each step starts where the one
+// above ends, so that the sum is visible.
 //
 //   heap profile                       11.5 MiB  ▌
 //   counted, not live                  −2.9 MiB  ▌
@@ -61,7 +61,7 @@ function waterfall(process: Process): WaterfallStep[] {
   return steps;
 }
 
-// Only with a limit: of a machine the rest says nothing.
+// Only with a limit: the rest of a whole machine means nothing.
 function addContainer(
   process: Process,
   rss: number,
