@@ -11,9 +11,10 @@ import re
 import shutil
 import subprocess
 
-from support import MIB, ROOT
+from support import DEADLINE, MIB, ROOT
 from support.answers import check, only_process
 from support.browser import Page
+from support.cgroups import cgroup
 
 TOKENS = ("--ink", "--quiet", "--accent", "--bad", "--good", "--warm", "--cool")
 
@@ -66,10 +67,15 @@ def check_words(page, process):
                      found["evidence"] + found["against"]] for found in process["findings"]], told
 
 
+def waterfall(page):
+    """[name, bytes, is a sum]"""
+    return page.value("""[...document.querySelectorAll('.waterfall tr')].map(row =>
+        [row.querySelector('th').textContent, Number(row.querySelector('data').value), row.classList.contains('sum')])""")
+
+
 def check_waterfall(page, process):
     """From the profile step by step to RSS, without a rest."""
-    steps = page.value("""[...document.querySelectorAll('.waterfall tr')].map(row =>
-        [row.querySelector('th').textContent, Number(row.querySelector('data').value), row.classList.contains('sum')])""")
+    steps = waterfall(page)
     names = [name for name, _, _ in steps]
     first = process["heap_profile"]["inuse_bytes"]
     assert (names[0] == "heap profile") == (first is not None), names
@@ -81,6 +87,7 @@ def check_waterfall(page, process):
 
 
 def check_tables(page, process):
+    page.until("['time', 'ages', 'rates'].every(id => document.querySelector(`#${id} .uplot canvas`))")  # the last two come after the first screen
     owners = rows(page, "owners")
     assert [(row["text"][0], row["values"][0]) for row in owners] == [(line["id"], line["bytes"]) for line in process["ledger"]]
     aged = [line for line in process["ledger"] if line["ages"]]
@@ -217,6 +224,55 @@ def test_shows_what_the_json_says(case):
         check_moments(page, process)
         check_growth_of_groups(page, process)
         is_clean(page)
+
+
+def test_container_and_its_end(case):
+    """Killed by its limit: the waterfall goes on from RSS to what was left below it, and the moment is marked in the chart and named."""
+    with cgroup(case, limit=128 * MIB) as group:
+        target = group.start(case, case.build / "workloads/container", "anon", 118)
+        assert target.stdout.readline() == "ready\n"
+        memwhy = case.start_memwhy("record", "-p", target.pid, "-o", "oom.memwhy")
+        target.stdin.write("200\n")
+        target.stdin.flush()
+        assert target.wait(timeout=DEADLINE) == -9
+        case.finish(memwhy, how=None)
+    file, answer = report(case, "oom.memwhy")
+    process = only_process(answer)
+    beside = {each["id"]: each["bytes"] for each in process["beside_rss"]}
+    assert beside["cgroup_limit"] == 128 * MIB, beside
+    rss, usage = process["rss"]["bytes"], beside["cgroup_usage"]
+    with Page(case.folder, file) as page:
+        steps = waterfall(page)
+        names = [name for name, _, _ in steps]
+        rest = steps[names.index("resident (RSS)") + 1:]
+        assert [value for _, value, _ in rest] == [usage - rss, usage, 128 * MIB - usage, 128 * MIB], (rest, beside)
+        oom = next(event for event in process["events"] if event["what"] == "oom")
+        assert "out of memory" in page.value("document.querySelector('#time .legend').textContent")
+        assert near(page, process, oom) == oom["text"]
+        is_clean(page)
+
+
+def near(page, process, event):
+    """What the line below the chart says of what happened under the mouse, where the event is drawn."""
+    times = [milliseconds(point["t"]) for point in process["timeline"] if point["t"]]
+    share = (milliseconds(event["t"]) - times[0]) / (times[-1] - times[0])
+    page.value(f"""(() => {{ const over = document.querySelector('#time .u-over'), box = over.getBoundingClientRect();
+        for (const kind of ['mouseenter', 'mousemove'])
+            over.dispatchEvent(new MouseEvent(kind, {{bubbles: true, clientX: box.left + box.width * Math.min(Math.max({share}, 0), 1), clientY: box.top + 9}})); }})()""")
+    page.until("document.querySelector('#time .readout strong')?.textContent.endsWith('UTC')")
+    return page.value("[...document.querySelectorAll('#time .readout span')].at(-1).textContent")
+
+
+def test_on_paper(case):
+    """Black on white, whatever the theme: what is asked of a mouse or a keyboard is not printed, and the answer is."""
+    with Page(case.folder, report_of(case, case.build / "workloads/c_heap"), dark=True) as page:
+        page.media("print")
+        assert page.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert contrast(page, "--ink", "--ground") == 21
+        shown = page.value("""Object.fromEntries(['.top button', '.top input', '.controls', '.readout', 'footer', 'h1', '.finding, .verdict', '.waterfall', '#stacks canvas', '#owners table']
+            .map(what => [what, document.querySelector(what)?.checkVisibility() ?? null]))""")
+        assert [what for what, visible in shown.items() if visible] == ["h1", ".finding, .verdict", ".waterfall", "#stacks canvas", "#owners table"], shown
+        assert page.value("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def report_of(case, program, page="live.html"):

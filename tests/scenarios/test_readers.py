@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One recording of each story, exported in every format; each export is opened by the program that it is for, and all of them
 have the bytes that explain has: to the byte, in total and by owner. tests/readers has the programs, and the table of the sums."""
+import hashlib
 import json
+import os
 import re
 import signal
 import sqlite3
@@ -10,6 +12,7 @@ import sys
 
 from support import MIB, ROOT, absent
 from support.answers import check, ledger, only_process
+from support.cgroups import cgroup
 
 sys.path.insert(0, str(ROOT / "tests"))
 from readers import FORMATS, packages, synthetic  # noqa: E402
@@ -165,6 +168,28 @@ def test_c_heap(case):
     process = explained(case)
     assert ledger(process)["c.heap.used"] >= 45 * MIB and ledger(process)["c.heap.free"] >= 30 * MIB, ledger(process)
     check_readers(case, process)
+
+
+def test_container_near_its_limit(case):
+    """5 MiB are left of 128: each reader has the bytes, and the name of the container."""
+    identity = hashlib.sha256(f"{os.getpid()}".encode()).hexdigest()
+    with cgroup(case, f"docker-{identity}.scope", limit=128 * MIB) as (pod, inner):
+        target = inner.start(case, case.build / "workloads/container", "anon", 100)
+        assert target.stdout.readline() == "ready\n"
+
+        def work():
+            target.stdin.write("22\n")
+            target.stdin.flush()
+            assert target.stdout.readline() == "grown\n"
+        recorded(case, target.pid, work)
+        process = explained(case)
+    memory = process["cgroup_memory"]
+    assert memory["path"] == pod.path and memory["limit_bytes"] == 128 * MIB and memory["room_bytes"] <= 6 * MIB, memory
+    assert process["container"] == identity and process["rss"]["bytes"] >= 122 * MIB, process["container"]
+    check_readers(case, process)
+    assert f"container:[{identity}]" in consumers(case).go_pprof("-raw", case.folder / "r.pprof")
+    with sqlite3.connect(f"file:{case.folder / 'r.sqlite'}?mode=ro", uri=True) as db:
+        assert db.execute("select container, cgroup from process").fetchall() == [(identity, process["cgroup"])]
 
 
 def test_an_hour_of_ten_thousand_stacks(case):

@@ -15,7 +15,9 @@
 namespace memwhy::trace {
 namespace {
 
-enum Field : uint32_t { kKind = 1, kTime = 2, kMessage = 3, kCalls = 4 };
+enum Field : uint32_t { kKind = 1, kTime = 2, kMessage = 3, kCalls = 4, kFirst = 5 };
+
+constexpr uint64_t kCall = 0;  // in the column of kinds: the next row of calls
 
 // Room for the columns beside the messages, and for the tags.
 constexpr size_t kMostMessageBytes = kMaxRawBytes - (8u << 20);
@@ -60,6 +62,36 @@ std::string_view view_of(protozero::pbf_reader& in) {
   return {view.data(), view.size()};
 }
 
+// What stands beside the messages.
+struct Columns {
+  ColumnReader kinds, times;
+  CallReader calls;
+  uint64_t first = 0;
+
+  bool open(std::string_view raw, BatchTotals& totals) {
+    protozero::pbf_reader in(raw.data(), raw.size());
+    while (in.next()) {
+      const uint32_t field = in.tag();
+      if (field == kFirst && in.wire_type() == protozero::pbf_wire_type::varint) {
+        first = in.get_uint64();
+        continue;
+      }
+      if (in.wire_type() != protozero::pbf_wire_type::length_delimited) {
+        in.skip();
+        continue;
+      }
+      const std::string_view bytes = view_of(in);
+      if (field == kKind) kinds = ColumnReader(bytes);
+      if (field == kTime) times = ColumnReader(bytes);
+      if (field == kCalls) {
+        if (!calls.open(bytes)) return false;
+        totals.call_bytes += bytes.size();
+      }
+    }
+    return true;
+  }
+};
+
 Error malformed(const char* what) { return {ErrorCode::kBadInput, what}; }
 
 }  // namespace
@@ -74,23 +106,24 @@ std::optional<std::string_view> BatchWriter::encode(const events::Event& event) 
 
 void BatchWriter::add_message(EventKind kind, TimeNs time, std::string_view message) {
   protozero::pbf_writer(messages_).add_bytes(kMessage, message.data(), message.size());
-  stamp(kind, time);
+  append_varint(kinds_, static_cast<uint64_t>(kind));
+  append_varint(times_, zigzag(count_ == 0 ? 0 : time - time_last_));
+  stamp(time);
 }
 
 void BatchWriter::add_call(const events::Event& event) {
-  calls_.add(event.payload);
-  stamp(kind_of(event.payload), event.time);
+  constexpr auto kStep = static_cast<int64_t>(kCallTimeStep);
+  const int64_t later = count_ == 0 ? 0 : static_cast<int64_t>(event.time - time_last_) / kStep;
+  calls_.add(event.payload, later);
+  append_varint(kinds_, kCall);
+  stamp(count_ == 0 ? event.time : time_last_ + static_cast<uint64_t>(later * kStep));
 }
 
-void BatchWriter::stamp(EventKind kind, TimeNs time) {
-  append_varint(kinds_, static_cast<uint64_t>(kind));
-  if (count_ == 0) {
-    time_first_ = time_min_ = time_max_ = time;
-  } else {
-    append_varint(times_, zigzag(time - time_last_));
-    time_min_ = std::min(time_min_, time);
-    time_max_ = std::max(time_max_, time);
-  }
+// `time`: as it is stored.
+void BatchWriter::stamp(TimeNs time) {
+  if (count_ == 0) time_first_ = time_min_ = time_max_ = time;
+  time_min_ = std::min(time_min_, time);
+  time_max_ = std::max(time_max_, time);
   time_last_ = time;
   ++count_;
 }
@@ -99,9 +132,8 @@ void BatchWriter::finish(std::string& out) {
   out.clear();
   protozero::pbf_writer writer(out);
   writer.add_bytes(kKind, kinds_);
-  std::string first_time;
-  append_varint(first_time, zigzag(time_first_ - time_min_));
-  writer.add_bytes(kTime, first_time + times_);
+  if (!times_.empty()) writer.add_bytes(kTime, times_);
+  if (time_first_ != time_min_) writer.add_uint64(kFirst, time_first_ - time_min_);
   out += messages_;
   if (!calls_.empty()) {
     std::string calls;
@@ -117,36 +149,22 @@ void BatchWriter::finish(std::string& out) {
 Status read_batch(std::string_view raw, TimeNs time_min, uint32_t count, BatchTotals& totals,
                   const std::function<void(const events::Event&)>& emit) {
   try {  // protozero says by exceptions that bytes are not protobuf
-    ColumnReader kinds, times;
-    CallReader calls;
-    protozero::pbf_reader outer(raw.data(), raw.size());
-    while (outer.next()) {
-      if (outer.wire_type() != protozero::pbf_wire_type::length_delimited) {
-        outer.skip();
-        continue;
-      }
-      const uint32_t field = outer.tag();
-      const std::string_view bytes = view_of(outer);
-      if (field == kKind) kinds = ColumnReader(bytes);
-      if (field == kTime) times = ColumnReader(bytes);
-      if (field == kCalls) {
-        if (!calls.open(bytes)) return malformed("its calls are not readable");
-        totals.call_bytes += bytes.size();
-      }
-    }
+    Columns columns;
+    if (!columns.open(raw, totals)) return malformed("its calls are not readable");
     protozero::pbf_reader messages(raw.data(), raw.size());
     events::Event event;
-    event.time = time_min;
+    event.time = time_min + columns.first;
     for (uint32_t i = 0; i < count; ++i) {
-      const uint64_t number = kinds.next();
-      event.time += times.next_difference();
-      if (kinds.failed() || times.failed() || number == 0)
-        return malformed("fewer events than its header says");
-      const auto kind = static_cast<EventKind>(number);
-      if (number <= kLastEventKind && is_call(kind)) {
-        if (!calls.next(kind, event.payload)) return malformed("a call is not readable");
+      uint64_t number = columns.kinds.next();
+      if (columns.kinds.failed()) return malformed("fewer events than its header says");
+      if (number == kCall) {
+        int64_t later = 0;
+        if (!columns.calls.next(event.payload, later)) return malformed("a call is not readable");
+        event.time += static_cast<uint64_t>(later) * kCallTimeStep;
+        number = static_cast<uint64_t>(kind_of(event.payload));
       } else {
-        if (!messages.next(kMessage, protozero::pbf_wire_type::length_delimited)) {
+        event.time += columns.times.next_difference();
+        if (columns.times.failed() || !messages.next(kMessage, protozero::pbf_wire_type::length_delimited)) {
           return malformed("fewer messages than its kinds say");
         }
         const std::string_view bytes = view_of(messages);
@@ -154,6 +172,7 @@ Status read_batch(std::string_view raw, TimeNs time_min, uint32_t count, BatchTo
           ++totals.unknown;
           continue;
         }
+        const auto kind = static_cast<EventKind>(number);
         if (!decode_message(kind, bytes, event.payload)) {
           return Error(ErrorCode::kBadInput, fmt::format("a {} is not readable", kind_name(kind)));
         }
@@ -163,7 +182,7 @@ Status read_batch(std::string_view raw, TimeNs time_min, uint32_t count, BatchTo
       ++totals.events_of[number];
       emit(event);
     }
-    if (!kinds.at_end()) return malformed("more events than its header says");
+    if (!columns.kinds.at_end()) return malformed("more events than its header says");
     return {};
   } catch (const protozero::exception&) {
     return malformed("its message is not readable");

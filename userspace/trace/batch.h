@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The payload of a kEvents chunk: message Events, a second of events in their order.
 //
-//   kind    1 2 2 17 7 7 18 19 18 …           one number for each event
-//   time    +0 +0 +0 +812044 …                differences, ns
+//   kind    1 2 2 17 7 7 0 0 0 …              one number for each event; 0: a call of the mapping family
+//   time    +0 +0 +0 +812044 …                of each message, ns since the event before it
 //   message RecordingInfo, ClockAnchor, …     for each event that is no call, in the order of `kind`
-//   calls   columns of the mapping family     one row for each event that is a call
+//   calls   columns, their time among them    one row for each event that is a call
 #pragma once
 
 #include <functional>
@@ -35,7 +35,7 @@ class BatchWriter {
   void finish(std::string& out);
 
  private:
-  void stamp(EventKind kind, TimeNs time);
+  void stamp(TimeNs time);
 
   std::string kinds_, times_, messages_, scratch_;
   CallWriter calls_;

@@ -12,6 +12,9 @@
 #include <memory>
 #include <new>
 #include <string_view>
+#include <vector>
+
+#include "trace/column.h"
 
 namespace memwhy::trace {
 namespace {
@@ -21,6 +24,28 @@ namespace {
 constexpr int kZstdLevel = 1;
 
 constexpr size_t kSearchBytes = 1 << 20;  // how much of the file is searched for a magic at a time
+
+// zstd has one code of symbols for a block, and each column has symbols of its own. Blocks do not show in the format.
+constexpr size_t kShortestBlock = 512;
+constexpr int kDepth = 3;  // of columns: in a list of rows, in a message, in the payload
+
+// The ends of what may be columns. A guess: text may look like a message, which costs a block more and nothing else.
+void find_columns(std::string_view raw, size_t offset, int depth, std::vector<size_t>& ends) {
+  ColumnReader in(raw);
+  while (!in.at_end()) {
+    const uint64_t tag = in.next();
+    const uint64_t bytes = in.next();  // of a field of bytes: its length; of a varint: itself
+    if ((tag & 7) == 0 && !in.failed()) continue;
+    if ((tag & 7) != 2 || bytes > in.bytes_left()) return;
+    const size_t begin = raw.size() - in.bytes_left();
+    if (bytes >= kShortestBlock) {
+      ends.push_back(offset + begin);
+      if (depth > 1) find_columns(raw.substr(begin, bytes), offset + begin, depth - 1, ends);
+      ends.push_back(offset + begin + bytes);
+    }
+    in.skip(bytes);
+  }
+}
 
 struct StreamDeleter {
   void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
@@ -62,16 +87,34 @@ ChunkSealer::ChunkSealer() : zstd_(ZSTD_createCCtx()) {
 }
 ChunkSealer::~ChunkSealer() { ZSTD_freeCCtx(zstd_); }
 
+// One frame, with a block for each long column. nullopt: it did not shrink.
+std::optional<size_t> ChunkSealer::compress(std::string_view raw, char* out) {
+  std::vector<size_t> ends;
+  find_columns(raw, 0, kDepth, ends);
+  ends.push_back(raw.size());
+  ZSTD_CCtx_reset(zstd_, ZSTD_reset_session_only);
+  ZSTD_CCtx_setPledgedSrcSize(zstd_, raw.size());
+  ZSTD_inBuffer in{raw.data(), 0, 0};
+  ZSTD_outBuffer into{out, raw.size(), 0};
+  for (const size_t end : ends) {
+    if (end - in.size < kShortestBlock && end != raw.size()) continue;
+    in.size = end;
+    const size_t left =
+        ZSTD_compressStream2(zstd_, &into, &in, end == raw.size() ? ZSTD_e_end : ZSTD_e_flush);
+    if (left != 0) return std::nullopt;  // an error, or no room left
+  }
+  if (into.pos == raw.size()) return std::nullopt;
+  return into.pos;
+}
+
 std::string_view ChunkSealer::seal(ChunkHeader header, std::string_view raw) {
-  bytes_.resize(sizeof header + ZSTD_compressBound(raw.size()));
-  const size_t compressed = ZSTD_compress2(zstd_, bytes_.data() + sizeof header,
-                                           bytes_.size() - sizeof header, raw.data(), raw.size());
-  header.raw_bytes = static_cast<uint32_t>(raw.size());
-  if (ZSTD_isError(compressed) == 0 && compressed < raw.size()) {
+  bytes_.resize(sizeof header + raw.size());
+  header.raw_bytes = header.stored_bytes = static_cast<uint32_t>(raw.size());
+  const auto compressed = compress(raw, bytes_.data() + sizeof header);
+  if (compressed) {
     header.flags |= kZstd;
-    header.stored_bytes = static_cast<uint32_t>(compressed);
+    header.stored_bytes = static_cast<uint32_t>(*compressed);
   } else {
-    header.stored_bytes = header.raw_bytes;
     std::copy(raw.begin(), raw.end(), bytes_.begin() + sizeof header);
   }
   const std::string_view stored(bytes_.data() + sizeof header, header.stored_bytes);

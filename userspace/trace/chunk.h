@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,6 +34,8 @@ class ChunkSealer {
   std::string_view seal(ChunkHeader header, std::string_view raw);
 
  private:
+  std::optional<size_t> compress(std::string_view raw, char* out);
+
   ZSTD_CCtx_s* zstd_;
   std::string bytes_;
 };

@@ -9,6 +9,7 @@
 //   count column    uint64 512, 512, 3
 #pragma once
 
+#include <bit>
 #include <concepts>
 #include <cstdint>
 #include <limits>
@@ -20,6 +21,14 @@ namespace memwhy::trace {
 
 constexpr uint64_t zigzag(uint64_t difference) { return (difference << 1) ^ (0 - (difference >> 63)); }
 constexpr uint64_t unzigzag(uint64_t coded) { return (coded >> 1) ^ (0 - (coded & 1)); }
+
+// Addresses in pages: what is a multiple of 4 KiB is small, what is not keeps its low bits on top.
+constexpr uint64_t in_pages(uint64_t bytes) { return std::rotr(bytes, 12); }
+constexpr uint64_t from_pages(uint64_t pages) { return std::rotl(pages, 12); }
+
+// The code of a value in a column where few values come again and again: the one of the row before (0 before the first), a
+// new one, which stands in a column of its own, or from kKnown on the number of a value that was new before.
+constexpr uint64_t kSame = 0, kNew = 1, kKnown = 2;
 
 inline void append_varint(std::string& out, uint64_t value) {
   while (value >= 0x80) {
@@ -87,6 +96,8 @@ class ColumnReader {
   uint64_t next_difference() { return unzigzag(next()); }
 
   bool at_end() const { return next_ == end_; }
+  size_t bytes_left() const { return static_cast<size_t>(end_ - next_); }
+  void skip(size_t bytes) { next_ += bytes; }  // precondition: so many are left
   bool failed() const { return failed_; }
   // Number of whole varints that are left: an upper bound of rows that takes no more than the bytes there.
   size_t count_left() const {

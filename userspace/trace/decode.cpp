@@ -2,7 +2,9 @@
 // Bytes that anybody may have made to events: the visitors that read fields and columns. Every count is held
 // against a budget of memory and against the bytes that are there.
 #include <algorithm>
+#include <optional>
 #include <protozero/pbf_reader.hpp>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -12,12 +14,19 @@
 namespace memwhy::trace {
 namespace {
 
+// Values that come again, decoded.
+struct IndexIn {
+  std::vector<uint64_t> known;
+  uint64_t last = 0;
+};
+
 struct ColumnsIn {
-  std::array<ColumnReader, kMostColumns>& columns;
-  const std::array<bool, kMostColumns>& present;
+  std::span<ColumnReader> columns;
+  std::span<const bool> present;
   const std::vector<std::string_view>& names;
   uint64_t& budget;
   bool& failed;
+  std::array<IndexIn, kMostListColumns>* indexes = nullptr;
 
   uint64_t next(uint32_t number) const { return present[number - 1] ? columns[number - 1].next() : 0; }
   template <typename T>
@@ -27,6 +36,31 @@ struct ColumnsIn {
   template <typename T>
   void difference(uint32_t number, T& field, uint64_t predicted) const {
     if (!from_u64(predicted + unzigzag(next(number)), field)) failed = true;
+  }
+  void pages(uint32_t number, uint64_t& field, uint64_t base) const {
+    field = base + from_pages(next(number));
+  }
+  void near(uint32_t low, uint32_t high, uint64_t& field, std::optional<uint64_t>& near) const {
+    const uint64_t low_bits = next(low), page = unzigzag(next(high)) + near.value_or(0);
+    if (low_bits > 0x7f) failed = true;
+    field = from_pages(page << 7 | low_bits);
+    if (!near) near = page;
+  }
+  template <typename T>
+  void indexed(uint32_t number, uint32_t values, T& field) const {
+    IndexIn& index = (*indexes)[number - 1];
+    const uint64_t code = next(number);
+    if (code == kNew) {
+      index.last = (index.known.empty() ? 0 : index.known.back()) + unzigzag(next(values));
+      index.known.push_back(index.last);
+    } else if (code >= kKnown) {
+      if (code - kKnown >= index.known.size()) {
+        failed = true;
+        return;
+      }
+      index.last = index.known[code - kKnown];
+    }
+    if (!from_u64(index.last, field)) failed = true;
   }
   void bits(uint32_t number, auto&... field) const {
     uint64_t word = next(number);
@@ -122,8 +156,8 @@ struct FieldReader {
   template <Row T>
   void read(std::vector<T>& rows) const {
     const std::string_view message_bytes = bytes();
-    std::array<ColumnReader, kMostColumns> columns;
-    std::array<bool, kMostColumns> present{};
+    std::array<ColumnReader, kMostListColumns> columns;
+    std::array<bool, kMostListColumns> present{};
     std::vector<std::string_view> names;
     protozero::pbf_reader sub(message_bytes.data(), message_bytes.size());
     while (sub.next()) {
@@ -150,7 +184,8 @@ struct FieldReader {
     budget -= count * sizeof(T);
     rows.clear();
     rows.reserve(count);
-    const ColumnsIn source{columns, present, names, budget, failed};
+    std::array<IndexIn, kMostListColumns> indexes;
+    const ColumnsIn source{columns, present, names, budget, failed, &indexes};
     const T none{};
     for (size_t i = 0; i < count && !failed; ++i) {
       T& r = rows.emplace_back();
@@ -181,21 +216,6 @@ bool decode_kind(size_t index, std::string_view bytes, events::Payload& payload,
   };
   ((index == I ? attempt(std::tuple_element_t<I, Kinds>{}) : void()), ...);
   return decoded;
-}
-
-template <size_t... I>
-bool next_call(size_t index, const ColumnsIn& source, CallBefore& before, events::Payload& payload,
-               std::index_sequence<I...>) {
-  bool known = false;
-  const auto attempt = [&]<typename T>(T&& event) {
-    if constexpr (Call<std::remove_reference_t<T>>) {
-      known = true;
-      call(source, event, before);
-      payload = std::forward<T>(event);
-    }
-  };
-  ((index == I ? attempt(std::tuple_element_t<I, Kinds>{}) : void()), ...);
-  return known;
 }
 
 constexpr auto kAllKinds = std::make_index_sequence<kLastEventKind>{};
@@ -230,6 +250,7 @@ bool CallReader::open(std::string_view message) {
       }
       const protozero::data_view view = in.get_view();
       columns_[number - 1] = ColumnReader({view.data(), view.size()});
+      present_[number - 1] = true;
     }
     return true;
   } catch (const protozero::exception&) {
@@ -237,19 +258,25 @@ bool CallReader::open(std::string_view message) {
   }
 }
 
-bool CallReader::next(EventKind kind, events::Payload& payload) {
-  static constexpr auto kAllPresent = [] {
-    std::array<bool, kMostColumns> all{};
-    all.fill(true);
-    return all;
-  }();
+bool CallReader::next(events::Payload& payload, int64_t& later) {
   static const std::vector<std::string_view> kNoNames;
   uint64_t budget = 0;
   bool failed = false;
-  const ColumnsIn source{columns_, kAllPresent, kNoNames, budget, failed};
-  if (!next_call(static_cast<size_t>(kind) - 1, source, before_, payload, kAllKinds)) return false;
+  const ColumnsIn source{columns_, present_, kNoNames, budget, failed};
+  const uint64_t code = source.next(1);
+  if (code == kNew) {
+    if (shapes_.size() >= kMostShapes) return false;
+    shape(source, last_);
+    shapes_.push_back(last_);
+  } else if (code >= kKnown) {
+    if (code - kKnown >= shapes_.size()) return false;
+    last_ = shapes_[code - kKnown];
+  }
+  CallRow row;
+  call(source, last_.kind, row, before_);
   for (const ColumnReader& column : columns_) failed |= column.failed();
-  return !failed;
+  later = row.later;
+  return !failed && join_call(last_, row, payload);
 }
 
 bool CallReader::at_end() const {

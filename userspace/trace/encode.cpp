@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events to bytes: the visitors that write fields and columns.
+#include <optional>
 #include <protozero/pbf_writer.hpp>
+#include <span>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "trace/kinds.h"
@@ -44,10 +47,28 @@ constexpr std::array<std::string_view, kLastEventKind + 1> kKindNames = {"",
                                                                          "CgroupMemory",
                                                                          "AllocationCall"};
 
+// Values that come again, encoded.
+class IndexOut {
+ public:
+  // How the value is coded; kNew: since_newest() goes into the column of values.
+  uint64_t code(uint64_t value) {
+    if (value == last_) return kSame;
+    last_ = value;
+    const auto [entry, added] = known_.try_emplace(value, known_.size());
+    return added ? kNew : kKnown + entry->second;
+  }
+  uint64_t since_newest(uint64_t value) { return value - std::exchange(newest_, value); }
+
+ private:
+  std::unordered_map<uint64_t, uint64_t> known_;
+  uint64_t last_ = 0, newest_ = 0;
+};
+
 struct ColumnsOut {
-  std::array<std::string, kMostColumns>& columns;
+  std::span<std::string> columns;
   std::unordered_map<std::string_view, uint64_t>* names = nullptr;
   std::vector<std::string_view>* names_in_order = nullptr;
+  std::array<IndexOut, kMostListColumns>* indexes = nullptr;
 
   template <typename T>
   void column(uint32_t number, const T& field) const {
@@ -56,6 +77,22 @@ struct ColumnsOut {
   template <typename T>
   void difference(uint32_t number, const T& field, uint64_t predicted) const {
     append_varint(columns[number - 1], zigzag(as_u64(field) - predicted));
+  }
+  void pages(uint32_t number, uint64_t field, uint64_t base) const {
+    append_varint(columns[number - 1], in_pages(field - base));
+  }
+  void near(uint32_t low, uint32_t high, uint64_t field, std::optional<uint64_t>& near) const {
+    const uint64_t page = in_pages(field);
+    columns[low - 1].push_back(static_cast<char>(page & 0x7f));
+    append_varint(columns[high - 1], zigzag((page >> 7) - near.value_or(0)));
+    if (!near) near = page >> 7;
+  }
+  template <typename T>
+  void indexed(uint32_t number, uint32_t values, const T& field) const {
+    IndexOut& index = (*indexes)[number - 1];
+    const uint64_t value = as_u64(field), code = index.code(value);
+    append_varint(columns[number - 1], code);
+    if (code == kNew) append_varint(columns[values - 1], zigzag(index.since_newest(value)));
   }
   void bits(uint32_t number, auto... field) const {
     uint64_t word = 0;
@@ -71,7 +108,7 @@ struct ColumnsOut {
 };
 
 // Columns that are all 0 are left out; the first one says how many rows there are.
-void add_columns(protozero::pbf_writer& out, const std::array<std::string, kMostColumns>& columns) {
+void add_columns(protozero::pbf_writer& out, std::span<const std::string> columns) {
   for (uint32_t i = 0; i < columns.size(); ++i) {
     if (columns[i].empty() || (i > 0 && columns[i].find_first_not_of('\0') == std::string::npos)) continue;
     out.add_bytes(i + 1, columns[i]);
@@ -106,10 +143,11 @@ struct FieldWriter {
   template <Row T>
   void operator()(uint32_t number, const std::vector<T>& rows) const {
     if (rows.empty()) return;
-    std::array<std::string, kMostColumns> columns;
+    std::array<std::string, kMostListColumns> columns;
     std::unordered_map<std::string_view, uint64_t> names;
     std::vector<std::string_view> names_in_order;
-    const ColumnsOut sink{columns, &names, &names_in_order};
+    std::array<IndexOut, kMostListColumns> indexes;
+    const ColumnsOut sink{columns, &names, &names_in_order, &indexes};
     const T none{};
     const T* before = &none;
     for (const T& r : rows) {
@@ -160,23 +198,39 @@ void encode_end(const End& end, std::string& out) {
   fields(FieldWriter{writer}, end);
 }
 
-void CallWriter::add(const events::Payload& payload) {
-  std::visit(
-      [&](const auto& event) {
-        if constexpr (Call<std::remove_cvref_t<decltype(event)>>) {
-          call(ColumnsOut{columns_}, event, before_);
-          bytes_ += 12;
-        }
-      },
-      payload);
+uint64_t CallWriter::code_of(const CallShape& now) {
+  if (!shapes_.empty()) {
+    Known& last = shapes_[last_];
+    if (last.shape == now) return kSame;
+    if (shapes_[last.next].shape == now) return kKnown + (last_ = last.next);
+  }
+  const auto [entry, added] = numbers_.try_emplace(now, static_cast<uint32_t>(shapes_.size()));
+  if (!shapes_.empty()) shapes_[last_].next = entry->second;
+  last_ = entry->second;
+  if (!added) return kKnown + last_;
+  shapes_.push_back({now, 0});
+  return kNew;
+}
+
+void CallWriter::add(const events::Payload& payload, int64_t later) {
+  CallShape now;
+  CallRow row;
+  split_call(payload, now, row);
+  row.later = later;
+  const ColumnsOut sink{columns_};
+  const uint64_t code = code_of(now);
+  append_varint(columns_[0], code);
+  if (code == kNew) shape(sink, now);
+  call(sink, now.kind, row, before_);
+  bytes_ += 12;
 }
 
 void CallWriter::finish(std::string& out) {
   protozero::pbf_writer writer(out);
-  for (uint32_t i = 0; i < columns_.size(); ++i) {
-    if (!columns_[i].empty()) writer.add_bytes(i + 1, columns_[i]);
-    columns_[i].clear();
-  }
+  add_columns(writer, columns_);
+  for (std::string& column : columns_) column.clear();
+  numbers_.clear();
+  shapes_.clear();
   before_ = {};
   bytes_ = 0;
 }

@@ -55,6 +55,6 @@ bool from_u64(uint64_t value, T& out) {
 }
 
 constexpr uint32_t kNames = 15;  // field of a list of rows that holds its distinct names
-constexpr size_t kMostColumns = kCallColumns;
+constexpr size_t kMostListColumns = 7;
 
 }  // namespace memwhy::trace

@@ -6,8 +6,11 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include "events/event.h"
+#include "trace/calls.h"
 #include "trace/format.h"
 #include "trace/rows.h"
 
@@ -32,16 +35,26 @@ bool decode_message(EventKind kind, std::string_view bytes, events::Payload& pay
 void encode_end(const End& end, std::string& out);
 bool decode_end(std::string_view bytes, End& end);
 
-// Rows of message Calls.
+// Message Calls: rows, and the shapes that they have.
 class CallWriter {
  public:
-  void add(const events::Payload& call);  // precondition: a call
+  // Precondition: a call. `later`: in steps of kCallTimeStep, than the event before.
+  void add(const events::Payload& payload, int64_t later);
   bool empty() const { return columns_[0].empty(); }
   size_t bytes() const { return bytes_; }
   void finish(std::string& out);  // the message, then empty again
 
  private:
   std::array<std::string, kCallColumns> columns_;
+  struct Known {
+    CallShape shape;
+    uint32_t next;  // which one came after it the last time: calls come in turn
+  };
+  uint64_t code_of(const CallShape& now);
+
+  std::vector<Known> shapes_;
+  std::unordered_map<CallShape, uint32_t, CallHash> numbers_;
+  uint32_t last_ = 0;
   CallBefore before_;
   size_t bytes_ = 0;
 };
@@ -50,11 +63,14 @@ class CallReader {
  public:
   // false: not a message Calls.
   bool open(std::string_view message);
-  bool next(EventKind kind, events::Payload& payload);
+  bool next(events::Payload& payload, int64_t& later);
   bool at_end() const;  // every column is used up
 
  private:
   std::array<ColumnReader, kCallColumns> columns_;
+  std::array<bool, kCallColumns> present_{};
+  std::vector<CallShape> shapes_;
+  CallShape last_;
   CallBefore before_;
 };
 

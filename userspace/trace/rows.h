@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which column of each list has which number in the file, and how it is predicted: the one list that the
-// encoder and the decoder both walk. A column is called as c.column(number, field), or as
-// c.difference(number, field, predicted). Numbers are never reused; a column that is missing in a file is all
-// 0, so that columns can be added.
+// encoder and the decoder both walk. A column is called as c.column(number, field), as c.difference(number, field,
+// predicted), as c.pages(number, field, base) where the field is an address, or as c.indexed(number, values, field) where
+// few values come again and again. Numbers are never reused; a column that is missing in a file is all 0, so that columns
+// can be added.
 #pragma once
 
+#include <optional>
+
 #include "events/event.h"
+#include "trace/calls.h"
 #include "trace/fields.h"
 
 namespace memwhy::trace {
@@ -15,7 +19,7 @@ constexpr uint32_t kColumns = 0;
 template <>
 inline constexpr uint32_t kColumns<events::ScanRun> = 3;
 template <>
-inline constexpr uint32_t kColumns<events::TableRun> = 5;
+inline constexpr uint32_t kColumns<events::TableRun> = 7;
 template <>
 inline constexpr uint32_t kColumns<events::Vma> = 7;
 template <>
@@ -38,8 +42,8 @@ void row(auto&& c, Is<events::ScanRun> auto& r, const events::ScanRun& before) {
 void row(auto&& c, Is<events::TableRun> auto& r, const events::TableRun& before) {
   c.difference(1, r.page, before.page + before.count);
   c.column(2, r.count);
-  c.difference(3, r.stack, static_cast<uint64_t>(before.stack));
-  c.difference(4, r.tick, before.tick);
+  c.indexed(3, 6, r.stack);
+  c.indexed(4, 7, r.tick);
   c.column(5, r.flags);
 }
 void row(auto&& c, Is<events::Thread> auto& r, const events::Thread& before) {
@@ -65,52 +69,46 @@ void row(auto&& c, Is<events::AllocatorSize> auto& r, const events::AllocatorSiz
   c.column(2, r.bytes);
 }
 void row(auto&& c, Is<events::Vma> auto& r, const events::Vma& before) {
-  c.difference(1, r.range.start, before.range.end);
-  c.difference(2, r.range.end, r.range.start);
+  c.pages(1, r.range.start, before.range.end);
+  c.pages(2, r.range.end, r.range.start);
   c.bits(3, r.read, r.write, r.exec, r.shared, r.shmem, r.hugetlb);
-  c.column(4, r.offset);
+  c.pages(4, r.offset, 0);
   c.column(5, r.device);
   c.column(6, r.inode);
   c.name(7, r.name);  // index into the list's names
 }
 
-// Calls of the mapping family share their columns: one stream over all five kinds, in the order of the
-// events.
-struct CallBefore {
-  uint64_t start = 0, stack = 0, tick = 0;
-};
-constexpr uint32_t kCallColumns = 14;
+// Calls of the mapping family share their columns: one stream over all five kinds, in the order of the events.
+constexpr uint32_t kCallColumns = 19;
 
-void call_common(auto&& c, auto& r, auto& range, CallBefore& before) {
-  c.column(1, r.space);
-  c.column(2, r.tid);
-  c.difference(3, range.start, before.start);
-  c.difference(4, range.end, range.start);
-  c.difference(5, r.stack, before.stack);
+void shape(auto&& c, Is<CallShape> auto& s) {
+  c.column(11, s.kind);
+  c.column(12, s.space);
+  c.column(13, s.tid);
+  c.column(14, s.stack);
+  c.column(15, s.prot);
+  c.column(16, s.flags);
+  c.column(17, s.fd);
+  c.column(18, s.why);
+  c.column(19, s.advice);
+}
+// What the next row is predicted from.
+struct CallBefore {
+  uint64_t tick = 0;
+  std::optional<uint64_t> near;  // the page of the first row without its low byte, where most others are near
+};
+// Column 1 has the shape: trace/calls.h. Columns 7 to 9 have rows of their kinds only.
+void call(auto&& c, EventKind kind, Is<CallRow> auto& r, CallBefore& before) {
+  c.column(2, r.later);
+  c.near(3, 4, r.range.start, before.near);
+  c.pages(5, r.range.end, r.range.start);
   c.difference(6, r.tick, before.tick);
-  before = {range.start, static_cast<uint64_t>(r.stack), r.tick};
+  if (kind == EventKind::kVmaMapped) c.column(7, r.offset);
+  if (kind == EventKind::kVmaMoved) {
+    c.pages(8, r.to.start, 0);
+    c.pages(9, r.to.end, r.to.start);
+  }
+  before.tick = r.tick;
 }
-void call(auto&& c, Is<events::VmaMapped> auto& r, CallBefore& before) {
-  call_common(c, r, r.range, before);
-  c.column(7, r.prot);
-  c.column(8, r.flags);
-  c.column(9, r.fd);
-  c.column(10, r.offset);
-}
-void call(auto&& c, Is<events::VmaUnmapped> auto& r, CallBefore& before) {
-  call_common(c, r, r.range, before);
-  c.column(11, r.why);
-  c.column(12, r.advice);
-}
-void call(auto&& c, Is<events::VmaAdvised> auto& r, CallBefore& before) {
-  call_common(c, r, r.range, before);
-  c.column(12, r.advice);
-}
-void call(auto&& c, Is<events::VmaMoved> auto& r, CallBefore& before) {
-  call_common(c, r, r.from, before);
-  c.difference(13, r.to.start, r.from.start);
-  c.difference(14, r.to.end, r.to.start);
-}
-void call(auto&& c, Is<events::HeapGrown> auto& r, CallBefore& before) { call_common(c, r, r.range, before); }
 
 }  // namespace memwhy::trace

@@ -122,6 +122,9 @@ class Page:
             self._call("Input.dispatchMouseEvent", type="mouseMoved", x=to[0], y=to[1], button="left", buttons=1)
         self._call("Input.dispatchMouseEvent", type="mouseReleased", x=(to or (x, y))[0], y=(to or (x, y))[1], **button)
 
+    def media(self, name):
+        self._call("Emulation.setEmulatedMedia", media=name, features=[])
+
     def picture(self, path, whole=False):
         data = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=whole,
                           **({"clip": {"x": 0, "y": 0, "width": self.size[0], "height": self.value("document.documentElement.scrollHeight"), "scale": 1}} if whole else {}))

@@ -2,6 +2,7 @@
 // Every kind of event comes back as it went in.
 #include "unit/trace/samples.h"
 
+#include <random>
 #include <set>
 
 #include "trace/batch.h"
@@ -74,6 +75,71 @@ TEST(RoundTrip, an_event_that_is_too_large_is_told_in_its_place) {
   EXPECT_EQ(read.events[1].payload, Payload(Loss{SpaceId::kNone, "RecordingEnd too large", 1}));
   EXPECT_FALSE(summary->complete);
   EXPECT_EQ(summary->events_not_written, 1u);
+}
+
+std::vector<Event> read_back(const std::vector<Event>& written) {
+  Collector read;
+  EXPECT_TRUE(Reader::from_bytes(recording_of(written, written.size()))->read_all(read).ok());
+  return read.events;
+}
+
+// A program that maps and unmaps: any of 65,536 pages, up to 64 of them, within 200 us.
+std::vector<Event> churn(size_t count) {
+  std::mt19937_64 random(7);  // NOLINT(*-msc51-cpp): the same in each run
+  std::vector<Event> events;
+  TimeNs time = kOrigin + 777;
+  for (size_t i = 0; i < count; ++i) {
+    time += random() % 200'000;
+    const uint64_t start = 0x7f12'0000'0000 + (random() % 65'536 << kPageShift);
+    const AddressRange range = {start, start + ((random() % 64 + 1) << kPageShift)};
+    const auto tid = static_cast<Pid>(4713 + random() % 2);
+    const uint64_t tick = time / 4'000'000;
+    if (random() % 2 == 0)
+      events.push_back({time, VmaMapped{space(1), tid, range, 3, 0x22, -1, 0, stack(9), tick}});
+    else
+      events.push_back({time, VmaUnmapped{space(1), tid, range, UnmapWhy::kMunmap, 0, stack(8), tick}});
+  }
+  return events;
+}
+
+TEST(Calls, a_churn_takes_few_bytes) {
+  const std::vector<Event> written = churn(8'000);
+  // 16 bits of address, 6 of length, 4.3 of time in steps of 10 us, 2 of kind and thread: 3.5 bytes are random.
+  EXPECT_LT(static_cast<double>(recording_of(written, written.size()).size()), 4.3 * 8'000);
+  const std::vector<Event> read = read_back(written);
+  ASSERT_EQ(read.size(), written.size());
+  for (size_t i = 0; i < read.size(); ++i) ASSERT_TRUE(read[i].payload == written[i].payload) << i;
+}
+
+TEST(Calls, times_are_kept_to_10_us_and_in_order) {
+  std::vector<Event> written = churn(2'000);
+  for (size_t i = 7; i < written.size(); i += 10) written[i].payload = OomVictim{space(1), 5};
+  const std::vector<Event> read = read_back(written);
+  ASSERT_EQ(read.size(), written.size());
+  for (size_t i = 0; i < read.size(); ++i) {
+    const bool message = std::holds_alternative<OomVictim>(written[i].payload);
+    ASSERT_LE(read[i].time, written[i].time) << i;
+    ASSERT_LT(written[i].time - read[i].time, message ? 1 : kCallTimeStep) << i;
+    ASSERT_GE(read[i].time, i == 0 ? 0 : read[i - 1].time) << i;
+  }
+}
+
+TEST(Calls, that_name_a_shape_which_is_not_there_are_refused) {
+  const auto reads = [](uint8_t shape) {
+    // kinds: a call · calls: shape, kind 22 HeapGrown
+    const std::string raw = {0x0a, 1, 0, 0x22, 6, 0x0a, 1, static_cast<char>(shape), 0x5a, 1, 22};
+    BatchTotals totals;
+    return read_batch(raw, 5, 1, totals, [](const Event&) {}).ok();
+  };
+  EXPECT_TRUE(reads(1));
+  EXPECT_FALSE(reads(0));
+  EXPECT_FALSE(reads(2));
+}
+
+TEST(Column, addresses_in_pages_lose_no_bit) {
+  EXPECT_EQ(in_pages(0x7f12'3460'0000), 0x7'f123'4600u);
+  for (const uint64_t value : {uint64_t{0}, uint64_t{1}, uint64_t{0x1001}, ~uint64_t{0}, kBig})
+    EXPECT_EQ(from_pages(in_pages(value)), value);
 }
 
 TEST(Column, varints_of_every_length) {

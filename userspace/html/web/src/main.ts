@@ -143,8 +143,6 @@ function show(answer: Answer, moments: Moments) {
     ),
   );
   timeline.draw();
-  rates.draw();
-  aged.chart.draw();
   keys.use([
     { key: "/", says: "filter by name", act: () => filter.focus() },
     { key: "i", says: "invert the stacks", act: () => stacks.invert() },
@@ -161,7 +159,16 @@ function show(answer: Answer, moments: Moments) {
       act: () => document.getElementById(id)?.scrollIntoView(),
     })),
   ]);
-  void stacks.draw().then(() => page.setAttribute("aria-busy", "false"));
+  void stacks.draw().then(() => {
+    page.setAttribute("aria-busy", "false");
+    // What is further down waits until the first screen is there.
+    requestAnimationFrame(() =>
+      setTimeout(() => {
+        rates.draw();
+        aged.chart.draw();
+      }),
+    );
+  });
 }
 
 setTheme();

@@ -23,12 +23,45 @@ export interface Sample {
   path: Step[];
   bytes: number;
 }
-export interface TreeNode extends Step {
-  owner: string;
-  bytes: number;
-  own: number;
-  parent: TreeNode | null;
-  children: TreeNode[];
+// Its children are made when they are asked for: of ten thousand stacks most are narrower than a pixel, and nobody asks.
+export class TreeNode {
+  readonly name: string;
+  readonly where: string;
+  readonly kind: string;
+  readonly bytes: number;
+  readonly own: number;
+  private made: TreeNode[] | null = null;
+
+  // `depth`: of its step in the paths of its samples; -1 is the owner, and -2 the root.
+  constructor(
+    { name, where, kind }: Step,
+    readonly owner: string,
+    readonly parent: TreeNode | null,
+    private readonly samples: Sample[],
+    private readonly depth: number,
+  ) {
+    [this.name, this.where, this.kind] = [name, where, kind];
+    this.bytes = total(samples);
+    this.own = total(samples.filter(({ path }) => depth === path.length - 1));
+  }
+  get children(): TreeNode[] {
+    return (this.made ??= this.below());
+  }
+  private below(): TreeNode[] {
+    const next = this.depth + 1,
+      groups = new Map<string, { step: Step; owner: string; samples: Sample[] }>();
+    for (const sample of this.samples) {
+      const { owner, path } = sample,
+        step = next < 0 ? { name: owner, where: "", kind: "program" } : path[next];
+      if (!step) continue;
+      const group = groups.get(step.name);
+      if (group) group.samples.push(sample);
+      else groups.set(step.name, { step, owner, samples: [sample] });
+    }
+    return [...groups.values()]
+      .map(({ step, owner, samples }) => new TreeNode(step, owner, this, samples, next))
+      .sort((a, b) => b.bytes - a.bytes);
+  }
 }
 
 const RUNTIME = new Set(["runtime", "allocator", "libc", "race", "kernel", "cut"]);
@@ -179,47 +212,6 @@ export function grown(before: Sample[], now: Sample[]): { samples: Sample[]; shr
   };
 }
 
-const FEW = 12; // children that are looked through
-
-export function treeOf(samples: Sample[], name: string): TreeNode {
-  const node = (step: Step, owner: string, parent: TreeNode | null): TreeNode => ({
-    ...step,
-    owner,
-    bytes: 0,
-    own: 0,
-    parent,
-    children: [],
-  });
-  const root = node({ name, where: "", kind: "none" }, "", null);
-  // Most nodes have one child or a few: only the others get a map.
-  const index = new Map<TreeNode, Map<string, TreeNode>>();
-  const find = (parent: TreeNode, name: string) =>
-    parent.children.length <= FEW ? parent.children.find((child) => child.name === name) : index.get(parent)!.get(name);
-  const below = (parent: TreeNode, step: Step, owner: string) => {
-    let child = find(parent, step.name);
-    if (child) return child;
-    parent.children.push((child = node(step, owner, parent)));
-    if (parent.children.length === FEW + 1)
-      index.set(parent, new Map(parent.children.map((each) => [each.name, each])));
-    else if (parent.children.length > FEW) index.get(parent)!.set(step.name, child);
-    return child;
-  };
-  for (const sample of samples) {
-    root.bytes += sample.bytes;
-    let at = below(root, { name: sample.owner, where: "", kind: "program" }, sample.owner);
-    at.bytes += sample.bytes;
-    for (const step of sample.path) {
-      at = below(at, step, sample.owner);
-      at.bytes += sample.bytes;
-    }
-    at.own += sample.bytes;
-  }
-  const sorted = [root];
-  for (let next = sorted.pop(); next; next = sorted.pop()) {
-    next.children.sort((a, b) => b.bytes - a.bytes);
-    sorted.push(...next.children);
-  }
-  return root;
-}
+export const treeOf = (samples: Sample[], name: string) => new TreeNode(step(name), "", null, samples, -2);
 export const says = (node: TreeNode, whole: number) =>
   `${node.name}: ${bytes(node.bytes)}, ${((100 * node.bytes) / Math.max(1, whole)).toFixed(1)} %`;

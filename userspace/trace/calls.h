@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// A call of the mapping family in two halves: what many calls of a chunk have in common, and what is its own. A program
+// maps and unmaps 10,000 times a second from a few places, so that the first half is a number of one byte.
+//
+//   shape 0   VmaMapped    space 1  tid 4713  stack 9   prot 3  flags 22  fd -1
+//   shape 1   VmaUnmapped  space 1  tid 4713  stack 10  munmap
+//   rows      shape 0  +120 us  0x7f1234600000 + 64 KiB  tick 4295213
+//             shape 1   +40 us  0x7f1234600000 + 64 KiB  tick 4295213
+//             shape 0   +10 us  …
+#pragma once
+
+#include <cstdint>
+
+#include "base/ids.h"
+#include "events/event.h"
+#include "trace/format.h"
+
+namespace memwhy::trace {
+
+// The times of calls are kept to 10 us and in their order: the digits below are noise, a byte of it for each call.
+constexpr TimeNs kCallTimeStep = 10'000;
+
+struct CallShape {
+  EventKind kind{};
+  SpaceId space{};
+  int32_t tid = 0;
+  StackId stack{};
+  uint32_t prot = 0, flags = 0;  // VmaMapped
+  int32_t fd = 0;                // VmaMapped
+  events::UnmapWhy why{};        // VmaUnmapped
+  uint32_t advice = 0;           // VmaUnmapped, VmaAdvised
+  bool operator==(const CallShape&) const = default;
+};
+
+struct CallRow {
+  int64_t later = 0;  // than the event before, in steps of kCallTimeStep
+  AddressRange range;
+  uint64_t tick = 0;
+  uint64_t offset = 0;  // VmaMapped
+  AddressRange to;      // VmaMoved
+};
+
+constexpr size_t kMostShapes = 1 << 16;  // of a chunk; one that claims more is damage
+
+struct CallHash {
+  size_t operator()(const CallShape& shape) const;
+};
+
+// Precondition: a call. `later` is the caller's.
+void split_call(const events::Payload& payload, CallShape& shape, CallRow& row);
+// false: the shape is of no call.
+bool join_call(const CallShape& shape, const CallRow& row, events::Payload& payload);
+
+}  // namespace memwhy::trace
