@@ -177,14 +177,15 @@ def test_what_it_is_told_and_asked(case):
         assert node.get("/metrics", Accept="application/openmetrics-text; version=1.0.0").endswith("# EOF\n")
         assert "# EOF" not in node.get("/metrics")
         for path in ("/", "/metrics/x", "/recordings/../lock", "/recordings/lock", "/recordings/..%2flock", "/recordings/.memwhy"):
-            node.get(path, status=404)
+            node.get(path, status=404, **node.with_token)
+        node.get("/recordings", status=401)
         process = python(case, QUIET)
         node.wait(lambda: node.is_recorded(process.pid), "it is recorded")
         node.ask("trigger", process.pid)
         node.wait(node.recordings, "a recording")
         name = node.recordings()[0].name
-        node.wait(lambda: name in node.get("/recordings"), "it is listed")
-        assert node.get(f"/recordings/{name}").encode("latin-1") == node.recordings()[0].read_bytes()
+        node.wait(lambda: name in node.get("/recordings", **node.with_token), "it is listed")
+        assert node.get(f"/recordings/{name}", **node.with_token).encode("latin-1") == node.recordings()[0].read_bytes()
         assert "quiet" in node.ask("top") and "trigger request: 1 closed" in node.ask("status")
         assert node.ask("stop") == "the agent stops\n"
         assert node.process.wait(timeout=100) == 0
