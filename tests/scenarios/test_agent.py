@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node: an agent that nobody talks to, started before everything else, and services of which some grow. What is on its disk
-afterwards is explained as any recording is."""
+"""The agent: what closes a ring, what it is told and asked, and clients that are slow. What is on its disk afterwards is explained as
+any recording is. The node as a whole: test_node.py."""
 import os
-import re
 import signal
 import socket
 import sys
@@ -10,6 +9,7 @@ import sys
 from support.agent import agent
 from support.answers import problems
 from support.cgroups import cgroup
+from support.story import C_HEAP, as_named
 
 QUIET = """
 import sys, time
@@ -18,38 +18,12 @@ held = bytearray(b"q" * (12 << 20))
 print("ready", flush=True)
 time.sleep(1000)
 """
-# Blocks of 100 KiB are malloc's, not of Python's own arenas; for two minutes and more, as machines that have no time need.
-C_HEAP = """
-import time
-open("/proc/self/comm", "w").write("cheap")
-held = []
-print("ready", flush=True)
-while True:
-    if len(held) < 8000:
-        held.append(b"c" * (100 << 10))
-    time.sleep(0.02)
-"""
 
 
 def python(case, script):
     process = case.start([sys.executable, "-c", script])
     assert process.stdout.readline() == "ready\n"
     return process
-
-
-def as_named(case, program, name):
-    """The program under another name, which is its comm."""
-    link = case.folder / name
-    link.symlink_to(program)
-    return link
-
-
-def first_problem(case, file):
-    """(process, finding) of the first problem of any process in it."""
-    for process in case.explain(file)["processes"]:
-        if problems(process):
-            return process, problems(process)[0]
-    return None, None
 
 
 def until_explained(case, node, unit, cause):
@@ -70,28 +44,6 @@ def until_explained(case, node, unit, cause):
 
     node.wait(look, f"a recording of {unit} that says {cause}")
     return right[0]
-
-
-def test_three_that_grow_among_quiet_ones(case):
-    """The story: a goroutine leak, a program built with -race and a C heap of Python among six that do nothing. Each of the three has
-    a recording whose first sentence is right, and nobody else has one."""
-    with agent(case, comm=["leaky", "racy", "cheap", "quiet"], cool_down="20s") as node:
-        for _ in range(6):
-            python(case, QUIET)
-        job = case.start([as_named(case, case.go_build("hourly_job", "debian", stripped=True), "leaky"), "-period", "2s"], stdin=-1)
-        racy = case.start([as_named(case, case.go_build("race_service", "debian", race=True), "racy"), "-import", "64"])
-        heap = python(case, C_HEAP)
-        files = {cause: until_explained(case, node, unit, cause) for unit, cause in
-                 {"leaky": "goroutine-leak", "racy": "race-detector", "cheap": "c-heap-growth"}.items()}
-        text, _ = case.memwhy("explain", files["goroutine-leak"])
-        assert re.match(r"leaky \(pid \d+\): [\d.]+ MiB resident;\s+\d+ goroutines in chan send\s+keep", text), text
-        assert f"pid {job.pid}" in text and racy.poll() is None and heap.poll() is None
-        assert node.recordings("quiet") == [] and node.metric("memwhy_unit_processes", unit="quiet")
-        assert not node.metric("memwhy_finding_bytes", unit="quiet")
-        assert sum(node.metric("memwhy_recordings_closed_total").values()) >= 3
-        node.wait(lambda: node.metric("memwhy_finding_bytes", unit="racy", cause="race-detector"), "the finding as a metric")
-        node.stop()
-        assert list((node.folder / "ring").iterdir()) == []
 
 
 def test_the_victim_of_the_limit(case):
@@ -177,14 +129,15 @@ def test_what_it_is_told_and_asked(case):
         assert node.get("/metrics", Accept="application/openmetrics-text; version=1.0.0").endswith("# EOF\n")
         assert "# EOF" not in node.get("/metrics")
         for path in ("/", "/metrics/x", "/recordings/../lock", "/recordings/lock", "/recordings/..%2flock", "/recordings/.memwhy"):
-            node.get(path, status=404)
+            node.get(path, status=404, **node.with_token)
+        node.get("/recordings", status=401)
         process = python(case, QUIET)
         node.wait(lambda: node.is_recorded(process.pid), "it is recorded")
         node.ask("trigger", process.pid)
         node.wait(node.recordings, "a recording")
         name = node.recordings()[0].name
-        node.wait(lambda: name in node.get("/recordings"), "it is listed")
-        assert node.get(f"/recordings/{name}").encode("latin-1") == node.recordings()[0].read_bytes()
+        node.wait(lambda: name in node.get("/recordings", **node.with_token), "it is listed")
+        assert node.get(f"/recordings/{name}", **node.with_token).encode("latin-1") == node.recordings()[0].read_bytes()
         assert "quiet" in node.ask("top") and "trigger request: 1 closed" in node.ask("status")
         assert node.ask("stop") == "the agent stops\n"
         assert node.process.wait(timeout=100) == 0

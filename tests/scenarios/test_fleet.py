@@ -12,21 +12,17 @@ import http.server
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
-import urllib.parse
-import urllib.request
 
-from support import DEADLINE, MIB, ROOT, absent
+from support import MIB, ROOT, absent
 from support.answers import problems
+from support.prometheus import FLEET, Prometheus, fetched, free_ports, until
 
 sys.path.insert(0, str(ROOT / "tests"))
 from readers import packages  # noqa: E402
 
-FLEET = ROOT / "tools/packaging/fleet"
 STACKS = 40 * 2 * MIB  # causes.c
 QUIET = f"import sys; b = bytearray({64 * MIB}); b[::4096] = b'x' * len(b[::4096]); print('ready', flush=True); sys.stdin.read()"
 MADE_UP = {  # {metric and labels: value at a scrape}
@@ -37,33 +33,6 @@ MADE_UP = {  # {metric and labels: value at a scrape}
     'memwhy_oom_kills_total{unit="made-up"}': lambda n: 1 + n // 3,
     'memwhy_recordings_closed_total{unit="made-up",trigger="oom-kill"}': lambda n: 1 + n // 3,
 }
-
-
-def free_ports(count):
-    """Ports that nobody has. They are taken by other programs a moment later, which say so if somebody was faster."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def fetched(url):
-    with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
-        return answer.read().decode()
-
-
-def until(condition, what, *processes):
-    """Polls: others' programs have no other way to say that they are so far."""
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        for process in processes:
-            assert process.poll() is None, f"{process.args[0]} ended with status {process.returncode}, waiting for {what}"
-        with contextlib.suppress(OSError):
-            if (found := condition()):
-                return found
-        time.sleep(0.2)
-    raise AssertionError(f"not within {DEADLINE} s: {what}")
 
 
 class Exporter(http.server.BaseHTTPRequestHandler):
@@ -114,29 +83,6 @@ def agent(case, comm, port):
                        "--listen", f"127.0.0.1:{port}", "--window", "5s", "--budget", "20%"], stderr=subprocess.DEVNULL)
 
 
-class Prometheus:
-    def __init__(self, case, targets):
-        if shutil.which("prometheus") is None:
-            absent("prometheus is not installed")
-        [self.port] = free_ports(1)
-        folder = case.folder / "prometheus"
-        folder.mkdir()
-        # The same rules, but that an alert waits for nothing: how long each waits is what promtool's tests are about.
-        rules = re.sub(r"^( +for: ).*$", r"\g<1>0s", (FLEET / "memwhy.rules.yml").read_text(), flags=re.M)
-        (folder / "memwhy.rules.yml").write_text(rules)
-        configuration = (FLEET / "prometheus.yml").read_text().replace("15s", "1s")
-        configuration = re.sub(r"targets: .*", "targets: " + json.dumps([f"127.0.0.1:{port}" for port in targets]), configuration)
-        (folder / "prometheus.yml").write_text(configuration)
-        self.process = case.start(["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/db",
-                                   f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn"], stderr=subprocess.DEVNULL)
-
-    def query(self, text):
-        """[(labels, value)]; an error is one."""
-        answer = json.loads(fetched(f"http://127.0.0.1:{self.port}/api/v1/query?query={urllib.parse.quote(text)}"))
-        assert answer["status"] == "success", answer
-        return [(each["metric"], float(each["value"][1])) for each in answer["data"]["result"]]
-
-
 def test_rules(case):
     """promtool takes them, and each alert fires for what it should and for nothing else."""
     if shutil.which("promtool") is None:
@@ -182,11 +128,11 @@ def test_three_agents(case):
         assert set(causes()) == {"c-heap-free", "thread-stacks"}, causes()
 
         # Two alerts of a problem, none for the quiet one; the made-up kill is one with a recording.
-        firing = lambda: {(labels["alertname"], labels["unit"]) for labels, _ in prometheus.query('ALERTS{alertstate="firing", unit!=""}')}
         wanted = {("MemwhyProblem", "c-heap"), ("MemwhyProblem", "causes"), ("MemwhyOomKillExplained", "made-up")}
-        until(lambda: firing() >= wanted, f"{wanted} firing", *everything)
-        assert {unit for _, unit in firing()} & {"quiet"} == set(), firing()
-        assert {alert for alert, unit in firing() if unit in running} == {"MemwhyProblem"}, firing()
+        until(lambda: prometheus.firing() >= wanted, f"{wanted} firing", *everything)
+        firing = prometheus.firing()
+        assert {unit for _, unit in firing} & {"quiet"} == set(), firing
+        assert {alert for alert, unit in firing if unit in running} == {"MemwhyProblem"}, firing
 
         # Every query of the dashboard, and every recording rule.
         queries = dashboard_queries() + [(name, name) for name in re.findall(r"record: (\S+)", (FLEET / "memwhy.rules.yml").read_text())]

@@ -20,9 +20,7 @@ class Asking {
   explicit Asking(const Fd& channel) : channel_(channel) {}
 
   // nullopt: the agent did not answer in time.
-  std::optional<std::pair<uint32_t, std::string>> ask(Ask what, int32_t number,
-                                                      std::chrono::milliseconds patience) {
-    Question question{0, what, number};
+  std::optional<std::pair<uint32_t, std::string>> ask(Question question, std::chrono::milliseconds patience) {
     std::unique_lock lock(mutex_);
     question.id = ++last_;
     answers_[question.id];

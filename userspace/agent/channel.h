@@ -2,13 +2,14 @@
 // The channel between the agent, which holds capabilities, and its front, which listens: questions of a fixed size one way, and
 // texts the other, each as a file in memory whose descriptor is sent along.
 //
-//   front  -> agent   Question { id 7, what kTrigger, number 4711 }          16 bytes; nothing of a client's text goes this way
+//   front  -> agent   Question { id 7, what kTrigger, number 4711 }          24 bytes; nothing of a client's text goes this way
 //   agent  -> front   Answer   { id 7, status 0, bytes 61 } + descriptor     "closing the ring of api …\n"
 //
 // Not a protocol for clients: front.h's are HTTP and lines of text.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,14 +19,28 @@
 
 namespace memwhy::agent {
 
-enum class Ask : uint32_t { kNothing, kMetrics, kHealth, kStatus, kTop, kRecordings, kTrigger, kStop };
+enum class Ask : uint32_t {
+  kNothing,
+  kMetrics,
+  kHealth,
+  kStatus,
+  kTop,
+  kRecordings,
+  kTrigger,
+  kStop,
+  kProfile
+};
 
 struct Question {
   uint64_t id = 0;
   Ask what = Ask::kNothing;
   int32_t number = 0;  // kTrigger: the pid; kMetrics: 1 for OpenMetrics
+  uint64_t unit = 0;   // kProfile: unit_key() of its name
 };
-static_assert(sizeof(Question) == 16);
+static_assert(sizeof(Question) == 24);
+
+// Stands for the name of a unit. Both ends are one program: it need mean nothing to others.
+inline uint64_t unit_key(std::string_view unit) { return std::hash<std::string_view>{}(unit); }
 
 struct Answer {
   uint64_t id = 0;

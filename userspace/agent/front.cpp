@@ -98,7 +98,7 @@ std::string reply_to(const std::string& line, Asking& asking) {
   if (word == "trigger") what = Ask::kTrigger;
   if (word == "stop") what = Ask::kStop;
   if (what == Ask::kNothing) return "2 status, top, recordings, trigger PID or stop\n";
-  const auto told = asking.ask(what, number, kAgentAnswersLine);
+  const auto told = asking.ask({0, what, number, 0}, kAgentAnswersLine);
   if (!told) return "3 the agent does not answer\n";
   return std::to_string(told->first) + " " + told->second;
 }
@@ -134,13 +134,13 @@ Result<Address> parse_address(const std::string& text) {
 }
 
 std::string encode(const FrontOptions& options) {
-  return options.listen + '\n' + options.socket + '\n' + options.folder + '\n';
+  return options.listen + '\n' + options.socket + '\n' + options.folder + '\n' + options.token + '\n';
 }
 
 FrontOptions decode(const std::string& text) {
   FrontOptions options;
   size_t from = 0;
-  for (std::string* field : {&options.listen, &options.socket, &options.folder}) {
+  for (std::string* field : {&options.listen, &options.socket, &options.folder, &options.token}) {
     const size_t end = text.find('\n', from);
     if (end == std::string::npos) break;
     *field = text.substr(from, end - from);
@@ -159,7 +159,8 @@ Status serve(const FrontOptions& options, const Fd& channel, const std::function
     lines = std::move(*listener);
   }
   if (options.listen != kNone) {
-    Result<std::unique_ptr<Http>> started = Http::start(options.listen, options.folder, asking);
+    Result<std::unique_ptr<Http>> started =
+        Http::start({options.listen, options.folder, options.token}, asking);
     if (!started) return std::move(started).error();
     http = std::move(*started);
   }

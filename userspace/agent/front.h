@@ -3,11 +3,13 @@
 // is asked it asks the agent (channel.h), but for recordings, which it reads from the folder.
 //
 //   GET /metrics            kMetrics ─► agent ─► text
-//   GET /recordings/NAME    a file of the folder, if its name is one of a recording (--serve-recordings)
+//   GET /recordings/NAME    a file of the folder, if its name is one of a recording (--serve-recordings, and the token)
+//   GET /debug/pprof/…      kProfile ─► agent ─► pprof (the token)
 //   unix: "trigger 4711\n"  uid of the peer: root's or the agent's own; kTrigger ─► agent ─► "0 closing …\n"
 //
-// Limits: kMostConnections in all and kMostOfOne of an address, each with a thread, kPatience of silence, kMostMemory for a
-// request's head. Only GET and HEAD. Whoever is slow holds up himself alone.
+// Limits: kMostConnections in all and kMostOfOne of an address, each with a thread; for a request's head kMostMemory and
+// 10 s, whether silent or slow; for an answer the same of silence, and 10 minutes (deadlines.h). Only GET and HEAD. Whoever is
+// slow holds up himself alone.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +26,10 @@ struct FrontOptions {
   std::string listen;  // "127.0.0.1:9435", "[::1]:9435"; "none": no HTTP
   std::string socket;  // a path; "none"
   std::string folder;  // whose recordings are served; "": none
+  std::string token;   // token.h; "": neither recordings nor profiles
 };
 
-constexpr unsigned kMostConnections = 32, kMostOfOne = 16, kPatienceSeconds = 10;
+constexpr unsigned kMostConnections = 32, kMostOfOne = 16;
 constexpr size_t kMostMemory = size_t{16} << 10;
 
 struct Address {

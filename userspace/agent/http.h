@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Http: the front's HTTP server, over libmicrohttpd: a thread for each connection, bounded in number and patience (front.h).
+// Http: the front's HTTP server, over libmicrohttpd: a thread for each connection, bounded in number, silence and time (front.h). One
+// request for each connection.
+//
+//   GET /metrics, /healthz                     anybody
+//   GET /recordings, /recordings/NAME          with the token, as a bearer or as the password of basic authentication
+//   GET /debug/pprof/resident?unit=NAME        the same: go tool pprof http://any:TOKEN@127.0.0.1:9435/debug/pprof/resident?unit=api
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -10,10 +16,17 @@
 
 namespace memwhy::agent {
 
+struct HttpOptions {
+  std::string listen;  // "127.0.0.1:9435"
+  std::string folder;  // whose recordings are served; "": none
+  std::string token;   // "": neither recordings nor profiles
+  std::chrono::seconds patience{10};
+};
+
 class Http {
  public:
-  // kConflict: the port is taken. `folder`: whose recordings are served; "" none. `asking` must outlive it.
-  static Result<std::unique_ptr<Http>> start(const std::string& listen, std::string folder, Asking& asking);
+  // kConflict: the port is taken. `asking` must outlive it.
+  static Result<std::unique_ptr<Http>> start(HttpOptions options, Asking& asking);
   ~Http();
   Http(const Http&) = delete;
   Http& operator=(const Http&) = delete;

@@ -16,6 +16,7 @@
 #include "base/exit_status.h"
 #include "base/time.h"
 #include "explain/explainer.h"
+#include "export/exporter.h"
 #include "report/text_parts.h"
 #include "trace/output.h"
 #include "trace/writer.h"
@@ -83,6 +84,22 @@ void add_process(UnitAnswer& answer, const ProcessExplanation& process) {
   }
 }
 
+Result<std::unique_ptr<trace::Writer>> writer_to(const std::string& output) {
+  Result<Fd> created = trace::create_output(output);
+  if (!created) return std::move(created).error();
+  trace::WriterOptions options;
+  options.path = output;
+  return trace::Writer::create(std::move(*created), std::move(options));
+}
+
+Status write_profile(const explain::Explanation& explanation, const std::string& output) {
+  const Result<Fd> file = trace::create_output(output);
+  if (!file) return file.error();
+  exports::Output out([&](std::string_view bytes) { return write_result(file->get(), bytes, output); });
+  exports::write_pprof({explanation, {}}, out);
+  return out.finish();
+}
+
 }  // namespace
 
 std::string encode(const UnitAnswer& answer) {
@@ -123,13 +140,8 @@ Result<UnitAnswer> decode_answer(std::string_view text) {
 Result<UnitAnswer> close_ring(const std::string& why, Pid about, const std::string& output,
                               const std::vector<std::string>& parts) {
   std::unique_ptr<trace::Writer> file;
-  if (output != "-") {
-    Result<Fd> created = trace::create_output(output);
-    if (!created) return std::move(created).error();
-    trace::WriterOptions options;
-    options.path = output;
-    Result<std::unique_ptr<trace::Writer>> writer =
-        trace::Writer::create(std::move(*created), std::move(options));
+  if (output != "-" && why != kProfileWord) {
+    Result<std::unique_ptr<trace::Writer>> writer = writer_to(output);
     if (!writer) return std::move(writer).error();
     file = std::move(*writer);
   }
@@ -145,6 +157,8 @@ Result<UnitAnswer> close_ring(const std::string& why, Pid about, const std::stri
   answer.seconds = static_cast<double>(joined->last - joined->first) / kNsPerSecond;
   answer.damage = std::move(joined->damage);
   const explain::Explanation explanation = explainer.finish();
+  if (why == kProfileWord)
+    if (Status written = write_profile(explanation, output); !written) return written.error();
   for (const ProcessExplanation& process : explanation.processes)
     if (process.scan_time && *process.scan_time + kStillThere >= joined->last) add_process(answer, process);
   if (const ProcessExplanation* first = foremost(explanation, about))

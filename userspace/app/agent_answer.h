@@ -20,6 +20,8 @@
 namespace memwhy::app {
 
 constexpr const char* kCloserWord = "agent-close";
+constexpr const char* kProfileWord =
+    "profile";  // as WHY: the file is no recording, but a pprof of what is resident
 
 struct UnitProblem {
   std::string cause, confidence;

@@ -144,9 +144,39 @@ Status AgentLoop::keep(const ClosedJob& closed, std::string& name) {
   return parts_.store.publish(closed.job.output, name);
 }
 
+// Made by a child, unless there is one that is good.
+void AgentLoop::profile(const agent::Question& question, TimeNs now) {
+  const auto fails = [&](ErrorCode code, std::string_view text) {
+    parts_.front->answer(question, static_cast<uint32_t>(exit_status(code)), text);
+  };
+  const auto unit = std::find_if(state_.recorded.begin(), state_.recorded.end(), [&](const auto& each) {
+    return agent::unit_key(each.first) == question.unit;
+  });
+  if (unit == state_.recorded.end())
+    return fails(ErrorCode::kTargetGone,
+                 "no unit of this name is recorded; memwhy agent top says which are\n");
+  if (const std::optional<std::string> kept = profiles_.kept(unit->first, now))
+    return parts_.front->answer(question, 0, *kept);
+  if (profiles_.awaited(unit->first)) return profiles_.await(unit->first, question);
+  if (state_.level >= agent::Level::kFewer)
+    return fails(ErrorCode::kLimit, "the agent is over its budget, and makes no profile\n");
+  std::vector<std::string> parts = parts_.recorder->hold(unit->first);
+  if (parts.empty()) return fails(ErrorCode::kTooLate, "the recording of this unit has just begun\n");
+  profiles_.await(unit->first, question);
+  closers_.add({unit->first, kProfileWord, std::nullopt, parts_.store.temporary(++closing_number_),
+                std::move(parts), true, ""});
+}
+
 void AgentLoop::closed(ClosedJob closed, TimeNs now) {
   const ClosingJob& job = closed.job;
   if (job.holds) parts_.recorder->release(job.unit);
+  if (job.why == kProfileWord) {
+    const Result<std::string> made = profiles_.made(closed, budget_.rate() * kBudgetOfLooks, now);
+    for (const agent::Question& question : profiles_.take_awaiting(job.unit))
+      parts_.front->answer(question, made ? 0 : static_cast<uint32_t>(exit_status(made.error().code())),
+                           made ? *made : made.error().message() + "\n");
+    return;
+  }
   if (!job.orphan.empty()) agent::Store::remove({job.unit, job.orphan, job.parts});
   const double share = budget_.rate() * kBudgetOfLooks;
   next_look_ = now + static_cast<TimeNs>(static_cast<double>(closed.cpu_ns) / std::max(share, 1e-6));
@@ -199,6 +229,7 @@ void AgentLoop::tidy(TimeNs now) {
     const TimeNs since = deserted_.try_emplace(unit, now).first->second;
     if (now >= since + kDeserted && parts_.recorder->drop(unit)) deserted_.erase(unit);
   }
+  profiles_.tidy(now);
   std::erase_if(deserted_, [&](const auto& each) { return !state_.recorded.contains(each.first); });
   std::erase_if(known_causes_, [&](const auto& each) {
     return !state_.recorded.contains(each.first) && !state_.units.contains(each.first);

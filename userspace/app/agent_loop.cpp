@@ -88,6 +88,7 @@ void AgentLoop::reload() {
     settings->listen = state_.settings.listen;
     settings->socket = state_.settings.socket;
     settings->serve_recordings = state_.settings.serve_recordings;
+    settings->token_file = state_.settings.token_file;
     state_.settings = *std::move(settings);
     selection_.change(state_.settings.rules());
     gate_.change(static_cast<TimeNs>(state_.settings.cool_down.count()), state_.settings.per_hour);
@@ -244,6 +245,10 @@ void AgentLoop::welcome() {
 void AgentLoop::answer_questions(TimeNs now) {
   if (parts_.front == nullptr) return;
   while (const std::optional<agent::Question> question = parts_.front->take(now)) {
+    if (question->what == agent::Ask::kProfile) {
+      profile(*question, now);
+      continue;
+    }
     std::string text;
     uint32_t status = 0;
     switch (question->what) {
@@ -270,6 +275,7 @@ void AgentLoop::answer_questions(TimeNs now) {
         stopping_ = true;
         break;
       case agent::Ask::kNothing:
+      case agent::Ask::kProfile:
         break;
     }
     parts_.front->answer(*question, status, text);

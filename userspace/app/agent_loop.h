@@ -22,6 +22,7 @@
 #include "app/agent_closers.h"
 #include "app/agent_front.h"
 #include "app/agent_processes.h"
+#include "app/agent_profiles.h"
 #include "app/agent_state.h"
 #include "app/parts.h"
 #include "procfs/root.h"
@@ -64,6 +65,7 @@ class AgentLoop {
   void reload();
   void answer_questions(TimeNs now);
   uint32_t request(Pid pid, TimeNs now, std::string& text);
+  void profile(const agent::Question& question, TimeNs now);
 
   void adopt_orphans();
   void spend(TimeNs now);
@@ -87,6 +89,7 @@ class AgentLoop {
   agent::Gate gate_;
   agent::Budget budget_;
   Closers closers_;
+  AgentProfiles profiles_;
   std::map<Pid, Attached> attached_;
   std::map<Pid, TimeNs> refused_;  // tried again then
   std::set<Pid> told_;             // of these, in the log

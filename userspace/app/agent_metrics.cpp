@@ -179,10 +179,11 @@ void tell_own(Exposition& out, const AgentState& state) {
 std::string metrics_text(const AgentState& state, bool open_metrics) {
   std::map<std::string, uint64_t> bytes;
   for (const auto& [unit, figures] : state.units) bytes[unit] = figures.rss_bytes;
-  // What has ended keeps its label while there is room: counters do not go backwards.
-  for (const auto& [key, count] : state.closed) bytes.try_emplace(key.first, 0);
-  for (const auto& [unit, count] : state.oom_kills) bytes.try_emplace(unit, 0);
-  for (const auto& [unit, explained] : state.explained) bytes.try_emplace(unit, 0);
+  // Of which more is known than their size come first, those that have ended too: counters do not go backwards.
+  constexpr uint64_t kFirst = uint64_t{1} << 62;
+  for (const auto& [key, count] : state.closed) bytes[key.first] |= kFirst;
+  for (const auto& [unit, count] : state.oom_kills) bytes[unit] |= kFirst;
+  for (const auto& [unit, explained] : state.explained) bytes[unit] |= kFirst;
   const UnitLabels labels = agent::fold(bytes, state.settings.max_units);
   Exposition out(open_metrics);
   out.family("memwhy_build_info", kGauge, "Version of the agent.");

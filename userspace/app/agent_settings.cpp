@@ -109,6 +109,8 @@ Status check(const AgentSettings& settings, const std::string& where) {
   if (settings.listen != "none")
     if (const Result<agent::Address> address = agent::parse_address(settings.listen); !address)
       return refused(where, address.error().message());
+  if (settings.serve_recordings && settings.token_file.empty())
+    return refused(where, "serve-recordings gives recordings away: a token-file has to say to whom");
   if (settings.budget <= 0) return refused(where, "a budget of 0 leaves nothing to do");
   if (settings.ring_size < (2u << 20))
     return refused(where, fmt::format("a ring of {} holds no recording; 2 MiB is the least",
@@ -155,6 +157,11 @@ void add_agent_options(CLI::App& command, AgentSettings& settings) {
        "ADDRESS");
   text("--socket", settings.socket, "the agent's own socket, or none; default /run/memwhy/agent.sock",
        "PATH");
+  text("--token-file", settings.token_file,
+       "a file whose first line a client must show for /debug/pprof/resident and /recordings; without it "
+       "there is "
+       "neither",
+       "FILE");
   text("--top", settings.top, "record at most so many processes; default 20", "N");
   add_size(command, "--min-rss", settings.min_rss, "record no process that is smaller; default 16M");
   list("--comm", settings.comms, "record processes of these names alone", "NAME");
@@ -178,7 +185,8 @@ void add_agent_options(CLI::App& command, AgentSettings& settings) {
   add_share(command, "--budget", settings.budget,
             "what the agent may take of all CPUs, the kernel's work for it included; default 0.5%");
   text("--max-units", settings.max_units, "units with metrics of their own; default 200", "N");
-  command.add_flag("--serve-recordings", settings.serve_recordings, "serve /recordings over HTTP");
+  command.add_flag("--serve-recordings", settings.serve_recordings,
+                   "serve /recordings over HTTP, to those who have the token");
   command.add_flag("--no-uprobes", settings.no_uprobes, "do not attach uprobes to the Go runtime");
 }
 

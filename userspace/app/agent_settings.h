@@ -25,7 +25,7 @@ constexpr const char* kAgentSocket = "/run/memwhy/agent.sock";
 
 struct AgentSettings {
   std::string dir = "/var/lib/memwhy";
-  std::string listen = "127.0.0.1:9435", socket = kAgentSocket;
+  std::string listen = "127.0.0.1:9435", socket = kAgentSocket, token_file;
   uint64_t top = 20, min_rss = 16u << 20;
   std::vector<std::string> comms, cgroups;
   uint64_t growth = 64u << 20, step = 256u << 20;

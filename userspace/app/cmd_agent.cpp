@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "agent/token.h"
 #include "app/agent_loop.h"
 #include "app/agent_settings.h"
 #include "app/command.h"
@@ -27,6 +28,7 @@ constexpr const char* kAgentExamples = R"(Examples:
   memwhy agent trigger 4711                       keep the recording of this process now
   memwhy agent recordings
   memwhy agent stop
+  go tool pprof http://any:TOKEN@127.0.0.1:9435/debug/pprof/resident?unit=web.service   with --token-file
 
 Each of the largest processes is recorded into a ring of the last minutes. The ring becomes a recording when its unit (a
 systemd service, a container, or the name of the process) grows or steps, when its cgroup hits memory.high or its limit, when
@@ -88,6 +90,16 @@ void make_run_folder(const std::string& socket) {
     std::filesystem::create_directory(folder, error);
 }
 
+Result<agent::FrontOptions> front_options_of(const AgentSettings& settings) {
+  agent::FrontOptions options{settings.listen, settings.socket,
+                              settings.serve_recordings ? settings.dir : std::string(), ""};
+  if (settings.token_file.empty()) return options;
+  Result<std::string> token = agent::read_token(settings.token_file);
+  if (!token) return std::move(token).error();
+  options.token = *std::move(token);
+  return options;
+}
+
 Status run_agent(const AgentRequest& request) {
   Result<AgentSettings> settings = read_settings(request);
   if (!settings) return std::move(settings).error();
@@ -106,8 +118,9 @@ Status run_agent(const AgentRequest& request) {
   std::optional<FrontProcess> front;
   if (settings->listen != "none" || settings->socket != "none") {
     make_run_folder(settings->socket);
-    Result<FrontProcess> started = FrontProcess::start(
-        {settings->listen, settings->socket, settings->serve_recordings ? settings->dir : std::string()});
+    Result<agent::FrontOptions> listening = front_options_of(*settings);
+    if (!listening) return std::move(listening).error();
+    Result<FrontProcess> started = FrontProcess::start(*std::move(listening));
     if (!started) return std::move(started).error();
     front.emplace(std::move(*started));
   }

@@ -16,6 +16,9 @@ QUICK = {"window": "20s", "growth": "24M", "keep": "2m", "min-rss": "8M", "cool-
          "memory": "4G"}
 
 
+TOKEN = "a-token-of-this-test-alone"
+
+
 def free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -29,13 +32,18 @@ class Agent:
         self.case, self.port = case, free_port()
         self.folder, self.socket = case.folder / "agent", case.folder / "agent.sock"
         self.file = case.folder / "agent.toml"
+        self.token_file = case.folder / "token"
+        self.token_file.write_text(TOKEN + "\n")
+        self.token_file.chmod(0o600)
+        self.with_token = {"Authorization": f"Bearer {TOKEN}"}
         self.write(**settings)
         self.lines = []
         self.start()
 
     def write(self, **settings):
         """The configuration, which a running agent reads again on SIGHUP."""
-        all_ = QUICK | {"dir": str(self.folder), "socket": str(self.socket), "listen": f"127.0.0.1:{self.port}"}
+        all_ = QUICK | {"dir": str(self.folder), "socket": str(self.socket), "listen": f"127.0.0.1:{self.port}",
+                        "token-file": str(self.token_file)}
         all_ |= {name.replace("_", "-"): value for name, value in settings.items()}
         self.file.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in all_.items()))
 
@@ -57,10 +65,12 @@ class Agent:
         assert words in self.said(after), f"the agent ended: {self.said(after)}"
 
     def wait(self, condition, what):
+        """Polls; gives what the condition was at last."""
         end = time.monotonic() + DEADLINE
-        while not condition():
+        while not (found := condition()):
             assert time.monotonic() < end, f"not within {DEADLINE} s: {what}; it said: {self.said()}"
             time.sleep(0.2)
+        return found
 
     def ask(self, *words, status=0):
         out, err = self.case.memwhy("agent", *words, "--socket", self.socket, status=status)

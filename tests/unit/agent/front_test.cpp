@@ -38,10 +38,11 @@ TEST(FrontTest, OnlyNamesOfRecordingsLeadIntoTheFolder) {
 }
 
 TEST(FrontTest, OptionsThereAndBack) {
-  const FrontOptions back = decode(encode({"127.0.0.1:1", "/run/x y", ""}));
+  const FrontOptions back = decode(encode({"127.0.0.1:1", "/run/x y", "", "token"}));
   EXPECT_EQ(back.listen, "127.0.0.1:1");
   EXPECT_EQ(back.socket, "/run/x y");
   EXPECT_EQ(back.folder, "");
+  EXPECT_EQ(back.token, "token");
 }
 
 TEST(ChannelTest, EachThreadHasItsOwnAnswer) {
@@ -57,16 +58,18 @@ TEST(ChannelTest, EachThreadHasItsOwnAnswer) {
       send_answer(channel.agent, {at->id, 7, 0}, std::string(1'000'000, 'x') + std::to_string(at->number));
   });
   std::array<std::string, 2> texts;
-  std::thread other([&] { texts[0] = asking.ask(Ask::kTrigger, 10, std::chrono::minutes(1))->second; });
-  texts[1] = asking.ask(Ask::kTrigger, 11, std::chrono::minutes(1))->second;
+  std::thread other([&] {
+    texts[0] = asking.ask({0, Ask::kTrigger, 10, 0}, std::chrono::minutes(1))->second;
+  });
+  texts[1] = asking.ask({0, Ask::kTrigger, 11, 0}, std::chrono::minutes(1))->second;
   other.join();
   agent.join();
   EXPECT_EQ(texts[0], fmt::format("{:x>1000000}10", ""));
   EXPECT_EQ(texts[1], fmt::format("{:x>1000000}11", ""));
-  EXPECT_FALSE(asking.ask(Ask::kHealth, 0, std::chrono::milliseconds(1)));  // nobody answers
+  EXPECT_FALSE(asking.ask({0, Ask::kHealth, 0, 0}, std::chrono::milliseconds(1)));  // nobody answers
   ::shutdown(channel.agent.get(), SHUT_RDWR);
   reader.join();
-  EXPECT_FALSE(asking.ask(Ask::kHealth, 0, std::chrono::minutes(1)));  // the agent is gone
+  EXPECT_FALSE(asking.ask({0, Ask::kHealth, 0, 0}, std::chrono::minutes(1)));  // the agent is gone
 }
 
 TEST(NotifyTest, ASocketOfTheAbstractNameSpaceAndHalfOfTheWatchdog) {

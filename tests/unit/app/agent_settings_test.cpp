@@ -24,7 +24,8 @@ std::string refusal(const std::string& text) {
 
 TEST(AgentSettingsTest, ALaterLayerWins) {
   const std::string file = file_with(
-      "growth = \"1M\"\nwindow = \"1m\"\ntop = 3\ncomm = [\"a\", \"b\"]\nserve-recordings = true\n");
+      "growth = \"1M\"\nwindow = \"1m\"\ntop = 3\ncomm = [\"a\", \"b\"]\nserve-recordings = true\ntoken-file "
+      "= \"/t\"\n");
   const Result<AgentSettings> settings = layered_settings(
       file, {"PATH=/bin", "MEMWHY_WINDOW=2m", "MEMWHY_TOP=4", "MEMWHY_OTHER=x"}, {"--top=5"});
   ASSERT_TRUE(settings.ok()) << settings.error().message();
@@ -42,7 +43,7 @@ TEST(AgentSettingsTest, ALaterLayerWins) {
 TEST(AgentSettingsTest, TheWordsOfACommandLineAreItsSettingsAlone) {
   CLI::App program("", "memwhy");
   const std::vector<Command> commands = add_commands(program);
-  program.parse("agent --config x.toml --top 7 --comm a,b --serve-recordings", false);
+  program.parse("agent --config x.toml --top 7 --comm a,b --serve-recordings --token-file /t", false);
   const std::vector<std::string> words = given_words(*program.get_subcommand("agent"));
   const Result<AgentSettings> settings = layered_settings("", {}, words);
   ASSERT_TRUE(settings.ok()) << settings.error().message();
@@ -62,6 +63,7 @@ TEST(AgentSettingsTest, WhatIsWrongIsSaidWithItsLine) {
   EXPECT_NE(refusal("help = true\n"), "");
   EXPECT_NE(refusal("listen = \"here\"\n").find("not an address"), std::string::npos);
   EXPECT_NE(refusal("ring-size = \"4G\"\ndisk = \"1G\"\n").find("does not fit"), std::string::npos);
+  EXPECT_NE(refusal("serve-recordings = true\n").find("a token-file has to say to whom"), std::string::npos);
   EXPECT_NE(refusal("budget = 0\n").find("budget"), std::string::npos);
   EXPECT_NE(check_agent_file("/nowhere.toml").error().message().find("can't be read"), std::string::npos);
   const Result<AgentSettings> variable = layered_settings("", {"MEMWHY_TOP=many"}, {});

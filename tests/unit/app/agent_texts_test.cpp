@@ -55,6 +55,16 @@ TEST(AgentTextsTest, MetricsHaveTheirValuesAndTheFewLabels) {
   EXPECT_EQ(text.find("memwhy_unit_cgroup_limit_bytes{"), std::string::npos);
 }
 
+TEST(AgentTextsTest, AUnitThatWasKilledKeepsItsNameAmongManyLargerOnes) {
+  AgentState many = state();
+  many.settings.max_units = 2;
+  many.oom_kills["killed"] = 1;
+  const std::string text = metrics_text(many, false);
+  EXPECT_TRUE(has(text, "memwhy_oom_kills_total{unit=\"killed\"} 1")) << text;
+  EXPECT_TRUE(has(text, "memwhy_unit_resident_bytes{unit=\"web.service\"} 314572800")) << text;
+  EXPECT_TRUE(has(text, "memwhy_unit_resident_bytes{unit=\"__other__\"} 3145728")) << text;
+}
+
 TEST(AgentTextsTest, SmallUnitsAreFoldedAndNothingIsTwice) {
   AgentState few = state();
   few.settings.max_units = 1;
