@@ -16,6 +16,8 @@ namespace {
 
 constexpr size_t kMostFirings = 1000;
 constexpr size_t kMostCgroups = 4096;
+constexpr size_t kMostNotes = 32;
+constexpr uint64_t kGuessedNs = 500;  // for each fault
 
 // Whose event it is; kNone: of no space, or of the recording.
 SpaceId space_of(const events::Payload& payload) {
@@ -38,13 +40,15 @@ bool is_in(std::string_view cgroup, std::string_view group) {
 
 uint64_t bpf_time(const events::Coverage& coverage, TimeNs elapsed) {
   double sum = 0;
+  bool watched = false;
   for (const events::ProgramCost& program : coverage.programs) {
     const auto ns = static_cast<double>(program.run_time_ns);
+    watched |= program.watched_ns != 0;
     sum += program.watched_ns == 0
                ? ns
                : ns * static_cast<double>(elapsed) / static_cast<double>(program.watched_ns);
   }
-  return static_cast<uint64_t>(sum);
+  return static_cast<uint64_t>(sum) + (watched ? 0 : kGuessedNs * coverage.faults_seen);
 }
 
 Recorder::Recorder(std::string folder, RingLimits limits) : folder_(std::move(folder)), limits_(limits) {}
@@ -72,6 +76,28 @@ bool Recorder::drop(const std::string& unit) {
   std::erase_if(expected_, [&](const auto& each) { return each.second == unit; });
   units_.erase(found);
   return true;
+}
+
+void Recorder::forget(Pid pid) {
+  const std::lock_guard lock(mutex_);
+  expected_.erase(pid);
+}
+
+void Recorder::note(TimeNs at, std::string sentence) {
+  const std::lock_guard lock(mutex_);
+  notes_.emplace_back(at, std::move(sentence));
+  if (notes_.size() > kMostNotes) notes_.pop_front();
+  if (hooks_) give_hooks(at);
+}
+
+// The session's report, with the notes; to all rings, and to those that begin later.
+void Recorder::give_hooks(TimeNs at) {
+  while (!notes_.empty() && notes_.front().first + limits_.keep < at) notes_.pop_front();
+  events::HookReport report = plain_hooks_;
+  for (const auto& [time, sentence] : notes_) report.notices.push_back(sentence);
+  hooks_ = {at, std::move(report)};
+  for (auto& [name, unit] : units_)
+    if (unit.opened) unit.ring->on_event(*hooks_);
 }
 
 void Recorder::change(RingLimits limits) {
@@ -116,7 +142,7 @@ void Recorder::on_event(const events::Event& event) {
   }
   give(*unit, event);
   watch(event, spaces_.at(space));
-  if (std::holds_alternative<events::SpaceEnd>(event.payload)) end_space(space);
+  if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) end_space(*end);
 }
 
 void Recorder::about_recording(const events::Event& event) {
@@ -124,14 +150,16 @@ void Recorder::about_recording(const events::Event& event) {
   std::visit(events::Overloaded{
                  [&](const events::RecordingInfo&) { keep(info_); },
                  [&](const events::ClockAnchor&) { keep(first_anchor_ ? anchor_ : first_anchor_); },
-                 [&](const events::HookReport&) { keep(hooks_); },
+                 [&](const events::HookReport& report) { plain_hooks_ = report; },
                  [&](const events::Coverage& coverage) {
                    keep(coverage_);
                    totals_.faults = coverage.faults_seen;
                    totals_.bpf_ns = bpf_time(coverage, event.time - (info_ ? info_->time : event.time));
+                   totals_.at = event.time;
                  },
                  [&](const events::Loss& loss) { totals_.lost += loss.count; }, [](const auto&) {}},
              event.payload);
+  if (std::holds_alternative<events::HookReport>(event.payload)) return give_hooks(event.time);
   for (auto& [name, unit] : units_)
     if (unit.opened) unit.ring->on_event(event);
 }
@@ -146,9 +174,10 @@ void Recorder::begin_space(const events::SpaceStart& start) {
   at->second = {expected->second, start.cgroup, start.comm, start.tgid, at->second.oom};
 }
 
-void Recorder::end_space(SpaceId space) {
-  const auto found = spaces_.find(space);
+void Recorder::end_space(const events::SpaceEnd& end) {
+  const auto found = spaces_.find(end.space);
   if (found == spaces_.end()) return;
+  if (end.why == events::EndWhy::kExited) expected_.erase(found->second.pid);
   const auto unit = units_.find(found->second.unit);
   if (unit != units_.end()) --unit->second.spaces;
   spaces_.erase(found);

@@ -16,6 +16,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -43,6 +44,7 @@ struct RecordedUnit {
 struct RecorderTotals {
   uint64_t faults = 0, lost = 0, no_ring = 0;
   uint64_t bpf_ns = 0;  // of the programs, extrapolated from the time in which they were watched
+  TimeNs at = 0;        // of these figures
 };
 
 class Recorder : public events::EventSink {
@@ -54,6 +56,10 @@ class Recorder : public events::EventSink {
   Status expect(Pid pid, const std::string& unit);
   // A unit without spaces whose ring nobody needs: it is deleted. false: it is pinned.
   bool drop(const std::string& unit);
+  // The process is not recorded any more.
+  void forget(Pid pid);
+  // A sentence about a moment in which something is not seen: in every recording that reaches back to it.
+  void note(TimeNs at, std::string sentence);
   void change(RingLimits limits);  // of rings that begin later
   void leave();                    // the files of all rings stay
 
@@ -90,11 +96,12 @@ class Recorder : public events::EventSink {
   Unit* unit_of(SpaceId space);
   void about_recording(const events::Event& event);
   void begin_space(const events::SpaceStart& start);
-  void end_space(SpaceId space);
+  void end_space(const events::SpaceEnd& end);
   void define(const events::Event& event);
   void of_cgroup(const events::Event& event, const events::CgroupMemory& memory);
   void watch(const events::Event& event, const Space& space);
   void give(Unit& unit, const events::Event& event);
+  void give_hooks(TimeNs at);
   void fire(Trigger trigger, const std::string& unit, TimeNs at, std::string sentence, Pid pid = 0);
 
   mutable std::mutex mutex_;  // guards all below
@@ -107,12 +114,14 @@ class Recorder : public events::EventSink {
   Definitions definitions_;
   // The last of each kind about the recording, and the first anchor: what a ring opens with.
   std::optional<events::Event> info_, first_anchor_, anchor_, hooks_, coverage_;
+  events::HookReport plain_hooks_;                     // hooks_ without notes
+  std::deque<std::pair<TimeNs, std::string>> notes_;  // no older than a ring
   std::vector<Firing> firings_;
   std::vector<Error> failures_;
   RecorderTotals totals_;
 };
 
-// The time that the kernel's programs took, from what was watched of `elapsed`.
+// The time that the kernel's programs took, from what was watched of `elapsed`. Where none may be watched, a guess by the faults.
 uint64_t bpf_time(const events::Coverage& coverage, TimeNs elapsed);
 
 }  // namespace memwhy::agent

@@ -17,7 +17,7 @@ bool below(std::string_view path, std::string_view group) {
 
 }  // namespace
 
-bool Selection::wanted(const Seen& seen) const {
+bool Selection::is_asked_for(const Seen& seen) const {
   if (rules_.comms.empty() && rules_.cgroups.empty()) return true;
   const auto is_in = [&](const std::string& group) {
     return group.starts_with('/') ? below(seen.cgroup, group) : seen.unit == group;
@@ -90,8 +90,9 @@ std::vector<Seen> Selection::pass(TimeNs now, const std::vector<Seen>& all) {
 
   std::vector<std::pair<double, const Seen*>> ranked;
   for (const Seen& seen : all)
-    if (seen.rss_bytes >= rules_.min_rss_bytes && wanted(seen)) ranked.emplace_back(rank(seen), &seen);
-  const size_t count = std::min({ranked.size(), rules_.top, most_});
+    if (seen.rss_bytes >= rules_.min_rss_bytes && is_asked_for(seen)) ranked.emplace_back(rank(seen), &seen);
+  wanted_ = std::min(ranked.size(), rules_.top);
+  const size_t count = std::min(wanted_, most_);
   std::partial_sort(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(count), ranked.end(),
                     [](const auto& a, const auto& b) {
                       return a.first != b.first ? a.first > b.first : a.second->pid < b.second->pid;

@@ -62,6 +62,9 @@ class Selection {
   void heap_profile(const std::string& unit, uint64_t bytes) { past_[unit].heap_profile = bytes; }
   // Fewer than the rules allow: the budget of the agent.
   void limit(size_t most) { most_ = most; }
+  size_t most() const { return most_; }
+  // In the last pass, without that limit.
+  size_t wanted() const { return wanted_; }
 
  private:
   struct Point {
@@ -73,12 +76,12 @@ class Selection {
     TimeNs first_seen = 0, last_seen = 0;
     uint64_t heap_profile = 0;
   };
-  bool wanted(const Seen& seen) const;
+  bool is_asked_for(const Seen& seen) const;
   void judge(TimeNs now, Past& past, UnitFigures& figures) const;
   double rank(const Seen& seen) const;
 
   SelectionRules rules_;
-  size_t most_ = SIZE_MAX;
+  size_t most_ = SIZE_MAX, wanted_ = 0;
   std::map<std::string, Past> past_;
   std::map<std::string, UnitFigures> figures_;
   std::set<Pid> chosen_;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <csignal>
 
 #include "app/cpu_time.h"
+#include "base/time.h"
 #include "files/spawn.h"
 
 namespace memwhy::app {
@@ -66,6 +68,11 @@ void Closers::start(TimeNs now) {
   words.insert(words.end(), running_->parts.begin(), running_->parts.end());
   const Result<pid_t> pid = files::spawn_program(std::move(words), {}, nothing, theirs);
   if (pid) pid_ = *pid;
+}
+
+uint64_t Closers::running_cpu_ns() const {
+  clockid_t clock{};
+  return pid_ >= 0 && ::clock_getcpuclockid(pid_, &clock) == 0 ? clock_ns(clock) : 0;
 }
 
 void Closers::read_output() {

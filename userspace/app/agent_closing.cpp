@@ -120,7 +120,7 @@ void AgentLoop::look_at_units(TimeNs now) {
   std::erase_if(state_.explained, [&](const auto& each) {
     return !state_.recorded.contains(each.first) && each.second.at + 5 * kLooksEach < now;
   });
-  if (!closers_.idle() || now < next_look_ || state_.level >= agent::Level::kFewer) return;
+  if (!closers_.idle() || now < next_look_ || !budget_.pays()) return;
   const std::string* next = nullptr;
   TimeNs oldest = now;
   for (const auto& [unit, recorded] : state_.recorded) {
@@ -148,6 +148,7 @@ void AgentLoop::closed(ClosedJob closed, TimeNs now) {
   const ClosingJob& job = closed.job;
   if (job.holds) parts_.recorder->release(job.unit);
   if (!job.orphan.empty()) agent::Store::remove({job.unit, job.orphan, job.parts});
+  once_ns_ += closed.cpu_ns;
   const double share = budget_.rate() * kBudgetOfLooks;
   next_look_ = now + static_cast<TimeNs>(static_cast<double>(closed.cpu_ns) / std::max(share, 1e-6));
   if (!closed.answer) {

@@ -24,7 +24,6 @@ namespace {
 
 constexpr TimeNs kSecond = kNsPerSecond;
 constexpr TimeNs kTryAttaching = 60 * kSecond, kUnwanted = 30 * kSecond;
-constexpr uint64_t kSparsePace = 4;
 
 }  // namespace
 
@@ -48,7 +47,7 @@ Status AgentLoop::run() {
                   parts_.front != nullptr && state_.settings.listen != "none"
                       ? fmt::format(", metrics are at http://{}/metrics", state_.settings.listen)
                       : ""));
-  TimeNs next_pass = state_.now;
+  next_pass_ = state_.now;
   while (!stopping_) {
     pollfd ready[2] = {{parts_.signals.get(), POLLIN, 0},
                        {parts_.front != nullptr ? parts_.front->channel().get() : -1, POLLIN, 0}};
@@ -56,10 +55,10 @@ Status AgentLoop::run() {
     stopping_ |= take_signals();
     const TimeNs now = state_.now = clock_ns(CLOCK_MONOTONIC);
     each_tick(now);
-    if (now >= next_pass) {
-      each_second(now);
+    if (now >= next_pass_) {
       // Passes that were missed, on a machine that slept, are not made up for.
-      next_pass = std::max(next_pass + kSecond, now);
+      next_pass_ = std::max(next_pass_ + kSecond, now);
+      each_second(now);
     }
     if (std::optional<std::string> why = parts_.session.wait(0); why && !stopping_) {
       if (std::optional<Error> failure = parts_.session.failure()) return *std::move(failure);
@@ -106,6 +105,7 @@ void AgentLoop::each_tick(TimeNs now) {
   if (full && !restating_) parts_.session.request_restate();
   restating_ = full;
   welcome();
+  spend(now);
   fire(now);
   close_due(now);
   while (std::optional<ClosedJob> job = closers_.poll(now)) closed(std::move(*job), now);
@@ -113,7 +113,6 @@ void AgentLoop::each_tick(TimeNs now) {
 }
 
 void AgentLoop::each_second(TimeNs now) {
-  spend(now);
   choose(now);
   look_at_units(now);
   if (now >= next_tidy_) tidy(now);
@@ -121,33 +120,6 @@ void AgentLoop::each_second(TimeNs now) {
     parts_.notify.send("WATCHDOG=1");
     next_watchdog_ = now + static_cast<TimeNs>(parts_.notify.watchdog().count());
   }
-}
-
-// What the agent has cost, and what follows from it.
-void AgentLoop::spend(TimeNs now) {
-  state_.totals = parts_.recorder->totals();
-  const uint64_t all = processes_.own_cpu_ns();
-  state_.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-  state_.children_ns = all - std::min(all, state_.cpu_ns);
-  const agent::Level before = state_.level;
-  state_.level = budget_.at(now, all + state_.totals.bpf_ns);
-  state_.cpu_ratio = budget_.ratio(state_.cpus);
-  state_.rss_bytes = processes_.own_rss_bytes();
-  const bool too_large = state_.rss_bytes > state_.settings.memory;
-  if (state_.level != before) {
-    const std::string sentence =
-        fmt::format("agent: it takes {:.3g} % of {:.0f} CPUs, of a budget of {:.3g} %: {}",
-                    100 * state_.cpu_ratio, state_.cpus, 100 * state_.settings.budget, text_of(state_.level));
-    say(sentence);
-    parts_.session.notice(sentence);
-  }
-  if (too_large && !too_large_)
-    warn(fmt::format("agent: it has {} of memory, of {}: fewer processes are recorded",
-                     human_bytes(state_.rss_bytes), human_bytes(state_.settings.memory)));
-  too_large_ = too_large;
-  parts_.session.set_pace(state_.level == agent::Level::kNothing ? 1 : kSparsePace);
-  const size_t most = budget_.most(state_.settings.top);
-  selection_.limit(too_large ? std::min(most, attached_.size() / 2) : most);
 }
 
 void AgentLoop::choose(TimeNs now) {
@@ -190,7 +162,7 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
       continue;
     }
     // One at a time, and none when there is no money.
-    if (!joining_.empty() || state_.level != agent::Level::kNothing || refused_.contains(each.pid)) continue;
+    if (!joining_.empty() || !budget_.pays() || refused_.contains(each.pid)) continue;
     Status fit = procfs::check_process(parts_.proc, each.pid);
     if (fit) fit = parts_.recorder->expect(each.pid, each.unit);
     if (!fit) {
@@ -199,9 +171,10 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
     }
     attached_[each.pid] = {each.unit, fmt::format("pid {} ({})", each.pid, each.comm), 0, false};
     joining_.emplace_back(each.pid, parts_.session.begin_add(each.pid));
+    cpu_before_joining_ = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
   }
   std::erase_if(refused_, [&](const auto& each) { return each.second <= now; });
-  const bool at_once = state_.level >= agent::Level::kFewer || too_large_;
+  const bool at_once = recorded_now() > selection_.most();
   for (auto& [pid, attached] : attached_) {
     if (wanted.contains(pid) || attached.leaving) continue;
     if (attached.unwanted_since == 0) attached.unwanted_since = now;
@@ -228,6 +201,7 @@ void AgentLoop::welcome() {
     });
   };
   done(joining_, [&](Pid pid, const Status& added) {
+    once_ns_ += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_before_joining_;
     const auto attached = attached_.find(pid);
     if (attached == attached_.end()) return;
     if (added) {
@@ -236,9 +210,13 @@ void AgentLoop::welcome() {
       return;
     }
     refuse(pid, added.error());
+    parts_.recorder->forget(pid);
     attached_.erase(attached);
   });
-  done(leaving_, [&](Pid pid, const Status& /*removed*/) { attached_.erase(pid); });
+  done(leaving_, [&](Pid pid, const Status& /*removed*/) {
+    parts_.recorder->forget(pid);
+    attached_.erase(pid);
+  });
 }
 
 void AgentLoop::answer_questions(TimeNs now) {

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/memory_limit.h"
 #include "agent/notify.h"
 #include "app/agent_closers.h"
 #include "app/agent_front.h"
@@ -66,7 +67,10 @@ class AgentLoop {
   uint32_t request(Pid pid, TimeNs now, std::string& text);
 
   void adopt_orphans();
+  size_t recorded_now() const;
   void spend(TimeNs now);
+  void tell_budget(bool gap);
+  void keep_to_memory(TimeNs now);
   void choose(TimeNs now);
   void attach(const std::vector<agent::Seen>& chosen, TimeNs now);
   void refuse(Pid pid, const Error& error);
@@ -86,6 +90,7 @@ class AgentLoop {
   agent::Selection selection_;
   agent::Gate gate_;
   agent::Budget budget_;
+  agent::MemoryLimit memory_;
   Closers closers_;
   std::map<Pid, Attached> attached_;
   std::map<Pid, TimeNs> refused_;  // tried again then
@@ -95,9 +100,10 @@ class AgentLoop {
   std::map<std::string, TimeNs> deserted_;  // units without a process, since
   std::map<std::string, TimeNs> looked_at_;
   std::set<std::pair<std::string, std::string>> known_causes_;
-  TimeNs next_look_ = 0, next_tidy_ = 0, next_watchdog_ = 0;
+  TimeNs next_pass_ = 0, next_look_ = 0, next_tidy_ = 0, next_watchdog_ = 0, spent_at_ = 0;
+  uint64_t once_ns_ = 0, cpu_before_joining_ = 0;  // CPU time of attaching and closing
   uint64_t closing_number_ = 0;
-  bool restating_ = false, stopping_ = false, too_large_ = false;
+  bool restating_ = false, stopping_ = false;
 };
 
 }  // namespace memwhy::app

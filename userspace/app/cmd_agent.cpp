@@ -117,7 +117,7 @@ Status run_agent(const AgentRequest& request) {
   if (!session_proc) return std::move(session_proc).error();
   Result<PartsPtr> parts =
       assemble(std::move(*session_proc), privileges, {{recorder.get(), "the rings", false}}, recorder,
-               session_options_of(*settings, *proc), {});
+               session_options_of(*settings, *proc), {}, true);
   if (!parts) return std::move(parts).error();
   record::Session& session = (*parts)->session;
   if (Status started = session.start(); !started) return started.error();
