@@ -15,7 +15,6 @@ namespace memwhy::agent {
 namespace {
 
 constexpr size_t kMostFirings = 1000;
-constexpr size_t kMostCgroups = 4096;
 constexpr size_t kMostNotes = 32;
 constexpr uint64_t kGuessedNs = 500;  // for each fault
 
@@ -51,7 +50,8 @@ uint64_t bpf_time(const events::Coverage& coverage, TimeNs elapsed) {
   return static_cast<uint64_t>(sum) + (watched ? 0 : kGuessedNs * coverage.faults_seen);
 }
 
-Recorder::Recorder(std::string folder, RingLimits limits) : folder_(std::move(folder)), limits_(limits) {}
+Recorder::Recorder(std::string folder, RingLimits limits, CgroupRules rules)
+    : folder_(std::move(folder)), limits_(limits), cgroups_(rules) {}
 
 Status Recorder::expect(Pid pid, const std::string& unit) {
   const std::lock_guard lock(mutex_);
@@ -100,9 +100,10 @@ void Recorder::give_hooks(TimeNs at) {
     if (unit.opened) unit.ring->on_event(*hooks_);
 }
 
-void Recorder::change(RingLimits limits) {
+void Recorder::change(RingLimits limits, CgroupRules rules) {
   const std::lock_guard lock(mutex_);
   limits_ = limits;
+  cgroups_.change(rules);
 }
 
 void Recorder::leave() {
@@ -192,10 +193,7 @@ void Recorder::define(const events::Event& event) {
 }
 
 void Recorder::of_cgroup(const events::Event& event, const events::CgroupMemory& memory) {
-  if (cgroups_.size() > kMostCgroups) cgroups_.clear();
-  const auto [at, first] = cgroups_.try_emplace(memory.path);
-  const Counts before = at->second;
-  at->second = {memory.high_events.value_or(0), memory.max_events.value_or(0)};
+  const std::vector<CgroupWatch::Fired> fired = cgroups_.see(event.time, memory);
   std::map<std::string, Unit*> concerned;
   for (const auto& [id, space] : spaces_) {
     if (!is_in(space.cgroup, memory.path)) continue;
@@ -206,14 +204,8 @@ void Recorder::of_cgroup(const events::Event& event, const events::CgroupMemory&
     give(*unit, event);
     unit->cgroup_usage_bytes = memory.usage_bytes;
     unit->cgroup_limit_bytes = memory.limit_bytes;
-    if (first) continue;
-    if (at->second.high > before.high)
-      fire(Trigger::kCgroupHigh, name, event.time,
-           fmt::format("{} is above the memory.high of its cgroup", name));
-    if (at->second.max > before.max)
-      fire(Trigger::kCgroupMax, name, event.time,
-           fmt::format("the cgroup of {} hit its limit{}", name,
-                       memory.limit_bytes ? " of " + human_bytes(*memory.limit_bytes) : ""));
+    for (const CgroupWatch::Fired& each : fired)
+      fire(each.trigger, name, event.time, fmt::format("the cgroup of {} {}", name, each.what));
   }
 }
 

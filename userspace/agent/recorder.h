@@ -5,7 +5,7 @@
 //   SpaceStart 1 (pid 4711)        expected as "api"        ring api    space 1 -> api
 //   PageScan of space 1                                     ring api
 //   Stack 9 of space 1             kept (definitions.h)     ring api
-//   CgroupMemory /kubepods/pod1    max_events 3 -> 4        rings with a space in it or below; fires cgroup-max
+//   CgroupMemory /kubepods/pod1    max_events 3 -> 4        rings with a space in it or below; fires cgroup-max (cgroup_watch.h)
 //   ProcessExit of space 1         killed by SIGSEGV        ring api;   fires signal
 //   HookReport, Coverage, anchors                           all rings, and first in every ring that begins later
 //   anything of space 7            nobody expected it       no ring, counted
@@ -25,6 +25,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "agent/cgroup_watch.h"
 #include "agent/definitions.h"
 #include "agent/ring.h"
 #include "agent/trigger.h"
@@ -50,7 +51,7 @@ struct RecorderTotals {
 class Recorder : public events::EventSink {
  public:
   // Rings are made below `folder`.
-  Recorder(std::string folder, RingLimits limits);
+  Recorder(std::string folder, RingLimits limits, CgroupRules rules = {});
 
   // The process will be recorded as part of `unit`. kOutput: there can be no ring.
   Status expect(Pid pid, const std::string& unit);
@@ -60,8 +61,8 @@ class Recorder : public events::EventSink {
   void forget(Pid pid);
   // A sentence about a moment in which something is not seen: in every recording that reaches back to it.
   void note(TimeNs at, std::string sentence);
-  void change(RingLimits limits);  // of rings that begin later
-  void leave();                    // the files of all rings stay
+  void change(RingLimits limits, CgroupRules rules);  // limits: of rings that begin later
+  void leave();                                       // the files of all rings stay
 
   void on_event(const events::Event& event) override;
   // Each events::kFileTick.
@@ -90,9 +91,6 @@ class Recorder : public events::EventSink {
     Pid pid = 0;
     bool oom = false;
   };
-  struct Counts {
-    uint64_t high = 0, max = 0;
-  };
   Unit* unit_of(SpaceId space);
   void about_recording(const events::Event& event);
   void begin_space(const events::SpaceStart& start);
@@ -110,11 +108,11 @@ class Recorder : public events::EventSink {
   std::map<std::string, Unit> units_;
   std::unordered_map<SpaceId, Space> spaces_;
   std::unordered_map<Pid, std::string> expected_;
-  std::map<std::string, Counts> cgroups_;
+  CgroupWatch cgroups_;
   Definitions definitions_;
   // The last of each kind about the recording, and the first anchor: what a ring opens with.
   std::optional<events::Event> info_, first_anchor_, anchor_, hooks_, coverage_;
-  events::HookReport plain_hooks_;                     // hooks_ without notes
+  events::HookReport plain_hooks_;                    // hooks_ without notes
   std::deque<std::pair<TimeNs, std::string>> notes_;  // no older than a ring
   std::vector<Firing> firings_;
   std::vector<Error> failures_;
