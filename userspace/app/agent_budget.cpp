@@ -39,8 +39,7 @@ void AgentLoop::spend(TimeNs now) {
   const agent::Level before = state_.level;
   const size_t most_before = state_.most;
   state_.wanted = selection_.wanted();
-  state_.level =
-      budget_.at(now, {all + totals.bpf_ns, once_ns_ + closing}, {recorded_now(), state_.wanted});
+  state_.level = budget_.at(now, {all + totals.bpf_ns, once_ns_ + closing}, {recorded_now(), state_.wanted});
   state_.most = budget_.most(state_.settings.top);
   state_.pause_ends = budget_.pause_ends();
   state_.cpu_ratio = budget_.ratio(state_.cpus);
@@ -55,22 +54,23 @@ void AgentLoop::spend(TimeNs now) {
 
 // `gap`: it is in what the recordings have.
 void AgentLoop::tell_budget(bool gap) {
-  const std::string sentence =
-      fmt::format("it takes {:.2g} % of {:.0f} CPUs, and {:.2g} % over the last minute, of a budget of {:.3g} %: {}",
-                  100 * state_.cpu_ratio_now, state_.cpus, 100 * state_.cpu_ratio,
-                  100 * state_.settings.budget, given_up_text(state_));
+  const std::string sentence = fmt::format(
+      "it takes {:.2g} % of {:.0f} CPUs, and {:.2g} % over the last minute, of a budget of {:.3g} %: {}",
+      100 * state_.cpu_ratio_now, state_.cpus, 100 * state_.cpu_ratio, 100 * state_.settings.budget,
+      given_up_text(state_));
   say("agent: " + sentence);
   if (gap)
-    parts_.recorder->note(state_.now, fmt::format("{}: memwhy agent kept to its budget: {}.",
-                                                  utc_text(static_cast<int64_t>(clock_ns(CLOCK_REALTIME))), sentence));
+    parts_.recorder->note(state_.now,
+                          fmt::format("{}: memwhy agent kept to its budget: {}.",
+                                      utc_text(static_cast<int64_t>(clock_ns(CLOCK_REALTIME))), sentence));
 }
 
 void AgentLoop::keep_to_memory(TimeNs now) {
   state_.rss_bytes = processes_.own_rss_bytes();
   if (!memory_.at(now, state_.rss_bytes, state_.settings.memory, recorded_now(), state_.wanted)) return;
-  const std::string sentence =
-      fmt::format("it has {} of memory, of {}: at most {} processes are recorded", human_bytes(state_.rss_bytes),
-                  human_bytes(state_.settings.memory), memory_.most(state_.settings.top));
+  const std::string sentence = fmt::format("it has {} of memory, of {}: at most {} processes are recorded",
+                                           human_bytes(state_.rss_bytes), human_bytes(state_.settings.memory),
+                                           memory_.most(state_.settings.top));
   warn("agent: " + sentence);
   parts_.recorder->note(now, fmt::format("{}: memwhy agent kept to its memory: {}.",
                                          utc_text(static_cast<int64_t>(clock_ns(CLOCK_REALTIME))), sentence));

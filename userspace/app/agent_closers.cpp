@@ -37,11 +37,21 @@ ErrorCode code_of_status(int status) {
 
 }  // namespace
 
-Closers::~Closers() {
+Closers::~Closers() { kill_running(); }
+
+void Closers::kill_running() {
   if (pid_ < 0) return;
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
   if (running_ && running_->output != "-") ::unlink(running_->output.c_str());
+  pid_ = -1;
+  output_.reset();
+  running_.reset();
+}
+
+void Closers::drop_looks() {
+  std::erase_if(waiting_, [](const ClosingJob& each) { return !each.firing; });
+  if (running_ && !running_->firing) kill_running();
 }
 
 void Closers::add(ClosingJob job) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <tuple>
 
 #include "app/agent_texts.h"
 #include "app/recording.h"
@@ -23,7 +24,19 @@ namespace memwhy::app {
 namespace {
 
 constexpr TimeNs kSecond = kNsPerSecond;
+constexpr TimeNs kStopsWithin = 20 * kSecond;  // a service manager waits for 30 s
+constexpr int kStopTickMs = 50;
 constexpr TimeNs kTryAttaching = 60 * kSecond, kUnwanted = 30 * kSecond;
+
+// Where it lives and listens is what it was started with. true: that was to be something else.
+bool keep_start(const AgentSettings& started, AgentSettings& settings) {
+  const auto of = [](auto& all) {
+    return std::tie(all.dir, all.listen, all.socket, all.serve_recordings, all.no_uprobes);
+  };
+  const bool differs = of(started) != of(settings);
+  of(settings) = of(started);
+  return differs;
+}
 
 }  // namespace
 
@@ -61,12 +74,38 @@ Status AgentLoop::run() {
       each_second(now);
     }
     if (std::optional<std::string> why = parts_.session.wait(0); why && !stopping_) {
+      parts_.recorder->leave();  // the next agent makes recordings of them
       if (std::optional<Error> failure = parts_.session.failure()) return *std::move(failure);
       return Error(ErrorCode::kInternal, "the recording of the agent ended: " + *why);
     }
   }
   parts_.notify.send("STOPPING=1");
+  close_what_fired();
   return {};
+}
+
+// Rings that nothing fired for go with the agent; the others become recordings first, unless that takes too long, or whoever
+// stops it asks again: then the next agent makes recordings of them.
+void AgentLoop::close_what_fired() {
+  fire(state_.now);
+  closers_.drop_looks();
+  const size_t due = closings_.size() + closers_.waiting();
+  if (due == 0) return;
+  say(fmt::format("agent: stopping; {} ring{} still to become {}", due, due == 1 ? " has" : "s have",
+                  due == 1 ? "a recording" : "recordings"));
+  const TimeNs end = state_.now + kStopsWithin;
+  while (!closings_.empty() || !closers_.idle()) {
+    pollfd ready{parts_.signals.get(), POLLIN, 0};
+    ::poll(&ready, 1, kStopTickMs);
+    const TimeNs now = state_.now = clock_ns(CLOCK_MONOTONIC);
+    if (now >= end || take_signals()) {
+      parts_.recorder->leave();
+      return warn("agent: stopped before that; the next agent makes recordings of all rings");
+    }
+    parts_.recorder->tick(now);
+    close_due(now);
+    while (std::optional<ClosedJob> job = closers_.poll(now)) closed(std::move(*job), now);
+  }
 }
 
 bool AgentLoop::take_signals() {
@@ -82,17 +121,16 @@ void AgentLoop::reload() {
   parts_.notify.send(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", clock_ns(CLOCK_MONOTONIC) / 1000));
   Result<AgentSettings> settings = reload_();
   if (settings) {
-    // Where it lives and listens is what it was started with.
-    settings->dir = state_.settings.dir;
-    settings->listen = state_.settings.listen;
-    settings->socket = state_.settings.socket;
-    settings->serve_recordings = state_.settings.serve_recordings;
+    const bool lives_elsewhere = keep_start(state_.settings, *settings);
     state_.settings = *std::move(settings);
     selection_.change(state_.settings.rules());
     gate_.change(static_cast<TimeNs>(state_.settings.cool_down.count()), state_.settings.per_hour);
     budget_.change(state_.settings.budget, state_.cpus);
-    parts_.recorder->change(state_.settings.ring());
-    say("agent: the configuration was read again");
+    parts_.recorder->change(state_.settings.ring(), state_.settings.cgroup_rules());
+    say(std::string("agent: the configuration was read again") +
+        (lives_elsewhere
+             ? "; dir, listen, socket, serve-recordings and no-uprobes stay until it is started again"
+             : ""));
   } else {
     warn("agent: the configuration stays as it was: " + settings.error().message());
   }
@@ -114,6 +152,8 @@ void AgentLoop::each_tick(TimeNs now) {
 
 void AgentLoop::each_second(TimeNs now) {
   choose(now);
+  watch_units(now);
+  watch_node(now);
   look_at_units(now);
   if (now >= next_tidy_) tidy(now);
   if (parts_.notify.watchdog().count() != 0 && now >= next_watchdog_) {
@@ -124,7 +164,10 @@ void AgentLoop::each_second(TimeNs now) {
 
 void AgentLoop::choose(TimeNs now) {
   const std::vector<agent::Seen> all = processes_.pass(now);
-  const std::vector<agent::Seen> chosen = selection_.pass(now, all);
+  std::set<Pid> refused;
+  for (const auto& [pid, again] : refused_)
+    if (now < again) refused.insert(pid);
+  const std::vector<agent::Seen> chosen = selection_.pass(now, all, refused);
   ++state_.passes;
   state_.processes = all.size();
   state_.units = selection_.units();
@@ -136,21 +179,6 @@ void AgentLoop::choose(TimeNs now) {
   attach(chosen, now);
   state_.recorded_processes = attached_.size();
   state_.recorded = parts_.recorder->units();
-  for (const auto& [name, recorded] : state_.recorded) {
-    const agent::UnitFigures figures =
-        state_.units.contains(name) ? state_.units.at(name) : agent::UnitFigures{};
-    if (figures.grown && figures.growth_bytes)
-      judge(
-          {agent::Trigger::kGrowth, name, now,
-           fmt::format("{} grew by {} in {}", name, human_bytes(static_cast<uint64_t>(*figures.growth_bytes)),
-                       duration_text(state_.settings.window)),
-           0},
-          now);
-    if (figures.stepped)
-      judge({agent::Trigger::kStep, name, now,
-             fmt::format("{} grew by {} in 10 s", name, human_bytes(figures.step_bytes)), 0},
-            now);
-  }
 }
 
 void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
@@ -219,6 +247,16 @@ void AgentLoop::welcome() {
   });
 }
 
+// Made once for each moment: who asks without end is not to cost what the budget is for.
+const std::string& AgentLoop::metrics(bool open_metrics) {
+  auto& [made_at, text] = metrics_[open_metrics ? 1 : 0];
+  if (made_at + kSecond / 4 <= state_.now) {
+    text = metrics_text(state_, open_metrics);
+    made_at = state_.now;
+  }
+  return text;
+}
+
 void AgentLoop::answer_questions(TimeNs now) {
   if (parts_.front == nullptr) return;
   while (const std::optional<agent::Question> question = parts_.front->take(now)) {
@@ -226,7 +264,7 @@ void AgentLoop::answer_questions(TimeNs now) {
     uint32_t status = 0;
     switch (question->what) {
       case agent::Ask::kMetrics:
-        text = metrics_text(state_, question->number == 1);
+        text = metrics(question->number == 1);
         break;
       case agent::Ask::kHealth:
         text = "ok\n";

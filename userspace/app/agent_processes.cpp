@@ -67,7 +67,8 @@ uint64_t AgentProcesses::own_cpu_ns(Pid without) const {
   if (::getrusage(RUSAGE_CHILDREN, &ended) == 0) sum += cpu_ns(ended);
   for (const auto& [pid, known] : known_) {
     clockid_t clock{};
-    if (known.ours && pid != ::getpid() && pid != without && ::clock_getcpuclockid(pid, &clock) == 0) sum += clock_ns(clock);
+    if (known.ours && pid != ::getpid() && pid != without && ::clock_getcpuclockid(pid, &clock) == 0)
+      sum += clock_ns(clock);
   }
   return sum;
 }
