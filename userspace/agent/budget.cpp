@@ -10,7 +10,7 @@ namespace memwhy::agent {
 namespace {
 
 constexpr double kRecentSeconds = 60;
-constexpr double kRoom = 0.8;   // of the budget: what fewer processes are to take, so that debts are paid
+constexpr double kRoom = 0.8;      // of the budget: what fewer processes are to take, so that debts are paid
 constexpr double kMostOwed = 300;  // seconds of the budget: what can't be held is not owed for ever
 constexpr TimeNs kForgets = 600'000'000'000;
 
