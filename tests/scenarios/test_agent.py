@@ -79,6 +79,33 @@ def test_a_crash_and_a_request(case):
         assert {each["pid"] for each in answer["processes"]} == {process.pid, other.pid}
         listed = node.ask("recordings")
         assert all(str(file) in listed for file in node.recordings()), listed
+        # What has fired is kept, however soon after it the agent is stopped.
+        again = python(case, QUIET)
+        node.wait(lambda: node.is_recorded(again.pid), "it is recorded")
+        assert "becomes a recording" in node.ask("trigger", again.pid)
+        node.stop()
+        assert len(node.recordings("quiet", "request")) == 2 and list((node.folder / "ring").iterdir()) == []
+
+
+def test_a_budget_that_pays_for_nothing(case):
+    """Less than what any recording costs: it is given up for a time that is said, and the recording that has the gap says so."""
+    with agent(case, comm=["quiet"]) as node:
+        process = python(case, QUIET)
+        node.wait(lambda: node.is_recorded(process.pid), "it is recorded")
+        node.write(comm=["quiet"], budget="0.01%")
+        node.process.send_signal(signal.SIGHUP)
+        node.until("of a budget of 0.01 %: no process is recorded for ")
+        node.wait(lambda: node.metric("memwhy_agent_recorded_processes") == {"memwhy_agent_recorded_processes": 0}, "none is")
+        assert node.metric("memwhy_agent_degraded") == {"memwhy_agent_degraded": 3}
+        assert "no process is recorded for " in node.ask("status")
+        # Its ring is there all the same.
+        node.process.kill()
+        node.process.wait()
+        node.write(comm=["nobody"])
+        node.start()
+        node.wait(lambda: node.recordings("quiet", "interrupted"), "what it had recorded before")
+        notices = case.explain(*node.recordings("quiet"))["coverage"]["notices"]
+        assert any("memwhy agent kept to its budget" in notice for notice in notices), notices
 
 
 def test_an_agent_that_is_killed(case):

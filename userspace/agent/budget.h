@@ -1,54 +1,93 @@
 // SPDX-License-Identifier: Apache-2.0
-// Budget: what the agent itself may cost, kernel side included, and what it gives up to keep to it. A bucket of CPU time that
-// fills at the rate of the budget; pure: what was used comes in, a level comes out.
+// Budget: what the agent itself may cost, kernel side included, and what it gives up to keep to it. An account of CPU time that
+// is paid into at the rate of the budget; pure: what was used comes in, a level and a number of processes come out.
 //
-//   --budget 0.5% on 4 CPUs: 20 ms of CPU each second; the bucket holds kHolds, 30 s of that, 600 ms
+//   --budget 0.5% on 4 CPUs: 20 ms of CPU each second; what is not used is saved, up to kSaved, 3 s of that
 //
-//   bucket    level
-//   above 0   0 nothing      processes are attached, one at a time
-//   below 0   1 sparse       scans and readings of runtimes are four times as far apart; nobody new is attached
-//   < -15 s   2 fewer        the processes that are recorded are halved, again every 10 s
-//   < -30 s   3 detached     no process is recorded, so that the hooks are off, until the bucket has recovered to 0
+//   account               level
+//   saved                 0 nothing     processes are attached, one at a time
+//   owes for kOwesLong    1 sparse      scans and readings of runtimes are four times as far apart; nobody new is attached
+//   owes 3 s, or spends   2 fewer       as many processes as the budget pays for at what they cost now; one in four more when
+//     twice the budget                  there are savings
+//   pays for none         3 detached    no process is recorded, so that the hooks are off, for 30 s, and for twice the seconds that
+//                                       are owed; then one. A pause soon after another is twice as long, up to 10 min
 //
-// So the average holds over some minutes, whatever the load is. Each change of level is told by who acts on it.
+// What is used once, to attach or to close, is paid for as well, but says nothing of what goes on costing: only the rest decides
+// about fewer. Each change is told by who acts on it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 
 #include "base/ids.h"
 
 namespace memwhy::agent {
 
 enum class Level : uint8_t { kNothing, kSparse, kFewer, kDetached };
+constexpr size_t kLevels = 4;
+
+// CPU time since the agent started. `once`: of all, what is not used each second.
+struct CpuUsed {
+  uint64_t all_ns = 0, once_ns = 0;
+};
 
 class Budget {
  public:
-  static constexpr double kHolds = 30, kFewerFrom = -15, kDetachedFrom = -30;  // seconds of the budget
-  static constexpr TimeNs kHalveEach = 10'000'000'000;
+  static constexpr double kSaved = 3, kOwesMuch = 3;  // seconds of the budget
+  static constexpr double kFarOver = 2;
+  static constexpr TimeNs kOwesLong = 5'000'000'000;
+  static constexpr TimeNs kSettles = 4'000'000'000;  // what fewer processes cost is known then
+  static constexpr TimeNs kMeasured = 1'000'000'000;
+  static constexpr TimeNs kFirstPause = 30'000'000'000, kLongestPause = 600'000'000'000;
 
   // `share` of `cpus`.
   Budget(double share, double cpus) : rate_(share * cpus) {}
   void change(double share, double cpus);
 
-  // `used_ns`: of CPU time since the agent started.
-  Level at(TimeNs now, uint64_t used_ns);
+  // Of processes: how many are recorded now, and how many would be.
+  struct Processes {
+    size_t recorded = 0, wanted = 0;
+  };
+  Level at(TimeNs now, CpuUsed used, Processes processes);
   Level level() const { return level_; }
   // How many processes may be recorded, of `wanted`.
-  size_t most(size_t wanted) const;
+  size_t most(size_t wanted) const { return wanted < most_ ? wanted : most_; }
+  // For attaching another one.
+  bool pays() const { return seconds_ >= 0 && level_ != Level::kDetached; }
+  // Scans are so many times as far apart.
+  uint64_t pace() const { return seconds_ < 0 || level_ != Level::kNothing ? kSparsePace : 1; }
+  TimeNs pause_ends() const { return pause_ends_; }  // of kDetached
+
   // Of all CPUs of the node, over the last minute or so.
   double ratio(double cpus) const { return recent_ / cpus; }
+  // The same over the last second, without what is used once.
+  double ratio_now(double cpus) const { return times_over() * rate_ / cpus; }
   double rate() const { return rate_; }
-  double seconds_left() const { return seconds_; }  // of the budget; negative: owed
+  double seconds_saved() const { return seconds_; }  // of the budget; negative: owed
 
  private:
+  static constexpr uint64_t kSparsePace = 4;
+
+  struct Point {
+    TimeNs time = 0;
+    uint64_t steady_ns = 0;
+  };
+  void charge(TimeNs now, CpuUsed used);
+  double times_over() const;
+  void settle(TimeNs now, Processes processes);
+  void shrink(TimeNs now, size_t recorded, double over);
+  void pause(TimeNs now);
+
   double rate_;  // CPU seconds a second
-  double seconds_ = kHolds;
+  double seconds_ = kSaved;
   double recent_ = 0;
   Level level_ = Level::kNothing;
-  TimeNs last_ = 0, halved_at_ = 0;
+  size_t most_ = SIZE_MAX;
+  TimeNs last_ = 0, settled_at_ = 0, owes_since_ = 0;
+  TimeNs pause_ = 0, pause_ends_ = 0;
   uint64_t used_ = 0;
-  unsigned halvings_ = 0;
+  std::deque<Point> points_;  // of kMeasured
 };
 
 }  // namespace memwhy::agent

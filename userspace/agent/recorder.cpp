@@ -15,7 +15,8 @@ namespace memwhy::agent {
 namespace {
 
 constexpr size_t kMostFirings = 1000;
-constexpr size_t kMostCgroups = 4096;
+constexpr size_t kMostNotes = 32;
+constexpr uint64_t kGuessedNs = 500;  // for each fault
 
 // Whose event it is; kNone: of no space, or of the recording.
 SpaceId space_of(const events::Payload& payload) {
@@ -38,16 +39,19 @@ bool is_in(std::string_view cgroup, std::string_view group) {
 
 uint64_t bpf_time(const events::Coverage& coverage, TimeNs elapsed) {
   double sum = 0;
+  bool watched = false;
   for (const events::ProgramCost& program : coverage.programs) {
     const auto ns = static_cast<double>(program.run_time_ns);
+    watched |= program.watched_ns != 0;
     sum += program.watched_ns == 0
                ? ns
                : ns * static_cast<double>(elapsed) / static_cast<double>(program.watched_ns);
   }
-  return static_cast<uint64_t>(sum);
+  return static_cast<uint64_t>(sum) + (watched ? 0 : kGuessedNs * coverage.faults_seen);
 }
 
-Recorder::Recorder(std::string folder, RingLimits limits) : folder_(std::move(folder)), limits_(limits) {}
+Recorder::Recorder(std::string folder, RingLimits limits, CgroupRules rules)
+    : folder_(std::move(folder)), limits_(limits), cgroups_(rules) {}
 
 Status Recorder::expect(Pid pid, const std::string& unit) {
   const std::lock_guard lock(mutex_);
@@ -74,9 +78,32 @@ bool Recorder::drop(const std::string& unit) {
   return true;
 }
 
-void Recorder::change(RingLimits limits) {
+void Recorder::forget(Pid pid) {
+  const std::lock_guard lock(mutex_);
+  expected_.erase(pid);
+}
+
+void Recorder::note(TimeNs at, std::string sentence) {
+  const std::lock_guard lock(mutex_);
+  notes_.emplace_back(at, std::move(sentence));
+  if (notes_.size() > kMostNotes) notes_.pop_front();
+  if (hooks_) give_hooks(at);
+}
+
+// The session's report, with the notes; to all rings, and to those that begin later.
+void Recorder::give_hooks(TimeNs at) {
+  while (!notes_.empty() && notes_.front().first + limits_.keep < at) notes_.pop_front();
+  events::HookReport report = plain_hooks_;
+  for (const auto& [time, sentence] : notes_) report.notices.push_back(sentence);
+  hooks_ = {at, std::move(report)};
+  for (auto& [name, unit] : units_)
+    if (unit.opened) unit.ring->on_event(*hooks_);
+}
+
+void Recorder::change(RingLimits limits, CgroupRules rules) {
   const std::lock_guard lock(mutex_);
   limits_ = limits;
+  cgroups_.change(rules);
 }
 
 void Recorder::leave() {
@@ -116,7 +143,7 @@ void Recorder::on_event(const events::Event& event) {
   }
   give(*unit, event);
   watch(event, spaces_.at(space));
-  if (std::holds_alternative<events::SpaceEnd>(event.payload)) end_space(space);
+  if (const auto* end = std::get_if<events::SpaceEnd>(&event.payload)) end_space(*end);
 }
 
 void Recorder::about_recording(const events::Event& event) {
@@ -124,14 +151,16 @@ void Recorder::about_recording(const events::Event& event) {
   std::visit(events::Overloaded{
                  [&](const events::RecordingInfo&) { keep(info_); },
                  [&](const events::ClockAnchor&) { keep(first_anchor_ ? anchor_ : first_anchor_); },
-                 [&](const events::HookReport&) { keep(hooks_); },
+                 [&](const events::HookReport& report) { plain_hooks_ = report; },
                  [&](const events::Coverage& coverage) {
                    keep(coverage_);
                    totals_.faults = coverage.faults_seen;
                    totals_.bpf_ns = bpf_time(coverage, event.time - (info_ ? info_->time : event.time));
+                   totals_.at = event.time;
                  },
                  [&](const events::Loss& loss) { totals_.lost += loss.count; }, [](const auto&) {}},
              event.payload);
+  if (std::holds_alternative<events::HookReport>(event.payload)) return give_hooks(event.time);
   for (auto& [name, unit] : units_)
     if (unit.opened) unit.ring->on_event(event);
 }
@@ -146,9 +175,10 @@ void Recorder::begin_space(const events::SpaceStart& start) {
   at->second = {expected->second, start.cgroup, start.comm, start.tgid, at->second.oom};
 }
 
-void Recorder::end_space(SpaceId space) {
-  const auto found = spaces_.find(space);
+void Recorder::end_space(const events::SpaceEnd& end) {
+  const auto found = spaces_.find(end.space);
   if (found == spaces_.end()) return;
+  if (end.why == events::EndWhy::kExited) expected_.erase(found->second.pid);
   const auto unit = units_.find(found->second.unit);
   if (unit != units_.end()) --unit->second.spaces;
   spaces_.erase(found);
@@ -163,10 +193,7 @@ void Recorder::define(const events::Event& event) {
 }
 
 void Recorder::of_cgroup(const events::Event& event, const events::CgroupMemory& memory) {
-  if (cgroups_.size() > kMostCgroups) cgroups_.clear();
-  const auto [at, first] = cgroups_.try_emplace(memory.path);
-  const Counts before = at->second;
-  at->second = {memory.high_events.value_or(0), memory.max_events.value_or(0)};
+  const std::vector<CgroupWatch::Fired> fired = cgroups_.see(event.time, memory);
   std::map<std::string, Unit*> concerned;
   for (const auto& [id, space] : spaces_) {
     if (!is_in(space.cgroup, memory.path)) continue;
@@ -177,14 +204,8 @@ void Recorder::of_cgroup(const events::Event& event, const events::CgroupMemory&
     give(*unit, event);
     unit->cgroup_usage_bytes = memory.usage_bytes;
     unit->cgroup_limit_bytes = memory.limit_bytes;
-    if (first) continue;
-    if (at->second.high > before.high)
-      fire(Trigger::kCgroupHigh, name, event.time,
-           fmt::format("{} is above the memory.high of its cgroup", name));
-    if (at->second.max > before.max)
-      fire(Trigger::kCgroupMax, name, event.time,
-           fmt::format("the cgroup of {} hit its limit{}", name,
-                       memory.limit_bytes ? " of " + human_bytes(*memory.limit_bytes) : ""));
+    for (const CgroupWatch::Fired& each : fired)
+      fire(each.trigger, name, event.time, fmt::format("the cgroup of {} {}", name, each.what));
   }
 }
 

@@ -5,7 +5,7 @@
 //   SpaceStart 1 (pid 4711)        expected as "api"        ring api    space 1 -> api
 //   PageScan of space 1                                     ring api
 //   Stack 9 of space 1             kept (definitions.h)     ring api
-//   CgroupMemory /kubepods/pod1    max_events 3 -> 4        rings with a space in it or below; fires cgroup-max
+//   CgroupMemory /kubepods/pod1    max_events 3 -> 4        rings with a space in it or below; fires cgroup-max (cgroup_watch.h)
 //   ProcessExit of space 1         killed by SIGSEGV        ring api;   fires signal
 //   HookReport, Coverage, anchors                           all rings, and first in every ring that begins later
 //   anything of space 7            nobody expected it       no ring, counted
@@ -16,6 +16,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -24,6 +25,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "agent/cgroup_watch.h"
 #include "agent/definitions.h"
 #include "agent/ring.h"
 #include "agent/trigger.h"
@@ -43,19 +45,24 @@ struct RecordedUnit {
 struct RecorderTotals {
   uint64_t faults = 0, lost = 0, no_ring = 0;
   uint64_t bpf_ns = 0;  // of the programs, extrapolated from the time in which they were watched
+  TimeNs at = 0;        // of these figures
 };
 
 class Recorder : public events::EventSink {
  public:
   // Rings are made below `folder`.
-  Recorder(std::string folder, RingLimits limits);
+  Recorder(std::string folder, RingLimits limits, CgroupRules rules = {});
 
   // The process will be recorded as part of `unit`. kOutput: there can be no ring.
   Status expect(Pid pid, const std::string& unit);
   // A unit without spaces whose ring nobody needs: it is deleted. false: it is pinned.
   bool drop(const std::string& unit);
-  void change(RingLimits limits);  // of rings that begin later
-  void leave();                    // the files of all rings stay
+  // The process is not recorded any more.
+  void forget(Pid pid);
+  // A sentence about a moment in which something is not seen: in every recording that reaches back to it.
+  void note(TimeNs at, std::string sentence);
+  void change(RingLimits limits, CgroupRules rules);  // limits: of rings that begin later
+  void leave();                                       // the files of all rings stay
 
   void on_event(const events::Event& event) override;
   // Each events::kFileTick.
@@ -84,17 +91,15 @@ class Recorder : public events::EventSink {
     Pid pid = 0;
     bool oom = false;
   };
-  struct Counts {
-    uint64_t high = 0, max = 0;
-  };
   Unit* unit_of(SpaceId space);
   void about_recording(const events::Event& event);
   void begin_space(const events::SpaceStart& start);
-  void end_space(SpaceId space);
+  void end_space(const events::SpaceEnd& end);
   void define(const events::Event& event);
   void of_cgroup(const events::Event& event, const events::CgroupMemory& memory);
   void watch(const events::Event& event, const Space& space);
   void give(Unit& unit, const events::Event& event);
+  void give_hooks(TimeNs at);
   void fire(Trigger trigger, const std::string& unit, TimeNs at, std::string sentence, Pid pid = 0);
 
   mutable std::mutex mutex_;  // guards all below
@@ -103,16 +108,18 @@ class Recorder : public events::EventSink {
   std::map<std::string, Unit> units_;
   std::unordered_map<SpaceId, Space> spaces_;
   std::unordered_map<Pid, std::string> expected_;
-  std::map<std::string, Counts> cgroups_;
+  CgroupWatch cgroups_;
   Definitions definitions_;
   // The last of each kind about the recording, and the first anchor: what a ring opens with.
   std::optional<events::Event> info_, first_anchor_, anchor_, hooks_, coverage_;
+  events::HookReport plain_hooks_;                    // hooks_ without notes
+  std::deque<std::pair<TimeNs, std::string>> notes_;  // no older than a ring
   std::vector<Firing> firings_;
   std::vector<Error> failures_;
   RecorderTotals totals_;
 };
 
-// The time that the kernel's programs took, from what was watched of `elapsed`.
+// The time that the kernel's programs took, from what was watched of `elapsed`. Where none may be watched, a guess by the faults.
 uint64_t bpf_time(const events::Coverage& coverage, TimeNs elapsed);
 
 }  // namespace memwhy::agent

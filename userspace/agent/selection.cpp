@@ -17,7 +17,22 @@ bool below(std::string_view path, std::string_view group) {
 
 }  // namespace
 
-bool Selection::wanted(const Seen& seen) const {
+std::optional<MostGrown> most_grown(const std::map<std::string, UnitFigures>& units,
+                                    const std::function<bool(const std::string&)>& counts) {
+  std::optional<MostGrown> most;
+  uint64_t largest = 0;
+  for (const auto& [name, figures] : units) {
+    if (!counts(name)) continue;
+    const auto grown = std::max(static_cast<uint64_t>(std::max<int64_t>(figures.growth_bytes.value_or(0), 0)),
+                                figures.step_bytes);
+    if (most && std::pair(grown, figures.anon_bytes) <= std::pair(most->bytes, largest)) continue;
+    most = {name, grown};
+    largest = figures.anon_bytes;
+  }
+  return most;
+}
+
+bool Selection::is_asked_for(const Seen& seen) const {
   if (rules_.comms.empty() && rules_.cgroups.empty()) return true;
   const auto is_in = [&](const std::string& group) {
     return group.starts_with('/') ? below(seen.cgroup, group) : seen.unit == group;
@@ -39,7 +54,7 @@ void Selection::judge(TimeNs now, Past& past, UnitFigures& figures) const {
     });
     figures.growth_bytes = moved(base.bytes);
     const auto least =
-        std::max<int64_t>(static_cast<int64_t>(rules_.growth_bytes),
+        std::max<int64_t>(static_cast<int64_t>(std::max<uint64_t>(rules_.growth_bytes, 1)),
                           static_cast<int64_t>(static_cast<double>(base.bytes) * rules_.growth_share));
     const int64_t later = middle == past.window.end() ? 0 : moved(middle->bytes);
     figures.grown = *figures.growth_bytes >= least && later >= *figures.growth_bytes / 4;
@@ -64,7 +79,16 @@ double Selection::rank(const Seen& seen) const {
   return chosen_.contains(seen.pid) ? bytes * kStays : bytes;
 }
 
-std::vector<Seen> Selection::pass(TimeNs now, const std::vector<Seen>& all) {
+// While nobody looked, the agent stopped or the virtual machine held, what grew did so within a time that is not known.
+void Selection::begin_pass(TimeNs now) {
+  if (last_pass_ != 0 && now > last_pass_ + rules_.window) past_.clear();
+  if (now > last_pass_ + kStepTime)
+    for (auto& [name, past] : past_) past.recent.clear();
+  last_pass_ = now;
+}
+
+std::vector<Seen> Selection::pass(TimeNs now, const std::vector<Seen>& all, const std::set<Pid>& without) {
+  begin_pass(now);
   figures_.clear();
   for (const Seen& seen : all) {
     UnitFigures& unit = figures_[seen.unit];
@@ -90,8 +114,10 @@ std::vector<Seen> Selection::pass(TimeNs now, const std::vector<Seen>& all) {
 
   std::vector<std::pair<double, const Seen*>> ranked;
   for (const Seen& seen : all)
-    if (seen.rss_bytes >= rules_.min_rss_bytes && wanted(seen)) ranked.emplace_back(rank(seen), &seen);
-  const size_t count = std::min({ranked.size(), rules_.top, most_});
+    if (seen.rss_bytes >= rules_.min_rss_bytes && is_asked_for(seen) && !without.contains(seen.pid))
+      ranked.emplace_back(rank(seen), &seen);
+  wanted_ = std::min(ranked.size(), rules_.top);
+  const size_t count = std::min(wanted_, most_);
   std::partial_sort(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(count), ranked.end(),
                     [](const auto& a, const auto& b) {
                       return a.first != b.first ? a.first > b.first : a.second->pid < b.second->pid;

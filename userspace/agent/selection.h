@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -47,6 +48,15 @@ struct UnitFigures {
   uint64_t step_bytes = 0;  // within kStepTime
 };
 
+// Of those for which `counts`, the one that grew most, within the window or in the last seconds; where none did, the largest.
+// nullopt: there is none.
+struct MostGrown {
+  std::string unit;
+  uint64_t bytes = 0;  // 0: none grew
+};
+std::optional<MostGrown> most_grown(const std::map<std::string, UnitFigures>& units,
+                                    const std::function<bool(const std::string&)>& counts);
+
 class Selection {
  public:
   static constexpr TimeNs kStepTime = 10'000'000'000;
@@ -54,14 +64,17 @@ class Selection {
   explicit Selection(SelectionRules rules) : rules_(std::move(rules)) {}
   void change(SelectionRules rules) { rules_ = std::move(rules); }
 
-  // One pass. The chosen ones, highest rank first.
-  std::vector<Seen> pass(TimeNs now, const std::vector<Seen>& all);
+  // One pass. The chosen ones, highest rank first; none of `without`, which can't be recorded.
+  std::vector<Seen> pass(TimeNs now, const std::vector<Seen>& all, const std::set<Pid>& without = {});
   // Of the last pass.
   const std::map<std::string, UnitFigures>& units() const { return figures_; }
   // What a heap profile shows of a unit.
   void heap_profile(const std::string& unit, uint64_t bytes) { past_[unit].heap_profile = bytes; }
   // Fewer than the rules allow: the budget of the agent.
   void limit(size_t most) { most_ = most; }
+  size_t most() const { return most_; }
+  // In the last pass, without that limit.
+  size_t wanted() const { return wanted_; }
 
  private:
   struct Point {
@@ -73,12 +86,14 @@ class Selection {
     TimeNs first_seen = 0, last_seen = 0;
     uint64_t heap_profile = 0;
   };
-  bool wanted(const Seen& seen) const;
+  void begin_pass(TimeNs now);
+  bool is_asked_for(const Seen& seen) const;
   void judge(TimeNs now, Past& past, UnitFigures& figures) const;
   double rank(const Seen& seen) const;
 
   SelectionRules rules_;
-  size_t most_ = SIZE_MAX;
+  size_t most_ = SIZE_MAX, wanted_ = 0;
+  TimeNs last_pass_ = 0;
   std::map<std::string, Past> past_;
   std::map<std::string, UnitFigures> figures_;
   std::set<Pid> chosen_;

@@ -172,8 +172,8 @@ int interest(std::string_view name) {
   const std::string_view cause = name.substr(std::min(name.rfind('_') + 1, name.size()));
   const auto is = [&](std::string_view word) { return cause.starts_with(word); };
   if (is(kInterrupted)) return 0;
-  if (is("step") || is("cgroup-")) return 1;
-  if (is("growth") || is("signal")) return 2;
+  if (is("step") || is("cgroup-") || is("pressure") || is("node-pressure")) return 1;
+  if (is("growth") || is("forecast") || is("signal")) return 2;
   return 3;
 }
 

@@ -8,7 +8,7 @@
 //     ring/web.service/ring.4.memwhy …                         ring.h's
 //
 // Quota: when recordings and rings exceed it, recordings go, the least interesting first and of these the oldest: rings that an
-// agent left (interrupted), steps and cgroup events, growth and signals, at last OOM kills, findings and requests.
+// agent left (interrupted), steps, cgroup events and pressure, growth, forecasts and signals, at last OOM kills, findings and requests.
 // Not who writes into the files.
 #pragma once
 

@@ -16,6 +16,12 @@ std::string_view word(Trigger trigger) {
       return "cgroup-high";
     case Trigger::kCgroupMax:
       return "cgroup-max";
+    case Trigger::kPressure:
+      return "pressure";
+    case Trigger::kNodePressure:
+      return "node-pressure";
+    case Trigger::kForecast:
+      return "forecast";
     case Trigger::kOomKill:
       return "oom-kill";
     case Trigger::kSignal:

@@ -27,12 +27,15 @@ enum class Trigger : uint8_t {
   kStep,
   kCgroupHigh,
   kCgroupMax,
+  kPressure,      // PSI of its cgroup
+  kNodePressure,  // and of the node
+  kForecast,      // of its limit
   kOomKill,
   kSignal,
   kRequest,
   kFinding
 };
-constexpr size_t kTriggers = 8;
+constexpr size_t kTriggers = 11;
 std::string_view word(Trigger trigger);  // "growth", "cgroup-high" …
 
 struct Firing {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <csignal>
 
 #include "app/cpu_time.h"
+#include "base/time.h"
 #include "files/spawn.h"
 
 namespace memwhy::app {
@@ -35,11 +37,21 @@ ErrorCode code_of_status(int status) {
 
 }  // namespace
 
-Closers::~Closers() {
+Closers::~Closers() { kill_running(); }
+
+void Closers::kill_running() {
   if (pid_ < 0) return;
   ::kill(pid_, SIGKILL);
   ::waitpid(pid_, nullptr, 0);
   if (running_ && running_->output != "-") ::unlink(running_->output.c_str());
+  pid_ = -1;
+  output_.reset();
+  running_.reset();
+}
+
+void Closers::drop_looks() {
+  std::erase_if(waiting_, [](const ClosingJob& each) { return !each.firing; });
+  if (running_ && !running_->firing) kill_running();
 }
 
 void Closers::add(ClosingJob job) {
@@ -66,6 +78,11 @@ void Closers::start(TimeNs now) {
   words.insert(words.end(), running_->parts.begin(), running_->parts.end());
   const Result<pid_t> pid = files::spawn_program(std::move(words), {}, nothing, theirs);
   if (pid) pid_ = *pid;
+}
+
+uint64_t Closers::running_cpu_ns() const {
+  clockid_t clock{};
+  return pid_ >= 0 && ::clock_getcpuclockid(pid_, &clock) == 0 ? clock_ns(clock) : 0;
 }
 
 void Closers::read_output() {

@@ -43,11 +43,17 @@ class Closers {
   std::optional<ClosedJob> poll(TimeNs now);
   bool idle() const { return pid_ < 0 && waiting_.empty(); }
   size_t waiting() const { return waiting_.size() + (pid_ < 0 ? 0 : 1); }
+  // Only what fired a trigger is still closed.
+  void drop_looks();
+  // The child that runs, or -1, and its CPU time.
+  pid_t running() const { return pid_; }
+  uint64_t running_cpu_ns() const;
 
  private:
   static constexpr TimeNs kPatience = 120'000'000'000;
 
   void start(TimeNs now);
+  void kill_running();
   void read_output();
 
   std::deque<ClosingJob> waiting_;

@@ -5,11 +5,15 @@
 
 #include <algorithm>
 
+#include "agent/metrics.h"
 #include "app/agent_loop.h"
 #include "app/terminal.h"
+#include "app/units.h"
 #include "base/exit_status.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "procfs/cgroup_text.h"
+#include "procfs/text.h"
 
 namespace memwhy::app {
 namespace {
@@ -20,6 +24,17 @@ constexpr TimeNs kTidyEach = 10 * kNsPerSecond, kLooksEach = 60 * kNsPerSecond, 
 constexpr TimeNs kTryAgain = 60 * kNsPerSecond;  // a ring that failed
 constexpr double kBudgetOfLooks = 0.25;
 constexpr double kWatchedEnough = 20;  // seconds
+constexpr size_t kMostCounted = 10'000;
+
+// Counts of units that come and go for ever are one count from some number on.
+std::string of_others(const std::string& /*unit*/) { return std::string(agent::kOther); }
+std::pair<std::string, agent::Trigger> of_others(const std::pair<std::string, agent::Trigger>& key) {
+  return {std::string(agent::kOther), key.second};
+}
+template <typename Counts>
+uint64_t& count_of(Counts& counts, const typename Counts::key_type& key) {
+  return counts[counts.size() < kMostCounted || counts.contains(key) ? key : of_others(key)];
+}
 
 }  // namespace
 
@@ -53,19 +68,65 @@ uint32_t AgentLoop::request(Pid pid, TimeNs now, std::string& text) {
     return static_cast<uint32_t>(exit_status(ErrorCode::kTargetGone));
   }
   const std::string unit = attached->second.unit;
-  judge({agent::Trigger::kRequest, unit, now, fmt::format("{} was asked for", unit), pid}, now);
+  if (!judge({agent::Trigger::kRequest, unit, now, fmt::format("{} was asked for", unit), pid}, now)) {
+    text = fmt::format("{} has no ring yet; memwhy agent top says how far back each reaches\n", escape(unit));
+    return static_cast<uint32_t>(exit_status(ErrorCode::kTooLate));
+  }
   text = fmt::format("the ring of {} becomes a recording; memwhy agent recordings lists it\n", escape(unit));
   return 0;
 }
 
+// What the passes over all processes show.
+void AgentLoop::watch_units(TimeNs now) {
+  for (const auto& [name, recorded] : state_.recorded) {
+    const auto found = state_.units.find(name);
+    if (found == state_.units.end()) continue;
+    const agent::UnitFigures& figures = found->second;
+    if (figures.grown && figures.growth_bytes)
+      judge(
+          {agent::Trigger::kGrowth, name, now,
+           fmt::format("{} grew by {} in {}", name, human_bytes(static_cast<uint64_t>(*figures.growth_bytes)),
+                       duration_text(state_.settings.window)),
+           0},
+          now);
+    if (figures.stepped)
+      judge({agent::Trigger::kStep, name, now,
+             fmt::format("{} grew by {} in 10 s", name, human_bytes(figures.step_bytes)), 0},
+            now);
+  }
+}
+
+// The unit is a suspicion: the kernel tells how long tasks waited, not for whom.
+void AgentLoop::watch_node(TimeNs now) {
+  events::CgroupMemory node;
+  if (const auto text = procfs::read_file(parts_.proc.fd(), "pressure/memory"))
+    procfs::parse_memory_pressure(*text, node);
+  if (!node.waited_some_us || state_.settings.pressure <= 0) return;
+  const std::optional<double> share = node_waits_.at(now, *node.waited_some_us);
+  if (!share || *share < state_.settings.pressure) return;
+  const auto most = agent::most_grown(
+      state_.units, [this](const std::string& unit) { return state_.recorded.contains(unit); });
+  if (!most) return;
+  judge({agent::Trigger::kNodePressure, most->unit, now,
+         fmt::format("tasks of the node waited for memory {:.0f} % of {} s; {} {}", 100 * *share,
+                     agent::Waits::kOver / kNsPerSecond, most->unit,
+                     most->bytes == 0 ? "is the largest" : "grew most, by " + human_bytes(most->bytes)),
+         0},
+        now);
+}
+
 void AgentLoop::fire(TimeNs now) {
   for (agent::Firing& firing : parts_.recorder->take_firings()) {
-    if (firing.trigger == agent::Trigger::kOomKill) ++state_.oom_kills[firing.unit];
+    if (firing.trigger == agent::Trigger::kOomKill) ++count_of(state_.oom_kills, firing.unit);
     judge(std::move(firing), now);
   }
   const std::vector<Error> failures = parts_.recorder->take_failures();
-  for (const Error& failure : failures) warn("agent: a ring has ended: " + failure.message());
   if (failures.empty()) return;
+  warn(fmt::format("agent: {} and tried again in a minute: {}",
+                   failures.size() == 1
+                       ? "a ring has ended, what it had is lost,"
+                       : fmt::format("{} rings have ended, what they had is lost,", failures.size()),
+                   failures.front().message()));
   state_.recorded = parts_.recorder->units();
   for (auto& [pid, attached] : attached_) {
     if (attached.leaving || state_.recorded.contains(attached.unit)) continue;
@@ -75,21 +136,21 @@ void AgentLoop::fire(TimeNs now) {
   }
 }
 
-void AgentLoop::judge(agent::Firing firing, TimeNs now) {
+bool AgentLoop::judge(agent::Firing firing, TimeNs now) {
   TriggerCounts& counts = state_.triggers[static_cast<size_t>(firing.trigger)];
   if (!state_.recorded.contains(firing.unit)) {
     ++counts.no_ring;
-    return;
+    return false;
   }
   switch (gate_.pass(firing)) {
     case agent::Suppressed::kCoolDown:
       ++counts.cool_down;
-      return;
+      return false;
     case agent::Suppressed::kCap:
       ++counts.cap;
-      return;
+      return false;
     case agent::Suppressed::kAgain:
-      return;
+      return false;
     case agent::Suppressed::kNo:
       break;
   }
@@ -97,6 +158,7 @@ void AgentLoop::judge(agent::Firing firing, TimeNs now) {
   say(fmt::format("agent: {}; its ring becomes a recording", firing.sentence));
   parts_.session.request_restate();
   closings_.push_back({std::move(firing), now + kSettles});
+  return true;
 }
 
 void AgentLoop::close_due(TimeNs now) {
@@ -120,7 +182,7 @@ void AgentLoop::look_at_units(TimeNs now) {
   std::erase_if(state_.explained, [&](const auto& each) {
     return !state_.recorded.contains(each.first) && each.second.at + 5 * kLooksEach < now;
   });
-  if (!closers_.idle() || now < next_look_ || state_.level >= agent::Level::kFewer) return;
+  if (!closers_.idle() || now < next_look_ || !budget_.pays()) return;
   const std::string* next = nullptr;
   TimeNs oldest = now;
   for (const auto& [unit, recorded] : state_.recorded) {
@@ -178,11 +240,14 @@ void AgentLoop::closed(ClosedJob closed, TimeNs now) {
     return;
   }
   if (!job.orphan.empty()) agent::Store::remove({job.unit, job.orphan, job.parts});
+  once_ns_ += closed.cpu_ns;
   const double share = budget_.rate() * kBudgetOfLooks;
   next_look_ = now + static_cast<TimeNs>(static_cast<double>(closed.cpu_ns) / std::max(share, 1e-6));
   if (!closed.answer) {
     if (job.output != "-") ++state_.closings_failed;
-    warn(fmt::format("agent: the ring of {} can't be read: {}", job.unit, closed.answer.error().message()));
+    warn(fmt::format("agent: the ring of {} {}: {}", job.unit,
+                     job.output == "-" ? "can't be explained" : "became no recording",
+                     closed.answer.error().message()));
     return;
   }
   const UnitAnswer& answer = *closed.answer;
@@ -193,7 +258,7 @@ void AgentLoop::closed(ClosedJob closed, TimeNs now) {
       warn("agent: " + kept.error().message());
       return;
     }
-    if (job.firing) ++state_.closed[{job.unit, job.firing->trigger}];
+    if (job.firing) ++count_of(state_.closed, {job.unit, job.firing->trigger});
     say(fmt::format("agent: {}: {} s before it ({}); {}", name, static_cast<uint64_t>(answer.seconds),
                     human_bytes(answer.file_bytes), answer.sentence));
     for (const std::string& damage : answer.damage) warn("agent: " + name + ": " + damage);
@@ -205,9 +270,12 @@ void AgentLoop::closed(ClosedJob closed, TimeNs now) {
   // A problem that is certain, and was not there before.
   for (const UnitProblem& problem : answer.problems) {
     const bool certain = problem.confidence == "high" && answer.seconds >= kWatchedEnough;
-    if (certain && known_causes_.insert({job.unit, problem.cause}).second && !job.firing)
-      judge({agent::Trigger::kFinding, job.unit, now, fmt::format("{}: {}", job.unit, answer.sentence), 0},
-            now);
+    if (!certain || known_causes_.contains({job.unit, problem.cause})) continue;
+    // One that the gate keeps back is a surprise again next time.
+    if (job.firing ||
+        judge({agent::Trigger::kFinding, job.unit, now, fmt::format("{}: {}", job.unit, answer.sentence), 0},
+              now))
+      known_causes_.insert({job.unit, problem.cause});
   }
   state_.explained[job.unit] = {std::move(*closed.answer), now};
 }
@@ -227,7 +295,11 @@ void AgentLoop::tidy(TimeNs now) {
       continue;
     }
     const TimeNs since = deserted_.try_emplace(unit, now).first->second;
-    if (now >= since + kDeserted && parts_.recorder->drop(unit)) deserted_.erase(unit);
+    // What the budget keeps from being recorded had a past.
+    const bool kept_out = state_.units.contains(unit) && state_.recorded.size() <= state_.settings.top &&
+                          std::min(state_.most, memory_.most(state_.most)) < state_.wanted;
+    const TimeNs patience = kept_out ? static_cast<TimeNs>(state_.settings.keep.count()) : kDeserted;
+    if (now >= since + patience && parts_.recorder->drop(unit)) deserted_.erase(unit);
   }
   profiles_.tidy(now);
   std::erase_if(deserted_, [&](const auto& each) { return !state_.recorded.contains(each.first); });

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <tuple>
 
 #include "app/agent_texts.h"
 #include "app/recording.h"
@@ -23,8 +24,19 @@ namespace memwhy::app {
 namespace {
 
 constexpr TimeNs kSecond = kNsPerSecond;
+constexpr TimeNs kStopsWithin = 20 * kSecond;  // a service manager waits for 30 s
+constexpr int kStopTickMs = 50;
 constexpr TimeNs kTryAttaching = 60 * kSecond, kUnwanted = 30 * kSecond;
-constexpr uint64_t kSparsePace = 4;
+
+// Where it lives and listens is what it was started with. true: that was to be something else.
+bool keep_start(const AgentSettings& started, AgentSettings& settings) {
+  const auto of = [](auto& all) {
+    return std::tie(all.dir, all.listen, all.socket, all.serve_recordings, all.token_file, all.no_uprobes);
+  };
+  const bool differs = of(started) != of(settings);
+  of(settings) = of(started);
+  return differs;
+}
 
 }  // namespace
 
@@ -48,7 +60,7 @@ Status AgentLoop::run() {
                   parts_.front != nullptr && state_.settings.listen != "none"
                       ? fmt::format(", metrics are at http://{}/metrics", state_.settings.listen)
                       : ""));
-  TimeNs next_pass = state_.now;
+  next_pass_ = state_.now;
   while (!stopping_) {
     pollfd ready[2] = {{parts_.signals.get(), POLLIN, 0},
                        {parts_.front != nullptr ? parts_.front->channel().get() : -1, POLLIN, 0}};
@@ -56,18 +68,44 @@ Status AgentLoop::run() {
     stopping_ |= take_signals();
     const TimeNs now = state_.now = clock_ns(CLOCK_MONOTONIC);
     each_tick(now);
-    if (now >= next_pass) {
-      each_second(now);
+    if (now >= next_pass_) {
       // Passes that were missed, on a machine that slept, are not made up for.
-      next_pass = std::max(next_pass + kSecond, now);
+      next_pass_ = std::max(next_pass_ + kSecond, now);
+      each_second(now);
     }
     if (std::optional<std::string> why = parts_.session.wait(0); why && !stopping_) {
+      parts_.recorder->leave();  // the next agent makes recordings of them
       if (std::optional<Error> failure = parts_.session.failure()) return *std::move(failure);
       return Error(ErrorCode::kInternal, "the recording of the agent ended: " + *why);
     }
   }
   parts_.notify.send("STOPPING=1");
+  close_what_fired();
   return {};
+}
+
+// Rings that nothing fired for go with the agent; the others become recordings first, unless that takes too long, or whoever
+// stops it asks again: then the next agent makes recordings of them.
+void AgentLoop::close_what_fired() {
+  fire(state_.now);
+  closers_.drop_looks();
+  const size_t due = closings_.size() + closers_.waiting();
+  if (due == 0) return;
+  say(fmt::format("agent: stopping; {} ring{} still to become {}", due, due == 1 ? " has" : "s have",
+                  due == 1 ? "a recording" : "recordings"));
+  const TimeNs end = state_.now + kStopsWithin;
+  while (!closings_.empty() || !closers_.idle()) {
+    pollfd ready{parts_.signals.get(), POLLIN, 0};
+    ::poll(&ready, 1, kStopTickMs);
+    const TimeNs now = state_.now = clock_ns(CLOCK_MONOTONIC);
+    if (now >= end || take_signals()) {
+      parts_.recorder->leave();
+      return warn("agent: stopped before that; the next agent makes recordings of all rings");
+    }
+    parts_.recorder->tick(now);
+    close_due(now);
+    while (std::optional<ClosedJob> job = closers_.poll(now)) closed(std::move(*job), now);
+  }
 }
 
 bool AgentLoop::take_signals() {
@@ -83,18 +121,16 @@ void AgentLoop::reload() {
   parts_.notify.send(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", clock_ns(CLOCK_MONOTONIC) / 1000));
   Result<AgentSettings> settings = reload_();
   if (settings) {
-    // Where it lives and listens is what it was started with.
-    settings->dir = state_.settings.dir;
-    settings->listen = state_.settings.listen;
-    settings->socket = state_.settings.socket;
-    settings->serve_recordings = state_.settings.serve_recordings;
-    settings->token_file = state_.settings.token_file;
+    const bool lives_elsewhere = keep_start(state_.settings, *settings);
     state_.settings = *std::move(settings);
     selection_.change(state_.settings.rules());
     gate_.change(static_cast<TimeNs>(state_.settings.cool_down.count()), state_.settings.per_hour);
     budget_.change(state_.settings.budget, state_.cpus);
-    parts_.recorder->change(state_.settings.ring());
-    say("agent: the configuration was read again");
+    parts_.recorder->change(state_.settings.ring(), state_.settings.cgroup_rules());
+    say(std::string("agent: the configuration was read again") +
+        (lives_elsewhere ? "; dir, listen, socket, serve-recordings, token-file and no-uprobes stay until it "
+                           "is started again"
+                         : ""));
   } else {
     warn("agent: the configuration stays as it was: " + settings.error().message());
   }
@@ -107,6 +143,7 @@ void AgentLoop::each_tick(TimeNs now) {
   if (full && !restating_) parts_.session.request_restate();
   restating_ = full;
   welcome();
+  spend(now);
   fire(now);
   close_due(now);
   while (std::optional<ClosedJob> job = closers_.poll(now)) closed(std::move(*job), now);
@@ -114,8 +151,9 @@ void AgentLoop::each_tick(TimeNs now) {
 }
 
 void AgentLoop::each_second(TimeNs now) {
-  spend(now);
   choose(now);
+  watch_units(now);
+  watch_node(now);
   look_at_units(now);
   if (now >= next_tidy_) tidy(now);
   if (parts_.notify.watchdog().count() != 0 && now >= next_watchdog_) {
@@ -124,36 +162,12 @@ void AgentLoop::each_second(TimeNs now) {
   }
 }
 
-// What the agent has cost, and what follows from it.
-void AgentLoop::spend(TimeNs now) {
-  state_.totals = parts_.recorder->totals();
-  const uint64_t all = processes_.own_cpu_ns();
-  state_.cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-  state_.children_ns = all - std::min(all, state_.cpu_ns);
-  const agent::Level before = state_.level;
-  state_.level = budget_.at(now, all + state_.totals.bpf_ns);
-  state_.cpu_ratio = budget_.ratio(state_.cpus);
-  state_.rss_bytes = processes_.own_rss_bytes();
-  const bool too_large = state_.rss_bytes > state_.settings.memory;
-  if (state_.level != before) {
-    const std::string sentence =
-        fmt::format("agent: it takes {:.3g} % of {:.0f} CPUs, of a budget of {:.3g} %: {}",
-                    100 * state_.cpu_ratio, state_.cpus, 100 * state_.settings.budget, text_of(state_.level));
-    say(sentence);
-    parts_.session.notice(sentence);
-  }
-  if (too_large && !too_large_)
-    warn(fmt::format("agent: it has {} of memory, of {}: fewer processes are recorded",
-                     human_bytes(state_.rss_bytes), human_bytes(state_.settings.memory)));
-  too_large_ = too_large;
-  parts_.session.set_pace(state_.level == agent::Level::kNothing ? 1 : kSparsePace);
-  const size_t most = budget_.most(state_.settings.top);
-  selection_.limit(too_large ? std::min(most, attached_.size() / 2) : most);
-}
-
 void AgentLoop::choose(TimeNs now) {
   const std::vector<agent::Seen> all = processes_.pass(now);
-  const std::vector<agent::Seen> chosen = selection_.pass(now, all);
+  std::set<Pid> refused;
+  for (const auto& [pid, again] : refused_)
+    if (now < again) refused.insert(pid);
+  const std::vector<agent::Seen> chosen = selection_.pass(now, all, refused);
   ++state_.passes;
   state_.processes = all.size();
   state_.units = selection_.units();
@@ -165,21 +179,6 @@ void AgentLoop::choose(TimeNs now) {
   attach(chosen, now);
   state_.recorded_processes = attached_.size();
   state_.recorded = parts_.recorder->units();
-  for (const auto& [name, recorded] : state_.recorded) {
-    const agent::UnitFigures figures =
-        state_.units.contains(name) ? state_.units.at(name) : agent::UnitFigures{};
-    if (figures.grown && figures.growth_bytes)
-      judge(
-          {agent::Trigger::kGrowth, name, now,
-           fmt::format("{} grew by {} in {}", name, human_bytes(static_cast<uint64_t>(*figures.growth_bytes)),
-                       duration_text(state_.settings.window)),
-           0},
-          now);
-    if (figures.stepped)
-      judge({agent::Trigger::kStep, name, now,
-             fmt::format("{} grew by {} in 10 s", name, human_bytes(figures.step_bytes)), 0},
-            now);
-  }
 }
 
 void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
@@ -191,7 +190,7 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
       continue;
     }
     // One at a time, and none when there is no money.
-    if (!joining_.empty() || state_.level != agent::Level::kNothing || refused_.contains(each.pid)) continue;
+    if (!joining_.empty() || !budget_.pays() || refused_.contains(each.pid)) continue;
     Status fit = procfs::check_process(parts_.proc, each.pid);
     if (fit) fit = parts_.recorder->expect(each.pid, each.unit);
     if (!fit) {
@@ -200,9 +199,10 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
     }
     attached_[each.pid] = {each.unit, fmt::format("pid {} ({})", each.pid, each.comm), 0, false};
     joining_.emplace_back(each.pid, parts_.session.begin_add(each.pid));
+    cpu_before_joining_ = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
   }
   std::erase_if(refused_, [&](const auto& each) { return each.second <= now; });
-  const bool at_once = state_.level >= agent::Level::kFewer || too_large_;
+  const bool at_once = recorded_now() > selection_.most();
   for (auto& [pid, attached] : attached_) {
     if (wanted.contains(pid) || attached.leaving) continue;
     if (attached.unwanted_since == 0) attached.unwanted_since = now;
@@ -229,6 +229,7 @@ void AgentLoop::welcome() {
     });
   };
   done(joining_, [&](Pid pid, const Status& added) {
+    once_ns_ += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_before_joining_;
     const auto attached = attached_.find(pid);
     if (attached == attached_.end()) return;
     if (added) {
@@ -237,9 +238,23 @@ void AgentLoop::welcome() {
       return;
     }
     refuse(pid, added.error());
+    parts_.recorder->forget(pid);
     attached_.erase(attached);
   });
-  done(leaving_, [&](Pid pid, const Status& /*removed*/) { attached_.erase(pid); });
+  done(leaving_, [&](Pid pid, const Status& /*removed*/) {
+    parts_.recorder->forget(pid);
+    attached_.erase(pid);
+  });
+}
+
+// Made once for each moment: who asks without end is not to cost what the budget is for.
+const std::string& AgentLoop::metrics(bool open_metrics) {
+  auto& [made_at, text] = metrics_[open_metrics ? 1 : 0];
+  if (made_at + kSecond / 4 <= state_.now) {
+    text = metrics_text(state_, open_metrics);
+    made_at = state_.now;
+  }
+  return text;
 }
 
 void AgentLoop::answer_questions(TimeNs now) {
@@ -253,7 +268,7 @@ void AgentLoop::answer_questions(TimeNs now) {
     uint32_t status = 0;
     switch (question->what) {
       case agent::Ask::kMetrics:
-        text = metrics_text(state_, question->number == 1);
+        text = metrics(question->number == 1);
         break;
       case agent::Ask::kHealth:
         text = "ok\n";

@@ -9,6 +9,7 @@
 //   each minute   a unit is explained from its ring, as far as a quarter of the budget allows
 #pragma once
 
+#include <array>
 #include <functional>
 #include <future>
 #include <map>
@@ -18,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/memory_limit.h"
 #include "agent/notify.h"
 #include "app/agent_closers.h"
 #include "app/agent_front.h"
@@ -63,18 +65,25 @@ class AgentLoop {
   void each_second(TimeNs now);
   bool take_signals();  // true: the end
   void reload();
+  void close_what_fired();
   void answer_questions(TimeNs now);
+  const std::string& metrics(bool open_metrics);
   uint32_t request(Pid pid, TimeNs now, std::string& text);
   void profile(const agent::Question& question, TimeNs now);
 
   void adopt_orphans();
+  size_t recorded_now() const;
   void spend(TimeNs now);
+  void tell_budget(bool gap);
+  void keep_to_memory(TimeNs now);
   void choose(TimeNs now);
   void attach(const std::vector<agent::Seen>& chosen, TimeNs now);
   void refuse(Pid pid, const Error& error);
   void welcome();
   void fire(TimeNs now);
-  void judge(agent::Firing firing, TimeNs now);
+  bool judge(agent::Firing firing, TimeNs now);  // true: a ring will be closed
+  void watch_units(TimeNs now);
+  void watch_node(TimeNs now);
   void close_due(TimeNs now);
   void look_at_units(TimeNs now);
   void closed(ClosedJob job, TimeNs now);
@@ -88,6 +97,8 @@ class AgentLoop {
   agent::Selection selection_;
   agent::Gate gate_;
   agent::Budget budget_;
+  agent::MemoryLimit memory_;
+  agent::Waits node_waits_;
   Closers closers_;
   AgentProfiles profiles_;
   std::map<Pid, Attached> attached_;
@@ -98,9 +109,11 @@ class AgentLoop {
   std::map<std::string, TimeNs> deserted_;  // units without a process, since
   std::map<std::string, TimeNs> looked_at_;
   std::set<std::pair<std::string, std::string>> known_causes_;
-  TimeNs next_look_ = 0, next_tidy_ = 0, next_watchdog_ = 0;
+  TimeNs next_pass_ = 0, next_look_ = 0, next_tidy_ = 0, next_watchdog_ = 0, spent_at_ = 0;
+  uint64_t once_ns_ = 0, cpu_before_joining_ = 0;          // CPU time of attaching and closing
+  std::array<std::pair<TimeNs, std::string>, 2> metrics_;  // and when they were made
   uint64_t closing_number_ = 0;
-  bool restating_ = false, stopping_ = false, too_large_ = false;
+  bool restating_ = false, stopping_ = false;
 };
 
 }  // namespace memwhy::app

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The families of /metrics, in the order in which they are told.
 #include <algorithm>
+#include <array>
 
 #include "agent/metrics.h"
 #include "app/agent_texts.h"
@@ -165,6 +166,10 @@ void tell_own(Exposition& out, const AgentState& state) {
   gauge("memwhy_agent_degraded",
         "What is given up for the budget: 0 nothing, 1 density, 2 processes, 3 hooks.",
         static_cast<double>(state.level));
+  out.family("memwhy_agent_degraded_seconds", kCounter, "For how long, since the agent started.", "seconds");
+  constexpr std::array<const char*, agent::kLevels> kGivenUp = {"nothing", "density", "processes", "hooks"};
+  for (size_t i = 1; i < agent::kLevels; ++i)
+    out.sample({{"given_up", kGivenUp[i]}}, seconds(state.level_ns[i]));
   gauge("memwhy_agent_resident_bytes", "RSS of the agent.", static_cast<double>(state.rss_bytes), "bytes");
   gauge("memwhy_agent_memory_limit_bytes", "What it may have.", static_cast<double>(state.settings.memory),
         "bytes");

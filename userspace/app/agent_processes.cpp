@@ -61,13 +61,14 @@ std::vector<agent::Seen> AgentProcesses::pass(TimeNs now) {
   return seen;
 }
 
-uint64_t AgentProcesses::own_cpu_ns() const {
+uint64_t AgentProcesses::own_cpu_ns(Pid without) const {
   uint64_t sum = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
   rusage ended{};
   if (::getrusage(RUSAGE_CHILDREN, &ended) == 0) sum += cpu_ns(ended);
   for (const auto& [pid, known] : known_) {
     clockid_t clock{};
-    if (known.ours && pid != ::getpid() && ::clock_getcpuclockid(pid, &clock) == 0) sum += clock_ns(clock);
+    if (known.ours && pid != ::getpid() && pid != without && ::clock_getcpuclockid(pid, &clock) == 0)
+      sum += clock_ns(clock);
   }
   return sum;
 }

@@ -20,8 +20,8 @@ class AgentProcesses {
 
   // All but ourselves and our children.
   std::vector<agent::Seen> pass(TimeNs now);
-  // CPU time of this process and its children, those that are gone included.
-  uint64_t own_cpu_ns() const;
+  // CPU time of this process and its children, those that are gone included, but for one that runs.
+  uint64_t own_cpu_ns(Pid without) const;
   uint64_t own_rss_bytes() const { return own_rss_bytes_; }
 
  private:

@@ -13,6 +13,7 @@
 
 #include "agent/front.h"
 #include "app/command.h"
+#include "app/units.h"
 #include "base/text.h"
 
 namespace memwhy::app {
@@ -123,6 +124,23 @@ Status check(const AgentSettings& settings, const std::string& where) {
 
 }  // namespace
 
+std::optional<Growth> parse_growth(std::string_view text) {
+  const size_t comma = text.find(',');
+  const std::string_view first = text.substr(0, comma);
+  Growth growth{0, 0};
+  if (comma != std::string_view::npos || !text.ends_with('%')) {
+    const std::optional<uint64_t> bytes = parse_size(first);
+    if (!bytes || *bytes == 0) return std::nullopt;
+    growth.bytes = *bytes;
+    if (comma == std::string_view::npos) return growth;
+  }
+  const std::string_view share = comma == std::string_view::npos ? text : text.substr(comma + 1);
+  const std::optional<double> parsed = share.ends_with('%') ? parse_share(share) : std::nullopt;
+  if (!parsed || *parsed == 0) return std::nullopt;
+  growth.share = *parsed;
+  return growth;
+}
+
 agent::SelectionRules AgentSettings::rules() const {
   agent::SelectionRules rules;
   rules.top = top;
@@ -130,10 +148,14 @@ agent::SelectionRules AgentSettings::rules() const {
   rules.comms = comms;
   rules.cgroups = cgroups;
   rules.window = static_cast<TimeNs>(window.count());
-  rules.growth_bytes = growth;
-  rules.growth_share = growth_share;
+  rules.growth_bytes = growth.bytes;
+  rules.growth_share = growth.share;
   rules.step_bytes = step;
   return rules;
+}
+
+agent::CgroupRules AgentSettings::cgroup_rules() const {
+  return {pressure, static_cast<TimeNs>(forecast.count()), static_cast<TimeNs>(window.count())};
 }
 
 // All rings together have half of the disk.
@@ -168,12 +190,29 @@ void add_agent_options(CLI::App& command, AgentSettings& settings) {
   list("--cgroup", settings.cgroups,
        "record processes in these cgroups (/web) and below them alone, or these units (web.service)",
        "CGROUP");
-  add_size(command, "--growth", settings.growth,
-           "keep a recording when a unit grows by this much …; default 64M");
-  add_share(command, "--growth-share", settings.growth_share, "… and by this share of itself …; default 10%");
+  command
+      .add_option_function<std::string>(
+          "--growth",
+          [&settings](const std::string& given) {
+            const std::optional<Growth> growth = parse_growth(given);
+            if (!growth)
+              throw CLI::ValidationError("--growth",
+                                         given + " is not a size or a share; write 64M, 10% or 64M,10%");
+            settings.growth = *growth;
+          },
+          "keep a recording when a unit grows by this much, by this share of itself, or by both …; default "
+          "64M,10%")
+      ->type_name("SIZE[,SHARE]");
   add_duration(command, "--window", settings.window, "… within this time; default 5m");
   add_size(command, "--step", settings.step,
            "keep a recording when a unit grows by this much in 10 s; default 256M");
+  add_share(command, "--pressure", settings.pressure,
+            "keep a recording when tasks of a unit's cgroup, or of the node, wait for memory for so much of "
+            "10 s; 0: never; "
+            "default 10%");
+  add_duration(command, "--forecast", settings.forecast,
+               "keep a recording when the limit of a unit's cgroup is reached within this time, at this "
+               "rate; default 30m");
   add_duration(command, "--cool-down", settings.cool_down,
                "between two recordings of a unit for the same reason; default 10m");
   text("--max-per-hour", settings.per_hour,

@@ -11,9 +11,12 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "agent/cgroup_watch.h"
 #include "agent/ring.h"
 #include "agent/selection.h"
 #include "base/result.h"
@@ -23,14 +26,25 @@ namespace memwhy::app {
 constexpr const char* kAgentFile = "/etc/memwhy/agent.toml";
 constexpr const char* kAgentSocket = "/run/memwhy/agent.sock";
 
+// "64M", "10%" of itself, or "64M,10%": both.
+struct Growth {
+  uint64_t bytes = 64u << 20;
+  double share = 0.1;
+  bool operator==(const Growth&) const = default;
+};
+// nullopt: it is none.
+std::optional<Growth> parse_growth(std::string_view text);
+
 struct AgentSettings {
   std::string dir = "/var/lib/memwhy";
   std::string listen = "127.0.0.1:9435", socket = kAgentSocket, token_file;
   uint64_t top = 20, min_rss = 16u << 20;
   std::vector<std::string> comms, cgroups;
-  uint64_t growth = 64u << 20, step = 256u << 20;
-  double growth_share = 0.1;
-  std::chrono::nanoseconds window = std::chrono::minutes(5), cool_down = std::chrono::minutes(10);
+  Growth growth;
+  uint64_t step = 256u << 20;
+  double pressure = 0.1;
+  std::chrono::nanoseconds window = std::chrono::minutes(5), cool_down = std::chrono::minutes(10),
+                           forecast = std::chrono::minutes(30);
   uint64_t per_hour = 6;
   std::chrono::nanoseconds keep = std::chrono::minutes(15);
   uint64_t ring_size = 64u << 20, disk = uint64_t{2} << 30, memory = 256u << 20;
@@ -40,6 +54,7 @@ struct AgentSettings {
 
   agent::SelectionRules rules() const;
   agent::RingLimits ring() const;
+  agent::CgroupRules cgroup_rules() const;
 };
 
 // All but where the file is.

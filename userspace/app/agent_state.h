@@ -50,7 +50,10 @@ struct AgentState {
   std::vector<agent::StoredRecording> recordings;
 
   agent::Level level = agent::Level::kNothing;
-  double cpu_ratio = 0;
+  size_t wanted = 0, most = 0;  // processes that would be recorded, and that may be
+  TimeNs pause_ends = 0;        // of Level::kDetached
+  std::array<uint64_t, agent::kLevels> level_ns{};
+  double cpu_ratio = 0, cpu_ratio_now = 0;  // of all CPUs: over the last minute, the last second
   uint64_t cpu_ns = 0, children_ns = 0, rss_bytes = 0;
 };
 

@@ -37,18 +37,19 @@ std::string mib(double bytes) { return fmt::format("{:.1f}", bytes / kMiB); }
 
 }  // namespace
 
-std::string_view text_of(agent::Level level) {
-  switch (level) {
+std::string given_up_text(const AgentState& state) {
+  switch (state.level) {
     case agent::Level::kNothing:
       return "nothing is given up";
     case agent::Level::kSparse:
       return "scans are four times as far apart, and no process is attached";
     case agent::Level::kFewer:
-      return "fewer processes are recorded";
+      return fmt::format("{} of {} processes are recorded", std::min(state.most, state.wanted), state.wanted);
     case agent::Level::kDetached:
       break;
   }
-  return "no process is recorded, until the average is within the budget";
+  const TimeNs left = state.pause_ends > state.now ? state.pause_ends - state.now : 0;
+  return fmt::format("no process is recorded for {}", duration_text(std::chrono::nanoseconds(left)));
 }
 
 std::string status_text(const AgentState& state) {
@@ -58,7 +59,7 @@ std::string status_text(const AgentState& state) {
                      grouped(state.processes), grouped(state.units.size()), state.recorded_processes,
                      state.recorded.size());
   out += fmt::format("takes {:.3g} % of {:.0f} CPUs, of a budget of {:.3g} %: {}\n", 100 * state.cpu_ratio,
-                     state.cpus, 100 * state.settings.budget, text_of(state.level));
+                     state.cpus, 100 * state.settings.budget, given_up_text(state));
   out += fmt::format("takes {} of memory, of {}\n", human_bytes(state.rss_bytes),
                      human_bytes(state.settings.memory));
   out += fmt::format("{}: rings {}, {} recordings {}, of {}\n", escape(state.settings.dir),

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "app/agent_state.h"
 
@@ -14,7 +13,7 @@ std::string status_text(const AgentState& state);
 std::string top_text(const AgentState& state);
 std::string recordings_text(const AgentState& state);
 
-// "nothing given up", "scans are farther apart" …
-std::string_view text_of(agent::Level level);
+// What is given up for the budget: "nothing is given up", "12 of 50 processes are recorded" …
+std::string given_up_text(const AgentState& state);
 
 }  // namespace memwhy::app

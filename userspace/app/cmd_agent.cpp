@@ -31,9 +31,16 @@ constexpr const char* kAgentExamples = R"(Examples:
   go tool pprof http://any:TOKEN@127.0.0.1:9435/debug/pprof/resident?unit=web.service   with --token-file
 
 Each of the largest processes is recorded into a ring of the last minutes. The ring becomes a recording when its unit (a
-systemd service, a container, or the name of the process) grows or steps, when its cgroup hits memory.high or its limit, when
-the kernel kills it for memory, when a signal ends it by surprise, when a certain problem is found, or when it is asked for.
+systemd service, a container, or the name of the process) grows or steps, when its cgroup hits memory.high or its limit, comes
+near it or waits for memory, when the node does, when the kernel kills it for memory, when a signal ends it by surprise, when a
+certain problem is found, or when it is asked for.
 Then: memwhy explain /var/lib/memwhy/HOST_UNIT_TIME_CAUSE.memwhy
+
+An agent that is stopped (stop, SIGTERM, Ctrl-C) first closes what has fired, for up to 20 s; other rings go with it. One that is
+killed leaves its rings, and the next one makes recordings of them (CAUSE: interrupted).
+
+It keeps to --budget by scans that are farther apart, then by fewer processes, and at last by none for a stated time: the log,
+the metrics and each recording say when.
 
 Every option is a key of /etc/memwhy/agent.toml (growth = "128M", comm = ["api", "web"]) and a variable (MEMWHY_GROWTH=128M);
 options win over variables, and these over the file. SIGHUP has the file read again; one that is wrong changes nothing.)";
@@ -124,13 +131,14 @@ Status run_agent(const AgentRequest& request) {
     if (!started) return std::move(started).error();
     front.emplace(std::move(*started));
   }
-  const auto recorder = std::make_shared<agent::Recorder>(store->rings(), settings->ring());
+  const auto recorder =
+      std::make_shared<agent::Recorder>(store->rings(), settings->ring(), settings->cgroup_rules());
   const PrivilegePlan privileges = own_privileges(true);
   Result<procfs::Root> session_proc = procfs::Root::open("/proc");
   if (!session_proc) return std::move(session_proc).error();
   Result<PartsPtr> parts =
       assemble(std::move(*session_proc), privileges, {{recorder.get(), "the rings", false}}, recorder,
-               session_options_of(*settings, *proc), {});
+               session_options_of(*settings, *proc), {}, true);
   if (!parts) return std::move(parts).error();
   record::Session& session = (*parts)->session;
   if (Status started = session.start(); !started) return started.error();

@@ -55,9 +55,11 @@ class ProbeSource : public record::KernelSource {
 
 }  // namespace
 
-Result<std::unique_ptr<probe::KernelProbe>> open_probe() {
+Result<std::unique_ptr<probe::KernelProbe>> open_probe(bool to_a_budget) {
+  using Mode = probe::RunTime::Mode;
   probe::Options options;
-  options.run_time = probe::RunTime::Mode::kSampled;  // memwhy's own cost is part of every recording
+  options.run_time =
+      to_a_budget ? Mode::kClosely : Mode::kSampled;  // memwhy's own cost is part of every recording
   return probe::KernelProbe::open(options);
 }
 

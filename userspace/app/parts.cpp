@@ -21,7 +21,7 @@ Result<std::unique_ptr<Teaching>> start_teaching(probe::KernelProbe& probe,
 
 Result<PartsPtr> assemble(procfs::Root proc, const PrivilegePlan& privileges, std::vector<record::Sink> sinks,
                           std::shared_ptr<void> owner, record::SessionOptions options,
-                          const std::vector<std::string>& debug_directories) {
+                          const std::vector<std::string>& debug_directories, bool to_a_budget) {
   // Before this process holds anything of the kernel's that they must not have.
   files::ChildrenOptions options_of_files;
   options_of_files.debug_directories = debug_directories;
@@ -29,7 +29,7 @@ Result<PartsPtr> assemble(procfs::Root proc, const PrivilegePlan& privileges, st
   if (!files) return std::move(files).error();
   Result<std::unique_ptr<files::Children>> more_files = files::Children::start();
   if (!more_files) return std::move(more_files).error();
-  Result<std::unique_ptr<probe::KernelProbe>> probe = open_probe();
+  Result<std::unique_ptr<probe::KernelProbe>> probe = open_probe(to_a_budget);
   if (!probe) return std::move(probe).error();
   std::unique_ptr<record::KernelSource> kernel = kernel_source(**probe, privileges.told());
   Result<std::unique_ptr<Teaching>> teaching = start_teaching(**probe, std::move(*more_files), privileges);

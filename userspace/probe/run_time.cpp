@@ -12,9 +12,10 @@ RunTime::RunTime(Mode mode, uint64_t now_ns, std::function<std::vector<Program>(
 }
 
 void RunTime::tick(uint64_t now_ns) {
-  if (mode_ != Mode::kSampled) return;
+  if (mode_ != Mode::kSampled && mode_ != Mode::kClosely) return;
+  const uint64_t period = mode_ == Mode::kClosely ? kCloselyNs : kPeriodNs;
   const uint64_t age = now_ns - start_ns_;
-  const bool watch = age >= kFirstNs && (age - kFirstNs) % kPeriodNs < kWindowNs;
+  const bool watch = age >= kFirstNs && (age - kFirstNs) % period < kWindowNs;
   if (watch && !statistics_) open(now_ns);
   if (!watch && statistics_) close(now_ns);
 }

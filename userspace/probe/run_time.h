@@ -21,8 +21,10 @@ namespace memwhy::probe {
 
 class RunTime {
  public:
-  enum class Mode : uint8_t { kOff, kSampled, kAlways };
-  static constexpr uint64_t kFirstNs = 500'000'000, kPeriodNs = 5'000'000'000, kWindowNs = 50'000'000;
+  // kClosely: a window each second, for who keeps to a budget.
+  enum class Mode : uint8_t { kOff, kSampled, kClosely, kAlways };
+  static constexpr uint64_t kFirstNs = 500'000'000, kPeriodNs = 5'000'000'000, kCloselyNs = 1'000'000'000,
+                            kWindowNs = 50'000'000;
 
   struct Program {
     std::string name;

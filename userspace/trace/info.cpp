@@ -18,6 +18,7 @@ class InfoSink : public events::EventSink {
 
   void on_event(const events::Event& event) override {
     using namespace events;
+    if (!begun_at_) begun_at_ = event.time;
     const auto target = [&](SpaceId space, auto&& change) {
       if (TargetInfo* found = find(space, event.time)) change(*found);
     };
@@ -26,7 +27,7 @@ class InfoSink : public events::EventSink {
                    [&](const HookReport& e) { info_.hooks = e; },
                    [&](const Coverage& e) { info_.coverage = e; },
                    [&](const ClockAnchor& e) {
-                     if (!first_anchor_) first_anchor_ = e;
+                     if (!first_anchor_ || from_begin(e) < from_begin(*first_anchor_)) first_anchor_ = e;
                      last_anchor_ = e;
                    },
                    [&](const Loss& e) { info_.lost_events += e.count; },
@@ -44,6 +45,10 @@ class InfoSink : public events::EventSink {
   const std::optional<events::ClockAnchor>& last_anchor() const { return last_anchor_; }
 
  private:
+  // A further part of a recording has the first anchor of all; since then the clock may have been set, or the machine slept.
+  TimeNs from_begin(const events::ClockAnchor& anchor) const {
+    return std::max(anchor.monotonic_ns, *begun_at_) - std::min(anchor.monotonic_ns, *begun_at_);
+  }
   TargetInfo* find(SpaceId space, TimeNs now) {
     const auto known = index_.find(static_cast<uint32_t>(space));
     if (known != index_.end()) return &info_.targets[known->second];
@@ -61,7 +66,8 @@ class InfoSink : public events::EventSink {
 
   FileInfo& info_;
   std::unordered_map<uint32_t, size_t> index_;
-  std::optional<events::ClockAnchor> first_anchor_, last_anchor_;
+  std::optional<TimeNs> begun_at_;
+  std::optional<events::ClockAnchor> first_anchor_, last_anchor_;  // nearest to the begin; the last
 };
 
 int64_t realtime_of(const events::ClockAnchor& anchor, TimeNs time) {

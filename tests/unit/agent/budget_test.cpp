@@ -1,68 +1,170 @@
 // SPDX-License-Identifier: Apache-2.0
+// Budgets over a scripted clock: what a storm costs is known a second or two late, as it is from the kernel.
 #include "agent/budget.h"
 
 #include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
 
 namespace memwhy::agent {
 namespace {
 
 constexpr TimeNs kSecond = 1'000'000'000;
+constexpr double kCpus = 2;
 
-// A load that costs `per_process` of a CPU for each of 50 processes that are recorded; what is used of `seconds`.
-struct Load {
-  explicit Load(double share) : budget(share, 2) { budget.at(now, used); }
-  double run(double per_process, int seconds) {
-    const uint64_t before = used;
-    for (int i = 0; i < seconds; ++i) {
-      recorded = budget.most(50);
-      used += static_cast<uint64_t>(per_process * static_cast<double>(recorded) * kSecond);
-      now += kSecond;
-      budget.at(now, used);
+// A node of 50 processes: what the agent costs without any of them, what each costs while it is recorded, what attaching one
+// costs once. CPU seconds, each second; figures arrive `late` seconds later.
+struct Node {
+  explicit Node(double share, size_t late = 2) : budget(share, kCpus), late_(late) { step(); }
+
+  void step() {
+    const size_t most = budget.most(wanted);
+    if (recorded > most) recorded = most;
+    if (recorded < most && budget.pays() && now != 0) {
+      ++recorded;
+      once += attaching;
     }
-    return static_cast<double>(used - before) / kSecond / seconds;
+    used += own + each * static_cast<double>(recorded);
+    now += kSecond;
+    known_.push_back({ns(used + once), ns(once)});
+    if (known_.size() > late_) known_.pop_front();
+    budget.at(now, known_.front(), {recorded, wanted});
+    ++levels[budget.level()];
   }
+  // The average of all CPUs.
+  double run(int seconds) {
+    const double before = used + once;
+    levels.clear();
+    for (int i = 0; i < seconds; ++i) step();
+    return (used + once - before) / seconds / kCpus;
+  }
+
   Budget budget;
-  TimeNs now = 1000 * kSecond;
-  uint64_t used = 0;
-  size_t recorded = 0;
+  double own = 0.003, each = 0, attaching = 0.02;
+  size_t wanted = 50, recorded = 0;
+  TimeNs now = 0;
+  double used = 0, once = 0;
+  std::map<Level, int> levels;  // seconds, of the last run
+
+ private:
+  static uint64_t ns(double seconds) { return static_cast<uint64_t>(seconds * kSecond); }
+  const size_t late_;
+  std::deque<CpuUsed> known_;
 };
 
 TEST(BudgetTest, WhatFitsIsLeftAlone) {
-  Load load(0.03);
-  EXPECT_LE(load.run(0.001, 600), 0.06);
-  EXPECT_EQ(load.budget.level(), Level::kNothing);
-  EXPECT_EQ(load.recorded, 50u);
+  Node node(0.03);
+  node.each = 0.001;
+  EXPECT_LE(node.run(600), 0.03);
+  EXPECT_EQ(node.recorded, 50u);
+  EXPECT_EQ(node.levels[Level::kNothing], 600);
 }
 
-TEST(BudgetTest, FewerProcessesHoldIt) {
-  Load load(0.03);
-  load.run(0.01, 120);  // 0.5 of a CPU at first, of 0.06
-  const double average = load.run(0.01, 600);
-  EXPECT_LE(average, 0.06 * 1.1);
-  EXPECT_GT(load.recorded, 0u);
+// Attaching is paid for before the next one, and is no reason for fewer.
+TEST(BudgetTest, AttachingWaitsForItsMoney) {
+  Node node(0.005);
+  node.attaching = 0.05;
+  const double average = node.run(300);
+  EXPECT_LE(average, 0.005 * 1.1);
+  EXPECT_GT(node.recorded, 30u);
+  EXPECT_LT(node.recorded, 50u);
+  EXPECT_EQ(node.levels[Level::kFewer] + node.levels[Level::kDetached], 0);
 }
 
-TEST(BudgetTest, WhenOneIsTooMuchTheHooksGo) {
-  Load load(0.005);
-  load.run(0.2, 300);
-  const double average = load.run(0.2, 1200);
-  EXPECT_LE(average, 0.01 * 1.1);
+class StormTest : public ::testing::TestWithParam<std::tuple<double, size_t>> {};
+
+// 300,000 faults a second in 50 processes cost 0.15 of a CPU here: five and fifteen times what these budgets leave for them.
+TEST_P(StormTest, IsHeldWithinATenthFromItsFirstSecondOn) {
+  const auto [share, late] = GetParam();
+  Node node(share, late);
+  node.attaching = 0;
+  node.run(200);
+  ASSERT_EQ(node.recorded, 50u);
+  node.each = 0.15 / 50;
+  EXPECT_LE(node.run(60), share * 1.1);
+  for (int minute = 0; minute < 20; ++minute) EXPECT_LE(node.run(60), share * 1.1) << minute;
+}
+INSTANTIATE_TEST_SUITE_P(All, StormTest,
+                         ::testing::Combine(::testing::Values(0.03, 0.01, 0.005), ::testing::Values(1, 2)));
+
+TEST(BudgetTest, AStormTakesProcessesAndNotAll) {
+  Node node(0.03);
+  node.run(100);
+  node.each = 0.15 / 50;
+  node.run(120);
+  EXPECT_EQ(node.levels[Level::kDetached], 0);
+  EXPECT_GT(node.levels[Level::kFewer], 100);
+  EXPECT_GE(node.recorded, 10u);  // 0.057 pay for 19
+  EXPECT_LE(node.recorded, 19u);
+}
+
+TEST(BudgetTest, WhenOneIsTooMuchTheHooksGoForATimeThatIsSaid) {
+  Node node(0.005);
+  node.attaching = 0;
+  node.wanted = 3;
+  node.run(100);
+  node.each = 0.02;
+  while (node.budget.level() != Level::kDetached) node.step();
+  const TimeNs first = node.budget.pause_ends() - node.now;
+  EXPECT_GE(first, Budget::kFirstPause);
+  for (TimeNs i = 1; i * kSecond < first; ++i) {
+    node.step();
+    ASSERT_EQ(node.budget.level(), Level::kDetached);
+    ASSERT_EQ(node.recorded, 0u);
+  }
+  // One is tried, and the next pause is longer.
+  while (node.budget.level() == Level::kDetached) node.step();
+  while (node.recorded == 0) node.step();
+  EXPECT_EQ(node.recorded, 1u);
+  while (node.budget.level() != Level::kDetached) node.step();
+  EXPECT_GE(node.budget.pause_ends() - node.now, 2 * Budget::kFirstPause);
+  for (int i = 0; i < 36'000; ++i) {
+    node.step();
+    ASSERT_LE(node.budget.pause_ends(), node.now + Budget::kLongestPause);
+  }
 }
 
 TEST(BudgetTest, AQuietNodeGetsAllBack) {
-  Load load(0.03);
-  load.run(0.01, 300);
-  EXPECT_LT(load.budget.most(50), 50u);
-  load.run(0, 1200);
-  EXPECT_EQ(load.budget.most(50), 50u);
-  EXPECT_EQ(load.budget.level(), Level::kNothing);
+  Node node(0.005);
+  node.attaching = 0;
+  node.run(100);
+  node.each = 0.15 / 50;
+  node.run(300);
+  EXPECT_LT(node.recorded, 50u);
+  node.each = 0;
+  node.run(1200);
+  EXPECT_EQ(node.recorded, 50u);
+  EXPECT_EQ(node.budget.level(), Level::kNothing);
+}
+
+// More than the budget without any process: nothing is left to give up, and what can't be held is not owed for ever.
+TEST(BudgetTest, ABudgetBelowWhatLookingCosts) {
+  Node node(0.001);
+  node.own = 0.01;
+  node.run(3600);
+  EXPECT_EQ(node.recorded, 0u);
+  EXPECT_EQ(node.budget.pace(), 4u);
+  node.budget.change(0.05, kCpus);
+  node.run(1200);
+  EXPECT_EQ(node.recorded, 50u);
+}
+
+TEST(BudgetTest, WhatIsOwedStaysOwedUnderAnotherBudget) {
+  Budget budget(0.01, 1);
+  budget.at(kSecond, {}, {});
+  budget.at(2 * kSecond, {kSecond / 2, kSecond / 2}, {});
+  EXPECT_NEAR(budget.seconds_saved(), 3 + 1 - 50, 1);
+  budget.change(0.1, 1);
+  EXPECT_NEAR(budget.seconds_saved(), -4.6, 0.2);
+  EXPECT_FALSE(budget.pays());
 }
 
 TEST(BudgetTest, AFigureThatIsCorrectedDownwardsAddsNothing) {
   Budget budget(0.5, 2);
-  budget.at(kSecond, 5 * kSecond);
-  budget.at(2 * kSecond, 4 * kSecond);
-  budget.at(3 * kSecond, 5 * kSecond);
+  budget.at(kSecond, {5 * kSecond, 0}, {});
+  budget.at(2 * kSecond, {4 * kSecond, 0}, {});
+  budget.at(3 * kSecond, {5 * kSecond, 0}, {});
   EXPECT_EQ(budget.level(), Level::kNothing);
   EXPECT_DOUBLE_EQ(budget.ratio(2), 0);
 }

@@ -22,12 +22,16 @@ struct Ids : events::EventSink {
   std::set<uint64_t> symbols;
   std::set<SpaceId> spaces, scans;
   size_t reports = 0, cgroups = 0;
+  std::vector<std::string> notices;  // of the last report
   void on_event(const events::Event& event) override {
     if (const auto* stack = std::get_if<events::Stack>(&event.payload)) stacks.insert(stack->id);
     if (const auto* symbol = std::get_if<events::SymbolInfo>(&event.payload)) symbols.insert(symbol->address);
     if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) spaces.insert(start->space);
     if (const auto* scan = std::get_if<events::PageScan>(&event.payload)) scans.insert(scan->space);
-    if (std::holds_alternative<events::HookReport>(event.payload)) ++reports;
+    if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) {
+      ++reports;
+      notices = hooks->notices;
+    }
     if (std::holds_alternative<events::CgroupMemory>(event.payload)) ++cgroups;
   }
 };
@@ -133,10 +137,42 @@ TEST_F(RecorderTest, ACgroupThatHitsItsLimitFiresForThoseInIt) {
   EXPECT_EQ(ring("web").cgroups, 4u);
 }
 
+TEST_F(RecorderTest, AGapIsInEveryRingThatReachesBackToIt) {
+  ASSERT_TRUE(recorder_.expect(10, "web").ok());
+  play("@1 info\nhooks page_fault_user:tp_btf\n@1.1 attach 1 pid=10\n@1.2 scan 1: 100+1\n");
+  for (int i = 0; i < 40; ++i)
+    recorder_.note(2'000'000'000 + static_cast<TimeNs>(i), "gap " + std::to_string(i));
+  EXPECT_EQ(ring("web").notices.size(), 32u);
+  EXPECT_EQ(ring("web").notices.back(), "gap 39");
+  // One that begins later, but within the time that a ring keeps; the session's own report does not end them.
+  ASSERT_TRUE(recorder_.expect(20, "db").ok());
+  play("@3 hooks page_fault_user:raw_tp\n@3 attach 2 pid=20\n@3.1 scan 2: 100+1\n");
+  EXPECT_EQ(ring("db").notices.back(), "gap 39");
+  ASSERT_TRUE(recorder_.expect(30, "late").ok());
+  play("@2000 hooks page_fault_user:tp_btf\n@2000 attach 3 pid=30\n@2001 scan 3: 100+1\n");
+  EXPECT_EQ(ring("late").notices, std::vector<std::string>{});
+}
+
+TEST_F(RecorderTest, AProcessThatIsRecordedNoMoreIsNotExpected) {
+  ASSERT_TRUE(recorder_.expect(10, "web").ok());
+  ASSERT_TRUE(recorder_.expect(11, "web").ok());
+  play("@1 info\n@1.1 attach 1 pid=10\n@1.2 attach 2 pid=11\n@2 space-end 1 exited\n");
+  recorder_.forget(11);
+  play("@3 space-end 2 detached\n@4 attach 3 pid=10\n@4 attach 4 pid=11\n");
+  EXPECT_EQ(recorder_.units().at("web").spaces, 0u);
+}
+
 TEST(BpfTimeTest, OfWhatWasWatchedForAPartOfTheTime) {
   events::Coverage coverage;
   coverage.programs = {{"fault", 10, 1'000, 10'000}, {"exit", 1, 500, 0}};
   EXPECT_EQ(bpf_time(coverage, 1'000'000), 100'500u);
+}
+
+// Without the privilege to measure it.
+TEST(BpfTimeTest, WhatCannotBeWatchedIsGuessedByTheFaults) {
+  events::Coverage coverage;
+  coverage.faults_seen = 1000;
+  EXPECT_EQ(bpf_time(coverage, 1'000'000), 500'000u);
 }
 
 }  // namespace

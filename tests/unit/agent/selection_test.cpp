@@ -133,6 +133,34 @@ TEST(SelectionTest, AStepOfARunningUnit) {
   EXPECT_FALSE(unit(selection, "slow").stepped);
 }
 
+TEST(SelectionTest, WhoGrewMostIsSuspectedFirstAndElseTheLargest) {
+  const std::map<std::string, UnitFigures> units = {
+      {"large", {900 * kMiB, 900 * kMiB, 1, -5, false, false, 0}},
+      {"leak", {200 * kMiB, 200 * kMiB, 1, 50 * static_cast<int64_t>(kMiB), false, false, 0}},
+      {"fresh", {300 * kMiB, 300 * kMiB, 1, std::nullopt, false, false, 80 * kMiB}}};
+  const auto of = [&](const std::string& names) {
+    const auto most =
+        most_grown(units, [&](const std::string& name) { return names.find(name) != std::string::npos; });
+    return most ? most->unit + " " + std::to_string(most->bytes / kMiB) : "none";
+  };
+  EXPECT_EQ(of("large leak fresh"), "fresh 80");
+  EXPECT_EQ(of("large leak"), "leak 50");
+  EXPECT_EQ(of("large"), "large 0");
+  EXPECT_EQ(of(""), "none");
+}
+
+TEST(SelectionTest, WhatHappenedWhileNobodyLookedHasNoKnownTime) {
+  for (const TimeNs gap : {TimeNs{30}, TimeNs{3600}}) {
+    Selection selection({});
+    passes(selection, 0, 400, [](TimeNs) { return std::vector{process(1, "api", 100)}; });
+    passes(selection, 400 + gap, 460 + gap, [](TimeNs) { return std::vector{process(1, "api", 900)}; });
+    EXPECT_FALSE(unit(selection, "api").stepped) << gap;
+    // Half a minute is within the window; of an hour it is not known when.
+    EXPECT_EQ(unit(selection, "api").grown, gap == 30) << gap;
+    EXPECT_EQ(unit(selection, "api").growth_bytes.has_value(), gap == 30) << gap;
+  }
+}
+
 TEST(SelectionTest, AUnitIsTheSumOfItsProcesses) {
   Selection selection({});
   passes(selection, 0, 310, [](TimeNs s) {

@@ -29,7 +29,7 @@ TEST(AgentSettingsTest, ALaterLayerWins) {
   const Result<AgentSettings> settings = layered_settings(
       file, {"PATH=/bin", "MEMWHY_WINDOW=2m", "MEMWHY_TOP=4", "MEMWHY_OTHER=x"}, {"--top=5"});
   ASSERT_TRUE(settings.ok()) << settings.error().message();
-  EXPECT_EQ(settings->growth, 1u << 20);
+  EXPECT_EQ(settings->growth, (Growth{1u << 20, 0}));
   EXPECT_EQ(settings->window, std::chrono::minutes(2));
   EXPECT_EQ(settings->top, 5u);
   EXPECT_EQ(settings->comms, (std::vector<std::string>{"a", "b"}));
@@ -57,7 +57,8 @@ TEST(AgentSettingsTest, WhatIsWrongIsSaidWithItsLine) {
   EXPECT_NE(refusal("\ngrowht = 1\n").find("agent.toml:2: growht is no setting"), std::string::npos)
       << refusal("\ngrowht = 1\n");
   EXPECT_NE(refusal("growth = \"much\"\n").find("agent.toml:1: "), std::string::npos);
-  EXPECT_NE(refusal("growth = \"much\"\n").find("not a size"), std::string::npos);
+  EXPECT_NE(refusal("growth = \"much\"\n").find("not a size or a share"), std::string::npos)
+      << refusal("growth = \"much\"\n");
   EXPECT_NE(refusal("a = 1\nb = = 2\n").find("agent.toml:2: "), std::string::npos);
   EXPECT_NE(refusal("[table]\nx = 1\n"), "");
   EXPECT_NE(refusal("help = true\n"), "");
@@ -69,6 +70,15 @@ TEST(AgentSettingsTest, WhatIsWrongIsSaidWithItsLine) {
   const Result<AgentSettings> variable = layered_settings("", {"MEMWHY_TOP=many"}, {});
   ASSERT_FALSE(variable.ok());
   EXPECT_TRUE(variable.error().message().starts_with("MEMWHY_TOP: ")) << variable.error().message();
+}
+
+TEST(AgentSettingsTest, GrowthIsASizeAShareOrBoth) {
+  EXPECT_EQ(parse_growth("256M"), (Growth{256u << 20, 0}));
+  EXPECT_EQ(parse_growth("10%"), (Growth{0, 0.1}));
+  EXPECT_EQ(parse_growth("64M,10%"), (Growth{64u << 20, 0.1}));
+  EXPECT_EQ(AgentSettings().growth, *parse_growth("64M,10%"));
+  for (const char* text : {"", "0", "0%", "10%,64M", "64M,", "64M,0.1", ",10%", "64M,10%,1", "200%"})
+    EXPECT_FALSE(parse_growth(text)) << text;
 }
 
 TEST(AgentSettingsTest, AllRingsFitIntoHalfOfTheDisk) {

@@ -37,6 +37,17 @@ TEST(RunTime, IsWatchedInWindows) {
   EXPECT_EQ(time.costs(13'000 * kMs), (std::vector<events::ProgramCost>{{"fault", 150, 450'000, 150 * kMs}}));
 }
 
+TEST(RunTime, IsWatchedEachSecondForABudget) {
+  Kernel kernel;
+  RunTime time = make(RunTime::Mode::kClosely, kernel);
+  for (uint64_t ms = 0; ms < 3'000; ms += 10) {
+    time.tick((1000 + ms) * kMs);
+    kernel.runs += 10;
+  }
+  EXPECT_EQ(kernel.enabled, 3);  // at 0.5, 1.5 and 2.5 s
+  EXPECT_EQ(time.costs(4'000 * kMs), (std::vector<events::ProgramCost>{{"fault", 150, 450'000, 150 * kMs}}));
+}
+
 TEST(RunTime, AnOpenWindowCounts) {
   Kernel kernel;
   RunTime time = make(RunTime::Mode::kSampled, kernel);

@@ -168,6 +168,19 @@ TEST(Reader, skips_columns_of_newer_rows) {
   EXPECT_EQ(read, Payload(pages));
 }
 
+// The clock was set by an hour between the first anchor of all and this part.
+TEST(Info, the_begin_is_by_the_anchor_that_is_nearest) {
+  constexpr uint64_t kEpoch = 1'795'311'428'000'000'000, kSecond = 1'000'000'000, kHour = 3600 * kSecond;
+  const std::vector<Event> events = {
+      {9000 * kSecond, RecordingInfo{"0.1.0", "web-1", "6.18", "x86_64", 4, 4096, 7, {"pid 4711"}}},
+      {9000 * kSecond, ClockAnchor{10 * kSecond, 0, kEpoch, 5}},
+      {9000 * kSecond, ClockAnchor{8990 * kSecond, 0, kEpoch + 8980 * kSecond + kHour, 7}},
+      {9060 * kSecond, ClockAnchor{9060 * kSecond, 0, kEpoch + 9050 * kSecond + kHour, 9}}};
+  const auto facts = info(*Reader::from_bytes(recording_of(events, 2, "stopped")));
+  ASSERT_TRUE(facts.ok());
+  EXPECT_EQ(facts->start_realtime_ns, static_cast<int64_t>(kEpoch + 8990 * kSecond + kHour));
+}
+
 TEST(Info, tells_the_facts_of_a_recording) {
   constexpr uint64_t kEpoch = 1'795'311'428'000'000'000;
   const std::vector<Event> events = {

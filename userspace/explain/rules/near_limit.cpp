@@ -5,70 +5,24 @@
 //
 // Also if it is there already: at memory.high, or at the limit, only reclaim makes room, and tasks wait for it (PSI).
 //
-//   held 300 MiB of 512, +0.3 MiB/s, by quarters of the rise +0.2 to +0.45
-//     → "at this rate in about 12 min (8 to 18)": the room by the rate, by the fastest and by the slowest quarter
+// How long it takes is forecast.h's.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "base/text.h"
+#include "explain/forecast.h"
 #include "explain/rules/causes.h"
 #include "explain/units.h"
 
 namespace memwhy::explain {
 namespace {
 
-constexpr double kNear = 0.10;            // of the limit is left
-constexpr double kForeseen = 6 * 3600;    // seconds; what comes later is nothing to act on now
-constexpr double kLeastGrown = 1.0 / 64;  // of the limit: less may be noise of a small container
-constexpr double kOwnShare = 0.5;         // of the rise: then it is this process that grows
-constexpr size_t kQuarters = 4;
+constexpr double kNear = 0.10;          // of the limit is left
+constexpr double kForeseen = 6 * 3600;  // seconds; what comes later is nothing to act on now
+constexpr double kOwnShare = 0.5;       // of the rise: then it is this process that grows
 constexpr double kWaits =
     0.10;  // of the time some task of it waits for memory: a program is noticeably slower
-
-struct Forecast {
-  double bytes_per_s = 0;
-  double seconds = 0, earliest_s = 0;
-  std::optional<double> latest_s;  // absent: one part of the time did not rise at all
-};
-
-double value_at(const std::vector<TrendPoint>& points, double time) {
-  const auto after = std::find_if(points.begin(), points.end(), [&](const TrendPoint& point) {
-    return static_cast<double>(point.time) >= time;
-  });
-  if (after == points.begin()) return static_cast<double>(points.front().value);
-  if (after == points.end()) return static_cast<double>(points.back().value);
-  const TrendPoint &a = *(after - 1), &b = *after;
-  const double t0 = static_cast<double>(a.time), t1 = static_cast<double>(b.time);
-  const double v0 = static_cast<double>(a.value), v1 = static_cast<double>(b.value);
-  return v0 + (v1 - v0) * (time - t0) / (t1 - t0);
-}
-
-// Of a lasting rise.
-std::optional<Forecast> forecast(const std::vector<TrendPoint>& points, const Trend& trend, uint64_t room) {
-  if (!trend.lasting() || !trend.bytes_per_s || *trend.bytes_per_s <= 0) return std::nullopt;
-  const double end = static_cast<double>(points.back().time), span = trend.shown_seconds * 1e9;
-  double slowest = std::numeric_limits<double>::max(), fastest = 0;
-  for (size_t part = 0; part < kQuarters; ++part) {
-    const double from = end - span + span * static_cast<double>(part) / kQuarters;
-    const double rate = (value_at(points, from + span / kQuarters) - value_at(points, from)) /
-                        (trend.shown_seconds / kQuarters);
-    slowest = std::min(slowest, rate);
-    fastest = std::max(fastest, rate);
-  }
-  const double left = static_cast<double>(room), rate = *trend.bytes_per_s;
-  Forecast out{rate, left / rate, left / std::max(fastest, rate), std::nullopt};
-  if (slowest > 0) out.latest_s = left / std::min(slowest, rate);
-  return out;
-}
-
-std::string when_text(const Forecast& forecast) {
-  return fmt::format("in about {} ({})", human_seconds(forecast.seconds),
-                     forecast.latest_s ? fmt::format("{} to {}", human_seconds(forecast.earliest_s),
-                                                     human_seconds(*forecast.latest_s))
-                                       : fmt::format("at least {}", human_seconds(forecast.earliest_s)));
-}
 
 // It is at a limit, and its tasks wait for memory.
 struct Pressure {
@@ -139,7 +93,7 @@ class NearLimit : public Rule {
     const Trend trend = held.empty() ? Trend{} : trend_of(held);
     std::optional<Forecast> reached = forecast(held, trend, room);
     const bool grows = reached && reached->seconds <= kForeseen &&
-                       static_cast<double>(trend.grown_bytes) >= kLeastGrown * static_cast<double>(limit);
+                       static_cast<double>(trend.grown_bytes) >= kLeastRise * static_cast<double>(limit);
     const bool near = static_cast<double>(room) < kNear * static_cast<double>(limit);
     if (!grows && !near) return std::nullopt;
 
