@@ -22,13 +22,19 @@ class MappedChunks {
     const uint64_t most = memory_.pages_read() + kMostSearched;
     for (const events::Vma& vma : memory_.vmas()) {
       if (!HeapMemory::private_anonymous(vma) || vma.name == "[heap]" || vma.name == "[stack]") continue;
+      // madvise and mlock split a mapping, and so its chunks.
+      const AddressRange whole = memory_.span(vma.range.start);
+      // The header of an aligned block is right before it: at the end of what madvise left of the mapping.
+      if (const uint64_t last = vma.range.end - kPageBytes;
+          !every_page && whole.end > vma.range.end && past(taken_, last) == last)
+        chunk_at(whole, last, false);
       for (uint64_t at = vma.range.start; at < vma.range.end && !complete();) {
         if (!memory_.step() || memory_.pages_read() > most) return;
         if (const uint64_t end = past(taken_, at); end != at) {
           at = end;
           continue;
         }
-        const uint64_t end = chunk_at(vma.range, at, every_page);
+        const uint64_t end = chunk_at(whole, at, every_page);
         if (end == 0 && !every_page) break;
         at = end != 0 ? end : at + kPageBytes;
         if (end != 0) ahead_ = 1;  // a chunk is often followed by the next one

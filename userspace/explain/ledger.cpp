@@ -64,7 +64,8 @@ void part_lines(const Evidence& evidence, const Owners& owners, std::vector<Ledg
       LedgerLine& line = lines[static_cast<size_t>(owner)];
       line.ages_known = false;
       line.ages = {};
-      line.huge_bytes = line.lazy_bytes = 0;
+      line.lazy_bytes = 0;
+      if (owner != part.live) line.huge_bytes = 0;
     }
     lines[static_cast<size_t>(part.live)].in_heap_profile = part.slots.in_heap_profile;
     if (part.rest) lines[static_cast<size_t>(part.slots.rest)].ages_known = false;
@@ -73,7 +74,11 @@ void part_lines(const Evidence& evidence, const Owners& owners, std::vector<Ledg
                                   fmt::format("{}.{}", name.family, part.slots.whole),
                                   std::string(part.slots.whole)});
   }
-  for (size_t i = 0; i < kOwnerCount; ++i) lines[i].bytes = ledger.bytes[i];
+  for (size_t i = 0; i < kOwnerCount; ++i) {
+    lines[i].bytes = ledger.bytes[i];
+    // Of pages that hold both, what is live has most.
+    lines[i].huge_bytes = std::min(lines[i].huge_bytes, lines[i].bytes);
+  }
 }
 
 void name_lines(const OwnerTable& table, std::vector<LedgerLine>& lines, Attribution& attribution) {

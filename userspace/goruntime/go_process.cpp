@@ -43,6 +43,9 @@ constexpr remote::Limits kListLimits = {
     .read_bytes = 65536 * kMiB, .kept_bytes = 144 * kMiB, .cpu_ns = 1000 * kMs, .time_ns = 3000 * kMs};
 constexpr remote::Limits kWalkLimits = {
     .read_bytes = 65536 * kMiB, .kept_bytes = 512 * kMiB, .cpu_ns = 700 * kMs, .time_ns = 3000 * kMs};
+// When the recording ends, nobody waits for the reading but the end, and that has a limit of its own (stop_when).
+constexpr remote::Limits kLastWalkLimits = {
+    .read_bytes = 65536 * kMiB, .kept_bytes = 512 * kMiB, .cpu_ns = 700 * kMs, .time_ns = 10000 * kMs};
 
 // "go1.26.8" and "go1.27rc1" are 26 and 27; 0: not a release.
 int minor_of(std::string_view version) {
@@ -335,7 +338,7 @@ void GoProcess::tell_kept(remote::RemoteMemory& memory, const SpanTable& spans, 
 
 void GoProcess::tell_holders(const SpanTable& spans, const GoroutineList& list,
                              const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out) {
-  remote::Budget budget(kWalkLimits, stop_, clocks_);
+  remote::Budget budget(kLastWalkLimits, stop_, clocks_);
   remote::MeteredMemory memory(*memory_, budget);
   std::optional<FinalizerQueue> queue;
   if (finalizer_waits(list)) queue = read_finalizers(memory, *globals_);

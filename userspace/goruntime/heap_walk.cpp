@@ -20,6 +20,8 @@ constexpr uint64_t kMostStackBytes = 1 << 30;   // the runtime's own limit; more
 constexpr uint64_t kMostRootBytes = 256 << 20;  // as Globals::roots
 constexpr size_t kMostBitmapBytes = kMostHeapBitsBytes / 8 / 8 + 1;  // it may begin within a byte
 constexpr size_t kCachedPages = 4096;                                // 16 MiB
+constexpr int kSwissMapsSince = 24;
+constexpr size_t kMostAhead = 256;  // objects of the queue
 
 }  // namespace
 
@@ -113,7 +115,7 @@ void HeapWalk::scan_variables(const std::function<Color(uint64_t)>& color_of) {
     const size_t n = std::min(block_.size() / 8, root.mask.size() * 8);
     for (size_t i = 0; i < n; ++i)
       if ((root.mask[i / 8] >> (i % 8) & 1) != 0)
-        refer(word(block_, 8 * i), color_of(root.range.start + 8 * i), 0, next_word(8 * i));
+        refer(word(block_, 8 * i), color_of(root.range.start + 8 * i), 0, beside(8 * i));
   }
   block_ = {};  // they may be many
   if (!roots.empty()) return;
@@ -176,7 +178,7 @@ bool HeapWalk::copy_small(uint64_t address, std::span<std::byte> into) {
   bool any = false;
   for (size_t done = 0; done < into.size();) {
     const uint64_t at = address + done, number = at >> kPageShift, inside = at % kPageBytes;
-    CachedPage& page = cache_[number % cache_.size()];
+    CachedPage& page = cached(number);
     if (page.number != number) {
       page.number = number;
       page.bytes.resize(kPageBytes);
@@ -190,17 +192,52 @@ bool HeapWalk::copy_small(uint64_t address, std::span<std::byte> into) {
   return any;
 }
 
+// Another process reads for us (files/memory_reader.h): to ask it for each page alone takes longer than all else, above all where
+// the CPUs have other work. So the small objects that are looked through next are asked for together, and their bitmaps.
+void HeapWalk::read_ahead() {
+  ++aheads_;
+  std::vector<remote::Piece> pieces;
+  std::vector<CachedPage*> pages;
+  const auto want = [&](uint64_t address, uint64_t bytes) {
+    for (uint64_t number = address >> kPageShift; number <= (address + bytes - 1) >> kPageShift; ++number) {
+      CachedPage& page = cached(number);
+      if (page.number == number || page.ahead == aheads_) continue;
+      page.number = number;
+      page.ahead = aheads_;
+      page.bytes.resize(kPageBytes);
+      pages.push_back(&page);
+      pieces.push_back({number << kPageShift, page.bytes, false, false});
+    }
+  };
+  for (size_t i = 0; i < std::min(work_.size(), kMostAhead); ++i) {
+    const Object& object = work_[i].object;
+    if (object.bytes() > kPageBytes) continue;
+    want(object.address, object.bytes());
+    if (const uint64_t bitmap = pointer_bitmap(globals_, *object.span); bitmap != 0)
+      want(bitmap, object.span->address + object.span->bytes() - bitmap);
+  }
+  static_cast<void>(memory_.read_each(pieces));
+  for (size_t i = 0; i < pages.size(); ++i) {
+    CachedPage& page = *pages[i];
+    page.any = pieces[i].there;
+    (page.any ? bytes_read_ : bytes_absent_) += kPageBytes;
+    if (!page.any) page.bytes.assign(kPageBytes, std::byte{0});
+  }
+}
+
 // Every word of a range, in blocks.
 void HeapWalk::scan(AddressRange range, uint64_t goroutine, const std::function<Color(uint64_t)>& color_of) {
   for (uint64_t at = range.start; at < range.end && !exhausted(); at += block_.size()) {
     block_.resize(std::min(range.end - at, kBlockBytes));
     if (!read_block(at, block_)) continue;
     for (size_t i = 0; i + 8 <= block_.size(); i += 8)
-      refer(word(block_, i), color_of(at + i), goroutine, next_word(i));
+      refer(word(block_, i), color_of(at + i), goroutine, beside(i));
   }
 }
 
 void HeapWalk::step() {
+  const uint64_t page = work_.front().object.address >> kPageShift;
+  if (work_.front().object.bytes() <= kPageBytes && cached(page).number != page) read_ahead();
   Work work = work_.front();
   work_.pop_front();
   const uint64_t bytes = work.object.span->element_bytes, done = work.pieces * kPieceBytes;
@@ -225,28 +262,37 @@ bool HeapWalk::visit_pointers(const Work& work) {
   for (size_t i = 0; i + 8 <= block_.size(); i += 8) {
     const size_t bit = first % 8 + i / 8;
     if ((used[bit / 8] >> (bit % 8) & std::byte{1}) != std::byte{0})
-      refer(word(block_, i), work.color, work.goroutine, next_word(i));
+      refer(word(block_, i), work.color, work.goroutine, beside(i));
   }
   return true;
 }
 
 void HeapWalk::visit_block(Color color, uint64_t goroutine) {
-  for (size_t i = 0; i + 8 <= block_.size(); i += 8) refer(word(block_, i), color, goroutine, next_word(i));
+  for (size_t i = 0; i + 8 <= block_.size(); i += 8) refer(word(block_, i), color, goroutine, beside(i));
 }
 
-// What follows the word at `at` of the block; nullptr: nothing, or it is not needed.
-const uint64_t* HeapWalk::next_word(size_t at) {
+// What follows the word at `at` of the block; nullptr: nothing, or it is not needed. A table of a map looks like a slice, with a
+// mask for a length; but it has twice its number of slots.
+//
+//   {used 16 bits, capacity 16 bits, …} {index} {groups} {capacity / 8 - 1}
+const HeapWalk::Beside* HeapWalk::beside(size_t at) {
   if (least_pin_bytes_ == 0 || at + 16 > block_.size()) return nullptr;
-  next_ = word(block_, at + 8);
-  return &next_;
+  beside_ = {word(block_, at + 8), {}};
+  if (globals_.layout->minor < kSwissMapsSince || at < 16) return &beside_;
+  const uint64_t head = word(block_, at - 16), used = head & 0xffff, capacity = head >> 16 & 0xffff;
+  if (std::has_single_bit(capacity) && used <= capacity && capacity == 8 * (beside_.length + 1))
+    beside_.groups = {static_cast<uint32_t>(used), static_cast<uint32_t>(capacity)};
+  return &beside_;
 }
 
-void HeapWalk::refer(uint64_t value, Color color, uint64_t goroutine, const uint64_t* length) {
+void HeapWalk::refer(uint64_t value, Color color, uint64_t goroutine, const Beside* beside) {
   if (value < lowest() || value >= highest()) return;
   Object object;
   if (!object_of(value, object)) return;
+  if (beside != nullptr && beside->groups.slots != 0 && value == object.address)
+    map_groups_[object.address] = beside->groups;
   if (least_pin_bytes_ != 0 && object.span->noscan && object.bytes() >= least_pin_bytes_)
-    note_pin(object, value, length);
+    note_pin(object, value, beside);
   auto [at, fresh] = seen_.try_emplace(object.address, Seen{color, color, goroutine});
   if (fresh && std::binary_search(list_.all.begin(), list_.all.end(), object.address)) {
     at->second.color = kStop;
@@ -261,13 +307,13 @@ void HeapWalk::refer(uint64_t value, Color color, uint64_t goroutine, const uint
 }
 
 // If the next word is no length within the rest of the object, the pointer counts as one to all of that.
-void HeapWalk::note_pin(const Object& object, uint64_t value, const uint64_t* length) {
+void HeapWalk::note_pin(const Object& object, uint64_t value, const Beside* beside) {
   Pin& pin = pins_[object.address];
   const uint64_t left = object.bytes() - (value - object.address);
-  if (length == nullptr || *length == 0 || *length > left)
+  if (beside == nullptr || beside->length == 0 || beside->length > left || beside->groups.slots != 0)
     pin.whole = true;
   else
-    pin.used += *length;
+    pin.used += beside->length;
 }
 
 void HeapWalk::drain() {

@@ -54,6 +54,10 @@ class HeapWalk {
     uint64_t used = 0;
     bool whole = false;
   };
+  // The groups of slots that one table of a map refers to (Go 1.24 and later).
+  struct MapGroups {
+    uint32_t entries = 0, slots = 0;
+  };
 
   HeapWalk(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
            const GoroutineList& list, const ReachBudget& budget);
@@ -74,6 +78,7 @@ class HeapWalk {
   // From here on references to objects of so many bytes and without pointers are noted.
   void note_pins(uint64_t least_bytes) { least_pin_bytes_ = least_bytes; }
   const std::unordered_map<uint64_t, Pin>& pins() const { return pins_; }
+  const std::unordered_map<uint64_t, MapGroups>& map_groups() const { return map_groups_; }
 
   const std::unordered_map<uint64_t, Seen>& seen() const { return seen_; }
   const Span* span_of(uint64_t address) const;  // of an object
@@ -89,7 +94,8 @@ class HeapWalk {
   using Bytes = std::vector<std::byte>;
   struct CachedPage {
     uint64_t number = ~uint64_t{0};
-    bool any = false;  // something of it is resident
+    bool any = false;    // something of it is resident
+    uint64_t ahead = 0;  // with which pages it was read
     Bytes bytes;
   };
   // A variable's range, and the mask of its pointers: a bit for each of its words.
@@ -105,12 +111,19 @@ class HeapWalk {
   bool is_goroutine(const Bytes& object) const;
   bool read_block(uint64_t address, std::span<std::byte> into);
   bool copy_small(uint64_t address, std::span<std::byte> into);
+  void read_ahead();
+  CachedPage& cached(uint64_t page) { return cache_[page % cache_.size()]; }
   void scan(AddressRange range, uint64_t goroutine, const std::function<Color(uint64_t)>& color_of);
   bool visit_pointers(const Work& work);
   void visit_block(Color color, uint64_t goroutine);
-  const uint64_t* next_word(size_t at);
-  void refer(uint64_t value, Color color, uint64_t goroutine, const uint64_t* length);
-  void note_pin(const Object& object, uint64_t value, const uint64_t* length);
+  // What stands beside a pointer: the word behind it, and of a map's table what it says of its groups.
+  struct Beside {
+    uint64_t length = 0;
+    MapGroups groups;
+  };
+  const Beside* beside(size_t at);
+  void refer(uint64_t value, Color color, uint64_t goroutine, const Beside* beside);
+  void note_pin(const Object& object, uint64_t value, const Beside* beside);
   uint64_t lowest() const { return spans_.empty() ? ~uint64_t{0} : spans_.front().address; }
   uint64_t highest() const { return spans_.empty() ? 0 : spans_.back().address + spans_.back().bytes(); }
 
@@ -121,10 +134,12 @@ class HeapWalk {
   const ReachBudget& budget_;
   std::unordered_map<uint64_t, Seen> seen_;
   std::unordered_map<uint64_t, Pin> pins_;
+  std::unordered_map<uint64_t, MapGroups> map_groups_;
   Queue work_;
   std::vector<CachedPage> cache_;
+  uint64_t aheads_ = 0;
   Bytes block_;  // the object being visited
-  uint64_t next_ = 0;
+  Beside beside_;
   StackMaps maps_;
   uint64_t least_pin_bytes_ = 0;  // 0: none are noted
   uint64_t bytes_read_ = 0, bytes_absent_ = 0, stacks_by_map_ = 0, stacks_by_word_ = 0;

@@ -106,6 +106,7 @@ void add_sizes(const std::map<uint64_t, uint64_t>& sizes, Holder& out) {
 struct Closer {
   std::map<uint64_t, uint64_t> sizes;
   std::vector<KeptObject> large;
+  uint64_t map_bytes = 0, entries = 0, slots = 0;  // of the groups of maps
 };
 
 void look_closer(const HeapWalk& walk, const HolderRoots& roots,
@@ -118,6 +119,11 @@ void look_closer(const HeapWalk& walk, const HolderRoots& roots,
     holder.resident_bytes += overlap(roots.resident, {address, address + bytes});
     ++closer.sizes[bytes];
     if (bytes >= kLargeBytes) closer.large.push_back({address, bytes, 0, {}});
+    if (const auto groups = walk.map_groups().find(address); groups != walk.map_groups().end()) {
+      closer.map_bytes += bytes;
+      closer.entries += groups->second.entries;
+      closer.slots += groups->second.slots;
+    }
     const auto pin = walk.pins().find(address);
     if (pin == walk.pins().end() || pin->second.whole || pin->second.used * 2 > bytes) continue;
     ++holder.pinned;
@@ -127,6 +133,10 @@ void look_closer(const HeapWalk& walk, const HolderRoots& roots,
   for (auto& [color, one] : chosen) {
     auto& [holder, closer] = one;
     add_sizes(closer.sizes, holder);
+    if (closer.map_bytes * 2 >= holder.bytes) {
+      holder.entries = closer.entries;
+      holder.slots = closer.slots;
+    }
     keep_largest(walk, closer.large, kMostKept);
     for (KeptObject& object : closer.large)
       holder.large.push_back({object.address, object.bytes, std::move(object.allocated_at)});

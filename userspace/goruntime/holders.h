@@ -30,7 +30,8 @@ struct HolderRoots {
   std::span<const AddressRange> resident = {};       // in order: pages that are
 };
 
-// Without names: holders of most bytes first.
+// Without names: holders of most bytes first. `slots` and `entries` are those of a variable that is a map, or of all maps that are
+// reached from the holder alone, where their tables are most of it (Go 1.24 and later).
 events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
                        const GoroutineList& list, const HolderRoots& roots, const ReachBudget& budget);
 

@@ -82,7 +82,7 @@ class Sampler {
   void anchor();
   void run(Target& target);
   void look_last(Target& target);
-  void look_last(const std::vector<SpaceId>& spaces);
+  void look_last(std::vector<SpaceId> spaces);
 
   const World world_;
   Targets targets_;

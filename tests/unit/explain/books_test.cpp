@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -94,6 +95,19 @@ TEST(HeapBooks, ALoadThatIsOver) {
           books_of(read({live, [&](double t) { return 40 * std::min(t, 10.0) + garbage * t; }}, 0, to))
               .rising)
           << garbage << " " << to;
+}
+
+// A map that doubles grows by leaps, and slowly between them: the next collection will tell, and until then nothing is all clear.
+TEST(HeapBooks, AMapThatDoublesIsNotSettled) {
+  // 2 MiB/s into the map's entries; its table, of half as much, is made anew at each power of two.
+  const auto table = [](double t) { return std::exp2(std::floor(std::log2(2 + t))); };
+  const auto live = [&](double t) { return 2 * t + table(t); };
+  const auto allocated = [&](double t) { return 2 * t + 2 * table(t); };
+  for (int to = 25; to <= 60; ++to) {
+    const HeapBooks books = books_of(read({live, allocated}, 0, to));
+    ASSERT_GE(books.collections, kLeastCollections) << to;
+    EXPECT_TRUE(books.rising || books.unsettled) << to;
+  }
 }
 
 TEST(HeapBooks, SaysWhenTheNextCollectionIsDue) {

@@ -105,6 +105,21 @@ TEST_P(Holders, a_map_without_entries) {
   EXPECT_GE(first.bytes, first.slots * 64);
 }
 
+// Neither is a table of it taken for a text of which a part is kept.
+TEST_P(Holders, a_map_without_entries_behind_an_interface) {
+  ASSERT_NO_FATAL_FAILURE(start("hidden"));
+  if (!target_) return;
+  const std::optional<events::GoHeld> held = read();
+  ASSERT_TRUE(held && !held->holders.empty());
+  const events::GoHolder& first = held->holders.front();
+  EXPECT_EQ(first.kind, Kind::kGoroutines);
+  EXPECT_GE(first.bytes, 1'000'000u * 64);
+  EXPECT_EQ(first.pinned, 0u);
+  if (GetParam() < 24) return;  // their maps are not known by what refers to them
+  EXPECT_EQ(first.entries, 0u);
+  EXPECT_GE(first.slots, 1'000'000u);
+}
+
 TEST_P(Holders, texts_of_which_a_part_is_kept) {
   ASSERT_NO_FATAL_FAILURE(start("texts"));
   if (!target_) return;

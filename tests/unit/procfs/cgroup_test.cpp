@@ -249,6 +249,39 @@ TEST_F(MadeCgroups, OfVersion1) {
   EXPECT_EQ(reader().read(std::string("/x")), std::vector{x});
 }
 
+// systemd's hybrid layout: version 2 is mounted beside version 1 for systemd's own use, without controllers, and each process has
+// a path in both.
+TEST_F(MadeCgroups, OfAHybridHost) {
+  const std::string root = path_.string();
+  const auto mounts = parse_cgroup_mounts(
+      "30 23 0:26 / " + root + "/unified rw shared:10 - cgroup2 cgroup2 rw,nsdelegate\n31 23 0:27 / " + root +
+      "/systemd rw shared:11 - cgroup cgroup rw,xattr,name=systemd\n34 23 0:30 / " + root +
+      "/memory rw shared:14 - cgroup cgroup rw,memory\n");
+  const auto of_process = parse_cgroup(
+      "12:memory:/system.slice/web.service\n2:pids:/system.slice/web.service\n"
+      "1:name=systemd:/system.slice/web.service\n0::/system.slice/web.service\n");
+  ASSERT_TRUE(of_process);
+  file("unified/system.slice/web.service/cgroup.procs", "7\n");
+  file("memory/system.slice/memory.usage_in_bytes", "900\n");
+  file("memory/system.slice/memory.limit_in_bytes", "1000\n");
+  file("memory/system.slice/web.service/memory.usage_in_bytes", "500\n");
+  file("memory/system.slice/web.service/memory.limit_in_bytes", "9223372036854771712\n");
+  file("memory/system.slice/web.service/memory.stat", "rss 1\ntotal_rss 300\ntotal_cache 150\n");
+  const CgroupReader reader(mounts);
+  const auto read = reader.read(*of_process);
+  ASSERT_EQ(read.size(), 2U);
+  EXPECT_EQ(read[0], (events::CgroupMemory{"/system.slice/web.service", false, 500, {}, {}, {}, 300, 150}));
+  EXPECT_EQ(read[1], (events::CgroupMemory{"/system.slice", false, 900, 1000}));
+  EXPECT_EQ(reader.room(*of_process)->path, "/system.slice");
+  EXPECT_EQ(*find_cgroup(mounts, "web"), "/system.slice/web.service");
+  // Where version 2 has the controller, it is asked.
+  const CgroupReader of_2({{true, "/", path_ / "v2"}});
+  group("v2/system.slice/web.service", "500", "600");
+  const auto in_2 = parse_cgroup("4:pids:/system.slice/web.service\n0::/system.slice/web.service\n");
+  ASSERT_TRUE(in_2);
+  EXPECT_EQ(of_2.room(*in_2)->limit_bytes, 600U);
+}
+
 constexpr const char* kId = "3f1c9a0be77d2f0c11aa22bb33cc44dd55ee66ff778899001122334455667788";
 
 TEST(CgroupNames, OfUnitsAndContainers) {

@@ -6,6 +6,7 @@
 //	chain    a list, whose two ends are words of one variable: 96 buffers of 1 MiB
 //	emptied  a map of a million entries of 64 bytes, of which none is left
 //	texts    51 bytes of each of 256 texts of 256 KiB
+//	hidden   the same map, behind an interface, in a variable of a goroutine that waits
 //	local    64 buffers of 1 MiB in a variable of a goroutine that waits
 //	pool     64 buffers of 1 MiB in a sync.Pool
 //	many     2,000 goroutines that wait for a request, each with 32 KiB; with -fix 20 of them
@@ -30,6 +31,7 @@ const mib = 1 << 20
 var stories = map[string]func(fix bool){
 	"chain":   chain,
 	"emptied": emptied,
+	"hidden":  hidden,
 	"texts":   texts,
 	"local":   local,
 	"many":    many,
@@ -71,6 +73,39 @@ func emptied(fix bool) {
 	if fix {
 		sessions = nil
 	}
+}
+
+type store interface{ clear() }
+type inMemory struct{ rows map[uint64][7]uint64 }
+
+func (s *inMemory) clear() {
+	for i := range s.rows {
+		delete(s.rows, i)
+	}
+}
+
+//go:noinline
+func keepStore(fix bool) {
+	rows := make(map[uint64][7]uint64)
+	for i := uint64(0); i < 1_000_000; i++ {
+		rows[i] = [7]uint64{i}
+	}
+	var kept store = &inMemory{rows}
+	rows = nil
+	kept.clear()
+	if fix {
+		kept = nil
+	}
+	done <- true
+	<-done
+	if kept != nil {
+		kept.clear()
+	}
+}
+
+func hidden(fix bool) {
+	go keepStore(fix)
+	<-done
 }
 
 type match struct {
@@ -173,7 +208,7 @@ func main() {
 	flag.Parse()
 	story := stories[flag.Arg(0)]
 	if story == nil {
-		fmt.Fprintln(os.Stderr, "go_held [-fix] chain|emptied|texts|local|many|pool|twice")
+		fmt.Fprintln(os.Stderr, "go_held [-fix] chain|emptied|hidden|texts|local|many|pool|twice")
 		pprof.WriteHeapProfile(os.Stderr) // who links this is sampled
 		os.Exit(2)
 	}

@@ -13,7 +13,9 @@ constexpr double kShareOfPace = 1.0 / 4;  // or of what it would be by its time
 constexpr double kSettling = 3;           // seconds after a collection in which it still sweeps
 constexpr double kMostLate = 3;           // times the wait before
 constexpr double kLeastPace = 3.0 / 4;    // of the usual rise
-constexpr double kForcedSeconds = 120;    // the runtime collects at least so often, unless GOGC=off
+constexpr double kSlowPace =
+    1.0 / 2;  // or of it: maps and slices that double grow by leaps, and slowly between them
+constexpr double kForcedSeconds = 120;  // the runtime collects at least so often, unless GOGC=off
 
 double seconds_between(TimeNs from, TimeNs to) {
   return to > from ? static_cast<double>(to - from) / 1e9 : 0;
@@ -60,9 +62,9 @@ bool few_rise(const std::vector<TrendPoint>& live) {
 }
 
 // Nothing is known after the last collection. A leak goes on filling the heap as fast as before, and each collection comes
-// after at most twice the time of the one before; a load that is over does not, or the next collection is late. `usual`: bytes a
+// after at most twice the time of the one before; a load that is over does not, or the next collection is late. `least`: bytes a
 // second.
-bool goes_on(const std::vector<timeline::GoPoint>& curve, const std::vector<TrendPoint>& live, double usual) {
+bool goes_on(const std::vector<timeline::GoPoint>& curve, const std::vector<TrendPoint>& live, double least) {
   const TimeNs last = live.back().time;
   const double since = seconds_between(last, curve.back().time);
   if (since <= kSettling) return true;
@@ -70,7 +72,7 @@ bool goes_on(const std::vector<timeline::GoPoint>& curve, const std::vector<Tren
   const auto then = std::find_if(curve.begin(), curve.end(),
                                  [&](const timeline::GoPoint& point) { return point.time >= last; });
   const uint64_t before = in_use(then->counters), now = in_use(curve.back().counters);
-  return now > before && static_cast<double>(now - before) / since >= usual * kLeastPace;
+  return now > before && static_cast<double>(now - before) / since >= least;
 }
 
 void add_next(const std::vector<timeline::GoPoint>& curve, const std::vector<TrendPoint>& live,
@@ -121,9 +123,10 @@ HeapBooks books_of(const std::vector<timeline::GoPoint>& curve) {
         few ? all / seconds_between(live.front().time, live.back().time)
             : static_cast<double>(trend.grown_bytes) / std::max(trend.shown_seconds, kSettling);
     const bool rises = few ? few_rise(live) : trend.rising;
-    books.rising = rises && books.collections >= kLeastCollections && goes_on(curve, live, usual);
+    books.rising =
+        rises && books.collections >= kLeastCollections && goes_on(curve, live, usual * kLeastPace);
     books.unsettled =
-        !books.rising && all > 0 && last_rise >= all * kShareOfFew && goes_on(curve, live, usual);
+        !books.rising && all > 0 && last_rise >= all * kShareOfFew && goes_on(curve, live, usual * kSlowPace);
     if (books.rising && !few) {
       books.live_before = least(live);
       books.live_now = books.live_before + trend.grown_bytes;

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "explain/allocator_words.h"
 #include "explain/rules/causes.h"
+#include "explain/rules/chunk_words.h"
 #include "explain/units.h"
 
 namespace memwhy::explain {
@@ -39,12 +40,6 @@ std::vector<GrownSize> grown_sizes(const AllocatorFacts& facts) {
   return out;
 }
 
-std::string size_text(uint64_t chunk_bytes) {
-  return chunk_bytes < kPageBytes
-             ? fmt::format("chunks of {} bytes", chunk_bytes)
-             : fmt::format("chunks of {} to {}", human_bytes(chunk_bytes), human_bytes(2 * chunk_bytes));
-}
-
 // The requested size for a malloc chunk of this size.
 std::string request_text(uint64_t chunk_bytes) {
   return fmt::format("{} to {} bytes", chunk_bytes - 23, chunk_bytes - 8);
@@ -60,6 +55,27 @@ std::string callers_text(const AllocationSites& sites) {
                        site.where.empty() ? "code that is not known" : site.where);
   }
   return out;
+}
+
+// What a runtime with a heap of its own has from malloc.
+struct ManagedRuntime {
+  std::string_view allocator, heap, outside, remedy;
+};
+constexpr ManagedRuntime kBesideMalloc[] = {
+    {"v8", "V8's heap", "Node.js has what Buffers and ArrayBuffers hold from malloc",
+     "process.memoryUsage().arrayBuffers is how much Buffers hold; --max-old-space-size does not bound it."},
+    {"hotspot", "the Java heap",
+     "a JVM has direct ByteBuffers and all that its native libraries allocate from malloc",
+     "jcmd PID VM.native_memory, of a JVM with -XX:NativeMemoryTracking=summary, tells direct buffers and "
+     "the "
+     "JVM's own memory from that of libraries; -Xmx does not bound it."},
+};
+
+const ManagedRuntime* managed_runtime(const Case& c) {
+  const auto* const found =
+      std::find_if(std::begin(kBesideMalloc), std::end(kBesideMalloc),
+                   [&](const ManagedRuntime& each) { return allocator_facts(c, each.allocator) != nullptr; });
+  return found == std::end(kBesideMalloc) ? nullptr : found;
 }
 
 class CHeapGrowth : public Rule {
@@ -81,8 +97,10 @@ class CHeapGrowth : public Rule {
     finding.bytes = bytes;
     finding.owners = {Owner::kCHeapUsed};
     finding.growth_bytes_per_s = trend.bytes_per_s;
+    const ManagedRuntime* const runtime = managed_runtime(c);
     finding.headline =
-        fmt::format("{} are allocated with malloc, and keep growing", bytes_and_share(bytes, c.ledger));
+        fmt::format("{} are allocated with malloc{}, and keep growing", bytes_and_share(bytes, c.ledger),
+                    runtime == nullptr ? "" : fmt::format(", outside of {}", runtime->heap));
     finding.claim =
         fmt::format("What {} allocates with malloc and does not free keeps growing: {} are in use{}.",
                     c.process.comm, bytes_and_share(bytes, c.ledger), growth_clause(trend));
@@ -91,7 +109,16 @@ class CHeapGrowth : public Rule {
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
     const std::vector<GrownSize> sizes = grown_sizes(*facts);
     add_sizes(sizes, finding);
+    // Of blocks of a page and more the code that first touched them is that of whoever asked for them.
+    if (!sizes.empty() && sizes.front().chunk_bytes >= kPageBytes) {
+      if (const std::string most = touched_most(c, Owner::kCHeapUsed, "first touched by"); !most.empty())
+        finding.headline += ": " + most;
+    }
     if (!sizes.empty()) add_callers(c, sizes.front().chunk_bytes, finding);
+    if (runtime != nullptr) {
+      finding.evidence.emplace_back(runtime->outside);
+      finding.remedy += fmt::format(" {}", runtime->remedy);
+    }
     for (std::string& entry : heaviest_texts(c, Owner::kCHeapUsed, 3))
       finding.evidence.push_back("pages first touched: " + std::move(entry));
     finding.against.emplace_back(

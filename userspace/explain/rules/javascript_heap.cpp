@@ -32,10 +32,12 @@ class JavascriptHeap : public Rule {
     finding.bytes = all;
     for (const std::string_view id : {"v8.heap.used", "v8.heap.free", "v8.heap.young", "v8.code"})
       if (const LedgerLine* const line = line_of(c.ledger, id)) finding.owners.push_back(line->owner);
-    const Trend trend = trend_of(c.samples, {used->owner});
+    const Trend trend = trend_of(c.moments, {used->owner});
     finding.growth_bytes_per_s = trend.bytes_per_s;
     finding.confidence = facts->heap->problem.empty() ? Confidence::kHigh : Confidence::kMedium;
-    finding.headline = fmt::format("{} are the heap of V8", bytes_and_share(all, c.ledger));
+    const bool rises = trend.lasting() && trend.grown_bytes >= problem_threshold(c.ledger);
+    finding.headline = fmt::format("{} are the heap of V8{}", bytes_and_share(all, c.ledger),
+                                   rises ? ", and it rises: a leak or garbage is not known yet" : "");
     finding.claim = fmt::format("{} of {} are the heap of V8; {} hold objects that survived a collection{}.",
                                 bytes_and_share(all, c.ledger), c.process.comm, human_bytes(used->bytes),
                                 growth_clause(trend));

@@ -5,7 +5,9 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "explain/allocator_words.h"
 #include "explain/rules/causes.h"
+#include "explain/rules/chunk_words.h"
 #include "explain/rules/rss_growth.h"
 #include "explain/rules/rule.h"
 #include "explain/runtimes.h"
@@ -24,6 +26,34 @@ struct Heavy {
   uint64_t bytes = 0;
 };
 
+bool is_go_function(const Frame& frame) {
+  return frame.function.find('.') != std::string::npos && frame.function.find("::") == std::string::npos;
+}
+
+// The program's frame that says most, and what stands beside it: the function of the standard library of Go that it called,
+// or, where it is a library's, who called that.
+//
+//   main.consume (main.go:27) in time.After          Java_java_util_zip_Deflater_init (libzip.so) in libz.so.1.2.13
+std::string text_of_site(const std::vector<Frame>& frames, FrameText how) {
+  const Frame telling = telling_frame(frames);
+  const auto at = std::find(frames.begin(), frames.end(), telling);
+  if (at == frames.end()) return text_of(telling, how);
+  if (at != frames.begin()) {
+    const Frame& called = *std::prev(at);
+    if (called.kind == FrameKind::kLibrary && is_go_function(called))
+      return fmt::format("{} in {}", text_of(telling, how), called.function);
+  }
+  // A runtime is no library that acts for who calls it.
+  if (telling.function.empty() || telling.module.find(".so") == std::string::npos ||
+      unread_runtime(telling.module) != nullptr)
+    return text_of(telling, how);
+  const auto caller =
+      std::find_if(at, frames.end(), [&](const Frame& frame) { return frame.module != telling.module; });
+  if (caller == frames.end() || caller->kind != FrameKind::kProgram || caller->function.empty())
+    return text_of(telling, how);
+  return fmt::format("{} in {}", text_of(*caller, how), telling.module);
+}
+
 // The entries of an owner's line, heaviest first. Stacks of which the program's own frame is the same are one.
 std::vector<Heavy> heaviest_of(const Case& c, Owner owner) {
   std::vector<Heavy> out;
@@ -34,7 +64,7 @@ std::vector<Heavy> heaviest_of(const Case& c, Owner owner) {
     if (entry.what == EntryWhat::kStack && frames.empty()) continue;
     Heavy next{"", entry.what == EntryWhat::kStack, entry.bytes};
     const FrameText text = text_style(entry) == FrameText::kWhole ? FrameText::kNoPath : text_style(entry);
-    next.what = next.by ? text_of(telling_frame(frames), text) : name_of(c.attribution, entry);
+    next.what = next.by ? text_of_site(frames, text) : name_of(c.attribution, entry);
     const auto same = std::find_if(out.begin(), out.end(), [&](const Heavy& each) {
       return each.by && next.by && each.what == next.what;
     });
@@ -53,9 +83,16 @@ bool is_managed(std::string_view id) { return id.starts_with("java.heap") || id.
 // ", 401.1 MiB of it by manual.New (manual.go:40)", where that is most of it.
 std::string by_whom(const Case& c, const LedgerLine& line) {
   if (is_managed(line.id())) return "";
-  const std::vector<Heavy> heavy = heaviest_of(c, line.owner);
-  if (heavy.empty() || !heavy.front().by || heavy.front().bytes * 2 < line.bytes) return "";
-  return fmt::format(", {} of it by {}", human_bytes(heavy.front().bytes), heavy.front().what);
+  const std::string most = touched_most(c, line.owner);
+  return most.empty() ? "" : ", " + most;
+}
+
+// ", 400.0 MiB of it in huge pages", where that is most of it.
+std::string in_huge_pages(const Case& c, const LedgerLine& line) {
+  if (kind_of(line.owner) != Kind::kAnonymous || line.huge_bytes * 2 < line.bytes ||
+      line.huge_bytes < problem_threshold(c.ledger))
+    return "";
+  return fmt::format(", {} of it in huge pages", human_bytes(line.huge_bytes));
 }
 
 // ", +120.0 MiB/min" where a minute changes it by a hundredth. A Go heap rises in steps: its books show more.
@@ -68,6 +105,20 @@ std::string rate_of(const LedgerLine& line) {
   return growth_clause(trend);
 }
 
+// The size that most of malloc's bytes have.
+void add_chunks(const Case& c, Finding& finding) {
+  const AllocatorFacts* const facts =
+      largest_c_heap(c.allocators, [](const AllocatorFacts& each) { return each.heap->used_bytes; });
+  if (facts == nullptr || facts->sizes.empty()) return;
+  const std::vector<events::AllocatorSize>& sizes = facts->sizes.back().heap->sizes;
+  const auto most = std::max_element(sizes.begin(), sizes.end(),
+                                     [](const auto& a, const auto& b) { return a.bytes < b.bytes; });
+  if (most == sizes.end() || most->bytes * 10 < finding.bytes) return;
+  finding.evidence.push_back(
+      fmt::format("{} of it are {}", human_bytes(most->bytes), size_text(most->chunk_bytes)));
+  finding.bytes_figure("chunk_bytes", most->bytes);
+}
+
 // If no rule covers the largest owner, it is named all the same: it is where the bytes are.
 Finding largest_owner(const Case& c) {
   const LedgerLine& line = c.ledger.lines.front();
@@ -75,14 +126,23 @@ Finding largest_owner(const Case& c) {
   finding.id = "largest-owner";
   finding.bytes = line.bytes;
   finding.growth_bytes_per_s = line.growth_bytes_per_s;
-  finding.headline = fmt::format("most of it, {}, is {}", bytes_and_share(line.bytes, c.ledger), line.id());
-  finding.claim = fmt::format("Most of {} is {}: {}{}{}.", c.process.comm, line.id(),
-                              bytes_and_share(line.bytes, c.ledger), rate_of(line), by_whom(c, line));
+  const std::string huge = in_huge_pages(c, line);
+  finding.headline =
+      fmt::format("most of it, {}, is {}{}", bytes_and_share(line.bytes, c.ledger), line.id(), huge);
+  finding.claim = fmt::format("Most of {} is {}: {}{}{}{}.", c.process.comm, line.id(),
+                              bytes_and_share(line.bytes, c.ledger), rate_of(line), huge, by_whom(c, line));
   finding.confidence = Confidence::kMedium;
   finding.remedy = "None needed: this says where the memory is, not that it is too much.";
   finding.evidence.emplace_back(line.label());
+  if (!huge.empty()) {
+    finding.evidence.emplace_back(
+        "a huge page of 2 MiB is resident as a whole when one byte of it is touched: the program may use "
+        "much less");
+    finding.bytes_figure("huge_bytes", line.huge_bytes);
+  }
   if (line.owner == Owner::kUnattributed || line.owner == Owner::kAnonBeforeAttach)
     finding.confidence = Confidence::kLow;
+  if (line.owner == Owner::kCHeapUsed) add_chunks(c, finding);
   for (std::string& entry : heaviest_texts(c, line.owner, 3)) finding.evidence.push_back(std::move(entry));
   if (line.owner == Owner::kAnonBeforeAttach) {
     finding.against.emplace_back(
@@ -141,6 +201,12 @@ std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most)
                           : fmt::format("{}: {}", each.what, human_bytes(each.bytes)));
   }
   return out;
+}
+
+std::string touched_most(const Case& c, Owner owner, std::string_view by) {
+  const std::vector<Heavy> heavy = heaviest_of(c, owner);
+  if (heavy.empty() || !heavy.front().by || heavy.front().bytes * 2 < of(c.ledger.bytes, owner)) return "";
+  return fmt::format("{} of it {} {}", human_bytes(heavy.front().bytes), by, heavy.front().what);
 }
 
 std::string bytes_and_share(uint64_t bytes, const Ledger& ledger) {

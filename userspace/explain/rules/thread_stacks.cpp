@@ -51,8 +51,12 @@ class ThreadStacks : public Rule {
                                       c.process.threads, c.process.threads == 1 ? "" : "s");
       finding.confidence = Confidence::kMedium;
     }
+    const bool locked = add_locked(c, bytes, finding);
     finding.remedy =
         !problem ? "None needed."
+        : locked ? "Lock what is touched only (mlockall with MCL_ONFAULT), or what is named (mlock): "
+                   "MCL_FUTURE makes each stack resident as a whole. Smaller stacks "
+                   "(pthread_attr_setstacksize) cost less."
         : ended  ? "Join or detach every thread (pthread_join, pthread_detach): the stack of one that "
                    "is neither stays when it ends."
                  : "Run fewer threads (a bounded pool), or make the deep frames smaller.";
@@ -61,6 +65,22 @@ class ThreadStacks : public Rule {
           "some stacks have no thread: libc caches up to 40 MiB of them for new threads");
     }
     return finding;
+  }
+
+ private:
+  // Whether all of them may be locked: then they are resident because they are mapped, and not because threads use them.
+  static bool add_locked(const Case& c, uint64_t bytes, Finding& finding) {
+    const uint64_t locked = c.process.counters ? c.process.counters->locked_bytes : 0;
+    const uint64_t used = huge_stacks(c).used_bytes;
+    if (locked < bytes || used * 2 > bytes) return false;
+    finding.headline += ", locked as a whole (mlockall)";
+    finding.evidence.push_back(
+        fmt::format("{} of mappings are locked (VmLck); threads use {} of their stacks now, by their stack "
+                    "pointers",
+                    human_bytes(locked), human_bytes(used)));
+    finding.bytes_figure("locked_bytes", locked);
+    finding.bytes_figure("used_bytes", used);
+    return true;
   }
 };
 

@@ -35,7 +35,9 @@ std::string text_of_content(const Holder& holder, Finding& finding) {
   if (has_empty_map(holder)) {
     finding.count_figure("map_entries", holder.entries);
     finding.count_figure("map_slots", holder.slots);
-    return fmt::format(", a map of {} entries in {} slots", holder.entries, holder.slots);
+    return fmt::format(", {} of {} entries in {} slots",
+                       holder.kind == Holder::Kind::kVariable ? "a map" : "maps", holder.entries,
+                       holder.slots);
   }
   if (has_pins(holder)) {
     finding.count_figure("pinned_objects", holder.pinned);
