@@ -13,6 +13,7 @@
 
 #include "events/go_runtime.h"
 #include "goruntime/globals.h"
+#include "goruntime/goroutine_groups.h"
 #include "goruntime/goroutines.h"
 #include "goruntime/reach.h"
 #include "goruntime/spans.h"
@@ -24,14 +25,14 @@ constexpr size_t kMostSizes = 4, kMostKept = 16;  // of each
 constexpr uint64_t kLeastPinned = 4096;  // bytes of an object without pointers that is looked at closer
 
 struct HolderRoots {
-  std::span<const AddressRange> variables = {};      // in order; none: not known
-  std::span<const std::vector<size_t>> groups = {};  // of goroutines
-  std::span<const uint64_t> queued = {};             // as for reach()
-  std::span<const AddressRange> resident = {};       // in order: pages that are
+  std::span<const AddressRange> variables = {};  // in order; none: not known
+  std::span<const Members> groups = {};          // of goroutines
+  std::span<const uint64_t> queued = {};         // as for reach()
+  std::span<const AddressRange> resident = {};   // in order: pages that are
 };
 
 // Without names: holders of most bytes first.
-events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
+events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, SpanTable& spans,
                        const GoroutineList& list, const HolderRoots& roots, const ReachBudget& budget);
 
 }  // namespace memwhy::goruntime
