@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <functional>
-#include <map>
 #include <tuple>
 #include <utility>
 
@@ -271,16 +269,16 @@ events::GoProfile GoProcess::profile() {
 
 namespace {
 
-events::GoGroup describe(const std::vector<Goroutine>& all, const std::vector<size_t>& members) {
+events::GoGroup describe(const GoroutineList& list, Members members) {
   events::GoGroup out;
-  const Goroutine& first = all[members.front()];
+  const GoroutineKind& first = list.kind_of(list.goroutines[members.front()]);
   out.count = members.size();
   out.frames.assign(first.frames().begin(), first.frames().end());
   out.wait_reason = std::string(first.wait_reason());
   out.created_at = first.created_at;
-  for (const size_t i : members) {
-    const Goroutine& goroutine = all[i];
-    out.leaked += goroutine.status == GoroutineStatus::kLeaked ? 1 : 0;
+  for (const uint32_t i : members) {
+    const Goroutine& goroutine = list.goroutines[i];
+    out.leaked += list.kind_of(goroutine).status == GoroutineStatus::kLeaked ? 1 : 0;
     out.stack_bytes += goroutine.stack_bytes;
     if (goroutine.waiting_since_ns != 0 &&
         (out.oldest_wait_ns == 0 || goroutine.waiting_since_ns < out.oldest_wait_ns))
@@ -289,18 +287,20 @@ events::GoGroup describe(const std::vector<Goroutine>& all, const std::vector<si
   return out;
 }
 
-bool all_parked(const std::vector<Goroutine>& all, const std::vector<size_t>& members) {
-  return std::all_of(members.begin(), members.end(),
-                     [&](size_t i) { return waits(all[i].status) && !all[i].frames().empty(); });
+bool all_parked(const GoroutineList& list, Members members) {
+  return std::all_of(members.begin(), members.end(), [&](uint32_t i) {
+    const GoroutineKind& kind = list.kind_of(list.goroutines[i]);
+    return waits(kind.status) && !kind.frames().empty();
+  });
 }
 
 }  // namespace
 
 // The goroutine that runs finalizers is in one of them, and that waits.
 bool GoProcess::finalizer_waits(const GoroutineList& list) const {
-  return std::any_of(list.goroutines.begin(), list.goroutines.end(), [this](const Goroutine& goroutine) {
-    return goroutine.entry != 0 && goroutine.entry == program_.finalizer_entry && waits(goroutine.status) &&
-           goroutine.wait_reason() != "finalizer wait";
+  return std::any_of(list.kinds.begin(), list.kinds.end(), [this](const GoroutineKind& kind) {
+    return kind.entry != 0 && kind.entry == program_.finalizer_entry && waits(kind.status) &&
+           kind.wait_reason() != "finalizer wait";
   });
 }
 
@@ -312,13 +312,13 @@ std::optional<SpanTable> GoProcess::spans_now(remote::RemoteMemory& memory) {
   return std::move(*spans);
 }
 
-void GoProcess::tell_kept(remote::RemoteMemory& memory, const SpanTable& spans, const GoroutineList& list,
-                          const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out) {
-  std::vector<std::vector<size_t>> parked;
+void GoProcess::tell_kept(remote::RemoteMemory& memory, SpanTable& spans, const GoroutineList& list,
+                          const Groups& groups, events::GoGoroutines& out) {
+  std::vector<Members> parked;
   std::vector<size_t> where;  // parked[k] are the members of out.groups[where[k]]
-  for (size_t i = 0; i < members.size(); ++i) {
-    if (!all_parked(list.goroutines, members[i])) continue;
-    parked.push_back(members[i]);
+  for (size_t i = 0; i < groups.members.size(); ++i) {
+    if (!all_parked(list, groups.members[i])) continue;
+    parked.push_back(groups.members[i]);
     where.push_back(i);
   }
   std::optional<FinalizerQueue> queue;
@@ -336,15 +336,15 @@ void GoProcess::tell_kept(remote::RemoteMemory& memory, const SpanTable& spans, 
   }
 }
 
-void GoProcess::tell_holders(const SpanTable& spans, const GoroutineList& list,
-                             const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out) {
+void GoProcess::tell_holders(SpanTable& spans, const GoroutineList& list, const Groups& groups,
+                             events::GoGoroutines& out) {
   remote::Budget budget(kLastWalkLimits, stop_, clocks_);
   remote::MeteredMemory memory(*memory_, budget);
   std::optional<FinalizerQueue> queue;
   if (finalizer_waits(list)) queue = read_finalizers(memory, *globals_);
   const std::vector<AddressRange> variables =
       program_.variables ? program_.variables() : std::vector<AddressRange>();
-  HolderRoots roots{variables, members, {}, resident_};
+  HolderRoots roots{variables, groups.members, {}, resident_};
   if (queue) roots.queued = queue->objects;
   out.held = holders(memory, *globals_, spans, list, roots, ReachBudget{});
   if (budget.spent() != remote::Budget::Spent::kNothing)
@@ -368,14 +368,14 @@ std::optional<events::GoGoroutines> GoProcess::goroutines(bool with_holders) {
   remote::MeteredMemory memory(*memory_, budget);
   const Result<GoroutineList> list = read_goroutines(memory, *globals_);
   if (!list) return std::nullopt;
-  const auto [members, groups] = largest_groups(list->goroutines, kMostWalked);
-  if (groups > kMostWalked)
+  const Groups groups = largest_groups(*list, kMostWalked);
+  if (groups.all > kMostWalked)
     tell(kCutGroups,
          fmt::format("Its goroutines have {} different stacks: only the {} of most goroutines are looked at.",
-                     groups, kMostWalked));
+                     groups.all, kMostWalked));
   events::GoGoroutines out;
   out.count = list->goroutines.size() + list->unread;
-  for (const std::vector<size_t>& each : members) out.groups.push_back(describe(list->goroutines, each));
+  for (const Members& each : groups.members) out.groups.push_back(describe(*list, each));
   if (list->cut > 0)
     tell(kCutGoroutines,
          fmt::format("Of its {} goroutines {} were not read: it would take more {} than one reading may.",
@@ -383,14 +383,14 @@ std::optional<events::GoGoroutines> GoProcess::goroutines(bool with_holders) {
   remote::Budget of_walk(kWalkLimits, stop_, clocks_);
   remote::MeteredMemory walked(*memory_, of_walk);
   out.complete = false;
-  const std::optional<SpanTable> spans = spans_now(walked);
-  if (spans) tell_kept(walked, *spans, *list, members, out);
+  std::optional<SpanTable> spans = spans_now(walked);
+  if (spans) tell_kept(walked, *spans, *list, groups, out);
   if (of_walk.spent() != remote::Budget::Spent::kNothing)
     tell(kCutWalk,
          fmt::format("What its goroutines keep was not followed to the end: it would take more {} than one "
                      "reading may.",
                      of_walk.spent_name()));
-  if (spans && with_holders) tell_holders(*spans, *list, members, out);
+  if (spans && with_holders) tell_holders(*spans, *list, groups, out);
   std::stable_sort(out.groups.begin(), out.groups.end(),
                    [](const events::GoGroup& a, const events::GoGroup& b) {
                      return std::tuple(a.kept_bytes + a.stack_bytes, a.count) >

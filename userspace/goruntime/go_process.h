@@ -54,6 +54,7 @@ struct HeapReading {
 };
 
 struct GoroutineList;
+struct Groups;
 struct HeapPages;
 struct SpanTable;
 
@@ -96,10 +97,10 @@ class GoProcess {
   bool finalizer_waits(const GoroutineList& list) const;
   // The pages of the heap as they are now; nullopt: not to be read.
   std::optional<SpanTable> spans_now(remote::RemoteMemory& memory);
-  void tell_kept(remote::RemoteMemory& memory, const SpanTable& spans, const GoroutineList& list,
-                 const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out);
-  void tell_holders(const SpanTable& spans, const GoroutineList& list,
-                    const std::vector<std::vector<size_t>>& members, events::GoGoroutines& out);
+  void tell_kept(remote::RemoteMemory& memory, SpanTable& spans, const GoroutineList& list,
+                 const Groups& groups, events::GoGoroutines& out);
+  void tell_holders(SpanTable& spans, const GoroutineList& list, const Groups& groups,
+                    events::GoGoroutines& out);
   const Layout* layout();  // nullptr: problem_ has the reason
 
   std::shared_ptr<remote::RemoteMemory> memory_;

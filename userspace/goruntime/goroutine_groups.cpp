@@ -2,36 +2,45 @@
 #include "goruntime/goroutine_groups.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <map>
 #include <tuple>
-#include <vector>
 
 namespace memwhy::goruntime {
 namespace {
 
-// What the goroutines of a group have in common.
-auto sort_of(const Goroutine& goroutine) {
-  return std::tuple(goroutine.known_frames, goroutine.wait_reason(), goroutine.created_at);
+struct Group {
+  size_t count = 0;
+  bool told = false;
+  size_t next = 0;  // index of its next member
+};
+
+// Of each kind the number of its group, and the groups by where the first of each stands.
+std::vector<Group> count_groups(const GoroutineList& list, std::vector<uint32_t>& group_of_kind) {
+  constexpr uint32_t kNone = ~uint32_t{0};
+  const auto sort_of = [](const GoroutineKind& kind) {
+    return std::tuple(kind.known_frames, kind.wait_reason(), kind.created_at);
+  };
+  // A tree and no hash: the target chooses the creation sites, and could make them collide.
+  std::map<decltype(sort_of(list.kinds.front())), uint32_t> numbers;
+  std::vector<Group> groups;
+  group_of_kind.assign(list.kinds.size(), kNone);
+  for (const Goroutine& goroutine : list.goroutines) {
+    uint32_t& group = group_of_kind[goroutine.kind];
+    if (group == kNone) {
+      group = numbers.try_emplace(sort_of(list.kind_of(goroutine)), static_cast<uint32_t>(groups.size()))
+                  .first->second;
+      if (group == groups.size()) groups.emplace_back();
+    }
+    ++groups[group].count;
+  }
+  return groups;
 }
 
 }  // namespace
 
-// A tree and no hash: the target chooses the creation sites, and could make them collide.
-Groups largest_groups(const std::vector<Goroutine>& list, size_t most) {
-  struct Group {
-    size_t count = 0;
-    std::vector<size_t>* members = nullptr;
-  };
-  std::map<decltype(sort_of(list.front())), uint32_t> numbers;
-  std::vector<Group> groups;  // by the place of the first of each
-  std::vector<uint32_t> group_of(list.size());
-  for (size_t i = 0; i < list.size(); ++i) {
-    const auto [known, fresh] = numbers.try_emplace(sort_of(list[i]), static_cast<uint32_t>(groups.size()));
-    if (fresh) groups.emplace_back();
-    group_of[i] = known->second;
-    ++groups[known->second].count;
-  }
+Groups largest_groups(const GoroutineList& list, size_t most) {
+  std::vector<uint32_t> group_of_kind;
+  std::vector<Group> groups = count_groups(list, group_of_kind);
   std::vector<Group*> largest;
   for (Group& group : groups) largest.push_back(&group);
   if (largest.size() > most) {
@@ -43,13 +52,28 @@ Groups largest_groups(const std::vector<Goroutine>& list, size_t most) {
   }
   Groups out;
   out.all = groups.size();
-  out.members.resize(largest.size());
-  for (size_t k = 0; k < largest.size(); ++k) {
-    largest[k]->members = &out.members[k];
-    out.members[k].reserve(largest[k]->count);
+  size_t end = 0;
+  for (Group* group : largest) {
+    group->told = true;
+    group->next = end;
+    end += group->count;
   }
-  for (size_t i = 0; i < list.size(); ++i)
-    if (std::vector<size_t>* members = groups[group_of[i]].members) members->push_back(i);
+  out.indexes.resize(end);
+  for (const Group* group : largest)
+    out.members.push_back(Members(out.indexes).subspan(group->next, group->count));
+  for (size_t i = 0; i < list.goroutines.size(); ++i)
+    if (Group& group = groups[group_of_kind[list.goroutines[i].kind]]; group.told)
+      out.indexes[group.next++] = static_cast<uint32_t>(i);
+  return out;
+}
+
+std::vector<uint32_t> in_no_group(const GoroutineList& list, std::span<const Members> groups) {
+  std::vector<bool> grouped(list.goroutines.size());
+  for (const Members& group : groups)
+    for (const uint32_t i : group) grouped[i] = true;
+  std::vector<uint32_t> out;
+  for (uint32_t i = 0; i < grouped.size(); ++i)
+    if (!grouped[i]) out.push_back(i);
   return out;
 }
 

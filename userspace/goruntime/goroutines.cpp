@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <utility>
 
 #include "goruntime/words.h"
@@ -40,24 +41,31 @@ void sort_unique(std::vector<uint64_t>& values) {
   values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
+// Without its stack.
+GoroutineKind decode_kind(const Layout& layout, std::span<const std::byte> bytes) {
+  const auto& g = layout.g;
+  GoroutineKind out;
+  out.status = static_cast<GoroutineStatus>(field(bytes, g.atomicstatus) & ~kScanBit);
+  out.created_at = field(bytes, g.gopc);
+  out.entry = field(bytes, g.startpc);
+  if (!waits(out.status)) return out;
+  const uint64_t reason = field(bytes, g.waitreason);
+  if (reason < std::size(layout.wait_reasons)) out.reason = &layout.wait_reasons[reason];
+  return out;
+}
+
+// Without its kind.
 Goroutine decode(const Layout& layout, uint64_t address, std::span<const std::byte> bytes) {
   const auto& g = layout.g;
   Goroutine out;
   out.address = address;
-  out.id = field(bytes, g.goid);
-  out.status = static_cast<GoroutineStatus>(field(bytes, g.atomicstatus) & ~kScanBit);
-  out.created_at = field(bytes, g.gopc);
-  out.entry = field(bytes, g.startpc);
+  out.id = static_cast<uint32_t>(field(bytes, g.goid));
   const uint64_t low = field(bytes, g.stack_lo), high = field(bytes, g.stack_hi);
+  const uint64_t sp = field(bytes, g.sched_sp);
   if (low < high && high - low <= std::numeric_limits<uint32_t>::max()) {
     out.stack_start = low;
     out.stack_bytes = static_cast<uint32_t>(high - low);
-  }
-  out.stack_pointer = field(bytes, g.sched_sp);
-  if (waits(out.status)) {
-    const uint64_t reason = field(bytes, g.waitreason);
-    if (reason < std::size(layout.wait_reasons)) out.reason = &layout.wait_reasons[reason];
-    out.waiting_since_ns = field(bytes, g.waitsince);
+    if (out.stack().contains(sp)) out.used_bytes = static_cast<uint32_t>(high - sp);
   }
   return out;
 }
@@ -92,10 +100,11 @@ class ListReader {
   }
 
  private:
-  // Saved registers of a parked goroutine.
+  // Of a parked goroutine, until its stack was read.
   struct Saved {
     size_t index = 0;  // in out_.goroutines
-    uint64_t pc = 0, bp = 0, status = 0;
+    GoroutineKind kind;
+    uint64_t id = 0, status = 0, sp = 0, pc = 0, bp = 0;  // as they stand in its g
   };
 
   Status read_addresses() {
@@ -149,9 +158,8 @@ class ListReader {
     size_t from = 0;
     for (size_t k = 0; k < saved_.size(); ++k) {
       const Goroutine& goroutine = out_.goroutines[saved_[k].index];
-      if (const AddressRange stack = goroutine.stack(); stack.contains(goroutine.stack_pointer))
-        PageReader::add(wanted, goroutine.stack_pointer,
-                        std::min(stack.end - goroutine.stack_pointer, kMostStackRead));
+      PageReader::add(wanted, goroutine.stack_pointer(),
+                      std::min<uint64_t>(goroutine.used_bytes, kMostStackRead));
       if (wanted.size() < kMostPages && k + 1 < saved_.size()) continue;
       read_stacks(std::span(saved_).subspan(from, k + 1 - from), std::exchange(wanted, {}));
       from = k + 1;
@@ -163,17 +171,22 @@ class ListReader {
       ++out_.unread;
       return;
     }
-    Goroutine goroutine = decode(layout_, address, g_);
-    if (dead(goroutine.status)) return;
-    if (const uint64_t m = field(g_, layout_.g.m); m != 0) out_.threads.push_back(m);
-    if (parked(goroutine.status)) {
-      saved_.push_back({out_.goroutines.size(), field(g_, layout_.g.sched_pc), field(g_, layout_.g.sched_bp),
-                        field(g_, layout_.g.atomicstatus)});
-    } else if (goroutine.status == GoroutineStatus::kSyscall) {
-      frames_.assign(1, field(g_, layout_.g.syscallpc));
-      goroutine.known_frames = stack_of_frames();
+    GoroutineKind kind = decode_kind(layout_, g_);
+    if (dead(kind.status)) return;
+    const auto& g = layout_.g;
+    if (const uint64_t m = field(g_, g.m); m != 0) out_.threads.push_back(m);
+    Goroutine& goroutine = out_.goroutines.emplace_back(decode(layout_, address, g_));
+    if (waits(kind.status)) goroutine.waiting_since_ns = field(g_, g.waitsince);
+    if (parked(kind.status)) {
+      saved_.push_back({out_.goroutines.size() - 1, kind, field(g_, g.goid), field(g_, g.atomicstatus),
+                        field(g_, g.sched_sp), field(g_, g.sched_pc), field(g_, g.sched_bp)});
+      return;
     }
-    out_.goroutines.push_back(goroutine);
+    if (kind.status == GoroutineStatus::kSyscall) {
+      frames_.assign(1, field(g_, g.syscallpc));
+      kind.known_frames = stack_of_frames();
+    }
+    goroutine.kind = number_of(kind);
   }
 
   void read_stacks(std::span<const Saved> some, std::vector<uint64_t> pages) {
@@ -186,23 +199,22 @@ class ListReader {
     again_.prefetch(std::move(of_gs));
     for (const Saved& saved : some) {
       Goroutine& goroutine = out_.goroutines[saved.index];
+      GoroutineKind kind = saved.kind;
       // It may have run on in between: then its stack is not the one that was read.
-      const bool still = again_.copy(goroutine.address, g_) && field(g_, layout_.g.goid) == goroutine.id &&
-                         field(g_, layout_.g.sched_sp) == goroutine.stack_pointer &&
-                         field(g_, layout_.g.atomicstatus) == saved.status;
-      if (!still) continue;
-      unwind(goroutine, saved);
-      goroutine.known_frames = stack_of_frames();
+      if (again_.copy(goroutine.address, g_) && field(g_, layout_.g.goid) == saved.id &&
+          field(g_, layout_.g.sched_sp) == saved.sp && field(g_, layout_.g.atomicstatus) == saved.status) {
+        unwind(goroutine, saved);
+        kind.known_frames = stack_of_frames();
+      }
+      goroutine.kind = number_of(kind);
     }
   }
 
   // Frame 0 is sched.pc (inside gopark) and sched.bp is its frame pointer, in every release.
   void unwind(const Goroutine& goroutine, const Saved& saved) {
     frames_.assign(1, saved.pc);
-    const uint64_t sp = goroutine.stack_pointer;
-    const AddressRange stack = goroutine.stack();
-    if (!stack.contains(sp)) return;
-    const uint64_t bytes = std::min(stack.end - sp, kMostStackRead);
+    const uint64_t sp = saved.sp;
+    const uint64_t bytes = std::min<uint64_t>(goroutine.used_bytes, kMostStackRead);
     for (uint64_t bp = saved.bp;
          frames_.size() < kMostChain && bp >= sp && bytes >= 16 && bp - sp <= bytes - 16;) {
       std::array<uint64_t, 2> frame{};  // {next, return address}
@@ -222,16 +234,31 @@ class ListReader {
     return &*out_.stacks.insert(frames_).first;
   }
 
+  // Where there is no room for more kinds only its status is told.
+  uint32_t number_of(const GoroutineKind& kind) {
+    if (last_ < out_.kinds.size() && out_.kinds[last_] == kind) return last_;
+    auto known = numbers_.find(kind);
+    if (known == numbers_.end()) {
+      const GoroutineKind told = memory_.keep(kKindCost) ? kind : GoroutineKind{.status = kind.status};
+      known = numbers_.try_emplace(told, static_cast<uint32_t>(out_.kinds.size())).first;
+      if (known->second == out_.kinds.size()) out_.kinds.push_back(told);
+    }
+    return last_ = known->second;
+  }
+
   static constexpr uint64_t kStackCost = 96;  // of a stack besides its frames
+  static constexpr uint64_t kKindCost = 144;  // once in the list, and once by its number
 
   remote::RemoteMemory& memory_;
   const Globals& globals_;
   const Layout& layout_;
   GoroutineList out_;
   PageReader gs_, stacks_, again_;
-  Bytes g_;                       // the one at hand
-  std::vector<uint64_t> frames_;  // its stack
-  std::vector<Saved> saved_;      // of the chunk at hand
+  Bytes g_;                                    // the one at hand
+  std::vector<uint64_t> frames_;               // its stack
+  std::vector<Saved> saved_;                   // of the chunk at hand
+  std::map<GoroutineKind, uint32_t> numbers_;  // a tree and no hash: the target chooses the creation sites
+  uint32_t last_ = 0;                          // the next one is most often of the same kind
 };
 
 }  // namespace

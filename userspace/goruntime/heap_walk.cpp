@@ -19,13 +19,13 @@ constexpr uint64_t kBlockBytes = 1 << 20,
 constexpr uint64_t kMostStackBytes = 1 << 30;   // the runtime's own limit; more is damage
 constexpr uint64_t kMostRootBytes = 256 << 20;  // as Globals::roots
 constexpr size_t kMostBitmapBytes = kMostHeapBitsBytes / 8 / 8 + 1;  // it may begin within a byte
-constexpr size_t kCachedPages = 4096;                                // 16 MiB
+constexpr size_t kCachedPages = 2048;                                // 8 MiB
 constexpr int kSwissMapsSince = 24;
 constexpr size_t kMostAhead = 256;  // objects of the queue
 
 }  // namespace
 
-HeapWalk::HeapWalk(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
+HeapWalk::HeapWalk(remote::RemoteMemory& memory, const Globals& globals, SpanTable& spans,
                    const GoroutineList& list, const ReachBudget& budget)
     : memory_(memory),
       globals_(globals),
@@ -35,7 +35,9 @@ HeapWalk::HeapWalk(remote::RemoteMemory& memory, const Globals& globals, const S
       cache_(kCachedPages),
       maps_(memory, globals),
       most_objects_(budget.objects),
-      most_bytes_(budget.read_bytes) {}
+      most_bytes_(budget.read_bytes) {
+  take_out_scheduler(spans);
+}
 
 const Span* HeapWalk::any_span_of(uint64_t address) const {
   const auto after = std::upper_bound(spans_.begin(), spans_.end(), address,
@@ -61,19 +63,16 @@ bool HeapWalk::object_of(uint64_t address, Object& out) const {
   return true;
 }
 
-void HeapWalk::stop_at(uint64_t address) {
-  Object object;
-  if (object_of(address, object)) seen_[object.address] = {kStop, 0};
-}
-
-void HeapWalk::stop_at_scheduler() {
-  stop_at(list_.list);
-  for (const uint64_t m : list_.threads) stop_at(m);
+// They reach everything.
+void HeapWalk::take_out_scheduler(SpanTable& spans) {
+  take_out(spans, list_.all);
+  take_out(spans, list_.threads);
+  take_out(spans, std::span(&list_.list, 1));
   if (Bytes header(24); globals_.allp && memory_.read(*globals_.allp, header)) {
     const Slice all = slice(header, 0);
-    if (Result<std::vector<uint64_t>> every =
+    if (const Result<std::vector<uint64_t>> every =
             remote::read_array<uint64_t>(memory_, all.data, std::min<uint64_t>(all.length, 4096)))
-      for (const uint64_t p : *every) stop_at(p);
+      take_out(spans, *every);
   }
 }
 
@@ -115,7 +114,7 @@ void HeapWalk::scan_variables(const std::function<Color(uint64_t)>& color_of) {
     const size_t n = std::min(block_.size() / 8, root.mask.size() * 8);
     for (size_t i = 0; i < n; ++i)
       if ((root.mask[i / 8] >> (i % 8) & 1) != 0)
-        refer(word(block_, 8 * i), color_of(root.range.start + 8 * i), 0, beside(8 * i));
+        refer(word(block_, 8 * i), color_of(root.range.start + 8 * i), beside(8 * i));
   }
   block_ = {};  // they may be many
   if (!roots.empty()) return;
@@ -123,15 +122,15 @@ void HeapWalk::scan_variables(const std::function<Color(uint64_t)>& color_of) {
   const AddressRange heap = {globals_.mheap, globals_.mheap + globals_.layout->mheap.size};
   for (const AddressRange& range : globals_.roots) {
     const bool inside = range.contains(heap.start) && heap.end <= range.end;
-    scan({range.start, inside ? heap.start : range.end}, 0, color_of);
-    if (inside) scan({heap.end, range.end}, 0, color_of);
+    scan({range.start, inside ? heap.start : range.end}, color_of);
+    if (inside) scan({heap.end, range.end}, color_of);
   }
 }
 
-void HeapWalk::scan_goroutines(std::span<const size_t> which, Color color) {
+void HeapWalk::scan_goroutines(Members which, Color color) {
   while (!which.empty() && !exhausted()) {
     const size_t n = maps_.prefetch(list_.goroutines, which);
-    for (const size_t i : which.first(n)) scan_goroutine(list_.goroutines[i], color);
+    for (const uint32_t i : which.first(n)) scan_goroutine(list_.goroutines[i], color);
     which = which.subspan(n);
   }
 }
@@ -139,19 +138,19 @@ void HeapWalk::scan_goroutines(std::span<const size_t> which, Color color) {
 void HeapWalk::scan_goroutine(const Goroutine& goroutine, Color color) {
   if (goroutine.stack().empty() || goroutine.stack().bytes() > kMostStackBytes) return;
   const bool known =
-      goroutine.status != GoroutineStatus::kRunning && goroutine.stack().contains(goroutine.stack_pointer);
+      list_.kind_of(goroutine).status != GoroutineStatus::kRunning && goroutine.used_bytes != 0;
   if (known) {
     if (const std::optional<std::vector<uint64_t>> live = maps_.live_words(goroutine)) {
-      bytes_read_ += goroutine.stack().end - goroutine.stack_pointer;
+      bytes_read_ += goroutine.used_bytes;
       ++stacks_by_map_;
-      for (const uint64_t value : *live) visit(value, color, goroutine.id);
+      for (const uint64_t value : *live) visit(value, color);
       return;
     }
   }
   ++stacks_by_word_;
-  const AddressRange live = {known ? goroutine.stack_pointer & ~uint64_t{7} : goroutine.stack().start,
+  const AddressRange live = {known ? goroutine.stack_pointer() & ~uint64_t{7} : goroutine.stack().start,
                              goroutine.stack().end};
-  scan(live, goroutine.id, [color](uint64_t) { return color; });
+  scan(live, [color](uint64_t) { return color; });
 }
 
 // Whether an object begins with the bounds of a stack: a goroutine's g, also one that is in no list (those of
@@ -210,7 +209,7 @@ void HeapWalk::read_ahead() {
     }
   };
   for (size_t i = 0; i < std::min(work_.size(), kMostAhead); ++i) {
-    const Object& object = work_[i].object;
+    const Object object = object_of(work_[i]);
     if (object.bytes() > kPageBytes) continue;
     want(object.address, object.bytes());
     if (const uint64_t bitmap = pointer_bitmap(globals_, *object.span); bitmap != 0)
@@ -226,49 +225,53 @@ void HeapWalk::read_ahead() {
 }
 
 // Every word of a range, in blocks.
-void HeapWalk::scan(AddressRange range, uint64_t goroutine, const std::function<Color(uint64_t)>& color_of) {
+void HeapWalk::scan(AddressRange range, const std::function<Color(uint64_t)>& color_of) {
   for (uint64_t at = range.start; at < range.end && !exhausted(); at += block_.size()) {
     block_.resize(std::min(range.end - at, kBlockBytes));
     if (!read_block(at, block_)) continue;
-    for (size_t i = 0; i + 8 <= block_.size(); i += 8)
-      refer(word(block_, i), color_of(at + i), goroutine, beside(i));
+    for (size_t i = 0; i + 8 <= block_.size(); i += 8) refer(word(block_, i), color_of(at + i), beside(i));
   }
 }
 
+HeapWalk::Object HeapWalk::object_of(const Work& work) const {
+  const Span& span = spans_[work.span];
+  return {span.address + work.slot * span.element_bytes, &span};
+}
+
 void HeapWalk::step() {
-  const uint64_t page = work_.front().object.address >> kPageShift;
-  if (work_.front().object.bytes() <= kPageBytes && cached(page).number != page) read_ahead();
   Work work = work_.front();
+  const Object object = object_of(work);
+  const uint64_t page = object.address >> kPageShift;
+  if (object.bytes() <= kPageBytes && cached(page).number != page) read_ahead();
   work_.pop_front();
-  const uint64_t bytes = work.object.span->element_bytes, done = work.pieces * kPieceBytes;
-  const uint64_t at = work.object.address + done;
+  const uint64_t bytes = object.span->element_bytes, done = work.pieces * kPieceBytes,
+                 at = object.address + done;
   block_.resize(std::min(bytes - done, kPieceBytes));
   const bool any = bytes <= kPageBytes ? copy_small(at, block_) : read_block(at, block_);
   if (any && done == 0 && is_goroutine(block_)) return;
   ++work.pieces;
   if (bytes - done > kPieceBytes) work_.push_back(work);
-  if (any && !visit_pointers(work)) visit_block(work.color, work.goroutine);
+  if (any && !visit_pointers(object, work.color)) visit_block(work.color);
 }
 
 // Of a small object: the words that the collector reads. The rest of a slot after its object is left over from others.
 // false: there is no bitmap of these.
-bool HeapWalk::visit_pointers(const Work& work) {
-  const uint64_t bitmap = pointer_bitmap(globals_, *work.object.span);
+bool HeapWalk::visit_pointers(const Object& object, Color color) {
+  const uint64_t bitmap = pointer_bitmap(globals_, *object.span);
   if (bitmap == 0) return false;
-  const uint64_t first = (work.object.address - work.object.span->address) / 8;
+  const uint64_t first = (object.address - object.span->address) / 8;
   std::array<std::byte, kMostBitmapBytes> bits;
   const std::span<std::byte> used(bits.data(), (first % 8 + block_.size() / 8 + 7) / 8);
   if (!copy_small(bitmap + first / 8, used)) return false;
   for (size_t i = 0; i + 8 <= block_.size(); i += 8) {
     const size_t bit = first % 8 + i / 8;
-    if ((used[bit / 8] >> (bit % 8) & std::byte{1}) != std::byte{0})
-      refer(word(block_, i), work.color, work.goroutine, beside(i));
+    if ((used[bit / 8] >> (bit % 8) & std::byte{1}) != std::byte{0}) refer(word(block_, i), color, beside(i));
   }
   return true;
 }
 
-void HeapWalk::visit_block(Color color, uint64_t goroutine) {
-  for (size_t i = 0; i + 8 <= block_.size(); i += 8) refer(word(block_, i), color, goroutine, beside(i));
+void HeapWalk::visit_block(Color color) {
+  for (size_t i = 0; i + 8 <= block_.size(); i += 8) refer(word(block_, i), color, beside(i));
 }
 
 // What follows the word at `at` of the block; nullptr: nothing, or it is not needed. A table of a map looks like a slice, with a
@@ -285,7 +288,7 @@ const HeapWalk::Beside* HeapWalk::beside(size_t at) {
   return &beside_;
 }
 
-void HeapWalk::refer(uint64_t value, Color color, uint64_t goroutine, const Beside* beside) {
+void HeapWalk::refer(uint64_t value, Color color, const Beside* beside) {
   if (value < lowest() || value >= highest()) return;
   Object object;
   if (!object_of(value, object)) return;
@@ -293,17 +296,11 @@ void HeapWalk::refer(uint64_t value, Color color, uint64_t goroutine, const Besi
     map_groups_[object.address] = beside->groups;
   if (least_pin_bytes_ != 0 && object.span->noscan && object.bytes() >= least_pin_bytes_)
     note_pin(object, value, beside);
-  auto [at, fresh] = seen_.try_emplace(object.address, Seen{color, color, goroutine});
-  if (fresh && std::binary_search(list_.all.begin(), list_.all.end(), object.address)) {
-    at->second.color = kStop;
-    return;
-  }
-  if (!fresh) {
-    Seen& seen = at->second;
-    if (seen.color == kStop || seen.color == kShared || seen.color == color) return;
-    seen.color = color = kShared;  // two colors reach it, and what it reaches
-  }
-  if (!object.span->noscan) work_.push_back({object, goroutine, color});
+  const ColorTable::Meeting meeting = seen_.meet(object.address, color);
+  if (meeting == ColorTable::Meeting::kKnown || object.span->noscan) return;
+  if (meeting == ColorTable::Meeting::kNowShared) color = kShared;  // and so is what it reaches
+  const uint64_t slot = (object.address - object.span->address) / object.span->element_bytes;
+  work_.push_back({static_cast<uint32_t>(object.span - spans_.data()), static_cast<uint32_t>(slot), color});
 }
 
 // If the next word is no length within the rest of the object, the pointer counts as one to all of that.

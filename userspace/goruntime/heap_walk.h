@@ -7,7 +7,8 @@
 //   goroutine 12   color 9 ──► job ──┴► log buffer            8, 9, shared (first met from 8)
 //
 // An object has the color in which it is first reached; if reached in another one too, it is shared, and so is what it refers
-// to. So each is visited twice at most.
+// to. So each is visited twice at most. The runtime's own structures (g, m, p) are no objects here: they are taken out of the
+// table of spans.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "goruntime/color_table.h"
 #include "goruntime/globals.h"
+#include "goruntime/goroutine_groups.h"
 #include "goruntime/goroutines.h"
 #include "goruntime/reach.h"
 #include "goruntime/spans.h"
@@ -28,23 +31,17 @@ namespace memwhy::goruntime {
 
 class HeapWalk {
  public:
-  using Color = uint32_t;
-  static constexpr Color kStop = 0;    // never walked through: g, m, p
-  static constexpr Color kShared = 1;  // reached in two colors
-  static constexpr Color kFirst = 2;
+  using Color = ColorTable::Color;
+  static constexpr Color kShared = 0;  // reached in two colors
+  static constexpr Color kFirst = 1;
 
   struct Object {
     uint64_t address = 0;
     const Span* span = nullptr;
     uint64_t bytes() const { return span->large ? span->bytes() : span->element_bytes; }
   };
-  struct Seen {
-    Color color = 0, first = 0;  // `first`: what it was met in, also of one that is shared
-    uint64_t goroutine = 0;
-  };
-  struct Work {  // an object to look through
-    Object object;
-    uint64_t goroutine = 0;
+  struct Work {                   // an object to look through; there may be a million at once
+    uint32_t span = 0, slot = 0;  // indexes
     Color color = 0;
     uint32_t pieces = 0;  // of kPieceBytes, done
   };
@@ -59,14 +56,13 @@ class HeapWalk {
     uint32_t entries = 0, slots = 0;
   };
 
-  HeapWalk(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
-           const GoroutineList& list, const ReachBudget& budget);
+  HeapWalk(remote::RemoteMemory& memory, const Globals& globals, SpanTable& spans, const GoroutineList& list,
+           const ReachBudget& budget);
 
   // Roots. What they refer to waits in the queue. `color_of`: of the word of a variable.
-  void stop_at_scheduler();
   void scan_variables(const std::function<Color(uint64_t address)>& color_of);
-  void scan_goroutines(std::span<const size_t> which, Color color);
-  void visit(uint64_t value, Color color, uint64_t goroutine) { refer(value, color, goroutine, nullptr); }
+  void scan_goroutines(Members which, Color color);
+  void visit(uint64_t value, Color color) { refer(value, color, nullptr); }
 
   // Nearest first: what a budget cuts off is what is far from the roots.
   void drain();
@@ -80,7 +76,7 @@ class HeapWalk {
   const std::unordered_map<uint64_t, Pin>& pins() const { return pins_; }
   const std::unordered_map<uint64_t, MapGroups>& map_groups() const { return map_groups_; }
 
-  const std::unordered_map<uint64_t, Seen>& seen() const { return seen_; }
+  const ColorTable& seen() const { return seen_; }
   const Span* span_of(uint64_t address) const;  // of an object
   bool object_of(uint64_t address, Object& out) const;
   std::vector<uint64_t> allocated_at(uint64_t object) const;
@@ -105,7 +101,7 @@ class HeapWalk {
   };
 
   const Span* any_span_of(uint64_t address) const;
-  void stop_at(uint64_t address);
+  void take_out_scheduler(SpanTable& spans);
   std::vector<Root> masked_roots();
   void scan_goroutine(const Goroutine& goroutine, Color color);
   bool is_goroutine(const Bytes& object) const;
@@ -113,16 +109,17 @@ class HeapWalk {
   bool copy_small(uint64_t address, std::span<std::byte> into);
   void read_ahead();
   CachedPage& cached(uint64_t page) { return cache_[page % cache_.size()]; }
-  void scan(AddressRange range, uint64_t goroutine, const std::function<Color(uint64_t)>& color_of);
-  bool visit_pointers(const Work& work);
-  void visit_block(Color color, uint64_t goroutine);
-  // What stands beside a pointer: the word behind it, and of a map's table what it says of its groups.
+  Object object_of(const Work& work) const;
+  void scan(AddressRange range, const std::function<Color(uint64_t)>& color_of);
+  bool visit_pointers(const Object& object, Color color);
+  void visit_block(Color color);
+  // The word after a pointer; and of the table of a map, what it has of its groups.
   struct Beside {
     uint64_t length = 0;
     MapGroups groups;
   };
   const Beside* beside(size_t at);
-  void refer(uint64_t value, Color color, uint64_t goroutine, const Beside* beside);
+  void refer(uint64_t value, Color color, const Beside* beside);
   void note_pin(const Object& object, uint64_t value, const Beside* beside);
   uint64_t lowest() const { return spans_.empty() ? ~uint64_t{0} : spans_.front().address; }
   uint64_t highest() const { return spans_.empty() ? 0 : spans_.back().address + spans_.back().bytes(); }
@@ -132,7 +129,7 @@ class HeapWalk {
   const std::vector<Span>& spans_;
   const GoroutineList& list_;
   const ReachBudget& budget_;
-  std::unordered_map<uint64_t, Seen> seen_;
+  ColorTable seen_;
   std::unordered_map<uint64_t, Pin> pins_;
   std::unordered_map<uint64_t, MapGroups> map_groups_;
   Queue work_;

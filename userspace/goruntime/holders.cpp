@@ -64,10 +64,10 @@ class Palette {
   std::vector<Holder> holders_;
 };
 
-Holder describe(const GoroutineList& list, const std::vector<size_t>& members) {
+Holder holder_of(const GoroutineList& list, Members members) {
   Holder out;
   out.kind = Holder::Kind::kGoroutines;
-  const Goroutine& first = list.goroutines[members.front()];
+  const GoroutineKind& first = list.kind_of(list.goroutines[members.front()]);
   out.count = members.size();
   out.created_at = first.created_at;
   out.frames.assign(first.frames().begin(), first.frames().end());
@@ -75,23 +75,15 @@ Holder describe(const GoroutineList& list, const std::vector<size_t>& members) {
 }
 
 void scan_roots(HeapWalk& walk, Palette& palette, const GoroutineList& list, const HolderRoots& roots) {
-  walk.stop_at_scheduler();
   walk.scan_variables([&](uint64_t address) { return palette.of_word(address); });
-  std::vector<bool> grouped(list.goroutines.size());
-  for (const std::vector<size_t>& group : roots.groups) {
-    for (const size_t i : group) grouped[i] = true;
-    walk.scan_goroutines(group, palette.add(describe(list, group)));
-  }
-  std::vector<size_t> others;
-  for (size_t i = 0; i < grouped.size(); ++i)
-    if (!grouped[i]) others.push_back(i);
-  walk.scan_goroutines(others, HeapWalk::kShared);
+  for (const Members& group : roots.groups) walk.scan_goroutines(group, palette.add(holder_of(list, group)));
+  walk.scan_goroutines(in_no_group(list, roots.groups), HeapWalk::kShared);
   if (roots.queued.empty()) return;
   Holder queue;
   queue.kind = Holder::Kind::kFinalizers;
   queue.count = roots.queued.size();
   const Color color = palette.add(std::move(queue));
-  for (const uint64_t object : roots.queued) walk.visit(object, color, 0);
+  for (const uint64_t object : roots.queued) walk.visit(object, color);
 }
 
 void add_sizes(const std::map<uint64_t, uint64_t>& sizes, Holder& out) {
@@ -111,25 +103,25 @@ struct Closer {
 
 void look_closer(const HeapWalk& walk, const HolderRoots& roots,
                  std::map<Color, std::pair<Holder, Closer>>& chosen) {
-  for (const auto& [address, seen] : walk.seen()) {
-    const auto found = chosen.find(seen.color);
-    if (found == chosen.end()) continue;
+  walk.seen().for_each([&](uint64_t address, Color first, bool shared) {
+    const auto found = shared ? chosen.end() : chosen.find(first);
+    if (found == chosen.end()) return;
     auto& [holder, closer] = found->second;
     const uint64_t bytes = HeapWalk::Object{address, walk.span_of(address)}.bytes();
     holder.resident_bytes += overlap(roots.resident, {address, address + bytes});
     ++closer.sizes[bytes];
-    if (bytes >= kLargeBytes) closer.large.push_back({address, bytes, 0, {}});
+    if (bytes >= kLargeBytes) closer.large.push_back({address, bytes, {}});
     if (const auto groups = walk.map_groups().find(address); groups != walk.map_groups().end()) {
       closer.map_bytes += bytes;
       closer.entries += groups->second.entries;
       closer.slots += groups->second.slots;
     }
     const auto pin = walk.pins().find(address);
-    if (pin == walk.pins().end() || pin->second.whole || pin->second.used * 2 > bytes) continue;
+    if (pin == walk.pins().end() || pin->second.whole || pin->second.used * 2 > bytes) return;
     ++holder.pinned;
     holder.pinned_bytes += bytes;
     holder.used_bytes += pin->second.used;
-  }
+  });
   for (auto& [color, one] : chosen) {
     auto& [holder, closer] = one;
     add_sizes(closer.sizes, holder);
@@ -168,7 +160,7 @@ void count_lists(remote::RemoteMemory& memory, const HeapWalk& walk, const Holde
 
 }  // namespace
 
-events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
+events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, SpanTable& spans,
                        const GoroutineList& list, const HolderRoots& roots, const ReachBudget& budget) {
   HeapWalk walk(memory, globals, spans, list, budget);
   walk.note_pins(kLeastPinned);
@@ -177,18 +169,15 @@ events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, con
   walk.drain();
 
   events::GoHeld out;
-  for (const auto& [address, seen] : walk.seen()) {
-    if (seen.color == HeapWalk::kStop) continue;
+  walk.seen().for_each([&](uint64_t address, Color first, bool shared) {
     const uint64_t bytes = HeapWalk::Object{address, walk.span_of(address)}.bytes();
     out.bytes += bytes;
     ++out.objects;
-    if (Holder* alone = palette.of(seen.color)) {
-      alone->bytes += bytes;
-      ++alone->objects;
-    } else if (Holder* nearest = palette.of(seen.first)) {
-      nearest->also_bytes += bytes;
-    }
-  }
+    Holder* nearest = palette.of(first);
+    if (nearest == nullptr) return;
+    (shared ? nearest->also_bytes : nearest->bytes) += bytes;
+    if (!shared) ++nearest->objects;
+  });
   out.complete = walk.finished() && list.unread == 0;
 
   std::vector<Color> heaviest(palette.holders().size());

@@ -13,6 +13,7 @@
 
 #include "events/go_runtime.h"
 #include "goruntime/globals.h"
+#include "goruntime/goroutine_groups.h"
 #include "goruntime/goroutines.h"
 #include "goruntime/reach.h"
 #include "goruntime/spans.h"
@@ -24,15 +25,15 @@ constexpr size_t kMostSizes = 4, kMostKept = 16;  // of each
 constexpr uint64_t kLeastPinned = 4096;  // bytes of an object without pointers that is examined closer
 
 struct HolderRoots {
-  std::span<const AddressRange> variables = {};      // in order; none: unknown
-  std::span<const std::vector<size_t>> groups = {};  // of goroutines
-  std::span<const uint64_t> queued = {};             // as for reach()
-  std::span<const AddressRange> resident = {};       // in order: pages that are
+  std::span<const AddressRange> variables = {};  // in order; none: unknown
+  std::span<const Members> groups = {};          // of goroutines
+  std::span<const uint64_t> queued = {};         // as for reach()
+  std::span<const AddressRange> resident = {};   // in order: pages that are
 };
 
 // Without names: holders of most bytes first. `slots` and `entries` are those of a variable that is a map, or of all maps that are
 // reached from the holder alone, where their tables are most of it (Go 1.24 and later).
-events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
+events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, SpanTable& spans,
                        const GoroutineList& list, const HolderRoots& roots, const ReachBudget& budget);
 
 }  // namespace memwhy::goruntime

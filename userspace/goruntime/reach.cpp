@@ -13,15 +13,14 @@ using Color = HeapWalk::Color;
 constexpr uint64_t kTurnObjects = 4096, kTurnBytes = 1 << 20;  // of a group, before the next one's turn
 
 // Each group has its own queue and its turn, so that none spends what another needs.
-void walk_groups(HeapWalk& walk, const std::vector<std::vector<size_t>>& groups,
-                 std::span<const uint64_t> queued) {
+void walk_groups(HeapWalk& walk, std::span<const Members> groups, std::span<const uint64_t> queued) {
   std::vector<HeapWalk::Queue> queues(groups.size() + 1);
   for (size_t k = 0; k < groups.size(); ++k) {
     walk.scan_goroutines(groups[k], static_cast<Color>(HeapWalk::kFirst + k));
     std::swap(walk.queue(), queues[k]);
   }
   for (const uint64_t object : queued)
-    walk.visit(object, static_cast<Color>(HeapWalk::kFirst + groups.size()), 0);
+    walk.visit(object, static_cast<Color>(HeapWalk::kFirst + groups.size()));
   std::swap(walk.queue(), queues.back());
   for (bool more = true; more && !walk.exhausted();) {
     more = false;
@@ -40,14 +39,14 @@ void walk_groups(HeapWalk& walk, const std::vector<std::vector<size_t>>& groups,
 Reach collect(const HeapWalk& walk, size_t groups) {
   Reach out;
   out.groups.resize(groups + 1);
-  for (const auto& [address, seen] : walk.seen()) {
-    if (seen.color < HeapWalk::kFirst) continue;
-    GroupReach& group = out.groups[seen.color - HeapWalk::kFirst];
+  walk.seen().for_each([&](uint64_t address, Color first, bool shared) {
+    if (shared || first == HeapWalk::kShared) return;
+    GroupReach& group = out.groups[first - HeapWalk::kFirst];
     const uint64_t bytes = HeapWalk::Object{address, walk.span_of(address)}.bytes();
     group.exclusive_bytes += bytes;
     ++group.exclusive_objects;
-    if (bytes >= kLargeBytes) group.large.push_back({address, bytes, seen.goroutine, {}});
-  }
+    if (bytes >= kLargeBytes) group.large.push_back({address, bytes, {}});
+  });
   for (GroupReach& group : out.groups) keep_largest(walk, group.large, kMostLarge);
   out.queued = std::move(out.groups.back());
   out.groups.pop_back();
@@ -69,19 +68,11 @@ void keep_largest(const HeapWalk& walk, std::vector<KeptObject>& objects, size_t
   for (KeptObject& object : objects) object.allocated_at = walk.allocated_at(object.address);
 }
 
-Reach reach(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
-            const GoroutineList& list, const std::vector<std::vector<size_t>>& groups,
-            const ReachBudget& budget, std::span<const uint64_t> queued) {
+Reach reach(remote::RemoteMemory& memory, const Globals& globals, SpanTable& spans, const GoroutineList& list,
+            std::span<const Members> groups, const ReachBudget& budget, std::span<const uint64_t> queued) {
   HeapWalk walk(memory, globals, spans, list, budget);
-  std::vector<bool> grouped(list.goroutines.size());
-  for (const auto& group : groups)
-    for (const size_t i : group) grouped[i] = true;
-  walk.stop_at_scheduler();
   walk.scan_variables([](uint64_t) { return HeapWalk::kShared; });
-  std::vector<size_t> lone;
-  for (size_t i = 0; i < grouped.size(); ++i)
-    if (!grouped[i]) lone.push_back(i);
-  walk.scan_goroutines(lone, HeapWalk::kShared);
+  walk.scan_goroutines(in_no_group(list, groups), HeapWalk::kShared);
   walk.drain();
   walk.allow_more(budget.group_objects, budget.group_bytes);
   walk_groups(walk, groups, queued);

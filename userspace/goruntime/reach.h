@@ -14,7 +14,8 @@
 // all the same; only whether nothing else reaches it is unknown (finished: false). The other order would spend the groups'
 // reserve on the program's large shared structures. Both are breadth first: what hangs on a parked stack is close to it.
 //
-// Not walked through: goroutines, threads and processors of the runtime themselves; they reach everything.
+// Not walked through: goroutines, threads and processors of the runtime themselves; they reach everything, and are taken
+// out of the table of spans.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +24,14 @@
 
 #include "base/result.h"
 #include "goruntime/globals.h"
+#include "goruntime/goroutine_groups.h"
 #include "goruntime/goroutines.h"
 #include "goruntime/spans.h"
 
 namespace memwhy::goruntime {
 
 struct ReachBudget {
-  uint64_t objects = 2'000'000;                // remembered, 32 bytes each
+  uint64_t objects = 2'000'000;                // remembered, 20 bytes each
   uint64_t read_bytes = 1024u << 20;           // of the target's memory
   uint64_t absent_bytes = uint64_t{16} << 30;  // looked for and not resident: arrays that were never filled
   uint64_t group_objects = 500'000;            // on top, when the groups begin
@@ -39,7 +41,6 @@ struct ReachBudget {
 // A large object that one group alone keeps.
 struct KeptObject {
   uint64_t address = 0, bytes = 0;
-  uint64_t goroutine = 0;              // id of the one with the stack from which it was reached first
   std::vector<uint64_t> allocated_at;  // sampled allocation stack; empty: not sampled
 };
 
@@ -65,8 +66,8 @@ void keep_largest(const HeapWalk& walk, std::vector<KeptObject>& objects, size_t
 
 // `groups`: indexes into `list.goroutines`. Every goroutine that is in no group counts as a root of its own, like
 // globals. `queued`: objects that the runtime alone refers to (finalizers.h), a group of their own.
-Reach reach(remote::RemoteMemory& memory, const Globals& globals, const SpanTable& spans,
-            const GoroutineList& list, const std::vector<std::vector<size_t>>& groups,
-            const ReachBudget& budget, std::span<const uint64_t> queued = {});
+Reach reach(remote::RemoteMemory& memory, const Globals& globals, SpanTable& spans, const GoroutineList& list,
+            std::span<const Members> groups, const ReachBudget& budget,
+            std::span<const uint64_t> queued = {});
 
 }  // namespace memwhy::goruntime

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <unordered_map>
+#include <numeric>
 
 #include "goruntime/geometry.h"
 #include "goruntime/words.h"
@@ -26,6 +26,7 @@ constexpr int kHeapBitsSince = 22;
 constexpr uint64_t kHeapBitsBytes =
     kGoPageBytes / 64;  // mbitmap.go spanHeapBitsRange: before the inline marks
 constexpr uint64_t kMostElements = kGoPageBytes * 8;
+constexpr size_t kPart = 8192;  // spans whose structures are read together
 
 bool marks_inline(const Globals& globals, const Span& span) {
   return globals.green_tea && !span.large && span.element_bytes >= 16 &&
@@ -44,8 +45,7 @@ class SpanReader {
       : memory_(memory),
         layout_(*globals.layout),
         globals_(globals),
-        structs_(memory),
-        bits_(memory),
+        reader_(memory),
         struct_(used_bytes(globals.layout->mspan)) {}
 
   Result<SpanTable> read(const HeapPages& pages) {
@@ -53,13 +53,8 @@ class SpanReader {
         remote::read_value<uint32_t>(memory_, globals_.mheap + layout_.mheap.sweepgen.offset);
     if (!generation) return std::move(generation).error();
     sweep_generation_ = *generation;
-    std::vector<uint64_t> wanted;
-    for (const PageRun& run : pages.runs)
-      if (run.span != 0) PageReader::add(wanted, run.span, struct_.size());
-    structs_.prefetch(std::move(wanted));
     SpanTable table;
-    for (const PageRun& run : pages.runs)  // one beyond the budget stays in motion
-      if (run.span != 0) table.spans.push_back(read_one(run));
+    read_structs(pages, table);
     read_bits(table);
     for (const Span& span : table.spans) table.in_motion += span.kind == SpanKind::kInMotion ? 1 : 0;
     return table;
@@ -84,14 +79,45 @@ class SpanReader {
     return end;
   }
 
-  Span read_one(const PageRun& run) {
+  // Indexes of all, in order of what each says of one: so parts of them are read one after the other, and no page twice.
+  template <typename AddressOf>
+  static std::vector<uint32_t> in_order(size_t n, const AddressOf& address_of) {
+    std::vector<uint32_t> order(n);
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(),
+              [&](uint32_t a, uint32_t b) { return address_of(a) < address_of(b); });
+    return order;
+  }
+  template <typename Part>
+  static void by_parts(std::span<const uint32_t> order, const Part& part) {
+    for (; !order.empty(); order = order.subspan(std::min(order.size(), kPart)))
+      part(order.first(std::min(order.size(), kPart)));
+  }
+
+  void read_structs(const HeapPages& pages, SpanTable& table) {
+    std::vector<const PageRun*> runs;
+    for (const PageRun& run : pages.runs)
+      if (run.span != 0) runs.push_back(&run);
+    table.spans.resize(runs.size());
+    addresses_.resize(runs.size());
+    by_parts(in_order(runs.size(), [&](uint32_t i) { return runs[i]->span; }),
+             [&](std::span<const uint32_t> part) {
+               std::vector<uint64_t> wanted;
+               for (const uint32_t i : part) PageReader::add(wanted, runs[i]->span, struct_.size());
+               reader_.clear();
+               reader_.prefetch(std::move(wanted));
+               for (const uint32_t i : part) table.spans[i] = read_one(*runs[i], addresses_[i]);
+             });
+  }
+
+  // One that there is no share for stays in motion.
+  Span read_one(const PageRun& run, BitAddresses& bits) {
     const auto& m = layout_.mspan;
     Span span;
     span.address = run.address;
     span.pages = run.pages;
-    addresses_.push_back({});
     if (!memory_.keep(sizeof(Span) + sizeof(BitAddresses))) return span;
-    if (!structs_.copy(run.span, struct_)) return span;
+    if (!reader_.copy(run.span, struct_)) return span;
     const std::span<const std::byte> bytes = struct_;
     const uint64_t state = field(bytes, m.state), elements = field(bytes, m.nelems);
     const uint64_t element_bytes = field(bytes, m.elemsize), spanclass = field(bytes, m.spanclass);
@@ -123,7 +149,7 @@ class SpanReader {
     const auto behind =
         static_cast<int32_t>(static_cast<uint32_t>(field(bytes, m.sweepgen)) - sweep_generation_);
     span.swept = behind == 0 || behind == 3;
-    addresses_.back() = {field(bytes, m.alloc_bits), field(bytes, m.gcmark_bits)};
+    bits = {field(bytes, m.alloc_bits), field(bytes, m.gcmark_bits)};
     return span;
   }
 
@@ -135,8 +161,13 @@ class SpanReader {
   }
 
   void read_bits(SpanTable& table) {
+    by_parts(in_order(table.spans.size(), [&](uint32_t i) { return addresses_[i].allocated; }),
+             [&](std::span<const uint32_t> part) { read_bits(table, part); });
+  }
+
+  void read_bits(SpanTable& table, std::span<const uint32_t> part) {
     std::vector<uint64_t> wanted;
-    for (size_t i = 0; i < table.spans.size(); ++i) {
+    for (const uint32_t i : part) {
       Span& span = table.spans[i];
       if (span.kind != SpanKind::kObjects) continue;
       const uint64_t bytes = (span.elements + 7) / 8;
@@ -147,8 +178,9 @@ class SpanReader {
       PageReader::add(wanted, addresses_[i].allocated, bytes);
       if (!span.swept) PageReader::add(wanted, marks_of(span, addresses_[i]), bytes);
     }
-    bits_.prefetch(std::move(wanted));
-    for (size_t i = 0; i < table.spans.size(); ++i) {
+    reader_.clear();
+    reader_.prefetch(std::move(wanted));
+    for (const uint32_t i : part) {
       Span& span = table.spans[i];
       if (span.kind != SpanKind::kObjects) continue;
       Bits taken = bitmap(addresses_[i].allocated, span.elements);
@@ -172,7 +204,8 @@ class SpanReader {
 
   Bits bitmap(uint64_t address, uint32_t elements) {
     Bits bits{std::vector<uint64_t>((elements + 63) / 64)};
-    bits.there = bits_.copy(address, std::as_writable_bytes(std::span(bits.words)).first((elements + 7) / 8));
+    bits.there =
+        reader_.copy(address, std::as_writable_bytes(std::span(bits.words)).first((elements + 7) / 8));
     if (elements % 64 != 0) bits.words.back() &= (uint64_t{1} << (elements % 64)) - 1;
     return bits;
   }
@@ -180,8 +213,8 @@ class SpanReader {
   remote::RemoteMemory& memory_;
   const Layout& layout_;
   const Globals& globals_;
-  PageReader structs_, bits_;
-  Bytes struct_;  // the mspan at hand
+  PageReader reader_;  // of the part at hand
+  Bytes struct_;       // the mspan at hand
   uint32_t sweep_generation_ = 0;
   std::vector<BitAddresses> addresses_;  // of each span of the table
 };
@@ -192,6 +225,21 @@ bool bit(std::span<const uint64_t> bits, uint64_t i) { return (bits[i / 64] >> (
 
 Result<SpanTable> read_spans(remote::RemoteMemory& memory, const Globals& globals, const HeapPages& pages) {
   return SpanReader(memory, globals).read(pages);
+}
+
+void take_out(SpanTable& spans, std::span<const uint64_t> addresses) {
+  auto span = spans.spans.begin();
+  for (const uint64_t address : addresses) {
+    const auto holds = [&] { return address - span->address < span->bytes(); };
+    if (span == spans.spans.end() || !holds()) {  // most often the next one is in the same span
+      span = std::upper_bound(spans.spans.begin(), spans.spans.end(), address,
+                              [](uint64_t value, const Span& each) { return value < each.address; });
+      if (span == spans.spans.begin() || (--span, !holds())) continue;
+    }
+    if (span->kind != SpanKind::kObjects) continue;
+    const uint64_t slot = (address - span->address) / span->element_bytes;
+    if (slot < span->elements) span->allocated_bits()[slot / 64] &= ~(uint64_t{1} << slot % 64);
+  }
 }
 
 uint64_t pointer_bitmap(const Globals& globals, const Span& span) {

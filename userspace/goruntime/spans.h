@@ -35,6 +35,7 @@ struct Span {
   std::vector<uint64_t> bits;  // one a slot: taken; then as many words, one bit a slot: marked
   uint64_t bytes() const { return uint64_t{pages} * 8192; }
   std::span<const uint64_t> allocated_bits() const { return std::span(bits).first(bits.size() / 2); }
+  std::span<uint64_t> allocated_bits() { return std::span(bits).first(bits.size() / 2); }
   // By the last complete collection.
   std::span<const uint64_t> marks() const { return std::span(bits).last(bits.size() / 2); }
 };
@@ -47,6 +48,9 @@ struct SpanTable {
 
 // Reads the mspans of `pages`, each page of them once.
 Result<SpanTable> read_spans(remote::RemoteMemory& memory, const Globals& globals, const HeapPages& pages);
+
+// The objects at these addresses, in any order, count as free from then on.
+void take_out(SpanTable& spans, std::span<const uint64_t> addresses);
 
 constexpr uint64_t kMostHeapBitsBytes =
     512;  // an object of which a bitmap marks the pointers (mbitmap.go heapBitsInSpan)

@@ -332,15 +332,14 @@ bool StackMaps::read(remote::PageReader& block, uint64_t address, std::span<std:
   return block.copy(address, into) || memory_.read(address, into);
 }
 
-size_t StackMaps::prefetch(const std::vector<Goroutine>& goroutines, std::span<const size_t> which) {
+size_t StackMaps::prefetch(const std::vector<Goroutine>& goroutines, std::span<const uint32_t> which) {
   std::vector<uint64_t> gs, stacks;
   size_t n = 0;
   for (; n < which.size() && n < kMostAtOnce && stacks.size() < kMostStackPages; ++n) {
     const Goroutine& goroutine = goroutines[which[n]];
-    const uint64_t sp = goroutine.stack_pointer;
     remote::PageReader::add(gs, goroutine.address, globals_.layout->g.size);
-    if (goroutine.stack().contains(sp))
-      remote::PageReader::add(stacks, sp, std::min(goroutine.stack().end - sp, kMostPrefetched));
+    remote::PageReader::add(stacks, goroutine.stack_pointer(),
+                            std::min<uint64_t>(goroutine.used_bytes, kMostPrefetched));
   }
   for (remote::PageReader* reader : {&before_, &stacks_, &after_}) {  // in this order
     reader->clear();
@@ -351,11 +350,10 @@ size_t StackMaps::prefetch(const std::vector<Goroutine>& goroutines, std::span<c
 
 std::optional<std::vector<uint64_t>> StackMaps::live_words(const Goroutine& goroutine) {
   const Layout& layout = *globals_.layout;
-  uint64_t sp = goroutine.stack_pointer;
-  if (!usable_ || sp % 8 != 0 || !goroutine.stack().contains(sp) ||
-      goroutine.stack().end - sp > kMostMappedStack)
+  uint64_t sp = goroutine.stack_pointer();
+  if (!usable_ || sp % 8 != 0 || goroutine.used_bytes == 0 || goroutine.used_bytes > kMostMappedStack)
     return std::nullopt;
-  Bytes before(layout.g.size), after(layout.g.size), bytes(goroutine.stack().end - sp);
+  Bytes before(layout.g.size), after(layout.g.size), bytes(goroutine.used_bytes);
   if (!read(before_, goroutine.address, before) || field(before, layout.g.sched_sp) != sp ||
       !read(stacks_, sp, bytes))
     return std::nullopt;
@@ -383,7 +381,8 @@ std::optional<std::vector<uint64_t>> StackMaps::live_words(const Goroutine& goro
       read(after_, goroutine.address, after) &&
       std::equal(before.begin() + layout.g.stack_lo.offset, before.begin() + layout.g.sched_bp.offset + 8,
                  after.begin() + layout.g.stack_lo.offset) &&
-      field(before, layout.g.goid) == goroutine.id && field(after, layout.g.goid) == goroutine.id;
+      static_cast<uint32_t>(field(before, layout.g.goid)) == goroutine.id &&
+      field(after, layout.g.goid) == field(before, layout.g.goid);
   if (!same) return std::nullopt;
   return stack.finish();
 }

@@ -34,7 +34,7 @@ class StackMaps {
 
   // Reads what live_words() of these will need, in blocks: the first ones that are small enough together.
   // Returns how many; the others are for the next call.
-  size_t prefetch(const std::vector<Goroutine>& goroutines, std::span<const size_t> which);
+  size_t prefetch(const std::vector<Goroutine>& goroutines, std::span<const uint32_t> which);
   // The live words of a goroutine that does not run; nullopt: they are unknown, or it has run since.
   std::optional<std::vector<uint64_t>> live_words(const Goroutine& goroutine);
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <numeric>
 #include <random>
 
 #include "goruntime/go_process.h"
@@ -51,8 +52,10 @@ Readings read_all(remote::RemoteMemory& memory, const Globals& globals) {
   if (Result<std::optional<HeapProfile>> profile = read_profile(memory, globals, lists); profile)
     out.profile = std::move(*profile);
   if (out.spans && out.goroutines) {
-    std::vector<std::vector<size_t>> groups;
-    for (size_t i = 0; i < out.goroutines->goroutines.size(); ++i) groups.push_back({i});
+    std::vector<uint32_t> each(out.goroutines->goroutines.size());
+    std::iota(each.begin(), each.end(), 0);
+    std::vector<Members> groups;
+    for (const uint32_t& one : each) groups.emplace_back(&one, 1);
     out.reached = reach(memory, globals, *out.spans, *out.goroutines, groups, ReachBudget{});
   }
   return out;

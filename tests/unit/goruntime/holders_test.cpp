@@ -46,9 +46,9 @@ class Holders : public testing::TestWithParam<int> {
     const Result<GoroutineList> list = read_goroutines(*memory_, globals_);
     const Result<HeapPages> pages = read_pages(*memory_, globals_);
     if (!list || !pages || !pages->verified) return std::nullopt;
-    const Result<SpanTable> spans = read_spans(*memory_, globals_, *pages);
+    Result<SpanTable> spans = read_spans(*memory_, globals_, *pages);
     if (!spans) return std::nullopt;
-    const Groups groups = largest_groups(list->goroutines, 4096);
+    const Groups groups = largest_groups(*list, 4096);
     std::vector<AddressRange> variables;
     if (with_symbols) variables = binary_->variables(1 << 18);
     const std::vector<AddressRange> resident = {{0, ~uint64_t{0}}};

@@ -71,11 +71,11 @@ struct Recording {
   size_t goroutines = 0;
 };
 
-std::vector<std::vector<size_t>> groups_of(const GoroutineList& list) {
-  std::vector<std::vector<size_t>> groups;
-  for (size_t i = 0; i < list.goroutines.size(); ++i)
-    if (waits(list.goroutines[i].status) && list.goroutines[i].id != 1) groups.push_back({i});
-  return groups;
+std::vector<uint32_t> waiting(const GoroutineList& list) {
+  std::vector<uint32_t> out;
+  for (uint32_t i = 0; i < list.goroutines.size(); ++i)
+    if (waits(list.kind_of(list.goroutines[i]).status) && list.goroutines[i].id != 1) out.push_back(i);
+  return out;
 }
 
 Reach reach_all(remote::RemoteMemory& memory, const Globals& globals, const ReachBudget& budget = {}) {
@@ -84,7 +84,10 @@ Reach reach_all(remote::RemoteMemory& memory, const Globals& globals, const Reac
   if (!list || !pages) return {};
   Result<SpanTable> spans = read_spans(memory, globals, *pages);
   if (!spans) return {};
-  return reach(memory, globals, *spans, *list, groups_of(*list), budget);
+  const std::vector<uint32_t> each = waiting(*list);
+  std::vector<Members> groups;
+  for (const uint32_t& one : each) groups.emplace_back(&one, 1);
+  return reach(memory, globals, *spans, *list, groups, budget);
 }
 
 class Hostile : public testing::Test {
@@ -121,7 +124,7 @@ class Hostile : public testing::Test {
   Goroutine parked() {
     list_ = *read_goroutines(recording_->memory, globals());
     for (const Goroutine& goroutine : list_.goroutines)
-      if (goroutine.wait_reason() == "chan send") return goroutine;
+      if (list_.kind_of(goroutine).wait_reason() == "chan send") return goroutine;
     return {};
   }
 
@@ -230,7 +233,7 @@ TEST_F(Hostile, a_goroutine_that_is_named_sixteen_million_times_is_one) {
   ASSERT_TRUE(list);
   ASSERT_EQ(list->goroutines.size(), 1u);
   EXPECT_EQ(list->goroutines[0].id, same.id);
-  EXPECT_EQ(list->goroutines[0].frames().size(), same.frames().size());
+  EXPECT_EQ(list->kind_of(list->goroutines[0]).frames().size(), list_.kind_of(same).frames().size());
   EXPECT_EQ(list->unread, 0u);
   EXPECT_LT(memory.reads(), 1000u);
 }

@@ -222,7 +222,8 @@ TEST_P(GoPages, goroutines_by_what_they_wait_for) {
   const nlohmann::json own = target_->ask("goroutines");
   std::map<std::string, uint64_t> waits;
   uint64_t users = 0, senders = 0, deep = 0;
-  for (const Goroutine& goroutine : list->goroutines) {
+  for (const Goroutine& each : list->goroutines) {
+    const GoroutineKind& goroutine = list->kind_of(each);
     const std::vector<std::string> entry = target_->functions(goroutine.entry, false);
     ASSERT_FALSE(entry.empty());
     if (entry.back().rfind("runtime.", 0) == 0 && entry.back() != "runtime.main") continue;

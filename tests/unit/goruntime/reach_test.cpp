@@ -38,15 +38,16 @@ class ReachTest : public testing::Test {
     if (!list || !pages || !pages->verified) return std::nullopt;
     Result<SpanTable> spans = read_spans(*memory_, globals_, *pages);
     if (!spans) return std::nullopt;
-    std::vector<std::vector<size_t>> groups(2);
-    for (size_t i = 0; i < list->goroutines.size(); ++i) {
-      const Goroutine& goroutine = list->goroutines[i];
-      if (goroutine.status != GoroutineStatus::kWaiting || goroutine.id == 1) continue;
-      groups[goroutine.wait_reason() == "chan send" ? kSenders : kOthers].push_back(i);
+    std::vector<std::vector<uint32_t>> groups(2);
+    for (uint32_t i = 0; i < list->goroutines.size(); ++i) {
+      const GoroutineKind& kind = list->kind_of(list->goroutines[i]);
+      if (kind.status != GoroutineStatus::kWaiting || list->goroutines[i].id == 1) continue;
+      groups[kind.wait_reason() == "chan send" ? kSenders : kOthers].push_back(i);
     }
     Reading out;
     out.senders = groups[kSenders].size();
-    out.reach = reach(*memory_, globals_, *spans, *list, groups, budget);
+    out.reach =
+        reach(*memory_, globals_, *spans, *list, std::vector<Members>(groups.begin(), groups.end()), budget);
     out.kept = out.reach.groups[kSenders].exclusive_bytes;
     out.others = out.reach.groups[kOthers].exclusive_bytes;
     return out;
