@@ -287,13 +287,6 @@ events::GoGroup describe(const GoroutineList& list, Members members) {
   return out;
 }
 
-bool all_parked(const GoroutineList& list, Members members) {
-  return std::all_of(members.begin(), members.end(), [&](uint32_t i) {
-    const GoroutineKind& kind = list.kind_of(list.goroutines[i]);
-    return waits(kind.status) && !kind.frames().empty();
-  });
-}
-
 }  // namespace
 
 // The goroutine that runs finalizers is in one of them, and that waits.

@@ -77,4 +77,11 @@ std::vector<uint32_t> in_no_group(const GoroutineList& list, std::span<const Mem
   return out;
 }
 
+bool all_parked(const GoroutineList& list, Members members) {
+  return std::all_of(members.begin(), members.end(), [&](uint32_t i) {
+    const GoroutineKind& kind = list.kind_of(list.goroutines[i]);
+    return waits(kind.status) && !kind.frames().empty();
+  });
+}
+
 }  // namespace memwhy::goruntime

@@ -29,4 +29,7 @@ Groups largest_groups(const GoroutineList& list, size_t most);
 // The goroutines that are in none of them.
 std::vector<uint32_t> in_no_group(const GoroutineList& list, std::span<const Members> groups);
 
+// All wait, with a known stack.
+bool all_parked(const GoroutineList& list, Members members);
+
 }  // namespace memwhy::goruntime
