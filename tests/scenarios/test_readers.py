@@ -68,7 +68,7 @@ def check_readers(case, process):
     print(f"| {process['comm']} | {rss:,} | " + " | ".join(f"{sums[format]:,}" for format in FORMATS) + " |")
     check_pprof(case, reader, files["pprof"], process)
     check_perfetto(reader, files["perfetto"], process)
-    check_queries(files["sqlite"], process)
+    check_queries(case, files["sqlite"], process)
 
 
 def check_pprof(case, reader, file, process):
@@ -107,10 +107,10 @@ def check_perfetto(reader, file, process):
     assert {row["name"]: row["n"] for row in instants} == others, (instants, others)
 
 
-def check_queries(file, process):
-    """Those of the documentation: each is SQL, and those whose answer is known have it."""
-    text = (ROOT / "userspace/export/README.md").read_text()
-    block = text.split("```sql")[1].split("```")[0]
+def check_queries(case, file, process):
+    """Those of the manual page, as it shows them: each is SQL, and those whose answer is known have it."""
+    page = (case.build / "manual/memwhy-export.1").read_text().replace("\\-", "-")
+    block = page.split("A dozen queries")[1].split(".nf\n")[1].split(".fi\n")[0]
     queries = re.split(r"^-- \d+ .*$", block, flags=re.M)[1:]
     assert len(queries) == 12
     with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:

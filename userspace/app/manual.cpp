@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <sstream>
 #include <string_view>
 
 namespace memwhy::app {
@@ -192,7 +193,7 @@ std::string fish(const CLI::App& program) {
 
 }  // namespace
 
-std::string manual_page(const CLI::App& program, const CLI::App& command) {
+std::string manual_page(const CLI::App& program, const CLI::App& command, std::string_view more) {
   const bool whole = &program == &command;
   std::string name = full_name(program, command);
   std::replace(name.begin(), name.end(), ' ', '-');
@@ -213,6 +214,7 @@ std::string manual_page(const CLI::App& program, const CLI::App& command) {
   out += ".SH OPTIONS\n";
   add_option_entries(command, out);
   if (!command.get_footer().empty()) out += ".SH NOTES\n.nf\n" + troff(command.get_footer()) + "\n.fi\n";
+  out += more;
   out += ".SH SEE ALSO\n";
   std::string others;
   for (const CLI::App* each : commands_of(program))
@@ -220,6 +222,32 @@ std::string manual_page(const CLI::App& program, const CLI::App& command) {
       others +=
           fmt::format("{}.BR {} (1)", others.empty() ? "" : " ,\n", troff("memwhy-" + each->get_name()));
   return out + (whole ? "" : ".BR memwhy (1) ,\n") + others + "\n";
+}
+
+std::string manual_sections(std::string_view markdown) {
+  std::string out;
+  bool code = false;
+  std::istringstream lines{std::string(markdown)};
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("```")) {
+      code = !code;
+      out += code ? ".nf\n" : ".fi\n";
+    } else if (code) {
+      out += troff(line) + "\n";
+    } else if (line.starts_with("## ")) {
+      std::transform(line.begin(), line.end(), line.begin(), [](unsigned char c) { return std::toupper(c); });
+      out += ".SH " + troff(line.substr(3)) + "\n";
+    } else if (line.starts_with("| `")) {
+      std::erase(line, '`');
+      const size_t second = line.find(" | ");
+      out += fmt::format(".TP\n.B {}\n{}\n", troff(line.substr(2, second - 2)),
+                         troff(line.substr(second + 3, line.size() - second - 5)));
+    } else if (!line.starts_with("|")) {
+      std::erase(line, '`');
+      out += line.empty() ? ".PP\n" : troff(line) + "\n";
+    }
+  }
+  return out;
 }
 
 std::string completion(const CLI::App& program, Shell shell) {
