@@ -94,6 +94,7 @@ def test_two_times_the_same_bytes(case):
     with tarfile.open(only(first, "*-amd64.tar.gz")) as archive:
         local = {entry.name.split("/", 1)[1]: archive.extractfile(entry).read() for entry in archive if entry.isfile()}
     assert debian["usr/bin/memwhy"][1] == image["usr/bin/memwhy"][1] == local["bin/memwhy"] == program
+    assert str(ROOT).encode() not in program, "the folder of the build is in it: another folder would give other bytes"
     assert debian["usr/bin/memwhy"][0].mode == 0o755 and debian["etc/memwhy/agent.toml"][0].mode == 0o644
     assert {(entry.uid, entry.gid) for entry, _ in debian.values()} == {(0, 0)}
     assert {entry.mtime for entry, _ in [*debian.values(), *image.values()]} == {EPOCH}

@@ -1,6 +1,12 @@
+# memwhy_anywhere(TARGET): the folder that it is built in is in none of its bytes, so that two builds of a commit are the same.
+function(memwhy_anywhere target)
+  target_compile_options(${target} PRIVATE -ffile-prefix-map=${CMAKE_SOURCE_DIR}=/memwhy)
+endfunction()
+
 # memwhy_at_once(TARGET): with MEMWHY_UNITY all of its sources are one compilation, in which each header is read once. A name
 # of a file's own (in its anonymous namespace, a macro) is therefore one that no other file of its room has.
 function(memwhy_at_once target)
+  memwhy_anywhere(${target})
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${MEMWHY_UNITY} UNITY_BUILD_BATCH_SIZE 0)
   if(NOT MEMWHY_UNITY)
     return()
