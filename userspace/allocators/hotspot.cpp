@@ -31,12 +31,14 @@ bool Hotspot::find(HeapMemory& memory) {
     // 0 while the VM starts.
     if (HotspotVm(memory, *tables).variable({"Universe::_collectedHeap"}).value_or(0) == 0) continue;
     tables_ = std::move(tables);
+    file_ = module.name;
     return true;
   }
   return false;
 }
 
 Result<BlockTables> Hotspot::read(HeapMemory& memory) {
+  if (!tables_->has_flags()) tables_->read_flags(memory, file_, read_file_);
   HotspotVm vm(memory, *tables_);
   if (vm.variable({"Universe::_collectedHeap"}).value_or(0) == 0)
     return Error(ErrorCode::kDamaged, "the JVM's variables are not where they were");

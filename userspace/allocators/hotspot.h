@@ -45,6 +45,7 @@ class Hotspot final : public BlockReader {
  private:
   FileBytes read_file_;
   std::optional<HotspotTables> tables_;
+  std::string file_;  // of the tables
   KnownClasses classes_;
 };
 

@@ -140,8 +140,6 @@ std::optional<HotspotTables> HotspotTables::find(HeapMemory& memory, const Addre
   }
   if (out.fields_.empty()) return std::nullopt;
   out.read_flags(memory, file, read_file);
-  // There always are some: the reading had no time for them, and the next one may. Without them the collector is unknown.
-  if (out.flags_.empty() && out.address({"JVMFlag::flags"})) return std::nullopt;
   return out;
 }
 

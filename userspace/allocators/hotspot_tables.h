@@ -37,6 +37,10 @@ class HotspotTables {
   // Where the value of a flag of the command line is.
   std::optional<uint64_t> flag(std::string_view name) const;
 
+  // There always are some. None: the search had no time left for them, and the next reading may have.
+  bool has_flags() const { return !flags_.empty(); }
+  void read_flags(HeapMemory& memory, std::string_view file, const FileBytes& read_file);
+
   size_t fields() const { return fields_.size(); }
 
  private:
@@ -45,7 +49,6 @@ class HotspotTables {
     uint64_t at = 0;  // offset or address
   };
   const Field* find_field(std::initializer_list<std::string_view> names, bool is_static) const;
-  void read_flags(HeapMemory& memory, std::string_view file, const FileBytes& read_file);
 
   // Sorted trees: a file that a target brings chooses the names.
   std::map<std::string, Field, std::less<>> fields_;  // "HeapRegion::_top"

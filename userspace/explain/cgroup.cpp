@@ -56,6 +56,12 @@ std::optional<CgroupSummary> limiting_cgroup(const timeline::Timeline& timeline,
   return best;
 }
 
+uint64_t share_of_anon(uint64_t anon_bytes, const std::optional<events::SharedPages>& shared) {
+  if (!shared || shared->anonymous_mappers < 2) return anon_bytes;
+  const uint64_t all = std::min(shared->anonymous_bytes, anon_bytes);
+  return anon_bytes - (all - all / shared->anonymous_mappers);
+}
+
 std::optional<ContainerSummary> container_summary(const timeline::Timeline& timeline) {
   const std::string path = timeline.recording().info.cgroup();
   std::optional<CgroupSummary> own = path.empty() ? std::nullopt : cgroup_of(timeline, path);
@@ -70,7 +76,8 @@ std::optional<ContainerSummary> container_summary(const timeline::Timeline& time
       continue;
     const events::Counters& counters = *space->counters();
     out.processes.push_back({space->identity().tgid, space->identity().comm, counters.rss_anon_bytes,
-                             counters.rss_file_bytes, counters.rss_shmem_bytes, counters.swap_bytes});
+                             counters.rss_anon_bytes, counters.rss_file_bytes, counters.rss_shmem_bytes,
+                             counters.swap_bytes});
     anon += counters.rss_anon_bytes;
   }
   std::stable_sort(

@@ -38,9 +38,14 @@ std::optional<CgroupSummary> cgroup_of(const timeline::Timeline& timeline, const
 // Of the cgroup at `path` and those above it, the one whose limit leaves least room; without any limit, the one at `path`.
 std::optional<CgroupSummary> limiting_cgroup(const timeline::Timeline& timeline, const std::string& path);
 
+// What of a process's anonymous memory is its share where others map the same pages, since a fork: each of n has 1/n of them, so
+// that the shares of all add up to what the cgroup counts. An estimate, as what is shared is (events::SharedPages).
+uint64_t share_of_anon(uint64_t anon_bytes, const std::optional<events::SharedPages>& shared);
+
 struct ContainerProcess {
   Pid pid = 0;
   std::string comm;
+  uint64_t anon_share_bytes = 0;                                             // of anon_bytes
   uint64_t anon_bytes = 0, file_bytes = 0, shmem_bytes = 0, swap_bytes = 0;  // by the kernel's counters
 };
 

@@ -59,6 +59,15 @@ bool worth_telling(const timeline::AddressSpace& space, bool first) {
   return !child || !space.ended() || replaced || space.counters().has_value();
 }
 
+// What others map too is told with a process's scan; the container's list is by the kernel's counters.
+void share(const ProcessExplanation& process, ContainerSummary& container) {
+  for (ContainerProcess& each : container.processes) {
+    if (each.pid != process.pid || process.rss.anon < process.anon_share_bytes) continue;
+    const uint64_t of_others = process.rss.anon - process.anon_share_bytes;
+    each.anon_share_bytes = each.anon_bytes - std::min(each.anon_bytes, of_others);
+  }
+}
+
 constexpr size_t kSpareStories =
     4096;  // of spaces that the timeline has forgotten, before they are looked for
 
@@ -148,6 +157,7 @@ Explanation Explainer::finish(std::vector<std::string> damage,
       continue;
     }
     out.processes.push_back(told.explain(state_->timeline, *space, heap_profile_bytes));
+    if (out.container) share(out.processes.back(), *out.container);
     out.processes.back().replaced = space->end() && space->end()->why == events::EndWhy::kExeced;
   }
   // What a process was before its exec comes last: it is the least interesting.

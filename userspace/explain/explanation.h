@@ -109,6 +109,7 @@ struct ProcessExplanation {
   std::vector<TimelineEvent> events;
   std::vector<std::pair<std::string, uint64_t>> beside_rss;
   std::optional<CgroupSummary> cgroup_memory;  // of the cgroup that limits it
+  uint64_t anon_share_bytes = 0;               // of rss.anon, where others map the same pages
   std::vector<Finding> findings;               // heaviest cause first, problems before explanations
   Verdict verdict;
   ProcessCoverage coverage;

@@ -280,6 +280,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
         static_cast<int64_t>(*out.rss.counter_bytes) - static_cast<int64_t>(out.rss.bytes);
   ProcessFacts facts = facts_of(space, exe, go_file, threads_, stacks);
   facts.shared = scan_->shared;
+  out.anon_share_bytes = share_of_anon(out.rss.anon, scan_->shared);
   std::optional<GoFacts> go;
   if (facts.go) go.emplace(timeline, space, *scan_, go_reading_.get(), heap_profile_bytes);
   if (go) {

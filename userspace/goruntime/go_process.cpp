@@ -28,22 +28,18 @@ constexpr double kMostOfHeap = 1.25;  // estimates scatter
 
 // What one reading may take. Honest programs need a hundredth of it; the time is for those that hold us up.
 constexpr uint64_t kMs = 1'000'000, kMiB = 1 << 20;
+constexpr remote::Limits limits(uint64_t read_mib, uint64_t kept_mib, uint64_t cpu_ms, uint64_t time_ms) {
+  return {remote::kNoLimit, read_mib * kMiB, kept_mib * kMiB, cpu_ms * kMs, time_ms * kMs};
+}
 // The search for the tables looks through all variables, and keeps those that are resident until it is done.
-constexpr remote::Limits kSearchLimits = {
-    .read_bytes = 4096 * kMiB, .kept_bytes = 512 * kMiB, .cpu_ns = 1000 * kMs, .time_ns = 3000 * kMs};
-constexpr remote::Limits kStatisticsLimits = {
-    .read_bytes = 2048 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 500 * kMs, .time_ns = 2000 * kMs};
-constexpr remote::Limits kHeapLimits = {
-    .read_bytes = 65536 * kMiB, .kept_bytes = 1024 * kMiB, .cpu_ns = 2000 * kMs, .time_ns = 5000 * kMs};
-constexpr remote::Limits kProfileLimits = {
-    .read_bytes = 4096 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 2000 * kMs, .time_ns = 5000 * kMs};
-constexpr remote::Limits kListLimits = {
-    .read_bytes = 65536 * kMiB, .kept_bytes = 144 * kMiB, .cpu_ns = 1000 * kMs, .time_ns = 3000 * kMs};
-constexpr remote::Limits kWalkLimits = {
-    .read_bytes = 65536 * kMiB, .kept_bytes = 512 * kMiB, .cpu_ns = 700 * kMs, .time_ns = 3000 * kMs};
-// When the recording ends, nobody waits for the reading but the end, and that has a limit of its own (stop_when).
-constexpr remote::Limits kLastWalkLimits = {
-    .read_bytes = 65536 * kMiB, .kept_bytes = 512 * kMiB, .cpu_ns = 700 * kMs, .time_ns = 10000 * kMs};
+constexpr remote::Limits kSearchLimits = limits(4096, 512, 1000, 3000);
+constexpr remote::Limits kStatisticsLimits = limits(2048, 256, 500, 2000);
+constexpr remote::Limits kHeapLimits = limits(65536, 1024, 2000, 5000);
+constexpr remote::Limits kProfileLimits = limits(4096, 256, 2000, 5000);
+constexpr remote::Limits kListLimits = limits(65536, 144, 1000, 3000);
+constexpr remote::Limits kWalkLimits = limits(65536, 512, 700, 3000);
+// Of the last walk: nothing but the end of the recording waits for it, and that has a limit of its own (stop_when).
+constexpr remote::Limits kLastWalkLimits = limits(65536, 512, 700, 10000);
 
 // "go1.26.8" and "go1.27rc1" are 26 and 27; 0: not a release.
 int minor_of(std::string_view version) {

@@ -57,6 +57,7 @@ Json container(const std::optional<explain::ContainerSummary>& container,
     processes.push_back({{"pid", each.pid},
                          {"comm", text_or_null(each.comm)},
                          {"anon_bytes", each.anon_bytes},
+                         {"anon_share_bytes", each.anon_share_bytes},
                          {"file_bytes", each.file_bytes},
                          {"shmem_bytes", each.shmem_bytes},
                          {"swap_bytes", each.swap_bytes}});

@@ -126,9 +126,11 @@ void print_cgroup(Page& page, const explain::ProcessExplanation& process, bool f
   page.paragraph("", head(cgroup, std::nullopt), Ink::kBold);
   if (const std::string text = beside(cgroup); !text.empty()) page.paragraph("  ", text);
   std::vector<Row> rows;
-  const int64_t own = process.scan_time ? whole(process.rss.anon) : 0,
+  const int64_t own = process.scan_time ? whole(process.anon_share_bytes) : 0,
                 others = whole(cgroup.memory.anon_bytes) - own;
-  add(rows, own, fmt::format("anonymous memory of {} (pid {})", escape(process.comm), process.pid));
+  add(rows, own,
+      fmt::format("anonymous memory of {} (pid {}){}", escape(process.comm), process.pid,
+                  process.anon_share_bytes < process.rss.anon ? ": its share" : ""));
   add(rows, others, others < 0 ? "of it counted in another cgroup, or come since" : "other anonymous memory");
   add_rest(cgroup.memory, rows);
   print_rows(page, rows, cgroup.memory.usage_bytes, "usage");
@@ -138,22 +140,24 @@ void print_container(Page& page, const ContainerSummary& container) {
   page.paragraph("", head(container.own, container.limits), Ink::kBold);
   if (const std::string text = beside(container.own); !text.empty()) page.paragraph("  ", text);
   std::vector<Row> rows;
-  int64_t smaller = 0;
+  int64_t smaller = 0, others = whole(container.own.memory.anon_bytes);
   for (size_t i = 0; i < container.processes.size(); ++i) {
     const ContainerProcess& each = container.processes[i];
     if (i < kProcessesShown || container.processes.size() == kProcessesShown + 1)
-      add(rows, whole(each.anon_bytes),
-          fmt::format("anonymous memory of {} (pid {})", escape(each.comm), each.pid));
+      add(rows, whole(each.anon_share_bytes),
+          fmt::format("anonymous memory of {} (pid {}){}", escape(each.comm), each.pid,
+                      each.anon_share_bytes < each.anon_bytes ? ": its share" : ""));
     else
-      smaller += whole(each.anon_bytes);
+      smaller += whole(each.anon_share_bytes);
+    others -= whole(each.anon_share_bytes);
   }
   if (smaller > 0)
     add(rows, smaller,
         fmt::format("anonymous memory of {} smaller ones", container.processes.size() - kProcessesShown));
-  if (const int64_t other = container.other_anon_bytes.value_or(0); other != 0)
-    add(rows, other,
-        other < 0 ? "of it shared by several (fork): counted once in the container"
-                  : "anonymous memory of processes that are not recorded");
+  if (container.other_anon_bytes && others != 0)
+    add(rows, others,
+        others < 0 ? "of it shared by several (fork): counted once in the container"
+                   : "anonymous memory of processes that are not recorded");
   add_rest(container.own.memory, rows);
   print_rows(page, rows, container.own.memory.usage_bytes, "usage");
 }

@@ -143,6 +143,19 @@ TEST(Hotspot, RegionsOfG1AreReadToTheByte) {
   }
 }
 
+// Which collector it is, a flag says. The search may run out of time before it comes to them.
+TEST(Hotspot, FlagsThatTheSearchDidNotReadAreReadLater) {
+  MadeG1 made;
+  const uint64_t count = kData + 0x10008, flags = made.flags + 1;
+  made.memory.put_word(count, 0);
+  auto heap = made.open(std::make_unique<Hotspot>(made.library()));
+  const BlockReading first = heap.read(made.scan());
+  ASSERT_TRUE(first.heap);
+  EXPECT_EQ(first.heap->collector, "");
+  made.memory.put_word(count, flags);
+  EXPECT_EQ(heap.read(made.scan()).heap->collector, "G1");
+}
+
 TEST(Hotspot, WhatIsNotResidentIsNotFree) {
   MadeG1 made;
   for (uint64_t page = kJavaHeap + kRegion; page < kJavaHeap + 2 * kRegion; page += kPageBytes)

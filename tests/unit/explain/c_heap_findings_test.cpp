@@ -168,6 +168,22 @@ TEST(CHeapGrowth, NamesWhoAllocatesTheSizeThatGrows) {
               HasSubstr("--who-allocates"));
 }
 
+// Buffers of Node.js, direct buffers of a JVM: their runtime's own heap is another.
+TEST(CHeapGrowth, BesideTheHeapOfARuntime) {
+  std::string script = growing({30, 50, 70, 90, 110, 130, 150, 170});
+  const std::string pages = "runtime-pages 1 glibc", heap = "allocator-heap 1 v8 used=3M\n";
+  for (size_t at = script.find(pages); at != std::string::npos;
+       at = script.find(pages, at + heap.size() + pages.size()))
+    script.insert(at, heap);
+  const auto e = told(script);
+  const Finding* found = finding(e, "c-heap-growth");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->headline,
+            "170.0 MiB (100 %) are allocated with malloc, outside of V8's heap, and keep growing");
+  EXPECT_THAT(found->evidence, Contains(HasSubstr("what Buffers and ArrayBuffers hold")));
+  EXPECT_THAT(found->remedy, HasSubstr("--max-old-space-size does not bound it"));
+}
+
 TEST(CHeapGrowth, SilentWhenItStays) {
   EXPECT_EQ(finding(told(growing({170, 170, 168, 171, 170, 170, 169, 170})), "c-heap-growth"), nullptr);
 }

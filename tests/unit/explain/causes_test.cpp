@@ -145,7 +145,8 @@ TEST(ThreadLeak, SpareStacksMakeNoProblem) {
 
 // 4 stacks of 8 MiB, each of whose threads uses the last 2 pages; threads and mappings that are none of these before them.
 Explanation with_stacks(const std::string& resident, const std::string& other_threads = "",
-                        const std::string& other_vmas = "", const std::string& other_pages = "") {
+                        const std::string& other_vmas = "", const std::string& other_pages = "",
+                        const std::string& after = "") {
   std::string threads = "threads 1" + other_threads, vmas = "vmas 1\n" + other_vmas, scan = other_pages;
   for (int i = 1; i <= 4; ++i) {
     const int end = 0x10000 * i + 0x800;
@@ -153,7 +154,20 @@ Explanation with_stacks(const std::string& resident, const std::string& other_th
     vmas += fmt::format("  {:x}+1 ---p\n  {:x}+2048 rw-p\n", end - 2049, end - 2048);
     scan += fmt::format("{}{:x}+{}", scan.empty() ? "" : ", ", end - 2048, resident);
   }
-  return told(c_program() + threads + "\n" + vmas + "@11 scan 1: " + scan + "\n");
+  return told(c_program() + threads + "\n" + vmas + "@11 scan 1: " + scan + "\n" + after);
+}
+
+// Threads that use 8 KiB of each: what makes all of it resident is the lock.
+TEST(ThreadStacks, LockedAsAWhole) {
+  const auto e = with_stacks("2048", "", "", "", "@11 counters 1 anon=32M locked=40M\n");
+  const Finding* found = finding(e, "thread-stacks");
+  ASSERT_NE(found, nullptr);
+  EXPECT_NE(found->headline.find("are thread stacks, locked as a whole (mlockall)"), std::string::npos)
+      << found->headline;
+  EXPECT_NE(found->remedy.find("MCL_ONFAULT"), std::string::npos) << found->remedy;
+  EXPECT_EQ(figure(*found, "used_bytes"), 4 * 8192);
+  const auto other = with_stacks("2048", "", "", "", "@11 counters 1 anon=32M locked=20M\n");
+  EXPECT_NE(finding(other, "thread-stacks")->remedy.find("Run fewer threads"), std::string::npos);
 }
 
 TEST(HugePages, StacksThatAreNotUsed) {

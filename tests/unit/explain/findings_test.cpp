@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each cause, and its healthy twin that must stay silent.
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "unit/explain/told.h"
 
 namespace memwhy::explain {
 namespace {
+
+using ::testing::HasSubstr;
 
 const std::string kC = "@10 binary b1 /bin/c inode=7\nattach 1 pid=5 comm=c exe=/bin/c binary=b1\n";
 const std::string kRace =
@@ -179,6 +182,40 @@ TEST(AnonGrowth, NamesTheStack) {
   EXPECT_EQ(found->bytes, 18000 * kPageBytes);
   EXPECT_EQ(found->evidence.at(1), "70.3 MiB by leak (main.c:13)");
   EXPECT_EQ(found->confidence, Confidence::kMedium);
+}
+
+// Of a library's frames who called it says more, and of Go's standard library which function did it. A JVM acts for nobody.
+TEST(LargestOwner, BesideTheProgramsOwnFunctionStandsTheLibrary) {
+  const auto touched_by = [](const std::string& build, const std::string& frames) {
+    const Explanation e =
+        told("@10 binary b1 /bin/c inode=7" + build +
+             "\nattach 1 pid=5 comm=c exe=/bin/c binary=b1\nvmas 1\n  400+16 r-xp /bin/c inode=7\n"
+             "  500+16 r-xp /lib/libz.so.1 inode=8\n  600+16 r-xp /lib/libzip.so inode=9\n"
+             "  700+16 r-xp /lib/libjvm.so inode=10\n  10000000+100000 rw-p\n"
+             "symbol 1 0x400100 ret binary=b1 main.serve@main.go:7\nsymbol 1 0x400200 ret binary=b1 "
+             "time.After@sleep.go:9\n"
+             "symbol 1 0x400300 binary=b1 runtime.mmap@sys.go:1\nsymbol 1 0x500100 deflateReset@:0\n"
+             "symbol 1 0x600100 ret Java_init@:0\nsymbol 1 0x700100 Unsafe_Set@:0\nstack s1 1 " +
+             frames + "\n@11 table 1 restated: 10000000+20000 s1 @10.5 w\n@12 scan 1: 10000000+20000\n");
+    std::string all;
+    for (const Finding& each : e.processes[0].findings) {
+      all += each.claim + "\n";
+      for (const std::string& text : each.evidence) all += text + "\n";
+    }
+    return all;
+  };
+  EXPECT_THAT(touched_by("", "0x500100 0x600100"), HasSubstr(" by Java_init (libzip.so) in libz.so.1"));
+  EXPECT_THAT(touched_by("", "0x700100 0x600100"), HasSubstr(" by Unsafe_Set (libjvm.so)"));
+  EXPECT_THAT(touched_by(" go=go1.26.8", "0x400300 0x400200 0x400100"),
+              HasSubstr(" by main.serve (main.go:7) in time.After"));
+}
+
+TEST(LargestOwner, MostOfItInHugePages) {
+  const auto e = told(kC + "vmas 1\n  10000000+100000 rw-p\n@11 scan 1: 10000000+10240 huge, 10004000+100\n");
+  const Finding& found = e.processes[0].findings[0];
+  EXPECT_EQ(found.headline,
+            "most of it, 40.4 MiB (100 %), is anon.before_attach, 40.0 MiB of it in huge pages");
+  EXPECT_EQ(figure(found, "huge_bytes"), 40 << 20);
 }
 
 TEST(AnonGrowth, SilentWhenStableFallingOrSeenTooShortly) {

@@ -78,6 +78,29 @@ TEST(CgroupText, OfAContainerThatWasAskedFor) {
   EXPECT_EQ(json["container"]["cgroup"]["untold_bytes"], -(2 << 20));
 }
 
+// Three processes map 30 MiB of c since a fork: 10 of them are its share. The cgroup counts them once.
+TEST(CgroupText, OfPagesThatSeveralMapEachHasItsShare) {
+  const std::string scan = "@12 scan 1 shared=30M own=10M by=3: 400+10 file, 900000+10240\n";
+  const auto e = explained("\"pid 5\"", scan + "cgroup /pod/web usage=63M limit=64M anon=60M\n");
+  EXPECT_EQ(e.processes.at(0).anon_share_bytes, 20U << 20);
+  const std::string text = part(to_text(e, {}), "Container");
+  EXPECT_NE(
+      text.find(
+          "\n        20.0  anonymous memory of c (pid 5): its share\n        40.0  other anonymous memory\n"),
+      std::string::npos)
+      << text;
+  const auto whole = explained("\"cgroup /pod\"", scan + "cgroup /pod usage=63M anon=60M\n");
+  const std::string all = part(to_text(whole, {}), "Container");
+  EXPECT_NE(all.find("\n        20.0  anonymous memory of c (pid 5): its share\n        40.0  anonymous "
+                     "memory of processes "
+                     "that are not recorded\n"),
+            std::string::npos)
+      << all;
+  const auto json = nlohmann::json::parse(to_json(whole, {}))["container"];
+  EXPECT_EQ(json["processes"][0]["anon_bytes"], 40 << 20);
+  EXPECT_EQ(json["processes"][0]["anon_share_bytes"], 20 << 20);
+}
+
 TEST(CgroupText, SilentWithoutALimitAndInFullAllTheSame) {
   const auto e = explained("\"pid 5\"", "cgroup /pod/web usage=63M anon=60M\n");
   EXPECT_EQ(part(to_text(e, {}), "Container"), "");

@@ -30,11 +30,10 @@ struct Many {
   bool nearest = false;  // kept_bytes are nearest to them, and others reach them too
 };
 
-// Of the objects in use, those that are nearer to a goroutine of these groups than to all else; 0: unknown.
-uint64_t nearest_bytes(const Case& c, const std::vector<GroupStory>& groups) {
-  if (groups.empty()) return 0;  // none was read, perhaps
-  const std::optional<events::GoHeld>& held = c.go->goroutines().back().all->held;
-  if (!held || !held->complete) return 0;
+// Of the objects in use, those that are nearer to a goroutine of these groups than to all else; 0: unknown. The walk goes
+// breadth first: one that was not finished has found the nearest of less.
+uint64_t nearest_bytes(const std::optional<events::GoHeld>& held, const std::vector<GroupStory>& groups) {
+  if (!held) return 0;
   uint64_t sum = 0;
   for (const events::GoHolder& holder : held->holders) {
     const bool one_of_them = std::any_of(groups.begin(), groups.end(), [&](const GroupStory& group) {
@@ -57,9 +56,12 @@ Many healthy_groups(const Case& c) {
     out.complete &= group.complete;
     out.groups.push_back(std::move(group));
   }
-  if (const uint64_t bytes = nearest_bytes(c, out.groups); out.complete && bytes > 2 * out.kept_bytes) {
+  if (out.groups.empty()) return out;  // none was read, perhaps
+  const std::optional<events::GoHeld>& held = c.go->goroutines().back().all->held;
+  if (const uint64_t bytes = nearest_bytes(held, out.groups); bytes > 2 * out.kept_bytes) {
     out.kept_bytes = bytes;
     out.nearest = true;
+    out.complete &= held->complete;
   }
   return out;
 }
