@@ -4,7 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <map>
 #include <random>
+#include <string>
 
 #include "files/messages.h"
 #include "goruntime/layout_fields.h"
@@ -36,6 +41,34 @@ TEST(Wire, BytesAreThoseOfTheExample) {
   writer.text("libc", 10);
   writer.list(std::vector<uint64_t>{1, 7}, 5, [](auto& codec, uint64_t& value) { codec.number(value); });
   EXPECT_EQ(writer.out(), bytes({0xac, 0x02, 0x04, 'l', 'i', 'b', 'c', 0x02, 0x01, 0x07}));
+}
+
+template <typename T>
+bool understood(std::span<const std::byte> message) {
+  return decode<T>(message).has_value();
+}
+
+// A message with one field more makes a seed nothing, and its target blind.
+TEST(Wire, TheSeedsOfTheFuzzTargetAreUnderstood) {
+  const auto layout = [](std::span<const std::byte> message) {
+    return decode_layout(message, 28) != nullptr;
+  };
+  const std::map<std::string, std::function<bool(std::span<const std::byte>)>> seeds = {
+      {"request", understood<Request>},
+      {"handover", understood<Handover>},
+      {"opened", understood<symbols::OpenedBinary>},
+      {"frames", understood<std::vector<symbols::SourceFrames>>},
+      {"program", understood<symbols::ProgramFacts>},
+      {"path", understood<symbols::ProbedFile>},
+      {"layout", layout},
+      {"layout_full", layout},
+      {"rules", understood<std::vector<symbols::FunctionRules>>}};
+  for (const auto& [name, read] : seeds) {
+    std::ifstream file(MEMWHY_TEST_DATA "/fuzz/seeds/wire/" + name, std::ios::binary);
+    const std::string seed((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    ASSERT_FALSE(seed.empty()) << name;
+    EXPECT_TRUE(read(std::as_bytes(std::span(seed)).subspan(1))) << name;
+  }
 }
 
 TEST(Wire, EveryMessageComesBackAsItWas) {
