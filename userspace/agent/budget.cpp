@@ -85,11 +85,12 @@ void Budget::settle(TimeNs now, Processes processes) {
 }
 
 void Budget::shrink(TimeNs now, size_t recorded, double over) {
-  // Of what has just begun only a part is known.
+  // Of what has just begun only a part is known; and what is owed is paid soonest by nobody.
   const double room = over > kFarOver ? kRoom / 2 : kRoom;
   const auto paid = static_cast<size_t>(static_cast<double>(recorded) * room / over);
   most_ = std::min(paid, recorded == 0 ? 0 : recorded - 1);
   settled_at_ = now + kSettles;
+  if (over > kFarOver && seconds_ < -kOwesTooMuch) most_ = 0;
   if (most_ == 0) pause(now);
 }
 

@@ -9,8 +9,9 @@
 //   owes for kOwesLong    1 sparse      scans and readings of runtimes are four times as far apart; nobody new is attached
 //   owes 3 s, or spends   2 fewer       as many processes as the budget pays for at what they cost now; one in four more when
 //     twice the budget                  there are savings
-//   pays for none         3 detached    no process is recorded, so that the hooks are off, for 30 s, and for twice the seconds that
-//                                       are owed; then one. A pause soon after another is twice as long, up to 10 min
+//   pays for none, or     3 detached    no process is recorded, so that the hooks are off, for 30 s, and for twice the seconds that
+//   owes 10 s and spends                are owed; then one. A pause soon after another is twice as long, up to 10 min
+//   twice the budget
 //
 // What is used once, to attach or to close, is paid for as well, but says nothing of what goes on costing: only the rest decides
 // about fewer. Each change is told by who acts on it.
@@ -34,7 +35,7 @@ struct CpuUsed {
 
 class Budget {
  public:
-  static constexpr double kSaved = 3, kOwesMuch = 3;  // seconds of the budget
+  static constexpr double kSaved = 3, kOwesMuch = 3, kOwesTooMuch = 10;  // seconds of the budget
   static constexpr double kFarOver = 2;
   static constexpr TimeNs kOwesLong = 5'000'000'000;
   static constexpr TimeNs kSettles = 4'000'000'000;  // what fewer processes cost is known then

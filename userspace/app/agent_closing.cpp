@@ -122,11 +122,9 @@ void AgentLoop::fire(TimeNs now) {
   }
   const std::vector<Error> failures = parts_.recorder->take_failures();
   if (failures.empty()) return;
-  warn(fmt::format("agent: {} and tried again in a minute: {}",
-                   failures.size() == 1
-                       ? "a ring has ended, what it had is lost,"
-                       : fmt::format("{} rings have ended, what they had is lost,", failures.size()),
-                   failures.front().message()));
+  warn(fmt::format("agent: {} ended, and what {} had is lost; tried again in a minute: {}",
+                   failures.size() == 1 ? "a ring has" : fmt::format("{} rings have", failures.size()),
+                   failures.size() == 1 ? "it" : "they", failures.front().message()));
   state_.recorded = parts_.recorder->units();
   for (auto& [pid, attached] : attached_) {
     if (attached.leaving || state_.recorded.contains(attached.unit)) continue;
@@ -311,6 +309,13 @@ void AgentLoop::tidy(TimeNs now) {
     say(fmt::format("agent: {} ({}) made room for others", removed.name, human_bytes(removed.bytes)));
   }
   state_.recordings = parts_.store.recordings();
+  uint64_t all = rings;
+  for (const agent::StoredRecording& each : state_.recordings) all += each.bytes;
+  const bool too_much = all > state_.settings.disk;
+  if (too_much && !over_disk_)
+    warn(fmt::format("agent: {} takes {}, of {}, and nothing in it can be removed", state_.settings.dir,
+                     human_bytes(all), human_bytes(state_.settings.disk)));
+  over_disk_ = too_much;
 }
 
 }  // namespace memwhy::app

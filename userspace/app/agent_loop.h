@@ -113,7 +113,7 @@ class AgentLoop {
   uint64_t once_ns_ = 0, cpu_before_joining_ = 0;          // CPU time of attaching and closing
   std::array<std::pair<TimeNs, std::string>, 2> metrics_;  // and when they were made
   uint64_t closing_number_ = 0;
-  bool restating_ = false, stopping_ = false;
+  bool restating_ = false, stopping_ = false, over_disk_ = false;
 };
 
 }  // namespace memwhy::app
