@@ -99,6 +99,27 @@ static __always_inline u64 needed_word(const struct scratch *s, u32 which, u64 p
 	return word;
 }
 
+/* The rule has another place than its first, or there is none. */
+static __always_inline u32 other_place(struct scratch *s)
+{
+	u64 at = rule_probe(s->key);
+
+	s->cfa = s->base + 8; /* any address of the window: it stays */
+	if (at != ~0ull) {
+		RULE(s->before)->next = at;
+		s->at = at;
+		return WALK_AGAIN;
+	}
+	s->missing = s->key;
+	s->missing_sp = s->sp;
+	s->missing_fp = s->fp;
+	s->apart = s->wanted ? s->sp >> 3 : 0; /* as long as each gets a snapshot, which says what it was */
+	s->flags |= MW_STACK_MISS;
+	s->key = (s->key & (2 * MW_RULE_IP - 1)) | MW_NO_GROUP;
+	by_pointers(s);
+	return WALK_MISSING;
+}
+
 /*
  * What the fast loop leaves alone. In: sp, fp, key, rule (0: not in its guessed and not in its first place), at, before, cfa,
  * low, jumps, base (start of the window). Out: the same, ret and flags. Not static: verified once, by itself.
@@ -113,23 +134,8 @@ __noinline u32 odd_frame(u32 which)
 	u64 pgd = number(task->mm->pgd), cfa = s->cfa, saved = s->fp, is_ip = 0;
 	u32 rule = s->rule, kind = rule & MW_RULE_KIND, saved8 = rule & MW_RULE_SAVED8;
 
-	if (!rule) {
-		u64 at = rule_probe(s->key);
-
-		s->cfa = s->base + 8; /* any address of the window: it stays */
-		if (at == ~0ull) {
-			s->missing = s->key;
-			s->missing_sp = s->sp;
-			s->missing_fp = s->fp;
-			s->flags |= MW_STACK_MISS;
-			s->key = (s->key & (2 * MW_RULE_IP - 1)) | MW_NO_GROUP;
-			by_pointers(s);
-			return WALK_MISSING;
-		}
-		RULE(s->before)->next = at;
-		s->at = at;
-		return WALK_AGAIN;
-	}
+	if (!rule)
+		return other_place(s);
 	if (kind == MW_RULE_END) {
 		s->flags |= saved8 ? 0 : MW_STACK_WHOLE;
 		return WALK_OVER;
