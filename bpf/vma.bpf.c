@@ -15,6 +15,7 @@
 
 extern u32 caller_stack(u32 which); /* fault.bpf.c */
 
+#define PROT_EXEC	    4
 #define MAP_FIXED	    0x10
 #define MAP_FIXED_NOREPLACE 0x100000
 #define MREMAP_FIXED	    2
@@ -117,6 +118,8 @@ static __always_inline void exit_mmap(struct call c)
 		return;
 	u32 stack = caller_stack(SCRATCH_EXIT);
 
+	if (ARG(2) & PROT_EXEC)
+		__sync_fetch_and_add(&code_of(c.space)->mapped, 1);
 	EMIT(struct mw_vma_map, MW_EVENT_VMA_MAP, c.space->space, c.task, e->start = call_result(c.user);
 	     e->bytes = page_up(ARG(1)); e->prot = ARG(2); e->flags = ARG(3); e->fd = ARG(4);
 	     e->stack = stack; e->offset = ARG(5));

@@ -55,6 +55,8 @@ static __always_inline u64 rule_group(const struct mw_space *space)
 	return MW_RULE_GROUP(slot, generation);
 }
 
+#define MOST_ROOM 0x40000ull /* that the caller of an interpreted method makes for its locals */
+
 enum go_on {
 	WALK_OVER,    /* the walk ends; s->flags says how */
 	WALK_AGAIN,   /* the same frame, with another slot or window */
@@ -99,6 +101,27 @@ static __always_inline u64 needed_word(const struct scratch *s, u32 which, u64 p
 	return word;
 }
 
+/* The rule has another place than its first, or there is none. */
+static __always_inline u32 other_place(struct scratch *s)
+{
+	u64 at = rule_probe(s->key);
+
+	s->cfa = s->base + 8; /* any address of the window: it stays */
+	if (at != ~0ull) {
+		RULE(s->before)->next = at;
+		s->at = at;
+		return WALK_AGAIN;
+	}
+	s->missing = s->key;
+	s->missing_sp = s->sp;
+	s->missing_fp = s->fp;
+	s->apart = s->wanted ? s->sp >> 3 : 0; /* as long as each gets a snapshot, which says what it was */
+	s->flags |= MW_STACK_MISS;
+	s->key = (s->key & (2 * MW_RULE_IP - 1)) | MW_NO_GROUP;
+	by_pointers(s);
+	return WALK_MISSING;
+}
+
 /*
  * What the fast loop leaves alone. In: sp, fp, key, rule (0: not in its guessed and not in its first place), at, before, cfa,
  * low, jumps, base (start of the window). Out: the same, ret and flags. Not static: verified once, by itself.
@@ -112,34 +135,21 @@ __noinline u32 odd_frame(u32 which)
 		return WALK_OVER;
 	u64 pgd = number(task->mm->pgd), cfa = s->cfa, saved = s->fp, is_ip = 0;
 	u32 rule = s->rule, kind = rule & MW_RULE_KIND, saved8 = rule & MW_RULE_SAVED8;
+	u32 made = kind == MW_RULE_JIT ? rule >> 14 & MW_JIT_HOW : MW_JIT_POINTER;
+	bool by_fp = kind == MW_RULE_FRAME || (kind >= MW_RULE_GUESS && made != MW_JIT_STACK);
 
-	if (!rule) {
-		u64 at = rule_probe(s->key);
-
-		s->cfa = s->base + 8; /* any address of the window: it stays */
-		if (at == ~0ull) {
-			s->missing = s->key;
-			s->missing_sp = s->sp;
-			s->missing_fp = s->fp;
-			s->flags |= MW_STACK_MISS;
-			s->key = (s->key & (2 * MW_RULE_IP - 1)) | MW_NO_GROUP;
-			by_pointers(s);
-			return WALK_MISSING;
-		}
-		RULE(s->before)->next = at;
-		s->at = at;
-		return WALK_AGAIN;
-	}
+	if (!rule)
+		return other_place(s);
 	if (kind == MW_RULE_END) {
 		s->flags |= saved8 ? 0 : MW_STACK_WHOLE;
 		return WALK_OVER;
 	}
 	if (kind == MW_RULE_GUESS || kind == MW_RULE_JIT) {
 		s->flags |= kind == MW_RULE_JIT ? MW_STACK_JIT : MW_STACK_GUESS;
-		cfa = s->fp + 16;
+		cfa = by_fp ? s->fp + 16 : s->sp + (rule >> 14 & ~MW_JIT_HOW);
 		saved8 = 16;
 	}
-	if ((kind == MW_RULE_FRAME || kind >= MW_RULE_GUESS) && (s->fp - s->sp) & ~(STACK_REACH - 8))
+	if (by_fp && (s->fp - s->sp) & ~(STACK_REACH - 8))
 		goto another_stack;
 	if (kind == MW_RULE_SIGNAL) {
 		s->ret = needed_word(s, which, pgd, s->sp + SIGNAL_IP, false);
@@ -156,11 +166,16 @@ __noinline u32 odd_frame(u32 which)
 		}
 		if ((cfa - s->low - 8) & ~(STACK_REACH - 8))
 			return WALK_OVER;
-		s->ret = needed_word(s, which, pgd, cfa - 8, kind == MW_RULE_FRAME || kind >= MW_RULE_GUESS);
+		s->ret = needed_word(s, which, pgd, cfa - 8, by_fp);
 		if (saved8) {
 			saved = any_word(pgd, kind == MW_RULE_DEREF ? s->fp : cfa - saved8);
 			if (s->noting)
 				note_saved_fp(which, kind == MW_RULE_DEREF ? s->fp : cfa - saved8, saved);
+		}
+		if (made == MW_JIT_ROOM) {
+			u64 sp = needed_word(s, which, pgd, s->fp - 8, true);
+
+			cfa += (sp - cfa) & ~(MOST_ROOM - 8) ? 0 : sp - cfa;
 		}
 	}
 	if (s->ret - PAGE_BYTES >= s->limit - PAGE_BYTES) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <random>
 
+#include "rounds.h"
 #include "school.h"
 #include "stack_targets.h"
 #include "support.h"
@@ -15,50 +16,6 @@ namespace memwhy::kernel_test {
 namespace {
 
 using events::Unwind;
-
-// A target that works in rounds: the test lets it go from one to the next.
-class Rounds {
- public:
-  Rounds() {
-    if (::pipe(step_) != 0 || ::pipe(done_) != 0) std::abort();
-  }
-  ~Rounds() {
-    for (const int fd : {step_[0], step_[1], done_[0], done_[1]}) ::close(fd);
-  }
-  // In the target: this round is over.
-  void over() const {
-    char byte = 0;
-    (void)!::write(done_[1], "d", 1);
-    (void)!::read(step_[0], &byte, 1);
-  }
-  // In the test.
-  void wait() const {
-    char byte = 0;
-    ASSERT_EQ(::read(done_[0], &byte, 1), 1);
-  }
-  void next() const { ASSERT_EQ(::write(step_[1], "s", 1), 1); }
-
- private:
-  int step_[2], done_[2];
-};
-
-// Written by the target, read by the test.
-template <typename T>
-class Shared {
- public:
-  explicit Shared(size_t count)
-      : bytes_(count * sizeof(T)),
-        all_(static_cast<T*>(::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
-                                    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0))) {}
-  ~Shared() { ::munmap(all_, bytes_); }
-  Shared(const Shared&) = delete;
-  Shared& operator=(const Shared&) = delete;
-  T& operator[](size_t i) const { return all_[i]; }
-
- private:
-  size_t bytes_;
-  T* all_;
-};
 
 std::vector<uint64_t> above(const Chain& chain) { return {chain.frame, chain.frame + chain.n}; }
 std::vector<uint64_t> above(const events::Stack& stack) {
@@ -86,15 +43,6 @@ testing::AssertionResult is_true_as_far_as_it_claims(const events::Stack& stack,
     return testing::AssertionSuccess();
   return testing::AssertionFailure() << "found " << static_cast<int>(stack.unwind) << ", certain "
                                      << stack.certain << ":" << hex(is) << "\n     was" << hex(was);
-}
-
-// The stack of a page after all that is known by now was given.
-events::Stack stack_of(Observer& seen, SpaceId space, const char* page) {
-  seen.drain();
-  seen.read(space);
-  const auto found = seen.stacks().find(seen.entry(space, reinterpret_cast<uint64_t>(page)).stack);
-  if (found == seen.stacks().end()) return {};
-  return found->second;
 }
 
 using Touch = void (*)(char*, Chain&);
@@ -157,6 +105,34 @@ TEST_P(StackRules, AreLearnedFromTheFirstOfAKind) {
   std::printf("%s: whole from round %zu on; %zu rules, %zu frames\n", GetParam().name, first_whole,
               school.unwinding->rules().held(), static_cast<size_t>(chains[0].n));
   EXPECT_LE(first_whole, 2u);
+  target.wait_done();
+}
+
+// One place that is met without a rule, called from depths that nobody has learned yet.
+TEST(StackRulesOfNewCode, CallersThatAreMetBeforeItIsLearnedAreToldApart) {
+  constexpr size_t kCallers = 4;
+  OPEN_SCHOOL(school, {});
+  Rounds rounds;
+  Shared<Chain> chains(kCallers);
+  Target target([&](Report& report) {
+    unwind_once();
+    char* pages = fresh_pages(kCallers);
+    report.address = reinterpret_cast<uint64_t>(pages);
+    for (unsigned i = 0; i < kCallers; ++i) touch_below(3 + 5 * i, pages + i * kPage, chains[i]);
+    rounds.over();
+  });
+  TRACE(space, *school.port, target.pid(), false);
+  target.start();
+  Observer seen(*school.port);
+  rounds.wait();
+  school.learn();
+  for (unsigned i = 0; i < kCallers; ++i) {
+    const char* page = reinterpret_cast<char*>(target.report().address) + i * kPage;
+    const events::Stack stack = stack_of(seen, space, page);
+    EXPECT_EQ(stack.unwind, Unwind::kRecovered) << i;
+    EXPECT_TRUE(is_true_as_far_as_it_claims(stack, chains[i])) << i;
+  }
+  rounds.next();
   target.wait_done();
 }
 

@@ -43,19 +43,7 @@ std::unique_ptr<record::RuntimeSource> open_blocks(const TargetProcess& target,
                      has_mapping(target, named) ? allocators::Expected::kYes : allocators::Expected::kNo);
 }
 
-// Read by the child that parses files of targets. `files` and `process` outlive what is opened.
-allocators::FileBytes file_bytes_of(const TargetProcess& target) {
-  return [&files = target.files, tgid = target.process.pid()](const events::Vma& vma, uint64_t address,
-                                                              size_t bytes) {
-    const Result<symbols::OpenedBinary> opened = files.open_mapping(tgid, vma);
-    if (!opened || opened->handle == symbols::BinaryHandle::kNone) return std::vector<std::byte>{};
-    Result<std::vector<std::byte>> read =
-        files.read(opened->handle, vma.offset + (address - vma.range.start), bytes);
-    return read ? *std::move(read) : std::vector<std::byte>{};
-  };
-}
-
-// Allocators and managed heaps with tables that memwhy does not know, by a part of a library's or a mapping's name.
+// Allocators and managed heaps whose tables memwhy does not know, by a part of a library's name or of one that the kernel keeps for a mapping.
 struct Recognised {
   const char *in_name, *name, *title;
 };
@@ -143,7 +131,8 @@ std::unique_ptr<record::RuntimeSource> open_sanitizer(const TargetProcess& targe
 std::unique_ptr<record::RuntimeSource> open_hotspot(const TargetProcess& target) {
   const auto jvm = [](const events::Vma& vma) { return vma.inode != 0 && allocators::is_hotspot(vma.name); };
   if (!is_64_bit(target) || !has_mapping(target, jvm)) return nullptr;
-  return open_reader(target, std::make_unique<allocators::Hotspot>(file_bytes_of(target)));
+  return open_reader(
+      target, std::make_unique<allocators::Hotspot>(file_bytes_of(target.files, target.process.pid())));
 }
 
 std::unique_ptr<record::RuntimeSource> open_v8(const TargetProcess& target) {

@@ -8,7 +8,9 @@
 #include <memory>
 
 #include "allocators/glibc_find.h"
+#include "allocators/hotspot_tables.h"
 #include "app/runtimes.h"
+#include "files/children.h"
 #include "remote/memory.h"
 
 namespace memwhy::app {
@@ -45,6 +47,17 @@ inline std::unique_ptr<remote::RemoteMemory> heap_memory_of(const TargetProcess&
   Result<std::unique_ptr<remote::RemoteMemory>> memory =
       target.files.open_memory(target.process.directory(), target.process.pid());
   return memory ? *std::move(memory) : nullptr;
+}
+
+// Read by the child that parses files of targets. `files` outlives what is opened.
+inline allocators::FileBytes file_bytes_of(files::Children& files, Pid tgid) {
+  return [&files, tgid](const events::Vma& vma, uint64_t address, size_t bytes) {
+    const Result<symbols::OpenedBinary> opened = files.open_mapping(tgid, vma);
+    if (!opened || opened->handle == symbols::BinaryHandle::kNone) return std::vector<std::byte>{};
+    Result<std::vector<std::byte>> read =
+        files.read(opened->handle, vma.offset + (address - vma.range.start), bytes);
+    return read ? *std::move(read) : std::vector<std::byte>{};
+  };
 }
 
 }  // namespace memwhy::app

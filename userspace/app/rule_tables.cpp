@@ -8,8 +8,11 @@ namespace {
 
 uint32_t packed(const unwind::LearnedRule& learned) {
   using Kind = symbols::UnwindRule::Kind;
-  if (learned.source == unwind::RuleSource::kMadeCode) return MW_RULE(MW_RULE_JIT, 16, 2);
   const symbols::UnwindRule& rule = learned.rule;
+  if (learned.source == unwind::RuleSource::kMadeCode) {
+    if (rule.kind == Kind::kStack) return MW_RULE(MW_RULE_JIT, rule.bytes | MW_JIT_STACK, rule.saved);
+    return MW_RULE(MW_RULE_JIT, rule.kind == Kind::kInterpreted ? 16 | MW_JIT_ROOM : 16, 2);
+  }
   if (learned.source == unwind::RuleSource::kGuess && rule.kind == Kind::kFrame)
     return MW_RULE(MW_RULE_GUESS, 16, 2);
   switch (rule.kind) {
@@ -26,6 +29,7 @@ uint32_t packed(const unwind::LearnedRule& learned) {
     case Kind::kNone:
     case Kind::kKept:
     case Kind::kStop:
+    case Kind::kInterpreted:
       break;
   }
   return MW_RULE_UNSAID;
@@ -33,17 +37,18 @@ uint32_t packed(const unwind::LearnedRule& learned) {
 
 }  // namespace
 
-size_t RuleTables::take(const std::function<void(const unwind::Taken&)>& use) {
-  return unwinding_.rules().take([&](const probe::Snapshot& from) {
-    unwind::Taken taken{from.space, from.tgid, from.generation, from.stack, {}};
-    taken.snapshot.ip = from.ip;
-    taken.snapshot.sp = from.sp;
-    taken.snapshot.fp = from.fp;
-    taken.snapshot.is_return = from.is_return;
-    taken.snapshot.address = from.address;
-    taken.snapshot.stack = from.bytes;
+size_t RuleTables::take(const std::function<void(std::span<const unwind::Taken>)>& use, size_t most) {
+  const auto hand_on = [&](std::span<const probe::Snapshot> all) {
+    std::vector<unwind::Taken> taken;
+    for (const probe::Snapshot& from : all)
+      taken.push_back({from.space,
+                       from.tgid,
+                       from.generation,
+                       from.stack,
+                       {from.ip, from.sp, from.fp, from.is_return, from.address, from.bytes}});
     use(taken);
-  });
+  };
+  return unwinding_.rules().take(hand_on, most);
 }
 
 bool RuleTables::publish(SpaceId space, uint32_t generation, std::span<const unwind::LearnedRule> rules) {

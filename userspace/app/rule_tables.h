@@ -19,13 +19,17 @@ class RuleTables : public unwind::RulesPort {
   // Must outlive it.
   explicit RuleTables(probe::Unwinding& unwinding) : unwinding_(unwinding) {}
 
-  size_t take(const std::function<void(const unwind::Taken&)>& use) override;
+  size_t take(const std::function<void(std::span<const unwind::Taken>)>& use, size_t most) override;
   void turn(uint32_t snapshots) override { unwinding_.rules().turn(snapshots); }
   std::optional<uint32_t> generation(SpaceId space) override { return unwinding_.rules().generation(space); }
+  uint32_t mapped(SpaceId space) override { return unwinding_.rules().mapped(space); }
   void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go) override {
     unwinding_.rules().set_code(space, code, go);
   }
   bool publish(SpaceId space, uint32_t generation, std::span<const unwind::LearnedRule> rules) override;
+  void withdraw(SpaceId space, std::span<const AddressRange> code) override {
+    unwinding_.rules().withdraw(space, code);
+  }
   void complete(const unwind::Taken& taken, std::vector<uint64_t> frames, events::Unwind how) override {
     unwinding_.complete(taken.slot, std::move(frames), how);
   }

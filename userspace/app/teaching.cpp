@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/made_code.h"
 #include "app/privilege.h"
 #include "app/terminal.h"
 #include "base/time.h"
@@ -14,8 +15,11 @@
 namespace memwhy::app {
 namespace {
 
-constexpr std::chrono::milliseconds kLearning{1}, kBusy{10}, kQuiet{50};  // between two looks
-constexpr int kQuietAfter = 100;                                          // looks without a snapshot
+// Between two looks, by how many were without a snapshot since the last one.
+std::chrono::milliseconds pause_after(int quiet) {
+  constexpr int kBusy = 50, kQuiet = 150;
+  return std::chrono::milliseconds(quiet < kBusy ? 1 : quiet < kQuiet ? 10 : 50);
+}
 
 }  // namespace
 
@@ -55,20 +59,19 @@ void Teaching::run(uint64_t capabilities) {
     };
     // What its children do for it is not in that, and takes about as long.
     const auto work = [] { return 2 * clock_ns(CLOCK_THREAD_CPUTIME_ID); };
+    MadeCode made_code(*files_, proc_);
     unwind::Teacher teacher(
-        port_, *files_, mappings, [] { return clock_ns(CLOCK_MONOTONIC); }, work);
+        port_, *files_, mappings, [] { return clock_ns(CLOCK_MONOTONIC); }, work, &made_code);
     int quiet = 0;
     for (std::unique_lock lock(mutex_); !stop_;) {
       lock.unlock();
-      quiet = teacher.look() == 0 ? quiet + 1 : 0;
+      const size_t learned = teacher.look();
+      quiet = learned == 0 ? quiet + 1 : 0;
       lock.lock();
       if (notice_ && files_->has_notices())
         for (const std::string& sentence : files_->take_notices()) notice_(sentence);
-      wake_.wait_for(lock,
-                     quiet == 0            ? kLearning
-                     : quiet < kQuietAfter ? kBusy
-                                           : kQuiet,
-                     [this] { return stop_; });
+      if (learned < unwind::Teacher::kAtOnce)
+        wake_.wait_for(lock, pause_after(quiet), [this] { return stop_; });
     }
   } catch (const std::exception& failure) {
     warn(std::string("unwind rules are learned no more: ") + failure.what());

@@ -49,6 +49,11 @@ std::optional<uint32_t> RuleTable::generation(SpaceId space) const {
   return acquire(shared_.code[*slot].generation);
 }
 
+uint32_t RuleTable::mapped(SpaceId space) const {
+  const std::optional<uint32_t> slot = slot_of(space);
+  return slot ? acquire(shared_.code[*slot].mapped) : 0;
+}
+
 void RuleTable::set_code(SpaceId space, std::span<const AddressRange> executable, AddressRange go_code) {
   const std::optional<uint32_t> slot = slot_of(space);
   if (!slot) return;
@@ -112,13 +117,31 @@ void RuleTable::sweep(std::span<const Change> changed) {
   for (const Change& change : changed) all[change.slot] = true;
   for (uint32_t i = 0; i < MW_RULES; ++i) {
     mw_rule& rule = shared_.rules[i];
-    if (!is_over(rule.key, all)) continue;
-    --held_;
-    --held_by_[slot_of_key(rule.key)];
-    release<mw_u64>(rule.key, 0);
+    if (is_over(rule.key, all)) remove(rule);
   }
   for (uint32_t i = 0; i < MW_TRAILS; ++i)
     if (is_over(acquire(shared_.trails[i].key), all)) release<mw_u64>(shared_.trails[i].key, 0);
+}
+
+void RuleTable::remove(mw_rule& rule) {
+  --held_;
+  --held_by_[slot_of_key(rule.key)];
+  release<mw_u64>(rule.key, 0);
+}
+
+void RuleTable::withdraw(SpaceId space, std::span<const AddressRange> code) {
+  const std::optional<uint32_t> slot = slot_of(space);
+  if (!slot) return;
+  for (uint32_t i = 0; i < MW_RULES; ++i) {
+    mw_rule& rule = shared_.rules[i];
+    if (rule.key == 0 || slot_of_key(rule.key) != *slot) continue;
+    const uint64_t address = rule.key & (MW_RULE_IP - 1), is_return = (rule.key & MW_RULE_IP) == 0 ? 1 : 0;
+    if (std::ranges::any_of(code, [&](const AddressRange& one) { return one.contains(address - is_return); }))
+      remove(rule);
+  }
+  for (uint32_t i = 0; i < MW_TRAILS; ++i)
+    if (const uint64_t key = acquire(shared_.trails[i].key); key != 0 && slot_of_key(key) == *slot)
+      release<mw_u64>(shared_.trails[i].key, 0);
 }
 
 void RuleTable::turn(uint32_t tokens) {
@@ -138,40 +161,50 @@ void RuleTable::turn(uint32_t tokens) {
   for (const Change& change : changed) release(shared_.code[change.slot].confirmed, change.generation);
 }
 
-size_t RuleTable::take(const std::function<void(const Snapshot&)>& use) {
+size_t RuleTable::take(const std::function<void(std::span<const Snapshot>)>& use, size_t most) {
   const uint32_t taken = acquire(*shared_.snapshots_taken);
   if (taken == taken_) return 0;
-  size_t found = 0;
-  bool coming = false;  // one is being written, and no other may be taken
-  for (uint32_t i = 0; i < MW_SNAPSHOTS; ++i) {
-    mw_snapshot& shared = shared_.snapshots[i];
+  std::vector<mw_snapshot*> found;
+  std::vector<Snapshot> good;
+  bool coming = false;  // one is being written, and nobody may take another
+  const uint32_t first = next_;
+  for (uint32_t i = 0; i < MW_SNAPSHOTS && found.size() < most; ++i) {
+    const uint32_t at = (first + i) & (MW_SNAPSHOTS - 1);
+    mw_snapshot& shared = shared_.snapshots[at];
     const uint32_t state = acquire(shared.state);
     coming = coming || state == MW_SNAPSHOT_BUSY;
     if (state != MW_SNAPSHOT_READY) continue;
-    const size_t bytes = std::min<size_t>(shared.bytes, sizeof shared.data);
-    const uint64_t group = shared.key >> MW_RULE_GROUP_SHIFT;
-    Snapshot snapshot;
-    snapshot.space = SpaceId{shared.space};
-    snapshot.tgid = static_cast<Pid>(shared.tgid);
-    snapshot.ip = shared.ip;
-    snapshot.sp = shared.sp;
-    snapshot.fp = shared.fp;
-    snapshot.is_return = (shared.key & MW_RULE_IP) == 0 && shared.ip == (shared.key & (MW_RULE_IP - 1)) &&
-                         shared.stack == MW_ENTRY_STACK_LOST;
-    snapshot.stack = shared.stack;
-    snapshot.address = shared.sp + shared.absent;
-    snapshot.bytes = std::as_bytes(std::span(shared.data, bytes));
-    if (const std::optional<uint32_t> now = generation(snapshot.space);
-        now && (*now & (MW_RULE_GENERATIONS - 1)) == (group & (MW_RULE_GENERATIONS - 1))) {
-      snapshot.generation = *now;
-      use(snapshot);
-    }
-    ::explicit_bzero(shared.data, bytes);
-    release(shared.state, MW_SNAPSHOT_FREE);
-    ++found;
+    found.push_back(&shared);
+    if (const std::optional<Snapshot> one = read(shared)) good.push_back(*one);
+    next_ = (at + 1) & (MW_SNAPSHOTS - 1);
   }
-  taken_ = coming ? taken - 1 : taken;
-  return found;
+  if (!good.empty()) use(good);
+  for (mw_snapshot* const shared : found) {
+    ::explicit_bzero(shared->data, std::min<size_t>(shared->bytes, sizeof shared->data));
+    release(shared->state, MW_SNAPSHOT_FREE);
+  }
+  taken_ = coming || found.size() == most ? taken - 1 : taken;
+  return found.size();
+}
+
+// nullopt: of code that has changed since.
+std::optional<Snapshot> RuleTable::read(const mw_snapshot& shared) const {
+  Snapshot snapshot;
+  snapshot.space = SpaceId{shared.space};
+  const std::optional<uint32_t> now = generation(snapshot.space);
+  const uint64_t group = shared.key >> MW_RULE_GROUP_SHIFT;
+  if (!now || (*now & (MW_RULE_GENERATIONS - 1)) != (group & (MW_RULE_GENERATIONS - 1))) return std::nullopt;
+  snapshot.generation = *now;
+  snapshot.tgid = static_cast<Pid>(shared.tgid);
+  snapshot.ip = shared.ip;
+  snapshot.sp = shared.sp;
+  snapshot.fp = shared.fp;
+  snapshot.is_return = (shared.key & MW_RULE_IP) == 0 && shared.ip == (shared.key & (MW_RULE_IP - 1)) &&
+                       shared.stack == MW_ENTRY_STACK_LOST;
+  snapshot.stack = shared.stack;
+  snapshot.address = shared.sp + shared.absent;
+  snapshot.bytes = std::as_bytes(std::span(shared.data, std::min<size_t>(shared.bytes, sizeof shared.data)));
+  return snapshot;
 }
 
 }  // namespace memwhy::probe

@@ -66,14 +66,19 @@ class RuleTable {
 
   // The code of a space as it is now. nullopt: it is traced no more.
   std::optional<uint32_t> generation(SpaceId space) const;
+  // How often more code was mapped into it since it is traced, or before.
+  uint32_t mapped(SpaceId space) const;
   // Where its code is, and Go's own: from now on what takes a part of it away begins a new generation. Before the mappings
   // are read that rules are made by.
   void set_code(SpaceId space, std::span<const AddressRange> executable, AddressRange go_code);
   // false: the code has changed since `generation`, or the space is gone. What finds no room is counted.
   bool publish(SpaceId space, uint32_t generation, std::span<const AddressRule> rules);
 
-  // Each snapshot that waits; it is wiped when `use` returns. Returns how many there were.
-  size_t take(const std::function<void(const Snapshot&)>& use);
+  // Rules of addresses in these ranges are no more, and what was found by them.
+  void withdraw(SpaceId space, std::span<const AddressRange> code);
+
+  // Snapshots that wait, the oldest first, `most` of them, together; they are wiped when `use` returns. Returns how many there were.
+  size_t take(const std::function<void(std::span<const Snapshot>)>& use, size_t most = MW_SNAPSHOTS);
 
   size_t held() const { return held_; }
   uint64_t refused() const { return refused_; }
@@ -85,14 +90,17 @@ class RuleTable {
     uint32_t slot = 0, generation = 0;
   };
   std::optional<uint32_t> slot_of(SpaceId space) const;
+  std::optional<Snapshot> read(const mw_snapshot& shared) const;
   void sweep(std::span<const Change> changed);
+  void remove(mw_rule& rule);
   bool is_over(uint64_t key, const std::vector<bool>& changed) const;
 
   Shared shared_;
   size_t held_ = 0;
   std::vector<uint32_t> held_by_ = std::vector<uint32_t>(MW_SPACES);  // by slot
   uint64_t refused_ = 0;
-  uint32_t taken_ = 0;    // snapshots, as of the last look
+  uint32_t taken_ = 0;    // snapshots, as of the last look that left none
+  uint32_t next_ = 0;     // of them, in the ring
   uint32_t changes_ = 0;  // of code
   uint32_t turns_ = 0;
 };

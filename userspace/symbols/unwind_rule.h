@@ -25,14 +25,15 @@ namespace memwhy::symbols {
 
 struct UnwindRule {
   enum class Kind : uint8_t {
-    kNone,       // no rule
-    kStack,      // CFA = stack pointer + bytes
-    kFrame,      // CFA = frame pointer + bytes
-    kEnd,        // the outermost frame
-    kSignal,     // an rt_sigframe is at the stack pointer: the interrupted registers are in it
-    kRealigned,  // CFA = [frame pointer + bytes], the caller's frame pointer = [frame pointer]
-    kKept,       // no table has it, but the function has made a frame for its frame pointer
-    kStop,       // there is an unwind table, and a rule cannot express it
+    kNone,         // no rule
+    kStack,        // CFA = stack pointer + bytes
+    kFrame,        // CFA = frame pointer + bytes
+    kEnd,          // the outermost frame
+    kSignal,       // an rt_sigframe is at the stack pointer: the interrupted registers are in it
+    kRealigned,    // CFA = [frame pointer + bytes], the caller's frame pointer = [frame pointer]
+    kKept,         // no table has it, but the function has made a frame for its frame pointer
+    kStop,         // there is an unwind table, and it says what a rule cannot say
+    kInterpreted,  // of no file: kFrame, and the caller's stack pointer is at the frame pointer - 8
   };
   static constexpr int32_t kMostBytes = 1 << 18;      // below it
   static constexpr int32_t kMostRealigned = 1 << 17;  // kRealigned: below it, in both directions

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "unwind/learner.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "events/mapping_at.h"
@@ -16,10 +18,12 @@ using Kind = UnwindRule::Kind;
 // Of an rt_sigframe: where the interrupted registers are, from the stack pointer on.
 constexpr uint64_t kSavedFrame = 120, kSavedStack = 160, kSavedAddress = 168;
 
+constexpr uint64_t kMostRoom = 256 << 10;  // for the locals of an interpreted method
+
 constexpr size_t kRuleOverhead = 128;  // of a function beside its rows
 
-constexpr uint64_t kLookAhead = 4096;  // of the stack, for return addresses
-constexpr size_t kMostQuestions = 64;  // in one
+constexpr uint64_t kLookAhead = 8192;   // of the stack, for return addresses
+constexpr size_t kMostExpected = 4096;  // of one file, before they are asked for
 
 std::optional<uint64_t> word_at(const Snapshot& snapshot, uint64_t address) {
   if (address < snapshot.address) return std::nullopt;
@@ -55,6 +59,7 @@ class Learner::Walk {
   Step leave_signal();
   std::optional<uint64_t> saved_frame(uint64_t address) const;
   Step leave(uint64_t cfa, uint64_t saved, bool may_jump);
+  void skip_room(uint64_t sp);
 
   const Snapshot& snapshot_;
   uint64_t ip_, sp_, fp_;
@@ -69,14 +74,20 @@ Learner::Walk::Step Learner::Walk::step(const UnwindRule& rule, bool may_jump) {
       return Step::kEnd;
     case Kind::kSignal:
       return leave_signal();
+    case Kind::kInterpreted:
     case Kind::kStack:
     case Kind::kFrame: {
-      if (rule.kind == Kind::kFrame && fp_ < kPageBytes) return Step::kEnd;
-      if (rule.kind == Kind::kFrame && fp_ % 8 != 0) return Step::kUnreadable;
+      if (rule.kind != Kind::kStack && fp_ < kPageBytes) return Step::kEnd;
+      if (rule.kind != Kind::kStack && fp_ % 8 != 0) return Step::kUnreadable;
       const uint64_t cfa = (rule.kind == Kind::kStack ? sp_ : fp_) + bytes;
       const std::optional<uint64_t> saved =
           rule.saved == 0 ? fp_ : saved_frame(cfa - uint64_t{8} * rule.saved);
-      return saved ? leave(cfa, *saved, may_jump) : Step::kUnreadable;
+      if (!saved) return Step::kUnreadable;
+      const std::optional<uint64_t> caller_sp =
+          rule.kind == Kind::kInterpreted ? word_at(snapshot_, fp_ - 8) : std::nullopt;
+      const Step step = leave(cfa, *saved, may_jump);
+      if (step == Step::kOn && caller_sp) skip_room(*caller_sp);
+      return step;
     }
     case Kind::kRealigned: {
       const std::optional<uint64_t> cfa = word_at(snapshot_, fp_ + bytes), saved = word_at(snapshot_, fp_);
@@ -125,6 +136,11 @@ Learner::Walk::Step Learner::Walk::leave(uint64_t cfa, uint64_t saved, bool may_
   return Step::kOn;
 }
 
+// A caller may have made room for what was called, above the return address.
+void Learner::Walk::skip_room(uint64_t sp) {
+  if (sp >= sp_ && sp - sp_ < kMostRoom && sp % 8 == 0) sp_ = sp;
+}
+
 Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings) {
   Learned learned;
   Walk walk(snapshot);
@@ -156,6 +172,11 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<eve
   return learned;
 }
 
+Learner::Answer Learner::made_code(Pid tgid, uint64_t address, const std::vector<events::Vma>& mappings) {
+  const auto known = made_ != nullptr ? made_->rule(tgid, address, mappings) : std::nullopt;
+  return {known.value_or(kFramePointerRule), RuleSource::kMadeCode, true};
+}
+
 // Nothing: it is no code.
 std::optional<Learner::Answer> Learner::rule(Pid tgid, const Walk& walk,
                                              const std::vector<events::Vma>& mappings, bool* is_go,
@@ -165,7 +186,7 @@ std::optional<Learner::Answer> Learner::rule(Pid tgid, const Walk& walk,
   const uint64_t looked_at = is_return && address != 0 ? address - 1 : address;
   const events::Vma* vma = events::mapping_at(mappings, looked_at);
   if (vma == nullptr || !vma->exec) return std::nullopt;
-  if (vma->inode == 0 && vma->name != "[vdso]") return Answer{kFramePointerRule, RuleSource::kMadeCode, true};
+  if (vma->inode == 0 && vma->name != "[vdso]") return made_code(tgid, looked_at, mappings);
   File& file = file_of(tgid, *vma);
   *is_go = file.is_go;
   if (file.go_code.start >= vma->offset && file.go_code.end > file.go_code.start &&
@@ -175,7 +196,7 @@ std::optional<Learner::Answer> Learner::rule(Pid tgid, const Walk& walk,
   if (file.kind == File::Kind::kNotElf) return Answer{kFramePointerRule, RuleSource::kMadeCode, true};
   const uint64_t offset = looked_at - vma->range.start + vma->offset;
   const FunctionRules* rules =
-      file.kind == File::Kind::kProgram ? function(tgid, walk, *vma, file, offset) : nullptr;
+      file.kind == File::Kind::kProgram ? function(tgid, *vma, file, offset) : nullptr;
   const symbols::RuleRow* row = rules != nullptr ? rules->row(offset) : nullptr;
   if (row == nullptr) return Answer{kFramePointerRule, RuleSource::kGuess, false};
   const UnwindRule& rule = is_return ? row->after_call : row->at;
@@ -188,25 +209,44 @@ const FunctionRules* Learner::find(const Functions& known, uint64_t offset) {
   return found != known.end() && found->second.contains(offset) ? &found->second : nullptr;
 }
 
-// The requested address, and those that the walk is likely to reach next: words of the stack above it that look like a
-// return address into the same mapping. A question costs a word with another process, and each further address little.
-std::vector<symbols::CodeOffset> Learner::questions(const Walk& walk, const events::Vma& vma, uint64_t offset,
-                                                    const Functions& known) {
-  std::vector<symbols::CodeOffset> all{{offset, false}};
-  for (uint64_t at = walk.sp(); at < walk.sp() + kLookAhead && all.size() < kMostQuestions; at += 8) {
-    const std::optional<uint64_t> word = word_at(walk.snapshot(), at);
-    if (!word || !vma.range.contains(*word - 1)) continue;
-    const uint64_t called = *word - 1 - vma.range.start + vma.offset;
-    if (find(known, called) == nullptr && called != all.back().file_offset) all.push_back({called, false});
-  }
-  return all;
+void Learner::expect(Pid tgid, uint64_t address, const std::vector<events::Vma>& mappings) {
+  const events::Vma* const vma = events::mapping_at(mappings, address);
+  if (vma == nullptr || !vma->exec || vma->inode == 0) return;
+  const File& file = file_of(tgid, *vma);
+  const uint64_t offset = address - vma->range.start + vma->offset;
+  if (file.kind != File::Kind::kProgram || find(functions_[file.key], offset) != nullptr) return;
+  Expected& expected = expected_.try_emplace(file.key, Expected{file, {}}).first->second;
+  if (expected.offsets.size() < kMostExpected) expected.offsets.push_back(offset);
 }
 
-const FunctionRules* Learner::function(Pid tgid, const Walk& walk, const events::Vma& vma, File& file,
-                                       uint64_t offset) {
-  const Functions& known = functions_[file.key];
-  if (const FunctionRules* const found = find(known, offset)) return found;
-  const std::vector<symbols::CodeOffset> asked = questions(walk, vma, offset, known);
+// The instruction itself, and what of the stack above it looks like a return address.
+void Learner::expect(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings) {
+  expect(tgid, snapshot.is_return ? snapshot.ip - 1 : snapshot.ip, mappings);
+  for (uint64_t at = snapshot.sp; at < snapshot.sp + kLookAhead; at += 8)
+    if (const std::optional<uint64_t> word = word_at(snapshot, at)) expect(tgid, *word - 1, mappings);
+}
+
+// A question costs a word with another process, and each further address little. What is not answered now is asked again by who
+// needs it.
+void Learner::ask() {
+  for (auto& [key, expected] : expected_) {
+    std::vector<uint64_t>& offsets = expected.offsets;
+    std::sort(offsets.begin(), offsets.end());
+    offsets.erase(std::unique(offsets.begin(), offsets.end()), offsets.end());
+    std::vector<symbols::CodeOffset> asked;
+    for (const uint64_t offset : offsets) asked.push_back({offset, false});
+    auto answer = binaries_.frame_rules(expected.file.handle, asked);
+    if (!answer || answer->size() != asked.size()) continue;
+    for (size_t i = 0; i < asked.size(); ++i)
+      if ((*answer)[i].well_formed() && (*answer)[i].contains(asked[i].file_offset))
+        keep(expected.file, std::move((*answer)[i]));
+  }
+  expected_.clear();
+}
+
+const FunctionRules* Learner::function(Pid tgid, const events::Vma& vma, File& file, uint64_t offset) {
+  if (const FunctionRules* const found = find(functions_[file.key], offset)) return found;
+  const std::array asked{symbols::CodeOffset{offset, false}};
   auto answer = binaries_.frame_rules(file.handle, asked);
   if (!answer && answer.error().code() == ErrorCode::kAbsent) {
     const symbols::FileKey before = file.key;
@@ -214,15 +254,11 @@ const FunctionRules* Learner::function(Pid tgid, const Walk& walk, const events:
     if (file.kind != File::Kind::kProgram || !(file.key == before)) return nullptr;
     answer = binaries_.frame_rules(file.handle, asked);
   }
-  bool sensible = answer && answer->size() == asked.size();
-  for (size_t i = 0; sensible && i < asked.size(); ++i)
-    sensible = (*answer)[i].well_formed() && (*answer)[i].contains(asked[i].file_offset);
-  if (!sensible) {
+  if (!answer || answer->size() != 1 || !answer->front().well_formed() || !answer->front().contains(offset)) {
     file.kind = File::Kind::kUnreadable;
     return nullptr;
   }
-  for (size_t i = asked.size() - 1; i > 0; --i) keep(file, std::move((*answer)[i]));
-  return keep(file, std::move(answer->front()));  // the last: what is kept may be forgotten for it
+  return keep(file, std::move(answer->front()));
 }
 
 const FunctionRules* Learner::keep(const File& file, FunctionRules rules) {

@@ -24,6 +24,7 @@
 #include "events/event.h"
 #include "symbols/binaries.h"
 #include "symbols/unwind_rule.h"
+#include "unwind/made_code.h"
 
 namespace memwhy::unwind {
 
@@ -37,7 +38,7 @@ struct Snapshot {
 enum class RuleSource : uint8_t {
   kTable,     // of the file
   kGuess,     // its file has none for it: the frame pointer
-  kMadeCode,  // a run time made it, now or when its file was built: the frame pointer
+  kMadeCode,  // a run time made it, now or when its file was built: the frame pointer, or what its tables say
 };
 
 struct LearnedRule {
@@ -75,10 +76,13 @@ class Learner {
   static constexpr size_t kMostFrames = 128;
   static constexpr int kMostJumps = 8;  // to other stacks
 
-  // `binaries` must outlive it.
-  explicit Learner(symbols::Binaries& binaries, LearnerLimits limits = {})
-      : binaries_(binaries), limits_(limits) {}
+  // `binaries` must outlive it, and `made`, where that is known.
+  explicit Learner(symbols::Binaries& binaries, LearnerLimits limits = {}, MadeCode* made = nullptr)
+      : binaries_(binaries), limits_(limits), made_(made) {}
 
+  // What the walk over this snapshot is likely to come by will be asked for by ask(), together with the same of others.
+  void expect(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings);
+  void ask();
   // `mappings`: of the process, in order of address.
   Learned learn(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings);
 
@@ -97,6 +101,10 @@ class Learner {
     bool is_go = false;
     AddressRange go_code;  // offsets in the file
   };
+  struct Expected {  // of one file
+    File file;
+    std::vector<uint64_t> offsets;
+  };
   struct Answer {
     symbols::UnwindRule rule;
     RuleSource source{};
@@ -108,18 +116,19 @@ class Learner {
 
   std::optional<Answer> rule(Pid tgid, const Walk& walk, const std::vector<events::Vma>& mappings,
                              bool* is_go, AddressRange* go_code);
-  const symbols::FunctionRules* function(Pid tgid, const Walk& walk, const events::Vma& vma, File& file,
-                                         uint64_t offset);
-  static const symbols::FunctionRules* find(const Functions& known, uint64_t offset);  // nullptr: unknown
-  static std::vector<symbols::CodeOffset> questions(const Walk& walk, const events::Vma& vma, uint64_t offset,
-                                                    const Functions& known);
+  const symbols::FunctionRules* function(Pid tgid, const events::Vma& vma, File& file, uint64_t offset);
+  Answer made_code(Pid tgid, uint64_t address, const std::vector<events::Vma>& mappings);
+  static const symbols::FunctionRules* find(const Functions& known, uint64_t offset);  // nullptr: not known
+  void expect(Pid tgid, uint64_t address, const std::vector<events::Vma>& mappings);
   const symbols::FunctionRules* keep(const File& file, symbols::FunctionRules rules);
   File& file_of(Pid tgid, const events::Vma& vma);
   File open(Pid tgid, const events::Vma& vma);
 
   symbols::Binaries& binaries_;
   LearnerLimits limits_;
+  MadeCode* made_;
   std::map<MappingKey, File> files_;
+  std::unordered_map<symbols::FileKey, Expected, symbols::FileKeyHash> expected_;
   std::unordered_map<symbols::FileKey, Functions, symbols::FileKeyHash> functions_;
   size_t held_bytes_ = 0;
 };

@@ -7,8 +7,9 @@
 namespace memwhy::unwind {
 namespace {
 
-constexpr int kReadings = 4;               // until two readings of the mappings agree
-constexpr TimeNs kReadAgain = 20'000'000;  // mappings that lack an address are read again after so long
+constexpr int kReadings = 4;  // until two readings of the mappings agree
+constexpr TimeNs kReadAgain =
+    20'000'000;  // mappings that lack an address are read again after so long, or when there are more
 constexpr size_t kMostSpaces = 4096;
 
 std::vector<events::Vma> executable(std::vector<events::Vma> all) {
@@ -46,7 +47,9 @@ size_t Teacher::look() {
   const auto more = static_cast<int64_t>((begun - saved_at_.value_or(begun)) / kShare);
   saved_ns_ = std::min(int64_t{kMostSaved}, saved_ns_ + more);
   saved_at_ = begun;
-  const size_t taken = port_.take([this](const Taken& one) { learn(one); });
+  if (made_ != nullptr) made_->forget();
+  withdraw_made_code(begun);
+  const size_t taken = port_.take([this](std::span<const Taken> all) { learn(all); }, kAtOnce);
   const TimeNs took = work_() - worked;
   if (taken != 0) saved_ns_ -= static_cast<int64_t>(took);
   totals_.spent_ns += took;
@@ -56,17 +59,30 @@ size_t Teacher::look() {
   return taken;
 }
 
+// What their files say of them is asked for once, for all together: who answers is another process, which may have to wait for a CPU.
+void Teacher::learn(std::span<const Taken> all) {
+  totals_.snapshots += all.size();
+  std::vector<const Taken*> known;
+  for (const Taken& one : all) {
+    const Space* space = space_of(one, false);
+    if (space == nullptr) continue;
+    learner_.expect(one.tgid, one.snapshot, space->code);
+    known.push_back(&one);
+  }
+  learner_.ask();
+  for (const Taken* one : known) learn(*one);
+}
+
 void Teacher::learn(const Taken& taken) {
-  ++totals_.snapshots;
   Space* space = space_of(taken, false);
   if (space == nullptr) return;
   Learned learned = learner_.learn(taken.tgid, taken.snapshot, space->code);
   // It may have met code that was mapped since.
   if (learned.how == How::kUnreadable || learned.how == How::kFirstOnly) {
-    const TimeNs read_at = space->read_at;
+    const uint64_t readings = readings_;
     space = space_of(taken, true);
     if (space == nullptr) return;
-    if (space->read_at != read_at) learned = learner_.learn(taken.tgid, taken.snapshot, space->code);
+    if (readings_ != readings) learned = learner_.learn(taken.tgid, taken.snapshot, space->code);
   }
   if (learned.go_code.end > learned.go_code.start && !(learned.go_code == space->go)) {
     space->go = learned.go_code;
@@ -77,20 +93,40 @@ void Teacher::learn(const Taken& taken) {
     return;
   }
   totals_.rules += learned.rules.size();
+  space->has_made_code =
+      space->has_made_code || std::ranges::any_of(learned.rules, [](const LearnedRule& one) {
+        return one.source == RuleSource::kMadeCode && !(one.rule == symbols::kFramePointerRule);
+      });
   const std::optional<events::Unwind> how = completed_by(learned.how);
   if (!how) return;
   port_.complete(taken, std::move(learned.frames), *how);
   ++totals_.completed;
 }
 
-// nullptr: its code has changed since, or is unknown. `again`: what is known of it may be too old.
+void Teacher::withdraw_made_code(TimeNs now) {
+  if (made_ == nullptr || now < checked_at_ + kCheckAgain) return;
+  checked_at_ = now;
+  for (auto& [id, space] : spaces_) {
+    if (!space.has_made_code) continue;
+    space.has_made_code = port_.generation(id).has_value();
+    const std::vector<AddressRange> gone = made_->gone(space.tgid);
+    if (!gone.empty()) port_.withdraw(id, gone);
+  }
+}
+
+// nullptr: its code has changed since, or is not known. `again`: what is known of it may be too old.
 Teacher::Space* Teacher::space_of(const Taken& taken, bool again) {
   if (spaces_.size() >= kMostSpaces && !spaces_.contains(taken.space)) spaces_.clear();
   Space& space = spaces_[taken.space];
+  space.tgid = taken.tgid;
   const bool known = !space.code.empty() && space.generation == taken.generation;
-  const bool fresh = clock_() < space.read_at + kReadAgain;
+  const bool fresh = clock_() < space.read_at + kReadAgain && port_.mapped(taken.space) == space.mapped;
   if (known && (!again || fresh)) return &space;
-  return read_code(taken, space) && space.generation == taken.generation ? &space : nullptr;
+  if (!read_code(taken, space)) {
+    space.code.clear();  // two readings have not agreed: nothing is known of it
+    return nullptr;
+  }
+  return space.generation == taken.generation ? &space : nullptr;
 }
 
 void Teacher::watch(SpaceId id, const Space& space) {
@@ -101,9 +137,11 @@ void Teacher::watch(SpaceId id, const Space& space) {
 
 bool Teacher::read_code(const Taken& taken, Space& space) {
   space.read_at = clock_();
+  ++readings_;
   for (int i = 0; i < kReadings; ++i) {
     const std::optional<uint32_t> generation = port_.generation(taken.space);
     if (!generation) return false;
+    space.mapped = port_.mapped(taken.space);
     Result<std::vector<events::Vma>> mappings = mappings_(taken.tgid);
     if (!mappings) return false;
     std::vector<events::Vma> code = executable(std::move(*mappings));

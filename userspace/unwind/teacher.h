@@ -40,15 +40,18 @@ struct Taken {
 class RulesPort {
  public:
   virtual ~RulesPort() = default;
-  // Each snapshot that waits; its bytes are wiped when `use` returns. How many there were.
-  virtual size_t take(const std::function<void(const Taken&)>& use) = 0;
+  // Snapshots that wait, `most` of them together; their bytes are wiped when `use` returns. How many there were.
+  virtual size_t take(const std::function<void(std::span<const Taken>)>& use, size_t most) = 0;
   // Rules of code that is gone are given back, and each space may send so many snapshots more.
   virtual void turn(uint32_t snapshots) = 0;
   virtual std::optional<uint32_t> generation(SpaceId space) = 0;  // nullopt: it is traced no more
-  // `go`: Go's own code, in which return addresses always have frame pointers.
+  virtual uint32_t mapped(SpaceId space) = 0;  // another number: more code was mapped into it
+  // `go`: Go's own code, whose return addresses always have frame pointers.
   virtual void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go) = 0;
   // false: the code has changed since `generation`.
   virtual bool publish(SpaceId space, uint32_t generation, std::span<const LearnedRule> rules) = 0;
+  // Rules of these ranges are withdrawn: other code is there now.
+  virtual void withdraw(SpaceId space, std::span<const AddressRange> code) = 0;
   virtual void complete(const Taken& taken, std::vector<uint64_t> frames, events::Unwind how) = 0;
 };
 
@@ -58,9 +61,11 @@ class Teacher {
   using Clock = std::function<TimeNs()>;
 
   // All must outlive it. `work`: what its share is counted by, CPU time where it may have to wait for a CPU; none: the clock.
-  Teacher(RulesPort& port, symbols::Binaries& binaries, MappingsOf mappings, Clock clock, Clock work = {})
+  Teacher(RulesPort& port, symbols::Binaries& binaries, MappingsOf mappings, Clock clock, Clock work = {},
+          MadeCode* made = nullptr)
       : port_(port),
-        learner_(binaries),
+        learner_(binaries, {}, made),
+        made_(made),
         mappings_(std::move(mappings)),
         clock_(std::move(clock)),
         work_(work ? std::move(work) : clock_) {}
@@ -76,29 +81,40 @@ class Teacher {
   const Totals& totals() const { return totals_; }
 
   static constexpr uint32_t kSnapshots = 512;  // of one space, for one look
+  static constexpr size_t kAtOnce =
+      32;  // in one look: the room of those that were learned from is given back soon
   // A tenth of a CPU; what was not used is saved up, and as much is there at the beginning, when all code is new.
+  static constexpr TimeNs kCheckAgain = 500'000'000;  // whether made code is what it was
   static constexpr TimeNs kShare = 10, kMostSaved = 500'000'000;
 
  private:
   struct Space {
+    Pid tgid = 0;
+    bool has_made_code = false;  // of which more than its frame pointer is known
     uint32_t generation = 0;
     std::vector<events::Vma> code;  // executable mappings
     AddressRange go;                // Go's own
+    uint32_t mapped = 0;            // when they were read
     TimeNs read_at = 0;
   };
+  void learn(std::span<const Taken> all);
   void learn(const Taken& taken);
+  void withdraw_made_code(TimeNs now);
   Space* space_of(const Taken& taken, bool again);
   bool read_code(const Taken& taken, Space& space);
   void watch(SpaceId id, const Space& space);
 
   RulesPort& port_;
   Learner learner_;
+  MadeCode* made_;
   MappingsOf mappings_;
   Clock clock_, work_;
   std::unordered_map<SpaceId, Space> spaces_;
   Totals totals_;
   int64_t saved_ns_ = kMostSaved;  // below 0: more than it may
   std::optional<TimeNs> saved_at_;
+  TimeNs checked_at_ = 0;  // made code
+  uint64_t readings_ = 0;  // of mappings
 };
 
 }  // namespace memwhy::unwind

@@ -29,9 +29,15 @@ enum mw_rule_kind {
 	MW_RULE_END,	/* the outermost frame; with saved = 1: no rule can express its caller */
 	MW_RULE_SIGNAL, /* the frame of a signal at sp: fp, sp and ip are in its ucontext */
 	MW_RULE_DEREF,	/* a realigned stack: CFA = [fp + bytes], bytes signed, caller's fp = [fp] */
-	MW_RULE_GUESS,	/* by frame pointer, which may not be one */
-	MW_RULE_JIT,	/* by frame pointer, in code that a run time made */
+	MW_RULE_GUESS,	/* by frame pointer, and nothing says that there is one */
+	MW_RULE_JIT,	/* in code that a run time made: MW_JIT_* */
 };
+
+/* In the lower bits of the bytes of MW_RULE_JIT, which are a multiple of 8. */
+#define MW_JIT_POINTER		    0u /* as GUESS */
+#define MW_JIT_STACK		    1u /* as STACK: a compiler that writes tables of its own */
+#define MW_JIT_ROOM		    2u /* as GUESS, but the caller's sp is at fp - 8: it made room for what it called */
+#define MW_JIT_HOW		    7u
 #define MW_RULE(kind, bytes, saved) ((mw_u32)(kind) | (mw_u32)(saved) << 3 | (mw_u32)(bytes) << 14)
 #define MW_RULE_KIND		    7u
 #define MW_RULE_SAVED8		    0x3ff8u
@@ -76,6 +82,8 @@ struct mw_space_code {
 	mw_u32 ranges;	  /* how many there are */
 	mw_u64 frames_start,
 	    frames_bytes; /* Go's own code: its return addresses always have frame pointers */
+	mw_u32 mapped;	  /* how often more code was mapped: the daemon has not seen it yet */
+	mw_u32 pad;
 	struct mw_code_range range[MW_CODE_RANGES]; /* executable, and rules were learned in them */
 };
 
@@ -113,7 +121,7 @@ struct mw_snapshot {
 
 MW_ASSERT_SIZE(struct mw_rule, 16);
 MW_ASSERT_SIZE(struct mw_trail, 768);
-MW_ASSERT_SIZE(struct mw_space_code, 32 + 16 * MW_CODE_RANGES);
+MW_ASSERT_SIZE(struct mw_space_code, 40 + 16 * MW_CODE_RANGES);
 #define MW_SNAPSHOT_FREE  0u
 #define MW_SNAPSHOT_BUSY  1u
 #define MW_SNAPSHOT_READY 2u

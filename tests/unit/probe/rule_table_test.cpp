@@ -74,6 +74,13 @@ struct Kernel {
   }
 };
 
+template <typename Use>
+auto each(Use use) {
+  return [use](std::span<const Snapshot> all) mutable {
+    for (const Snapshot& one : all) use(one);
+  };
+}
+
 TEST(RuleTable, PublishesForTheKernelSideToFind) {
   Kernel kernel;
   const SpaceId space = kernel.trace(5, 3);
@@ -105,6 +112,26 @@ TEST(RuleTable, NothingIsPublishedForCodeThatChangedOrASpaceThatIsGone) {
   kernel.trace(5, 3);
   EXPECT_TRUE(kernel.table.publish(space, 1, std::vector<AddressRule>{{MW_RULE_IP, true, kRule}}));
   EXPECT_EQ(kernel.keys(), 0u) << "an address that would be another's key";
+}
+
+TEST(RuleTable, RulesOfCodeThatWasReplacedAreWithdrawn) {
+  Kernel kernel;
+  const SpaceId space = kernel.trace(5, 3), other = kernel.trace(6, 4);
+  for (const SpaceId one : {space, other})
+    EXPECT_TRUE(kernel.table.publish(
+        one, 0,
+        std::vector<AddressRule>{
+            {0x1000, true, kRule}, {0x1000, false, kRule}, {0x2000, true, kRule}, {0x2000, false, kRule}}));
+  kernel.trails[1].key = MW_RULE_GROUP(5, 0) | MW_RULE_IP | 0x7777;
+  kernel.trails[2].key = MW_RULE_GROUP(6, 0) | MW_RULE_IP | 0x7777;
+  kernel.table.withdraw(space, std::vector<AddressRange>{{0x1000, 0x2000}});
+  EXPECT_EQ(kernel.found(5, 0, 0x1000), kRule) << "its call is in front of it";
+  EXPECT_EQ(kernel.found(5, 0, 0x1000, false), 0u);
+  EXPECT_EQ(kernel.found(5, 0, 0x2000), 0u);
+  EXPECT_EQ(kernel.found(5, 0, 0x2000, false), kRule);
+  EXPECT_EQ(kernel.table.held(), 6u) << "none of the other space";
+  EXPECT_EQ(kernel.trails[1].key, 0u) << "it may have been found by one of them";
+  EXPECT_NE(kernel.trails[2].key, 0u);
 }
 
 // With this factor each key has the first place.
@@ -214,7 +241,7 @@ TEST(RuleTable, MergesTheNearestRangesOfCodeToAsManyAsFit) {
 TEST(RuleTable, SnapshotsAreGivenOnceAndWiped) {
   Kernel kernel;
   kernel.trace(5, 3);
-  EXPECT_EQ(kernel.table.take([](const Snapshot&) { FAIL(); }), 0u);
+  EXPECT_EQ(kernel.table.take(each([](const Snapshot&) { FAIL(); })), 0u);
   kernel.snapshot(0, 5, 3, "a password");
   std::vector<std::string> seen;
   const auto use = [&](const Snapshot& snapshot) {
@@ -224,8 +251,8 @@ TEST(RuleTable, SnapshotsAreGivenOnceAndWiped) {
     EXPECT_EQ(snapshot.stack, 77u);
     seen.emplace_back(reinterpret_cast<const char*>(snapshot.bytes.data()), snapshot.bytes.size());
   };
-  EXPECT_EQ(kernel.table.take(use), 1u);
-  EXPECT_EQ(kernel.table.take(use), 0u);
+  EXPECT_EQ(kernel.table.take(each(use)), 1u);
+  EXPECT_EQ(kernel.table.take(each(use)), 0u);
   EXPECT_THAT(seen, ElementsAre("a password"));
   EXPECT_EQ(kernel.snapshots[0].state, MW_SNAPSHOT_FREE);
   EXPECT_TRUE(std::all_of(std::begin(kernel.snapshots[0].data), std::end(kernel.snapshots[0].data),
@@ -241,7 +268,7 @@ TEST(RuleTable, TheFirstPagesOfANewFrameAreAbsent) {
   kernel.snapshot(1, 5, 3, "the next");
   kernel.snapshots[1].sp = 0x7ffd'4010;
   std::vector<uint64_t> from;
-  kernel.table.take([&](const Snapshot& snapshot) { from.push_back(snapshot.address); });
+  kernel.table.take(each([&](const Snapshot& snapshot) { from.push_back(snapshot.address); }));
   EXPECT_THAT(from, ElementsAre(0x7ffd'2000, 0x7ffd'4010));
 }
 
@@ -252,7 +279,7 @@ TEST(RuleTable, ASnapshotOfCodeThatIsGoneIsWipedUnread) {
   kernel.snapshot(1, 5, 8, "of a space that is gone");
   kernel.code_changes(5);
   std::vector<uint32_t> used;
-  EXPECT_EQ(kernel.table.take([&](const Snapshot& snapshot) { used.push_back(snapshot.stack); }), 2u);
+  EXPECT_EQ(kernel.table.take(each([&](const Snapshot& snapshot) { used.push_back(snapshot.stack); })), 2u);
   EXPECT_THAT(used, IsEmpty());
   for (const uint32_t at : {0, 1}) {
     EXPECT_EQ(kernel.snapshots[at].data[0], 0u);
@@ -267,13 +294,34 @@ TEST(RuleTable, ASnapshotThatIsBeingWrittenComesWithTheNextLook) {
   kernel.snapshots[0].state = MW_SNAPSHOT_BUSY;
   size_t used = 0;
   const auto use = [&](const Snapshot&) { ++used; };
-  EXPECT_EQ(kernel.table.take(use), 0u);
+  EXPECT_EQ(kernel.table.take(each(use)), 0u);
   kernel.snapshots[0].state = MW_SNAPSHOT_READY;
-  EXPECT_EQ(kernel.table.take(use), 1u) << "though no further one was taken";
+  EXPECT_EQ(kernel.table.take(each(use)), 1u) << "though no further one was taken";
   EXPECT_EQ(used, 1u);
   kernel.snapshot(1, 5, 3, "");
   kernel.snapshots[1].bytes = ~0u;
-  kernel.table.take([](const Snapshot& snapshot) { EXPECT_EQ(snapshot.bytes.size(), MW_SNAPSHOT_BYTES); });
+  kernel.table.take(
+      each([](const Snapshot& snapshot) { EXPECT_EQ(snapshot.bytes.size(), MW_SNAPSHOT_BYTES); }));
+}
+
+TEST(RuleTable, SnapshotsAreTakenInTurnAFewAtATime) {
+  Kernel kernel;
+  kernel.trace(5, 3);
+  const auto wait = [&](uint32_t at) {
+    kernel.snapshot(at, 5, 3, "x");
+    kernel.snapshots[at].stack = at;
+  };
+  for (uint32_t at = 0; at < 5; ++at) wait(at);
+  std::vector<uint32_t> used;
+  const auto use = [&](const Snapshot& one) { used.push_back(one.stack); };
+  EXPECT_EQ(kernel.table.take(each(use), 2), 2u);
+  EXPECT_EQ(kernel.snapshots[1].state, MW_SNAPSHOT_FREE);
+  EXPECT_EQ(kernel.snapshots[2].state, MW_SNAPSHOT_READY);
+  wait(0);  // the kernel side is round the ring
+  EXPECT_EQ(kernel.table.take(each(use), 2), 2u);
+  EXPECT_EQ(kernel.table.take(each(use), 2), 2u);
+  EXPECT_EQ(kernel.table.take(each(use), 2), 0u);
+  EXPECT_THAT(used, ElementsAre(0u, 1u, 2u, 3u, 4u, 0u));
 }
 
 TEST(RuleTable, AddressesThatStillHaveNoRuleMayBeSentAgainAfterAWhile) {

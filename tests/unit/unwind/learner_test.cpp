@@ -200,6 +200,48 @@ TEST_F(LearnerTest, CodeWithoutAFileHasFramePointers) {
   EXPECT_EQ(binaries_.opened, 1) << "it has no file to be opened";
 }
 
+class FakeMadeCode final : public MadeCode {
+ public:
+  std::map<uint64_t, UnwindRule> rules;  // by where the code begins, 16 bytes each
+  std::optional<UnwindRule> rule(Pid tgid, uint64_t address, const std::vector<events::Vma>&) override {
+    EXPECT_EQ(tgid, kPid);
+    const auto found = rules.find(address & ~uint64_t{15});
+    return found == rules.end() ? std::nullopt : std::optional(found->second);
+  }
+  std::vector<AddressRange> gone(Pid) override { return {}; }
+  void forget() override {}
+};
+
+// A native function, called by an interpreted method, called by a compiled one, which made room for it, called by a stub.
+TEST_F(LearnerTest, WhatItsRunTimeSaysOfMadeCodeIsFollowed) {
+  constexpr uint64_t kInterpreted = kMadeCode + 0x10, kCompiled = kMadeCode + 0x20, kStub = kMadeCode + 0x30;
+  FakeMadeCode made;
+  made.rules[kInterpreted] = {Kind::kInterpreted, 2, 16};
+  made.rules[kCompiled] = stack_rule(48, 2);
+  Learner learner(binaries_, {}, &made);
+  function(0, stack_rule(8));
+  function(1, {Kind::kEnd, 0, 0});
+  put(kStack + 0x100, kInterpreted + 1);
+  put(kStack + 0x200, 0x1234);  // of the interpreted frame: what the compiled method uses the register for
+  put(kStack + 0x208, kCompiled + 16);  // the call is its last instruction
+  put(kStack + 0x1f8, kStack + 0x230);  // the stack pointer of the compiled method, above the room
+  put(kStack + 0x230 + 32, kStack + 0x300);
+  put(kStack + 0x230 + 40, kStub + 1);
+  put(kStack + 0x308, in(1));
+  const Snapshot snapshot{in(0), kStack + 0x100, kStack + 0x200, false, kStack, stack_};
+  const Learned learned = learner.learn(kPid, snapshot, mappings());
+  EXPECT_EQ(learned.how, How::kMadeCode);
+  EXPECT_THAT(learned.frames, ElementsAre(in(0), kInterpreted + 1, kCompiled + 16, kStub + 1, in(1)));
+  EXPECT_THAT(learned.rules[2],
+              (LearnedRule{kCompiled + 16, true, stack_rule(48, 2), RuleSource::kMadeCode}));
+  EXPECT_THAT(learned.rules[3], (LearnedRule{kStub + 1, true, kFramePointerRule, RuleSource::kMadeCode}));
+  // What is no stack pointer of a caller's is not believed.
+  put(kStack + 0x1f8, kStack + 0x100);
+  put(kStack + 0x210 + 40, in(1));
+  EXPECT_THAT(learner.learn(kPid, snapshot, mappings()).frames,
+              ElementsAre(in(0), kInterpreted + 1, kCompiled + 16, in(1)));
+}
+
 TEST_F(LearnerTest, MadeCodeWhoseFramePointerIsZeroIsNoOutermostFrame) {
   EXPECT_EQ(learn(kMadeCode + 5, kStack + 0x100, 0).how, How::kFirstOnly);
   put(kStack + 0x208, 0);  // nor is a zero where its return address would be
@@ -224,8 +266,22 @@ TEST_F(LearnerTest, FunctionsThatTheStackNamesAreAskedForTogether) {
     put(kStack + 0x108 + i * 16, in(i + 1));
   }
   function(8, {Kind::kEnd, 0, 0});
-  EXPECT_EQ(learn(in(0), kStack + 0x100, 0).how, How::kWhole);
+  const Snapshot snapshot{in(0), kStack + 0x100, 0, false, kStack, stack_};
+  for (int i = 0; i < 2; ++i) learner_.expect(kPid, snapshot, mappings());
+  learner_.ask();
   EXPECT_EQ(binaries_.asked, 1);
+  EXPECT_EQ(learner_.learn(kPid, snapshot, mappings()).how, How::kWhole);
+  EXPECT_EQ(binaries_.asked, 1);
+}
+
+TEST_F(LearnerTest, WhatWasExpectedInVainIsAskedForAgain) {
+  function(0, {Kind::kEnd, 0, 0});
+  const Snapshot snapshot{in(0), kStack + 0x100, 0, false, kStack, stack_};
+  binaries_.closes = 1;
+  learner_.expect(kPid, snapshot, mappings());
+  learner_.ask();
+  EXPECT_EQ(learner_.learn(kPid, snapshot, mappings()).how, How::kWhole);
+  EXPECT_EQ(binaries_.asked, 2);
 }
 
 TEST_F(LearnerTest, TheVdsoHasRules) {

@@ -54,14 +54,16 @@ class FakeBinaries final : public NoBinaries {
 
 class FakePort final : public RulesPort {
  public:
-  size_t take(const std::function<void(const Taken&)>& use) override {
+  size_t take(const std::function<void(std::span<const Taken>)>& use, size_t most) override {
+    EXPECT_EQ(most, Teacher::kAtOnce);
     if (while_taking) while_taking();
     std::vector<Taken> all = std::exchange(waiting, {});
-    for (const Taken& one : all) use(one);
+    use(all);
     return all.size();
   }
   void turn(uint32_t snapshots) override { allowed.push_back(snapshots); }
   std::optional<uint32_t> generation(SpaceId) override { return now; }
+  uint32_t mapped(SpaceId) override { return times_mapped; }
   void watch(SpaceId space, std::span<const AddressRange> ranges, AddressRange) override {
     EXPECT_EQ(space, kSpace);
     watched.emplace_back(ranges.begin(), ranges.end());
@@ -70,6 +72,10 @@ class FakePort final : public RulesPort {
     if (generation != now) return false;
     published.insert(published.end(), rules.begin(), rules.end());
     return true;
+  }
+  void withdraw(SpaceId space, std::span<const AddressRange> code) override {
+    EXPECT_EQ(space, kSpace);
+    withdrawn.insert(withdrawn.end(), code.begin(), code.end());
   }
   void complete(const Taken& taken, std::vector<uint64_t> frames, events::Unwind how) override {
     completed.push_back({taken.slot, std::move(frames), how});
@@ -83,9 +89,11 @@ class FakePort final : public RulesPort {
   std::vector<Taken> waiting;
   std::function<void()> while_taking;
   std::optional<uint32_t> now = 0;  // generation
+  uint32_t times_mapped = 0;
   std::vector<uint32_t> allowed;
   std::vector<std::vector<AddressRange>> watched;
   std::vector<LearnedRule> published;
+  std::vector<AddressRange> withdrawn;
   std::vector<Completed> completed;
 };
 
@@ -221,6 +229,66 @@ TEST(Teacher, CodeThatIsMetForTheFirstTimeIsLookedForAgainWhenMappingsAreOld) {
   c.teacher.look();
   EXPECT_EQ(c.readings, 4);
   EXPECT_THAT(c.published(), ElementsAre(kCode + 0x10, kNew + 0x20, kOutermost));
+}
+
+TEST(Teacher, CodeThatWasMappedSinceIsLookedForAtOnce) {
+  constexpr uint64_t kNew = kCode + 0x20000;
+  Class c;
+  c.snapshot(0);
+  c.teacher.look();
+  c.mappings.push_back(code(kNew));
+  ++c.port.times_mapped;
+  for (int i = 0; i < 2; ++i) c.snapshot(0, kNew + 0x20);
+  c.port.published.clear();
+  c.teacher.look();
+  EXPECT_EQ(c.readings, 4) << "once for both";
+  EXPECT_EQ(c.port.completed.size(), 3u);
+}
+
+// Its compiled code is 0x100 bytes from kCode on.
+class FakeMadeCode final : public MadeCode {
+ public:
+  std::optional<symbols::UnwindRule> rule(Pid, uint64_t address, const std::vector<events::Vma>&) override {
+    if (address >= kCode + 0x100) return std::nullopt;
+    return symbols::UnwindRule{symbols::UnwindRule::Kind::kStack, 2, 16};
+  }
+  std::vector<AddressRange> gone(Pid tgid) override {
+    EXPECT_EQ(tgid, 7);
+    ++asked;
+    return replaced;
+  }
+  void forget() override { ++forgotten; }
+  std::vector<AddressRange> replaced;
+  int asked = 0, forgotten = 0;
+};
+
+TEST(Teacher, RulesOfMadeCodeThatWasReplacedAreWithdrawn) {
+  Class c;
+  FakeMadeCode made;
+  Teacher teacher(
+      c.port, c.binaries, [&](Pid) -> Result<std::vector<events::Vma>> { return c.mappings; },
+      [&] { return c.now; }, {}, &made);
+  c.snapshot(0, kCode + 0x200);  // nothing is known of it, but of its callee
+  teacher.look();
+  ASSERT_EQ(c.port.published.size(), 3u);
+  EXPECT_EQ(c.port.published[0].rule.kind, symbols::UnwindRule::Kind::kStack);
+  EXPECT_EQ(c.port.published[1].rule, symbols::kFramePointerRule);
+  EXPECT_EQ(made.forgotten, 1);
+  made.replaced = {{kCode, kCode + 0x100}};
+  c.now += Teacher::kCheckAgain - 1;
+  teacher.look();
+  EXPECT_EQ(made.asked, 0);
+  EXPECT_THAT(c.port.withdrawn, IsEmpty());
+  c.now += 1;
+  teacher.look();
+  EXPECT_EQ(made.asked, 1);
+  EXPECT_THAT(c.port.withdrawn, ElementsAre(AddressRange{kCode, kCode + 0x100}));
+  c.now += Teacher::kCheckAgain;
+  c.port.now = std::nullopt;  // traced no more
+  teacher.look();
+  c.now += Teacher::kCheckAgain;
+  teacher.look();
+  EXPECT_EQ(made.asked, 2);
 }
 
 TEST(Teacher, WhoIsTiredAllowsNoSnapshotsUntilItHasSavedUpAgain) {
