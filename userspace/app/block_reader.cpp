@@ -43,7 +43,7 @@ std::unique_ptr<record::RuntimeSource> open_blocks(const TargetProcess& target,
                      has_mapping(target, named) ? allocators::Expected::kYes : allocators::Expected::kNo);
 }
 
-// Allocators and managed heaps whose tables memwhy does not know, by a part of a library's name or of one that the kernel keeps for a mapping.
+// Allocators and managed heaps with tables that memwhy does not know, by a part of a library's or a mapping's name.
 struct Recognised {
   const char *in_name, *name, *title;
 };

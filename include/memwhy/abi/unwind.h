@@ -29,7 +29,7 @@ enum mw_rule_kind {
 	MW_RULE_END,	/* the outermost frame; with saved = 1: no rule can express its caller */
 	MW_RULE_SIGNAL, /* the frame of a signal at sp: fp, sp and ip are in its ucontext */
 	MW_RULE_DEREF,	/* a realigned stack: CFA = [fp + bytes], bytes signed, caller's fp = [fp] */
-	MW_RULE_GUESS,	/* by frame pointer, and nothing says that there is one */
+	MW_RULE_GUESS,	/* by frame pointer, which may not be one */
 	MW_RULE_JIT,	/* in code that a run time made: MW_JIT_* */
 };
 
