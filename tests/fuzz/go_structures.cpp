@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <tuple>
 #include <utility>
 
 #include "goruntime/buckets.h"
@@ -75,12 +76,16 @@ std::vector<GoStructure> structures_of(const GoSnapshot& snapshot) {
   const auto globals = goruntime::find_globals(memory, *layout, image);
   check(globals.ok(), "the tables of a snapshot are found");
   std::vector<GoStructure> out;
-  out.push_back({"mspan", spans_of(memory, *globals), fields_of(*layout, "mspan")});
-  out.push_back({"g", goroutines_of(memory, *globals), fields_of(*layout, "g")});
-  out.push_back({"mheap", {globals->mheap}, fields_of(*layout, "mheap")});
-  out.push_back({"moduledata", {globals->moduledata}, fields_of(*layout, "moduledata")});
-  out.push_back({"bucket", buckets_of(memory, *globals), fields_of(*layout, "bucket")});
-  out.push_back({"slice", slices_of(*globals), {{0, 8}, {8, 8}, {16, 8}}});
+  const auto& span = layout->mspan;
+  out.push_back({"mspan",
+                 spans_of(memory, *globals),
+                 fields_of(*layout, "mspan"),
+                 {{span.elemsize, span.nelems}, {span.nelems, span.elemsize}}});
+  out.push_back({"g", goroutines_of(memory, *globals), fields_of(*layout, "g"), {}});
+  out.push_back({"mheap", {globals->mheap}, fields_of(*layout, "mheap"), {}});
+  out.push_back({"moduledata", {globals->moduledata}, fields_of(*layout, "moduledata"), {}});
+  out.push_back({"bucket", buckets_of(memory, *globals), fields_of(*layout, "bucket"), {}});
+  out.push_back({"slice", slices_of(*globals), {{0, 8}, {8, 8}, {16, 8}}, {}});
   for (const GoStructure& each : out)
     check(!each.addresses.empty() && !each.fields.empty(), "a snapshot has each of the structures");
   return out;
@@ -95,11 +100,13 @@ Patch patch_of_field(const GoSnapshot& snapshot, const std::vector<GoStructure>&
     return value;
   };
   const GoStructure& of = any(structures);
-  const goruntime::Field field = any(of.fields), other = any(of.fields);
+  goruntime::Field field = any(of.fields), other = any(of.fields);
+  const bool wraps = !of.products.empty() && random.one_in(6);
+  if (wraps) std::tie(field, other) = any(of.products);
   const uint64_t start = any(of.addresses), at = start + field.offset, shift = at % 8 * 8;
   const uint64_t old = word_at(at - at % 8), mask = mask_of(field.bytes);
   uint64_t value = old >> shift & mask;
-  switch (random.below(6)) {
+  switch (wraps ? 4 : random.below(6)) {
     case 0:
     case 1:
       value = random.nasty();

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fuzz/support/check.h"
@@ -20,6 +21,7 @@ struct GoStructure {
   std::string_view name;
   std::vector<uint64_t> addresses;  // of each; never empty
   std::vector<goruntime::Field> fields;
+  std::vector<std::pair<goruntime::Field, goruntime::Field>> products;  // that readers multiply
 };
 
 std::vector<GoStructure> structures_of(const GoSnapshot& snapshot);

@@ -26,6 +26,7 @@ void read(std::span<const std::byte> file) {
     return;
   }
   check(heap->samples.size() <= kMostSamples, "as many samples are kept as the header says");
+  check(heap->inuse_bytes <= INT64_MAX, "the sum is one that a profile can have");
   uint64_t most = ~uint64_t{0};
   for (const pprof::HeapSample& sample : heap->samples) {
     check(sample.bytes <= most, "the heaviest sample comes first");

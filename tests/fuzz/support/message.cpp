@@ -2,6 +2,7 @@
 #include "fuzz/support/message.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -64,8 +65,22 @@ std::string to_bytes(const std::vector<Field>& fields) {
   return out;
 }
 
+// How many fields of one tag there are in a message around: what an index of a number beside them must be less than.
+using Counts = std::vector<uint64_t>;
+
+void count_fields(const std::vector<Field>& fields, Counts& counts) {
+  std::map<uint64_t, uint64_t> of_tag;
+  for (const Field& field : fields) ++of_tag[field.tag];
+  for (const auto& [tag, count] : of_tag) counts.push_back(count);
+}
+
+uint64_t new_number(uint64_t old, const Counts& counts, Random& random) {
+  if (!counts.empty() && random.one_in(4)) return counts[random.below(counts.size())] + random.below(2);
+  return random.one_in(2) ? random.nasty() : random.near(old);
+}
+
 // A list of packed numbers, or text: one number is replaced, or a piece is repeated.
-std::string mutate_packed(std::string_view bytes, size_t most_growth, Random& random) {
+std::string mutate_packed(std::string_view bytes, size_t most_growth, const Counts& counts, Random& random) {
   const size_t at = random.below(bytes.size() + 1);
   std::string_view rest = bytes.substr(at);
   std::string out(bytes.substr(0, at));
@@ -76,18 +91,21 @@ std::string mutate_packed(std::string_view bytes, size_t most_growth, Random& ra
     return out += rest;
   }
   const uint64_t old = take_varint(rest);
-  append_varint(out, random.one_in(2) ? random.nasty() : random.near(old));
+  append_varint(out, new_number(old, counts, random));
   return out += rest;
 }
 
-std::string mutate_leaf(std::string_view bytes, size_t most_growth, Random& random) {
-  return random.one_in(3) ? mutate_bytes(bytes, most_growth) : mutate_packed(bytes, most_growth, random);
+std::string mutate_leaf(std::string_view bytes, size_t most_growth, const Counts& counts, Random& random) {
+  return random.one_in(3) ? mutate_bytes(bytes, most_growth)
+                          : mutate_packed(bytes, most_growth, counts, random);
 }
 
-std::string mutate_one(std::string_view bytes, size_t most_growth, Random& random, int depth) {
+std::string mutate_one(std::string_view bytes, size_t most_growth, Counts& counts, Random& random,
+                       int depth) {
   std::vector<Field> fields = fields_of(bytes);
   if (fields.empty() || depth == kDeepest || random.one_in(12))
-    return mutate_leaf(bytes, most_growth, random);
+    return mutate_leaf(bytes, most_growth, counts, random);
+  count_fields(fields, counts);
   const size_t at = random.below(fields.size()), other = random.below(fields.size());
   std::string made;
   switch (random.below(12)) {
@@ -108,9 +126,9 @@ std::string mutate_one(std::string_view bytes, size_t most_growth, Random& rando
     default:
       if (fields[at].wire() == kVarint) {
         std::string_view old = fields[at].body;
-        append_varint(made, random.one_in(2) ? random.nasty() : random.near(take_varint(old)));
+        append_varint(made, new_number(take_varint(old), counts, random));
       } else {
-        made = mutate_one(fields[at].body, most_growth, random, depth + 1);
+        made = mutate_one(fields[at].body, most_growth, counts, random, depth + 1);
         if (fields[at].wire() != kBytes) made.resize(fields[at].body.size());
       }
       fields[at].body = made;
@@ -145,7 +163,8 @@ std::string mutate_bytes(std::string_view bytes, size_t most_growth) {
 }
 
 std::string mutate_message(std::string_view message, size_t most_growth, Random& random) {
-  return mutate_one(message, most_growth, random, 0);
+  Counts counts;
+  return mutate_one(message, most_growth, counts, random, 0);
 }
 
 }  // namespace memwhy::fuzz
