@@ -153,8 +153,6 @@ struct scratch {
 	u32 rule, flags;
 	u32 noting;  /* words are noted for a trail */
 	u32 certain; /* frames before the first that is not; 0: all are */
-	u32 apart;   /* 0, or where the frame of `missing` is: its callers are told apart by that */
-	u32 wanted;  /* a snapshot would be sent */
 };
 
 /* What the walk that keeps its frames has read: becomes a trail. */

@@ -115,7 +115,6 @@ static __always_inline u32 other_place(struct scratch *s)
 	s->missing = s->key;
 	s->missing_sp = s->sp;
 	s->missing_fp = s->fp;
-	s->apart = s->wanted ? s->sp >> 3 : 0; /* as long as each gets a snapshot, which says what it was */
 	s->flags |= MW_STACK_MISS;
 	s->key = (s->key & (2 * MW_RULE_IP - 1)) | MW_NO_GROUP;
 	by_pointers(s);

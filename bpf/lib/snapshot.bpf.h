@@ -38,7 +38,6 @@ __noinline int send_snapshot(u32 which, u64 ip, u64 sp, u64 fp, u32 stack)
 		c->fault[MW_SNAPSHOTS_LIMITED]++;
 		return 0;
 	}
-	__sync_fetch_and_add(&code->tokens, -1); /* a full ring takes them too: what they allow is bounded */
 	u32 at = __sync_fetch_and_add(&snapshots_taken, 1) & (MW_SNAPSHOTS - 1);
 	struct mw_snapshot *snapshot = bpf_map_lookup_elem(&snapshots, &at);
 
@@ -50,6 +49,7 @@ __noinline int send_snapshot(u32 which, u64 ip, u64 sp, u64 fp, u32 stack)
 		return 0;
 	}
 	snapshot_asked[home & (MW_SNAPSHOT_MEMORY - 1)] = asked;
+	__sync_fetch_and_add(&code->tokens, -1);
 	snapshot->key = key;
 	snapshot->ip = ip;
 	snapshot->sp = sp;

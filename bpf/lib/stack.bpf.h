@@ -25,7 +25,7 @@ __noinline u64 frames_hash(u32 which, u32 flags)
 
 	for (u32 i = 0; i <= MW_STACK_FRAMES && i < n; i++)
 		add_frame(&sums, &stack_keys[2 * i], s->frames[i]);
-	return hash_of(sums, flags, s->apart);
+	return hash_of(sums, flags);
 }
 
 /* The walk that keeps its frames, in scratch; its flags. Not static: verified once, not at each call. */

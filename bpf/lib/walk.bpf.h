@@ -207,7 +207,7 @@ static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 w
 	s->jumps = space && space->flags & MW_SPACE_GO ? WALK_JUMPS : 0;
 	s->high_sum = sums.high;
 	s->low_sum = sums.low;
-	s->missing = s->apart = s->wanted = 0;
+	s->missing = 0;
 	s->noting = noting;
 	if (noting)
 		notes_begin(which, sp);
@@ -227,7 +227,6 @@ static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 w
 		s->frames_from = group | code->frames_start;
 		s->frames_bytes = code->frames_bytes;
 		s->limit = MW_RULE_IP;
-		s->wanted = (s32)code->tokens > 0;
 	}
 	for (u32 i = 0; i < LEGS; i++)
 		if (keep ? leg_kept(which) : leg_hashed(which))
@@ -235,7 +234,7 @@ static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 w
 	s->flags |= s->certain << MW_STACK_CERTAIN_SHIFT;
 	sums.high = s->high_sum;
 	sums.low = s->low_sum;
-	return keep ? 0 : hash_of(sums, s->flags, s->apart);
+	return keep ? 0 : hash_of(sums, s->flags);
 }
 
 #endif

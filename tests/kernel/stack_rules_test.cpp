@@ -108,34 +108,6 @@ TEST_P(StackRules, AreLearnedFromTheFirstOfAKind) {
   target.wait_done();
 }
 
-// One place that is met without a rule, called from depths that nobody has learned yet.
-TEST(StackRulesOfNewCode, CallersThatAreMetBeforeItIsLearnedAreToldApart) {
-  constexpr size_t kCallers = 4;
-  OPEN_SCHOOL(school, {});
-  Rounds rounds;
-  Shared<Chain> chains(kCallers);
-  Target target([&](Report& report) {
-    unwind_once();
-    char* pages = fresh_pages(kCallers);
-    report.address = reinterpret_cast<uint64_t>(pages);
-    for (unsigned i = 0; i < kCallers; ++i) touch_below(3 + 5 * i, pages + i * kPage, chains[i]);
-    rounds.over();
-  });
-  TRACE(space, *school.port, target.pid(), false);
-  target.start();
-  Observer seen(*school.port);
-  rounds.wait();
-  school.learn();
-  for (unsigned i = 0; i < kCallers; ++i) {
-    const char* page = reinterpret_cast<char*>(target.report().address) + i * kPage;
-    const events::Stack stack = stack_of(seen, space, page);
-    EXPECT_EQ(stack.unwind, Unwind::kRecovered) << i;
-    EXPECT_TRUE(is_true_as_far_as_it_claims(stack, chains[i])) << i;
-  }
-  rounds.next();
-  target.wait_done();
-}
-
 // Two files in turn at one address, which differ in the frame of one function and in nothing else.
 class TwoFiles {
  public:
