@@ -91,6 +91,8 @@ static __always_inline void enter_brk(struct call c)
 
 static __always_inline void enter_mmap(struct call c)
 {
+	if (ARG(2) & PROT_EXEC)
+		code_comes(c.space);
 	if (ARG(3) & MAP_FIXED && !(ARG(3) & MAP_FIXED_NOREPLACE))
 		log_range(c, MW_EVENT_VMA_UNMAP, ARG(0), ARG(1), MW_UNMAP_FIXED, 0);
 }
@@ -119,7 +121,7 @@ static __always_inline void exit_mmap(struct call c)
 	u32 stack = caller_stack(SCRATCH_EXIT);
 
 	if (ARG(2) & PROT_EXEC)
-		__sync_fetch_and_add(&code_of(c.space)->mapped, 1);
+		code_comes(c.space);
 	EMIT(struct mw_vma_map, MW_EVENT_VMA_MAP, c.space->space, c.task, e->start = call_result(c.user);
 	     e->bytes = page_up(ARG(1)); e->prot = ARG(2); e->flags = ARG(3); e->fd = ARG(4);
 	     e->stack = stack; e->offset = ARG(5));

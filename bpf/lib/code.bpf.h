@@ -24,6 +24,12 @@ static __always_inline void rules_over(struct mw_space_code *code)
 	__sync_fetch_and_add(&code_changes, 1);
 }
 
+/* Called before and after: mappings that are read in between are those of neither. */
+static __always_inline void code_comes(const struct mw_space *space)
+{
+	__sync_fetch_and_add(&code_of(space)->mapped, 1);
+}
+
 /* Called before the range is unmapped or mapped over, so that no fault finds a rule of what was there. */
 static __always_inline void code_leaves(const struct mw_space *space, u64 start, u64 bytes)
 {

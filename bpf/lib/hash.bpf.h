@@ -32,9 +32,9 @@ static __always_inline void add_frame(struct sums *sums, const volatile u64 *key
  * Both steps can be undone, so no two hashes become one. Without them the stacks of neighbouring call sites would be at
  * equal distances in the table, and with some keys all in the same place of it.
  */
-static __always_inline u64 hash_of(struct sums sums, u32 flags)
+static __always_inline u64 hash_of(struct sums sums, u32 flags, u32 alone)
 {
-	add_frame(&sums, &stack_keys[2 * MW_WALK_FRAMES], flags);
+	add_frame(&sums, &stack_keys[2 * MW_WALK_FRAMES], (u64)alone << 32 | flags);
 
 	u64 hash = (sums.high >> 32 << 32) | sums.low >> 32;
 

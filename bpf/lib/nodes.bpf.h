@@ -24,7 +24,7 @@ __noinline u32 node_of(u32 caller, u64 frame, u32 slot)
 
 	add_frame(&sums, &stack_keys[0], frame);
 	add_frame(&sums, &stack_keys[2], caller);
-	u64 hash = hash_of(sums, 0);
+	u64 hash = hash_of(sums, 0, 0);
 
 	for (u32 i = 0; i < MW_PROBES; i++) {
 		u32 at = probe_at(hash, i) & (MW_NODES - 1);

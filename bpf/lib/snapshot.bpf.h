@@ -8,31 +8,30 @@
 
 #include "rules.bpf.h"
 
-/* Copies the stack to the daemon, page by page, until one cannot be read: which tokens allow, and each address once. */
-__noinline int send_snapshot(u32 which, u64 ip, u64 sp, u64 fp, u32 stack)
+/* On another stack than sp, or deeper than is copied: from there on, or that address is never learned. */
+static __always_inline bool is_beyond(const struct scratch *s, u64 sp)
+{
+	return s->missing_sp - sp > MW_SNAPSHOT_BYTES - PAGE_BYTES;
+}
+
+/* Whether there is a place in the ring for this fault, which then is its own; tokens allow it, and with few of them each address once on each path. */
+__noinline int snapshot_reserve(u32 which, u64 hash, u64 sp)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mw_space *space = current_space(task);
+	struct mw_space *space = current_space(bpf_get_current_task_btf());
 	struct mw_counters *c = cpu_counters();
 
 	if (!space || !c || !s)
 		return 0;
-	u64 key = s->missing;
-
-	/* On another stack, or deeper than is copied: from there on, or that address is never learned. */
-	if (s->missing_sp - sp > MW_SNAPSHOT_BYTES - PAGE_BYTES) {
-		ip = key & (MW_RULE_IP - 1);
-		sp = s->missing_sp;
-		fp = s->missing_fp;
-		stack = MW_ENTRY_STACK_LOST; /* and not that whole stack */
-	}
 	/* one address met on two ways up: both are wanted */
-	u64 asked = key ^ (sp + stack) * HASH_FACTOR;
+	u64 way = is_beyond(s, sp) ? s->missing_sp : sp ^ hash;
+	u64 asked = s->missing ^ way * HASH_FACTOR;
 	u32 home = (asked * HASH_FACTOR) >> 52;
 	struct mw_space_code *code = code_of(space);
 
-	if (snapshot_asked[home & (MW_SNAPSHOT_MEMORY - 1)] == asked)
+	/* others like one that was sent are this one's no more than it is: they come after what is new */
+	if (snapshot_asked[home & (MW_SNAPSHOT_MEMORY - 1)] == asked &&
+	    (s32)code->tokens < (s32)MW_SNAPSHOTS / 2)
 		return 0;
 	if ((s32)code->tokens <= 0) {
 		c->fault[MW_SNAPSHOTS_LIMITED]++;
@@ -50,6 +49,37 @@ __noinline int send_snapshot(u32 which, u64 ip, u64 sp, u64 fp, u32 stack)
 	}
 	snapshot_asked[home & (MW_SNAPSHOT_MEMORY - 1)] = asked;
 	__sync_fetch_and_add(&code->tokens, -1);
+	s->ring = at;
+	return 1;
+}
+
+/* Copies the stack to the daemon, into the place that was reserved, page by page, until one cannot be read. */
+__noinline int send_snapshot(u32 which, u64 ip, u64 sp, u64 fp, u32 stack)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct mw_space *space = current_space(task);
+	struct mw_counters *c = cpu_counters();
+
+	if (!s)
+		return 0;
+	u32 at = s->ring & (MW_SNAPSHOTS - 1);
+	struct mw_snapshot *snapshot = bpf_map_lookup_elem(&snapshots, &at);
+
+	if (!snapshot)
+		return 0;
+	u64 key = s->missing;
+
+	if (!key || !space || !c) { /* a rule has come */
+		__sync_lock_test_and_set(&snapshot->state, MW_SNAPSHOT_FREE);
+		return 0;
+	}
+	if (is_beyond(s, sp)) {
+		ip = key & (MW_RULE_IP - 1);
+		sp = s->missing_sp;
+		fp = s->missing_fp;
+		stack = MW_ENTRY_STACK_LOST; /* and not that whole stack */
+	}
 	snapshot->key = key;
 	snapshot->ip = ip;
 	snapshot->sp = sp;
@@ -57,6 +87,8 @@ __noinline int send_snapshot(u32 which, u64 ip, u64 sp, u64 fp, u32 stack)
 	snapshot->space = space->space;
 	snapshot->tgid = task->tgid;
 	snapshot->stack = stack;
+	snapshot->unwatched = !code_of(space)->ranges;
+	snapshot->mapped = code_of(space)->mapped;
 
 	u32 done = 0, absent = 0;
 

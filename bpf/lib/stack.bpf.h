@@ -25,7 +25,7 @@ __noinline u64 frames_hash(u32 which, u32 flags)
 
 	for (u32 i = 0; i <= MW_STACK_FRAMES && i < n; i++)
 		add_frame(&sums, &stack_keys[2 * i], s->frames[i]);
-	return hash_of(sums, flags);
+	return hash_of(sums, flags, s->alone);
 }
 
 /* The walk that keeps its frames, in scratch; its flags. Not static: verified once, not at each call. */
@@ -142,8 +142,34 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 		at = store_frames(which, flags, MW_INNER_FRAMES, slots);
 		c->fault[at == MW_ENTRY_STACK_LOST ? MW_STACKS_LOST : MW_STACKS_PAIRED]++;
 	}
-	if (s->missing)
-		send_snapshot(which, ip, sp, fp, at);
+	return at;
+}
+
+/*
+ * The stack of a fault whose snapshot is sent: no other fault is attributed to it, since the callers that the snapshot shows
+ * are this one's. Others with the same frames share the incomplete one. ~0: no snapshot is sent, or there is no slot.
+ */
+__noinline u32 stack_alone(u64 ip, u64 sp, u64 fp, u32 which, u64 hash)
+{
+	struct mw_counters *c = cpu_counters();
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	struct mw_space *space = current_space(bpf_get_current_task_btf());
+
+	if (!c || !s || !space || !snapshot_reserve(which, hash, sp))
+		return ~0u;
+	u32 flags = keep_frames(ip, sp, fp, which, false), at = MW_ENTRY_STACK_LOST;
+
+	if (s->missing && !is_beyond(s, sp)) {
+		u32 number = __sync_fetch_and_add(&code_of(space)->alone, 1);
+
+		s->alone = (number << 12 | (current_slot() & (MW_SPACES - 1))) ?: 1;
+		at = store_frames(which, flags, MW_WALK_FRAMES, (stack_mask + 1) / 2);
+	}
+	send_snapshot(which, ip, sp, fp, at);
+	if (at == MW_ENTRY_STACK_LOST)
+		return ~0u;
+	if (flags & MW_STACK_UNREADABLE)
+		c->fault[MW_STACKS_UNREADABLE]++;
 	return at;
 }
 
@@ -197,14 +223,18 @@ static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *us
 					    : walk(false, false, s, which, space, group, ip, sp, fp);
 	u32 home = slot_home(hash);
 
+	if (s->missing) {
+		u32 own = stack_alone(ip, sp, fp, which, hash);
+
+		if (own != ~0u)
+			return own;
+	}
 	for (u32 i = 0; i < MW_HOT_PROBES; i++) {
 		u32 at = (home + i) & stack_mask;
 
 		if (stack_hash[at] != hash)
 			continue;
-		if (s->missing)
-			send_snapshot(which, ip, sp, fp, at);
-		else if (trails_too && !(s->flags & (MW_STACK_CUT | MW_STACK_UNREADABLE)))
+		if (trails_too && !s->missing && !(s->flags & (MW_STACK_CUT | MW_STACK_UNREADABLE)))
 			trail_learn(key, sp, fp, at, which);
 		return at;
 	}

@@ -207,7 +207,7 @@ static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 w
 	s->jumps = space && space->flags & MW_SPACE_GO ? WALK_JUMPS : 0;
 	s->high_sum = sums.high;
 	s->low_sum = sums.low;
-	s->missing = 0;
+	s->missing = s->alone = 0;
 	s->noting = noting;
 	if (noting)
 		notes_begin(which, sp);
@@ -234,7 +234,7 @@ static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 w
 	s->flags |= s->certain << MW_STACK_CERTAIN_SHIFT;
 	sums.high = s->high_sum;
 	sums.low = s->low_sum;
-	return keep ? 0 : hash_of(sums, s->flags);
+	return keep ? 0 : hash_of(sums, s->flags, 0);
 }
 
 #endif

@@ -45,7 +45,8 @@ size_t RuleTables::take(const std::function<void(std::span<const unwind::Taken>)
                        from.tgid,
                        from.generation,
                        from.stack,
-                       {from.ip, from.sp, from.fp, from.is_return, from.address, from.bytes}});
+                       {from.ip, from.sp, from.fp, from.is_return, from.address, from.bytes},
+                       from.unwatched});
     use(taken);
   };
   return unwinding_.rules().take(hand_on, most);

@@ -204,6 +204,7 @@ std::optional<Snapshot> RuleTable::read(const mw_snapshot& shared) const {
   snapshot.stack = shared.stack;
   snapshot.address = shared.sp + shared.absent;
   snapshot.bytes = std::as_bytes(std::span(shared.data, std::min<size_t>(shared.bytes, sizeof shared.data)));
+  if (shared.unwatched != 0) snapshot.unwatched = shared.mapped;
   return snapshot;
 }
 

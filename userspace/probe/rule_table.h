@@ -35,6 +35,8 @@ struct Snapshot {
   uint64_t address =
       0;  // of the first byte: sp, or further up where the first pages of a new frame are absent
   std::span<const std::byte> bytes;
+  std::optional<uint32_t>
+      unwatched;  // RuleTable::mapped() of then, if no change of the code would have been noticed
 };
 
 struct AddressRule {

@@ -65,7 +65,7 @@ void Teacher::learn(std::span<const Taken> all) {
   std::vector<const Taken*> known;
   for (const Taken& one : all) {
     const Space* space = space_of(one, false);
-    if (space == nullptr) continue;
+    if (space == nullptr || !was_there(one, *space)) continue;
     learner_.expect(one.tgid, one.snapshot, space->code);
     known.push_back(&one);
   }
@@ -73,15 +73,20 @@ void Teacher::learn(std::span<const Taken> all) {
   for (const Taken* one : known) learn(*one);
 }
 
+// Whether the code that was read is the code that ran, as far as is known. What nothing watched may have been another file's.
+bool Teacher::was_there(const Taken& taken, const Space& space) {
+  return !taken.unwatched || *taken.unwatched == space.mapped;
+}
+
 void Teacher::learn(const Taken& taken) {
   Space* space = space_of(taken, false);
-  if (space == nullptr) return;
+  if (space == nullptr || !was_there(taken, *space)) return;
   Learned learned = learner_.learn(taken.tgid, taken.snapshot, space->code);
   // It may have met code that was mapped since.
   if (learned.how == How::kUnreadable || learned.how == How::kFirstOnly) {
     const uint64_t readings = readings_;
     space = space_of(taken, true);
-    if (space == nullptr) return;
+    if (space == nullptr || !was_there(taken, *space)) return;
     if (readings_ != readings) learned = learner_.learn(taken.tgid, taken.snapshot, space->code);
   }
   if (learned.go_code.end > learned.go_code.start && !(learned.go_code == space->go)) {

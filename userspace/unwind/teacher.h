@@ -34,6 +34,8 @@ struct Taken {
   uint32_t generation = 0;  // of the space's code, when it was taken
   uint32_t slot = 0;        // of the incomplete stack
   Snapshot snapshot;
+  std::optional<uint32_t> unwatched =
+      {};  // mapped() of then, if no change of the code would have been noticed
 };
 
 // The kernel side's tables, as app/ gives them.
@@ -99,6 +101,7 @@ class Teacher {
   };
   void learn(std::span<const Taken> all);
   void learn(const Taken& taken);
+  static bool was_there(const Taken& taken, const Space& space);
   void withdraw_made_code(TimeNs now);
   Space* space_of(const Taken& taken, bool again);
   bool read_code(const Taken& taken, Space& space);

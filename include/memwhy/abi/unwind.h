@@ -82,8 +82,8 @@ struct mw_space_code {
 	mw_u32 ranges;	  /* how many there are */
 	mw_u64 frames_start,
 	    frames_bytes; /* Go's own code: its return addresses always have frame pointers */
-	mw_u32 mapped;	  /* how often more code was mapped: the daemon has not seen it yet */
-	mw_u32 pad;
+	mw_u32 mapped;	  /* counts up before and after code is mapped */
+	mw_u32 alone;	  /* numbers of stacks that are one fault's */
 	struct mw_code_range range[MW_CODE_RANGES]; /* executable, and rules were learned in them */
 };
 
@@ -114,8 +114,11 @@ struct mw_snapshot {
 	mw_u64 ip, sp, fp; /* of the thread, or of the frame of that address */
 	mw_u32 space;
 	mw_u32 tgid;
-	mw_u32 stack; /* the incomplete one that the page was attributed to, or MW_ENTRY_STACK_* */
-	mw_u32 bytes; /* of data, from sp + absent on */
+	mw_u32
+	    stack; /* the incomplete one that the page was attributed to, and no other; or MW_ENTRY_STACK_* */
+	mw_u32 bytes;	  /* of data, from sp + absent on */
+	mw_u32 unwatched; /* nothing would have noticed a change of its code */
+	mw_u32 mapped;	  /* of its mw_space_code */
 	mw_u8 data[MW_SNAPSHOT_BYTES];
 };
 
@@ -126,6 +129,6 @@ MW_ASSERT_SIZE(struct mw_space_code, 40 + 16 * MW_CODE_RANGES);
 #define MW_SNAPSHOT_BUSY  1u
 #define MW_SNAPSHOT_READY 2u
 
-MW_ASSERT_SIZE(struct mw_snapshot, 56 + MW_SNAPSHOT_BYTES);
+MW_ASSERT_SIZE(struct mw_snapshot, 64 + MW_SNAPSHOT_BYTES);
 
 #endif

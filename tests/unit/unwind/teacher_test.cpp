@@ -245,6 +245,21 @@ TEST(Teacher, CodeThatWasMappedSinceIsLookedForAtOnce) {
   EXPECT_EQ(c.port.completed.size(), 3u);
 }
 
+// Two files in turn at one address, before anything watched it: the copy is of the one, the mappings have the other.
+TEST(Teacher, OfCodeThatNothingWatchedOnlyWhatIsStillThereIsLearned) {
+  Class c;
+  c.port.times_mapped = 3;
+  c.snapshot(0);
+  c.port.waiting.back().unwatched = 1;
+  c.teacher.look();
+  EXPECT_TRUE(c.port.published.empty());
+  EXPECT_TRUE(c.port.completed.empty());
+  c.snapshot(0);
+  c.port.waiting.back().unwatched = 3;
+  c.teacher.look();
+  EXPECT_EQ(c.port.completed.size(), 1u);
+}
+
 // Its compiled code is 0x100 bytes from kCode on.
 class FakeMadeCode final : public MadeCode {
  public:
