@@ -13,6 +13,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 
 from readers import packages
 
@@ -84,14 +85,21 @@ class Consumers:
         node, program = self.node(), packages.npm(self.folder, "firefox") / "dist/profiler-cli.js"
         home = file.parent / "firefox-home"
         home.mkdir(exist_ok=True)
-        environment = dict(os.environ) | {"HOME": str(home), "XDG_RUNTIME_DIR": str(home)}
-        command = [node, program]
-        _output([*command, "load", file], env=environment)
+        environment = dict(os.environ) | {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "PROFILER_CLI_SESSION_DIR": str(home)}
+        command, session = [node, program], ["--session", "memwhy"]
+        # Its own `load` gives the daemon 500 ms to start, which a busy machine may not have.
+        daemon = subprocess.Popen([*command, "--daemon", file, *session], env=environment, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            trees = [json.loads(_output([*command, "thread", "samples-top-down", "--json", "--max-lines", "1000000", *options],
+            deadline = time.monotonic() + 120
+            while subprocess.run([*command, "profile", "info", *session], env=environment, capture_output=True, check=False).returncode != 0:
+                assert daemon.poll() is None, f"the profiler's daemon ended with {daemon.returncode}"
+                assert time.monotonic() < deadline, "the profiler has not loaded the file"
+            trees = [json.loads(_output([*command, "thread", "samples-top-down", "--json", "--max-lines", "1000000", *session, *options],
                                         env=environment)[0]) for options in ([], ["--strategy", "native-allocations"])]
         finally:
-            _output([*command, "stop"], env=environment)
+            daemon.terminate()
+            daemon.wait(60)
         samples, allocations = ({owner["name"]: owner["totalSamples"] for owner in tree["regularCallTree"]["children"]}
                                 for tree in trees)
         assert samples == allocations and trees[0]["weightType"] == "bytes", (samples, allocations)
