@@ -54,6 +54,7 @@ def test_a_profile_of_what_is_resident(case):
         path = "/debug/pprof/resident?unit=held"
         node.get(path, status=401)
         node.get(path.replace("held", "other"), status=404, **node.with_token)
+        node.wait(lambda: node.status(path, **node.with_token) == 200, "it is scanned")  # until then there is nothing to show
         url = f"http://any:{TOKEN}@127.0.0.1:{node.port}{path}"
         raw = case.folder / "raw"
         go("debian", "tool", "pprof", "-raw", f"-output={raw}", url, timeout=100, env={**os.environ, "PPROF_TMPDIR": str(case.folder)})

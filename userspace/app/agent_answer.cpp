@@ -157,8 +157,12 @@ Result<UnitAnswer> close_ring(const std::string& why, Pid about, const std::stri
   answer.seconds = static_cast<double>(joined->last - joined->first) / kNsPerSecond;
   answer.damage = std::move(joined->damage);
   const explain::Explanation explanation = explainer.finish();
-  if (why == kProfileWord)
+  if (why == kProfileWord) {
+    if (std::ranges::none_of(explanation.processes,
+                             [](const auto& each) { return each.scan_time.has_value(); }))
+      return Error(ErrorCode::kEnvironment, "the recording of this unit has just begun");
     if (Status written = write_profile(explanation, output); !written) return written.error();
+  }
   for (const ProcessExplanation& process : explanation.processes)
     if (process.scan_time && *process.scan_time + kStillThere >= joined->last) add_process(answer, process);
   if (const ProcessExplanation* first = foremost(explanation, about))

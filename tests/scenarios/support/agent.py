@@ -86,6 +86,13 @@ class Agent:
             assert error.code == status, (path, error.code)
             return error.read().decode()
 
+    def status(self, path, **headers):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers), timeout=DEADLINE) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
     def metric(self, name, **labels):
         """Its samples with these labels, by all of their labels."""
         found = {}
