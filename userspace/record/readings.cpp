@@ -62,8 +62,9 @@ bool Readings::scan(Target& target, bool restate, Look look) {
     target.schedule.look_at(world_.clock.now());
     return false;
   }
-  cgroups_.read(target, kCgroupOfScan);
-  cgroups_.read(world_.options.cgroup, kCgroupOfScan);
+  const TimeNs age = look == Look::kUsual ? kCgroupOfScan : kCgroupOfLastScan;
+  cgroups_.read(target, age);
+  cgroups_.read(world_.options.cgroup, age);
   world_.tell(*std::move(scanned));
   runtimes_.probe(target);
   ++target.cost.scans;
