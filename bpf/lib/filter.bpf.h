@@ -69,7 +69,7 @@ static __always_inline u32 space_claim(u64 mm, u32 flags, u64 brk)
 		space_use[at] = (struct mw_use){};
 		rules_over(&space_code[at & (MW_SPACES - 1)]);
 		/* a program's first milliseconds are those in which everything is new */
-		space_code[at & (MW_SPACES - 1)].tokens = MW_FIRST_SNAPSHOTS;
+		space_code[at & (MW_SPACES - 1)].tokens = first_snapshots;
 		__sync_fetch_and_add(&traced_spaces, 1);
 		__sync_lock_test_and_set(&spaces[at].mm, mm);
 		return spaces[at].space;

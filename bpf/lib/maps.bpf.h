@@ -62,6 +62,7 @@ VARIABLE struct mw_space_code space_code[MW_SPACES]; /* of the space in the same
 VARIABLE mw_u32 code_changes;			     /* generations that have begun, of all spaces */
 VARIABLE mw_u32
     snapshots_taken; /* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
+VARIABLE mw_u32 first_snapshots; /* tokens of a space that begins; 0: nobody learns from them */
 VARIABLE mw_u64
     snapshot_asked[MW_SNAPSHOT_MEMORY];	    /* addresses that were sent since the daemon emptied this */
 VARIABLE struct mw_go_window go_windows[8]; /* by enum mw_go_function: any number of three bits */

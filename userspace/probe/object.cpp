@@ -387,6 +387,9 @@ RuleTable::Shared Object::rules() const {
           bss.snapshot_asked,
           chunk_factor_};
 }
+void Object::allow_snapshots(bool allowed) {
+  skeleton_->bss->first_snapshots = allowed ? MW_FIRST_SNAPSHOTS : 0;
+}
 uint32_t* Object::stack_owners() const { return skeleton_->bss->stack_owner; }
 mw_u64* Object::stack_hashes() const { return skeleton_->bss->stack_hash; }
 mw_u64* Object::chunk_keys() const { return skeleton_->bss->chunk_key; }

@@ -63,6 +63,7 @@ class Object {
   mw_space* spaces() const;
   Shares::Shared shares() const;
   RuleTable::Shared rules() const;
+  void allow_snapshots(bool allowed);  // by spaces that begin
   bool uses_rules() const { return rules_; }
   const std::string& why_no_rules() const { return why_no_rules_; }
   uint32_t* stack_owners() const;

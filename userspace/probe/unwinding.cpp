@@ -9,8 +9,10 @@
 
 namespace memwhy::probe {
 
-Unwinding::Unwinding(std::shared_ptr<Hub> hub) : hub_(std::move(hub)), rules_(hub_->object->rules()) {}
-Unwinding::~Unwinding() = default;
+Unwinding::Unwinding(std::shared_ptr<Hub> hub) : hub_(std::move(hub)), rules_(hub_->object->rules()) {
+  hub_->object->allow_snapshots(true);
+}
+Unwinding::~Unwinding() { hub_->object->allow_snapshots(false); }
 
 void Unwinding::complete(uint32_t slot, std::vector<uint64_t> frames, events::Unwind how) {
   auto again = hub_->stacks.complete(slot, std::move(frames), how);
