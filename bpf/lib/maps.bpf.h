@@ -154,7 +154,7 @@ struct scratch {
 	u32 rule, flags;
 	u32 noting;  /* words are noted for a trail */
 	u32 certain; /* frames before the first that is not; 0: all are */
-	u32 alone;   /* the stack's number, when it is this fault's and no other's; else 0 */
+	u32 alone;   /* a number for what the stack holds, when a snapshot shows it; else 0 */
 	u32 ring;    /* the snapshot that is this fault's */
 };
 

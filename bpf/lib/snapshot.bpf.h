@@ -14,7 +14,23 @@ static __always_inline bool is_beyond(const struct scratch *s, u64 sp)
 	return s->missing_sp - sp > MW_SNAPSHOT_BYTES - PAGE_BYTES;
 }
 
-/* Whether there is a place in the ring for this fault, which then is its own; tokens allow it, and with few of them each address once on each path. */
+#define CONTENT_WORDS 128u
+
+/* A number for the words of the stack from the frame of `missing` on; 0: they cannot be read. */
+__noinline u32 stack_content(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+
+	if (!s || bpf_probe_read_user(s->window, 8 * CONTENT_WORDS, (void *)s->missing_sp))
+		return 0;
+	u64 sum = stack_keys[0] ^ s->missing_sp;
+
+	for (u32 i = 0; i < CONTENT_WORDS; i++)
+		sum = ((sum ^ s->window[i]) * HASH_FACTOR) ^ sum >> 29;
+	return (u32)(sum >> 32) ?: 1;
+}
+
+/* Whether there is a place in the ring for this fault, which then is its own; tokens allow it, and each address once on each path. */
 __noinline int snapshot_reserve(u32 which, u64 hash, u64 sp)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -29,9 +45,7 @@ __noinline int snapshot_reserve(u32 which, u64 hash, u64 sp)
 	u32 home = (asked * HASH_FACTOR) >> 52;
 	struct mw_space_code *code = code_of(space);
 
-	/* others like one that was sent are this one's no more than it is: they come after what is new */
-	if (snapshot_asked[home & (MW_SNAPSHOT_MEMORY - 1)] == asked &&
-	    (s32)code->tokens < (s32)MW_SNAPSHOTS / 2)
+	if (snapshot_asked[home & (MW_SNAPSHOT_MEMORY - 1)] == asked)
 		return 0;
 	if ((s32)code->tokens <= 0) {
 		c->fault[MW_SNAPSHOTS_LIMITED]++;

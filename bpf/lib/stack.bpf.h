@@ -146,31 +146,30 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 }
 
 /*
- * The stack of a fault whose snapshot is sent: no other fault is attributed to it, since the callers that the snapshot shows
- * are this one's. Others with the same frames share the incomplete one. ~0: no snapshot is sent, or there is no slot.
+ * The stack of a fault that a snapshot shows. Its callers are only those of faults whose stack holds the same words: a loop that
+ * touches page after page. All others with these frames share the incomplete stack. ~0: this is one of them.
  */
 __noinline u32 stack_alone(u64 ip, u64 sp, u64 fp, u32 which, u64 hash)
 {
-	struct mw_counters *c = cpu_counters();
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	struct mw_space *space = current_space(bpf_get_current_task_btf());
 
-	if (!c || !s || !space || !snapshot_reserve(which, hash, sp))
+	if (!s)
 		return ~0u;
 	u32 flags = keep_frames(ip, sp, fp, which, false), at = MW_ENTRY_STACK_LOST;
 
-	if (s->missing && !is_beyond(s, sp)) {
-		u32 number = __sync_fetch_and_add(&code_of(space)->alone, 1);
-
-		s->alone = (number << 12 | (current_slot() & (MW_SPACES - 1))) ?: 1;
-		at = store_frames(which, flags, MW_WALK_FRAMES, (stack_mask + 1) / 2);
-	}
-	send_snapshot(which, ip, sp, fp, at);
-	if (at == MW_ENTRY_STACK_LOST)
+	if (!s->missing)
 		return ~0u;
-	if (flags & MW_STACK_UNREADABLE)
-		c->fault[MW_STACKS_UNREADABLE]++;
-	return at;
+	s->alone = is_beyond(s, sp) ? 0 : stack_content(which);
+	if (s->alone) {
+		hash = frames_hash(which, flags);
+		at = stack_find(hash);
+	}
+	if (!snapshot_reserve(which, hash, sp))
+		return s->alone ? at : ~0u;
+	if (s->alone && at == ~0u)
+		at = store_frames(which, flags, MW_WALK_FRAMES, (stack_mask + 1) / 2);
+	send_snapshot(which, ip, sp, fp, at);
+	return at == MW_ENTRY_STACK_LOST ? ~0u : at;
 }
 
 /* A walk found this stack, and no trail did. Not static: verified once. */
@@ -223,7 +222,7 @@ static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *us
 					    : walk(false, false, s, which, space, group, ip, sp, fp);
 	u32 home = slot_home(hash);
 
-	if (s->missing) {
+	if (s->missing && first_snapshots) {
 		u32 own = stack_alone(ip, sp, fp, which, hash);
 
 		if (own != ~0u)

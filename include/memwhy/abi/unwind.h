@@ -83,7 +83,7 @@ struct mw_space_code {
 	mw_u64 frames_start,
 	    frames_bytes; /* Go's own code: its return addresses always have frame pointers */
 	mw_u32 mapped;	  /* counts up before and after code is mapped */
-	mw_u32 alone;	  /* numbers of stacks that are one fault's */
+	mw_u32 pad;
 	struct mw_code_range range[MW_CODE_RANGES]; /* executable, and rules were learned in them */
 };
 
@@ -114,8 +114,7 @@ struct mw_snapshot {
 	mw_u64 ip, sp, fp; /* of the thread, or of the frame of that address */
 	mw_u32 space;
 	mw_u32 tgid;
-	mw_u32
-	    stack; /* the incomplete one that the page was attributed to, and no other; or MW_ENTRY_STACK_* */
+	mw_u32 stack;	  /* the incomplete one that the page was attributed to; or MW_ENTRY_STACK_* */
 	mw_u32 bytes;	  /* of data, from sp + absent on */
 	mw_u32 unwatched; /* nothing would have noticed a change of its code */
 	mw_u32 mapped;	  /* of its mw_space_code */
