@@ -62,6 +62,13 @@ def test_mapped_chunks(case):
     check_promise(case, server, process)
 
 
+def test_a_heap_that_brk_refused_to_extend(case):
+    server = Server(case, "brk_refused", 50)
+    process = explained(case, server)
+    assert ledger(process)["c.heap.free"] >= 20 * MIB, ledger(process)
+    check_promise(case, server, process)
+
+
 def test_a_static_program(case):
     server = Server(case, "every_second", 50, static=True)
     process = explained(case, server)

@@ -95,6 +95,15 @@ static void set_up(const char* name, size_t bytes) {
       for (int i = 0; i < 7; i++) free(seven[i]);
     }
     grow(bytes, 1000);
+  } else if (strcmp(name, "brk_refused") ==
+             0) {  // half way, by a mapping of somebody else: malloc maps the rest
+    struct blocks in_heap = grow(bytes / 2, 16000);
+    if (mmap(sbrk(0), 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) ==
+        MAP_FAILED)
+      abort();
+    struct blocks mapped = grow(bytes / 2, 16000);
+    release(in_heap, 2);
+    release(mapped, 2);
   } else if (strcmp(name, "mapped") == 0) {
     mallopt(M_MMAP_THRESHOLD, 128 << 10);
     struct blocks blocks = grow(bytes, MIB);

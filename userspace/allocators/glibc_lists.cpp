@@ -68,6 +68,30 @@ class FreeList {
   uint64_t most_pages_, last_ = 0;
 };
 
+// What is in its bins. Touches Arena::known and no region: those of a main arena may not all be found yet.
+// false: longer than `most_pages`, or inconsistent each time.
+bool read_bins(HeapMemory& memory, Arena& arena, uint64_t most_pages, std::vector<AddressRange>& free) {
+  arena.known.clear();
+  FreeList list(memory, arena, memory.pages_read() + most_pages);
+  bool whole = true;
+  for (size_t bin = 1; bin <= kBins && whole; ++bin) {
+    for (int attempt = 1;; ++attempt) {
+      const size_t mark = free.size();
+      const std::string_view bad = list.read(bin, free);
+      if (bad.empty()) break;
+      free.resize(mark);
+      if (attempt == kListTries || list.spent() || !memory.step()) {
+        whole = false;
+        break;
+      }
+      memory.forget(arena.bins);
+      memory.forget(list.last());
+    }
+  }
+  std::sort(arena.known.begin(), arena.known.end());
+  return whole;
+}
+
 }  // namespace
 
 void read_fastbins(HeapMemory& memory, const Glibc& libc, Arena& arena) {
@@ -116,26 +140,8 @@ bool guess_safe_linking(HeapMemory& memory, const Glibc& libc) {
 }
 
 bool read_free_lists(HeapMemory& memory, Arena& arena, uint64_t most_pages) {
-  arena.known.clear();
-  FreeList list(memory, arena, memory.pages_read() + most_pages);
   std::vector<AddressRange> free;
-  bool whole = true;
-  for (size_t bin = 1; bin <= kBins && whole; ++bin) {
-    for (int attempt = 1;; ++attempt) {
-      const size_t mark = free.size();
-      const std::string_view bad = list.read(bin, free);
-      if (bad.empty()) break;
-      free.resize(mark);
-      if (attempt == kListTries || list.spent() || !memory.step()) {
-        whole = false;
-        break;
-      }
-      memory.forget(arena.bins);
-      memory.forget(list.last());
-    }
-  }
-  std::sort(arena.known.begin(), arena.known.end());
-  if (!whole) return false;
+  if (!read_bins(memory, arena, most_pages, free)) return false;
   account(arena, free);
   return true;
 }
@@ -146,7 +152,8 @@ void read_free(HeapMemory& memory, Glibc& libc, Arena& arena) {
   const uint64_t pages = arena.system_bytes >> kPageShift;
   const uint64_t most = std::clamp(pages / 4, kFewestListPages, kMostListPages);
   if (arena.main && (arena.regions.empty() || !arena.regions.front().has_top)) {
-    static_cast<void>(read_free_lists(memory, arena, most));  // for the chunks that they know
+    std::vector<AddressRange> free;
+    static_cast<void>(read_bins(memory, arena, most, free));  // for the chunks that they know
     find_loose_regions(memory, arena);
   }
   if (!memory.keep(arena.kept_bytes())) {

@@ -292,6 +292,25 @@ TEST(Glibc, TheWalkGoesOnBehindAForeignSbrk) {
   EXPECT_EQ(arena.cut, "");
 }
 
+// What was [heap] keeps its chunks, those that are free too; the rest is found from what the bins and top lead to.
+TEST(Glibc, AMainArenaGoesOnInAMappingWhereBrkIsRefused) {
+  MadeHeap made;
+  made.used(1008);
+  made.free(3 * kPageBytes);
+  made.used(48);
+  made.brk_refused(0x7d00'0000'0000, 1 << 20);
+  made.used(48);
+  made.free(5 * kPageBytes);
+  made.used(64);
+  made.finish();
+  Seen seen(made);
+  seen.read_all();
+  const Arena& arena = seen.libc().arenas[0];
+  EXPECT_EQ(arena.cut, "");
+  EXPECT_EQ(arena.regions.size(), 2u);
+  EXPECT_EQ(free_of(arena), made.free_bytes());
+}
+
 // malloc_trim of one copy of glibc does nothing for the other's heap.
 TEST(GlibcJoin, OnlyTheProgramsOwnLibcIsPromised) {
   MadeHeap made;
@@ -427,6 +446,11 @@ TEST_P(GlibcDamage, EndsAndStaysInOrder) {
     made.fast(16 * (2 + random(9)));
   }
   made.used(64);
+  if (GetParam() % 2 != 0) {
+    made.brk_refused(0x7d00'0000'0000, 1 << 20);
+    made.free(800);
+    made.used(64);
+  }
   made.arena(kHeap, 256 << 10);
   for (int i = 0; i < 40; ++i) {
     made.used(16 * (2 + random(100)));

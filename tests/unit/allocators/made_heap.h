@@ -23,6 +23,7 @@ constexpr uint64_t kBrk = 0x5555'0000'0000;
 
 struct MadeArena {
   uint64_t address = 0, start = 0, at = 0, end = 0;  // chunks from start on, the next one at `at`
+  uint64_t left_bytes = 0;                           // of memory that it has and that ends before `start`
   bool main = true, before_used = true;
   std::vector<AddressRange> used, free;
   std::map<size_t, std::vector<uint64_t>> fastbins;
@@ -55,6 +56,20 @@ class MadeHeap {
     memory.put_words(heap, {arena.address, 0, bytes, bytes, kPageBytes, 0});
   }
 
+  // brk is refused from now on: what is left of [heap] is freed and ends in two fenceposts, top is in a mapping.
+  void brk_refused(uint64_t mapping, uint64_t bytes) {
+    MadeArena& main = arenas[0];
+    free(main.end - main.at - 2 * kHeader);
+    memory.put_word(main.end - 2 * kHeader + 8, kHeader);
+    memory.put_word(main.end - kHeader + 8, kHeader | kPrevInUse);
+    main.left_bytes = main.end - main.start;
+    vmas.push_back(vma({mapping, mapping + bytes}, ""));
+    std::sort(vmas.begin(), vmas.end(), [](const auto& a, const auto& b) { return a.range < b.range; });
+    main.start = main.at = mapping;
+    main.end = mapping + bytes;
+    main.before_used = true;
+  }
+
   // Chunks of these sizes, header included, in the last arena. Returns user memory.
   uint64_t used(uint64_t size) { return chunk(size, true); }
   uint64_t free(uint64_t size) { return chunk(size, false); }
@@ -83,7 +98,8 @@ class MadeHeap {
       memory.put_word(bins - 8, 0);
       for (size_t bin = 1; bin <= kBins; ++bin) link(arena, bins, bin);
       for (uint64_t word = kStateNext - 16; word < kStateEnd; word += 8) memory.put_word(bins + word, 0);
-      const uint64_t system = arena.end - (arena.main ? kBrk : arena.address - kHeapInfo235);
+      const uint64_t system =
+          arena.left_bytes + arena.end - (arena.main ? arena.start : arena.address - kHeapInfo235);
       memory.put_word(bins + kStateNext, arenas[(i + 1) % arenas.size()].address);
       memory.put_words(bins + kStateAttached, {1, system, system});
       if (shape_.fastbins == 0) continue;
