@@ -84,7 +84,7 @@ __noinline int send_snapshot(u32 which, u64 ip, u64 sp, u64 fp, u32 stack)
 		return 0;
 	u64 key = s->missing;
 
-	if (!key || !space || !c) { /* a rule has come */
+	if (!key || !space || !c) { /* a rule has come since it was reserved */
 		__sync_lock_test_and_set(&snapshot->state, MW_SNAPSHOT_FREE);
 		return 0;
 	}

@@ -151,25 +151,32 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
  */
 __noinline u32 stack_alone(u64 ip, u64 sp, u64 fp, u32 which, u64 hash)
 {
+	struct mw_counters *c = cpu_counters();
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
-	if (!s)
+	if (!c || !s)
 		return ~0u;
-	u32 flags = keep_frames(ip, sp, fp, which, false), at = MW_ENTRY_STACK_LOST;
+	struct sums sums = {s->high_sum, s->low_sum}; /* of the walk just done, unless it kept the frames */
+	u32 alone = is_beyond(s, sp) ? 0 : stack_content(which), at = ~0u, flags = s->flags;
 
-	if (!s->missing)
-		return ~0u;
-	s->alone = is_beyond(s, sp) ? 0 : stack_content(which);
-	if (s->alone) {
-		hash = frames_hash(which, flags);
+	s->alone = alone;
+	if (alone) {
+		hash = read_how == MW_READ_BULK ? frames_hash(which, flags) : hash_of(sums, flags, alone);
 		at = stack_find(hash);
 	}
 	if (!snapshot_reserve(which, hash, sp))
-		return s->alone ? at : ~0u;
-	if (s->alone && at == ~0u)
-		at = store_frames(which, flags, MW_WALK_FRAMES, (stack_mask + 1) / 2);
-	send_snapshot(which, ip, sp, fp, at);
-	return at == MW_ENTRY_STACK_LOST ? ~0u : at;
+		return at;
+	if (alone && at == ~0u) {
+		flags = keep_frames(ip, sp, fp, which, false);
+		s->alone = alone;
+		if (s->missing)
+			at = store_frames(which, flags, MW_WALK_FRAMES, (stack_mask + 1) / 2);
+		c->fault[MW_STACKS_UNREADABLE] += at < MW_ENTRY_STACK_LOST && flags & MW_STACK_UNREADABLE;
+	}
+	bool stored = at < MW_ENTRY_STACK_LOST;
+
+	send_snapshot(which, ip, sp, fp, stored ? at : MW_ENTRY_STACK_LOST);
+	return stored ? at : ~0u;
 }
 
 /* A walk found this stack, and no trail did. Not static: verified once. */
