@@ -126,9 +126,9 @@ enum class Unwind : uint8_t {
 };
 
 // A stack, innermost frame first: the faulting (or calling) instruction, then return addresses. Its id stands for the hash of
-// the frames as they were found first and of how. So the same frames have one id in all spaces (`space` says where they were
-// first seen), and a stack that was found in another way is another one. It may be emitted again with more that became known of
-// it: the last one counts.
+// the frames as they were found first and of how; of one that a snapshot completes, also of what the stack held. So the same
+// frames have one id in all spaces (`space` says where they were first seen), and a stack that was found in another way is another
+// one. It may be emitted again with more that became known of it: the last one counts.
 struct Stack {
   StackId id{};
   SpaceId space{};          // in which it was first seen; a forked child may share it

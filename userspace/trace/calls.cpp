@@ -4,7 +4,9 @@
 #include <xxhash.h>
 
 #include <array>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 #include <variant>
 
 #include "trace/kinds.h"
@@ -30,8 +32,17 @@ void halves(auto&& copy, auto& call, auto& shape, auto& row) {
 }
 
 template <typename T>
-void join(const CallShape& shape, const CallRow& row, events::Payload& payload) {
-  halves([](auto& field, const auto& half) { field = half; }, payload.emplace<T>(), shape, row);
+bool join(const CallShape& shape, const CallRow& row, events::Payload& payload) {
+  if constexpr (Call<T>)
+    halves([](auto& field, const auto& half) { field = half; }, payload.emplace<T>(), shape, row);
+  return Call<T>;
+}
+
+template <size_t... I>
+bool join_kind(const CallShape& shape, const CallRow& row, events::Payload& payload,
+               std::index_sequence<I...>) {
+  const size_t index = static_cast<size_t>(shape.kind) - 1;
+  return ((index == I && join<std::tuple_element_t<I, Kinds>>(shape, row, payload)) || ...);
 }
 
 }  // namespace
@@ -64,25 +75,7 @@ void split_call(const events::Payload& payload, CallShape& shape, CallRow& row) 
 }
 
 bool join_call(const CallShape& shape, const CallRow& row, events::Payload& payload) {
-  switch (shape.kind) {
-    case EventKind::kVmaMapped:
-      join<events::VmaMapped>(shape, row, payload);
-      return true;
-    case EventKind::kVmaUnmapped:
-      join<events::VmaUnmapped>(shape, row, payload);
-      return true;
-    case EventKind::kVmaAdvised:
-      join<events::VmaAdvised>(shape, row, payload);
-      return true;
-    case EventKind::kVmaMoved:
-      join<events::VmaMoved>(shape, row, payload);
-      return true;
-    case EventKind::kHeapGrown:
-      join<events::HeapGrown>(shape, row, payload);
-      return true;
-    default:
-      return false;
-  }
+  return join_kind(shape, row, payload, std::make_index_sequence<std::tuple_size_v<Kinds>>());
 }
 
 }  // namespace memwhy::trace
