@@ -59,10 +59,14 @@ void AgentLoop::tell_budget(bool gap) {
       100 * state_.cpu_ratio_now, state_.cpus, 100 * state_.cpu_ratio, 100 * state_.settings.budget,
       given_up_text(state_));
   say("agent: " + sentence);
-  if (gap)
-    parts_.recorder->note(state_.now,
-                          fmt::format("{}: memwhy agent kept to its budget: {}.",
-                                      utc_text(static_cast<int64_t>(clock_ns(CLOCK_REALTIME))), sentence));
+  if (gap) note_kept("budget", sentence);
+}
+
+// In each recording, with the time of day.
+void AgentLoop::note_kept(const char* limit, const std::string& sentence) {
+  parts_.recorder->note(
+      state_.now, fmt::format("{}: memwhy agent kept to its {}: {}.",
+                              utc_text(static_cast<int64_t>(clock_ns(CLOCK_REALTIME))), limit, sentence));
 }
 
 void AgentLoop::keep_to_memory(TimeNs now) {
@@ -72,8 +76,7 @@ void AgentLoop::keep_to_memory(TimeNs now) {
                                            human_bytes(state_.rss_bytes), human_bytes(state_.settings.memory),
                                            memory_.most(state_.settings.top));
   warn("agent: " + sentence);
-  parts_.recorder->note(now, fmt::format("{}: memwhy agent kept to its memory: {}.",
-                                         utc_text(static_cast<int64_t>(clock_ns(CLOCK_REALTIME))), sentence));
+  note_kept("memory", sentence);
   ::malloc_trim(0);
 }
 

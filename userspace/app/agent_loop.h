@@ -75,6 +75,7 @@ class AgentLoop {
   size_t recorded_now() const;
   void spend(TimeNs now);
   void tell_budget(bool gap);
+  void note_kept(const char* limit, const std::string& sentence);
   void keep_to_memory(TimeNs now);
   void choose(TimeNs now);
   void attach(const std::vector<agent::Seen>& chosen, TimeNs now);
