@@ -43,13 +43,12 @@ if sys.argv[4] == "crash":
 """
 
 
-class Load:
-    """Everything that happens on the node, each in a thread of its own."""
+class Threads:
+    """They run until the end, which `stop` tells them."""
 
-    def __init__(self, case, node):
-        self.case, self.node, self.counts = case, node, collections.Counter()
-        self.stop, self.live = threading.Event(), {}
-        self.threads = [threading.Thread(target=run, daemon=True) for run in (self.starts, self.starts, self.services, self.triggers)]
+    def begin(self, *runs):
+        self.stop = threading.Event()
+        self.threads = [threading.Thread(target=run, daemon=True) for run in runs]
         for thread in self.threads:
             thread.start()
 
@@ -57,6 +56,17 @@ class Load:
         self.stop.set()
         for thread in self.threads:
             thread.join()
+
+
+class Load(Threads):
+    """Everything that happens on the node, each in a thread of its own."""
+
+    def __init__(self, case, node):
+        self.case, self.node, self.counts, self.live = case, node, collections.Counter(), {}
+        self.begin(self.starts, self.starts, self.services, self.triggers)
+
+    def end(self):
+        super().end()
         for process in self.live.values():
             process.kill()
             process.wait()
@@ -91,7 +101,7 @@ class Load:
             self.counts["requests" if done.returncode == 0 else "refused"] += 1
 
 
-class Looks:
+class Looks(Threads):
     """At the folder and the agent, each second; at each recording, as it comes."""
 
     def __init__(self, case, node):
@@ -99,15 +109,7 @@ class Looks:
         self.kept = case.folder / "looked-at"
         self.kept.mkdir()
         self.seen, self.damaged, self.largest, self.queue = set(), [], 0, collections.deque()
-        self.stop = threading.Event()
-        self.threads = [threading.Thread(target=self.watch, daemon=True), threading.Thread(target=self.explain, daemon=True)]
-        for thread in self.threads:
-            thread.start()
-
-    def end(self):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
+        self.begin(self.watch, self.explain)
 
     def watch(self):
         beat = 0

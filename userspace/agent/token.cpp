@@ -4,12 +4,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 
+#include "base/content.h"
 #include "base/fd.h"
 
 namespace memwhy::agent {
@@ -22,9 +21,7 @@ Result<std::string> read_token(const std::string& path) {
   if (!S_ISREG(is.st_mode)) return Error(ErrorCode::kUsage, path + " is no file with a token");
   if ((is.st_mode & 0007) != 0)
     return Error(ErrorCode::kUsage, fmt::format("everybody may read the token in {0}; chmod 0640 {0}", path));
-  std::array<char, kLongestToken + 2> buffer{};
-  const ssize_t n = ::pread(file.get(), buffer.data(), buffer.size(), 0);
-  std::string token(buffer.data(), static_cast<size_t>(std::max<ssize_t>(n, 0)));
+  std::string token = content_of(file, kLongestToken + 2);
   token.resize(std::min(token.find('\n'), token.size()));
   const bool printable = std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7f; });
   if (!printable || token.size() < kShortestToken || token.size() > kLongestToken)

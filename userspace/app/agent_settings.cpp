@@ -181,8 +181,7 @@ void add_agent_options(CLI::App& command, AgentSettings& settings) {
        "PATH");
   text("--token-file", settings.token_file,
        "a file whose first line a client must show for /debug/pprof/resident and /recordings; without it "
-       "there is "
-       "neither",
+       "there is neither",
        "FILE");
   text("--top", settings.top, "record at most so many processes; default 20", "N");
   add_size(command, "--min-rss", settings.min_rss, "record no process that is smaller; default 16M");
@@ -208,8 +207,7 @@ void add_agent_options(CLI::App& command, AgentSettings& settings) {
            "keep a recording when a unit grows by this much in 10 s; default 256M");
   add_share(command, "--pressure", settings.pressure,
             "keep a recording when tasks of a unit's cgroup, or of the node, wait for memory for so much of "
-            "10 s; 0: never; "
-            "default 10%");
+            "10 s; 0: never; default 10%");
   add_duration(command, "--forecast", settings.forecast,
                "keep a recording when the limit of a unit's cgroup is reached within this time, at this "
                "rate; default 30m");

@@ -67,8 +67,7 @@ constexpr ManagedRuntime kBesideMalloc[] = {
     {"hotspot", "the Java heap",
      "a JVM has direct ByteBuffers and all that its native libraries allocate from malloc",
      "jcmd PID VM.native_memory, of a JVM with -XX:NativeMemoryTracking=summary, tells direct buffers and "
-     "the "
-     "JVM's own memory from that of libraries; -Xmx does not bound it."},
+     "the JVM's own memory from that of libraries; -Xmx does not bound it."},
 };
 
 const ManagedRuntime* managed_runtime(const Case& c) {
