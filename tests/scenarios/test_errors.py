@@ -360,19 +360,31 @@ def test_limits_of_reading_a_file(case):
 
 # ---- memwhy itself is killed
 
-def test_kill_9_leaves_a_recording(case):
+def killed_while_recording(case, how):
+    """The file, and what memwhy printed."""
     target = sleeper(case)
     path = case.folder / "killed.memwhy"
     memwhy = case.start_memwhy("record", "-p", target.pid, "-o", path)
     while path.stat().st_size < 512:  # the first chunk, within a second or so
         assert memwhy.poll() is None
-    case.finish(memwhy, how=signal.SIGKILL, status=-9)
+    _, printed = case.finish(memwhy, how=how, status=-how)
     explanation = case.explain(path)
     assert explanation["coverage"]["recording"]["complete"] is False
     assert explanation["coverage"]["recording"]["ended"] == "killed"
     out, _ = case.memwhy("info", path)
     assert "killed" in out
     assert target.poll() is None, "the target lives on"
+    return printed
+
+
+def test_kill_9_leaves_a_recording(case):
+    killed_while_recording(case, signal.SIGKILL)
+
+
+def test_a_crash_says_where_and_leaves_a_recording(case):
+    printed = killed_while_recording(case, signal.SIGSEGV)
+    assert re.search(r"a bug in memwhy \S+ ended it \(SIGSEGV\)", printed), printed
+    assert re.search(r"build [0-9a-f]{40}, at.* \+0x[0-9a-f]+", printed), printed
 
 
 def is_killed_by_two_signals(memwhy):

@@ -17,6 +17,7 @@
 #include "app/agent_answer.h"
 #include "app/agent_front.h"
 #include "app/command.h"
+#include "app/crash.h"
 #include "app/limits.h"
 #include "app/signals.h"
 #include "app/terminal.h"
@@ -208,6 +209,7 @@ int run(int argc, const char* const* argv) {
   // A split at "--": after it nothing is an option or a command of memwhy's, whatever it looks like.
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   if (files::is_child(words)) return files::run_child(words);
+  report_crashes();
   if (words.size() == 1 && words.front() == kFrontWord) return run_front();
   if (!words.empty() && words.front() == kCloserWord) return run_closer(words);
   // Else malloc raises the size that has a mapping of its own as large blocks are freed, and a peak is kept for good.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // memwhy info FILE: the facts of a recording, without explaining it.
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -17,10 +16,8 @@
 namespace memwhy::app {
 namespace {
 
-std::string utc(std::optional<int64_t> realtime_ns) {
-  if (!realtime_ns) return "unknown";
-  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC",
-                     fmt::gmtime(static_cast<time_t>(*realtime_ns / 1'000'000'000)));
+std::string moment(std::optional<int64_t> realtime_ns) {
+  return realtime_ns ? utc_text(*realtime_ns) : "unknown";
 }
 
 std::string line(const char* name, const std::string& value) {
@@ -63,9 +60,9 @@ std::string text_of(const std::string& path, const trace::FileInfo& info) {
                                          made.tool_version, made.host, made.architecture, made.kernel_release,
                                          made.cpus));
   }
-  text += line("from", utc(info.start_realtime_ns));
+  text += line("from", moment(info.start_realtime_ns));
   text += line("to",
-               fmt::format("{} ({})", utc(info.end_realtime_ns),
+               fmt::format("{} ({})", moment(info.end_realtime_ns),
                            duration_text(std::chrono::nanoseconds(summary.last_time - summary.first_time))));
   text += line("ended", summary.ended);
   if (summary.part != 0 || summary.rotated) text += line("part", fmt::format("{}", summary.part));
