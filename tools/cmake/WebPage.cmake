@@ -21,5 +21,8 @@ function(memwhy_web_page target folder)
     DEPENDS ${sources} ${libraries}
     COMMENT "Bundling the page"
     VERBATIM)
+  # A target without libraries: it is built at once, in place of after those of TARGET, for which all of app would wait.
+  add_custom_target(${target}_page DEPENDS ${out}/bundle.cpp)
+  add_dependencies(${target} ${target}_page)
   target_sources(${target} PRIVATE ${out}/bundle.cpp)
 endfunction()
