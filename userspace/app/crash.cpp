@@ -28,6 +28,11 @@ constexpr std::array<std::pair<int, std::string_view>, 5> kCrashSignals{
     {{SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"}, {SIGILL, "SIGILL"}, {SIGFPE, "SIGFPE"}, {SIGABRT, "SIGABRT"}}};
 constexpr int kMostFrames = 32;
 constexpr int kHandlerFrames = 2;  // this handler, and the kernel's return from it
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
 constexpr size_t kAlternateStack = 64 << 10;
 
 // Written at once: it may not allocate, and may be called in any state of the program.
@@ -97,7 +102,7 @@ void on_crash(int signal) {
 }  // namespace
 
 void report_crashes() {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  if (kSanitized) return;
   void* frame = nullptr;
   static_cast<void>(::backtrace(&frame, 1));  // loads the unwinder, which a handler must not
   static std::array<std::byte, kAlternateStack>
@@ -110,7 +115,6 @@ void report_crashes() {
   action.sa_handler = on_crash;
   action.sa_flags = SA_ONSTACK | static_cast<int>(SA_RESETHAND);
   for (const auto& [signal, name] : kCrashSignals) static_cast<void>(::sigaction(signal, &action, nullptr));
-#endif
 }
 
 }  // namespace memwhy::app
