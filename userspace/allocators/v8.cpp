@@ -14,7 +14,7 @@ constexpr uint64_t kLargestV8Page = uint64_t{16} << 30, kLargestV8Header = 64 <<
 constexpr uint64_t kYoungFlags = 0x18;  // in one half of what is young, or in the other
 constexpr size_t kPagesTogether = 512;
 
-using HeaderWords = std::array<uint64_t, 12>;
+using HeaderWords = std::array<uint64_t, 13>;
 
 struct V8Page {
   AddressRange range, objects;
@@ -35,7 +35,14 @@ std::optional<V8Page> classic_page(uint64_t at, const HeaderWords& words) {
   return page.proves(at, words[10], words[11]) ? std::optional(page) : std::nullopt;
 }
 
-// MemoryChunkMetadata, which has its own place since V8 12.
+// MemoryChunkMetadata at the start of its page, with a link to itself: V8 12.
+std::optional<V8Page> page_with_record(uint64_t at, const HeaderWords& words) {
+  if (words[1] != at || words[2] > kLargestV8Page) return std::nullopt;
+  const V8Page page{{at, at + words[2]}, {words[4], words[5]}, words[6], words[3], words[0]};
+  return page.proves(at, words[11], words[12]) ? std::optional(page) : std::nullopt;
+}
+
+// In a place of its own: since V8 13.
 std::optional<V8Page> page_of_record(uint64_t at, uint64_t flags, const HeaderWords& record) {
   if (record[6] > kLargestV8Page) return std::nullopt;
   const V8Page page{{at, at + record[6]}, {record[9], record[7]}, record[3], record[8], flags};
@@ -94,7 +101,9 @@ void add_pages(HeapMemory& memory, const std::vector<AddressRange>& places,
     if (!there[i]) continue;
     const PagePlace& each = candidates[i];
     const uint64_t record = each.words[1];
-    if (const auto page = classic_page(each.at, each.words)) {
+    auto page = classic_page(each.at, each.words);
+    if (!page) page = page_with_record(each.at, each.words);
+    if (page) {
       if (is_mapped(places, page->range)) out.push_back(*page);
     } else if (record % 8 == 0 && memory.writable(record)) {
       records.push_back({each.at, {}});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// V8's pages in made-up memory: those of both layouts, what looks like one, and noise.
+// V8's pages in made-up memory: those of each layout, what looks like one, and noise.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -28,6 +28,11 @@ struct MadeV8 : MadeProcess {
     resident(at, bytes);
     memory.put_words(at, {bytes, flags, kHeap, at + 0x1148, at + bytes, used, 0, 0x40, 7, 8, at, bytes});
   }
+  void with_record(uint64_t i, uint64_t bytes, uint64_t flags, uint64_t used) {
+    const uint64_t at = place(i);
+    resident(at, bytes);
+    memory.put_words(at, {flags, at, bytes, kHeap, at + 0x1140, at + bytes, used, 0, 0x40, 7, 8, at, bytes});
+  }
   void recorded(uint64_t i, uint64_t bytes, uint64_t flags, uint64_t used) {
     const uint64_t at = place(i), record = kHeap + 0x1000 + 0x100 * i;
     resident(at, bytes);
@@ -43,10 +48,11 @@ struct MadeV8 : MadeProcess {
   BlockReading reading() { return open(std::make_unique<V8>()).read(scan()); }
 };
 
-TEST(V8, PagesOfBothLayoutsAreReadToTheByte) {
-  for (const auto page : {&MadeV8::classic, &MadeV8::recorded}) {
+TEST(V8, PagesOfEachLayoutAreReadToTheByte) {
+  const std::vector<std::pair<decltype(&MadeV8::classic), uint64_t>> layouts = {
+      {&MadeV8::classic, 0x1148}, {&MadeV8::with_record, 0x1140}, {&MadeV8::recorded, 16}};
+  for (const auto& [page, header] : layouts) {
     MadeV8 made;
-    const uint64_t header = page == &MadeV8::classic ? 0x1148 : 16;
     (made.*page)(0, kPage, kOld, 1000);
     (made.*page)(1, kPage, kYoung, 0);
     (made.*page)(2, 3 * kPage, kOld, 3 * kPage - 0x2000);
@@ -77,6 +83,12 @@ TEST(V8, AHeaderThatDoesNotProveItselfIsNone) {
     MadeV8 made;
     made.classic(0, kPage, kOld, 1000);
     made.memory.put_word(MadeV8::place(0) + 8 * word, word == 5 ? 2 * kPage : 0);
+    EXPECT_FALSE(made.reading().heap.has_value()) << word;
+  }
+  for (const size_t word : {1, 2, 3, 4, 5, 6, 11, 12}) {
+    MadeV8 made;
+    made.with_record(0, kPage, kOld, 1000);
+    made.memory.put_word(MadeV8::place(0) + 8 * word, word == 6 ? 2 * kPage : 0);
     EXPECT_FALSE(made.reading().heap.has_value()) << word;
   }
   for (const size_t word : {1, 2, 3, 6, 7, 8, 9}) {
