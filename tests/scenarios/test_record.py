@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """memwhy record: what is recorded, for how long, into which files; and memwhy info of them."""
+import datetime
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -211,8 +213,11 @@ def test_info(case):
     target = keeper(case, 8)
     case.memwhy("record", "-p", target.pid, "-d", 1, "-o", "i.memwhy", cwd=case.folder)
     out, _ = case.memwhy("info", "i.memwhy", cwd=case.folder)
-    for words in (f"pid {target.pid}", "python3", "duration", "page_fault", "scans", "UTC"):
+    for words in (f"pid {target.pid}", "python3", "duration", "page_fault", "scans"):
         assert words in out, words
+    begun, ended = (re.search(rf"^{word} +(\S+)", out, re.M).group(1) for word in ("from", "to"))
+    case.memwhy("explain", "i.memwhy", "--from", begun, cwd=case.folder)  # what is printed can be asked for
+    assert datetime.datetime.fromisoformat(begun.replace("Z", "+00:00")) <= datetime.datetime.fromisoformat(ended.replace("Z", "+00:00"))
 
 
 def test_info_of_a_hostile_name(case):

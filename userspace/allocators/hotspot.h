@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// HotSpot, the JVM of OpenJDK, read by the tables that it keeps for outside readers (hotspot_tables.h); tested with 17 to 25.
+// HotSpot, the JVM of OpenJDK, read by the tables that it keeps for outside readers (hotspot_tables.h); tested with 11, 17, 21 and 25.
 // The Java heap, the code cache and the metaspace. Not which objects are alive (used: as far as a space is filled, garbage
 // included), and not what the VM has from malloc, which is the C heap's.
 //

@@ -60,8 +60,9 @@ std::string read_serial(HotspotVm& vm, uint64_t heap, BlockTables& out) {
 }
 
 std::string read_parallel(HotspotVm& vm, uint64_t /*heap*/, BlockTables& out) {
-  static const SpaceFields kFields = {
-      {"MutableSpace::_bottom"}, {"MutableSpace::_top"}, {"MutableSpace::_end"}};
+  static const SpaceFields kFields = {{"MutableSpace::_bottom", "ImmutableSpace::_bottom"},
+                                      {"MutableSpace::_top"},
+                                      {"MutableSpace::_end", "ImmutableSpace::_end"}};
   const uint64_t young = vm.variable({"ParallelScavengeHeap::_young_gen"}).value_or(0),
                  old = vm.variable({"ParallelScavengeHeap::_old_gen"}).value_or(0);
   for (const auto& space :
@@ -135,9 +136,9 @@ std::string read_g1(HotspotVm& vm, uint64_t heap, BlockTables& out) {
                       {vm.field(table.value_or(0), {"G1HeapRegionTable::_base"}),
                        vm.field(table.value_or(0), {"G1HeapRegionTable::_length"}),
                        vm.variable({"G1HeapRegion::GrainBytes", "HeapRegion::GrainBytes"}),
-                       tables.offset({"G1HeapRegion::_bottom", "HeapRegion::_bottom"}),
-                       tables.offset({"G1HeapRegion::_top", "HeapRegion::_top"}),
-                       tables.offset({"G1HeapRegion::_end", "HeapRegion::_end"})},
+                       tables.offset({"G1HeapRegion::_bottom", "HeapRegion::_bottom", "Space::_bottom"}),
+                       tables.offset({"G1HeapRegion::_top", "HeapRegion::_top", "G1ContiguousSpace::_top"}),
+                       tables.offset({"G1HeapRegion::_end", "HeapRegion::_end", "Space::_end"})},
                       out);
 }
 

@@ -18,16 +18,21 @@ using ::testing::HasSubstr;
 
 // Three regions were committed: filled to a half, free, and filled; of a fourth there is none.
 struct MadeG1 : MadeJvm {
-  explicit MadeG1(const char* region = "HeapRegion") {
+  // The structs that have these fields differ: Java 11, 17, 25.
+  struct Names {
+    const char *region = "HeapRegion", *manager = "HeapRegionManager", *space = "HeapRegion",
+               *top = "HeapRegion";
+  };
+  MadeG1() : MadeG1(Names{}) {}
+  explicit MadeG1(const Names& names) {
     offset("G1CollectedHeap", "_hrm", 0x100);
-    offset(region == std::string("HeapRegion") ? "HeapRegionManager" : "G1HeapRegionManager", "_regions",
-           0x20);
+    offset(names.manager, "_regions", 0x20);
     offset("G1HeapRegionTable", "_base", 16);
     offset("G1HeapRegionTable", "_length", 24);
-    variable(region, "GrainBytes", kRegion);
-    offset(region, "_bottom", 0);
-    offset(region, "_end", 8);
-    offset(region, "_top", 16);
+    variable(names.region, "GrainBytes", kRegion);
+    offset(names.space, "_bottom", 0);
+    offset(names.space, "_end", 8);
+    offset(names.top, "_top", 16);
     flag("UseG1GC", 1);
     flag("UseSerialGC", 0);
     flag("AlwaysPreTouch", 1);
@@ -48,8 +53,10 @@ struct MadeG1 : MadeJvm {
 };
 
 TEST(Hotspot, RegionsOfG1AreReadToTheByte) {
-  for (const char* region : {"HeapRegion", "G1HeapRegion"}) {
-    MadeG1 made(region);
+  const MadeG1::Names java11{.space = "Space", .top = "G1ContiguousSpace"},
+      java25{"G1HeapRegion", "G1HeapRegionManager", "G1HeapRegion", "G1HeapRegion"};
+  for (const MadeG1::Names& names : {java11, MadeG1::Names{}, java25}) {
+    MadeG1 made(names);
     made.record(0, kRegion / 2 - 100);  // in the middle of a page
     const events::AllocatorHeap heap = made.heap();
     EXPECT_EQ(heap.collector, "G1");
@@ -144,12 +151,13 @@ TEST(Hotspot, NamesThatCannotBeReadAreNoTables) {
 
 TEST(Hotspot, SpacesOfSerialAndParallel) {
   struct Names {
-    const char *flag, *young, *old, *space;
+    const char *young, *space, *top;
   };
-  for (const bool parallel : {false, true}) {
+  for (const Names& names : {Names{"DefNewGeneration", "ContiguousSpace", "ContiguousSpace"},
+                             Names{"PSYoungGen", "MutableSpace", "MutableSpace"},
+                             Names{"PSYoungGen", "ImmutableSpace", "MutableSpace"}}) {  // Java 11
     MadeJvm made;
-    const char *young = parallel ? "PSYoungGen" : "DefNewGeneration",
-               *space = parallel ? "MutableSpace" : "ContiguousSpace";
+    const bool parallel = names.young == std::string_view("PSYoungGen");
     const uint64_t young_at = kObjects + 0x4000, old_at = kObjects + 0x5000, spaces = kObjects + 0x6000;
     if (parallel) {
       made.variable("ParallelScavengeHeap", "_young_gen", young_at);
@@ -161,12 +169,12 @@ TEST(Hotspot, SpacesOfSerialAndParallel) {
       made.memory.put_words(MadeJvm::kHeapObject + 128, {young_at, old_at});
       made.offset("TenuredGeneration", "_the_space", 8);
     }
-    made.offset(young, "_eden_space", 8);
-    made.offset(young, "_from_space", 16);
-    made.offset(young, "_to_space", 24);
-    made.offset(space, "_bottom", 0);
-    made.offset(space, "_end", 8);
-    made.offset(space, "_top", 16);
+    made.offset(names.young, "_eden_space", 8);
+    made.offset(names.young, "_from_space", 16);
+    made.offset(names.young, "_to_space", 24);
+    made.offset(names.space, "_bottom", 0);
+    made.offset(names.space, "_end", 8);
+    made.offset(names.top, "_top", 16);
     made.flag(parallel ? "UseParallelGC" : "UseSerialGC", 1);
     made.flag("UseG1GC", 0);
     made.memory.put_words(young_at + 8, {spaces, spaces + 0x40, spaces + 0x80});
