@@ -29,27 +29,29 @@ std::optional<int64_t> parse_offset(std::string_view text) {
   return text[0] == '-' ? -seconds : seconds;
 }
 
-std::optional<std::chrono::nanoseconds> parse_rfc3339(const std::string& text) {
+bool parse_rfc3339(const std::string& text, Moment& out) {
   std::tm parts{};
   const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
-  if (rest == nullptr) return std::nullopt;
+  if (rest == nullptr) return false;
   std::string_view tail(rest);
-  int64_t fraction = 0;
+  int64_t fraction = 0, unit = kSecondNs;
   if (tail.starts_with('.')) {
     tail.remove_prefix(1);
-    int64_t digit_ns = kSecondNs / 10;
-    if (tail.empty() || tail[0] < '0' || tail[0] > '9') return std::nullopt;
+    if (tail.empty() || tail[0] < '0' || tail[0] > '9') return false;
     while (!tail.empty() && tail[0] >= '0' && tail[0] <= '9') {
-      fraction += (tail[0] - '0') * digit_ns;
-      digit_ns /= 10;
+      unit /= 10;
+      fraction += (tail[0] - '0') * unit;
       tail.remove_prefix(1);
     }
   }
   const std::optional<int64_t> offset = parse_offset(tail);
   const std::time_t seconds = ::timegm(&parts);
   constexpr int64_t kMostSeconds = int64_t{8'000'000'000};  // nanoseconds of it fit into 63 bits
-  if (!offset || seconds < 0 || seconds > kMostSeconds) return std::nullopt;
-  return std::chrono::nanoseconds((seconds - *offset) * kSecondNs + fraction);
+  if (!offset || seconds < 0 || seconds > kMostSeconds) return false;
+  out.since = Moment::Since::kEpoch;
+  out.time = std::chrono::nanoseconds((seconds - *offset) * kSecondNs + fraction);
+  out.unit = std::chrono::nanoseconds(unit);
+  return true;
 }
 
 CLI::Option* add_moment(CLI::App& command, const char* name, std::optional<Moment>& value, const char* help) {
@@ -93,6 +95,8 @@ Result<TimeNs> resolve(const char* name, const Moment& moment, const trace::File
         return Error(ErrorCode::kUsage,
                      fmt::format("{} {}: this recording has no clock; write +30s or -5m", name, moment.text));
       at = plus(first, minus(moment.time.count(), *info.start_realtime_ns));
+      // Moments are printed without what is left of their second: the first one printed is before the first one.
+      if (at < first && minus(first, at) < moment.unit.count()) at = first;
       break;
   }
   if (at < first || at > last) {
@@ -112,11 +116,7 @@ Result<TimeNs> resolve(const char* name, const Moment& moment, const trace::File
 std::optional<Moment> parse_moment(std::string_view text) {
   Moment out;
   out.text = text;
-  if (const auto time = parse_rfc3339(out.text)) {
-    out.since = Moment::Since::kEpoch;
-    out.time = *time;
-    return out;
-  }
+  if (parse_rfc3339(out.text, out)) return out;
   if (text.starts_with('-')) out.since = Moment::Since::kEnd;
   if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
   const auto duration = parse_duration(text);

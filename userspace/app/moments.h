@@ -22,6 +22,7 @@ namespace memwhy::app {
 struct Moment {
   enum class Since : uint8_t { kStart, kEnd, kEpoch } since = Since::kStart;
   std::chrono::nanoseconds time{0};  // kEnd: before it
+  std::chrono::nanoseconds unit{0};  // kEpoch: one of the last digit; the moment as printed begins with it
   std::string text;                  // as it was written
 };
 

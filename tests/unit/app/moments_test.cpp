@@ -24,6 +24,13 @@ TEST(ParseMoment, AfterTheStartBeforeTheEndAndByTheClock) {
   EXPECT_EQ(parse_moment("2026-11-29T03:17:14-0530")->time, 1795942034s);
 }
 
+TEST(ParseMoment, KnowsHowExactlyItWasWritten) {
+  EXPECT_EQ(parse_moment("2026-11-29T08:47:14Z")->unit, 1s);
+  EXPECT_EQ(parse_moment("2026-11-29T08:47:14.365Z")->unit, 1ms);
+  EXPECT_EQ(parse_moment("2026-11-29T08:47:14.1234567891Z")->unit, 0ns);
+  EXPECT_EQ(parse_moment("+30s")->unit, 0ns);
+}
+
 TEST(ParseMoment, RefusesWhatIsNone) {
   for (const char* text :
        {"", "+", "-", "+-5s", "yesterday", "2026-11-29", "2026-11-29T08:47:14", "2026-11-29T08:47:14.Z",
