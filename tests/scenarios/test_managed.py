@@ -223,3 +223,36 @@ def test_buffers_are_outside_of_the_heap_of_node(case):
     first = process["findings"][0]
     assert first["id"] == "javascript-heap" and first["bytes"] == lines["c.heap.used"], process["findings"]
     assert "outside of V8's heap" in first["claim"], first
+
+
+# SplFixedArray has room for what it holds and no more; every fourth of the small strings stays.
+PHP = """
+ini_set('memory_limit', '-1');
+$kept = new SplFixedArray(200000);
+for ($i = 0; $i < 200000; $i++) $kept[$i] = str_repeat('x', 200 + $i % 50);
+for ($i = 0; $i < 200000; $i++) if ($i % 4) $kept[$i] = null;
+$large = str_repeat('y', 20 << 20);
+echo "ready\\n";
+fgets(STDIN);
+echo memory_get_usage(), " ", memory_get_usage(true), "\\n";
+"""
+
+
+def test_php(case):
+    php = shutil.which("php")
+    if not php:
+        absent("no php")
+    started = case.start([php, "-r", PHP], stdin=subprocess.PIPE)
+    assert started.stdout.readline() == "ready\n"
+    process = looked_at(case, started.pid)
+    started.stdin.write("\n")
+    started.stdin.flush()
+    used, taken = map(int, started.stdout.readline().split())
+    trust = {each["runtime"]: each["trust"] for each in process["coverage"]["runtimes"]}
+    assert trust["zend"] == "verified", trust
+    lines = ledger(process)
+    print(f"used {lines['php.heap.used'] / MIB:.2f} MiB, by PHP {used / MIB:.2f} MiB; taken {taken / MIB:.2f} MiB")
+    assert abs(lines["php.heap.used"] - used) <= 0.02 * used, (lines, used)
+    assert 0.95 * taken <= lines["php.heap.used"] + lines["php.heap.free"] <= taken, (lines, taken)
+    found = finding(process, "php-heap")
+    assert found and found["kind"] == "explains" and "scripts keep" in found["claim"], process["findings"]

@@ -17,7 +17,7 @@ namespace memwhy::allocators {
 
 inline constexpr const char *kPymalloc = "pymalloc", *kJemalloc = "jemalloc", *kTcmalloc = "tcmalloc",
                             *kMimalloc = "mimalloc", *kMusl = "musl", *kSanitizer = "sanitizer",
-                            *kHotspot = "hotspot", *kV8 = "v8";
+                            *kHotspot = "hotspot", *kV8 = "v8", *kZend = "zend";
 
 enum class BlockUse : uint8_t {
   kObjects,  // some of it in use, the rest free beside it
@@ -82,6 +82,11 @@ inline events::RuntimeLines v8_lines() {
                       {"v8.heap.free", "room between JavaScript objects", "v8"},
                       {"v8.heap.young", "young JavaScript objects and the room to copy them to", "v8"},
                       {"v8.code", "compiled JavaScript", "v8"}});
+}
+inline events::RuntimeLines zend_lines() {
+  return block_lines(kZend, {"php.heap.used", "php.heap.free", "php.heap.free"},
+                     {{"php.heap.used", "what PHP's scripts keep", "php"},
+                      {"php.heap.free", "free memory in chunks of PHP's heap", "php"}});
 }
 
 }  // namespace memwhy::allocators

@@ -16,6 +16,7 @@
 #include "allocators/sanitizer.h"
 #include "allocators/tcmalloc.h"
 #include "allocators/v8.h"
+#include "allocators/zend.h"
 #include "app/heap_target.h"
 #include "base/text.h"
 
@@ -138,6 +139,14 @@ std::unique_ptr<record::RuntimeSource> open_hotspot(const TargetProcess& target)
 std::unique_ptr<record::RuntimeSource> open_v8(const TargetProcess& target) {
   if (!is_64_bit(target) || !has_mapping(target, allocators::is_made_code)) return nullptr;
   return open_reader(target, std::make_unique<allocators::V8>(), allocators::Expected::kNo);
+}
+
+std::unique_ptr<record::RuntimeSource> open_zend(const TargetProcess& target) {
+  const auto php = [](const events::Vma& vma) {
+    return vma.inode != 0 && base_name(vma.name).find("php") != std::string_view::npos;
+  };
+  if (!is_64_bit(target) || !has_mapping(target, php)) return nullptr;
+  return open_reader(target, std::make_unique<allocators::Zend>(), allocators::Expected::kNo);
 }
 
 std::unique_ptr<record::RuntimeSource> open_recognised(const TargetProcess& target) {

@@ -31,6 +31,8 @@ std::unique_ptr<record::RuntimeSource> open_sanitizer(const TargetProcess& targe
 std::unique_ptr<record::RuntimeSource> open_hotspot(const TargetProcess& target);
 // There is code that was made at run time.
 std::unique_ptr<record::RuntimeSource> open_v8(const TargetProcess& target);
+// A file of PHP's is mapped.
+std::unique_ptr<record::RuntimeSource> open_zend(const TargetProcess& target);
 // Recognised by the names of mappings, and not read: reported in the coverage.
 std::unique_ptr<record::RuntimeSource> open_recognised(const TargetProcess& target);
 

@@ -29,6 +29,7 @@ const std::vector<Runtime>& runtimes() {
       {open_sanitizer, allocators::sanitizer_lines, true},
       {open_hotspot, allocators::hotspot_lines, true},
       {open_v8, allocators::v8_lines, true},
+      {open_zend, allocators::zend_lines, true},
       {open_pymalloc, allocators::pymalloc_lines, true},
       {open_jemalloc, allocators::jemalloc_lines, true},
       {open_tcmalloc, allocators::tcmalloc_lines, true},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is said of the heaps of a JVM and of V8.
+// What is said of the heaps of a JVM, of V8 and of PHP.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -137,6 +137,38 @@ TEST(JavascriptHeap, WhatIsOutsideIsNotBoundByV8) {
   EXPECT_EQ(found->claim,
             "100.0 MiB (61 %) of p are in use outside of V8's heap, by malloc; that heap has 64.0 MiB.");
   EXPECT_THAT(found->remedy, HasSubstr("does not bound it"));
+}
+
+// 40 MiB in use and 60 MiB free, of 100 MiB.
+TEST(PhpHeap, IsToldByWhatScriptsKeepAndWhatIsFree) {
+  const auto e = told(kAttached +
+                      "@11 allocator-heap 1 zend arenas=1 used=40M\nruntime-pages 1 zend\n  7f0000000+10240 "
+                      "objects live=30M free=10M\n  7f0002800+15360 objects live=10M free=50M\n"
+                      "scan 1: 7f0000000+25600\n");
+  EXPECT_EQ(pages(e, "php.heap.used"), 10240u);
+  EXPECT_EQ(pages(e, "php.heap.free"), 15360u);
+  const Finding* found = finding(e, "php-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->bytes, 100u << 20);
+  EXPECT_EQ(found->claim, "100.0 MiB (100 %) of p are the heap of PHP; scripts keep 40.0 MiB of it.");
+  EXPECT_THAT(found->evidence, Contains(HasSubstr("60.0 MiB are free pages and slots")));
+}
+
+// It counts references: no garbage waits for a collection.
+TEST(PhpHeap, WhatRisesIsAProblem) {
+  std::string script = kAttached;
+  for (int i = 0; i <= 30; ++i)
+    script += fmt::format(
+        "@{} allocator-heap 1 zend arenas=1 used={}M\nruntime-pages 1 zend\n  7f0000000+{} objects "
+        "live={}M\nscan 1: 7f0000000+{}\n",
+        11 + i, 20 + 2 * i, (20 + 2 * i) * 256, 20 + 2 * i, (20 + 2 * i) * 256);
+  const auto e = told(script);
+  const Finding* found = finding(e, "php-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->bytes, 80u << 20);
+  EXPECT_THAT(found->evidence, Contains(HasSubstr("rose by")));
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ inline Explanation told(std::string_view script) {
   for (const auto& lines :
        {allocators::pymalloc_lines(), allocators::jemalloc_lines(), allocators::mimalloc_lines(),
         allocators::musl_lines(), allocators::sanitizer_lines(), allocators::hotspot_lines(),
-        allocators::v8_lines()})
+        allocators::v8_lines(), allocators::zend_lines()})
     EXPECT_TRUE(table.add(lines).ok());
   Explainer explainer(table);
   memwhy::testing::play(script, explainer);

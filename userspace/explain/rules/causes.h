@@ -42,6 +42,7 @@
   CAUSE(python_arenas)              \
   CAUSE(java_heap_committed)        \
   CAUSE(javascript_heap)            \
+  CAUSE(php_heap)                   \
   CAUSE(thread_stacks)              \
   CAUSE(thread_leak)                \
   CAUSE(transient_spike)            \

@@ -79,7 +79,8 @@ std::vector<Heavy> heaviest_of(const Case& c, Owner owner) {
 
 // Pages of a managed heap are first touched by its collector, or by its own allocation: that does not show what uses them.
 bool is_managed(std::string_view id) {
-  return id.starts_with("java.heap") || id.starts_with("v8.heap") || id.starts_with("js.heap");
+  return id.starts_with("java.heap") || id.starts_with("v8.heap") || id.starts_with("js.heap") ||
+         id.starts_with("php.heap");
 }
 
 // ", 401.1 MiB of it by manual.New (manual.go:40)", where that is most of it.
