@@ -13,39 +13,8 @@
 namespace memwhy::allocators {
 namespace {
 
-using namespace test;
+using namespace test::jvm;
 using ::testing::HasSubstr;
-
-// Three regions were committed: filled to a half, free, and filled; of a fourth there is none.
-struct MadeG1 : MadeJvm {
-  explicit MadeG1(const char* region = "HeapRegion") {
-    offset("G1CollectedHeap", "_hrm", 0x100);
-    offset(region == std::string("HeapRegion") ? "HeapRegionManager" : "G1HeapRegionManager", "_regions",
-           0x20);
-    offset("G1HeapRegionTable", "_base", 16);
-    offset("G1HeapRegionTable", "_length", 24);
-    variable(region, "GrainBytes", kRegion);
-    offset(region, "_bottom", 0);
-    offset(region, "_end", 8);
-    offset(region, "_top", 16);
-    flag("UseG1GC", 1);
-    flag("UseSerialGC", 0);
-    flag("AlwaysPreTouch", 1);
-    flag("G1PeriodicGCInterval", 60000);
-    memory.put_words(kHeapObject + 0x120 + 16, {kTable, 4});
-    memory.put_words(kTable, {kRecords, kRecords + 0x100, kRecords + 0x200, 0});
-    record(0, kRegion / 2);
-    record(1, 0);
-    record(2, kRegion);
-    map({kJavaHeap, kJavaHeap + 3 * kRegion}, "");
-    resident({kJavaHeap, kJavaHeap + 3 * kRegion});
-  }
-  void record(uint64_t i, uint64_t filled) {
-    const uint64_t bottom = kJavaHeap + i * kRegion;
-    memory.put_words(kRecords + 0x100 * i, {bottom, bottom + kRegion, bottom + filled});
-  }
-  static constexpr uint64_t kTable = kObjects + 0x4000, kRecords = kObjects + 0x8000;
-};
 
 TEST(Hotspot, RegionsOfG1AreReadToTheByte) {
   for (const char* region : {"HeapRegion", "G1HeapRegion"}) {
@@ -202,17 +171,6 @@ TEST(Hotspot, WhereZKeepsItsHeapIsKnown) {
   EXPECT_EQ(heap.collector, "ZGC");
   EXPECT_THAT(heap.problem, HasSubstr("of ZGC is in use is not read; it is mapped in several views"));
   EXPECT_EQ(heap.used_bytes, 0u);
-}
-
-// Where classes and their constants hang from.
-void make_classes_known(MadeG1& made) {
-  made.variable("ClassLoaderDataGraph", "_head", kObjects + 0x30000);
-  made.offset("ClassLoaderData", "_next", 8);
-  made.offset("ClassLoaderData", "_klasses", 16);
-  made.offset("Klass", "_next_link", 8);
-  made.offset("InstanceKlass", "_constants", 16);
-  made.offset("Klass", "_class_loader_data", 24);
-  made.offset("ConstantPool", "_pool_holder", 8);
 }
 
 TEST(Hotspot, CodeAndClassesHaveUsesOfTheirOwn) {
