@@ -66,6 +66,13 @@ TEST(Musl, AGroupInASlotOfAnotherCountsOnce) {
   EXPECT_EQ(heap.used_bytes, 16 + 2 * 8176 - 9 * 160);
 }
 
+TEST(Musl, AGroupThatIsLargerThanItsMemoryIsNone) {
+  MadeMusl made;
+  made.usual();
+  made.meta(kGroups + 0x40000, 0, 0, 0, 63, 1 << 20);  // 4 GiB, and its mapping has 16 MiB
+  EXPECT_EQ(made.read_with(Musl()).system_bytes, (1 + 1 + 25) * kPageBytes);
+}
+
 TEST(Musl, AListThatTheBudgetEndsIsToldSo) {
   MadeMusl made;
   made.usual();
