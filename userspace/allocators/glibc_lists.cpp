@@ -24,7 +24,9 @@ void account(Arena& arena, std::vector<AddressRange>& free) {
   for (size_t i = 0; i < free.size();) {
     AddressRange run = free[i];
     for (++i; i < free.size() && free[i].start <= run.end; ++i) run.end = std::max(run.end, free[i].end);
-    if (Region* const region = region_of(arena, run.start)) region->add_free(run, run.end != arena.top);
+    Region* const region = region_of(arena, run.start);
+    if (region == nullptr) continue;
+    region->add_free(run, run.end != arena.top);
     if (run.end == arena.top) arena.merged_top = run.start;
   }
 }

@@ -249,6 +249,22 @@ TEST(Glibc, ALoopInAListEndsAndTheWalkTakesOver) {
   EXPECT_EQ(free_of(seen.libc().arenas[0]), 5 * kPageBytes + 800);
 }
 
+// It says that it reaches up to top. All of [heap] would be given back with it.
+TEST(Glibc, AFreeChunkBesideTheHeapIsNoPartOfTop) {
+  constexpr uint64_t kBeside = test::kBrk - 0x10000;
+  MadeHeap made;
+  made.used(1008);
+  made.finish();
+  made.vmas.insert(made.vmas.begin(), MadeHeap::vma({kBeside, kBeside + kPageBytes}, ""));
+  const uint64_t bin = test::kMainArena + kStateShapes[0].start;
+  made.memory.put_words(kBeside, {0, (made.arenas[0].at - kBeside) | kPrevInUse, bin, bin});
+  made.memory.put_words(bin + 16, {kBeside, kBeside});
+  Seen seen(made);
+  seen.read_all();
+  EXPECT_FALSE(seen.libc().arenas.at(0).walked);
+  EXPECT_EQ(seen.libc().arenas.at(0).merged_top, 0u);
+}
+
 // What it has from the system it says itself: no bound for a list that leads back into itself.
 TEST(Glibc, ALoopInAFastbinEnds) {
   for (const bool at_once : {true, false}) {
