@@ -14,6 +14,31 @@ namespace {
 constexpr remote::Limits kTablesLimits = {
     .read_bytes = 4096 * kMiB, .kept_bytes = 256 * kMiB, .cpu_ns = 1000 * kMs, .time_ns = 5000 * kMs};
 
+// Mappings without a gap between them, each as one. What a heap may have: its guards and its code too, but no file that is only
+// read.
+std::vector<AddressRange> memory_of(const std::vector<events::Vma>& vmas) {
+  std::vector<AddressRange> out;
+  for (const events::Vma& vma : vmas) {
+    if (vma.inode != 0 && !vma.write) continue;
+    if (!out.empty() && out.back().end == vma.range.start)
+      out.back().end = vma.range.end;
+    else
+      out.push_back(vma.range);
+  }
+  return out;
+}
+
+// Tables lie, or are of another moment than the mappings.
+void keep_mapped(const std::vector<events::Vma>& vmas, std::vector<Block>& blocks) {
+  const std::vector<AddressRange> memory = memory_of(vmas);
+  std::erase_if(blocks, [&](const Block& block) {
+    const auto at = std::partition_point(memory.begin(), memory.end(), [&](const AddressRange& each) {
+      return each.end <= block.range.start;
+    });
+    return at == memory.end() || at->start > block.range.start || at->end < block.range.end;
+  });
+}
+
 }  // namespace
 
 BlockHeap::BlockHeap(std::unique_ptr<BlockReader> reader, std::unique_ptr<remote::RemoteMemory> memory,
@@ -56,6 +81,7 @@ void BlockHeap::read_tables(const std::vector<events::Vma>& vmas) {
   problem_ = found_ ? "" : tables.error().message();
   if (!found_) return;
   tables_ = *std::move(tables);
+  keep_mapped(vmas, tables_->blocks);
   std::sort(tables_->blocks.begin(), tables_->blocks.end(),
             [](const Block& a, const Block& b) { return a.range < b.range; });
   read_ns_ = now_ns();
@@ -81,15 +107,9 @@ void BlockHeap::refresh() {
 // Tables of an earlier moment may name memory that was given back since, and is another's now.
 void BlockHeap::drop_unmapped() {
   if (!tables_) return;
-  remote::Budget budget(kTablesLimits, stop_);
-  remote::MeteredMemory metered(*memory_, budget);
-  HeapMemory memory(metered, vmas_, pace_);
-  if (!memory.refresh()) return tables_.reset();
-  std::erase_if(tables_->blocks, [&](const Block& block) {
-    const AddressRange span = memory.span(block.range.start);
-    return !memory.step() || span.empty() || span.end < block.range.end;
-  });
-  tell_spent(budget);
+  const Result<std::vector<events::Vma>> vmas = vmas_();
+  if (!vmas) return tables_.reset();
+  keep_mapped(*vmas, tables_->blocks);
 }
 
 BlockReading BlockHeap::read(const events::PageScan& scan) {

@@ -2,7 +2,7 @@
 #include "allocators/glibc_find.h"
 
 #include <algorithm>
-#include <unordered_set>
+#include <set>
 #include <utility>
 
 namespace memwhy::allocators {
@@ -136,7 +136,8 @@ class ArenaReader {
         uint64_t arena, prev, size, accessible;
       } info{};
       if (heap == 0 || !memory_.get(heap, info) || info.arena != arena_.address || info.size > most ||
-          info.size > info.accessible || info.size < kHeapInfo235 || !memory_.writable(heap + info.size - 1))
+          info.size > info.accessible || info.size < kHeapInfo235 ||
+          memory_.span(heap).end < heap + info.size)
         return false;
       const bool oldest = arena_.address - heap <= kHeapInfo235;
       Region region;
@@ -190,7 +191,7 @@ namespace {
 
 bool read_arenas(HeapMemory& memory, Glibc& libc, int main_tries) {
   std::vector<Arena> arenas;
-  std::unordered_set<uint64_t> seen;
+  std::set<uint64_t> seen;  // no hash table: the target chooses the addresses
   size_t failed = 0;
   uint64_t address = libc.main_arena;
   do {
@@ -199,7 +200,7 @@ bool read_arenas(HeapMemory& memory, Glibc& libc, int main_tries) {
     std::optional<ArenaReader> reader;
     bool good = false;
     for (int i = 0; i < (main ? main_tries : kArenaTries) && !good; ++i) {
-      if (i > 0 && !memory.refresh()) return false;
+      if (i > 0 && (!memory.step() || !memory.refresh())) return false;
       reader.emplace(memory, *libc.shape, address, main);
       good = reader->read();
     }
@@ -234,6 +235,7 @@ Search find_glibc(HeapMemory& memory, bool everywhere) {
         is_libc(vma.name) != everywhere)
       of_files.push_back(vma);
   for (const events::Vma& vma : of_files) {
+    if (!memory.step()) break;  // there may be any number of files with this name
     const Data data(memory, vma.range);
     uint64_t done = 0;
     for (const size_t at : bin_tables(data)) {

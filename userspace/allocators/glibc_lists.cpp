@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <bit>
 
 #include "allocators/glibc_free.h"
 
@@ -23,7 +24,9 @@ void account(Arena& arena, std::vector<AddressRange>& free) {
   for (size_t i = 0; i < free.size();) {
     AddressRange run = free[i];
     for (++i; i < free.size() && free[i].start <= run.end; ++i) run.end = std::max(run.end, free[i].end);
-    if (Region* const region = region_of(arena, run.start)) region->add_free(run, run.end != arena.top);
+    Region* const region = region_of(arena, run.start);
+    if (region == nullptr) continue;
+    region->add_free(run, run.end != arena.top);
     if (run.end == arena.top) arena.merged_top = run.start;
   }
 }
@@ -100,19 +103,22 @@ void read_fastbins(HeapMemory& memory, const Glibc& libc, Arena& arena) {
   uint64_t bytes = 0;
   for (size_t i = 0; i < kFastbins; ++i) {
     const uint64_t size = kMinChunk + 16 * i;
-    uint64_t at = 0;
+    uint64_t at = 0,
+             passed = 0;  // passed: an earlier one, after 1, 2, 4, 8 … of them. Again there: it is a loop
     if (!memory.word(arena.bins - libc.shape->fastbins + 8 * i, at))
       return arena.cut_short("a fastbin could not be read");
-    while (at != 0) {
+    for (uint64_t n = 1; at != 0; ++n) {
       struct {
         uint64_t prev_size, size, fd;
       } chunk{};
-      if (!aligned(at) || !memory.step() || !memory.get(at, chunk) || (chunk.size & ~kFlagBits) != size ||
+      if (!aligned(at) || at == passed || !memory.step() || !memory.keep(sizeof(AddressRange)) ||
+          !memory.get(at, chunk) || (chunk.size & ~kFlagBits) != size ||
           (bytes += size) > arena.system_bytes) {
         arena.cut_short("a fastbin was in motion");
         break;
       }
       arena.fast.push_back({at, at + size});
+      if (std::has_single_bit(n)) passed = at;
       at = libc.safe_linking ? chunk.fd ^ ((at + kHeader) >> 12) : chunk.fd;
     }
   }

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_map>
+#include <map>
 
 #include "allocators/glibc_beside.h"
 #include "allocators/glibc_find.h"
@@ -82,7 +82,7 @@ bool GlibcProcess::refresh(HeapMemory& memory, Glibc& libc, bool what_is_free) {
   if (what_is_free) now.sizes.clear();
   if (!read_arenas(memory, now)) return false;
   read_par(memory, now);
-  std::unordered_map<uint64_t, const Arena*> known;
+  std::map<uint64_t, const Arena*> known;
   for (const Arena& arena : libc.arenas) known[arena.address] = &arena;
   for (Arena& arena : now.arenas) {
     const auto found = known.find(arena.address);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <unordered_set>
+#include <set>
 
 #include "allocators/glibc_beside.h"
 
@@ -66,7 +66,7 @@ class ThreadSearch {
 
   HeapMemory& memory_;
   std::vector<uint64_t> found_;
-  std::unordered_set<uint64_t> seen_;
+  std::set<uint64_t> seen_;
 };
 
 class TcacheReader {

@@ -9,7 +9,7 @@
 namespace memwhy::files {
 namespace {
 
-constexpr uint32_t kMostStructBytes = 4 << 20;
+constexpr uint32_t kMostStruct = 64 << 10, kMostLargeStruct = 4 << 20;  // bytes
 constexpr size_t kMostReasonBytes = 64;
 
 template <typename Codec>
@@ -30,18 +30,26 @@ void layout_fields(Codec& c, goruntime::Layout& layout, std::vector<std::string>
          [](auto& codec, std::string& text) { codec.text(text, kMostReasonBytes); });
 }
 
-bool sensible(goruntime::Layout& layout) {
-  for (const goruntime::LayoutStruct& s : goruntime::layout_structs()) {
-    for (const goruntime::LayoutField& f : s.fields) {
-      if (f.size != nullptr) {
-        if (*f.size(layout) > kMostStructBytes) return false;
-        continue;
-      }
-      const goruntime::Field& field = *f.field(layout);
-      if (field.bytes > kMostStructBytes || field.offset > kMostStructBytes) return false;
+// A file says of itself how its runtime's structs are: they are read by it, thousands at a time.
+bool sensible(const goruntime::LayoutStruct& of, goruntime::Layout& layout) {
+  const bool large = of.go_type == "runtime.mheap" || of.go_type == "runtime.heapArena";
+  uint32_t end = large ? kMostLargeStruct : kMostStruct;
+  for (const goruntime::LayoutField& f : of.fields) {  // the size comes first
+    if (f.size != nullptr) {
+      if (*f.size(layout) > end) return false;
+      end = *f.size(layout);
+      continue;
     }
+    const goruntime::Field& field = *f.field(layout);
+    if (field.bytes > end || field.offset > end - field.bytes) return false;
   }
-  return layout.special_profile_kind <= 255;
+  return true;
+}
+
+bool sensible(goruntime::Layout& layout) {
+  const auto structs = goruntime::layout_structs();
+  return layout.special_profile_kind <= 255 &&
+         std::all_of(structs.begin(), structs.end(), [&](const auto& s) { return sensible(s, layout); });
 }
 
 }  // namespace

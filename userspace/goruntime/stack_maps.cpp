@@ -45,6 +45,9 @@ StackMaps::StackMaps(remote::RemoteMemory& memory, const Globals& globals)
   const auto& m = globals.layout->moduledata;
   // funcnametab, cutab, filetab, pctab, pclntable, ftab: six slices in a row.
   if (m.ftab.offset != m.funcnametab.offset + 5 * 24) return;
+  // live_words() compares a part of g. The layout may be by the words of the program's file.
+  const auto& g = globals.layout->g;
+  if (g.stack_lo.offset > g.sched_bp.offset || g.sched_bp.offset + 8 > g.size) return;
   Bytes bytes(m.size);
   if (!memory_.read(globals.moduledata, bytes)) return;
   const Slice names = slice(bytes, m.funcnametab.offset), pctab = slice(bytes, m.ftab.offset - 48);

@@ -19,6 +19,8 @@ struct Script {
   bool here = false;
   uint64_t search_keeps = 0;  // bytes
   int searches = 0;
+  std::vector<Block> blocks = {{{kHeap + kPageBytes, kHeap + 2 * kPageBytes}, BlockUse::kFree, true},
+                               {{kHeap, kHeap + kPageBytes}, BlockUse::kObjects, false, 100}};
 };
 
 class ScriptedReader final : public BlockReader {
@@ -32,8 +34,7 @@ class ScriptedReader final : public BlockReader {
   }
   Result<BlockTables> read(HeapMemory& /*memory*/) override {
     BlockTables out;
-    out.blocks = {{{kHeap + kPageBytes, kHeap + 2 * kPageBytes}, BlockUse::kFree, true},
-                  {{kHeap, kHeap + kPageBytes}, BlockUse::kObjects, false, 100}};
+    out.blocks = script_.blocks;
     return out;
   }
 
@@ -100,6 +101,28 @@ TEST_F(BlockHeapTest, BlocksComeInAnyOrder) {
     EXPECT_EQ(reading.heap->used_bytes, 100u);
     EXPECT_EQ(reading.heap->trimmable_bytes, kPageBytes);
   }
+}
+
+// Tables lie, or are older than the mappings. Parts of one block may have other permissions than the rest.
+TEST_F(BlockHeapTest, ABlockIsWhereMemoryIsMapped) {
+  constexpr uint64_t kEnd = kHeap + 0x10'0000, kCode = kEnd, kGuard = kCode + kPageBytes;
+  made.map({kCode, kGuard}, "");
+  made.map({kGuard, kGuard + kPageBytes}, "");
+  for (events::Vma& vma : made.vmas)
+    if (vma.range.start >= kCode) vma.write = false, vma.read = vma.exec = vma.range.start == kCode;
+  made.map({kGuard + kPageBytes, kGuard + 2 * kPageBytes}, "/usr/lib/libc.so.6", 5);
+  made.vmas.back().write = false;
+  script.here = true;
+  const AddressRange whole{kEnd - kPageBytes, kGuard + kPageBytes};
+  script.blocks = {{whole, BlockUse::kCode},
+                   {{kHeap - kPageBytes, kHeap + kPageBytes}, BlockUse::kUnread},
+                   {{kGuard, kGuard + 2 * kPageBytes}, BlockUse::kUnread},
+                   {{kHeap + (uint64_t{1} << 40), kHeap + (uint64_t{1} << 41)}, BlockUse::kUnread}};
+  BlockHeap heap = open();
+  const BlockReading reading = heap.read(made.scan());
+  ASSERT_EQ(reading.pages.runs.size(), 1u);
+  EXPECT_EQ(reading.pages.runs[0].page, whole.start >> kPageShift);
+  EXPECT_EQ(reading.pages.runs[0].count, 3u);
 }
 
 TEST(HeapMemory, MappingsOfOneNameThatAdjoinAreOneSpan) {

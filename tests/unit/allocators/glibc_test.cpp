@@ -249,6 +249,82 @@ TEST(Glibc, ALoopInAListEndsAndTheWalkTakesOver) {
   EXPECT_EQ(free_of(seen.libc().arenas[0]), 5 * kPageBytes + 800);
 }
 
+// It says that it reaches up to top. All of [heap] would be given back with it.
+TEST(Glibc, AFreeChunkBesideTheHeapIsNoPartOfTop) {
+  constexpr uint64_t kBeside = test::kBrk - 0x10000;
+  MadeHeap made;
+  made.used(1008);
+  made.finish();
+  made.vmas.insert(made.vmas.begin(), MadeHeap::vma({kBeside, kBeside + kPageBytes}, ""));
+  const uint64_t bin = test::kMainArena + kStateShapes[0].start;
+  made.memory.put_words(kBeside, {0, (made.arenas[0].at - kBeside) | kPrevInUse, bin, bin});
+  made.memory.put_words(bin + 16, {kBeside, kBeside});
+  Seen seen(made);
+  seen.read_all();
+  EXPECT_FALSE(seen.libc().arenas.at(0).walked);
+  EXPECT_EQ(seen.libc().arenas.at(0).merged_top, 0u);
+}
+
+// What it has from the system it says itself: no bound for a list that leads back into itself.
+TEST(Glibc, ALoopInAFastbinEnds) {
+  for (const bool at_once : {true, false}) {
+    MadeHeap made(kStateShapes[0], kParLayouts[0]);  // plain links
+    const uint64_t first = made.fast(64), second = made.fast(64), third = made.fast(64);
+    made.used(48);
+    made.finish();
+    for (const uint64_t word : {kStateSystem, kStateMaxSystem})
+      made.memory.put_word(test::kMainArena + kStateShapes[0].start + word, uint64_t{1} << 60);
+    made.memory.put_word(third, (at_once ? third : second) - kHeader);
+    Seen seen(made);
+    Arena& arena = seen.libc().arenas.at(0);
+    read_fastbins(seen.memory, seen.libc(), arena);
+    EXPECT_EQ(arena.fast.size(), 3u) << first;
+    EXPECT_EQ(arena.cut, "a fastbin was in motion");
+  }
+}
+
+TEST(Glibc, AHeapOfAnArenaIsMappedWhole) {
+  constexpr uint64_t kHeap = 0x7e00'0000'0000;
+  MadeHeap made;
+  made.used(1008);
+  made.arena(kHeap, 256 << 10);
+  made.used(0x290);
+  made.finish();
+  for (events::Vma& vma : made.vmas)
+    if (vma.range.start == kHeap) vma.range.end -= 128 << 10;
+  made.vmas.insert(made.vmas.end() - 1, MadeHeap::vma({kHeap + (192 << 10), kHeap + (256 << 10)}, ""));
+  std::sort(made.vmas.begin(), made.vmas.end(),
+            [](const auto& a, const auto& b) { return a.range < b.range; });
+  Seen seen(made);
+  EXPECT_FALSE(seen.libc().arenas.at(1).believed);
+}
+
+// Counts the steps that are asked for when there is no time left.
+class NoTime final : public remote::test::PresentMemory {
+ public:
+  Result<uint64_t> read_present(uint64_t, std::span<std::byte> into) override {
+    std::fill(into.begin(), into.end(), std::byte{0});
+    return uint64_t{0};
+  }
+  bool step(uint64_t) override {
+    ++steps;
+    return false;
+  }
+  int steps = 0;
+};
+
+TEST(Glibc, ASearchWithoutTimeDoesNotGoOnToTheNextFile) {
+  std::vector<events::Vma> vmas;
+  for (uint64_t i = 0; i < 20; ++i)
+    vmas.push_back(
+        MadeHeap::vma({0x7e00'0000'0000 + 0x10000 * i, 0x7e00'0000'8000 + 0x10000 * i}, "/tmp/libc.so.6", 5));
+  NoTime none;
+  HeapMemory memory(none, [&vmas] { return vmas; }, {});
+  ASSERT_TRUE(memory.refresh());
+  EXPECT_THAT(find_glibc(memory, false).found, IsEmpty());
+  EXPECT_EQ(none.steps, 1);
+}
+
 TEST(Glibc, AWrongHeaderCostsWhatFollowsItUpToTheNextKnownChunk) {
   MadeHeap made;
   made.used(1008);

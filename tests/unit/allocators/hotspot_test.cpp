@@ -13,44 +13,8 @@
 namespace memwhy::allocators {
 namespace {
 
-using namespace test;
+using namespace test::jvm;
 using ::testing::HasSubstr;
-
-// Three regions were committed: filled to a half, free, and filled; of a fourth there is none.
-struct MadeG1 : MadeJvm {
-  // The structs that have these fields differ: Java 11, 17, 25.
-  struct Names {
-    const char *region = "HeapRegion", *manager = "HeapRegionManager", *space = "HeapRegion",
-               *top = "HeapRegion";
-  };
-  MadeG1() : MadeG1(Names{}) {}
-  explicit MadeG1(const Names& names) {
-    offset("G1CollectedHeap", "_hrm", 0x100);
-    offset(names.manager, "_regions", 0x20);
-    offset("G1HeapRegionTable", "_base", 16);
-    offset("G1HeapRegionTable", "_length", 24);
-    variable(names.region, "GrainBytes", kRegion);
-    offset(names.space, "_bottom", 0);
-    offset(names.space, "_end", 8);
-    offset(names.top, "_top", 16);
-    flag("UseG1GC", 1);
-    flag("UseSerialGC", 0);
-    flag("AlwaysPreTouch", 1);
-    flag("G1PeriodicGCInterval", 60000);
-    memory.put_words(kHeapObject + 0x120 + 16, {kTable, 4});
-    memory.put_words(kTable, {kRecords, kRecords + 0x100, kRecords + 0x200, 0});
-    record(0, kRegion / 2);
-    record(1, 0);
-    record(2, kRegion);
-    map({kJavaHeap, kJavaHeap + 3 * kRegion}, "");
-    resident({kJavaHeap, kJavaHeap + 3 * kRegion});
-  }
-  void record(uint64_t i, uint64_t filled) {
-    const uint64_t bottom = kJavaHeap + i * kRegion;
-    memory.put_words(kRecords + 0x100 * i, {bottom, bottom + kRegion, bottom + filled});
-  }
-  static constexpr uint64_t kTable = kObjects + 0x4000, kRecords = kObjects + 0x8000;
-};
 
 TEST(Hotspot, RegionsOfG1AreReadToTheByte) {
   const MadeG1::Names java11{.space = "Space", .top = "G1ContiguousSpace"},
@@ -210,17 +174,6 @@ TEST(Hotspot, WhereZKeepsItsHeapIsKnown) {
   EXPECT_EQ(heap.collector, "ZGC");
   EXPECT_THAT(heap.problem, HasSubstr("of ZGC is in use is not read; it is mapped in several views"));
   EXPECT_EQ(heap.used_bytes, 0u);
-}
-
-// Where classes and their constants hang from.
-void make_classes_known(MadeG1& made) {
-  made.variable("ClassLoaderDataGraph", "_head", kObjects + 0x30000);
-  made.offset("ClassLoaderData", "_next", 8);
-  made.offset("ClassLoaderData", "_klasses", 16);
-  made.offset("Klass", "_next_link", 8);
-  made.offset("InstanceKlass", "_constants", 16);
-  made.offset("Klass", "_class_loader_data", 24);
-  made.offset("ConstantPool", "_pool_holder", 8);
 }
 
 TEST(Hotspot, CodeAndClassesHaveUsesOfTheirOwn) {

@@ -144,7 +144,7 @@ class MadeHeap {
     MadeArena& arena = arenas.back();
     const uint64_t at = arena.at;
     // Every page of it has been written, as by a program.
-    for (uint64_t page = round_up(at, kPageBytes); page < at + size; page += kPageBytes)
+    for (uint64_t page = round_up(at + 1, kPageBytes); page < at + size; page += kPageBytes)
       memory.put_word(page, 0);
     memory.put_word(at + 8, size | (arena.before_used ? kPrevInUse : 0) | (arena.main ? 0 : kNonMain));
     if (!used) memory.put_word(at + size, size);

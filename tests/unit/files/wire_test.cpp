@@ -164,7 +164,12 @@ TEST(Wire, ALayoutComesBackAndAnAbsurdOneDoesNot) {
   EXPECT_EQ(back->layout.minor, 99);
   EXPECT_EQ(back->layout.mspan.npages.offset, 32u);
   EXPECT_EQ(back->layout.wait_reasons[1], "chan send");
-  layout.layout.mspan.npages = {0x7fffffff, 8};
+  for (const goruntime::Field absurd : {goruntime::Field{0x7fffffff, 8}, {156, 8}, {160, 1}, {0, 161}}) {
+    layout.layout.mspan.npages = absurd;  // not, or not all, in its struct
+    EXPECT_EQ(decode_layout(encode_layout(layout), 99), nullptr) << absurd.offset;
+  }
+  layout.layout.mspan.npages = {};
+  layout.layout.g.size = (64 << 10) + 1;  // of each of a million goroutines
   EXPECT_EQ(decode_layout(encode_layout(layout), 99), nullptr);
 }
 

@@ -77,17 +77,17 @@ class RecordedMemory final : public RemoteMemory {
   explicit RecordedMemory(RemoteMemory& source) : source_(source) {}
 
   Status read(uint64_t address, std::span<std::byte> into) override {
-    keep(address, into.size());
+    remember(address, into.size());
     return source_.read(address, into);
   }
   Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override {
-    keep(address, into.size());
+    remember(address, into.size());
     return source_.read_present(address, into);
   }
   const FakeMemory& recorded() const { return recorded_; }
 
  private:
-  void keep(uint64_t address, size_t bytes) {
+  void remember(uint64_t address, size_t bytes) {
     for (PageNumber page = address / kPageBytes; page <= (address + bytes - 1) / kPageBytes; ++page) {
       FakeMemory::Page copy;
       if (!recorded_.has(page) && source_.read(page * kPageBytes, copy))
