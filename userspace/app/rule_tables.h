@@ -26,6 +26,7 @@ class RuleTables : public unwind::RulesPort {
   void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go) override {
     unwinding_.rules().set_code(space, code, go);
   }
+  void switches_stacks(SpaceId space) override { unwinding_.rules().switches_stacks(space); }
   bool publish(SpaceId space, uint32_t generation, std::span<const unwind::LearnedRule> rules) override;
   void withdraw(SpaceId space, std::span<const AddressRange> code) override {
     unwinding_.rules().withdraw(space, code);

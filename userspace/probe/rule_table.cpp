@@ -2,6 +2,7 @@
 #include "probe/rule_table.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "probe/shared_word.h"
@@ -68,6 +69,13 @@ void RuleTable::set_code(SpaceId space, std::span<const AddressRange> executable
     release<mw_u64>(code.frames_bytes, go_code.end - go_code.start);
   }
   release(code.ranges, static_cast<mw_u32>(ranges.size()));
+}
+
+// Trails of walks that ended where another stack begins must not be found any more.
+void RuleTable::switches_stacks(SpaceId space) {
+  const std::optional<uint32_t> slot = slot_of(space);
+  if (slot && (std::atomic_ref(shared_.spaces[*slot].flags).fetch_or(MW_SPACE_GO) & MW_SPACE_GO) == 0)
+    forget_trails(*slot);
 }
 
 bool RuleTable::publish(SpaceId space, uint32_t generation, std::span<const AddressRule> rules) {
@@ -139,8 +147,12 @@ void RuleTable::withdraw(SpaceId space, std::span<const AddressRange> code) {
     if (std::ranges::any_of(code, [&](const AddressRange& one) { return one.contains(address - is_return); }))
       remove(rule);
   }
+  forget_trails(*slot);
+}
+
+void RuleTable::forget_trails(uint32_t slot) {
   for (uint32_t i = 0; i < MW_TRAILS; ++i)
-    if (const uint64_t key = acquire(shared_.trails[i].key); key != 0 && slot_of_key(key) == *slot)
+    if (const uint64_t key = acquire(shared_.trails[i].key); key != 0 && slot_of_key(key) == slot)
       release<mw_u64>(shared_.trails[i].key, 0);
 }
 

@@ -93,6 +93,7 @@ void Teacher::learn(const Taken& taken) {
     space->go = learned.go_code;
     watch(taken.space, *space);
   }
+  if (learned.is_go) port_.switches_stacks(taken.space);
   if (!port_.publish(taken.space, space->generation, learned.rules)) {
     ++totals_.stale;
     return;

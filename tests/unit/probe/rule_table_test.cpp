@@ -209,6 +209,21 @@ TEST(RuleTable, TrailsOfCodeThatIsGoneAreForgottenToo) {
   EXPECT_NE(kernel.trails[3].key, 0u) << "of the code that is there";
 }
 
+// They end where another stack begins, and would be taken for ever.
+TEST(RuleTable, TrailsFromBeforeItWasKnownThatStacksAreSwitchedAreForgotten) {
+  Kernel kernel;
+  const SpaceId space = kernel.trace(5, 3);
+  kernel.trails[1].key = MW_RULE_GROUP(5, 0) | MW_RULE_IP | 0x1000;
+  kernel.trails[2].key = MW_RULE_GROUP(6, 0) | MW_RULE_IP | 0x1000;
+  kernel.table.switches_stacks(space);
+  EXPECT_EQ(kernel.spaces[5].flags, 5u << MW_SPACE_SLOT_SHIFT | MW_SPACE_GO);
+  EXPECT_EQ(kernel.trails[1].key, 0u);
+  EXPECT_NE(kernel.trails[2].key, 0u) << "of another space";
+  kernel.trails[1].key = MW_RULE_GROUP(5, 0) | MW_RULE_IP | 0x1000;
+  kernel.table.switches_stacks(space);
+  EXPECT_NE(kernel.trails[1].key, 0u) << "it was known";
+}
+
 TEST(RuleTable, MergesTheNearestRangesOfCodeToAsManyAsFit) {
   Kernel kernel;
   const SpaceId space = kernel.trace(5, 3);
