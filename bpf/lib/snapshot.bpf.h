@@ -8,10 +8,12 @@
 
 #include "rules.bpf.h"
 
-/* On another stack than sp, or deeper than is copied: from there on, or that address is never learned. */
+/* Deeper than is copied, or behind another stack, which is not: from there on, or that address is never learned. */
 static __always_inline bool is_beyond(const struct scratch *s, u64 sp)
 {
-	return s->missing_sp - sp > MW_SNAPSHOT_BYTES - PAGE_BYTES;
+	bool jumped = s->missing_jumps && s->missing_jumps < WALK_JUMPS;
+
+	return jumped || s->missing_sp - sp > MW_SNAPSHOT_BYTES - PAGE_BYTES;
 }
 
 #define CONTENT_WORDS 128u

@@ -115,13 +115,12 @@ def test_go_with_cgo(case):
                           env=dict(os.environ) | {"CGO_ENABLED": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with recorded(case, folder / "stack_cgo") as process:
-        # No walk goes on to the stack of a goroutine before it is known that this is Go: half of the pages may have come by then.
-        assert known_share(process) >= 0.45
+        assert known_share(process) >= 0.9
         assert bytes_below(process, MEMSET, "storeInC") >= 0.99 * (16 << 20)
         assert bytes_below(process, "main.touch", "main.goTouches") >= 0.99 * (16 << 20)
-        if known_share(process) >= 0.9:  # both ways through cgo, to the first function of the goroutine
-            assert bytes_below(process, "runtime.asmcgocall", "runtime.cgocall", "main._Cfunc_c_calls_back", "main.main",
-                               "runtime.main", "runtime.goexit") >= 0.5 * (16 << 20)
+        # both ways through cgo, to the first function of the goroutine
+        assert bytes_below(process, "runtime.asmcgocall", "runtime.cgocall", "main._Cfunc_c_calls_back", "main.main",
+                           "runtime.main", "runtime.goexit") >= 0.9 * (16 << 20)
 
 
 def test_a_go_collector_under_stress(case):
