@@ -66,7 +66,7 @@ class FakePort final : public RulesPort {
   void turn(uint32_t snapshots) override { allowed.push_back(snapshots); }
   std::optional<uint32_t> generation(SpaceId) override { return now; }
   uint32_t mapped(SpaceId) override { return times_mapped; }
-  void watch(SpaceId space, std::span<const AddressRange> ranges, AddressRange) override {
+  void watch(SpaceId space, std::span<const AddressRange> ranges, AddressRange, uint32_t) override {
     EXPECT_EQ(space, kSpace);
     watched.emplace_back(ranges.begin(), ranges.end());
   }
