@@ -149,6 +149,7 @@ struct scratch {
 	u64 jumps;		       /* to other stacks that may still be followed */
 	u64 missing;		       /* key of the first address without a rule; 0: none */
 	u64 missing_sp, missing_fp;    /* the registers there */
+	u64 missing_jumps;	       /* jumps left there */
 	u64 frames_from, frames_bytes; /* keys of Go's own return addresses */
 	u64 n, high_sum, low_sum;      /* frames so far, and their hash to be */
 	u32 rule, flags;

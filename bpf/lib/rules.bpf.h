@@ -55,7 +55,8 @@ static __always_inline u64 rule_group(const struct mw_space *space)
 	return MW_RULE_GROUP(slot, generation);
 }
 
-#define MOST_ROOM 0x40000ull /* that the caller of an interpreted method makes for its locals */
+#define WALK_JUMPS 8u
+#define MOST_ROOM  0x40000ull /* that the caller of an interpreted method makes for its locals */
 
 enum go_on {
 	WALK_OVER,    /* the walk ends; s->flags says how */
@@ -115,6 +116,7 @@ static __always_inline u32 other_place(struct scratch *s)
 	s->missing = s->key;
 	s->missing_sp = s->sp;
 	s->missing_fp = s->fp;
+	s->missing_jumps = s->jumps;
 	s->flags |= MW_STACK_MISS;
 	s->key = (s->key & (2 * MW_RULE_IP - 1)) | MW_NO_GROUP;
 	by_pointers(s);

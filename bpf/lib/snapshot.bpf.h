@@ -8,25 +8,55 @@
 
 #include "rules.bpf.h"
 
-/* On another stack than sp, or deeper than is copied: from there on, or that address is never learned. */
+/* Deeper than is copied, or behind another stack, which is not: from there on, or that address is never learned. */
 static __always_inline bool is_beyond(const struct scratch *s, u64 sp)
 {
-	return s->missing_sp - sp > MW_SNAPSHOT_BYTES - PAGE_BYTES;
+	bool jumped = s->missing_jumps && s->missing_jumps < WALK_JUMPS;
+
+	return jumped || s->missing_sp - sp > MW_SNAPSHOT_BYTES - PAGE_BYTES;
 }
 
-#define CONTENT_WORDS 128u
+/* Is it in one of the ranges? By the sign of differences, as each branch is one more way for the verifier: no start is negative. */
+static __always_inline bool is_code(const struct mw_space_code *code, u64 word)
+{
+	u64 at = 0;
 
-/* A number for the words of the stack from the frame of `missing` on; 0: they cannot be read. */
+#pragma unroll
+	for (u64 step = MW_CODE_RANGES / 2; step; step /= 2) {
+		u64 next = (at + step) & (MW_CODE_RANGES - 1);
+
+		at += (u64)((s64)(code->range[next].start - word - 1) >> 63) & step;
+		OPAQUE(at); /* older verifiers lose the bound of what the compiler makes of it */
+		at &= MW_CODE_RANGES - 1;
+	}
+	return word - code->range[at].start < code->range[at].end - code->range[at].start;
+}
+
+/*
+ * A number for what a walk may read of the stack from the frame of `missing` on: addresses of the stack, words behind them
+ * (that a frame pointer leads to) and addresses of code; not what a loop counts. 0: it cannot be read.
+ */
 __noinline u32 stack_content(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	struct mw_space *space = current_space(bpf_get_current_task_btf());
 
-	if (!s || bpf_probe_read_user(s->window, 8 * CONTENT_WORDS, (void *)s->missing_sp))
+	if (!s || !space || bpf_probe_read_user(s->window, WINDOW_BYTES, (void *)s->missing_sp))
 		return 0;
-	u64 sum = stack_keys[0] ^ s->missing_sp;
+	const struct mw_space_code *code = code_of(space);
+	u64 sum = stack_keys[0] ^ s->missing_sp, low = s->missing_sp;
+	bool all = !code->ranges || code->described != code->mapped, behind = false;
 
-	for (u32 i = 0; i < CONTENT_WORDS; i++)
-		sum = ((sum ^ s->window[i]) * HASH_FACTOR) ^ sum >> 29;
+	if (s->missing_fp - low < MW_SNAPSHOT_BYTES)
+		sum ^= s->missing_fp << 16;
+	for (u32 i = 0; i < WINDOW_WORDS; i++) {
+		u64 word = s->window[i];
+		bool here = word - low < MW_SNAPSHOT_BYTES;
+
+		if (all || here || behind || is_code(code, word))
+			sum = ((sum ^ word) * HASH_FACTOR + i) ^ sum >> 29;
+		behind = here;
+	}
 	return (u32)(sum >> 32) ?: 1;
 }
 

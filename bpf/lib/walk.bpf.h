@@ -21,7 +21,6 @@
 #include "hash.bpf.h"
 #include "rules.bpf.h"
 
-#define WALK_JUMPS 8u
 /*
  * Frames, and windows among them, of one leg of the walk, which is a function that the verifier looks at once. In a loop it
  * visits each round and each way through it, and with many rounds forgets which it has seen.

@@ -108,6 +108,43 @@ TEST_P(StackRules, AreLearnedFromTheFirstOfAKind) {
   target.wait_done();
 }
 
+// What a loop counts is on the stack, too, and changes from page to page. Its caller does not; another has a stack of its own.
+TEST(StackRulesOfALoop, AllItsPagesAreCompletedByOneSnapshot) {
+  constexpr size_t kPages = 64;
+  OPEN_SCHOOL(school, {});
+  Rounds rounds;
+  Target target([&](Report& report) {
+    char* pages = fresh_pages(2 * kPages + 1);
+    report.address = reinterpret_cast<uint64_t>(pages);
+    pages[2 * kPages * kPage] = 1;  // now its code becomes known
+    rounds.over();
+    count_pages_here(pages, kPages);
+    count_pages_there(pages + kPages * kPage, kPages);
+    rounds.over();
+  });
+  TRACE(space, *school.port, target.pid(), false);
+  target.start();
+  Observer seen(*school.port);
+  rounds.wait();
+  school.learn();
+  const uint64_t before = school.teacher->totals().snapshots;
+  rounds.next();
+  rounds.wait();
+  school.learn();
+  EXPECT_LE(school.teacher->totals().snapshots - before, 4u) << "two, and none for each page";
+  for (size_t i = 0; i < 2 * kPages; ++i) {
+    const events::Stack stack =
+        stack_of(seen, space, reinterpret_cast<char*>(target.report().address) + i * kPage);
+    const auto caller = reinterpret_cast<uint64_t>(i < kPages ? &count_pages_here : &count_pages_there);
+    ASSERT_EQ(stack.unwind, Unwind::kRecovered) << i;
+    ASSERT_GE(stack.frames.size(), 4u);
+    EXPECT_GT(stack.frames[2], caller) << i;
+    EXPECT_LT(stack.frames[2], caller + 64) << i;
+  }
+  rounds.next();
+  target.wait_done();
+}
+
 // Two files in turn at one address, which differ in the frame of one function and in nothing else.
 class TwoFiles {
  public:

@@ -156,6 +156,32 @@ NOINLINE void touch_pages(char* pages, size_t count, unsigned depth, unsigned si
               std::make_integer_sequence<unsigned, 8>());
 }
 
+namespace {
+
+NOINLINE void set(volatile char* page) { *page = 1; }
+
+NOINLINE void count_pages(char* pages, size_t count) {
+  char* volatile page = pages;
+  volatile size_t left = count;
+  while (left > 0) {
+    set(page);
+    page = page + 4096;
+    left = left - 1;
+  }
+}
+
+}  // namespace
+
+NOINLINE void count_pages_here(char* pages, size_t count) {
+  count_pages(pages, count);
+  sink = sink + 1;
+}
+
+NOINLINE void count_pages_there(char* pages, size_t count) {
+  count_pages(pages, count);
+  sink = sink + 2;
+}
+
 Through map_over(void* at, const char* file) {
   const int fd = ::open(file, O_RDONLY | O_CLOEXEC);
   Elf64_Ehdr header{};

@@ -28,6 +28,10 @@ void touch_in_coroutine(char* page, Chain& chain);
 // Pages one after the other, in loops: from one place, `sites` call sites, both `depth` calls deep.
 void touch_pages(char* pages, size_t count, unsigned depth, unsigned sites);
 
+// Pages one after the other, counted on the stack; each of the two calls it for itself.
+void count_pages_here(char* pages, size_t count);
+void count_pages_there(char* pages, size_t count);
+
 // Code of a file (through.c) at `at`, over what was there: which function that is. 0: it cannot be mapped.
 using Through = void (*)(void (*)(char*, void*), char*, void*);
 Through map_over(void* at, const char* file);

@@ -23,9 +23,10 @@ class RuleTables : public unwind::RulesPort {
   void turn(uint32_t snapshots) override { unwinding_.rules().turn(snapshots); }
   std::optional<uint32_t> generation(SpaceId space) override { return unwinding_.rules().generation(space); }
   uint32_t mapped(SpaceId space) override { return unwinding_.rules().mapped(space); }
-  void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go) override {
-    unwinding_.rules().set_code(space, code, go);
+  void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go, uint32_t mapped) override {
+    unwinding_.rules().set_code(space, code, go, mapped);
   }
+  void switches_stacks(SpaceId space) override { unwinding_.rules().switches_stacks(space); }
   bool publish(SpaceId space, uint32_t generation, std::span<const unwind::LearnedRule> rules) override;
   void withdraw(SpaceId space, std::span<const AddressRange> code) override {
     unwinding_.rules().withdraw(space, code);

@@ -2,6 +2,7 @@
 #include "probe/rule_table.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "probe/shared_word.h"
@@ -11,16 +12,19 @@ namespace {
 
 constexpr uint32_t kForgetTurns = 50;  // then an address that still has no rule may be sent again
 
+constexpr mw_code_range kNoRange{INT64_MAX, INT64_MAX};  // the kernel side compares by the sign
+
 uint64_t group_of(uint32_t slot, uint32_t generation) { return MW_RULE_GROUP(slot, generation); }
 
 uint32_t slot_of_key(uint64_t key) {
   return static_cast<uint32_t>(key >> (MW_RULE_GROUP_SHIFT + 3)) & (MW_SPACES - 1);
 }
 
-// Max MW_CODE_RANGES ranges that cover all of these, with as little as possible between them.
+// Max MW_CODE_RANGES ranges, in order, that cover all of these, with as little as possible between them.
 std::vector<mw_code_range> covered(std::span<const AddressRange> executable) {
   std::vector<mw_code_range> all;
-  for (const AddressRange& range : executable) all.push_back({range.start, range.end});
+  for (const AddressRange& range : executable)
+    if (range.start < kNoRange.start) all.push_back({range.start, range.end});  // not vsyscall
   std::sort(all.begin(), all.end(),
             [](const mw_code_range& a, const mw_code_range& b) { return a.start < b.start; });
   while (all.size() > MW_CODE_RANGES) {
@@ -54,20 +58,29 @@ uint32_t RuleTable::mapped(SpaceId space) const {
   return slot ? acquire(shared_.code[*slot].mapped) : 0;
 }
 
-void RuleTable::set_code(SpaceId space, std::span<const AddressRange> executable, AddressRange go_code) {
+void RuleTable::set_code(SpaceId space, std::span<const AddressRange> executable, AddressRange go_code,
+                         uint32_t mapped) {
   const std::optional<uint32_t> slot = slot_of(space);
   if (!slot) return;
   mw_space_code& code = shared_.code[*slot];
   const std::vector<mw_code_range> ranges = covered(executable);
   // The kernel side may look at them at any time: none of the old ones, then all of the new ones.
   release<mw_u32>(code.ranges, 0);
-  std::copy(ranges.begin(), ranges.end(), code.range);
+  std::fill(std::copy(ranges.begin(), ranges.end(), code.range), std::end(code.range), kNoRange);
+  code.described = mapped;
   if (code.frames_start != go_code.start || code.frames_bytes != go_code.end - go_code.start) {
     release<mw_u64>(code.frames_bytes, 0);
     code.frames_start = go_code.start;
     release<mw_u64>(code.frames_bytes, go_code.end - go_code.start);
   }
   release(code.ranges, static_cast<mw_u32>(ranges.size()));
+}
+
+// Trails of walks that ended where another stack begins must not be found any more.
+void RuleTable::switches_stacks(SpaceId space) {
+  const std::optional<uint32_t> slot = slot_of(space);
+  if (slot && (std::atomic_ref(shared_.spaces[*slot].flags).fetch_or(MW_SPACE_GO) & MW_SPACE_GO) == 0)
+    forget_trails(*slot);
 }
 
 bool RuleTable::publish(SpaceId space, uint32_t generation, std::span<const AddressRule> rules) {
@@ -139,8 +152,12 @@ void RuleTable::withdraw(SpaceId space, std::span<const AddressRange> code) {
     if (std::ranges::any_of(code, [&](const AddressRange& one) { return one.contains(address - is_return); }))
       remove(rule);
   }
+  forget_trails(*slot);
+}
+
+void RuleTable::forget_trails(uint32_t slot) {
   for (uint32_t i = 0; i < MW_TRAILS; ++i)
-    if (const uint64_t key = acquire(shared_.trails[i].key); key != 0 && slot_of_key(key) == *slot)
+    if (const uint64_t key = acquire(shared_.trails[i].key); key != 0 && slot_of_key(key) == slot)
       release<mw_u64>(shared_.trails[i].key, 0);
 }
 

@@ -71,8 +71,11 @@ class RuleTable {
   // How often more code was mapped into it since it is traced, or before.
   uint32_t mapped(SpaceId space) const;
   // Where its code is, and Go's own: from now on what takes a part of it away begins a new generation. Before the mappings
-  // are read that rules are made by.
-  void set_code(SpaceId space, std::span<const AddressRange> executable, AddressRange go_code);
+  // are read that rules are made by. `mapped`: of when it was read.
+  void set_code(SpaceId space, std::span<const AddressRange> executable, AddressRange go_code,
+                uint32_t mapped);
+  // It runs Go's code, which changes stacks: walks of this space may go on to another one from now on.
+  void switches_stacks(SpaceId space);
   // false: the code has changed since `generation`, or the space is gone. What finds no room is counted.
   bool publish(SpaceId space, uint32_t generation, std::span<const AddressRule> rules);
 
@@ -95,6 +98,7 @@ class RuleTable {
   std::optional<Snapshot> read(const mw_snapshot& shared) const;
   void sweep(std::span<const Change> changed);
   void remove(mw_rule& rule);
+  void forget_trails(uint32_t slot);
   bool is_over(uint64_t key, const std::vector<bool>& changed) const;
 
   Shared shared_;

@@ -144,7 +144,7 @@ void Learner::Walk::skip_room(uint64_t sp) {
 Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings) {
   Learned learned;
   Walk walk(snapshot);
-  bool guessed = false, made_code = false, may_jump = false;
+  bool guessed = false, made_code = false;
   learned.how = How::kUnreadable;
   while (true) {
     if (learned.frames.size() == kMostFrames) {
@@ -155,12 +155,12 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<eve
     bool is_go = false;
     const std::optional<Answer> answer = rule(tgid, walk, mappings, &is_go, &learned.go_code);
     if (!answer) break;
-    may_jump = may_jump || is_go;
+    learned.is_go = learned.is_go || is_go;
     if (answer->known) learned.rules.push_back({walk.ip(), walk.is_return(), answer->rule, answer->source});
     made_code = made_code || answer->source == RuleSource::kMadeCode;
     const bool is_guess = answer->source == RuleSource::kGuess;
     guessed = guessed || is_guess;
-    const Walk::Step step = walk.step(answer->rule, may_jump);
+    const Walk::Step step = walk.step(answer->rule, learned.is_go);
     // What a guess finds at an end is no proof that it is one.
     const bool proves = answer->source == RuleSource::kTable;
     if (step == Walk::Step::kUnreadable || (step == Walk::Step::kEnd && !proves)) break;

@@ -62,7 +62,8 @@ enum class How : uint8_t {
 struct Learned {
   std::vector<LearnedRule> rules;  // in the order of the walk; those of unreadable files are left out
   std::vector<uint64_t> frames;    // innermost first: the interrupted instruction, then return addresses
-  AddressRange go_code;            // met on the way: code of which each caller has a frame pointer
+  bool is_go = false;              // code of a Go program was met on the way
+  AddressRange go_code;            // the same, if each caller in it has a frame pointer
   How how = How::kFirstOnly;
 };
 

@@ -93,6 +93,7 @@ void Teacher::learn(const Taken& taken) {
     space->go = learned.go_code;
     watch(taken.space, *space);
   }
+  if (learned.is_go) port_.switches_stacks(taken.space);
   if (!port_.publish(taken.space, space->generation, learned.rules)) {
     ++totals_.stale;
     return;
@@ -125,8 +126,11 @@ Teacher::Space* Teacher::space_of(const Taken& taken, bool again) {
   Space& space = spaces_[taken.space];
   space.tgid = taken.tgid;
   const bool known = !space.code.empty() && space.generation == taken.generation;
-  const bool fresh = clock_() < space.read_at + kReadAgain && port_.mapped(taken.space) == space.mapped;
-  if (known && (!again || fresh)) return &space;
+  const bool recent = clock_() < space.read_at + kReadAgain;
+  const bool same = port_.mapped(taken.space) == space.mapped;
+  // While the kernel side does not know all code it can tell fewer faults to be alike.
+  const bool current = same || recent || taken.unwatched;
+  if (known && (again ? same && recent : current)) return &space;
   if (!read_code(taken, space)) {
     space.code.clear();  // two readings have not agreed: nothing is known of it
     return nullptr;
@@ -137,7 +141,7 @@ Teacher::Space* Teacher::space_of(const Taken& taken, bool again) {
 void Teacher::watch(SpaceId id, const Space& space) {
   std::vector<AddressRange> ranges;
   for (const events::Vma& vma : space.code) ranges.push_back(vma.range);
-  port_.watch(id, ranges, space.go);
+  port_.watch(id, ranges, space.go, space.mapped);
 }
 
 bool Teacher::read_code(const Taken& taken, Space& space) {

@@ -48,8 +48,10 @@ class RulesPort {
   virtual void turn(uint32_t snapshots) = 0;
   virtual std::optional<uint32_t> generation(SpaceId space) = 0;  // nullopt: it is traced no more
   virtual uint32_t mapped(SpaceId space) = 0;  // another number: more code was mapped into it
-  // `go`: Go's own code, whose return addresses always have frame pointers.
-  virtual void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go) = 0;
+  // `go`: Go's own code, whose return addresses always have frame pointers. `mapped`: of when they were read.
+  virtual void watch(SpaceId space, std::span<const AddressRange> code, AddressRange go, uint32_t mapped) = 0;
+  // It runs Go's code: stacks may lead to another one.
+  virtual void switches_stacks(SpaceId space) = 0;
   // false: the code has changed since `generation`.
   virtual bool publish(SpaceId space, uint32_t generation, std::span<const LearnedRule> rules) = 0;
   // Rules of these ranges are withdrawn: other code is there now.

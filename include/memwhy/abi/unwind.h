@@ -83,8 +83,8 @@ struct mw_space_code {
 	mw_u64 frames_start,
 	    frames_bytes; /* Go's own code: its return addresses always have frame pointers */
 	mw_u32 mapped;	  /* counts up before and after code is mapped */
-	mw_u32 pad;
-	struct mw_code_range range[MW_CODE_RANGES]; /* executable, and rules were learned in them */
+	mw_u32 described; /* `mapped` when the ranges were read: all code is in them while it is the same */
+	struct mw_code_range range[MW_CODE_RANGES]; /* executable, in order; after the last one INT64_MAX */
 };
 
 /*

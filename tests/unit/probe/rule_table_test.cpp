@@ -209,6 +209,21 @@ TEST(RuleTable, TrailsOfCodeThatIsGoneAreForgottenToo) {
   EXPECT_NE(kernel.trails[3].key, 0u) << "of the code that is there";
 }
 
+// They end where another stack begins, and would be taken for ever.
+TEST(RuleTable, TrailsFromBeforeItWasKnownThatStacksAreSwitchedAreForgotten) {
+  Kernel kernel;
+  const SpaceId space = kernel.trace(5, 3);
+  kernel.trails[1].key = MW_RULE_GROUP(5, 0) | MW_RULE_IP | 0x1000;
+  kernel.trails[2].key = MW_RULE_GROUP(6, 0) | MW_RULE_IP | 0x1000;
+  kernel.table.switches_stacks(space);
+  EXPECT_EQ(kernel.spaces[5].flags, 5u << MW_SPACE_SLOT_SHIFT | MW_SPACE_GO);
+  EXPECT_EQ(kernel.trails[1].key, 0u);
+  EXPECT_NE(kernel.trails[2].key, 0u) << "of another space";
+  kernel.trails[1].key = MW_RULE_GROUP(5, 0) | MW_RULE_IP | 0x1000;
+  kernel.table.switches_stacks(space);
+  EXPECT_NE(kernel.trails[1].key, 0u) << "it was known";
+}
+
 TEST(RuleTable, MergesTheNearestRangesOfCodeToAsManyAsFit) {
   Kernel kernel;
   const SpaceId space = kernel.trace(5, 3);
@@ -218,7 +233,10 @@ TEST(RuleTable, MergesTheNearestRangesOfCodeToAsManyAsFit) {
     code.push_back({start, start + 0x10000});
   }
   std::reverse(code.begin(), code.end());  // in any order
-  kernel.table.set_code(space, code, {0x5000, 0x9000});
+  const std::vector<AddressRange> merged = code;
+  code.push_back({0xffffffffff600000, 0xffffffffff601000});  // vsyscall
+  kernel.table.set_code(space, code, {0x5000, 0x9000}, 7);
+  EXPECT_EQ(kernel.code[5].described, 7u);
   const mw_space_code& known = kernel.code[5];
   ASSERT_EQ(known.ranges, MW_CODE_RANGES);
   EXPECT_EQ(known.frames_start, 0x5000u);
@@ -227,14 +245,15 @@ TEST(RuleTable, MergesTheNearestRangesOfCodeToAsManyAsFit) {
   for (const mw_code_range& range : known.range) ranges.emplace_back(range.start, range.end);
   EXPECT_TRUE(std::is_sorted(ranges.begin(), ranges.end()));
   EXPECT_EQ(ranges[8], (std::pair<uint64_t, uint64_t>{0x900000, 0x930000}));
-  for (const AddressRange& range : code)
+  for (const AddressRange& range : merged)
     EXPECT_TRUE(std::any_of(ranges.begin(), ranges.end(), [&](const auto& all) {
       return all.first <= range.start && all.second >= range.end;
     })) << range.start;
-  kernel.table.set_code(space, std::span(code).first(1), {});
+  kernel.table.set_code(space, std::span(code).first(1), {}, 7);
+  EXPECT_EQ(known.range[1].start, uint64_t{INT64_MAX}) << "a search ends before it";
   EXPECT_EQ(known.ranges, 1u);
   EXPECT_EQ(known.frames_bytes, 0u);
-  kernel.table.set_code(SpaceId{9}, code, {});
+  kernel.table.set_code(SpaceId{9}, code, {}, 7);
   EXPECT_EQ(known.ranges, 1u) << "of a space that is not traced";
 }
 

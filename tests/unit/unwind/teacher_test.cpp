@@ -39,8 +39,10 @@ class FakeBinaries final : public NoBinaries {
   Result<symbols::OpenedBinary> vdso() override {
     symbols::OpenedBinary file;
     file.handle = symbols::BinaryHandle{1};
+    if (is_go) file.facts.go.emplace();
     return file;
   }
+  bool is_go = false;
   Result<std::vector<symbols::FunctionRules>> frame_rules(symbols::BinaryHandle,
                                                           std::span<const symbols::CodeOffset> at) override {
     const symbols::UnwindRule end{symbols::UnwindRule::Kind::kEnd, 0, 0};
@@ -64,10 +66,11 @@ class FakePort final : public RulesPort {
   void turn(uint32_t snapshots) override { allowed.push_back(snapshots); }
   std::optional<uint32_t> generation(SpaceId) override { return now; }
   uint32_t mapped(SpaceId) override { return times_mapped; }
-  void watch(SpaceId space, std::span<const AddressRange> ranges, AddressRange) override {
+  void watch(SpaceId space, std::span<const AddressRange> ranges, AddressRange, uint32_t) override {
     EXPECT_EQ(space, kSpace);
     watched.emplace_back(ranges.begin(), ranges.end());
   }
+  void switches_stacks(SpaceId) override { ++switched; }
   bool publish(SpaceId, uint32_t generation, std::span<const LearnedRule> rules) override {
     if (generation != now) return false;
     published.insert(published.end(), rules.begin(), rules.end());
@@ -90,6 +93,7 @@ class FakePort final : public RulesPort {
   std::function<void()> while_taking;
   std::optional<uint32_t> now = 0;  // generation
   uint32_t times_mapped = 0;
+  int switched = 0;
   std::vector<uint32_t> allowed;
   std::vector<std::vector<AddressRange>> watched;
   std::vector<LearnedRule> published;
@@ -129,6 +133,17 @@ struct Class {  // where it is taught
     return all;
   }
 };
+
+// From the first of its addresses on: a Go program with C in it works on two stacks.
+TEST(Teacher, SaysOfAProgramInGoThatItSwitchesStacks) {
+  for (const bool is_go : {false, true}) {
+    Class one;
+    one.binaries.is_go = is_go;
+    one.snapshot(0);
+    one.teacher.look();
+    EXPECT_EQ(one.port.switched, is_go ? 1 : 0);
+  }
+}
 
 TEST(Teacher, PublishesTheRulesOfAPathAndSaysWhatTheStackWas) {
   Class c;
