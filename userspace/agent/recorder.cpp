@@ -118,11 +118,12 @@ Recorder::Unit* Recorder::unit_of(SpaceId space) {
   return unit == units_.end() ? nullptr : &unit->second;
 }
 
+// A ring begins with its first event, and not with the session.
 void Recorder::give(Unit& unit, const events::Event& event) {
   if (!unit.opened) {
     unit.opened = true;
     for (const auto* opening : {&info_, &first_anchor_, &anchor_, &hooks_, &coverage_})
-      if (*opening) unit.ring->on_event(**opening);
+      if (*opening) unit.ring->on_event({event.time, (*opening)->payload});
   }
   definitions_.give_for(event, unit.ring->given, *unit.ring);
   unit.ring->on_event(event);

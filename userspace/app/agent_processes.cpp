@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kFilesForRecording = 512;  // recording takes several of each process
 constexpr uint64_t kNamesEach = 30;         // passes
-constexpr uint64_t kCommEach = 10;
+constexpr uint64_t kReadEach = 10, kReadAnyway = 600;
 constexpr uint64_t kWorthALook = 8u << 20;
 
 size_t files_for_passes() {
@@ -38,11 +38,16 @@ void AgentProcesses::read(Pid pid, Known& known) {
   known.unit = agent::unit_of(known.cgroup, known.comm, names_);
 }
 
+// exec gives it other pages: one whose pages are as many as before did not.
 const AgentProcesses::Known& AgentProcesses::meet(Pid pid, uint64_t rss_bytes) {
   const auto [at, added] = known_.try_emplace(pid);
   Known& known = at->second;
-  if (added || (rss_bytes >= kWorthALook && (passes_ + static_cast<uint64_t>(pid)) % kCommEach == 0))
+  const uint64_t turn = passes_ + static_cast<uint64_t>(pid);
+  const bool moved = turn % kReadEach == 0 && rss_bytes >= kWorthALook && rss_bytes != known.read_at_rss;
+  if (added || moved || turn % kReadAnyway == 0) {
     read(pid, known);
+    known.read_at_rss = rss_bytes;
+  }
   known.pass = passes_;
   return known;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The processes of the node as agent::Selection wants them: a pass over their memory, and what is known of each by name. The
-// cgroup and the name of a process are read when it is first seen, and its name again now and then: it may exec.
+// cgroup and the name of a process are read when it is first seen, and again while its memory changes: it may exec.
 #pragma once
 
 #include <unordered_map>
@@ -27,6 +27,7 @@ class AgentProcesses {
  private:
   struct Known {
     std::string unit, comm, cgroup;
+    uint64_t read_at_rss = 0;
     uint64_t pass = 0;  // the last one that had it
     bool ours = false;
   };

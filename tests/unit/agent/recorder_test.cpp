@@ -22,6 +22,7 @@ struct Ids : events::EventSink {
   std::set<uint64_t> symbols;
   std::set<SpaceId> spaces, scans;
   size_t reports = 0, cgroups = 0;
+  TimeNs from = 0;
   std::vector<std::string> notices;  // of the last report
   void on_event(const events::Event& event) override {
     if (const auto* stack = std::get_if<events::Stack>(&event.payload)) stacks.insert(stack->id);
@@ -48,6 +49,7 @@ class RecorderTest : public ::testing::Test {
     Ids ids;
     const Result<Joined> joined = join(recorder_.hold(unit), "test", ids);
     EXPECT_TRUE(joined.ok());
+    ids.from = joined.ok() ? joined->first : 0;
     recorder_.release(unit);
     return ids;
   }
@@ -84,6 +86,9 @@ stack s1 1 0x1000
   EXPECT_EQ(db.stacks, std::set<StackId>{StackId{1}});
   EXPECT_EQ(db.symbols, std::set<uint64_t>{0x1000});
   EXPECT_EQ(web.stacks, std::set<StackId>{StackId{1}});
+  // What was before a unit was met is no part of its recording.
+  EXPECT_EQ(web.from, 1'100'000'000u);
+  EXPECT_EQ(db.from, 1'400'000'000u);
   EXPECT_EQ(db.reports, 2u);  // the one before it began, and the one after
   EXPECT_GT(recorder_.totals().no_ring, 0u);
   EXPECT_EQ(recorder_.units().at("web").spaces, 1u);
