@@ -104,6 +104,22 @@ TEST(HeldHeap, TheVariableThatKeepsMost) {
   EXPECT_EQ(finding(e, "largest-owner"), nullptr);
 }
 
+// Without a sample or a probe, page faults show which function filled the heap, if it filled most of it.
+TEST(HeldHeap, WhoFilledItIsSeenByPageFaults) {
+  const auto touched = [](int pages) {
+    const std::string held = " held=64M:1000\n variable name=main.found bytes=60M objects=9 resident=60M\n",
+                      counters = "in_use=64M live=64M allocated=64M gc=3";
+    const auto e = told(go_program("go1.26.8") + moment(11, "", "c000000+1", "", counters) +
+                        fmt::format("@20 table 1: c000001+{} s1 @15 w\n", pages) +
+                        moment(31, kHeldHeap, "c000000+16384", held, counters));
+    const Finding* found = finding(e, "held-heap");
+    return found == nullptr ? std::string("none") : found->evidence.back();
+  };
+  EXPECT_EQ(touched(16000),
+            "go.heap.live: 62.5 MiB of it was first touched by main.(*job).load (main.go:38)");
+  EXPECT_EQ(touched(4000).find("first touched"), std::string::npos);
+}
+
 // A walk that ended early knows what is reached, not that nobody else does.
 TEST(HeldHeap, AnUnfinishedWalkSaysSo) {
   const auto e = held(" cut\n variable at=0x5b0000 bytes=48M objects=5 resident=48M\n");
