@@ -46,6 +46,26 @@ TEST(TraceBuffers, OtherMemoryOfTheRuntimeIsNoTable) {
   EXPECT_EQ(problems(without), 0u);
 }
 
+// Attached after the trace began, its buffers are anonymous memory that grows: one problem, not two.
+TEST(TraceBuffers, TheirGrowthIsNoOthers) {
+  const auto growing = [](bool tracing) {
+    std::string script = go_program("go1.24.9") + kFinalizerNames;
+    for (int i = 0; i < 5; ++i)
+      script += moment(11 + 10 * i, kQuietHeap, fmt::format("20000+{}, c000000+512", 4000 + 2500 * i),
+                       tracing ? ": 1 \"\" by=0x402200 0x401000 0x402200" : "",
+                       fmt::format("{} other={}", kSmall, tracing ? (4000 + 2500 * i) * kPageBytes : 4096)) +
+                (i == 4 ? ""
+                        : fmt::format("@{} table 1: {:x}+2500 s1 @{} w\n", 12 + 10 * i,
+                                      0x20000 + 4000 + 2500 * i, 12 + 10 * i));
+    return told(script);
+  };
+  EXPECT_NE(finding(growing(false), "anon-growth"), nullptr);
+  const auto e = growing(true);
+  EXPECT_EQ(finding(e, "anon-growth"), nullptr);
+  EXPECT_EQ(e.processes[0].findings.front().id, "trace-buffers");
+  EXPECT_EQ(problems(e), 1u);
+}
+
 TEST(TraceBuffers, SilentForTables) {
   const auto e = twice("", "in_use=2M live=2M metadata=40M other=1M", "20000+10240, c000000+512");
   EXPECT_EQ(finding(e, "trace-buffers"), nullptr);
