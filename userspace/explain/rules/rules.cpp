@@ -129,10 +129,12 @@ Finding largest_owner(const Case& c) {
   finding.bytes = line.bytes;
   finding.growth_bytes_per_s = line.growth_bytes_per_s;
   const std::string huge = in_huge_pages(c, line);
-  finding.headline =
-      fmt::format("most of it, {}, is {}{}", bytes_and_share(line.bytes, c.ledger), line.id(), huge);
-  finding.claim = fmt::format("Most of {} is {}: {}{}{}{}.", c.process.comm, line.id(),
-                              bytes_and_share(line.bytes, c.ledger), rate_of(line), huge, by_whom(c, line));
+  const bool most = line.bytes * 2 > c.ledger.rss.bytes;
+  finding.headline = fmt::format("{}, {}, is {}{}", most ? "most of it" : "the largest part",
+                                 bytes_and_share(line.bytes, c.ledger), line.id(), huge);
+  finding.claim =
+      fmt::format("{} of {} is {}: {}{}{}{}.", most ? "Most" : "The largest part", c.process.comm, line.id(),
+                  bytes_and_share(line.bytes, c.ledger), rate_of(line), huge, by_whom(c, line));
   finding.confidence = Confidence::kMedium;
   finding.remedy = "None needed: this says where the memory is, not that it is too much.";
   finding.evidence.emplace_back(line.label());
