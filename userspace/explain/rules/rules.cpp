@@ -117,7 +117,7 @@ void add_chunks(const Case& c, Finding& finding) {
                                      [](const auto& a, const auto& b) { return a.bytes < b.bytes; });
   if (most == sizes.end() || most->bytes * 10 < finding.bytes) return;
   finding.evidence.push_back(
-      fmt::format("{} of it are {}", human_bytes(most->bytes), size_text(most->chunk_bytes)));
+      fmt::format("{} of it are {}", virtual_text(most->bytes, finding.bytes), size_text(most->chunk_bytes)));
   finding.bytes_figure("chunk_bytes", most->bytes);
 }
 
