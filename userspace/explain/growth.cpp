@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kLeastPoints = 4;
 constexpr size_t kLeastScans = 3;     // that saw an owner rise
+constexpr double kLeastSlope = 1;     // seconds: of less a rate a minute is noise
 constexpr size_t kSlopePoints = 128;  // pairs grow with the square
 constexpr size_t kParts = 4, kSixteenths = 16;
 constexpr double kLeastShare = 1.0 / 12;   // of the rise, in each part of its time
@@ -27,6 +28,7 @@ struct Point {
 // Slopes of all pairs, each by the time that its two points cover: readings are dense where something moves, and ten
 // of them in a second reveal no more than one.
 std::optional<double> slope_by_time(const std::vector<Point>& points) {
+  if (points.empty() || points.back().seconds - points.front().seconds < kLeastSlope) return std::nullopt;
   const size_t step = (points.size() + kSlopePoints - 1) / kSlopePoints;
   std::vector<Point> kept;
   for (size_t i = 0; i < points.size(); i += step) kept.push_back(points[i]);

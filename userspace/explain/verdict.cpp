@@ -37,9 +37,11 @@ double seconds_from(TimeNs from, TimeNs to) { return static_cast<double>(to - fr
 void add_time(const std::vector<TimeNs>& times, std::vector<Missing>& missing) {
   const double watched = seconds_from(times.front(), times.back());
   if (watched < kLastingSeconds) {
-    missing.push_back({fmt::format("memwhy watched for {}, growth shows from {} on", human_seconds(watched),
+    // Of 19.7 s "20 s" would be no reason.
+    const double shown = std::min(watched, kLastingSeconds - 1);
+    missing.push_back({fmt::format("memwhy watched for {}, growth shows from {} on", human_seconds(shown),
                                    human_seconds(kLastingSeconds)),
-                       kLastingSeconds - watched});
+                       std::max(kLastingSeconds - watched, 1.0)});
     return;
   }
   if (times.size() < kLeastReadings)

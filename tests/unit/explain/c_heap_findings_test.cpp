@@ -115,8 +115,8 @@ TEST(CHeapFree, AHealthyHeapIsNoMatter) {
   EXPECT_EQ(finding(told(kServer + "@11 scan 1: 555500000+25600\n"), "c-heap-free"), nullptr);
 }
 
-// Used memory at each scan, beside a heap that stays.
-std::string growing(const std::vector<int>& used_mib) {
+// Used memory at each scan, beside a heap that stays; `untouched` MiB of its chunks were never written to.
+std::string growing(const std::vector<int>& used_mib, int untouched = 0) {
   std::string script = kServer;
   int seconds = 11;
   for (const int mib : used_mib) {
@@ -124,7 +124,7 @@ std::string growing(const std::vector<int>& used_mib) {
         "@{} allocator-heap 1 glibc arenas=1 used={}M size=1008:{}M size=48:20M\nruntime-pages 1 glibc\n  "
         "555500000+{} arena "
         "live={}M\nscan 1: 555500000+{}\n",
-        seconds, mib, mib - 20, mib * 256, mib, mib * 256);
+        seconds, mib, mib - 20 + untouched, mib * 256, mib, mib * 256);
     seconds += 10;
   }
   return script;
@@ -141,6 +141,12 @@ TEST(CHeapGrowth, NamesTheSizeThatGrows) {
   EXPECT_EQ(figure(*found, "chunk_size"), 1008);
   EXPECT_EQ(figure(*found, "chunk_grown_bytes"), 140 << 20);
   EXPECT_EQ(problems(e), 1u);
+}
+
+TEST(CHeapGrowth, ChunksThatWereNotWrittenToAreVirtual) {
+  const auto e = told(growing({30, 50, 70, 90, 110, 130, 150, 170}, 60));
+  EXPECT_THAT(finding(e, "c-heap-growth")->evidence,
+              Contains("chunks of 1008 bytes grew by 140.0 MiB, to 210.0 MiB virtual"));
 }
 
 // Of the same size are requests of 985 to 1,000 bytes; 984 and 1,001 are other chunks.

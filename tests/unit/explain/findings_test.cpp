@@ -10,6 +10,7 @@ namespace memwhy::explain {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 const std::string kC = "@10 binary b1 /bin/c inode=7\nattach 1 pid=5 comm=c exe=/bin/c binary=b1\n";
 const std::string kRace =
@@ -208,6 +209,16 @@ TEST(LargestOwner, BesideTheProgramsOwnFunctionStandsTheLibrary) {
   EXPECT_THAT(touched_by("", "0x700100 0x600100"), HasSubstr(" by Unsafe_Set (libjvm.so)"));
   EXPECT_THAT(touched_by(" go=go1.26.8", "0x400300 0x400200 0x400100"),
               HasSubstr(" by main.serve (main.go:7) in time.After"));
+}
+
+TEST(LargestOwner, LessThanHalfIsNotMostOfIt) {
+  const auto e = told(kC +
+                      "vmas 1\n  400+16 r-xp /bin/c inode=7\n  10000000+100000 rw-p\n"
+                      "  555500000+65536 rw-p [heap]\n  7ff000000+40000 rw-p [stack]\n@11 scan 1: "
+                      "10000000+4000, 555500000+3900, 7ff000000+3800\n");
+  const Finding& found = e.processes[0].findings.back();
+  EXPECT_THAT(found.headline, StartsWith("the largest part, 15.6 MiB (34 %), is "));
+  EXPECT_THAT(found.claim, StartsWith("The largest part of c is "));
 }
 
 TEST(LargestOwner, MostOfItInHugePages) {

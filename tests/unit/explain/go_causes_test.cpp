@@ -46,6 +46,26 @@ TEST(TraceBuffers, OtherMemoryOfTheRuntimeIsNoTable) {
   EXPECT_EQ(problems(without), 0u);
 }
 
+// Attached after the trace began, its buffers are anonymous memory that grows: one problem, not two.
+TEST(TraceBuffers, TheirGrowthIsNoOthers) {
+  const auto growing = [](bool tracing) {
+    std::string script = go_program("go1.24.9") + kFinalizerNames;
+    for (int i = 0; i < 5; ++i)
+      script += moment(11 + 10 * i, kQuietHeap, fmt::format("20000+{}, c000000+512", 4000 + 2500 * i),
+                       tracing ? ": 1 \"\" by=0x402200 0x401000 0x402200" : "",
+                       fmt::format("{} other={}", kSmall, tracing ? (4000 + 2500 * i) * kPageBytes : 4096)) +
+                (i == 4 ? ""
+                        : fmt::format("@{} table 1: {:x}+2500 s1 @{} w\n", 12 + 10 * i,
+                                      0x20000 + 4000 + 2500 * i, 12 + 10 * i));
+    return told(script);
+  };
+  EXPECT_NE(finding(growing(false), "anon-growth"), nullptr);
+  const auto e = growing(true);
+  EXPECT_EQ(finding(e, "anon-growth"), nullptr);
+  EXPECT_EQ(e.processes[0].findings.front().id, "trace-buffers");
+  EXPECT_EQ(problems(e), 1u);
+}
+
 TEST(TraceBuffers, SilentForTables) {
   const auto e = twice("", "in_use=2M live=2M metadata=40M other=1M", "20000+10240, c000000+512");
   EXPECT_EQ(finding(e, "trace-buffers"), nullptr);
@@ -102,6 +122,22 @@ TEST(HeldHeap, TheVariableThatKeepsMost) {
   EXPECT_TRUE(says("8.0 MiB hang from the variable main.log"));
   EXPECT_TRUE(says("allocated at main.(*job).load (main.go:36)"));
   EXPECT_EQ(finding(e, "largest-owner"), nullptr);
+}
+
+// Without a sample or a probe, page faults show which function filled the heap, if it filled most of it.
+TEST(HeldHeap, WhoFilledItIsSeenByPageFaults) {
+  const auto touched = [](int pages) {
+    const std::string held = " held=64M:1000\n variable name=main.found bytes=60M objects=9 resident=60M\n",
+                      counters = "in_use=64M live=64M allocated=64M gc=3";
+    const auto e = told(go_program("go1.26.8") + moment(11, "", "c000000+1", "", counters) +
+                        fmt::format("@20 table 1: c000001+{} s1 @15 w\n", pages) +
+                        moment(31, kHeldHeap, "c000000+16384", held, counters));
+    const Finding* found = finding(e, "held-heap");
+    return found == nullptr ? std::string("none") : found->evidence.back();
+  };
+  EXPECT_EQ(touched(16000),
+            "go.heap.live: 62.5 MiB of it was first touched by main.(*job).load (main.go:38)");
+  EXPECT_EQ(touched(4000).find("first touched"), std::string::npos);
 }
 
 // A walk that ended early knows what is reached, not that nobody else does.

@@ -133,13 +133,14 @@ TEST(GoCoverage, HowStillTheLastReadingWas) {
   EXPECT_FALSE(with("unverified problem=none spans=400").processes[0].coverage.go_heap);
 }
 
-// `live[i]` MiB in use at scan i.
-Explanation growing(const std::vector<int>& live, int collections, const std::string& calls = "") {
+// `live[i]` MiB in use at scan i, with so many pages of each resident.
+Explanation growing(const std::vector<int>& live, int collections, const std::string& calls = "",
+                    int pages_each = 256) {
   std::string script = go_program("go1.26.8");
   int seconds = 11, gc = 5;
   for (const int mib : live) {
     script += moment(seconds, fmt::format("c000000+{} heap live={}M", mib * 256, mib),
-                     fmt::format("c000000+{}", mib * 256), "",
+                     fmt::format("c000000+{}", mib * pages_each), "",
                      fmt::format("in_use={0}M live={0}M goal={1}M gc={2}", mib, 2 * mib, gc));
     seconds += 10;
     gc += collections;
@@ -171,6 +172,8 @@ TEST(LiveHeapGrowth, ThreeRisesOverCollections) {
   EXPECT_EQ(found->kind, FindingKind::kProblem);
   EXPECT_EQ(found->bytes, 100u << 20);
   EXPECT_EQ(found->recoverable_bytes, 60u << 20);
+  const auto half = growing({40, 60, 80, 100}, 2, "", 128);
+  EXPECT_EQ(finding(half, "live-heap-growth")->recoverable_bytes, 50u << 20) << "no more than is resident";
   EXPECT_EQ(found->evidence.at(0),
             "6 collections were seen; what they left in use rose by 60.0 MiB, from 40.0 MiB to 100.0 MiB");
   EXPECT_EQ(problems(growing({100, 100, 100, 100}, 2)), 0u);

@@ -106,6 +106,9 @@ TEST(GoroutineLeak, OnlyTheResidentPagesOfLargeObjectsCount) {
   EXPECT_EQ(finding(e, "goroutine-leak")->recoverable_bytes, 2 * kJob);
   const auto& against = finding(e, "goroutine-leak")->against;
   EXPECT_EQ(std::count(against.begin(), against.end(), "128.0 MiB of it are not resident"), 1);
+  EXPECT_NE(finding(e, "goroutine-leak")->claim.find(" keep 128.0 MiB (256.0 MiB virtual: 64.0 MiB each), "),
+            std::string::npos)
+      << "resident bytes come first";
 }
 
 TEST(GoroutineLeak, WhatGoItselfFoundIsEvidence) {

@@ -33,6 +33,7 @@ TEST(Trend, MedianSlopeIsNotMovedByOneOutlier) {
   EXPECT_DOUBLE_EQ(*trend_of(each_10_s({100, 200, 300, 90'000, 500})).bytes_per_s, 10.0);
   EXPECT_DOUBLE_EQ(*trend_of(each_10_s({100, 100, 100})).bytes_per_s, 0.0);
   EXPECT_FALSE(trend_of(each_10_s({100})).bytes_per_s);
+  EXPECT_FALSE(trend_of(std::vector<TrendPoint>{{0, 500}, {kSecond / 3, 100}}).bytes_per_s) << "noise";
   EXPECT_FALSE(trend_of(std::vector<TrendPoint>{}).bytes_per_s);
 }
 

@@ -27,6 +27,12 @@ TEST(Verdict, NoProblemNeedsTime) {
   EXPECT_EQ(soon.kind, VerdictKind::kNotSeenLongEnough);
   EXPECT_EQ(soon.reason, "memwhy watched for 9.0 s, growth shows from 20 s on");
   EXPECT_DOUBLE_EQ(*soon.seconds_more, 11);
+  std::string almost = kProgram;
+  for (const char* at : {"11", "20", "30.7"})
+    almost += fmt::format("@{} scan 1: 400+3 file, 10000000+9\n", at);
+  const Verdict verdict = told(almost).processes.at(0).verdict;
+  EXPECT_EQ(verdict.reason, "memwhy watched for 19 s, growth shows from 20 s on") << "not: for 20 s";
+  EXPECT_DOUBLE_EQ(*verdict.seconds_more, 1);
   const Verdict late = of_pages({{0, 20000}, {10, 20000}, {20, 20000}, {30, 20000}});
   EXPECT_EQ(late.kind, VerdictKind::kNoProblem);
   EXPECT_EQ(late.reason, "");

@@ -160,7 +160,8 @@ class CHeapGrowth : public Rule {
   static void add_sizes(const std::vector<GrownSize>& sizes, Finding& finding) {
     for (size_t i = 0; i < sizes.size() && i < 3; ++i)
       finding.evidence.push_back(fmt::format("{} grew by {}, to {}", size_text(sizes[i].chunk_bytes),
-                                             human_bytes(sizes[i].grown()), human_bytes(sizes[i].now)));
+                                             human_bytes(sizes[i].grown()),
+                                             virtual_text(sizes[i].now, finding.bytes)));
     finding.remedy =
         "Find what keeps these objects: a heap profiler of the program's language names who allocates them.";
     if (sizes.empty()) return;

@@ -18,4 +18,9 @@ inline std::string size_text(uint64_t chunk_bytes) {
              : fmt::format("chunks of {} to {}", human_bytes(chunk_bytes), human_bytes(2 * chunk_bytes));
 }
 
+// The sizes of chunks are what was asked for: more than what is resident where part of them was never written to.
+inline std::string virtual_text(uint64_t chunks, uint64_t resident) {
+  return chunks > resident ? human_bytes(chunks) + " virtual" : human_bytes(chunks);
+}
+
 }  // namespace memwhy::explain

@@ -118,7 +118,7 @@ void add_chunks(const Case& c, Finding& finding) {
                                      [](const auto& a, const auto& b) { return a.bytes < b.bytes; });
   if (most == sizes.end() || most->bytes * 10 < finding.bytes) return;
   finding.evidence.push_back(
-      fmt::format("{} of it are {}", human_bytes(most->bytes), size_text(most->chunk_bytes)));
+      fmt::format("{} of it are {}", virtual_text(most->bytes, finding.bytes), size_text(most->chunk_bytes)));
   finding.bytes_figure("chunk_bytes", most->bytes);
 }
 
@@ -130,10 +130,12 @@ Finding largest_owner(const Case& c) {
   finding.bytes = line.bytes;
   finding.growth_bytes_per_s = line.growth_bytes_per_s;
   const std::string huge = in_huge_pages(c, line);
-  finding.headline =
-      fmt::format("most of it, {}, is {}{}", bytes_and_share(line.bytes, c.ledger), line.id(), huge);
-  finding.claim = fmt::format("Most of {} is {}: {}{}{}{}.", c.process.comm, line.id(),
-                              bytes_and_share(line.bytes, c.ledger), rate_of(line), huge, by_whom(c, line));
+  const bool most = line.bytes * 2 > c.ledger.rss.bytes;
+  finding.headline = fmt::format("{}, {}, is {}{}", most ? "most of it" : "the largest part",
+                                 bytes_and_share(line.bytes, c.ledger), line.id(), huge);
+  finding.claim =
+      fmt::format("{} of {} is {}: {}{}{}{}.", most ? "Most" : "The largest part", c.process.comm, line.id(),
+                  bytes_and_share(line.bytes, c.ledger), rate_of(line), huge, by_whom(c, line));
   finding.confidence = Confidence::kMedium;
   finding.remedy = "None needed: this says where the memory is, not that it is too much.";
   finding.evidence.emplace_back(line.label());

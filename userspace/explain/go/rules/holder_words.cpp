@@ -67,10 +67,16 @@ void add_sites(const Case& c, const Holder& holder, Finding& finding) {
   const auto most = std::max_element(sites.begin(), sites.end(), [](const auto& a, const auto& b) {
     return a.second.second < b.second.second;
   });
-  if (most != sites.end())
+  if (most != sites.end()) {
     finding.evidence.push_back(fmt::format("of its largest objects {}, {}, were allocated at {}",
                                            most->second.first, human_bytes(most->second.second),
                                            text_of(most->first, FrameText::kNoPath)));
+    return;
+  }
+  // No sample and no probe: page faults show who filled these pages first, if the holder has most of them.
+  const std::string touched = touched_most(c, Owner::kGoHeapLive, "was first touched by");
+  if (!touched.empty() && finding.bytes * 2 >= of(c.ledger.bytes, Owner::kGoHeapLive))
+    finding.evidence.push_back(fmt::format("go.heap.live: {}", touched));
 }
 
 }  // namespace memwhy::explain

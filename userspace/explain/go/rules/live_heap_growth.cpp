@@ -35,7 +35,8 @@ class LiveHeapGrowth : public Rule {
     finding.claim = fmt::format("Objects in use on the Go heap of {} keep growing: {}{}.", c.process.comm,
                                 bytes_and_share(bytes, c.ledger), growth_clause(trend));
     finding.growth_bytes_per_s = books.bytes_per_s;
-    finding.recoverable_bytes = books.grown_bytes;
+    finding.recoverable_bytes =
+        std::min(books.grown_bytes, bytes);  // the books count what is not resident too
     finding.confidence = Confidence::kMedium;
     add_books(books, finding);
     if (std::string steps = steps_of(c); !steps.empty()) finding.evidence.push_back(std::move(steps));
