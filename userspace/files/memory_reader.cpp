@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,10 +21,12 @@
 namespace memwhy::files {
 namespace {
 
-constexpr int kMostLeftBehind = 8;
-constexpr int kMostDeaths = 3;  // of children that read the same
+constexpr int kMostGivenUp = 8;  // memories; for each a child may hang
+constexpr int kMostDeaths = 3;   // of children that read the same
 constexpr size_t kMostSentences = 16;
 constexpr int kMostWaits = 5;  // for a child that has got no CPU
+constexpr int kDiesMs = 200;   // one that does not hang in the kernel
+constexpr int kMostLate = 2;   // then a memory that answers late is read no more
 
 Error silent() { return {ErrorCode::kTooLate, "its memory does not answer"}; }
 
@@ -41,6 +45,12 @@ bool is_runnable(pid_t pid) {
   const std::string_view line(text.data(), read < 0 ? 0 : static_cast<size_t>(read));
   const size_t name_end = line.rfind(") ");  // "4711 (memwhy) R 1 …"
   return name_end != std::string_view::npos && line.substr(name_end + 2).starts_with('R');
+}
+
+// That was killed, by its descriptor.
+bool ends(const Fd& child) {
+  pollfd end{child.get(), POLLIN, 0};
+  return ::poll(&end, 1, kDiesMs) > 0;
 }
 
 }  // namespace
@@ -112,10 +122,24 @@ class MemoryReader::Memory final : public remote::RemoteMemory {
       put_all();
       asked = reader_->exchange(*this, static_cast<uint32_t>(count));
       if (asked) return asked;
-      silent_ = asked.error().code() == ErrorCode::kTooLate;
+      if (asked.error().code() == ErrorCode::kTooLate) silent_ = !is_asked_again();
     }
     silent_ = true;
     return asked;
+  }
+
+  // A child that could be killed did not hang: it waited for the target's own lock, or for a disk, on a busy machine.
+  bool is_asked_again() {
+    const bool again = !reader_->is_left_behind_ && late_++ < kMostLate;
+    reader_->notice(fmt::format(
+        "The memory of pid {} did not answer within {} ms: {}.", tgid_, reader_->options_.patience.count(),
+        again ? "it was asked again"
+              : "memwhy does not read it any more, so what its runtime holds is unknown "
+                "from then on"));
+    if (!again && ++reader_->given_up_ == kMostGivenUp)
+      reader_->notice(
+          "No memory of any process is read any more: too many of those that read it hang in the kernel.");
+    return again;
   }
 
   Result<uint64_t> read_range(uint64_t address, std::span<std::byte> into, How how) {
@@ -178,6 +202,7 @@ class MemoryReader::Memory final : public remote::RemoteMemory {
   const uint64_t number_;
   const Pid tgid_;
   int kept_open_ = -1;
+  int late_ = 0;
   bool silent_ = false;  // it was waited for in vain
 };
 
@@ -191,7 +216,7 @@ Result<std::unique_ptr<remote::RemoteMemory>> MemoryReader::open(const Fd& proce
 
 Status MemoryReader::start() {
   if (child_.pid > 0) return {};
-  if (left_behind_ >= kMostLeftBehind) return silent();
+  if (given_up_ >= kMostGivenUp) return silent();
   window_.reset();
   Result<Window> window = Window::make();
   if (!window) return std::move(window).error();
@@ -221,18 +246,13 @@ Status MemoryReader::exchange(const Memory& of, uint32_t pieces) {
     heard = hear_pieces(child_.socket.get(), answered, nullptr);
   current_ = pieces == 0 ? 0 : of.number_;
   if (heard == Heard::kWord && answered == pieces) return {};
+  const Fd child(static_cast<int>(::syscall(SYS_pidfd_open, child_.pid, 0)));
   end_child();
   if (heard != Heard::kNothing) {
     notice("The process that reads the memory of targets died; it was replaced.");
     return Error(ErrorCode::kEnvironment, "the process that reads it died");
   }
-  notice(
-      fmt::format("The memory of pid {} did not answer within {} ms: memwhy does not read it any more, so "
-                  "what its runtime "
-                  "holds is unknown from then on.",
-                  of.tgid_, options_.patience.count()));
-  if (++left_behind_ == kMostLeftBehind)
-    notice("No memory of any process is read any more: too many of those that read it hang in the kernel.");
+  is_left_behind_ = !ends(child);
   return silent();
 }
 

@@ -3,14 +3,16 @@
 // silent server; a process that reads it waits in the kernel for good, can't be killed, and keeps everything open that it
 // has.
 //
-// What it is: one child for all targets, started by the first read; each read has a deadline. A silent child is killed and
-// left behind, its target's memory is not read any more, and a fresh child goes on with the others: a few times, then no
-// memory is read at all. Any thread may read; they take turns. What it is not: an interpretation of the bytes (goruntime/).
+// What it is: one child for all targets, started by the first read; each read has a deadline. A silent child is killed. If that
+// ends it, it was slow, and a fresh one asks again, at most twice for a target. Else it is left behind, its target's memory is
+// not read any more, and a fresh child goes on with the others: a few times, then no memory is read at all. Any thread may read;
+// they take turns. What it is not: an interpretation of the bytes (goruntime/).
 //
 //   t 0.0   4711: 512 goroutines and their stacks    1,100 pages in 2 messages, 1.1 ms
 //   t 0.1   4712: a page of a dead network mount     no answer in 1 s: killed, and left; 4712 has no Go view from here on
 //   t 1.1   4711: as before, by the next child
-//   t 2.0   4711: no answer in 1 s, but the child is runnable: the machine has no CPU for it, and memwhy waits, max 5 s
+//   t 1.5   4711: no answer in 1 s, as it maps memory and has no CPU to end that: killed, and asked again
+//   t 2.6   4711: no answer in 1 s, but the child is runnable: the machine has no CPU for it, and memwhy waits, max 5 s
 #pragma once
 
 #include <chrono>
@@ -68,8 +70,9 @@ class MemoryReader : public std::enable_shared_from_this<MemoryReader> {
   std::optional<Window> window_;  // of this child: an abandoned one may still write to its own
   uint64_t current_ = 0;          // number of the memory that the child has open; 0: none
   uint64_t opened_ = 0;
-  uint64_t ended_cpu_ns_ = 0;  // of children that are gone
-  int left_behind_ = 0;
+  uint64_t ended_cpu_ns_ = 0;    // of children that are gone
+  int given_up_ = 0;             // memories
+  bool is_left_behind_ = false;  // the last child that was late hangs in the kernel
   std::vector<std::string> notices_;
 };
 

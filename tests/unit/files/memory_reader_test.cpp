@@ -133,23 +133,32 @@ TEST_F(MemoryReaderTest, AProcessThatWentIsTold) {
   EXPECT_EQ(gone.error().code(), ErrorCode::kTargetGone);
 }
 
-// Stopped stands for what waits in the kernel: nothing comes from it.
-TEST_F(MemoryReaderTest, ASilentOneCostsTheMemoryOfOneProcess) {
+// Stopped, and ended by SIGKILL: it was slow. What hangs in the kernel is a scenario (hostile.memory_whose_file_server_is_silent).
+TEST_F(MemoryReaderTest, ALateOneIsAskedAgainTwiceAndCostsTheMemoryOfOneProcess) {
   const Pages pages(1, {0});
   const auto memory = open(::getpid()), other = open(::getpid());
   std::array<std::byte, 8> word;
   ASSERT_TRUE(memory->read(pages.at(0), word));
-  const pid_t first = reader_->child();
-  ASSERT_GT(first, 0);
-  ::kill(first, SIGSTOP);
+  for (int late = 0; late < 2; ++late) {
+    const pid_t child = reader_->child();
+    ASSERT_GT(child, 0);
+    ::kill(child, SIGSTOP);
+    EXPECT_TRUE(memory->read(pages.at(0), word)) << late;
+    EXPECT_NE(reader_->child(), child);
+    EXPECT_THAT(reader_->take_notices(),
+                ElementsAre(HasSubstr("did not answer within 500 ms: it was asked again")));
+  }
+  EXPECT_FALSE(memory->waits());
+  ::kill(reader_->child(), SIGSTOP);
   const Status silent = memory->read(pages.at(0), word);
   ASSERT_FALSE(silent);
   EXPECT_EQ(silent.error().code(), ErrorCode::kTooLate);
-  EXPECT_THAT(reader_->take_notices(), ElementsAre(HasSubstr("did not answer within 500 ms")));
+  EXPECT_THAT(reader_->take_notices(),
+              ElementsAre(HasSubstr("did not answer within 500 ms: memwhy does not read it")));
+  EXPECT_TRUE(memory->waits());
   EXPECT_FALSE(memory->read(pages.at(0), word)) << "it is not tried again";
   EXPECT_EQ(reader_->child(), -1) << "nobody was started for it";
   EXPECT_TRUE(other->read(pages.at(0), word)) << "others go on";
-  EXPECT_NE(reader_->child(), first);
 }
 
 TEST_F(MemoryReaderTest, OneThatDiesIsReplaced) {
@@ -212,8 +221,10 @@ TEST_F(MemoryReaderTest, ManySilentOnesEndTheReading) {
   for (int i = 0; i < 8; ++i) {
     const auto memory = open(::getpid());
     ASSERT_TRUE(memory->read(pages.at(0), word)) << i;
-    ::kill(reader_->child(), SIGSTOP);
-    ASSERT_FALSE(memory->read(pages.at(0), word));
+    for (int late = 0; late < 3; ++late) {
+      ::kill(reader_->child(), SIGSTOP);
+      ASSERT_EQ(memory->read(pages.at(0), word).ok(), late < 2);
+    }
   }
   EXPECT_FALSE(open(::getpid())->read(pages.at(0), word));
   EXPECT_EQ(reader_->child(), -1);
@@ -250,12 +261,6 @@ TEST_F(MemoryReaderTest, KeepsADescriptorOpen) {
   EXPECT_EQ(open_files(reader_->child(), "/etc/hostname"), 0u);
   ASSERT_TRUE(memory->read(pages.at(0), word));
   EXPECT_FALSE(memory->waits());
-  memory->keep_open(link.get());
-  ASSERT_TRUE(memory->read(pages.at(0), word));
-  const pid_t silent = reader_->child();
-  ::kill(silent, SIGSTOP);
-  EXPECT_FALSE(memory->read(pages.at(0), word));
-  EXPECT_TRUE(memory->waits());
 }
 
 // It has nothing of ours open but what was handed to it.
