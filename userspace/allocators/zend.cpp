@@ -73,27 +73,34 @@ std::optional<Chunk> chunk_at(uint64_t at, const HeadPage& page) {
   return std::nullopt;
 }
 
-// Stops at a budget that is used up: memory.step() knows.
+void add_chunks(HeapMemory& memory, std::vector<uint64_t>& places, std::vector<HeadPage>& heads,
+                std::vector<Chunk>& out) {
+  std::vector<remote::Piece> pieces;
+  for (size_t i = 0; i < places.size(); ++i) pieces.push_back({places[i], std::span(heads[i]), false, false});
+  const bool read = memory.read_each(pieces);
+  for (size_t i = 0; i < pieces.size() && read; ++i) {
+    const auto chunk = pieces[i].there ? chunk_at(pieces[i].address, heads[i]) : std::nullopt;
+    if (chunk && memory.keep(sizeof(Chunk))) out.push_back(*chunk);
+  }
+  places.clear();
+}
+
+// In order of address. Stops at a budget that is used up: memory.step() knows.
 std::vector<Chunk> chunks_of(HeapMemory& memory, size_t most) {
   std::vector<uint64_t> places;
-  for (const events::Vma& vma : memory.vmas())
-    if (HeapMemory::private_anonymous(vma))
-      for (uint64_t at = round_up(vma.range.start, Zend::kChunk);
-           at < vma.range.end && vma.range.end - at >= Zend::kChunk && memory.keep(sizeof at);
-           at += Zend::kChunk)
-        places.push_back(at);
   std::vector<HeadPage> heads(kHeads);
   std::vector<Chunk> out;
-  for (size_t done = 0; done < places.size() && out.size() < most && memory.step(); done += kHeads) {
-    std::vector<remote::Piece> pieces;
-    for (size_t i = done; i < places.size() && pieces.size() < kHeads; ++i)
-      pieces.push_back({places[i], std::span(heads[i - done]), false, false});
-    if (!memory.read_each(pieces)) break;
-    for (size_t i = 0; i < pieces.size(); ++i) {
-      const auto chunk = pieces[i].there ? chunk_at(pieces[i].address, heads[i]) : std::nullopt;
-      if (chunk && memory.keep(sizeof(Chunk))) out.push_back(*chunk);
+  for (const events::Vma& vma : memory.vmas()) {
+    if (!HeapMemory::private_anonymous(vma)) continue;
+    for (uint64_t at = round_up(vma.range.start, Zend::kChunk);
+         at < vma.range.end && vma.range.end - at >= Zend::kChunk; at += Zend::kChunk) {
+      places.push_back(at);
+      if (places.size() < kHeads) continue;
+      if (!memory.step() || out.size() >= most) return out;
+      add_chunks(memory, places, heads, out);
     }
   }
+  add_chunks(memory, places, heads, out);
   return out;
 }
 
