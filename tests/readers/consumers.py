@@ -5,6 +5,7 @@ process: {"anon.other": 33554432, …}; it raises where the program warns.
 Not what the sums should be: tests/scenarios/test_readers.py compares them.
 """
 import collections
+import contextlib
 import gzip
 import json
 import os
@@ -91,10 +92,12 @@ class Consumers:
         daemon = subprocess.Popen([*command, "--daemon", file, *session], env=environment, stdin=subprocess.DEVNULL,
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            deadline = time.monotonic() + 120
-            while subprocess.run([*command, "profile", "info", *session], env=environment, capture_output=True, check=False).returncode != 0:
-                assert daemon.poll() is None, f"the profiler's daemon ended with {daemon.returncode}"
+            deadline, log = time.monotonic() + 120, home / "memwhy.log"
+            # Not by asking: who is not answered at once takes the session for a dead one, and removes it.
+            while not log.exists() or "Profile loaded successfully" not in log.read_text():
                 assert time.monotonic() < deadline, "the profiler has not loaded the file"
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    raise AssertionError(f"the profiler's daemon ended with {daemon.wait(0.1)}")
             trees = [json.loads(_output([*command, "thread", "samples-top-down", "--json", "--max-lines", "1000000", *session, *options],
                                         env=environment)[0]) for options in ([], ["--strategy", "native-allocations"])]
         finally:
