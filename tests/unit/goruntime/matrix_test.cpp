@@ -264,17 +264,18 @@ std::vector<Bounded> bounded(const HeapPages& read, const SpanTable& spans, cons
     return Bounded{what, bytes, bytes + in_motion, own[key + "_low"], own[key + "_high"]};
   };
   // Pages that are just being given back look allocated meanwhile: of no span, or of one that is no more.
-  uint64_t in_motion = read.total(PageClass::kUnknown);
+  uint64_t stacks_in_motion = 0;  // their spans say neither what they were nor what they become
   size_t span = 0;
   for (const PageRun& run : read.runs)
     if (run.span != 0 && spans.spans[span++].kind == SpanKind::kInMotion &&
         run.page_class == PageClass::kManualSpan)
-      in_motion += run.pages * uint64_t{8192};
+      stacks_in_motion += run.pages * uint64_t{8192};
+  const uint64_t in_motion = read.total(PageClass::kUnknown) + stacks_in_motion;
   const uint64_t idle = read.total(PageClass::kIdle);
   const uint64_t released = read.total(PageClass::kReleased) + read.total(PageClass::kPadding);
   std::vector<Bounded> out = {in("in_use", read.total(PageClass::kHeapSpan), 0), in("released", released, 0),
                               in("not_in_use", idle + released, in_motion),
-                              in("stacks", bytes_of(spans, SpanKind::kStack), 0)};
+                              in("stacks", bytes_of(spans, SpanKind::kStack), stacks_in_motion)};
   // Pages become free and are given back at the same time: idle alone may be what no look of the program saw.
   out.push_back({"idle", idle, idle + in_motion, out[2].low - std::min(out[2].low, out[1].high),
                  out[2].high - out[1].low});
