@@ -118,7 +118,7 @@ class Learned : public Memwhy {
             },
             [] { return clock_ns(CLOCK_MONOTONIC); }) {}
   bool learn() override {
-    teacher_.look();
+    while (teacher_.look() != 0) continue;  // also what was sent by spaces that are gone
     return true;
   }
 
