@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "allocators/aligned_heads.h"
+
 namespace memwhy::allocators {
 namespace {
 
@@ -52,25 +54,15 @@ std::optional<Segment> segment_at(uint64_t address, const SegmentHead& head) {
 
 // What is missing for want of budget is known by memory.step().
 std::vector<Segment> segments_of(HeapMemory& memory) {
-  std::vector<uint64_t> places;
-  for (const events::Vma& vma : memory.vmas()) {
-    if (!HeapMemory::private_anonymous(vma)) continue;
-    uint64_t at =
-        (vma.range.start + Mimalloc::kSegmentBytes - 1) / Mimalloc::kSegmentBytes * Mimalloc::kSegmentBytes;
-    for (; at < vma.range.end && memory.keep(sizeof at); at += Mimalloc::kSegmentBytes) places.push_back(at);
-  }
-  std::vector<SegmentHead> heads(512);
   std::vector<Segment> out;
-  for (size_t done = 0; done < places.size(); done += heads.size()) {
-    std::vector<remote::Piece> pieces;
-    for (size_t i = done; i < places.size() && pieces.size() < heads.size(); ++i)
-      pieces.push_back({places[i], std::as_writable_bytes(std::span(&heads[i - done], 1)), false, false});
-    if (!memory.read_each(pieces)) break;
-    for (size_t i = 0; i < pieces.size(); ++i) {
-      if (!pieces[i].there) continue;
-      if (const auto segment = segment_at(pieces[i].address, heads[i])) out.push_back(*segment);
-    }
-  }
+  each_head<SegmentHead>(memory, Mimalloc::kSegmentBytes, HeapMemory::private_anonymous,
+                         [&](std::span<const HeadAt<SegmentHead>> heads) {
+                           for (const auto& [at, head] : heads)
+                             if (const auto segment = segment_at(at, head);
+                                 segment && memory.keep(sizeof(Segment)))
+                               out.push_back(*segment);
+                           return true;
+                         });
   return out;
 }
 

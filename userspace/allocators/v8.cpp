@@ -5,14 +5,13 @@
 #include <array>
 #include <set>
 
-#include "allocators/rounding.h"
+#include "allocators/aligned_heads.h"
 
 namespace memwhy::allocators {
 namespace {
 
 constexpr uint64_t kLargestV8Page = uint64_t{16} << 30, kLargestV8Header = 64 << 10;
 constexpr uint64_t kYoungFlags = 0x18;  // in one half of what is young, or in the other
-constexpr size_t kPagesTogether = 512;
 
 using HeaderWords = std::array<uint64_t, 13>;
 
@@ -75,66 +74,51 @@ bool is_mapped(const std::vector<AddressRange>& places, const AddressRange& page
   return place != places.end() && place->start <= page.start && page.end <= place->end;
 }
 
-struct PagePlace {
-  uint64_t at = 0;
-  HeaderWords words{};
+using V8Heads = std::span<const HeadAt<HeaderWords>>;
+
+// Pages that have their record in a place of its own.
+struct Recorded {
+  uint64_t at = 0, flags = 0, record = 0;
 };
 
-// Reads `words` of each at `where(candidate)`; false: it is not there.
-template <typename Where>
-std::vector<bool> read_all(HeapMemory& memory, std::vector<PagePlace>& candidates, Where where) {
+void add_recorded(HeapMemory& memory, const std::vector<AddressRange>& places,
+                  const std::vector<Recorded>& pages, std::vector<V8Page>& out) {
+  std::vector<HeaderWords> records(pages.size());
   std::vector<remote::Piece> pieces;
-  for (PagePlace& each : candidates)
-    pieces.push_back({where(each), std::as_writable_bytes(std::span(each.words)), false, false});
-  const bool all = memory.read_each(pieces);
-  std::vector<bool> there;
-  for (const remote::Piece& piece : pieces) there.push_back(all && piece.there);
-  return there;
-}
-
-void add_pages(HeapMemory& memory, const std::vector<AddressRange>& places,
-               std::vector<PagePlace>& candidates, std::vector<V8Page>& out) {
-  const std::vector<bool> there = read_all(memory, candidates, [](const PagePlace& each) { return each.at; });
-  std::vector<PagePlace> records;
-  std::vector<std::pair<uint64_t, uint64_t>> heads;  // flags, record
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    if (!there[i]) continue;
-    const PagePlace& each = candidates[i];
-    const uint64_t record = each.words[1];
-    auto page = classic_page(each.at, each.words);
-    if (!page) page = page_with_record(each.at, each.words);
-    if (page) {
-      if (is_mapped(places, page->range)) out.push_back(*page);
-    } else if (record % 8 == 0 && memory.writable(record)) {
-      records.push_back({each.at, {}});
-      heads.emplace_back(each.words[0], record);
-    }
-  }
-  const std::vector<bool> read =
-      read_all(memory, records, [&](const PagePlace& each) { return heads[&each - records.data()].second; });
-  for (size_t i = 0; i < records.size(); ++i)
-    if (read[i])
-      if (const auto page = page_of_record(records[i].at, heads[i].first, records[i].words);
+  for (size_t i = 0; i < pages.size(); ++i)
+    pieces.push_back({pages[i].record, std::as_writable_bytes(std::span(&records[i], 1)), false, false});
+  if (!memory.read_each(pieces)) return;
+  for (size_t i = 0; i < pages.size(); ++i)
+    if (pieces[i].there)
+      if (const auto page = page_of_record(pages[i].at, pages[i].flags, records[i]);
           page && is_mapped(places, page->range))
         out.push_back(*page);
-  candidates.clear();
+}
+
+void add_pages(HeapMemory& memory, const std::vector<AddressRange>& places, V8Heads heads,
+               std::vector<V8Page>& out) {
+  std::vector<Recorded> recorded;
+  for (const auto& [at, words] : heads) {
+    auto page = classic_page(at, words);
+    if (!page) page = page_with_record(at, words);
+    if (page) {
+      if (is_mapped(places, page->range)) out.push_back(*page);
+    } else if (words[1] % 8 == 0 && memory.writable(words[1])) {
+      recorded.push_back({at, words[0], words[1]});
+    }
+  }
+  add_recorded(memory, places, recorded, out);
 }
 
 // Stops at a budget that is used up: memory.step() knows.
 std::vector<V8Page> pages_of(HeapMemory& memory, size_t most) {
   const std::vector<AddressRange> places = places_of(memory.vmas());
   std::vector<V8Page> out;
-  std::vector<PagePlace> candidates;
-  for (const events::Vma& vma : memory.vmas()) {
-    if (!could_hold(vma)) continue;
-    for (uint64_t at = round_up(vma.range.start, V8::kPage); at < vma.range.end; at += V8::kPage) {
-      if (!memory.step() || out.size() >= most) return out;
-      candidates.push_back({at, {}});
-      if (candidates.size() == kPagesTogether) add_pages(memory, places, candidates, out);
-      if (!memory.keep(candidates.empty() ? kPagesTogether * sizeof(V8Page) : 0)) return out;
-    }
-  }
-  add_pages(memory, places, candidates, out);
+  each_head<HeaderWords>(memory, V8::kPage, could_hold, [&](V8Heads heads) {
+    if (!memory.keep(heads.size() * sizeof(V8Page))) return false;
+    add_pages(memory, places, heads, out);
+    return out.size() < most;
+  });
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "allocators/aligned_heads.h"
 #include "allocators/rounding.h"
 
 namespace memwhy::allocators {
@@ -15,7 +16,6 @@ namespace {
 
 constexpr size_t kPages = Zend::kChunk / kPageBytes;
 constexpr uint64_t kHeapInChunk = 64;  // of the first chunk
-constexpr size_t kHeads = 64;          // that are read together
 
 // Words of a chunk's map. What is neither is free.
 constexpr uint32_t kPageRun = 0x4000'0000, kSlotRun = 0x8000'0000, kPagesOfRun = 0x3ff, kSlotSize = 0x1f;
@@ -73,34 +73,22 @@ std::optional<Chunk> chunk_at(uint64_t at, const HeadPage& page) {
   return std::nullopt;
 }
 
-void add_chunks(HeapMemory& memory, std::vector<uint64_t>& places, std::vector<HeadPage>& heads,
-                std::vector<Chunk>& out) {
-  std::vector<remote::Piece> pieces;
-  for (size_t i = 0; i < places.size(); ++i) pieces.push_back({places[i], std::span(heads[i]), false, false});
-  const bool read = memory.read_each(pieces);
-  for (size_t i = 0; i < pieces.size() && read; ++i) {
-    const auto chunk = pieces[i].there ? chunk_at(pieces[i].address, heads[i]) : std::nullopt;
-    if (chunk && memory.keep(sizeof(Chunk))) out.push_back(*chunk);
-  }
-  places.clear();
+bool is_mapped_whole(const HeapMemory& memory, uint64_t chunk) {
+  const events::Vma* const vma = memory.mapping(chunk);
+  return vma != nullptr && vma->range.end - chunk >= Zend::kChunk;
 }
 
 // In order of address. Stops at a budget that is used up: memory.step() knows.
 std::vector<Chunk> chunks_of(HeapMemory& memory, size_t most) {
-  std::vector<uint64_t> places;
-  std::vector<HeadPage> heads(kHeads);
   std::vector<Chunk> out;
-  for (const events::Vma& vma : memory.vmas()) {
-    if (!HeapMemory::private_anonymous(vma)) continue;
-    for (uint64_t at = round_up(vma.range.start, Zend::kChunk);
-         at < vma.range.end && vma.range.end - at >= Zend::kChunk; at += Zend::kChunk) {
-      places.push_back(at);
-      if (places.size() < kHeads) continue;
-      if (!memory.step() || out.size() >= most) return out;
-      add_chunks(memory, places, heads, out);
-    }
-  }
-  add_chunks(memory, places, heads, out);
+  each_head<HeadPage>(memory, Zend::kChunk, HeapMemory::private_anonymous,
+                      [&](std::span<const HeadAt<HeadPage>> heads) {
+                        for (const auto& [at, head] : heads)
+                          if (const auto chunk = chunk_at(at, head);
+                              chunk && is_mapped_whole(memory, at) && memory.keep(sizeof(Chunk)))
+                            out.push_back(*chunk);
+                        return out.size() < most;
+                      });
   return out;
 }
 
