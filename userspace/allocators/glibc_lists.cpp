@@ -103,8 +103,8 @@ void read_fastbins(HeapMemory& memory, const Glibc& libc, Arena& arena) {
   uint64_t bytes = 0;
   for (size_t i = 0; i < kFastbins; ++i) {
     const uint64_t size = kMinChunk + 16 * i;
-    uint64_t at = 0,
-             passed = 0;  // passed: an earlier one, after 1, 2, 4, 8 … of them. Again there: it is a loop
+    uint64_t at = 0;
+    uint64_t passed = 0;  // an earlier one, after 1, 2, 4, 8 … of them; there again: it is a loop
     if (!memory.word(arena.bins - libc.shape->fastbins + 8 * i, at))
       return arena.cut_short("a fastbin could not be read");
     for (uint64_t n = 1; at != 0; ++n) {

@@ -105,8 +105,8 @@ void report_crashes() {
   if (kSanitized) return;
   void* frame = nullptr;
   static_cast<void>(::backtrace(&frame, 1));  // loads the unwinder, which a handler must not
-  static std::array<std::byte, kAlternateStack>
-      stack;  // of the main thread, whose own may be what is used up
+  // For the main thread, whose own may be what is used up.
+  static std::array<std::byte, kAlternateStack> stack;
   stack_t alternate{};
   alternate.ss_sp = stack.data();
   alternate.ss_size = stack.size();
