@@ -18,7 +18,6 @@
 namespace memwhy::fuzz {
 namespace {
 
-constexpr size_t kMostPatches = 64, kPatchBytes = 18;
 constexpr size_t kMostGroups = 256, kMostFrames = 1024;
 constexpr size_t kMostReads = 200;      // of a word, that are told apart
 constexpr size_t kMostHotBytes = 8192;  // of one read: larger ones are objects, not tables
@@ -33,25 +32,12 @@ Input input_of(const uint8_t* data, size_t size) {
   Input out;
   if (size == 0) return out;
   out.snapshot = data[0];
-  for (size_t at = 1; at + kPatchBytes <= size && out.patches.size() < kMostPatches; at += kPatchBytes) {
-    Patch& patch = out.patches.emplace_back();
-    std::memcpy(&patch.address, data + at, 8);
-    std::memcpy(&patch.value, data + at + 8, 8);
-    patch.from = data[at + 16];
-    patch.until = data[at + 17];
-  }
+  out.patches = patches_of({data + 1, size - 1});
   return out;
 }
 
 std::string bytes_of(const Input& input) {
-  std::string out(1, static_cast<char>(input.snapshot));
-  for (const Patch& patch : input.patches) {
-    out.append(reinterpret_cast<const char*>(&patch.address), 8);
-    out.append(reinterpret_cast<const char*>(&patch.value), 8);
-    out.push_back(static_cast<char>(patch.from));
-    out.push_back(static_cast<char>(patch.until));
-  }
-  return out;
+  return std::string(1, static_cast<char>(input.snapshot)) + bytes_of(input.patches);
 }
 
 // What a memory was asked for.
@@ -205,13 +191,8 @@ uint64_t new_value(const Seed& seed, uint64_t old, Random& random) {
       return words[random.below(words.size())];
     case 2:  // what stands elsewhere
       return value_at(seed, words[random.below(words.size())]);
-    case 3: {
-      uint8_t bytes[8];
-      std::memcpy(bytes, &old, sizeof old);
-      LLVMFuzzerMutate(bytes, sizeof bytes, sizeof bytes);
-      std::memcpy(&old, bytes, sizeof old);
-      return old;
-    }
+    case 3:
+      return mutated_word(old);
     default:
       return random.near(old);
   }
@@ -286,10 +267,7 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t mos
   Random random(seed);
   Input input = input_of(data, size);
   if (random.one_in(32)) input.snapshot = static_cast<uint8_t>(random.below(seeds().size()));
-  for (size_t times = 1 + random.below(random.one_in(4) ? 12 : 3); times > 0; --times)
-    mutate_one(seed_of(input), input, random);
-  const std::string made = bytes_of(input);
-  if (made.size() > most) return LLVMFuzzerMutate(data, size, most);
-  std::memcpy(data, made.data(), made.size());
-  return made.size();
+  return mutate_patches(
+      data, size, most, random, [&] { mutate_one(seed_of(input), input, random); },
+      [&] { return bytes_of(input); });
 }

@@ -24,7 +24,6 @@ namespace {
 
 using namespace allocators;
 
-constexpr size_t kMostPatches = 64, kPatchBytes = 18;
 // The clocks of a budget are looked at every 64 steps, and a reading ends with them: the same on a machine that is busy.
 constexpr int kMostLooks = 400;
 constexpr uint64_t kMostReads = 200'000;  // of all readings; the most that was seen is 30,000
@@ -39,25 +38,13 @@ Input input_of(const uint8_t* data, size_t size) {
   if (size < 2) return out;
   out.shape = data[0];
   out.second = data[1];
-  for (size_t at = 2; at + kPatchBytes <= size && out.patches.size() < kMostPatches; at += kPatchBytes) {
-    Patch& patch = out.patches.emplace_back();
-    std::memcpy(&patch.address, data + at, 8);
-    std::memcpy(&patch.value, data + at + 8, 8);
-    patch.from = data[at + 16];
-    patch.until = data[at + 17];
-  }
+  out.patches = patches_of({data + 2, size - 2});
   return out;
 }
 
 std::string bytes_of(const Input& input) {
-  std::string out = {static_cast<char>(input.shape), static_cast<char>(input.second)};
-  for (const Patch& patch : input.patches) {
-    out.append(reinterpret_cast<const char*>(&patch.address), 8);
-    out.append(reinterpret_cast<const char*>(&patch.value), 8);
-    out.push_back(static_cast<char>(patch.from));
-    out.push_back(static_cast<char>(patch.until));
-  }
-  return out;
+  const char first[] = {static_cast<char>(input.shape), static_cast<char>(input.second)};
+  return std::string(first, sizeof first) + bytes_of(input.patches);
 }
 
 // ---- what must hold ----
@@ -225,13 +212,8 @@ uint64_t new_value(const Seed& seed, uint64_t old, Random& random) {
       return some_address(seed, random);
     case 2:
       return seed.words[random.below(seed.words.size())].second;
-    case 3: {
-      uint8_t bytes[8];
-      std::memcpy(bytes, &old, sizeof old);
-      LLVMFuzzerMutate(bytes, sizeof bytes, sizeof bytes);
-      std::memcpy(&old, bytes, sizeof old);
-      return old;
-    }
+    case 3:
+      return mutated_word(old);
     case 4:  // flags of a chunk
       return old ^ (uint64_t{1} << random.below(3));
     case 5:
@@ -355,10 +337,7 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t mos
   Random random(seed);
   Input input = input_of(data, size);
   if (random.one_in(32)) input.shape = static_cast<uint8_t>(random.below(seeds().size()));
-  for (size_t times = 1 + random.below(random.one_in(4) ? 12 : 3); times > 0; --times)
-    mutate_one(seed_of(input), input, random);
-  const std::string made = bytes_of(input);
-  if (made.size() > most) return LLVMFuzzerMutate(data, size, most);
-  std::memcpy(data, made.data(), made.size());
-  return made.size();
+  return mutate_patches(
+      data, size, most, random, [&] { mutate_one(seed_of(input), input, random); },
+      [&] { return bytes_of(input); });
 }

@@ -7,9 +7,40 @@
 namespace memwhy::fuzz {
 namespace {
 
-constexpr size_t kPageBytes = 4096;
+constexpr size_t kPageBytes = 4096, kPatchBytes = 18;
 
 }  // namespace
+
+std::vector<Patch> patches_of(std::span<const uint8_t> bytes) {
+  std::vector<Patch> out;
+  for (size_t at = 0; at + kPatchBytes <= bytes.size() && out.size() < kMostPatches; at += kPatchBytes) {
+    Patch& patch = out.emplace_back();
+    std::memcpy(&patch.address, bytes.data() + at, 8);
+    std::memcpy(&patch.value, bytes.data() + at + 8, 8);
+    patch.from = bytes[at + 16];
+    patch.until = bytes[at + 17];
+  }
+  return out;
+}
+
+std::string bytes_of(const std::vector<Patch>& patches) {
+  std::string out;
+  for (const Patch& patch : patches) {
+    out.append(reinterpret_cast<const char*>(&patch.address), 8);
+    out.append(reinterpret_cast<const char*>(&patch.value), 8);
+    out.push_back(static_cast<char>(patch.from));
+    out.push_back(static_cast<char>(patch.until));
+  }
+  return out;
+}
+
+uint64_t mutated_word(uint64_t word) {
+  uint8_t bytes[8];
+  std::memcpy(bytes, &word, sizeof word);
+  LLVMFuzzerMutate(bytes, sizeof bytes, sizeof bytes);
+  std::memcpy(&word, bytes, sizeof word);
+  return word;
+}
 
 const char* PatchedMemory::page(uint64_t number) const {
   auto found = pages_.find(number);

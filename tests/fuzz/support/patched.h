@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "fuzz/support/check.h"
 #include "remote/memory.h"
 
 namespace memwhy::fuzz {
@@ -25,6 +27,23 @@ struct Patch {
   uint8_t until = 0;     // how many times it is read until it is again what it was
 };
 constexpr uint64_t kMirrorBytes = uint64_t{1} << 36;
+
+// The end of an input: { u64 address, u64 value, u8 from, u8 until } …, at most kMostPatches. What is left over is nothing.
+constexpr size_t kMostPatches = 64;
+std::vector<Patch> patches_of(std::span<const uint8_t> bytes);
+std::string bytes_of(const std::vector<Patch>& patches);
+
+uint64_t mutated_word(uint64_t word);  // by what libFuzzer knows of comparisons
+
+// change() a few times, mostly one to three, and then the input is what bytes() says.
+template <typename Change, typename Bytes>
+size_t mutate_patches(uint8_t* data, size_t size, size_t most, Random& random, Change change, Bytes bytes) {
+  for (size_t times = 1 + random.below(random.one_in(4) ? 12 : 3); times > 0; --times) change();
+  const std::string made = bytes();
+  if (made.size() > most) return LLVMFuzzerMutate(data, size, most);
+  std::memcpy(data, made.data(), made.size());
+  return made.size();
+}
 
 // A process whose memory changes while it is read.
 class PatchedMemory final : public remote::RemoteMemory {
