@@ -33,32 +33,6 @@ HeapShape g1() {
   return shape_of("hotspot_g1", made);
 }
 
-HeapShape serial() {
-  MadeJvm made;
-  constexpr uint64_t kYoung = kObjects + 0x4000, kOld = kObjects + 0x5000, kSpaces = kObjects + 0x6000;
-  made.offset("SerialHeap", "_young_gen", 128);
-  made.offset("SerialHeap", "_old_gen", 136);
-  made.offset("TenuredGeneration", "_the_space", 8);
-  made.offset("DefNewGeneration", "_eden_space", 8);
-  made.offset("DefNewGeneration", "_from_space", 16);
-  made.offset("DefNewGeneration", "_to_space", 24);
-  made.offset("ContiguousSpace", "_bottom", 0);
-  made.offset("ContiguousSpace", "_end", 8);
-  made.offset("ContiguousSpace", "_top", 16);
-  made.flag("UseG1GC", 0);
-  made.flag("UseSerialGC", 1);
-  made.memory.put_words(MadeJvm::kHeapObject + 128, {kYoung, kOld});
-  made.memory.put_words(kYoung + 8, {kSpaces, kSpaces + 0x40, kSpaces + 0x80});
-  made.memory.put_word(kOld + 8, kSpaces + 0xc0);
-  for (uint64_t i = 0; i < 4; ++i) {
-    const uint64_t bottom = kJavaHeap + i * 16 * kPageBytes;
-    made.memory.put_words(kSpaces + 0x40 * i, {bottom, bottom + 16 * kPageBytes, bottom + 0x5080});
-  }
-  made.map({kJavaHeap, kJavaHeap + 64 * kPageBytes}, "");
-  made.resident({kJavaHeap, kJavaHeap + 64 * kPageBytes});
-  return shape_of("hotspot_serial", made);
-}
-
 HeapShape frames(const char* name, bool new_release) {
   MadeCodeCache made(new_release);
   made.map({kCode, kCode + 0x10000}, "");
@@ -79,7 +53,7 @@ HeapShape frames(const char* name, bool new_release) {
 
 void add_jvm_shapes(std::vector<HeapShape>& out) {
   out.push_back(g1());
-  out.push_back(serial());
+  out.push_back(shape_of("hotspot_serial", MadeSpaces(MadeSpaces::kSerial)));
   out.push_back(frames("hotspot_frames_17", false));
   out.push_back(frames("hotspot_frames_25", true));
 }

@@ -62,6 +62,15 @@ void usual(MadeHeap& made) {
   made.finish();
 }
 
+// Beside the main one, at kHeap.
+constexpr uint64_t kHeap = 0x7e00'0000'0000;
+void with_an_arena(MadeHeap& made) {
+  made.used(1008);
+  made.arena(kHeap, 256 << 10);
+  made.used(0x290);
+  made.finish();
+}
+
 struct Layouts {
   size_t shape, par;
 };
@@ -136,7 +145,6 @@ TEST(Glibc, AFastbinRunThatReachesTopBelongsToIt) {
 }
 
 TEST(Glibc, FurtherArenasAreFoundAndTheirTopStays) {
-  constexpr uint64_t kHeap = 0x7e00'0000'0000;
   MadeHeap made;
   made.used(1008);
   made.arena(kHeap, 256 << 10);
@@ -284,12 +292,8 @@ TEST(Glibc, ALoopInAFastbinEnds) {
 }
 
 TEST(Glibc, AHeapOfAnArenaIsMappedWhole) {
-  constexpr uint64_t kHeap = 0x7e00'0000'0000;
   MadeHeap made;
-  made.used(1008);
-  made.arena(kHeap, 256 << 10);
-  made.used(0x290);
-  made.finish();
+  with_an_arena(made);
   for (events::Vma& vma : made.vmas)
     if (vma.range.start == kHeap) vma.range.end -= 128 << 10;
   made.vmas.insert(made.vmas.end() - 1, MadeHeap::vma({kHeap + (192 << 10), kHeap + (256 << 10)}, ""));
@@ -452,12 +456,8 @@ TEST(Glibc, AnAllocatorThatReplacesMallocLeavesNothingToFind) {
 }
 
 TEST(Glibc, AnArenaThatDoesNotSumIsKeptApart) {
-  constexpr uint64_t kHeap = 0x7e00'0000'0000;
   MadeHeap made;
-  made.used(1008);
-  made.arena(kHeap, 256 << 10);
-  made.used(0x290);
-  made.finish();
+  with_an_arena(made);
   made.memory.put_word(kHeap + 16, 128 << 10);  // heap_info.size
   Seen seen(made);
   ASSERT_EQ(seen.search.found.size(), 1u);
@@ -509,7 +509,6 @@ class GlibcDamage : public ::testing::TestWithParam<int> {};
 
 // Words of libc's data and of the heap are overwritten: readings end, and what they say is in order.
 TEST_P(GlibcDamage, EndsAndStaysInOrder) {
-  constexpr uint64_t kHeap = 0x7e00'0000'0000;
   uint64_t state = 0x9e37'79b9'7f4a'7c15 * static_cast<uint64_t>(GetParam() + 1);
   const auto random = [&state](uint64_t most) {
     state ^= state << 13, state ^= state >> 7, state ^= state << 17;

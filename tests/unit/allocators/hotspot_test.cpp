@@ -114,43 +114,11 @@ TEST(Hotspot, NamesThatCannotBeReadAreNoTables) {
 }
 
 TEST(Hotspot, SpacesOfSerialAndParallel) {
-  struct Names {
-    const char *young, *space, *top;
-  };
-  for (const Names& names : {Names{"DefNewGeneration", "ContiguousSpace", "ContiguousSpace"},
-                             Names{"PSYoungGen", "MutableSpace", "MutableSpace"},
-                             Names{"PSYoungGen", "ImmutableSpace", "MutableSpace"}}) {  // Java 11
-    MadeJvm made;
-    const bool parallel = names.young == std::string_view("PSYoungGen");
-    const uint64_t young_at = kObjects + 0x4000, old_at = kObjects + 0x5000, spaces = kObjects + 0x6000;
-    if (parallel) {
-      made.variable("ParallelScavengeHeap", "_young_gen", young_at);
-      made.variable("ParallelScavengeHeap", "_old_gen", old_at);
-      made.offset("PSOldGen", "_object_space", 8);
-    } else {
-      made.offset("SerialHeap", "_young_gen", 128);
-      made.offset("SerialHeap", "_old_gen", 136);
-      made.memory.put_words(MadeJvm::kHeapObject + 128, {young_at, old_at});
-      made.offset("TenuredGeneration", "_the_space", 8);
-    }
-    made.offset(names.young, "_eden_space", 8);
-    made.offset(names.young, "_from_space", 16);
-    made.offset(names.young, "_to_space", 24);
-    made.offset(names.space, "_bottom", 0);
-    made.offset(names.space, "_end", 8);
-    made.offset(names.top, "_top", 16);
-    made.flag(parallel ? "UseParallelGC" : "UseSerialGC", 1);
-    made.flag("UseG1GC", 0);
-    made.memory.put_words(young_at + 8, {spaces, spaces + 0x40, spaces + 0x80});
-    made.memory.put_word(old_at + 8, spaces + 0xc0);
-    uint64_t bottom = kJavaHeap;
-    const std::array<uint64_t, 4> filled = {8 * kPageBytes, kPageBytes, 0, 32 * kPageBytes};
-    for (size_t i = 0; i < 4; ++i, bottom += 64 * kPageBytes)
-      made.memory.put_words(spaces + 0x40 * i, {bottom, bottom + 64 * kPageBytes, bottom + filled[i]});
-    made.map({kJavaHeap, bottom}, "");
-    made.resident({kJavaHeap, bottom});
+  for (const MadeSpaces::Names& names :
+       {MadeSpaces::kSerial, MadeSpaces::kParallel, MadeSpaces::kParallel11}) {
+    MadeSpaces made(names);
     const events::AllocatorHeap heap = made.heap();
-    EXPECT_EQ(heap.collector, parallel ? "Parallel" : "Serial");
+    EXPECT_EQ(heap.collector, names.collector);
     EXPECT_EQ(heap.used_bytes, 41 * kPageBytes);
     EXPECT_EQ(heap.top_bytes, (4 * 64 - 41) * kPageBytes);
   }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A JVM in made-up memory: a libjvm whose text is a file, and whose table of fields is made as a test wants it. With a heap of
-// G1, or with a code cache.
+// G1, Serial or Parallel, or with a code cache.
 #pragma once
 
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "allocators/hotspot.h"
@@ -128,6 +129,49 @@ struct MadeG1 : MadeJvm {
     memory.put_words(kRecords + 0x100 * i, {bottom, bottom + kRegion, bottom + filled});
   }
   static constexpr uint64_t kTable = kObjects + 0x4000, kRecords = kObjects + 0x8000;
+};
+
+// Four spaces of 64 pages each, of which so many are filled: 8, 1, 0, 32. The structs that have their fields differ.
+struct MadeSpaces : MadeJvm {
+  struct Names {
+    const char *collector, *young, *space, *top;
+  };
+  static constexpr Names kSerial{"Serial", "DefNewGeneration", "ContiguousSpace", "ContiguousSpace"},
+      kParallel{"Parallel", "PSYoungGen", "MutableSpace", "MutableSpace"},
+      kParallel11{"Parallel", "PSYoungGen", "ImmutableSpace", "MutableSpace"};  // of Java 11
+  explicit MadeSpaces(const Names& names) {
+    const bool parallel = names.collector == std::string_view("Parallel");
+    const uint64_t young = kObjects + 0x4000, old = kObjects + 0x5000, spaces = kObjects + 0x6000;
+    if (parallel) {
+      variable("ParallelScavengeHeap", "_young_gen", young);
+      variable("ParallelScavengeHeap", "_old_gen", old);
+      offset("PSOldGen", "_object_space", 8);
+    } else {
+      offset("SerialHeap", "_young_gen", 128);
+      offset("SerialHeap", "_old_gen", 136);
+      memory.put_words(kHeapObject + 128, {young, old});
+      offset("TenuredGeneration", "_the_space", 8);
+    }
+    offset(names.young, "_eden_space", 8);
+    offset(names.young, "_from_space", 16);
+    offset(names.young, "_to_space", 24);
+    offset(names.space, "_bottom", 0);
+    offset(names.space, "_end", 8);
+    offset(names.top, "_top", 16);
+    flag(parallel ? "UseParallelGC" : "UseSerialGC", 1);
+    flag("UseG1GC", 0);
+    memory.put_words(young + 8, {spaces, spaces + 0x40, spaces + 0x80});
+    memory.put_word(old + 8, spaces + 0xc0);
+    uint64_t bottom = kJavaHeap, space = spaces;
+    for (const uint64_t filled : {8, 1, 0, 32}) {
+      const uint64_t end = bottom + 64 * kPageBytes;
+      memory.put_words(space, {bottom, end, bottom + filled * kPageBytes});
+      bottom = end;
+      space += 0x40;
+    }
+    map({kJavaHeap, bottom}, "");
+    resident({kJavaHeap, bottom});
+  }
 };
 
 // Where classes and their constants hang from.
