@@ -12,9 +12,11 @@ constexpr size_t kLeastScans = 3;     // that saw an owner rise
 constexpr double kLeastSlope = 1;     // seconds: of less a rate a minute is noise
 constexpr size_t kSlopePoints = 128;  // pairs grow with the square
 constexpr size_t kParts = 4, kSixteenths = 16;
-constexpr double kLeastShare = 1.0 / 12;   // of the rise, in each part of its time
-constexpr double kOnsetShare = 1.0 / 32;   // of the rise: before that it had not begun
-constexpr double kTeethShare = 1.0 / 4;    // of all that is moved: a fall that is more than noise
+constexpr double kLeastShare = 1.0 / 12;  // of the rise, in each part of its time
+constexpr double kOnsetShare = 1.0 / 32;  // of the rise: before that it had not begun
+constexpr double kTeethShare = 1.0 / 4;   // of all that is moved: a fall that is more than noise
+constexpr double kSpikeShare = 1.0 / 8;   // of the time seen: a peak that is longer is a tooth
+constexpr size_t kMostSpikes = 8;
 constexpr double kUntestedShare = 0.9;     // of an owner's rise
 constexpr double kMostStill = 2;           // times the longest wait before
 constexpr double kLeastStill = 5;          // the seconds that show how fast it moves since it stopped
@@ -144,7 +146,7 @@ Shape other_shape(const std::vector<Point>& points, double moved, double grown) 
   return Shape::kTeeth;
 }
 
-Trend judged(const std::vector<Point>& points);
+Trend judged(const std::vector<Point>& points, size_t spikes = kMostSpikes);
 
 // A peak that is over, and what rises since then above it: the peak is no tooth of it.
 std::optional<Trend> risen_above(const std::vector<Point>& points, size_t last_fall) {
@@ -158,7 +160,23 @@ std::optional<Trend> risen_above(const std::vector<Point>& points, size_t last_f
   return since.rising ? std::optional(since) : std::nullopt;
 }
 
-Trend judged(const std::vector<Point>& points) {
+// A short peak from which the fall led back to where the rise was: a copy into a larger block, a burst. Without it the rise is
+// the same before and after; what only began after the last peak may be its next one.
+std::optional<Trend> risen_through(const std::vector<Point>& points, size_t last_fall, size_t spikes) {
+  const auto low = points.begin() + static_cast<std::ptrdiff_t>(last_fall);
+  const auto above = [&](const Point& point) { return point.value > low->value; };
+  const auto peak = std::find_if_not(std::make_reverse_iterator(low), points.rend(), above).base();
+  if (spikes == 0 || peak == points.begin()) return std::nullopt;
+  const double before = (peak - 1)->seconds, end = points.back().seconds;
+  if (low->seconds - before > (end - points.front().seconds) * kSpikeShare) return std::nullopt;
+  std::vector<Point> others(points.begin(), peak);
+  others.insert(others.end(), low, points.end());
+  Trend without = judged(others, spikes - 1);
+  const bool began_before = without.rising && end - without.shown_seconds < before;
+  return began_before ? std::optional(without) : std::nullopt;
+}
+
+Trend judged(const std::vector<Point>& points, size_t spikes) {
   Trend trend;
   trend.bytes_per_s = slope_by_time(points);
   if (points.size() < kLeastPoints) return trend;
@@ -173,6 +191,7 @@ Trend judged(const std::vector<Point>& points) {
     trend.untested_seconds = end - points[last].seconds;
     trend.untested_bytes = static_cast<uint64_t>(std::max(0.0, points.back().value - points[last].value));
     if (const std::optional<Trend> since = risen_above(points, last)) return *since;
+    if (const std::optional<Trend> through = risen_through(points, last, spikes)) return *through;
   }
   const std::vector<Point> floor = floor_of(seen);
   const double grown = floor.back().value - floor.front().value;

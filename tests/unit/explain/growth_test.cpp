@@ -126,6 +126,21 @@ TEST(Trend, ALeakAfterAPeak) {
 }
 
 // A warm-up comes nearer to its end ever more slowly.
+// A vector of 60 MiB that is copied into a larger one while it leaks, wherever that is seen.
+TEST(Trend, AShortPeakOnARise) {
+  for (int peak = 1; peak < 21; ++peak) {
+    const auto with_peak = [peak](double t) { return 12 + 3.5 * t + (t == peak ? 64 : 0); };
+    EXPECT_TRUE(trend_of(each_second(21, with_peak)).rising) << peak;
+  }
+  const auto two = [](double t) { return 12 + 3.5 * t + (t == 5 ? 32 : t == 16 ? 64 : 0); };
+  EXPECT_TRUE(trend_of(each_second(21, two)).rising);
+  // Teeth, and then a longer one: it may fall as they did.
+  const auto teeth = [](double t) { return t > 20 ? 100 + (t - 20) * 40 : std::fmod(t, 2) == 0 ? 100 : 500; };
+  EXPECT_FALSE(trend_of(each_second(36, teeth)).rising);
+  const auto level = [](double t) { return t == 12 ? 500 : 100; };
+  EXPECT_EQ(trend_of(each_second(30, level)).grown_bytes, 0u);
+}
+
 TEST(Trend, AWarmUpLevelsOff) {
   EXPECT_FALSE(trend_of(each_second(60, [](double t) { return 500 * (1 - std::exp(-t / 15)); })).rising);
   EXPECT_TRUE(trend_of(each_second(60, [](double t) { return 500 * (1 - std::exp(-t / 120)); })).rising)
