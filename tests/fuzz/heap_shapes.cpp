@@ -174,6 +174,8 @@ std::vector<HeapShape> heap_shapes() {
       usual_of<Jemalloc>("jemalloc_5.2", test::radix::MadeJemalloc(test::radix::k52)),
       usual_of<Tcmalloc>("tcmalloc", test::radix::MadeTcmalloc()),
       usual_of<Mimalloc>("mimalloc", test::groups::MadeMimalloc()),
+      usual_of<Mimalloc>("mimalloc_3.1", test::groups::MadeArena()),
+      usual_of<Mimalloc>("mimalloc_3.4", test::groups::MadeArena(true)),
       usual_of<Musl>("musl", test::groups::MadeMusl()),
       python(),
       v8(),

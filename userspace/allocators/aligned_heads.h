@@ -23,10 +23,11 @@ struct HeadAt {
   Head head{};
 };
 
-// may_hold(vma). visit(std::span<const HeadAt<Head>>) -> bool, false: enough. A budget that is used up ends it too, which
+// may_hold(vma). Of a mapping only the first `of_each` bytes. visit(std::span<const HeadAt<Head>>) -> bool, false: enough. A budget that is used up ends it too, which
 // memory.step() knows.
 template <typename Head, typename MayHold, typename Visit>
-void each_head(HeapMemory& memory, uint64_t apart, MayHold may_hold, Visit visit) {
+void each_head(HeapMemory& memory, uint64_t apart, MayHold may_hold, Visit visit,
+               uint64_t of_each = ~uint64_t{0}) {
   constexpr size_t kTogether = std::min<size_t>(512, (size_t{256} << 10) / sizeof(Head));
   std::vector<HeadAt<Head>> heads(kTogether);
   size_t places = 0;
@@ -43,7 +44,8 @@ void each_head(HeapMemory& memory, uint64_t apart, MayHold may_hold, Visit visit
   };
   for (const events::Vma& vma : memory.vmas()) {
     if (!may_hold(vma)) continue;
-    for (uint64_t at = round_up(vma.range.start, apart); at < vma.range.end; at += apart) {
+    const uint64_t end = vma.range.start + std::min(of_each, vma.range.bytes());
+    for (uint64_t at = round_up(vma.range.start, apart); at < end; at += apart) {
       if (!memory.step()) return;
       heads[places++].at = at;
       if (places == kTogether && !read()) return;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "allocators/aligned_heads.h"
+#include "allocators/mimalloc_arenas.h"
 
 namespace memwhy::allocators {
 namespace {
@@ -99,25 +100,27 @@ bool add_segment(HeapMemory& memory, const Segment& segment, BlockTables& out) {
 }  // namespace
 
 bool Mimalloc::find(HeapMemory& memory) {
-  const std::vector<Segment> segments = segments_of(memory);
   BlockTables trial;
-  return std::any_of(segments.begin(), segments.end(),
-                     [&](const Segment& each) { return add_segment(memory, each, trial); });
+  const std::vector<Segment> segments = segments_of(memory);
+  if (std::ranges::any_of(segments, [&](const Segment& each) { return add_segment(memory, each, trial); }))
+    return true;
+  const std::vector<MimallocArena> arenas = mimalloc_arenas(memory);
+  return std::ranges::any_of(arenas,
+                             [&](const MimallocArena& each) { return add_arena(memory, each, trial); });
 }
 
 Result<BlockTables> Mimalloc::read(HeapMemory& memory) {
-  const std::vector<Segment> segments = segments_of(memory);
   BlockTables out;
-  size_t good = 0;
-  for (const Segment& segment : segments) {
-    if (add_segment(memory, segment, out))
-      ++good;
+  const auto count = [&out](bool good) {
+    if (good)
+      ++out.arenas;
     else if (out.problem.empty())
-      out.problem = "a segment was in motion";
-  }
-  if (!memory.step()) out.problem = "there are more segments than one reading may read";
-  if (good == 0) return Error(ErrorCode::kDamaged, "no segment of mimalloc is where one was");
-  out.arenas = good;
+      out.problem = "a segment or an arena was in motion";
+  };
+  for (const Segment& segment : segments_of(memory)) count(add_segment(memory, segment, out));
+  for (const MimallocArena& arena : mimalloc_arenas(memory)) count(add_arena(memory, arena, out));
+  if (!memory.step()) out.problem = "there are more segments or arenas than one reading may read";
+  if (out.arenas == 0) return Error(ErrorCode::kDamaged, "no segment or arena of mimalloc is where one was");
   return out;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// mimalloc 2.0: as libmimalloc, linked into a program, or bundled in a library beside another allocator. It has no table to
-// find: its segments lie at multiples of 32 MiB, and each describes its slices of 64 KiB.
+// mimalloc 2 and 3: as libmimalloc, linked into a program, or bundled in a library beside another allocator. It has no table
+// to find. The segments of mimalloc 2 lie at multiples of 32 MiB, and each describes its slices of 64 KiB; mimalloc 3 has
+// arenas (mimalloc_arenas.h).
 //
 //   segment 7f12'40000000   { ..., 3 slices of its own, normal, 512 entries, thread 7f.., slices [ ]
 //     slice 0   { 3 slices }                                      the segment's own

@@ -53,7 +53,6 @@ constexpr Recognised kRecognised[] = {
     {"clang_rt.scudo", "scudo", "scudo"},
     {"[anon:scudo", "scudo", "scudo"},
     {"[anon:tcmalloc_region", "google-tcmalloc", "Google's tcmalloc"},
-    {"libmimalloc.so.3", "mimalloc-3", "mimalloc 3"},
     {"libtbbmalloc", "tbbmalloc", "oneTBB's malloc"},
     {"libcoreclr.so", "coreclr", ".NET"},
 };

@@ -78,6 +78,16 @@ int64_t minus(int64_t a, int64_t b) {
   return b > 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
 }
 
+// By the clock as it was at the end, which is how explain prints moments; one outside of the recording by that of its start,
+// which is how info prints the first: the clock may have been set meanwhile.
+int64_t of_clock(const Moment& moment, const trace::FileInfo& info, int64_t first, int64_t last) {
+  const int64_t by_end = plus(last, minus(moment.time.count(), *info.end_realtime_ns));
+  if (by_end >= first && by_end <= last) return by_end;
+  const int64_t by_start = plus(first, minus(moment.time.count(), *info.start_realtime_ns));
+  // Moments are printed without what is left of their second: the first one printed is before the first one.
+  return by_start < first && minus(first, by_start) < moment.unit.count() ? first : by_start;
+}
+
 // `name`: of the option, for sentences.
 Result<TimeNs> resolve(const char* name, const Moment& moment, const trace::FileInfo& info) {
   const auto first = static_cast<int64_t>(info.summary.first_time);
@@ -94,9 +104,7 @@ Result<TimeNs> resolve(const char* name, const Moment& moment, const trace::File
       if (!info.start_realtime_ns)
         return Error(ErrorCode::kUsage,
                      fmt::format("{} {}: this recording has no clock; write +30s or -5m", name, moment.text));
-      at = plus(first, minus(moment.time.count(), *info.start_realtime_ns));
-      // Moments are printed without what is left of their second: the first one printed is before the first one.
-      if (at < first && minus(first, at) < moment.unit.count()) at = first;
+      at = of_clock(moment, info, first, last);
       break;
   }
   if (at < first || at > last) {

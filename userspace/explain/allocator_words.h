@@ -34,7 +34,7 @@ inline constexpr std::array<AllocatorWords, 5> kCHeaps = {{
      "holds the lock of its page heap",
      "are memory that tcmalloc has given back and that is resident all the same"},
     {"mimalloc", "mimalloc", "mi_collect(true)", false, false, "works for the thread that calls it",
-     "are free slices of its segments: mi_collect(true), called by each thread, returns at most those"},
+     "are free slices: mi_collect(true), called by each thread, returns at most those"},
     {"musl", "musl's malloc", "", false, false, "", "are free"},
 }};
 

@@ -13,6 +13,25 @@
 #include "probe/hub.h"
 
 namespace memwhy::probe {
+namespace {
+
+// What to add to CLOCK_MONOTONIC for CLOCK_REALTIME, modulo 2^64. Others may run between two looks at clocks: the shortest
+// while of some counts.
+uint64_t realtime_lead() {
+  constexpr int kTries = 8;
+  constexpr uint64_t kShort = 2'000;
+  uint64_t lead = 0, shortest = ~uint64_t{0};
+  for (int i = 0; i < kTries && shortest > kShort; ++i) {
+    const uint64_t before = clock_ns(CLOCK_MONOTONIC), realtime = clock_ns(CLOCK_REALTIME);
+    const uint64_t took = clock_ns(CLOCK_MONOTONIC) - before;
+    if (took >= shortest) continue;
+    shortest = took;
+    lead = realtime - (before + took / 2);
+  }
+  return lead;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<KernelProbe>> KernelProbe::open(const Options& options) {
   Result<std::unique_ptr<Object>> object = Object::load(options);
@@ -108,9 +127,7 @@ events::Coverage Hub::coverage() {
 Result<events::ClockAnchor> Hub::clock() {
   const mw_request& answer = object->request();
   if (Status done = object->run("clock"); !done) return std::move(done).error();
-  const uint64_t realtime = clock_ns(CLOCK_REALTIME), monotonic = clock_ns(CLOCK_MONOTONIC);
-  return events::ClockAnchor{answer.time_ns, answer.boot_ns, realtime - (monotonic - answer.time_ns),
-                             answer.tick};
+  return events::ClockAnchor{answer.time_ns, answer.boot_ns, answer.time_ns + realtime_lead(), answer.tick};
 }
 
 }  // namespace memwhy::probe

@@ -36,7 +36,7 @@ TEST(Mimalloc, SegmentsThatTheBudgetLeftOutWereNotInMotion) {
   const Result<BlockTables> tables = Mimalloc().read(memory);
   ASSERT_TRUE(tables.ok());
   EXPECT_EQ(tables->arenas, 1u);
-  EXPECT_EQ(tables->problem, "there are more segments than one reading may read");
+  EXPECT_EQ(tables->problem, "there are more segments or arenas than one reading may read");
 }
 
 TEST(Mimalloc, SlicesThatDoNotFollowAreNoSegment) {
@@ -44,6 +44,31 @@ TEST(Mimalloc, SlicesThatDoNotFollowAreNoSegment) {
   made.usual();
   made.slice(10, 503, 0, 0, 0);
   EXPECT_FALSE(made.finds(Mimalloc()));
+}
+
+TEST(MimallocArena, IsReadToTheByte) {
+  for (const bool in_table : {false, true}) {
+    MadeArena made(in_table);
+    made.usual();
+    const events::AllocatorHeap heap = made.read_with(Mimalloc());
+    EXPECT_EQ(heap.used_bytes, 60 * 640 + 100'000) << in_table;
+    EXPECT_EQ(heap.pinned_bytes, kSlice - 60 * 640 + 8 * kSlice - 100'000) << in_table;
+    EXPECT_EQ(heap.top_bytes, kSlice) << in_table;
+  }
+}
+
+TEST(MimallocArena, MustAgreeWithItself) {
+  for (const bool in_table : {false, true}) {
+    MadeArena empty(in_table), own_is_free(in_table), of_another(in_table);
+    empty.set_free(~uint64_t{0} << 2);
+    EXPECT_FALSE(empty.finds(Mimalloc())) << "without a page it may be anything";
+    own_is_free.usual();
+    EXPECT_TRUE(own_is_free.finds(Mimalloc()));
+    own_is_free.set_free(~uint64_t{0} << 12 | 1);
+    EXPECT_FALSE(own_is_free.finds(Mimalloc()));
+    of_another.page(3, 62, 5, 1, 100'000);  // it would end beyond the arena
+    EXPECT_FALSE(of_another.finds(Mimalloc()));
+  }
 }
 
 TEST(Musl, IsReadToTheByte) {
@@ -116,6 +141,10 @@ void damaged(uint64_t tables, uint64_t bytes) {
 }
 
 TEST(Mimalloc, DamagedSegmentsEnd) { damaged<Mimalloc, MadeMimalloc>(kSlices - 40, 40 + 11 * 80); }
+TEST(MimallocArena, DamagedArenasEnd) {
+  damaged<Mimalloc, MadeArena>(MadeArena::kArena, 18 * 8);
+  damaged<Mimalloc, MadeArena>(MadeArena::kArena + 2 * kSlice, 15 * 8);
+}
 TEST(Musl, DamagedAreasEnd) { damaged<Musl, MadeMusl>(kArea, 24 + 2 * 40); }
 
 }  // namespace
