@@ -61,6 +61,7 @@ Sparse around(std::string_view section, bool debug) {
 }
 
 void ask(symbols::Binary& binary, uint64_t offset, bool is_return) {
+  if (offset >= symbols::kMostFileBytes) return;
   const FunctionRules rules = binary.frame_rules(offset, is_return);
   const uint64_t looked_at = is_return && offset != 0 ? offset - 1 : offset;
   check(rules.well_formed(), "rows are in order, and rules fit");

@@ -36,9 +36,15 @@ struct Region {
   uint64_t kept_bytes() const { return pages_touched(range).pages() * (sizeof(uint16_t) + 1); }
   // Once, before add_free().
   void prepare() {
+    free.clear();
+    trimmed.clear();
+    fit();
+  }
+  // As large as `range` is now; new pages have nothing free.
+  void fit() {
     const uint64_t pages = pages_touched(range).pages();
-    free.assign(pages, 0);
-    trimmed.assign(pages, false);
+    free.resize(pages);
+    trimmed.resize(pages);
   }
   // A run of free chunks. `trim`: malloc_trim drops the whole pages in it.
   void add_free(AddressRange run, bool trim) {

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <utility>
 
 #include "allocators/glibc_beside.h"
 #include "allocators/glibc_find.h"
@@ -28,24 +30,33 @@ constexpr int kMostSearches = 20;
 constexpr int kMostCutInARow = 3;  // then the last complete reading is too old
 constexpr size_t kMostSizes = 64;
 
-// What was free in an arena at its last reading, on the pages that it still has.
-void carry_over(HeapMemory& memory, const Arena& before, Arena& now) {
-  now.fast = before.fast;
-  now.cut = before.cut;
+// What was free in an arena at its last reading, on the pages that it still has. Its tables are moved: there may be a GiB of
+// them.
+void carry_over(HeapMemory& memory, Arena& before, Arena& now) {
+  now.fast = std::move(before.fast);
+  now.cut = std::move(before.cut);
   now.unknown_bytes = before.unknown_bytes;
   if (before.top == now.top) now.merged_top = before.merged_top;
-  if (now.regions.size() < before.regions.size() || (now.regions.empty() && !before.regions.empty()))
-    now.regions = before.regions;
+  if (now.regions.size() < before.regions.size()) now.regions = std::exchange(before.regions, {});
   if (!memory.keep(now.kept_bytes())) return now.regions.clear();
   for (Region& region : now.regions) {
-    region.prepare();
-    for (const Region& old : before.regions) {
+    for (Region& old : before.regions) {
       if (old.range.start != region.range.start || old.free.empty()) continue;
-      const size_t pages = std::min(old.free.size(), region.free.size());
-      std::copy_n(old.free.begin(), pages, region.free.begin());
-      std::copy_n(old.trimmed.begin(), pages, region.trimmed.begin());
+      region.free = std::move(old.free);
+      region.trimmed = std::move(old.trimmed);
     }
+    region.fit();
   }
+}
+
+// To walk over it once more: what is free in it is not in the copy.
+Arena without_tables(Arena& arena) {
+  std::vector<Region> regions = std::exchange(arena.regions, {});
+  Arena out = arena;
+  for (const Region& region : regions)
+    out.regions.push_back({region.range, region.chunks, region.has_top, {}, {}});
+  arena.regions = std::move(regions);
+  return out;
 }
 
 }  // namespace
@@ -74,40 +85,48 @@ bool GlibcProcess::find(HeapMemory& memory) {
   return !libcs_.empty();
 }
 
-bool GlibcProcess::refresh(HeapMemory& memory, Glibc& libc, bool what_is_free) {
-  Glibc now = libc;
-  now.mapped.clear();
-  now.cached.clear();
-  now.tcaches = 0;
-  if (what_is_free) now.sizes.clear();
-  if (!read_arenas(memory, now)) return false;
+std::optional<Glibc> GlibcProcess::refreshed(HeapMemory& memory, Glibc& before, bool what_is_free) {
+  Glibc now;
+  now.module = before.module;
+  now.main_arena = before.main_arena;
+  now.shape = before.shape;
+  now.safe_linking = before.safe_linking;
+  now.par = before.par;
+  if (!what_is_free) now.sizes = before.sizes;
+  if (!read_arenas(memory, now)) return std::nullopt;
   read_par(memory, now);
-  std::map<uint64_t, const Arena*> known;
-  for (const Arena& arena : libc.arenas) known[arena.address] = &arena;
+  std::map<uint64_t, Arena*> known;
+  for (Arena& arena : before.arenas) known[arena.address] = &arena;
   for (Arena& arena : now.arenas) {
     const auto found = known.find(arena.address);
-    const Arena* const before = found == known.end() ? nullptr : found->second;
-    if (!arena.believed && before != nullptr && before->believed && !before->regions.empty())
-      arena = *before;  // in motion: what it was last time
+    Arena none;
+    Arena& last = found == known.end() ? none : *found->second;
+    if (!arena.believed && last.believed && !last.regions.empty())
+      arena = last;  // in motion: what it was last time
     else if (what_is_free)
       read_free(memory, now, arena);
     else
-      carry_over(memory, before != nullptr ? *before : Arena{}, arena);
+      carry_over(memory, last, arena);
   }
   find_mapped_chunks(memory, now);
-  libc = std::move(now);
-  return true;
+  return now;
 }
 
-// A truncated reading knows less of what is free than the last complete one, as long as that is recent.
+// What is free is read beside what it was, which stays until it is known whether this reading is worth more: a truncated one
+// knows less than the last complete one, as long as that is recent.
 bool GlibcProcess::read_heap(HeapMemory& heap, const remote::Budget& budget) {
   const bool first = free_read_ns_ == 0;
   const bool what_is_free = first || within_share(cpu_ns_, first_ns_);
-  std::vector<Glibc> last_whole;
-  if (what_is_free && whole_) last_whole = libcs_;
-  bool read = true;
-  for (Glibc& libc : libcs_) read = read && refresh(heap, libc, what_is_free);
+  std::vector<Glibc> before = std::exchange(libcs_, {});
+  for (Glibc& libc : before) {
+    std::optional<Glibc> now = refreshed(heap, libc, what_is_free);
+    if (!now) break;
+    libcs_.push_back(*std::move(now));
+  }
+  const auto fresh = static_cast<std::ptrdiff_t>(libcs_.size());
+  const bool read = libcs_.size() == before.size();
   if (!read && first) return false;
+  std::move(before.begin() + fresh, before.end(), std::back_inserter(libcs_));
   if (what_is_free) {
     std::vector<uint64_t> threads = find_threads(heap);
     if (budget.spent() == remote::Budget::Spent::kNothing || !whole_) threads_ = std::move(threads);
@@ -115,8 +134,9 @@ bool GlibcProcess::read_heap(HeapMemory& heap, const remote::Budget& budget) {
   read_caches(heap);
   const bool cut = budget.spent() != remote::Budget::Spent::kNothing;
   if (!cut && what_is_free) cut_in_a_row_ = 0;
-  if (cut && !last_whole.empty() && ++cut_in_a_row_ < kMostCutInARow) {
-    libcs_ = std::move(last_whole);
+  if (cut && what_is_free && whole_ && ++cut_in_a_row_ < kMostCutInARow) {
+    std::move(libcs_.begin() + fresh, libcs_.end(), before.begin() + fresh);
+    libcs_ = std::move(before);
     refresh_arenas(heap.vmas());
     tell_once(fmt::format(
         "Its C heap takes more {} than one reading may: what is free in it is as of the last whole "
@@ -149,7 +169,8 @@ void GlibcProcess::refresh_arenas(const std::vector<events::Vma>& vmas) {
   remote::MeteredMemory metered(*memory_, budget);
   HeapMemory memory(metered, vmas_, ReadPace{});
   memory.refresh(vmas);
-  for (Glibc& libc : libcs_) refresh(memory, libc, false);  // false: they move, and stay as they were
+  for (Glibc& libc : libcs_)
+    if (std::optional<Glibc> now = refreshed(memory, libc, false)) libc = *std::move(now);  // else they move
   read_caches(memory);
 }
 
@@ -223,11 +244,12 @@ std::optional<events::AllocatorHeap> GlibcProcess::sizes() {
   HeapMemory memory(metered, vmas_, pace_);
   if (!memory.refresh()) return std::nullopt;
   SizeClasses sizes;
-  for (const Glibc& libc : libcs_) {
-    for (Arena arena : libc.arenas) {  // a copy: what is free is as it was read
-      if (!memory.keep(arena.kept_bytes())) return std::nullopt;
-      for (Region& region : arena.regions) region.prepare();
-      walk_chunks(memory, arena, sizes);
+  for (Glibc& libc : libcs_) {
+    for (Arena& arena : libc.arenas) {
+      Arena walked = without_tables(arena);
+      if (!memory.keep(walked.kept_bytes())) return std::nullopt;
+      for (Region& region : walked.regions) region.prepare();
+      walk_chunks(memory, walked, sizes);
     }
     for (const AddressRange& chunk : libc.mapped) sizes[std::bit_floor(chunk.bytes())] += chunk.bytes();
   }

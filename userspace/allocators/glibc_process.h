@@ -48,8 +48,9 @@ class GlibcProcess {
 
  private:
   bool find(HeapMemory& memory);
-  // false: the arenas do not pass their tests at the moment.
-  bool refresh(HeapMemory& memory, Glibc& libc, bool what_is_free);
+  // nullopt: the arenas do not pass their tests at the moment. Else, and if not `what_is_free`, what is free is taken out of
+  // `before`.
+  std::optional<Glibc> refreshed(HeapMemory& memory, Glibc& before, bool what_is_free);
   bool read_heap(HeapMemory& heap, const remote::Budget& budget);  // false: they did not at the first reading
   void read_caches(HeapMemory& heap);
   void refresh_arenas(const std::vector<events::Vma>& vmas);  // what is free in them stays as it was

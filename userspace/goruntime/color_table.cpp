@@ -13,8 +13,10 @@ constexpr size_t kFirstPlaces = 16;
 }  // namespace
 
 ColorTable::ColorTable() {
+#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
   std::random_device random;
   secret_ = uint64_t{random()} << 32 | random();
+#endif  // fuzzed, the same input takes the same way each time
 }
 
 // The finish of splitmix64.

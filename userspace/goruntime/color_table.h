@@ -52,7 +52,7 @@ class ColorTable {
 
   std::array<Part, size_t{1} << kPartBits> parts_;
   size_t size_ = 0;
-  uint64_t secret_;  // the target chooses the addresses, and could make them collide
+  uint64_t secret_ = 1;  // the target chooses the addresses, and could make them collide
 };
 
 }  // namespace memwhy::goruntime

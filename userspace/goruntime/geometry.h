@@ -16,6 +16,8 @@ constexpr uint64_t kArenaPages = kArenaBytes / kGoPageBytes;
 constexpr uint64_t kChunkPagesGo = 512;
 constexpr uint64_t kChunkBytesGo = kChunkPagesGo * kGoPageBytes;
 constexpr uint64_t kChunkL2Bits = 13;
+constexpr uint64_t kHeapEnd = uint64_t{1}
+                              << 47;    // addresses of a heap are below (arenaBaseOffset, heapAddrBits)
 constexpr uint64_t kSummaryLevels = 5;  // a slice of each: mheap.pages.summary
 constexpr uint64_t kSpanClasses = 136;  // 68 sizes, with and without pointers
 

@@ -368,7 +368,8 @@ Result<std::vector<AddressRange>> heap_ranges(remote::RemoteMemory& memory, cons
   for (size_t i = 0; i < words->size(); i += 2) {
     const AddressRange range = {(*words)[i], (*words)[i + 1]};
     const bool rising = out.empty() || out.back().end <= range.start;
-    if (range.empty() || !rising || range.start % kChunkBytesGo != 0 || range.end % kChunkBytesGo != 0)
+    if (range.empty() || !rising || range.end > kHeapEnd || range.start % kChunkBytesGo != 0 ||
+        range.end % kChunkBytesGo != 0)
       return not_found("heap");
     out.push_back(range);
   }

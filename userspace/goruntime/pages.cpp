@@ -21,7 +21,8 @@ constexpr uint64_t kPallocBytes = 128;  // of one chunk: 64 bytes allocated, 64 
 constexpr uint64_t kCachePages = 64;    // of a p.pcache; a block of as many begins at a multiple of them
 constexpr uint64_t kMostPageRanges = 1 << 20;
 constexpr size_t kMostRuns = 1 << 25;  // 256 GiB of spans of one page
-constexpr uint64_t kMostHeapBytes = uint64_t{1} << 44;
+constexpr uint64_t kMostHeapBytes =
+    uint64_t{1} << 44;                 // below it: the pages of the system in a run are counted in 32 bits
 constexpr uint64_t kPagesAStep = 512;  // sorting them is as much work as a call of the system
 
 Error torn(const char* what) { return {ErrorCode::kAbsent, std::string("reading the Go heap's ") + what}; }
@@ -87,11 +88,11 @@ class Pass {
     for (size_t i = 0; i < words->size(); i += 2) {
       const AddressRange range = {(*words)[i], (*words)[i + 1]};
       const bool rising = ranges_.empty() || ranges_.back().end <= range.start;
-      if (range.empty() || !rising || (range.start - kArenaBase) % kChunkBytesGo != 0 ||
-          (range.end - kArenaBase) % kChunkBytesGo != 0)
+      if (range.empty() || !rising || range.end > kHeapEnd ||
+          (range.start - kArenaBase) % kChunkBytesGo != 0 || (range.end - kArenaBase) % kChunkBytesGo != 0)
         return torn("ranges: they make no sense");
       total += range.bytes();
-      if (total > kMostHeapBytes) return torn("ranges: they are too large");
+      if (total >= kMostHeapBytes) return torn("ranges: they are too large");
       ranges_.push_back(range);
     }
     Result<uint64_t> arenas =

@@ -77,7 +77,7 @@ class Binary {
   // A file with the debug information: this one, or the one that its symbols came from.
   void use_debug_info(Fd file);
 
-  // How the function around an address is unwound. Never an error: what cannot be read is kUnsaid.
+  // How the function around an address is unwound; below kMostFileBytes. Never an error: what cannot be read is kUnsaid.
   FunctionRules frame_rules(uint64_t file_offset, bool is_return);
 
   // Of a Go program: its line table, and whether a function with this prefix was linked into it.

@@ -86,6 +86,8 @@ Result<std::vector<FunctionRules>> BinaryTable::frame_rules(BinaryHandle binary,
                                                             std::span<const CodeOffset> at) {
   Entry* entry = find(binary);
   if (entry == nullptr) return not_open();
+  const auto in_no_file = [](const CodeOffset& one) { return one.file_offset >= kMostFileBytes; };
+  if (std::ranges::any_of(at, in_no_file)) return Error(ErrorCode::kBadInput, "no file has such an offset");
   std::vector<FunctionRules> rules;
   rules.reserve(at.size());
   for (const CodeOffset& one : at)

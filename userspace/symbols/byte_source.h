@@ -27,6 +27,9 @@ namespace memwhy::symbols {
 static_assert(std::endian::native == std::endian::little,
               "the readers copy little-endian values as they are");
 
+// No file is larger, and none has a byte from here on (loff_t).
+inline constexpr uint64_t kMostFileBytes = uint64_t{1} << 63;
+
 class ByteSource {
  public:
   virtual ~ByteSource() = default;

@@ -13,10 +13,11 @@ namespace {
 
 // Far above what linkers make; below what would cost time.
 constexpr uint64_t kMaxSections = 1 << 16;
-constexpr size_t kMaxSegments = 128;            // all are searched for each address
-constexpr uint64_t kMaxNoteBytes = 64 << 10;    // of one range of notes
-constexpr uint64_t kMaxNotes = 256;             // ranges of notes, segments and sections
-constexpr uint64_t kMaxNotesBytes = 512 << 10;  // of all together
+constexpr size_t kMaxSegments = 128;                  // all are searched for each address
+constexpr uint64_t kMostAddress = uint64_t{1} << 63;  // the kernel's are above
+constexpr uint64_t kMaxNoteBytes = 64 << 10;          // of one range of notes
+constexpr uint64_t kMaxNotes = 256;                   // ranges of notes, segments and sections
+constexpr uint64_t kMaxNotesBytes = 512 << 10;        // of all together
 
 struct Ident {
   unsigned char bytes[EI_NIDENT];
@@ -65,6 +66,8 @@ std::string hex(std::span<const std::byte> bytes) {
   return text;
 }
 
+bool within(uint64_t start, uint64_t bytes, uint64_t most) { return start <= most && bytes <= most - start; }
+
 uint64_t page_down(uint64_t value) { return value & ~(kPageBytes - 1); }
 
 }  // namespace
@@ -111,9 +114,10 @@ void ElfFile::read_programs(ByteSource& source, const std::vector<Elf64_Phdr>& p
                           program.p_memsz,
                           (program.p_flags & PF_W) != 0,
                           (program.p_flags & PF_X) != 0};
-    const bool wraps = segment.offset + segment.file_bytes < segment.offset ||
-                       segment.vaddr + segment.memory_bytes < segment.vaddr;
-    if (wraps) continue;
+    // So that a page and a function can be added to what it maps, too.
+    const bool possible = within(segment.offset, segment.file_bytes, kMostFileBytes) &&
+                          within(segment.vaddr, segment.memory_bytes, kMostAddress);
+    if (!possible) continue;
     if (program.p_type == PT_LOAD && segment.file_bytes <= segment.memory_bytes) {
       if (segments_.size() < kMaxSegments)
         segments_.push_back(segment);
@@ -209,7 +213,9 @@ std::optional<uint64_t> vaddr_of(const std::vector<Segment>& segments, uint64_t 
       best_rank = rank;
     }
   }
-  if (best == nullptr) return std::nullopt;
+  // What is in front of a segment that begins at address 0 has no address.
+  if (best == nullptr || (file_offset < best->offset && best->offset - file_offset > best->vaddr))
+    return std::nullopt;
   return best->vaddr + (file_offset - best->offset);
 }
 

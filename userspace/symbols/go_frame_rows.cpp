@@ -115,7 +115,7 @@ std::optional<GoLineTable::FrameRows> GoLineTable::frame_rows(ByteSource& source
     const auto length = sequence.varint();
     if (!length || *length == 0) break;
     value += (*delta & 1) != 0 ? ~(*delta >> 1) : *delta >> 1;
-    pc = std::min(pc + uint64_t{*length} * quantum_, in->end);
+    pc += std::min(uint64_t{*length} * quantum_, in->end - pc);
     steps.push_back({pc, static_cast<int32_t>(value)});
   }
   if (steps.empty()) return std::nullopt;

@@ -204,6 +204,12 @@ TEST(Children, ReadTheVdso) {
   }
   EXPECT_GT(rules, 20u);
   EXPECT_GT(names, 20u);
+  // An offset that no file has is no reason to mistrust the child.
+  const symbols::CodeOffset nowhere{~uint64_t{0}, false};
+  const auto refused = (*children)->frame_rules(opened->handle, std::span(&nowhere, 1));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kBadInput);
+  ASSERT_GT((*children)->parser(), 0);  // -1 would be everybody
   ::kill((*children)->parser(), SIGKILL);
   const symbols::CodeOffset at{0x600, false};
   const auto closed = (*children)->frame_rules(opened->handle, std::span(&at, 1));

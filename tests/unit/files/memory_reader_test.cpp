@@ -149,6 +149,7 @@ TEST_F(MemoryReaderTest, ALateOneIsAskedAgainTwiceAndCostsTheMemoryOfOneProcess)
                 ElementsAre(HasSubstr("did not answer within 500 ms: it was asked again")));
   }
   EXPECT_FALSE(memory->waits());
+  ASSERT_GT(reader_->child(), 0);  // -1 would be everybody
   ::kill(reader_->child(), SIGSTOP);
   const Status silent = memory->read(pages.at(0), word);
   ASSERT_FALSE(silent);
@@ -222,6 +223,7 @@ TEST_F(MemoryReaderTest, ManySilentOnesEndTheReading) {
     const auto memory = open(::getpid());
     ASSERT_TRUE(memory->read(pages.at(0), word)) << i;
     for (int late = 0; late < 3; ++late) {
+      ASSERT_GT(reader_->child(), 0);
       ::kill(reader_->child(), SIGSTOP);
       ASSERT_EQ(memory->read(pages.at(0), word).ok(), late < 2);
     }

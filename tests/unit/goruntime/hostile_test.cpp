@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "goruntime/buckets.h"
+#include "goruntime/geometry.h"
 #include "goruntime/go_process.h"
 #include "goruntime/goroutines.h"
 #include "goruntime/pages.h"
@@ -188,6 +189,21 @@ TEST_F(Hostile, variables_that_grow_between_two_reads_do_not_outgrow_their_masks
       static_cast<void>(remote::read_value<uint64_t>(memory, word));
     }
   }
+}
+
+// Behind the last arena of all addresses the first one begins; and 16 TiB are one page more than a run has room for.
+TEST_F(Hostile, a_heap_at_the_end_of_all_addresses_or_of_16_TiB_is_refused) {
+  constexpr uint64_t kRanges = uint64_t{1} << 46, kTiB = uint64_t{1} << 40;
+  const auto why = [&](AddressRange range) {
+    FakeMemory memory = recording_->memory;
+    memory.put_words(kRanges, {range.start, range.end});
+    memory.put_words(globals().mheap + layout().mheap.pages_in_use.offset, {kRanges, 1, 1});
+    const Result<HeapPages> pages = read_pages(memory, globals());
+    return pages ? std::string() : pages.error().message();
+  };
+  EXPECT_THAT(why({0 - kArenaBytes, 0 - kChunkBytesGo}), testing::HasSubstr("ranges: they make no sense"));
+  EXPECT_THAT(why({kTiB, 17 * kTiB}), testing::HasSubstr("ranges: they are too large"));
+  EXPECT_THAT(why({kTiB, 17 * kTiB - kArenaBytes}), testing::Not(testing::HasSubstr("ranges")));
 }
 
 // 3 objects of 0x5555555555555556 bytes are 2 bytes, modulo 2^64.
