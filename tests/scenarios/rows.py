@@ -131,8 +131,8 @@ GO_CAUSES = Batch(after=10, before=10, rows=(
 GO_HELD = Batch(after=4, before=4, rows=(
     Row("a list", "held-heap", go("go_held", "chain", stripped=False), go("go_held", "-fix", "chain", stripped=False), problem=False,
         bytes=96 * MIB, says=("hang from the variable main.recent alone", "96 of 1.0 MiB", "main.buffer"), go=EACH_GO),
-    Row("an empty map", "held-heap", go("go_held", "emptied", stripped=False), go("go_held", "-fix", "emptied", stripped=False),
-        problem=False, says=("main.sessions alone, a map of 0 entries in ",), go=EACH_GO),
+    Row("an empty map", "held-heap", go("go_held", "pointed", stripped=False), go("go_held", "-fix", "pointed", stripped=False),
+        problem=False, says=("hang from the variable main.db alone, a map of 0 entries in ",), go=EACH_GO),
 ))
 GO_HELD_TEXTS = Batch(after=4, before=4, rows=(
     Row("parts of texts, stripped", "held-heap", go("go_held", "texts"), go("go_held", "-fix", "texts"), problem=False, bytes=64 * MIB,
