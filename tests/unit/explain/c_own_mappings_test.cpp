@@ -42,6 +42,16 @@ TEST(COwnMappings, InHugePages) {
   EXPECT_EQ(figure(found, "huge_bytes"), 40 << 20);
 }
 
+TEST(COwnMappings, GivenBackLazily) {
+  const auto e = told(kProgram + "@11 " + kMalloc + kScan + "@12 advise 1 20000000+9000 free\n@13 " +
+                      kMalloc + "scan 1: 555500000+1024, 20000000+10240\n");
+  const Finding* found = finding(e, "own-mappings");
+  ASSERT_NE(found, nullptr);
+  EXPECT_THAT(found->headline,
+              HasSubstr("outside of malloc, 35.2 MiB of it given back lazily (MADV_FREE): the kernel takes"));
+  EXPECT_EQ(figure(*found, "lazy_bytes"), 9000 * 4096);
+}
+
 // MAP_POPULATE, seen: by a stack.
 Explanation mapped_by(const char* frames, const std::string& malloc) {
   const std::string vmas = "vmas 1\n  400+16 r-xp /bin/c inode=7\n  555500000+65536 rw-p [heap]\n";

@@ -27,15 +27,20 @@ class COwnMappings : public Rule {
     finding.bytes = bytes;
     finding.owners = {Owner::kAnonOther, Owner::kAnonMapped};
     finding.growth_bytes_per_s = trend_of(c.samples, {Owner::kAnonOther, Owner::kAnonMapped}).bytes_per_s;
-    const uint64_t huge = huge_bytes(c);
+    const uint64_t huge = most_of(c, &LedgerLine::huge_bytes), lazy = most_of(c, &LedgerLine::lazy_bytes);
+    std::string state;
+    if (huge != 0) state += fmt::format(", {} of it in huge pages", human_bytes(huge));
+    if (lazy != 0)
+      state +=
+          fmt::format(", {} of it given back lazily (MADV_FREE): the kernel takes it when memory is short",
+                      human_bytes(lazy));
     finding.headline = bytes_and_share(bytes, c.ledger) +
-                       " were mapped by the program or a library itself, outside of malloc";
-    if (huge != 0) finding.headline += fmt::format(", {} of it in huge pages", human_bytes(huge));
+                       " were mapped by the program or a library itself, outside of malloc" + state;
     finding.claim = fmt::format(
         "{} of {}'s memory were mapped by the program or a library itself, outside of malloc{}{}.",
-        bytes_and_share(bytes, c.ledger), c.process.comm,
-        huge == 0 ? "" : fmt::format(", {} of it in huge pages", human_bytes(huge)), by_whom(c));
+        bytes_and_share(bytes, c.ledger), c.process.comm, by_whom(c), state);
     add_evidence(c, huge, finding);
+    if (lazy != 0) finding.bytes_figure("lazy_bytes", lazy);
     finding.remedy =
         "None needed if it is meant to be so large: no statistic of malloc shows it. Look for the size of an "
         "arena, a pool or a cache.";
@@ -53,14 +58,14 @@ class COwnMappings : public Rule {
   }
 
   // 0: less than half.
-  static uint64_t huge_bytes(const Case& c) {
-    uint64_t huge = 0, all = 0;
+  static uint64_t most_of(const Case& c, uint64_t LedgerLine::*part) {
+    uint64_t parts = 0, all = 0;
     for (const Owner owner : {Owner::kAnonOther, Owner::kAnonMapped})
       if (const LedgerLine* line = line_of(c.ledger, owner)) {
-        huge += line->huge_bytes;
+        parts += line->*part;
         all += line->bytes;
       }
-    return huge * 2 < all ? 0 : huge;
+    return parts * 2 < all ? 0 : parts;
   }
 
   static void add_evidence(const Case& c, uint64_t huge, Finding& finding) {
