@@ -233,6 +233,10 @@ bool collects_unseen(const Case& c) {
   });
 }
 
+bool all_locked(const Case& c) {
+  return c.process.counters && c.process.counters->locked_bytes / 9 >= c.ledger.rss.bytes / 10;
+}
+
 double lasting_seconds(const Case& c) {
   constexpr double kCollected = 300;
   return collects_unseen(c) ? kCollected : kLastingSeconds;

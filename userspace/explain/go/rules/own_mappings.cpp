@@ -62,7 +62,10 @@ class OwnMappings : public Rule {
     const std::initializer_list<Owner> where = {Owner::kAnonOther,         Owner::kAnonMapped,
                                                 Owner::kAnonBeforeAttach,  Owner::kUnattributed,
                                                 Owner::kGoRuntimeMetadata, Owner::kGoRuntimeProfiler};
-    const uint64_t counted = counters->metadata_bytes + counters->other_bytes + counters->profiler_bytes;
+    uint64_t counted = counters->metadata_bytes + counters->other_bytes + counters->profiler_bytes;
+    // Locked memory is resident as far as it is reserved, and the runtime reserves more than it counts.
+    if (all_locked(c))
+      counted = std::max(counted, c.ledger.total({Owner::kGoRuntimeMetadata, Owner::kGoRuntimeProfiler}));
     const uint64_t all = c.ledger.total(where), bytes = all - std::min(all, counted);
     if (bytes < problem_threshold(c.ledger)) return std::nullopt;
 
