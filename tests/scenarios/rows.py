@@ -85,10 +85,9 @@ sys.stdin.readline()
 GROWTH = Batch(after=40, before=40, rows=(
     Row("C heap that grows", "c-heap-growth", c("growth", "leak", done="grown"), c("growth", "level", done="grown"), rate=8 * MIB,
         figures=(("chunk_size", 1008),)),
-    Row("mappings in steps", "anon-growth", c("growth", "steps", done="grown"), c("growth", "load", done="grown"), rate=6 * MIB,
-        known_before=False),
+    Row("mappings in steps", "anon-growth", c("growth", "steps", done="grown"), c("growth", "load", done="grown"), rate=6 * MIB),
     Row("growth through several owners", "rss-growth", c("growth", "owners", done="grown"), c("growth", "replaced", done="grown"),
-        rate=3 * 4 * (MIB // 20 // 4096 * 4096), known_before=False),
+        rate=3 * 4 * (MIB // 20 // 4096 * 4096)),
     Row("shared memory that grows", "shared-memory", c("growth", "shared", done="grown"), c("growth", "ring", done="grown"), rate=8 * MIB),
 ))
 # The runtime collects 2, 6, 14, 30, 62 s after it begins: whenever memwhy attaches, two of them and 20 s are seen.
@@ -122,7 +121,7 @@ GO_CAUSES = Batch(after=10, before=10, rows=(
         go=EACH_GO),
     # What the runtime counts of its own outside of the heap is taken off: a lower bound.
     Row("mappings of a Go program", "own-mappings", go("go_causes", "mappings"), go("go_causes", "-fix", "mappings"), problem=False,
-        bytes=96 * MIB, near=0.1, go=EACH_GO, known_before=False),
+        bytes=96 * MIB, near=0.1, go=EACH_GO),
     Row("race detector", "race-detector", go("race_service", "-late", 128, race=True), go("race_service", "-late", 128), go=EACH_GO,
         says=("-race=true",)),
 ))
@@ -131,8 +130,8 @@ GO_CAUSES = Batch(after=10, before=10, rows=(
 GO_HELD = Batch(after=4, before=4, rows=(
     Row("a list", "held-heap", go("go_held", "chain", stripped=False), go("go_held", "-fix", "chain", stripped=False), problem=False,
         bytes=96 * MIB, says=("hang from the variable main.recent alone", "96 of 1.0 MiB", "main.buffer"), go=EACH_GO),
-    Row("an empty map", "held-heap", go("go_held", "emptied", stripped=False), go("go_held", "-fix", "emptied", stripped=False),
-        problem=False, says=("main.sessions alone, a map of 0 entries in ",), go=EACH_GO),
+    Row("an empty map", "held-heap", go("go_held", "pointed", stripped=False), go("go_held", "-fix", "pointed", stripped=False),
+        problem=False, says=("hang from the variable main.db alone, a map of 0 entries in ",), go=EACH_GO),
 ))
 GO_HELD_TEXTS = Batch(after=4, before=4, rows=(
     Row("parts of texts, stripped", "held-heap", go("go_held", "texts"), go("go_held", "-fix", "texts"), problem=False, bytes=64 * MIB,
@@ -196,7 +195,7 @@ C_CAUSES = Batch(after=6, before=6, rows=(
     Row("shared memory", "shared-memory", c("causes", "shared"), c("causes", "small_shared"), problem=False, bytes=96 * MIB,
         says=("shared with 3 other processes",)),
     Row("copies since a fork", "unshared-by-fork", c("causes", "prefork"), c("causes", "no_fork"), problem=False, first=False,
-        bytes=96 * MIB, says=("32.0 MiB of the same mappings are still shared with 1 other process",), known_before=False),
+        bytes=96 * MIB, says=("32.0 MiB of the same mappings are still shared with 1 other process",)),
     Row("a peak that is over", "transient-spike", c("causes", "spike"), c("causes", "no_spike"), problem=False, first=False,
         figure="peak_bytes", bytes=401 * MIB),
 ))
@@ -204,7 +203,7 @@ C_CAUSES = Batch(after=6, before=6, rows=(
 MACHINE = Batch(after=6, before=6, rows=(
     Row("stacks in huge pages", "huge-pages", c("causes", "stacks"), c("causes", "small_stacks"), bytes=320 * MIB),
     Row("locked memory", "locked-memory", c("causes", "locked"), c("causes", "small_shared"), problem=False, first=False,
-        figure="locked_bytes", bytes=128 * MIB, known_before=False),
+        figure="locked_bytes", bytes=128 * MIB),
 ))
 BUILDS = Batch(after=4, before=4, rows=(
     Row("AddressSanitizer", "instrumented-build", built("gcc", "-fsanitize=address"), built("gcc"), says=("AddressSanitizer",),

@@ -38,6 +38,11 @@ inline constexpr std::array<AllocatorWords, 5> kCHeaps = {{
     {"musl", "musl's malloc", "", false, false, "", "are free"},
 }};
 
+inline bool is_c_heap(std::string_view allocator) {
+  return std::ranges::any_of(kCHeaps,
+                             [&](const AllocatorWords& each) { return each.allocator == allocator; });
+}
+
 // nullptr: it is not behind malloc, or is unknown.
 inline const AllocatorWords* words_of(const AllocatorFacts& facts) {
   const auto* const found = std::find_if(kCHeaps.begin(), kCHeaps.end(), [&](const AllocatorWords& each) {

@@ -38,10 +38,11 @@ enum class Owner : uint8_t {
   kJavaHeap,
   kJsHeap,
   kAnonOther,
+  kAnonMapped,
   kAnonBeforeAttach,
   kUnattributed,
 };
-constexpr size_t kBuiltInOwners = 29;
+constexpr size_t kBuiltInOwners = 30;
 // Further ones are added by registration (owner_table.h), which has the names of all.
 constexpr size_t kOwnerCount = 48;
 
@@ -82,6 +83,7 @@ inline const OwnerName& owner_name(Owner owner) {
       {"java.heap", "heap of Java objects (JVM)", "java.heap"},
       {"js.heap", "heap of JavaScript objects (V8)", "js.heap"},
       {"anon.other", "anonymous memory, known by stack or VMA name", "anon"},
+      {"anon.mapped", "mapped outside of every heap that was read, before memwhy attached", "anon"},
       {"anon.before_attach", "there before memwhy attached; only its address is known", "before_attach"},
       {"unattributed", "born after attach, and nobody saw how", "unattributed"},
   }};

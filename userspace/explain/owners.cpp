@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "events/mapping_at.h"
+#include "explain/allocator_words.h"
 #include "explain/mapping.h"
 #include "explain/runtimes.h"
 
@@ -117,6 +118,20 @@ bool was_read(const timeline::RuntimeClaims* runtimes, std::string_view runtime)
            return told.pages->runtime == runtime && told.pages->trust == events::Trust::kVerified &&
                   !told.pages->runs.empty();
          });
+}
+
+// All that this process has: those that are linked are told, also when they could not be read.
+bool all_heaps_read(const Evidence& evidence, bool race_build) {
+  const timeline::RuntimeClaims* runtimes = evidence.scan.runtimes.get();
+  if (runtimes == nullptr || race_build) return false;
+  bool go = false, behind_malloc = false;
+  for (const timeline::RuntimeTold& told : runtimes->told) {
+    if (told.pages->trust != events::Trust::kVerified) return false;
+    go |= told.pages->runtime == events::kGoRuntime && told.pages->holds();
+    behind_malloc |= told.pages->holds() && is_c_heap(told.pages->runtime);
+  }
+  if (evidence.go == nullptr) return behind_malloc;
+  return go && (behind_malloc || !evidence.go->go->cgo);
 }
 
 ManagedHeap managed_heap_of(const std::vector<events::Vma>& vmas, const timeline::RuntimeClaims* runtimes) {
@@ -243,6 +258,7 @@ void Owners::decide(const Evidence& evidence, Stacks& stacks) {
   ++scans_;
   const RaceLayout* race = race_layout_of(evidence.go, evidence.space);
   race_build_ = race != nullptr;
+  heaps_known_ = all_heaps_read(evidence, race_build_);
   Judge judge(evidence, uses_, race);
   std::vector<Votes> votes = count_votes(evidence, stacks);
   std::vector<Range> shown;
@@ -304,7 +320,7 @@ Owner Owners::owner_in(const VmaOwner& vma, const RuntimeUses& uses, const PageG
                                       touched_by_program(kind);
   if (vma.basis != Basis::kNone && !of_neighbour) return vma.owner;
   if (kind == StackKind::kMalloc) return Owner::kCHeapUnclassified;
-  if (group.how == How::kBeforeAttach) return Owner::kAnonBeforeAttach;
+  if (group.how == How::kBeforeAttach) return heaps_known_ ? Owner::kAnonMapped : Owner::kAnonBeforeAttach;
   if (group.how == How::kUnknown) return Owner::kUnattributed;
   return Owner::kAnonOther;
 }

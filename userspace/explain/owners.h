@@ -5,7 +5,8 @@
 //   who touched this page    a stack whose deciding function is TSan's or malloc's
 //   who touched its mapping  one page written by mallocgc makes the mapping a Go heap, also for other pages
 //   what it looks like       TSan's own blocks in a race build; nothing else is recognised by its shape
-//   nothing                  anon.other (a stack is known), anon.before_attach, unattributed
+//   nothing                  anon.other (a stack is known), anon.mapped (before attach; all heaps were read, and have none of it),
+//                            anon.before_attach, unattributed
 //
 //   7f77e2400000-7f77e2900000 rw-p of a race build: 586 pages touched by TSan, 80 by the Go runtime, 4 before
 //     race.internal 590 pages (4 by the mapping), anon.other 80 (its stacks say which table)
@@ -81,6 +82,8 @@ class Owners {
 
   std::shared_ptr<const OwnerTable> table_;
   bool race_build_ = false;
+  bool heaps_known_ =
+      false;  // so what is in none of them was mapped by the program's own code, or a library's
   RuntimeUses uses_, uses_before_;
   std::vector<VmaOwner> vmas_, vmas_before_;
   std::vector<Range> shown_;  // in order of address

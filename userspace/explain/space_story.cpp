@@ -47,7 +47,8 @@ const events::BinaryInfo* go_of(const Timeline& timeline, const events::BinaryIn
 }
 
 bool doubtful(Owner owner) {
-  return owner == Owner::kAnonOther || owner == Owner::kAnonBeforeAttach || owner == Owner::kUnattributed;
+  return owner == Owner::kAnonOther || owner == Owner::kAnonMapped || owner == Owner::kAnonBeforeAttach ||
+         owner == Owner::kUnattributed;
 }
 
 bool same_doubt(const Doubt& a, const Doubt& b) {

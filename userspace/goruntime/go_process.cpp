@@ -335,20 +335,13 @@ void GoProcess::tell_holders(SpanTable& spans, const GoroutineList& list, const 
       program_.variables ? program_.variables() : std::vector<AddressRange>();
   HolderRoots roots{variables, groups.members, {}, resident_};
   if (queue) roots.queued = queue->objects;
-  out.held = holders(memory, *globals_, spans, list, roots, ReachBudget{});
+  Holding holding = holders(memory, *globals_, spans, list, roots, ReachBudget{});
   if (budget.spent() != remote::Budget::Spent::kNothing)
     tell(kCutHolders, fmt::format("From what its heap hangs was not followed to the end: it would take more "
                                   "{} than one reading may.",
                                   budget.spent_name()));
-  std::vector<uint64_t> addresses;
-  for (const events::GoHolder& holder : out.held->holders) addresses.push_back(holder.address);
-  if (!program_.variable_names) return;
-  std::vector<GoProgram::VariableName> names = program_.variable_names(addresses);
-  for (size_t i = 0; i < std::min(names.size(), addresses.size()); ++i) {
-    if (addresses[i] == 0) continue;
-    out.held->holders[i].name = std::move(names[i].name);
-    out.held->holders[i].used_by = std::move(names[i].used_by);
-  }
+  if (program_.variable_names) name_holders(holding, program_.variable_names);
+  out.held = std::move(holding.held);
 }
 
 std::optional<events::GoGoroutines> GoProcess::goroutines(bool with_holders) {

@@ -103,7 +103,7 @@ std::vector<HeapWalk::Root> HeapWalk::masked_roots() {
   return {};
 }
 
-void HeapWalk::scan_variables(const std::function<Color(uint64_t)>& color_of) {
+void HeapWalk::each_root_word(const TakeWord& take) {
   const std::vector<Root> roots = masked_roots();
   for (const Root& root : roots) {
     block_.resize(root.range.bytes());
@@ -113,8 +113,7 @@ void HeapWalk::scan_variables(const std::function<Color(uint64_t)>& color_of) {
     }
     const size_t n = std::min(block_.size() / 8, root.mask.size() * 8);
     for (size_t i = 0; i < n; ++i)
-      if ((root.mask[i / 8] >> (i % 8) & 1) != 0)
-        refer(word(block_, 8 * i), color_of(root.range.start + 8 * i), beside(8 * i));
+      if ((root.mask[i / 8] >> (i % 8) & 1) != 0) take(root.range.start + 8 * i, 8 * i);
   }
   block_ = {};  // they may be many
   if (!roots.empty()) return;
@@ -122,9 +121,18 @@ void HeapWalk::scan_variables(const std::function<Color(uint64_t)>& color_of) {
   const AddressRange heap = {globals_.mheap, globals_.mheap + globals_.layout->mheap.size};
   for (const AddressRange& range : globals_.roots) {
     const bool inside = range.contains(heap.start) && heap.end <= range.end;
-    scan({range.start, inside ? heap.start : range.end}, color_of);
-    if (inside) scan({heap.end, range.end}, color_of);
+    each_word({range.start, inside ? heap.start : range.end}, take);
+    if (inside) each_word({heap.end, range.end}, take);
   }
+}
+
+void HeapWalk::scan_variables(const std::function<Color(uint64_t)>& color_of) {
+  each_root_word(
+      [&](uint64_t address, size_t at) { refer(word(block_, at), color_of(address), beside(at)); });
+}
+
+void HeapWalk::each_variable_word(const std::function<void(uint64_t, uint64_t)>& take) {
+  each_root_word([&](uint64_t address, size_t at) { take(address, word(block_, at)); });
 }
 
 void HeapWalk::scan_goroutines(Members which, Color color) {
@@ -150,7 +158,7 @@ void HeapWalk::scan_goroutine(const Goroutine& goroutine, Color color) {
   ++stacks_by_word_;
   const AddressRange live = {known ? goroutine.stack_pointer() & ~uint64_t{7} : goroutine.stack().start,
                              goroutine.stack().end};
-  scan(live, [color](uint64_t) { return color; });
+  each_word(live, [&](uint64_t, size_t at) { refer(word(block_, at), color, beside(at)); });
 }
 
 // Whether an object begins with the bounds of a stack: a goroutine's g, also one that is in no list (those of
@@ -225,11 +233,11 @@ void HeapWalk::read_ahead() {
 }
 
 // Every word of a range, in blocks.
-void HeapWalk::scan(AddressRange range, const std::function<Color(uint64_t)>& color_of) {
+void HeapWalk::each_word(AddressRange range, const TakeWord& take) {
   for (uint64_t at = range.start; at < range.end && !exhausted(); at += block_.size()) {
     block_.resize(std::min(range.end - at, kBlockBytes));
     if (!read_block(at, block_)) continue;
-    for (size_t i = 0; i + 8 <= block_.size(); i += 8) refer(word(block_, i), color_of(at + i), beside(i));
+    for (size_t i = 0; i + 8 <= block_.size(); i += 8) take(at + i, i);
   }
 }
 

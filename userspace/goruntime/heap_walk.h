@@ -61,6 +61,8 @@ class HeapWalk {
 
   // Roots. What they refer to waits in the queue. `color_of`: of the word of a variable.
   void scan_variables(const std::function<Color(uint64_t address)>& color_of);
+  // What the words of variables contain; nothing is visited.
+  void each_variable_word(const std::function<void(uint64_t address, uint64_t value)>& take);
   void scan_goroutines(Members which, Color color);
   void visit(uint64_t value, Color color) { refer(value, color, nullptr); }
 
@@ -110,7 +112,10 @@ class HeapWalk {
   void read_ahead();
   CachedPage& cached(uint64_t page) { return cache_[page % cache_.size()]; }
   Object object_of(const Work& work) const;
-  void scan(AddressRange range, const std::function<Color(uint64_t)>& color_of);
+  // `at`: its place in block_.
+  using TakeWord = std::function<void(uint64_t address, size_t at)>;
+  void each_root_word(const TakeWord& take);
+  void each_word(AddressRange range, const TakeWord& take);
   bool visit_pointers(const Object& object, Color color);
   void visit_block(Color color);
   // The word after a pointer; and of the table of a map, what it has of its groups.

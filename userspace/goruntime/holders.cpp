@@ -9,6 +9,7 @@
 
 #include "goruntime/heap_walk.h"
 #include "goruntime/map_count.h"
+#include "goruntime/static_pointers.h"
 #include "goruntime/sync_pool.h"
 #include "goruntime/words.h"
 
@@ -18,15 +19,7 @@ namespace {
 using Color = HeapWalk::Color;
 using Holder = events::GoHolder;
 constexpr size_t kMostRoots = 1 << 20;  // words of variables beyond that have no name: they only take away
-
-// The last that begins at `address` or before, and contains it.
-const AddressRange* range_of(std::span<const AddressRange> ranges, uint64_t address) {
-  const auto after =
-      std::upper_bound(ranges.begin(), ranges.end(), address,
-                       [](uint64_t value, const AddressRange& range) { return value < range.start; });
-  if (after == ranges.begin() || !std::prev(after)->contains(address)) return nullptr;
-  return &*std::prev(after);
-}
+constexpr size_t kMostLedTo = 64;       // words to which a variable leads that are looked at
 
 uint64_t overlap(std::span<const AddressRange> ranges, AddressRange object) {
   auto at = std::upper_bound(ranges.begin(), ranges.end(), object.start,
@@ -40,16 +33,21 @@ uint64_t overlap(std::span<const AddressRange> ranges, AddressRange object) {
 // Which root has which color.
 class Palette {
  public:
-  explicit Palette(const HolderRoots& roots) : roots_(roots) {}
+  Palette(const HolderRoots& roots, const StaticPointers& pointers) : roots_(roots), pointers_(pointers) {}
 
   Color of_word(uint64_t address) {
-    const AddressRange* variable = range_of(roots_.variables, address);
-    const uint64_t start = variable == nullptr ? address : variable->start;
-    if (const auto known = words_.find(start); known != words_.end()) return known->second;
-    if (holders_.size() >= kMostRoots) return HeapWalk::kShared;
-    Holder holder;
-    holder.address = start;
-    return words_[start] = add(std::move(holder));
+    const uint64_t named = named_word(address);
+    const AddressRange* variable = range_of(roots_.variables, named);
+    const uint64_t start = variable == nullptr ? named : variable->start;
+    auto known = words_.find(start);
+    if (known == words_.end()) {
+      if (holders_.size() >= kMostRoots) return HeapWalk::kShared;
+      Holder holder;
+      holder.address = start;
+      known = words_.emplace(start, add(std::move(holder))).first;
+    }
+    if (named != address) led_to_[start].push_back(address);
+    return known->second;
   }
   Color add(Holder holder) {
     holders_.push_back(std::move(holder));
@@ -57,9 +55,23 @@ class Palette {
   }
   Holder* of(Color color) { return color < HeapWalk::kFirst ? nullptr : &holders_[color - HeapWalk::kFirst]; }
   std::vector<Holder>& holders() { return holders_; }
+  // Words without a symbol to which the variable at this address leads.
+  std::span<const uint64_t> led_to(uint64_t variable) const {
+    const auto found = led_to_.find(variable);
+    return found == led_to_.end() ? std::span<const uint64_t>() : found->second;
+  }
 
  private:
+  // Itself, or where the way to it begins in a variable.
+  uint64_t named_word(uint64_t address) const {
+    if (roots_.variables.empty() || range_of(roots_.variables, address) != nullptr) return address;
+    const std::vector<uint64_t> way = pointers_.leading_to(address);
+    return way.empty() || range_of(roots_.variables, way.back()) == nullptr ? address : way.back();
+  }
+
   const HolderRoots& roots_;
+  const StaticPointers& pointers_;
+  std::unordered_map<uint64_t, std::vector<uint64_t>> led_to_;
   std::unordered_map<uint64_t, Color> words_;  // of a variable, or of one of its words
   std::vector<Holder> holders_;
 };
@@ -135,14 +147,28 @@ void look_closer(const HeapWalk& walk, const HolderRoots& roots,
   }
 }
 
-// Of a variable that is one word: whether it is a map.
-void count_map(remote::RemoteMemory& memory, const Globals& globals, const HeapWalk& walk,
-               const HolderRoots& roots, Holder& holder) {
-  const AddressRange* variable = range_of(roots.variables, holder.address);
-  if (holder.kind != Holder::Kind::kVariable || (variable != nullptr && variable->bytes() != 8)) return;
+// Words of a variable, or of what it leads to, that refer to the heap.
+std::vector<uint64_t> words_into_heap(remote::RemoteMemory& memory, const HeapWalk& walk,
+                                      std::span<const uint64_t> words) {
+  std::vector<uint64_t> out;
   std::vector<std::byte> pointer(8);
   HeapWalk::Object object;
-  if (!memory.read(holder.address, pointer) || !walk.object_of(word(pointer, 0), object)) return;
+  for (const uint64_t at : words.first(std::min(words.size(), kMostLedTo)))
+    if (memory.read(at, pointer) && walk.object_of(word(pointer, 0), object)) out.push_back(at);
+  return out;
+}
+
+// Of a variable that is one word, or leads to one: whether it is a map.
+void count_map(remote::RemoteMemory& memory, const Globals& globals, const HeapWalk& walk,
+               const HolderRoots& roots, std::span<const uint64_t> led_to, Holder& holder) {
+  const AddressRange* variable = range_of(roots.variables, holder.address);
+  if (holder.kind != Holder::Kind::kVariable || (variable != nullptr && variable->bytes() != 8)) return;
+  const std::vector<uint64_t> words =
+      words_into_heap(memory, walk, led_to.empty() ? std::span(&holder.address, 1) : led_to);
+  std::vector<std::byte> pointer(8);
+  HeapWalk::Object object;
+  if (words.size() != 1 || !memory.read(words.front(), pointer) || !walk.object_of(word(pointer, 0), object))
+    return;
   if (const std::optional<MapCount> map = count_map(memory, walk, globals.layout->minor, object)) {
     holder.slots = map->slots;
     holder.entries = map->entries;
@@ -150,25 +176,40 @@ void count_map(remote::RemoteMemory& memory, const Globals& globals, const HeapW
 }
 
 void count_lists(remote::RemoteMemory& memory, const HeapWalk& walk, const HolderRoots& roots,
-                 Holder& holder) {
+                 std::span<const uint64_t> led_to, Holder& holder) {
   if (holder.kind != Holder::Kind::kVariable) return;
+  for (const uint64_t at : led_to.first(std::min(led_to.size(), kMostLedTo)))
+    holder.pool_lists = std::max(holder.pool_lists, pool_lists(memory, walk, {at, at + 8}));
   const AddressRange* variable = range_of(roots.variables, holder.address);
   if (variable != nullptr && variable->bytes() == 8) return;  // a pool is larger
-  holder.pool_lists = pool_lists(
-      memory, walk, variable != nullptr ? *variable : AddressRange{holder.address, holder.address + 8});
+  holder.pool_lists = std::max(
+      holder.pool_lists,
+      pool_lists(memory, walk,
+                 variable != nullptr ? *variable : AddressRange{holder.address, holder.address + 8}));
+}
+
+StaticPointers static_pointers(HeapWalk& walk, const Globals& globals, const HolderRoots& roots) {
+  StaticPointers out(roots.variables);
+  walk.each_variable_word([&](uint64_t address, uint64_t value) {
+    for (const AddressRange& range : globals.roots)
+      if (range.contains(value)) out.add(address, value);
+  });
+  return out;
 }
 
 }  // namespace
 
-events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, SpanTable& spans,
-                       const GoroutineList& list, const HolderRoots& roots, const ReachBudget& budget) {
+Holding holders(remote::RemoteMemory& memory, const Globals& globals, SpanTable& spans,
+                const GoroutineList& list, const HolderRoots& roots, const ReachBudget& budget) {
   HeapWalk walk(memory, globals, spans, list, budget);
   walk.note_pins(kLeastPinned);
-  Palette palette(roots);
+  const StaticPointers pointers = static_pointers(walk, globals, roots);
+  Palette palette(roots, pointers);
   scan_roots(walk, palette, list, roots);
   walk.drain();
 
-  events::GoHeld out;
+  Holding holding;
+  events::GoHeld& out = holding.held;
   walk.seen().for_each([&](uint64_t address, Color first, bool shared) {
     const uint64_t bytes = HeapWalk::Object{address, walk.span_of(address)}.bytes();
     out.bytes += bytes;
@@ -195,11 +236,37 @@ events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, Spa
   for (const Color color : heaviest) {
     const auto found = chosen.find(color);
     if (found == chosen.end()) continue;
-    count_map(memory, globals, walk, roots, found->second.first);
-    count_lists(memory, walk, roots, found->second.first);
-    out.holders.push_back(std::move(found->second.first));
+    Holder& holder = found->second.first;
+    const std::span<const uint64_t> led_to = palette.led_to(holder.address);
+    count_map(memory, globals, walk, roots, led_to, holder);
+    count_lists(memory, walk, roots, led_to, holder);
+    const bool nameless = holder.kind == Holder::Kind::kVariable && roots.variables.empty();
+    holding.led_by.push_back(nameless ? pointers.leading_to(holder.address) : std::vector<uint64_t>());
+    out.holders.push_back(std::move(holder));
   }
-  return out;
+  return holding;
+}
+
+void name_holders(Holding& holding, const NamesOf& names_of) {
+  std::vector<events::GoHolder>& all = holding.held.holders;
+  std::vector<uint64_t> addresses;
+  for (size_t i = 0; i < all.size(); ++i) {
+    addresses.push_back(all[i].address);
+    addresses.insert(addresses.end(), holding.led_by[i].begin(), holding.led_by[i].end());
+  }
+  std::vector<GoProgram::VariableName> names = names_of(addresses);
+  if (names.size() < addresses.size()) return;
+  const auto known = [&](size_t at) { return !names[at].name.empty() || !names[at].used_by.empty(); };
+  for (size_t i = 0, at = 0; i < all.size(); ++i) {
+    const size_t end = at + 1 + holding.led_by[i].size();
+    while (at < end && !known(at)) ++at;
+    if (at < end && all[i].address != 0) {
+      all[i].address = addresses[at];
+      all[i].name = std::move(names[at].name);
+      all[i].used_by = std::move(names[at].used_by);
+    }
+    at = end;
+  }
 }
 
 }  // namespace memwhy::goruntime

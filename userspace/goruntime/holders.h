@@ -8,11 +8,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
 #include "events/go_runtime.h"
 #include "goruntime/globals.h"
+#include "goruntime/go_process.h"
 #include "goruntime/goroutine_groups.h"
 #include "goruntime/goroutines.h"
 #include "goruntime/reach.h"
@@ -31,9 +33,19 @@ struct HolderRoots {
   std::span<const AddressRange> resident = {};   // in order: pages that are
 };
 
+struct Holding {
+  events::GoHeld held;
+  // For each holder, where there are no symbols: words of variables that lead to it, as it may be one without a name itself.
+  std::vector<std::vector<uint64_t>> led_by;
+};
+
 // Without names: holders of most bytes first. `slots` and `entries` are those of a variable that is a map, or of all maps that are
 // reached from the holder alone, where their tables are most of it (Go 1.24 and later).
-events::GoHeld holders(remote::RemoteMemory& memory, const Globals& globals, SpanTable& spans,
-                       const GoroutineList& list, const HolderRoots& roots, const ReachBudget& budget);
+Holding holders(remote::RemoteMemory& memory, const Globals& globals, SpanTable& spans,
+                const GoroutineList& list, const HolderRoots& roots, const ReachBudget& budget);
+
+// By symbols; where none tells it, by the first word on the way to it that code refers to.
+using NamesOf = std::function<std::vector<GoProgram::VariableName>(const std::vector<uint64_t>&)>;
+void name_holders(Holding& holding, const NamesOf& names_of);
 
 }  // namespace memwhy::goruntime

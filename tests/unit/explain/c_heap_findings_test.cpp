@@ -48,6 +48,23 @@ TEST(CHeapFree, PromisesWhatMallocTrimWouldReturn) {
   EXPECT_THAT(found->remedy, Not(HasSubstr("MALLOC_ARENA_MAX")));
 }
 
+// madvise() does not drop what is locked: measured, malloc_trim(0) returned 8 KiB of 100 MiB.
+TEST(CHeapFree, OfWhatIsLockedNothingIsPromised) {
+  const auto e = told(kServer +
+                      "@11 allocator-heap 1 glibc used=30M trimmable=60M pinned=10M\nruntime-pages 1 glibc\n"
+                      "  555500000+25600 arena live=30M free=70M\nscan 1: 555500000+25600\n"
+                      "@12 counters 1 locked=100M\n");
+  const Finding* found = finding(e, "c-heap-free");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->recoverable_bytes, std::nullopt);
+  EXPECT_EQ(
+      found->claim,
+      "malloc keeps 70.0 MiB (70 %) of memory that c has freed; it is locked (mlockall), so that little "
+      "or none of it comes back.");
+  EXPECT_THAT(found->remedy, HasSubstr("Lock only what must never wait"));
+}
+
 // As GOGC=100 lets a Go heap: as much again as is in use.
 TEST(CHeapFree, RoomOfACollectorIsNoProblem) {
   const auto kind = [](const char* file, int used_mib) {
@@ -70,6 +87,9 @@ TEST(CHeapFree, WithoutARemedyItExplains) {
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(found->kind, FindingKind::kExplains);
   EXPECT_EQ(found->recoverable_bytes, 0u);
+  EXPECT_EQ(found->claim,
+            "malloc keeps 70.0 MiB (70 %) of memory that c has freed; no call returns it: each of its pages "
+            "holds an object in use.");
   EXPECT_THAT(found->remedy, HasSubstr("each of its pages holds an object in use"));
   EXPECT_THAT(found->evidence, Contains(HasSubstr("(mostly chunks of 512 bytes)")));
   EXPECT_THAT(finding(with_heap(30, "arenas=9 used=30M top=60M pinned=10M"), "c-heap-free")->remedy,

@@ -87,6 +87,20 @@ TEST(FileMapping, LargeAndStableExplains) {
   EXPECT_EQ(problems(e), 0u);
 }
 
+// Of a private mapping that was written no page is the file's any more.
+TEST(FileMapping, CopiesAreNoPageCache) {
+  auto e = with_mapping(kC, "rw-p /data/model inode=8", {20000, 20000, 20000, 20000});
+  const Finding* found = finding(e, "file-mapping");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(pages(e, "file.private"), 20000u);
+  EXPECT_EQ(found->headline,
+            "78.1 MiB (95 %) are mapped files, 78.1 MiB of it copies of pages that were written, which the "
+            "kernel can't drop");
+  EXPECT_EQ(found->evidence.at(1), "/data/model: 78.1 MiB");
+  e = with_mapping(kC, "r--s /data/index inode=8", {20000, 20000, 20000, 20000});
+  EXPECT_EQ(finding(e, "file-mapping")->headline, "78.1 MiB (95 %) are mapped files");
+}
+
 TEST(FileMapping, GrowingIsAProblem) {
   auto e = with_mapping(kC, "r--s /data/index inode=8", {10000, 14000, 18000, 22000});
   const Finding* found = finding(e, "file-mapping");

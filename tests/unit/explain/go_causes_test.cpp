@@ -245,6 +245,16 @@ TEST(OwnMappings, BesideTablesOfTheRuntime) {
   EXPECT_EQ(finding(e, "largest-owner"), nullptr);
 }
 
+// mlockall() makes tables of the runtime resident that it has reserved and does not count yet.
+TEST(OwnMappings, NotTheRuntimesTablesWhereAllIsLocked) {
+  const auto e = told(go_program("go1.26.8") +
+                      fmt::format("@11 counters 1 locked=1G\n@11 go-heap 1 quiet {} tables=0x20000000: {}\n"
+                                  "@11 scan 1: 400+40 file, 20000+10240, c000000+512\n",
+                                  kSmall, kQuietHeap));
+  ASSERT_EQ(pages(e, "go.runtime.metadata"), 10240u);
+  EXPECT_EQ(finding(e, "own-mappings"), nullptr);
+}
+
 TEST(OwnMappings, SilentWhereTheRuntimeCountsThemOrCMayHaveMadeThem) {
   EXPECT_EQ(finding(twice("", "in_use=2M live=2M metadata=39M", "20000+10240, c000000+512"), "own-mappings"),
             nullptr);

@@ -272,6 +272,25 @@ TEST(IdleHeap, WhatStaysAboveTheGoal) {
   EXPECT_EQ(found->kind, FindingKind::kExplains);
 }
 
+// madvise() does not drop what is locked, so that FreeOSMemory() returns nothing.
+TEST(IdleHeap, OfWhatIsLockedNothingComesBack) {
+  std::string script = go_program("go1.26.8");
+  for (const int at : {11, 21, 31, 41})
+    script += moment(at, "c000000+2560 heap live=10M, c000a00+25600 idle", "c000000+28160", "",
+                     "in_use=10M free=100M live=10M goal=20M");
+  const auto e = told(script + "@42 counters 1 locked=1G\n");
+  const Finding* found = finding(e, "idle-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->recoverable_bytes, std::nullopt);
+  EXPECT_EQ(found->headline,
+            "100.0 MiB (91 %) are free inside the Go heap, and stay resident: they are locked (mlockall)");
+  EXPECT_EQ(found->remedy.find("debug.FreeOSMemory()"), std::string::npos);
+  EXPECT_NE(found->remedy.find("locks its memory (mlockall)"), std::string::npos);
+  EXPECT_NE(finding(told(script + "@42 counters 1 locked=64M\n"), "idle-heap")->recoverable_bytes,
+            std::nullopt)
+      << "a part of it";
+}
+
 // Without a goal nothing is above it; the number that stands for none is no size.
 TEST(IdleHeap, WithoutAGoal) {
   auto e = four_times("c000000+2560 heap live=10M, c000a00+25600 idle", "c000000+28160",
@@ -373,6 +392,19 @@ TEST(LazyFree, WhatWasNotSeenIsNotSaid) {
   EXPECT_EQ(found->remedy,
             "If the program runs with GODEBUG=madvdontneed=0: GODEBUG=madvdontneed=1 gives memory back at "
             "once; RSS then says what is used.");
+}
+
+TEST(LazyFree, WhatIsLockedWasNotTaken) {
+  std::string script = go_program("go1.26.8");
+  for (const int at : {11, 21, 31, 41})
+    script += moment(at, "c000000+2560 heap live=10M, c000a00+10000 released", "c000000+12560", "",
+                     "in_use=10M released=100M live=10M goal=20M");
+  const auto e = told(script + "@42 counters 1 locked=1G\n");
+  const Finding* found = finding(e, "lazy-free");
+  ASSERT_NE(found, nullptr);
+  EXPECT_TRUE(found->claim.ends_with("are still resident: they are locked (mlockall).")) << found->claim;
+  EXPECT_EQ(found->recoverable_bytes, std::nullopt);
+  EXPECT_EQ(found->remedy.find("madvdontneed"), std::string::npos);
 }
 
 TEST(LazyFree, WhatWasGivenBackMeanwhileAndStaysIsAProblem) {

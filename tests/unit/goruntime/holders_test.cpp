@@ -43,6 +43,12 @@ class Holders : public testing::TestWithParam<int> {
   }
 
   std::optional<events::GoHeld> read(const ReachBudget& budget = {}, bool with_symbols = true) {
+    std::optional<Holding> holding = read_all(budget, with_symbols);
+    if (!holding) return std::nullopt;
+    return std::move(holding->held);
+  }
+
+  std::optional<Holding> read_all(const ReachBudget& budget, bool with_symbols) {
     const Result<GoroutineList> list = read_goroutines(*memory_, globals_);
     const Result<HeapPages> pages = read_pages(*memory_, globals_);
     if (!list || !pages || !pages->verified) return std::nullopt;
@@ -103,6 +109,29 @@ TEST_P(Holders, a_map_without_entries) {
   EXPECT_EQ(first.entries, 0u);
   EXPECT_GE(first.slots, 1'000'000u);
   EXPECT_GE(first.bytes, first.slots * 64);
+}
+
+// The linker laid out what the variable points to: database, array of tables and table, none of which has a symbol.
+TEST_P(Holders, a_variable_that_leads_to_others_without_a_symbol) {
+  ASSERT_NO_FATAL_FAILURE(start("pointed"));
+  if (!target_) return;
+  const std::optional<events::GoHeld> held = read();
+  ASSERT_TRUE(held && !held->holders.empty());
+  const events::GoHolder& first = held->holders.front();
+  EXPECT_EQ(name_of(first), "main.db");
+  EXPECT_EQ(first.entries, 0u);
+  EXPECT_GE(first.slots, 1'000'000u);
+  EXPECT_GE(first.bytes, first.slots * 64);
+  // Without a symbol table the code tells: it refers to the variable alone.
+  const std::optional<Holding> stripped = read_all({}, false);
+  ASSERT_TRUE(stripped && !stripped->led_by.empty());
+  EXPECT_GE(stripped->held.holders.front().bytes, first.slots * 64);
+  const std::vector<uint64_t>& led_by = stripped->led_by.front();
+  ASSERT_EQ(led_by.size(), 3u);
+  EXPECT_EQ(led_by.back(), first.address);
+  EXPECT_EQ(
+      binary_->variable_users({stripped->held.holders.front().address, led_by[0], led_by[1], led_by[2]}),
+      (std::vector<std::string>{"", "", "", "main.pointed"}));
 }
 
 // Neither is a table of it taken for a text of which a part is kept.

@@ -5,6 +5,7 @@
 //
 //	chain    a list, whose two ends are words of one variable: 96 buffers of 1 MiB
 //	emptied  a map of a million entries of 64 bytes, of which none is left
+//	pointed  the same map, in an object without a symbol, to which a variable leads by two others
 //	texts    51 bytes of each of 256 texts of 256 KiB
 //	hidden   the same map, behind an interface, in a variable of a goroutine that waits
 //	local    64 buffers of 1 MiB in a variable of a goroutine that waits
@@ -35,6 +36,7 @@ var stories = map[string]func(fix bool){
 	"texts":   texts,
 	"local":   local,
 	"many":    many,
+	"pointed": pointed,
 	"pool":    pool,
 	"twice":   twice,
 }
@@ -60,18 +62,41 @@ func chain(fix bool) {
 	}
 }
 
+func emptiedMap() map[uint64][7]uint64 {
+	rows := make(map[uint64][7]uint64)
+	for i := uint64(0); i < 1_000_000; i++ {
+		rows[i] = [7]uint64{i}
+	}
+	for i := uint64(0); i < 1_000_000; i++ {
+		delete(rows, i)
+	}
+	return rows
+}
+
 var sessions map[uint64][7]uint64
 
 func emptied(fix bool) {
-	sessions = make(map[uint64][7]uint64)
-	for i := uint64(0); i < 1_000_000; i++ {
-		sessions[i] = [7]uint64{i}
-	}
-	for i := uint64(0); i < 1_000_000; i++ {
-		delete(sessions, i)
-	}
+	sessions = emptiedMap()
 	if fix {
 		sessions = nil
+	}
+}
+
+type table struct {
+	name string
+	rows map[uint64][7]uint64
+}
+type database struct {
+	name   string
+	tables []*table
+}
+
+var db = &database{"all", []*table{{name: "users"}, {name: "sessions"}}}
+
+func pointed(fix bool) {
+	db.tables[1].rows = emptiedMap()
+	if fix {
+		db.tables[1].rows = nil
 	}
 }
 
@@ -208,7 +233,7 @@ func main() {
 	flag.Parse()
 	story := stories[flag.Arg(0)]
 	if story == nil {
-		fmt.Fprintln(os.Stderr, "go_held [-fix] chain|emptied|hidden|texts|local|many|pool|twice")
+		fmt.Fprintln(os.Stderr, "go_held [-fix] chain|emptied|hidden|local|many|pointed|pool|texts|twice")
 		pprof.WriteHeapProfile(os.Stderr) // who links this is sampled
 		os.Exit(2)
 	}

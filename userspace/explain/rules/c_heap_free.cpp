@@ -29,7 +29,8 @@ class CHeapFree : public Rule {
     if (several(c)) bytes = std::min(bytes, facts->free_bytes());
     if (bytes < problem_threshold(c.ledger)) return std::nullopt;
 
-    const uint64_t back = std::min(heap.trimmable_bytes, bytes);
+    const bool locked = all_locked(c);
+    const uint64_t back = locked ? 0 : std::min(heap.trimmable_bytes, bytes);
     // What goes back by itself is no problem, but what stays is; nor what a collector frees all at once and fills again.
     const uint64_t stays =
         words.decays || collects_unseen(c) ? std::min(back, facts->lasting_trimmable_bytes()) : back;
@@ -42,19 +43,21 @@ class CHeapFree : public Rule {
     finding.bytes = bytes;
     finding.owners = {Owner::kCHeapFree};
     finding.growth_bytes_per_s = trend_of(c.samples, {Owner::kCHeapFree}).bytes_per_s;
-    finding.recoverable_bytes = back;
+    if (!locked) finding.recoverable_bytes = back;
     finding.confidence = heap.problem.empty() ? Confidence::kHigh : Confidence::kMedium;
-    const std::string would = what_a_call_returns(heap, words, back);
-    finding.headline = fmt::format("{} are free memory that {} keeps; {} now",
-                                   bytes_and_share(bytes, c.ledger), words.keeper, would);
-    finding.claim = fmt::format("{} keeps {} of memory that {} has freed; {}{} now.", words.keeper,
-                                bytes_and_share(bytes, c.ledger), c.process.comm, would,
-                                words.call.empty() ? "" : " of it");
+    finding.headline = fmt::format("{} are free memory that {} keeps; {}", bytes_and_share(bytes, c.ledger),
+                                   words.keeper, outlook(heap, words, back, locked, ""));
+    finding.claim = fmt::format("{} keeps {} of memory that {} has freed; {}.", words.keeper,
+                                bytes_and_share(bytes, c.ledger), c.process.comm,
+                                outlook(heap, words, back, locked, " of it"));
     finding.bytes_figure("free_bytes", bytes);
-    if (words.exact) finding.bytes_figure("trimmable_bytes", back);
+    if (words.exact && !locked) finding.bytes_figure("trimmable_bytes", back);
     add_evidence(*facts, words, finding);
-    add_remedy(heap, words, back, finding);
-    add_doubts(heap, words, finding);
+    if (locked)
+      finding.remedy = kLockedRemedy;
+    else
+      add_remedy(heap, words, back, finding);
+    if (!locked) add_doubts(heap, words, finding);
     if (stays < back)
       finding.against.push_back(
           words.decays ? fmt::format("{} gives it back by itself: shortly before only {} of it were there",
@@ -74,6 +77,13 @@ class CHeapFree : public Rule {
     if (words.call.empty()) return "no call returns it";
     return words.exact ? fmt::format("{} would return {}", words.call, human_bytes(back))
                        : fmt::format("{} would return at most {}", words.call, human_bytes(heap.top_bytes));
+  }
+  static std::string outlook(const events::AllocatorHeap& heap, const AllocatorWords& words, uint64_t back,
+                             bool locked, std::string_view of_it) {
+    if (locked) return "it is locked (mlockall), so that little or none of it comes back";
+    if (!words.call.empty() && words.exact && back < kLittle)
+      return "no call returns it: " + why_nothing(heap);
+    return fmt::format("{}{} now", what_a_call_returns(heap, words, back), words.call.empty() ? "" : of_it);
   }
   static bool several(const Case& c) {
     return std::count_if(c.allocators.begin(), c.allocators.end(),

@@ -27,6 +27,7 @@
   CAUSE(untouched_large_allocation) \
   CAUSE(program_data)               \
   CAUSE(own_mappings)               \
+  CAUSE(c_own_mappings)             \
   CAUSE(huge_pages)                 \
   CAUSE(locked_memory)              \
   CAUSE(hugetlb)                    \

@@ -26,9 +26,17 @@ class FileMapping : public Rule {
     finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
     finding.bytes = bytes;
     finding.growth_bytes_per_s = trend.bytes_per_s;
+    const uint64_t copies = of(c.ledger.bytes, Owner::kFilePrivate);
     finding.headline = bytes_and_share(bytes, c.ledger) + " are mapped files";
-    finding.claim = fmt::format("Mapped files hold {} of {}'s memory{}.", bytes_and_share(bytes, c.ledger),
+    finding.claim = fmt::format("Mapped files hold {} of {}'s memory{}", bytes_and_share(bytes, c.ledger),
                                 c.process.comm, growth_clause(trend));
+    if (copies * 2 > bytes) {
+      const std::string of_it = fmt::format(
+          ", {} of it copies of pages that were written, which the kernel can't drop", human_bytes(copies));
+      finding.headline += of_it;
+      finding.claim += of_it;
+    }
+    finding.claim += ".";
     finding.confidence = Confidence::kHigh;
     for (Owner owner : {Owner::kFileText, Owner::kFilePrivate, Owner::kFileShared}) {
       if (of(c.ledger.bytes, owner) == 0) continue;
@@ -37,7 +45,6 @@ class FileMapping : public Rule {
       if (of(c.ledger.bytes, owner) * 2 < bytes) continue;
       for (std::string& entry : heaviest_texts(c, owner, 3)) finding.evidence.push_back(std::move(entry));
     }
-    uint64_t copies = of(c.ledger.bytes, Owner::kFilePrivate);
     if (problem) {
       finding.evidence.push_back(grown_text(trend));
       finding.bytes_figure("grown_bytes", trend.grown_bytes);

@@ -85,6 +85,11 @@ std::string bytes_and_share(uint64_t bytes, const Ledger& ledger);
 bool collects_unseen(const Case& c);
 // How long its anonymous memory must rise to be called growth.
 double lasting_seconds(const Case& c);
+// mlockall(2), by VmLck: what is given back of such memory stays resident, or comes back at once. madvise(2) refuses to drop it.
+bool all_locked(const Case& c);
+inline constexpr std::string_view kLockedRemedy =
+    "The process locks its memory (mlockall): what is given back stays resident, or comes back at once. Lock "
+    "only what must never wait for a page (mlock).";
 // ", +3.0 MiB/min" or "" when the growth is unknown or below 1 KiB a minute.
 std::string growth_clause(const Trend& trend);
 // "rose by 240.0 MiB in 58 s, in each quarter of it and until the end": of a trend that rises.

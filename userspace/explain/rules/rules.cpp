@@ -22,7 +22,8 @@ constexpr double kProblemShare = 0.10;
 // A mapping, a file, or the program's own function that brought pages in.
 struct Heavy {
   std::string what;
-  bool by = false;  // a function
+  bool by = false;      // a function
+  bool helper = false;  // of libc or an allocator: who called it is unknown
   uint64_t bytes = 0;
 };
 
@@ -62,7 +63,11 @@ std::vector<Heavy> heaviest_of(const Case& c, Owner owner) {
   for (const Entry& entry : heaviest(c.attribution, *line)) {
     const std::vector<Frame> frames = c.attribution.frames_of(entry.stack);
     if (entry.what == EntryWhat::kStack && frames.empty()) continue;
-    Heavy next{"", entry.what == EntryWhat::kStack, entry.bytes};
+    Heavy next{"", entry.what == EntryWhat::kStack, false, entry.bytes};
+    if (next.by) {
+      const FrameKind kind = telling_frame(frames).kind;
+      next.helper = kind == FrameKind::kLibc || kind == FrameKind::kAllocator;
+    }
     const FrameText text = text_style(entry) == FrameText::kWhole ? FrameText::kNoPath : text_style(entry);
     next.what = next.by ? text_of_site(frames, text) : name_of(c.attribution, entry);
     const auto same = std::find_if(out.begin(), out.end(), [&](const Heavy& each) {
@@ -145,11 +150,11 @@ Finding largest_owner(const Case& c) {
         "much less");
     finding.bytes_figure("huge_bytes", line.huge_bytes);
   }
-  if (line.owner == Owner::kUnattributed || line.owner == Owner::kAnonBeforeAttach)
-    finding.confidence = Confidence::kLow;
+  const bool before = line.owner == Owner::kAnonBeforeAttach || line.owner == Owner::kAnonMapped;
+  if (line.owner == Owner::kUnattributed || before) finding.confidence = Confidence::kLow;
   if (line.owner == Owner::kCHeapUsed) add_chunks(c, finding);
   for (std::string& entry : heaviest_texts(c, line.owner, 3)) finding.evidence.push_back(std::move(entry));
-  if (line.owner == Owner::kAnonBeforeAttach) {
+  if (before) {
     finding.against.emplace_back(
         "these pages were touched before memwhy attached: a recording from the program's start shows the "
         "code that did");
@@ -210,7 +215,9 @@ std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most)
 
 std::string touched_most(const Case& c, Owner owner, std::string_view by) {
   const std::vector<Heavy> heavy = heaviest_of(c, owner);
-  if (heavy.empty() || !heavy.front().by || heavy.front().bytes * 2 < of(c.ledger.bytes, owner)) return "";
+  if (heavy.empty() || !heavy.front().by || heavy.front().helper ||
+      heavy.front().bytes * 2 < of(c.ledger.bytes, owner))
+    return "";
   return fmt::format("{} of it {} {}", human_bytes(heavy.front().bytes), by, heavy.front().what);
 }
 
@@ -224,6 +231,10 @@ bool collects_unseen(const Case& c) {
     const UnreadRuntime* runtime = unread_runtime(mapping.file);
     return runtime != nullptr && runtime->collects;
   });
+}
+
+bool all_locked(const Case& c) {
+  return c.process.counters && c.process.counters->locked_bytes / 9 >= c.ledger.rss.bytes / 10;
 }
 
 double lasting_seconds(const Case& c) {

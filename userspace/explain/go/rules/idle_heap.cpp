@@ -30,10 +30,12 @@ class IdleHeap : public Rule {
 
     Finding finding = go_finding(c, "idle-heap", problem, {Owner::kGoHeapIdle});
     const Trend trend = trend_of(c.samples, {Owner::kGoHeapIdle});
-    finding.headline = bytes_and_share(bytes, c.ledger) + " are free inside the Go heap";
+    const bool locked = all_locked(c);
+    finding.headline = bytes_and_share(bytes, c.ledger) + " are free inside the Go heap" +
+                       (locked ? ", and stay resident: they are locked (mlockall)" : "");
     finding.claim = fmt::format("Free Go spans that were not given back hold {} of {}'s memory{}.",
                                 bytes_and_share(bytes, c.ledger), c.process.comm, growth_clause(trend));
-    finding.recoverable_bytes = bytes;
+    if (!locked) finding.recoverable_bytes = bytes;
     finding.evidence.push_back(fmt::format(
         "the heap has {} in use and {} free; {}", human_bytes(counters->heap_in_use_bytes),
         human_bytes(counters->heap_free_bytes),
@@ -49,7 +51,8 @@ class IdleHeap : public Rule {
           fmt::format("never less than {} in {} scans", human_bytes(stay.least_bytes), stay.scans));
     }
     finding.remedy =
-        problem
+        locked ? std::string(kLockedRemedy)
+        : problem
             ? "debug.FreeOSMemory() gives it back at once, once after the peak; GOMEMLIMIT makes the runtime "
               "give back before it grows again." +
                   go_limit_text(c)
@@ -57,7 +60,7 @@ class IdleHeap : public Rule {
             ? "debug.FreeOSMemory() gives it back at once, if the program does not need it again."
             : "None needed: the next cycle of the collector uses it again.";
     finding.confidence = problem ? Confidence::kHigh : Confidence::kMedium;
-    if (problem)
+    if (problem && !locked)
       finding.against.emplace_back(
           "the runtime returns memory slowly in the background: this may shrink by itself");
     return finding;

@@ -59,10 +59,13 @@ class OwnMappings : public Rule {
       return std::nullopt;
     // The kernel makes one mapping of neighbours, so that the program's may be taken for those of the runtime's tables: the
     // runtime counts its own.
-    const std::initializer_list<Owner> where = {Owner::kAnonOther, Owner::kAnonBeforeAttach,
-                                                Owner::kUnattributed, Owner::kGoRuntimeMetadata,
-                                                Owner::kGoRuntimeProfiler};
-    const uint64_t counted = counters->metadata_bytes + counters->other_bytes + counters->profiler_bytes;
+    const std::initializer_list<Owner> where = {Owner::kAnonOther,         Owner::kAnonMapped,
+                                                Owner::kAnonBeforeAttach,  Owner::kUnattributed,
+                                                Owner::kGoRuntimeMetadata, Owner::kGoRuntimeProfiler};
+    uint64_t counted = counters->metadata_bytes + counters->other_bytes + counters->profiler_bytes;
+    // Locked memory is resident as far as it is reserved, and the runtime reserves more than it counts.
+    if (all_locked(c))
+      counted = std::max(counted, c.ledger.total({Owner::kGoRuntimeMetadata, Owner::kGoRuntimeProfiler}));
     const uint64_t all = c.ledger.total(where), bytes = all - std::min(all, counted);
     if (bytes < problem_threshold(c.ledger)) return std::nullopt;
 
@@ -78,9 +81,9 @@ class OwnMappings : public Rule {
       finding.claim += fmt::format("; it links {} ({}), which maps memory of its own", mappers.front().module,
                                    mappers.front().what);
     finding.claim += ".";
-    if (of(c.ledger.bytes, Owner::kAnonOther) * 2 > bytes)
-      for (std::string& entry : heaviest_texts(c, Owner::kAnonOther, 3))
-        finding.evidence.push_back(std::move(entry));
+    for (const Owner owner : {Owner::kAnonOther, Owner::kAnonMapped})
+      if (of(c.ledger.bytes, owner) * 2 > bytes)
+        for (std::string& entry : heaviest_texts(c, owner, 3)) finding.evidence.push_back(std::move(entry));
     finding.evidence.push_back(
         fmt::format("the program is all Go, and its runtime counts {} outside of the heap as its own",
                     human_bytes(counted)));
@@ -91,7 +94,7 @@ class OwnMappings : public Rule {
         "None needed if it is meant to be so large: no profile of Go's shows it, no collection frees it. "
         "Look for a limit of the library's cache or memory.";
     finding.confidence = mappers.empty() ? Confidence::kMedium : Confidence::kHigh;
-    if (of(c.ledger.bytes, Owner::kAnonBeforeAttach) * 2 > bytes)
+    if (c.ledger.total({Owner::kAnonMapped, Owner::kAnonBeforeAttach}) * 2 > bytes)
       finding.against.emplace_back(
           "these pages were touched before memwhy attached: a recording from the program's start shows the "
           "code that did");

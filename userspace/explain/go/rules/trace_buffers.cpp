@@ -33,7 +33,8 @@ class TraceBuffers : public Rule {
     if (counters == nullptr) return std::nullopt;
     // Its mappings are beside those of tables, and with some kernels one with them.
     const std::initializer_list<Owner> where = {Owner::kGoRuntimeMetadata, Owner::kAnonOther,
-                                                Owner::kAnonBeforeAttach, Owner::kUnattributed};
+                                                Owner::kAnonMapped, Owner::kAnonBeforeAttach,
+                                                Owner::kUnattributed};
     const uint64_t bytes = std::min(counters->other_bytes, c.ledger.total(where));
     if (bytes < problem_threshold(c.ledger)) return std::nullopt;
     const bool tracing = traces(*c.go);
