@@ -171,9 +171,10 @@ def one_life(node, until):
 
 
 def descriptors_at_rest(node):
-    """Of the agent, when it records nothing and has looked at all processes."""
+    """Of the agent, when it records nothing, has no ring and has looked at all processes."""
     passes = sum(node.metric("memwhy_agent_passes_total").values())
     node.wait(lambda: sum(node.metric("memwhy_agent_recorded_processes").values()) == 0
+              and sum(node.metric("memwhy_ring_bytes").values()) == 0
               and sum(node.metric("memwhy_agent_passes_total").values()) > passes + 3, "nothing is recorded")
     return len(os.listdir(f"/proc/{node.process.pid}/fd"))
 

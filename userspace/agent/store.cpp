@@ -61,6 +61,20 @@ Result<Fd> take_lock(const std::string& folder) {
   return lock;
 }
 
+int64_t modified_ns(const struct stat& is) {
+  return is.st_mtim.tv_sec * static_cast<int64_t>(kNsPerSecond) + is.st_mtim.tv_nsec;
+}
+
+// Later than all of them, also where the clock was set back since: the order of files is that in which they were closed.
+void make_newest(const std::string& file, const std::vector<StoredRecording>& others) {
+  struct stat is {};
+  if (others.empty() || ::stat(file.c_str(), &is) != 0 || modified_ns(is) > others.back().modified_ns) return;
+  constexpr auto kSecond = static_cast<int64_t>(kNsPerSecond);
+  const int64_t next = others.back().modified_ns + 1;
+  const timespec times[2] = {{0, UTIME_OMIT}, {next / kSecond, next % kSecond}};
+  static_cast<void>(::utimensat(AT_FDCWD, file.c_str(), times, 0));  // best effort: it is whole without
+}
+
 // "ring.memwhy" 0, "ring.17.memwhy" 17.
 int part_number(const std::string& name) {
   constexpr std::string_view kRing = "ring.";
@@ -138,6 +152,7 @@ std::string Store::temporary(uint64_t number) const {
 
 Status Store::publish(const std::string& temporary, const std::string& name) const {
   const std::string path = folder_ + "/" + name;
+  make_newest(temporary, recordings());
   if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0) {
     const int error = errno;
     ::unlink(temporary.c_str());
@@ -158,8 +173,7 @@ std::vector<StoredRecording> Store::recordings() const {
     struct stat is {};
     if (!name.ends_with(kExtension) || name.starts_with('.')) continue;
     if (::lstat(entry.path().c_str(), &is) != 0 || !S_ISREG(is.st_mode)) continue;
-    found.push_back({name, static_cast<uint64_t>(is.st_size),
-                     is.st_mtim.tv_sec * static_cast<int64_t>(kNsPerSecond) + is.st_mtim.tv_nsec});
+    found.push_back({name, static_cast<uint64_t>(is.st_size), modified_ns(is)});
   }
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
     return std::pair(a.modified_ns, a.name) < std::pair(b.modified_ns, b.name);

@@ -25,7 +25,7 @@ namespace memwhy::agent {
 struct StoredRecording {
   std::string name;
   uint64_t bytes = 0;
-  int64_t modified_ns = 0;  // realtime
+  int64_t modified_ns = 0;  // realtime, or what keeps the order in which they were closed
 };
 
 // A ring that an agent left behind.

@@ -83,7 +83,7 @@ Judged judge(const std::vector<Extent>& extents, const Release& release) {
 }  // namespace
 
 bool Jemalloc::find(HeapMemory& memory) {
-  root_ = find_radix(memory, kExtents);
+  root_ = find_radix(memory, kExtents, may_hold_);
   return root_.has_value();
 }
 

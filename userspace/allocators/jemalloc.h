@@ -10,13 +10,16 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 
 #include "allocators/block_heap.h"
+#include "allocators/module_data.h"
 
 namespace memwhy::allocators {
 
 class Jemalloc final : public BlockReader {
  public:
+  explicit Jemalloc(MayHold may_hold = {}) : may_hold_(std::move(may_hold)) {}
   const char* name() const override { return kJemalloc; }
   const char* title() const override { return "jemalloc"; }
   bool find(HeapMemory& memory) override;
@@ -25,6 +28,7 @@ class Jemalloc final : public BlockReader {
   static constexpr uint64_t kLeastData = uint64_t{2} << 20;  // the root is as large
 
  private:
+  const MayHold may_hold_;
   std::optional<uint64_t> root_;
 };
 

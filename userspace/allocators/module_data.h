@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,9 @@
 #include "allocators/heap_memory.h"
 
 namespace memwhy::allocators {
+
+// Whether the file of these variables may have the allocator linked in; without one every file may.
+using MayHold = std::function<bool(const std::vector<events::Vma>& vmas, const events::Vma& data)>;
 
 constexpr uint64_t kMostModuleData = uint64_t{64} << 20;
 

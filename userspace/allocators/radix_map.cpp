@@ -132,11 +132,13 @@ class Sparse {
 
 }  // namespace
 
-std::optional<uint64_t> find_radix(HeapMemory& memory, const RadixKind& kind) {
+std::optional<uint64_t> find_radix(HeapMemory& memory, const RadixKind& kind, const MayHold& may_hold) {
   const std::vector<uint64_t> keys = keys_of(memory, kind);
   std::optional<uint64_t> root;
   for (const ModuleData& data : module_data(memory.vmas())) {
     if (data.range.bytes() < kind.root_bytes()) continue;
+    const events::Vma* const first = memory.mapping(data.range.start);
+    if (may_hold && first != nullptr && !may_hold(memory.vmas(), *first)) continue;
     std::set<uint64_t> looked;  // as many as a search may read
     Sparse sparse;
     each_word(memory, data.range, [&](uint64_t place, uint64_t leaf) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "allocators/heap_memory.h"
+#include "allocators/module_data.h"
 
 namespace memwhy::allocators {
 
@@ -33,7 +34,7 @@ struct RadixKind {
 };
 
 // The root; nullopt: no module has such a tree.
-std::optional<uint64_t> find_radix(HeapMemory& memory, const RadixKind& kind);
+std::optional<uint64_t> find_radix(HeapMemory& memory, const RadixKind& kind, const MayHold& may_hold = {});
 
 struct RadixContents {
   std::vector<Descriptor> descriptors;  // each once

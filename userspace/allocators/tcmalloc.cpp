@@ -67,7 +67,7 @@ std::optional<size_t> state_word(const std::vector<Descriptor>& spans) {
 }  // namespace
 
 bool Tcmalloc::find(HeapMemory& memory) {
-  root_ = find_radix(memory, kSpans);
+  root_ = find_radix(memory, kSpans, may_hold_);
   if (!root_) return false;
   sizes_.clear();
   for (const ModuleData& data : module_data(memory.vmas()))

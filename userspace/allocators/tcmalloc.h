@@ -9,14 +9,17 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "allocators/block_heap.h"
+#include "allocators/module_data.h"
 
 namespace memwhy::allocators {
 
 class Tcmalloc final : public BlockReader {
  public:
+  explicit Tcmalloc(MayHold may_hold = {}) : may_hold_(std::move(may_hold)) {}
   const char* name() const override { return kTcmalloc; }
   const char* title() const override { return "tcmalloc"; }
   bool find(HeapMemory& memory) override;
@@ -25,6 +28,7 @@ class Tcmalloc final : public BlockReader {
   static constexpr uint64_t kLeastData = uint64_t{1} << 20;  // the root is as large
 
  private:
+  const MayHold may_hold_;
   std::optional<uint64_t> root_;
   std::vector<uint32_t> sizes_;  // by size class; empty: not found, and small spans count as used whole
 };

@@ -10,8 +10,8 @@ namespace {
 
 class ProcfsSource : public record::ProcessSource {
  public:
-  ProcfsSource(files::Children& files, procfs::Process process)
-      : files_(files), process_(std::move(process)) {
+  ProcfsSource(files::Children& files, FileTexts& texts, procfs::Process process)
+      : files_(files), texts_(texts), process_(std::move(process)) {
     process_.ask_file_systems(
         [&files, pid = process_.pid()](const events::Vma& vma) -> std::optional<uint64_t> {
           const Result<uint64_t> magic = files.file_system(pid, vma);
@@ -33,7 +33,7 @@ class ProcfsSource : public record::ProcessSource {
     for (size_t i = 0; i < runtimes_.size(); ++i) {
       const Runtime& runtime = app::runtimes()[i];
       if (runtimes_[i] == nullptr && (first || runtime.later))
-        runtimes_[i] = runtime.open({files_, process_, vmas, without_go_});
+        runtimes_[i] = runtime.open({files_, process_, vmas, without_go_, &texts_});
     }
     if (!process_.alive()) return out;
     for (const auto& runtime : runtimes_)
@@ -43,6 +43,7 @@ class ProcfsSource : public record::ProcessSource {
 
  private:
   files::Children& files_;
+  FileTexts& texts_;
   procfs::Process process_;
   bool asked_ = false;
   goruntime::FilesWithoutGo without_go_;
@@ -55,7 +56,8 @@ class ProcfsSource : public record::ProcessSource {
 Result<std::unique_ptr<record::ProcessSource>> ProcfsOpener::open(Pid tgid) {
   Result<procfs::Process> process = procfs::Process::open(root_, tgid);
   if (!process) return std::move(process).error();
-  return std::unique_ptr<record::ProcessSource>(std::make_unique<ProcfsSource>(files_, std::move(*process)));
+  return std::unique_ptr<record::ProcessSource>(
+      std::make_unique<ProcfsSource>(files_, texts_, std::move(*process)));
 }
 
 }  // namespace memwhy::app

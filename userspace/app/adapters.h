@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "app/file_texts.h"
 #include "files/children.h"
 #include "probe/kernel_probe.h"
 #include "procfs/cgroup.h"
@@ -29,13 +30,14 @@ class ProcfsOpener : public record::ProcessOpener {
  public:
   // Both must outlive it and every process opened by it.
   ProcfsOpener(const procfs::Root& root, files::Children& files)
-      : root_(root), files_(files), cgroups_(root) {}
+      : root_(root), files_(files), texts_(files), cgroups_(root) {}
   Result<std::unique_ptr<record::ProcessSource>> open(Pid tgid) override;
   std::vector<events::CgroupMemory> cgroups(const std::string& path) override { return cgroups_.read(path); }
 
  private:
   const procfs::Root& root_;
   files::Children& files_;
+  FileTexts texts_;
   procfs::CgroupReader cgroups_;
 };
 

@@ -17,6 +17,7 @@
 #include "allocators/tcmalloc.h"
 #include "allocators/v8.h"
 #include "allocators/zend.h"
+#include "app/file_texts.h"
 #include "app/heap_target.h"
 #include "base/text.h"
 
@@ -34,13 +35,13 @@ std::unique_ptr<record::RuntimeSource> open_reader(
 }
 
 // library: a part of its name; a program that has no such library mapped may have it linked in.
-template <typename Reader>
-std::unique_ptr<record::RuntimeSource> open_blocks(const TargetProcess& target,
-                                                   std::string_view library = "") {
+template <typename Reader, typename... Arguments>
+std::unique_ptr<record::RuntimeSource> open_blocks(const TargetProcess& target, std::string_view library = "",
+                                                   Arguments... arguments) {
   const auto named = [library](const events::Vma& vma) {
     return vma.inode != 0 && base_name(vma.name).find(library) != std::string_view::npos;
   };
-  return open_reader(target, std::make_unique<Reader>(),
+  return open_reader(target, std::make_unique<Reader>(std::move(arguments)...),
                      has_mapping(target, named) ? allocators::Expected::kYes : allocators::Expected::kNo);
 }
 
@@ -76,6 +77,14 @@ class RecognisedReader final : public record::PagesOnly {
   const Recognised& which_;
 };
 
+// Any build of it has texts with its name, linked in or not, stripped or not.
+allocators::MayHold mentions(const TargetProcess& target, FileTexts::Text text) {
+  return [texts = target.texts, pid = target.process.pid(), text](const std::vector<events::Vma>& vmas,
+                                                                  const events::Vma& data) {
+    return texts == nullptr || texts->has(pid, vmas, data, text).value_or(true);
+  };
+}
+
 // Whether a file's variables are as large.
 bool has_data(const TargetProcess& target, uint64_t bytes) {
   const std::vector<allocators::ModuleData> modules = allocators::module_data(target.vmas);
@@ -96,14 +105,14 @@ std::unique_ptr<record::RuntimeSource> open_pymalloc(const TargetProcess& target
 std::unique_ptr<record::RuntimeSource> open_jemalloc(const TargetProcess& target) {
   using allocators::Jemalloc;
   return has_c_heap(target) && has_data(target, Jemalloc::kLeastData)
-             ? open_blocks<Jemalloc>(target, "jemalloc")
+             ? open_blocks<Jemalloc>(target, "jemalloc", mentions(target, FileTexts::kJemalloc))
              : nullptr;
 }
 
 std::unique_ptr<record::RuntimeSource> open_tcmalloc(const TargetProcess& target) {
   using allocators::Tcmalloc;
   return has_c_heap(target) && has_data(target, Tcmalloc::kLeastData)
-             ? open_blocks<Tcmalloc>(target, "tcmalloc")
+             ? open_blocks<Tcmalloc>(target, "tcmalloc", mentions(target, FileTexts::kTcmalloc))
              : nullptr;
 }
 

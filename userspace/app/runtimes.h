@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "app/file_texts.h"
 #include "events/runtime_lines.h"
 #include "explain/owner_table.h"
 #include "files/children.h"
@@ -22,6 +23,7 @@ struct TargetProcess {
   procfs::Process& process;
   const std::vector<events::Vma>& vmas;
   goruntime::FilesWithoutGo& without_go;  // remembered from one time to the next
+  FileTexts* texts = nullptr;             // of all processes; nullptr: what may be in a file is searched for
 };
 
 struct Runtime {

@@ -36,6 +36,32 @@ void read_piece(remote::RemoteMemory& memory, volatile Wanted& wanted, std::span
   wanted.outcome = status ? Outcome::kDone : outcome_of(status.error());
 }
 
+// false: they are more than the window has room for.
+bool read_pieces(remote::RemoteMemory& memory, Window& window, uint32_t count) {
+  std::vector<remote::Piece> pieces;
+  std::byte* at = window.data();
+  size_t left = kWindowData;
+  bool each = count > 1;
+  for (uint32_t i = 0; i < count; ++i) {
+    volatile Wanted& wanted = window.list()[i];
+    const uint64_t bytes = wanted.bytes;
+    const How how = wanted.how;
+    if (bytes > left) return false;
+    each = each && (how == How::kRead || how == How::kPresent);
+    pieces.push_back({wanted.address, {at, bytes}, how == How::kPresent, false});
+    at += bytes;
+    left -= bytes;
+  }
+  if (!each) {
+    for (uint32_t i = 0; i < count; ++i) read_piece(memory, window.list()[i], pieces[i].into);
+    return true;
+  }
+  const Outcome otherwise = memory.read_each(pieces) ? Outcome::kAbsent : Outcome::kGone;
+  for (uint32_t i = 0; i < count; ++i)
+    window.list()[i].outcome = pieces[i].there ? Outcome::kDone : otherwise;
+  return true;
+}
+
 }  // namespace
 
 int run_memory_child() {
@@ -57,16 +83,7 @@ int run_memory_child() {
       kept_open.reset();
     }
     if ((!memory && pieces > 0) || pieces > kMostPieces) return 1;
-    std::byte* at = window->data();
-    size_t left = kWindowData;
-    for (uint32_t i = 0; i < pieces; ++i) {
-      volatile Wanted& wanted = window->list()[i];
-      const uint64_t bytes = wanted.bytes;
-      if (bytes > left) return 1;
-      read_piece(*memory, wanted, {at, bytes});
-      at += bytes;
-      left -= bytes;
-    }
+    if (pieces > 0 && !read_pieces(*memory, *window, pieces)) return 1;
     if (!send_pieces(kRequests, pieces, {})) return 0;
   }
 }

@@ -36,6 +36,30 @@ Status check_range(uint64_t address, size_t bytes) {
 
 Status status_of(const Result<uint64_t>& there) { return there ? Status() : Status(there.error()); }
 
+constexpr uint64_t kBytesTogether = 64 << 10;
+
+uint64_t first_page(const Piece& piece) { return piece.address >> kPageShift; }
+uint64_t last_page(const Piece& piece) { return (piece.address + piece.into.size() - 1) >> kPageShift; }
+
+// How many pieces from the first on share pages, each with the one before it.
+size_t pieces_together(std::span<const Piece> pieces) {
+  const auto fits = [](const Piece& piece) {
+    return !piece.into.empty() && check_range(piece.address, piece.into.size()).ok();
+  };
+  if (!fits(pieces.front())) return 1;
+  const uint64_t start = first_page(pieces.front());
+  uint64_t last = last_page(pieces.front());
+  size_t n = 1;
+  for (; n < pieces.size() && fits(pieces[n]); ++n) {
+    const uint64_t to = std::max(last, last_page(pieces[n]));
+    if (first_page(pieces[n]) < start || first_page(pieces[n]) > last ||
+        (to - start + 1) << kPageShift > kBytesTogether)
+      break;
+    last = to;
+  }
+  return n;
+}
+
 }  // namespace
 
 Status RemoteMemory::read_each(std::span<Piece> pieces) {
@@ -119,6 +143,42 @@ Status ProcessMemory::read_touched(uint64_t address, std::span<std::byte> into) 
     }
     address += part.size();
     into = into.subspan(part.size());
+  }
+  return {};
+}
+
+Status ProcessMemory::read_each(std::span<Piece> pieces) {
+  while (!pieces.empty()) {
+    const std::span<Piece> some = pieces.first(pieces_together(pieces));
+    Status status = some.size() > 1 ? read_together(some) : RemoteMemory::read_each(some);
+    if (!status && status.error().code() == ErrorCode::kTargetGone) return status;
+    pieces = pieces.subspan(some.size());
+  }
+  return {};
+}
+
+Status ProcessMemory::read_together(std::span<Piece> pieces) {
+  const uint64_t first = first_page(pieces.front());
+  uint64_t last = first;
+  for (const Piece& piece : pieces) last = std::max(last, last_page(piece));
+  together_.assign((last - first + 1) << kPageShift, std::byte{0});
+  // What fails for one of them does not fail for all.
+  if (!look_up(first, last - first + 1)) return RemoteMemory::read_each(pieces);
+  for (uint64_t page = first; page <= last;) {
+    uint64_t run = page;
+    while (run <= last && (words_[run - first] & kPresent) != 0) ++run;
+    const auto bytes = std::span(together_).subspan((page - first) << kPageShift, (run - page) << kPageShift);
+    if (!transfer(page << kPageShift, bytes)) return RemoteMemory::read_each(pieces);
+    page = std::max(run, page + 1);
+  }
+  for (Piece& piece : pieces) {
+    const auto words =
+        std::span(words_).subspan(first_page(piece) - first, last_page(piece) - first_page(piece) + 1);
+    piece.there = piece.zeros || std::all_of(words.begin(), words.end(),
+                                             [](uint64_t word) { return (word & kPresent) != 0; });
+    if (piece.there)
+      std::copy_n(together_.begin() + static_cast<std::ptrdiff_t>(piece.address - (first << kPageShift)),
+                  piece.into.size(), piece.into.begin());
   }
   return {};
 }

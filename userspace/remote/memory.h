@@ -110,6 +110,8 @@ class ProcessMemory final : public RemoteMemory {
   Status read_touched(uint64_t address, std::span<std::byte> into) override;
   Result<uint64_t> read_present(uint64_t address, std::span<std::byte> into) override;
   Status read_code(uint64_t address, std::span<std::byte> into) override;
+  // Pieces in a row that share pages are read together.
+  Status read_each(std::span<Piece> pieces) override;
 
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t calls() const { return calls_; }
@@ -118,9 +120,11 @@ class ProcessMemory final : public RemoteMemory {
   // Pagemap words of the pages [first, first + n) into words_.
   Status look_up(uint64_t first, size_t n);
   Status transfer(uint64_t address, std::span<std::byte> into);
+  Status read_together(std::span<Piece> pieces);
 
   MemoryFiles files_;
   std::vector<uint64_t> words_;
+  std::vector<std::byte> together_;
   uint64_t bytes_read_ = 0, calls_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 
@@ -63,6 +64,29 @@ TEST_F(StoreTest, NamesSayWhereWhoseWhenAndWhy) {
   write(store.temporary(2));
   EXPECT_TRUE(store.publish(store.temporary(2), "other.memwhy").ok());
   EXPECT_TRUE(fs::exists(folder_ + "/other.memwhy"));
+}
+
+// The clock is set back by an hour between two recordings: the later one is the newest, and goes last.
+TEST_F(StoreTest, AClockThatIsSetBackMakesNoRecordingOld) {
+  const Store store = Store::open(folder_).value();
+  constexpr int64_t kHour = 3600;
+  const auto now = fs::file_time_type::clock::now();
+  const auto close = [&](uint64_t number, const std::string& name, int64_t ago) {
+    write(store.temporary(number), 1000);
+    fs::last_write_time(store.temporary(number), now - std::chrono::seconds(ago));
+    ASSERT_TRUE(store.publish(store.temporary(number), name).ok());
+  };
+  close(1, "node_web_20261130T125500Z_growth.memwhy", 60);
+  close(2, "node_web_20261130T125600Z_growth.memwhy", 0);
+  close(3, "node_web_20261130T115700Z_growth.memwhy", kHour);
+  close(4, "node_web_20261130T115800Z_growth.memwhy", kHour - 60);
+  close(5, "node_web_20261130T135900Z_growth.memwhy", -kHour);
+  std::string order;
+  for (const StoredRecording& each : store.recordings()) order += each.name.substr(18, 5) + " ";
+  EXPECT_EQ(order, "12550 12560 11570 11580 13590 ");
+  const std::vector<StoredRecording> removed = store.trim(3000, 0);
+  ASSERT_EQ(removed.size(), 2u);
+  EXPECT_EQ(removed[1].name, "node_web_20261130T125600Z_growth.memwhy");
 }
 
 TEST_F(StoreTest, TheLeastInterestingGoFirst) {

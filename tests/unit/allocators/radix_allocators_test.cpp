@@ -27,6 +27,22 @@ TEST(Jemalloc, IsReadToTheByteInBothLayouts) {
   }
 }
 
+TEST(Jemalloc, FilesThatCannotHaveItAreNotSearched) {
+  MadeJemalloc made(k53);
+  made.usual();
+  std::vector<std::string> asked;
+  const auto only = [&](const char* name) {
+    return [&asked, name](const std::vector<events::Vma>&, const events::Vma& data) {
+      asked.push_back(data.name);
+      return data.name == name;
+    };
+  };
+  EXPECT_EQ(made.read_with(Jemalloc(only("/usr/lib/liballocator.so"))).used_bytes, kUsualUsed);
+  EXPECT_EQ(asked, std::vector<std::string>{"/usr/lib/liballocator.so"});
+  BlockHeap heap = made.open(std::make_unique<Jemalloc>(only("/usr/lib/libother.so")));
+  EXPECT_FALSE(heap.read(made.scan()).heap.has_value());
+}
+
 TEST(Jemalloc, OnlyWhatIsResidentWouldComeBack) {
   MadeJemalloc made(k53);
   made.usual();

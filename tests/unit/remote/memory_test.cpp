@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <string>
 
 #include "base/ids.h"
@@ -84,6 +85,38 @@ TEST_F(OwnMemory, reads_what_is_resident_and_brings_in_nothing) {
   EXPECT_EQ(all[kPageBytes - 50], std::byte{0}) << "absent pages read as zeros";
   EXPECT_EQ(all[2 * kPageBytes - 50], std::byte{3});
   EXPECT_EQ(all.back(), std::byte{0});
+  EXPECT_EQ(resident(), 3u);
+}
+
+// Small pieces on pages that they share, across an absent one, in any order, and of addresses that are none.
+TEST_F(OwnMemory, pieces_that_share_pages_are_read_together) {
+  for (size_t i = 0; i < kPageBytes; i += 8) std::memcpy(address_ + 2 * kPageBytes + i, &i, 8);
+  Result<ProcessMemory> memory = open_process(::getpid());
+  ASSERT_TRUE(memory.ok());
+  std::array<uint64_t, 200> words{};
+  std::vector<Piece> pieces;
+  for (size_t i = 0; i < words.size(); ++i)
+    pieces.push_back({at(2 * kPageBytes + 16 * i), std::as_writable_bytes(std::span(&words[i], 1))});
+  ASSERT_TRUE(memory->read_each(pieces).ok());
+  for (size_t i = 0; i < words.size(); ++i) {
+    EXPECT_TRUE(pieces[i].there);
+    EXPECT_EQ(words[i], 16 * i);
+  }
+  EXPECT_EQ(memory->calls(), 2u) << "one of pagemap, one of memory";
+
+  std::array<std::array<std::byte, 64>, 6> into;
+  for (auto& each : into) each.fill(std::byte{0xee});
+  std::vector<Piece> edges = {{at(3 * kPageBytes - 32), into[0]}, {at(4 * kPageBytes - 64), into[1]},
+                              {at(4 * kPageBytes - 32), into[2]}, {at(4 * kPageBytes - 16), into[3], true},
+                              {at(3 * kPageBytes), into[4]},      {~uint64_t{0} - 10, into[5]}};
+  ASSERT_TRUE(memory->read_each(edges).ok());
+  EXPECT_TRUE(edges[0].there && edges[1].there && edges[3].there && edges[4].there);
+  EXPECT_FALSE(edges[2].there) << "its second half is absent";
+  EXPECT_FALSE(edges[5].there);
+  EXPECT_EQ(into[0][63], std::byte{4});
+  EXPECT_EQ(into[2][0], std::byte{0xee});
+  EXPECT_EQ(into[3][15], std::byte{4});
+  EXPECT_EQ(into[3][16], std::byte{0});
   EXPECT_EQ(resident(), 3u);
 }
 

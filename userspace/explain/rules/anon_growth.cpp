@@ -11,13 +11,6 @@
 namespace memwhy::explain {
 namespace {
 
-// Buffers of Go's tracer that grow are anon.other where their mapping was there before memwhy attached: said once.
-bool is_of_trace(const Case& c, const Trend& trend) {
-  const std::optional<Finding> trace = trace_buffers_rule().judge(c);
-  return trace && trace->kind == FindingKind::kProblem &&
-         trace->growth_bytes_per_s.value_or(0) * 2 >= trend.bytes_per_s.value_or(0);
-}
-
 class AnonGrowth : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
@@ -32,8 +25,7 @@ class AnonGrowth : public Rule {
     }
     uint64_t bytes = of(c.ledger.bytes, most);
     if (!trend.lasting() || trend.shown_seconds < lasting_seconds(c) ||
-        trend.grown_bytes < problem_threshold(c.ledger) || bytes < problem_threshold(c.ledger) ||
-        is_of_trace(c, trend)) {
+        trend.grown_bytes < problem_threshold(c.ledger) || bytes < problem_threshold(c.ledger)) {
       return std::nullopt;
     }
     Finding finding;

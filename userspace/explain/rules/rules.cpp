@@ -168,6 +168,18 @@ bool speaks_of(const Finding& finding, const LedgerLine& line) {
          std::find(finding.owners.begin(), finding.owners.end(), line.owner) != finding.owners.end();
 }
 
+// Buffers of Go's tracer that grow are anon.other where their mapping was there before memwhy attached: said once.
+void drop_growth_of_trace(std::vector<std::optional<Finding>>& judged) {
+  const auto found = [&](std::string_view id) {
+    return std::find_if(judged.begin(), judged.end(),
+                        [&](const std::optional<Finding>& each) { return each && each->id == id; });
+  };
+  const auto anonymous = found("anon-growth"), trace = found("trace-buffers");
+  if (anonymous == judged.end() || trace == judged.end() || (*trace)->kind != FindingKind::kProblem) return;
+  if ((*trace)->growth_bytes_per_s.value_or(0) * 2 >= (*anonymous)->growth_bytes_per_s.value_or(0))
+    anonymous->reset();
+}
+
 // An attribute of memory comes after what the memory is; that the process was killed comes before.
 bool is_aside(const Finding& finding) { return finding.of_other_owners && finding.id != "oom-kill"; }
 
@@ -265,6 +277,7 @@ std::vector<Finding> findings(const Case& c) {
   bool largest_explained = false;
   std::vector<std::optional<Finding>> judged;
   for (const Rule* rule : all_rules()) judged.push_back(rule->judge(c));
+  drop_growth_of_trace(judged);
   judged.push_back(rss_growth(c, judged));
   for (std::optional<Finding>& finding : judged) {
     if (!finding) continue;
