@@ -28,6 +28,7 @@ struct Snapshot {
   SpaceId space{};
   Pid tgid = 0;
   uint32_t generation = 0;  // of its code, when it was taken
+  uint64_t key = 0;         // of the address without a rule
   uint64_t ip = 0, sp = 0, fp = 0;
   bool is_return =
       false;  // `ip` is a return address: of a frame that is too far out to be copied with the first ones
@@ -59,6 +60,7 @@ class RuleTable {
     uint32_t* snapshots_taken = nullptr;
     uint32_t* code_changes = nullptr;
     mw_u64* asked = nullptr;
+    mw_u64* looked_at = nullptr;
     uint64_t factor = 1;  // of the hash of a key
   };
   explicit RuleTable(Shared shared) : shared_(shared) {}
@@ -78,6 +80,10 @@ class RuleTable {
   void switches_stacks(SpaceId space);
   // false: the code has changed since `generation`, or the space is gone. What finds no room is counted.
   bool publish(SpaceId space, uint32_t generation, std::span<const AddressRule> rules);
+
+  // All that can be learned from a snapshot of this key is published. If it has no rule even so, no more are sent for it until code
+  // changes, or for some time.
+  void looked_at(SpaceId space, uint32_t generation, uint64_t key);
 
   // Rules of addresses in these ranges are no more, and what was found by them.
   void withdraw(SpaceId space, std::span<const AddressRange> code);
@@ -99,6 +105,8 @@ class RuleTable {
   void sweep(std::span<const Change> changed);
   void remove(mw_rule& rule);
   void forget_trails(uint32_t slot);
+  void forget_looked_at();
+  mw_rule* rule_of(uint64_t key, mw_rule*& free) const;
   bool is_over(uint64_t key, const std::vector<bool>& changed) const;
 
   Shared shared_;

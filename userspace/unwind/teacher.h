@@ -32,6 +32,7 @@ struct Taken {
   SpaceId space{};
   Pid tgid = 0;
   uint32_t generation = 0;  // of the space's code, when it was taken
+  uint64_t key = 0;         // the address without a rule, as the kernel side names it
   uint32_t slot = 0;        // of the incomplete stack
   Snapshot snapshot;
   std::optional<uint32_t> unwatched =
@@ -54,6 +55,8 @@ class RulesPort {
   virtual void switches_stacks(SpaceId space) = 0;
   // false: the code has changed since `generation`.
   virtual bool publish(SpaceId space, uint32_t generation, std::span<const LearnedRule> rules) = 0;
+  // All that can be learned from it is published: another one for the same address would teach no more.
+  virtual void looked_at(const Taken& taken) = 0;
   // Rules of these ranges are withdrawn: other code is there now.
   virtual void withdraw(SpaceId space, std::span<const AddressRange> code) = 0;
   virtual void complete(const Taken& taken, std::vector<uint64_t> frames, events::Unwind how) = 0;
