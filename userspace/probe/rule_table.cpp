@@ -41,11 +41,20 @@ std::vector<mw_code_range> covered(std::span<const AddressRange> executable) {
 
 }  // namespace
 
+// Asked for several times for each snapshot: where it was last time is looked at first.
 std::optional<uint32_t> RuleTable::slot_of(SpaceId space) const {
-  for (uint32_t slot = 0; slot < shared_.slots; ++slot) {
+  const auto is_in = [&](uint32_t slot) {
     mw_space& at = shared_.spaces[slot];
-    if (acquire(at.mm) > MW_SLOT_BUSY && SpaceId{at.space} == space) return slot;
+    return acquire(at.mm) > MW_SLOT_BUSY && SpaceId{at.space} == space;
+  };
+  if (const auto last = slots_.find(space); last != slots_.end() && is_in(last->second)) return last->second;
+  if (slots_.size() > MW_SPACES) slots_.clear();
+  for (uint32_t slot = 0; slot < shared_.slots; ++slot) {
+    if (!is_in(slot)) continue;
+    slots_[space] = slot;
+    return slot;
   }
+  slots_.erase(space);
   return std::nullopt;
 }
 
@@ -184,8 +193,7 @@ void RuleTable::forget_trails(uint32_t slot) {
 }
 
 void RuleTable::turn(uint32_t tokens) {
-  for (uint32_t slot = 0; slot < shared_.slots; ++slot)
-    if (acquire(shared_.spaces[slot].mm) > MW_SLOT_BUSY) release(shared_.code[slot].tokens, tokens);
+  allow(tokens);
   if (++turns_ % kLookAgainTurns == 0) forget_looked_at();
   if (turns_ % kForgetTurns == 0)
     for (uint32_t i = 0; i < MW_SNAPSHOT_MEMORY; ++i) release<mw_u64>(shared_.asked[i], 0);
@@ -200,6 +208,16 @@ void RuleTable::turn(uint32_t tokens) {
   sweep(changed);
   forget_looked_at();
   for (const Change& change : changed) release(shared_.code[change.slot].confirmed, change.generation);
+}
+
+// While none is sent, none is used up. One that began when nobody learned yet gets its own in the end.
+void RuleTable::allow(uint32_t tokens) {
+  const uint32_t taken = acquire(*shared_.snapshots_taken);
+  if (tokens == allowed_ && taken == taken_at_turn_ && turns_ % kForgetTurns != 0) return;
+  allowed_ = tokens;
+  taken_at_turn_ = taken;
+  for (uint32_t slot = 0; slot < shared_.slots; ++slot)
+    if (acquire(shared_.spaces[slot].mm) > MW_SLOT_BUSY) release(shared_.code[slot].tokens, tokens);
 }
 
 size_t RuleTable::take(const std::function<void(std::span<const Snapshot>)>& use, size_t most) {

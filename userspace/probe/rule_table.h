@@ -14,6 +14,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "base/ids.h"
@@ -107,9 +108,11 @@ class RuleTable {
   void forget_trails(uint32_t slot);
   void forget_looked_at();
   mw_rule* rule_of(uint64_t key, mw_rule*& free) const;
+  void allow(uint32_t tokens);
   bool is_over(uint64_t key, const std::vector<bool>& changed) const;
 
   Shared shared_;
+  mutable std::unordered_map<SpaceId, uint32_t> slots_;  // where a space was seen last
   size_t held_ = 0;
   std::vector<uint32_t> held_by_ = std::vector<uint32_t>(MW_SPACES);  // by slot
   uint64_t refused_ = 0;
@@ -117,6 +120,8 @@ class RuleTable {
   uint32_t next_ = 0;     // of them, in the ring
   uint32_t changes_ = 0;  // of code
   uint32_t turns_ = 0;
+  std::optional<uint32_t> allowed_;  // tokens, with the last turn, and how many snapshots had been taken then
+  uint32_t taken_at_turn_ = 0;
 };
 
 }  // namespace memwhy::probe

@@ -221,9 +221,14 @@ void Learner::expect(Pid tgid, uint64_t address, const std::vector<events::Vma>&
 
 // The instruction itself, and what of the stack above it looks like a return address.
 void Learner::expect(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings) {
+  if (mappings.empty()) return;
   expect(tgid, snapshot.is_return ? snapshot.ip - 1 : snapshot.ip, mappings);
-  for (uint64_t at = snapshot.sp; at < snapshot.sp + kLookAhead; at += 8)
-    if (const std::optional<uint64_t> word = word_at(snapshot, at)) expect(tgid, *word - 1, mappings);
+  for (uint64_t at = snapshot.sp; at < snapshot.sp + kLookAhead; at += 8) {
+    const std::optional<uint64_t> word = word_at(snapshot, at);
+    // most are numbers, or of the stack itself
+    if (word && *word > mappings.front().range.start && *word - snapshot.address >= snapshot.stack.size())
+      expect(tgid, *word - 1, mappings);
+  }
 }
 
 // A question costs a word with another process, and each further address little. What is not answered now is asked again by who

@@ -51,7 +51,7 @@ size_t Teacher::look() {
   withdraw_made_code(begun);
   const size_t taken = port_.take([this](std::span<const Taken> all) { learn(all); }, kAtOnce);
   const TimeNs took = work_() - worked;
-  if (taken != 0) saved_ns_ -= static_cast<int64_t>(took);
+  saved_ns_ -= static_cast<int64_t>(took);
   totals_.spent_ns += took;
   const bool tired = saved_ns_ < 0;
   if (tired) ++totals_.starved;

@@ -358,6 +358,25 @@ TEST(RuleTable, AddressesThatStillHaveNoRuleMayBeSentAgainAfterAWhile) {
   EXPECT_EQ(kernel.asked[9], 0u);
 }
 
+TEST(RuleTable, SnapshotsAreAllowedAnewWhenSomeWereSentOrTheirNumberChanges) {
+  Kernel kernel;
+  kernel.trace(5, 3);
+  mw_u32& tokens = kernel.code[5].tokens;
+  const auto after_turn = [&](uint32_t allowed) {
+    tokens = 7;
+    kernel.table.turn(allowed);
+    return tokens;
+  };
+  EXPECT_EQ(after_turn(64), 64u);
+  EXPECT_EQ(after_turn(64), 7u) << "none was sent";
+  ++kernel.taken;
+  EXPECT_EQ(after_turn(64), 64u);
+  EXPECT_EQ(after_turn(0), 0u);
+  EXPECT_EQ(after_turn(0), 7u);
+  for (int turn = 5; turn < 50; ++turn) EXPECT_EQ(after_turn(0), 7u) << turn;
+  EXPECT_EQ(after_turn(0), 0u) << "it may have begun with none";
+}
+
 TEST(RuleTable, WhatWasLookedAtInVainIsSentNoMore) {
   Kernel kernel;
   const SpaceId space = kernel.trace(5, 3);

@@ -371,6 +371,13 @@ TEST(Teacher, MoreThanItsMostIsNotSaved) {
   EXPECT_EQ(c.teacher.totals().starved, 1u);
 }
 
+TEST(Teacher, ALookThatFindsNothingIsWorkToo) {
+  Class c;
+  c.port.while_taking = [&] { c.now += Teacher::kMostSaved + 1; };
+  c.teacher.look();
+  EXPECT_EQ(c.teacher.totals().starved, 1u);
+}
+
 // On a busy machine a look takes long, and works little.
 TEST(Teacher, WhatItWaitsForACpuIsNoWorkOfIts) {
   Class c;
