@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/teaching.h"
 
+#include <algorithm>
 #include <ctime>
 #include <exception>
 #include <utility>
@@ -15,10 +16,11 @@
 namespace memwhy::app {
 namespace {
 
-// Between two looks, by how many were without a snapshot since the last one.
+// Between two looks, by how many were without a snapshot since the last one: new code comes in bursts. Waking up costs more than
+// a look that finds nothing.
 std::chrono::milliseconds pause_after(int quiet) {
-  constexpr int kBusy = 50, kQuiet = 150;
-  return std::chrono::milliseconds(quiet < kBusy ? 1 : quiet < kQuiet ? 10 : 50);
+  constexpr int kMost = 50;
+  return std::chrono::milliseconds(std::clamp(quiet, 1, kMost));
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 //
 // What it is: for each waiting snapshot, the walk of learner.h over the mappings that the process has now; its rules are
 // published, and its whole stack replaces the incomplete one. What it is not: a thread (app/), the tables in the kernel
-// (RulesPort). What bounds it: one tenth of a CPU on average; beyond that no snapshots are taken until time makes up for it.
+// (RulesPort). What bounds it: its share of a CPU (kShare); beyond that no snapshots are taken until time makes up for it.
 //
 //   look    7 snapshots of space 3   mappings read once, 41 rules published, 7 stacks completed      1.3 ms
 //   look    none                     nothing                                                        0.01 ms
@@ -90,9 +90,10 @@ class Teacher {
   static constexpr uint32_t kSnapshots = 512;  // of one space, for one look
   static constexpr size_t kAtOnce =
       32;  // in one look: the room of those that were learned from is given back soon
-  // A tenth of a CPU; what was not used is saved up, and as much is there at the beginning, when all code is new.
   static constexpr TimeNs kCheckAgain = 500'000'000;  // whether made code is what it was
-  static constexpr TimeNs kShare = 10, kMostSaved = 500'000'000;
+  // One sixteenth of a CPU, so that it is below a tenth with what is not counted: waking up, and answers that take longer. What was
+  // not used is saved up, and as much is there at the beginning, when all code is new.
+  static constexpr TimeNs kShare = 16, kMostSaved = 500'000'000;
 
  private:
   struct Space {

@@ -349,10 +349,10 @@ TEST(Teacher, WhoIsTiredAllowsNoSnapshotsUntilItHasSavedUpAgain) {
   c.snapshot(0);
   c.teacher.look();  // six tenths of what may be saved
   c.snapshot(0);
-  c.teacher.look();  // 1.2, less the tenth of a CPU that was saved while it worked
+  c.teacher.look();  // 1.2, less what was saved while it worked
   c.port.while_taking = nullptr;
   const TimeNs owed = Teacher::kMostSaved * 2 / 10;
-  c.now += (owed - Teacher::kMostSaved * 12 / 100) * Teacher::kShare - 100;
+  c.now += (owed - Teacher::kMostSaved * 12 / 10 / Teacher::kShare) * Teacher::kShare - 100;
   c.teacher.look();
   c.now += 200;
   c.teacher.look();
