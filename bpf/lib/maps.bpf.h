@@ -64,7 +64,9 @@ VARIABLE mw_u32
     snapshots_taken; /* slots of snapshots[] that were ever claimed: the next one is this, modulo their number */
 VARIABLE mw_u32 first_snapshots; /* tokens of a space that begins; 0: nobody learns from them */
 VARIABLE mw_u64
-    snapshot_asked[MW_SNAPSHOT_MEMORY];	    /* addresses that were sent since the daemon emptied this */
+    snapshot_asked[MW_SNAPSHOT_MEMORY]; /* addresses that were sent since the daemon emptied this */
+VARIABLE mw_u64
+    looked_at[1 << MW_LOOKED_AT_BITS];	    /* keys that the daemon has looked at, and has no rule for */
 VARIABLE struct mw_go_window go_windows[8]; /* by enum mw_go_function: any number of three bits */
 VARIABLE struct mw_trail trails[MW_TRAILS];
 /* Of the space in the same slot of spaces[]: calls of malloc that may still be recorded; below 0: that came after them. */

@@ -32,6 +32,12 @@ static __always_inline bool is_code(const struct mw_space_code *code, u64 word)
 	return word - code->range[at].start < code->range[at].end - code->range[at].start;
 }
 
+/* The daemon can learn nothing of it: it costs the walk by frame pointers, and nothing more. */
+static __always_inline bool is_in_vain(u64 missing)
+{
+	return looked_at[MW_LOOKED_AT(missing, chunk_factor)] == missing;
+}
+
 /*
  * A number for what a walk may read of the stack from the frame of `missing` on: addresses of the stack, words behind them
  * (that a frame pointer leads to) and addresses of code; not what a loop counts. 0: it cannot be read.

@@ -229,7 +229,7 @@ static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *us
 					    : walk(false, false, s, which, space, group, ip, sp, fp);
 	u32 home = slot_home(hash);
 
-	if (s->missing && first_snapshots) {
+	if (s->missing && first_snapshots && !is_in_vain(s->missing)) {
 		u32 own = stack_alone(ip, sp, fp, which, hash);
 
 		if (own != ~0u)

@@ -109,5 +109,74 @@ TEST(StackRulesOfMadeCode, ItsFramesAreLeftAsItsRunTimeSays) {
   ::munmap(code, kPage);
 }
 
+// How often an address was looked at.
+class Counting final : public app::RuleTables {
+ public:
+  Counting(probe::Unwinding& unwinding, uint64_t address) : RuleTables(unwinding), address_(address) {}
+  void looked_at(const unwind::Taken& taken) override {
+    times += (taken.key & (MW_RULE_IP - 1)) == address_ ? 1 : 0;
+    RuleTables::looked_at(taken);
+  }
+  int times = 0;
+
+ private:
+  uint64_t address_;
+};
+
+// It has 8(%rbp) hold what is no address of code: no rule can come of that, however often it is sent.
+TEST(StackRulesOfMadeCode, ThatLeadsNowhereIsLookedAtOnce) {
+  constexpr std::array<uint8_t, 40> kAstray = {
+      0x55, 0x48, 0x83, 0xec, 0x20,                         // push %rbp; sub $0x20,%rsp
+      0x48, 0xb8, 0,    0x90, 0x78, 0x56, 4,    0,   0, 0,  // movabs $0x456789000,%rax
+      0x48, 0x89, 0x44, 0x24, 0x08,                         // mov %rax,8(%rsp)
+      0x48, 0x89, 0xe5, 0x48, 0x89, 0xf8,                   // mov %rsp,%rbp; mov %rdi,%rax
+      0x48, 0x89, 0xf7, 0x48, 0x89, 0xd6,                   // mov %rsi,%rdi; mov %rdx,%rsi
+      0xff, 0xd0, 0x48, 0x83, 0xc4, 0x20, 0x5d, 0xc3};      // call *%rax; add $0x20,%rsp; pop %rbp; ret
+  constexpr uint64_t kNowhere = 0x456789000;
+  constexpr size_t kRounds = 4;
+  OPEN_SCHOOL(school, {});
+  Rounds rounds;
+  Shared<Chain> chains(kRounds);
+  void* const code =
+      ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(code, MAP_FAILED);
+  std::memcpy(code, kAstray.data(), kAstray.size());
+  Target target([&](Report& report) {
+    char* pages = fresh_pages(kRounds);
+    report.address = reinterpret_cast<uint64_t>(pages);
+    for (size_t i = 0; i < kRounds; ++i) {
+      touch_through(reinterpret_cast<Through>(code), pages + i * kPage, chains[i]);
+      rounds.over();
+    }
+  });
+  TRACE(space, *school.port, target.pid(), false);
+  target.start();
+  Observer seen(*school.port);
+  auto proc = procfs::Root::open("/proc");
+  ASSERT_TRUE(proc);
+  TimeNs now = 0;
+  Counting tables(*school.unwinding, kNowhere);
+  unwind::Teacher teacher(
+      tables, *school.binaries,
+      [&](Pid tgid) -> Result<std::vector<events::Vma>> {
+        auto process = procfs::Process::open(*proc, tgid);
+        if (!process) return std::move(process).error();
+        return process->vmas();
+      },
+      [&] { return now += 1'000'000'000; }, [] { return TimeNs{0}; });
+  for (size_t i = 0; i < kRounds; ++i) {
+    rounds.wait();
+    for (int look = 0; look < 100; ++look) teacher.look();  // by then what was sent is forgotten
+    const events::Stack stack =
+        stack_of(seen, space, reinterpret_cast<char*>(target.report().address) + i * kPage);
+    // once it is known how the function that touches is left
+    EXPECT_EQ(std::ranges::find(stack.frames, kNowhere) != stack.frames.end(), i > 0) << i;
+    rounds.next();
+  }
+  EXPECT_EQ(tables.times, 1);
+  target.wait_done();
+  ::munmap(code, kPage);
+}
+
 }  // namespace
 }  // namespace memwhy::kernel_test

@@ -44,6 +44,7 @@ size_t RuleTables::take(const std::function<void(std::span<const unwind::Taken>)
       taken.push_back({from.space,
                        from.tgid,
                        from.generation,
+                       from.key,
                        from.stack,
                        {from.ip, from.sp, from.fp, from.is_return, from.address, from.bytes},
                        from.unwatched});

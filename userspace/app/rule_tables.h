@@ -28,6 +28,9 @@ class RuleTables : public unwind::RulesPort {
   }
   void switches_stacks(SpaceId space) override { unwinding_.rules().switches_stacks(space); }
   bool publish(SpaceId space, uint32_t generation, std::span<const unwind::LearnedRule> rules) override;
+  void looked_at(const unwind::Taken& taken) override {
+    unwinding_.rules().looked_at(taken.space, taken.generation, taken.key);
+  }
   void withdraw(SpaceId space, std::span<const AddressRange> code) override {
     unwinding_.rules().withdraw(space, code);
   }

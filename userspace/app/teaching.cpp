@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/teaching.h"
 
+#include <algorithm>
 #include <ctime>
 #include <exception>
 #include <utility>
@@ -15,10 +16,13 @@
 namespace memwhy::app {
 namespace {
 
-// Between two looks, by how many were without a snapshot since the last one.
-std::chrono::milliseconds pause_after(int quiet) {
-  constexpr int kBusy = 50, kQuiet = 150;
-  return std::chrono::milliseconds(quiet < kBusy ? 1 : quiet < kQuiet ? 10 : 50);
+// Until the next look, by the pause before this one and what it found: new code comes in bursts, or drips as a JIT compiles it.
+// Waking up costs more than a look that finds nothing.
+std::chrono::milliseconds pause_after(std::chrono::milliseconds before, size_t learned) {
+  constexpr size_t kBurst = 8;
+  constexpr std::chrono::milliseconds kLeast{1}, kMost{50};
+  if (learned >= kBurst) return kLeast;
+  return std::clamp(learned > 0 ? before / 2 : before + kLeast, kLeast, kMost);
 }
 
 }  // namespace
@@ -62,16 +66,15 @@ void Teaching::run(uint64_t capabilities) {
     MadeCode made_code(*files_, proc_);
     unwind::Teacher teacher(
         port_, *files_, mappings, [] { return clock_ns(CLOCK_MONOTONIC); }, work, &made_code);
-    int quiet = 0;
+    std::chrono::milliseconds pause{1};
     for (std::unique_lock lock(mutex_); !stop_;) {
       lock.unlock();
       const size_t learned = teacher.look();
-      quiet = learned == 0 ? quiet + 1 : 0;
+      pause = pause_after(pause, learned);
       lock.lock();
       if (notice_ && files_->has_notices())
         for (const std::string& sentence : files_->take_notices()) notice_(sentence);
-      if (learned < unwind::Teacher::kAtOnce)
-        wake_.wait_for(lock, pause_after(quiet), [this] { return stop_; });
+      if (learned < unwind::Teacher::kAtOnce) wake_.wait_for(lock, pause, [this] { return stop_; });
     }
   } catch (const std::exception& failure) {
     warn(std::string("unwind rules are learned no more: ") + failure.what());

@@ -385,6 +385,7 @@ RuleTable::Shared Object::rules() const {
           &bss.snapshots_taken,
           &bss.code_changes,
           bss.snapshot_asked,
+          bss.looked_at,
           chunk_factor_};
 }
 void Object::allow_snapshots(bool allowed) {

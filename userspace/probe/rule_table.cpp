@@ -12,6 +12,8 @@ namespace {
 
 constexpr uint32_t kForgetTurns = 50;  // then an address that still has no rule may be sent again
 
+constexpr uint32_t kLookAgainTurns = 1000;  // then what was no code may be some
+
 constexpr mw_code_range kNoRange{INT64_MAX, INT64_MAX};  // the kernel side compares by the sign
 
 uint64_t group_of(uint32_t slot, uint32_t generation) { return MW_RULE_GROUP(slot, generation); }
@@ -39,11 +41,20 @@ std::vector<mw_code_range> covered(std::span<const AddressRange> executable) {
 
 }  // namespace
 
+// Asked for several times for each snapshot: where it was last time is looked at first.
 std::optional<uint32_t> RuleTable::slot_of(SpaceId space) const {
-  for (uint32_t slot = 0; slot < shared_.slots; ++slot) {
+  const auto is_in = [&](uint32_t slot) {
     mw_space& at = shared_.spaces[slot];
-    if (acquire(at.mm) > MW_SLOT_BUSY && SpaceId{at.space} == space) return slot;
+    return acquire(at.mm) > MW_SLOT_BUSY && SpaceId{at.space} == space;
+  };
+  if (const auto last = slots_.find(space); last != slots_.end() && is_in(last->second)) return last->second;
+  if (slots_.size() > MW_SPACES) slots_.clear();
+  for (uint32_t slot = 0; slot < shared_.slots; ++slot) {
+    if (!is_in(slot)) continue;
+    slots_[space] = slot;
+    return slot;
   }
+  slots_.erase(space);
   return std::nullopt;
 }
 
@@ -65,6 +76,11 @@ void RuleTable::set_code(SpaceId space, std::span<const AddressRange> executable
   mw_space_code& code = shared_.code[*slot];
   const std::vector<mw_code_range> ranges = covered(executable);
   // The kernel side may look at them at any time: none of the old ones, then all of the new ones.
+  const auto same = [](const mw_code_range& a, const mw_code_range& b) {
+    return a.start == b.start && a.end == b.end;
+  };
+  if (!std::equal(ranges.begin(), ranges.end(), code.range, code.range + code.ranges, same))
+    forget_looked_at();
   release<mw_u32>(code.ranges, 0);
   std::fill(std::copy(ranges.begin(), ranges.end(), code.range), std::end(code.range), kNoRange);
   code.described = mapped;
@@ -90,15 +106,8 @@ bool RuleTable::publish(SpaceId space, uint32_t generation, std::span<const Addr
   for (const AddressRule& rule : rules) {
     if (rule.address >= MW_RULE_IP) continue;
     const uint64_t key = group | (rule.is_return ? 0 : MW_RULE_IP) | rule.address;
-    const uint64_t home = key * shared_.factor >> (64 - MW_RULE_BITS);
     mw_rule* free = nullptr;
-    bool known = false;
-    for (uint32_t i = 0; i < MW_RULE_PROBES && !known; ++i) {
-      mw_rule& at = shared_.rules[(home + i) & (MW_RULES - 1)];
-      known = at.key == key;
-      if (at.key == 0 && free == nullptr) free = &at;
-    }
-    if (known) continue;
+    if (rule_of(key, free) != nullptr) continue;
     if (free == nullptr || held_ + held_by_[*slot] >= kMost) {
       ++refused_;
       continue;
@@ -110,6 +119,28 @@ bool RuleTable::publish(SpaceId space, uint32_t generation, std::span<const Addr
     ++held_by_[*slot];
   }
   return true;
+}
+
+// free: the first place where one for this key may be written, if there is one.
+mw_rule* RuleTable::rule_of(uint64_t key, mw_rule*& free) const {
+  const uint64_t home = key * shared_.factor >> (64 - MW_RULE_BITS);
+  for (uint32_t i = 0; i < MW_RULE_PROBES; ++i) {
+    mw_rule& at = shared_.rules[(home + i) & (MW_RULES - 1)];
+    if (at.key == key) return &at;
+    if (at.key == 0 && free == nullptr) free = &at;
+  }
+  return nullptr;
+}
+
+void RuleTable::looked_at(SpaceId space, uint32_t generation, uint64_t key) {
+  const std::optional<uint32_t> slot = slot_of(space);
+  mw_rule* free = nullptr;
+  if (!slot || acquire(shared_.code[*slot].generation) != generation || rule_of(key, free) != nullptr) return;
+  release(shared_.looked_at[MW_LOOKED_AT(key, shared_.factor)], static_cast<mw_u64>(key));
+}
+
+void RuleTable::forget_looked_at() {
+  for (uint32_t i = 0; i < 1u << MW_LOOKED_AT_BITS; ++i) release<mw_u64>(shared_.looked_at[i], 0);
 }
 
 // Is this key of an earlier generation of one of these slots? After MW_RULE_GENERATIONS that are not confirmed every key
@@ -162,9 +193,9 @@ void RuleTable::forget_trails(uint32_t slot) {
 }
 
 void RuleTable::turn(uint32_t tokens) {
-  for (uint32_t slot = 0; slot < shared_.slots; ++slot)
-    if (acquire(shared_.spaces[slot].mm) > MW_SLOT_BUSY) release(shared_.code[slot].tokens, tokens);
-  if (++turns_ % kForgetTurns == 0)
+  allow(tokens);
+  if (++turns_ % kLookAgainTurns == 0) forget_looked_at();
+  if (turns_ % kForgetTurns == 0)
     for (uint32_t i = 0; i < MW_SNAPSHOT_MEMORY; ++i) release<mw_u64>(shared_.asked[i], 0);
   const uint32_t changes = acquire(*shared_.code_changes);
   if (changes == changes_) return;
@@ -175,7 +206,18 @@ void RuleTable::turn(uint32_t tokens) {
     if (generation != shared_.code[slot].confirmed) changed.push_back({slot, generation});
   }
   sweep(changed);
+  forget_looked_at();
   for (const Change& change : changed) release(shared_.code[change.slot].confirmed, change.generation);
+}
+
+// While none is sent, none is used up. One that began when nobody learned yet gets its own in the end.
+void RuleTable::allow(uint32_t tokens) {
+  const uint32_t taken = acquire(*shared_.snapshots_taken);
+  if (tokens == allowed_ && taken == taken_at_turn_ && turns_ % kForgetTurns != 0) return;
+  allowed_ = tokens;
+  taken_at_turn_ = taken;
+  for (uint32_t slot = 0; slot < shared_.slots; ++slot)
+    if (acquire(shared_.spaces[slot].mm) > MW_SLOT_BUSY) release(shared_.code[slot].tokens, tokens);
 }
 
 size_t RuleTable::take(const std::function<void(std::span<const Snapshot>)>& use, size_t most) {
@@ -212,6 +254,7 @@ std::optional<Snapshot> RuleTable::read(const mw_snapshot& shared) const {
   const uint64_t group = shared.key >> MW_RULE_GROUP_SHIFT;
   if (!now || (*now & (MW_RULE_GENERATIONS - 1)) != (group & (MW_RULE_GENERATIONS - 1))) return std::nullopt;
   snapshot.generation = *now;
+  snapshot.key = shared.key;
   snapshot.tgid = static_cast<Pid>(shared.tgid);
   snapshot.ip = shared.ip;
   snapshot.sp = shared.sp;

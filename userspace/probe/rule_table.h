@@ -14,6 +14,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "base/ids.h"
@@ -28,6 +29,7 @@ struct Snapshot {
   SpaceId space{};
   Pid tgid = 0;
   uint32_t generation = 0;  // of its code, when it was taken
+  uint64_t key = 0;         // of the address without a rule
   uint64_t ip = 0, sp = 0, fp = 0;
   bool is_return =
       false;  // `ip` is a return address: of a frame that is too far out to be copied with the first ones
@@ -59,6 +61,7 @@ class RuleTable {
     uint32_t* snapshots_taken = nullptr;
     uint32_t* code_changes = nullptr;
     mw_u64* asked = nullptr;
+    mw_u64* looked_at = nullptr;
     uint64_t factor = 1;  // of the hash of a key
   };
   explicit RuleTable(Shared shared) : shared_(shared) {}
@@ -78,6 +81,10 @@ class RuleTable {
   void switches_stacks(SpaceId space);
   // false: the code has changed since `generation`, or the space is gone. What finds no room is counted.
   bool publish(SpaceId space, uint32_t generation, std::span<const AddressRule> rules);
+
+  // All that can be learned from a snapshot of this key is published. If it has no rule even so, no more are sent for it until code
+  // changes, or for some time.
+  void looked_at(SpaceId space, uint32_t generation, uint64_t key);
 
   // Rules of addresses in these ranges are no more, and what was found by them.
   void withdraw(SpaceId space, std::span<const AddressRange> code);
@@ -99,9 +106,13 @@ class RuleTable {
   void sweep(std::span<const Change> changed);
   void remove(mw_rule& rule);
   void forget_trails(uint32_t slot);
+  void forget_looked_at();
+  mw_rule* rule_of(uint64_t key, mw_rule*& free) const;
+  void allow(uint32_t tokens);
   bool is_over(uint64_t key, const std::vector<bool>& changed) const;
 
   Shared shared_;
+  mutable std::unordered_map<SpaceId, uint32_t> slots_;  // where a space was seen last
   size_t held_ = 0;
   std::vector<uint32_t> held_by_ = std::vector<uint32_t>(MW_SPACES);  // by slot
   uint64_t refused_ = 0;
@@ -109,6 +120,8 @@ class RuleTable {
   uint32_t next_ = 0;     // of them, in the ring
   uint32_t changes_ = 0;  // of code
   uint32_t turns_ = 0;
+  std::optional<uint32_t> allowed_;  // tokens, with the last turn, and how many snapshots had been taken then
+  uint32_t taken_at_turn_ = 0;
 };
 
 }  // namespace memwhy::probe

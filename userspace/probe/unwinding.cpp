@@ -30,6 +30,11 @@ TrailCounts Unwinding::trails() const {
           hub_->fault_count(MW_TRAILS_WRONG)};
 }
 
+SnapshotCounts Unwinding::snapshots() const {
+  return {hub_->fault_count(MW_SNAPSHOTS_SENT), hub_->fault_count(MW_SNAPSHOTS_LIMITED),
+          hub_->fault_count(MW_SNAPSHOTS_LOST)};
+}
+
 std::unique_ptr<Unwinding> KernelProbe::unwinding() {
   return hub_->object->uses_rules() ? std::make_unique<Unwinding>(hub_) : nullptr;
 }

@@ -25,6 +25,12 @@ struct TrailCounts {
   uint64_t used = 0, made = 0, wrong = 0;
 };
 
+// Snapshots that the kernel side has sent; those that it had no leave to send, as their spaces had used up theirs; those for which
+// there was no room.
+struct SnapshotCounts {
+  uint64_t sent = 0, limited = 0, lost = 0;
+};
+
 class Unwinding {
  public:
   explicit Unwinding(std::shared_ptr<Hub> hub);
@@ -37,6 +43,7 @@ class Unwinding {
   // callers share it, and it is none of them for certain.
   void complete(uint32_t slot, std::vector<uint64_t> frames, events::Unwind how);
   TrailCounts trails() const;  // of all ports
+  SnapshotCounts snapshots() const;
 
  private:
   std::shared_ptr<Hub> hub_;

@@ -156,7 +156,7 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<eve
     const std::optional<Answer> answer = rule(tgid, walk, mappings, &is_go, &learned.go_code);
     if (!answer) break;
     learned.is_go = learned.is_go || is_go;
-    if (answer->known) learned.rules.push_back({walk.ip(), walk.is_return(), answer->rule, answer->source});
+    learned.rules.push_back({walk.ip(), walk.is_return(), answer->rule, answer->source});
     made_code = made_code || answer->source == RuleSource::kMadeCode;
     const bool is_guess = answer->source == RuleSource::kGuess;
     guessed = guessed || is_guess;
@@ -174,7 +174,7 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<eve
 
 Learner::Answer Learner::made_code(Pid tgid, uint64_t address, const std::vector<events::Vma>& mappings) {
   const auto known = made_ != nullptr ? made_->rule(tgid, address, mappings) : std::nullopt;
-  return {known.value_or(kFramePointerRule), RuleSource::kMadeCode, true};
+  return {known.value_or(kFramePointerRule), RuleSource::kMadeCode};
 }
 
 // Nothing: it is no code.
@@ -193,15 +193,15 @@ std::optional<Learner::Answer> Learner::rule(Pid tgid, const Walk& walk,
       file.go_code.end - vma->offset <= vma->range.bytes())
     *go_code = {vma->range.start + (file.go_code.start - vma->offset),
                 vma->range.start + (file.go_code.end - vma->offset)};
-  if (file.kind == File::Kind::kNotElf) return Answer{kFramePointerRule, RuleSource::kMadeCode, true};
+  if (file.kind == File::Kind::kNotElf) return Answer{kFramePointerRule, RuleSource::kMadeCode};
   const uint64_t offset = looked_at - vma->range.start + vma->offset;
   const FunctionRules* rules =
       file.kind == File::Kind::kProgram ? function(tgid, *vma, file, offset) : nullptr;
   const symbols::RuleRow* row = rules != nullptr ? rules->row(offset) : nullptr;
-  if (row == nullptr) return Answer{kFramePointerRule, RuleSource::kGuess, false};
+  if (row == nullptr) return Answer{kFramePointerRule, RuleSource::kGuess};
   const UnwindRule& rule = is_return ? row->after_call : row->at;
-  if (rule.kind == Kind::kKept) return Answer{kFramePointerRule, RuleSource::kMadeCode, true};
-  return Answer{rule, rules->is_guess(rule) ? RuleSource::kGuess : RuleSource::kTable, true};
+  if (rule.kind == Kind::kKept) return Answer{kFramePointerRule, RuleSource::kMadeCode};
+  return Answer{rule, rules->is_guess(rule) ? RuleSource::kGuess : RuleSource::kTable};
 }
 
 const FunctionRules* Learner::find(const Functions& known, uint64_t offset) {
@@ -221,9 +221,14 @@ void Learner::expect(Pid tgid, uint64_t address, const std::vector<events::Vma>&
 
 // The instruction itself, and what of the stack above it looks like a return address.
 void Learner::expect(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings) {
+  if (mappings.empty()) return;
   expect(tgid, snapshot.is_return ? snapshot.ip - 1 : snapshot.ip, mappings);
-  for (uint64_t at = snapshot.sp; at < snapshot.sp + kLookAhead; at += 8)
-    if (const std::optional<uint64_t> word = word_at(snapshot, at)) expect(tgid, *word - 1, mappings);
+  for (uint64_t at = snapshot.sp; at < snapshot.sp + kLookAhead; at += 8) {
+    const std::optional<uint64_t> word = word_at(snapshot, at);
+    // most are numbers, or of the stack itself
+    if (word && *word > mappings.front().range.start && *word - snapshot.address >= snapshot.stack.size())
+      expect(tgid, *word - 1, mappings);
+  }
 }
 
 // A question costs a word with another process, and each further address little. What is not answered now is asked again by who

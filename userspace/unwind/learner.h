@@ -37,7 +37,7 @@ struct Snapshot {
 
 enum class RuleSource : uint8_t {
   kTable,     // of the file
-  kGuess,     // its file has none for it: the frame pointer
+  kGuess,     // its file has none for it, or cannot be read: the frame pointer
   kMadeCode,  // a run time made it, now or when its file was built: the frame pointer, or what its tables say
 };
 
@@ -60,7 +60,7 @@ enum class How : uint8_t {
 };
 
 struct Learned {
-  std::vector<LearnedRule> rules;  // in the order of the walk; those of unreadable files are left out
+  std::vector<LearnedRule> rules;  // in the order of the walk
   std::vector<uint64_t> frames;    // innermost first: the interrupted instruction, then return addresses
   bool is_go = false;              // code of a Go program was met on the way
   AddressRange go_code;            // the same, if each caller in it has a frame pointer
@@ -109,7 +109,6 @@ class Learner {
   struct Answer {
     symbols::UnwindRule rule;
     RuleSource source{};
-    bool known = false;  // worth publishing: not of an unreadable file
   };
   class Walk;
 

@@ -51,7 +51,7 @@ size_t Teacher::look() {
   withdraw_made_code(begun);
   const size_t taken = port_.take([this](std::span<const Taken> all) { learn(all); }, kAtOnce);
   const TimeNs took = work_() - worked;
-  if (taken != 0) saved_ns_ -= static_cast<int64_t>(took);
+  saved_ns_ -= static_cast<int64_t>(took);
   totals_.spent_ns += took;
   const bool tired = saved_ns_ < 0;
   if (tired) ++totals_.starved;
@@ -82,12 +82,14 @@ void Teacher::learn(const Taken& taken) {
   Space* space = space_of(taken, false);
   if (space == nullptr || !was_there(taken, *space)) return;
   Learned learned = learner_.learn(taken.tgid, taken.snapshot, space->code);
+  bool is_current = true;
   // It may have met code that was mapped since.
   if (learned.how == How::kUnreadable || learned.how == How::kFirstOnly) {
     const uint64_t readings = readings_;
     space = space_of(taken, true);
     if (space == nullptr || !was_there(taken, *space)) return;
-    if (readings_ != readings) learned = learner_.learn(taken.tgid, taken.snapshot, space->code);
+    is_current = readings_ != readings;
+    if (is_current) learned = learner_.learn(taken.tgid, taken.snapshot, space->code);
   }
   if (learned.go_code.end > learned.go_code.start && !(learned.go_code == space->go)) {
     space->go = learned.go_code;
@@ -98,6 +100,7 @@ void Teacher::learn(const Taken& taken) {
     ++totals_.stale;
     return;
   }
+  if (is_current) port_.looked_at(taken);
   totals_.rules += learned.rules.size();
   space->has_made_code =
       space->has_made_code || std::ranges::any_of(learned.rules, [](const LearnedRule& one) {

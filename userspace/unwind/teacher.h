@@ -3,7 +3,7 @@
 //
 // What it is: for each waiting snapshot, the walk of learner.h over the mappings that the process has now; its rules are
 // published, and its whole stack replaces the incomplete one. What it is not: a thread (app/), the tables in the kernel
-// (RulesPort). What bounds it: one tenth of a CPU on average; beyond that no snapshots are taken until time makes up for it.
+// (RulesPort). What bounds it: its share of a CPU (kShare); beyond that no snapshots are taken until time makes up for it.
 //
 //   look    7 snapshots of space 3   mappings read once, 41 rules published, 7 stacks completed      1.3 ms
 //   look    none                     nothing                                                        0.01 ms
@@ -32,6 +32,7 @@ struct Taken {
   SpaceId space{};
   Pid tgid = 0;
   uint32_t generation = 0;  // of the space's code, when it was taken
+  uint64_t key = 0;         // the address without a rule, as the kernel side names it
   uint32_t slot = 0;        // of the incomplete stack
   Snapshot snapshot;
   std::optional<uint32_t> unwatched =
@@ -54,6 +55,8 @@ class RulesPort {
   virtual void switches_stacks(SpaceId space) = 0;
   // false: the code has changed since `generation`.
   virtual bool publish(SpaceId space, uint32_t generation, std::span<const LearnedRule> rules) = 0;
+  // All that can be learned from it is published: another one for the same address would teach no more.
+  virtual void looked_at(const Taken& taken) = 0;
   // Rules of these ranges are withdrawn: other code is there now.
   virtual void withdraw(SpaceId space, std::span<const AddressRange> code) = 0;
   virtual void complete(const Taken& taken, std::vector<uint64_t> frames, events::Unwind how) = 0;
@@ -87,9 +90,10 @@ class Teacher {
   static constexpr uint32_t kSnapshots = 512;  // of one space, for one look
   static constexpr size_t kAtOnce =
       32;  // in one look: the room of those that were learned from is given back soon
-  // A tenth of a CPU; what was not used is saved up, and as much is there at the beginning, when all code is new.
   static constexpr TimeNs kCheckAgain = 500'000'000;  // whether made code is what it was
-  static constexpr TimeNs kShare = 10, kMostSaved = 500'000'000;
+  // One sixteenth of a CPU, so that it is below a tenth with what is not counted: waking up, and answers that take longer. What was
+  // not used is saved up, and as much is there at the beginning, when all code is new.
+  static constexpr TimeNs kShare = 16, kMostSaved = 500'000'000;
 
  private:
   struct Space {

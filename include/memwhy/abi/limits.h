@@ -27,6 +27,7 @@
 #define MW_SNAPSHOTS	   512u	  /* that wait to be learned from */
 #define MW_FIRST_SNAPSHOTS 512u	  /* of a space, before the daemon has read any */
 #define MW_SNAPSHOT_MEMORY 4096u  /* addresses that are remembered as sent */
+#define MW_LOOKED_AT_BITS  12	  /* addresses that were looked at in vain: that many are remembered */
 #define MW_INNER_FRAMES	   2u	  /* of a stack, which stand in its slot */
 #define MW_PAIR_SHARE                                                                                        \
 	8 /* one slot of so many is kept for stacks of these frames alone, for when the others or the nodes are taken */

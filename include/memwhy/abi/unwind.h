@@ -69,6 +69,12 @@ struct mw_rule {
 			whether the guess was right */
 };
 
+/*
+ * Where a key stands among those that the daemon has looked at and has no rule for: no code is there, or the table is full. The
+ * last of those with the same place has it.
+ */
+#define MW_LOOKED_AT(key, factor) ((mw_u64)(key) * (factor) >> (64 - MW_LOOKED_AT_BITS))
+
 struct mw_code_range {
 	mw_u64 start, end;
 };

@@ -23,11 +23,14 @@ struct Kernel {
   std::vector<mw_space> spaces = std::vector<mw_space>(kSlots);
   std::vector<mw_snapshot> snapshots = std::vector<mw_snapshot>(MW_SNAPSHOTS);
   std::vector<mw_u64> asked = std::vector<mw_u64>(MW_SNAPSHOT_MEMORY);
+  std::vector<mw_u64> looked_at = std::vector<mw_u64>(1 << MW_LOOKED_AT_BITS);
+  uint64_t random;
   uint32_t taken = 0, changes = 0;
   RuleTable table;
 
   explicit Kernel(uint64_t factor = 0x9e3779b97f4a7c15)
-      : table({.rules = rules.data(),
+      : random(factor),
+        table({.rules = rules.data(),
                .trails = trails.data(),
                .code = code.data(),
                .spaces = spaces.data(),
@@ -36,6 +39,7 @@ struct Kernel {
                .snapshots_taken = &taken,
                .code_changes = &changes,
                .asked = asked.data(),
+               .looked_at = looked_at.data(),
                .factor = factor}) {}
 
   // Traces a space in this slot.
@@ -50,6 +54,8 @@ struct Kernel {
       if (rule.key == key) return rule.rule;
     return 0;
   }
+  // Whether the kernel side sends no snapshot for this key, as it looks.
+  bool is_in_vain(uint64_t key) const { return looked_at[MW_LOOKED_AT(key, random)] == key; }
   size_t keys() const {
     return static_cast<size_t>(
         std::count_if(rules.begin(), rules.end(), [](const mw_rule& rule) { return rule.key != 0; }));
@@ -350,6 +356,59 @@ TEST(RuleTable, AddressesThatStillHaveNoRuleMayBeSentAgainAfterAWhile) {
   EXPECT_EQ(kernel.asked[9], 1u);
   kernel.table.turn(1);
   EXPECT_EQ(kernel.asked[9], 0u);
+}
+
+TEST(RuleTable, SnapshotsAreAllowedAnewWhenSomeWereSentOrTheirNumberChanges) {
+  Kernel kernel;
+  kernel.trace(5, 3);
+  mw_u32& tokens = kernel.code[5].tokens;
+  const auto after_turn = [&](uint32_t allowed) {
+    tokens = 7;
+    kernel.table.turn(allowed);
+    return tokens;
+  };
+  EXPECT_EQ(after_turn(64), 64u);
+  EXPECT_EQ(after_turn(64), 7u) << "none was sent";
+  ++kernel.taken;
+  EXPECT_EQ(after_turn(64), 64u);
+  EXPECT_EQ(after_turn(0), 0u);
+  EXPECT_EQ(after_turn(0), 7u);
+  for (int turn = 5; turn < 50; ++turn) EXPECT_EQ(after_turn(0), 7u) << turn;
+  EXPECT_EQ(after_turn(0), 0u) << "it may have begun with none";
+}
+
+TEST(RuleTable, WhatWasLookedAtInVainIsSentNoMore) {
+  Kernel kernel;
+  const SpaceId space = kernel.trace(5, 3);
+  const uint64_t known = MW_RULE_GROUP(5, 0) | 0x1000, nowhere = MW_RULE_GROUP(5, 0) | 0x2000;
+  EXPECT_TRUE(kernel.table.publish(space, 0, std::vector<AddressRule>{{0x1000, true, kRule}}));
+  for (const uint64_t key : {known, nowhere}) kernel.table.looked_at(space, 0, key);
+  EXPECT_FALSE(kernel.is_in_vain(known)) << "it has a rule";
+  EXPECT_TRUE(kernel.is_in_vain(nowhere));
+  kernel.table.looked_at(space, 1, nowhere + 1);
+  EXPECT_FALSE(kernel.is_in_vain(nowhere + 1)) << "of other code than that which was looked at";
+}
+
+TEST(RuleTable, WhatWasLookedAtInVainMayBeCodeLater) {
+  Kernel kernel;
+  const SpaceId space = kernel.trace(5, 3);
+  const uint64_t nowhere = MW_RULE_GROUP(5, 0) | 0x2000;
+  const std::vector<AddressRange> before = {{0x1000, 0x2000}}, after = {{0x1000, 0x3000}};
+  kernel.table.set_code(space, before, {}, 0);
+  kernel.table.looked_at(space, 0, nowhere);
+  kernel.table.set_code(space, before, {}, 0);
+  EXPECT_TRUE(kernel.is_in_vain(nowhere));
+  kernel.table.set_code(space, after, {}, 1);
+  EXPECT_FALSE(kernel.is_in_vain(nowhere)) << "more is code";
+  kernel.table.looked_at(space, 0, nowhere);
+  kernel.code_changes(5);
+  kernel.table.turn(1);
+  EXPECT_FALSE(kernel.is_in_vain(nowhere)) << "its key may come again";
+  kernel.table.looked_at(space, 1, nowhere);
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_EQ(kernel.is_in_vain(nowhere), i < 999) << i;
+    kernel.table.turn(1);
+  }
 }
 
 }  // namespace

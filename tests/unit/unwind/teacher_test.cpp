@@ -76,6 +76,7 @@ class FakePort final : public RulesPort {
     published.insert(published.end(), rules.begin(), rules.end());
     return true;
   }
+  void looked_at(const Taken& taken) override { looked.push_back(taken.key); }
   void withdraw(SpaceId space, std::span<const AddressRange> code) override {
     EXPECT_EQ(space, kSpace);
     withdrawn.insert(withdrawn.end(), code.begin(), code.end());
@@ -97,6 +98,7 @@ class FakePort final : public RulesPort {
   std::vector<uint32_t> allowed;
   std::vector<std::vector<AddressRange>> watched;
   std::vector<LearnedRule> published;
+  std::vector<uint64_t> looked;  // keys
   std::vector<AddressRange> withdrawn;
   std::vector<Completed> completed;
 };
@@ -121,7 +123,7 @@ struct Class {  // where it is taught
   std::vector<uint64_t> words;
   void snapshot(uint32_t generation, uint64_t caller = kCode + 0x20) {
     words = {kStack + 16, caller, 0, kOutermost};
-    Taken one{kSpace, 7, generation, 77, {}};
+    Taken one{kSpace, 7, generation, caller, 77, {}};
     one.snapshot.ip = kCode + 0x10;
     one.snapshot.sp = one.snapshot.fp = one.snapshot.address = kStack;
     one.snapshot.stack = std::as_bytes(std::span(words));
@@ -156,6 +158,26 @@ TEST(Teacher, PublishesTheRulesOfAPathAndSaysWhatTheStackWas) {
   EXPECT_THAT(c.port.completed[0].frames, ElementsAre(kCode + 0x10, kCode + 0x20, kOutermost));
   EXPECT_THAT(c.port.allowed, ElementsAre(Teacher::kSnapshots));
   EXPECT_EQ(c.teacher.totals().rules, 3u);
+}
+
+// What is no code by mappings that are older than the snapshot may be some now.
+TEST(Teacher, WhatIsNoCodeWasLookedAtOnlyIfMappingsWereReadForIt) {
+  constexpr uint64_t kNowhere = 0x900000;
+  Class c;
+  c.snapshot(0, kNowhere);
+  c.teacher.look();
+  EXPECT_THAT(c.port.looked, IsEmpty()) << "they were read a moment ago";
+  c.now += 1'000'000'000;
+  c.snapshot(0, kNowhere);
+  c.teacher.look();
+  EXPECT_THAT(c.port.looked, ElementsAre(kNowhere));
+  c.snapshot(0);
+  c.teacher.look();
+  EXPECT_THAT(c.port.looked, ElementsAre(kNowhere, kCode + 0x20)) << "it has rules";
+  c.port.now = 1;
+  c.snapshot(0, kNowhere);
+  c.teacher.look();
+  EXPECT_EQ(c.port.looked.size(), 2u) << "of an earlier generation";
 }
 
 // What is mapped between the first reading and the watch is not watched, and may be gone again with its rules left.
@@ -327,10 +349,10 @@ TEST(Teacher, WhoIsTiredAllowsNoSnapshotsUntilItHasSavedUpAgain) {
   c.snapshot(0);
   c.teacher.look();  // six tenths of what may be saved
   c.snapshot(0);
-  c.teacher.look();  // 1.2, less the tenth of a CPU that was saved while it worked
+  c.teacher.look();  // 1.2, less what was saved while it worked
   c.port.while_taking = nullptr;
   const TimeNs owed = Teacher::kMostSaved * 2 / 10;
-  c.now += (owed - Teacher::kMostSaved * 12 / 100) * Teacher::kShare - 100;
+  c.now += (owed - Teacher::kMostSaved * 12 / 10 / Teacher::kShare) * Teacher::kShare - 100;
   c.teacher.look();
   c.now += 200;
   c.teacher.look();
@@ -345,6 +367,13 @@ TEST(Teacher, MoreThanItsMostIsNotSaved) {
   c.teacher.look();
   c.port.while_taking = [&] { c.now += Teacher::kMostSaved + 1; };
   c.snapshot(0);
+  c.teacher.look();
+  EXPECT_EQ(c.teacher.totals().starved, 1u);
+}
+
+TEST(Teacher, ALookThatFindsNothingIsWorkToo) {
+  Class c;
+  c.port.while_taking = [&] { c.now += Teacher::kMostSaved + 1; };
   c.teacher.look();
   EXPECT_EQ(c.teacher.totals().starved, 1u);
 }
