@@ -162,7 +162,9 @@ Status Run::measure() {
                                 {"random", "read", 4},
                                 {"random", "write", 4},
                                 {"sites", "read", 6},
-                                {"sites", "write", 5}});
+                                {"sites", "write", 5},
+                                {"foreign", "read", 6},
+                                {"tree", "read", 6}});
   if (done) done = measure_target("go", options_.target_go, {{"seq", "read", 6}, {"seq", "write", 5}});
   std::fclose(rows_);
   if (!done) return done;

@@ -15,8 +15,10 @@ import statistics
 import sys
 
 SCENARIOS = [("c", "seq", "sequential"), ("c", "random", "random"),
-             ("c", "sites", "64 call sites"), ("go", "seq", "Go, 20 frames deep")]
-VARIANTS = [("empty", "empty program"), ("memwhy", "memwhy"), ("memwhy_bulk", "memwhy, bulk read forced"),
+             ("c", "sites", "64 call sites"),
+             ("c", "foreign", "code without a table"), ("c", "tree", "a new stack for each page"), ("go", "seq", "Go, 20 frames deep")]
+VARIANTS = [("empty", "empty program"), ("memwhy", "memwhy"), ("memwhy_pointers", "memwhy, frame pointers alone"),
+            ("memwhy_bulk", "memwhy, bulk read forced"),
             ("memwhy_untraced", "memwhy, process not traced"),
             ("memwhy_untraced_ports", "third process, two recordings"),
             ("memwhy_untraced_objects", "third process, two objects"), ("bpftrace", "bpftrace"), ("perf", "perf record")]
@@ -67,7 +69,7 @@ def figures(slots):
             for variant, _ in VARIANTS:
                 if variant in values:
                     found[variant].append(values[variant] - values["none"])
-            for variant in ("memwhy", "memwhy_bulk", "memwhy_untraced", "memwhy_untraced_ports"):
+            for variant in ("memwhy", "memwhy_pointers", "memwhy_bulk", "memwhy_untraced", "memwhy_untraced_ports"):
                 if variant in values and "empty" in values:
                     found[variant + "-empty"].append(values[variant] - values["empty"])
         for peer in PEERS:
@@ -195,6 +197,10 @@ def summarize_workloads(path):
             "own_runs": [r["faults"] / r["fault_runs"] for r in rows if r["fault_runs"]],
             "fault_cpu_share": [r["fault_ns"] / 1e9 / r["cpu_s"] for r in rows],
             "all_cpu_share": [r["all_ns"] / 1e9 / r["cpu_s"] for r in rows],
+            "learn_ms": [(r["learn_ns"] + r["files_ns"]) / 1e6 for r in rows],
+            "snapshots": [r["snapshots"] for r in rows],
+            "limited": [r["limited"] for r in rows],
+            "learn_share": [(r["learn_ns"] + r["files_ns"]) / 1e9 / r["wall_s"] for r in rows],
         }
         result.append({"workload": name, "repetitions": len(rows),
                        **{k: dict(zip(("p25", "median", "p75"), quartiles(v) or (v[0],) * 3))
@@ -212,12 +218,16 @@ def workloads_text(result, markdown):
              of(e, "own_runs", 100), of(e, "fault_cpu_share", 100, 2),
              of(e, "all_cpu_share", 100, 2)] if "problem" not in e else [f"{e['workload']}: {e['problem']}", *["–"] * 5]
             for e in result]
+    learning = [[e["workload"], of(e, "snapshots"), of(e, "limited"), of(e, "learn_ms"), of(e, "learn_share", 100, 1)]
+                for e in result if "problem" not in e]
     return "\n".join(["In situ: the kernel's own run time of memwhy's programs (kernel.bpf_stats; two clock reads a run are in it),",
                       "workload traced from its first instruction, children followed. Faults of other processes run the programs too: where",
                       "few of the runs are the workload's own, the machine was busy, ns a run is mostly theirs, and the shares are too high.", "",
                       table(["workload", "faults/s", "ns a run", "runs that are its own, %",
                              "fault programs, % of its CPU",
-                             "all programs, % of its CPU"], rows, markdown)])
+                             "all programs, % of its CPU"], rows, markdown),
+                      "", "Learning unwind rules in that time: the thread that learns, and its children", "",
+                      table(["workload", "snapshots", "not allowed, or no room", "CPU, ms", "% of a CPU"], learning, markdown)])
 
 
 def summarize_model(path):

@@ -61,6 +61,8 @@ class Empty : public Variant {
   bpf_link* link_ = nullptr;
 };
 
+constexpr int kPassesToFree = 4;  // over its stacks, so that the next slot meets a table with room
+
 // A recording: a port, and what it traces; 0: the target.
 struct Recorded {
   std::shared_ptr<probe::Port> port;
@@ -89,6 +91,10 @@ class Memwhy : public Variant {
     for (size_t i = 0; i < spaces_.size(); ++i) {
       recordings_[i].port->drain([](events::Event) {});
       if (Status done = recordings_[i].port->untrace(spaces_[i]); !done) all = std::move(done);
+      for (int pass = 0; pass < kPassesToFree; ++pass) {
+        for (int twice = 0; twice < 2; ++twice) recordings_[i].port->drain([](events::Event) {});
+        recordings_[i].port->settle();
+      }
     }
     return all;
   }

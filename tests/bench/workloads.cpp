@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // bench_workloads: what memwhy's programs cost inside real programs, by the kernel's own account of their run
 // time (kernel.bpf_stats). Wall-clock times of whole programs differ by more than memwhy costs, so they are
-// not compared. One row for each repetition; report.py makes the medians.
+// not compared. Unwind rules are learned as memwhy record does it, and what that costs is counted. One row for each repetition;
+// report.py makes the medians.
 //
 //   bench_workloads --rows out.csv  "compiler=g++ -O0 -c regex.cpp -o /dev/null"  "node=node objects.js"
 #include <bpf/libbpf.h>
@@ -17,10 +18,14 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <sstream>
 
+#include "app/privilege.h"
+#include "app/teaching.h"
 #include "base/exit_status.h"
 #include "base/fd.h"
+#include "base/time.h"
 #include "child.h"
 #include "probe/kernel_probe.h"
 
@@ -46,6 +51,44 @@ Cost cost_of(const events::Coverage& coverage) {
   return cost;
 }
 
+// Who learns, in a thread of its own with children of its own, and its CPU time. The bench itself has but one other thread.
+class Lessons {
+ public:
+  static Result<std::unique_ptr<Lessons>> start(probe::KernelProbe& kernel) {
+    auto files = files::Children::start({.program = MEMWHY_PROGRAM});
+    if (!files) return std::move(files).error();
+    auto proc = procfs::Root::open("/proc");
+    if (!proc) return std::move(proc).error();
+    auto lessons = std::unique_ptr<Lessons>(new Lessons);
+    lessons->counts_ = kernel.unwinding();
+    lessons->children_ = {(*files)->opener(), (*files)->parser(), (*files)->memory_reader()};
+    constexpr uint64_t kAll = ~uint64_t{0};
+    lessons->teaching_ =
+        std::make_unique<app::Teaching>(kernel.unwinding(), std::move(*files), std::move(*proc),
+                                        app::plan_privileges(kAll, true, false).teaching);
+    return lessons;
+  }
+  static uint64_t thread_ns() {
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID) - clock_ns(CLOCK_THREAD_CPUTIME_ID);
+  }
+  probe::SnapshotCounts snapshots() const { return counts_->snapshots(); }
+  uint64_t children_ns() const {
+    uint64_t all = 0;
+    for (const pid_t child : children_) {
+      uint64_t one = 0;
+      std::ifstream(fmt::format("/proc/{}/schedstat", child)) >> one;
+      all += one;
+    }
+    return all;
+  }
+
+ private:
+  Lessons() = default;
+  std::unique_ptr<probe::Unwinding> counts_;  // ends after `teaching_`
+  std::array<pid_t, 3> children_{};
+  std::unique_ptr<app::Teaching> teaching_;
+};
+
 double seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
@@ -54,9 +97,12 @@ double seconds(const timeval& time) {
 Result<std::string> run_once(const std::vector<std::string>& command) {
   probe::Options options;
   options.run_time = probe::RunTime::Mode::kAlways;
-  Result<std::unique_ptr<probe::Port>> opened = probe::open_port(options);
+  Result<std::unique_ptr<probe::KernelProbe>> opened = probe::KernelProbe::open(options);
   if (!opened) return std::move(opened).error();
-  probe::Port& kernel = **opened;
+  const std::unique_ptr<probe::Port> port = (*opened)->port();
+  probe::Port& kernel = *port;
+  auto lessons = Lessons::start(**opened);
+  if (!lessons) return std::move(lessons).error();
   std::array<int, 2> gate{};
   if (pipe2(gate.data(), O_CLOEXEC) != 0) return errno_error(ErrorCode::kEnvironment, "pipe", errno);
   const Fd wait_side(gate[0]);
@@ -74,6 +120,7 @@ Result<std::string> run_once(const std::vector<std::string>& command) {
   rusage before{};
   getrusage(RUSAGE_CHILDREN, &before);
   const Cost start = cost_of(kernel.coverage());
+  const uint64_t thread = Lessons::thread_ns(), children = (*lessons)->children_ns();
   const auto clock = std::chrono::steady_clock::now();
   if (write(open_side.get(), "g", 1) != 1)
     return errno_error(ErrorCode::kTargetGone, "starting the workload", errno);
@@ -88,11 +135,14 @@ Result<std::string> run_once(const std::vector<std::string>& command) {
   rusage after{};
   getrusage(RUSAGE_CHILDREN, &after);
   const Cost end = cost_of(kernel.coverage());
+  const uint64_t learned = Lessons::thread_ns() - thread, asked = (*lessons)->children_ns() - children;
   const double cpu =
       seconds(after.ru_utime) + seconds(after.ru_stime) - seconds(before.ru_utime) - seconds(before.ru_stime);
-  return fmt::format("{},{},{},{},{:.3f},{:.3f}", end.faults - start.faults,
+  const probe::SnapshotCounts snapshots = (*lessons)->snapshots();
+  return fmt::format("{},{},{},{},{:.3f},{:.3f},{},{},{},{}", end.faults - start.faults,
                      end.fault_runs - start.fault_runs, end.fault_ns - start.fault_ns,
-                     end.all_ns - start.all_ns, wall, cpu);
+                     end.all_ns - start.all_ns, wall, cpu, learned, asked, snapshots.sent,
+                     snapshots.limited + snapshots.lost);
 }
 
 std::vector<std::string> words(const std::string& text) {
@@ -120,7 +170,9 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "bench_workloads: {}: cannot be written\n", rows_path);
     return memwhy::exit_status(memwhy::ErrorCode::kOutput);
   }
-  fmt::print(rows, "workload,faults,fault_runs,fault_ns,all_ns,wall_s,cpu_s,problem\n");
+  fmt::print(rows,
+             "workload,faults,fault_runs,fault_ns,all_ns,wall_s,cpu_s,learn_ns,files_ns,snapshots,limited,"
+             "problem\n");
   for (int repetition = 0; repetition < repetitions;
        ++repetition) {  // interleaved: all of them meet the same noise
     for (const std::string& workload : workloads) {
@@ -130,7 +182,7 @@ int main(int argc, char** argv) {
       if (row) {
         fmt::print(rows, "{},{},\n", name, *row);
       } else {
-        fmt::print(rows, "{},,,,,,,{}\n", name, row.error().message());
+        fmt::print(rows, "{},,,,,,,,,,,{}\n", name, row.error().message());
       }
       std::fflush(rows);
       fmt::print(stderr, "\rworkloads: {} of {}: {}          ", repetition + 1, repetitions, name);
