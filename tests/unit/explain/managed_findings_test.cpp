@@ -139,6 +139,25 @@ TEST(JavascriptHeap, WhatIsOutsideIsNotBoundByV8) {
   EXPECT_THAT(found->remedy, HasSubstr("does not bound it"));
 }
 
+// One sentence of a heap that rises, not two.
+TEST(JavascriptHeap, ThatRisesIsToldOnce) {
+  std::string script =
+      "@10 binary b1 /usr/bin/node inode=7\nattach 1 pid=5 comm=node exe=/usr/bin/node binary=b1\nvmas 1\n"
+      "  7e0000000+16 r-xp /usr/bin/node inode=7\n  7f0000000+262144 rw-p\n";
+  for (int i = 0; i <= 40; ++i)
+    script += fmt::format(
+        "@{} allocator-heap 1 v8 arenas=1\nruntime-pages 1 v8\n  7f0000000+{} objects live={}M\n"
+        "scan 1: 7e0000000+4 file, 7f0000000+{}\n",
+        11 + i, (20 + 2 * i) * 256, 20 + 2 * i, (20 + 2 * i) * 256);
+  const auto e = told(script);
+  const Finding* found = finding(e, "javascript-heap");
+  ASSERT_NE(found, nullptr);
+  EXPECT_THAT(found->headline, HasSubstr("and it rises: a leak or garbage is not known yet"));
+  EXPECT_THAT(found->evidence, Contains(HasSubstr("rose by 78.0 MiB")));
+  EXPECT_EQ(figure(*found, "grown_bytes"), 78 << 20);
+  EXPECT_EQ(finding(e, "managed-heap"), nullptr);
+}
+
 // 40 MiB in use and 60 MiB free, of 100 MiB.
 TEST(PhpHeap, IsToldByWhatScriptsKeepAndWhatIsFree) {
   const auto e = told(kAttached +

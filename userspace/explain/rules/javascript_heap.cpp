@@ -41,6 +41,10 @@ class JavascriptHeap : public Rule {
     finding.claim = fmt::format("{} of {} are the heap of V8; {} hold objects that survived a collection{}.",
                                 bytes_and_share(all, c.ledger), c.process.comm, human_bytes(used->bytes),
                                 growth_clause(trend));
+    if (rises) {
+      finding.evidence.push_back(grown_text(trend));
+      finding.bytes_figure("grown_bytes", trend.grown_bytes);
+    }
     say(finding, "used_bytes", used->bytes, "");
     say(finding, "young_bytes", young,
         "are young objects and the room to copy them to, at most three times --max-semi-space-size");
