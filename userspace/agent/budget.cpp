@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/time.h"
 
@@ -33,29 +34,47 @@ void Budget::charge(TimeNs now, CpuUsed used) {
   const double old = std::exp(-passed / kRecentSeconds);
   recent_ = recent_ * old + spent / passed * (1 - old);
   seconds_ = std::clamp(seconds_ + passed - (rate_ > 0 ? spent / rate_ : 0), -kMostOwed, kSaved);
-  const uint64_t steady = used_ - std::min(used_, used.once_ns);
-  while (points_.size() > 1 && points_[1].time + kMeasured <= now) points_.pop_front();
-  points_.push_back({now, std::max(steady, points_.empty() ? 0 : points_.back().steady_ns)});
+  add(steady_, {now, used_ - std::min(used_, used.lumps_ns)}, kMeasured);
+  add(hooks_, {now, used.hooks_ns}, kMeasured);
+  add(all_, {now, used_}, kMeasuredLong);
 }
 
-// What goes on costing, in budgets.
-double Budget::times_over() const {
-  if (points_.empty()) return 0;
-  const TimeNs passed = points_.back().time - points_.front().time;
-  if (passed == 0 || rate_ <= 0) return 0;
-  return static_cast<double>(points_.back().steady_ns - points_.front().steady_ns) /
-         static_cast<double>(passed) / rate_;
+void Budget::add(Points& points, Point point, TimeNs keep) {
+  while (points.size() > 1 && points[1].time + keep <= point.time) points.pop_front();
+  if (!points.empty()) point.ns = std::max(point.ns, points.back().ns);
+  points.push_back(point);
+}
+
+double Budget::in_budgets(const Point& from, const Point& to) const {
+  if (to.time == from.time || rate_ <= 0) return 0;
+  return seconds(to.ns - from.ns) / seconds(to.time - from.time) / rate_;
+}
+
+// What goes on costing each second, in budgets.
+double Budget::over(const Points& points) const {
+  return points.empty() ? 0 : in_budgets(points.front(), points.back());
+}
+
+// What was spent in the half of a minute that spent less; 0: it is not over yet.
+double Budget::minute_over() const {
+  if (all_.empty() || all_.back().time < all_.front().time + kMeasuredLong) return 0;
+  const TimeNs half = all_.front().time + kMeasuredLong / 2;
+  const auto middle = std::ranges::find_if(all_, [&](const Point& each) { return each.time >= half; });
+  return std::min(in_budgets(all_.front(), *middle), in_budgets(*middle, all_.back()));
 }
 
 Level Budget::at(TimeNs now, CpuUsed used, Processes processes) {
   if (last_ == 0) {
     last_ = now;
     used_ = used.all_ns;
-    points_.push_back({now, used.all_ns - std::min(used.all_ns, used.once_ns)});
+    add(steady_, {now, used_ - std::min(used_, used.lumps_ns)}, kMeasured);
+    add(hooks_, {now, used.hooks_ns}, kMeasured);
+    add(all_, {now, used_}, kMeasuredLong);
     return level_;
   }
   if (now <= last_) return level_;
   charge(now, used);
+  if (std::exchange(recorded_, processes.recorded) != processes.recorded) all_.clear();
   if (level_ == Level::kDetached) {
     if (now < pause_ends_) return level_;
     most_ = 1;
@@ -71,10 +90,17 @@ Level Budget::at(TimeNs now, CpuUsed used, Processes processes) {
 
 // How many processes there may be from now on, by what the present ones cost.
 void Budget::settle(TimeNs now, Processes processes) {
-  const double over = times_over();
-  if ((seconds_ < 0 && over > kFarOver) || (seconds_ < -kOwesMuch && over > kRoom)) {
-    shrink(now, std::min(processes.recorded, most_), over);
-  } else if (most_ != SIZE_MAX && seconds_ >= kSaved / 2 && over < kRoom) {
+  const double second = times_over();
+  const bool storm = over(hooks_) > kStorm;
+  if (storm && ((seconds_ < 0 && second > kFarOver) || (seconds_ < -kOwesMuch && second > kRoom))) {
+    shrink(now, std::min(processes.recorded, most_), second);
+  } else if (const size_t recorded = std::min(processes.recorded, most_);
+             recorded > 1 && seconds_ < -kOwesMuch && minute_over() > 1) {
+    // Without a storm the last one costs next to nothing: to look at the others is what takes the rest.
+    most_ = std::clamp<size_t>(static_cast<size_t>(static_cast<double>(recorded) * kRoom / minute_over()), 1,
+                               recorded - 1);
+    settled_at_ = now + kSettles;
+  } else if (most_ != SIZE_MAX && seconds_ >= kSaved / 2 && second < kRoom) {
     if (most_ >= processes.wanted) {
       most_ = SIZE_MAX;  // nobody is kept out
     } else if (processes.recorded >= most_) {

@@ -6,15 +6,19 @@
 //
 //   account               level
 //   saved                 0 nothing     processes are attached, one at a time
-//   owes for kOwesLong    1 sparse      scans and readings of runtimes are four times as far apart; nobody new is attached
+//   owes                  0 nothing     nobody new is attached
+//   owes for kOwesLong    1 sparse      scans and readings of runtimes are four times as far apart as well
 //   owes 3 s, or spends   2 fewer       as many processes as the budget pays for at what they cost now; one in four more when
 //     twice the budget                  there are savings
 //   pays for none, or     3 detached    no process is recorded, so that the hooks are off, for 30 s, and for twice the seconds that
 //   owes 10 s and spends                are owed; then one. A pause soon after another is twice as long, up to 10 min
 //   twice the budget
 //
-// What is used once, to attach or to close, is paid for as well, but says nothing of what goes on costing: only the rest decides
-// about fewer. Each change is told by who acts on it.
+// What is used now and then, to attach, to scan, for names, to close, is paid for as well. With a small budget it is many times
+// what a second may take, so it says nothing of what goes on costing. So a second takes processes only in a storm of page faults,
+// by what it cost besides; else a minute does in which nobody came or went, by all of it, where both halves took more than the
+// budget; and not the last one.
+// Each change is told by who acts on it.
 #pragma once
 
 #include <cstddef>
@@ -28,18 +32,18 @@ namespace memwhy::agent {
 enum class Level : uint8_t { kNothing, kSparse, kFewer, kDetached };
 constexpr size_t kLevels = 4;
 
-// CPU time since the agent started. `once`: of all, what is not used each second.
+// CPU time since the agent started. Of all, `lumps` is what is used now and then, `hooks` what page faults cost.
 struct CpuUsed {
-  uint64_t all_ns = 0, once_ns = 0;
+  uint64_t all_ns = 0, lumps_ns = 0, hooks_ns = 0;
 };
 
 class Budget {
  public:
   static constexpr double kSaved = 3, kOwesMuch = 3, kOwesTooMuch = 10;  // seconds of the budget
-  static constexpr double kFarOver = 2;
+  static constexpr double kFarOver = 2, kStorm = 0.5;
   static constexpr TimeNs kOwesLong = 5'000'000'000;
   static constexpr TimeNs kSettles = 4'000'000'000;  // what fewer processes cost is known then
-  static constexpr TimeNs kMeasured = 1'000'000'000;
+  static constexpr TimeNs kMeasured = 1'000'000'000, kMeasuredLong = 60'000'000'000;
   static constexpr TimeNs kFirstPause = 30'000'000'000, kLongestPause = 600'000'000'000;
 
   // `share` of `cpus`.
@@ -62,7 +66,7 @@ class Budget {
 
   // Of all CPUs of the node, over the last minute or so.
   double ratio(double cpus) const { return recent_ / cpus; }
-  // The same over the last second, without what is used once.
+  // The same over the last second, without what is used now and then.
   double ratio_now(double cpus) const { return times_over() * rate_ / cpus; }
   double rate() const { return rate_; }
   double seconds_saved() const { return seconds_; }  // of the budget; negative: owed
@@ -72,10 +76,15 @@ class Budget {
 
   struct Point {
     TimeNs time = 0;
-    uint64_t steady_ns = 0;
+    uint64_t ns = 0;
   };
+  using Points = std::deque<Point>;
+  static void add(Points& points, Point point, TimeNs keep);
+  double in_budgets(const Point& from, const Point& to) const;
   void charge(TimeNs now, CpuUsed used);
-  double times_over() const;
+  double over(const Points& points) const;
+  double times_over() const { return over(steady_); }
+  double minute_over() const;
   void settle(TimeNs now, Processes processes);
   void shrink(TimeNs now, size_t recorded, double over);
   void pause(TimeNs now);
@@ -88,7 +97,9 @@ class Budget {
   TimeNs last_ = 0, settled_at_ = 0, owes_since_ = 0;
   TimeNs pause_ = 0, pause_ends_ = 0;
   uint64_t used_ = 0;
-  std::deque<Point> points_;  // of kMeasured
+  Points steady_, hooks_;  // of kMeasured
+  Points all_;             // of kMeasuredLong, since their number changed
+  size_t recorded_ = 0;
 };
 
 }  // namespace memwhy::agent

@@ -16,7 +16,6 @@ namespace {
 
 constexpr size_t kMostFirings = 1000;
 constexpr size_t kMostNotes = 32;
-constexpr uint64_t kGuessedNs = 500;  // for each fault
 
 // Whose event it is; kNone: of no space, or of the recording.
 SpaceId space_of(const events::Payload& payload) {

@@ -119,6 +119,8 @@ class Recorder : public events::EventSink {
   RecorderTotals totals_;
 };
 
+constexpr uint64_t kGuessedNs = 500;  // that the programs take for each fault
+
 // The time that the kernel's programs took, from what was watched of `elapsed`. Where none may be watched, a guess by the faults.
 uint64_t bpf_time(const events::Coverage& coverage, TimeNs elapsed);
 

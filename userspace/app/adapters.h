@@ -67,6 +67,7 @@ class Symbols : public record::SymbolSource {
 class ClockOfWork final : public record::SystemClock {
  public:
   explicit ClockOfWork(const files::Children& files) : files_(files) {}
+  uint64_t own_cpu_ns() override { return SystemClock::thread_cpu_ns(); }
   uint64_t thread_cpu_ns() override { return SystemClock::thread_cpu_ns() + files_.memory_cpu_ns(); }
 
  private:

@@ -39,7 +39,11 @@ void AgentLoop::spend(TimeNs now) {
   const agent::Level before = state_.level;
   const size_t most_before = state_.most;
   state_.wanted = selection_.wanted();
-  state_.level = budget_.at(now, {all + totals.bpf_ns, once_ns_ + closing}, {recorded_now(), state_.wanted});
+  // Children work for what is done once: they open and parse files of what is new, read heaps, close rings.
+  const uint64_t now_and_then = state_.children_ns + parts_.session.progress().lumps_ns;
+  // By their number, which is exact: the programs' time is known from short windows.
+  const uint64_t hooks = agent::kGuessedNs * totals.faults;
+  state_.level = budget_.at(now, {all + totals.bpf_ns, now_and_then, hooks}, {recorded_now(), state_.wanted});
   state_.most = budget_.most(state_.settings.top);
   state_.pause_ends = budget_.pause_ends();
   state_.cpu_ratio = budget_.ratio(state_.cpus);

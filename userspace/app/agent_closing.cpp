@@ -238,7 +238,6 @@ void AgentLoop::closed(ClosedJob closed, TimeNs now) {
     return;
   }
   if (!job.orphan.empty()) agent::Store::remove({job.unit, job.orphan, job.parts});
-  once_ns_ += closed.cpu_ns;
   const double share = budget_.rate() * kBudgetOfLooks;
   next_look_ = now + static_cast<TimeNs>(static_cast<double>(closed.cpu_ns) / std::max(share, 1e-6));
   if (!closed.answer) {

@@ -199,7 +199,6 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
     }
     attached_[each.pid] = {each.unit, fmt::format("pid {} ({})", each.pid, each.comm), 0, false};
     joining_.emplace_back(each.pid, parts_.session.begin_add(each.pid));
-    cpu_before_joining_ = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
   }
   std::erase_if(refused_, [&](const auto& each) { return each.second <= now; });
   const bool at_once = recorded_now() > selection_.most();
@@ -229,7 +228,6 @@ void AgentLoop::welcome() {
     });
   };
   done(joining_, [&](Pid pid, const Status& added) {
-    once_ns_ += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_before_joining_;
     const auto attached = attached_.find(pid);
     if (attached == attached_.end()) return;
     if (added) {

@@ -111,7 +111,6 @@ class AgentLoop {
   std::map<std::string, TimeNs> looked_at_;
   std::set<std::pair<std::string, std::string>> known_causes_;
   TimeNs next_pass_ = 0, next_look_ = 0, next_tidy_ = 0, next_watchdog_ = 0, spent_at_ = 0;
-  uint64_t once_ns_ = 0, cpu_before_joining_ = 0;          // CPU time of attaching and closing
   std::array<std::pair<TimeNs, std::string>, 2> metrics_;  // and when they were made
   uint64_t closing_number_ = 0;
   bool restating_ = false, stopping_ = false, over_disk_ = false;

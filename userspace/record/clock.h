@@ -14,6 +14,7 @@ class Clock {
   virtual ~Clock() = default;
   virtual TimeNs now() = 0;              // CLOCK_MONOTONIC, as the kernel's events have it
   virtual uint64_t thread_cpu_ns() = 0;  // CPU time of the calling thread, for what a recording costs
+  virtual uint64_t own_cpu_ns() { return thread_cpu_ns(); }  // without what others take for it
   // How long a thread of memwhy's was ready to run without a CPU; 0 where the kernel does not count it.
   virtual int this_thread() { return 0; }
   virtual uint64_t starved_ns(int /*thread*/) { return 0; }

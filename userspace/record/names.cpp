@@ -47,6 +47,7 @@ void Names::resolve(Target& target, std::span<const events::Stack> stacks) {
 }
 
 void Names::name(Target& target, const Target& from, std::span<const events::Stack> stacks) {
+  const Lumps::Scope lump = world_.lump();
   uint64_t cpu_ns = 0;
   {
     const CpuMeter meter(world_.clock, cpu_ns);

@@ -50,6 +50,7 @@ Result<events::PageScan> Readings::pass(Target& target) {
 }
 
 bool Readings::scan(Target& target, bool restate, Look look) {
+  const Lumps::Scope lump = world_.lump();
   const uint64_t cpu_before = target.cost.scan_cpu_ns;
   auto scanned = pass(target);
   if (!scanned) {

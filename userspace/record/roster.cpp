@@ -12,6 +12,7 @@ namespace memwhy::record {
 
 Result<SpaceId> Roster::add(Pid tgid) {
   if (const Target* known = targets_.find_owner(tgid)) return known->space;
+  const Lumps::Scope lump = world_.lump();
   // A process that execs while it is being attached has another address space a moment later.
   for (int attempt = 0; attempt < 3; ++attempt) {
     const TimeNs begun = world_.clock.now();

@@ -98,6 +98,7 @@ void RuntimeReader::read_own(RuntimeSource& source, RuntimeState& state, Look lo
 }
 
 void RuntimeReader::read_put_off(Target& target) {
+  const Lumps::Scope lump = world_.lump();
   target.schedule.details_at = kNever;
   for (RuntimeSource* source : target.source->runtimes(target.vmas)) {
     if (!source->has_long_details()) continue;

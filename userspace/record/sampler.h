@@ -72,6 +72,7 @@ class Sampler {
   // There were targets, and for a while there has been none.
   bool deserted() const { return roster_.deserted_at() <= world_.clock.now(); }
   uint64_t scans() const { return readings_.scans(); }
+  uint64_t lumps_ns() const { return world_.lumps->cpu_ns(); }
   uint64_t rss_bytes() const;
   std::vector<TargetCost> costs() const;
   // How full the page fault table is, 0 to 1; from intake's coverage.

@@ -327,6 +327,7 @@ void Session::snapshot() {
   progress_.targets = sampler_->targets();
   progress_.rss_bytes = sampler_->rss_bytes();
   progress_.scans = sampler_->scans();
+  progress_.lumps_ns = sampler_->lumps_ns();
   progress_.costs = sampler_->costs();
 }
 

@@ -72,6 +72,7 @@ struct Progress {
   double faults_per_s = 0;
   uint64_t events_lost = 0;
   uint64_t scans = 0;
+  uint64_t lumps_ns = 0;  // CPU time of the sampler (lumps.h)
   std::vector<TargetCost> costs;
   std::vector<std::string> cut_sinks;  // a sentence for each that is given nothing more
 };

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "record/clock.h"
+#include "record/lumps.h"
 #include "record/sources.h"
 
 namespace memwhy::record {
@@ -29,9 +31,11 @@ struct World {
   Clock& clock;
   const SamplerOptions options;
   std::function<void(events::Event)> emit;
+  std::unique_ptr<Lumps> lumps = std::make_unique<Lumps>();
 
   void tell(TimeNs time, events::Payload payload) const { emit({time, std::move(payload)}); }
   void tell(events::Payload payload) const { tell(clock.now(), std::move(payload)); }
+  Lumps::Scope lump() const { return {*lumps, clock}; }
   uint64_t pace() const { return options.pace ? options.pace() : 1; }
 };
 

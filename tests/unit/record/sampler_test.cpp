@@ -219,6 +219,25 @@ TEST_F(SamplerTest, ScansOutOfTurnCostAtMostOnePercentOfACpu) {
   EXPECT_EQ(sampler_->costs()[0].tgid, 10);
 }
 
+// Attaching, scans and names; not what is read each second.
+TEST_F(SamplerTest, WhatIsDoneNowAndThenIsCounted) {
+  auto& process = processes_[10];
+  process.on_call = [&](const std::string& call) {
+    if (call == "scan") clock_.burn(20 * kMs);
+    if (call == "counters") clock_.burn(1 * kMs);
+  };
+  symbols_.on_resolve = [&](SpaceId) { clock_.burn(5 * kMs); };
+  ASSERT_TRUE(sampler_->add(10));
+  EXPECT_EQ(sampler_->lumps_ns(), 21 * kMs) << "all of it, and the scan in it once";
+  run(1'500 * kMs);
+  EXPECT_EQ(sampler_->lumps_ns(), 21 * kMs);
+  kernel_.put_table(SpaceId{1}, stack(5, 1));
+  run(2'500 * kMs);
+  EXPECT_EQ(sampler_->lumps_ns(), 26 * kMs);
+  run(10'500 * kMs);
+  EXPECT_EQ(sampler_->lumps_ns(), 46 * kMs);
+}
+
 TEST_F(SamplerTest, StopIsALastLook) {
   processes_[10];
   ASSERT_TRUE(sampler_->add(10));
