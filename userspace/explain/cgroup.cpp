@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/whole.h"
+
 namespace memwhy::explain {
 namespace {
 
@@ -83,8 +85,7 @@ std::optional<ContainerSummary> container_summary(const timeline::Timeline& time
   std::stable_sort(
       out.processes.begin(), out.processes.end(),
       [](const ContainerProcess& a, const ContainerProcess& b) { return a.anon_bytes > b.anon_bytes; });
-  if (own->memory.anon_bytes)
-    out.other_anon_bytes = static_cast<int64_t>(*own->memory.anon_bytes) - static_cast<int64_t>(anon);
+  if (own->memory.anon_bytes) out.other_anon_bytes = minus(*own->memory.anon_bytes, anon);
   out.own = *std::move(own);
   return out;
 }

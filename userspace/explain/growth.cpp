@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/whole.h"
+
 namespace memwhy::explain {
 namespace {
 
@@ -189,13 +191,13 @@ Trend judged(const std::vector<Point>& points, size_t spikes) {
   if (const size_t last = end_of_last_fall(points, fall / 2); teeth && last < points.size()) {
     seen.resize(last + 1);
     trend.untested_seconds = end - points[last].seconds;
-    trend.untested_bytes = static_cast<uint64_t>(std::max(0.0, points.back().value - points[last].value));
+    trend.untested_bytes = whole(points.back().value - points[last].value);
     if (const std::optional<Trend> since = risen_above(points, last)) return *since;
     if (const std::optional<Trend> through = risen_through(points, last, spikes)) return *through;
   }
   const std::vector<Point> floor = floor_of(seen);
   const double grown = floor.back().value - floor.front().value;
-  trend.floor_bytes = static_cast<uint64_t>(grown);
+  trend.floor_bytes = whole(grown);
   const double noise = highest * kSmallShare;
   if (grown <= noise) {
     trend.shape = moved <= noise ? Shape::kLevel : other_shape(points, moved, grown);
@@ -217,7 +219,7 @@ Trend judged(const std::vector<Point>& points, size_t spikes) {
     for (const Point& point : points)
       if (point.seconds >= points.front().seconds + (end - points.front().seconds) * 2 / 3)
         deepest = std::min(deepest, point.value);
-    trend.floor_bytes = static_cast<uint64_t>(std::max(0.0, deepest - floor.front().value));
+    trend.floor_bytes = whole(deepest - floor.front().value);
   }
   if (trend.rising) trend.grown_bytes = trend.floor_bytes;
   // What it did before it stopped is not what it does.
@@ -235,7 +237,7 @@ struct Way {
 Sample on_the_way(const Sample& from, const Sample& to, const Way& way, TimeNs time) {
   const auto between = [](uint64_t a, uint64_t b, double part) {
     const double value = static_cast<double>(a) + (static_cast<double>(b) - static_cast<double>(a)) * part;
-    return static_cast<uint64_t>(std::llround(value));
+    return nearest(value);
   };
   Sample out;
   out.time = time;
@@ -382,7 +384,7 @@ Trend trend_of(const std::vector<Sample>& samples, std::initializer_list<Owner> 
   if (of_kind > 2 * grown && scans_since(samples, trend.shown_seconds) < kLeastScans)
     return no_rise(trend, Shape::kUnseen);
   if (of_kind >= grown) return trend;
-  trend.grown_bytes = static_cast<uint64_t>(of_kind);
+  trend.grown_bytes = whole(of_kind);
   if (of_kind * 2 >= grown) {
     if (trend.bytes_per_s) *trend.bytes_per_s *= of_kind / grown;
     return trend;

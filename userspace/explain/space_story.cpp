@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/whole.h"
 #include "explain/container.h"
 #include "explain/go/story.h"
 #include "explain/go/timeline.h"
@@ -276,9 +277,7 @@ void SpaceStory::add_ledger(const Timeline& timeline, const AddressSpace& space,
   out.coverage.doubtful_bytes = scan_->doubtful_pages * kPageBytes;
   out.coverage.scan_complete = ledger.scan_complete;
   out.coverage.runtimes = RuntimeUses::readings(scan_->runtimes.get(), owners.table());
-  if (out.rss.counter_bytes)
-    out.coverage.rss_gap_bytes =
-        static_cast<int64_t>(*out.rss.counter_bytes) - static_cast<int64_t>(out.rss.bytes);
+  if (out.rss.counter_bytes) out.coverage.rss_gap_bytes = minus(*out.rss.counter_bytes, out.rss.bytes);
   ProcessFacts facts = facts_of(space, exe, go_file, threads_, stacks);
   facts.shared = scan_->shared;
   out.anon_share_bytes = share_of_anon(out.rss.anon, scan_->shared);

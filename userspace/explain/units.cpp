@@ -6,12 +6,13 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "base/whole.h"
 
 namespace memwhy::explain {
 
 std::string human_rate_per_min(double bytes_per_s) {
   double per_min = bytes_per_s * 60;
-  auto bytes = static_cast<uint64_t>(std::llround(std::abs(per_min)));
+  const uint64_t bytes = nearest(std::abs(per_min));
   return fmt::format("{}{}/min", per_min < 0 ? "-" : "+", human_bytes(bytes));
 }
 

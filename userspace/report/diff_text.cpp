@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/text.h"
+#include "base/whole.h"
 #include "report/clock.h"
 #include "report/diff.h"
 #include "report/layout.h"
@@ -43,8 +44,7 @@ std::vector<int64_t> signed_tenths(const std::vector<int64_t>& parts, uint64_t u
   }
   const std::vector<uint64_t> up = tenths(grown, unit), down = tenths(shrunk, unit);
   std::vector<int64_t> out;
-  for (size_t i = 0; i < parts.size(); ++i)
-    out.push_back(static_cast<int64_t>(up[i]) - static_cast<int64_t>(down[i]));
+  for (size_t i = 0; i < parts.size(); ++i) out.push_back(minus(up[i], down[i]));
   return out;
 }
 

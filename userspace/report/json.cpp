@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "base/whole.h"
 #include "explain/heaviest.h"
 #include "report/clock.h"
 #include "report/json_cells.h"
@@ -81,9 +82,9 @@ Json timeline_point(const explain::TimelinePoint& point, const ProcessExplanatio
 // Bytes and counts are integers.
 Json figure_value(const explain::Figure& figure) {
   using explain::FigureUnit;
-  const bool whole = figure.unit == FigureUnit::kBytes || figure.unit == FigureUnit::kCount ||
-                     figure.unit == FigureUnit::kTime;
-  return whole ? Json(static_cast<uint64_t>(figure.value)) : rounded(figure.value, 10000);
+  const bool is_whole = figure.unit == FigureUnit::kBytes || figure.unit == FigureUnit::kCount ||
+                        figure.unit == FigureUnit::kTime;
+  return is_whole ? Json(whole(figure.value)) : rounded(figure.value, 10000);
 }
 
 Json finding(const explain::Finding& found) {
@@ -129,7 +130,7 @@ Json rss(const ProcessExplanation& process) {
 
 Json gap(const ProcessExplanation& process) {
   if (!process.heap_profile_inuse_bytes || !process.scan_time) return nullptr;
-  return static_cast<int64_t>(process.rss.bytes) - static_cast<int64_t>(*process.heap_profile_inuse_bytes);
+  return minus(process.rss.bytes, *process.heap_profile_inuse_bytes);
 }
 
 Json runtime_readings(const std::vector<explain::RuntimeReading>& runtimes) {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "base/whole.h"
 #include "explain/units.h"
 #include "report/clock.h"
 #include "report/layout.h"
@@ -69,12 +70,12 @@ std::string pauses_line(const explain::GoPauseSummary& pauses) {
 }
 
 std::string per_second(double value) {
-  return value < 10 ? fmt::format("{:.1f}", value) : grouped(static_cast<uint64_t>(value));
+  return value < 10 ? fmt::format("{:.1f}", value) : grouped(whole(value));
 }
 
 std::string allocation_line(const explain::GoAllocationRates& rates) {
   if (rates.objects_per_s == 0) return "Allocation: none during the recording";
-  const auto bytes = [](double value) { return human_bytes(static_cast<uint64_t>(value)) + "/s"; };
+  const auto bytes = [](double value) { return human_bytes(whole(value)) + "/s"; };
   std::string line =
       fmt::format("Allocation: {}, {} objects/s", bytes(rates.bytes_per_s), per_second(rates.objects_per_s));
   std::string parts;

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "base/whole.h"
 #include "explain/heaviest.h"
 #include "explain/units.h"
 #include "report/clock.h"
@@ -33,8 +34,7 @@ constexpr size_t kBar = 20, kLeastWidth = 20;
 constexpr size_t kFramesPerStack = 16, kEventsShown = 50;
 
 std::string in_unit(double bytes, const Unit& unit) {
-  const double whole = bytes > 0 ? std::round(bytes) : 0;
-  return tenths_text(tenths({static_cast<uint64_t>(whole)}, unit.bytes).front());
+  return tenths_text(tenths({nearest(bytes)}, unit.bytes).front());
 }
 
 std::string growth_text(const std::optional<double>& bytes_per_s, const Unit& unit) {

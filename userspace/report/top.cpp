@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "base/whole.h"
 #include "report/layout.h"
 
 namespace memwhy::report {
@@ -21,7 +22,7 @@ std::string mib(uint64_t bytes) { return tenths_text(tenths({bytes}, kTopUnit).f
 
 std::string mib_per_min(const std::optional<double>& bytes_per_s) {
   if (!bytes_per_s) return "?";
-  const std::string number = mib(static_cast<uint64_t>(std::llround(std::abs(*bytes_per_s) * 60)));
+  const std::string number = mib(nearest(std::abs(*bytes_per_s) * 60));
   return number == "0.0" ? number : (*bytes_per_s < 0 ? "-" : "+") + number;
 }
 

@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "base/whole.h"
+
 namespace memwhy::timeline {
 namespace {
 
@@ -48,7 +50,7 @@ uint64_t TickClock::to_tick(TimeNs time) const {
 }
 
 uint64_t TickClock::ticks(TimeNs duration) const {
-  return static_cast<uint64_t>(static_cast<double>(duration) / ns_per_tick_);
+  return whole(static_cast<double>(duration) / ns_per_tick_);
 }
 
 }  // namespace memwhy::timeline

@@ -18,7 +18,7 @@ ChangedAspect compare(Aspect aspect, const ProgramTotals& before, const ProgramT
   }
   ChangedAspect out;
   out.aspect = aspect;
-  out.rest = static_cast<int64_t>(after.rss_bytes) - static_cast<int64_t>(before.rss_bytes);
+  out.rest = minus(after.rss_bytes, before.rss_bytes);
   for (auto& [name, line] : lines) {
     if (line.change() == 0 && line.count_before == line.count_after) continue;
     out.rest -= line.change();

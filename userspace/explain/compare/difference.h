@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/whole.h"
 #include "explain/compare/totals.h"
 
 namespace memwhy::explain {
@@ -23,7 +24,7 @@ struct ChangedLine {
   std::string name;
   uint64_t before = 0, after = 0;
   std::optional<uint64_t> count_before, count_after;  // of goroutines
-  int64_t change() const { return static_cast<int64_t>(after) - static_cast<int64_t>(before); }
+  int64_t change() const { return minus(after, before); }
 };
 
 struct ChangedAspect {
@@ -41,9 +42,7 @@ struct ProgramDifference {
   std::vector<std::pair<std::string, std::string>> problems_new, problems_gone, problems_still;
   uint64_t rss_before() const { return before ? before->rss_bytes : 0; }
   uint64_t rss_after() const { return after ? after->rss_bytes : 0; }
-  int64_t rss_change() const {
-    return static_cast<int64_t>(rss_after()) - static_cast<int64_t>(rss_before());
-  }
+  int64_t rss_change() const { return minus(rss_after(), rss_before()); }
 };
 
 // Most change first. Programs are matched by name; where each side has one alone, these two are.

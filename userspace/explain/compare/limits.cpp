@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "base/whole.h"
 #include "explain/rules/causes.h"
 #include "explain/units.h"
 
@@ -58,13 +59,12 @@ double allowed(const Spread& base, double tolerance) {
 }
 
 std::string compared_text(const Amount& amount) {
-  const std::string mean = human_bytes(static_cast<uint64_t>(std::llround(amount.base.mean)));
+  const std::string mean = human_bytes(nearest(amount.base.mean));
   std::string base = amount.base.count == 1
                          ? fmt::format("{} of the base", mean)
                          : fmt::format("{}, the mean of {} bases", mean, amount.base.count);
   if (amount.base.deviation)
-    base += fmt::format(" (deviation {})",
-                        human_bytes(static_cast<uint64_t>(std::llround(*amount.base.deviation))));
+    base += fmt::format(" (deviation {})", human_bytes(nearest(*amount.base.deviation)));
   if (amount.base.mean < 1) return fmt::format("{}, and was nothing in the base", human_bytes(amount.now));
   return fmt::format("{}, {} more than {}", human_bytes(amount.now),
                      human_share(static_cast<double>(amount.now) / amount.base.mean - 1), base);
@@ -89,7 +89,7 @@ void check_program(const ProgramTotals& now, const Programs& then, const BaseOpt
     const double most = std::max(allowed(amount.base, options.tolerance), amount.base.mean + least);
     if (static_cast<double>(amount.now) <= most) return;
     out.push_back(
-        {LimitKind::kBase, id, now.program, amount.now, static_cast<uint64_t>(std::llround(most)),
+        {LimitKind::kBase, id, now.program, amount.now, nearest(most),
          fmt::format("{} of {} is {}", id.empty() ? "RSS" : id, now.program, compared_text(amount))});
   };
   std::vector<uint64_t> rss;

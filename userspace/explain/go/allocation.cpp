@@ -2,9 +2,10 @@
 #include "explain/go/allocation.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <utility>
+
+#include "base/whole.h"
 
 namespace memwhy::explain {
 namespace {
@@ -67,7 +68,7 @@ GoAllocationSites allocation_sites(const GoFacts& go, StackTable& table) {
   for (const auto& each : sites) {
     GoAllocationSite site;
     site.samples = each.second.first;
-    if (rate != 0) site.bytes = static_cast<uint64_t>(std::llround(each.second.second));
+    if (rate != 0) site.bytes = nearest(each.second.second);
     all.emplace_back(site, &each);
   }
   std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) {

@@ -8,6 +8,8 @@
 #include <ctime>
 #include <map>
 
+#include "base/whole.h"
+
 namespace memwhy::explain {
 namespace {
 
@@ -68,7 +70,7 @@ uint64_t GoFacts::estimated_bytes() const {
   double sum = 0;
   for (const events::GoBucket& bucket : profile_->buckets)
     sum += scaled_bytes(bucket, bucket.published_objects, profile_->rate);
-  return static_cast<uint64_t>(sum);
+  return whole(sum);
 }
 
 uint64_t GoFacts::most_in_use() const {

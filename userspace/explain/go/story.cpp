@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <utility>
 
+#include "base/whole.h"
 #include "explain/go/allocation.h"
 #include "explain/go/groups.h"
 #include "explain/go/steps.h"
@@ -101,14 +101,14 @@ std::vector<AllocatedAt> allocated_at(const GoFacts& go, StackTable& table) {
   double all = 0;
   uint64_t rounded = 0;
   for (const auto& [frames, bytes] : sites) {
-    heaviest.emplace_back(static_cast<uint64_t>(std::llround(bytes)), &frames);
+    heaviest.emplace_back(nearest(bytes), &frames);
     all += bytes;
     rounded += heaviest.back().first;
   }
   std::stable_sort(heaviest.begin(), heaviest.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
   // Together they are the heap profile to the byte: what rounding made of them is the largest one's.
-  const uint64_t told = rate != 0 ? go.estimated_bytes() : static_cast<uint64_t>(std::llround(all));
+  const uint64_t told = rate != 0 ? go.estimated_bytes() : nearest(all);
   if (!heaviest.empty()) heaviest.front().first += told - rounded;
   if (heaviest.size() > kMostAllocated) heaviest.resize(kMostAllocated);
   std::vector<AllocatedAt> out;

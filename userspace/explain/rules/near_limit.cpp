@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "base/whole.h"
 #include "explain/forecast.h"
 #include "explain/rules/causes.h"
 #include "explain/units.h"
@@ -63,7 +64,7 @@ int64_t own_rise(const Case& c, const Trend& trend) {
     return static_cast<double>(sample.time) >= since;
   });
   if (first == c.moments.end()) return 0;
-  return static_cast<int64_t>(c.moments.back().rss_bytes) - static_cast<int64_t>(first->rss_bytes);
+  return minus(c.moments.back().rss_bytes, first->rss_bytes);
 }
 
 // What is seen of one that does not grow; "": too short, or up and down.

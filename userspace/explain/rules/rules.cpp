@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "base/whole.h"
 #include "explain/allocator_words.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/chunk_words.h"
@@ -186,8 +187,7 @@ bool is_aside(const Finding& finding) { return finding.of_other_owners && findin
 }  // namespace
 
 uint64_t problem_threshold(const Ledger& ledger) {
-  return std::max(kProblemBytes,
-                  static_cast<uint64_t>(kProblemShare * static_cast<double>(ledger.rss.bytes)));
+  return std::max(kProblemBytes, whole(kProblemShare * static_cast<double>(ledger.rss.bytes)));
 }
 
 double share_of(uint64_t bytes, const Ledger& ledger) {
