@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/made_code.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "allocators/hotspot.h"
@@ -62,8 +66,18 @@ std::vector<AddressRange> MadeCode::gone(Pid tgid) {
   return {{0, ~uint64_t{0}}};
 }
 
+// Those that are gone make room for others.
+bool MadeCode::has_room_for(Pid tgid) {
+  if (jvms_.size() < kMostJvms || jvms_.contains(tgid)) return true;
+  reading_.reset();
+  std::erase_if(jvms_, [this](const auto& one) {
+    return ::faccessat(proc_.fd(), std::to_string(one.first).c_str(), F_OK, 0) != 0;
+  });
+  return jvms_.size() < kMostJvms;
+}
+
 MadeCode::Jvm* MadeCode::jvm(Pid tgid) {
-  if (jvms_.size() >= kMostJvms && !jvms_.contains(tgid)) return nullptr;
+  if (!has_room_for(tgid)) return nullptr;
   Jvm& found = jvms_[tgid];
   if (found.frames || clock_ns(CLOCK_MONOTONIC) < found.search_at) return &found;
   search(tgid, found);

@@ -30,6 +30,7 @@ class MadeCode final : public unwind::MadeCode {
                                           const std::vector<events::Vma>& code) override;
   std::vector<AddressRange> gone(Pid tgid) override;
   void forget() override { reading_.reset(); }
+  bool knows(Pid tgid) const { return jvms_.contains(tgid); }  // for tests
 
  private:
   struct Jvm {
@@ -46,6 +47,7 @@ class MadeCode final : public unwind::MadeCode {
     remote::MeteredMemory metered;
     allocators::HeapMemory heap;
   };
+  bool has_room_for(Pid tgid);
   Jvm* jvm(Pid tgid);
   bool open(Pid tgid, Jvm& jvm);
   void search(Pid tgid, Jvm& jvm);
