@@ -15,9 +15,9 @@
 //   twice the budget
 //
 // What is used now and then, to attach, to scan, for names, to close, is paid for as well. With a small budget it is many times
-// what a second may take, so it says nothing of what goes on costing. So a second takes processes only in a storm of page faults,
-// or where twice the budget lasts, by what it cost besides; else a minute does in which nobody came or went, by all of it, where both halves took more than the
-// budget; and not the last one.
+// what a second may take, so it says nothing of what goes on costing. So a second takes processes, by what it cost besides, only
+// in a storm of page faults or where twice the budget lasts. Else a minute does in which nobody came or went, by all of it, where
+// both halves took more than the budget; and not the last process.
 // Each change is told by who acts on it.
 #pragma once
 
