@@ -35,6 +35,7 @@ void Budget::charge(TimeNs now, CpuUsed used) {
   recent_ = recent_ * old + spent / passed * (1 - old);
   seconds_ = std::clamp(seconds_ + passed - (rate_ > 0 ? spent / rate_ : 0), -kMostOwed, kSaved);
   add(steady_, {now, used_ - std::min(used_, used.lumps_ns)}, kMeasured);
+  add(lasting_, steady_.back(), kLasts);
   add(hooks_, {now, used.hooks_ns}, kMeasured);
   add(all_, {now, used_}, kMeasuredLong);
 }
@@ -55,12 +56,12 @@ double Budget::over(const Points& points) const {
   return points.empty() ? 0 : in_budgets(points.front(), points.back());
 }
 
-// What was spent in the half of a minute that spent less; 0: it is not over yet.
-double Budget::minute_over() const {
-  if (all_.empty() || all_.back().time < all_.front().time + kMeasuredLong) return 0;
-  const TimeNs half = all_.front().time + kMeasuredLong / 2;
-  const auto middle = std::ranges::find_if(all_, [&](const Point& each) { return each.time >= half; });
-  return std::min(in_budgets(all_.front(), *middle), in_budgets(*middle, all_.back()));
+// What was spent in the half of it that spent less; 0: so much time is not over yet.
+double Budget::both_halves(const Points& points, TimeNs time) const {
+  if (points.empty() || points.back().time < points.front().time + time) return 0;
+  const TimeNs half = points.front().time + time / 2;
+  const auto middle = std::ranges::find_if(points, [&](const Point& each) { return each.time >= half; });
+  return std::min(in_budgets(points.front(), *middle), in_budgets(*middle, points.back()));
 }
 
 Level Budget::at(TimeNs now, CpuUsed used, Processes processes) {
@@ -68,13 +69,17 @@ Level Budget::at(TimeNs now, CpuUsed used, Processes processes) {
     last_ = now;
     used_ = used.all_ns;
     add(steady_, {now, used_ - std::min(used_, used.lumps_ns)}, kMeasured);
+    add(lasting_, steady_.back(), kLasts);
     add(hooks_, {now, used.hooks_ns}, kMeasured);
     add(all_, {now, used_}, kMeasuredLong);
     return level_;
   }
   if (now <= last_) return level_;
   charge(now, used);
-  if (std::exchange(recorded_, processes.recorded) != processes.recorded) all_.clear();
+  if (std::exchange(recorded_, processes.recorded) != processes.recorded) {
+    all_.clear();
+    lasting_.clear();
+  }
   if (level_ == Level::kDetached) {
     if (now < pause_ends_) return level_;
     most_ = 1;
@@ -91,14 +96,15 @@ Level Budget::at(TimeNs now, CpuUsed used, Processes processes) {
 // How many processes there may be from now on, by what the present ones cost.
 void Budget::settle(TimeNs now, Processes processes) {
   const double second = times_over();
-  const bool storm = over(hooks_) > kStorm;
+  const bool storm = over(hooks_) > kStorm || both_halves(lasting_, kLasts) > kFarOver;
   if (storm && ((seconds_ < 0 && second > kFarOver) || (seconds_ < -kOwesMuch && second > kRoom))) {
     shrink(now, std::min(processes.recorded, most_), second);
   } else if (const size_t recorded = std::min(processes.recorded, most_);
-             recorded > 1 && seconds_ < -kOwesMuch && minute_over() > 1) {
+             recorded > 1 && seconds_ < -kOwesMuch && both_halves(all_, kMeasuredLong) > 1) {
     // Without a storm the last one costs next to nothing: to look at the others is what takes the rest.
-    most_ = std::clamp<size_t>(static_cast<size_t>(static_cast<double>(recorded) * kRoom / minute_over()), 1,
-                               recorded - 1);
+    most_ = std::clamp<size_t>(
+        static_cast<size_t>(static_cast<double>(recorded) * kRoom / both_halves(all_, kMeasuredLong)), 1,
+        recorded - 1);
     settled_at_ = now + kSettles;
   } else if (most_ != SIZE_MAX && seconds_ >= kSaved / 2 && second < kRoom) {
     if (most_ >= processes.wanted) {

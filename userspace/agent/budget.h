@@ -15,9 +15,9 @@
 //   twice the budget
 //
 // What is used now and then, to attach, to scan, for names, to close, is paid for as well. With a small budget it is many times
-// what a second may take, so it says nothing of what goes on costing. So a second takes processes only in a storm of page faults,
-// by what it cost besides; else a minute does in which nobody came or went, by all of it, where both halves took more than the
-// budget; and not the last one.
+// what a second may take, so it says nothing of what goes on costing. So a second takes processes, by what it cost besides, only
+// in a storm of page faults or where twice the budget lasts. Else a minute does in which nobody came or went, by all of it, where
+// both halves took more than the budget; and not the last process.
 // Each change is told by who acts on it.
 #pragma once
 
@@ -44,6 +44,7 @@ class Budget {
   static constexpr TimeNs kOwesLong = 5'000'000'000;
   static constexpr TimeNs kSettles = 4'000'000'000;  // what fewer processes cost is known then
   static constexpr TimeNs kMeasured = 1'000'000'000, kMeasuredLong = 60'000'000'000;
+  static constexpr TimeNs kLasts = 6'000'000'000;
   static constexpr TimeNs kFirstPause = 30'000'000'000, kLongestPause = 600'000'000'000;
 
   // `share` of `cpus`.
@@ -84,7 +85,7 @@ class Budget {
   void charge(TimeNs now, CpuUsed used);
   double over(const Points& points) const;
   double times_over() const { return over(steady_); }
-  double minute_over() const;
+  double both_halves(const Points& points, TimeNs time) const;
   void settle(TimeNs now, Processes processes);
   void shrink(TimeNs now, size_t recorded, double over);
   void pause(TimeNs now);
@@ -98,6 +99,7 @@ class Budget {
   TimeNs pause_ = 0, pause_ends_ = 0;
   uint64_t used_ = 0;
   Points steady_, hooks_;  // of kMeasured
+  Points lasting_;         // as steady_, of kLasts
   Points all_;             // of kMeasuredLong, since their number changed
   size_t recorded_ = 0;
 };

@@ -126,6 +126,17 @@ TEST(BudgetTest, ScansThatCostMoreThanTheBudgetTakeProcessesAfterAMinute) {
   EXPECT_GE(node.recorded, 5u);
 }
 
+// Events of mappings, say, without a page fault.
+TEST(BudgetTest, WhatLastsTakesProcessesWithoutAStorm) {
+  Node node(0.005);
+  node.attaching = 0;
+  node.wanted = 1;
+  node.run(100);
+  node.own = 0.05;
+  node.run(20);
+  EXPECT_EQ(node.budget.level(), Level::kDetached);
+}
+
 class StormTest : public ::testing::TestWithParam<std::tuple<double, size_t>> {};
 
 // 300,000 faults a second in 50 processes cost 0.15 of a CPU here: five and fifteen times what these budgets leave for them.
