@@ -187,7 +187,8 @@ TEST_P(Attribution, SaysThatAStackCannotBeRead) {
   ASSERT_EQ(found->second.frames.size(), 2u);
   EXPECT_EQ(found->second.frames[1], 0x400000u);
   EXPECT_TRUE(found->second.unreadable);
-  EXPECT_EQ(probe.coverage().stacks_unreadable, 1u);
+  // More if the page of its code was taken away meanwhile: that faults on the same stack.
+  EXPECT_GE(probe.coverage().stacks_unreadable, 1u);
 }
 
 // A deep chain on a stack of many pages that is mapped by huge pages, where the kernel gives them.

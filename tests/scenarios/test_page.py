@@ -114,7 +114,8 @@ def check_goroutines(page, process):
             "Holders": sum(each["bytes"] for each in held["holders"]), "Resident pages": process["rss"]["bytes"]}
     for name, wanted in sets.items():
         page.value(f"[...document.querySelectorAll('.segments button')].find(each => each.textContent === {name!r}).click()")
-        assert wanted > 9 * 60 * MIB and shown(page, f"document.querySelector('.summary data')?.value === '{wanted}'") == [wanted], name
+        assert wanted > 9 * 60 * MIB, (name, wanted, process["goroutines"], held)
+        assert shown(page, f"document.querySelector('.summary data')?.value === '{wanted}'") == [wanted], (name, wanted)
 
 
 def check_stacks(page, process):

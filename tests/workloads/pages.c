@@ -461,19 +461,21 @@ static const struct row* find(const char* name) {
 }
 
 // A cgroup of another test, at its limit, takes pages of libc from all that map it. Locked ones stay: two counts of a stopped process
-// are the same.
+// are the same. Without malloc, so that the process has no heap.
 static void keep_code(void) {
-  FILE* maps = fopen("/proc/self/maps", "re");
-  if (maps == NULL) die("/proc/self/maps");
-  char text[4600];
-  while (fgets(text, sizeof text, maps) != NULL) {
+  static char text[1 << 16];
+  const int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  size_t size = 0;
+  for (ssize_t n; size < sizeof text - 1 && (n = read(maps, text + size, sizeof text - 1 - size)) > 0;)
+    size += (size_t)n;
+  close(maps);
+  for (char* line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
     unsigned long start, end;
     char way[5];
-    if (sscanf(text, "%lx-%lx %4s", &start, &end, way) != 3 || strchr(text, '/') == NULL) continue;
+    if (sscanf(line, "%lx-%lx %4s", &start, &end, way) != 3 || strchr(line, '/') == NULL) continue;
     if (strcmp(way, "r-xp") == 0 || strcmp(way, "r--p") == 0)
       if (mlock((void*)start, end - start) != 0 && errno == EPERM) break;
   }
-  fclose(maps);
 }
 
 // What happens to a page within one tick of the kernel has no order for who looks from outside.
