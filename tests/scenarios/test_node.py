@@ -35,7 +35,8 @@ def test_three_that_grow_among_many_quiet_ones(case):
         assert running["cheap"].wait(timeout=100) == -signal.SIGKILL
         found = node.wait(lambda: right_recording(case, node, "cheap", "oom-kill", "oom-kill"), "the recording of the one that was killed")
         assert re.search("killed by the kernel, because (memory ran out|its container reached the limit)", found.sentence), found
-        assert SERVICES["cheap"][0] in found.problems, found
+        # On a busy machine its heap was last read a while before: then that it grew is known of RSS.
+        assert {SERVICES["cheap"][0], "rss-growth"} & set(found.problems), found
         until(lambda: ("MemwhyOomKillExplained", "cheap") in prometheus.firing(), "the alert of it", prometheus.process, node.process)
 
         assert node.metric("memwhy_agent_processes")["memwhy_agent_processes"] > QUIET
