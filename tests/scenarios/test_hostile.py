@@ -83,7 +83,7 @@ def program_with_silent_file(case, name, mode):
         if mounted.returncode != 0:
             absent("no overlay of a FUSE mount here")
         # A file of its own: the kernel takes the map of each process of a file whose code is probed, those of other tests too.
-        program = shutil.copy(case.go_build("go_hostile", "go1.26.8", ldflags="-checklinkname=0"), case.folder / "program")
+        program = shutil.copy(case.go_build("go_hostile", "go1.26.8", ldflags="-checklinkname=0"), case.folder / f"{name}-program")
         process = case.start([program, mode, overlay / "x"], stdin=subprocess.PIPE)
         assert process.stdout.readline() == "ready\n"
         falls_silent(server)
