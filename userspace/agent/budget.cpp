@@ -34,6 +34,10 @@ void Budget::charge(TimeNs now, CpuUsed used) {
   const double old = std::exp(-passed / kRecentSeconds);
   recent_ = recent_ * old + spent / passed * (1 - old);
   seconds_ = std::clamp(seconds_ + passed - (rate_ > 0 ? spent / rate_ : 0), -kMostOwed, kSaved);
+  note(now, used);
+}
+
+void Budget::note(TimeNs now, CpuUsed used) {
   add(steady_, {now, used_ - std::min(used_, used.lumps_ns)}, kMeasured);
   add(lasting_, steady_.back(), kLasts);
   add(hooks_, {now, used.hooks_ns}, kMeasured);
@@ -68,10 +72,7 @@ Level Budget::at(TimeNs now, CpuUsed used, Processes processes) {
   if (last_ == 0) {
     last_ = now;
     used_ = used.all_ns;
-    add(steady_, {now, used_ - std::min(used_, used.lumps_ns)}, kMeasured);
-    add(lasting_, steady_.back(), kLasts);
-    add(hooks_, {now, used.hooks_ns}, kMeasured);
-    add(all_, {now, used_}, kMeasuredLong);
+    note(now, used);
     return level_;
   }
   if (now <= last_) return level_;
@@ -95,16 +96,15 @@ Level Budget::at(TimeNs now, CpuUsed used, Processes processes) {
 
 // How many processes there may be from now on, by what the present ones cost.
 void Budget::settle(TimeNs now, Processes processes) {
-  const double second = times_over();
+  const double second = times_over(), minute = both_halves(all_, kMeasuredLong);
   const bool storm = over(hooks_) > kStorm || both_halves(lasting_, kLasts) > kFarOver;
   if (storm && ((seconds_ < 0 && second > kFarOver) || (seconds_ < -kOwesMuch && second > kRoom))) {
     shrink(now, std::min(processes.recorded, most_), second);
   } else if (const size_t recorded = std::min(processes.recorded, most_);
-             recorded > 1 && seconds_ < -kOwesMuch && both_halves(all_, kMeasuredLong) > 1) {
+             recorded > 1 && seconds_ < -kOwesMuch && minute > 1) {
     // Without a storm the last one costs next to nothing: to look at the others is what takes the rest.
-    most_ = std::clamp<size_t>(
-        static_cast<size_t>(static_cast<double>(recorded) * kRoom / both_halves(all_, kMeasuredLong)), 1,
-        recorded - 1);
+    most_ = std::clamp<size_t>(static_cast<size_t>(static_cast<double>(recorded) * kRoom / minute), 1,
+                               recorded - 1);
     settled_at_ = now + kSettles;
   } else if (most_ != SIZE_MAX && seconds_ >= kSaved / 2 && second < kRoom) {
     if (most_ >= processes.wanted) {

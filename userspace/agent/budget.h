@@ -83,6 +83,7 @@ class Budget {
   static void add(Points& points, Point point, TimeNs keep);
   double in_budgets(const Point& from, const Point& to) const;
   void charge(TimeNs now, CpuUsed used);
+  void note(TimeNs now, CpuUsed used);
   double over(const Points& points) const;
   double times_over() const { return over(steady_); }
   double both_halves(const Points& points, TimeNs time) const;

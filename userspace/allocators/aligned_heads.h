@@ -23,8 +23,8 @@ struct HeadAt {
   Head head{};
 };
 
-// may_hold(vma). Of a mapping only the first `of_each` bytes. visit(std::span<const HeadAt<Head>>) -> bool, false: enough. A budget that is used up ends it too, which
-// memory.step() knows.
+// may_hold(vma). Of a mapping only the first `of_each` bytes. visit(std::span<const HeadAt<Head>>) -> bool, false: enough. A
+// budget that is used up ends it too, which memory.step() knows.
 template <typename Head, typename MayHold, typename Visit>
 void each_head(HeapMemory& memory, uint64_t apart, MayHold may_hold, Visit visit,
                uint64_t of_each = ~uint64_t{0}) {

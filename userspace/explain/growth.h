@@ -12,6 +12,7 @@
 // The rise is then cut out of the recording, and examined in four equal parts of its time: it keeps growing (kRising) when
 // each part has at least 1/12 of it, and when it has not stood still at the end for twice as long as between any two
 // sixteenths of it before. A leak of a step a minute has waits of a minute; a load that ended 4 s ago had none.
+// A short peak from which it falls back to where it was, as a copy into a larger block, is left out: the rise before it goes on.
 #pragma once
 
 #include <initializer_list>

@@ -82,8 +82,8 @@ class Owners {
 
   std::shared_ptr<const OwnerTable> table_;
   bool race_build_ = false;
-  bool heaps_known_ =
-      false;  // so what is in none of them was mapped by the program's own code, or a library's
+  // So what is in none of them was mapped by the program's own code, or a library's.
+  bool heaps_known_ = false;
   RuntimeUses uses_, uses_before_;
   std::vector<VmaOwner> vmas_, vmas_before_;
   std::vector<Range> shown_;  // in order of address

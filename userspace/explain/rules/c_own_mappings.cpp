@@ -75,15 +75,11 @@ class COwnMappings : public Rule {
           finding.evidence.push_back(std::move(entry));
     finding.evidence.emplace_back("malloc's own tables were read, and have none of these mappings");
     if (huge != 0) {
-      finding.evidence.emplace_back(
-          "a huge page of 2 MiB is resident as a whole when one byte of it is touched: the program may use "
-          "much less");
+      finding.evidence.emplace_back(kHugeIsWhole);
       finding.bytes_figure("huge_bytes", huge);
     }
     if (of(c.ledger.bytes, Owner::kAnonMapped) * 2 > finding.bytes)
-      finding.against.emplace_back(
-          "these pages were touched before memwhy attached: a recording from the program's start shows the "
-          "code that did");
+      finding.against.emplace_back(kTouchedBefore);
   }
 };
 

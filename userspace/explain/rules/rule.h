@@ -90,6 +90,13 @@ bool all_locked(const Case& c);
 inline constexpr std::string_view kLockedRemedy =
     "The process locks its memory (mlockall): what is given back stays resident, or comes back at once. Lock "
     "only what must never wait for a page (mlock).";
+// Of pages without a stack; of huge pages.
+inline constexpr std::string_view kTouchedBefore =
+    "these pages were touched before memwhy attached: a recording from the program's start shows the code "
+    "that did";
+inline constexpr std::string_view kHugeIsWhole =
+    "a huge page of 2 MiB is resident as a whole when one byte of it is touched: the program may use much "
+    "less";
 // ", +3.0 MiB/min" or "" when the growth is unknown or below 1 KiB a minute.
 std::string growth_clause(const Trend& trend);
 // "rose by 240.0 MiB in 58 s, in each quarter of it and until the end": of a trend that rises.

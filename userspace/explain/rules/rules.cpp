@@ -146,9 +146,7 @@ Finding largest_owner(const Case& c) {
   finding.remedy = "None needed: this says where the memory is, not that it is too much.";
   finding.evidence.emplace_back(line.label());
   if (!huge.empty()) {
-    finding.evidence.emplace_back(
-        "a huge page of 2 MiB is resident as a whole when one byte of it is touched: the program may use "
-        "much less");
+    finding.evidence.emplace_back(kHugeIsWhole);
     finding.bytes_figure("huge_bytes", line.huge_bytes);
   }
   const bool before = line.owner == Owner::kAnonBeforeAttach || line.owner == Owner::kAnonMapped;
@@ -156,9 +154,7 @@ Finding largest_owner(const Case& c) {
   if (line.owner == Owner::kCHeapUsed) add_chunks(c, finding);
   for (std::string& entry : heaviest_texts(c, line.owner, 3)) finding.evidence.push_back(std::move(entry));
   if (before) {
-    finding.against.emplace_back(
-        "these pages were touched before memwhy attached: a recording from the program's start shows the "
-        "code that did");
+    finding.against.emplace_back(kTouchedBefore);
   }
   return finding;
 }

@@ -95,9 +95,7 @@ class OwnMappings : public Rule {
         "Look for a limit of the library's cache or memory.";
     finding.confidence = mappers.empty() ? Confidence::kMedium : Confidence::kHigh;
     if (c.ledger.total({Owner::kAnonMapped, Owner::kAnonBeforeAttach}) * 2 > bytes)
-      finding.against.emplace_back(
-          "these pages were touched before memwhy attached: a recording from the program's start shows the "
-          "code that did");
+      finding.against.emplace_back(kTouchedBefore);
     return finding;
   }
 };
