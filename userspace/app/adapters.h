@@ -19,7 +19,8 @@ namespace memwhy::app {
 
 // The BPF programs, loaded; attached when the first process is traced. kEnvironment, with what the kernel refused. One is
 // enough for every recording of the program. `to_a_budget`: what they cost is looked at each second, not each five.
-Result<std::unique_ptr<probe::KernelProbe>> open_probe(bool to_a_budget = false);
+// `calls_of_malloc`: the program for them, too, which takes the kernel's verifier as long as any that walks stacks.
+Result<std::unique_ptr<probe::KernelProbe>> open_probe(bool to_a_budget = false, bool calls_of_malloc = true);
 // A recording's own view of them. `kept`: what the recorder keeps to work with the hooks, for the recording.
 std::unique_ptr<record::KernelSource> kernel_source(probe::KernelProbe& probe,
                                                     std::vector<events::Privilege> kept = {});

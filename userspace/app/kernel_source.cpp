@@ -55,11 +55,12 @@ class ProbeSource : public record::KernelSource {
 
 }  // namespace
 
-Result<std::unique_ptr<probe::KernelProbe>> open_probe(bool to_a_budget) {
+Result<std::unique_ptr<probe::KernelProbe>> open_probe(bool to_a_budget, bool calls_of_malloc) {
   using Mode = probe::RunTime::Mode;
   probe::Options options;
   options.run_time =
       to_a_budget ? Mode::kClosely : Mode::kSampled;  // memwhy's own cost is part of every recording
+  options.allocation_probes = calls_of_malloc;
   return probe::KernelProbe::open(options);
 }
 

@@ -29,7 +29,7 @@ Result<PartsPtr> assemble(procfs::Root proc, const PrivilegePlan& privileges, st
   if (!files) return std::move(files).error();
   Result<std::unique_ptr<files::Children>> more_files = files::Children::start();
   if (!more_files) return std::move(more_files).error();
-  Result<std::unique_ptr<probe::KernelProbe>> probe = open_probe(to_a_budget);
+  Result<std::unique_ptr<probe::KernelProbe>> probe = open_probe(to_a_budget, options.probes.who_allocates);
   if (!probe) return std::move(probe).error();
   std::unique_ptr<record::KernelSource> kernel = kernel_source(**probe, privileges.told());
   Result<std::unique_ptr<Teaching>> teaching = start_teaching(**probe, std::move(*more_files), privileges);

@@ -42,6 +42,7 @@ struct Options {
   // Probes of the Go runtime: "uprobe_multi" or "uprobe" and no other way, "none": not at all; "": the best available.
   std::string go_probes;
   uint32_t go_hits_per_s = 2000;      // of one function; above it is given up
+  bool allocation_probes = true;      // false: their program is not loaded
   AllocationBudget allocations = {};  // sampled calls of malloc of one process
 };
 

@@ -32,7 +32,7 @@ Status Object::choose_go() {
 // libc is mapped by every process: none of the others may trap at its malloc.
 void Object::choose_allocations() {
   const bool others_trap = go_way_ == UprobeWay::kMulti && !multi_filters_by_process();
-  allocation_way_ = others_trap ? UprobeWay::kPerf : go_way_;
+  allocation_way_ = !options_.allocation_probes ? UprobeWay::kNone : others_trap ? UprobeWay::kPerf : go_way_;
   allocation_why_none_ =
       "Who calls malloc is not known: this kernel has no uprobes (CONFIG_UPROBE_EVENTS), or none are wanted.";
 }
