@@ -25,7 +25,8 @@ size_t files_for_passes() {
 
 }  // namespace
 
-AgentProcesses::AgentProcesses(const procfs::Root& root) : root_(root), all_(root, files_for_passes()) {}
+AgentProcesses::AgentProcesses(const procfs::Root& root)
+    : root_(root), all_(root, files_for_passes()), own_pid_(::getpid()) {}
 
 void AgentProcesses::read(Pid pid, Known& known) {
   const std::string directory = std::to_string(pid) + "/";
@@ -33,8 +34,7 @@ void AgentProcesses::read(Pid pid, Known& known) {
   if (const auto text = procfs::read_file(root_.fd(), directory + "cgroup"))
     if (const auto cgroup = procfs::parse_cgroup(*text)) known.cgroup = cgroup->path;
   if (const auto text = procfs::read_file(root_.fd(), directory + "stat", 4096))
-    if (const auto stat = procfs::parse_stat(*text))
-      known.ours = pid == ::getpid() || stat->parent == ::getpid();
+    if (const auto stat = procfs::parse_stat(*text)) known.ours = pid == own_pid_ || stat->parent == own_pid_;
   known.unit = agent::unit_of(known.cgroup, known.comm, names_);
 }
 
@@ -58,7 +58,7 @@ std::vector<agent::Seen> AgentProcesses::pass(TimeNs now) {
   std::vector<agent::Seen> seen;
   for (const procfs::ProcessMemory& each : all_.pass(now)) {
     const Known& known = meet(each.pid, each.rss_bytes);
-    if (each.pid == ::getpid()) own_rss_bytes_ = each.rss_bytes;
+    if (each.pid == own_pid_) own_rss_bytes_ = each.rss_bytes;
     if (!known.ours)
       seen.push_back({each.pid, known.unit, known.comm, known.cgroup, each.rss_bytes, each.anon_bytes});
   }
@@ -72,7 +72,7 @@ uint64_t AgentProcesses::own_cpu_ns(Pid without) const {
   if (::getrusage(RUSAGE_CHILDREN, &ended) == 0) sum += cpu_ns(ended);
   for (const auto& [pid, known] : known_) {
     clockid_t clock{};
-    if (known.ours && pid != ::getpid() && pid != without && ::clock_getcpuclockid(pid, &clock) == 0)
+    if (known.ours && pid != own_pid_ && pid != without && ::clock_getcpuclockid(pid, &clock) == 0)
       sum += clock_ns(clock);
   }
   return sum;

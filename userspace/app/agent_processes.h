@@ -36,6 +36,7 @@ class AgentProcesses {
 
   const procfs::Root& root_;
   procfs::AllProcesses all_;
+  const Pid own_pid_;  // asked once: a pass compares it with that of each process
   agent::ContainerNames names_;
   std::unordered_map<Pid, Known> known_;
   uint64_t passes_ = 0;
