@@ -36,8 +36,9 @@ const std::vector<Runtime>& runtimes() {
       {open_mimalloc, allocators::mimalloc_lines, true},
       {open_musl, allocators::musl_lines, true},
       {open_recognised, nullptr, true},
+      {open_ended_stacks, allocators::ended_stacks_lines,
+       true},  // a page of each stack: long before glibc is done
       {open_glibc, allocators::glibc_lines, true},
-      {open_ended_stacks, allocators::ended_stacks_lines, true},
   };
   return kRuntimes;
 }
