@@ -38,24 +38,27 @@ class ThreadSearch {
   }
 
  private:
-  // From its end down to the first page with one.
+  // From its end down to the first page with one, be it of a thread that has ended: thousands may have (ended_stacks.h).
   void look(const AddressRange& range) {
     uint64_t words[kPageBytes / 8];
-    const size_t known = found_.size();
-    for (uint64_t page = range.end; page > range.start && found_.size() == known;) {
+    bool there = false;
+    for (uint64_t page = range.end; page > range.start && !there;) {
       page -= kPageBytes;
       if (!memory_.get(page, words)) continue;
       for (size_t i = 0; i + kTcbSelf / 8 < std::size(words); ++i)
-        if (words[i] == page + 8 * i && words[i + kTcbSelf / 8] == page + 8 * i) add(page + 8 * i);
+        if (words[i] == page + 8 * i && words[i + kTcbSelf / 8] == page + 8 * i && add(page + 8 * i))
+          there = true;
     }
   }
-  void add(uint64_t tcb) {
+  // Whether it is a control block. Only those of threads that live are kept.
+  bool add(uint64_t tcb) {
     uint64_t self[3];
     uint32_t tid = 0;
     if (found_.size() >= kMostThreads || tcb % 16 != 0 || !memory_.get(tcb, self) || self[0] != tcb ||
-        self[2] != tcb || !memory_.get(tcb + kTcbTid, tid) || tid == 0 || tid > kMostTid)
-      return;
-    if (seen_.insert(tcb).second) found_.push_back(tcb);
+        self[2] != tcb || !memory_.get(tcb + kTcbTid, tid) || tid > kMostTid)
+      return false;
+    if (tid != 0 && seen_.insert(tcb).second) found_.push_back(tcb);
+    return true;
   }
   void follow(uint64_t tcb) {
     uint64_t link[2];

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "base/text.h"
+#include "events/process.h"
 #include "explain/short_names.h"
 
 namespace memwhy::explain {
@@ -65,6 +66,14 @@ Frame program_frame(const std::vector<Frame>& frames) {
 
 Frame telling_frame(const std::vector<Frame>& frames) {
   Frame own = program_frame(frames);
+  // C code whose name was stripped, called by Go, whose own tables have names.
+  if (own.function.empty() || own.function.starts_with(events::kLocalFunction)) {
+    const auto at = std::ranges::find(frames, own);
+    const auto go = std::find_if(at, frames.end(),
+                                 [](const Frame& frame) { return frame.function == "runtime.cgocall"; });
+    const Frame caller = program_frame({go, frames.end()});
+    if (caller.known()) return caller;
+  }
   return own.known() ? own : frames.front();
 }
 

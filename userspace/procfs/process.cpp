@@ -267,6 +267,16 @@ Result<std::vector<events::Vma>> Process::vmas() {
   return vmas;
 }
 
+// Whichever process that is: one that did not fork this one has other mappings.
+std::vector<events::Vma> Process::parents_vmas() const {
+  const Result<Stat> now = stat();
+  if (!now || now->parent <= 1) return {};
+  const Fd maps(::openat(root_->fd(), fmt::format("{}/maps", now->parent).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!maps) return {};
+  auto vmas = read_maps(maps.get());
+  return vmas ? *std::move(vmas) : std::vector<events::Vma>();
+}
+
 // A name can lie, a file system can't; one mapping of each device is checked.
 void Process::classify(std::vector<events::Vma>& vmas) {
   for (events::Vma& vma : vmas) {
@@ -290,7 +300,8 @@ Result<events::PageScan> Process::scan(const std::vector<events::Vma>& vmas) {
   if (!outcome) return error_of(outcome.error(), "pagemap");
   scan.method = std::move(outcome->method);
   scan.runs = std::move(outcome->runs);
-  scan.shared = sample_shared(pagemap_.get(), root_->fd(), vmas, scan.runs);
+  scan.shared =
+      sample_shared(pagemap_.get(), root_->fd(), vmas, scan.runs, [this] { return parents_vmas(); });
   if (auto after = counters()) scan.after = *after;
   // An address space that was torn down during the scan has no pages, which is not an answer.
   std::array<char, 1> byte = {};

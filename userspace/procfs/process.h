@@ -74,6 +74,7 @@ class Process {
   Result<Stat> stat() const;
   Error error_of(const Error& cause, const std::string& doing) const;
   void classify(std::vector<events::Vma>& vmas);
+  std::vector<events::Vma> parents_vmas() const;
 
   const Root* root_;
   Pid pid_;

@@ -90,6 +90,22 @@ Seen look_at(Counter& counter, const Part& part, const std::vector<events::ScanR
   return seen;
 }
 
+// Of pages that no other process maps any more, those in mappings that the parent has as well: a fork made them.
+uint64_t copied_bytes(const std::vector<Part>& parts, const std::vector<events::Vma>& parents) {
+  uint64_t pages = 0;
+  for (const Part& part : parts) {
+    uint64_t both = 0;
+    for (const events::Vma& vma : parents) {
+      if (vma.inode != 0 || vma.shared || !vma.write) continue;
+      const uint64_t start = std::max(vma.range.start, part.vma->range.start),
+                     end = std::min(vma.range.end, part.vma->range.end);
+      if (start < end) both += (end - start) >> kPageShift;
+    }
+    pages += std::min(part.pages, both);
+  }
+  return pages * kPageBytes;
+}
+
 // Of an odd number of them the one in the middle; 0 of none.
 uint64_t median(std::vector<uint64_t>& values) {
   if (values.empty()) return 0;
@@ -101,7 +117,8 @@ uint64_t median(std::vector<uint64_t>& values) {
 }  // namespace
 
 std::optional<events::SharedPages> sample_shared(int pagemap, int root, const std::vector<events::Vma>& vmas,
-                                                 const std::vector<events::ScanRun>& runs) {
+                                                 const std::vector<events::ScanRun>& runs,
+                                                 const std::function<std::vector<events::Vma>()>& parents) {
   const Fd counts(::openat(root, "kpagecount", O_RDONLY | O_CLOEXEC));
   const Fd flags(::openat(root, "kpageflags", O_RDONLY | O_CLOEXEC));
   if (!counts || !flags) return std::nullopt;
@@ -111,13 +128,17 @@ std::optional<events::SharedPages> sample_shared(int pagemap, int root, const st
   Counter counter(pagemap, counts.get(), flags.get());
   events::SharedPages out;
   std::vector<uint64_t> of_anonymous, of_memory;
+  std::vector<Part> unshared;
   uint64_t known = 0;
   for (const Part& part : parts) {
     Seen seen = look_at(counter, part, runs, std::max<uint64_t>(1, kMostSamples * part.pages / all));
     known += seen.known;
-    if (seen.shared == 0) continue;
-    const uint64_t shared = part.pages * seen.shared / seen.known;
     const bool anonymous = part.vma->inode == 0 && !part.vma->shared;
+    if (seen.shared == 0) {
+      if (anonymous && seen.known > 0 && seen.merged == 0) unshared.push_back(part);
+      continue;
+    }
+    const uint64_t shared = part.pages * seen.shared / seen.known;
     (anonymous ? out.anonymous_bytes : out.memory_bytes) += shared * kPageBytes;
     const uint64_t merged = part.pages * seen.merged / seen.known;
     if (anonymous) out.own_bytes += (part.pages - shared - merged) * kPageBytes;
@@ -126,6 +147,7 @@ std::optional<events::SharedPages> sample_shared(int pagemap, int root, const st
   }
   if (known == 0) return std::nullopt;
   out.anonymous_mappers = median(of_anonymous);
+  if (out.anonymous_mappers > 0 && !unshared.empty()) out.own_bytes += copied_bytes(unshared, parents());
   out.memory_mappers = median(of_memory);
   return out;
 }

@@ -245,6 +245,28 @@ TEST(Glibc, ThreadCachesAreFoundByTheControlBlock) {
   EXPECT_EQ(seen.heap().cached_bytes, 128u);
 }
 
+// Thousands of threads may have ended and not been joined: a page of the stack of each is read, the last.
+TEST(Glibc, TheSearchForThreadsReadsAPageOfAStackWhoseThreadEnded) {
+  MadeHeap made;
+  usual(made);
+  constexpr uint64_t kStacks = 0x7e90'0000'0000, kEach = 1 << 20, kMany = 100;
+  std::vector<events::Vma> stacks;
+  for (uint64_t at = kStacks; at < kStacks + kMany * kEach; at += kEach) {
+    stacks.push_back(MadeHeap::vma({at, at + kPageBytes}, ""));
+    stacks.back().read = stacks.back().write = false;
+    stacks.push_back(MadeHeap::vma({at + kPageBytes, at + kEach}, ""));
+    const uint64_t tcb = at + kEach - 0x900;
+    made.memory.put_words(tcb, {tcb, 0, tcb});
+    made.memory.put_word(tcb + kTcbTid, at == kStacks ? 4711 : 0);
+  }
+  made.vmas.insert(made.vmas.begin() + 1, stacks.begin(), stacks.end());
+  Seen seen(made);
+  seen.read_all();
+  const uint64_t before = seen.memory.pages_read();
+  EXPECT_THAT(find_threads(seen.memory), ElementsAre(kStacks + kEach - 0x900));
+  EXPECT_LE(seen.memory.pages_read() - before, 2 * kMany);
+}
+
 TEST(Glibc, ALoopInAListEndsAndTheWalkTakesOver) {
   MadeHeap made;
   usual(made);

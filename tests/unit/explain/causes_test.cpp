@@ -280,6 +280,9 @@ TEST(UnsharedByFork, WhatOthersStillMap) {
   EXPECT_EQ(found->claim,
             "96.0 MiB (74 %) of c's memory are its own copies, or came, since a fork; 32.0 MiB of the same "
             "mappings are still shared with 8 other processes.");
+  EXPECT_EQ(&e.processes[0].findings.front(), found) << "it is most of the memory";
+  EXPECT_NE(with("shared=90M own=38M by=9").processes[0].findings.front().id, "unshared-by-fork")
+      << "an aside";
   EXPECT_EQ(finding(with(""), "unshared-by-fork"), nullptr) << "not told";
   EXPECT_EQ(finding(with("shared=0 own=0"), "unshared-by-fork"), nullptr) << "nobody else maps it";
   EXPECT_EQ(finding(with("shared=100M own=1M by=2"), "unshared-by-fork"), nullptr) << "most is shared";

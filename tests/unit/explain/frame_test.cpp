@@ -122,4 +122,27 @@ TEST(SamePlace, IsWhatAReaderSees) {
 }
 
 }  // namespace
+Frame made(std::string_view function, FrameKind kind) {
+  Frame frame;
+  frame.address = 0x1000 + function.size();
+  frame.function = function;
+  frame.kind = kind;
+  return frame;
+}
+
+// Of a stripped program Go's functions have names, and the C code that they call has none.
+TEST(TellingFrame, OfCCodeWithoutANameIsTheGoFunctionThatCalledIt) {
+  const Frame decode = made("local function after crosscall2+0x19f20", FrameKind::kProgram),
+              call = made("runtime.asmcgocall", FrameKind::kRuntime),
+              cgo = made("runtime.cgocall", FrameKind::kRuntime),
+              stub = made("main._Cfunc_decode", FrameKind::kLibrary),
+              caller = made("main.thumbnail", FrameKind::kProgram);
+  EXPECT_EQ(telling_frame({made("memset", FrameKind::kLibc), decode, call, cgo, stub, caller}).function,
+            "main.thumbnail");
+  EXPECT_EQ(telling_frame({made("", FrameKind::kUnknown), call, cgo, stub, caller}).function,
+            "main.thumbnail");
+  EXPECT_EQ(telling_frame({made("decode", FrameKind::kProgram), call, cgo, stub, caller}).function, "decode");
+  EXPECT_EQ(telling_frame({decode, made("main", FrameKind::kProgram)}).function, decode.function);
+}
+
 }  // namespace memwhy::explain

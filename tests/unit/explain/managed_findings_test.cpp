@@ -102,6 +102,37 @@ TEST(JavaHeap, ThatRisesIsGarbageOrALeakUntilItWasWatchedLongEnough) {
   EXPECT_EQ(finding(jvm(95, "collector=\"G1\""), "managed-heap"), nullptr);
 }
 
+// So many scans, 10 s each, each with `more` MiB more of classes.
+Explanation classes(int scans, int more) {
+  std::string script =
+      "@10 binary b1 /bin/p inode=7\nattach 1 pid=5 comm=p exe=/bin/p binary=b1\nvmas 1\n  7e0000000+16 r-xp "
+      "/usr/lib/jvm/lib/server/libjvm.so inode=9\n  7f0000000+262144 rw-p\n";
+  for (int i = 0; i < scans; ++i)
+    script += fmt::format(
+        "@{} allocator-heap 1 hotspot arenas=100 used=1M collector=\"G1\"\nruntime-pages 1 hotspot\n  "
+        "7f0000000+{} classes\nscan 1: 7e0000000+4 file, 7f0000000+{}\n",
+        11 + i * 10, (50 + more * i) * 256, (50 + more * i) * 256);
+  return told(script);
+}
+
+TEST(JavaMetaspace, ThatRisesIsAStartOrALeakUntilItWasWatchedLongEnough) {
+  const auto brief = classes(9, 10);
+  const Finding* found = finding(brief, "java-metaspace");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kExplains);
+  EXPECT_EQ(found->bytes, 130u << 20);
+  EXPECT_THAT(found->headline, HasSubstr("a leak of class loaders or a start is not known yet"));
+  EXPECT_EQ(figure(*found, "grown_bytes"), 80 << 20);
+  const auto long_one = classes(41, 10);
+  ASSERT_NE(finding(long_one, "java-metaspace"), nullptr);
+  EXPECT_EQ(finding(long_one, "java-metaspace")->kind, FindingKind::kProblem);
+  EXPECT_THAT(finding(long_one, "java-metaspace")->remedy, HasSubstr("VM.classloader_stats"));
+  const auto steady = classes(41, 0);
+  ASSERT_NE(finding(steady, "java-metaspace"), nullptr);
+  EXPECT_EQ(finding(steady, "java-metaspace")->kind, FindingKind::kExplains);
+  EXPECT_THAT(finding(steady, "java-metaspace")->remedy, HasSubstr("None needed"));
+}
+
 // 64 MiB of V8's, of which 20 MiB are young, and so much of malloc's beside it.
 Explanation node(uint64_t malloc_mib, const char* more) {
   return told(kAttached +

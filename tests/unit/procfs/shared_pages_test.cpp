@@ -30,13 +30,17 @@ events::Vma mapped(void* at, size_t bytes, bool shared) {
   return vma;
 }
 
-std::optional<events::SharedPages> sampled(const events::Vma& vma) {
+std::optional<events::SharedPages> sampled(const std::vector<events::Vma>& vmas,
+                                           const std::vector<events::Vma>& parents) {
   const Fd pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)),
       root(::open("/proc", O_PATH | O_CLOEXEC));
-  const std::vector<events::ScanRun> runs = {
-      {vma.range.start >> kPageShift, static_cast<uint32_t>(vma.range.bytes() / kPageBytes), 0}};
-  return sample_shared(pagemap.get(), root.get(), {vma}, runs);
+  std::vector<events::ScanRun> runs;
+  for (const events::Vma& vma : vmas)
+    runs.push_back({vma.range.start >> kPageShift, static_cast<uint32_t>(vma.range.bytes() / kPageBytes), 0});
+  return sample_shared(pagemap.get(), root.get(), vmas, runs, [&] { return parents; });
 }
+
+std::optional<events::SharedPages> sampled(const events::Vma& vma) { return sampled({vma}, {}); }
 
 // A child that has what this process has at this moment, until it is ended.
 class Child {
@@ -80,6 +84,29 @@ TEST(SharedPages, WhatWasWrittenSinceAFork) {
     EXPECT_EQ(shared->memory_bytes, 0u);
   }
   ::munmap(at, 16 * kMiB);
+}
+
+// Of a mapping of which every page was copied no page is shared: that the parent has it shows that it was.
+TEST(SharedPages, WhatWasCopiedAsAWhole) {
+  if (::access("/proc/kpagecount", R_OK) != 0) GTEST_SKIP() << "frames are told to root only";
+  char *at = filled(MAP_PRIVATE), *other = filled(MAP_PRIVATE);
+  ASSERT_NE(at, nullptr);
+  ASSERT_NE(other, nullptr);
+  const std::vector<events::Vma> vmas = {mapped(std::min(at, other), 16 * kMiB, false),
+                                         mapped(std::max(at, other), 16 * kMiB, false)};
+  {
+    const Child child;
+    std::memset(at, 2, 16 * kMiB);
+    std::memset(other, 2, 8 * kMiB);
+    EXPECT_NEAR(static_cast<double>(sampled(vmas, {})->own_bytes), 8.0 * kMiB, kMiB / 4.0);
+    EXPECT_NEAR(static_cast<double>(sampled(vmas, vmas)->own_bytes), 24.0 * kMiB, kMiB / 4.0);
+    std::vector<events::Vma> parents = vmas;
+    parents[at < other ? 0 : 1].range.end -= 12 * kMiB;
+    EXPECT_NEAR(static_cast<double>(sampled(vmas, parents)->own_bytes), 12.0 * kMiB, kMiB / 4.0)
+        << "the parent has a quarter of it";
+  }
+  ::munmap(at, 16 * kMiB);
+  ::munmap(other, 16 * kMiB);
 }
 
 TEST(SharedPages, SharedMemoryAndHowManyMapIt) {

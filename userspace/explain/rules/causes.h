@@ -42,6 +42,7 @@
   CAUSE(c_heap_growth)              \
   CAUSE(python_arenas)              \
   CAUSE(java_heap_committed)        \
+  CAUSE(java_metaspace)             \
   CAUSE(javascript_heap)            \
   CAUSE(php_heap)                   \
   CAUSE(thread_stacks)              \

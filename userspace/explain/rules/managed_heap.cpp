@@ -60,7 +60,7 @@ class ManagedHeapRule : public Rule {
   }
 
  private:
-  // Silent but where it rises.
+  // Silent but where it rises; before it is a problem, javascript-heap says the same of V8's.
   static std::optional<Finding> rising(const Case& c, const ReadHeap& read) {
     const LedgerLine* const line = line_of(c.ledger, read.line);
     const AllocatorFacts* const facts = allocator_facts(c, read.allocator);
@@ -68,7 +68,6 @@ class ManagedHeapRule : public Rule {
     const Trend trend = trend_of(c.moments, {line->owner});
     if (!trend.lasting() || trend.grown_bytes < problem_threshold(c.ledger)) return std::nullopt;
     const bool problem = trend.shown_seconds >= lasting_seconds(c);
-    if (!problem && told_as_v8s(c, line->owner)) return std::nullopt;
     Finding finding;
     finding.id = "managed-heap";
     finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
@@ -98,12 +97,6 @@ class ManagedHeapRule : public Rule {
                   "when it was seen to rise for {}",
                   human_seconds(lasting_seconds(c))));
     return finding;
-  }
-
-  // javascript-heap has the same sentence, and that it rises.
-  static bool told_as_v8s(const Case& c, Owner filled) {
-    const std::optional<Finding> told = javascript_heap_rule().judge(c);
-    return told && std::ranges::count(told->owners, filled) != 0;
   }
 
   // A Java heap of which only the place is known: the reason is in its reading.

@@ -165,16 +165,25 @@ bool speaks_of(const Finding& finding, const LedgerLine& line) {
          std::find(finding.owners.begin(), finding.owners.end(), line.owner) != finding.owners.end();
 }
 
-// Buffers of Go's tracer that grow are anon.other where their mapping was there before memwhy attached: said once.
-void drop_growth_of_trace(std::vector<std::optional<Finding>>& judged) {
-  const auto found = [&](std::string_view id) {
-    return std::find_if(judged.begin(), judged.end(),
-                        [&](const std::optional<Finding>& each) { return each && each->id == id; });
+// What a rule said that knows more than another is said once:
+// - buffers of Go's tracer that grow are anon.other where their mapping was there before memwhy attached;
+// - javascript-heap has the sentence of managed-heap, and that the heap rises.
+void drop_what_another_said(std::vector<std::optional<Finding>>& judged) {
+  const auto found = [&](std::string_view id) -> const Finding* {
+    const auto at = std::ranges::find_if(judged, [&](const auto& each) { return each && each->id == id; });
+    return at == judged.end() ? nullptr : &**at;
   };
-  const auto anonymous = found("anon-growth"), trace = found("trace-buffers");
-  if (anonymous == judged.end() || trace == judged.end() || (*trace)->kind != FindingKind::kProblem) return;
-  if ((*trace)->growth_bytes_per_s.value_or(0) * 2 >= (*anonymous)->growth_bytes_per_s.value_or(0))
-    anonymous->reset();
+  const auto drop = [&](std::string_view id) {
+    std::erase_if(judged, [&](const auto& each) { return each && each->id == id; });
+  };
+  const Finding *anonymous = found("anon-growth"), *trace = found("trace-buffers");
+  if (anonymous != nullptr && trace != nullptr && trace->kind == FindingKind::kProblem &&
+      trace->growth_bytes_per_s.value_or(0) * 2 >= anonymous->growth_bytes_per_s.value_or(0))
+    drop("anon-growth");
+  const Finding *managed = found("managed-heap"), *javascript = found("javascript-heap");
+  if (managed != nullptr && javascript != nullptr && managed->kind != FindingKind::kProblem &&
+      std::ranges::count(javascript->owners, managed->owners.front()) != 0)
+    drop("managed-heap");
 }
 
 // An attribute of memory comes after what the memory is; that the process was killed comes before.
@@ -273,7 +282,7 @@ std::vector<Finding> findings(const Case& c) {
   bool largest_explained = false;
   std::vector<std::optional<Finding>> judged;
   for (const Rule* rule : all_rules()) judged.push_back(rule->judge(c));
-  drop_growth_of_trace(judged);
+  drop_what_another_said(judged);
   judged.push_back(rss_growth(c, judged));
   for (std::optional<Finding>& finding : judged) {
     if (!finding) continue;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // unshared-by-fork: processes that were forked share their parent's anonymous memory until one of them writes to it; then each
-// has a copy of its own. Recognised by mappings of which some pages are still mapped by others: the rest of these mappings was
-// copied, or came after the fork. The memory of a prefork server is then counted once for each worker. It explains; whether
-// the workers could share more depends on the program. Memory that is meant to be shared: shared-memory.
+// has a copy of its own. Recognised by mappings of which some pages are still mapped by others, and by those that the parent
+// has too: the rest of these mappings was copied, or came after the fork. The memory of a prefork server is then counted once
+// for each worker. It explains; whether the workers could share more depends on the program. Memory that is meant to be shared:
+// shared-memory.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,13 +25,16 @@ class UnsharedByFork : public Rule {
     Finding finding;
     finding.id = "unshared-by-fork";
     finding.bytes = std::min(shared->own_bytes, c.ledger.rss.anon);
-    finding.of_other_owners = true;
+    // Where they are most of the largest owner's pages, whatever the rest is, they are no attribute of it.
+    const LedgerLine& largest = c.ledger.lines.front();
+    const uint64_t both = finding.bytes + largest.bytes;
+    finding.of_other_owners = (both - std::min(both, c.ledger.rss.bytes)) * 2 < largest.bytes;
+    if (!finding.of_other_owners) finding.owners = {largest.owner};
     finding.confidence = Confidence::kMedium;
     finding.headline = fmt::format("{} were written since a fork", bytes_and_share(finding.bytes, c.ledger));
     finding.claim = fmt::format(
         "{} of {}'s memory are its own copies, or came, since a fork; {} of the same mappings are still "
-        "shared "
-        "with {} other process{}.",
+        "shared with {} other process{}.",
         bytes_and_share(finding.bytes, c.ledger), c.process.comm, human_bytes(shared->anonymous_bytes),
         others, others == 1 ? "" : "es");
     finding.bytes_figure("shared_bytes", shared->anonymous_bytes);
