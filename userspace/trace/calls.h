@@ -4,9 +4,9 @@
 //
 //   shape 0   VmaMapped    space 1  tid 4713  stack 9   prot 3  flags 22  fd -1
 //   shape 1   VmaUnmapped  space 1  tid 4713  stack 10  munmap
-//   rows      shape 0  +120 us  0x7f1234600000 + 64 KiB  tick 4295213
-//             shape 1   +40 us  0x7f1234600000 + 64 KiB  tick 4295213
-//             shape 0   +10 us  …
+//   rows      shape 0  +1 ms  0x7f1234600000 + 64 KiB  tick 4295213
+//             shape 1   +0 ms  0x7f1234600000 + 64 KiB  tick 4295213
+//             shape 0   +0 ms  …
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,9 @@
 
 namespace memwhy::trace {
 
-// The times of calls are kept to 10 us and in their order: the digits below are noise, a byte of it for each call.
-constexpr TimeNs kCallTimeStep = 10'000;
+// The times of calls are kept to 1 ms and in their order: below are digits that no two runs share, a byte of them for each
+// call. What order calls and faults have is said by their ticks, which are kept as they are.
+constexpr TimeNs kCallTimeStep = 1'000'000;
 
 struct CallShape {
   EventKind kind{};
