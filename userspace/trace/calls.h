@@ -9,7 +9,9 @@
 //             shape 0   +0 ms  …
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <vector>
 
 #include "base/ids.h"
 #include "events/event.h"
@@ -39,6 +41,37 @@ struct CallRow {
   uint64_t tick = 0;
   uint64_t offset = 0;  // VmaMapped
   AddressRange to;      // VmaMoved
+};
+
+// The ranges of the last rows of a chunk. Most calls meet one of them: the kernel places a new mapping right below another,
+// or at the end of a gap that a munmap made, and what is unmapped was often mapped a moment before.
+class PastCalls {
+ public:
+  static constexpr size_t kMost = 1 << 14;  // rows back
+
+  static bool refers(EventKind kind) {
+    return kind == EventKind::kVmaMapped || kind == EventKind::kVmaUnmapped;
+  }
+  // How many rows back the row is that the range follows from; 0: from none that is known. Precondition: refers().
+  uint64_t find(EventKind kind, AddressRange range) const;
+  // false: there is no such row. Of a mapping the length of `range` is known.
+  bool place(EventKind kind, uint64_t back, AddressRange& range) const;
+  void add(EventKind kind, AddressRange range);
+  void clear();
+
+ private:
+  struct Row {
+    EventKind kind{};
+    AddressRange range;
+  };
+  using Slots =
+      std::array<uint64_t, 4096>;  // by address: the number of a row from 1; a later one takes its slot
+
+  const Row* row(uint64_t number) const;
+
+  std::vector<Row> rows_;  // the last kMost, each at its number modulo kMost
+  uint64_t count_ = 0;
+  Slots tops_{}, starts_{};
 };
 
 constexpr size_t kMostShapes = 1 << 16;  // of a chunk; one that claims more is damage

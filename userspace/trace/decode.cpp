@@ -67,10 +67,16 @@ struct ColumnsIn {
     page = predicted + ((word & 1) != 0 ? unzigzag(next(pages)) : 0);
     if (!from_wire(word >> 1, count)) failed = true;
   }
-  void clock(uint32_t times, uint32_t ticks, int64_t& later, uint64_t& tick, uint64_t before) const {
+  void place(EventKind kind, uint64_t back, AddressRange& range, const PastCalls& past) const {
+    if (!past.place(kind, back, range)) failed = true;
+  }
+  uint64_t clock(uint32_t times, uint32_t ticks, uint32_t backs, EventKind kind, CallRow& row, uint64_t tick,
+                 const PastCalls& /*past*/) const {
     const uint64_t word = next(times);
-    tick = before + ((word & 1) != 0 ? unzigzag(next(ticks)) : 0);
-    if (!from_wire(word >> 1, later)) failed = true;
+    const bool follows = (word & 2) != 0;
+    if (!from_wire(word >> 2, row.later) || (follows && !PastCalls::refers(kind))) failed = true;
+    row.tick = tick + ((word & 1) != 0 ? unzigzag(next(ticks)) : 0);
+    return follows ? next(backs) : 0;
   }
   void bits(uint32_t number, auto&... field) const {
     uint64_t word = next(number);

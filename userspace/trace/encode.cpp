@@ -122,10 +122,16 @@ struct ColumnsOut {
     append_varint(columns[counts - 1], uint64_t{count} << 1 | static_cast<uint64_t>(apart));
     if (apart) append_varint(columns[pages - 1], zigzag(page - predicted));
   }
-  void clock(uint32_t times, uint32_t ticks, int64_t later, uint64_t tick, uint64_t before) const {
-    const bool other = tick != before;
-    append_varint(columns[times - 1], to_wire(later) << 1 | static_cast<uint64_t>(other));
-    if (other) append_varint(columns[ticks - 1], zigzag(tick - before));
+  void place(auto&&... /*known*/) const {}
+  // How many rows back the one is that the range follows from.
+  uint64_t clock(uint32_t times, uint32_t ticks, uint32_t backs, EventKind kind, const CallRow& row,
+                 uint64_t tick, const PastCalls& past) const {
+    const uint64_t back = PastCalls::refers(kind) ? past.find(kind, row.range) : 0;
+    const auto other = static_cast<uint64_t>(row.tick != tick), follows = static_cast<uint64_t>(back != 0);
+    append_varint(columns[times - 1], to_wire(row.later) << 2 | follows << 1 | other);
+    if (other != 0) append_varint(columns[ticks - 1], zigzag(row.tick - tick));
+    if (back != 0) append_varint(columns[backs - 1], back);
+    return back;
   }
   void bits(uint32_t number, auto... field) const {
     uint64_t word = 0;
@@ -268,7 +274,9 @@ void CallWriter::finish(std::string& out) {
   for (std::string& column : columns_) column.clear();
   numbers_.clear();
   shapes_.clear();
-  before_ = {};
+  before_.tick = 0;
+  before_.near.reset();
+  before_.past.clear();
   bytes_ = 0;
 }
 

@@ -3,7 +3,7 @@
 // encoder and the decoder both walk. A column is called as c.column(number, field), as c.difference(number, field,
 // predicted), as c.pages(number, field, base) where the field is an address, as c.listed(number, values, field) where
 // few values come again and again, as c.run(counts, pages, page, count, predicted) where a run mostly follows the one
-// before, or as c.clock(times, ticks, later, tick, before) where the tick is mostly the one before. Numbers are never reused; a column that is missing in a file is all 0, so that columns
+// before, or as c.clock(…) where three things are mostly as before. Numbers are never reused; a column that is missing in a file is all 0, so that columns
 // can be added.
 #pragma once
 
@@ -95,19 +95,22 @@ void shape(auto&& c, Is<CallShape> auto& s) {
 // What the next row is predicted from.
 struct CallBefore {
   uint64_t tick = 0;
+  PastCalls past;
   std::optional<uint64_t> near;  // the page of the first row without its low byte, where most others are near
 };
 // Column 1 has the shape: trace/calls.h. Columns 7 to 9 have rows of their kinds only.
 void call(auto&& c, EventKind kind, Is<CallRow> auto& r, CallBefore& before) {
-  c.clock(2, 6, r.later, r.tick, before.tick);
-  c.near(3, 4, r.range.start, before.near);
-  c.pages(5, r.range.end, r.range.start);
+  const uint64_t back = c.clock(2, 6, 10, kind, r, before.tick, before.past);
+  if (back == 0) c.near(3, 4, r.range.start, before.near);
+  if (back == 0 || kind == EventKind::kVmaMapped) c.pages(5, r.range.end, r.range.start);
+  if (back != 0) c.place(kind, back, r.range, before.past);
   if (kind == EventKind::kVmaMapped) c.column(7, r.offset);
   if (kind == EventKind::kVmaMoved) {
     c.pages(8, r.to.start, 0);
     c.pages(9, r.to.end, r.to.start);
   }
   before.tick = r.tick;
+  before.past.add(kind, r.range);
 }
 
 }  // namespace memwhy::trace
