@@ -45,7 +45,54 @@ bool join_kind(const CallShape& shape, const CallRow& row, events::Payload& payl
   return ((index == I && join<std::tuple_element_t<I, Kinds>>(shape, row, payload)) || ...);
 }
 
+// Where the next mapping may end.
+uint64_t top_of(EventKind kind, AddressRange range) {
+  return kind == EventKind::kVmaMapped ? range.start : range.end;
+}
+
+size_t slot_of(uint64_t address) { return (address >> kPageShift) * 0x9e3779b97f4a7c15 >> 52; }
+
 }  // namespace
+
+const PastCalls::Row* PastCalls::row(uint64_t number) const {
+  if (number == 0 || number > count_ || count_ - number >= kMost) return nullptr;
+  return &rows_[(number - 1) % kMost];
+}
+
+uint64_t PastCalls::find(EventKind kind, AddressRange range) const {
+  const bool mapped = kind == EventKind::kVmaMapped;
+  const uint64_t number = mapped ? tops_[slot_of(range.end)] : starts_[slot_of(range.start)];
+  const Row* found = row(number);
+  if (found == nullptr) return 0;
+  const bool same = mapped ? top_of(found->kind, found->range) == range.end : found->range == range;
+  return same ? count_ - number + 1 : 0;
+}
+
+bool PastCalls::place(EventKind kind, uint64_t back, AddressRange& range) const {
+  const Row* found = back > count_ ? nullptr : row(count_ - back + 1);
+  if (found == nullptr) return false;
+  const uint64_t top = top_of(found->kind, found->range);
+  range = kind == EventKind::kVmaMapped ? AddressRange{top - (range.end - range.start), top} : found->range;
+  return true;
+}
+
+void PastCalls::add(EventKind kind, AddressRange range) {
+  if (rows_.size() < kMost)
+    rows_.push_back({kind, range});
+  else
+    rows_[count_ % kMost] = {kind, range};
+  ++count_;
+  if (!refers(kind)) return;
+  tops_[slot_of(top_of(kind, range))] = count_;
+  if (kind == EventKind::kVmaMapped) starts_[slot_of(range.start)] = count_;
+}
+
+void PastCalls::clear() {
+  rows_.clear();
+  count_ = 0;
+  tops_ = {};
+  starts_ = {};
+}
 
 size_t CallHash::operator()(const CallShape& s) const {
   const std::array<uint32_t, 9> words = {static_cast<uint32_t>(s.kind),

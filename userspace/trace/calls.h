@@ -4,12 +4,14 @@
 //
 //   shape 0   VmaMapped    space 1  tid 4713  stack 9   prot 3  flags 22  fd -1
 //   shape 1   VmaUnmapped  space 1  tid 4713  stack 10  munmap
-//   rows      shape 0  +120 us  0x7f1234600000 + 64 KiB  tick 4295213
-//             shape 1   +40 us  0x7f1234600000 + 64 KiB  tick 4295213
-//             shape 0   +10 us  …
+//   rows      shape 0  +1 ms  0x7f1234600000 + 64 KiB  tick 4295213
+//             shape 1   +0 ms  0x7f1234600000 + 64 KiB  tick 4295213
+//             shape 0   +0 ms  …
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <vector>
 
 #include "base/ids.h"
 #include "events/event.h"
@@ -17,8 +19,9 @@
 
 namespace memwhy::trace {
 
-// The times of calls are kept to 10 us and in their order: the digits below are noise, a byte of it for each call.
-constexpr TimeNs kCallTimeStep = 10'000;
+// The times of calls are kept to 1 ms and in their order: below are digits that no two runs share, a byte of them for each
+// call. What order calls and faults have is said by their ticks, which are kept as they are.
+constexpr TimeNs kCallTimeStep = 1'000'000;
 
 struct CallShape {
   EventKind kind{};
@@ -38,6 +41,37 @@ struct CallRow {
   uint64_t tick = 0;
   uint64_t offset = 0;  // VmaMapped
   AddressRange to;      // VmaMoved
+};
+
+// The ranges of the last rows of a chunk. Most calls meet one of them: the kernel places a new mapping right below another,
+// or at the end of a gap that a munmap made, and what is unmapped was often mapped a moment before.
+class PastCalls {
+ public:
+  static constexpr size_t kMost = 1 << 14;  // rows back
+
+  static bool refers(EventKind kind) {
+    return kind == EventKind::kVmaMapped || kind == EventKind::kVmaUnmapped;
+  }
+  // How many rows back the row is that the range follows from; 0: from none that is known. Precondition: refers().
+  uint64_t find(EventKind kind, AddressRange range) const;
+  // false: there is no such row. Of a mapping the length of `range` is known.
+  bool place(EventKind kind, uint64_t back, AddressRange& range) const;
+  void add(EventKind kind, AddressRange range);
+  void clear();
+
+ private:
+  struct Row {
+    EventKind kind{};
+    AddressRange range;
+  };
+  using Slots =
+      std::array<uint64_t, 4096>;  // by address: the number of a row from 1; a later one takes its slot
+
+  const Row* row(uint64_t number) const;
+
+  std::vector<Row> rows_;  // the last kMost, each at its number modulo kMost
+  uint64_t count_ = 0;
+  Slots tops_{}, starts_{};
 };
 
 constexpr size_t kMostShapes = 1 << 16;  // of a chunk; one that claims more is damage

@@ -26,9 +26,12 @@ constexpr uint64_t unzigzag(uint64_t coded) { return (coded >> 1) ^ (0 - (coded 
 constexpr uint64_t in_pages(uint64_t bytes) { return std::rotr(bytes, 12); }
 constexpr uint64_t from_pages(uint64_t pages) { return std::rotl(pages, 12); }
 
-// The code of a value in a column where few values come again and again: the one of the row before (0 before the first), a
-// new one, which stands in a column of its own, or from kKnown on the number of a value that was new before.
+// The code of a shape of calls: the one of the row before, a new one, which stands in columns of its own, or from kKnown on
+// the number of one that was new before.
 constexpr uint64_t kSame = 0, kNew = 1, kKnown = 2;
+// The code of a value in a column where few values come again and again: kSame (0 before the first row), or from kListed on
+// its place in a column of all values, the greatest first: in order, the values themselves take few bytes.
+constexpr uint64_t kListed = 1;
 
 inline void append_varint(std::string& out, uint64_t value) {
   while (value >= 0x80) {

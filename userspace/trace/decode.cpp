@@ -15,8 +15,8 @@ namespace memwhy::trace {
 namespace {
 
 // Values that come again, decoded.
-struct IndexIn {
-  std::vector<uint64_t> known;
+struct ListIn {
+  std::vector<uint64_t> values;
   uint64_t last = 0;
 };
 
@@ -26,7 +26,7 @@ struct ColumnsIn {
   const std::vector<std::string_view>& names;
   uint64_t& budget;
   bool& failed;
-  std::array<IndexIn, kMostListColumns>* indexes = nullptr;
+  std::array<ListIn, kMostListColumns>* lists = nullptr;
 
   uint64_t next(uint32_t number) const { return present[number - 1] ? columns[number - 1].next() : 0; }
   template <typename T>
@@ -47,20 +47,36 @@ struct ColumnsIn {
     if (!near) near = page;
   }
   template <typename T>
-  void indexed(uint32_t number, uint32_t values, T& field) const {
-    IndexIn& index = (*indexes)[number - 1];
+  void listed(uint32_t number, uint32_t values, T& field) const {
+    ListIn& list = (*lists)[number - 1];
     const uint64_t code = next(number);
-    if (code == kNew) {
-      index.last = (index.known.empty() ? 0 : index.known.back()) + unzigzag(next(values));
-      index.known.push_back(index.last);
-    } else if (code >= kKnown) {
-      if (code - kKnown >= index.known.size()) {
-        failed = true;
-        return;
-      }
-      index.last = index.known[code - kKnown];
+    while (list.values.size() < code && !columns[values - 1].at_end() && budget >= sizeof(uint64_t)) {
+      budget -= sizeof(uint64_t);
+      const uint64_t step = next(values);
+      list.values.push_back(list.values.empty() ? step : list.values.back() - step);
     }
-    if (!from_u64(index.last, field)) failed = true;
+    if (code > list.values.size()) {
+      failed = true;
+      return;
+    }
+    if (code >= kListed) list.last = list.values[code - kListed];
+    if (!from_u64(list.last, field)) failed = true;
+  }
+  void run(uint32_t counts, uint32_t pages, uint64_t& page, uint32_t& count, uint64_t predicted) const {
+    const uint64_t word = next(counts);
+    page = predicted + ((word & 1) != 0 ? unzigzag(next(pages)) : 0);
+    if (!from_wire(word >> 1, count)) failed = true;
+  }
+  void place(EventKind kind, uint64_t back, AddressRange& range, const PastCalls& past) const {
+    if (!past.place(kind, back, range)) failed = true;
+  }
+  uint64_t clock(uint32_t times, uint32_t ticks, uint32_t backs, EventKind kind, CallRow& row, uint64_t tick,
+                 const PastCalls& /*past*/) const {
+    const uint64_t word = next(times);
+    const bool follows = (word & 2) != 0;
+    if (!from_wire(word >> 2, row.later) || (follows && !PastCalls::refers(kind))) failed = true;
+    row.tick = tick + ((word & 1) != 0 ? unzigzag(next(ticks)) : 0);
+    return follows ? next(backs) : 0;
   }
   void bits(uint32_t number, auto&... field) const {
     uint64_t word = next(number);
@@ -184,8 +200,8 @@ struct FieldReader {
     budget -= count * sizeof(T);
     rows.clear();
     rows.reserve(count);
-    std::array<IndexIn, kMostListColumns> indexes;
-    const ColumnsIn source{columns, present, names, budget, failed, &indexes};
+    std::array<ListIn, kMostListColumns> lists;
+    const ColumnsIn source{columns, present, names, budget, failed, &lists};
     const T none{};
     for (size_t i = 0; i < count && !failed; ++i) {
       T& r = rows.emplace_back();

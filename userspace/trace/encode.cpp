@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events to bytes: the visitors that write fields and columns.
+#include <algorithm>
+#include <functional>
 #include <optional>
 #include <protozero/pbf_writer.hpp>
 #include <span>
@@ -47,28 +49,52 @@ constexpr std::array<std::string_view, kLastEventKind + 1> kKindNames = {"",
                                                                          "CgroupMemory",
                                                                          "AllocationCall"};
 
-// Values that come again, encoded.
-class IndexOut {
+// Values that come again: gathered from all rows, then listed, then encoded.
+class ListOut {
  public:
-  // How the value is coded; kNew: since_newest() goes into the column of values.
-  uint64_t code(uint64_t value) {
-    if (value == last_) return kSame;
-    last_ = value;
-    const auto [entry, added] = known_.try_emplace(value, known_.size());
-    return added ? kNew : kKnown + entry->second;
+  void gather(uint64_t value) {
+    if (value != std::exchange(last_, value)) values_.push_back(value);
   }
-  uint64_t since_newest(uint64_t value) { return value - std::exchange(newest_, value); }
+  void list(std::string& column) {
+    std::sort(values_.begin(), values_.end(), std::greater());
+    values_.erase(std::unique(values_.begin(), values_.end()), values_.end());
+    for (size_t i = 0; i < values_.size(); ++i)
+      append_varint(column, i == 0 ? values_[i] : values_[i - 1] - values_[i]);
+    last_ = 0;
+  }
+  uint64_t code(uint64_t value) {
+    if (value == std::exchange(last_, value)) return kSame;
+    const auto found = std::lower_bound(values_.begin(), values_.end(), value, std::greater());
+    return kListed + static_cast<uint64_t>(found - values_.begin());
+  }
 
  private:
-  std::unordered_map<uint64_t, uint64_t> known_;
-  uint64_t last_ = 0, newest_ = 0;
+  std::vector<uint64_t> values_;
+  uint64_t last_ = 0;
+};
+using Lists = std::array<ListOut, kMostListColumns>;
+
+// The walk before the rows are written.
+struct Gather {
+  Lists& lists;
+  std::span<std::string> columns;
+  bool then_list;
+
+  void listed(uint32_t number, uint32_t values, const auto& field) const {
+    if (then_list)
+      lists[number - 1].list(columns[values - 1]);
+    else
+      lists[number - 1].gather(as_u64(field));
+  }
+  void column(auto&&... /*other*/) const {}
+  void run(auto&&... /*other*/) const {}
 };
 
 struct ColumnsOut {
   std::span<std::string> columns;
   std::unordered_map<std::string_view, uint64_t>* names = nullptr;
   std::vector<std::string_view>* names_in_order = nullptr;
-  std::array<IndexOut, kMostListColumns>* indexes = nullptr;
+  Lists* lists = nullptr;
 
   template <typename T>
   void column(uint32_t number, const T& field) const {
@@ -88,11 +114,24 @@ struct ColumnsOut {
     if (!near) near = page >> 7;
   }
   template <typename T>
-  void indexed(uint32_t number, uint32_t values, const T& field) const {
-    IndexOut& index = (*indexes)[number - 1];
-    const uint64_t value = as_u64(field), code = index.code(value);
-    append_varint(columns[number - 1], code);
-    if (code == kNew) append_varint(columns[values - 1], zigzag(index.since_newest(value)));
+  void listed(uint32_t number, uint32_t /*values*/, const T& field) const {
+    append_varint(columns[number - 1], (*lists)[number - 1].code(as_u64(field)));
+  }
+  void run(uint32_t counts, uint32_t pages, uint64_t page, uint32_t count, uint64_t predicted) const {
+    const bool apart = page != predicted;
+    append_varint(columns[counts - 1], uint64_t{count} << 1 | static_cast<uint64_t>(apart));
+    if (apart) append_varint(columns[pages - 1], zigzag(page - predicted));
+  }
+  void place(auto&&... /*known*/) const {}
+  // How many rows back the one is that the range follows from.
+  uint64_t clock(uint32_t times, uint32_t ticks, uint32_t backs, EventKind kind, const CallRow& row,
+                 uint64_t tick, const PastCalls& past) const {
+    const uint64_t back = PastCalls::refers(kind) ? past.find(kind, row.range) : 0;
+    const auto other = static_cast<uint64_t>(row.tick != tick), follows = static_cast<uint64_t>(back != 0);
+    append_varint(columns[times - 1], to_wire(row.later) << 2 | follows << 1 | other);
+    if (other != 0) append_varint(columns[ticks - 1], zigzag(row.tick - tick));
+    if (back != 0) append_varint(columns[backs - 1], back);
+    return back;
   }
   void bits(uint32_t number, auto... field) const {
     uint64_t word = 0;
@@ -146,10 +185,14 @@ struct FieldWriter {
     std::array<std::string, kMostListColumns> columns;
     std::unordered_map<std::string_view, uint64_t> names;
     std::vector<std::string_view> names_in_order;
-    std::array<IndexOut, kMostListColumns> indexes;
-    const ColumnsOut sink{columns, &names, &names_in_order, &indexes};
+    Lists lists;
+    const ColumnsOut sink{columns, &names, &names_in_order, &lists};
     const T none{};
     const T* before = &none;
+    if constexpr (std::same_as<T, events::TableRun>) {
+      for (const T& r : rows) row(Gather{lists, columns, false}, r, none);
+      row(Gather{lists, columns, true}, none, none);
+    }
     for (const T& r : rows) {
       row(sink, r, *before);
       before = &r;
@@ -231,7 +274,9 @@ void CallWriter::finish(std::string& out) {
   for (std::string& column : columns_) column.clear();
   numbers_.clear();
   shapes_.clear();
-  before_ = {};
+  before_.tick = 0;
+  before_.near.reset();
+  before_.past.clear();
   bytes_ = 0;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which column of each list has which number in the file, and how it is predicted: the one list that the
 // encoder and the decoder both walk. A column is called as c.column(number, field), as c.difference(number, field,
-// predicted), as c.pages(number, field, base) where the field is an address, or as c.indexed(number, values, field) where
-// few values come again and again. Numbers are never reused; a column that is missing in a file is all 0, so that columns
+// predicted), as c.pages(number, field, base) where the field is an address, as c.listed(number, values, field) where
+// few values come again and again, as c.run(counts, pages, page, count, predicted) where a run mostly follows the one
+// before, or as c.clock(…) where three things are mostly as before. Numbers are never reused; a column that is missing in a file is all 0, so that columns
 // can be added.
 #pragma once
 
@@ -40,10 +41,9 @@ void row(auto&& c, Is<events::ScanRun> auto& r, const events::ScanRun& before) {
   c.column(3, r.flags);
 }
 void row(auto&& c, Is<events::TableRun> auto& r, const events::TableRun& before) {
-  c.difference(1, r.page, before.page + before.count);
-  c.column(2, r.count);
-  c.indexed(3, 6, r.stack);
-  c.indexed(4, 7, r.tick);
+  c.run(1, 2, r.page, r.count, before.page + before.count);
+  c.listed(3, 6, r.stack);
+  c.listed(4, 7, r.tick);
   c.column(5, r.flags);
 }
 void row(auto&& c, Is<events::Thread> auto& r, const events::Thread& before) {
@@ -95,20 +95,22 @@ void shape(auto&& c, Is<CallShape> auto& s) {
 // What the next row is predicted from.
 struct CallBefore {
   uint64_t tick = 0;
+  PastCalls past;
   std::optional<uint64_t> near;  // the page of the first row without its low byte, where most others are near
 };
 // Column 1 has the shape: trace/calls.h. Columns 7 to 9 have rows of their kinds only.
 void call(auto&& c, EventKind kind, Is<CallRow> auto& r, CallBefore& before) {
-  c.column(2, r.later);
-  c.near(3, 4, r.range.start, before.near);
-  c.pages(5, r.range.end, r.range.start);
-  c.difference(6, r.tick, before.tick);
+  const uint64_t back = c.clock(2, 6, 10, kind, r, before.tick, before.past);
+  if (back == 0) c.near(3, 4, r.range.start, before.near);
+  if (back == 0 || kind == EventKind::kVmaMapped) c.pages(5, r.range.end, r.range.start);
+  if (back != 0) c.place(kind, back, r.range, before.past);
   if (kind == EventKind::kVmaMapped) c.column(7, r.offset);
   if (kind == EventKind::kVmaMoved) {
     c.pages(8, r.to.start, 0);
     c.pages(9, r.to.end, r.to.start);
   }
   before.tick = r.tick;
+  before.past.add(kind, r.range);
 }
 
 }  // namespace memwhy::trace

@@ -104,14 +104,39 @@ std::vector<Event> churn(size_t count) {
 
 TEST(Calls, a_churn_takes_few_bytes) {
   const std::vector<Event> written = churn(8'000);
-  // 16 bits of address, 6 of length, 4.3 of time in steps of 10 us, 2 of kind and thread: 3.5 bytes are random.
-  EXPECT_LT(static_cast<double>(recording_of(written, written.size()).size()), 4.3 * 8'000);
+  // 16 bits of address, 6 of length, 2 of kind and thread: 3 bytes are random; 0.5 of time in steps of 1 ms.
+  EXPECT_LT(static_cast<double>(recording_of(written, written.size()).size()), 3.8 * 8'000);
   const std::vector<Event> read = read_back(written);
   ASSERT_EQ(read.size(), written.size());
   for (size_t i = 0; i < read.size(); ++i) ASSERT_TRUE(read[i].payload == written[i].payload) << i;
 }
 
-TEST(Calls, times_are_kept_to_10_us_and_in_order) {
+// Mappings that end where a gap ends or another begins, and go again: 6 bits of length, and which one.
+TEST(Calls, ranges_that_follow_from_others_take_fewer_bytes) {
+  std::mt19937_64 random(7);  // NOLINT(*-msc51-cpp): the same in each run
+  std::vector<AddressRange> live;
+  std::vector<Event> written;
+  uint64_t below = 0x7f12'0000'0000;
+  for (size_t i = 0; i < 20'000; ++i) {
+    const TimeNs time = kOrigin + i * 100'000;
+    if (live.size() > 100) {
+      const size_t which = random() % live.size();
+      written.push_back({time, VmaUnmapped{space(1), 1, live[which], UnmapWhy::kMunmap, 0, stack(8), 7}});
+      live.erase(live.begin() + static_cast<ptrdiff_t>(which));
+    } else {
+      const AddressRange range = {below - ((random() % 64 + 1) << kPageShift), below};
+      below = range.start;
+      live.push_back(range);
+      written.push_back({time, VmaMapped{space(1), 1, range, 3, 0x22, -1, 0, stack(9), 7}});
+    }
+  }
+  EXPECT_LT(static_cast<double>(recording_of(written, written.size()).size()), 1.5 * 20'000);
+  const std::vector<Event> read = read_back(written);
+  ASSERT_EQ(read.size(), written.size());
+  for (size_t i = 0; i < read.size(); ++i) ASSERT_TRUE(read[i].payload == written[i].payload) << i;
+}
+
+TEST(Calls, times_are_kept_to_1_ms_and_in_order) {
   std::vector<Event> written = churn(2'000);
   for (size_t i = 7; i < written.size(); i += 10) written[i].payload = OomVictim{space(1), 5};
   const std::vector<Event> read = read_back(written);
@@ -134,6 +159,34 @@ TEST(Calls, that_name_a_shape_which_is_not_there_are_refused) {
   EXPECT_TRUE(reads(1));
   EXPECT_FALSE(reads(0));
   EXPECT_FALSE(reads(2));
+}
+
+TEST(Calls, that_follow_from_a_row_which_is_not_there_are_refused) {
+  const auto reads = [](uint8_t clock, uint8_t kind) {
+    // kinds: a call · calls: shape, clock, back 1, kind
+    const std::string raw = {0x0a,
+                             1,
+                             0,
+                             0x22,
+                             12,
+                             0x0a,
+                             1,
+                             1,
+                             0x12,
+                             1,
+                             static_cast<char>(clock),
+                             0x52,
+                             1,
+                             1,
+                             0x5a,
+                             1,
+                             static_cast<char>(kind)};
+    BatchTotals totals;
+    return read_batch(raw, 5, 1, totals, [](const Event&) {}).ok();
+  };
+  EXPECT_TRUE(reads(0, 18));
+  EXPECT_FALSE(reads(2, 18));
+  EXPECT_FALSE(reads(2, 22)) << "HeapGrown follows from none";
 }
 
 TEST(Column, addresses_in_pages_lose_no_bit) {
