@@ -53,7 +53,12 @@ constexpr std::array<std::string_view, kLastEventKind + 1> kKindNames = {"",
 class ListOut {
  public:
   void gather(uint64_t value) {
-    if (value != std::exchange(last_, value)) values_.push_back(value);
+    if (value == std::exchange(last_, value)) return;
+    if (recent_.empty()) recent_.resize(kSlots);
+    Recent& recent = recent_[slot_of(value)];
+    if (recent.code != 0 && recent.value == value) return;
+    recent = {value, kListed};
+    values_.push_back(value);
   }
   void list(std::string& column) {
     std::sort(values_.begin(), values_.end(), std::greater());
@@ -61,14 +66,27 @@ class ListOut {
     for (size_t i = 0; i < values_.size(); ++i)
       append_varint(column, i == 0 ? values_[i] : values_[i - 1] - values_[i]);
     last_ = 0;
+    recent_.assign(kSlots, {});
   }
   uint64_t code(uint64_t value) {
     if (value == std::exchange(last_, value)) return kSame;
-    const auto found = std::lower_bound(values_.begin(), values_.end(), value, std::greater());
-    return kListed + static_cast<uint64_t>(found - values_.begin());
+    Recent& recent = recent_[slot_of(value)];
+    if (recent.code == 0 || recent.value != value) {
+      const auto found = std::lower_bound(values_.begin(), values_.end(), value, std::greater());
+      recent = {value, kListed + static_cast<uint64_t>(found - values_.begin())};
+    }
+    return recent.code;
   }
 
  private:
+  // Few values are most of a column: what was met last in each slot, so that they are sorted and searched for once.
+  struct Recent {
+    uint64_t value = 0, code = 0;  // 0: nothing was met
+  };
+  static constexpr size_t kSlots = 256;
+  static size_t slot_of(uint64_t value) { return value * 0x9e3779b97f4a7c15 >> 56; }
+
+  std::vector<Recent> recent_;
   std::vector<uint64_t> values_;
   uint64_t last_ = 0;
 };
