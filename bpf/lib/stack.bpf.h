@@ -189,8 +189,9 @@ __noinline int trail_learn(u64 key, u64 sp, u64 fp, u32 slot, u32 which)
 	return 0;
 }
 
-/* Slot of the current task's user stack, or MW_ENTRY_STACK_*. which: enum scratch_of. */
-static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *user, u32 which)
+/* Slot of the task's user stack, or MW_ENTRY_STACK_*. task: the current one. c: of this CPU. which: enum scratch_of. */
+static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space *space, struct pt_regs *user,
+				      struct mw_counters *c, u32 which)
 {
 	u64 ip = user_ip(user), sp = user_sp(user), fp = user_bp(user);
 	u64 group = rule_group(space), key = group | MW_RULE_IP | ip;
@@ -198,16 +199,12 @@ static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *us
 	u32 kind = which;
 
 	if (trails_too) {
-		u32 known = trail_slot(key, sp, fp);
+		u32 known = trail_slot(task, key, sp, fp);
 
 		if (known != ~0u) {
-			struct mw_counters *c = cpu_counters();
-
-			if (c)
-				c->fault[MW_TRAILS_USED]++;
-			if (c && check_trails &&
-			    frames_hash(which, keep_frames(ip, sp, fp, which, false)) !=
-				stack_hash[known & stack_mask])
+			c->fault[MW_TRAILS_USED]++;
+			if (check_trails && frames_hash(which, keep_frames(ip, sp, fp, which, false)) !=
+						stack_hash[known & stack_mask])
 				c->fault[MW_TRAILS_WRONG]++;
 			return known;
 		}
