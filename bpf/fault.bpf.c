@@ -42,7 +42,7 @@ static __always_inline int record(struct task_struct *task, struct mw_space *spa
 	/* a kernel thread on a borrowed mm, or an io_uring worker, has no user stack */
 	u64 stack = which == SCRATCH_FAULT_KERNEL && (task->flags & PF_KTHREAD || !user_ip(user))
 			? MW_ENTRY_STACK_NONE
-			: stack_slot(space, user, which);
+			: stack_slot(task, space, user, c, which);
 	u64 tick = bpf_jiffies64() & MW_ENTRY_TICK_MASK;
 	volatile u64 *entry = &chunk->e[(address >> 12) & (MW_CHUNK_PAGES - 1)];
 

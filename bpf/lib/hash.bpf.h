@@ -43,21 +43,35 @@ static __always_inline u64 hash_of(struct sums sums, u32 flags, u32 alone)
 	return hash | 2;
 }
 
-/* The next frame of the chain: kept, or added to the hash. n is a number that the verifier knows nothing of: all rounds
- * look alike to it. */
+/* The next frame of the chain: kept, and added to the hash unless all of them are hashed in the end (`keep`). n is a number
+ * that the verifier knows nothing of: all rounds look alike to it. */
 static __always_inline void next_frame(bool keep, struct scratch *s, struct sums *sums, u64 *n, u64 ret)
 {
 	u64 i = *n;
 
 	OPAQUE(i); /* or the compiler leaves the mask out, by a bound that older verifiers forget */
 	i &= MW_WALK_FRAMES - 1;
-	if (keep)
-		s->frames[i] = ret;
-	else
+	s->frames[i] = ret;
+	if (!keep)
 		add_frame(sums, &stack_keys[2 * i], ret);
 	i = *n + 1;
 	OPAQUE(i);
 	*n = i;
+}
+
+/* The hash of the frames that were kept. Not static: verified once. */
+__noinline u64 frames_hash(u32 which, u32 flags)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	struct sums sums = {};
+
+	if (!s)
+		return ~0ull;
+	u64 n = s->n;
+
+	for (u32 i = 0; i <= MW_STACK_FRAMES && i < n; i++)
+		add_frame(&sums, &stack_keys[2 * i], s->frames[i]);
+	return hash_of(sums, flags, s->alone);
 }
 
 #endif

@@ -13,18 +13,22 @@
 #include "hash.bpf.h"
 #include "share.bpf.h"
 
-/* The node of this frame, claimed when there is none yet; MW_NODE_FULL: there is no room. Not static: verified once. */
-__noinline u32 node_of(u32 caller, u64 frame, u32 slot)
+static __always_inline u64 node_hash(u32 caller, u64 frame)
 {
 	struct sums sums = {};
 
+	add_frame(&sums, &stack_keys[0], frame);
+	add_frame(&sums, &stack_keys[2], caller);
+	return hash_of(sums, 0, 0);
+}
+
+/* The node of this frame, claimed when there is none yet; MW_NODE_FULL: there is no room. Not static: verified once. */
+__noinline u32 node_of(u32 caller, u64 frame, u32 slot)
+{
 	if (slot >= MW_SPACES)
 		return MW_NODE_FULL;
 	struct mw_use *use = &space_use[slot];
-
-	add_frame(&sums, &stack_keys[0], frame);
-	add_frame(&sums, &stack_keys[2], caller);
-	u64 hash = hash_of(sums, 0, 0);
+	u64 hash = node_hash(caller, frame);
 
 	for (u32 i = 0; i < MW_PROBES; i++) {
 		u32 at = probe_at(hash, i) & (MW_NODES - 1);
@@ -72,7 +76,13 @@ __noinline u32 outer_node(u32 which, u32 slot)
 		if (i + MW_INNER_FRAMES >= n)
 			break;
 		OPAQUE(at);
-		node = node_of(node, s->frames[at & (MW_WALK_FRAMES - 1)], slot);
+		u64 frame = s->frames[at & (MW_WALK_FRAMES - 1)], hash = node_hash(node, frame);
+		u32 home = slot_home(hash) & (MW_NODES - 1);
+		struct mw_node *there = bpf_map_lookup_elem(&nodes, &home);
+
+		/* most are known, and in their first place: no call for them */
+		node = there && there->hash == hash ? home : node_of(node, frame, slot);
+		OPAQUE(node);
 	}
 	return node;
 }

@@ -13,21 +13,6 @@
 #include "snapshot.bpf.h"
 #include "trail.bpf.h"
 
-/* The hash of the frames that were kept. Not static: verified once. */
-__noinline u64 frames_hash(u32 which, u32 flags)
-{
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	struct sums sums = {};
-
-	if (!s)
-		return ~0ull;
-	u64 n = s->n;
-
-	for (u32 i = 0; i <= MW_STACK_FRAMES && i < n; i++)
-		add_frame(&sums, &stack_keys[2 * i], s->frames[i]);
-	return hash_of(sums, flags, s->alone);
-}
-
 /* The walk that keeps its frames, in scratch; its flags. Not static: verified once, not at each call. */
 __noinline u32 keep_frames(u64 ip, u64 sp, u64 fp, u32 which, bool noting)
 {
@@ -120,11 +105,10 @@ __noinline u32 store_frames(u32 which, u32 flags, u32 frames, u32 slots)
 }
 
 /*
- * First time this stack is met (or its slot is being freed): walks again, keeping the frames, and claims a slot for what
- * this second walk saw: frames and hash always belong together. When the slots or the nodes are taken up to what is kept,
- * the stack is its function and the direct caller.
+ * First time this stack is met: claims a slot for the frames that the walk left in scratch. They are hashed again, so that
+ * frames and hash belong together. When slots or nodes are taken up to what is kept, it is its function and direct caller.
  */
-__noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
+__noinline u32 walked_store(u32 which)
 {
 	struct mw_counters *c = cpu_counters();
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -132,7 +116,7 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 
 	if (!c || !s)
 		return MW_ENTRY_STACK_LOST;
-	u32 flags = keep_frames(ip, sp, fp, which, false);
+	u32 flags = s->flags;
 
 	if (flags & MW_STACK_UNREADABLE)
 		c->fault[MW_STACKS_UNREADABLE]++;
@@ -143,6 +127,13 @@ __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 		c->fault[at == MW_ENTRY_STACK_LOST ? MW_STACKS_LOST : MW_STACKS_PAIRED]++;
 	}
 	return at;
+}
+
+/* The same of a stack that has not been walked, or whose walk was used for something else since. */
+__noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
+{
+	keep_frames(ip, sp, fp, which, false);
+	return walked_store(which);
 }
 
 /*
@@ -198,8 +189,9 @@ __noinline int trail_learn(u64 key, u64 sp, u64 fp, u32 slot, u32 which)
 	return 0;
 }
 
-/* Slot of the current task's user stack, or MW_ENTRY_STACK_*. which: enum scratch_of. */
-static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *user, u32 which)
+/* Slot of the task's user stack, or MW_ENTRY_STACK_*. task: the current one. c: of this CPU. which: enum scratch_of. */
+static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space *space, struct pt_regs *user,
+				      struct mw_counters *c, u32 which)
 {
 	u64 ip = user_ip(user), sp = user_sp(user), fp = user_bp(user);
 	u64 group = rule_group(space), key = group | MW_RULE_IP | ip;
@@ -207,16 +199,12 @@ static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *us
 	u32 kind = which;
 
 	if (trails_too) {
-		u32 known = trail_slot(key, sp, fp);
+		u32 known = trail_slot(task, key, sp, fp);
 
 		if (known != ~0u) {
-			struct mw_counters *c = cpu_counters();
-
-			if (c)
-				c->fault[MW_TRAILS_USED]++;
-			if (c && check_trails &&
-			    frames_hash(which, keep_frames(ip, sp, fp, which, false)) !=
-				stack_hash[known & stack_mask])
+			c->fault[MW_TRAILS_USED]++;
+			if (check_trails && frames_hash(which, keep_frames(ip, sp, fp, which, false)) !=
+						stack_hash[known & stack_mask])
 				c->fault[MW_TRAILS_WRONG]++;
 			return known;
 		}
@@ -244,7 +232,7 @@ static __always_inline u32 stack_slot(struct mw_space *space, struct pt_regs *us
 			trail_learn(key, sp, fp, at, which);
 		return at;
 	}
-	return stack_store(ip, sp, fp, which);
+	return s->missing ? stack_store(ip, sp, fp, which) : walked_store(which);
 }
 
 #endif

@@ -89,9 +89,9 @@ __noinline u64 runs_changed(u64 n, u64 pgd)
 }
 
 /* The slot of this stack if a trail matches; ~0: walk. */
-static __always_inline u32 trail_slot(u64 key, u64 sp, u64 fp)
+static __always_inline u32 trail_slot(struct task_struct *task, u64 key, u64 sp, u64 fp)
 {
-	u64 n = trail_number(key, sp), pgd = number(bpf_get_current_task_btf()->mm->pgd);
+	u64 n = trail_number(key, sp), pgd = number(task->mm->pgd);
 	struct mw_trail *t = &trails[n & (MW_TRAILS - 1)];
 	u32 version = *(volatile u32 *)&t->version, runs = t->runs, misses = t->misses;
 
