@@ -44,6 +44,9 @@ struct Options {
   bool peers = true;
 };
 
+// A recording looks for new code every few ms, this bench after each pass; and one look allows so many snapshots.
+constexpr int kMostWarmPasses = 16;
+
 class Run {
  public:
   explicit Run(Options options) : options_(std::move(options)), random_(std::random_device{}()) {}
@@ -89,7 +92,7 @@ Status Run::cheap_slot() {
   std::shuffle(variants_.begin(), variants_.end(), random_);
   for (const auto& variant : variants_) {
     if (Status on = variant->on(target_->pid()); !on) return std::move(on).error().with(variant->name());
-    for (int i = 0; i < 3 && variant->learn(); ++i)
+    for (int i = 0; i < kMostWarmPasses && variant->learn(); ++i)
       if (Status warm = passes(variant->name(), false); !warm) return warm;
     variant->learn();
     Status measured = passes(variant->name());

@@ -123,9 +123,14 @@ class Learned : public Memwhy {
               return process->vmas();
             },
             [] { return clock_ns(CLOCK_MONOTONIC); }) {}
+  Status on(pid_t target) override {
+    begins_ = true;
+    return Memwhy::on(target);
+  }
   bool learn() override {
-    while (teacher_.look() != 0) continue;  // also what was sent by spaces that are gone
-    return true;
+    bool more = std::exchange(begins_, false);
+    while (teacher_.look() != 0) more = true;  // also what was sent by spaces that are gone
+    return more;
   }
 
  private:
@@ -134,6 +139,7 @@ class Learned : public Memwhy {
   procfs::Root proc_;
   app::RuleTables port_;
   unwind::Teacher teacher_;
+  bool begins_ = false;
 };
 
 // "page_fault_user by tp_btf, stacks read directly"
