@@ -84,18 +84,29 @@ int space_threads(struct bpf_iter__task *ctx)
 }
 
 /*
- * What holds the lock of request.mm's map, or waits for it. Adding or removing a breakpoint takes that lock, where no signal
- * arrives, and every fork of the machine waits for that: so it is done only when the lock was just seen free.
+ * The lock of request.mm's map, and of those that are held. Adding or removing a breakpoint takes that lock of every process
+ * that maps the file, where no signal arrives, and every fork of the machine waits for that: so it is done only when the
+ * locks were just seen free. One struct mw_held each.
  */
-SEC("raw_tp")
-int map_lock(void *ctx)
+SEC("iter/task")
+int maps_held(struct bpf_iter__task *ctx)
 {
-	struct mm_struct *mm = (struct mm_struct *)request.mm;
-	s64 count = 0;
+	struct task_struct *task = ctx->task;
 
+	if (!task || task->flags & PF_KTHREAD || (task != task->group_leader && task->group_leader->mm))
+		return 0;
+	struct mm_struct *mm = task->mm;
+	struct mw_held h = {.mm = number(mm), .tgid = task->tgid};
+
+	if (!h.mm)
+		return 0;
 	if (bpf_core_field_exists(mm->mmap_lock.count))
-		bpf_core_read(&count, sizeof(count), &mm->mmap_lock.count.counter);
-	request.map_lock = count;
+		h.held = BPF_CORE_READ(mm, mmap_lock.count.counter) != 0;
+	if (!h.held && h.mm != request.mm)
+		return 0;
+	bpf_probe_read_kernel_str(h.program, sizeof(h.program),
+				  BPF_CORE_READ(mm, exe_file, f_path.dentry, d_name.name));
+	bpf_seq_write(ctx->meta->seq, &h, sizeof(h));
 	return 0;
 }
 

@@ -71,8 +71,25 @@ struct rw_semaphore {
 	} count; /* atomic_long_t; a kernel with PREEMPT_RT has none: asked for with bpf_core_field_exists */
 };
 
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct file {
+	struct path f_path;
+};
+
 struct mm_struct {
 	pgd_t *pgd;
+	struct file *exe_file;
 	struct rw_semaphore mmap_lock;
 	long unsigned int brk;
 	struct percpu_counter rss_stat[4]; /* 6.2 and later; before, another type: asked for with bpf_core_field_exists */
@@ -89,6 +106,7 @@ struct thread_struct {
 struct task_struct {
 	unsigned int flags;
 	struct mm_struct *mm;
+	struct task_struct *group_leader;
 	int exit_code;
 	int pid;
 	int tgid;

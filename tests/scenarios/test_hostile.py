@@ -150,21 +150,40 @@ def hold_map(server, process):
     until_a_read_waits(server)
 
 
+def not_probed(case, pid, why):
+    """Recorded in time, and without its probes; afterwards, as meanwhile the map may be locked still."""
+    memwhy = case.start([case.program, "explain", "-p", pid, "-d", 2, "--json"], stderr=subprocess.PIPE)
+    in_time = ends(memwhy, 40)
+
+    def check_it():
+        out, err = memwhy.communicate(timeout=DEADLINE)
+        case.log.append((memwhy.args, memwhy.returncode, out[-6000:], err[-6000:]))
+        assert in_time
+        assert memwhy.returncode == 0, memwhy.returncode
+        explanation = check(json.loads(out))
+        told = " ".join(explanation["coverage"]["not_seen"])
+        assert f"The Go runtime of pid {pid} is not probed: {why}" in told, told
+        assert not [hook for hook in explanation["coverage"]["hooks"] if hook["name"].startswith("go_")]
+        assert only_process(explanation)["rss"]["bytes"] > 0
+    return check_it
+
+
 def test_a_map_that_is_locked_is_not_attached_to(case):
     """The kernel would wait for the lock where no signal ends the wait, and every fork of the machine with it."""
     with program_with_silent_file(case, "mount", "held") as (server, process, _):
         hold_map(server, process)
-        memwhy = case.start([case.program, "explain", "-p", process.pid, "-d", 2, "--json"], stderr=subprocess.PIPE)
-        in_time = ends(memwhy, 40)
-    out, err = memwhy.communicate(timeout=DEADLINE)
-    case.log.append((memwhy.args, memwhy.returncode, out[-6000:], err[-6000:]))
-    assert in_time
-    assert memwhy.returncode == 0, memwhy.returncode
-    explanation = check(json.loads(out))
-    told = " ".join(explanation["coverage"]["not_seen"])
-    assert f"The Go runtime of pid {process.pid} is not probed: its memory map is locked" in told, told
-    assert not [hook for hook in explanation["coverage"]["hooks"] if hook["name"].startswith("go_")]
-    assert only_process(explanation)["rss"]["bytes"] > 0
+        check_it = not_probed(case, process.pid, "its memory map is locked")
+    check_it()
+
+
+def test_a_map_of_another_process_of_the_program_is_locked(case):
+    """The kernel takes the lock of each process that maps the file, whichever of them is to be probed."""
+    with program_with_silent_file(case, "mount", "held") as (server, process, _):
+        other = case.start([os.readlink(f"/proc/{process.pid}/exe"), "parked", 10], stdin=subprocess.PIPE)
+        assert other.stdout.readline() == "ready\n"
+        hold_map(server, process)
+        check_it = not_probed(case, other.pid, f"the memory map of pid {process.pid} is locked")
+    check_it()
 
 
 BPFFS = pathlib.Path("/sys/fs/bpf")

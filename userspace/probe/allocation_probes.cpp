@@ -59,16 +59,16 @@ void AllocationProbes::attach(SpaceId space, events::AllocationProbePlan plan) {
   wake_.notify_all();
 }
 
-void AllocationProbes::detach(SpaceId space, const std::function<bool()>& free) {
+void AllocationProbes::detach(SpaceId space, const std::function<std::optional<std::string>()>& locked) {
   const std::lock_guard lock(mutex_);
   const auto found = attached_.find(space);
   if (found == attached_.end()) return;
   Attached& at = found->second;
-  if (at.links.any() && !free()) {
+  const std::optional<std::string> why = at.links.any() ? locked() : std::nullopt;
+  if (why) {
     const std::string how =
         leave_attached(at.links, fmt::format("memwhy-{}-{}-malloc", ::getpid(), at.plan.tgid));
-    say(fmt::format("The probes on malloc of pid {} stay, because its memory map is locked: {}.",
-                    at.plan.tgid, how));
+    say(fmt::format("The probes on malloc of pid {} stay, because {}: {}.", at.plan.tgid, *why, how));
     count_late(at);
   }
   unlink(at);

@@ -53,8 +53,8 @@ class AllocationProbes {
 
   // A space that has probes already keeps them.
   void attach(SpaceId space, events::AllocationProbePlan plan);
-  // `free` is false: something holds the lock of its map for good, and what is attached stays.
-  void detach(SpaceId space, const std::function<bool()>& free);
+  // `locked`: as GoProbes::MapLocked; then what is attached stays.
+  void detach(SpaceId space, const std::function<std::optional<std::string>()>& locked);
   // true: the report has changed since the last call.
   bool changed();
   void report(events::HookReport& report) const;

@@ -69,11 +69,10 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
   if (plan.waits && plan.waits())
     return say(space,
                fmt::format("The Go runtime of pid {} is not probed: its memory did not answer.", plan.tgid));
-  if (!map_is_free_(space))
+  if (const std::optional<std::string> locked = map_locked_(space))
     return say(space,
-               fmt::format("The Go runtime of pid {} is not probed: its memory map is locked, and attaching "
-                           "would wait for it.",
-                           plan.tgid));
+               fmt::format("The Go runtime of pid {} is not probed: {}, and attaching would wait for it.",
+                           plan.tgid, *locked));
   Attached made{std::move(plan), {}};
   if (const Status linked = link(made); !linked)
     return say(space, fmt::format("The Go runtime of pid {} is not probed: {}.", made.plan.tgid,
@@ -91,11 +90,10 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
 }
 
 // No close here may be the last one. The administrator's `rm` is.
-void GoProbes::leave(SpaceId space, Attached& from) {
+void GoProbes::leave(SpaceId space, Attached& from, const std::string& locked) {
   const Pid tgid = from.plan.tgid;
   const std::string how = leave_attached(from.links, fmt::format("memwhy-{}-{}", ::getpid(), tgid));
-  say(space, fmt::format("The probes of the Go runtime of pid {} stay, because its memory map is locked: {}.",
-                         tgid, how));
+  say(space, fmt::format("The probes of the Go runtime of pid {} stay, because {}: {}.", tgid, locked, how));
 }
 
 bool GoProbes::unlink(SpaceId space, Attached& from) {
@@ -105,8 +103,8 @@ bool GoProbes::unlink(SpaceId space, Attached& from) {
         fmt::format("The probes of the Go runtime of pid {} stay until its memory answers.", from.plan.tgid));
     return false;
   }
-  if (!map_is_free_(space)) {
-    leave(space, from);
+  if (const std::optional<std::string> locked = map_locked_(space)) {
+    leave(space, from, *locked);
     return false;
   }
   if (from.plan.keep_open) from.plan.keep_open(-1);

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,17 +51,17 @@ class GoProbes {
  public:
   // Reports of the recordings of this space; kNone: of all.
   using Reports = std::function<std::vector<GoReport*>(SpaceId)>;
-  // Whether attaching and taking away would not wait for the lock of the space's map.
-  using MapIsFree = std::function<bool(SpaceId)>;
+  // Whose lock attaching and taking away would wait for, as a clause; nothing: for none.
+  using MapLocked = std::function<std::optional<std::string>(SpaceId)>;
   // `why_none`: a sentence when no way works.
   GoProbes(bpf_program* program, UprobeWay way, std::string why_none, uint64_t most_hits_per_s,
-           Reports reports, MapIsFree map_is_free)
+           Reports reports, MapLocked map_locked)
       : program_(program),
         way_(way),
         why_none_(std::move(why_none)),
         most_hits_per_s_(most_hits_per_s),
         reports_(std::move(reports)),
-        map_is_free_(std::move(map_is_free)) {}
+        map_locked_(std::move(map_locked)) {}
 
   // A space that has probes already keeps them. What can't be probed is a sentence of its reports.
   void attach(SpaceId space, events::GoProbePlan plan);
@@ -79,7 +80,7 @@ class GoProbes {
   Status link(Attached& to) const;
   // false: the probes stay.
   bool unlink(SpaceId space, Attached& from);
-  void leave(SpaceId space, Attached& from);
+  void leave(SpaceId space, Attached& from, const std::string& locked);
   void use(SpaceId space, const events::GoProbePlan& plan);
   void say(SpaceId space, const std::string& sentence);
 
@@ -89,7 +90,7 @@ class GoProbes {
   uint64_t most_hits_per_s_;
   std::map<SpaceId, Attached> attached_;
   Reports reports_;
-  MapIsFree map_is_free_;
+  MapLocked map_locked_;
   std::array<bool, events::kGoFunctions> given_up_{};
   TimeNs looked_ = 0;
   GoHits before_;

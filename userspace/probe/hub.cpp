@@ -89,7 +89,7 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
             for (const Routes::Way& way : routes.of(space)) reports.push_back(&ports.at(way.port)->go);
             return reports;
           },
-          [this](SpaceId space) { return map_is_free(space); }),
+          [this](SpaceId space) { return map_stays_locked(space); }),
       allocations(
           object->allocation_program(), object->allocation_way(), object->allocation_why_none(),
           options.allocations,
@@ -99,7 +99,7 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
           },
           [this](SpaceId space) {
             const std::unique_lock lock(working, std::try_to_lock);  // its holder may wait for the thread
-            return !lock || map_is_held(space);
+            return !lock || !locked_maps(space).empty();
           }),
       run_time(
           options.run_time, clock_ns(CLOCK_MONOTONIC), [this] { return programs(); },
@@ -231,24 +231,38 @@ void Hub::leave(PortState& port, SpaceId space) {
   }
 }
 
-bool Hub::map_is_held(SpaceId space) {
+std::vector<LockedMap> Hub::locked_maps(SpaceId space) {
   const mw_space* at = find(space);
-  if (!at) return false;
-  object->request().mm = at->mm;
-  return object->run("map_lock") && object->request().map_lock != 0;
+  if (!at) return {};
+  const uint64_t own = object->request().mm = at->mm;
+  const Result<std::string> maps = object->iterate("maps_held");
+  std::vector<mw_held> all(maps ? maps->size() / sizeof(mw_held) : 0);
+  if (!all.empty()) std::memcpy(all.data(), maps->data(), all.size() * sizeof(mw_held));
+  const auto program = std::ranges::find(all, own, &mw_held::mm);
+  std::vector<LockedMap> locked;
+  for (const mw_held& each : all) {
+    const bool same = each.mm == own || (program != all.end() && program->program[0] != 0 &&
+                                         std::ranges::equal(each.program, program->program));
+    if (each.held != 0 && same) locked.push_back({each.mm, each.mm == own ? 0 : each.tgid});
+  }
+  return locked;
 }
 
-bool Hub::map_is_free(SpaceId space) {
-  for (int look = 0; look < kMostLooks; ++look) {
-    if (!map_is_held(space)) return true;
+std::optional<std::string> Hub::map_stays_locked(SpaceId space) {
+  std::vector<LockedMap> locked = locked_maps(space);
+  for (int look = 1; look < kMostLooks && !locked.empty(); ++look) {
     ::nanosleep(&kBetweenLooks, nullptr);
+    const std::vector<LockedMap> now = locked_maps(space);
+    std::erase_if(locked, [&](const LockedMap& each) { return std::ranges::count(now, each) == 0; });
   }
-  return false;
+  if (locked.empty()) return std::nullopt;
+  if (locked.front().other == 0) return "its memory map is locked";
+  return fmt::format("the memory map of pid {} is locked, which runs the same program", locked.front().other);
 }
 
 void Hub::unprobe(SpaceId space) {
   go.detach(space);
-  allocations.detach(space, [&] { return map_is_free(space); });
+  allocations.detach(space, [&] { return map_stays_locked(space); });
 }
 
 // Its faults and calls are recorded no more.

@@ -55,6 +55,13 @@ struct PortState {
   events::Coverage before;
 };
 
+// A map whose lock is held; `other`: by which process, 0: the one that was asked for.
+struct LockedMap {
+  uint64_t mm = 0;
+  Pid other = 0;
+  bool operator==(const LockedMap&) const = default;
+};
+
 struct Hub {
   Hub(std::unique_ptr<Object> loaded, const Options& options);
   ~Hub();
@@ -83,9 +90,11 @@ struct Hub {
   GoHits go_hits() const;
   mw_space* find(SpaceId space) const;
   void unprobe(SpaceId space);
-  // Of the lock of its map; with `working` held.
-  bool map_is_held(SpaceId space);  // this moment
-  bool map_is_free(SpaceId space);  // within 0.2 s it was let go of
+  // Of the locks of the maps that attaching to the space's program takes: its own, and those of the other processes that run a
+  // program of this name (the kernel takes those that map the file, which nobody can list). With `working` held.
+  std::vector<LockedMap> locked_maps(SpaceId space);  // this moment
+  // Which one was held for 0.2 s, as a clause: "its memory map is locked"; nothing: none.
+  std::optional<std::string> map_stays_locked(SpaceId space);
   bool traces_any() const;
 
   std::mutex working, draining;

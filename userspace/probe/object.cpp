@@ -250,7 +250,7 @@ void Object::select_programs() {
     for (const Piece& piece : choice.way->pieces)
       bpf_program__set_autoload(bpf_object__find_program_by_name(skeleton_->obj, piece.program), true);
   }
-  for (bpf_program* program : {skeleton_->progs.clock, skeleton_->progs.map_lock, skeleton_->progs.claim,
+  for (bpf_program* program : {skeleton_->progs.clock, skeleton_->progs.maps_held, skeleton_->progs.claim,
                                skeleton_->progs.space_members, skeleton_->progs.space_threads})
     bpf_program__set_autoload(program, true);
   load_uprobes();

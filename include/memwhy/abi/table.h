@@ -124,9 +124,19 @@ struct mw_thread {
  */
 enum mw_read_how { MW_READ_BULK = 0, MW_READ_WORDS, MW_READ_MEMORY };
 
+/* maps_held: a process whose map is locked at this moment, and request.mm's, be it locked or not */
+#define MW_PROGRAM_NAME 48
+struct mw_held {
+	mw_u64 mm;
+	mw_s32 tgid;
+	mw_u32 held;
+	char program[MW_PROGRAM_NAME]; /* the last part of its path, cut */
+};
+
 /* Requests of the daemon to the iterators and BPF_PROG_TEST_RUN, and their results. */
 struct mw_request {
-	mw_u64 mm;	   /* space_threads, space_members: whose; claim: answer, 0 = no such process */
+	mw_u64
+	    mm; /* space_threads, space_members: whose; maps_held: the target's; claim: answer, 0 = no such process */
 	mw_s32 tgid;	   /* claim: whom to trace */
 	mw_u32 flags;	   /* claim: MW_SPACE_* */
 	mw_u32 space;	   /* claim: answer; 0 with mm set = no room */
@@ -140,7 +150,6 @@ struct mw_request {
 	mw_u64 time_ns;	   /* clock: answer */
 	mw_u64 boot_ns;	   /* clock: answer */
 	mw_u64 tick;	   /* clock: answer */
-	mw_u64 map_lock;   /* map_lock: answer; 0 = free, or not to be known */
 };
 
 MW_ASSERT_SIZE(struct mw_chunk, 4096);
@@ -150,7 +159,8 @@ MW_ASSERT_SIZE(struct mw_space, 16);
 MW_ASSERT_SIZE(struct mw_use, 24);
 MW_ASSERT_SIZE(struct mw_member, 24);
 MW_ASSERT_SIZE(struct mw_thread, 24);
-MW_ASSERT_SIZE(struct mw_request, 96);
+MW_ASSERT_SIZE(struct mw_held, 64);
+MW_ASSERT_SIZE(struct mw_request, 88);
 MW_ASSERT_SIZE(struct mw_go_window, 16);
 
 #endif

@@ -64,7 +64,8 @@ int misbehave(const std::string& role, const std::string& mode) {
 
 ChildrenOptions quick() {
   ChildrenOptions options;
-  options.to_open = options.to_parse = options.to_look_up = milliseconds(300);
+  options.to_open = options.to_parse = options.to_look_up =
+      milliseconds(1000);  // a busy machine starts them in 0.7 s
   return options;
 }
 
@@ -99,8 +100,8 @@ TEST_P(Misbehaving, CostsOneFileAndIsTold) {
 TEST(Children, NoMoreTimeForAProcessThatWasteIt) {
   ::setenv(kMode, "silent", 1);
   ChildrenOptions options = quick();
-  options.to_open = milliseconds(400);
-  options.lost_per_process = milliseconds(200);  // 400 ms, less the moment that is free, are 150: twice
+  options.to_open = milliseconds(2000);
+  options.lost_per_process = milliseconds(1800);  // 2 s, less the moment that is free, are 1.75: twice
   Result<std::unique_ptr<Children>> children = Children::start(options);
   ASSERT_TRUE(children);
   for (int round = 0; round < 2; ++round) EXPECT_FALSE((*children)->open_executable(::getpid()));
