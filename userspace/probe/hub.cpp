@@ -235,13 +235,12 @@ std::vector<LockedMap> Hub::locked_maps(SpaceId space) {
   const mw_space* at = find(space);
   if (!at) return {};
   const uint64_t own = object->request().mm = at->mm;
-  const Result<std::string> maps = object->iterate("maps_held");
-  std::vector<mw_held> all(maps ? maps->size() / sizeof(mw_held) : 0);
-  if (!all.empty()) std::memcpy(all.data(), maps->data(), all.size() * sizeof(mw_held));
-  const auto program = std::ranges::find(all, own, &mw_held::mm);
+  const Result<std::vector<mw_held>> all = object->records<mw_held>("maps_held");
+  if (!all) return {};
+  const auto program = std::ranges::find(*all, own, &mw_held::mm);
   std::vector<LockedMap> locked;
-  for (const mw_held& each : all) {
-    const bool same = each.mm == own || (program != all.end() && program->program[0] != 0 &&
+  for (const mw_held& each : *all) {
+    const bool same = each.mm == own || (program != all->end() && program->program[0] != 0 &&
                                          std::ranges::equal(each.program, program->program));
     if (each.held != 0 && same) locked.push_back({each.mm, each.mm == own ? 0 : each.tgid});
   }

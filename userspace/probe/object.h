@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,6 +54,15 @@ class Object {
   Status run(const char* program) const;
   // Reads an iterator of query.bpf.c to its end.
   Result<std::string> iterate(const char* program) const;
+  // The same of one that writes records of this type.
+  template <typename T>
+  Result<std::vector<T>> records(const char* program) const {
+    const Result<std::string> bytes = iterate(program);
+    if (!bytes) return bytes.error();
+    std::vector<T> all(bytes->size() / sizeof(T));
+    if (!all.empty()) std::memcpy(all.data(), bytes->data(), all.size() * sizeof(T));
+    return all;
+  }
 
   int ring_fd() const;
   int members_fd() const;

@@ -219,14 +219,10 @@ Result<events::ThreadList> Port::threads(SpaceId space) {
   const mw_space* at = hub.find(space);
   if (!at) return Error(ErrorCode::kTargetGone, "the address space has ended");
   hub.object->request().mm = at->mm;
-  Result<std::string> lines = hub.object->iterate("space_threads");
-  if (!lines) return std::move(lines).error();
+  const Result<std::vector<mw_thread>> threads = hub.object->records<mw_thread>("space_threads");
+  if (!threads) return threads.error();
   events::ThreadList list{space, {}};
-  for (size_t i = 0; i + sizeof(mw_thread) <= lines->size(); i += sizeof(mw_thread)) {
-    mw_thread thread;
-    std::memcpy(&thread, lines->data() + i, sizeof thread);
-    list.threads.push_back({thread.tid, thread.sp, thread.tls});
-  }
+  for (const mw_thread& thread : *threads) list.threads.push_back({thread.tid, thread.sp, thread.tls});
   return list;
 }
 

@@ -3,8 +3,8 @@
 // encoder and the decoder both walk. A column is called as c.column(number, field), as c.difference(number, field,
 // predicted), as c.pages(number, field, base) where the field is an address, as c.listed(number, values, field) where
 // few values come again and again, as c.run(counts, pages, page, count, predicted) where a run mostly follows the one
-// before, or as c.clock(…) where three things are mostly as before. Numbers are never reused; a column that is missing in a file is all 0, so that columns
-// can be added.
+// before, or as c.clock(…) where three things are mostly as before. Numbers are never reused; a column that is missing in a file
+// is all 0, so that columns can be added.
 #pragma once
 
 #include <optional>
@@ -98,7 +98,7 @@ struct CallBefore {
   PastCalls past;
   std::optional<uint64_t> near;  // the page of the first row without its low byte, where most others are near
 };
-// Column 1 has the shape: trace/calls.h. Columns 7 to 9 have rows of their kinds only.
+// Column 1 has the shape: trace/calls.h. Columns 7 to 10 have rows of their kinds only.
 void call(auto&& c, EventKind kind, Is<CallRow> auto& r, CallBefore& before) {
   const uint64_t back = c.clock(2, 6, 10, kind, r, before.tick, before.past);
   if (back == 0) c.near(3, 4, r.range.start, before.near);

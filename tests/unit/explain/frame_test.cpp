@@ -121,28 +121,21 @@ TEST(SamePlace, IsWhatAReaderSees) {
   EXPECT_TRUE(place_before(a, b) != place_before(b, a));
 }
 
-}  // namespace
-Frame made(std::string_view function, FrameKind kind) {
-  Frame frame;
-  frame.address = 0x1000 + function.size();
-  frame.function = function;
-  frame.kind = kind;
-  return frame;
-}
-
 // Of a stripped program Go's functions have names, and the C code that they call has none.
 TEST(TellingFrame, OfCCodeWithoutANameIsTheGoFunctionThatCalledIt) {
-  const Frame decode = made("local function after crosscall2+0x19f20", FrameKind::kProgram),
-              call = made("runtime.asmcgocall", FrameKind::kRuntime),
-              cgo = made("runtime.cgocall", FrameKind::kRuntime),
-              stub = made("main._Cfunc_decode", FrameKind::kLibrary),
-              caller = made("main.thumbnail", FrameKind::kProgram);
-  EXPECT_EQ(telling_frame({made("memset", FrameKind::kLibc), decode, call, cgo, stub, caller}).function,
+  const Frame decode = frame("local function after crosscall2+0x19f20", FrameKind::kProgram),
+              call = frame("runtime.asmcgocall", FrameKind::kRuntime),
+              cgo = frame("runtime.cgocall", FrameKind::kRuntime),
+              stub = frame("main._Cfunc_decode", FrameKind::kLibrary),
+              caller = frame("main.thumbnail", FrameKind::kProgram);
+  EXPECT_EQ(telling_frame({frame("memset", FrameKind::kLibc), decode, call, cgo, stub, caller}).function,
             "main.thumbnail");
-  EXPECT_EQ(telling_frame({made("", FrameKind::kUnknown), call, cgo, stub, caller}).function,
+  EXPECT_EQ(telling_frame({frame("", FrameKind::kUnknown), call, cgo, stub, caller}).function,
             "main.thumbnail");
-  EXPECT_EQ(telling_frame({made("decode", FrameKind::kProgram), call, cgo, stub, caller}).function, "decode");
-  EXPECT_EQ(telling_frame({decode, made("main", FrameKind::kProgram)}).function, decode.function);
+  EXPECT_EQ(telling_frame({frame("decode", FrameKind::kProgram), call, cgo, stub, caller}).function,
+            "decode");
+  EXPECT_EQ(telling_frame({decode, frame("main", FrameKind::kProgram)}).function, decode.function);
 }
 
+}  // namespace
 }  // namespace memwhy::explain

@@ -75,17 +75,26 @@ TEST(JavaHeap, OfWhichOnlyThePlaceIsKnown) {
   EXPECT_THAT(found->claim, HasSubstr("80.0 MiB (100 %) of p are the Java heap; the collector is ZGC."));
 }
 
-// So many scans, `apart` seconds each, each with 10 MiB more filled and two collections since.
-Explanation rising_jvm(int scans, int apart) {
+// A JVM of 50 MiB and `more` with each of so many scans, `apart` seconds each. heap(i, mib), pages(mib): the words of its reading.
+Explanation growing_jvm(int scans, int apart, int more, auto heap, auto pages) {
   std::string script =
       "@10 binary b1 /bin/p inode=7\nattach 1 pid=5 comm=p exe=/bin/p binary=b1\nvmas 1\n  7e0000000+16 r-xp "
       "/usr/lib/jvm/lib/server/libjvm.so inode=9\n  7f0000000+262144 rw-p\n";
-  for (int i = 0; i < scans; ++i)
+  for (int i = 0; i < scans; ++i) {
+    const int mib = 50 + more * i;
     script += fmt::format(
-        "@{} allocator-heap 1 hotspot arenas=100 used={}M collector=\"G1\" collections={}\nruntime-pages 1 "
-        "hotspot\n  7f0000000+{} objects live={}M\nscan 1: 7e0000000+4 file, 7f0000000+{}\n",
-        11 + i * apart, 50 + 10 * i, 2 * i + 1, (50 + 10 * i) * 256, 50 + 10 * i, (50 + 10 * i) * 256);
+        "@{} allocator-heap 1 hotspot arenas=100 {} collector=\"G1\"\nruntime-pages 1 hotspot\n  "
+        "7f0000000+{} {}\nscan 1: 7e0000000+4 file, 7f0000000+{}\n",
+        11 + i * apart, heap(i, mib), mib * 256, pages(mib), mib * 256);
+  }
   return told(script);
+}
+
+// Each scan with 10 MiB more filled and two collections since.
+Explanation rising_jvm(int scans, int apart) {
+  return growing_jvm(
+      scans, apart, 10, [](int i, int mib) { return fmt::format("used={}M collections={}", mib, 2 * i + 1); },
+      [](int mib) { return fmt::format("objects live={}M", mib); });
 }
 
 TEST(JavaHeap, ThatRisesIsGarbageOrALeakUntilItWasWatchedLongEnough) {
@@ -102,17 +111,10 @@ TEST(JavaHeap, ThatRisesIsGarbageOrALeakUntilItWasWatchedLongEnough) {
   EXPECT_EQ(finding(jvm(95, "collector=\"G1\""), "managed-heap"), nullptr);
 }
 
-// So many scans, 10 s each, each with `more` MiB more of classes.
+// Each scan with `more` MiB more of classes.
 Explanation classes(int scans, int more) {
-  std::string script =
-      "@10 binary b1 /bin/p inode=7\nattach 1 pid=5 comm=p exe=/bin/p binary=b1\nvmas 1\n  7e0000000+16 r-xp "
-      "/usr/lib/jvm/lib/server/libjvm.so inode=9\n  7f0000000+262144 rw-p\n";
-  for (int i = 0; i < scans; ++i)
-    script += fmt::format(
-        "@{} allocator-heap 1 hotspot arenas=100 used=1M collector=\"G1\"\nruntime-pages 1 hotspot\n  "
-        "7f0000000+{} classes\nscan 1: 7e0000000+4 file, 7f0000000+{}\n",
-        11 + i * 10, (50 + more * i) * 256, (50 + more * i) * 256);
-  return told(script);
+  return growing_jvm(
+      scans, 10, more, [](int, int) { return "used=1M"; }, [](int) { return "classes"; });
 }
 
 TEST(JavaMetaspace, ThatRisesIsAStartOrALeakUntilItWasWatchedLongEnough) {

@@ -28,15 +28,13 @@ class JavaMetaspace : public Rule {
     finding.owners = {line->owner};
     finding.growth_bytes_per_s = trend.bytes_per_s;
     finding.confidence = Confidence::kMedium;
-    const std::string classes =
-        fmt::format("{} are classes of the JVM (metaspace)", bytes_and_share(line->bytes, c.ledger));
-    finding.headline =
-        classes + (problem ? ", and more are loaded all the time"
-                   : rises ? ", and more are loaded: a leak of class loaders or a start is not known yet"
-                           : "");
-    finding.claim = fmt::format("{} of {} are classes of the JVM (metaspace){}{}.",
-                                bytes_and_share(line->bytes, c.ledger), c.process.comm, growth_clause(trend),
-                                problem ? ", and more are loaded all the time" : "");
+    const std::string bytes = bytes_and_share(line->bytes, c.ledger);
+    finding.headline = bytes + " are classes of the JVM (metaspace)" +
+                       (problem ? ", and more are loaded all the time"
+                        : rises ? ", and more are loaded: a leak of class loaders or a start is not known yet"
+                                : "");
+    finding.claim = fmt::format("{} of {} are classes of the JVM (metaspace){}{}.", bytes, c.process.comm,
+                                growth_clause(trend), problem ? ", and more are loaded all the time" : "");
     finding.evidence.emplace_back(line->label());
     if (rises) {
       finding.evidence.push_back(grown_text(trend));
@@ -44,8 +42,7 @@ class JavaMetaspace : public Rule {
     }
     finding.remedy =
         rises ? "jcmd PID VM.classloader_stats counts the class loaders and what each has loaded; one object "
-                "of a "
-                "class, a thread or a listener keeps the whole loader. -XX:MaxMetaspaceSize bounds it."
+                "of a class, a thread or a listener keeps the whole loader. -XX:MaxMetaspaceSize bounds it."
               : "None needed if the program has so many classes: jcmd PID VM.classloader_stats counts them.";
     if (rises)
       finding.against.push_back(

@@ -169,21 +169,19 @@ bool speaks_of(const Finding& finding, const LedgerLine& line) {
 // - buffers of Go's tracer that grow are anon.other where their mapping was there before memwhy attached;
 // - javascript-heap has the sentence of managed-heap, and that the heap rises.
 void drop_what_another_said(std::vector<std::optional<Finding>>& judged) {
-  const auto found = [&](std::string_view id) -> const Finding* {
+  std::optional<Finding> none;
+  const auto said = [&](std::string_view id) -> std::optional<Finding>& {
     const auto at = std::ranges::find_if(judged, [&](const auto& each) { return each && each->id == id; });
-    return at == judged.end() ? nullptr : &**at;
+    return at == judged.end() ? none : *at;
   };
-  const auto drop = [&](std::string_view id) {
-    std::erase_if(judged, [&](const auto& each) { return each && each->id == id; });
-  };
-  const Finding *anonymous = found("anon-growth"), *trace = found("trace-buffers");
-  if (anonymous != nullptr && trace != nullptr && trace->kind == FindingKind::kProblem &&
+  std::optional<Finding>&anonymous = said("anon-growth"), &trace = said("trace-buffers");
+  if (anonymous && trace && trace->kind == FindingKind::kProblem &&
       trace->growth_bytes_per_s.value_or(0) * 2 >= anonymous->growth_bytes_per_s.value_or(0))
-    drop("anon-growth");
-  const Finding *managed = found("managed-heap"), *javascript = found("javascript-heap");
-  if (managed != nullptr && javascript != nullptr && managed->kind != FindingKind::kProblem &&
+    anonymous.reset();
+  std::optional<Finding>&managed = said("managed-heap"), &javascript = said("javascript-heap");
+  if (managed && javascript && managed->kind != FindingKind::kProblem &&
       std::ranges::count(javascript->owners, managed->owners.front()) != 0)
-    drop("managed-heap");
+    managed.reset();
 }
 
 // An attribute of memory comes after what the memory is; that the process was killed comes before.
