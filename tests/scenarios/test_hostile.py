@@ -15,11 +15,12 @@ from support.answers import check, only_process
 
 
 def children_of(pid):
-    """memwhy's own, by name: those that open files of targets, and those that parse them."""
+    """memwhy's own that live, by name: those that open files of targets, and those that parse them."""
     found = collections.defaultdict(list)
     for entry in pathlib.Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and f"\nPPid:\t{pid}\n" in (entry / "status").read_text():
+            status = (entry / "status").read_text() if entry.name.isdigit() else ""
+            if f"\nPPid:\t{pid}\n" in status and "\nState:\tZ" not in status:
                 found[(entry / "comm").read_text().strip()].append(int(entry.name))
         except OSError:
             pass  # it has just left
@@ -82,8 +83,10 @@ def program_with_silent_file(case, name, mode):
     try:
         if mounted.returncode != 0:
             absent("no overlay of a FUSE mount here")
-        # A file of its own: the kernel takes the map of each process of a file whose code is probed, those of other tests too.
-        program = shutil.copy(case.go_build("go_hostile", "go1.26.8", ldflags="-checklinkname=0"), case.folder / f"{name}-program")
+        # A file of its own: the kernel takes the map of each process of a file whose code is probed, those of other tests too;
+        # and a name of its own, as memwhy looks at the maps of all processes whose program is called so.
+        program = shutil.copy(case.go_build("go_hostile", "go1.26.8", ldflags="-checklinkname=0"),
+                              case.folder / f"{name}-program-{os.getpid()}")
         process = case.start([program, mode, overlay / "x"], stdin=subprocess.PIPE)
         assert process.stdout.readline() == "ready\n"
         falls_silent(server)
@@ -221,6 +224,18 @@ def test_a_map_that_is_locked_keeps_its_probes(case):
     assert f"The probes of the Go runtime of pid {process.pid} stay, because its memory map is locked" in told, told
 
 
+def stop_one_that_opens(pid):
+    """Its pid. The one that was killed last is replaced when a file is to be opened again: that is waited for."""
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        for opener in children_of(pid)["memwhy:opener"]:
+            with contextlib.suppress(ProcessLookupError):  # it has just been replaced
+                os.kill(opener, signal.SIGSTOP)
+                return opener
+        time.sleep(0.01)
+    raise AssertionError("no other child opens files")
+
+
 def test_the_children_are_killed(case):
     """kill -9 of those who open and parse files, again and again: names may be lost, nothing else, and it is told."""
     target = case.start(["python3", "-c", CHURN], stdin=subprocess.PIPE)
@@ -228,15 +243,9 @@ def test_the_children_are_killed(case):
     memwhy = case.start_memwhy("record", "-p", target.pid, "-o", "killed.memwhy")
     killed, stopped = 0, None
     for step in range(12):
-        children = children_of(memwhy.pid)
         if step == 5:  # one that hangs: memwhy, with what is left of its privileges, ends it
-            deadline = time.monotonic() + DEADLINE
-            while not children["memwhy:opener"]:  # the one that was killed last is replaced for the library that came after
-                assert time.monotonic() < deadline, "no other child opens files"
-                time.sleep(0.01)
-                children = children_of(memwhy.pid)
-            stopped = children["memwhy:opener"][0]
-            os.kill(stopped, signal.SIGSTOP)
+            stopped = stop_one_that_opens(memwhy.pid)
+        children = children_of(memwhy.pid)
         for name in ("memwhy:opener", "memwhy:parser")[step % 2:][:1]:
             for child in children[name]:
                 with contextlib.suppress(ProcessLookupError):  # it has just been replaced
