@@ -85,11 +85,11 @@ Read read_all(const GoSnapshot& snapshot, std::unique_ptr<remote::RemoteMemory> 
   scan.scan = 1;
   scan.runs = snapshot.resident;
   Read out;
-  out.profile = process.profile();
+  out.profile = process.profile().value();
   out.heap = process.heap(scan);
   out.goroutines = process.goroutines(true);
   out.statistics = process.statistics();
-  out.profile = process.profile();
+  out.profile = process.profile().value();
   return out;
 }
 

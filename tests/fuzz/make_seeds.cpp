@@ -240,7 +240,7 @@ void make_snapshot(const std::string& path, const std::string& to) {
   goruntime::GoProcess go(std::make_unique<KeepingMemory>(
                               std::make_unique<remote::ProcessMemory>(std::move(*memory)), snapshot.memory),
                           std::move(program));
-  const events::GoProfile profile = go.profile();
+  const events::GoProfile profile = go.profile().value();
   const goruntime::HeapReading heap = go.heap(*scan);
   const auto goroutines = go.goroutines();
   check(events::trusted(heap.how.layout) && goroutines && go.statistics(), "all of it can be read");

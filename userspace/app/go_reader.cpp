@@ -48,7 +48,10 @@ void GoReader::counters(const Tell& tell) {
 
 // The profile before the heap: its buckets' pages are met while it is read.
 void GoReader::details(Details which, const Tell& tell) {
-  if (which == Details::kLearned) return tell(process_.profile());
+  if (which == Details::kLearned) {
+    if (std::optional<events::GoProfile> profile = process_.profile()) tell(*std::move(profile));
+    return;
+  }
   if (std::optional<events::GoGoroutines> all = process_.goroutines(which == Details::kLast))
     tell(*std::move(all));
 }

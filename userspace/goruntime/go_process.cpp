@@ -154,6 +154,14 @@ void GoProcess::tell(Cut which, std::string sentence) {
   notices_.push_back(std::move(sentence));
 }
 
+// A part of a reading, because the recording had to end, in the place of a whole one would take away what was known.
+bool GoProcess::before_stands(const remote::Budget& budget, bool read_before, Cut which,
+                              std::string_view what) {
+  if (!read_before || budget.spent() != remote::Budget::Spent::kStopped) return false;
+  tell(which, fmt::format("{} is as of the look before: the recording had to end.", what));
+  return true;
+}
+
 HeapReading GoProcess::heap(const events::PageScan& scan) {
   HeapReading out;
   out.pages.space = out.how.space = scan.space;
@@ -227,7 +235,7 @@ std::optional<events::GoStatistics> GoProcess::statistics() {
   return out;
 }
 
-events::GoProfile GoProcess::profile() {
+std::optional<events::GoProfile> GoProcess::profile() {
   events::GoProfile out;
   uint64_t in_use = 0;
   const bool found = find();
@@ -243,6 +251,7 @@ events::GoProfile GoProcess::profile() {
   if (!globals_) return out;
   Result<std::optional<HeapProfile>> profile =
       read_profile(memory, *globals_, buckets_.lists(), program_.sampler);
+  if (before_stands(budget, profile_read_, kCutProfile, "Its Go heap profile")) return std::nullopt;
   if (budget.spent() != remote::Budget::Spent::kNothing)
     tell(kCutProfile,
          fmt::format("Its Go heap profile takes more {} than one reading may, and was not read whole.",
@@ -260,6 +269,7 @@ events::GoProfile GoProcess::profile() {
   for (ProfileBucket& bucket : (*profile)->buckets)
     out.buckets.push_back(
         {bucket.object_bytes, bucket.published_objects, bucket.current_objects, std::move(bucket.stack)});
+  profile_read_ |= budget.spent() == remote::Budget::Spent::kNothing;
   return out;
 }
 
@@ -345,11 +355,12 @@ void GoProcess::tell_holders(SpanTable& spans, const GoroutineList& list, const 
 }
 
 std::optional<events::GoGoroutines> GoProcess::goroutines(bool with_holders) {
+  constexpr std::string_view kKept = "What its goroutines keep";
   if (!find()) return std::nullopt;
   remote::Budget budget(kListLimits, stop_, clocks_);
   remote::MeteredMemory memory(*memory_, budget);
   const Result<GoroutineList> list = read_goroutines(memory, *globals_);
-  if (!list) return std::nullopt;
+  if (before_stands(budget, walk_finished_, kCutWalk, kKept) || !list) return std::nullopt;
   const Groups groups = largest_groups(*list, kMostWalked);
   if (groups.all > kMostWalked)
     tell(kCutGroups,
@@ -367,6 +378,8 @@ std::optional<events::GoGoroutines> GoProcess::goroutines(bool with_holders) {
   out.complete = false;
   std::optional<SpanTable> spans = spans_now(walked);
   if (spans) tell_kept(walked, *spans, *list, groups, out);
+  if (before_stands(of_walk, walk_finished_, kCutWalk, kKept)) return std::nullopt;
+  walk_finished_ |= out.complete;
   if (of_walk.spent() != remote::Budget::Spent::kNothing)
     tell(kCutWalk,
          fmt::format("What its goroutines keep was not followed to the end: it would take more {} than one "

@@ -71,8 +71,10 @@ class GoProcess {
   HeapReading heap(const events::PageScan& scan);
   // nullopt: the tables were not found.
   std::optional<events::GoStatistics> statistics();
-  events::GoProfile profile();
+  // nullopt: stopped (stop_when), and an earlier one was whole.
+  std::optional<events::GoProfile> profile();
   // Groups by stack, reason and creation site, with what each alone keeps. `with_holders`: also what the whole heap hangs from.
+  // nullopt: not found, or stopped, and an earlier one was whole.
   std::optional<events::GoGoroutines> goroutines(bool with_holders = false);
 
   // Polled while something is read: true ends that reading, and those that begin later. What it left out is reported.
@@ -94,6 +96,7 @@ class GoProcess {
   void add_runs(HeapPages& pages, const SpanTable& spans, const events::PageScan& scan,
                 events::RuntimePages& out) const;
   void tell(Cut which, std::string sentence);
+  bool before_stands(const remote::Budget& budget, bool read_before, Cut which, std::string_view what);
   bool finalizer_waits(const GoroutineList& list) const;
   // The pages of the heap as they are now; nullopt: not to be read.
   std::optional<SpanTable> spans_now(remote::RemoteMemory& memory);
@@ -116,7 +119,8 @@ class GoProcess {
   std::vector<AddressRange> resident_;  // by the last scan
   std::function<bool()> stop_;
   std::vector<std::string> notices_;
-  uint8_t told_ = 0;  // of Cut
+  uint8_t told_ = 0;                                   // of Cut
+  bool profile_read_ = false, walk_finished_ = false;  // whole, at least once
 };
 
 // Joins the heap's pages with what is resident: runs in order of page, with uses of events::GoUse.

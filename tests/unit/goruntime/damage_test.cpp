@@ -311,7 +311,7 @@ TEST(NoGo, a_release_that_is_not_known_is_one_sentence) {
     EXPECT_TRUE(heap.pages.runs.empty());
     EXPECT_FALSE(process.statistics());
     EXPECT_FALSE(process.goroutines());
-    EXPECT_EQ(process.profile().source, events::GoProfile::Source::kUnreadable);
+    EXPECT_EQ(process.profile()->source, events::GoProfile::Source::kUnreadable);
   }
 }
 

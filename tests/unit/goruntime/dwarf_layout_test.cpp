@@ -277,7 +277,7 @@ TEST_P(UnknownRelease, is_read_as_by_its_table) {
   EXPECT_EQ(here->groups, there->groups);
   EXPECT_TRUE(std::any_of(here->groups.begin(), here->groups.end(),
                           [](const events::GoGroup& g) { return g.wait_reason == "chan send"; }));
-  EXPECT_EQ(by_dwarf.profile().buckets, by_table.profile().buckets);
+  EXPECT_EQ(by_dwarf.profile()->buckets, by_table.profile()->buckets);
 
   GoProcess without(target.memory(), std::move(blind));
   const HeapReading refused = without.heap(none);

@@ -45,8 +45,8 @@ TEST_P(Harmless, readings_bring_in_no_page) {
     ASSERT_EQ(heap.how.layout, events::GoLayout::kTable) << heap.pages.problem;
     ASSERT_TRUE(process.statistics());
     if (i % 10 != 0) continue;  // these read whole objects
-    EXPECT_EQ(process.profile().source,
-              process.problem().empty() ? process.profile().source : events::GoProfile::Source::kUnreadable);
+    EXPECT_EQ(process.profile()->source,
+              process.problem().empty() ? process.profile()->source : events::GoProfile::Source::kUnreadable);
     const std::optional<events::GoGoroutines> goroutines = process.goroutines();
     ASSERT_TRUE(goroutines);
     EXPECT_TRUE(goroutines->complete);

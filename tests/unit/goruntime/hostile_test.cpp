@@ -302,6 +302,24 @@ TEST_F(Hostile, a_reading_ends_when_there_is_no_time_left) {
   EXPECT_FALSE(process.statistics()) << "nothing more is begun";
 }
 
+// On a busy machine the last look may have no time: what it began must not take the place of what was read whole.
+TEST_F(Hostile, what_was_read_whole_stands_when_there_is_no_time_for_it_again) {
+  GoProcess process(std::make_shared<FakeMemory>(recording_->memory), recording_->program);
+  const std::optional<events::GoGoroutines> whole = process.goroutines();
+  ASSERT_TRUE(whole && whole->complete);
+  process.take_notices();
+  for (int least : {0, 1, 2, 3}) {  // looks at the clock before it is over: in the list, or in the walk
+    int asked = 0;
+    process.stop_when([&] { return ++asked > least; });
+    EXPECT_FALSE(process.goroutines()) << least;
+  }
+  EXPECT_THAT(
+      process.take_notices(),
+      testing::ElementsAre("What its goroutines keep is as of the look before: the recording had to end."));
+  process.stop_when({});
+  EXPECT_TRUE(process.goroutines());
+}
+
 // Variables of 200 MiB that are all resident: the search looks through 64 MiB of them, and keeps no more than it may.
 TEST_F(Hostile, variables_that_are_larger_than_a_search_may_keep_end_it) {
   const auto& m = layout().moduledata;

@@ -112,7 +112,7 @@ TEST_P(HourlyJob, the_healthy_twin_keeps_nothing) {
 TEST_P(HourlyJob, the_profile_is_there_when_the_program_can_ask_for_it) {
   ASSERT_NO_FATAL_FAILURE(start());
   if (!target_) return;
-  const events::GoProfile profile = process_->profile();
+  const events::GoProfile profile = process_->profile().value();
   if (!GetParam().pprof) {
     EXPECT_EQ(profile.source, events::GoProfile::Source::kOffInBinary);
     EXPECT_TRUE(profile.buckets.empty());
@@ -126,6 +126,10 @@ TEST_P(HourlyJob, the_profile_is_there_when_the_program_can_ask_for_it) {
     if (bucket.object_bytes == kBufferBytes && has(bucket.stack, "main.(*job).load"))
       buffers += bucket.published_objects;
   EXPECT_EQ(buffers, kRuns);
+  process_->stop_when([] { return true; });
+  EXPECT_FALSE(process_->profile()) << "no time: the one that was read whole stands";
+  EXPECT_THAT(process_->take_notices(),
+              testing::Contains("Its Go heap profile is as of the look before: the recording had to end."));
 }
 
 }  // namespace

@@ -127,7 +127,7 @@ TEST_P(ProfileRate, a_rate_that_the_program_chose_is_never_taken_for_the_default
   const auto profile = [&](auto change) {
     std::optional<GoProgram> program = target.program();
     change(*program);
-    return GoProcess(target.memory(), std::move(*program)).profile();
+    return GoProcess(target.memory(), std::move(*program)).profile().value();
   };
   const auto bytes = [](const events::GoProfile& of) {
     uint64_t sum = 0;
