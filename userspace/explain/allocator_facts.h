@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,15 @@ struct AllocatorFacts {
       if (curve.back().time - point->time >= kWhile) break;
     }
     return least;
+  }
+  // How many collections there were in these seconds until the end; nullopt: its counter is not read.
+  std::optional<uint64_t> collections_in(double seconds) const {
+    if (curve.empty() || heap->collections == 0) return std::nullopt;
+    const double from = static_cast<double>(curve.back().time) - seconds * 1e9;
+    uint64_t first = curve.front().collections;
+    for (const timeline::AllocatorPoint& point : curve)
+      if (static_cast<double>(point.time) <= from) first = point.collections;
+    return curve.back().collections - std::min(first, curve.back().collections);
   }
   // When the sum in use over all arenas was greatest.
   timeline::AllocatorPoint fullest() const {

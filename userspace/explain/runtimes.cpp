@@ -10,20 +10,34 @@
 namespace memwhy::explain {
 
 const UnreadRuntime* unread_runtime(std::string_view path) {
-  static constexpr std::array<UnreadRuntime, 14> kRuntimes = {{
-      {"libjvm.so", true, true, ManagedHeap::kJava},
+  static constexpr std::array<UnreadRuntime, 28> kRuntimes = {{
+      {"libjvm.so", true, true, false, ManagedHeap::kJava},
       {"libcoreclr.so", true, true},
       {"libmonosgen-2.0.so", true, true},
-      {"libnode.so", true, true, ManagedHeap::kV8},
-      {"node", true, true, ManagedHeap::kV8},
-      {"nodejs", true, true, ManagedHeap::kV8},
-      {"deno", true, true, ManagedHeap::kV8},
-      {"libv8", true, true, ManagedHeap::kV8},
-      {"libmozjs", true, true},
+      {"libnode.so", true, true, true, ManagedHeap::kV8},
+      {"node", true, true, true, ManagedHeap::kV8},
+      {"nodejs", true, true, true, ManagedHeap::kV8},
+      {"deno", true, true, true, ManagedHeap::kV8},
+      {"libv8", true, true, true, ManagedHeap::kV8},
+      {"libmozjs", true, true, true},
       {"libluajit", true, true},
       {"luajit", true, true},
       {"libpypy", true, true},
-      {"libruby", true, true},
+      {"libruby", true, true, true},
+      {"ruby", true, true, true},  // with the library in it
+      {"mono-sgen", true, true},
+      {"libjavascriptcoregtk", true, true, true},
+      {"bun", true, true, true},
+      {"dart", true, true},
+      {"beam.smp", true, true},
+      {"libjulia", true, true, true},
+      {"sbcl", true, true},
+      {"libgc.so", false, true},  // Boehm's, for Guile and others
+      {"libR.so", false, true, true},
+      {"ocamlrun", false, true, true},
+      {"libcamlrun", false, true, true},
+      {"libHSrts", false, true},
+      {"libdruntime", false, true},
       {"opcache.so", true, false},  // PHP counts references
   }};
   const std::string_view name = base_name(without_deleted(path));

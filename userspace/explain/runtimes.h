@@ -15,9 +15,10 @@ namespace memwhy::explain {
 enum class ManagedHeap : uint8_t { kNone, kJava, kV8 };
 
 struct UnreadRuntime {
-  std::string_view file;  // of a library, how its name begins; of a program, its name
+  std::string_view file;  // of a library ("lib..."), how its name begins; of a program, its name
   bool makes_code = false;
   bool collects = false;
+  bool of_malloc = false;  // it collects the sooner the more its objects hold of malloc's memory
   ManagedHeap heap = ManagedHeap::kNone;  // whose mappings are recognised (owners.cpp)
 };
 

@@ -52,6 +52,34 @@ TEST(COwnMappings, GivenBackLazily) {
   EXPECT_EQ(figure(*found, "lazy_bytes"), 9000 * 4096);
 }
 
+// What was mapped before memwhy came and what is mapped since are one heap: it is told once, and as one.
+TEST(COwnMappings, ThatKeepGrowing) {
+  const auto grown = [](std::initializer_list<int> before, std::initializer_list<int> since) {
+    std::string script = kProgram +
+                         "symbol 1 0x401900 binary=b1 arena_grow@arena.c:12\nstack s1 1 0x401900\n@11 " +
+                         kMalloc + kScan;
+    int seconds = 20;
+    for (auto was = before.begin(), is = since.begin(); was != before.end(); ++was, ++is, seconds += 10)
+      script += fmt::format(
+          "@{} table 1 restated: 22800000+{} s1 @{} w\n@{} {}scan 1: 555500000+1024, 20000000+{}, "
+          "22800000+{}\n",
+          seconds, *is, seconds - 5, seconds + 1, kMalloc, *was, *is);
+    return told(script);
+  };
+  const auto e = grown({10240, 10240, 10240, 10240, 10240}, {2000, 6000, 10000, 14000, 18000});
+  const Finding* found = finding(e, "anon-growth");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->kind, FindingKind::kProblem);
+  EXPECT_EQ(found->bytes, (10240u + 18000) * 4096);
+  EXPECT_EQ(found->headline,
+            "110.3 MiB (97 %) were mapped by the program or a library itself, outside of malloc, and keep "
+            "growing: 70.3 MiB of it by arena_grow (arena.c:12)");
+  EXPECT_EQ(finding(e, "own-mappings"), nullptr);
+  const auto replaced = grown({10240, 8000, 6000, 3000, 1000}, {2000, 4240, 6240, 9240, 11240});
+  EXPECT_EQ(finding(replaced, "anon-growth"), nullptr);
+  EXPECT_NE(finding(replaced, "own-mappings"), nullptr);
+}
+
 // MAP_POPULATE, seen: by a stack.
 Explanation mapped_by(const char* frames, const std::string& malloc) {
   const std::string vmas = "vmas 1\n  400+16 r-xp /bin/c inode=7\n  555500000+65536 rw-p [heap]\n";

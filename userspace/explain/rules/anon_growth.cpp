@@ -4,6 +4,8 @@
 // heaps: a garbage collector makes any heap rise between two collections.
 #include <fmt/format.h>
 
+#include <vector>
+
 #include "base/text.h"
 #include "explain/rules/causes.h"
 #include "explain/units.h"
@@ -11,33 +13,45 @@
 namespace memwhy::explain {
 namespace {
 
+// Of these owners together: bytes that go from one to the other do not grow.
+struct Growing {
+  std::vector<Owner> owners;
+  Trend trend;
+};
+
+Growing fastest(const Case& c, bool own) {
+  Growing out;
+  const auto consider = [&](std::initializer_list<Owner> owners) {
+    const Trend trend = trend_of(c.moments, owners);
+    if (trend.lasting() && trend.grown_bytes > out.trend.grown_bytes) out = {owners, trend};
+  };
+  if (own)
+    consider({Owner::kAnonOther, Owner::kAnonMapped});
+  else
+    consider({Owner::kAnonOther});
+  consider({Owner::kCHeapUnclassified});
+  consider({Owner::kUnattributed});
+  return out;
+}
+
 class AnonGrowth : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
-    Owner most = Owner::kAnonOther;
-    Trend trend;
-    for (Owner owner : {Owner::kAnonOther, Owner::kCHeapUnclassified, Owner::kUnattributed}) {
-      Trend next = trend_of(c.moments, {owner});
-      if (next.lasting() && next.grown_bytes > trend.grown_bytes) {
-        most = owner;
-        trend = next;
-      }
-    }
-    uint64_t bytes = of(c.ledger.bytes, most);
+    const auto [owners, trend] = fastest(c, maps_outside_malloc(c));
+    uint64_t bytes = 0;
+    for (const Owner owner : owners) bytes += of(c.ledger.bytes, owner);
     if (!trend.lasting() || trend.shown_seconds < lasting_seconds(c) ||
         trend.grown_bytes < problem_threshold(c.ledger) || bytes < problem_threshold(c.ledger)) {
       return std::nullopt;
     }
+    const Owner most = owners.front();
     Finding finding;
     finding.id = "anon-growth";
     finding.kind = FindingKind::kProblem;
     finding.bytes = bytes;
-    finding.owners = {most};
+    finding.owners = owners;
     finding.growth_bytes_per_s = trend.bytes_per_s;
-    finding.headline =
-        fmt::format("{} holds {} and keeps growing", owner_name(most).id, bytes_and_share(bytes, c.ledger));
-    finding.claim = fmt::format("Anonymous memory of {} keeps growing: {} holds {}{}.", c.process.comm,
-                                owner_name(most).id, bytes_and_share(bytes, c.ledger), growth_clause(trend));
+    say(c, trend, finding);
     finding.confidence = most == Owner::kUnattributed ? Confidence::kLow : Confidence::kMedium;
     finding.evidence.push_back(grown_text(trend));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
@@ -52,6 +66,25 @@ class AnonGrowth : public Rule {
       finding.bytes_figure("truncated_stack_bytes", c.coverage.truncated_stack_bytes);
     }
     return finding;
+  }
+
+ private:
+  static void say(const Case& c, const Trend& trend, Finding& finding) {
+    const std::string bytes = bytes_and_share(finding.bytes, c.ledger), growth = growth_clause(trend);
+    if (finding.owners.size() == 1) {
+      const std::string_view owner = owner_name(finding.owners.front()).id;
+      finding.headline = fmt::format("{} holds {} and keeps growing", owner, bytes);
+      finding.claim = fmt::format("Anonymous memory of {} keeps growing: {} holds {}{}.", c.process.comm,
+                                  owner, bytes, growth);
+      return;
+    }
+    const std::string by = touched_most(c, finding.owners.front());
+    finding.headline = fmt::format(
+        "{} were mapped by the program or a library itself, outside of malloc, and keep growing{}{}", bytes,
+        by.empty() ? "" : ": ", by);
+    finding.claim =
+        fmt::format("What {} or a library of it maps itself, outside of malloc, keeps growing: {}{}.",
+                    c.process.comm, bytes, growth);
   }
 };
 

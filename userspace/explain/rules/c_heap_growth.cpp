@@ -2,6 +2,9 @@
 // c-heap-growth: what a C program has allocated and not freed keeps rising. Its size class follows from the headers of its
 // chunks; the code that allocated it does not: the stack that first touched a page is often another object's, so none is
 // named as the cause. With --who-allocates, sampled calls of malloc show which code allocates that size.
+// Where a runtime collects garbage and counts what its objects hold of malloc's memory (strings, buffers), the next collection
+// frees what is garbage: for five minutes a rise is no problem (lasting_seconds). A JVM does not count it: direct buffers and
+// deflaters that are garbage stay until the Java heap is full.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +14,7 @@
 #include "explain/allocator_words.h"
 #include "explain/rules/causes.h"
 #include "explain/rules/chunk_words.h"
+#include "explain/runtimes.h"
 #include "explain/units.h"
 
 namespace memwhy::explain {
@@ -77,6 +81,13 @@ const ManagedRuntime* managed_runtime(const Case& c) {
   return found == std::end(kBesideMalloc) ? nullptr : found;
 }
 
+bool collects_malloc(const Case& c) {
+  return std::ranges::any_of(c.attribution.mappings, [](const Mapping& mapping) {
+    const UnreadRuntime* const found = unread_runtime(mapping.file);
+    return found != nullptr && found->of_malloc;
+  });
+}
+
 class CHeapGrowth : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
@@ -90,22 +101,24 @@ class CHeapGrowth : public Rule {
         bytes < problem_threshold(c.ledger))
       return std::nullopt;
 
+    const bool problem = !collects_malloc(c) || trend.shown_seconds >= lasting_seconds(c);
     Finding finding;
     finding.id = "c-heap-growth";
-    finding.kind = FindingKind::kProblem;
+    finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;
     finding.bytes = bytes;
     finding.owners = {Owner::kCHeapUsed};
     finding.growth_bytes_per_s = trend.bytes_per_s;
     const ManagedRuntime* const runtime = managed_runtime(c);
-    finding.headline =
-        fmt::format("{} are allocated with malloc{}, and keep growing", bytes_and_share(bytes, c.ledger),
-                    runtime == nullptr ? "" : fmt::format(", outside of {}", runtime->heap));
-    finding.claim =
-        fmt::format("What {} allocates with malloc and does not free keeps growing: {} are in use{}.",
-                    c.process.comm, bytes_and_share(bytes, c.ledger), growth_clause(trend));
-    finding.confidence = Confidence::kMedium;
+    finding.headline = fmt::format("{} are allocated with malloc{}, and {}", bytes_and_share(bytes, c.ledger),
+                                   runtime == nullptr ? "" : fmt::format(", outside of {}", runtime->heap),
+                                   problem ? "keep growing" : "rise: a leak or garbage is not known yet");
+    finding.claim = fmt::format("What {} allocates with malloc and does not free {}: {} are in use{}.",
+                                c.process.comm, problem ? "keeps growing" : "rises",
+                                bytes_and_share(bytes, c.ledger), growth_clause(trend));
+    finding.confidence = problem ? Confidence::kMedium : Confidence::kLow;
     finding.evidence.push_back(grown_text(trend));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
+    if (runtime != nullptr) add_collections(c, *runtime, trend, finding);
     const std::vector<GrownSize> sizes = grown_sizes(*facts);
     add_sizes(sizes, finding);
     // Of blocks of a page and more the code that first touched them is that of whoever asked for them.
@@ -120,14 +133,26 @@ class CHeapGrowth : public Rule {
     }
     for (std::string& entry : heaviest_texts(c, Owner::kCHeapUsed, 3))
       finding.evidence.push_back("pages first touched: " + std::move(entry));
-    finding.against.emplace_back(
-        "a cache or a heap that is still warming up looks the same: a longer recording will tell them apart");
+    finding.against.push_back(
+        problem ? "a cache or a heap that is still warming up looks the same: a longer recording will tell "
+                  "them apart"
+                : fmt::format("what garbage holds is freed when the runtime collects it: whether it keeps "
+                              "growing is known when it was seen to rise for {}",
+                              human_seconds(lasting_seconds(c))));
     finding.against.emplace_back(
         "the code that first touched a page is not always the code whose objects fill it now");
     return finding;
   }
 
  private:
+  static void add_collections(const Case& c, const ManagedRuntime& runtime, const Trend& trend,
+                              Finding& finding) {
+    const auto collections = allocator_facts(c, runtime.allocator)->collections_in(trend.shown_seconds);
+    if (!collections) return;
+    finding.evidence.push_back(collected_text(*collections));
+    finding.count_figure("collections", *collections);
+  }
+
   // Which code allocates the size that grew most. Not which keeps it.
   static void add_callers(const Case& c, uint64_t chunk, Finding& finding) {
     if (c.allocations == nullptr) {

@@ -18,8 +18,7 @@ constexpr size_t kNamed = 3;
 class COwnMappings : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
-    const bool read = largest_c_heap(c.allocators, [](const AllocatorFacts&) { return 1; }) != nullptr;
-    if (c.go != nullptr || c.process.go || !read || instrumented_build_rule().judge(c)) return std::nullopt;
+    if (!maps_outside_malloc(c)) return std::nullopt;
     const uint64_t bytes = c.ledger.total({Owner::kAnonOther, Owner::kAnonMapped});
     if (bytes < problem_threshold(c.ledger)) return std::nullopt;
     Finding finding;
@@ -84,6 +83,11 @@ class COwnMappings : public Rule {
 };
 
 }  // namespace
+
+bool maps_outside_malloc(const Case& c) {
+  const bool read = largest_c_heap(c.allocators, [](const AllocatorFacts&) { return 1; }) != nullptr;
+  return c.go == nullptr && !c.process.go && read && !instrumented_build_rule().judge(c);
+}
 
 const Rule& c_own_mappings_rule() {
   static const COwnMappings kRule;

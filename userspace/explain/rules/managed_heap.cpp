@@ -36,16 +36,6 @@ struct ReadHeap {
 constexpr ReadHeap kRead[] = {{"hotspot", "java.heap.used", kManaged[0]},
                               {"v8", "v8.heap.used", kManaged[1]}};
 
-// How many collections there were in these seconds until the end; nullopt: its counter is not read.
-std::optional<uint64_t> collections_in(const AllocatorFacts& facts, double seconds) {
-  if (facts.curve.empty() || facts.heap->collections == 0) return std::nullopt;
-  const double from = static_cast<double>(facts.curve.back().time) - seconds * 1e9;
-  uint64_t first = facts.curve.front().collections;
-  for (const timeline::AllocatorPoint& point : facts.curve)
-    if (static_cast<double>(point.time) <= from) first = point.collections;
-  return facts.curve.back().collections - std::min(first, facts.curve.back().collections);
-}
-
 class ManagedHeapRule : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
@@ -84,8 +74,8 @@ class ManagedHeapRule : public Rule {
                                 problem ? ", and it keeps growing" : "");
     finding.evidence.push_back(grown_text(trend));
     finding.bytes_figure("grown_bytes", trend.grown_bytes);
-    if (const auto collections = collections_in(*facts, trend.shown_seconds)) {
-      finding.evidence.push_back(fmt::format("the runtime collected {} times in that time", *collections));
+    if (const auto collections = facts->collections_in(trend.shown_seconds)) {
+      finding.evidence.push_back(collected_text(*collections));
       finding.count_figure("collections", *collections);
     }
     finding.remedy = fmt::format("Look inside: {}.", read.managed.tools);

@@ -85,6 +85,10 @@ std::string bytes_and_share(uint64_t bytes, const Ledger& ledger);
 bool collects_unseen(const Case& c);
 // How long its anonymous memory must rise to be called growth.
 double lasting_seconds(const Case& c);
+// Not Go's, and malloc's tables were read: other anonymous memory is what it or a library mapped (anon.other, anon.mapped).
+bool maps_outside_malloc(const Case& c);
+// "the runtime collected 3 times in that time"
+std::string collected_text(uint64_t collections);
 // mlockall(2), by VmLck: what is given back of such memory stays resident, or comes back at once. madvise(2) refuses to drop it.
 bool all_locked(const Case& c);
 inline constexpr std::string_view kLockedRemedy =

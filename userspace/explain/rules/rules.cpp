@@ -178,6 +178,9 @@ void drop_what_another_said(std::vector<std::optional<Finding>>& judged) {
   if (anonymous && trace && trace->kind == FindingKind::kProblem &&
       trace->growth_bytes_per_s.value_or(0) * 2 >= anonymous->growth_bytes_per_s.value_or(0))
     anonymous.reset();
+  if (std::optional<Finding>& own = said("own-mappings");
+      anonymous && own && anonymous->owners == own->owners)
+    own.reset();
   std::optional<Finding>&managed = said("managed-heap"), &javascript = said("javascript-heap");
   if (managed && javascript && managed->kind != FindingKind::kProblem &&
       std::ranges::count(javascript->owners, managed->owners.front()) != 0)
@@ -255,6 +258,11 @@ bool all_locked(const Case& c) {
 double lasting_seconds(const Case& c) {
   constexpr double kCollected = 300;
   return collects_unseen(c) ? kCollected : kLastingSeconds;
+}
+
+std::string collected_text(uint64_t collections) {
+  return fmt::format("the runtime collected {} time{} in that time", collections,
+                     collections == 1 ? "" : "s");
 }
 
 std::string growth_clause(const Trend& trend) {
