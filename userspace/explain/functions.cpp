@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
+#include <string>
 
 #include "events/process.h"
 #include "explain/short_names.h"
@@ -161,6 +163,16 @@ bool is_standard_library(std::string_view name) {
   return starts_any(path.substr(starts(path, "mut ") ? 4 : 0), kCrates) || starts_any(name, kSpaces);
 }
 
+// A function of C that gets memory for its caller: xmalloc, g_malloc0, Perl_safesysmalloc, ngx_palloc, TclpAlloc, strdup's kind.
+bool allocates_for_caller(std::string_view name) {
+  if (name.find_first_of(".:(<") != std::string_view::npos) return false;
+  std::string plain_name(name.substr(0, name.find_last_not_of("0123456789_") + 1));
+  std::ranges::transform(plain_name, plain_name.begin(), [](unsigned char c) { return std::tolower(c); });
+  constexpr std::array<std::string_view, 4> kParts = {"malloc", "calloc", "realloc", "strdup"};
+  return ends(plain_name, "alloc") || ends(plain_name, "memdup") ||
+         std::ranges::any_of(kParts, [&](auto part) { return plain_name.find(part) != std::string::npos; });
+}
+
 bool is_libc(std::string_view module) { return module.find("libc.so") != std::string_view::npos; }
 
 StackKind native_kind(const FunctionName& frame) {
@@ -243,7 +255,7 @@ FrameKind kind_of_frame(const FunctionName& frame, std::string_view module) {
   if (is_go(frame)) return on_behalf(name) ? FrameKind::kLibrary : FrameKind::kProgram;
   if (is_malloc(name)) return FrameKind::kAllocator;
   if (is_libc(module) || starts_any(name, kCopies) || is_any(name, kMmapWrappers)) return FrameKind::kLibc;
-  if (is_standard_library(name)) return FrameKind::kLibrary;
+  if (is_standard_library(name) || allocates_for_caller(name)) return FrameKind::kLibrary;
   return FrameKind::kProgram;
 }
 

@@ -10,6 +10,7 @@ namespace memwhy::explain {
 namespace {
 
 using ::testing::Contains;
+using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -161,6 +162,7 @@ TEST(CHeapGrowth, NamesTheSizeThatGrows) {
   EXPECT_EQ(figure(*found, "chunk_size"), 1008);
   EXPECT_EQ(figure(*found, "chunk_grown_bytes"), 140 << 20);
   EXPECT_EQ(problems(e), 1u);
+  EXPECT_THAT(found->evidence, Each(Not(HasSubstr("[heap]")))) << "nobody was seen to touch it";
 }
 
 TEST(CHeapGrowth, ChunksThatWereNotWrittenToAreVirtual) {

@@ -14,6 +14,19 @@ FrameKind c(std::string_view name, std::string_view module = "server") {
   return kind_of_frame({name, "", false}, module);
 }
 
+// Who wants the memory is their caller; whose name only sounds alike, or is of C++ or Go, speaks for itself.
+TEST(FrameKind, WrappersOfMallocActForTheirCaller) {
+  for (const char* name :
+       {"Perl_safesysmalloc", "g_malloc0", "xrealloc", "ngx_palloc", "TclpAlloc", "MemoryContextAlloc",
+        "caml_alloc_shr_aux_malloc", "PyMem_RawCalloc", "xstrdup", "g_memdup2"})
+    EXPECT_EQ(c(name), FrameKind::kLibrary) << name;
+  for (const char* name :
+       {"allocate_sessions", "cache_allocator_run", "deallocate", "Pool::alloc(unsigned long)"})
+    EXPECT_EQ(c(name), FrameKind::kProgram) << name;
+  EXPECT_EQ(c("malloc"), FrameKind::kAllocator);
+  EXPECT_EQ(go("main.alloc"), FrameKind::kProgram);
+}
+
 TEST(FrameKind, Go) {
   EXPECT_EQ(go("main.(*job).load"), FrameKind::kProgram);
   EXPECT_EQ(go("example.com/cache.(*Cache).Put"), FrameKind::kProgram);

@@ -131,8 +131,8 @@ class CHeapGrowth : public Rule {
       finding.evidence.emplace_back(runtime->outside);
       finding.remedy += fmt::format(" {}", runtime->remedy);
     }
-    for (std::string& entry : heaviest_texts(c, Owner::kCHeapUsed, 3))
-      finding.evidence.push_back("pages first touched: " + std::move(entry));
+    for (std::string& entry : touched_texts(c, Owner::kCHeapUsed, 3))
+      finding.evidence.push_back(std::move(entry));
     finding.against.push_back(
         problem ? "a cache or a heap that is still warming up looks the same: a longer recording will tell "
                   "them apart"

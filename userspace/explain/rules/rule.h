@@ -77,6 +77,8 @@ const AllocatorFacts* allocator_facts(
     const Case& c, std::string_view allocator);  // nullptr: it has none, or it was not read
 // "path: 12.0 MiB" or "12.0 MiB by main.leak (main.go:7)" for the heaviest entries of a line.
 std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most);
+// "pages first touched: 218.2 MiB by leak (main.c:7)", of those of which it was seen.
+std::vector<std::string> touched_texts(const Case& c, Owner owner, size_t most);
 // "401.1 MiB of it by manual.New (manual.go:40)", of the code that first touched most of an owner's pages; "": none did.
 std::string touched_most(const Case& c, Owner owner, std::string_view by = "by");
 // "12.0 MiB (34 %)"

@@ -231,6 +231,16 @@ std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most)
   return out;
 }
 
+std::vector<std::string> touched_texts(const Case& c, Owner owner, size_t most) {
+  std::vector<std::string> out;
+  for (const Heavy& each : heaviest_of(c, owner)) {
+    if (out.size() == most) break;
+    if (each.by)
+      out.push_back(fmt::format("pages first touched: {} by {}", human_bytes(each.bytes), each.what));
+  }
+  return out;
+}
+
 std::string touched_most(const Case& c, Owner owner, std::string_view by) {
   const std::vector<Heavy> heavy = heaviest_of(c, owner);
   if (heavy.empty() || !heavy.front().by || heavy.front().helper ||
