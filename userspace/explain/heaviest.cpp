@@ -88,6 +88,9 @@ class View {
     if (entry.what == EntryWhat::kStack) {
       for (FoldedFrame& one : folded(all_.frames_of(entry.stack))) {
         out.places.push_back(std::move(one.frame));
+        Frame& place = out.places.back();
+        const bool helper = place.kind == FrameKind::kLibc || place.kind == FrameKind::kAllocator;
+        if (helper) place.line = 0;  // which line of memcpy it was is nobody's question
         entry.deep.push_back(one.deep);
       }
       return out;

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/whole.h"
 #include "explain/heaviest.h"
+#include "explain/short_names.h"
 #include "explain/units.h"
 #include "report/clock.h"
 #include "report/layout.h"
@@ -87,18 +88,38 @@ std::string frame_text(const FoldedFrame& one, bool goes_on) {
   return escape(text_of(one.frame, explain::FrameText::kNoPath)) + recursion_text(one, goes_on);
 }
 
-// The program's own frame and what called it, as many as fit: helpers, the allocator and the runtime mean less to the
-// program's author.
-std::string stack_text(const Attribution& all, const Entry& entry, size_t width) {
-  const std::vector<FoldedFrame> frames = folded_of(all, entry);
+// The program's own frame and what called it, as many as fit: helpers, the allocator and the runtime mean less to the program's
+// author. A frame without a name is said where the first with one is of another file: it is not that one's doing.
+std::vector<FoldedFrame> own_frames(const std::vector<FoldedFrame>& frames) {
   std::vector<FoldedFrame> own;
-  std::copy_if(frames.begin(), frames.end(), std::back_inserter(own),
-               [](const FoldedFrame& one) { return one.frame.kind == explain::FrameKind::kProgram; });
+  const FoldedFrame* nameless = nullptr;
+  for (const FoldedFrame& one : frames) {
+    if (one.frame.kind == explain::FrameKind::kProgram) {
+      if (own.empty() && nameless != nullptr && nameless->frame.module != one.frame.module)
+        own.push_back(*nameless);
+      own.push_back(one);
+    } else if (one.frame.kind == explain::FrameKind::kUnknown && nameless == nullptr) {
+      nameless = &one;
+    }
+  }
+  if (own.empty() && nameless != nullptr) own.push_back(*nameless);
+  return own;
+}
+
+std::string stack_text(const Attribution& all, const Entry& entry, size_t width) {
+  const std::vector<FoldedFrame> frames = folded_of(all, entry), own = own_frames(frames);
   std::string out;
   for (const FoldedFrame& one : own.empty() ? frames : own) {
-    const std::string next = frame_text(one, goes_on(all, entry, frames, one));
-    if (!out.empty() && columns(out) + columns(next) + 3 > width) break;
-    out += (out.empty() ? "" : " < ") + next;
+    const std::string whole = frame_text(one, goes_on(all, entry, frames, one));
+    if (out.empty()) {
+      out = whole;
+      continue;
+    }
+    const std::string name = escape(explain::short_function(one.frame.function));
+    const size_t room = width - std::min(width, columns(out) + 3);
+    const std::string& next = columns(whole) <= room ? whole : name;
+    if (next.empty() || columns(next) > room) break;
+    out += " < " + next;
   }
   return out.empty() ? "(no frame is known)" : out;
 }

@@ -88,5 +88,31 @@ vmas 1
   EXPECT_EQ(found[1].first, kPageBytes);
 }
 
+// Which line of memcpy wrote the first byte of a page is nobody's question; of the program's own function it is.
+TEST(Recursion, StacksThatDifferByALineOfMemcpyAreOneEntry) {
+  const auto e = told(R"(@10 binary b1 /srv/bin/c inode=7 build=0123abcd
+attach 1 pid=5 comm=c exe=/srv/bin/c binary=b1
+symbol 1 0x401e00 binary=b1 __memcpy_avx2@/glibc/memmove.S:385
+symbol 1 0x401e10 binary=b1 __memcpy_avx2@/glibc/memmove.S:386
+symbol 1 0x401e20 binary=b1 fill@/src/tree.c:4
+symbol 1 0x401e30 binary=b1 fill@/src/tree.c:5
+symbol 1 0x401f00 ret binary=b1 main@/src/tree.c:20
+stack s1 1 0x401e00 0x401f00
+stack s2 1 0x401e10 0x401f00
+stack s3 1 0x401e20 0x401f00
+stack s4 1 0x401e30 0x401f00
+vmas 1
+  400+16 r-xp /srv/bin/c inode=7
+  900+64 rw-p
+@12 table 1: 900+5 s1 @11.5 w, 905+3 s2 @11.5 w, 908+2 s3 @11.5 w, 90a+1 s4 @11.5 w
+@25 scan 1: 400+3 file, 900+11
+)");
+  std::vector<uint64_t> pages;
+  for (const LedgerLine& line : e.processes[0].ledger)
+    for (const Entry& entry : heaviest(e.processes[0].attribution, line))
+      if (entry.what == EntryWhat::kStack) pages.push_back(entry.bytes / kPageBytes);
+  EXPECT_THAT(pages, ElementsAre(8, 2, 1));
+}
+
 }  // namespace
 }  // namespace memwhy::explain
