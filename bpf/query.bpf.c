@@ -84,9 +84,9 @@ int space_threads(struct bpf_iter__task *ctx)
 }
 
 /*
- * The lock of request.mm's map, and of those that are held. Adding or removing a breakpoint takes that lock of every process
- * that maps the file, where no signal arrives, and every fork of the machine waits for that: so it is done only when the
- * locks were just seen free. One struct mw_held each.
+ * The processes whose map is locked at this moment. Adding or removing a breakpoint takes that lock of every process that maps
+ * the file, where no signal arrives, and every fork of the machine waits for that: so it is done only when the locks were just
+ * seen free. One struct mw_held each.
  */
 SEC("iter/task")
 int maps_held(struct bpf_iter__task *ctx)
@@ -98,15 +98,75 @@ int maps_held(struct bpf_iter__task *ctx)
 	struct mm_struct *mm = task->mm;
 	struct mw_held h = {.mm = number(mm), .tgid = task->tgid};
 
-	if (!h.mm)
+	if (!h.mm || !bpf_core_field_exists(mm->mmap_lock.count) ||
+	    BPF_CORE_READ(mm, mmap_lock.count.counter) == 0)
 		return 0;
-	if (bpf_core_field_exists(mm->mmap_lock.count))
-		h.held = BPF_CORE_READ(mm, mmap_lock.count.counter) != 0;
-	if (!h.held && h.mm != request.mm)
-		return 0;
-	bpf_probe_read_kernel_str(h.program, sizeof(h.program),
-				  BPF_CORE_READ(mm, exe_file, f_path.dentry, d_name.name));
 	bpf_seq_write(ctx->meta->seq, &h, sizeof(h));
+	return 0;
+}
+
+/*
+ * Which of request.mappers map the file that request.mm maps at request.site: a walk over the kernel's tree of the mappings of
+ * that file, which is what it goes by when it takes their locks. No lock is taken: who changes the tree meanwhile can hide a part
+ * of it from one walk, so that the daemon asks several times.
+ */
+#define MAPPER_STEPS (1u << 20) /* some 500,000 mappings, 50 ms */
+
+struct walk {
+	u64 at;	  /* a node; 0: it is over */
+	u64 from; /* the one before */
+};
+
+/* From above: down to the left. From there: the mapping itself, and down to the right. From there: up. */
+static long walk_on(u32 step, void *context)
+{
+	struct walk *w = context;
+	struct rb_node *node = (struct rb_node *)w->at;
+	u64 left = number(BPF_CORE_READ(node, rb_left)), right = number(BPF_CORE_READ(node, rb_right));
+	u64 above = BPF_CORE_READ(node, __rb_parent_color) & ~3ull;
+	u64 to = above;
+
+	if (w->from == above && left) {
+		to = left;
+	} else if (w->from == above || w->from == left) {
+		u64 vma_at = w->at - bpf_core_field_offset(struct vm_area_struct, shared.rb);
+		u64 mm = number(BPF_CORE_READ((struct vm_area_struct *)vma_at, vm_mm));
+
+		for (u32 i = 0; i < MW_MAPPERS; i++)
+			if (mm && request.mappers[i] == mm)
+				request.mapping |= 1u << i;
+		if (right)
+			to = right;
+	}
+	w->from = w->at;
+	w->at = to;
+	return !to;
+}
+
+static long walk_mappings(struct task_struct *task, struct vm_area_struct *vma, void *context)
+{
+	struct walk *w = context;
+
+	w->at = number(BPF_CORE_READ(vma, vm_file, f_mapping, i_mmap.rb_root.rb_node));
+	return 0;
+}
+
+SEC("iter/task")
+int file_mappers(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (!task || task->flags & PF_KTHREAD || request.found || !request.mm ||
+	    number(task->mm) != request.mm)
+		return 0;
+	struct walk w = {};
+
+	/* It does not wait for the lock of that map: then nothing is found. */
+	if (bpf_find_vma(task, request.site, walk_mappings, &w, 0) < 0 || !w.at)
+		return 0;
+	request.found = 1;
+	bpf_loop(MAPPER_STEPS, walk_on, &w, 0);
+	request.all_seen = !w.at;
 	return 0;
 }
 

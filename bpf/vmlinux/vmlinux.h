@@ -71,25 +71,30 @@ struct rw_semaphore {
 	} count; /* atomic_long_t; a kernel with PREEMPT_RT has none: asked for with bpf_core_field_exists */
 };
 
-struct qstr {
-	const unsigned char *name;
+struct rb_node {
+	long unsigned int __rb_parent_color;
+	struct rb_node *rb_right;
+	struct rb_node *rb_left;
 };
 
-struct dentry {
-	struct qstr d_name;
+struct rb_root {
+	struct rb_node *rb_node;
 };
 
-struct path {
-	struct dentry *dentry;
+struct rb_root_cached {
+	struct rb_root rb_root;
+};
+
+struct address_space {
+	struct rb_root_cached i_mmap;
 };
 
 struct file {
-	struct path f_path;
+	struct address_space *f_mapping;
 };
 
 struct mm_struct {
 	pgd_t *pgd;
-	struct file *exe_file;
 	struct rw_semaphore mmap_lock;
 	long unsigned int brk;
 	struct percpu_counter rss_stat[4]; /* 6.2 and later; before, another type: asked for with bpf_core_field_exists */
@@ -117,6 +122,10 @@ struct task_struct {
 
 struct vm_area_struct {
 	struct mm_struct *vm_mm;
+	struct file *vm_file;
+	struct {
+		struct rb_node rb;
+	} shared;
 };
 
 /* two words, in BTF of every kernel: the type through which the direct map is read */

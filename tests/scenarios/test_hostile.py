@@ -68,11 +68,17 @@ def test_files_whose_server_is_silent(case):
     assert explanation["coverage"]["recording"]["complete"]
 
 
+def hostile_program(case, name, folder="."):
+    """A file of its own: the kernel takes the map of each process of a file whose code is probed, those of other tests too."""
+    (case.folder / folder).mkdir(exist_ok=True)
+    return shutil.copy(case.go_build("go_hostile", "go1.26.8", ldflags="-checklinkname=0"), case.folder / folder / f"{name}-program")
+
+
 @contextlib.contextmanager
-def program_with_silent_file(case, name, mode):
-    """go_hostile with a page of a file whose server falls silent, below an overlay, so that statfs(2) does not say what it is.
-    Gives the server, the program and, at the end, the requests without an answer; whatever waits for one then gets an error,
-    so that nothing hangs on."""
+def program_with_silent_file(case, name, *command):
+    """A program, go_hostile in this mode or another, with a page of a file whose server falls silent, below an overlay, so that
+    statfs(2) does not say what it is. Gives the server, the program and, at the end, the requests without an answer; whatever
+    waits for one then gets an error, so that nothing hangs on."""
     server, _ = server_of_files(case, name)
     unanswered = []
     upper, overlay = case.folder / f"{name}-upper", case.folder / f"{name}-overlay"
@@ -83,11 +89,8 @@ def program_with_silent_file(case, name, mode):
     try:
         if mounted.returncode != 0:
             absent("no overlay of a FUSE mount here")
-        # A file of its own: the kernel takes the map of each process of a file whose code is probed, those of other tests too;
-        # and a name of its own, as memwhy looks at the maps of all processes whose program is called so.
-        program = shutil.copy(case.go_build("go_hostile", "go1.26.8", ldflags="-checklinkname=0"),
-                              case.folder / f"{name}-program-{os.getpid()}")
-        process = case.start([program, mode, overlay / "x"], stdin=subprocess.PIPE)
+        command = command if len(command) > 1 else [hostile_program(case, name), *command]
+        process = case.start([*command, overlay / "x"], stdin=subprocess.PIPE)
         assert process.stdout.readline() == "ready\n"
         falls_silent(server)
         yield server, process, unanswered
@@ -155,7 +158,7 @@ def hold_map(server, process):
 
 def not_probed(case, pid, why):
     """Recorded in time, and without its probes; afterwards, as meanwhile the map may be locked still."""
-    memwhy = case.start([case.program, "explain", "-p", pid, "-d", 2, "--json"], stderr=subprocess.PIPE)
+    memwhy = case.start([case.program, "explain", "-p", pid, "-d", 1, "--json"], stderr=subprocess.PIPE)
     in_time = ends(memwhy, 40)
 
     def check_it():
@@ -179,14 +182,48 @@ def test_a_map_that_is_locked_is_not_attached_to(case):
     check_it()
 
 
-def test_a_map_of_another_process_of_the_program_is_locked(case):
-    """The kernel takes the lock of each process that maps the file, whichever of them is to be probed."""
-    with program_with_silent_file(case, "mount", "held") as (server, process, _):
-        other = case.start([os.readlink(f"/proc/{process.pid}/exe"), "parked", 10], stdin=subprocess.PIPE)
-        assert other.stdout.readline() == "ready\n"
+def parked(case, program):
+    process = case.start([program, "parked", 10], stdin=subprocess.PIPE)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+# As go_hostile's `held`; but it is another program, which maps a file's code as dlopen() does.
+MAPS_CODE_OF = """
+import contextlib, ctypes, mmap, os, sys
+code = mmap.mmap(os.open(sys.argv[1], os.O_RDONLY), 4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC)
+page = mmap.mmap(os.open(sys.argv[2], os.O_RDONLY), 4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+print("ready", flush=True)
+sys.stdin.readline()
+with contextlib.suppress(OSError):  # when the server ends
+    os.pread(os.open("/proc/self/mem", os.O_RDONLY), 8, address)
+"""
+
+
+def test_a_map_of_another_process_with_the_code_is_locked(case):
+    """The kernel takes the lock of each process that maps the file, whichever of them is to be probed and whatever the others run."""
+    program = hostile_program(case, "own")
+    with program_with_silent_file(case, "mount", "python3", "-c", MAPS_CODE_OF, program) as (server, process, _):
+        target = parked(case, program)
         hold_map(server, process)
-        check_it = not_probed(case, other.pid, f"the memory map of pid {process.pid} is locked")
+        check_it = not_probed(case, target.pid, f"the memory map of pid {process.pid} is locked, which maps the same file")
     check_it()
+
+
+def test_a_map_of_a_process_with_another_file_is_locked(case):
+    """Its program has the same name, which means nothing."""
+    with program_with_silent_file(case, "mount", "held") as (server, process, _):
+        target = parked(case, hostile_program(case, "mount", "other"))
+        hold_map(server, process)
+        memwhy = case.start_memwhy("explain", "-p", target.pid, "-d", 1, "--json")
+        in_time = ends(memwhy, 40)
+    out, err = memwhy.communicate(timeout=DEADLINE)
+    case.log.append((memwhy.args, memwhy.returncode, out[-6000:], err[-6000:]))
+    assert in_time
+    coverage = check(json.loads(out))["coverage"]
+    assert [hook for hook in coverage["hooks"] if hook["name"].startswith("go_")], coverage["not_seen"]
+    assert not [line for line in coverage["not_seen"] if "is not probed" in line]
 
 
 BPFFS = pathlib.Path("/sys/fs/bpf")

@@ -103,19 +103,25 @@ std::vector<HeapWalk::Root> HeapWalk::masked_roots() {
   return {};
 }
 
+// In blocks, each with the words next to it that beside() looks at.
+void HeapWalk::each_masked_word(const Root& root, const TakeWord& take) {
+  constexpr size_t kBlock = kBlockBytes / 8, kBefore = 2, kAfter = 1;
+  const size_t words = root.range.bytes() / 8, masked = std::min(words, root.mask.size() * 8);
+  bool any = false;
+  for (size_t first = 0; first < masked && !exhausted(); first += kBlock) {
+    const size_t from = first - std::min(first, kBefore), end = std::min(masked, first + kBlock);
+    block_.resize(8 * (std::min(words, end + kAfter) - from));
+    if (!read_block(root.range.start + 8 * from, block_)) continue;
+    any = true;
+    for (size_t i = first; i < end; ++i)
+      if ((root.mask[i / 8] >> (i % 8) & 1) != 0) take(root.range.start + 8 * i, 8 * (i - from));
+  }
+  if (!any) finished_ = false;  // what they keep is unknown
+}
+
 void HeapWalk::each_root_word(const TakeWord& take) {
   const std::vector<Root> roots = masked_roots();
-  for (const Root& root : roots) {
-    block_.resize(root.range.bytes());
-    if (!read_block(root.range.start, block_)) {
-      finished_ = false;  // what they keep is unknown
-      continue;
-    }
-    const size_t n = std::min(block_.size() / 8, root.mask.size() * 8);
-    for (size_t i = 0; i < n; ++i)
-      if ((root.mask[i / 8] >> (i % 8) & 1) != 0) take(root.range.start + 8 * i, 8 * i);
-  }
-  block_ = {};  // they may be many
+  for (const Root& root : roots) each_masked_word(root, take);
   if (!roots.empty()) return;
   // By word. The heap's own variable contains addresses, such as where the heap begins, but no objects.
   const AddressRange heap = {globals_.mheap, globals_.mheap + globals_.layout->mheap.size};
@@ -127,8 +133,10 @@ void HeapWalk::each_root_word(const TakeWord& take) {
 }
 
 void HeapWalk::scan_variables(const std::function<Color(uint64_t)>& color_of) {
-  each_root_word(
-      [&](uint64_t address, size_t at) { refer(word(block_, at), color_of(address), beside(at)); });
+  each_root_word([&](uint64_t address, size_t at) {
+    const uint64_t value = word(block_, at);
+    if (in_heap(value)) refer(value, color_of(address), beside(at));
+  });
 }
 
 void HeapWalk::each_variable_word(const std::function<void(uint64_t, uint64_t)>& take) {
@@ -297,7 +305,7 @@ const HeapWalk::Beside* HeapWalk::beside(size_t at) {
 }
 
 void HeapWalk::refer(uint64_t value, Color color, const Beside* beside) {
-  if (value < lowest() || value >= highest()) return;
+  if (!in_heap(value)) return;
   Object object;
   if (!object_of(value, object)) return;
   if (beside != nullptr && beside->groups.slots != 0 && value == object.address)

@@ -59,7 +59,7 @@ class HeapWalk {
   HeapWalk(remote::RemoteMemory& memory, const Globals& globals, SpanTable& spans, const GoroutineList& list,
            const ReachBudget& budget);
 
-  // Roots. What they refer to waits in the queue. `color_of`: of the word of a variable.
+  // Roots. What they refer to waits in the queue. `color_of`: of the word of a variable, asked for if it may refer to something.
   void scan_variables(const std::function<Color(uint64_t address)>& color_of);
   // What the words of variables contain; nothing is visited.
   void each_variable_word(const std::function<void(uint64_t address, uint64_t value)>& take);
@@ -115,6 +115,7 @@ class HeapWalk {
   // `at`: its place in block_.
   using TakeWord = std::function<void(uint64_t address, size_t at)>;
   void each_root_word(const TakeWord& take);
+  void each_masked_word(const Root& root, const TakeWord& take);
   void each_word(AddressRange range, const TakeWord& take);
   bool visit_pointers(const Object& object, Color color);
   void visit_block(Color color);
@@ -128,6 +129,8 @@ class HeapWalk {
   void note_pin(const Object& object, uint64_t value, const Beside* beside);
   uint64_t lowest() const { return spans_.empty() ? ~uint64_t{0} : spans_.front().address; }
   uint64_t highest() const { return spans_.empty() ? 0 : spans_.back().address + spans_.back().bytes(); }
+
+  bool in_heap(uint64_t address) const { return address >= lowest() && address < highest(); }
 
   remote::RemoteMemory& memory_;
   const Globals& globals_;

@@ -18,8 +18,9 @@ namespace {
 
 using Color = HeapWalk::Color;
 using Holder = events::GoHolder;
-constexpr size_t kMostRoots = 1 << 20;  // words of variables beyond that have no name: they only take away
-constexpr size_t kMostLedTo = 64;       // words to which a variable leads that are looked at
+constexpr size_t kMostRoots =
+    1 << 18;                       // 80 MiB; words of variables beyond that have no name: they only take away
+constexpr size_t kMostLedTo = 64;  // words to which a variable leads that are looked at
 
 uint64_t overlap(std::span<const AddressRange> ranges, AddressRange object) {
   auto at = std::upper_bound(ranges.begin(), ranges.end(), object.start,
@@ -46,7 +47,9 @@ class Palette {
       holder.address = start;
       known = words_.emplace(start, add(std::move(holder))).first;
     }
-    if (named != address) led_to_[start].push_back(address);
+    if (named != address)
+      if (std::vector<uint64_t>& led_to = led_to_[start]; led_to.size() < kMostLedTo)
+        led_to.push_back(address);
     return known->second;
   }
   Color add(Holder holder) {

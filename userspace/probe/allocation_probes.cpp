@@ -15,7 +15,7 @@
 namespace memwhy::probe {
 namespace {
 
-constexpr TimeNs kShortest = 1'000'000, kLongest = 50'000'000;
+constexpr TimeNs kShortest = 1'000'000, kLongest = 50'000'000, kLongestLook = 1'000'000'000;
 constexpr size_t kMostSaid = 32;
 
 std::string functions_of(const events::AllocationProbePlan& plan) {
@@ -59,12 +59,14 @@ void AllocationProbes::attach(SpaceId space, events::AllocationProbePlan plan) {
   wake_.notify_all();
 }
 
-void AllocationProbes::detach(SpaceId space, const std::function<std::optional<std::string>()>& locked) {
+void AllocationProbes::detach(SpaceId space,
+                              const std::function<std::optional<std::string>(uint64_t site)>& locked) {
   const std::lock_guard lock(mutex_);
   const auto found = attached_.find(space);
   if (found == attached_.end()) return;
   Attached& at = found->second;
-  const std::optional<std::string> why = at.links.any() ? locked() : std::nullopt;
+  const std::optional<std::string> why =
+      at.links.any() ? locked(at.plan.sites.front().address) : std::nullopt;
   if (why) {
     const std::string how =
         leave_attached(at.links, fmt::format("memwhy-{}-{}-malloc", ::getpid(), at.plan.tgid));
@@ -88,11 +90,23 @@ void AllocationProbes::run(const std::stop_token& stop) {
   }
 }
 
+// Otherwise attaching and taking away would wait for it, and with them every fork of the machine. A look goes over all processes:
+// the longer a lock is held, the rarer they are.
+bool AllocationProbes::map_is_free(SpaceId space, Attached& at, TimeNs now) {
+  if (now < at.next_look) return false;
+  const MapState state = map_state_(space, at.plan.sites.front().address, at.looks);
+  at.until_next = state == MapState::kHeld ? std::clamp(at.until_next * 2, kShortest, kLongestLook) : 0;
+  at.next_look = now + std::max(at.until_next, kShortest);
+  if (state != MapState::kFree) return false;
+  at.looks.reset();
+  at.next_look = 0;
+  return true;
+}
+
 TimeNs AllocationProbes::step(SpaceId space, Attached& at, TimeNs now) {
   int32_t left = std::atomic_ref(*at.left).load();
   const bool ends = at.links.any() && left <= 0, begins = at.turns < budget_.turns && now >= at.next_turn;
-  // Attaching and taking away would wait for the lock of its map, and with it every fork of the machine.
-  if ((ends || begins) && map_held_(space)) return now + kShortest;
+  if ((ends || begins) && !map_is_free(space, at, now)) return at.next_look;
   if (ends) {
     unlink(at);
     left = 0;

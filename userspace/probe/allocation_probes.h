@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -24,6 +25,7 @@
 #include "base/ids.h"
 #include "events/allocation.h"
 #include "events/recording.h"
+#include "probe/map_looks.h"
 #include "probe/uprobes.h"
 
 namespace memwhy::probe {
@@ -33,20 +35,23 @@ struct AllocationBudget {
   TimeNs turn_ns = 1'000'000'000;
 };
 
+// Whether attaching, or taking away, would wait for the lock of a map.
+enum class MapState : uint8_t { kFree, kHeld, kUnknown };  // unknown: it can't be checked now
+
 class AllocationProbes {
  public:
   // Where the kernel side counts down the calls of a space; nullptr: it is gone. Atomic.
   using Left = std::function<int32_t*(SpaceId)>;
-  // Whether something holds the lock of the space's map at this moment, or that can't be checked now: for the thread.
-  using MapHeld = std::function<bool(SpaceId)>;
+  // For the thread, with an address of a site; the looks since the map was free.
+  using MapStateOf = std::function<MapState(SpaceId, uint64_t, std::optional<MapLooks>&)>;
   AllocationProbes(bpf_program* program, UprobeWay way, std::string why_none, AllocationBudget budget,
-                   Left left, MapHeld map_held)
+                   Left left, MapStateOf map_state)
       : program_(program),
         way_(way),
         why_none_(std::move(why_none)),
         budget_(budget),
         left_(std::move(left)),
-        map_held_(std::move(map_held)) {}
+        map_state_(std::move(map_state)) {}
   ~AllocationProbes();
   AllocationProbes(const AllocationProbes&) = delete;
   AllocationProbes& operator=(const AllocationProbes&) = delete;
@@ -54,7 +59,7 @@ class AllocationProbes {
   // A space that has probes already keeps them.
   void attach(SpaceId space, events::AllocationProbePlan plan);
   // `locked`: as GoProbes::MapLocked; then what is attached stays.
-  void detach(SpaceId space, const std::function<std::optional<std::string>()>& locked);
+  void detach(SpaceId space, const std::function<std::optional<std::string>(uint64_t site)>& locked);
   // true: the report has changed since the last call.
   bool changed();
   void report(events::HookReport& report) const;
@@ -69,6 +74,8 @@ class AllocationProbes {
     TimeNs next_turn = 0;
     TimeNs pause = 0;  // until the next check
     int32_t seen_left = 0;
+    std::optional<MapLooks> looks;  // while some lock is held
+    TimeNs next_look = 0, until_next = 0;
     uint64_t late = 0;  // calls that trapped and were not recorded
     uint64_t recorded(uint32_t calls_a_turn) const;
   };
@@ -77,6 +84,7 @@ class AllocationProbes {
   };
   void run(const std::stop_token& stop);
   TimeNs step(SpaceId space, Attached& at, TimeNs now);  // when to check it again
+  bool map_is_free(SpaceId space, Attached& at, TimeNs now);
   void begin_turn(Attached& at, TimeNs now);
   static void count_late(Attached& at);
   void add_to(std::map<std::string, Sum>& sums, const Attached& at) const;
@@ -89,7 +97,7 @@ class AllocationProbes {
   std::string why_none_;
   AllocationBudget budget_;
   Left left_;
-  MapHeld map_held_;
+  MapStateOf map_state_;
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
   std::map<SpaceId, Attached> attached_;

@@ -69,7 +69,7 @@ void GoProbes::attach(SpaceId space, events::GoProbePlan plan) {
   if (plan.waits && plan.waits())
     return say(space,
                fmt::format("The Go runtime of pid {} is not probed: its memory did not answer.", plan.tgid));
-  if (const std::optional<std::string> locked = map_locked_(space))
+  if (const std::optional<std::string> locked = map_locked_(space, plan.sites.front().address))
     return say(space,
                fmt::format("The Go runtime of pid {} is not probed: {}, and attaching would wait for it.",
                            plan.tgid, *locked));
@@ -103,7 +103,7 @@ bool GoProbes::unlink(SpaceId space, Attached& from) {
         fmt::format("The probes of the Go runtime of pid {} stay until its memory answers.", from.plan.tgid));
     return false;
   }
-  if (const std::optional<std::string> locked = map_locked_(space)) {
+  if (const std::optional<std::string> locked = map_locked_(space, from.plan.sites.front().address)) {
     leave(space, from, *locked);
     return false;
   }

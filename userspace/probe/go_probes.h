@@ -52,7 +52,7 @@ class GoProbes {
   // Reports of the recordings of this space; kNone: of all.
   using Reports = std::function<std::vector<GoReport*>(SpaceId)>;
   // Whose lock attaching and taking away would wait for, as a clause; nothing: for none.
-  using MapLocked = std::function<std::optional<std::string>(SpaceId)>;
+  using MapLocked = std::function<std::optional<std::string>(SpaceId, uint64_t site)>;
   // `why_none`: a sentence when no way works.
   GoProbes(bpf_program* program, UprobeWay way, std::string why_none, uint64_t most_hits_per_s,
            Reports reports, MapLocked map_locked)

@@ -26,10 +26,9 @@ namespace {
 
 constexpr size_t kDrainLimit =
     1 << 16;  // records of one drain: a producer that is faster must not hold us for ever
-// A program that maps and faults all the time still releases its map's lock in between; one that holds it this long holds it
-// for good.
-constexpr int kMostLooks = 200;
-constexpr timespec kBetweenLooks = {0, 1'000'000};
+// Of the thread of the probes on malloc: at the locks of maps, without a pause, and after how many it is checked whom they keep out.
+constexpr int kLooksAtOnce = 4;
+constexpr uint32_t kMostAtMoment = 32;
 constexpr size_t kMostEnded = 256;  // spaces whose chunks wait to be given back: a short one has a dozen
 // Events that wait for a port that does not drain, some 40 MiB. Starts and ends may be twice as many: without them it would
 // never give back what it traces.
@@ -89,7 +88,7 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
             for (const Routes::Way& way : routes.of(space)) reports.push_back(&ports.at(way.port)->go);
             return reports;
           },
-          [this](SpaceId space) { return map_stays_locked(space); }),
+          [this](SpaceId space, uint64_t site) { return map_stays_locked(space, site); }),
       allocations(
           object->allocation_program(), object->allocation_way(), object->allocation_why_none(),
           options.allocations,
@@ -97,9 +96,8 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
             const mw_space* at = find(space);
             return at == nullptr ? nullptr : object->allocations_left() + (at - object->spaces());
           },
-          [this](SpaceId space) {
-            const std::unique_lock lock(working, std::try_to_lock);  // its holder may wait for the thread
-            return !lock || !locked_maps(space).empty();
+          [this](SpaceId space, uint64_t site, std::optional<MapLooks>& looks) {
+            return map_state(space, site, looks);
           }),
       run_time(
           options.run_time, clock_ns(CLOCK_MONOTONIC), [this] { return programs(); },
@@ -231,37 +229,27 @@ void Hub::leave(PortState& port, SpaceId space) {
   }
 }
 
-std::vector<LockedMap> Hub::locked_maps(SpaceId space) {
+std::optional<std::string> Hub::map_stays_locked(SpaceId space, uint64_t site) {
   const mw_space* at = find(space);
-  if (!at) return {};
-  const uint64_t own = object->request().mm = at->mm;
-  const Result<std::vector<mw_held>> all = object->records<mw_held>("maps_held");
-  if (!all) return {};
-  const auto program = std::ranges::find(*all, own, &mw_held::mm);
-  std::vector<LockedMap> locked;
-  for (const mw_held& each : *all) {
-    const bool same = each.mm == own || (program != all->end() && program->program[0] != 0 &&
-                                         std::ranges::equal(each.program, program->program));
-    if (each.held != 0 && same) locked.push_back({each.mm, each.mm == own ? 0 : each.tgid});
-  }
-  return locked;
+  return at == nullptr ? std::nullopt : MapLooks(*object, at->mm, site).stays_held();
 }
 
-std::optional<std::string> Hub::map_stays_locked(SpaceId space) {
-  std::vector<LockedMap> locked = locked_maps(space);
-  for (int look = 1; look < kMostLooks && !locked.empty(); ++look) {
-    ::nanosleep(&kBetweenLooks, nullptr);
-    const std::vector<LockedMap> now = locked_maps(space);
-    std::erase_if(locked, [&](const LockedMap& each) { return std::ranges::count(now, each) == 0; });
-  }
-  if (locked.empty()) return std::nullopt;
-  if (locked.front().other == 0) return "its memory map is locked";
-  return fmt::format("the memory map of pid {} is locked, which runs the same program", locked.front().other);
+// For the thread, which attaches and detaches in between: a lock that is held for a moment delays it for one.
+MapState Hub::map_state(SpaceId space, uint64_t site, std::optional<MapLooks>& looks) {
+  const std::unique_lock lock(working, std::try_to_lock);  // its holder may wait for the thread
+  if (!lock) return MapState::kUnknown;
+  const mw_space* at = find(space);
+  if (at == nullptr) return MapState::kFree;
+  if (!looks) looks.emplace(*object, at->mm, site);
+  for (int i = 0; i < kLooksAtOnce; ++i)
+    if (!looks->look()) return MapState::kFree;
+  if (looks->count() < kMostAtMoment || looks->only_of_file()) return MapState::kHeld;
+  return MapState::kFree;
 }
 
 void Hub::unprobe(SpaceId space) {
   go.detach(space);
-  allocations.detach(space, [&] { return map_stays_locked(space); });
+  allocations.detach(space, [&](uint64_t site) { return map_stays_locked(space, site); });
 }
 
 // Its faults and calls are recorded no more.

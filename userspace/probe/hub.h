@@ -16,12 +16,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "probe/allocation_probes.h"
 #include "probe/go_probes.h"
 #include "probe/kernel_probe.h"
+#include "probe/map_looks.h"
 #include "probe/members.h"
 #include "probe/object.h"
 #include "probe/page_table.h"
@@ -55,13 +57,6 @@ struct PortState {
   events::Coverage before;
 };
 
-// A map whose lock is held; `other`: by which process, 0: the one that was asked for.
-struct LockedMap {
-  uint64_t mm = 0;
-  Pid other = 0;
-  bool operator==(const LockedMap&) const = default;
-};
-
 struct Hub {
   Hub(std::unique_ptr<Object> loaded, const Options& options);
   ~Hub();
@@ -90,11 +85,9 @@ struct Hub {
   GoHits go_hits() const;
   mw_space* find(SpaceId space) const;
   void unprobe(SpaceId space);
-  // Of the locks of the maps that attaching to the space's program takes: its own, and those of the other processes that run a
-  // program of this name (the kernel takes those that map the file, which nobody can list). With `working` held.
-  std::vector<LockedMap> locked_maps(SpaceId space);  // this moment
-  // Which one was held for 0.2 s, as a clause: "its memory map is locked"; nothing: none.
-  std::optional<std::string> map_stays_locked(SpaceId space);
+  // MapLooks::stays_held(). With `working` held.
+  std::optional<std::string> map_stays_locked(SpaceId space, uint64_t site);
+  MapState map_state(SpaceId space, uint64_t site, std::optional<MapLooks>& looks);
   bool traces_any() const;
 
   std::mutex working, draining;

@@ -52,6 +52,9 @@ void Object::load_uprobes() {
     if (way == UprobeWay::kMulti)
       bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(kUprobeMulti));
   }
+  // Linux 5.17; without it every locked map counts.
+  bpf_program__set_autoload(skeleton_->progs.file_mappers,
+                            kernel_.has_function("bpf_find_vma") && kernel_.has_function("bpf_loop"));
 }
 
 bpf_program* Object::go_program() const { return skeleton_->progs.go_call; }

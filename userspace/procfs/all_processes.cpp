@@ -2,6 +2,7 @@
 #include "procfs/all_processes.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -77,6 +78,8 @@ void AllProcesses::look_for_new() {
   for (; before != known_.end(); ++before)
     if (before->statm) --open_;
   known_ = std::move(merged);
+  if (passes_ % kLookAnyway == 0)
+    for (Known& each : known_) each.memory = true;
 }
 
 // false: it has no memory of its own, or is gone.
@@ -87,7 +90,10 @@ bool AllProcesses::read(Known& process) {
   if (!process.statm) {
     const std::string name = std::to_string(process.pid) + "/statm";
     Fd opened(::openat(root_.fd(), name.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!opened) return false;
+    struct stat file {};
+    if (!opened || ::fstat(opened.get(), &file) != 0) return false;
+    if (file.st_ino != process.inode) process.past = {};
+    process.inode = file.st_ino;
     const bool keep = open_ < most_files_;
     if (keep) ++open_;
     (keep ? process.statm : once) = std::move(opened);

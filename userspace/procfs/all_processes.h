@@ -3,7 +3,7 @@
 // privilege, and of a target only /proc/PID/statm is opened, and stays open.
 //
 //   4711  fd 5   statm "9500 2600 1100 …"    resident 10.2 MiB, of that 5.9 MiB anonymous (2600 - 1100 pages)
-//   4712  -      statm "0 0 0 …"             a kernel thread or a zombie: not read again
+//   4712  -      statm "0 0 0 …"             a kernel thread or a zombie: read again in every fiftieth pass: by then it may be another
 //   4713  fd 6   the same five times         read in every fifth pass, until it changes
 //
 // New processes are looked for in every fifth pass if the last pid in /proc/loadavg has moved (else in every fiftieth). So a
@@ -58,6 +58,7 @@ class AllProcesses {
   struct Known {
     Pid pid = 0;
     Fd statm;
+    uint64_t inode = 0;  // of its file: another process has another one
     bool memory = true;  // false: a kernel thread or a zombie
     uint8_t same = 0;    // equal readings in a row
     ProcessMemory last;

@@ -2,6 +2,7 @@
 #include "symbols/symbolizer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/time.h"
@@ -17,6 +18,8 @@ constexpr size_t kMaxModules = 64 << 10;
 constexpr size_t kMostAtOnce = 1024;    // addresses in one round of questions
 constexpr uint64_t kCodeMapPause = 20;  // times what reading it took
 constexpr uint64_t kNoCodeMapPause_ns = 5'000'000'000;
+constexpr int kMostFailures = 4;                  // then it is not asked for again
+constexpr TimeNs kFirstPause_ns = 1'000'000'000;  // before it is; then four times as long
 
 void send(const Symbolizer::Emit& emit, events::Payload payload) {
   emit({clock_ns(CLOCK_MONOTONIC), std::move(payload)});
@@ -27,11 +30,16 @@ uint64_t mix(uint64_t a, uint64_t b) {
   return value ^ (value >> 32);
 }
 
+uint64_t key_of(const events::SymbolInfo& info) { return info.address << 1 | (info.is_return ? 1 : 0); }
+
 }  // namespace
 
 size_t FileKeyHash::operator()(const FileKey& key) const {
   return mix(mix(key.device, key.inode), mix(key.bytes, static_cast<uint64_t>(key.modified_ns)));
 }
+
+Symbolizer::Symbolizer(Binaries& binaries, std::function<TimeNs()> now)
+    : binaries_(binaries), now_(now ? std::move(now) : [] { return clock_ns(CLOCK_MONOTONIC); }) {}
 
 void Symbolizer::resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>& vmas,
                          std::span<const events::Stack> stacks, const Emit& emit) {
@@ -43,6 +51,7 @@ void Symbolizer::resolve(Pid tgid, SpaceId space, const std::vector<events::Vma>
       if (stack.frames[i] != 0) want(tgid, state, vmas, stack.frames[i], i > 0, wanted, emit);
     if (wanted.size() >= kMostAtOnce) look_up(tgid, wanted, space, emit);
   }
+  want_late(tgid, state, vmas, wanted, emit);
   look_up(tgid, wanted, space, emit);
 }
 
@@ -66,6 +75,21 @@ void Symbolizer::want(Pid tgid, SpaceState& state, const std::vector<events::Vma
   wanted.push_back(std::move(one));
 }
 
+// What was emitted without names while its file could not be opened.
+void Symbolizer::want_late(Pid tgid, SpaceState& state, const std::vector<events::Vma>& vmas,
+                           std::vector<Wanted>& wanted, const Emit& emit) {
+  if (state.opened_late.empty()) return;
+  std::ranges::sort(state.opened_late, {}, &AddressRange::start);
+  std::vector<uint64_t> keys;
+  for (const auto& [key, binary] : state.said) {
+    const uint64_t address = (key >> 1) - (key & 1);
+    const auto after = std::ranges::upper_bound(state.opened_late, address, {}, &AddressRange::start);
+    if (after != state.opened_late.begin() && std::prev(after)->contains(address)) keys.push_back(key);
+  }
+  state.opened_late.clear();
+  for (const uint64_t key : keys) want(tgid, state, vmas, key >> 1, (key & 1) != 0, wanted, emit);
+}
+
 // One request for each file, then all is emitted in the order of the stacks.
 void Symbolizer::look_up(Pid tgid, std::vector<Wanted>& wanted, SpaceId space, const Emit& emit) {
   name_made_code(tgid, spaces_[space], wanted);
@@ -83,7 +107,12 @@ void Symbolizer::look_up(Pid tgid, std::vector<Wanted>& wanted, SpaceId space, c
       offsets.push_back({wanted[i].info.file_offset, wanted[i].info.is_return});
     }
     Result<std::vector<SourceFrames>> found = frames_of(tgid, *module, *wanted[first].vma, offsets, emit);
-    if (!found) lost += mine.size();
+    if (!found) {
+      lost += mine.size();
+      const bool again = ++module->failed < kMostFailures;
+      for (const size_t i : mine)
+        if (again) spaces_[space].said.erase(key_of(wanted[i].info));
+    }
     for (size_t i = 0; found && i < mine.size(); ++i) wanted[mine[i]].info.frames = std::move((*found)[i]);
   }
   for (Wanted& one : wanted) {
@@ -107,8 +136,7 @@ void Symbolizer::name_made_code(Pid tgid, SpaceState& state, std::vector<Wanted>
   const uint64_t begun = clock_ns(CLOCK_MONOTONIC);
   if (begun < state.code_map_after_ns) {
     for (const size_t i : mine)
-      if (state.has_code_map)
-        state.said.erase(wanted[i].info.address << 1 | (wanted[i].info.is_return ? 1 : 0));
+      if (state.has_code_map) state.said.erase(key_of(wanted[i].info));
     return;
   }
   Result<std::vector<SourceFrames>> found = binaries_.code_names(tgid, at);
@@ -136,28 +164,42 @@ Result<std::vector<SourceFrames>> Symbolizer::frames_of(Pid tgid, Module& module
 
 Symbolizer::ModulePtr Symbolizer::module_of(Pid tgid, SpaceState& state, const events::Vma& vma,
                                             const Emit& emit) {
-  const auto known = std::find_if(state.mapped.begin(), state.mapped.end(), [&](const MappedModule& one) {
+  auto known = std::find_if(state.mapped.begin(), state.mapped.end(), [&](const MappedModule& one) {
     return one.range.contains(vma.range.start) && one.device == vma.device && one.inode == vma.inode;
   });
-  if (known != state.mapped.end()) return known->module;
-  ModulePtr module;
+  const bool is_new = known == state.mapped.end();
+  const bool again =
+      !is_new && known->failed > 0 && known->failed < kMostFailures && now_() >= known->again_at;
+  if (!is_new && !again) return known->module;
+  if (is_new) {
+    if (state.mapped.size() >= kMaxMapped) state.mapped.clear();
+    known = state.mapped.insert(state.mapped.end(), {vma.range, vma.device, vma.inode, nullptr});
+  }
+  events::BinaryInfo info;
+  if (ModulePtr module = open_module(tgid, vma, info.problem, emit)) {
+    if (again) state.opened_late.push_back(known->range);
+    known->failed = 0;
+    known->module = std::move(module);
+  } else {
+    known->again_at = now_() + (kFirstPause_ns << 2 * known->failed++);
+    info.path = vma.name;
+    if (is_new) known->module = unreadable_module({vma.device, vma.inode, 0, 0}, std::move(info), emit);
+  }
+  return known->module;
+}
+
+Symbolizer::ModulePtr Symbolizer::open_module(Pid tgid, const events::Vma& vma, std::string& problem,
+                                              const Emit& emit) {
   const uint64_t file = mix(vma.device, vma.inode);
   const Result<OpenedBinary> opened = binaries_.open_mapping(tgid, vma);
   if (opened) {
-    module = module_of(*opened, emit);
+    ModulePtr module = module_of(*opened, emit);
     if (module->handle != BinaryHandle::kNone) by_inode_[file] = module;
-  } else if (const auto other = by_inode_.find(file); other != by_inode_.end()) {
-    module = other->second.lock();  // the process is gone, and another had the same file mapped
+    return module;
   }
-  if (!module) {
-    events::BinaryInfo info;
-    info.path = vma.name;
-    info.problem = opened ? "" : opened.error().message();
-    module = unreadable_module({vma.device, vma.inode, 0, 0}, std::move(info), emit);
-  }
-  if (state.mapped.size() >= kMaxMapped) state.mapped.clear();
-  state.mapped.push_back({vma.range, vma.device, vma.inode, module});
-  return module;
+  problem = opened.error().message();
+  const auto other = by_inode_.find(file);  // the process is gone, and another had the same file mapped
+  return other == by_inode_.end() ? nullptr : other->second.lock();
 }
 
 Symbolizer::ModulePtr Symbolizer::module_of(const OpenedBinary& opened, const Emit& emit) {

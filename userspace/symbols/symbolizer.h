@@ -10,7 +10,8 @@
 //   in an executable mapping without a file ([vdso], a JIT's code): SymbolInfo without binary, and without frames but for the
 //   names that the process writes for profilers (code_map.h)
 //   in no executable mapping: nothing
-//   a file on which the reader hangs or dies: SymbolInfo without frames, a Loss that counts them, and a notice
+//   a file on which the reader hangs or dies: SymbolInfo without frames, a Loss that counts them, and a notice. When code of it
+//   occurs again it is asked for again, a few times, later and later: then SymbolInfo is emitted anew
 #pragma once
 
 #include <cstdint>
@@ -36,8 +37,8 @@ class Symbolizer {
     std::string machine;  // "x86-64" | "i386" | "aarch64" …; "" unknown, or not ELF
   };
 
-  // `binaries` must outlive it.
-  explicit Symbolizer(Binaries& binaries) : binaries_(binaries) {}
+  // `binaries` must outlive it. `now`: on CLOCK_MONOTONIC.
+  explicit Symbolizer(Binaries& binaries, std::function<TimeNs()> now = {});
 
   // Emits BinaryInfo and SymbolInfo for what is new in these stacks, looked up in these mappings of this
   // process. frames[0] is an instruction, the others are return addresses. `vmas` is in order of address.
@@ -56,6 +57,7 @@ class Symbolizer {
     BinaryId id{};
     BinaryHandle handle{};  // kNone: unreadable
     std::string machine;
+    int failed = 0;  // questions about it
   };
   using ModulePtr = std::shared_ptr<Module>;
   // A mapping of a space, and the module that its file turned out to be.
@@ -63,10 +65,14 @@ class Symbolizer {
     AddressRange range;
     uint64_t device = 0, inode = 0;
     ModulePtr module;
+    int failed = 0;  // times that it could not be opened
+    TimeNs again_at = 0;
   };
   struct SpaceState {
     std::unordered_map<uint64_t, BinaryId> said;  // address << 1 | is_return -> the binary it was found in
     std::vector<MappedModule> mapped;
+    std::vector<AddressRange>
+        opened_late;  // mappings that could not be opened before: what was emitted has no names
     bool has_code_map = false;
     uint64_t code_map_after_ns = 0;  // until then its code map is not read again
   };
@@ -79,17 +85,22 @@ class Symbolizer {
 
   void want(Pid tgid, SpaceState& state, const std::vector<events::Vma>& vmas, uint64_t address,
             bool is_return, std::vector<Wanted>& wanted, const Emit& emit);
+  void want_late(Pid tgid, SpaceState& state, const std::vector<events::Vma>& vmas,
+                 std::vector<Wanted>& wanted, const Emit& emit);
   void look_up(Pid tgid, std::vector<Wanted>& wanted, SpaceId space, const Emit& emit);
   void name_made_code(Pid tgid, SpaceState& state, std::vector<Wanted>& wanted);
   Result<std::vector<SourceFrames>> frames_of(Pid tgid, Module& module, const events::Vma& vma,
                                               std::span<const CodeOffset> at, const Emit& emit);
   ModulePtr module_of(Pid tgid, SpaceState& state, const events::Vma& vma, const Emit& emit);
+  // nullptr: it could not be opened, and why.
+  ModulePtr open_module(Pid tgid, const events::Vma& vma, std::string& problem, const Emit& emit);
   // The module of an opened file; a new one is announced.
   ModulePtr module_of(const OpenedBinary& opened, const Emit& emit);
   ModulePtr unreadable_module(const FileKey& key, events::BinaryInfo info, const Emit& emit);
   ModulePtr& remembered(const FileKey& key);
 
   Binaries& binaries_;
+  std::function<TimeNs()> now_;
   std::unordered_map<FileKey, ModulePtr, FileKeyHash> modules_;
   std::unordered_map<uint64_t, std::weak_ptr<Module>>
       by_inode_;  // the last readable one, for mappings of processes that are gone

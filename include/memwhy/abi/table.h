@@ -124,24 +124,23 @@ struct mw_thread {
  */
 enum mw_read_how { MW_READ_BULK = 0, MW_READ_WORDS, MW_READ_MEMORY };
 
-/* maps_held: a process whose map is locked at this moment, and request.mm's, be it locked or not */
-#define MW_PROGRAM_NAME 48
+/* One line of the iterator `maps_held`: a process whose map is locked at this moment. */
 struct mw_held {
 	mw_u64 mm;
 	mw_s32 tgid;
-	mw_u32 held;
-	char program[MW_PROGRAM_NAME]; /* the last part of its path, cut */
+	mw_u32 pad;
 };
+
+#define MW_MAPPERS 16 /* that one run of `file_mappers` looks for */
 
 /* Requests of the daemon to the iterators and BPF_PROG_TEST_RUN, and their results. */
 struct mw_request {
-	mw_u64
-	    mm; /* space_threads, space_members: whose; maps_held: the target's; claim: answer, 0 = no such process */
+	mw_u64 mm; /* space_threads, space_members, file_mappers: whose; claim: answer, 0 = no such process */
 	mw_s32 tgid;	   /* claim: whom to trace */
 	mw_u32 flags;	   /* claim: MW_SPACE_* */
 	mw_u32 space;	   /* claim: answer; 0 with mm set = no room */
 	mw_u32 kernel;	   /* claim: answer; the target is a kernel thread */
-	mw_u32 found;	   /* claim: answer; a task with that tgid exists */
+	mw_u32 found;	   /* claim: answer; a task with that tgid exists. file_mappers: the file was found */
 	mw_u32 la57;	   /* calibrate: answer; 5-level page tables */
 	mw_u64 word_at;	   /* calibrate: address of a word of the daemon ... */
 	mw_u64 word;	   /* ... and what it holds */
@@ -150,6 +149,10 @@ struct mw_request {
 	mw_u64 time_ns;	   /* clock: answer */
 	mw_u64 boot_ns;	   /* clock: answer */
 	mw_u64 tick;	   /* clock: answer */
+	mw_u64 site;	   /* file_mappers: an address of request.mm, in the file */
+	mw_u64 mappers[MW_MAPPERS]; /* file_mappers: which of these map it, too */
+	mw_u32 mapping;		    /* file_mappers: answer; a bit for each that does */
+	mw_u32 all_seen;	    /* file_mappers: answer; every mapping of the file was looked at */
 };
 
 MW_ASSERT_SIZE(struct mw_chunk, 4096);
@@ -159,8 +162,8 @@ MW_ASSERT_SIZE(struct mw_space, 16);
 MW_ASSERT_SIZE(struct mw_use, 24);
 MW_ASSERT_SIZE(struct mw_member, 24);
 MW_ASSERT_SIZE(struct mw_thread, 24);
-MW_ASSERT_SIZE(struct mw_held, 64);
-MW_ASSERT_SIZE(struct mw_request, 88);
+MW_ASSERT_SIZE(struct mw_held, 16);
+MW_ASSERT_SIZE(struct mw_request, 232);
 MW_ASSERT_SIZE(struct mw_go_window, 16);
 
 #endif

@@ -2,17 +2,18 @@
 #include "app/agent_settings.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 
 #include "app/command.h"
+#include "support/temporary_directory.h"
 
 namespace memwhy::app {
 namespace {
 
 std::string file_with(const std::string& text) {
-  const std::string path = ::testing::TempDir() + std::to_string(::getpid()) + "agent.toml";
+  static const test::TemporaryDirectory folder;
+  const std::string path = folder / "agent.toml";
   std::ofstream(path) << text;
   return path;
 }

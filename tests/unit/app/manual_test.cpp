@@ -2,7 +2,6 @@
 #include "app/manual.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -14,6 +13,7 @@
 #include <utility>
 
 #include "app/command.h"
+#include "support/temporary_directory.h"
 
 namespace memwhy::app {
 namespace {
@@ -38,7 +38,8 @@ std::string output_of(const std::string& command) {
 }
 
 std::string written(const std::string& name, const std::string& text) {
-  const std::string path = ::testing::TempDir() + std::to_string(::getpid()) + name;  // tests run at once
+  static const test::TemporaryDirectory folder;
+  const std::string path = folder / name;
   std::ofstream(path) << text;
   return path;
 }

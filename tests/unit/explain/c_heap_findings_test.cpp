@@ -165,6 +165,16 @@ TEST(CHeapGrowth, NamesTheSizeThatGrows) {
   EXPECT_THAT(found->evidence, Each(Not(HasSubstr("[heap]")))) << "nobody was seen to touch it";
 }
 
+// Only a damaged recording has such chunks.
+TEST(CHeapGrowth, AChunkThatIsTooSmallIsOfTheSmallestRequest) {
+  std::string script = growing({30, 50, 70, 90, 110, 130, 150, 170});
+  for (size_t at = 0; (at = script.find("size=1008:", at)) != std::string::npos;)
+    script.replace(at, 10, "size=8:");
+  const auto e = told(script);
+  ASSERT_NE(finding(e, "c-heap-growth"), nullptr);
+  EXPECT_THAT(finding(e, "c-heap-growth")->remedy, HasSubstr("an object of 9 to 24 bytes"));
+}
+
 TEST(CHeapGrowth, ChunksThatWereNotWrittenToAreVirtual) {
   const auto e = told(growing({30, 50, 70, 90, 110, 130, 150, 170}, 60));
   EXPECT_THAT(finding(e, "c-heap-growth")->evidence,

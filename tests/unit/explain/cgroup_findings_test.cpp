@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The container: which cgroup limits a process, and what is found about it. Each finding with its healthy twin.
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "unit/explain/go_script.h"
@@ -191,6 +192,23 @@ TEST(NearLimit, TasksThatWaitAtMemoryHigh) {
   EXPECT_EQ(finding(told_of("high_events=905 some_us=2000000"), "near-limit"), nullptr);
 }
 
+// A wait that began before the first reading is counted when it is over; and two readings of one moment show no share of time.
+TEST(NearLimit, NobodyWaitsLongerThanTheRecordingIs) {
+  const auto told_at = [](int second) {
+    return told(in_a_cgroup(fmt::format(
+        "@11 cgroup /pod/web v2 usage=200M high=200M high_events=5 some_us=0\n@{} cgroup /pod/web "
+        "v2 usage=200M high=200M high_events=9 some_us=31000000\n",
+        second)));
+  };
+  const auto e = told_at(41);
+  const Finding* found = finding(e, "near-limit");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->headline,
+            "the container is at its memory.high of 200.0 MiB, and waits for memory 100 % of the time");
+  EXPECT_EQ(figure(*found, "waited_seconds"), 30);
+  EXPECT_EQ(finding(told_at(11), "near-limit"), nullptr);
+}
+
 TEST(NearLimit, SwapIsACaveatWhereItMayBeUsed) {
   const auto against = [](const std::string& swap) {
     return finding(told(in_a_cgroup("@11 cgroup /pod/web v2 usage=500M limit=512M " + swap + "\n")),
@@ -352,22 +370,35 @@ TEST(OomKill, SilentForOneThatExits) {
 
 // 512 MiB of limit: 340 MiB held, of which the Go heap's 256 MiB (65536 pages) are Go's: 84 MiB are not. Page cache: a
 // twentieth, 25.6 MiB.
-TEST(GoMemoryLimit, WhatTheLimitLeaves) {
-  const std::string counters = "in_use=256M live=16M goal=512M gogc=off gc=0";
+std::string remedy_with_limit(int mib, const std::string& collected) {
+  const std::string counters = "in_use=256M goal=512M gogc=off " + collected;
   std::string script =
       go_program("go1.26.8") + "@10.5 attach 1 pid=5 comm=app exe=/srv/app binary=b1 cgroup=/pod\n";
   for (int i = 0; i < 4; ++i) {
-    script += fmt::format("@{} cgroup /pod v2 usage=400M limit=512M reclaimable=60M\n", 11 + 10 * i);
+    script += fmt::format("@{} cgroup /pod v2 usage=400M limit={}M reclaimable=60M\n", 11 + 10 * i, mib);
     script += moment(11 + 10 * i, "c000000+65536 heap live=1M dead=255M", "c000000+65536", "", counters);
   }
   const auto e = told(script);
   const Finding* found = finding(e, "gc-headroom");
-  ASSERT_NE(found, nullptr);
-  EXPECT_NE(found->remedy.find(
-                "For this container GOMEMLIMIT=402MiB fits: its limit of 512.0 MiB without 84.0 MiB that are "
-                "not Go's, and 25.6 MiB for page cache."),
-            std::string::npos)
-      << found->remedy;
+  return found == nullptr ? "" : found->remedy;
+}
+
+TEST(GoMemoryLimit, WhatTheLimitLeaves) {
+  EXPECT_THAT(remedy_with_limit(512, "live=16M gc=0"),
+              ::testing::HasSubstr(
+                  "For this container GOMEMLIMIT=402MiB fits: its limit of 512.0 MiB without 84.0 MiB "
+                  "that are not Go's, and 25.6 MiB for page cache."));
+}
+
+// Before the first collection all of the heap may be in use.
+TEST(GoMemoryLimit, WhatNoCollectionHasLookedAtMayBeInUse) {
+  EXPECT_THAT(
+      remedy_with_limit(400, "live=0 gc=0"),
+      ::testing::HasSubstr("no GOMEMLIMIT is known to fit: its limit of 400.0 MiB without 84.0 MiB that are "
+                           "not Go's, and 20.0 MiB for page cache leave 296.0 MiB, and 256.0 MiB of the "
+                           "heap may be in use."));
+  EXPECT_THAT(remedy_with_limit(400, "live=16M gc=1"), ::testing::HasSubstr("GOMEMLIMIT=296MiB fits"));
+  EXPECT_THAT(remedy_with_limit(84, "live=0 gc=1"), ::testing::HasSubstr("no GOMEMLIMIT fits"));
 }
 
 }  // namespace

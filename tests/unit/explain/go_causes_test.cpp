@@ -159,9 +159,11 @@ TEST(HeldHeap, AnEmptyMapAndPinnedTexts) {
       held("\n variable name=main.sessions bytes=48M objects=5 resident=48M slots=1024 entries=0\n");
   EXPECT_NE(finding(map, "held-heap")->claim.find("main.sessions alone, a map of 0 entries in 1024 slots."),
             std::string::npos);
-  const auto full =
-      held("\n variable name=main.sessions bytes=48M objects=5 resident=48M slots=1024 entries=800\n");
-  EXPECT_EQ(finding(full, "held-heap")->claim.find("slots"), std::string::npos);
+  for (const uint64_t entries : {uint64_t{800}, uint64_t{1} << 62}) {
+    const auto full = held(fmt::format(
+        "\n variable name=main.sessions bytes=48M objects=5 resident=48M slots=1024 entries={}\n", entries));
+    EXPECT_EQ(finding(full, "held-heap")->claim.find("slots"), std::string::npos) << entries;
+  }
   const auto texts = held(
       "\n variable name=main.matches bytes=48M objects=193 resident=48M pinned=192 pinned_bytes=48M "
       "used=4K\n");

@@ -79,6 +79,12 @@ TEST(GoroutineLeak, HoldsWithoutGrowth) {
   EXPECT_EQ(figure(*found, "leaked"), -1) << "nothing said so";
 }
 
+// A time near the end of all times plus ten seconds is an early one.
+TEST(GoroutineLeak, AWaitThatBeginsLaterHasNotLasted) {
+  EXPECT_EQ(finding(told(hourly_job({5, 5}, "chan send", "since=18446744073")), "goroutine-leak")->kind,
+            FindingKind::kExplains);
+}
+
 TEST(GoroutineLeak, WalkCutShortIsLowConfidence) {
   auto e = told(hourly_job({5, 5}, "chan send", "since=9", " incomplete"));
   EXPECT_EQ(finding(e, "goroutine-leak")->confidence, Confidence::kLow);

@@ -363,6 +363,39 @@ TEST_F(Hostile, an_array_that_is_not_there_ends_the_walk) {
   EXPECT_LT(memory.reads(), 20'000u);
 }
 
+// Variables of 40 MiB that are all pointers: they are looked through as far as one walk may read, a block at a time.
+TEST_F(Hostile, variables_are_read_within_the_budget_of_a_walk) {
+  constexpr uint64_t kModule = 0x10000, kData = uint64_t{1} << 40, kBytes = 40 << 20, kMask = kData + kBytes;
+  const auto& m = layout().moduledata;
+  FakeMemory truth;
+  std::vector<std::byte> module(m.size);
+  const auto put = [&](uint64_t offset, uint64_t value) { std::memcpy(&module[offset], &value, 8); };
+  put(m.data.offset, kData);
+  put(m.edata.offset, kData + kBytes);
+  put(m.bss.offset, kData);
+  put(m.ebss.offset, kData + 8);
+  const uint64_t masks = (m.size - 32) & ~uint64_t{7};
+  put(masks, kBytes / 8);
+  put(masks + 8, kMask);
+  put(masks + 16, 1);
+  put(masks + 24, kMask);
+  truth.put(kModule, module);
+  LyingMemory memory(truth);
+  memory.range = {kData, kMask + kBytes / 64};
+  memory.word = [&](uint64_t address) { return address < kMask ? 0 : ~uint64_t{0}; };
+  Globals made;
+  made.layout = &layout();
+  made.moduledata = kModule;
+  SpanTable spans;
+  const Reach reached = reach(memory, made, spans, {}, {}, {.read_bytes = 10 << 20});
+  EXPECT_FALSE(reached.finished);
+  EXPECT_GE(reached.bytes_read, 10u << 20);
+  EXPECT_LT(reached.bytes_read, 12u << 20);
+  const Reach whole = reach(memory, made, spans, {}, {}, {});
+  EXPECT_TRUE(whole.finished);
+  EXPECT_GE(whole.bytes_read, kBytes + 8);
+}
+
 // Buckets that overlap in memory are as many bytes as they say, however few they are in.
 TEST_F(Hostile, buckets_that_overlap_are_paid_for) {
   constexpr uint64_t kFirst = 0x100000, kBuckets = 1 << 17, kFrames = 1000;

@@ -122,5 +122,26 @@ TEST_F(AllProcessesTest, GrowthIsOfTheLastMinute) {
   }
 }
 
+// Between two looks a process may leave and another get its number.
+TEST_F(AllProcessesTest, AnotherOfTheSameNumberHasAPastOfItsOwn) {
+  AllProcesses all(*root_, 0);
+  process(20, 100, 0);
+  for (TimeNs i = 0; i <= 10; ++i) all.pass(i * kSecond);
+  std::filesystem::rename(folder_ / "20", folder_ / "it left");
+  process(20, 90000, 0);
+  TimeNs now = 10;
+  while (all.pass(now * kSecond).at(0).rss_bytes != 90000 * kPage) ASSERT_LT(++now, 20U);
+  EXPECT_FALSE(all.pass(now * kSecond).at(0).growth_bytes_per_s);
+}
+
+TEST_F(AllProcessesTest, WhatHadNoMemoryIsLookedAtAgain) {
+  AllProcesses all(*root_, 100);
+  kernel_thread(20);
+  EXPECT_EQ(all.pass(kSecond).size(), 0U);
+  process(20, 100, 0);
+  for (TimeNs i = 2; i <= 50; ++i) EXPECT_EQ(all.pass(i * kSecond).size(), 0U) << i;
+  EXPECT_EQ(all.pass(51 * kSecond).size(), 1U);
+}
+
 }  // namespace
 }  // namespace memwhy::procfs

@@ -4,6 +4,7 @@
 #include "symbols/symbolizer.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -17,6 +18,7 @@
 #include "symbols/local_binaries.h"
 #include "symbols/target_files.h"
 #include "unit/symbols/target.h"
+#include "unit/unwind/no_binaries.h"
 
 namespace memwhy::symbols {
 namespace {
@@ -217,6 +219,87 @@ TEST(Symbolizer, ProcessIsGone) {
   ASSERT_EQ(got.symbols[2].frames.size(), 1u);
   EXPECT_EQ(got.symbols[2].frames[0].function, "shop::price_1(int)");
   EXPECT_EQ(got.symbols[2].binary, got.symbols[1].binary);
+}
+
+// One file with a function every 16 bytes. It fails as often as it should, and counts.
+class FlakyBinaries final : public unwind::NoBinaries {
+ public:
+  Result<OpenedBinary> open_mapping(Pid, const events::Vma&) override {
+    ++opens;
+    if (fail_open-- > 0) return no();
+    OpenedBinary opened;
+    opened.key = {1, 2, 3, 4};
+    opened.handle = BinaryHandle{1};
+    return opened;
+  }
+  Result<std::vector<SourceFrames>> look_up(BinaryHandle, std::span<const CodeOffset> at) override {
+    ++look_ups;
+    if (fail_look_up-- > 0) return no();
+    std::vector<SourceFrames> out;
+    for (const CodeOffset& each : at)
+      out.push_back({{"function " + std::to_string(each.file_offset / 16), "", 0}});
+    return out;
+  }
+  int fail_open = 0, fail_look_up = 0, opens = 0, look_ups = 0;
+};
+
+class AskedAgain : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    vmas_.resize(1);
+    vmas_[0].range = {0x10000, 0x20000};
+    vmas_[0].exec = true;
+    vmas_[0].inode = 2;
+    vmas_[0].name = "/usr/lib/lib.so";
+  }
+  // What the last call emitted of each address: "0x10010 function 1".
+  std::vector<std::string> names_after(TimeNs s, std::vector<uint64_t> frames) {
+    now_ = s * 1'000'000'000;
+    Collected got;
+    symbolizer_.resolve(7, SpaceId{1}, vmas_, stacks_of({std::move(frames)}), got.emit());
+    std::vector<std::string> out;
+    for (const events::SymbolInfo& each : got.symbols)
+      out.push_back(
+          fmt::format("{:#x} {}", each.address, each.frames.empty() ? "?" : each.frames.front().function));
+    std::ranges::sort(out);
+    return out;
+  }
+  using Names = std::vector<std::string>;
+
+  TimeNs now_ = 0;
+  std::vector<events::Vma> vmas_;
+  FlakyBinaries binaries_;
+  Symbolizer symbolizer_{binaries_, [this] { return now_; }};
+};
+
+// Its reader had died of another file, or the disk was slow.
+TEST_F(AskedAgain, AFileThatCouldNotBeOpened) {
+  binaries_.fail_open = 2;
+  EXPECT_EQ(names_after(1, {0x10010, 0x10021}), (Names{"0x10010 ?", "0x10021 ?"}));
+  EXPECT_EQ(names_after(1, {0x10030}), Names{"0x10030 ?"});
+  EXPECT_EQ(binaries_.opens, 1);
+  EXPECT_EQ(names_after(2, {0x10010}), Names{});  // in vain
+  EXPECT_EQ(names_after(5, {0x10010}), Names{});  // not yet
+  EXPECT_EQ(binaries_.opens, 2);
+  EXPECT_EQ(names_after(6, {0x10030}),
+            (Names{"0x10010 function 1", "0x10021 function 2", "0x10030 function 3"}));
+  EXPECT_EQ(names_after(7, {0x10030}), Names{});
+}
+
+TEST_F(AskedAgain, NoMoreThanAFewTimes) {
+  binaries_.fail_open = 1000;
+  for (TimeNs s = 0; s < 1000; ++s) names_after(s, {0x10010});
+  EXPECT_EQ(binaries_.opens, 4);
+}
+
+TEST_F(AskedAgain, AQuestionThatFailed) {
+  binaries_.fail_look_up = 1;
+  EXPECT_EQ(names_after(1, {0x10010}), Names{"0x10010 ?"});
+  EXPECT_EQ(names_after(2, {0x10010}), Names{"0x10010 function 1"});
+  EXPECT_EQ(names_after(3, {0x10010}), Names{});
+  binaries_.fail_look_up = 1000;
+  for (int i = 0; i < 100; ++i) names_after(4, {0x10020});
+  EXPECT_EQ(binaries_.look_ups, 2 + 3);
 }
 
 // proc/7 with whatever a test puts there.

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "events/event.h"
+#include "support/temporary_directory.h"
 #include "trace/chunk.h"
 #include "trace/output.h"
 #include "trace/reader.h"
@@ -30,6 +31,7 @@ inline void PrintTo(const Event& event, std::ostream* out) { *out << describe(ev
 namespace memwhy::trace::test {
 
 using namespace memwhy::events;  // NOLINT: tests are about events
+using memwhy::test::TemporaryDirectory;
 
 constexpr TimeNs kOrigin = 81'200'000'000;
 
@@ -332,22 +334,5 @@ inline std::string file_header() {
   header.hash = hash_of(header);
   return {reinterpret_cast<const char*>(&header), sizeof header};
 }
-
-// A directory that is gone when the test ends.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = ::testing::TempDir() + "memwhy-trace.XXXXXX";
-    path_ = ::mkdtemp(name.data());
-  }
-  ~TemporaryDirectory() { [[maybe_unused]] const int status = ::system(("rm -rf '" + path_ + "'").c_str()); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 }  // namespace memwhy::trace::test

@@ -49,7 +49,8 @@ std::optional<GoLimit> go_limit(const Case& c) {
   out.cache_bytes = std::max(c.ledger.rss.file, out.limit_bytes / kFloorShare);
   const uint64_t taken = out.other_bytes + out.other_grown_bytes + out.cache_bytes;
   out.bytes = out.limit_bytes - std::min(out.limit_bytes, taken);
-  out.live_bytes = counters->live_bytes;
+  out.collected = counters->gc_cycles != 0;
+  out.live_bytes = out.collected ? counters->live_bytes : counters->heap_in_use_bytes;
   return out;
 }
 
@@ -63,8 +64,9 @@ std::string go_limit_text(const Case& c) {
                                       human_bytes(limit->limit_bytes), human_bytes(limit->other_bytes), grown,
                                       human_bytes(limit->cache_bytes));
   if (!limit->fits())
-    return fmt::format(" For this container no GOMEMLIMIT fits: {} leave {}, and {} of the heap are in use.",
-                       sum, human_bytes(limit->bytes), human_bytes(limit->live_bytes));
+    return fmt::format(" For this container no GOMEMLIMIT {}: {} leave {}, and {} of the heap {}in use.",
+                       limit->collected ? "fits" : "is known to fit", sum, human_bytes(limit->bytes),
+                       human_bytes(limit->live_bytes), limit->collected ? "are " : "may be ");
   return fmt::format(" For this container GOMEMLIMIT={}MiB fits: {}.", limit->bytes >> 20, sum);
 }
 

@@ -19,10 +19,12 @@ struct GoLimit {
   uint64_t other_grown_bytes = 0;  // by how much that rose during the recording, where it goes on
   uint64_t cache_bytes =
       0;  // a floor for page cache: the files that it has mapped, at least a twentieth of the limit
-  uint64_t bytes = 0;       // what is left; 0: nothing
-  uint64_t live_bytes = 0;  // of the heap, after its last collection
+  uint64_t bytes = 0;  // what is left; 0: nothing
+  uint64_t live_bytes =
+      0;                  // of the heap, after its last collection; before the first, all that may be in use
+  bool collected = true;  // there was one
   // Room for the heap to be collected in.
-  bool fits() const { return bytes >= live_bytes + live_bytes / 4; }
+  bool fits() const { return bytes >> 20 != 0 && bytes - bytes / 5 >= live_bytes; }
 };
 
 // nullopt: no limit, or the runtime was not read.

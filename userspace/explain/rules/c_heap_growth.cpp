@@ -44,8 +44,9 @@ std::vector<GrownSize> grown_sizes(const AllocatorFacts& facts) {
   return out;
 }
 
-// The requested size for a malloc chunk of this size.
+// The requested size for a malloc chunk of this size; none is smaller than 32 bytes.
 std::string request_text(uint64_t chunk_bytes) {
+  chunk_bytes = std::max<uint64_t>(chunk_bytes, 32);
   return fmt::format("{} to {} bytes", chunk_bytes - 23, chunk_bytes - 8);
 }
 

@@ -35,8 +35,11 @@ struct Pressure {
 std::optional<Pressure> pressure(const CgroupSummary& cgroup) {
   if (!cgroup.waited_some_seen_us || cgroup.curve.size() < 2) return std::nullopt;
   Pressure out;
-  out.waited_s = static_cast<double>(*cgroup.waited_some_seen_us) / 1e6;
-  out.seconds = static_cast<double>(cgroup.curve.back().time - cgroup.curve.front().time) / 1e9;
+  const TimeNs first = cgroup.curve.front().time, last = cgroup.curve.back().time;
+  if (last <= first) return std::nullopt;
+  out.seconds = static_cast<double>(last - first) / 1e9;
+  // The kernel adds up what is over, so that it may count a wait that began before.
+  out.waited_s = std::min(static_cast<double>(*cgroup.waited_some_seen_us) / 1e6, out.seconds);
   if (out.waited_s < kWaits * out.seconds) return std::nullopt;
   const uint64_t high = cgroup.high_events_seen.value_or(0), max = cgroup.max_events_seen.value_or(0);
   if (high > 0 && cgroup.memory.high_bytes) {

@@ -24,7 +24,8 @@ struct Blocked {
   Frame site;  // in the finalizer, the program's own function if there is one
   bool cleanup = false;
   bool long_enough() const {
-    return group->oldest_wait_ns != 0 && group->oldest_wait_ns + kBlockedLong <= read_at;
+    return group->oldest_wait_ns != 0 && group->oldest_wait_ns <= read_at &&
+           read_at - group->oldest_wait_ns >= kBlockedLong;
   }
 };
 

@@ -25,7 +25,7 @@ constexpr size_t kOthersNamed = 3;
 constexpr uint64_t kFullMap = 4;  // slots for each entry; with fewer, a map is as full as maps are
 
 bool has_empty_map(const Holder& holder) {
-  return holder.slots != 0 && holder.entries * kFullMap <= holder.slots;
+  return holder.slots != 0 && holder.entries <= holder.slots / kFullMap;
 }
 
 bool has_pins(const Holder& holder) { return holder.pinned_bytes * 2 >= holder.bytes; }
