@@ -154,7 +154,7 @@ bool AgentLoop::judge(agent::Firing firing, TimeNs now) {
   }
   ++counts.fired;
   say(fmt::format("agent: {}; its ring becomes a recording", firing.sentence));
-  parts_.session.request_restate();
+  parts_.session.request_restate(parts_.recorder->spaces_of(firing.unit));
   closings_.push_back({std::move(firing), now + kSettles});
   return true;
 }

@@ -139,9 +139,8 @@ void AgentLoop::reload() {
 
 void AgentLoop::each_tick(TimeNs now) {
   parts_.recorder->tick(now);
-  const bool full = parts_.recorder->wants_restate();
-  if (full && !restating_) parts_.session.request_restate();
-  restating_ = full;
+  if (std::vector<SpaceId> spaces = parts_.recorder->to_restate(); !spaces.empty())
+    parts_.session.request_restate(std::move(spaces));
   welcome();
   spend(now);
   fire(now);

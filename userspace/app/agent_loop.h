@@ -113,7 +113,7 @@ class AgentLoop {
   TimeNs next_pass_ = 0, next_look_ = 0, next_tidy_ = 0, next_watchdog_ = 0, spent_at_ = 0;
   std::array<std::pair<TimeNs, std::string>, 2> metrics_;  // and when they were made
   uint64_t closing_number_ = 0;
-  bool restating_ = false, stopping_ = false, over_disk_ = false;
+  bool stopping_ = false, over_disk_ = false;
 };
 
 }  // namespace memwhy::app
