@@ -6,7 +6,7 @@
 //
 //   account               level
 //   saved                 0 nothing     processes are attached, one at a time
-//   owes                  0 nothing     nobody new is attached
+//   owes                  0 nothing     nobody new is attached, but what grows up to a debt of 10 s
 //   owes for kOwesLong    1 sparse      scans and readings of runtimes are four times as far apart as well
 //   owes 3 s, or spends   2 fewer       as many processes as the budget pays for at what they cost now; one in four more when
 //     twice the budget                  there are savings
@@ -59,8 +59,10 @@ class Budget {
   Level level() const { return level_; }
   // How many processes may be recorded, of `wanted`.
   size_t most(size_t wanted) const { return wanted < most_ ? wanted : most_; }
-  // For attaching another one.
-  bool pays() const { return seconds_ >= 0 && level_ != Level::kDetached; }
+  // For attaching another one. What grows is what all of this is for: for that it goes into debt.
+  bool pays(bool for_growth = false) const {
+    return seconds_ >= (for_growth ? -kOwesTooMuch : 0) && level_ != Level::kDetached;
+  }
   // Scans are so many times as far apart.
   uint64_t pace() const { return seconds_ < 0 || level_ != Level::kNothing ? kSparsePace : 1; }
   TimeNs pause_ends() const { return pause_ends_; }  // of kDetached

@@ -70,8 +70,8 @@ Status AgentLoop::run() {
     each_tick(now);
     if (now >= next_pass_) {
       // Passes that were missed, on a machine that slept, are not made up for.
-      next_pass_ = std::max(next_pass_ + kSecond, now);
-      each_second(now);
+      next_pass_ = std::max(next_pass_ + pass_period(), now);
+      each_pass(now);
     }
     if (std::optional<std::string> why = parts_.session.wait(0); why && !stopping_) {
       parts_.recorder->leave();  // the next agent makes recordings of them
@@ -149,7 +149,12 @@ void AgentLoop::each_tick(TimeNs now) {
   answer_questions(now);
 }
 
-void AgentLoop::each_second(TimeNs now) {
+// A hundredth of what growth is judged by is often enough.
+TimeNs AgentLoop::pass_period() const {
+  return std::clamp<TimeNs>(static_cast<TimeNs>(state_.settings.window.count()) / 100, kSecond, 3 * kSecond);
+}
+
+void AgentLoop::each_pass(TimeNs now) {
   choose(now);
   watch_units(now);
   watch_node(now);
@@ -189,7 +194,8 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
       continue;
     }
     // One at a time, and none when there is no money.
-    if (!joining_.empty() || !budget_.pays() || refused_.contains(each.pid)) continue;
+    const bool grows = state_.units.contains(each.unit) && state_.units.at(each.unit).growing;
+    if (!joining_.empty() || !budget_.pays(grows) || refused_.contains(each.pid)) continue;
     Status fit = procfs::check_process(parts_.proc, each.pid);
     if (fit) fit = parts_.recorder->expect(each.pid, each.unit);
     if (!fit) {

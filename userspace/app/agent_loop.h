@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent as it runs: one thread that looks at all processes each second, keeps the right ones recorded by the session, and has
+// The agent as it runs: one thread that looks at all processes each 3 s, keeps the right ones recorded by the session, and has
 // rings closed. Everything that it decides by is pure and in agent/; here it is put together.
 //
 //   each 250 ms   rings are written, children that close rings are looked after, questions of the front are answered
-//   each second   pass ─► selection ─► attach, detach ─► session ─► recorder ─► rings
+//   each 3 s      pass ─► selection ─► attach, detach ─► session ─► recorder ─► rings
 //                             └► growth, step ─┐             └► OOM kills, signals, cgroups ─┐
 //                                              └─► gate ─► restate, 2 s ─► closers ─► recording ─► quota
 //   each minute   a unit is explained from its ring, as far as a quarter of the budget allows
@@ -62,7 +62,8 @@ class AgentLoop {
   };
 
   void each_tick(TimeNs now);
-  void each_second(TimeNs now);
+  TimeNs pass_period() const;
+  void each_pass(TimeNs now);
   bool take_signals();  // true: the end
   void reload();
   void close_what_fired();

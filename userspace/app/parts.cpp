@@ -33,7 +33,8 @@ Result<PartsPtr> assemble(procfs::Root proc, const PrivilegePlan& privileges, st
   Result<std::unique_ptr<probe::KernelProbe>> probe = open_probe(to_a_budget, options.probes.who_allocates);
   if (!probe) return std::move(probe).error();
   std::unique_ptr<record::KernelSource> kernel = kernel_source(**probe, privileges.told());
-  Result<std::unique_ptr<Teaching>> teaching = start_teaching(**probe, std::move(*more_files), privileges, to_a_budget);
+  Result<std::unique_ptr<Teaching>> teaching =
+      start_teaching(**probe, std::move(*more_files), privileges, to_a_budget);
   if (!teaching) return std::move(teaching).error();
   options.rests = to_a_budget;
   options.on_thread = [privileges](record::Thread thread) {

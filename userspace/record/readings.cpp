@@ -12,8 +12,9 @@ constexpr TimeNs kLongestRest = 10'000'000'000;
 
 uint64_t distance(uint64_t then, uint64_t now) { return then > now ? then - now : now - then; }
 
-bool moved(uint64_t then, uint64_t now) {
-  return distance(then, now) * 20 >= then && distance(then, now) >= kLeastMove;
+// By 5 %; where scans are farther apart than usual, by so many times that.
+bool moved(uint64_t then, uint64_t now, uint64_t pace) {
+  return distance(then, now) * 20 >= then * pace && distance(then, now) >= kLeastMove;
 }
 
 }  // namespace
@@ -48,7 +49,8 @@ bool Readings::counters(Target& target) {
   if (!counters) return false;
   counters->space = target.space;
   target.rss_bytes = counters->rss_bytes();
-  if (target.rss_at_scan != 0 && moved(target.rss_at_scan, target.rss_bytes)) target.schedule.rescan = true;
+  if (target.rss_at_scan != 0 && moved(target.rss_at_scan, target.rss_bytes, world_.pace()))
+    target.schedule.rescan = true;
   world_.tell(*std::move(counters));
   cgroups_.read(target, kCgroupOfTick);
   cgroups_.read(world_.options.cgroup, kCgroupOfTick);

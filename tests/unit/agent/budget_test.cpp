@@ -97,6 +97,16 @@ TEST(BudgetTest, WhatCostsNowAndThenTakesNoProcess) {
   EXPECT_EQ(node.levels[Level::kFewer] + node.levels[Level::kDetached], 0);
 }
 
+TEST(BudgetTest, WhatGrowsIsAttachedOnDebt) {
+  Budget budget(0.005, kCpus);  // 10 ms a second
+  budget.at(kSecond, {}, {1, 5});
+  budget.at(2 * kSecond, {100'000'000, 100'000'000, 0}, {1, 5});  // 6 s are owed
+  EXPECT_FALSE(budget.pays());
+  EXPECT_TRUE(budget.pays(true));
+  budget.at(3 * kSecond, {200'000'000, 200'000'000, 0}, {1, 5});  // 15 s
+  EXPECT_FALSE(budget.pays(true));
+}
+
 // Looking at a large node takes most of a small budget: what is left pays for one after the other, and takes none away.
 TEST(BudgetTest, ALargeNodeAndASmallBudgetRecordSome) {
   Node node(0.005);
