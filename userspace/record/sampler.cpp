@@ -112,6 +112,7 @@ void Sampler::restate(const std::vector<SpaceId>& spaces) {
     if (target == nullptr || !target->readable()) continue;
     target->schedule.next_restate = target->schedule.next_scan = now;
   }
+  if (!targets_.empty()) anchor();  // what comes next may be read by another clock
 }
 
 void Sampler::finish() {
