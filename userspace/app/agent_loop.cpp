@@ -195,7 +195,8 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
     }
     // One at a time, and none when there is no money.
     const bool grows = state_.units.contains(each.unit) && state_.units.at(each.unit).growing;
-    if (!joining_.empty() || !budget_.pays(grows) || refused_.contains(each.pid)) continue;
+    const bool paid = budget_.pays() || (grows && budget_.lends(now, lent_at_));
+    if (!joining_.empty() || !paid || refused_.contains(each.pid)) continue;
     Status fit = procfs::check_process(parts_.proc, each.pid);
     if (fit) fit = parts_.recorder->expect(each.pid, each.unit);
     if (!fit) {
@@ -204,6 +205,7 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
     }
     attached_[each.pid] = {each.unit, fmt::format("pid {} ({})", each.pid, each.comm), 0, false};
     joining_.emplace_back(each.pid, parts_.session.begin_add(each.pid));
+    if (!budget_.pays()) lent_at_ = now;
   }
   std::erase_if(refused_, [&](const auto& each) { return each.second <= now; });
   const bool at_once = recorded_now() > selection_.most();

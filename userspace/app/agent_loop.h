@@ -111,7 +111,7 @@ class AgentLoop {
   std::map<std::string, TimeNs> deserted_;  // units without a process, since
   std::map<std::string, TimeNs> looked_at_;
   std::set<std::pair<std::string, std::string>> known_causes_;
-  TimeNs next_pass_ = 0, next_look_ = 0, next_tidy_ = 0, next_watchdog_ = 0, spent_at_ = 0;
+  TimeNs next_pass_ = 0, next_look_ = 0, next_tidy_ = 0, next_watchdog_ = 0, spent_at_ = 0, lent_at_ = 0;
   std::array<std::pair<TimeNs, std::string>, 2> metrics_;  // and when they were made
   uint64_t closing_number_ = 0;
   bool stopping_ = false, over_disk_ = false;
