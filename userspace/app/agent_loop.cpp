@@ -146,6 +146,7 @@ void AgentLoop::each_tick(TimeNs now) {
   fire(now);
   close_due(now);
   while (std::optional<ClosedJob> job = closers_.poll(now)) closed(std::move(*job), now);
+  if (now >= next_tidy_) tidy(now);
   answer_questions(now);
 }
 
@@ -159,7 +160,6 @@ void AgentLoop::each_pass(TimeNs now) {
   watch_units(now);
   watch_node(now);
   look_at_units(now);
-  if (now >= next_tidy_) tidy(now);
   if (parts_.notify.watchdog().count() != 0 && now >= next_watchdog_) {
     parts_.notify.send("WATCHDOG=1");
     next_watchdog_ = now + static_cast<TimeNs>(parts_.notify.watchdog().count());
