@@ -6,8 +6,9 @@
 //
 //   account               level
 //   saved                 0 nothing     processes are attached, one at a time
-//   owes                  0 nothing     nobody new is attached
-//   owes for kOwesLong    1 sparse      scans and readings of runtimes are four times as far apart as well
+//   owes                  0 nothing     nobody new is attached, but each minute one that grows
+//   owes for kOwesLong    1 sparse      scans and readings of runtimes are four times as far apart as well,
+//                                       and 16 times while 3 s are owed
 //   owes 3 s, or spends   2 fewer       as many processes as the budget pays for at what they cost now; one in four more when
 //     twice the budget                  there are savings
 //   pays for none, or     3 detached    no process is recorded, so that the hooks are off, for 30 s, and for twice the seconds that
@@ -45,6 +46,7 @@ class Budget {
   static constexpr TimeNs kSettles = 4'000'000'000;  // what fewer processes cost is known then
   static constexpr TimeNs kMeasured = 1'000'000'000, kMeasuredLong = 60'000'000'000;
   static constexpr TimeNs kLasts = 6'000'000'000;
+  static constexpr TimeNs kGrowthEach = 60'000'000'000;
   static constexpr TimeNs kFirstPause = 30'000'000'000, kLongestPause = 600'000'000'000;
 
   // `share` of `cpus`.
@@ -59,10 +61,16 @@ class Budget {
   Level level() const { return level_; }
   // How many processes may be recorded, of `wanted`.
   size_t most(size_t wanted) const { return wanted < most_ ? wanted : most_; }
-  // For attaching another one.
+  // For attaching another one. What grows is what all of this is for: one each kGrowthEach is attached on credit.
   bool pays() const { return seconds_ >= 0 && level_ != Level::kDetached; }
+  bool lends(TimeNs now, TimeNs last_one) const {
+    return level_ != Level::kDetached && (last_one == 0 || now >= last_one + kGrowthEach);
+  }
   // Scans are so many times as far apart.
-  uint64_t pace() const { return seconds_ < 0 || level_ != Level::kNothing ? kSparsePace : 1; }
+  uint64_t pace() const {
+    if (seconds_ < -kOwesMuch) return kSparsestPace;
+    return seconds_ < 0 || level_ != Level::kNothing ? kSparsePace : 1;
+  }
   TimeNs pause_ends() const { return pause_ends_; }  // of kDetached
 
   // Of all CPUs of the node, over the last minute or so.
@@ -73,7 +81,7 @@ class Budget {
   double seconds_saved() const { return seconds_; }  // of the budget; negative: owed
 
  private:
-  static constexpr uint64_t kSparsePace = 4;
+  static constexpr uint64_t kSparsePace = 4, kSparsestPace = 16;
 
   struct Point {
     TimeNs time = 0;

@@ -252,11 +252,26 @@ void Recorder::tick(TimeNs now) {
   }
 }
 
-bool Recorder::wants_restate() const {
+std::vector<SpaceId> Recorder::to_restate() {
   const std::lock_guard lock(mutex_);
-  for (const auto& [name, unit] : units_)
-    if (unit.spaces != 0 && unit.ring->wants_restate()) return true;
-  return false;
+  std::vector<SpaceId> spaces;
+  for (auto& [name, unit] : units_) {
+    const bool wants = unit.spaces != 0 && unit.ring->wants_restate();
+    if (!std::exchange(unit.restating, wants) && wants) add_spaces(name, spaces);
+  }
+  return spaces;
+}
+
+std::vector<SpaceId> Recorder::spaces_of(const std::string& unit) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<SpaceId> spaces;
+  add_spaces(unit, spaces);
+  return spaces;
+}
+
+void Recorder::add_spaces(const std::string& unit, std::vector<SpaceId>& to) const {
+  for (const auto& [id, space] : spaces_)
+    if (space.unit == unit) to.push_back(id);
 }
 
 std::vector<Firing> Recorder::take_firings() {

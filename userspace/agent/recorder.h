@@ -67,7 +67,9 @@ class Recorder : public events::EventSink {
   void on_event(const events::Event& event) override;
   // Each events::kFileTick.
   void tick(TimeNs now);
-  bool wants_restate() const;
+  // Spaces whose rings have begun to want a restatement since the last call.
+  std::vector<SpaceId> to_restate();
+  std::vector<SpaceId> spaces_of(const std::string& unit) const;
 
   std::vector<Firing> take_firings();
   std::vector<Error> take_failures();  // of rings, which are gone
@@ -82,6 +84,7 @@ class Recorder : public events::EventSink {
   struct Unit {
     std::unique_ptr<Ring> ring;
     bool opened = false;  // it was given what a recording opens with
+    bool restating = false;
     size_t spaces = 0;
     std::optional<uint64_t> cgroup_usage_bytes, cgroup_limit_bytes;
     uint64_t oom_kills = 0;
@@ -92,6 +95,7 @@ class Recorder : public events::EventSink {
     bool oom = false;
   };
   Unit* unit_of(SpaceId space);
+  void add_spaces(const std::string& unit, std::vector<SpaceId>& to) const;
   void about_recording(const events::Event& event);
   void begin_space(const events::SpaceStart& start);
   void end_space(const events::SpaceEnd& end);

@@ -41,8 +41,28 @@ bool Selection::is_asked_for(const Seen& seen) const {
          std::any_of(rules_.cgroups.begin(), rules_.cgroups.end(), is_in);
 }
 
+bool Selection::is_worth_it(TimeNs now, const Seen& seen) const {
+  const bool young = seen.since != 0 && now < seen.since + rules_.window / kStartIs;
+  return !young && seen.rss_bytes >= rules_.min_rss_bytes && is_asked_for(seen);
+}
+
+// Since its start was over. What it does in its first minutes may be all that it will ever do: so this fires nothing.
+bool Selection::is_growing(TimeNs now, const Past& past, uint64_t bytes) const {
+  const TimeNs start = past.first_seen == first_pass_ ? 0 : rules_.window / kStartIs;
+  const auto from = [&](TimeNs time) {
+    return std::ranges::find_if(past.window, [&](const Point& point) { return point.time >= time; });
+  };
+  const auto base = from(past.first_seen + start);
+  if (base == past.window.end() || now < base->time + rules_.window / kStartIs) return false;
+  const auto middle = from(base->time + (now - base->time) / 2);
+  const auto share = static_cast<uint64_t>(static_cast<double>(base->bytes) * rules_.growth_share);
+  const uint64_t least = std::max<uint64_t>({rules_.growth_bytes / 4, share / 4, 1});
+  return bytes >= base->bytes + least && middle != past.window.end() &&
+         bytes >= middle->bytes + (bytes - base->bytes) / 4;
+}
+
 // `past` holds everything before this pass.
-void Selection::judge(TimeNs now, Past& past, UnitFigures& figures) const {
+void Selection::judge(TimeNs now, const Past& past, UnitFigures& figures) const {
   const auto moved = [&](uint64_t then) {
     return static_cast<int64_t>(figures.anon_bytes) - static_cast<int64_t>(then);
   };
@@ -64,9 +84,10 @@ void Selection::judge(TimeNs now, Past& past, UnitFigures& figures) const {
     figures.step_bytes = step > 0 ? static_cast<uint64_t>(step) : 0;
     figures.stepped = figures.step_bytes >= rules_.step_bytes;
   }
+  figures.growing = is_growing(now, past, figures.anon_bytes);
 }
 
-double Selection::rank(const Seen& seen) const {
+std::pair<bool, double> Selection::rank(const Seen& seen) const {
   const auto past = past_.find(seen.unit);
   const auto figures = figures_.find(seen.unit);
   double bytes = static_cast<double>(seen.anon_bytes);
@@ -76,7 +97,8 @@ double Selection::rank(const Seen& seen) const {
     bytes *= 1 - std::min(1.0, shown / all);
     bytes += static_cast<double>(std::max<int64_t>(figures->second.growth_bytes.value_or(0), 0));
   }
-  return chosen_.contains(seen.pid) ? bytes * kStays : bytes;
+  return {figures != figures_.end() && figures->second.growing,
+          chosen_.contains(seen.pid) ? bytes * kStays : bytes};
 }
 
 // While nobody looked, the agent stopped or the virtual machine held, what grew did so within a time that is not known.
@@ -89,6 +111,7 @@ void Selection::begin_pass(TimeNs now) {
 
 std::vector<Seen> Selection::pass(TimeNs now, const std::vector<Seen>& all, const std::set<Pid>& without) {
   begin_pass(now);
+  if (first_pass_ == 0) first_pass_ = now;
   figures_.clear();
   for (const Seen& seen : all) {
     UnitFigures& unit = figures_[seen.unit];
@@ -112,10 +135,9 @@ std::vector<Seen> Selection::pass(TimeNs now, const std::vector<Seen>& all, cons
     return each.second.last_seen + 2 * rules_.window < now || past_.size() > kMostUnits;
   });
 
-  std::vector<std::pair<double, const Seen*>> ranked;
+  std::vector<std::pair<std::pair<bool, double>, const Seen*>> ranked;
   for (const Seen& seen : all)
-    if (seen.rss_bytes >= rules_.min_rss_bytes && is_asked_for(seen) && !without.contains(seen.pid))
-      ranked.emplace_back(rank(seen), &seen);
+    if (is_worth_it(now, seen) && !without.contains(seen.pid)) ranked.emplace_back(rank(seen), &seen);
   wanted_ = std::min(ranked.size(), rules_.top);
   const size_t count = std::min(wanted_, most_);
   std::partial_sort(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(count), ranked.end(),

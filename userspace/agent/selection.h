@@ -7,8 +7,11 @@
 //   cache      started 1 min ago, 900 MiB                          unknown           no: not watched for a window
 //   batch      10 (started again 5 min ago) 480 480 … 480          +470 MiB          no: it stopped growing in the first half
 //
-// A process is ranked by the anonymous bytes that no heap profile is known to show, plus what its unit has grown. One that is
-// recorded stays unless others exceed it by a quarter. What comes next: recorder.h, which records them.
+// Processes of units that grow come first, long before they have grown enough for a trigger: what led to it is then in the ring.
+// Among them, and then among the others, a process is ranked by the anonymous bytes that no heap profile is known to show, plus
+// what its unit has grown. One that is recorded stays unless others exceed it by a quarter. One that has just been started, a
+// compiler for example, is not worth it yet: every start is a storm of page faults. What comes next: recorder.h, which records
+// them.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +21,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -28,6 +32,7 @@ struct Seen {
   Pid pid = 0;
   std::string unit, comm, cgroup;
   uint64_t rss_bytes = 0, anon_bytes = 0;
+  TimeNs since = 0;  // when it was first seen; 0: it was there in the first pass
 };
 
 struct SelectionRules {
@@ -46,6 +51,7 @@ struct UnitFigures {
   std::optional<int64_t> growth_bytes;  // of anon_bytes over the window; absent: not watched for so long
   bool grown = false, stepped = false;
   uint64_t step_bytes = 0;  // within kStepTime
+  bool growing = false;     // a quarter of what `grown` takes, and on
 };
 
 // Of those for which `counts`, the one that grew most, within the window or in the last seconds; where none did, the largest.
@@ -60,6 +66,7 @@ std::optional<MostGrown> most_grown(const std::map<std::string, UnitFigures>& un
 class Selection {
  public:
   static constexpr TimeNs kStepTime = 10'000'000'000;
+  static constexpr TimeNs kStartIs = 10;  // one part in so many of the window
 
   explicit Selection(SelectionRules rules) : rules_(std::move(rules)) {}
   void change(SelectionRules rules) { rules_ = std::move(rules); }
@@ -88,12 +95,14 @@ class Selection {
   };
   void begin_pass(TimeNs now);
   bool is_asked_for(const Seen& seen) const;
-  void judge(TimeNs now, Past& past, UnitFigures& figures) const;
-  double rank(const Seen& seen) const;
+  bool is_worth_it(TimeNs now, const Seen& seen) const;
+  void judge(TimeNs now, const Past& past, UnitFigures& figures) const;
+  bool is_growing(TimeNs now, const Past& past, uint64_t bytes) const;
+  std::pair<bool, double> rank(const Seen& seen) const;
 
   SelectionRules rules_;
   size_t most_ = SIZE_MAX, wanted_ = 0;
-  TimeNs last_pass_ = 0;
+  TimeNs first_pass_ = 0, last_pass_ = 0;
   std::map<std::string, Past> past_;
   std::map<std::string, UnitFigures> figures_;
   std::set<Pid> chosen_;

@@ -21,6 +21,7 @@ class ProcfsSource : public record::ProcessSource {
   bool alive() const override { return process_.alive(); }
   Result<events::SpaceStart> identity() override { return process_.identity(); }
   Result<events::Counters> counters() override { return process_.counters(); }
+  std::optional<uint64_t> resident_pages() override { return process_.resident_pages(); }
   std::string cgroup_path() override { return process_.cgroup_path(); }
   Result<std::vector<events::Vma>> vmas() override { return process_.vmas(); }
   Result<events::PageScan> scan(const std::vector<events::Vma>& vmas) override { return process_.scan(vmas); }

@@ -22,6 +22,8 @@ namespace {
 constexpr TimeNs kSettles = 2 * kNsPerSecond;
 constexpr TimeNs kTidyEach = 10 * kNsPerSecond, kLooksEach = 60 * kNsPerSecond, kDeserted = 30 * kNsPerSecond;
 constexpr TimeNs kTryAgain = 60 * kNsPerSecond;  // a ring that failed
+constexpr uint64_t kRoomForNext =
+    32;  // of the disk: rings grow, and a recording is closed, until the next look
 constexpr double kBudgetOfLooks = 0.25;
 constexpr double kWatchedEnough = 20;  // seconds
 constexpr size_t kMostCounted = 10'000;
@@ -154,7 +156,7 @@ bool AgentLoop::judge(agent::Firing firing, TimeNs now) {
   }
   ++counts.fired;
   say(fmt::format("agent: {}; its ring becomes a recording", firing.sentence));
-  parts_.session.request_restate();
+  parts_.session.request_restate(parts_.recorder->spaces_of(firing.unit));
   closings_.push_back({std::move(firing), now + kSettles});
   return true;
 }
@@ -303,7 +305,8 @@ void AgentLoop::tidy(TimeNs now) {
   std::erase_if(known_causes_, [&](const auto& each) {
     return !state_.recorded.contains(each.first) && !state_.units.contains(each.first);
   });
-  for (const agent::StoredRecording& removed : parts_.store.trim(state_.settings.disk, rings)) {
+  const uint64_t quota = state_.settings.disk - state_.settings.disk / kRoomForNext;
+  for (const agent::StoredRecording& removed : parts_.store.trim(quota, rings)) {
     ++state_.recordings_removed;
     say(fmt::format("agent: {} ({}) made room for others", removed.name, human_bytes(removed.bytes)));
   }

@@ -70,8 +70,8 @@ Status AgentLoop::run() {
     each_tick(now);
     if (now >= next_pass_) {
       // Passes that were missed, on a machine that slept, are not made up for.
-      next_pass_ = std::max(next_pass_ + kSecond, now);
-      each_second(now);
+      next_pass_ = std::max(next_pass_ + pass_period(), now);
+      each_pass(now);
     }
     if (std::optional<std::string> why = parts_.session.wait(0); why && !stopping_) {
       parts_.recorder->leave();  // the next agent makes recordings of them
@@ -139,23 +139,27 @@ void AgentLoop::reload() {
 
 void AgentLoop::each_tick(TimeNs now) {
   parts_.recorder->tick(now);
-  const bool full = parts_.recorder->wants_restate();
-  if (full && !restating_) parts_.session.request_restate();
-  restating_ = full;
+  if (std::vector<SpaceId> spaces = parts_.recorder->to_restate(); !spaces.empty())
+    parts_.session.request_restate(std::move(spaces));
   welcome();
   spend(now);
   fire(now);
   close_due(now);
   while (std::optional<ClosedJob> job = closers_.poll(now)) closed(std::move(*job), now);
+  if (now >= next_tidy_) tidy(now);
   answer_questions(now);
 }
 
-void AgentLoop::each_second(TimeNs now) {
+// A hundredth of what growth is judged by is often enough.
+TimeNs AgentLoop::pass_period() const {
+  return std::clamp<TimeNs>(static_cast<TimeNs>(state_.settings.window.count()) / 100, kSecond, 3 * kSecond);
+}
+
+void AgentLoop::each_pass(TimeNs now) {
   choose(now);
   watch_units(now);
   watch_node(now);
   look_at_units(now);
-  if (now >= next_tidy_) tidy(now);
   if (parts_.notify.watchdog().count() != 0 && now >= next_watchdog_) {
     parts_.notify.send("WATCHDOG=1");
     next_watchdog_ = now + static_cast<TimeNs>(parts_.notify.watchdog().count());
@@ -190,7 +194,9 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
       continue;
     }
     // One at a time, and none when there is no money.
-    if (!joining_.empty() || !budget_.pays() || refused_.contains(each.pid)) continue;
+    const bool grows = state_.units.contains(each.unit) && state_.units.at(each.unit).growing;
+    const bool paid = budget_.pays() || (grows && budget_.lends(now, lent_at_));
+    if (!joining_.empty() || !paid || refused_.contains(each.pid)) continue;
     Status fit = procfs::check_process(parts_.proc, each.pid);
     if (fit) fit = parts_.recorder->expect(each.pid, each.unit);
     if (!fit) {
@@ -199,6 +205,7 @@ void AgentLoop::attach(const std::vector<agent::Seen>& chosen, TimeNs now) {
     }
     attached_[each.pid] = {each.unit, fmt::format("pid {} ({})", each.pid, each.comm), 0, false};
     joining_.emplace_back(each.pid, parts_.session.begin_add(each.pid));
+    if (!budget_.pays()) lent_at_ = now;
   }
   std::erase_if(refused_, [&](const auto& each) { return each.second <= now; });
   const bool at_once = recorded_now() > selection_.most();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent as it runs: one thread that looks at all processes each second, keeps the right ones recorded by the session, and has
+// The agent as it runs: one thread that looks at all processes each 3 s, keeps the right ones recorded by the session, and has
 // rings closed. Everything that it decides by is pure and in agent/; here it is put together.
 //
 //   each 250 ms   rings are written, children that close rings are looked after, questions of the front are answered
-//   each second   pass ─► selection ─► attach, detach ─► session ─► recorder ─► rings
+//   each 3 s      pass ─► selection ─► attach, detach ─► session ─► recorder ─► rings
 //                             └► growth, step ─┐             └► OOM kills, signals, cgroups ─┐
 //                                              └─► gate ─► restate, 2 s ─► closers ─► recording ─► quota
 //   each minute   a unit is explained from its ring, as far as a quarter of the budget allows
@@ -62,7 +62,8 @@ class AgentLoop {
   };
 
   void each_tick(TimeNs now);
-  void each_second(TimeNs now);
+  TimeNs pass_period() const;
+  void each_pass(TimeNs now);
   bool take_signals();  // true: the end
   void reload();
   void close_what_fired();
@@ -110,10 +111,10 @@ class AgentLoop {
   std::map<std::string, TimeNs> deserted_;  // units without a process, since
   std::map<std::string, TimeNs> looked_at_;
   std::set<std::pair<std::string, std::string>> known_causes_;
-  TimeNs next_pass_ = 0, next_look_ = 0, next_tidy_ = 0, next_watchdog_ = 0, spent_at_ = 0;
+  TimeNs next_pass_ = 0, next_look_ = 0, next_tidy_ = 0, next_watchdog_ = 0, spent_at_ = 0, lent_at_ = 0;
   std::array<std::pair<TimeNs, std::string>, 2> metrics_;  // and when they were made
   uint64_t closing_number_ = 0;
-  bool restating_ = false, stopping_ = false, over_disk_ = false;
+  bool stopping_ = false, over_disk_ = false;
 };
 
 }  // namespace memwhy::app

@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kFilesForRecording = 512;  // recording takes several of each process
 constexpr uint64_t kNamesEach = 30;         // passes
+constexpr uint64_t kEachOfSleepers = 15;
 constexpr uint64_t kReadEach = 10, kReadAnyway = 600;
 constexpr uint64_t kWorthALook = 8u << 20;
 
@@ -26,7 +27,7 @@ size_t files_for_passes() {
 }  // namespace
 
 AgentProcesses::AgentProcesses(const procfs::Root& root)
-    : root_(root), all_(root, files_for_passes()), own_pid_(::getpid()) {}
+    : root_(root), all_(root, files_for_passes(), kEachOfSleepers), own_pid_(::getpid()) {}
 
 void AgentProcesses::read(Pid pid, Known& known) {
   const std::string directory = std::to_string(pid) + "/";
@@ -39,9 +40,10 @@ void AgentProcesses::read(Pid pid, Known& known) {
 }
 
 // exec gives it other pages: one whose pages are as many as before did not.
-const AgentProcesses::Known& AgentProcesses::meet(Pid pid, uint64_t rss_bytes) {
+const AgentProcesses::Known& AgentProcesses::meet(Pid pid, uint64_t rss_bytes, TimeNs now) {
   const auto [at, added] = known_.try_emplace(pid);
   Known& known = at->second;
+  if (added && passes_ != 1) known.since = now;
   const uint64_t turn = passes_ + static_cast<uint64_t>(pid);
   const bool moved = turn % kReadEach == 0 && rss_bytes >= kWorthALook && rss_bytes != known.read_at_rss;
   if (added || moved || turn % kReadAnyway == 0) {
@@ -55,12 +57,16 @@ const AgentProcesses::Known& AgentProcesses::meet(Pid pid, uint64_t rss_bytes) {
 std::vector<agent::Seen> AgentProcesses::pass(TimeNs now) {
   if (passes_ % kNamesEach == 0) names_ = agent::read_container_names();
   ++passes_;
+  children_.clear();
   std::vector<agent::Seen> seen;
+  seen.reserve(known_.size());
   for (const procfs::ProcessMemory& each : all_.pass(now)) {
-    const Known& known = meet(each.pid, each.rss_bytes);
+    const Known& known = meet(each.pid, each.rss_bytes, now);
     if (each.pid == own_pid_) own_rss_bytes_ = each.rss_bytes;
+    if (known.ours && each.pid != own_pid_) children_.push_back(each.pid);
     if (!known.ours)
-      seen.push_back({each.pid, known.unit, known.comm, known.cgroup, each.rss_bytes, each.anon_bytes});
+      seen.push_back(
+          {each.pid, known.unit, known.comm, known.cgroup, each.rss_bytes, each.anon_bytes, known.since});
   }
   std::erase_if(known_, [this](const auto& each) { return each.second.pass != passes_; });
   return seen;
@@ -70,10 +76,9 @@ uint64_t AgentProcesses::own_cpu_ns(Pid without) const {
   uint64_t sum = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
   rusage ended{};
   if (::getrusage(RUSAGE_CHILDREN, &ended) == 0) sum += cpu_ns(ended);
-  for (const auto& [pid, known] : known_) {
+  for (const Pid pid : children_) {
     clockid_t clock{};
-    if (known.ours && pid != own_pid_ && pid != without && ::clock_getcpuclockid(pid, &clock) == 0)
-      sum += clock_ns(clock);
+    if (pid != without && ::clock_getcpuclockid(pid, &clock) == 0) sum += clock_ns(clock);
   }
   return sum;
 }

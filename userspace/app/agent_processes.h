@@ -27,11 +27,12 @@ class AgentProcesses {
  private:
   struct Known {
     std::string unit, comm, cgroup;
+    TimeNs since = 0;
     uint64_t read_at_rss = 0;
     uint64_t pass = 0;  // the last one that had it
     bool ours = false;
   };
-  const Known& meet(Pid pid, uint64_t rss_bytes);
+  const Known& meet(Pid pid, uint64_t rss_bytes, TimeNs now);
   void read(Pid pid, Known& known);
 
   const procfs::Root& root_;
@@ -39,6 +40,7 @@ class AgentProcesses {
   const Pid own_pid_;  // asked once: a pass compares it with that of each process
   agent::ContainerNames names_;
   std::unordered_map<Pid, Known> known_;
+  std::vector<Pid> children_;  // of the last pass
   uint64_t passes_ = 0;
   uint64_t own_rss_bytes_ = 0;
 };

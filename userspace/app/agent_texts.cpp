@@ -42,7 +42,7 @@ std::string given_up_text(const AgentState& state) {
     case agent::Level::kNothing:
       return "nothing is given up";
     case agent::Level::kSparse:
-      return "scans are four times as far apart, and no process is attached";
+      return "scans are up to 16 times as far apart, and only what grows is attached";
     case agent::Level::kFewer:
       return fmt::format("{} of {} processes are recorded", std::min(state.most, state.wanted), state.wanted);
     case agent::Level::kDetached:

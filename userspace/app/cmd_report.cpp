@@ -54,16 +54,16 @@ Status check_report(const ReportRequest& request, bool duration_given) {
 // first, from which growth is measured, goes last.
 Status add_moments(const trace::Reader& reader, const explain::Explanation& last,
                    std::vector<html::Block>& blocks) {
-  if (!last.anchor) return {};  // no moment has a time to be chosen by
+  if (!last.clock) return {};  // no moment has a time to be chosen by
   std::vector<html::Block> moments;
   const Status read =
       explain_moments(reader, earlier_scans(last, kMostMoments), [&](const explain::Explanation& then) {
         TimeNs time = 0;
         for (const explain::ProcessExplanation& process : then.processes)
           if (process.scan_time) time = std::max(time, *process.scan_time);
-        const uint64_t unix_ms = *report::realtime_ns(last.anchor, time) / 1'000'000;
+        const uint64_t unix_ms = *last.clock.realtime_ns(time) / 1'000'000;
         moments.push_back(
-            html::packed(fmt::format("moment-{}", unix_ms), report::moment_to_json(then, *last.anchor)));
+            html::packed(fmt::format("moment-{}", unix_ms), report::moment_to_json(then, last.clock)));
       });
   if (!read) return read.error();
   const auto bytes = [&] {

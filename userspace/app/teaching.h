@@ -23,9 +23,11 @@ namespace memwhy::app {
 
 class Teaching {
  public:
-  // `capabilities`: what the thread keeps (privilege.h).
+  static constexpr std::chrono::milliseconds kLongestPause{50}, kLongestOfABudget{250};
+
+  // `capabilities`: what the thread keeps (privilege.h). `longest_pause`: between two looks for what is to be learned.
   Teaching(std::unique_ptr<probe::Unwinding> unwinding, std::unique_ptr<files::Children> files,
-           procfs::Root proc, uint64_t capabilities);
+           procfs::Root proc, uint64_t capabilities, std::chrono::milliseconds longest_pause = kLongestPause);
   ~Teaching();  // waits for the look that runs
   Teaching(const Teaching&) = delete;
   Teaching& operator=(const Teaching&) = delete;
@@ -38,6 +40,7 @@ class Teaching {
  private:
   void run(uint64_t capabilities);
 
+  const std::chrono::milliseconds longest_pause_;
   std::unique_ptr<probe::Unwinding> unwinding_;
   std::unique_ptr<files::Children> files_;
   procfs::Root proc_;

@@ -139,7 +139,7 @@ Explanation Explainer::finish(std::vector<std::string> damage,
   Explanation out;
   out.start = state_->begun.value_or(recording.first_event);
   out.end = recording.last_event;
-  out.anchor = recording.last_anchor ? recording.last_anchor : recording.first_anchor;
+  out.clock = recording.wall_clock;
   out.recording = recording.info;
   out.coverage = coverage_of(recording, std::move(damage));
   out.container = container_summary(state_->timeline);

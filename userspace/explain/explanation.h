@@ -22,6 +22,7 @@
 #include "explain/ledger_line.h"
 #include "explain/stack_trust.h"
 #include "explain/verdict.h"
+#include "timeline/wall_clock.h"
 
 namespace memwhy::explain {
 
@@ -142,7 +143,7 @@ struct RecordingCoverage {
 
 struct Explanation {
   TimeNs start = 0, end = 0;
-  std::optional<events::ClockAnchor> anchor;  // to print times as RFC 3339
+  timeline::WallClock clock;  // to print times as RFC 3339
   events::RecordingInfo recording;
   std::vector<ProcessExplanation> processes;
   std::optional<ContainerSummary> container;  // requested as a whole

@@ -258,7 +258,7 @@ Json meta(const explain::Explanation& all, const Categories& categories) {
   return {{"version", kGeckoVersion},
           {"preprocessedProfileVersion", kProcessedVersion},
           {"interval", 1},
-          {"startTime", static_cast<double>(report::realtime_ns(all.anchor, all.start).value_or(0)) / 1e6},
+          {"startTime", static_cast<double>(all.clock.realtime_ns(all.start).value_or(0)) / 1e6},
           {"startTimeAsClockMonotonicNanosecondsSinceBoot", all.start},
           {"processType", 0},
           {"product", "memwhy"},

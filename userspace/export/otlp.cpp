@@ -144,7 +144,7 @@ class OtlpWriter {
     OtlpPbf pbf(out);
     pbf.add_message(o::kSampleType, value_type(type));
     out += samples;
-    if (const auto time = report::realtime_ns(all_.anchor, process.scan_time.value_or(all_.end)))
+    if (const auto time = all_.clock.realtime_ns(process.scan_time.value_or(all_.end)))
       pbf.add_fixed64(o::kTime, *time);
     pbf.add_uint64(o::kDuration, all_.end - all_.start);
     pbf.add_message(o::kPeriodType, value_type(type == "inuse_space" ? "space" : "resident"));

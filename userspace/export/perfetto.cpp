@@ -73,7 +73,7 @@ void PerfettoWriter::clocks() {
   const TimeNs start = material_.explanation.start;
   // Without an anchor there is one clock.
   const events::ClockAnchor anchor =
-      material_.explanation.anchor.value_or(events::ClockAnchor{start, start, start, 0});
+      material_.explanation.clock.last().value_or(events::ClockAnchor{start, start, start, 0});
   const std::array<std::pair<uint32_t, uint64_t>, 4> readings = {{{p::kMonotonic, anchor.monotonic_ns},
                                                                   {p::kMonotonicCoarse, anchor.monotonic_ns},
                                                                   {p::kBoottime, anchor.boottime_ns},

@@ -95,7 +95,7 @@ class PprofWriter {
     Pbf pbf(out);
     TimeNs scan = 0;
     for (const auto* process : processes) scan = std::max(scan, process->scan_time.value_or(0));
-    if (const auto time = report::realtime_ns(all_.anchor, scan); time && scan != 0)
+    if (const auto time = all_.clock.realtime_ns(scan); time && scan != 0)
       pbf.add_int64(f::kTimeNanos, static_cast<int64_t>(*time));
     pbf.add_int64(f::kDurationNanos, static_cast<int64_t>(all_.end - all_.start));
     pbf.add_message(f::kPeriodType, value_type("resident", "bytes"));

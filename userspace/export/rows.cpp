@@ -124,7 +124,7 @@ class Rows {
 
  private:
   Value time(TimeNs at) const {
-    const std::optional<std::string> written = report::rfc3339(all_.anchor, at);
+    const std::optional<std::string> written = report::rfc3339(all_.clock, at);
     return written ? Value(*written) : Value();
   }
   Value since_start(TimeNs at) const {

@@ -6,31 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <string_view>
 #include <utility>
 
 namespace memwhy::procfs {
 namespace {
 
 constexpr uint64_t kEach = 5, kLookAnyway = 50;  // passes
-
-struct Statm {
-  uint64_t size = 0, resident = 0, shared = 0;  // pages
-};
-
-// "9500 2600 1100 4 0 900 0"
-std::optional<Statm> parse_statm(std::string_view text) {
-  Statm out;
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  for (uint64_t* field : {&out.size, &out.resident, &out.shared}) {
-    const auto [rest, error] = std::from_chars(at, end, *field);
-    if (error != std::errc{}) return std::nullopt;
-    at = rest < end ? rest + 1 : end;
-  }
-  return out;
-}
+constexpr uint64_t kSleeps = 60;
 
 }  // namespace
 
@@ -85,7 +67,8 @@ void AllProcesses::look_for_new() {
 // false: it has no memory of its own, or is gone.
 bool AllProcesses::read(Known& process) {
   if (!process.memory) return false;
-  if (process.same >= kEach && (static_cast<uint64_t>(process.pid) + passes_) % kEach != 0) return true;
+  const uint64_t each = process.same >= kSleeps ? each_of_sleepers_ : process.same >= kEach ? kEach : 1;
+  if ((static_cast<uint64_t>(process.pid) + passes_) % each != 0) return true;
   Fd once;
   if (!process.statm) {
     const std::string name = std::to_string(process.pid) + "/statm";
@@ -98,10 +81,7 @@ bool AllProcesses::read(Known& process) {
     if (keep) ++open_;
     (keep ? process.statm : once) = std::move(opened);
   }
-  std::array<char, 160> buffer;  // filled by pread
-  const ssize_t n =
-      ::pread(process.statm ? process.statm.get() : once.get(), buffer.data(), buffer.size(), 0);
-  const auto statm = n > 0 ? parse_statm({buffer.data(), static_cast<size_t>(n)}) : std::nullopt;
+  const auto statm = read_statm(process.statm ? process.statm.get() : once.get());
   if (!statm || statm->size == 0) {
     if (process.statm) --open_;
     process.statm = Fd();
@@ -115,7 +95,8 @@ bool AllProcesses::read(Known& process) {
   now.rss_bytes = statm->resident * kPageBytes;
   now.anon_bytes = statm->resident > statm->shared ? (statm->resident - statm->shared) * kPageBytes : 0;
   const bool same = now.rss_bytes == process.last.rss_bytes && now.anon_bytes == process.last.anon_bytes;
-  process.same = !same ? 0 : process.same < kEach ? process.same + 1 : process.same;
+  // The passes that it was not read in count as equal.
+  process.same = !same ? 0 : static_cast<uint8_t>(std::min<uint64_t>(process.same + each, kSleeps));
   process.last = now;
   return true;
 }

@@ -5,9 +5,10 @@
 //   4711  fd 5   statm "9500 2600 1100 …"    resident 10.2 MiB, of that 5.9 MiB anonymous (2600 - 1100 pages)
 //   4712  -      statm "0 0 0 …"             a kernel thread or a zombie: read again in every fiftieth pass: by then it may be another
 //   4713  fd 6   the same five times         read in every fifth pass, until it changes
+//   4714  fd 7   the same for 60 passes      read in every fifteenth, for a watcher that wishes so
 //
 // New processes are looked for in every fifth pass if the last pid in /proc/loadavg has moved (else in every fiftieth). So a
-// machine of 1,000 sleeping processes costs 200 reads of 1 us or so a pass.
+// machine of 1,000 sleeping processes costs 200 reads of 1 us or so a pass, or 67.
 //
 // What it is not: exact. The kernel sums these counters over its CPUs with an error (events::Counters::error_bytes), and
 // pages that processes share are counted in each. What comes next: a recording of a suspicious one.
@@ -36,7 +37,9 @@ struct ProcessMemory {
 class AllProcesses {
  public:
   // `most_files`: descriptors that may stay open; of further processes the file is opened each time. `root` must outlive it.
-  AllProcesses(const Root& root, size_t most_files) : root_(root), most_files_(most_files) {}
+  // `each_of_sleepers`: what has not changed for a minute is read in every so many-th pass.
+  AllProcesses(const Root& root, size_t most_files, uint64_t each_of_sleepers = 5)
+      : root_(root), most_files_(most_files), each_of_sleepers_(each_of_sleepers) {}
 
   // Those that have memory of their own, in order of pid. `now`: on CLOCK_MONOTONIC.
   const std::vector<ProcessMemory>& pass(TimeNs now);
@@ -60,7 +63,7 @@ class AllProcesses {
     Fd statm;
     uint64_t inode = 0;  // of its file: another process has another one
     bool memory = true;  // false: a kernel thread or a zombie
-    uint8_t same = 0;    // equal readings in a row
+    uint8_t same = 0;    // passes without a change
     ProcessMemory last;
     Past past;
   };
@@ -70,6 +73,7 @@ class AllProcesses {
 
   const Root& root_;
   const size_t most_files_;
+  const uint64_t each_of_sleepers_;
   std::vector<Known> known_;  // by pid
   std::vector<ProcessMemory> result_;
   std::string last_pid_;

@@ -256,6 +256,13 @@ Result<events::Counters> Process::counters() {
   return counters;
 }
 
+std::optional<uint64_t> Process::resident_pages() {
+  if (!statm_) statm_ = Fd(::openat(directory_.get(), "statm", O_RDONLY | O_CLOEXEC));
+  const auto statm = statm_ ? read_statm(statm_.get()) : std::nullopt;
+  // Of one whose main thread has left it says nothing.
+  return statm && statm->resident != 0 ? std::optional(statm->resident) : std::nullopt;
+}
+
 Result<std::vector<events::Vma>> Process::vmas() {
   auto vmas = read_maps(maps_.get());
   if (!vmas) return error_of(vmas.error(), "maps");

@@ -50,6 +50,8 @@ class Process {
   std::string cgroup_path() const;
   // Everything but `space`.
   Result<events::Counters> counters();
+  // Of statm, which stays open from the first call on; nullopt: none, or it is gone.
+  std::optional<uint64_t> resident_pages();
   // In order of address, not overlapping. kTargetGone: the address space is no longer there (exit or exec).
   Result<std::vector<events::Vma>> vmas();
   // One paced pass over these mappings. Everything but `space` and `scan`.
@@ -78,7 +80,7 @@ class Process {
 
   const Root* root_;
   Pid pid_;
-  Fd directory_, pidfd_, maps_, pagemap_;
+  Fd directory_, pidfd_, maps_, pagemap_, statm_;
   std::string memory_directory_;  // "" or "task/TID/": where status still has memory
   uint64_t start_ticks_ = 0;
   uint32_t kernel_ = 0, cpus_ = 1;

@@ -39,6 +39,12 @@ Result<std::string> read_file(int dir, const std::string& name, size_t limit) {
   return text;
 }
 
+std::optional<Statm> read_statm(int file) {
+  std::array<char, 160> buffer;  // filled by pread
+  const ssize_t n = ::pread(file, buffer.data(), buffer.size(), 0);
+  return n > 0 ? parse_statm({buffer.data(), static_cast<size_t>(n)}) : std::nullopt;
+}
+
 Result<std::string> read_link(int dir, const std::string& name) {
   std::array<char, 4097> buffer;  // filled by readlinkat
   const ssize_t n = ::readlinkat(dir, name.c_str(), buffer.data(), buffer.size());

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "events/event.h"
+#include "procfs/text.h"
 
 namespace memwhy::procfs {
 
@@ -19,6 +21,9 @@ namespace memwhy::procfs {
 // ESRCH are kTargetGone; EACCES, EPERM and those for lack of room (EMFILE, ENFILE, ENOMEM) are kEnvironment; the
 // rest kInternal.
 Result<std::string> read_file(int dir, const std::string& name, size_t limit = size_t{1} << 20);
+
+// Of an open statm, as it is now; nullopt: its process is gone.
+std::optional<Statm> read_statm(int file);
 
 // The text of a symbolic link below `dir`.
 Result<std::string> read_link(int dir, const std::string& name);

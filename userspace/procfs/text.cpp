@@ -159,6 +159,18 @@ std::optional<Stat> parse_stat(std::string_view text) {
   return stat;
 }
 
+std::optional<Statm> parse_statm(std::string_view text) {
+  Statm out;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (uint64_t* field : {&out.size, &out.resident, &out.shared}) {
+    const auto [rest, error] = std::from_chars(at, end, *field);
+    if (error != std::errc{}) return std::nullopt;
+    at = rest < end ? rest + 1 : end;
+  }
+  return out;
+}
+
 ProcessStatus parse_status(std::string_view text) {
   ProcessStatus status;
   for_each_line(text, [&](std::string_view line) {

@@ -34,6 +34,12 @@ struct Stat {
 };
 std::optional<Stat> parse_stat(std::string_view text);
 
+// The first fields of /proc/PID/statm, in pages: "9500 2600 1100 4 0 900 0".
+struct Statm {
+  uint64_t size = 0, resident = 0, shared = 0;
+};
+std::optional<Statm> parse_statm(std::string_view text);
+
 // /proc/PID/status. What no line contains is absent: a zombie and a kernel thread have no Vm lines.
 struct ProcessStatus {
   std::optional<uint64_t> rss_anon_bytes, rss_file_bytes, rss_shmem_bytes;

@@ -16,6 +16,7 @@
 namespace memwhy::record {
 
 constexpr TimeNs kCgroupOfTick = 900'000'000;  // a tick comes each second, or a little early
+constexpr TimeNs kCgroupOfRest = 4'900'000'000;
 constexpr TimeNs kCgroupOfScan = 100'000'000;
 constexpr TimeNs kCgroupOfLastScan = 1'000'000;  // how it ended; of many processes in it each asks
 constexpr size_t kCgroupsAtMost = 4096;          // with remembered times; forgetting one costs a reading

@@ -7,13 +7,40 @@
 namespace memwhy::record {
 namespace {
 
-bool moved(uint64_t then, uint64_t now) {
-  constexpr uint64_t kLeast = 64 * kPageBytes;  // 5 % of nearly nothing is nothing
-  const uint64_t difference = then > now ? then - now : now - then;
-  return difference * 20 >= then && difference >= kLeast;
+constexpr uint64_t kLeastMove = 64 * kPageBytes;  // 5 % of nearly nothing is nothing
+constexpr TimeNs kLongestRest = 10'000'000'000;
+
+uint64_t distance(uint64_t then, uint64_t now) { return then > now ? then - now : now - then; }
+
+// By 5 %; where scans are farther apart than usual, by so many times that.
+bool moved(uint64_t then, uint64_t now, uint64_t pace) {
+  return distance(then, now) * 20 >= then * pace && distance(then, now) >= kLeastMove;
 }
 
 }  // namespace
+
+bool Readings::rests(Target& target) {
+  if (!world_.options.rests) return false;
+  const TimeNs now = world_.clock.now();
+  const std::optional<uint64_t> resident = target.source->resident_pages();
+  const bool same = resident && resident == std::exchange(target.resident_pages, resident);
+  if (!same || now >= target.counted_at + kLongestRest) {
+    target.counted_at = now;
+    return false;
+  }
+  cgroups_.read(target.told.cgroup, kCgroupOfRest);
+  return true;
+}
+
+bool Readings::put_off_scan(Target& target) const {
+  Schedule& schedule = target.schedule;
+  const TimeNs now = world_.clock.now();
+  if (!world_.options.rests || schedule.rescan || now >= schedule.next_restate ||
+      distance(target.rss_at_scan, target.rss_bytes) >= kLeastMove)
+    return false;
+  schedule.next_scan = std::min(now + world_.options.scan_period, schedule.next_restate);
+  return true;
+}
 
 bool Readings::counters(Target& target) {
   const CpuMeter meter(world_.clock, target.cost.counter_cpu_ns);
@@ -22,7 +49,8 @@ bool Readings::counters(Target& target) {
   if (!counters) return false;
   counters->space = target.space;
   target.rss_bytes = counters->rss_bytes();
-  if (target.rss_at_scan != 0 && moved(target.rss_at_scan, target.rss_bytes)) target.schedule.rescan = true;
+  if (target.rss_at_scan != 0 && moved(target.rss_at_scan, target.rss_bytes, world_.pace()))
+    target.schedule.rescan = true;
   world_.tell(*std::move(counters));
   cgroups_.read(target, kCgroupOfTick);
   cgroups_.read(world_.options.cgroup, kCgroupOfTick);

@@ -21,6 +21,10 @@ class Readings {
   Readings(const World& world, Names& names, RuntimeReader& runtimes)
       : world_(world), names_(names), runtimes_(runtimes) {}
 
+  // As much of it is resident as before: its 1 Hz reading may wait.
+  bool rests(Target& target);
+  // The same for the scan that is due: until the whole table is restated.
+  bool put_off_scan(Target& target) const;
   // With those of its cgroup. false: the space is gone.
   bool counters(Target& target);
   // The VMA list, the pass, the threads, the table, the runtimes. false: the space is gone, and the pass was not emitted.

@@ -84,7 +84,7 @@ void Sampler::run(Target& target) {
   if (schedule.open_at <= now) roster_.meet(target);
   if (schedule.confirm_at <= now) roster_.confirm(target);
   if (target.foreign) return roster_.end(target.space, events::EndWhy::kDetached);
-  const bool tick = schedule.take_tick(now);
+  const bool tick = schedule.take_tick(now) && !readings_.rests(target);
   if (tick) {
     if (readings_.counters(target))
       runtimes_.read_counters(target);
@@ -92,7 +92,8 @@ void Sampler::run(Target& target) {
       schedule.check_at = now;
   }
   const bool restate = schedule.next_restate <= now;
-  const bool scanned = target.scan_due() <= now && readings_.scan(target, restate, Look::kUsual);
+  const bool due = target.scan_due() <= now && !readings_.put_off_scan(target);
+  const bool scanned = due && readings_.scan(target, restate, Look::kUsual);
   if (tick || scanned) {
     if (restate) schedule.next_restate = now + kRestatePeriod;
     if (!scanned) readings_.table(target, restate);
@@ -104,11 +105,14 @@ void Sampler::run(Target& target) {
   if (schedule.check_at <= now) roster_.check(target);
 }
 
-void Sampler::restate() {
+void Sampler::restate(const std::vector<SpaceId>& spaces) {
   const TimeNs now = world_.clock.now();
-  for (const auto& [space, target] : targets_) {
-    if (target->readable()) target->schedule.next_restate = target->schedule.next_scan = now;
+  for (const SpaceId space : spaces) {
+    Target* const target = targets_.find(space);
+    if (target == nullptr || !target->readable()) continue;
+    target->schedule.next_restate = target->schedule.next_scan = now;
   }
+  if (!targets_.empty()) anchor();  // what comes next may be read by another clock
 }
 
 void Sampler::finish() {

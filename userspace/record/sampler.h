@@ -10,6 +10,9 @@
 //   60 s     whole table restated, chunks given back, clock anchor
 //   stop     the same as at attach
 //
+// With SamplerOptions::rests, for who records many of which most do nothing: while as much of a target is resident as at its last
+// 1 Hz reading, that is made each 10 s; and while its RSS is within 256 KiB of its last scan's, it is scanned each 60 s.
+//
 // A forked or exec'd space is named at once, but what is read of /proc could already be its successor's. So
 // it is held back until a later look at the ring has shown no exec (`kConfirmAfter`).
 //
@@ -59,8 +62,9 @@ class Sampler {
 
   TimeNs next_due() const;
   void run_due();
-  // Every target is scanned and its whole table restated, at once.
-  void restate();
+  // Every target, or each of these, is scanned and its whole table restated, at once.
+  void restate() { restate(targets_.spaces()); }
+  void restate(const std::vector<SpaceId>& spaces);
   // The last look at every target and the last clock anchor.
   void finish();
   // The same for targets that intake reported since, and that were never scanned: a command may exec when the recording ends.

@@ -74,7 +74,8 @@ void Session::start_threads() {
       kernel_, processes_, symbols_, clock_,
       SamplerOptions{scan_period_for(options_.duration), options_.follow, options_.probes, options_.cgroup,
                      [this] { return stopping_.load(); },
-                     [this] { return out_of_patience(patience_ / 4 * 3); }, [this] { return pace_.load(); }},
+                     [this] { return out_of_patience(patience_ / 4 * 3); }, [this] { return pace_.load(); },
+                     options_.rests},
       [this](events::Event event) {
         if (const auto* hooks = std::get_if<events::HookReport>(&event.payload)) {
           const std::lock_guard lock(mutex_);
@@ -168,6 +169,10 @@ void Session::post(std::function<void()> work) {
 
 void Session::request_restate() {
   post([this] { sampler_->restate(); });
+}
+
+void Session::request_restate(std::vector<SpaceId> spaces) {
+  post([this, spaces = std::move(spaces)] { sampler_->restate(spaces); });
 }
 
 void Session::notice(const std::string& sentence) {

@@ -57,6 +57,7 @@ struct SessionOptions {
   std::string cgroup;       // requested; "" none
   ProbeWishes probes = {};  // rare functions of the Go runtime, and calls of malloc
   bool end_alone = true;    // end when every target is gone; false: go on and wait for add()
+  bool rests = false;       // what rests is read less often (sampler.h)
   // Called by each thread, once: the sampler's when everybody was attached, the others' at their start.
   std::function<void(Thread)> on_thread;
   size_t queue_bytes = size_t{64} << 20;
@@ -103,8 +104,9 @@ class Session {
   // targets are all gone ends.
   void attached();
 
-  // Soon repeats everything that a further part of the recording needs: mappings, pages, tables.
+  // Soon repeats everything that a further part of the recording needs of these spaces, or of all: mappings, pages, tables.
   void request_restate();
+  void request_restate(std::vector<SpaceId> spaces);
 
   // From now on scans and readings of runtimes are so many times as far apart as usual; 1: as usual.
   void set_pace(uint64_t times) { pace_ = times; }

@@ -116,6 +116,8 @@ class ProcessSource {
   virtual bool alive() const = 0;
   virtual Result<events::SpaceStart> identity() = 0;
   virtual Result<events::Counters> counters() = 0;
+  // About the sum of what they say is resident, for next to nothing; nullopt: that is unknown.
+  virtual std::optional<uint64_t> resident_pages() { return std::nullopt; }
   // The path of its memory cgroup, where it is now; "": unknown.
   virtual std::string cgroup_path() { return ""; }
   virtual Result<std::vector<events::Vma>> vmas() = 0;

@@ -59,6 +59,8 @@ struct Target {
   std::vector<RuntimeState> runtimes;  // in the order in which they were first read
   uint64_t rss_bytes = 0;
   uint64_t rss_at_scan = 0;
+  std::optional<uint64_t> resident_pages;  // at the last tick
+  TimeNs counted_at = 0;                   // the last tick that was not put off
   TargetCost cost;
 
   bool readable() const { return source != nullptr && !pending; }

@@ -22,6 +22,7 @@ struct SamplerOptions {
       {};                                  // the recording is to end: nothing more is begun before finish()
   std::function<bool()> out_of_time = {};  // nor in finish()
   std::function<uint64_t()> pace = {};     // how many times as far apart as usual scans are; at least 1
+  bool rests = false;                      // what rests is read less often
 };
 
 struct World {

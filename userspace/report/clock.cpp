@@ -20,20 +20,14 @@ std::optional<std::string> utc(uint64_t realtime_ns) {
 
 }  // namespace
 
-std::optional<uint64_t> realtime_ns(const std::optional<events::ClockAnchor>& anchor, TimeNs monotonic_ns) {
-  if (!anchor) return std::nullopt;
-  return anchor->realtime_ns + monotonic_ns - anchor->monotonic_ns;  // unsigned arithmetic wraps as it should
-}
-
-std::optional<std::string> rfc3339(const std::optional<events::ClockAnchor>& anchor, TimeNs monotonic_ns) {
-  const std::optional<uint64_t> time = realtime_ns(anchor, monotonic_ns);
+std::optional<std::string> rfc3339(const timeline::WallClock& clock, TimeNs monotonic_ns) {
+  const std::optional<uint64_t> time = clock.realtime_ns(monotonic_ns);
   return time ? utc(*time) : std::nullopt;
 }
 
-std::optional<std::string> rfc3339_boottime(const std::optional<events::ClockAnchor>& anchor,
-                                            uint64_t boottime_ns) {
-  if (!anchor) return std::nullopt;
-  return utc(anchor->realtime_ns + boottime_ns - anchor->boottime_ns);
+std::optional<std::string> rfc3339_boottime(const timeline::WallClock& clock, uint64_t boottime_ns) {
+  const std::optional<uint64_t> time = clock.realtime_ns_of_boottime(boottime_ns);
+  return time ? utc(*time) : std::nullopt;
 }
 
 }  // namespace memwhy::report

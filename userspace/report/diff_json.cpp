@@ -60,8 +60,8 @@ Json recording_side(const DiffSide& side) {
   const explain::Explanation& all = *side.explanation;
   return {{"name", side.name},
           {"host", text_or_null(all.recording.host)},
-          {"start", or_null(rfc3339(all.anchor, all.start))},
-          {"end", or_null(rfc3339(all.anchor, all.end))}};
+          {"start", or_null(rfc3339(all.clock, all.start))},
+          {"end", or_null(rfc3339(all.clock, all.end))}};
 }
 
 }  // namespace

@@ -103,7 +103,7 @@ std::string side_text(const DiffSide& side) {
   std::string text = side.name;
   const explain::Explanation& all = *side.explanation;
   if (!all.recording.host.empty()) text += " on " + all.recording.host;
-  if (const auto end = rfc3339(all.anchor, all.end)) text += ", until " + *end;
+  if (const auto end = rfc3339(all.clock, all.end)) text += ", until " + *end;
   return escape(text);
 }
 

@@ -60,7 +60,7 @@ Json ledger_line(const explain::LedgerLine& line, const explain::Attribution& al
 
 Json timeline_point(const explain::TimelinePoint& point, const ProcessExplanation& process,
                     const Explanation& all) {
-  Json out = {{"t", or_null(rfc3339(all.anchor, point.time))},
+  Json out = {{"t", or_null(rfc3339(all.clock, point.time))},
               {"rss_bytes", point.rss_bytes},
               {"ledger", Json::object()},
               {"arrived", Json::object()},
@@ -186,10 +186,10 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all, co
       {"container", or_null(process.container)},
       {"pod", or_null(process.pod)},
       {"started", process.started_boottime_ns
-                      ? or_null(rfc3339_boottime(all.anchor, *process.started_boottime_ns))
+                      ? or_null(rfc3339_boottime(all.clock, *process.started_boottime_ns))
                       : Json(nullptr)},
       {"threads", or_null(process.threads)},
-      {"go", go_summary(process, all.anchor, options.cells)},
+      {"go", go_summary(process, all.clock, options.cells)},
       {"rss", rss(process)},
       {"heap_profile",
        {{"inuse_bytes", or_null(process.heap_profile_inuse_bytes)},
@@ -198,23 +198,23 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all, co
         {"rate_assumed",
          process.heap_profile_rate ? Json(process.heap_profile_rate_assumed) : Json(nullptr)}}},
       {"gap_bytes", gap(process)},
-      {"goroutines", goroutines(process, all.anchor, options.cells)},
+      {"goroutines", goroutines(process, all.clock, options.cells)},
       {"ledger", Json::array()},
       {"timeline", Json::array()},
       {"events", Json::array()},
       {"beside_rss", Json::array()},
-      {"cgroup_memory", cgroup_memory(process.cgroup_memory, all.anchor)},
+      {"cgroup_memory", cgroup_memory(process.cgroup_memory, all.clock)},
       {"verdict", verdict_entry(process.verdict)},
       {"findings", Json::array()},
       {"coverage", process_coverage(process)},
-      {"scan_time", process.scan_time ? or_null(rfc3339(all.anchor, *process.scan_time)) : Json(nullptr)},
+      {"scan_time", process.scan_time ? or_null(rfc3339(all.clock, *process.scan_time)) : Json(nullptr)},
       {"replaced_by_exec", process.replaced},
       {"note", or_null(process.note)},
   };
   for (const auto& line : process.ledger) out["ledger"].push_back(ledger_line(line, process.attribution));
   for (const auto& point : process.timeline) out["timeline"].push_back(timeline_point(point, process, all));
   for (const auto& event : process.events) {
-    out["events"].push_back({{"t", or_null(rfc3339(all.anchor, event.time))},
+    out["events"].push_back({{"t", or_null(rfc3339(all.clock, event.time))},
                              {"what", word(event.what)},
                              {"text", event.text},
                              {"bytes", or_null(event.bytes)},
@@ -223,7 +223,7 @@ Json process_entry(const ProcessExplanation& process, const Explanation& all, co
   for (const auto& [id, bytes] : process.beside_rss)
     out["beside_rss"].push_back({{"id", id}, {"bytes", bytes}});
   for (const auto& found : process.findings) out["findings"].push_back(finding(found));
-  out["go_calls"] = go_calls(process, all.anchor, options.cells);
+  out["go_calls"] = go_calls(process, all.clock, options.cells);
   out["allocations"] = allocations(process);
   if (options.cells) add_attribution(process.attribution, out);
   return out;
@@ -274,10 +274,10 @@ Json recording_coverage(const explain::RecordingCoverage& coverage) {
 std::string to_json(const Explanation& explanation, const JsonOptions& options) {
   Json out = {{"format", "memwhy.explain/1"},
               {"interval",
-               {{"start", or_null(rfc3339(explanation.anchor, explanation.start))},
-                {"end", or_null(rfc3339(explanation.anchor, explanation.end))},
+               {{"start", or_null(rfc3339(explanation.clock, explanation.start))},
+                {"end", or_null(rfc3339(explanation.clock, explanation.end))},
                 {"seconds", rounded(static_cast<double>(explanation.end - explanation.start) / 1e9, 1000)}}},
-              {"container", container(explanation.container, explanation.anchor)},
+              {"container", container(explanation.container, explanation.clock)},
               {"processes", Json::array()},
               {"coverage", recording_coverage(explanation.coverage)},
               {"recorder",
@@ -292,14 +292,14 @@ std::string to_json(const Explanation& explanation, const JsonOptions& options) 
   return dumped(out, options.spaces ? 2 : -1) + "\n";
 }
 
-std::string moment_to_json(const Explanation& explanation, const events::ClockAnchor& anchor) {
+std::string moment_to_json(const Explanation& explanation, const timeline::WallClock& clock) {
   Json out = {{"processes", Json::array()}};
   for (const ProcessExplanation& process : explanation.processes) {
     if (!process.scan_time) continue;
     Json entry = {{"pid", process.pid},
-                  {"scan_time", or_null(rfc3339(anchor, *process.scan_time))},
+                  {"scan_time", or_null(rfc3339(clock, *process.scan_time))},
                   {"rss_bytes", process.rss.bytes},
-                  {"goroutines", goroutines(process, anchor, true)}};
+                  {"goroutines", goroutines(process, clock, true)}};
     add_attribution(process.attribution, entry);
     out["processes"].push_back(std::move(entry));
   }

@@ -19,8 +19,8 @@ struct JsonOptions {
 std::string to_json(const explain::Explanation& explanation, const JsonOptions& options = {});
 
 // Of each process where its pages were at its last scan, and its goroutines: for an earlier moment on the page of memwhy
-// report. The keys of an entry are those of processes[] with `cells`, and "rss_bytes". Its times are by the anchor of the answer
+// report. The keys of an entry are those of processes[] with `cells`, and "rss_bytes". Its times are by the clock of the answer
 // that it accompanies, so that a scan has one time in both. Pure ASCII, without spaces.
-std::string moment_to_json(const explain::Explanation& explanation, const events::ClockAnchor& anchor);
+std::string moment_to_json(const explain::Explanation& explanation, const timeline::WallClock& clock);
 
 }  // namespace memwhy::report

@@ -11,13 +11,12 @@ using Json = nlohmann::ordered_json;
 
 }  // namespace
 
-Json cgroup_memory(const std::optional<explain::CgroupSummary>& cgroup,
-                   const std::optional<events::ClockAnchor>& anchor) {
+Json cgroup_memory(const std::optional<explain::CgroupSummary>& cgroup, const timeline::WallClock& clock) {
   if (!cgroup) return nullptr;
   const events::CgroupMemory& memory = cgroup->memory;
   return {{"path", memory.path},
           {"version", memory.unified ? 2 : 1},
-          {"t", or_null(rfc3339(anchor, cgroup->time))},
+          {"t", or_null(rfc3339(clock, cgroup->time))},
           {"usage_bytes", memory.usage_bytes},
           {"limit_bytes", or_null(memory.limit_bytes)},
           {"room_bytes", or_null(cgroup->room_bytes())},
@@ -49,8 +48,7 @@ Json cgroup_memory(const std::optional<explain::CgroupSummary>& cgroup,
           {"waited_some_seen_us", or_null(cgroup->waited_some_seen_us)}};
 }
 
-Json container(const std::optional<explain::ContainerSummary>& container,
-               const std::optional<events::ClockAnchor>& anchor) {
+Json container(const std::optional<explain::ContainerSummary>& container, const timeline::WallClock& clock) {
   if (!container) return nullptr;
   Json processes = Json::array();
   for (const explain::ContainerProcess& each : container->processes)
@@ -61,8 +59,8 @@ Json container(const std::optional<explain::ContainerSummary>& container,
                          {"file_bytes", each.file_bytes},
                          {"shmem_bytes", each.shmem_bytes},
                          {"swap_bytes", each.swap_bytes}});
-  return {{"cgroup", cgroup_memory(container->own, anchor)},
-          {"limited_by", cgroup_memory(container->limits, anchor)},
+  return {{"cgroup", cgroup_memory(container->own, clock)},
+          {"limited_by", cgroup_memory(container->limits, clock)},
           {"processes", std::move(processes)},
           {"other_anon_bytes", or_null(container->other_anon_bytes)}};
 }

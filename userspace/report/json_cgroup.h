@@ -9,8 +9,8 @@
 namespace memwhy::report {
 
 nlohmann::ordered_json cgroup_memory(const std::optional<explain::CgroupSummary>& cgroup,
-                                     const std::optional<events::ClockAnchor>& anchor);
+                                     const timeline::WallClock& clock);
 nlohmann::ordered_json container(const std::optional<explain::ContainerSummary>& container,
-                                 const std::optional<events::ClockAnchor>& anchor);
+                                 const timeline::WallClock& clock);
 
 }  // namespace memwhy::report

@@ -81,8 +81,8 @@ Json pauses(const std::optional<explain::GoPauseSummary>& pauses) {
           {"listed", pauses->listed}};
 }
 
-Json time(const std::optional<events::ClockAnchor>& anchor, TimeNs at) {
-  const std::optional<std::string> text = rfc3339(anchor, at);
+Json time(const timeline::WallClock& clock, TimeNs at) {
+  const std::optional<std::string> text = rfc3339(clock, at);
   return text ? Json(*text) : Json(nullptr);
 }
 
@@ -110,20 +110,20 @@ Json sites(const explain::GoAllocationSites& all, const Attribution& table, bool
   return out;
 }
 
-Json steps(const explain::GoSteps& all, const Attribution& table,
-           const std::optional<events::ClockAnchor>& anchor, bool indexes) {
+Json steps(const explain::GoSteps& all, const Attribution& table, const timeline::WallClock& clock,
+           bool indexes) {
   Json out = Json::array();
   for (const explain::GoStep& step : all.steps) {
     Json allocated = nullptr;
     if (step.objects > 0) {
       allocated = {{"objects", step.objects},
                    {"bytes", step.object_bytes},
-                   {"last", time(anchor, step.allocated)},
+                   {"last", time(clock, step.allocated)},
                    {"frames", texts(table, step.stack)}};
       add_index("stack", step.stack, indexes, allocated);
     }
-    out.push_back({{"since", time(anchor, step.since)},
-                   {"t", time(anchor, step.time)},
+    out.push_back({{"since", time(clock, step.since)},
+                   {"t", time(clock, step.time)},
                    {"bytes", step.bytes},
                    {"allocated", std::move(allocated)}});
   }
@@ -156,8 +156,7 @@ Json holders(const std::optional<explain::HeldSummary>& held, const Attribution&
 
 }  // namespace
 
-Json go_summary(const explain::ProcessExplanation& process, const std::optional<events::ClockAnchor>& anchor,
-                bool indexes) {
+Json go_summary(const explain::ProcessExplanation& process, const timeline::WallClock& clock, bool indexes) {
   if (!process.go) return nullptr;
   const explain::GoSummary& go = *process.go;
   return {{"library", text_or_null(go.library)},
@@ -173,7 +172,7 @@ Json go_summary(const explain::ProcessExplanation& process, const std::optional<
           {"allocation", rates(go.allocation, kEveryClass)},
           {"allocation_sites", sites(go.sites, process.attribution, indexes)},
           {"allocation_sites_left_out", go.sites.left_out},
-          {"steps", steps(go.steps, process.attribution, anchor, indexes)},
+          {"steps", steps(go.steps, process.attribution, clock, indexes)},
           {"steps_left_out", go.steps.left_out},
           {"held", holders(go.held, process.attribution, indexes)}};
 }
@@ -218,11 +217,10 @@ Json allocations(const explain::ProcessExplanation& process) {
           {"sites", std::move(sites)}};
 }
 
-Json go_calls(const explain::ProcessExplanation& process, const std::optional<events::ClockAnchor>& anchor,
-              bool indexes) {
+Json go_calls(const explain::ProcessExplanation& process, const timeline::WallClock& clock, bool indexes) {
   Json out = Json::array();
   for (const explain::GoCallSummary& call : process.go_calls) {
-    const auto first = rfc3339(anchor, call.first), last = rfc3339(anchor, call.last);
+    const auto first = rfc3339(clock, call.first), last = rfc3339(clock, call.last);
     out.push_back({{"what", events::go_function_name(call.what)},
                    {"calls", call.calls},
                    {"bytes", call.bytes},
@@ -235,11 +233,10 @@ Json go_calls(const explain::ProcessExplanation& process, const std::optional<ev
   return out;
 }
 
-Json goroutines(const explain::ProcessExplanation& process, const std::optional<events::ClockAnchor>& anchor,
-                bool indexes) {
+Json goroutines(const explain::ProcessExplanation& process, const timeline::WallClock& clock, bool indexes) {
   if (!process.goroutines) return nullptr;
   auto time = [&](TimeNs at) {
-    const std::optional<std::string> text = rfc3339(anchor, at);
+    const std::optional<std::string> text = rfc3339(clock, at);
     return text ? Json(*text) : Json(nullptr);
   };
   Json out = {

@@ -10,16 +10,16 @@
 namespace memwhy::report {
 
 nlohmann::ordered_json go_summary(const explain::ProcessExplanation& process,
-                                  const std::optional<events::ClockAnchor>& anchor, bool indexes);
+                                  const timeline::WallClock& clock, bool indexes);
 // What is known of a collection beside its text.
 nlohmann::ordered_json go_cycle(const std::optional<explain::GoCycle>& cycle);
 nlohmann::ordered_json go_heap_reading(const std::optional<explain::GoHeapReading>& reading);
 nlohmann::ordered_json go_point(const std::optional<explain::GoTimelinePoint>& point);
 // Sampled calls of malloc and its kind; null: none.
 nlohmann::ordered_json allocations(const explain::ProcessExplanation& process);
-nlohmann::ordered_json go_calls(const explain::ProcessExplanation& process,
-                                const std::optional<events::ClockAnchor>& anchor, bool indexes);
+nlohmann::ordered_json go_calls(const explain::ProcessExplanation& process, const timeline::WallClock& clock,
+                                bool indexes);
 nlohmann::ordered_json goroutines(const explain::ProcessExplanation& process,
-                                  const std::optional<events::ClockAnchor>& anchor, bool indexes);
+                                  const timeline::WallClock& clock, bool indexes);
 
 }  // namespace memwhy::report

@@ -36,7 +36,7 @@ void print_head(Page& page, const Explanation& all, const ProcessExplanation& pr
     when += fmt::format(" (Linux {})", escape(all.recording.kernel_release));
   when += fmt::format(", {} {}", process.scans, process.scans == 1 ? "scan" : "scans");
   if (process.scan_time) {
-    if (auto time = rfc3339(all.anchor, *process.scan_time)) when += ", the last at " + *time;
+    if (auto time = rfc3339(all.clock, *process.scan_time)) when += ", the last at " + *time;
   }
   page.paragraph("  ", when);
   for (const std::string& sentence : go_lines(process, full)) page.paragraph("  ", sentence);
@@ -58,7 +58,7 @@ void print_process(Page& page, const Explanation& all, const ProcessExplanation&
   print_allocations(page, process, full);
   if (!all.container) print_cgroup(page, process, full);
   if (full) {
-    print_goroutines(page, process, all.anchor);
+    print_goroutines(page, process, all.clock);
     print_events(page, all, process);
     print_coverage(page, process);
   } else {

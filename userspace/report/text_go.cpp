@@ -109,8 +109,7 @@ std::vector<std::string> go_lines(const ProcessExplanation& process, bool full) 
   return out;
 }
 
-void print_goroutines(Page& page, const ProcessExplanation& process,
-                      const std::optional<events::ClockAnchor>& anchor) {
+void print_goroutines(Page& page, const ProcessExplanation& process, const timeline::WallClock& clock) {
   if (!process.goroutines || process.goroutines->count == 0) return;
   const explain::GoroutineSummary& all = *process.goroutines;
   page.paragraph(
@@ -129,7 +128,7 @@ void print_goroutines(Page& page, const ProcessExplanation& process,
     if (group.site != explain::kNoIndex) text += " at " + frame(group.site);
     if (group.created_at != explain::kNoIndex) text += ", created at " + frame(group.created_at);
     if (group.waiting_since) {
-      if (auto time = rfc3339(anchor, *group.waiting_since)) text += ", since " + *time + " or earlier";
+      if (auto time = rfc3339(clock, *group.waiting_since)) text += ", since " + *time + " or earlier";
     }
     page.paragraph(
         fmt::format("  {:>6}  {:>10}  {:>10}  ", group.count,

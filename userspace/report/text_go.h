@@ -14,6 +14,6 @@ namespace memwhy::report {
 std::vector<std::string> go_lines(const explain::ProcessExplanation& process, bool full);
 // A table; nothing when goroutines were not read.
 void print_goroutines(Page& page, const explain::ProcessExplanation& process,
-                      const std::optional<events::ClockAnchor>& anchor);
+                      const timeline::WallClock& clock);
 
 }  // namespace memwhy::report

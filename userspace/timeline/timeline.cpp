@@ -128,6 +128,7 @@ void Timeline::State::on(const events::ClockAnchor& e) {
   clock.add(e);
   if (!recording.first_anchor) recording.first_anchor = e;
   recording.last_anchor = e;
+  recording.wall_clock.add(e);
 }
 
 void Timeline::State::on(const events::HookReport& e) { recording.hooks = e; }

@@ -16,6 +16,7 @@
 #include "timeline/address_space.h"
 #include "timeline/cgroup_track.h"
 #include "timeline/page_group.h"
+#include "timeline/wall_clock.h"
 
 namespace memwhy::timeline {
 
@@ -23,6 +24,7 @@ namespace memwhy::timeline {
 struct RecordingState {
   events::RecordingInfo info;
   std::optional<events::ClockAnchor> first_anchor, last_anchor;
+  WallClock wall_clock;
   std::optional<events::HookReport> hooks;   // the last one is in force
   std::optional<events::Coverage> coverage;  // the last one: cumulative
   std::vector<events::Loss> losses;

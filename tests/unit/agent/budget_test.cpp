@@ -97,6 +97,16 @@ TEST(BudgetTest, WhatCostsNowAndThenTakesNoProcess) {
   EXPECT_EQ(node.levels[Level::kFewer] + node.levels[Level::kDetached], 0);
 }
 
+TEST(BudgetTest, WhatGrowsIsAttachedOnCredit) {
+  Budget budget(0.005, kCpus);  // 10 ms a second
+  budget.at(kSecond, {}, {1, 5});
+  budget.at(2 * kSecond, {100'000'000, 100'000'000, 0}, {1, 5});
+  EXPECT_FALSE(budget.pays());
+  EXPECT_TRUE(budget.lends(2 * kSecond, 0));
+  EXPECT_FALSE(budget.lends(61 * kSecond, 2 * kSecond));
+  EXPECT_TRUE(budget.lends(62 * kSecond, 2 * kSecond));
+}
+
 // Looking at a large node takes most of a small budget: what is left pays for one after the other, and takes none away.
 TEST(BudgetTest, ALargeNodeAndASmallBudgetRecordSome) {
   Node node(0.005);
@@ -210,7 +220,7 @@ TEST(BudgetTest, ABudgetBelowWhatLookingCosts) {
   node.own = 0.01;
   node.run(3600);
   EXPECT_LE(node.recorded, 1u);
-  EXPECT_EQ(node.budget.pace(), 4u);
+  EXPECT_EQ(node.budget.pace(), 16u);
   node.budget.change(0.05, kCpus);
   node.run(1200);
   EXPECT_EQ(node.recorded, 50u);

@@ -81,6 +81,43 @@ TEST(SelectionTest, ARecordedOneStaysUnlessAnotherIsMuchLarger) {
             (std::vector<Pid>{2}));
 }
 
+TEST(SelectionTest, WhatGrowsComesFirstLongBeforeItHasGrownEnough) {
+  SelectionRules rules;
+  rules.top = 2;
+  Selection selection(rules);
+  const auto node = [](TimeNs s) {
+    return std::vector{process(1, "db", 3000), process(2, "web", 2000), process(3, "leak", 30 + s / 4)};
+  };
+  passes(selection, 0, 60, node);
+  EXPECT_EQ(pids(selection.pass(kFrom + 61 * kSecond, node(61))), (std::vector<Pid>{1, 2}));  // 15 MiB
+  EXPECT_EQ(pids(selection.pass(kFrom + 64 * kSecond, node(64))), (std::vector<Pid>{3, 1}));
+  EXPECT_FALSE(unit(selection, "leak").growth_bytes);
+  // It has stopped.
+  for (TimeNs s = 65; s < 200; ++s) selection.pass(kFrom + s * kSecond, node(64));
+  EXPECT_EQ(pids(selection.pass(kFrom + 200 * kSecond, node(64))), (std::vector<Pid>{1, 2}));
+}
+
+TEST(SelectionTest, WhatHasJustBeenStartedIsNotWorthItYetAndItsStartIsNoGrowth) {
+  SelectionRules rules;
+  rules.top = 1;
+  Selection selection(rules);
+  const auto node = [](TimeNs s) {
+    std::vector all = {process(1, "db", 100)};
+    if (s >= 100) {
+      all.push_back(process(2, "jvm", std::min<TimeNs>(40 * (s - 100) + 1, 900)));
+      all.back().since = kFrom + 100 * kSecond;
+    }
+    return all;
+  };
+  passes(selection, 0, 129, node);
+  EXPECT_EQ(pids(selection.pass(kFrom + 129 * kSecond, node(129))), (std::vector<Pid>{1}));
+  EXPECT_EQ(pids(selection.pass(kFrom + 130 * kSecond, node(130))), (std::vector<Pid>{2}));
+  for (TimeNs s = 131; s < 300; ++s) {
+    selection.pass(kFrom + s * kSecond, node(s));
+    ASSERT_FALSE(unit(selection, "jvm").growing) << s;
+  }
+}
+
 TEST(SelectionTest, GrowthIsOfAWholeWindowAndGoesOn) {
   Selection selection({});
   const auto leak = [](TimeNs s) { return std::vector{process(1, "leak", 100 + s / 3)}; };

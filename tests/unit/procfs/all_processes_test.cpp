@@ -106,6 +106,20 @@ TEST_F(AllProcessesTest, WhatDoesNotChangeIsReadInEveryFifthPass) {
   EXPECT_EQ(all.pass(20 * kSecond)[0].rss_bytes, 300 * kPage);
 }
 
+TEST_F(AllProcessesTest, WhatSleepsIsReadStillLessOftenForAWatcherThatWishesSo) {
+  process(20, 100, 0);
+  AllProcesses all(*root_, 0, 15);
+  for (TimeNs i = 0; i < 80; ++i) all.pass(i * kSecond);
+  int longest = 0;
+  for (TimeNs i = 80, same = 0; i < 200; ++i) {
+    process(20, 200 + static_cast<int>(i), 0);
+    same = all.pass(i * kSecond)[0].rss_bytes == (200 + i) * kPage ? 0 : same + 1;
+    longest = std::max(longest, static_cast<int>(same));
+  }
+  EXPECT_GT(longest, 4);
+  EXPECT_LT(longest, 15);
+}
+
 TEST_F(AllProcessesTest, GrowthIsOfTheLastMinute) {
   AllProcesses all(*root_, 0);
   process(20, 0, 0);

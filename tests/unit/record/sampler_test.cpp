@@ -689,6 +689,43 @@ TEST_F(SamplerTest, ARoundEndsBetweenTwoTargetsWhenTheRecordingIsToEnd) {
   EXPECT_THAT(words(events_), Not(Contains("counters 2")));
 }
 
+TEST_F(SamplerTest, WhatRestsIsReadLessOften) {
+  SamplerOptions options;
+  options.rests = true;
+  make(options);
+  processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  run(125 * kSecond);
+  // Its first tick has nothing to compare with.
+  EXPECT_THAT(moments<events::Counters>(), ElementsAre(1000, 11'000, 21'000, 31'000, 41'000, 51'000, 61'000,
+                                                       71'000, 81'000, 91'000, 101'000, 111'000, 121'000));
+  EXPECT_THAT(moments<events::PageScan>(), ElementsAre(60'000, 120'000));
+}
+
+TEST_F(SamplerTest, WhatRestedIsReadAtOnceWhenItMoves) {
+  SamplerOptions options;
+  options.rests = true;
+  make(options);
+  ScriptedProcess& process = processes_[10];
+  ASSERT_TRUE(sampler_->add(10));
+  run(15 * kSecond);
+  process.rss_bytes += kPageBytes;
+  EXPECT_THAT(run(16 * kSecond), Contains("counters 1"));
+  EXPECT_THAT(run(30 * kSecond), Not(Contains("scan 1")));
+  process.rss_bytes += 64 * kPageBytes;  // less than 5 %
+  EXPECT_THAT(run(39'900 * kMs), Not(Contains("scan 1")));
+  EXPECT_THAT(run(40 * kSecond), Contains("scan 1"));
+}
+
+TEST_F(SamplerTest, OnlyTheseSpacesAreRestated) {
+  for (const Pid pid : {10, 11}) ASSERT_TRUE((processes_[pid], sampler_->add(pid)));
+  run(5 * kSecond);
+  sampler_->restate({SpaceId{2}, SpaceId{9}});
+  const Words words = run(5 * kSecond);
+  EXPECT_THAT(words, IsSupersetOf({"whole table 2", "scan 2"}));
+  EXPECT_THAT(words, Not(Contains("scan 1")));
+}
+
 // Stacks without end, each of which takes 10 ms to name: 3 s at once, and a twentieth of a CPU from then on.
 TEST_F(SamplerTest, TheNamesOfOneTargetHaveABudget) {
   processes_[10];

@@ -102,6 +102,7 @@ class ScriptedSource : public ProcessSource {
     counters.rss_anon_bytes = process_->rss_bytes;
     return counters;
   }
+  std::optional<uint64_t> resident_pages() override { return process_->rss_bytes / kPageBytes; }
   std::string cgroup_path() override { return process_->cgroup; }
   Result<std::vector<events::Vma>> vmas() override {
     call("vmas");

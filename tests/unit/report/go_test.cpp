@@ -239,7 +239,7 @@ TEST(GoText, Goroutines) {
   known.goroutines->groups.push_back({5, "chan send", run, main, 1, 320 * kMiB, 40 << 10});
   known.goroutines->groups.push_back({1000, "IO wait", serve, explain::kNoIndex, {}, {}, 8 * kMiB});
   Page page({});
-  print_goroutines(page, known, std::nullopt);
+  print_goroutines(page, known, {});
   EXPECT_EQ(page.take(),
             "Goroutines: 1,005. Largest first, by the memory that only they keep, and their\n"
             "stacks\n"
