@@ -8,7 +8,6 @@ The agent's own times are CLOCK_MONOTONIC; the names of recordings and what peop
 import calendar
 import os
 import pathlib
-import subprocess
 import sys
 import time
 
@@ -60,9 +59,8 @@ def test_the_clock_is_set(case):
     judged by time that passed; a recording that reaches over a step begins and ends by the clock of its time."""
     if not pathlib.Path("/test/memwhy").exists():
         raise Skip("it sets the clock of the machine: only in a virtual one")
-    # Debian's own setting refuses the hooks of system calls to an agent that is root and keeps few capabilities.
-    subprocess.run(["mount", "-t", "tracefs", "none", "/sys/kernel/tracing"], check=True)
-    pathlib.Path("/proc/sys/kernel/perf_event_paranoid").write_text("1")
+    # As Debian has it: perf events are for CAP_SYS_ADMIN alone.
+    assert pathlib.Path("/proc/sys/kernel/perf_event_paranoid").read_text() == "3\n"
     with agent(case, comm=["grows"], window="60s", growth="8M", cool_down="10m", keep="20m") as node:
         process = case.start([sys.executable, "-c", GROWS])
         assert process.stdout.readline() == "ready\n"

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <linux/capability.h>
 #include <linux/perf_event.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -17,7 +18,9 @@
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <thread>
 
+#include "base/capabilities.h"
 #include "base/fd.h"
 #include "base/ids.h"
 #include "base/machine.h"
@@ -56,6 +59,25 @@ bool has_pagemap_scan() {
   argument.size = sizeof argument;
   const Fd pagemap(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
   return pagemap && ::ioctl(pagemap.get(), _IOWR('f', 16, Argument), &argument) == 0;
+}
+
+bool opens_perf_events() {
+  perf_event_attr attr{};
+  attr.type = PERF_TYPE_SOFTWARE;
+  attr.size = sizeof attr;
+  attr.config = PERF_COUNT_SW_DUMMY;
+  attr.exclude_kernel = 1;
+  return Fd(static_cast<int>(::syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC)));
+}
+
+// Debian's kernels refuse all perf events, by which system calls are hooked, to who is not CAP_SYS_ADMIN
+// (kernel.perf_event_paranoid, 3 there). Where they are refused anyway, it helps nobody.
+bool perf_events_need_admin(uint64_t effective) {
+  bool without = false;
+  std::thread([&] {
+    without = keep_capabilities(effective & ~(uint64_t{1} << CAP_SYS_ADMIN)).ok() && opens_perf_events();
+  }).join();
+  return !without && opens_perf_events();
 }
 
 // Are the frames of our own pages shown to us in pagemap (CAP_SYS_ADMIN on the host)?
@@ -124,7 +146,8 @@ uint64_t effective_capabilities() {
 std::vector<Capability> own_capabilities() { return capabilities(effective_capabilities()); }
 
 PrivilegePlan own_privileges(bool rotates) {
-  return plan_privileges(effective_capabilities(), has_pagemap_scan(), rotates);
+  const uint64_t held = effective_capabilities();
+  return plan_privileges(held, has_pagemap_scan() && !perf_events_need_admin(held), rotates);
 }
 
 namespace {

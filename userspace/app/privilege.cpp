@@ -32,7 +32,8 @@ constexpr std::array<Reason, 8> kReasons{{
     {CAP_CHECKPOINT_RESTORE, "CAP_CHECKPOINT_RESTORE", "open programs that were deleted or replaced on disk"},
     {CAP_KILL, "CAP_KILL", "end the processes that read files for memwhy, when one hangs"},
     {CAP_SYS_ADMIN, "CAP_SYS_ADMIN",
-     "measure memwhy's own cost; without the capabilities or the kernel (6.7) that replace it, all of this"},
+     "measure memwhy's own cost; without the capabilities, the kernel (6.7) or the setting "
+     "(kernel.perf_event_paranoid below 3) that replace it, all of this"},
 }};
 
 }  // namespace
@@ -70,7 +71,7 @@ std::vector<events::Privilege> PrivilegePlan::told() const {
   return kept;
 }
 
-PrivilegePlan plan_privileges(uint64_t held, bool page_scan, bool rotates) {
+PrivilegePlan plan_privileges(uint64_t held, bool spares_admin, bool rotates) {
   PrivilegePlan plan;
   constexpr uint64_t kHooks = bit(CAP_BPF) | bit(CAP_PERFMON);
   const uint64_t search =
@@ -78,7 +79,7 @@ PrivilegePlan plan_privileges(uint64_t held, bool page_scan, bool rotates) {
   const uint64_t processes = bit(CAP_SYS_PTRACE) | search | bit(CAP_CHECKPOINT_RESTORE);
   plan.sampler = kHooks | processes | bit(CAP_KILL);
   // CAP_SYS_ADMIN replaces each of these if it is all that is held, and covers what older kernels require it for.
-  if (!page_scan || (held & kHooks) != kHooks || (held & bit(CAP_CHECKPOINT_RESTORE)) == 0)
+  if (!spares_admin || (held & kHooks) != kHooks || (held & bit(CAP_CHECKPOINT_RESTORE)) == 0)
     plan.sampler |= bit(CAP_SYS_ADMIN);
   plan.intake = bit(CAP_BPF) | bit(CAP_SYS_ADMIN);
   plan.sink = rotates ? bit(CAP_DAC_OVERRIDE) : 0;

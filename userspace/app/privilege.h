@@ -26,9 +26,9 @@ struct PrivilegePlan {
   std::vector<events::Privilege> told() const;
 };
 
-// Of the capabilities `held` (CapEff). `page_scan`: the kernel has PAGEMAP_SCAN (6.7), and so what else spares
-// CAP_SYS_ADMIN. `rotates`: further files are created while it records.
-PrivilegePlan plan_privileges(uint64_t held, bool page_scan, bool rotates);
+// Of the capabilities `held` (CapEff). `spares_admin`: the kernel has PAGEMAP_SCAN (6.7), and so what else spares
+// CAP_SYS_ADMIN, and no setting asks for it. `rotates`: further files are created while it records.
+PrivilegePlan plan_privileges(uint64_t held, bool spares_admin, bool rotates);
 
 // The calling thread keeps these, and never gets others: bounding set, permitted and effective set, no_new_privs.
 Status keep_only(uint64_t capabilities);
