@@ -185,6 +185,7 @@ __noinline int trail_learn(u64 key, u64 sp, u64 fp, u32 slot, u32 which)
 	if (n->bad || s->missing || frames_hash(which, flags) != hash)
 		return 0;
 	trail_make(key, sp, fp, hash, slot, n);
+	trail_moved(trail_number(key, sp), number(bpf_get_current_task_btf()->mm->pgd));
 	c->fault[MW_TRAILS_MADE]++;
 	return 0;
 }
