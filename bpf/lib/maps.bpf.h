@@ -165,10 +165,10 @@ struct scratch {
 struct notes {
 	u64 base; /* page of sp */
 	u64 bad;  /* too much, or too far away */
-	u64 runs, words;
+	u64 words;
 	u64 fp_at, fp;	     /* where the fp of this frame was saved, not needed yet */
 	u64 restored, by_fp; /* a frame has restored fp; one before that needed it */
-	u8 page[MW_TRAIL_RUNS], end[MW_TRAIL_RUNS];
+	u8 page[MW_TRAIL_FOURS];
 	u16 at[MW_TRAIL_WORDS];
 	u64 word[MW_TRAIL_WORDS];
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a walk reads, noted for a trail (trail.bpf.h): each word that its result depends on, in runs within a page.
+ * What a walk reads, noted for a trail (trail.bpf.h): each word that its result depends on.
  *
  *   memset   [..e3c8] a return address          page 0  at 0x3c8
  *   load     [..e400] saved fp: not yet needed; [..e408] a return address
@@ -15,22 +15,23 @@
 #include "maps.bpf.h"
 #include "compat.bpf.h"
 
+/* Words are compared in fours, each within one page: what is left of one where the page ends repeats words of it. */
 static __always_inline void note(struct notes *notes, u64 va, u64 word)
 {
-	u64 page = (va - notes->base) >> PTE_SHIFT, run = notes->runs, i = notes->words;
+	u64 page = (va - notes->base) >> PTE_SHIFT, i = notes->words;
 
-	if (!run || notes->page[(run - 1) & (MW_TRAIL_RUNS - 1)] != page) {
-		if (run >= MW_TRAIL_RUNS || page > 255)
-			notes->bad = 1;
-		notes->page[run & (MW_TRAIL_RUNS - 1)] = page;
-		notes->runs = ++run;
-	}
-	if (i >= MW_TRAIL_WORDS)
+	if (i && notes->page[(i - 1) / 4 & (MW_TRAIL_FOURS - 1)] != page)
+		i = (i + 3) & ~3ull;
+	if (i >= MW_TRAIL_WORDS || page > 255)
 		notes->bad = 1;
-	notes->at[i & (MW_TRAIL_WORDS - 1)] = va & (PAGE_BYTES - 8);
-	notes->word[i & (MW_TRAIL_WORDS - 1)] = word;
 	notes->words = i + 1;
-	notes->end[(run - 1) & (MW_TRAIL_RUNS - 1)] = i + 1;
+	notes->page[i / 4 & (MW_TRAIL_FOURS - 1)] = page;
+	for (u32 rest = 0; rest < 4; rest++) {
+		u64 at = (i | rest) & (MW_TRAIL_WORDS - 1);
+
+		notes->at[at] = va & (PAGE_BYTES - 8);
+		notes->word[at] = word;
+	}
 }
 
 /* A frame is found by fp. */
@@ -87,7 +88,7 @@ __noinline int notes_begin(u32 which, u64 sp)
 	if (!n)
 		return 0;
 	n->base = sp & ~(PAGE_BYTES - 1);
-	n->bad = n->runs = n->words = n->fp_at = n->restored = n->by_fp = 0;
+	n->bad = n->words = n->fp_at = n->restored = n->by_fp = 0;
 	return 0;
 }
 

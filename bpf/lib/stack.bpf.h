@@ -185,6 +185,7 @@ __noinline int trail_learn(u64 key, u64 sp, u64 fp, u32 slot, u32 which)
 	if (n->bad || s->missing || frames_hash(which, flags) != hash)
 		return 0;
 	trail_make(key, sp, fp, hash, slot, n);
+	trail_moved(trail_number(key, sp), number(bpf_get_current_task_btf()->mm->pgd));
 	c->fault[MW_TRAILS_MADE]++;
 	return 0;
 }
@@ -223,16 +224,24 @@ static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space 
 		if (own != ~0u)
 			return own;
 	}
+	u64 stored = c->fault[MW_STACKS_NEW];
+	u32 found = ~0u;
+
 	for (u32 i = 0; i < MW_HOT_PROBES; i++) {
 		u32 at = (home + i) & stack_mask;
 
-		if (stack_hash[at] != hash)
-			continue;
-		if (trails_too && !s->missing && !(s->flags & (MW_STACK_CUT | MW_STACK_UNREADABLE)))
-			trail_learn(key, sp, fp, at, which);
-		return at;
+		if (stack_hash[at] == hash) {
+			found = at;
+			break;
+		}
 	}
-	return s->missing ? stack_store(ip, sp, fp, which) : walked_store(which);
+	if (found == ~0u)
+		found = s->missing ? stack_store(ip, sp, fp, which) : walked_store(which);
+	/* also of one that a crowded table has further away: it would be looked for at each fault */
+	if (trails_too && !s->missing && !(s->flags & (MW_STACK_CUT | MW_STACK_UNREADABLE)) &&
+	    c->fault[MW_STACKS_NEW] == stored && stack_hash[found & stack_mask] == hash)
+		trail_learn(key, sp, fp, found, which);
+	return found;
 }
 
 #endif

@@ -22,68 +22,57 @@ static __always_inline u64 trail_number(u64 key, u64 sp)
 	return ((key ^ sp << 20) * chunk_factor) >> 53;
 }
 
-/*
- * Where the direct map has the page of a run: a guess, so that the loads through it need not wait for the page-table walk.
- * The comparison makes sure of it. 0: absent.
- */
-static __always_inline u64 trail_page(struct mw_trail *t, u64 run, u64 pgd)
+/* Looks where the pages of a trail are now. Not static: it is rare, and verified once. */
+__noinline int trail_moved(u64 n, u64 pgd)
 {
-	u64 guess = t->guess[run], page = direct_page(pgd, t->sp + ((u64)t->page[run] << PTE_SHIFT));
+	struct mw_trail *t = &trails[n & (MW_TRAILS - 1)];
+	u32 version = t->version;
 
-	asm volatile("" : "+r"(guess));
-	if (page != guess) {
-		t->guess[run] = page;
-		return page;
-	}
-	return guess;
+	if (version & 1 || __sync_val_compare_and_swap(&t->version, version, version + 1) != version)
+		return 0;
+	for (u32 i = 0; i < MW_TRAIL_FOURS && i < t->fours; i++)
+		t->guess[i] = direct_page(pgd, t->sp + ((u64)t->page[i] << PTE_SHIFT));
+	__sync_lock_test_and_set(&t->version, version + 2);
+	return 0;
 }
 
-/* The words of a run, on this page: 0 when all are as they were. */
-static __always_inline u64 run_differs(enum mw_read_how how, const struct mw_trail *t, u64 page, u32 from,
-				       u32 end)
+/* 0 when all words are as they were, and where they were. */
+static __always_inline u64 words_differ(enum mw_read_how how, const struct mw_trail *t)
 {
-	const void *memory = how == MW_READ_MEMORY ? KERNEL_MEMORY(page) : NULL;
-	u64 differ = 0;
+	const void *memory = how == MW_READ_MEMORY ? KERNEL_MEMORY(0) : NULL;
+	u64 differ = 0, fours = t->fours;
 
-	for (u32 i = 0; i < MW_TRAIL_WORDS; i++) {
-		u32 k = from + i;
+	for (u64 i = 0; i < MW_TRAIL_FOURS && i < fours; i++) {
+		u64 page = t->guess[i];
 
-		if (k >= end)
-			break;
-		k &= MW_TRAIL_WORDS - 1;
+#pragma unroll
+		for (u32 k = 0; k < 4; k++) {
+			u64 at = page + t->at[4 * i + k];
 
-		u64 at = t->at[k],
-		    word = how == MW_READ_MEMORY ? *(const u64 *)(memory + at) : kernel_word(page + at);
-
-		differ |= word ^ t->word[k];
+			differ |= t->word[4 * i + k] ^
+				  (how == MW_READ_MEMORY ? *(const u64 *)(memory + at) : kernel_word(at));
+		}
 		OPAQUE(differ); /* to the verifier all rounds look alike */
 	}
 	return differ;
 }
 
-/* Not static: verified once, by itself. n: of the trail. */
-__noinline u64 run_changed(u64 n, u64 page, u32 from, u32 end)
+/* 0 when the pages are where they were. */
+static __always_inline u64 pages_differ(const struct mw_trail *t, u64 pgd)
 {
-	const struct mw_trail *t = &trails[n & (MW_TRAILS - 1)];
+	struct paging map = {direct_map, la57};
+	u64 differ = 0, fours = t->fours, last = ~0ull;
 
-	return read_how == MW_READ_MEMORY  ? run_differs(MW_READ_MEMORY, t, page, from, end)
-	       : read_how == MW_READ_WORDS ? run_differs(MW_READ_WORDS, t, page, from, end)
-					   : 1;
-}
+	for (u64 i = 0; i < MW_TRAIL_FOURS && i < fours; i++) {
+		u64 above = t->page[i], page;
 
-__noinline u64 runs_changed(u64 n, u64 pgd)
-{
-	struct mw_trail *t = &trails[n & (MW_TRAILS - 1)];
-	u64 differ = 0, from = t->end[0], runs = t->runs;
-
-	for (u32 run = 1; run < MW_TRAIL_RUNS; run++) {
-		if (run >= runs)
-			break;
-		u64 page = trail_page(t, run, pgd), end = t->end[run];
-
-		differ |= page ? run_changed(n, page, from, end) : 1;
+		if (above == last)
+			continue;
+		last = above;
+		page = page_at(map, pgd, t->sp + (above << PTE_SHIFT));
+		differ |= page ? page ^ t->guess[i] : 1; /* absent is never where it was */
 		OPAQUE(differ);
-		from = end;
+		OPAQUE(last);
 	}
 	return differ;
 }
@@ -91,20 +80,21 @@ __noinline u64 runs_changed(u64 n, u64 pgd)
 /* The slot of this stack if a trail matches; ~0: walk. */
 static __always_inline u32 trail_slot(struct task_struct *task, u64 key, u64 sp, u64 fp)
 {
-	u64 n = trail_number(key, sp), pgd = number(task->mm->pgd);
-	struct mw_trail *t = &trails[n & (MW_TRAILS - 1)];
-	u32 version = *(volatile u32 *)&t->version, runs = t->runs, misses = t->misses;
+	struct mw_trail *t = &trails[trail_number(key, sp) & (MW_TRAILS - 1)];
+	u32 version = *(volatile u32 *)&t->version, misses = t->misses;
 
-	if (t->key != key || t->sp != sp || (t->fp != fp && t->by_fp) || !runs)
+	if (t->key != key || t->sp != sp || (t->fp != fp && t->by_fp) || !t->fours)
 		return ~0u;
 	if (misses > TRAIL_MISSES) {
 		t->misses = misses + 1;
 		if (misses < TRAIL_MISSES + TRAIL_REST)
 			return ~0u;
 	}
-	u64 page = trail_page(t, 0, pgd);
+	u64 pgd = number(task->mm->pgd);
 
-	if (!page || run_changed(n, page, 0, t->end[0]) || (runs > 1 && runs_changed(n, pgd))) {
+	if (pages_differ(t, pgd))
+		trail_moved(trail_number(key, sp), pgd);
+	if (read_how == MW_READ_MEMORY ? words_differ(MW_READ_MEMORY, t) : words_differ(MW_READ_WORDS, t)) {
 		t->misses = misses < TRAIL_MISSES ? misses + 1 : TRAIL_MISSES + 1;
 		return ~0u;
 	}
@@ -128,7 +118,7 @@ static __always_inline bool trail_wanted(u64 key, u64 sp, u64 hash)
 		return false;
 	if (t->key == key && t->sp == sp && t->hash == hash)
 		return ++t->seen == 2;
-	if (t->key == key && t->sp == sp && t->runs && t->misses > TRAIL_MISSES + 1)
+	if (t->key == key && t->sp == sp && t->fours && t->misses > TRAIL_MISSES + 1)
 		return false; /* paths alternate; after a try that failed, this one may be the one that stays */
 	if (__sync_val_compare_and_swap(&t->version, version, version + 1) != version)
 		return false;
@@ -136,7 +126,7 @@ static __always_inline bool trail_wanted(u64 key, u64 sp, u64 hash)
 	t->key = key;
 	t->sp = sp;
 	t->hash = hash;
-	t->seen = t->runs = 0;
+	t->seen = t->fours = 0;
 	__sync_lock_test_and_set(&t->version, version + 2);
 	return false;
 }
@@ -152,9 +142,8 @@ static __always_inline void trail_make(u64 key, u64 sp, u64 fp, u64 hash, u32 sl
 	t->fp = fp;
 	t->by_fp = n->by_fp;
 	t->slot = slot;
-	t->runs = n->runs;
+	t->fours = (n->words + 3) / 4;
 	__builtin_memcpy(t->page, n->page, sizeof(t->page));
-	__builtin_memcpy(t->end, n->end, sizeof(t->end));
 	__builtin_memcpy(t->at, n->at, sizeof(t->at));
 	__builtin_memcpy(t->word, n->word, sizeof(t->word));
 	__sync_lock_test_and_set(&t->version, version + 2);

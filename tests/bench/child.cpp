@@ -67,7 +67,10 @@ Result<Child> Child::start(const std::vector<std::string>& command, const ChildO
 }
 
 Child::Child(Child&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), in_(std::move(other.in_)), out_(std::move(other.out_)) {}
+    : pid_(std::exchange(other.pid_, -1)),
+      in_(std::move(other.in_)),
+      out_(std::move(other.out_)),
+      pending_(std::move(other.pending_)) {}
 
 Child::~Child() {
   if (pid_ <= 0) return;
@@ -101,6 +104,23 @@ Status Child::wait(int& status) {
   return {};
 }
 
+Result<std::string> Child::ask(const std::string& line) {
+  const std::string request = line + '\n';
+  if (write(in_.get(), request.data(), request.size()) != static_cast<ssize_t>(request.size()))
+    return errno_error(ErrorCode::kTargetGone, "asking the child", errno);
+  size_t end = 0;
+  while ((end = pending_.find('\n')) == std::string::npos) {
+    pollfd waiting{.fd = out_.get(), .events = POLLIN, .revents = 0};
+    std::array<char, 4096> chunk{};
+    const ssize_t got = poll(&waiting, 1, kAnswerMs) == 1 ? read(out_.get(), chunk.data(), chunk.size()) : -1;
+    if (got <= 0) return Error(ErrorCode::kTargetGone, "the child does not answer");
+    pending_.append(chunk.data(), static_cast<size_t>(got));
+  }
+  std::string answer = pending_.substr(0, end);
+  pending_.erase(0, end + 1);
+  return answer;
+}
+
 Result<Target> Target::start(const std::string& program, int cpu) {
   Result<Child> child =
       Child::start({program}, {.cpus = {cpu}, .fifo = true, .before_exec = {}, .quiet = false});
@@ -110,22 +130,11 @@ Result<Target> Target::start(const std::string& program, int cpu) {
 
 Result<std::vector<double>> Target::touch(const std::string& scenario, const std::string& access,
                                           int passes) {
-  const std::string request = fmt::format("{} {} {}\n", scenario, access, passes);
-  if (write(child_.in(), request.data(), request.size()) != static_cast<ssize_t>(request.size())) {
-    return errno_error(ErrorCode::kTargetGone, "asking the target", errno);
-  }
-  size_t end = 0;
-  while ((end = pending_.find('\n')) == std::string::npos) {
-    pollfd waiting{.fd = child_.out(), .events = POLLIN, .revents = 0};
-    std::array<char, 4096> chunk{};
-    const ssize_t got =
-        poll(&waiting, 1, kAnswerMs) == 1 ? read(child_.out(), chunk.data(), chunk.size()) : -1;
-    if (got <= 0) return Error(ErrorCode::kTargetGone, "the target does not answer");
-    pending_.append(chunk.data(), static_cast<size_t>(got));
-  }
+  Result<std::string> answer = child_.ask(fmt::format("{} {} {}", scenario, access, passes));
+  if (!answer) return std::move(answer).error();
   std::vector<double> values;
-  const char* at = pending_.data();
-  const char* last = at + end;
+  const char* at = answer->data();
+  const char* last = at + answer->size();
   while (at < last) {
     double value = 0;
     const auto [next, failure] = std::from_chars(at, last, value);
@@ -134,7 +143,6 @@ Result<std::vector<double>> Target::touch(const std::string& scenario, const std
     at = next;
     while (at < last && *at == ' ') ++at;
   }
-  pending_.erase(0, end + 1);
   if (values.size() != static_cast<size_t>(passes))
     return Error(ErrorCode::kTargetGone, "the target's answer is cut");
   return values;

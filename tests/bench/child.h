@@ -31,6 +31,8 @@ class Child {
   pid_t pid() const { return pid_; }
   int in() const { return in_.get(); }    // the child's stdin
   int out() const { return out_.get(); }  // the child's stdout; nothing comes when quiet
+  // Writes a line, and waits for the line that the child answers.
+  Result<std::string> ask(const std::string& line);
   bool running();
   // Sends `signal` and waits for the end; after `patience_ms` it is killed and that is an error.
   Status stop(int signal, int patience_ms);
@@ -41,6 +43,7 @@ class Child {
   Child() = default;
   pid_t pid_ = -1;
   Fd in_, out_;
+  std::string pending_;  // of its answers
 };
 
 class Target {
@@ -53,7 +56,6 @@ class Target {
  private:
   explicit Target(Child child) : child_(std::move(child)) {}
   Child child_;
-  std::string pending_;
 };
 
 }  // namespace memwhy::bench

@@ -28,6 +28,7 @@
 #include "base/exit_status.h"
 #include "child.h"
 #include "peer.h"
+#include "served.h"
 #include "variant.h"
 
 namespace memwhy::bench {
@@ -42,6 +43,8 @@ struct Options {
   std::string target_c, target_go, empty_object, rows, scratch;
   int rounds = 24, cpu = -1;
   bool peers = true;
+  std::vector<std::string> others;  // NAME=COMMAND
+  std::vector<std::string> only;    // names of variants; empty: all
 };
 
 // A recording looks for new code every few ms, this bench after each pass; and one look allows so many snapshots.
@@ -154,6 +157,14 @@ Status Run::measure() {
   auto variants = make_variants(options_.empty_object, {one->pid(), two->pid()}, notes_);
   if (!variants) return std::move(variants).error();
   variants_ = std::move(*variants);
+  for (const std::string& text : options_.others) {
+    auto other = served_by(text, other_cpus_);
+    if (!other) return std::move(other).error();
+    variants_.push_back(std::move(*other));
+  }
+  std::erase_if(variants_, [this](const auto& variant) {
+    return !options_.only.empty() && std::ranges::find(options_.only, variant->name()) == options_.only.end();
+  });
 
   rows_ = std::fopen(options_.rows.c_str(), "we");
   if (rows_ == nullptr) return errno_error(ErrorCode::kOutput, options_.rows, errno);
@@ -206,27 +217,39 @@ Status Run::save_facts(bool complete) const {
                      : Status(Error(ErrorCode::kOutput, "the facts beside the rows could not be written"));
 }
 
+Status serve_memwhy() {
+  std::vector<std::string> notes;
+  auto variant = make_memwhy(notes);
+  return variant ? serve(**variant) : Status(std::move(variant).error());
+}
+
 }  // namespace
 }  // namespace memwhy::bench
 
 int main(int argc, char** argv) {
   memwhy::bench::Options options;
+  bool serve = false;
   CLI::App app("What each tracer adds to a page fault: rows for report.py");
-  app.add_option("--target-c", options.target_c)->required();
-  app.add_option("--target-go", options.target_go)->required();
-  app.add_option("--empty", options.empty_object, "empty.bpf.o")->required();
-  app.add_option("--rows", options.rows, "CSV to write; facts go beside it, with .json")->required();
-  app.add_option("--scratch", options.scratch, "folder for what perf writes")->required();
+  app.add_option("--target-c", options.target_c);
+  app.add_option("--target-go", options.target_go);
+  app.add_option("--empty", options.empty_object, "empty.bpf.o");
+  app.add_option("--rows", options.rows, "CSV to write; facts go beside it, with .json");
+  app.add_option("--scratch", options.scratch, "folder for what perf writes");
   app.add_option("--rounds", options.rounds, "blocks of each peer")->check(CLI::Range(1, 10000));
   app.add_option("--cpu", options.cpu, "the target's CPU (default: the last one)");
   app.add_flag("!--no-peers", options.peers, "leave bpftrace and perf out");
+  app.add_option("--other", options.others,
+                 "NAME=COMMAND: another build, as one more variant (its bench_faults --serve)");
+  app.add_option("--only", options.only, "names of variants: no others are measured");
+  app.add_flag("--serve", serve, "be that: obey orders on stdin");
   CLI11_PARSE(app, argc, argv);
 
   std::signal(SIGPIPE, SIG_IGN);
   libbpf_set_print(nullptr);
   const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
   setrlimit(RLIMIT_MEMLOCK, &unlimited);
-  const memwhy::Status done = memwhy::bench::Run(std::move(options)).measure();
+  const memwhy::Status done =
+      serve ? memwhy::bench::serve_memwhy() : memwhy::bench::Run(std::move(options)).measure();
   if (done) return 0;
   fmt::print(stderr, "bench_faults: {}\n", done.error().message());
   return memwhy::exit_status(done.error().code());

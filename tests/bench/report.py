@@ -66,12 +66,11 @@ def figures(slots):
     for slot, values in sorted(slots.items()):
         if "none" in values:
             found["none"].append(values["none"])
-            for variant, _ in VARIANTS:
-                if variant in values:
-                    found[variant].append(values[variant] - values["none"])
-            for variant in ("memwhy", "memwhy_pointers", "memwhy_bulk", "memwhy_untraced", "memwhy_untraced_ports"):
-                if variant in values and "empty" in values:
-                    found[variant + "-empty"].append(values[variant] - values["empty"])
+            for variant, value in values.items():
+                if variant not in ("none", *PEERS):
+                    found[variant].append(value - values["none"])
+                    if "empty" in values:
+                        found[variant + "-empty"].append(value - values["empty"])
         for peer in PEERS:
             none = around(slots, slot, "none")
             if peer not in values or none is None:
@@ -159,15 +158,17 @@ def faults_text(result, markdown):
             f"({min(pairs, default=0)} pairs at least). The first pass after each switch is kept in the rows and not used.",
             *(f"  {peer}: {command}" for peer, command in facts["commands"].items()), "",
             "Added ns per fault over no tracer: median [p25–p75]", ""]
-    header = ["scenario", "fault alone", *(label for _, label in VARIANTS)]
-    out.append(table(header, [[name, ns(f.get("none"), ""), *(ns(f.get(v)) for v, _ in VARIANTS)] for name, f in names],
-                     markdown))
+    others = sorted({n for _, f in names for n in f if n + "-empty" in f} - {v for v, _ in VARIANTS})  # of --other
+    header = ["scenario", "fault alone", *(label for _, label in VARIANTS), *others]
+    out.append(table(header, [[name, ns(f.get("none"), ""), *(ns(f.get(v)) for v, _ in VARIANTS),
+                               *(ns(f.get(v)) for v in others)] for name, f in names], markdown))
     out += ["", "Ratios of what is added, in the same pair", ""]
     out.append(table(["scenario", "memwhy / bpftrace", "memwhy / perf", "bulk / bpftrace", "memwhy − empty, ns",
-                      "untraced − empty, ns"],
+                      "untraced − empty, ns", *(f"{v} − empty, ns" for v in others)],
                      [[name, ratio(f.get("memwhy/bpftrace")), ratio(f.get("memwhy/perf")),
                        ratio(f.get("memwhy_bulk/bpftrace")), ns(f.get("memwhy-empty")),
-                       ns(f.get("memwhy_untraced-empty"))] for name, f in names], markdown))
+                       ns(f.get("memwhy_untraced-empty")), *(ns(f.get(v + "-empty")) for v in others)]
+                      for name, f in names], markdown))
     out += ["", "Goals, read faults: the median against the limit", ""]
     columns = [label for _, _, label in SCENARIOS]
     rows = []

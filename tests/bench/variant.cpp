@@ -151,7 +151,25 @@ std::string how_attached(const std::string& name, const events::HookReport& repo
   return fmt::format("{}: stacks read by {}; {}", name, report.stack_read, hooks);
 }
 
+// Learned keeps a reference.
+const Result<std::unique_ptr<probe::KernelProbe>>& own_probe() {
+  static const auto kernel = probe::KernelProbe::open();
+  return kernel;
+}
+
 }  // namespace
+
+Result<std::unique_ptr<Variant>> make_memwhy(std::vector<std::string>& notes) {
+  auto files = files::Children::start({.program = MEMWHY_PROGRAM});
+  if (!files) return std::move(files).error();
+  auto proc = procfs::Root::open("/proc");
+  if (!proc) return std::move(proc).error();
+  const auto& kernel = own_probe();
+  if (!kernel) return kernel.error();
+  notes.push_back(how_attached("memwhy", (*kernel)->port()->hooks()));
+  return std::unique_ptr<Variant>(
+      std::make_unique<Learned>("memwhy", **kernel, std::move(*files), std::move(*proc)));
+}
 
 Result<std::vector<std::unique_ptr<Variant>>> make_variants(const std::string& empty_object,
                                                             const std::array<pid_t, 2>& bystanders,
@@ -169,21 +187,18 @@ Result<std::vector<std::unique_ptr<Variant>>> make_variants(const std::string& e
   bulk_only.rules = false;
   probe::Options pointers_only;
   pointers_only.rules = false;
-  auto files = files::Children::start({.program = MEMWHY_PROGRAM});
-  if (!files) return std::move(files).error();
-  auto proc = procfs::Root::open("/proc");
-  if (!proc) return std::move(proc).error();
-  static auto kernel = probe::KernelProbe::open();  // Learned keeps a reference
+  auto learned = make_memwhy(notes);
+  if (!learned) return std::move(learned).error();
+  const auto& kernel = own_probe();
   auto pointers = probe::KernelProbe::open(pointers_only);
   auto second = probe::KernelProbe::open();
   auto bulk = probe::KernelProbe::open(bulk_only);
-  for (const auto* opened : {&kernel, &second, &bulk, &pointers})
+  for (const auto* opened : {&second, &bulk, &pointers})
     if (!*opened) return opened->error();
   const auto port = [](const auto& opened) { return std::shared_ptr<probe::Port>((*opened)->port()); };
   const std::shared_ptr<probe::Port> first = port(kernel), slow = port(bulk);
-  notes.push_back(how_attached("memwhy", first->hooks()));
   notes.push_back(how_attached("memwhy_bulk", slow->hooks()));
-  variants.push_back(std::make_unique<Learned>("memwhy", **kernel, std::move(*files), std::move(*proc)));
+  variants.push_back(std::move(*learned));
   add("memwhy_pointers", {{port(pointers), 0}});
   add("memwhy_untraced", {{first, bystanders[0]}});
   add("memwhy_untraced_ports", {{first, bystanders[0]}, {port(kernel), bystanders[1]}});

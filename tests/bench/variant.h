@@ -33,4 +33,7 @@ Result<std::vector<std::unique_ptr<Variant>>> make_variants(const std::string& e
                                                             const std::array<pid_t, 2>& bystanders,
                                                             std::vector<std::string>& notes);
 
+// "memwhy" of these alone.
+Result<std::unique_ptr<Variant>> make_memwhy(std::vector<std::string>& notes);
+
 }  // namespace memwhy::bench

@@ -21,7 +21,6 @@
 #define MW_RULE_PROBES	   8
 #define MW_TRAILS	   2048u
 #define MW_TRAIL_WORDS	   64u
-#define MW_TRAIL_RUNS	   8u
 #define MW_CODE_RANGES	   16u
 #define MW_SNAPSHOT_BYTES  32768u /* of a stack: 150 frames of C++ */
 #define MW_SNAPSHOTS	   512u	  /* that wait to be learned from */

@@ -94,19 +94,21 @@ struct mw_space_code {
 };
 
 /*
- * A trail: all words that one walk read, and where (bpf/lib/trail.bpf.h); nothing of it is read here. Words are in runs, each of them within one page.
+ * A trail: all words that one walk read, and where (bpf/lib/trail.bpf.h); nothing of it is read here. Words are compared in
+ * fours, each within one page; where a page has no whole number of fours, a word is in one twice.
  */
+#define MW_TRAIL_FOURS (MW_TRAIL_WORDS / 4)
 struct mw_trail {
 	mw_u64 key, sp, fp, hash; /* key: as of a rule, of the interrupted instruction */
 	mw_u32 version;		  /* odd: being written */
 	mw_u32 slot;		  /* of the stack */
-	mw_u16 runs, seen;	  /* seen: how often this hash came in a row */
+	mw_u32 seen;		  /* how often this hash came in a row */
+	mw_u16 fours;		  /* how many there are */
 	mw_u8 by_fp;  /* the walk needed the fp it began with: else that may be any loop's variable */
 	mw_u8 misses; /* in a row: with many of them it is tried now and then only */
-	mw_u8 page[MW_TRAIL_RUNS],
-	    end[MW_TRAIL_RUNS];	     /* of a run: pages above that of sp; index of the word after it */
-	mw_u64 guess[MW_TRAIL_RUNS]; /* where the direct map had that page; checked */
-	mw_u16 at[MW_TRAIL_WORDS];   /* byte offset in its page */
+	mw_u8 page[MW_TRAIL_FOURS];   /* of these four: pages above that of sp */
+	mw_u64 guess[MW_TRAIL_FOURS]; /* where the direct map had that page; checked */
+	mw_u16 at[MW_TRAIL_WORDS];    /* byte offset in its page */
 	mw_u64 word[MW_TRAIL_WORDS];
 };
 /*
@@ -128,7 +130,7 @@ struct mw_snapshot {
 };
 
 MW_ASSERT_SIZE(struct mw_rule, 16);
-MW_ASSERT_SIZE(struct mw_trail, 768);
+MW_ASSERT_SIZE(struct mw_trail, 832);
 MW_ASSERT_SIZE(struct mw_space_code, 40 + 16 * MW_CODE_RANGES);
 #define MW_SNAPSHOT_FREE  0u
 #define MW_SNAPSHOT_BUSY  1u
