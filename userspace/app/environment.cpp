@@ -67,7 +67,8 @@ bool opens_perf_events() {
   attr.size = sizeof attr;
   attr.config = PERF_COUNT_SW_DUMMY;
   attr.exclude_kernel = 1;
-  return Fd(static_cast<int>(::syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC)));
+  const Fd event(static_cast<int>(::syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC)));
+  return static_cast<bool>(event);
 }
 
 // Debian's kernels refuse all perf events, by which system calls are hooked, to who is not CAP_SYS_ADMIN
