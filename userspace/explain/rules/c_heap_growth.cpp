@@ -97,7 +97,8 @@ class CHeapGrowth : public Rule {
     });
     if (facts == nullptr) return std::nullopt;
     const uint64_t bytes = of(c.ledger.bytes, Owner::kCHeapUsed);
-    const Trend trend = trend_of(c.moments, {Owner::kCHeapUsed});
+    // A reading that failed, of a heap that is busy, leaves all of it unclassified for once: that is no fall.
+    const Trend trend = trend_of(c.moments, {Owner::kCHeapUsed, Owner::kCHeapUnclassified});
     if (!trend.lasting() || trend.grown_bytes < problem_threshold(c.ledger) ||
         bytes < problem_threshold(c.ledger))
       return std::nullopt;
