@@ -147,11 +147,13 @@ __noinline u32 stack_alone(u64 ip, u64 sp, u64 fp, u32 which, u64 hash)
 
 	if (!c || !s)
 		return ~0u;
-	struct sums sums = {s->high_sum, s->low_sum}; /* of the walk just done, unless it kept the frames */
 	u32 alone = is_beyond(s, sp) ? 0 : stack_content(which), at = ~0u, flags = s->flags;
 
 	s->alone = alone;
 	if (alone) {
+		struct sums sums = {s->high_sum,
+				    s->low_sum}; /* of the walk just done, unless it kept the frames */
+
 		hash = read_how == MW_READ_BULK ? frames_hash(which, flags) : hash_of(sums, flags, alone);
 		at = stack_find(hash);
 	}

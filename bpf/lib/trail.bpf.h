@@ -40,9 +40,9 @@ __noinline int trail_moved(u64 n, u64 pgd)
 static __always_inline u64 words_differ(enum mw_read_how how, const struct mw_trail *t)
 {
 	const void *memory = how == MW_READ_MEMORY ? KERNEL_MEMORY(0) : NULL;
-	u64 differ = 0, fours = t->fours;
+	u64 differ = 0;
 
-	for (u64 i = 0; i < MW_TRAIL_FOURS && i < fours; i++) {
+	for (u64 i = 0; i < MW_TRAIL_FOURS && i < t->fours; i++) {
 		u64 page = t->guess[i];
 
 #pragma unroll
@@ -57,12 +57,15 @@ static __always_inline u64 words_differ(enum mw_read_how how, const struct mw_tr
 	return differ;
 }
 
-/* 0 when the pages are where they were. */
-static __always_inline u64 pages_differ(const struct mw_trail *t, u64 pgd)
+/* 0 when the pages are where they were. Not static: its registers would be too much for the stack of all (512 bytes). */
+__noinline u64 pages_differ(u64 n, u64 pgd)
 {
+	const struct mw_trail *t = &trails[n & (MW_TRAILS - 1)];
 	struct paging map = {direct_map, la57};
 	u64 differ = 0, fours = t->fours, last = ~0ull;
 
+	if (read_how == MW_READ_BULK)
+		return 1;
 	for (u64 i = 0; i < MW_TRAIL_FOURS && i < fours; i++) {
 		u64 above = t->page[i], page;
 
@@ -92,7 +95,7 @@ static __always_inline u32 trail_slot(struct task_struct *task, u64 key, u64 sp,
 	}
 	u64 pgd = number(task->mm->pgd);
 
-	if (pages_differ(t, pgd))
+	if (pages_differ(trail_number(key, sp), pgd))
 		trail_moved(trail_number(key, sp), pgd);
 	if (read_how == MW_READ_MEMORY ? words_differ(MW_READ_MEMORY, t) : words_differ(MW_READ_WORDS, t)) {
 		t->misses = misses < TRAIL_MISSES ? misses + 1 : TRAIL_MISSES + 1;
