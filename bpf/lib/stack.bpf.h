@@ -151,8 +151,8 @@ __noinline u32 stack_alone(u64 ip, u64 sp, u64 fp, u32 which, u64 hash)
 
 	s->alone = alone;
 	if (alone) {
-		struct sums sums = {s->high_sum,
-				    s->low_sum}; /* of the walk just done, unless it kept the frames */
+		/* of the walk just done, unless it kept the frames */
+		struct sums sums = {s->high_sum, s->low_sum};
 
 		hash = read_how == MW_READ_BULK ? frames_hash(which, flags) : hash_of(sums, flags, alone);
 		at = stack_find(hash);
