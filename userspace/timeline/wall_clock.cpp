@@ -9,7 +9,7 @@
 namespace memwhy::timeline {
 namespace {
 
-constexpr int64_t kStep = kNsPerSecond;  // less is a clock that is corrected slowly
+constexpr uint64_t kStep = kNsPerSecond;  // less is a clock that is corrected slowly
 
 int64_t lead(const events::ClockAnchor& anchor) {
   return static_cast<int64_t>(anchor.realtime_ns - anchor.monotonic_ns);
@@ -18,7 +18,7 @@ int64_t lead(const events::ClockAnchor& anchor) {
 bool same_era(const events::ClockAnchor& a, const events::ClockAnchor& b) {
   const uint64_t apart =
       static_cast<uint64_t>(std::max(lead(a), lead(b))) - static_cast<uint64_t>(std::min(lead(a), lead(b)));
-  return apart < static_cast<uint64_t>(kStep);
+  return apart < kStep;
 }
 
 }  // namespace

@@ -76,6 +76,11 @@ Frame probed_site(const GoFacts& go, uint64_t object_bytes, const Frame& touched
 
 }  // namespace
 
+bool waited(const events::GoGroup& group, TimeNs read_at, TimeNs at_least) {
+  const TimeNs since = group.oldest_wait_ns;  // a file may have it after the reading
+  return since != 0 && since <= read_at && read_at - since >= at_least;
+}
+
 std::vector<GroupStory> group_stories(const GoFacts& go) {
   std::vector<GroupStory> out;
   if (go.goroutines().empty()) return out;

@@ -28,6 +28,9 @@ struct GroupStory {
   uint64_t weight() const { return now->kept_bytes + now->stack_bytes; }
 };
 
+// Whether one of them has waited so long already when it was read.
+bool waited(const events::GoGroup& group, TimeNs read_at, TimeNs at_least);
+
 // All groups of the last reading, heaviest first. Empty: goroutines were not read.
 std::vector<GroupStory> group_stories(const GoFacts& go);
 

@@ -17,13 +17,15 @@ namespace {
 struct Growing {
   std::vector<Owner> owners;
   Trend trend;
+  uint64_t bytes = 0;  // now
 };
 
 Growing fastest(const Case& c, bool own) {
   Growing out;
   const auto consider = [&](std::initializer_list<Owner> owners) {
     const Trend trend = trend_of(c.moments, owners);
-    if (trend.lasting() && trend.grown_bytes > out.trend.grown_bytes) out = {owners, trend};
+    if (trend.lasting() && trend.grown_bytes > out.trend.grown_bytes)
+      out = {owners, trend, c.ledger.total(owners)};
   };
   if (own)
     consider({Owner::kAnonOther, Owner::kAnonMapped});
@@ -37,9 +39,7 @@ Growing fastest(const Case& c, bool own) {
 class AnonGrowth : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
-    const auto [owners, trend] = fastest(c, maps_outside_malloc(c));
-    uint64_t bytes = 0;
-    for (const Owner owner : owners) bytes += of(c.ledger.bytes, owner);
+    const auto [owners, trend, bytes] = fastest(c, maps_outside_malloc(c));
     if (!trend.lasting() || trend.shown_seconds < lasting_seconds(c) ||
         trend.grown_bytes < problem_threshold(c.ledger) || bytes < problem_threshold(c.ledger)) {
       return std::nullopt;

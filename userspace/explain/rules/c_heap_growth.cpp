@@ -82,13 +82,6 @@ const ManagedRuntime* managed_runtime(const Case& c) {
   return found == std::end(kBesideMalloc) ? nullptr : found;
 }
 
-bool collects_malloc(const Case& c) {
-  return std::ranges::any_of(c.attribution.mappings, [](const Mapping& mapping) {
-    const UnreadRuntime* const found = unread_runtime(mapping.file);
-    return found != nullptr && found->of_malloc;
-  });
-}
-
 class CHeapGrowth : public Rule {
  public:
   std::optional<Finding> judge(const Case& c) const override {
@@ -103,7 +96,8 @@ class CHeapGrowth : public Rule {
         bytes < problem_threshold(c.ledger))
       return std::nullopt;
 
-    const bool problem = !collects_malloc(c) || trend.shown_seconds >= lasting_seconds(c);
+    const bool problem =
+        !has_runtime(c, &UnreadRuntime::of_malloc) || trend.shown_seconds >= lasting_seconds(c);
     Finding finding;
     finding.id = "c-heap-growth";
     finding.kind = problem ? FindingKind::kProblem : FindingKind::kExplains;

@@ -20,6 +20,7 @@
 #include "explain/heaviest.h"
 #include "explain/history.h"
 #include "explain/ledger.h"
+#include "explain/runtimes.h"
 
 namespace memwhy::explain {
 
@@ -83,6 +84,8 @@ std::vector<std::string> touched_texts(const Case& c, Owner owner, size_t most);
 std::string touched_most(const Case& c, Owner owner, std::string_view by = "by");
 // "12.0 MiB (34 %)"
 std::string bytes_and_share(uint64_t bytes, const Ledger& ledger);
+// One of explain/runtimes.h that does that is mapped.
+bool has_runtime(const Case& c, bool UnreadRuntime::*that);
 // A garbage-collecting runtime with unread counters: a JVM, V8, .NET. Until it collects, its heap rises.
 bool collects_unseen(const Case& c);
 // How long its anonymous memory must rise to be called growth.

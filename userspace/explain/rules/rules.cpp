@@ -28,6 +28,10 @@ struct Heavy {
   uint64_t bytes = 0;
 };
 
+std::string touched_text(const Heavy& by_code) {
+  return fmt::format("{} by {}", human_bytes(by_code.bytes), by_code.what);
+}
+
 bool is_go_function(const Frame& frame) {
   return frame.function.find('.') != std::string::npos && frame.function.find("::") == std::string::npos;
 }
@@ -225,8 +229,7 @@ std::vector<std::string> heaviest_texts(const Case& c, Owner owner, size_t most)
   std::vector<std::string> out;
   for (const Heavy& each : heaviest_of(c, owner)) {
     if (out.size() == most) break;
-    out.push_back(each.by ? fmt::format("{} by {}", human_bytes(each.bytes), each.what)
-                          : fmt::format("{}: {}", each.what, human_bytes(each.bytes)));
+    out.push_back(each.by ? touched_text(each) : fmt::format("{}: {}", each.what, human_bytes(each.bytes)));
   }
   return out;
 }
@@ -235,8 +238,7 @@ std::vector<std::string> touched_texts(const Case& c, Owner owner, size_t most) 
   std::vector<std::string> out;
   for (const Heavy& each : heaviest_of(c, owner)) {
     if (out.size() == most) break;
-    if (each.by)
-      out.push_back(fmt::format("pages first touched: {} by {}", human_bytes(each.bytes), each.what));
+    if (each.by) out.push_back("pages first touched: " + touched_text(each));
   }
   return out;
 }
@@ -253,13 +255,14 @@ std::string bytes_and_share(uint64_t bytes, const Ledger& ledger) {
   return fmt::format("{} ({})", human_bytes(bytes), human_share(share_of(bytes, ledger)));
 }
 
-bool collects_unseen(const Case& c) {
-  const auto& mappings = c.attribution.mappings;
-  return std::any_of(mappings.begin(), mappings.end(), [](const Mapping& mapping) {
+bool has_runtime(const Case& c, bool UnreadRuntime::*that) {
+  return std::ranges::any_of(c.attribution.mappings, [that](const Mapping& mapping) {
     const UnreadRuntime* runtime = unread_runtime(mapping.file);
-    return runtime != nullptr && runtime->collects;
+    return runtime != nullptr && runtime->*that;
   });
 }
+
+bool collects_unseen(const Case& c) { return has_runtime(c, &UnreadRuntime::collects); }
 
 bool all_locked(const Case& c) {
   return c.process.counters && c.process.counters->locked_bytes / 9 >= c.ledger.rss.bytes / 10;

@@ -23,10 +23,7 @@ struct Blocked {
   TimeNs read_at = 0;
   Frame site;  // in the finalizer, the program's own function if there is one
   bool cleanup = false;
-  bool long_enough() const {
-    return group->oldest_wait_ns != 0 && group->oldest_wait_ns <= read_at &&
-           read_at - group->oldest_wait_ns >= kBlockedLong;
-  }
+  bool long_enough() const { return waited(*group, read_at, kBlockedLong); }
 };
 
 // Waiting inside of a finalizer or cleanup: between where it waits and the runtime's loop is code of others.

@@ -125,9 +125,7 @@ Standing standing_of(const GroupStory& group, uint64_t threshold) {
   if (rising &&
       (!idle || group.weight() - std::min(group.weight(), group.weights.front().value) >= threshold))
     return Standing::kGrew;
-  const TimeNs since = group.now->oldest_wait_ns;
-  if (!idle && since != 0 && since <= group.read_at && group.read_at - since >= kLongWait)
-    return Standing::kHolds;
+  if (!idle && waited(*group.now, group.read_at, kLongWait)) return Standing::kHolds;
   return !idle || group.now->count > 1 ? Standing::kExplains : Standing::kSilent;
 }
 
