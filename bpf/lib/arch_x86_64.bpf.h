@@ -52,6 +52,13 @@ static __always_inline u64 user_bp(const struct pt_regs *user)
 	return user->bp;
 }
 
+/* The last write, which others wait for: the machine writes in order. */
+#define PUBLISH(where, what)                                                                                 \
+	do {                                                                                                 \
+		asm volatile("" ::: "memory");                                                               \
+		*(volatile typeof(*(where)) *)(where) = (what);                                              \
+	} while (0)
+
 /* Frame of a signal, from the stack pointer of its handler's caller on: what the signal interrupted. */
 #define SIGNAL_FP 120
 #define SIGNAL_SP 160

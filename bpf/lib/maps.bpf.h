@@ -3,7 +3,7 @@
  * Every map and every shared variable, once. Each program file includes this; maps and constants are weak, so that the
  * linker keeps one copy. What is hot and never resized is in .bss (an address in the program text, no look-up).
  *
- *   .bss      spaces[] space_brk[] stack_hash[] chunk_key[] chunk_tick[] request     mmap-ed by the daemon
+ *   .bss      spaces[] space_brk[] chunk_key[] chunk_tick[] request     mmap-ed by the daemon
  *   table     chunks of 512 entries (4 KiB)      stacks   a distinct stack       nodes   its outer frames    mmap-ed
  *   counters  one element for each CPU                                                mmap-ed
  *   ring      events         members  tgid -> space         scratches  one for each kind of program, for each CPU
@@ -50,10 +50,8 @@ VARIABLE mw_u64 space_brk[MW_SPACES];	     /* end of the heap as last seen, to t
 VARIABLE mw_u32 last_space;		     /* id that was given last */
 VARIABLE struct mw_use space_use[MW_SPACES]; /* of the space in the same slot of spaces[] */
 VARIABLE struct mw_use all_use;
-VARIABLE mw_u32 traced_spaces;		/* how many there are */
-VARIABLE mw_u32 stack_owner[MW_STACKS]; /* the space for which the slot was claimed */
-VARIABLE mw_u64 stack_hash[MW_STACKS];	/* hash of the stack in this slot */
-VARIABLE mw_u64 chunk_key[MW_CHUNKS];	/* space << 36 | address >> 21 */
+VARIABLE mw_u32 traced_spaces;	       /* how many there are */
+VARIABLE mw_u64 chunk_key[MW_CHUNKS];  /* space << 36 | address >> 21 */
 VARIABLE mw_u32 chunk_tick[MW_CHUNKS]; /* low half of the tick of the chunk's last fault: what the daemon need
 					not re-read */
 VARIABLE struct mw_request request;
@@ -87,6 +85,12 @@ struct {
 	__type(key, u32);
 	__type(value, struct mw_stack);
 } stacks __weak SEC(".maps");
+
+static __always_inline struct mw_stack *stack_in(u32 slot)
+{
+	slot &= stack_mask;
+	return bpf_map_lookup_elem(&stacks, &slot);
+}
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -142,7 +146,8 @@ enum scratch_of {
 
 struct scratch {
 	u64 window[WINDOW_WORDS + 1]; /* to the verifier a word may start at the end */
-	u64 frames[MW_WALK_FRAMES];   /* of the walk that keeps them */
+	u64 frames[MW_WALK_FRAMES];   /* of the last walk */
+	u64 node[MW_NODE_FRAMES];     /* those of them that are looked for among the nodes */
 	/* of the walk that runs (walk.bpf.h), between its legs and what is rare */
 	u64 sp, fp, key, at, before, cfa, ret;
 	u64 low;		       /* no frame lies below */
@@ -154,7 +159,9 @@ struct scratch {
 	u64 missing_jumps;	       /* jumps left there */
 	u64 frames_from, frames_bytes; /* keys of Go's own return addresses */
 	u64 n, high_sum, low_sum;      /* frames so far, and their hash to be */
+	u64 hash;		       /* of the stack that a trail is made for */
 	u32 rule, flags;
+	u32 slot;    /* of the space; MW_SPACES: of none */
 	u32 noting;  /* words are noted for a trail */
 	u32 certain; /* frames before the first that is not; 0: all are */
 	u32 alone;   /* a number for what the stack holds, when a snapshot shows it; else 0 */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The outer frames of stacks (abi/table.h): a node for each distinct chain of callers, found by the hash of its frame and of
- * its caller's node. Most stacks of a program differ only in their innermost frames, so a few nodes serve many stacks.
+ * The outer frames of stacks (abi/table.h): a node for each distinct run of up to six frames with the same callers, counted
+ * from the outermost frame on. Most stacks of a program differ only in their innermost frames, so a few nodes serve many
+ * stacks.
  *
- *   main <- parse <- load <- memset      (NO_NODE, _start) -> 0x12cd5   (0x12cd5, main) -> 0x3f00   (0x3f00, parse) -> 0x7001
+ *   memset .. parse <- handle <- serve <- work <- pool <- run <- go <- main <- _start
+ *                    (NO_NODE, _start main go run pool work) -> 0x12cd5   (0x12cd5, serve handle) -> 0x3f00
  *
+ * Frames and callers are compared, so a hash that two nodes share only costs a place. Two nodes may hold the same.
  * The daemon frees nodes that no stack leads to any more, as it frees slots of stacks: unnamed twice, TOMB, EMPTY.
  */
 #ifndef MEMWHY_NODES_BPF_H
@@ -13,22 +16,52 @@
 #include "hash.bpf.h"
 #include "share.bpf.h"
 
-static __always_inline u64 node_hash(u32 caller, u64 frame)
+/* The frames of a node, of which the outermost is the last of `left`, into scratch; and their hash. */
+static __always_inline u64 node_frames(struct scratch *s, u64 left, u32 caller)
 {
-	struct sums sums = {};
+	u64 sum = (caller + stack_keys[2 * MW_NODE_FRAMES]) * stack_keys[2 * MW_NODE_FRAMES + 1];
 
-	add_frame(&sums, &stack_keys[0], frame);
-	add_frame(&sums, &stack_keys[2], caller);
-	return hash_of(sums, 0, 0);
+#pragma unroll
+	for (u32 i = 0; i < MW_NODE_FRAMES; i++) {
+		u64 at = left - 1 - i, none = (s64)(at - MW_INNER_FRAMES) >> 63;
+
+		OPAQUE(at);
+		OPAQUE(none); /* all ones or 0; a branch would double the states that the verifier visits */
+		u64 frame = s->frames[at & (MW_WALK_FRAMES - 1)] & ~none;
+
+		s->node[i] = frame;
+		sum += ((u32)frame + stack_keys[2 * i]) * ((frame >> 32) + stack_keys[2 * i + 1]);
+	}
+	return (sum >> 32) * 0x9e3779b97f4a7c15 | 2; /* of a sum, the upper half is what nobody can choose */
 }
 
-/* The node of this frame, claimed when there is none yet; MW_NODE_FULL: there is no room. Not static: verified once. */
-__noinline u32 node_of(u32 caller, u64 frame, u32 slot)
+/* 0 when these are the frames in scratch, with this caller. */
+static __always_inline u64 node_differs(const struct mw_node *node, const struct scratch *s, u32 caller)
 {
-	if (slot >= MW_SPACES)
+	u64 differ = node->caller ^ caller;
+
+#pragma unroll
+	for (u32 i = 0; i < MW_NODE_FRAMES; i++)
+		differ |= node->frames[i] ^ s->node[i];
+	return differ;
+}
+
+/* May one more be claimed for the space in this slot? */
+static __always_inline bool node_allowed(const struct mw_use *use)
+{
+	return all_use.nodes < MW_NODES - MW_NODES / MW_PAIR_SHARE &&
+	       share_allows(MW_NODE_SHARE, use->nodes, all_use.nodes, MW_NODES);
+}
+
+/* The node of the frames in s->node, claimed when there is none yet; MW_NODE_FULL: there is no room. Not static: verified
+ * once. */
+__noinline u32 node_of(u32 which, u32 caller, u64 hash)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+
+	if (!s || s->slot >= MW_SPACES)
 		return MW_NODE_FULL;
-	struct mw_use *use = &space_use[slot];
-	u64 hash = node_hash(caller, frame);
+	struct mw_use *use = &space_use[s->slot & (MW_SPACES - 1)];
 
 	for (u32 i = 0; i < MW_PROBES; i++) {
 		u32 at = probe_at(hash, i) & (MW_NODES - 1);
@@ -36,55 +69,51 @@ __noinline u32 node_of(u32 caller, u64 frame, u32 slot)
 
 		if (!node)
 			break;
-		u64 old = node->hash;
-
-		if (old == hash)
+		if (node->hash == hash && !node_differs(node, s, caller))
 			return at;
-		if (old != MW_SLOT_EMPTY)
+		if (node->hash != MW_SLOT_EMPTY)
 			continue;
-		if (all_use.nodes >= MW_NODES - MW_NODES / MW_PAIR_SHARE ||
-		    !share_allows(MW_NODE_SHARE, use->nodes, all_use.nodes, MW_NODES))
+		if (!node_allowed(use))
 			break;
-		old = __sync_val_compare_and_swap(&node->hash, MW_SLOT_EMPTY, hash);
-		if (old == hash)
-			return at;
-		if (old != MW_SLOT_EMPTY)
+		if (__sync_val_compare_and_swap(&node->hash, MW_SLOT_EMPTY, hash) != MW_SLOT_EMPTY)
 			continue;
 		__sync_fetch_and_add(&use->nodes, 1);
 		__sync_fetch_and_add(&all_use.nodes, 1);
 		node->caller = caller;
-		node->space = spaces[slot].space;
-		__sync_lock_test_and_set(&node->frame, frame);
+		node->space = spaces[s->slot & (MW_SPACES - 1)].space;
+		__builtin_memcpy(node->frames + 1, s->node + 1, sizeof(s->node) - sizeof(s->node[0]));
+		PUBLISH(&node->frames[0], s->node[0]);
 		return at;
 	}
 	return MW_NODE_FULL;
 }
 
-/* The node of the third frame of the stack in scratch, after those of all that called it. */
-__noinline u32 outer_node(u32 which, u32 slot)
+/* The node of the frames of the stack in scratch that its slot has no room for, after those of all that called them. */
+__noinline u32 outer_node(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	u32 node = MW_NO_NODE;
+	u32 caller = MW_NO_NODE;
 
 	if (!s)
 		return MW_NODE_FULL;
-	u64 n = s->n;
+	u64 left = s->n;
 
-	for (u32 i = 0; i < MW_STACK_FRAMES && node != MW_NODE_FULL; i++) {
-		u64 at = n - 1 - i;
-
-		if (i + MW_INNER_FRAMES >= n)
+	for (u32 i = 0; i < MW_STACK_FRAMES / MW_NODE_FRAMES + 1; i++) {
+		if ((s64)left <= MW_INNER_FRAMES || caller == MW_NODE_FULL)
 			break;
-		OPAQUE(at);
-		u64 frame = s->frames[at & (MW_WALK_FRAMES - 1)], hash = node_hash(node, frame);
+		u64 hash = node_frames(s, left, caller);
 		u32 home = slot_home(hash) & (MW_NODES - 1);
-		struct mw_node *there = bpf_map_lookup_elem(&nodes, &home);
+		const struct mw_node *there = bpf_map_lookup_elem(&nodes, &home);
 
 		/* most are known, and in their first place: no call for them */
-		node = there && there->hash == hash ? home : node_of(node, frame, slot);
-		OPAQUE(node);
+		caller = there && there->hash == hash && !node_differs(there, s, caller)
+			     ? home
+			     : node_of(which, caller, hash);
+		left -= MW_NODE_FRAMES;
+		OPAQUE(left);
+		OPAQUE(caller);
 	}
-	return node;
+	return caller;
 }
 
 #endif

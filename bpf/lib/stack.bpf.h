@@ -3,14 +3,14 @@
  * The slot of the stack table that holds the current task's stack.
  *
  *   chain {4011d6, 4012a0, 4012ff}, WHOLE  ->  hash 0x0beef1...
- *   stack_hash[0x0beef] = that hash            stacks[0x0beef] = {n 3, WHOLE, 4011d6, 4012a0, node of 4012ff}
+ *   stacks[0x0beef] = {that hash, n 3, WHOLE, 4011d6, 4012a0, 4012ff}
  */
 #ifndef MEMWHY_STACK_BPF_H
 #define MEMWHY_STACK_BPF_H
 
 #include "walk.bpf.h"
-#include "nodes.bpf.h"
 #include "snapshot.bpf.h"
+#include "store.bpf.h"
 #include "trail.bpf.h"
 
 /* The walk that keeps its frames, in scratch; its flags. Not static: verified once, not at each call. */
@@ -26,114 +26,11 @@ __noinline u32 keep_frames(u64 ip, u64 sp, u64 fp, u32 which, bool noting)
 	return s->flags;
 }
 
-/*
- * Claims a slot for a stack whose frames are in scratch, and returns it. Neither this nor what calls it is static: each is
- * verified once, and not for each way in which a walk can end.
- */
-__noinline u32 stack_claim(u64 hash, u32 flags, u32 which, u32 slots)
-{
-	struct mw_counters *c = cpu_counters();
-	struct scratch *scratch = bpf_map_lookup_elem(&scratches, &which);
-	u32 slot = current_slot();
-
-	if (!c || !scratch || slot >= MW_SPACES)
-		return MW_ENTRY_STACK_LOST;
-	struct mw_use *use = &space_use[slot];
-
-	if (all_use.stacks >= slots || !share_allows(MW_STACK_SHARE, use->stacks, all_use.stacks, slots)) {
-		if (slots > stack_mask && traced_spaces > 1)
-			__sync_fetch_and_add(&use->stacks_refused, 1);
-		return MW_ENTRY_STACK_LOST;
-	}
-	u32 outer = outer_node(which, slot);
-
-	if (outer == MW_NODE_FULL)
-		return MW_ENTRY_STACK_LOST;
-	for (u32 i = 0; i < MW_PROBES; i++) {
-		u32 at = probe_at(hash, i) & stack_mask;
-		u64 old = __sync_val_compare_and_swap(&stack_hash[at], MW_SLOT_EMPTY, hash);
-
-		if (old == hash)
-			return at;
-		if (old != MW_SLOT_EMPTY)
-			continue;
-
-		struct mw_stack *s = bpf_map_lookup_elem(&stacks, &at);
-
-		if (!s)
-			break;
-		__sync_fetch_and_add(&use->stacks, 1);
-		__sync_fetch_and_add(&all_use.stacks, 1);
-		stack_owner[at & (MW_STACKS - 1)] = spaces[slot].space;
-		__builtin_memcpy(s->ip, scratch->frames, sizeof(s->ip)); /* the first of them */
-		s->flags = flags;
-		s->outer = outer;
-		__sync_lock_test_and_set(&s->n, (u32)scratch->n);
-		c->fault[MW_STACKS_NEW]++;
-		return at;
-	}
-	return MW_ENTRY_STACK_LOST;
-}
-
-/* The slot that holds this hash; ~0: none does. */
-__noinline u32 stack_find(u64 hash)
-{
-	for (u32 i = 0; i < MW_PROBES; i++) {
-		u32 at = probe_at(hash, i) & stack_mask;
-
-		if (stack_hash[at] == hash)
-			return at;
-	}
-	return ~0u;
-}
-
-/* The slot of the first frames of the stack in scratch, claimed when there are fewer than `slots`. */
-__noinline u32 store_frames(u32 which, u32 flags, u32 frames, u32 slots)
-{
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-
-	if (!s)
-		return MW_ENTRY_STACK_LOST;
-	if (s->n > frames) {
-		s->n = frames;
-		flags = (flags & ~MW_STACK_WHOLE) | MW_STACK_CUT;
-	}
-	u64 hash = frames_hash(which, flags);
-	u32 at = stack_find(hash);
-
-	return at != ~0u ? at : stack_claim(hash, flags, which, slots);
-}
-
-/*
- * First time this stack is met: claims a slot for the frames that the walk left in scratch. They are hashed again, so that
- * frames and hash belong together. When slots or nodes are taken up to what is kept, it is its function and direct caller.
- */
-__noinline u32 walked_store(u32 which)
-{
-	struct mw_counters *c = cpu_counters();
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	u32 slots = stack_mask + 1;
-
-	if (!c || !s)
-		return MW_ENTRY_STACK_LOST;
-	u32 flags = s->flags;
-
-	if (flags & MW_STACK_UNREADABLE)
-		c->fault[MW_STACKS_UNREADABLE]++;
-	u32 at = store_frames(which, flags, MW_WALK_FRAMES, slots - slots / MW_PAIR_SHARE);
-
-	if (at == MW_ENTRY_STACK_LOST) {
-		at = store_frames(which, flags, MW_INNER_FRAMES, slots);
-		c->fault[at == MW_ENTRY_STACK_LOST ? MW_STACKS_LOST : MW_STACKS_PAIRED]++;
-	}
-	return at;
-}
-
 /* The same of a stack that has not been walked, or whose walk was used for something else since. */
 __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 {
 	keep_frames(ip, sp, fp, which, false);
-	return walked_store(which);
+	return walked_store(which, 0);
 }
 
 /*
@@ -163,7 +60,7 @@ __noinline u32 stack_alone(u64 ip, u64 sp, u64 fp, u32 which, u64 hash)
 		flags = keep_frames(ip, sp, fp, which, false);
 		s->alone = alone;
 		if (s->missing)
-			at = store_frames(which, flags, MW_WALK_FRAMES, (stack_mask + 1) / 2);
+			at = store_frames(which, flags, MW_WALK_FRAMES, (stack_mask + 1) / 2, 0);
 		c->fault[MW_STACKS_UNREADABLE] += at < MW_ENTRY_STACK_LOST && flags & MW_STACK_UNREADABLE;
 	}
 	bool stored = at < MW_ENTRY_STACK_LOST;
@@ -178,7 +75,7 @@ __noinline int trail_learn(u64 key, u64 sp, u64 fp, u32 slot, u32 which)
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 	struct notes *n = bpf_map_lookup_elem(&all_notes, &which);
 	struct mw_counters *c = cpu_counters();
-	u64 hash = stack_hash[slot & stack_mask];
+	u64 hash = s ? s->hash : 0;
 
 	if (!s || !n || !c || !trail_wanted(key, sp, hash))
 		return 0;
@@ -206,8 +103,8 @@ static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space 
 
 		if (known != ~0u) {
 			c->fault[MW_TRAILS_USED]++;
-			if (check_trails && frames_hash(which, keep_frames(ip, sp, fp, which, false)) !=
-						stack_hash[known & stack_mask])
+			if (check_trails &&
+			    stack_differs(known, frames_hash(which, keep_frames(ip, sp, fp, which, false))))
 				c->fault[MW_TRAILS_WRONG]++;
 			return known;
 		}
@@ -218,7 +115,6 @@ static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space 
 		return MW_ENTRY_STACK_LOST;
 	u64 hash = read_how == MW_READ_BULK ? frames_hash(which, keep_frames(ip, sp, fp, which, false))
 					    : walk(false, false, s, which, space, group, ip, sp, fp);
-	u32 home = slot_home(hash);
 
 	if (s->missing && first_snapshots && !is_in_vain(s->missing)) {
 		u32 own = stack_alone(ip, sp, fp, which, hash);
@@ -227,22 +123,16 @@ static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space 
 			return own;
 	}
 	u64 stored = c->fault[MW_STACKS_NEW];
-	u32 found = ~0u;
+	u32 found = stack_hot(hash);
 
-	for (u32 i = 0; i < MW_HOT_PROBES; i++) {
-		u32 at = (home + i) & stack_mask;
-
-		if (stack_hash[at] == hash) {
-			found = at;
-			break;
-		}
-	}
 	if (found == ~0u)
-		found = s->missing ? stack_store(ip, sp, fp, which) : walked_store(which);
+		found = s->missing ? stack_store(ip, sp, fp, which) : walked_store(which, hash);
 	/* also of one that a crowded table has further away: it would be looked for at each fault */
 	if (trails_too && !s->missing && !(s->flags & (MW_STACK_CUT | MW_STACK_UNREADABLE)) &&
-	    c->fault[MW_STACKS_NEW] == stored && stack_hash[found & stack_mask] == hash)
+	    c->fault[MW_STACKS_NEW] == stored && !stack_differs(found, hash)) {
+		s->hash = hash;
 		trail_learn(key, sp, fp, found, which);
+	}
 	return found;
 }
 

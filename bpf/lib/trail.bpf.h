@@ -102,9 +102,9 @@ static __always_inline u32 trail_slot(struct task_struct *task, u64 key, u64 sp,
 		return ~0u;
 	}
 	u32 slot = t->slot;
+	const struct mw_stack *stack = stack_in(slot);
 
-	if (stack_hash[slot & stack_mask] != t->hash || version & 1 ||
-	    *(volatile u32 *)&t->version != version)
+	if (!stack || stack->hash != t->hash || version & 1 || *(volatile u32 *)&t->version != version)
 		return ~0u;
 	if (misses)
 		t->misses = 0;

@@ -207,6 +207,7 @@ static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 w
 	s->high_sum = sums.high;
 	s->low_sum = sums.low;
 	s->missing = s->alone = 0;
+	s->slot = space ? space->flags >> MW_SPACE_SLOT_SHIFT : MW_SPACES;
 	s->noting = noting;
 	if (noting)
 		notes_begin(which, sp);

@@ -13,9 +13,9 @@ std::vector<uint64_t> StackNodes::frames(mw_stack& stack) const {
   std::vector<uint64_t> frames(stack.ip, stack.ip + std::min(n, MW_INNER_FRAMES));
   frames.reserve(n);
   for (uint32_t at = stack.outer; frames.size() < n && is_node(at); at = all_[at].caller) {
-    const uint64_t frame = acquire(all_[at].frame);
-    if (frame == 0) break;
-    frames.push_back(frame);
+    if (acquire(all_[at].frames[0]) == 0) break;
+    for (uint32_t i = MW_NODE_FRAMES; i-- > 0 && frames.size() < n;)
+      if (const uint64_t frame = all_[at].frames[i]; frame != 0) frames.push_back(frame);
   }
   return frames;
 }
@@ -40,7 +40,7 @@ void StackNodes::sweep(mw_stack* stacks, uint32_t slots) {
       }
     } else if (hash == MW_SLOT_TOMB) {
       const SpaceId owner{node.space};
-      release<mw_u64>(node.frame, 0);
+      release<mw_u64>(node.frames[0], 0);
       release<mw_u64>(node.hash, MW_SLOT_EMPTY);
       tombs_.erase(at);
       idle_[at] = 0;

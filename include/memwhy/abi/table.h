@@ -6,7 +6,7 @@
  *   fault of space 3 at 0x7f12_3460_5000, stack hash 0xbeef..., jiffies 4295213
  *
  *   spaces[ ]     mm 0xffff8881...  -> space 3                               "is it ours?"
- *   stack_hash[ ] slot 0x0beef (hash >> shift) = 0xbeef...                   stack_frames[0x0beef] = {n, ip, ra, ra ...}
+ *   stacks[ ]     slot 0x0beef (hash >> shift) = {0xbeef..., n, ip, ra .., node of the others}
  *   chunk_key[ ]  slot 77 = 3 << 36 | 0x7f1234605000 >> 21                   chunk 77 holds the 512 pages of that 2 MiB
  *   table[77].e[0x005] = slot 0x0beef << 44 | kind << 40 | tick 4295213      one word, written whole
  */
@@ -33,24 +33,29 @@ struct mw_chunk {
 
 /*
  * A distinct stack. n is written last: 0 = being written. flags: MW_STACK_*. The innermost frames, in which most stacks differ,
- * stand in it; the others are nodes, each of which names its caller's, and stacks with the same callers have the same ones:
+ * stand in it. The others are in nodes of up to six, counted from the outermost frame on, each of which names that of its
+ * callers; stacks with the same callers have the same nodes:
  *
- *   slot 0x0beef  n 5, ip {memset, load}, outer 0x7001 ──► 0x7001 parse ──► 0x3f00 main ──► 0x12cd5 _start ──► MW_NO_NODE
- *   slot 0x77aa1  n 5, ip {memset, save}, outer 0x7001 ──┘
+ *   slot 0x0beef  n 13, ip {memset, load .. parse}, outer 0x7001 ─┬► 0x7001 {serve, handle} ──► 0x3f00 {_start, main .. run} ──► NO_NODE
+ *   slot 0x77aa1  n 13, ip {memset, save .. write}, outer 0x7001 ─┘
  */
 struct mw_stack {
+	mw_u64 hash; /* of all frames and flags, keyed; MW_SLOT_EMPTY, TOMB */
 	mw_u32 n;
 	mw_u32 flags;
-	mw_u32 outer; /* node of the third frame, or MW_NO_NODE */
-	mw_u32 pad;
+	mw_u32 outer; /* node of the frames that are not in ip, or MW_NO_NODE */
+	mw_u32 space; /* for which it was claimed */
 	mw_u64 ip[MW_INNER_FRAMES];
 };
 
-/* hash: of the other two, keyed; MW_SLOT_EMPTY, TOMB as in stack_hash[]. frame is written last: 0 = being written. */
+/*
+ * frames: the outermost first, 0 behind the innermost; the first is written last: 0 = being written. hash: of them and
+ * `caller`, keyed; it only says where to look. MW_SLOT_EMPTY, TOMB.
+ */
 struct mw_node {
 	mw_u64 hash;
-	mw_u64 frame;
-	mw_u32 caller; /* its node, or MW_NO_NODE: the outermost frame */
+	mw_u64 frames[MW_NODE_FRAMES];
+	mw_u32 caller; /* the node of their callers, or MW_NO_NODE: the first is the outermost frame */
 	mw_u32 space;  /* for which it was claimed */
 };
 
@@ -156,8 +161,8 @@ struct mw_request {
 };
 
 MW_ASSERT_SIZE(struct mw_chunk, 4096);
-MW_ASSERT_SIZE(struct mw_stack, 32);
-MW_ASSERT_SIZE(struct mw_node, 24);
+MW_ASSERT_SIZE(struct mw_stack, 64);
+MW_ASSERT_SIZE(struct mw_node, 64);
 MW_ASSERT_SIZE(struct mw_space, 16);
 MW_ASSERT_SIZE(struct mw_use, 24);
 MW_ASSERT_SIZE(struct mw_member, 24);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 
 namespace memwhy::probe {
 namespace {
@@ -25,13 +26,21 @@ struct MadeNodes {
   void store(mw_stack& stack, const Frames& frames) {
     stack.n = static_cast<mw_u32>(frames.size());
     stack.outer = MW_NO_NODE;
-    for (size_t i = frames.size(); i-- > MW_INNER_FRAMES;) stack.outer = node(stack.outer, frames[i]);
+    for (size_t left = frames.size(); left > MW_INNER_FRAMES;) {
+      std::array<uint64_t, MW_NODE_FRAMES> run{};
+      for (uint64_t& frame : run)
+        if (left > MW_INNER_FRAMES) frame = frames[--left];
+      stack.outer = node(stack.outer, run);
+    }
     std::copy_n(frames.begin(), std::min<size_t>(frames.size(), MW_INNER_FRAMES), stack.ip);
   }
-  uint32_t node(uint32_t caller, uint64_t frame) {
+  uint32_t node(uint32_t caller, const std::array<uint64_t, MW_NODE_FRAMES>& run) {
     for (uint32_t at = 0; at < kCount; ++at) {
-      if (all[at].hash == MW_SLOT_EMPTY) all[at] = {0x100 + at, frame, caller, 7};
-      if (all[at].caller == caller && all[at].frame == frame) return at;
+      if (all[at].hash == MW_SLOT_EMPTY) {
+        all[at] = {0x100 + at, {}, caller, 7};
+        std::ranges::copy(run, all[at].frames);
+      }
+      if (all[at].caller == caller && std::ranges::equal(run, all[at].frames)) return at;
     }
     std::abort();
   }
@@ -42,22 +51,18 @@ struct MadeNodes {
 };
 
 struct Tables {
-  std::vector<mw_u64> hashes = std::vector<mw_u64>(kSlots);
   std::vector<mw_stack> stacks = std::vector<mw_stack>(kSlots);
   MadeNodes nodes;
   std::vector<SpaceId> freed_nodes;
-  StackTable table{hashes.data(),
-                   stacks.data(),
-                   kSlots,
-                   {},
-                   true,
-                   StackNodes(nodes.all.data(), MadeNodes::kCount,
-                              [this](SpaceId owner) { freed_nodes.push_back(owner); })};
+  StackTable table{
+      stacks.data(), kSlots, {}, true, StackNodes(nodes.all.data(), MadeNodes::kCount, [this](SpaceId owner) {
+        freed_nodes.push_back(owner);
+      })};
 
   void store(uint32_t slot, uint64_t hash, const Frames& frames, uint32_t flags) {
     stacks[slot].flags = flags;
     nodes.store(stacks[slot], frames);
-    hashes[slot] = hash;
+    stacks[slot].hash = hash;
   }
   // What this listener is given when it meets the slot; without frames: nothing.
   events::Stack given(uint32_t slot, Listener listener) {
@@ -70,7 +75,7 @@ struct Tables {
     std::vector<bool> named(kSlots, true);
     named[slot] = false;
     for (int i = 0; i < 3; ++i) table.sweep(named);
-    EXPECT_EQ(hashes[slot], MW_SLOT_EMPTY);
+    EXPECT_EQ(stacks[slot].hash, MW_SLOT_EMPTY);
   }
 };
 
@@ -92,7 +97,7 @@ TEST(StackTable, SaysHowAStackWasFound) {
     EXPECT_EQ(stack.unwind, how) << flags;
     EXPECT_EQ(stack.certain, flags >> MW_STACK_CERTAIN_SHIFT);
   }
-  StackTable without(t.hashes.data(), t.stacks.data(), kSlots);
+  StackTable without(t.stacks.data(), kSlots);
   std::vector<events::Stack> fresh;
   without.resolve(1, SpaceId{1}, fresh);
   EXPECT_EQ(fresh.at(0).unwind, Unwind::kFramePointers) << "no rules are used: nothing is certain";
@@ -169,13 +174,19 @@ TEST(StackTable, ASlotThatHasAnotherStackByNowIsLeftAlone) {
   EXPECT_EQ(t.given(5, SpaceId{2}).frames, (Frames{0x7000, 0x8000, 0x3000}));
 }
 
+// Five stand in the slot, and eight are in two nodes: {6008 .. 6003} <- {6002, 6001}.
+Frames deep(uint64_t second) {
+  return {0x1000, second, 0x3000, 0x4000, 0x5000, 0x6001, 0x6002,
+          0x6003, 0x6004, 0x6005, 0x6006, 0x6007, 0x6008};
+}
+
 TEST(StackTable, OuterFramesThatTwoStacksHaveAreTheirs) {
   Tables t;
-  t.store(1, 0xbee1, {0x1000, 0x2000, 0x5000, 0x6000}, MW_STACK_WHOLE);
-  t.store(2, 0xbee2, {0x1000, 0x3000, 0x5000, 0x6000}, MW_STACK_WHOLE);
+  t.store(1, 0xbee1, deep(0x2000), MW_STACK_WHOLE);
+  t.store(2, 0xbee2, deep(0x2222), MW_STACK_WHOLE);
   EXPECT_EQ(t.nodes.used(), 2u);
-  EXPECT_EQ(t.given(1, SpaceId{1}).frames, (Frames{0x1000, 0x2000, 0x5000, 0x6000}));
-  EXPECT_EQ(t.given(2, SpaceId{1}).frames, (Frames{0x1000, 0x3000, 0x5000, 0x6000}));
+  EXPECT_EQ(t.given(1, SpaceId{1}).frames, deep(0x2000));
+  EXPECT_EQ(t.given(2, SpaceId{1}).frames, deep(0x2222));
   t.free(1);
   for (int pass = 0; pass < 4; ++pass) t.table.sweep(std::vector<bool>(kSlots, true));
   EXPECT_EQ(t.nodes.used(), 2u) << "the other stack has them";
@@ -189,37 +200,38 @@ TEST(StackTable, OuterFramesThatTwoStacksHaveAreTheirs) {
 
 TEST(StackTable, AStackWhoseOuterFramesAreBeingWrittenComesLater) {
   Tables t;
-  t.store(1, 0xbee1, {0x1000, 0x2000, 0x5000, 0x6000}, MW_STACK_WHOLE);
+  t.store(1, 0xbee1, deep(0x2000), MW_STACK_WHOLE);
   mw_node& node = t.nodes.all[t.stacks[1].outer];
-  node.frame = 0;
+  const uint64_t frame = node.frames[0];
+  node.frames[0] = 0;
   std::vector<events::Stack> fresh;
   EXPECT_EQ(t.table.resolve(1, SpaceId{1}, fresh), std::nullopt);
-  node.frame = 0x5000;
+  node.frames[0] = frame;
   EXPECT_TRUE(t.table.resolve(1, SpaceId{1}, fresh));
-  EXPECT_EQ(fresh.at(0).frames, (Frames{0x1000, 0x2000, 0x5000, 0x6000}));
+  EXPECT_EQ(fresh.at(0).frames, deep(0x2000));
 }
 
 // A program has found a node just before it became a tomb, and a stack leads to it when the next pass comes.
 TEST(StackTable, ATombThatAStackLeadsToIsANodeAgain) {
   Tables t;
-  t.store(1, 0xbee1, {0x1000, 0x2000, 0x5000}, MW_STACK_WHOLE);
+  t.store(1, 0xbee1, deep(0x2000), MW_STACK_WHOLE);
   const uint32_t at = t.stacks[1].outer;
   const uint64_t hash = t.nodes.all[at].hash;
   t.stacks[1].n = 0;
   StackNodes nodes(t.nodes.all.data(), MadeNodes::kCount);
   for (int pass = 0; pass < 2; ++pass) nodes.sweep(t.stacks.data(), kSlots);
   EXPECT_EQ(t.nodes.all[at].hash, MW_SLOT_TOMB);
-  t.stacks[1].n = 3;
+  t.stacks[1].n = 13;
   nodes.sweep(t.stacks.data(), kSlots);
   EXPECT_EQ(t.nodes.all[at].hash, hash);
-  EXPECT_EQ(nodes.frames(t.stacks[1]), (Frames{0x1000, 0x2000, 0x5000}));
+  EXPECT_EQ(nodes.frames(t.stacks[1]), deep(0x2000));
 }
 
 TEST(StackTable, NoSlotNoStack) {
   Tables t;
   EXPECT_THAT(t.table.complete(MW_ENTRY_STACK_LOST, {1, 2}, Unwind::kRecovered), IsEmpty());
   EXPECT_THAT(t.table.complete(kSlots, {1, 2}, Unwind::kRecovered), IsEmpty());
-  t.hashes[5] = 0xbeef;  // claimed, its frames are being written
+  t.stacks[5].hash = 0xbeef;  // claimed, its frames are being written
   EXPECT_THAT(t.table.complete(5, {1, 2}, Unwind::kRecovered), IsEmpty());
 }
 
