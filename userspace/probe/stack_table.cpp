@@ -20,13 +20,14 @@ events::Unwind unwind_of(uint32_t flags) {
   return (flags & MW_STACK_WHOLE) != 0 ? events::Unwind::kWhole : events::Unwind::kStopped;
 }
 
-// Do these frames begin with those of an incomplete stack that are certain?
-bool begins_with(const std::vector<uint64_t>& frames, const std::vector<uint64_t>& incomplete,
-                 uint32_t flags) {
-  const size_t certain =
-      std::clamp<size_t>(flags >> MW_STACK_CERTAIN_SHIFT, 1, std::max<size_t>(incomplete.size(), 1));
-  return incomplete.size() >= certain && frames.size() >= certain &&
-         std::equal(incomplete.begin(), incomplete.begin() + static_cast<ptrdiff_t>(certain), frames.begin());
+// The frames of an incomplete stack that are certain.
+std::span<const uint64_t> certain_of(const std::vector<uint64_t>& incomplete, uint32_t flags) {
+  const size_t certain = std::max(flags >> MW_STACK_CERTAIN_SHIFT, 1u);
+  return std::span(incomplete).first(std::min(certain, incomplete.size()));
+}
+
+bool begins_with(std::span<const uint64_t> frames, std::span<const uint64_t> first) {
+  return frames.size() >= first.size() && std::equal(first.begin(), first.end(), frames.begin());
 }
 
 bool is_hash(uint64_t word) { return word != MW_SLOT_EMPTY && word != MW_SLOT_TOMB; }
@@ -124,6 +125,16 @@ events::Stack StackTable::stack_in(uint32_t slot, SpaceId space) const {
   return stack;
 }
 
+bool StackTable::Completion::add(std::vector<uint64_t> more, events::Unwind by) {
+  using events::Unwind;
+  if (how == Unwind::kSeveral) return false;
+  const bool is_known = more == frames && (how == by || by == Unwind::kStopped);
+  if (is_known || (by == Unwind::kStopped && begins_with(frames, more))) return false;
+  const bool goes_on = frames.empty() || (how == Unwind::kStopped && begins_with(more, frames));
+  *this = goes_on ? Completion{std::move(more), by} : Completion{{}, Unwind::kSeveral};
+  return true;
+}
+
 std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t slot,
                                                                      std::vector<uint64_t> frames,
                                                                      events::Unwind how) {
@@ -132,15 +143,12 @@ std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t sl
   const std::lock_guard lock(mutex_);
   const uint64_t hash = acquire(hashes_[slot]);
   if (!is_hash(hash) || acquire(stacks_[slot].n) == 0) return again;
+  const std::vector<uint64_t> incomplete = nodes_.frames(stacks_[slot]);
+  const std::span<const uint64_t> certain = certain_of(incomplete, stacks_[slot].flags);
   // The snapshot may have waited until another stack had the slot.
-  if (!begins_with(frames, nodes_.frames(stacks_[slot]), stacks_[slot].flags)) return again;
-  const auto [at, fresh] = completed_.try_emplace(hash);
-  if (!fresh) {
-    if (at->second.frames == frames || at->second.how == events::Unwind::kSeveral) return again;
-    at->second = {{}, events::Unwind::kSeveral};
-  } else {
-    at->second = {std::move(frames), how};
-  }
+  if (certain.empty() || !begins_with(frames, certain)) return again;
+  if (how == events::Unwind::kStopped && frames.size() == certain.size()) return again;
+  if (!completed_[hash].add(std::move(frames), how)) return again;
   if (known_[slot].hash != hash) return again;  // it was not emitted yet
   const StackId id = known_[slot].id;
   if (const auto known = ids_.find(hash);

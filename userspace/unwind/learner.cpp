@@ -155,6 +155,7 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<eve
     bool is_go = false;
     const std::optional<Answer> answer = rule(tgid, walk, mappings, &is_go, &learned.go_code);
     if (!answer) break;
+    if (!guessed && !made_code) learned.certain = learned.frames.size();
     learned.is_go = learned.is_go || is_go;
     learned.rules.push_back({walk.ip(), walk.is_return(), answer->rule, answer->source});
     made_code = made_code || answer->source == RuleSource::kMadeCode;

@@ -62,6 +62,7 @@ enum class How : uint8_t {
 struct Learned {
   std::vector<LearnedRule> rules;  // in the order of the walk
   std::vector<uint64_t> frames;    // innermost first: the interrupted instruction, then return addresses
+  size_t certain = 0;              // of them, before the first that is behind a guess, or is no code
   bool is_go = false;              // code of a Go program was met on the way
   AddressRange go_code;            // the same, if each caller in it has a frame pointer
   How how = How::kFirstOnly;

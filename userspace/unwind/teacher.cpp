@@ -23,9 +23,10 @@ bool same_code(const std::vector<events::Vma>& a, const std::vector<events::Vma>
   });
 }
 
-// What an incomplete stack becomes by its copy; nothing: one that ends early may contain less than is known already.
-std::optional<events::Unwind> completed_by(How how) {
-  switch (how) {
+// What an incomplete stack becomes by its copy. One that ends early is as much of it as is certain; nothing: that is no more than where
+// the fault was.
+std::optional<events::Unwind> completed_by(Learned& learned) {
+  switch (learned.how) {
     case How::kWhole:
       return events::Unwind::kRecovered;
     case How::kMadeCode:
@@ -37,7 +38,8 @@ std::optional<events::Unwind> completed_by(How how) {
     case How::kFirstOnly:
       break;
   }
-  return std::nullopt;
+  learned.frames.resize(learned.certain);
+  return learned.certain > 1 ? std::optional(events::Unwind::kStopped) : std::nullopt;
 }
 
 }  // namespace
@@ -106,7 +108,7 @@ void Teacher::learn(const Taken& taken) {
       space->has_made_code || std::ranges::any_of(learned.rules, [](const LearnedRule& one) {
         return one.source == RuleSource::kMadeCode && !(one.rule == symbols::kFramePointerRule);
       });
-  const std::optional<events::Unwind> how = completed_by(learned.how);
+  const std::optional<events::Unwind> how = completed_by(learned);
   if (!how) return;
   port_.complete(taken, std::move(learned.frames), *how);
   ++totals_.completed;

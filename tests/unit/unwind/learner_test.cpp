@@ -304,6 +304,7 @@ TEST_F(LearnerTest, ItEndsWhereTheCopyEnds) {
   const Learned learned = learn(in(0), kStack + 0x100, 0);
   EXPECT_EQ(learned.how, How::kUnreadable);
   EXPECT_EQ(learned.rules.size(), 2u) << "the rule of the last address is known all the same";
+  EXPECT_EQ(learned.certain, 2u);
   EXPECT_EQ(learn(in(1), kStack + 0x100, 0).how, How::kFirstOnly);
   EXPECT_EQ(learn(in(0), ~uint64_t{0} - 3, 0).how, How::kFirstOnly);
 }
@@ -323,6 +324,7 @@ TEST_F(LearnerTest, WhatIsNoCodeEndsTheWalk) {
   const Learned learned = learn(in(0), kStack + 0x100, 0);
   EXPECT_EQ(learned.how, How::kUnreadable);
   EXPECT_EQ(learned.rules.size(), 1u);
+  EXPECT_EQ(learned.certain, 1u) << "and is no frame";
 }
 
 TEST_F(LearnerTest, OnlyGoAndSignalsGoToAnotherStack) {
