@@ -20,12 +20,6 @@ events::Unwind unwind_of(uint32_t flags) {
   return (flags & MW_STACK_WHOLE) != 0 ? events::Unwind::kWhole : events::Unwind::kStopped;
 }
 
-// The frames of an incomplete stack that are certain.
-std::span<const uint64_t> certain_of(const std::vector<uint64_t>& incomplete, uint32_t flags) {
-  const size_t certain = std::max(flags >> MW_STACK_CERTAIN_SHIFT, 1u);
-  return std::span(incomplete).first(std::min(certain, incomplete.size()));
-}
-
 bool begins_with(std::span<const uint64_t> frames, std::span<const uint64_t> first) {
   return frames.size() >= first.size() && std::equal(first.begin(), first.end(), frames.begin());
 }
@@ -113,14 +107,14 @@ events::Stack StackTable::stack_in(uint32_t slot, SpaceId space) const {
   stack.unreadable = (shared.flags & MW_STACK_UNREADABLE) != 0;
   stack.unwind = rules_ ? unwind_of(shared.flags) : events::Unwind::kFramePointers;
   stack.certain = rules_ ? shared.flags >> MW_STACK_CERTAIN_SHIFT : 0;
-  stack.frames = nodes_.frames(shared);
-  if (const auto found = completed_.find(known_[slot].hash); found != completed_.end()) {
-    stack.unwind = found->second.how;
-    if (!found->second.frames.empty()) {
-      stack.frames = found->second.frames;
-      stack.cut = stack.unreadable = false;
-      stack.certain = 0;
-    }
+  const auto found = completed_.find(known_[slot].hash);
+  if (found != completed_.end()) stack.unwind = found->second.how;
+  if (found != completed_.end() && !found->second.frames.empty()) {
+    stack.frames = found->second.frames;
+    stack.cut = stack.unreadable = false;
+    stack.certain = 0;
+  } else {
+    stack.frames = nodes_.frames(shared);
   }
   return stack;
 }
@@ -143,8 +137,8 @@ std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t sl
   const std::lock_guard lock(mutex_);
   const uint64_t hash = acquire(hashes_[slot]);
   if (!is_hash(hash) || acquire(stacks_[slot].n) == 0) return again;
-  const std::vector<uint64_t> incomplete = nodes_.frames(stacks_[slot]);
-  const std::span<const uint64_t> certain = certain_of(incomplete, stacks_[slot].flags);
+  const uint32_t count = std::max(stacks_[slot].flags >> MW_STACK_CERTAIN_SHIFT, 1u);
+  const std::vector<uint64_t> certain = nodes_.frames(stacks_[slot], count);
   // The snapshot may have waited until another stack had the slot.
   if (certain.empty() || !begins_with(frames, certain)) return again;
   if (how == events::Unwind::kStopped && frames.size() == certain.size()) return again;
