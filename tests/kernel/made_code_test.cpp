@@ -178,5 +178,44 @@ TEST(StackRulesOfMadeCode, ThatLeadsNowhereIsLookedAtOnce) {
   ::munmap(code, kPage);
 }
 
+// As a compiler makes them at run time, each of which touches one page. A few are learned from at once; of many, what is more than
+// a look allows is counted, and nothing else is.
+TEST(StackRulesOfMadeCode, WhatIsMoreThanIsLearnedFromIsCounted) {
+  constexpr std::array<uint8_t, 4> kTouch = {0xc6, 0x07, 0x01, 0xc3};  // movb $1,(%rdi); ret
+  constexpr size_t kFunctionBytes = 16, kFew = 64, kMany = 4096;
+  OPEN_SCHOOL(school, {});
+  Rounds rounds;
+  auto* const code =
+      static_cast<uint8_t*>(::mmap(nullptr, kMany * kFunctionBytes, PROT_READ | PROT_WRITE | PROT_EXEC,
+                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(code, MAP_FAILED);
+  for (size_t i = 0; i < kMany; ++i) std::ranges::copy(kTouch, code + i * kFunctionBytes);
+  Target target([&](Report&) {
+    char* pages = fresh_pages(kMany);
+    for (size_t i = 0; i < kMany; ++i) {
+      if (i == kFew) rounds.over();
+      reinterpret_cast<void (*)(char*)>(code + i * kFunctionBytes)(pages + i * kPage);
+    }
+    rounds.over();
+  });
+  TRACE(space, *school.port, target.pid(), false);
+  target.start();
+  rounds.wait();
+  const events::Coverage few = school.port->coverage();
+  EXPECT_GE(few.snapshots_taken, kFew);
+  EXPECT_EQ(few.snapshots_refused, 0u);
+  school.learn();
+  rounds.next();
+  rounds.wait();
+  const events::Coverage many = school.port->coverage();
+  std::printf("%lu and %lu copied, %lu refused\n", few.snapshots_taken, many.snapshots_taken,
+              many.snapshots_refused);
+  EXPECT_LE(many.snapshots_taken - few.snapshots_taken, unwind::Teacher::kSnapshots);
+  EXPECT_GE(many.snapshots_refused, kMany - kFew - unwind::Teacher::kSnapshots);
+  rounds.next();
+  target.wait_done();
+  ::munmap(code, kMany * kFunctionBytes);
+}
+
 }  // namespace
 }  // namespace memwhy::kernel_test

@@ -183,6 +183,10 @@ void compare(const events::Stack& ours, const std::vector<uint64_t>& theirs, Tal
     ++tally.longer;
   } else if (is_whole(ours)) {
     ++tally.equal;
+  } else {
+    const uint64_t last = certain > 0 ? ours.frames[certain - 1] : 0;
+    std::printf("not whole: found in way %d, %zu of %zu frames certain, the last of them %lx\n",
+                static_cast<int>(ours.unwind), certain, ours.frames.size(), static_cast<unsigned long>(last));
   }
 }
 

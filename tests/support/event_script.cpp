@@ -70,6 +70,8 @@ Coverage parse_coverage(Words& w) {
   coverage.faults_table_full = w.number("full");
   coverage.stacks_new = w.number("stacks_new");
   coverage.stacks_lost = w.number("stacks_lost");
+  coverage.snapshots_taken = w.number("copied");
+  coverage.snapshots_refused = w.number("refused");
   while (auto kind = w.named("kind")) {
     const auto parts = split(*kind, ':');
     if (parts.size() != 4) w.fail("a kind is NAME:SEEN:DELIVERED:LOST");

@@ -22,7 +22,7 @@
 //
 //   info [tool= host= kernel= arch= cpus= part=] [what="pid 7"]     anchor       (ClockAnchor of this time)
 //   hooks [NAME:ATTACH ...] [read=direct] [not_seen="a sentence"] [notice="a sentence"]   recording-end WHY
-//   coverage [seen= recorded= full= stacks_new= stacks_lost=] [kind=NAME:SEEN:DELIVERED:LOST]
+//   coverage [seen= recorded= full= stacks_new= stacks_lost= copied= refused=] [kind=NAME:SEEN:DELIVERED:LOST]
 //          [prog=NAME:RUNS:NS]
 //   binary bN PATH [inode= device= build= go=VERSION problem=] [race] [cgo] [stripped] [unreadable]
 //          [module=PATH ...] [variable=NAME:SECTION:BYTES ...]

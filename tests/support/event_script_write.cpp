@@ -73,7 +73,8 @@ struct Line {
   std::string operator()(const Coverage& e) const {
     std::string s = "coverage" + named("seen", e.faults_seen) + named("recorded", e.faults_recorded) +
                     named("full", e.faults_table_full) + named("stacks_new", e.stacks_new) +
-                    named("stacks_lost", e.stacks_lost);
+                    named("stacks_lost", e.stacks_lost) + named("copied", e.snapshots_taken) +
+                    named("refused", e.snapshots_refused);
     for (const KindCount& k : e.kinds) {
       s += " kind=" + k.kind + ":" + std::to_string(k.seen) + ":" + std::to_string(k.delivered) + ":" +
            std::to_string(k.lost);

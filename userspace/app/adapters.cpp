@@ -34,7 +34,7 @@ class ProcfsSource : public record::ProcessSource {
     for (size_t i = 0; i < runtimes_.size(); ++i) {
       const Runtime& runtime = app::runtimes()[i];
       if (runtimes_[i] == nullptr && (first || runtime.later))
-        runtimes_[i] = runtime.open({files_, process_, vmas, without_go_, &texts_});
+        runtimes_[i] = runtime.open({files_, process_, vmas, without_go_, &texts_, &memory_});
     }
     if (!process_.alive()) return out;
     for (const auto& runtime : runtimes_)
@@ -46,6 +46,7 @@ class ProcfsSource : public record::ProcessSource {
   files::Children& files_;
   FileTexts& texts_;
   procfs::Process process_;
+  files::MemoryReader::Shared memory_;
   bool asked_ = false;
   goruntime::FilesWithoutGo without_go_;
   std::vector<std::unique_ptr<record::RuntimeSource>>

@@ -45,7 +45,7 @@ inline bool has_c_heap(const TargetProcess& target) {
 // nullptr: it can't be read.
 inline std::unique_ptr<remote::RemoteMemory> heap_memory_of(const TargetProcess& target) {
   Result<std::unique_ptr<remote::RemoteMemory>> memory =
-      target.files.open_memory(target.process.directory(), target.process.pid());
+      target.files.open_memory(target.process.directory(), target.process.pid(), target.memory);
   return memory ? *std::move(memory) : nullptr;
 }
 

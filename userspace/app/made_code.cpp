@@ -47,11 +47,18 @@ MadeCode::Reading::Reading(Pid of, remote::RemoteMemory& memory, const remote::L
 
 std::optional<symbols::UnwindRule> MadeCode::rule(Pid tgid, uint64_t address,
                                                   const std::vector<events::Vma>& code) {
-  if (!has_jvm(code)) return std::nullopt;
+  if (!is_jvm(tgid, code)) return std::nullopt;
   Jvm* const known = jvm(tgid);
   if (known == nullptr || !known->frames) return std::nullopt;
   const auto frame = known->frames->frame(memory(tgid, *known), address);
   return frame ? std::optional(rule_of(*frame)) : std::nullopt;
+}
+
+// A stack has many frames of made code, and a process many files.
+bool MadeCode::is_jvm(Pid tgid, const std::vector<events::Vma>& code) {
+  if (asked_.tgid != tgid || asked_.code != code.data() || asked_.mappings != code.size())
+    asked_ = {tgid, code.data(), code.size(), has_jvm(code)};
+  return asked_.is_jvm;
 }
 
 // Where its memory cannot be read now, nothing is known of any of its code.

@@ -29,7 +29,10 @@ class MadeCode final : public unwind::MadeCode {
   std::optional<symbols::UnwindRule> rule(Pid tgid, uint64_t address,
                                           const std::vector<events::Vma>& code) override;
   std::vector<AddressRange> gone(Pid tgid) override;
-  void forget() override { reading_.reset(); }
+  void forget() override {
+    reading_.reset();
+    asked_ = {};
+  }
   bool knows(Pid tgid) const { return jvms_.contains(tgid); }  // for tests
 
  private:
@@ -47,6 +50,14 @@ class MadeCode final : public unwind::MadeCode {
     remote::MeteredMemory metered;
     allocators::HeapMemory heap;
   };
+  // Whose code was asked about last, in this look.
+  struct Asked {
+    Pid tgid = 0;
+    const events::Vma* code = nullptr;
+    size_t mappings = 0;
+    bool is_jvm = false;
+  };
+  bool is_jvm(Pid tgid, const std::vector<events::Vma>& code);
   bool has_room_for(Pid tgid);
   Jvm* jvm(Pid tgid);
   bool open(Pid tgid, Jvm& jvm);
@@ -58,6 +69,7 @@ class MadeCode final : public unwind::MadeCode {
   const procfs::Root& proc_;
   std::unordered_map<Pid, Jvm> jvms_;
   std::unique_ptr<Reading> reading_;
+  Asked asked_;
 };
 
 }  // namespace memwhy::app

@@ -16,8 +16,8 @@ std::unique_ptr<record::RuntimeSource> open_go_of(const TargetProcess& target) {
                                       [&children = target.files](symbols::BinaryHandle program, int minor) {
                                         return children.go_layout(program, minor);
                                       }};
-  const MemoryOpener open_memory = [&children = target.files](const Fd& process, Pid tgid) {
-    return children.open_memory(process, tgid);
+  const MemoryOpener open_memory = [&target](const Fd& process, Pid tgid) {
+    return target.files.open_memory(process, tgid, target.memory);
   };
   return open_go(files, open_memory, target.process.directory(), target.process.pid(), target.vmas,
                  target.without_go);

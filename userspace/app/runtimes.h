@@ -24,6 +24,7 @@ struct TargetProcess {
   const std::vector<events::Vma>& vmas;
   goruntime::FilesWithoutGo& without_go;  // remembered from one time to the next
   FileTexts* texts = nullptr;             // of all processes; nullptr: what may be in a file is searched for
+  files::MemoryReader::Shared* memory = nullptr;  // of its readers; nullptr: each opens it for itself
 };
 
 struct Runtime {

@@ -107,10 +107,11 @@ std::string on(const Coverage& e) {
   std::string out = fmt::format(
       "coverage: faults {} seen, {} recorded, {} table full; stacks {} new, {} lost, {} unreadable; {} "
       "frames by helper; "
-      "chunks {}/{}; stacks {}/{};",
+      "chunks {}/{}; stacks {}/{}; {} copied to learn from, {} refused;",
       grouped(e.faults_seen), grouped(e.faults_recorded), grouped(e.faults_table_full), grouped(e.stacks_new),
       grouped(e.stacks_lost), grouped(e.stacks_unreadable), grouped(e.frames_by_helper),
-      grouped(e.chunks_used), grouped(e.chunks_limit), grouped(e.stacks_used), grouped(e.stacks_limit));
+      grouped(e.chunks_used), grouped(e.chunks_limit), grouped(e.stacks_used), grouped(e.stacks_limit),
+      grouped(e.snapshots_taken), grouped(e.snapshots_refused));
   for (const KindCount& kind : e.kinds) {
     out += fmt::format(" {} {} seen = {} delivered + {} lost;", quoted(kind.kind), grouped(kind.seen),
                        grouped(kind.delivered), grouped(kind.lost));

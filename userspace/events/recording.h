@@ -89,6 +89,8 @@ struct Coverage {
   uint64_t faults_seen = 0, faults_recorded = 0, faults_table_full = 0;
   uint64_t stacks_new = 0, stacks_lost = 0, stacks_unreadable = 0, frames_by_helper = 0;
   uint64_t chunks_used = 0, chunks_limit = 0, stacks_used = 0, stacks_limit = 0;
+  // Stacks are copied where code is new, to learn its unwind rules from; refused: more than are learned from at once.
+  uint64_t snapshots_taken = 0, snapshots_refused = 0;
   bool operator==(const Coverage&) const = default;
 };
 

@@ -26,6 +26,8 @@ RecordingCoverage coverage_of(const timeline::RecordingState& recording, std::ve
     out.faults_seen = coverage.faults_seen;
     out.faults_lost = coverage.faults_table_full;
     out.stacks_lost = coverage.stacks_lost;
+    out.snapshots_taken = coverage.snapshots_taken;
+    out.snapshots_refused = coverage.snapshots_refused;
     const auto elapsed_ns = static_cast<double>(recording.last_event - recording.first_event);
     double share = 0;
     for (const events::ProgramCost& program : coverage.programs) {

@@ -132,8 +132,9 @@ struct RecordingCoverage {
   events::HookReport report;  // the last one
   uint64_t events_seen = 0, events_lost = 0;
   uint64_t faults_seen = 0, faults_lost = 0, stacks_lost = 0;
-  std::optional<double> bpf_cpu_share;  // of one CPU
-  std::vector<ProbeCost> probes;        // that were hit
+  uint64_t snapshots_taken = 0, snapshots_refused = 0;  // of stacks, to learn unwind rules from
+  std::optional<double> bpf_cpu_share;                  // of one CPU
+  std::vector<ProbeCost> probes;                        // that were hit
   bool complete = false;
   std::string ended;  // "stopped|target_exited|killed|size|duration"
   std::vector<std::string> damage;

@@ -77,8 +77,9 @@ class Children final : public symbols::Binaries {
                                                                std::span<const uint64_t> vaddrs);
 
   // The memory of a process, read by a child of its own. `process`: a descriptor of its directory in a proc file system.
-  Result<std::unique_ptr<remote::RemoteMemory>> open_memory(const Fd& process, Pid tgid) {
-    return memory_->open(process, tgid);
+  Result<std::unique_ptr<remote::RemoteMemory>> open_memory(const Fd& process, Pid tgid,
+                                                            MemoryReader::Shared* shared = nullptr) {
+    return memory_->open(process, tgid, shared);
   }
   // CPU time of the processes that read memory.
   uint64_t memory_cpu_ns() const { return memory_->cpu_ns(); }

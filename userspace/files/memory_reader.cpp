@@ -57,7 +57,8 @@ bool ends(const Fd& child) {
 
 class MemoryReader::Memory final : public remote::RemoteMemory {
  public:
-  Memory(std::shared_ptr<MemoryReader> reader, remote::MemoryFiles files, uint64_t number, Pid tgid)
+  Memory(std::shared_ptr<MemoryReader> reader, std::shared_ptr<const remote::MemoryFiles> files,
+         uint64_t number, Pid tgid)
       : reader_(std::move(reader)), files_(std::move(files)), number_(number), tgid_(tgid) {}
 
   Status read(uint64_t address, std::span<std::byte> into) override {
@@ -198,7 +199,7 @@ class MemoryReader::Memory final : public remote::RemoteMemory {
   Outcome outcome(size_t i) { return reader_->window_->list()[i].outcome; }
 
   const std::shared_ptr<MemoryReader> reader_;
-  const remote::MemoryFiles files_;
+  const std::shared_ptr<const remote::MemoryFiles> files_;
   const uint64_t number_;
   const Pid tgid_;
   int kept_open_ = -1;
@@ -206,12 +207,18 @@ class MemoryReader::Memory final : public remote::RemoteMemory {
   bool silent_ = false;  // it was waited for in vain
 };
 
-Result<std::unique_ptr<remote::RemoteMemory>> MemoryReader::open(const Fd& process, Pid tgid) {
-  Result<remote::MemoryFiles> files = remote::MemoryFiles::open(process);
-  if (!files) return std::move(files).error();
+Result<std::unique_ptr<remote::RemoteMemory>> MemoryReader::open(const Fd& process, Pid tgid,
+                                                                 Shared* shared) {
+  std::shared_ptr<const remote::MemoryFiles> files = shared != nullptr ? shared->lock() : nullptr;
+  if (files == nullptr) {
+    Result<remote::MemoryFiles> opened = remote::MemoryFiles::open(process);
+    if (!opened) return std::move(opened).error();
+    files = std::make_shared<const remote::MemoryFiles>(*std::move(opened));
+    if (shared != nullptr) *shared = files;
+  }
   const std::lock_guard lock(lock_);
   return std::unique_ptr<remote::RemoteMemory>(
-      std::make_unique<Memory>(shared_from_this(), *std::move(files), ++opened_, tgid));
+      std::make_unique<Memory>(shared_from_this(), std::move(files), ++opened_, tgid));
 }
 
 Status MemoryReader::start() {
@@ -238,7 +245,8 @@ void MemoryReader::end_child() {
 
 Status MemoryReader::exchange(const Memory& of, uint32_t pieces) {
   const bool has = current_ == of.number_ || pieces == 0;
-  const std::array<int, kMostFiles> files = {of.files_.memory.get(), of.files_.pagemap.get(), of.kept_open_};
+  const std::array<int, kMostFiles> files = {of.files_->memory.get(), of.files_->pagemap.get(),
+                                             of.kept_open_};
   const bool sent = send_pieces(child_.socket.get(), pieces, has ? std::span<const int>() : files);
   uint32_t answered = 0;
   Heard heard = sent ? hear_pieces(child_.socket.get(), answered, nullptr) : Heard::kGone;

@@ -42,8 +42,11 @@ class MemoryReader : public std::enable_shared_from_this<MemoryReader> {
   MemoryReader(const MemoryReader&) = delete;
   MemoryReader& operator=(const MemoryReader&) = delete;
 
+  // Descriptors that several readers of one process have in common, while one of them is there.
+  using Shared = std::weak_ptr<const remote::MemoryFiles>;
+
   // `process`: a descriptor of its directory in a proc file system.
-  Result<std::unique_ptr<remote::RemoteMemory>> open(const Fd& process, Pid tgid);
+  Result<std::unique_ptr<remote::RemoteMemory>> open(const Fd& process, Pid tgid, Shared* shared = nullptr);
 
   // Sentences about what was lost since the last call.
   std::vector<std::string> take_notices();

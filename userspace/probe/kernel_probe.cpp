@@ -111,6 +111,8 @@ events::Coverage Hub::coverage() {
   c.stacks_lost = fault_count(MW_STACKS_LOST);
   c.stacks_unreadable = fault_count(MW_STACKS_UNREADABLE);
   c.frames_by_helper = fault_count(MW_FRAMES_BY_HELPER);
+  c.snapshots_taken = fault_count(MW_SNAPSHOTS_SENT);
+  c.snapshots_refused = fault_count(MW_SNAPSHOTS_LIMITED) + fault_count(MW_SNAPSHOTS_LOST);
   c.chunks_limit = object->chunk_slots();
   c.chunks_used = fault_count(MW_CHUNKS_NEW) - pages.freed();
   c.stacks_limit = object->stack_slots();

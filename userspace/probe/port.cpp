@@ -27,6 +27,8 @@ events::Coverage since(events::Coverage now, const events::Coverage& before) {
   now.stacks_lost -= before.stacks_lost;
   now.stacks_unreadable -= before.stacks_unreadable;
   now.frames_by_helper -= before.frames_by_helper;
+  now.snapshots_taken -= before.snapshots_taken;
+  now.snapshots_refused -= before.snapshots_refused;
   for (events::ProgramCost& cost : now.programs)
     for (const events::ProgramCost& then : before.programs) {
       if (then.program != cost.program) continue;

@@ -14,6 +14,9 @@ constexpr uint32_t kForgetTurns = 50;  // then an address that still has no rule
 
 constexpr uint32_t kLookAgainTurns = 1000;  // then what was no code may be some
 
+// Who has a place in the ring, and is held up before it says so, has done so when so many more have one.
+constexpr uint32_t kLate = 64;
+
 constexpr mw_code_range kNoRange{INT64_MAX, INT64_MAX};  // the kernel side compares by the sign
 
 uint64_t group_of(uint32_t slot, uint32_t generation) { return MW_RULE_GROUP(slot, generation); }
@@ -225,24 +228,23 @@ size_t RuleTable::take(const std::function<void(std::span<const Snapshot>)>& use
   if (taken == taken_) return 0;
   std::vector<mw_snapshot*> found;
   std::vector<Snapshot> good;
-  bool coming = false;  // one is being written, and nobody may take another
-  const uint32_t first = next_;
-  for (uint32_t i = 0; i < MW_SNAPSHOTS && found.size() < most; ++i) {
-    const uint32_t at = (first + i) & (MW_SNAPSHOTS - 1);
-    mw_snapshot& shared = shared_.snapshots[at];
+  std::optional<uint32_t> coming;  // the first that is being written
+  uint32_t at = taken - std::min(taken - next_ + kLate, MW_SNAPSHOTS);
+  for (; at != taken && found.size() < most; ++at) {
+    mw_snapshot& shared = shared_.snapshots[at & (MW_SNAPSHOTS - 1)];
     const uint32_t state = acquire(shared.state);
-    coming = coming || state == MW_SNAPSHOT_BUSY;
+    if (state == MW_SNAPSHOT_BUSY && !coming) coming = at;
     if (state != MW_SNAPSHOT_READY) continue;
     found.push_back(&shared);
     if (const std::optional<Snapshot> one = read(shared)) good.push_back(*one);
-    next_ = (at + 1) & (MW_SNAPSHOTS - 1);
   }
+  next_ = coming.value_or(at);
   if (!good.empty()) use(good);
   for (mw_snapshot* const shared : found) {
     ::explicit_bzero(shared->data, std::min<size_t>(shared->bytes, sizeof shared->data));
     release(shared->state, MW_SNAPSHOT_FREE);
   }
-  taken_ = coming || found.size() == most ? taken - 1 : taken;
+  taken_ = next_ == taken ? taken : taken - 1;
   return found.size();
 }
 

@@ -117,7 +117,7 @@ class RuleTable {
   std::vector<uint32_t> held_by_ = std::vector<uint32_t>(MW_SPACES);  // by slot
   uint64_t refused_ = 0;
   uint32_t taken_ = 0;    // snapshots, as of the last look that left none
-  uint32_t next_ = 0;     // of them, in the ring
+  uint32_t next_ = 0;     // of them, the first that is not looked at yet
   uint32_t changes_ = 0;  // of code
   uint32_t turns_ = 0;
   std::optional<uint32_t> allowed_;  // tokens, with the last turn, and how many snapshots had been taken then

@@ -20,13 +20,8 @@ events::Unwind unwind_of(uint32_t flags) {
   return (flags & MW_STACK_WHOLE) != 0 ? events::Unwind::kWhole : events::Unwind::kStopped;
 }
 
-// Do these frames begin with those of an incomplete stack that are certain?
-bool begins_with(const std::vector<uint64_t>& frames, const std::vector<uint64_t>& incomplete,
-                 uint32_t flags) {
-  const size_t certain =
-      std::clamp<size_t>(flags >> MW_STACK_CERTAIN_SHIFT, 1, std::max<size_t>(incomplete.size(), 1));
-  return incomplete.size() >= certain && frames.size() >= certain &&
-         std::equal(incomplete.begin(), incomplete.begin() + static_cast<ptrdiff_t>(certain), frames.begin());
+bool begins_with(std::span<const uint64_t> frames, std::span<const uint64_t> first) {
+  return frames.size() >= first.size() && std::equal(first.begin(), first.end(), frames.begin());
 }
 
 bool is_hash(uint64_t word) { return word != MW_SLOT_EMPTY && word != MW_SLOT_TOMB; }
@@ -111,16 +106,26 @@ events::Stack StackTable::stack_in(uint32_t slot, SpaceId space) const {
   stack.unreadable = (shared.flags & MW_STACK_UNREADABLE) != 0;
   stack.unwind = rules_ ? unwind_of(shared.flags) : events::Unwind::kFramePointers;
   stack.certain = rules_ ? shared.flags >> MW_STACK_CERTAIN_SHIFT : 0;
-  stack.frames = nodes_.frames(shared);
-  if (const auto found = completed_.find(known_[slot].hash); found != completed_.end()) {
-    stack.unwind = found->second.how;
-    if (!found->second.frames.empty()) {
-      stack.frames = found->second.frames;
-      stack.cut = stack.unreadable = false;
-      stack.certain = 0;
-    }
+  const auto found = completed_.find(known_[slot].hash);
+  if (found != completed_.end()) stack.unwind = found->second.how;
+  if (found != completed_.end() && !found->second.frames.empty()) {
+    stack.frames = found->second.frames;
+    stack.cut = stack.unreadable = false;
+    stack.certain = 0;
+  } else {
+    stack.frames = nodes_.frames(shared);
   }
   return stack;
+}
+
+bool StackTable::Completion::add(std::vector<uint64_t> more, events::Unwind by) {
+  using events::Unwind;
+  if (how == Unwind::kSeveral) return false;
+  const bool is_known = more == frames && (how == by || by == Unwind::kStopped);
+  if (is_known || (by == Unwind::kStopped && begins_with(frames, more))) return false;
+  const bool goes_on = frames.empty() || (how == Unwind::kStopped && begins_with(more, frames));
+  *this = goes_on ? Completion{std::move(more), by} : Completion{{}, Unwind::kSeveral};
+  return true;
 }
 
 std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t slot,
@@ -131,15 +136,12 @@ std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t sl
   const std::lock_guard lock(mutex_);
   const uint64_t hash = acquire(stacks_[slot].hash);
   if (!is_hash(hash) || acquire(stacks_[slot].n) == 0) return again;
+  const uint32_t count = std::max(stacks_[slot].flags >> MW_STACK_CERTAIN_SHIFT, 1u);
+  const std::vector<uint64_t> certain = nodes_.frames(stacks_[slot], count);
   // The snapshot may have waited until another stack had the slot.
-  if (!begins_with(frames, nodes_.frames(stacks_[slot]), stacks_[slot].flags)) return again;
-  const auto [at, fresh] = completed_.try_emplace(hash);
-  if (!fresh) {
-    if (at->second.frames == frames || at->second.how == events::Unwind::kSeveral) return again;
-    at->second = {{}, events::Unwind::kSeveral};
-  } else {
-    at->second = {std::move(frames), how};
-  }
+  if (certain.empty() || !begins_with(frames, certain)) return again;
+  if (how == events::Unwind::kStopped && frames.size() == certain.size()) return again;
+  if (!completed_[hash].add(std::move(frames), how)) return again;
   if (known_[slot].hash != hash) return again;  // it was not emitted yet
   const StackId id = known_[slot].id;
   if (const auto known = ids_.find(hash);

@@ -62,7 +62,7 @@ class StackTable {
   // nullopt: it is being written at this moment.
   std::optional<StackId> resolve(uint32_t slot, Listener listener, std::vector<events::Stack>& fresh);
 
-  // For an incomplete stack in a slot that is now complete: all of its receivers, with what each is to get now.
+  // For an incomplete stack in a slot that is now complete, or longer (kStopped): all of its receivers, with what each is to get now.
   std::vector<std::pair<Listener, events::Stack>> complete(uint32_t slot, std::vector<uint64_t> frames,
                                                            events::Unwind how);
 
@@ -98,6 +98,8 @@ class StackTable {
   struct Completion {
     std::vector<uint64_t> frames;
     events::Unwind how{};
+    // What one more copy of the stack shows; kStopped: only how it begins. false: nothing that was not known.
+    bool add(std::vector<uint64_t> more, events::Unwind by);
   };
   events::Stack stack_in(uint32_t slot, SpaceId space) const;
   bool is_written(uint32_t slot) const;

@@ -39,7 +39,7 @@ class Unwinding {
   Unwinding& operator=(const Unwinding&) = delete;
 
   RuleTable& rules() { return rules_; }
-  // What the incomplete stack in this slot was, as its snapshot showed. Another one for the same slot: several
+  // What the incomplete stack in this slot was, as its snapshot showed; kStopped: as far as it did. Another one for the same slot: several
   // callers share it, and it is none of them for certain.
   void complete(uint32_t slot, std::vector<uint64_t> frames, events::Unwind how);
   TrailCounts trails() const;  // of all ports

@@ -247,6 +247,8 @@ Json recording_coverage(const explain::RecordingCoverage& coverage) {
       {"faults_seen", coverage.faults_seen},
       {"faults_lost", coverage.faults_lost},
       {"stacks_lost", coverage.stacks_lost},
+      {"snapshots_taken", coverage.snapshots_taken},
+      {"snapshots_refused", coverage.snapshots_refused},
       {"bpf_cpu_share", coverage.bpf_cpu_share ? rounded(*coverage.bpf_cpu_share, 1e6) : Json(nullptr)},
       {"processes_left_out", coverage.processes_left_out},
       {"probes", Json::array()},

@@ -62,6 +62,19 @@ std::vector<std::string> runtime_texts(const ProcessCoverage& coverage) {
   return out;
 }
 
+// Code is new faster than it is learned; nothing: it was not.
+std::string refused_text(const RecordingCoverage& coverage) {
+  if (coverage.snapshots_refused == 0) return "";
+  return fmt::format(
+      "{} faults met new code when more was new than memwhy learns at once: their stacks may be cut short",
+      grouped(coverage.snapshots_refused));
+}
+
+// Beside the answer it counts from one fault in a hundred on.
+bool many_refused(const RecordingCoverage& coverage) {
+  return coverage.snapshots_refused * 100 > coverage.faults_seen;
+}
+
 // What went wrong, a line each.
 void print_warnings(Page& page, const Explanation& all, const ProcessExplanation& process,
                     const std::string& lost) {
@@ -71,6 +84,7 @@ void print_warnings(Page& page, const Explanation& all, const ProcessExplanation
   if (known.go_heap && known.go_heap->changed()) warn("Go: " + go_heap_text(*known.go_heap) + ".");
   for (const std::string& text : runtime_texts(known)) warn(text + ".");
   if (!lost.empty()) warn("Lost: " + lost + ".");
+  if (many_refused(all.coverage)) warn(refused_text(all.coverage) + ".");
   for (const std::string& sentence : all.coverage.report.notices) warn(escape(sentence));
   if (!all.coverage.complete)
     warn(fmt::format("The recording is NOT complete; it ended: {}.", escape(all.coverage.ended)));
@@ -167,6 +181,7 @@ void print_recording(Page& page, const Explanation& all) {
   item(page, "faults",
        fmt::format("{} seen, {} not recorded, {} without their stack", grouped(coverage.faults_seen),
                    grouped(coverage.faults_lost), grouped(coverage.stacks_lost)));
+  if (const std::string refused = refused_text(coverage); !refused.empty()) item(page, "new code", refused);
   for (const auto& [what, count] : coverage.losses)
     item(page, "lost", fmt::format("{} x {}", grouped(count), escape(what)));
   item(page, "cost",

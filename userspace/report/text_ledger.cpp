@@ -158,6 +158,7 @@ void print_entry(Page& page, const Attribution& all, const Entry& entry) {
   }
   if (frames.empty()) page.line(indent + "(no frame is known)");
   if (frames.size() > shown) page.line(fmt::format("{}... {} more frames", indent, frames.size() - shown));
+  if (frames.size() == shown && !frames.empty() && truncated && certain) page.line(indent + "...");
 }
 
 }  // namespace

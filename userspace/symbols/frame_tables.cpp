@@ -37,6 +37,9 @@ constexpr std::array<std::string_view, 4> kEntryEnds = {"\x41\xff\xe4", "\xf4", 
 constexpr uint64_t kLongFunctionBytes = 16384;
 constexpr std::string_view kMakesFrame = "\x55\x48\x89\xe5";  // push %rbp; mov %rsp,%rbp
 constexpr std::string_view kPadding = "\xcc\xcc";
+// The same, and push of a number that says what kind of frame it is: V8's builtin functions.
+constexpr std::string_view kMakesTypedFrame = "\x55\x48\x89\xe5\x6a";
+constexpr size_t kTypedFrames = 4;  // from so many on it is their code
 
 const Stub* stub_at(std::string_view code) {
   const auto found =
@@ -117,8 +120,15 @@ void mark_entry(FunctionRules& rules, BlockCache& source, uint64_t entry) {
   overlay_both(rules, {entry, entry + bytes}, Kind::kEnd);
 }
 
+size_t count(std::string_view code, std::string_view what) {
+  size_t n = 0;
+  for (size_t at = code.find(what); at != std::string_view::npos; at = code.find(what, at + what.size())) ++n;
+  return n;
+}
+
 // Code of a compiler that writes no tables and keeps frame pointers, as the builtin functions of V8: from where a function has
-// made its frame to the padding after it.
+// made its frame to the padding after it. V8 has padding within functions too, and makes a frame before each call, so that return
+// addresses have one everywhere.
 void mark_kept_frames(FunctionRules& rules, BlockCache& source) {
   const uint64_t from = rules.begin - std::min(rules.begin, kLongFunctionBytes);
   const std::string code = read_code(source, from, rules.end);
@@ -129,6 +139,8 @@ void mark_kept_frames(FunctionRules& rules, BlockCache& source) {
       overlay_both(rules, {std::max(begin, rules.begin), end}, Kind::kKept);
     at = code.find(kMakesFrame, end - from);
   }
+  if (count(code, kMakesTypedFrame) >= kTypedFrames)
+    overlay(rules.rows, rules.begin, {rules.begin, rules.end}, {Kind::kKept, 0, 0}, true);
 }
 
 // Go's own DWARF does not describe the frame pointer. A function without a frame leaves it alone, one with a frame has saved

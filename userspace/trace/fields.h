@@ -103,6 +103,8 @@ void fields(auto&& visit, Is<events::Coverage> auto& m) {
   visit(11, m.chunks_limit);
   visit(12, m.stacks_used);
   visit(13, m.stacks_limit);
+  visit(14, m.snapshots_taken);
+  visit(15, m.snapshots_refused);
 }
 void fields(auto&& visit, Is<events::RecordingEnd> auto& m) { visit(1, m.why); }
 void fields(auto&& visit, Is<events::GoBuild> auto& m) {

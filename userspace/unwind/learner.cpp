@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "events/mapping_at.h"
 
@@ -141,7 +142,7 @@ void Learner::Walk::skip_room(uint64_t sp) {
   if (sp >= sp_ && sp - sp_ < kMostRoom && sp % 8 == 0) sp_ = sp;
 }
 
-Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings) {
+Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const Mappings& mappings) {
   Learned learned;
   Walk walk(snapshot);
   bool guessed = false, made_code = false;
@@ -152,10 +153,11 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const std::vector<eve
       break;
     }
     learned.frames.push_back(walk.ip());
-    bool is_go = false;
-    const std::optional<Answer> answer = rule(tgid, walk, mappings, &is_go, &learned.go_code);
+    const std::optional<Answer> answer = rule(tgid, walk, mappings);
     if (!answer) break;
-    learned.is_go = learned.is_go || is_go;
+    if (!guessed && !made_code) learned.certain = learned.frames.size();
+    learned.is_go = learned.is_go || answer->is_go;
+    if (!answer->go_code.empty()) learned.go_code = answer->go_code;
     learned.rules.push_back({walk.ip(), walk.is_return(), answer->rule, answer->source});
     made_code = made_code || answer->source == RuleSource::kMadeCode;
     const bool is_guess = answer->source == RuleSource::kGuess;
@@ -178,30 +180,43 @@ Learner::Answer Learner::made_code(Pid tgid, uint64_t address, const std::vector
 }
 
 // Nothing: it is no code.
-std::optional<Learner::Answer> Learner::rule(Pid tgid, const Walk& walk,
-                                             const std::vector<events::Vma>& mappings, bool* is_go,
-                                             AddressRange* go_code) {
-  const uint64_t address = walk.ip();
-  const bool is_return = walk.is_return();
-  const uint64_t looked_at = is_return && address != 0 ? address - 1 : address;
-  const events::Vma* vma = events::mapping_at(mappings, looked_at);
+std::optional<Learner::Answer> Learner::rule(Pid tgid, const Walk& walk, const Mappings& mappings) {
+  if (recent_.tgid != tgid || recent_.mappings != mappings || recent_.is_full())
+    recent_ = {tgid, mappings, {}, {}};
+  const uint64_t address = walk.ip(), key = address << 1 | (walk.is_return() ? 1 : 0);
+  if (const auto known = recent_.answers.find(key); known != recent_.answers.end()) return known->second;
+  const uint64_t looked_at = walk.is_return() && address != 0 ? address - 1 : address;
+  const events::Vma* vma = events::mapping_at(*mappings, looked_at);
   if (vma == nullptr || !vma->exec) return std::nullopt;
-  if (vma->inode == 0 && vma->name != "[vdso]") return made_code(tgid, looked_at, mappings);
-  File& file = file_of(tgid, *vma);
-  *is_go = file.is_go;
-  if (file.go_code.start >= vma->offset && file.go_code.end > file.go_code.start &&
-      file.go_code.end - vma->offset <= vma->range.bytes())
-    *go_code = {vma->range.start + (file.go_code.start - vma->offset),
-                vma->range.start + (file.go_code.end - vma->offset)};
-  if (file.kind == File::Kind::kNotElf) return Answer{kFramePointerRule, RuleSource::kMadeCode};
-  const uint64_t offset = looked_at - vma->range.start + vma->offset;
-  const FunctionRules* rules =
-      file.kind == File::Kind::kProgram ? function(tgid, *vma, file, offset) : nullptr;
+  // What its run time says of it changes.
+  if (vma->inode == 0 && vma->name != "[vdso]") return made_code(tgid, looked_at, *mappings);
+  const Answer answer = file_rule(tgid, looked_at, walk.is_return(), *vma);
+  if (answer.source != RuleSource::kGuess) recent_.answers.emplace(key, answer);
+  return answer;
+}
+
+// Of code of a file. A guess may be one because the file could not be asked now.
+Learner::Answer Learner::file_rule(Pid tgid, uint64_t address, bool is_return, const events::Vma& vma) {
+  File& file = file_of(tgid, vma);
+  Answer answer{kFramePointerRule, RuleSource::kGuess, file.is_go, {}};
+  if (file.go_code.start >= vma.offset && !file.go_code.empty() &&
+      file.go_code.end - vma.offset <= vma.range.bytes())
+    answer.go_code = {vma.range.start + (file.go_code.start - vma.offset),
+                      vma.range.start + (file.go_code.end - vma.offset)};
+  if (file.kind == File::Kind::kNotElf) answer.source = RuleSource::kMadeCode;
+  if (file.kind != File::Kind::kProgram) return answer;
+  const uint64_t offset = address - vma.range.start + vma.offset;
+  const FunctionRules* rules = function(tgid, vma, file, offset);
   const symbols::RuleRow* row = rules != nullptr ? rules->row(offset) : nullptr;
-  if (row == nullptr) return Answer{kFramePointerRule, RuleSource::kGuess};
+  if (row == nullptr) return answer;
   const UnwindRule& rule = is_return ? row->after_call : row->at;
-  if (rule.kind == Kind::kKept) return Answer{kFramePointerRule, RuleSource::kMadeCode};
-  return Answer{rule, rules->is_guess(rule) ? RuleSource::kGuess : RuleSource::kTable};
+  if (rule.kind == Kind::kKept) {
+    answer.source = RuleSource::kMadeCode;
+    return answer;
+  }
+  answer.rule = rule;
+  answer.source = rules->is_guess(rule) ? RuleSource::kGuess : RuleSource::kTable;
+  return answer;
 }
 
 const FunctionRules* Learner::find(const Functions& known, uint64_t offset) {
@@ -209,10 +224,12 @@ const FunctionRules* Learner::find(const Functions& known, uint64_t offset) {
   return found != known.end() && found->second.contains(offset) ? &found->second : nullptr;
 }
 
-void Learner::expect(Pid tgid, uint64_t address, const std::vector<events::Vma>& mappings) {
-  const events::Vma* const vma = events::mapping_at(mappings, address);
+void Learner::note(const Coming& coming, uint64_t address) {
+  const events::Vma* const vma = events::mapping_at(*coming.mappings, address);
   if (vma == nullptr || !vma->exec || vma->inode == 0) return;
-  const File& file = file_of(tgid, *vma);
+  const bool same = recent_.tgid == coming.tgid && recent_.mappings == coming.mappings;
+  if (same && !recent_.noted.insert(address).second) return;
+  const File& file = file_of(coming.tgid, *vma);
   const uint64_t offset = address - vma->range.start + vma->offset;
   if (file.kind != File::Kind::kProgram || find(functions_[file.key], offset) != nullptr) return;
   Expected& expected = expected_.try_emplace(file.key, Expected{file, {}}).first->second;
@@ -220,20 +237,22 @@ void Learner::expect(Pid tgid, uint64_t address, const std::vector<events::Vma>&
 }
 
 // The instruction itself, and what of the stack above it looks like a return address.
-void Learner::expect(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings) {
-  if (mappings.empty()) return;
-  expect(tgid, snapshot.is_return ? snapshot.ip - 1 : snapshot.ip, mappings);
+void Learner::note(const Coming& coming) {
+  const Snapshot& snapshot = coming.snapshot;
+  if (coming.mappings->empty()) return;
+  const uint64_t lowest = coming.mappings->front().range.start;
+  note(coming, snapshot.is_return ? snapshot.ip - 1 : snapshot.ip);
   for (uint64_t at = snapshot.sp; at < snapshot.sp + kLookAhead; at += 8) {
     const std::optional<uint64_t> word = word_at(snapshot, at);
     // most are numbers, or of the stack itself
-    if (word && *word > mappings.front().range.start && *word - snapshot.address >= snapshot.stack.size())
-      expect(tgid, *word - 1, mappings);
+    if (word && *word > lowest && *word - snapshot.address >= snapshot.stack.size()) note(coming, *word - 1);
   }
 }
 
 // A question costs a word with another process, and each further address little. What is not answered now is asked again by who
 // needs it.
 void Learner::ask() {
+  for (const Coming& coming : std::exchange(coming_, {})) note(coming);
   for (auto& [key, expected] : expected_) {
     std::vector<uint64_t>& offsets = expected.offsets;
     std::sort(offsets.begin(), offsets.end());
@@ -251,6 +270,11 @@ void Learner::ask() {
 
 const FunctionRules* Learner::function(Pid tgid, const events::Vma& vma, File& file, uint64_t offset) {
   if (const FunctionRules* const found = find(functions_[file.key], offset)) return found;
+  if (!coming_.empty()) {
+    ask();
+    File& same = file_of(tgid, vma);  // it may have been forgotten
+    return same.kind == File::Kind::kProgram ? function(tgid, vma, same, offset) : nullptr;
+  }
   const std::array asked{symbols::CodeOffset{offset, false}};
   auto answer = binaries_.frame_rules(file.handle, asked);
   if (!answer && answer.error().code() == ErrorCode::kAbsent) {

@@ -15,9 +15,11 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/ids.h"
@@ -62,6 +64,7 @@ enum class How : uint8_t {
 struct Learned {
   std::vector<LearnedRule> rules;  // in the order of the walk
   std::vector<uint64_t> frames;    // innermost first: the interrupted instruction, then return addresses
+  size_t certain = 0;              // of them, before the first that is behind a guess, or is no code
   bool is_go = false;              // code of a Go program was met on the way
   AddressRange go_code;            // the same, if each caller in it has a frame pointer
   How how = How::kFirstOnly;
@@ -81,11 +84,18 @@ class Learner {
   explicit Learner(symbols::Binaries& binaries, LearnerLimits limits = {}, MadeCode* made = nullptr)
       : binaries_(binaries), limits_(limits), made_(made) {}
 
-  // What the walk over this snapshot is likely to come by will be asked for by ask(), together with the same of others.
-  void expect(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings);
-  void ask();
+  using Mappings = std::shared_ptr<const std::vector<events::Vma>>;
+
+  // These will be learned from next. If one comes by a function that is not known, what all of them are likely to come by is asked
+  // for together.
+  struct Coming {
+    Pid tgid = 0;
+    Snapshot snapshot;
+    Mappings mappings;
+  };
+  void expect(std::vector<Coming> all) { coming_ = std::move(all); }
   // `mappings`: of the process, in order of address.
-  Learned learn(Pid tgid, const Snapshot& snapshot, const std::vector<events::Vma>& mappings);
+  Learned learn(Pid tgid, const Snapshot& snapshot, const Mappings& mappings);
 
   size_t held_bytes() const { return held_bytes_; }
 
@@ -109,17 +119,30 @@ class Learner {
   struct Answer {
     symbols::UnwindRule rule;
     RuleSource source{};
+    bool is_go = false;
+    AddressRange go_code = {};
+  };
+  // Stacks have most of their addresses in common. Of one process at a time, while its mappings are the same.
+  struct Recent {
+    static constexpr size_t kMost = 16384;
+    Pid tgid = 0;
+    Mappings mappings;
+    std::unordered_map<uint64_t, Answer> answers;  // by address, twice, and whether it is a return address
+    std::unordered_set<uint64_t> noted;            // code that was asked for as likely
+    bool is_full() const { return answers.size() + noted.size() >= kMost; }
   };
   class Walk;
 
   using Functions = std::map<uint64_t, symbols::FunctionRules>;  // by their end
 
-  std::optional<Answer> rule(Pid tgid, const Walk& walk, const std::vector<events::Vma>& mappings,
-                             bool* is_go, AddressRange* go_code);
+  std::optional<Answer> rule(Pid tgid, const Walk& walk, const Mappings& mappings);
+  Answer file_rule(Pid tgid, uint64_t address, bool is_return, const events::Vma& vma);
   const symbols::FunctionRules* function(Pid tgid, const events::Vma& vma, File& file, uint64_t offset);
   Answer made_code(Pid tgid, uint64_t address, const std::vector<events::Vma>& mappings);
   static const symbols::FunctionRules* find(const Functions& known, uint64_t offset);  // nullptr: not known
-  void expect(Pid tgid, uint64_t address, const std::vector<events::Vma>& mappings);
+  void note(const Coming& coming);
+  void note(const Coming& coming, uint64_t address);
+  void ask();
   const symbols::FunctionRules* keep(const File& file, symbols::FunctionRules rules);
   File& file_of(Pid tgid, const events::Vma& vma);
   File open(Pid tgid, const events::Vma& vma);
@@ -127,6 +150,8 @@ class Learner {
   symbols::Binaries& binaries_;
   LearnerLimits limits_;
   MadeCode* made_;
+  std::vector<Coming> coming_;
+  Recent recent_;
   std::map<MappingKey, File> files_;
   std::unordered_map<symbols::FileKey, Expected, symbols::FileKeyHash> expected_;
   std::unordered_map<symbols::FileKey, Functions, symbols::FileKeyHash> functions_;

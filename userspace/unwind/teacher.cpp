@@ -23,9 +23,10 @@ bool same_code(const std::vector<events::Vma>& a, const std::vector<events::Vma>
   });
 }
 
-// What an incomplete stack becomes by its copy; nothing: one that ends early may contain less than is known already.
-std::optional<events::Unwind> completed_by(How how) {
-  switch (how) {
+// What an incomplete stack becomes by its copy. One that ends early is as much of it as is certain; nothing: that is no more than where
+// the fault was.
+std::optional<events::Unwind> completed_by(Learned& learned) {
+  switch (learned.how) {
     case How::kWhole:
       return events::Unwind::kRecovered;
     case How::kMadeCode:
@@ -37,7 +38,8 @@ std::optional<events::Unwind> completed_by(How how) {
     case How::kFirstOnly:
       break;
   }
-  return std::nullopt;
+  learned.frames.resize(learned.certain);
+  return learned.certain > 1 ? std::optional(events::Unwind::kStopped) : std::nullopt;
 }
 
 }  // namespace
@@ -62,15 +64,17 @@ size_t Teacher::look() {
 // What their files say of them is asked for once, for all together: who answers is another process, which may have to wait for a CPU.
 void Teacher::learn(std::span<const Taken> all) {
   totals_.snapshots += all.size();
+  std::vector<Learner::Coming> coming;
   std::vector<const Taken*> known;
   for (const Taken& one : all) {
     const Space* space = space_of(one, false);
     if (space == nullptr || !was_there(one, *space)) continue;
-    learner_.expect(one.tgid, one.snapshot, space->code);
+    coming.push_back({one.tgid, one.snapshot, space->code});
     known.push_back(&one);
   }
-  learner_.ask();
+  learner_.expect(std::move(coming));
   for (const Taken* one : known) learn(*one);
+  learner_.expect({});
 }
 
 // Whether the code that was read is the code that ran, as far as is known. What nothing watched may have been another file's.
@@ -106,7 +110,7 @@ void Teacher::learn(const Taken& taken) {
       space->has_made_code || std::ranges::any_of(learned.rules, [](const LearnedRule& one) {
         return one.source == RuleSource::kMadeCode && !(one.rule == symbols::kFramePointerRule);
       });
-  const std::optional<events::Unwind> how = completed_by(learned.how);
+  const std::optional<events::Unwind> how = completed_by(learned);
   if (!how) return;
   port_.complete(taken, std::move(learned.frames), *how);
   ++totals_.completed;
@@ -128,14 +132,13 @@ Teacher::Space* Teacher::space_of(const Taken& taken, bool again) {
   if (spaces_.size() >= kMostSpaces && !spaces_.contains(taken.space)) spaces_.clear();
   Space& space = spaces_[taken.space];
   space.tgid = taken.tgid;
-  const bool known = !space.code.empty() && space.generation == taken.generation;
-  const bool recent = clock_() < space.read_at + kReadAgain;
+  const bool known = space.code != nullptr && space.generation == taken.generation;
   const bool same = port_.mapped(taken.space) == space.mapped;
+  const auto recent = [&] { return clock_() < space.read_at + kReadAgain; };
   // While the kernel side does not know all code it can tell fewer faults to be alike.
-  const bool current = same || recent || taken.unwatched;
-  if (known && (again ? same && recent : current)) return &space;
+  if (known && (again ? same && recent() : same || taken.unwatched || recent())) return &space;
   if (!read_code(taken, space)) {
-    space.code.clear();  // two readings have not agreed: nothing is known of it
+    space.code.reset();  // two readings have not agreed: nothing is known of it
     return nullptr;
   }
   return space.generation == taken.generation ? &space : nullptr;
@@ -143,7 +146,7 @@ Teacher::Space* Teacher::space_of(const Taken& taken, bool again) {
 
 void Teacher::watch(SpaceId id, const Space& space) {
   std::vector<AddressRange> ranges;
-  for (const events::Vma& vma : space.code) ranges.push_back(vma.range);
+  for (const events::Vma& vma : *space.code) ranges.push_back(vma.range);
   port_.watch(id, ranges, space.go, space.mapped);
 }
 
@@ -157,10 +160,10 @@ bool Teacher::read_code(const Taken& taken, Space& space) {
     Result<std::vector<events::Vma>> mappings = mappings_(taken.tgid);
     if (!mappings) return false;
     std::vector<events::Vma> code = executable(std::move(*mappings));
-    if (i > 0 && *generation == space.generation && same_code(code, space.code)) return true;
+    if (i > 0 && *generation == space.generation && same_code(code, *space.code)) return true;
     if (*generation != space.generation) space.go = {};
     space.generation = *generation;
-    space.code = std::move(code);
+    space.code = std::make_shared<const std::vector<events::Vma>>(std::move(code));
     watch(taken.space, space);
   }
   return false;

@@ -100,9 +100,9 @@ class Teacher {
     Pid tgid = 0;
     bool has_made_code = false;  // of which more than its frame pointer is known
     uint32_t generation = 0;
-    std::vector<events::Vma> code;  // executable mappings
-    AddressRange go;                // Go's own
-    uint32_t mapped = 0;            // when they were read
+    Learner::Mappings code;  // executable ones; nullptr: not known
+    AddressRange go;         // Go's own
+    uint32_t mapped = 0;     // when they were read
     TimeNs read_at = 0;
   };
   void learn(std::span<const Taken> all);

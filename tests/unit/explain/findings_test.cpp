@@ -332,11 +332,13 @@ vmas 1
 @13 scan 1: 900+12
 loss 1 removal 3
 loss 0 removal 2
-coverage seen=12 recorded=10 full=2 stacks_lost=1 kind=vma_map:7:5:2 prog=p:12:75000000:150000000
+coverage seen=12 recorded=10 full=2 stacks_lost=1 copied=40 refused=9 kind=vma_map:7:5:2 prog=p:12:75000000:150000000
 )");
   EXPECT_EQ(e.processes[0].coverage.truncated_stack_bytes, 5 * kPageBytes);
   EXPECT_EQ(e.coverage.events_lost, 2u);
   EXPECT_EQ(e.coverage.faults_lost, 2u);
+  EXPECT_EQ(e.coverage.snapshots_taken, 40u);
+  EXPECT_EQ(e.coverage.snapshots_refused, 9u);
   EXPECT_EQ(e.coverage.losses, (std::vector<std::pair<std::string, uint64_t>>{{"removal", 5}}));
   EXPECT_DOUBLE_EQ(*e.coverage.bpf_cpu_share, 0.5);
   EXPECT_FALSE(e.coverage.complete);

@@ -17,6 +17,7 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -88,6 +89,33 @@ TEST_F(MemoryReaderTest, ReadsWhatIsResident) {
   EXPECT_FALSE(memory->read(~uint64_t{0} - 4095, two)) << "an address range that wraps";
   EXPECT_FALSE(reader_->has_notices());
   EXPECT_GT(reader_->cpu_ns(), 0u);
+}
+
+// A process may have several runtimes, each with a reader: they take two descriptors, and not two each.
+TEST_F(MemoryReaderTest, ReadersOfOneProcessHaveItsFilesInCommon) {
+  const Pages pages(1, {0});
+  const auto memory_files = [] {
+    size_t n = 0;
+    for (const auto& one : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      const std::string name = std::filesystem::read_symlink(one, gone).filename();
+      n += name == "mem" || name == "pagemap" ? 1 : 0;
+    }
+    return n;
+  };
+  MemoryReader::Shared shared;
+  std::vector<std::unique_ptr<remote::RemoteMemory>> readers;
+  for (int i = 0; i < 3; ++i) {
+    auto memory = reader_->open(folder_of(::getpid()), ::getpid(), &shared);
+    ASSERT_TRUE(memory);
+    readers.push_back(*std::move(memory));
+  }
+  EXPECT_EQ(memory_files(), 2u);
+  readers.erase(readers.begin());
+  std::array<std::byte, 8> word{};
+  for (const auto& memory : readers) EXPECT_TRUE(memory->read(pages.at(0), word));
+  readers.clear();
+  EXPECT_EQ(memory_files(), 0u) << "they are closed with the last of them";
 }
 
 // More pieces than one message has, and one that is larger than the window.

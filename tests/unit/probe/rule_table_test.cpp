@@ -336,17 +336,37 @@ TEST(RuleTable, SnapshotsAreTakenInTurnAFewAtATime) {
     kernel.snapshot(at, 5, 3, "x");
     kernel.snapshots[at].stack = at;
   };
+  kernel.taken = MW_SNAPSHOTS;
   for (uint32_t at = 0; at < 5; ++at) wait(at);
   std::vector<uint32_t> used;
   const auto use = [&](const Snapshot& one) { used.push_back(one.stack); };
   EXPECT_EQ(kernel.table.take(each(use), 2), 2u);
   EXPECT_EQ(kernel.snapshots[1].state, MW_SNAPSHOT_FREE);
   EXPECT_EQ(kernel.snapshots[2].state, MW_SNAPSHOT_READY);
-  wait(0);  // the kernel side is round the ring
+  wait(5);
   EXPECT_EQ(kernel.table.take(each(use), 2), 2u);
   EXPECT_EQ(kernel.table.take(each(use), 2), 2u);
   EXPECT_EQ(kernel.table.take(each(use), 2), 0u);
-  EXPECT_THAT(used, ElementsAre(0u, 1u, 2u, 3u, 4u, 0u));
+  EXPECT_THAT(used, ElementsAre(0u, 1u, 2u, 3u, 4u, 5u));
+  for (uint32_t at = 6; at < MW_SNAPSHOTS + 6; ++at) wait(at & (MW_SNAPSHOTS - 1));  // round the ring
+  used.clear();
+  EXPECT_EQ(kernel.table.take(each(use), MW_SNAPSHOTS), MW_SNAPSHOTS);
+  EXPECT_EQ(used.front(), 6u);
+  EXPECT_EQ(used.back(), 5u);
+}
+
+// It has a place, and was held up before it said so; others were not.
+TEST(RuleTable, ASnapshotThatComesLateIsGivenWithALaterOne) {
+  Kernel kernel;
+  kernel.trace(5, 3);
+  ++kernel.taken;
+  kernel.snapshot(1, 5, 3, "in time");
+  EXPECT_EQ(kernel.table.take(each([](const Snapshot&) {})), 1u);
+  kernel.snapshot(0, 5, 3, "late");
+  --kernel.taken;
+  EXPECT_EQ(kernel.table.take(each([](const Snapshot&) {})), 0u);
+  kernel.snapshot(2, 5, 3, "the next");
+  EXPECT_EQ(kernel.table.take(each([](const Snapshot&) {})), 2u);
 }
 
 TEST(RuleTable, AddressesThatStillHaveNoRuleMayBeSentAgainAfterAWhile) {

@@ -146,6 +146,30 @@ TEST(StackTable, TwoCallersOfOneIncompleteStackAreNoneForCertain) {
   EXPECT_THAT(t.table.complete(5, {0x1000, 0x2000}, Unwind::kRecovered), IsEmpty()) << "and stays so";
 }
 
+// A copy of a stack that leads into code which nothing describes shows how it begins.
+TEST(StackTable, WhatIsLongerReplacesAStackWithoutBeingWhole) {
+  Tables t;
+  t.store(5, 0xbeef, {0x1000, 0x9999, 0x8888}, kMissAfter1);
+  t.given(5, SpaceId{1});
+  EXPECT_THAT(t.table.complete(5, {0x1000}, Unwind::kStopped), IsEmpty())
+      << "no more than is certain already";
+  const auto longer = t.table.complete(5, {0x1000, 0x2000}, Unwind::kStopped);
+  ASSERT_EQ(longer.size(), 1u);
+  EXPECT_EQ(longer[0].second.unwind, Unwind::kStopped);
+  EXPECT_EQ(longer[0].second.frames, (Frames{0x1000, 0x2000}));
+  EXPECT_EQ(longer[0].second.certain, 0u) << "all of it is";
+  EXPECT_THAT(t.table.complete(5, {0x1000, 0x2000}, Unwind::kStopped), IsEmpty()) << "it is known";
+  EXPECT_EQ(t.table.complete(5, {0x1000, 0x2000, 0x3000}, Unwind::kStopped).size(), 1u);
+  const auto whole = t.table.complete(5, {0x1000, 0x2000, 0x3000}, Unwind::kRecovered);
+  ASSERT_EQ(whole.size(), 1u);
+  EXPECT_EQ(whole[0].second.unwind, Unwind::kRecovered) << "the last of them is the outermost";
+  EXPECT_THAT(t.table.complete(5, {0x1000, 0x2000}, Unwind::kStopped), IsEmpty()) << "that is how it begins";
+  const auto other = t.table.complete(5, {0x1000, 0x4000}, Unwind::kStopped);
+  ASSERT_EQ(other.size(), 1u);
+  EXPECT_EQ(other[0].second.unwind, Unwind::kSeveral);
+  EXPECT_EQ(other[0].second.frames, (Frames{0x1000, 0x9999, 0x8888}));
+}
+
 TEST(StackTable, WhatAStackWasIsForgottenWithItsSlot) {
   Tables t;
   t.store(5, 0xbeef, {0x1000, 0x9999}, kMissAfter1);

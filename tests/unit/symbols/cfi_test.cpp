@@ -350,6 +350,24 @@ TEST(Cfi, CodeWithoutTablesThatMakesFramesHasThem) {
   EXPECT_EQ(row(gap + far + 100).after_call, kFramePointerRule) << "another function, which makes none";
 }
 
+// As V8's builtin functions: padding within a function, a frame only around each call.
+TEST(Cfi, CodeThatMakesTypedFramesHasOneAtEachCall) {
+  const uint64_t gap = kText + 0x2000;
+  const std::string padding("\xcc\xcc\xcc"), call("\x90\xff\xd0\x90");
+  for (const size_t frames_made : {3, 4}) {
+    std::string code;
+    for (size_t i = 0; i < frames_made; ++i) code += std::string("\x55\x48\x89\xe5\x6a\x22", 6) + padding;
+    const uint64_t returns = gap + code.size() + 3;
+    Frames frames;
+    frames.function(frames.common(), kText, 0x100, {});
+    const auto binary = open(with_text(frames.bytes(), gap, code + call));
+    const FunctionRules rules = binary->frame_rules(returns - 1, true);
+    EXPECT_TRUE(rules.well_formed());
+    EXPECT_EQ(rules.row(returns - 1)->after_call.kind, frames_made == 4 ? Kind::kKept : Kind::kFrame);
+    EXPECT_EQ(rules.row(returns)->at, kFramePointerRule) << "behind the padding it may have none";
+  }
+}
+
 TEST(Cfi, DebugFrameIsReadAlsoWhenItIsCompressed) {
   Frames frames(true);
   frames.function(frames.common(), kText + kFunction, 0x100, {0x50, 0x0e, 32});

@@ -100,6 +100,18 @@ inline std::vector<Vma> sample_vmas() {
        false}};
 }
 
+inline Coverage sample_coverage() {
+  Coverage all{{{"vma_map", 10, 9, 1}, {}}, {{"fault_user", 1000, 85'000}}};
+  uint64_t n = 0;
+  for (uint64_t* const each :
+       {&all.faults_seen, &all.faults_recorded, &all.faults_table_full, &all.stacks_new, &all.stacks_lost,
+        &all.stacks_unreadable, &all.frames_by_helper, &all.chunks_used, &all.chunks_limit, &all.stacks_used,
+        &all.stacks_limit, &all.snapshots_taken})
+    *each = ++n;
+  all.snapshots_refused = kBig;
+  return all;
+}
+
 // What a recording says of itself, and definitions.
 inline std::vector<Payload> payloads_of_a_recording() {
   return {
@@ -111,8 +123,7 @@ inline std::vector<Payload> payloads_of_a_recording() {
                  {"hugetlb", ""},
                  {{"CAP_BPF", "kept by sampler: to read the table"}, {"", ""}},
                  {"a sentence", ""}},
-      Coverage{
-          {{"vma_map", 10, 9, 1}, {}}, {{"fault_user", 1000, 85'000}}, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, kBig},
+      sample_coverage(),
       Stack{stack(9), space(1), true, true, {0x45d2a1, 0x7f12'0000'0001, 0, ~uint64_t{0}, 5}},
       Stack{stack(10), space(2), false, false, {}, static_cast<Unwind>(255), 129},
       RuntimePages{space(1),
@@ -260,7 +271,8 @@ inline std::vector<Event> every_event() {
   [[maybe_unused]] const auto& [rp1, rp2, rp3, rp4, rp5, rp6, rp7, rp8] = RuntimePages{};
   [[maybe_unused]] const auto& [p1, p2, p3, p4] = ProgramCost{};
   [[maybe_unused]] const auto& [k1, k2, k3, k4] = KindCount{};
-  [[maybe_unused]] const auto& [c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13] = Coverage{};
+  [[maybe_unused]] const auto& [c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15] =
+      Coverage{};
   [[maybe_unused]] const auto& [l1, l2, l3] = Loss{};
   [[maybe_unused]] const auto& [al1, al2, al3, al4, al5] = AllocationCall{};
   [[maybe_unused]] const auto& [e1] = RecordingEnd{};

@@ -82,7 +82,7 @@ class FakeBinaries final : public NoBinaries {
   }
 };
 
-std::vector<events::Vma> mappings() {
+Learner::Mappings mappings() {
   const auto code = [](uint64_t start, uint64_t bytes, uint64_t offset, uint64_t inode, const char* name) {
     events::Vma vma;
     vma.range = {start, start + bytes};
@@ -95,8 +95,9 @@ std::vector<events::Vma> mappings() {
   };
   events::Vma stack = code(kStack, 0x10000, 0, 0, "[stack]");
   stack.exec = false;
-  return {stack, code(kCode, 0x10000, kOffset, 2, "/bin/program"), code(kMadeCode, 0x1000, 0, 0, ""),
-          code(kVdso, 0x2000, 0, 0, "[vdso]")};
+  return std::make_shared<const std::vector<events::Vma>>(
+      std::vector{stack, code(kCode, 0x10000, kOffset, 2, "/bin/program"), code(kMadeCode, 0x1000, 0, 0, ""),
+                  code(kVdso, 0x2000, 0, 0, "[vdso]")});
 }
 
 class LearnerTest : public ::testing::Test {
@@ -267,10 +268,10 @@ TEST_F(LearnerTest, FunctionsThatTheStackNamesAreAskedForTogether) {
   }
   function(8, {Kind::kEnd, 0, 0});
   const Snapshot snapshot{in(0), kStack + 0x100, 0, false, kStack, stack_};
-  for (int i = 0; i < 2; ++i) learner_.expect(kPid, snapshot, mappings());
-  learner_.ask();
-  EXPECT_EQ(binaries_.asked, 1);
-  EXPECT_EQ(learner_.learn(kPid, snapshot, mappings()).how, How::kWhole);
+  const Learner::Coming coming{kPid, snapshot, mappings()};
+  learner_.expect({coming, coming});
+  EXPECT_EQ(binaries_.asked, 0) << "all of them may be known";
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(learner_.learn(kPid, snapshot, mappings()).how, How::kWhole);
   EXPECT_EQ(binaries_.asked, 1);
 }
 
@@ -278,10 +279,22 @@ TEST_F(LearnerTest, WhatWasExpectedInVainIsAskedForAgain) {
   function(0, {Kind::kEnd, 0, 0});
   const Snapshot snapshot{in(0), kStack + 0x100, 0, false, kStack, stack_};
   binaries_.closes = 1;
-  learner_.expect(kPid, snapshot, mappings());
-  learner_.ask();
+  learner_.expect({{kPid, snapshot, mappings()}});
   EXPECT_EQ(learner_.learn(kPid, snapshot, mappings()).how, How::kWhole);
   EXPECT_EQ(binaries_.asked, 2);
+}
+
+TEST_F(LearnerTest, WhatIsKnownOfAnAddressIsKnownWhileItsMappingsAreTheSame) {
+  function(0, stack_rule(8));
+  function(1, {Kind::kEnd, 0, 0});
+  put(kStack + 0x100, in(1));
+  const Snapshot snapshot{in(0), kStack + 0x100, 0, false, kStack, stack_};
+  const Learner::Mappings before = mappings();
+  for (int i = 0; i < 2; ++i)
+    EXPECT_THAT(learner_.learn(kPid, snapshot, before).frames, ElementsAre(in(0), in(1)));
+  auto moved = std::make_shared<std::vector<events::Vma>>(*before);
+  moved->at(1).offset += 0x100;
+  EXPECT_THAT(learner_.learn(kPid, snapshot, moved).frames, ElementsAre(in(0))) << "the second function";
 }
 
 TEST_F(LearnerTest, TheVdsoHasRules) {
@@ -304,6 +317,7 @@ TEST_F(LearnerTest, ItEndsWhereTheCopyEnds) {
   const Learned learned = learn(in(0), kStack + 0x100, 0);
   EXPECT_EQ(learned.how, How::kUnreadable);
   EXPECT_EQ(learned.rules.size(), 2u) << "the rule of the last address is known all the same";
+  EXPECT_EQ(learned.certain, 2u);
   EXPECT_EQ(learn(in(1), kStack + 0x100, 0).how, How::kFirstOnly);
   EXPECT_EQ(learn(in(0), ~uint64_t{0} - 3, 0).how, How::kFirstOnly);
 }
@@ -323,6 +337,7 @@ TEST_F(LearnerTest, WhatIsNoCodeEndsTheWalk) {
   const Learned learned = learn(in(0), kStack + 0x100, 0);
   EXPECT_EQ(learned.how, How::kUnreadable);
   EXPECT_EQ(learned.rules.size(), 1u);
+  EXPECT_EQ(learned.certain, 1u) << "and is no frame";
 }
 
 TEST_F(LearnerTest, OnlyGoAndSignalsGoToAnotherStack) {

@@ -148,7 +148,8 @@ std::string hex(const std::vector<uint64_t>& frames, size_t from) {
 
 // What is whole is what the referee says; the rest as far as it goes, its last frame apart.
 void compare(Stepper& program, Learner& learner, size_t stack_bytes, Shares& shares) {
-  const Learned learned = learner.learn(program.pid(), program.snapshot(stack_bytes), program.mappings());
+  const Learned learned = learner.learn(program.pid(), program.snapshot(stack_bytes),
+                                        std::make_shared<const std::vector<events::Vma>>(program.mappings()));
   const std::vector<uint64_t> theirs = program.referee();
   ++shares.all;
   const bool whole = learned.how == How::kWhole;
@@ -288,7 +289,8 @@ TEST_P(GoProgram, IsWholeAndAgreesWithItsFramePointers) {
   for (unsigned i = 0; i < kMoments; ++i) {
     ASSERT_TRUE(program.run_for(300 + 17 * i));
     const Snapshot snapshot = program.snapshot(256 << 10);
-    const Learned learned = learner.learn(program.pid(), snapshot, program.mappings());
+    const Learned learned = learner.learn(
+        program.pid(), snapshot, std::make_shared<const std::vector<events::Vma>>(program.mappings()));
     whole += learned.how == How::kWhole ? 1 : 0;
     const std::vector<uint64_t> chain = chain_of_frame_pointers(snapshot);
     if (learned.how != How::kWhole || chain.empty() || learned.frames.back() != chain.back()) continue;

@@ -18,8 +18,8 @@ using testing::IsEmpty;
 
 constexpr SpaceId kSpace{3};
 constexpr uint64_t kCode = 0x700000, kStack = 0x10000;
-constexpr uint64_t kFile = 0x600000,
-                   kOutermost = kFile + 0x30;  // a function whose table says that nothing called it
+// Two functions of a file: how to leave the one, and that nothing called the other, their table says.
+constexpr uint64_t kFile = 0x600000, kLeaf = kFile + 0x10, kOutermost = kFile + 0x30;
 
 events::Vma code(uint64_t start, uint64_t bytes = 0x1000) {
   events::Vma vma;
@@ -45,11 +45,12 @@ class FakeBinaries final : public NoBinaries {
   bool is_go = false;
   Result<std::vector<symbols::FunctionRules>> frame_rules(symbols::BinaryHandle,
                                                           std::span<const symbols::CodeOffset> at) override {
-    const symbols::UnwindRule end{symbols::UnwindRule::Kind::kEnd, 0, 0};
+    const symbols::UnwindRule leaf{symbols::UnwindRule::Kind::kStack, 0, 8},
+        end{symbols::UnwindRule::Kind::kEnd, 0, 0};
     symbols::FunctionRules all;
     all.why = symbols::FunctionRules::Why::kRule;
     all.end = 0x1000;
-    all.rows = {{0x1000, end, end}};
+    all.rows = {{0x20, leaf, leaf}, {0x1000, end, end}};
     return std::vector<symbols::FunctionRules>(at.size(), all);
   }
 };
@@ -158,6 +159,25 @@ TEST(Teacher, PublishesTheRulesOfAPathAndSaysWhatTheStackWas) {
   EXPECT_THAT(c.port.completed[0].frames, ElementsAre(kCode + 0x10, kCode + 0x20, kOutermost));
   EXPECT_THAT(c.port.allowed, ElementsAre(Teacher::kSnapshots));
   EXPECT_EQ(c.teacher.totals().rules, 3u);
+}
+
+// It leads through a file to code that no file has, whose frame pointer is none.
+TEST(Teacher, OfACopyThatLeadsIntoTheUnknownSaysWhatIsCertain) {
+  Class c;
+  c.snapshot(0);
+  c.words = {kLeaf + 1, kCode + 0x20, 0, 0};
+  Taken& one = c.port.waiting.back();
+  one.snapshot.ip = kLeaf;
+  one.snapshot.fp = 0x123456;
+  c.teacher.look();
+  ASSERT_EQ(c.port.completed.size(), 1u);
+  EXPECT_EQ(c.port.completed[0].how, events::Unwind::kStopped);
+  EXPECT_THAT(c.port.completed[0].frames, ElementsAre(kLeaf, kLeaf + 1, kCode + 0x20));
+  c.snapshot(0);
+  c.words = {0x900000, 0, 0, 0};
+  c.port.waiting.back().snapshot.ip = kLeaf;
+  c.teacher.look();
+  EXPECT_EQ(c.port.completed.size(), 1u) << "that is no code, and no frame";
 }
 
 // What is no code by mappings that are older than the snapshot may be some now.
