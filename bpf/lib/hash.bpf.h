@@ -32,10 +32,8 @@ static __always_inline void add_frame(struct sums *sums, const volatile u64 *key
  * Both steps can be undone, so no two hashes become one. Without them the stacks of neighbouring call sites would be at
  * equal distances in the table, and with some keys all in the same place of it.
  */
-static __always_inline u64 hash_of(struct sums sums, u32 flags, u32 alone)
+static __always_inline u64 hash_of(struct sums sums)
 {
-	add_frame(&sums, &stack_keys[2 * MW_WALK_FRAMES], (u64)alone << 32 | flags);
-
 	u64 hash = (sums.high >> 32 << 32) | sums.low >> 32;
 
 	hash ^= hash >> 31;
@@ -43,23 +41,21 @@ static __always_inline u64 hash_of(struct sums sums, u32 flags, u32 alone)
 	return hash | 2;
 }
 
-/* The next frame of the chain: kept, and added to the hash unless all of them are hashed in the end (`keep`). n is a number
- * that the verifier knows nothing of: all rounds look alike to it. */
-static __always_inline void next_frame(bool keep, struct scratch *s, struct sums *sums, u64 *n, u64 ret)
+/* The next frame of the chain. n is a number that the verifier knows nothing of: all rounds look alike to it. */
+static __always_inline void next_frame(struct scratch *s, u64 *n, u64 ret)
 {
 	u64 i = *n;
 
 	OPAQUE(i); /* or the compiler leaves the mask out, by a bound that older verifiers forget */
-	i &= MW_WALK_FRAMES - 1;
-	s->frames[i] = ret;
-	if (!keep)
-		add_frame(sums, &stack_keys[2 * i], ret);
+	s->frames[i & (MW_WALK_FRAMES - 1)] = ret;
 	i = *n + 1;
 	OPAQUE(i);
 	*n = i;
 }
 
-/* The hash of the frames that were kept. Not static: verified once. */
+#define HASHED_AT_ONCE 4u /* frames; behind the last there are zeros, and no address is one */
+
+/* The hash of the frames in scratch. Not static: verified once. Not in the walk: its registers are few. */
 __noinline u64 frames_hash(u32 which, u32 flags)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -69,9 +65,20 @@ __noinline u64 frames_hash(u32 which, u32 flags)
 		return ~0ull;
 	u64 n = s->n;
 
-	for (u32 i = 0; i <= MW_STACK_FRAMES && i < n; i++)
-		add_frame(&sums, &stack_keys[2 * i], s->frames[i]);
-	return hash_of(sums, flags, s->alone);
+#pragma unroll
+	for (u32 i = 0; i < HASHED_AT_ONCE - 1; i++) {
+		u64 at = n + i;
+
+		OPAQUE(at);
+		s->frames[at & (MW_WALK_FRAMES - 1)] = 0;
+	}
+	for (u32 i = 0; i <= MW_STACK_FRAMES && i < n; i += HASHED_AT_ONCE) {
+#pragma unroll
+		for (u32 k = 0; k < HASHED_AT_ONCE; k++)
+			add_frame(&sums, &stack_keys[2 * (i + k)], s->frames[i + k]);
+	}
+	add_frame(&sums, &stack_keys[2 * MW_WALK_FRAMES], (u64)s->alone << 32 | flags);
+	return hash_of(sums);
 }
 
 #endif

@@ -158,7 +158,7 @@ struct scratch {
 	u64 missing_sp, missing_fp;    /* the registers there */
 	u64 missing_jumps;	       /* jumps left there */
 	u64 frames_from, frames_bytes; /* keys of Go's own return addresses */
-	u64 n, high_sum, low_sum;      /* frames so far, and their hash to be */
+	u64 n;			       /* frames so far */
 	u64 hash;		       /* of the stack that a trail is made for */
 	u32 rule, flags;
 	u32 slot;    /* of the space; MW_SPACES: of none */

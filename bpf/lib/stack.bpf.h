@@ -13,8 +13,8 @@
 #include "store.bpf.h"
 #include "trail.bpf.h"
 
-/* The walk that keeps its frames, in scratch; its flags. Not static: verified once, not at each call. */
-__noinline u32 keep_frames(u64 ip, u64 sp, u64 fp, u32 which, bool noting)
+/* The walk by bulk reads, and with notes for a trail; its flags. Not static: verified once, not at each call. */
+__noinline u32 bulk_walk(u64 ip, u64 sp, u64 fp, u32 which, bool noting)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
@@ -29,7 +29,7 @@ __noinline u32 keep_frames(u64 ip, u64 sp, u64 fp, u32 which, bool noting)
 /* The same of a stack that has not been walked, or whose walk was used for something else since. */
 __noinline u32 stack_store(u64 ip, u64 sp, u64 fp, u32 which)
 {
-	keep_frames(ip, sp, fp, which, false);
+	bulk_walk(ip, sp, fp, which, false);
 	return walked_store(which, 0);
 }
 
@@ -48,16 +48,13 @@ __noinline u32 stack_alone(u64 ip, u64 sp, u64 fp, u32 which, u64 hash)
 
 	s->alone = alone;
 	if (alone) {
-		/* of the walk just done, unless it kept the frames */
-		struct sums sums = {s->high_sum, s->low_sum};
-
-		hash = read_how == MW_READ_BULK ? frames_hash(which, flags) : hash_of(sums, flags, alone);
+		hash = frames_hash(which, flags);
 		at = stack_find(hash);
 	}
 	if (!snapshot_reserve(which, hash, sp))
 		return at;
 	if (alone && at == ~0u) {
-		flags = keep_frames(ip, sp, fp, which, false);
+		flags = bulk_walk(ip, sp, fp, which, false);
 		s->alone = alone;
 		if (s->missing)
 			at = store_frames(which, flags, MW_WALK_FRAMES, (stack_mask + 1) / 2, 0);
@@ -79,7 +76,7 @@ __noinline int trail_learn(u64 key, u64 sp, u64 fp, u32 slot, u32 which)
 
 	if (!s || !n || !c || !trail_wanted(key, sp, hash))
 		return 0;
-	u32 flags = keep_frames(key & (MW_RULE_IP - 1), sp, fp, which, true);
+	u32 flags = bulk_walk(key & (MW_RULE_IP - 1), sp, fp, which, true);
 
 	if (n->bad || s->missing || frames_hash(which, flags) != hash)
 		return 0;
@@ -104,7 +101,7 @@ static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space 
 		if (known != ~0u) {
 			c->fault[MW_TRAILS_USED]++;
 			if (check_trails &&
-			    stack_differs(known, frames_hash(which, keep_frames(ip, sp, fp, which, false))))
+			    stack_differs(known, frames_hash(which, bulk_walk(ip, sp, fp, which, false))))
 				c->fault[MW_TRAILS_WRONG]++;
 			return known;
 		}
@@ -113,8 +110,11 @@ static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space 
 
 	if (!s)
 		return MW_ENTRY_STACK_LOST;
-	u64 hash = read_how == MW_READ_BULK ? frames_hash(which, keep_frames(ip, sp, fp, which, false))
-					    : walk(false, false, s, which, space, group, ip, sp, fp);
+	if (read_how == MW_READ_BULK)
+		bulk_walk(ip, sp, fp, which, false);
+	else
+		walk(false, false, s, which, space, group, ip, sp, fp);
+	u64 hash = frames_hash(which, s->flags);
 
 	if (s->missing && first_snapshots && !is_in_vain(s->missing)) {
 		u32 own = stack_alone(ip, sp, fp, which, hash);

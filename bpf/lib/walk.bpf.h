@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The whole stack of the current task, by rules (rules.bpf.h), and by frame pointers where there are none: frames, or
- * their hash, and how certain they are.
+ * The whole stack of the current task, by rules (rules.bpf.h), and by frame pointers where there are none: frames, and how
+ * certain they are.
  *
  *   ip 7f12'3461 memset   rule STACK 8         [sp]      = 5555'1234, a return address into load
  *   load                  rule STACK 48        [cfa - 8] = 5555'1300, into main
@@ -18,7 +18,7 @@
 #ifndef MEMWHY_WALK_BPF_H
 #define MEMWHY_WALK_BPF_H
 
-#include "hash.bpf.h"
+#include "pointers.bpf.h"
 #include "rules.bpf.h"
 
 /*
@@ -42,15 +42,14 @@ static __always_inline void leave_frame(struct scratch *s, u64 sp, u64 fp, u64 k
 }
 
 /*
- * One leg by rules. In and out: scratch. How to read, and whether to keep the frames (in s->frames, their number in s->n) or
- * to hash them, are constants. The inner loop calls nothing and touches only its window; what is odd about a frame is left
- * to the outer one. Returns whether the walk is over. Longer than 80 lines: two loops that share their registers.
+ * One leg by rules. In and out: scratch (the frames in s->frames, their number in s->n). How to read is a constant. The inner
+ * loop calls nothing, but for notes, and touches only its window; what is odd about a frame is left to the outer one. Returns
+ * whether the walk is over. Longer than 80 lines: two loops that share their registers.
  */
-static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *s, u32 which)
+static __always_inline u32 leg(enum mw_read_how how, struct scratch *s, u32 which)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct window w = {s->base, s->room, s->delta, NULL};
-	struct sums sums = {s->high_sum, s->low_sum};
 	u64 pgd = number(task->mm->pgd), sp = s->sp, fp = s->fp, key = s->key, n = s->n, at = s->at,
 	    before = s->before, cfa = s->cfa, ret;
 	u64 group = key & ~(2 * MW_RULE_IP - 1), frames_from = s->frames_from, frames_bytes = s->frames_bytes,
@@ -113,7 +112,7 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 			if (saved8 && !in_window(&w, cfa - saved8))
 				break;
 			ret = word_in(&w, how, s, cfa - 8);
-			if (keep && s->noting)
+			if (how == MW_READ_BULK && s->noting)
 				note_word(which, cfa - 8, ret, (rule & MW_RULE_KIND) == MW_RULE_FRAME);
 			if (ret - PAGE_BYTES >= limit - PAGE_BYTES) {
 				s->flags |= end_by(ret);
@@ -121,11 +120,13 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 			}
 			if (saved8)
 				fp = word_in(&w, how, s, cfa - saved8);
-			if (keep && saved8 && s->noting)
+			if (how == MW_READ_BULK && saved8 && s->noting)
 				note_saved_fp(which, cfa - saved8, fp);
 			sp = cfa;
 			key = group | ret;
-			next_frame(keep, s, &sums, &n, ret);
+			next_frame(s, &n, ret);
+			if (how != MW_READ_BULK && key - frames_from < frames_bytes)
+				steps = LEG_STEPS; /* the next leg begins with those */
 		} while (n <= MW_STACK_FRAMES && steps < LEG_STEPS);
 		if (n > MW_STACK_FRAMES || steps >= LEG_STEPS)
 			break;
@@ -149,7 +150,7 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 		key = s->key;
 		cfa = s->cfa;
 		if (go_on == WALK_CALLER) {
-			next_frame(keep, s, &sums, &n, s->ret);
+			next_frame(s, &n, s->ret);
 			at = rule_home(key);
 		}
 	next_window:;
@@ -160,52 +161,49 @@ static __always_inline u32 leg(enum mw_read_how how, bool keep, struct scratch *
 	s->room = w.room;
 	s->delta = w.delta;
 end:
-	s->high_sum = sums.high;
-	s->low_sum = sums.low;
 	s->n = n;
 	return over;
 }
 
-__noinline u32 leg_kept(u32 which)
+__noinline u32 leg_bulk(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
-	return s ? leg(MW_READ_BULK, true, s, which) : 1;
+	return s ? leg(MW_READ_BULK, s, which) : 1;
 }
 
-__noinline u32 leg_hashed(u32 which)
+__noinline u32 leg_direct(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
 	if (!s)
 		return 1;
-	return read_how == MW_READ_MEMORY  ? leg(MW_READ_MEMORY, false, s, which)
-	       : read_how == MW_READ_WORDS ? leg(MW_READ_WORDS, false, s, which)
+	if (s->key - s->frames_from < s->frames_bytes)
+		pointer_frames(which);
+	return read_how == MW_READ_MEMORY  ? leg(MW_READ_MEMORY, s, which)
+	       : read_how == MW_READ_WORDS ? leg(MW_READ_WORDS, s, which)
 					   : 1;
 }
 
 /*
- * The walk from these registers on, by the rules of this group. keep: into s->frames, by the bulk read wherever hashing
- * reads directly; it is rare, and cheapest to verify. Else the hash of the chain.
+ * The walk from these registers on, by the rules of this group. bulk: by the bulk read even where others read directly; it is
+ * rare then, and cheapest to verify.
  */
-static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 which, struct mw_space *space,
-				u64 group, u64 ip, u64 sp, u64 fp)
+static __always_inline void walk(bool bulk, bool noting, struct scratch *s, u32 which, struct mw_space *space,
+				 u64 group, u64 ip, u64 sp, u64 fp)
 {
-	struct sums sums = {};
 	u64 n = 0;
 
 	if (ip >= MW_RULE_IP || which == SCRATCH_GO)
 		group = MW_NO_GROUP;
 
 	OPAQUE(n);
-	next_frame(keep, s, &sums, &n, ip);
+	next_frame(s, &n, ip);
 	sp &= ~7ull;
 	s->sp = s->low = sp;
 	s->fp = fp;
 	s->n = n;
 	s->jumps = space && space->flags & MW_SPACE_GO ? WALK_JUMPS : 0;
-	s->high_sum = sums.high;
-	s->low_sum = sums.low;
 	s->missing = s->alone = 0;
 	s->slot = space ? space->flags >> MW_SPACE_SLOT_SHIFT : MW_SPACES;
 	s->noting = noting;
@@ -229,12 +227,9 @@ static __always_inline u64 walk(bool keep, bool noting, struct scratch *s, u32 w
 		s->limit = MW_RULE_IP;
 	}
 	for (u32 i = 0; i < LEGS; i++)
-		if (keep ? leg_kept(which) : leg_hashed(which))
+		if (bulk ? leg_bulk(which) : leg_direct(which))
 			break;
 	s->flags |= s->certain << MW_STACK_CERTAIN_SHIFT;
-	sums.high = s->high_sum;
-	sums.low = s->low_sum;
-	return keep ? 0 : hash_of(sums, s->flags, 0);
 }
 
 #endif
