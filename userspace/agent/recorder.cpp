@@ -136,6 +136,7 @@ void Recorder::on_event(const events::Event& event) {
   if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) begin_space(*start);
   const SpaceId space = space_of(event.payload);
   if (space == SpaceId::kNone) return about_recording(event);
+  if (std::holds_alternative<events::SpaceEnd>(event.payload)) definitions_.end(space);
   Unit* const unit = unit_of(space);
   if (unit == nullptr) {
     ++totals_.no_ring;

@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <random>
 #include <set>
 
 #include "agent/join.h"
@@ -165,6 +166,29 @@ TEST_F(RecorderTest, AProcessThatIsRecordedNoMoreIsNotExpected) {
   recorder_.forget(11);
   play("@3 space-end 2 detached\n@4 attach 3 pid=10\n@4 attach 4 pid=11\n");
   EXPECT_EQ(recorder_.units().at("web").spaces, 0u);
+}
+
+// A ring has room for the definitions of 25,000 such stacks or so in memory; of parts that are gone it keeps none.
+TEST_F(RecorderTest, WhatARingHadToForgetItIsGivenAgain) {
+  recorder_.change({1u << 20, 900'000'000'000}, {});
+  ASSERT_TRUE(recorder_.expect(10, "web").ok());
+  play("@1 info\n@1.1 attach 1 pid=10\n");
+  TimeNs now = 2'000'000'000;
+  const auto use = [&](uint32_t id, bool defined) {
+    events::Stack stack;
+    stack.id = StackId{id};
+    stack.space = SpaceId{1};
+    std::mt19937 random(id);
+    for (int i = 0; i < 30; ++i) stack.frames.push_back(random());
+    now += 1'000'000;
+    if (!defined) recorder_.on_event({now, stack});
+    recorder_.on_event({now, events::HeapGrown{SpaceId{1}, 1, {}, StackId{id}, 0}});
+    if (id % 100 == 0) recorder_.tick(now);
+  };
+  for (uint32_t id = 1; id <= 50'000; ++id) use(id, false);
+  EXPECT_FALSE(ring("web").stacks.contains(StackId{1}));
+  use(1, true);
+  EXPECT_TRUE(ring("web").stacks.contains(StackId{1}));
 }
 
 TEST(BpfTimeTest, OfWhatWasWatchedForAPartOfTheTime) {
