@@ -41,6 +41,7 @@ void Budget::note(TimeNs now, CpuUsed used) {
   add(steady_, {now, used_ - std::min(used_, used.lumps_ns)}, kMeasured);
   add(lasting_, steady_.back(), kLasts);
   add(hooks_, {now, used.hooks_ns}, kMeasured);
+  add(passing_, {now, used.passing_ns}, kMeasured);
   add(all_, {now, used_}, kMeasuredLong);
 }
 
@@ -98,7 +99,9 @@ Level Budget::at(TimeNs now, CpuUsed used, Processes processes) {
 void Budget::settle(TimeNs now, Processes processes) {
   const double second = times_over(), minute = both_halves(all_, kMeasuredLong);
   const bool storm = over(hooks_) > kStorm || both_halves(lasting_, kLasts) > kFarOver;
-  if (storm && ((seconds_ < 0 && second > kFarOver) || (seconds_ < -kOwesMuch && second > kRoom))) {
+  // The last one may take all of it: what is owed of attaching is paid by those that are not attached.
+  const double most = processes.recorded > 1 ? kRoom : 1;
+  if (storm && ((seconds_ < 0 && second > kFarOver) || (seconds_ < -kOwesMuch && second > most))) {
     shrink(now, std::min(processes.recorded, most_), second);
   } else if (const size_t recorded = std::min(processes.recorded, most_);
              recorded > 1 && seconds_ < -kOwesMuch && minute > 1) {
@@ -116,13 +119,17 @@ void Budget::settle(TimeNs now, Processes processes) {
   }
 }
 
-void Budget::shrink(TimeNs now, size_t recorded, double over) {
+void Budget::shrink(TimeNs now, size_t recorded, double second) {
   // Of what has just begun only a part is known; and what is owed is paid soonest by nobody.
-  const double room = over > kFarOver ? kRoom / 2 : kRoom;
-  const auto paid = static_cast<size_t>(static_cast<double>(recorded) * room / over);
+  const double room = second > kFarOver ? kRoom / 2 : kRoom;
+  const double passing = over(passing_);  // by everybody's faults, however few are recorded
+  const auto paid =
+      passing >= room || second <= passing
+          ? 0
+          : static_cast<size_t>(static_cast<double>(recorded) * (room - passing) / (second - passing));
   most_ = std::min(paid, recorded == 0 ? 0 : recorded - 1);
   settled_at_ = now + kSettles;
-  if (over > kFarOver && seconds_ < -kOwesTooMuch) most_ = 0;
+  if (second > kFarOver && seconds_ < -kOwesTooMuch) most_ = 0;
   if (most_ == 0) pause(now);
 }
 

@@ -191,18 +191,5 @@ TEST_F(RecorderTest, WhatARingHadToForgetItIsGivenAgain) {
   EXPECT_TRUE(ring("web").stacks.contains(StackId{1}));
 }
 
-TEST(BpfTimeTest, OfWhatWasWatchedForAPartOfTheTime) {
-  events::Coverage coverage;
-  coverage.programs = {{"fault", 10, 1'000, 10'000}, {"exit", 1, 500, 0}};
-  EXPECT_EQ(bpf_time(coverage, 1'000'000), 100'500u);
-}
-
-// Without the privilege to measure it.
-TEST(BpfTimeTest, WhatCannotBeWatchedIsGuessedByTheFaults) {
-  events::Coverage coverage;
-  coverage.faults_seen = 1000;
-  EXPECT_EQ(bpf_time(coverage, 1'000'000), 500'000u);
-}
-
 }  // namespace
 }  // namespace memwhy::agent
