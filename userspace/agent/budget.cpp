@@ -95,13 +95,19 @@ Level Budget::at(TimeNs now, CpuUsed used, Processes processes) {
   return level_;
 }
 
+// The last one may take all of the budget, and what comes with attaching it is no reason to let it go: what is owed of that is paid
+// by those that are not attached.
+bool Budget::storms(size_t recorded, double second) const {
+  const double lasts = both_halves(lasting_, kLasts);
+  if (over(hooks_) <= kStorm && lasts <= kFarOver) return false;
+  if (seconds_ < 0 && second > kFarOver) return true;
+  return seconds_ < -kOwesMuch && (recorded > 1 ? second > kRoom : lasts > 1);
+}
+
 // How many processes there may be from now on, by what the present ones cost.
 void Budget::settle(TimeNs now, Processes processes) {
   const double second = times_over(), minute = both_halves(all_, kMeasuredLong);
-  const bool storm = over(hooks_) > kStorm || both_halves(lasting_, kLasts) > kFarOver;
-  // The last one may take all of it: what is owed of attaching is paid by those that are not attached.
-  const double most = processes.recorded > 1 ? kRoom : 1;
-  if (storm && ((seconds_ < 0 && second > kFarOver) || (seconds_ < -kOwesMuch && second > most))) {
+  if (storms(processes.recorded, second)) {
     shrink(now, std::min(processes.recorded, most_), second);
   } else if (const size_t recorded = std::min(processes.recorded, most_);
              recorded > 1 && seconds_ < -kOwesMuch && minute > 1) {
@@ -134,11 +140,11 @@ void Budget::shrink(TimeNs now, size_t recorded, double second) {
 }
 
 void Budget::pause(TimeNs now) {
-  const bool again = pause_ != 0 && now < pause_ends_ + kForgets;
-  pause_ = again ? std::min(2 * pause_, kLongestPause) : kFirstPause;
+  const bool again = pause_ends_ != 0 && now < pause_ends_ + kForgets;
+  const TimeNs pause = again ? 2 * kFirstPause : kFirstPause;
   // Looking at the processes goes on meanwhile, and may take half.
   const auto owed = static_cast<TimeNs>(std::max(0.0, -seconds_) * 2 * kNsPerSecond);
-  pause_ends_ = now + std::min(std::max(pause_, owed), kLongestPause);
+  pause_ends_ = now + std::min(std::max(pause, owed), kLongestPause);
 }
 
 }  // namespace memwhy::agent

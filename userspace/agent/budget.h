@@ -12,7 +12,7 @@
 //   owes 3 s, or spends   2 fewer       as many processes as the budget pays for at what they cost now; one in four more when
 //     twice the budget                  there are savings
 //   pays for none, or     3 detached    no process is recorded, so that the hooks are off, for 30 s, and for twice the seconds that
-//   owes 10 s and spends                are owed; then one. A pause soon after another is twice as long, up to 2 min
+//   owes 10 s and spends                are owed, up to 10 min; then one. A pause soon after another is 60 s
 //   twice the budget
 //
 // What is used now and then, to attach, to scan, for names, to close, is paid for as well. With a small budget it is many times
@@ -48,7 +48,7 @@ class Budget {
   static constexpr TimeNs kMeasured = 1'000'000'000, kMeasuredLong = 60'000'000'000;
   static constexpr TimeNs kLasts = 6'000'000'000;
   static constexpr TimeNs kGrowthEach = 60'000'000'000;
-  static constexpr TimeNs kFirstPause = 30'000'000'000, kLongestPause = 120'000'000'000;
+  static constexpr TimeNs kFirstPause = 30'000'000'000, kLongestPause = 600'000'000'000;
 
   // `share` of `cpus`.
   Budget(double share, double cpus) : rate_(share * cpus) {}
@@ -96,6 +96,7 @@ class Budget {
   double over(const Points& points) const;
   double times_over() const { return over(steady_); }
   double both_halves(const Points& points, TimeNs time) const;
+  bool storms(size_t recorded, double second) const;
   void settle(TimeNs now, Processes processes);
   void shrink(TimeNs now, size_t recorded, double second);
   void pause(TimeNs now);
@@ -106,7 +107,7 @@ class Budget {
   Level level_ = Level::kNothing;
   size_t most_ = SIZE_MAX;
   TimeNs last_ = 0, settled_at_ = 0, owes_since_ = 0;
-  TimeNs pause_ = 0, pause_ends_ = 0;
+  TimeNs pause_ends_ = 0;
   uint64_t used_ = 0;
   Points steady_, hooks_, passing_;  // of kMeasured
   Points lasting_;                   // as steady_, of kLasts
