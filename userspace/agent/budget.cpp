@@ -141,10 +141,9 @@ void Budget::shrink(TimeNs now, size_t recorded, double second) {
 
 void Budget::pause(TimeNs now) {
   const bool again = pause_ends_ != 0 && now < pause_ends_ + kForgets;
-  const TimeNs pause = again ? 2 * kFirstPause : kFirstPause;
   // Looking at the processes goes on meanwhile, and may take half.
   const auto owed = static_cast<TimeNs>(std::max(0.0, -seconds_) * 2 * kNsPerSecond);
-  pause_ends_ = now + std::min(std::max(pause, owed), kLongestPause);
+  pause_ends_ = now + (again ? kLongestPause : std::clamp(owed, kFirstPause, kLongestPause));
 }
 
 }  // namespace memwhy::agent

@@ -11,8 +11,8 @@
 //                                       and 16 times while 3 s are owed
 //   owes 3 s, or spends   2 fewer       as many processes as the budget pays for at what they cost now; one in four more when
 //     twice the budget                  there are savings
-//   pays for none, or     3 detached    no process is recorded, so that the hooks are off, for 30 s, and for twice the seconds that
-//   owes 10 s and spends                are owed, up to 10 min; then one. A pause soon after another is 60 s
+//   pays for none, or     3 detached    no process is recorded, so that the hooks are off, for 30 s, and up to 60 s for what is owed
+//   owes 10 s and spends                or soon after another pause; then one, when it is paid for, or grows
 //   twice the budget
 //
 // What is used now and then, to attach, to scan, for names, to close, is paid for as well. With a small budget it is many times
@@ -48,7 +48,7 @@ class Budget {
   static constexpr TimeNs kMeasured = 1'000'000'000, kMeasuredLong = 60'000'000'000;
   static constexpr TimeNs kLasts = 6'000'000'000;
   static constexpr TimeNs kGrowthEach = 60'000'000'000;
-  static constexpr TimeNs kFirstPause = 30'000'000'000, kLongestPause = 600'000'000'000;
+  static constexpr TimeNs kFirstPause = 30'000'000'000, kLongestPause = 60'000'000'000;
 
   // `share` of `cpus`.
   Budget(double share, double cpus) : rate_(share * cpus) {}
