@@ -32,7 +32,7 @@ def named_at(file):
     return calendar.timegm(time.strptime(file.name.split("_")[2], "%Y%m%dT%H%M%SZ"))
 
 
-def wall(text):
+def wall_seconds(text):
     """"2026-11-30T10:15:03.250Z", in seconds since 1970."""
     return calendar.timegm(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
 
@@ -40,6 +40,14 @@ def wall(text):
 def step(seconds):
     time.clock_settime(time.CLOCK_REALTIME, time.time() + seconds)
     return time.time()
+
+
+def sleep_until_alarm(seconds):
+    """The whole machine. What passed by the clock of the wall, and by the one that stood still."""
+    wall, ticking = time.time(), time.monotonic()
+    pathlib.Path("/sys/class/rtc/rtc0/wakealarm").write_text(f"+{seconds}\n")
+    pathlib.Path("/sys/power/state").write_text("mem\n")
+    return time.time() - wall, time.monotonic() - ticking
 
 
 def asked_for(case, node, process):
@@ -71,13 +79,36 @@ def test_the_clock_is_set(case):
             file, interval = asked_for(case, node, process)
             print(f"{seconds:+} s: {file.name}: {interval}", flush=True)
             assert now - 2 <= named_at(file) <= time.time() + 2, (file, now)
-            assert abs(wall(interval["end"]) - now) < 900, (interval, now)
+            assert abs(wall_seconds(interval["end"]) - now) < 900, (interval, now)
             kept.append(file)
         # The first look of all is by the clock of then.
-        assert abs(wall(interval["start"]) - began) < 900, (interval, began)
+        assert abs(wall_seconds(interval["start"]) - began) < 900, (interval, began)
         node.wait(lambda: node.recordings("grows", "growth"), "what grows is found")
         time.sleep(30)  # two rounds of tidying and a whole window: nothing is removed, and it is not closed again
         assert all(file.exists() for file in kept), os.listdir(node.folder)
         assert len(node.recordings("grows", "growth")) == 1, os.listdir(node.folder)
         assert "made room" not in node.said()
+        print(node.said(), flush=True)
+
+
+def test_the_machine_sleeps(case):
+    """Suspended to RAM for a minute and a half, until the machine's clock wakes it up. No time passed by which growth is judged; what
+    had grown before goes on to be seen; a recording that reaches over the gap has both sides of it by the clock of the wall."""
+    if not pathlib.Path("/test/memwhy").exists():
+        raise Skip("it suspends the machine: only a virtual one")
+    with agent(case, comm=["grows"], window="60s", growth="8M", step="16M", cool_down="10m", keep="20m") as node:
+        process = case.start([sys.executable, "-c", GROWS])
+        assert process.stdout.readline() == "ready\n"
+        node.wait(lambda: node.is_recorded(process.pid), "it is recorded")
+        passes, began = sum(node.metric("memwhy_agent_passes_total").values()), time.time()
+        wall, ticking = sleep_until_alarm(90)
+        print(f"asleep for {wall:.0f} s of which {ticking:.0f} s passed", flush=True)
+        assert wall >= 85 and ticking < wall / 2, (wall, ticking)
+        node.wait(lambda: sum(node.metric("memwhy_agent_passes_total").values()) > passes + 5, "it looks at the processes again")
+        assert node.is_recorded(process.pid) and not node.recordings("grows"), node.said()
+        file, interval = asked_for(case, node, process)
+        print(f"{file.name}: {interval}", flush=True)
+        assert abs(named_at(file) - time.time()) < 60, file
+        assert abs(wall_seconds(interval["start"]) - began) < 300 and wall_seconds(interval["end"]) - began >= 85, (interval, began)
+        node.wait(lambda: node.recordings("grows", "growth"), "what grows is found")
         print(node.said(), flush=True)

@@ -41,6 +41,7 @@ void Budget::note(TimeNs now, CpuUsed used) {
   add(steady_, {now, used_ - std::min(used_, used.lumps_ns)}, kMeasured);
   add(lasting_, steady_.back(), kLasts);
   add(hooks_, {now, used.hooks_ns}, kMeasured);
+  add(passing_, {now, used.passing_ns}, kMeasured);
   add(all_, {now, used_}, kMeasuredLong);
 }
 
@@ -94,11 +95,19 @@ Level Budget::at(TimeNs now, CpuUsed used, Processes processes) {
   return level_;
 }
 
+// The last one may take all of the budget, and what comes with attaching it is no reason to let it go: what is owed of that is paid
+// by those that are not attached.
+bool Budget::storms(size_t recorded, double second) const {
+  const double lasts = both_halves(lasting_, kLasts);
+  if (over(hooks_) <= kStorm && lasts <= kFarOver) return false;
+  if (seconds_ < 0 && second > kFarOver) return true;
+  return seconds_ < -kOwesMuch && (recorded > 1 ? second > kRoom : lasts > 1);
+}
+
 // How many processes there may be from now on, by what the present ones cost.
 void Budget::settle(TimeNs now, Processes processes) {
   const double second = times_over(), minute = both_halves(all_, kMeasuredLong);
-  const bool storm = over(hooks_) > kStorm || both_halves(lasting_, kLasts) > kFarOver;
-  if (storm && ((seconds_ < 0 && second > kFarOver) || (seconds_ < -kOwesMuch && second > kRoom))) {
+  if (storms(processes.recorded, second)) {
     shrink(now, std::min(processes.recorded, most_), second);
   } else if (const size_t recorded = std::min(processes.recorded, most_);
              recorded > 1 && seconds_ < -kOwesMuch && minute > 1) {
@@ -116,22 +125,25 @@ void Budget::settle(TimeNs now, Processes processes) {
   }
 }
 
-void Budget::shrink(TimeNs now, size_t recorded, double over) {
+void Budget::shrink(TimeNs now, size_t recorded, double second) {
   // Of what has just begun only a part is known; and what is owed is paid soonest by nobody.
-  const double room = over > kFarOver ? kRoom / 2 : kRoom;
-  const auto paid = static_cast<size_t>(static_cast<double>(recorded) * room / over);
+  const double room = second > kFarOver ? kRoom / 2 : kRoom;
+  const double passing = over(passing_);  // by everybody's faults, however few are recorded
+  const auto paid =
+      passing >= room || second <= passing
+          ? 0
+          : static_cast<size_t>(static_cast<double>(recorded) * (room - passing) / (second - passing));
   most_ = std::min(paid, recorded == 0 ? 0 : recorded - 1);
   settled_at_ = now + kSettles;
-  if (over > kFarOver && seconds_ < -kOwesTooMuch) most_ = 0;
+  if (second > kFarOver && seconds_ < -kOwesTooMuch) most_ = 0;
   if (most_ == 0) pause(now);
 }
 
 void Budget::pause(TimeNs now) {
-  const bool again = pause_ != 0 && now < pause_ends_ + kForgets;
-  pause_ = again ? std::min(2 * pause_, kLongestPause) : kFirstPause;
+  const bool again = pause_ends_ != 0 && now < pause_ends_ + kForgets;
   // Looking at the processes goes on meanwhile, and may take half.
   const auto owed = static_cast<TimeNs>(std::max(0.0, -seconds_) * 2 * kNsPerSecond);
-  pause_ends_ = now + std::min(std::max(pause_, owed), kLongestPause);
+  pause_ends_ = now + (again ? kLongestPause : std::clamp(owed, kFirstPause, kLongestPause));
 }
 
 }  // namespace memwhy::agent

@@ -11,8 +11,8 @@
 //                                       and 16 times while 3 s are owed
 //   owes 3 s, or spends   2 fewer       as many processes as the budget pays for at what they cost now; one in four more when
 //     twice the budget                  there are savings
-//   pays for none, or     3 detached    no process is recorded, so that the hooks are off, for 30 s, and for twice the seconds that
-//   owes 10 s and spends                are owed; then one. A pause soon after another is twice as long, up to 10 min
+//   pays for none, or     3 detached    no process is recorded, so that the hooks are off, for 30 s, and up to 60 s for what is owed
+//   owes 10 s and spends                or soon after another pause; then one, when it is paid for, or grows
 //   twice the budget
 //
 // What is used now and then, to attach, to scan, for names, to close, is paid for as well. With a small budget it is many times
@@ -33,9 +33,10 @@ namespace memwhy::agent {
 enum class Level : uint8_t { kNothing, kSparse, kFewer, kDetached };
 constexpr size_t kLevels = 4;
 
-// CPU time since the agent started. Of all, `lumps` is what is used now and then, `hooks` what page faults cost.
+// CPU time since the agent started. Of all, `lumps` is what is used now and then, `hooks` what page faults cost, and of that
+// `passing` what they cost however few processes are recorded: the hooks run for the faults of all others too.
 struct CpuUsed {
-  uint64_t all_ns = 0, lumps_ns = 0, hooks_ns = 0;
+  uint64_t all_ns = 0, lumps_ns = 0, hooks_ns = 0, passing_ns = 0;
 };
 
 class Budget {
@@ -43,11 +44,11 @@ class Budget {
   static constexpr double kSaved = 3, kOwesMuch = 3, kOwesTooMuch = 10;  // seconds of the budget
   static constexpr double kFarOver = 2, kStorm = 0.5;
   static constexpr TimeNs kOwesLong = 5'000'000'000;
-  static constexpr TimeNs kSettles = 4'000'000'000;  // what fewer processes cost is known then
+  static constexpr TimeNs kSettles = 3'000'000'000;  // what fewer processes cost is known then
   static constexpr TimeNs kMeasured = 1'000'000'000, kMeasuredLong = 60'000'000'000;
   static constexpr TimeNs kLasts = 6'000'000'000;
   static constexpr TimeNs kGrowthEach = 60'000'000'000;
-  static constexpr TimeNs kFirstPause = 30'000'000'000, kLongestPause = 600'000'000'000;
+  static constexpr TimeNs kFirstPause = 30'000'000'000, kLongestPause = 60'000'000'000;
 
   // `share` of `cpus`.
   Budget(double share, double cpus) : rate_(share * cpus) {}
@@ -95,8 +96,9 @@ class Budget {
   double over(const Points& points) const;
   double times_over() const { return over(steady_); }
   double both_halves(const Points& points, TimeNs time) const;
+  bool storms(size_t recorded, double second) const;
   void settle(TimeNs now, Processes processes);
-  void shrink(TimeNs now, size_t recorded, double over);
+  void shrink(TimeNs now, size_t recorded, double second);
   void pause(TimeNs now);
 
   double rate_;  // CPU seconds a second
@@ -105,11 +107,11 @@ class Budget {
   Level level_ = Level::kNothing;
   size_t most_ = SIZE_MAX;
   TimeNs last_ = 0, settled_at_ = 0, owes_since_ = 0;
-  TimeNs pause_ = 0, pause_ends_ = 0;
+  TimeNs pause_ends_ = 0;
   uint64_t used_ = 0;
-  Points steady_, hooks_;  // of kMeasured
-  Points lasting_;         // as steady_, of kLasts
-  Points all_;             // of kMeasuredLong, since their number changed
+  Points steady_, hooks_, passing_;  // of kMeasured
+  Points lasting_;                   // as steady_, of kLasts
+  Points all_;                       // of kMeasuredLong, since their number changed
   size_t recorded_ = 0;
 };
 

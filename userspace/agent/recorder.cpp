@@ -36,19 +36,6 @@ bool is_in(std::string_view cgroup, std::string_view group) {
 
 }  // namespace
 
-uint64_t bpf_time(const events::Coverage& coverage, TimeNs elapsed) {
-  double sum = 0;
-  bool watched = false;
-  for (const events::ProgramCost& program : coverage.programs) {
-    const auto ns = static_cast<double>(program.run_time_ns);
-    watched |= program.watched_ns != 0;
-    sum += program.watched_ns == 0
-               ? ns
-               : ns * static_cast<double>(elapsed) / static_cast<double>(program.watched_ns);
-  }
-  return static_cast<uint64_t>(sum) + (watched ? 0 : kGuessedNs * coverage.faults_seen);
-}
-
 Recorder::Recorder(std::string folder, RingLimits limits, CgroupRules rules)
     : folder_(std::move(folder)), limits_(limits), cgroups_(rules) {}
 
@@ -136,6 +123,7 @@ void Recorder::on_event(const events::Event& event) {
   if (const auto* start = std::get_if<events::SpaceStart>(&event.payload)) begin_space(*start);
   const SpaceId space = space_of(event.payload);
   if (space == SpaceId::kNone) return about_recording(event);
+  if (std::holds_alternative<events::SpaceEnd>(event.payload)) definitions_.end(space);
   Unit* const unit = unit_of(space);
   if (unit == nullptr) {
     ++totals_.no_ring;
@@ -148,18 +136,21 @@ void Recorder::on_event(const events::Event& event) {
 
 void Recorder::about_recording(const events::Event& event) {
   const auto keep = [&](std::optional<events::Event>& last) { last = event; };
-  std::visit(events::Overloaded{
-                 [&](const events::RecordingInfo&) { keep(info_); },
-                 [&](const events::ClockAnchor&) { keep(first_anchor_ ? anchor_ : first_anchor_); },
-                 [&](const events::HookReport& report) { plain_hooks_ = report; },
-                 [&](const events::Coverage& coverage) {
-                   keep(coverage_);
-                   totals_.faults = coverage.faults_seen;
-                   totals_.bpf_ns = bpf_time(coverage, event.time - (info_ ? info_->time : event.time));
-                   totals_.at = event.time;
-                 },
-                 [&](const events::Loss& loss) { totals_.lost += loss.count; }, [](const auto&) {}},
-             event.payload);
+  std::visit(
+      events::Overloaded{[&](const events::RecordingInfo&) { keep(info_); },
+                         [&](const events::ClockAnchor&) { keep(first_anchor_ ? anchor_ : first_anchor_); },
+                         [&](const events::HookReport& report) { plain_hooks_ = report; },
+                         [&](const events::Coverage& coverage) {
+                           keep(coverage_);
+                           hook_time_.see(coverage, event.time - (info_ ? info_->time : event.time));
+                           totals_.faults = coverage.faults_seen;
+                           totals_.bpf_ns = hook_time_.all_ns();
+                           totals_.faults_ns = hook_time_.faults_ns();
+                           totals_.passing_ns = hook_time_.passing_ns();
+                           totals_.at = event.time;
+                         },
+                         [&](const events::Loss& loss) { totals_.lost += loss.count; }, [](const auto&) {}},
+      event.payload);
   if (std::holds_alternative<events::HookReport>(event.payload)) return give_hooks(event.time);
   for (auto& [name, unit] : units_)
     if (unit.opened) unit.ring->on_event(event);

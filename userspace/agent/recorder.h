@@ -27,6 +27,7 @@
 
 #include "agent/cgroup_watch.h"
 #include "agent/definitions.h"
+#include "agent/hook_time.h"
 #include "agent/ring.h"
 #include "agent/trigger.h"
 #include "events/event.h"
@@ -44,8 +45,9 @@ struct RecordedUnit {
 
 struct RecorderTotals {
   uint64_t faults = 0, lost = 0, no_ring = 0;
-  uint64_t bpf_ns = 0;  // of the programs, extrapolated from the time in which they were watched
-  TimeNs at = 0;        // of these figures
+  uint64_t bpf_ns = 0;  // of the programs; hook_time.h
+  uint64_t faults_ns = 0, passing_ns = 0;
+  TimeNs at = 0;  // of these figures
 };
 
 class Recorder : public events::EventSink {
@@ -120,12 +122,8 @@ class Recorder : public events::EventSink {
   std::deque<std::pair<TimeNs, std::string>> notes_;  // no older than a ring
   std::vector<Firing> firings_;
   std::vector<Error> failures_;
+  HookTime hook_time_;
   RecorderTotals totals_;
 };
-
-constexpr uint64_t kGuessedNs = 500;  // that the programs take for each fault
-
-// The time that the kernel's programs took, from what was watched of `elapsed`. Where none may be watched, a guess by the faults.
-uint64_t bpf_time(const events::Coverage& coverage, TimeNs elapsed);
 
 }  // namespace memwhy::agent

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "trace/output.h"
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr uint64_t kSmallestPart = 256u << 10;
 constexpr TimeNs kShortestPart = 2'000'000'000;
+constexpr uint64_t kMostDefinitions = 8u << 20;
 constexpr mode_t kOwnerOnly = 0700;
 
 }  // namespace
@@ -31,6 +33,7 @@ Result<std::unique_ptr<Ring>> Ring::open(const std::string& folder, RingLimits l
   options.path = first;
   options.max_part_bytes = std::max(limits.bytes / kPartsOfRing, kSmallestPart);
   options.max_part_ns = std::max(limits.keep / kPartsOfRing, kShortestPart);
+  options.max_definition_bytes = kMostDefinitions;
   Result<std::unique_ptr<trace::Writer>> writer = trace::Writer::create(std::move(*file), std::move(options));
   if (!writer) {
     ::unlink(first.c_str());
@@ -54,6 +57,7 @@ Ring::~Ring() {
 
 void Ring::note_parts(TimeNs now) {
   const trace::WriterTotals totals = writer_->totals();
+  if (std::exchange(made_room_, totals.made_room) != totals.made_room) given = {{}, {}, {}, given.epoch};
   for (; noted_ < totals.parts; ++noted_)
     parts_.push_back(
         {trace::part_path(folder_ + "/ring.memwhy", noted_), totals.bytes - totals.part_bytes, now});

@@ -72,6 +72,7 @@ class Ring : public events::EventSink {
   std::unique_ptr<trace::Writer> writer_;
   std::deque<Part> parts_;  // the last one is written
   uint32_t noted_ = 0;      // parts that there ever were
+  uint64_t made_room_ = 0;  // the writer, in its memory
   size_t pins_ = 0;
   bool deletes_ = true;
 };

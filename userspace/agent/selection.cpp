@@ -87,7 +87,13 @@ void Selection::judge(TimeNs now, const Past& past, UnitFigures& figures) const 
   figures.growing = is_growing(now, past, figures.anon_bytes);
 }
 
-std::pair<bool, double> Selection::rank(const Seen& seen) const {
+void Selection::recorded(const std::string& unit, TimeNs now) {
+  Past& past = past_[unit];
+  if (now > past.recorded_last + kStepTime) past.recorded_since = now;
+  past.recorded_last = now;
+}
+
+Selection::Rank Selection::rank(TimeNs now, const Seen& seen) const {
   const auto past = past_.find(seen.unit);
   const auto figures = figures_.find(seen.unit);
   double bytes = static_cast<double>(seen.anon_bytes);
@@ -97,8 +103,12 @@ std::pair<bool, double> Selection::rank(const Seen& seen) const {
     bytes *= 1 - std::min(1.0, shown / all);
     bytes += static_cast<double>(std::max<int64_t>(figures->second.growth_bytes.value_or(0), 0));
   }
-  return {figures != figures_.end() && figures->second.growing,
-          chosen_.contains(seen.pid) ? bytes * kStays : bytes};
+  if (chosen_.contains(seen.pid)) bytes *= kStays;
+  const bool growing = figures != figures_.end() && figures->second.growing;
+  if (!growing || past == past_.end() || most_ >= rules_.top) return {growing, false, 0, bytes};
+  const Past& known = past->second;
+  const bool turn = now <= known.recorded_last + kStepTime && now < known.recorded_since + kTurn;
+  return {true, turn, -static_cast<int64_t>(known.recorded_last), bytes};
 }
 
 // While nobody looked, the agent stopped or the virtual machine held, what grew did so within a time that is not known.
@@ -135,9 +145,9 @@ std::vector<Seen> Selection::pass(TimeNs now, const std::vector<Seen>& all, cons
     return each.second.last_seen + 2 * rules_.window < now || past_.size() > kMostUnits;
   });
 
-  std::vector<std::pair<std::pair<bool, double>, const Seen*>> ranked;
+  std::vector<std::pair<Rank, const Seen*>> ranked;
   for (const Seen& seen : all)
-    if (is_worth_it(now, seen) && !without.contains(seen.pid)) ranked.emplace_back(rank(seen), &seen);
+    if (is_worth_it(now, seen) && !without.contains(seen.pid)) ranked.emplace_back(rank(now, seen), &seen);
   wanted_ = std::min(ranked.size(), rules_.top);
   const size_t count = std::min(wanted_, most_);
   std::partial_sort(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(count), ranked.end(),

@@ -10,8 +10,9 @@
 // Processes of units that grow come first, long before they have grown enough for a trigger: what led to it is then in the ring.
 // Among them, and then among the others, a process is ranked by the anonymous bytes that no heap profile is known to show, plus
 // what its unit has grown. One that is recorded stays unless others exceed it by a quarter. One that has just been started, a
-// compiler for example, is not worth it yet: every start is a storm of page faults. What comes next: recorder.h, which records
-// them.
+// compiler for example, is not worth it yet: every start is a storm of page faults. Where the budget pays for fewer than there
+// should be, those that grow take turns of a minute, the one first that was not recorded for longest. What comes next: recorder.h,
+// which records them.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -65,7 +67,7 @@ std::optional<MostGrown> most_grown(const std::map<std::string, UnitFigures>& un
 
 class Selection {
  public:
-  static constexpr TimeNs kStepTime = 10'000'000'000;
+  static constexpr TimeNs kStepTime = 10'000'000'000, kTurn = 60'000'000'000;
   static constexpr TimeNs kStartIs = 10;  // one part in so many of the window
 
   explicit Selection(SelectionRules rules) : rules_(std::move(rules)) {}
@@ -77,6 +79,8 @@ class Selection {
   const std::map<std::string, UnitFigures>& units() const { return figures_; }
   // What a heap profile shows of a unit.
   void heap_profile(const std::string& unit, uint64_t bytes) { past_[unit].heap_profile = bytes; }
+  // A process of the unit is recorded now; said in each pass.
+  void recorded(const std::string& unit, TimeNs now);
   // Fewer than the rules allow: the budget of the agent.
   void limit(size_t most) { most_ = most; }
   size_t most() const { return most_; }
@@ -91,14 +95,17 @@ class Selection {
   struct Past {
     std::deque<Point> window, recent;  // each twentieth of the window; each pass of kStepTime
     TimeNs first_seen = 0, last_seen = 0;
+    TimeNs recorded_since = 0, recorded_last = 0;
     uint64_t heap_profile = 0;
   };
+  // The greater one comes first: it grows, has its turn, waits since then; bytes.
+  using Rank = std::tuple<bool, bool, int64_t, double>;
   void begin_pass(TimeNs now);
   bool is_asked_for(const Seen& seen) const;
   bool is_worth_it(TimeNs now, const Seen& seen) const;
   void judge(TimeNs now, const Past& past, UnitFigures& figures) const;
   bool is_growing(TimeNs now, const Past& past, uint64_t bytes) const;
-  std::pair<bool, double> rank(const Seen& seen) const;
+  Rank rank(TimeNs now, const Seen& seen) const;
 
   SelectionRules rules_;
   size_t most_ = SIZE_MAX, wanted_ = 0;

@@ -41,9 +41,8 @@ void AgentLoop::spend(TimeNs now) {
   state_.wanted = selection_.wanted();
   // Children work for what is done once: they open and parse files of what is new, read heaps, close rings.
   const uint64_t now_and_then = state_.children_ns + parts_.session.progress().lumps_ns;
-  // By their number, which is exact: the programs' time is known from short windows.
-  const uint64_t hooks = agent::kGuessedNs * totals.faults;
-  state_.level = budget_.at(now, {all + totals.bpf_ns, now_and_then, hooks}, {recorded_now(), state_.wanted});
+  state_.level = budget_.at(now, {all + totals.bpf_ns, now_and_then, totals.faults_ns, totals.passing_ns},
+                            {recorded_now(), state_.wanted});
   state_.most = budget_.most(state_.settings.top);
   state_.pause_ends = budget_.pause_ends();
   state_.cpu_ratio = budget_.ratio(state_.cpus);

@@ -171,6 +171,8 @@ void AgentLoop::choose(TimeNs now) {
   std::set<Pid> refused;
   for (const auto& [pid, again] : refused_)
     if (now < again) refused.insert(pid);
+  for (const auto& [pid, attached] : attached_)
+    if (!attached.leaving) selection_.recorded(attached.unit, now);
   const std::vector<agent::Seen> chosen = selection_.pass(now, all, refused);
   ++state_.passes;
   state_.processes = all.size();

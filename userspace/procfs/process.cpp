@@ -257,8 +257,8 @@ Result<events::Counters> Process::counters() {
 }
 
 std::optional<uint64_t> Process::resident_pages() {
-  if (!statm_) statm_ = Fd(::openat(directory_.get(), "statm", O_RDONLY | O_CLOEXEC));
-  const auto statm = statm_ ? read_statm(statm_.get()) : std::nullopt;
+  const auto text = read_file(directory_.get(), "statm", 256);
+  const auto statm = text ? parse_statm(*text) : std::nullopt;
   // Of one whose main thread has left it says nothing.
   return statm && statm->resident != 0 ? std::optional(statm->resident) : std::nullopt;
 }

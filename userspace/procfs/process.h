@@ -50,7 +50,7 @@ class Process {
   std::string cgroup_path() const;
   // Everything but `space`.
   Result<events::Counters> counters();
-  // Of statm, which stays open from the first call on; nullopt: none, or it is gone.
+  // nullopt: none, or it is gone. Opened each time: who records many reads it once a second at most, and descriptors are few.
   std::optional<uint64_t> resident_pages();
   // In order of address, not overlapping. kTargetGone: the address space is no longer there (exit or exec).
   Result<std::vector<events::Vma>> vmas();
@@ -80,7 +80,7 @@ class Process {
 
   const Root* root_;
   Pid pid_;
-  Fd directory_, pidfd_, maps_, pagemap_, statm_;
+  Fd directory_, pidfd_, maps_, pagemap_;
   std::string memory_directory_;  // "" or "task/TID/": where status still has memory
   uint64_t start_ticks_ = 0;
   uint32_t kernel_ = 0, cpus_ = 1;

@@ -61,6 +61,39 @@ uint64_t hash_of_chunk(ChunkHeader header, std::string_view stored) {
   return XXH3_64bits_digest(state.get());
 }
 
+// One of each thread: it keeps up to 1.3 MiB for the largest chunk that it has seen, and an agent writes into many files.
+ZSTD_CCtx* compressor() {
+  struct Free {
+    void operator()(ZSTD_CCtx* made) const { ZSTD_freeCCtx(made); }
+  };
+  thread_local const std::unique_ptr<ZSTD_CCtx, Free> own = [] {
+    std::unique_ptr<ZSTD_CCtx, Free> made(ZSTD_createCCtx());
+    ZSTD_CCtx_setParameter(made.get(), ZSTD_c_compressionLevel, kZstdLevel);
+    return made;
+  }();
+  return own.get();
+}
+
+// One frame, with a block for each long column. nullopt: it did not shrink.
+std::optional<size_t> compress(std::string_view raw, char* out) {
+  std::vector<size_t> ends;
+  find_columns(raw, 0, kDepth, ends);
+  ends.push_back(raw.size());
+  ZSTD_CCtx* const zstd = compressor();
+  ZSTD_CCtx_reset(zstd, ZSTD_reset_session_only);
+  ZSTD_CCtx_setPledgedSrcSize(zstd, raw.size());
+  ZSTD_inBuffer in{raw.data(), 0, 0};
+  ZSTD_outBuffer into{out, raw.size(), 0};
+  for (const size_t end : ends) {
+    if (end - in.size < kShortestBlock && end != raw.size()) continue;
+    in.size = end;
+    const size_t left = ZSTD_compressStream2(zstd, &into, &in, end == raw.size() ? ZSTD_e_end : ZSTD_e_flush);
+    if (left != 0) return std::nullopt;  // an error, or no room left
+  }
+  if (into.pos == raw.size()) return std::nullopt;
+  return into.pos;
+}
+
 }  // namespace
 
 size_t ByteSource::read(uint64_t offset, char* out, size_t wanted) const {
@@ -81,31 +114,6 @@ size_t ByteSource::read(uint64_t offset, char* out, size_t wanted) const {
 }
 
 uint64_t hash_of(const FileHeader& header) { return XXH3_64bits(&header, offsetof(FileHeader, hash)); }
-
-ChunkSealer::ChunkSealer() : zstd_(ZSTD_createCCtx()) {
-  ZSTD_CCtx_setParameter(zstd_, ZSTD_c_compressionLevel, kZstdLevel);
-}
-ChunkSealer::~ChunkSealer() { ZSTD_freeCCtx(zstd_); }
-
-// One frame, with a block for each long column. nullopt: it did not shrink.
-std::optional<size_t> ChunkSealer::compress(std::string_view raw, char* out) {
-  std::vector<size_t> ends;
-  find_columns(raw, 0, kDepth, ends);
-  ends.push_back(raw.size());
-  ZSTD_CCtx_reset(zstd_, ZSTD_reset_session_only);
-  ZSTD_CCtx_setPledgedSrcSize(zstd_, raw.size());
-  ZSTD_inBuffer in{raw.data(), 0, 0};
-  ZSTD_outBuffer into{out, raw.size(), 0};
-  for (const size_t end : ends) {
-    if (end - in.size < kShortestBlock && end != raw.size()) continue;
-    in.size = end;
-    const size_t left =
-        ZSTD_compressStream2(zstd_, &into, &in, end == raw.size() ? ZSTD_e_end : ZSTD_e_flush);
-    if (left != 0) return std::nullopt;  // an error, or no room left
-  }
-  if (into.pos == raw.size()) return std::nullopt;
-  return into.pos;
-}
 
 std::string_view ChunkSealer::seal(ChunkHeader header, std::string_view raw) {
   bytes_.resize(sizeof header + raw.size());

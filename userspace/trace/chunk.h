@@ -16,27 +16,17 @@
 #include "trace/format.h"
 #include "trace/source.h"
 
-struct ZSTD_CCtx_s;
-
 namespace memwhy::trace {
 
 uint64_t hash_of(const FileHeader& header);
 
 class ChunkSealer {
  public:
-  ChunkSealer();
-  ~ChunkSealer();
-  ChunkSealer(const ChunkSealer&) = delete;
-  ChunkSealer& operator=(const ChunkSealer&) = delete;
-
   // Header and payload as they go into the file; valid until the next call. Fills in the lengths, the
   // compression flag and the hash. Precondition: raw is at most kMaxRawBytes.
   std::string_view seal(ChunkHeader header, std::string_view raw);
 
  private:
-  std::optional<size_t> compress(std::string_view raw, char* out);
-
-  ZSTD_CCtx_s* zstd_;
   std::string bytes_;
 };
 

@@ -140,7 +140,8 @@ void Restatement::write_binary(BinaryId id, const Emit& emit) {
 }
 
 void Restatement::make_room() {
-  if (definition_bytes_ <= kMaxDefinitionBytes) return;
+  if (definition_bytes_ <= max_definition_bytes_) return;
+  ++made_room_;
   const auto drop_unused = [this](auto& entries, bool all) {
     std::erase_if(entries, [&](const auto& entry) {
       const bool drop = all || entry.second.part != part_ + 1;
@@ -152,7 +153,7 @@ void Restatement::make_room() {
   drop_unused(symbols_, false);
   drop_unused(binaries_, false);
   // Everything is in use in this part: forgetting it costs repetition in this part and names in later ones.
-  if (definition_bytes_ > kMaxDefinitionBytes / 2) {
+  if (definition_bytes_ > max_definition_bytes_ / 2) {
     drop_unused(stacks_, true);
     drop_unused(symbols_, true);
     drop_unused(binaries_, true);

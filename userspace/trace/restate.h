@@ -8,7 +8,7 @@
 //   readings     space 1: SpaceStart · VmaList t=3601.2 · RuntimePages go t=3598.0 · PageScan t=3598.0 ... -> prologue
 //   definitions  stack 9 {part 2}  symbols of its frames {part 2}  binary 1 {part 1} -> before first use
 //
-// Memory: readings of ended spaces are dropped at once. Definitions beyond kMaxDefinitionBytes make room by
+// Memory: readings of ended spaces are dropped at once. Definitions beyond a limit make room by
 // dropping those that the current part did not use; an event may then name a stack that its part does not
 // define, and the reader says so.
 #pragma once
@@ -40,7 +40,8 @@ struct Record {
 class Restatement {
  public:
   // Without rotation only definitions are kept, to write each once.
-  explicit Restatement(bool keep_readings) : keep_readings_(keep_readings) {}
+  explicit Restatement(bool keep_readings, uint64_t max_definition_bytes = kMaxDefinitionBytes)
+      : keep_readings_(keep_readings), max_definition_bytes_(max_definition_bytes) {}
 
   using Emit = std::function<void(EventKind, std::string_view message)>;
 
@@ -50,6 +51,7 @@ class Restatement {
   void define_for(const events::Event& event, const Emit& emit);
 
   uint64_t definition_bytes() const { return definition_bytes_; }
+  uint64_t made_room() const { return made_room_; }  // how often
 
   // From now on nothing counts as written; the first events of the new part, in order of time.
   std::vector<Record> begin_part(uint32_t part, TimeNs now);
@@ -84,13 +86,14 @@ class Restatement {
   void make_room();
 
   bool keep_readings_;
+  const uint64_t max_definition_bytes_;
   uint32_t part_ = 0;
   std::map<EventKind, Record> recording_;  // the last of each
   std::optional<Record> first_anchor_;     // recording_ has the last
   std::map<SpaceId, Readings> spaces_;
   std::unordered_map<uint32_t, Definition> stacks_, binaries_;
   std::map<SymbolKey, Definition> symbols_;
-  uint64_t definition_bytes_ = 0;
+  uint64_t definition_bytes_ = 0, made_room_ = 0;
 };
 
 }  // namespace memwhy::trace

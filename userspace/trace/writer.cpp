@@ -61,7 +61,7 @@ class Writer::Impl {
   Impl(Fd output, WriterOptions options)
       : file_(std::move(output)),
         options_(std::move(options)),
-        restatement_(options_.max_part_bytes != 0),
+        restatement_(options_.max_part_bytes != 0, options_.max_definition_bytes),
         uuid_(options_.uuid ? *options_.uuid : new_uuid()) {}
 
   bool write_file_header() {
@@ -136,6 +136,7 @@ class Writer::Impl {
   WriterTotals totals() const {
     WriterTotals totals = totals_;
     totals.part_bytes = part_bytes_;
+    totals.made_room = restatement_.made_room();
     return totals;
   }
   bool wants_restate() const { return wants_restate_; }

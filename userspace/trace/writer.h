@@ -34,6 +34,7 @@ struct WriterOptions {
   std::optional<std::array<uint8_t, 16>> uuid = {};  // random when absent
   TimeNs max_part_ns =
       0;  // with max_part_bytes: a part of this age ends with the next restated table. 0: by size alone
+  uint64_t max_definition_bytes = uint64_t{64} << 20;  // of memory, for what further parts restate
 };
 
 struct WriterTotals {
@@ -43,6 +44,7 @@ struct WriterTotals {
   uint64_t bytes = 0;       // of all parts
   uint64_t part_bytes = 0;  // of the last one
   uint32_t parts = 1;
+  uint64_t made_room = 0;  // how often definitions were forgotten, which are to be given again
 };
 
 class Writer : public events::EventSink {

@@ -2,6 +2,7 @@
 #include "unwind/teacher.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace memwhy::unwind {
@@ -10,11 +11,12 @@ namespace {
 constexpr int kReadings = 4;  // until two readings of the mappings agree
 constexpr TimeNs kReadAgain =
     20'000'000;  // mappings that lack an address are read again after so long, or when there are more
-constexpr size_t kMostSpaces = 4096;
+constexpr size_t kFewSpaces = 16;
 
-std::vector<events::Vma> executable(std::vector<events::Vma> all) {
-  std::erase_if(all, [](const events::Vma& vma) { return !vma.exec; });
-  return all;
+std::vector<events::Vma> executable(const std::vector<events::Vma>& all) {
+  std::vector<events::Vma> code;
+  std::ranges::copy_if(all, std::back_inserter(code), [](const events::Vma& vma) { return vma.exec; });
+  return code;
 }
 
 bool same_code(const std::vector<events::Vma>& a, const std::vector<events::Vma>& b) {
@@ -129,7 +131,7 @@ void Teacher::withdraw_made_code(TimeNs now) {
 
 // nullptr: its code has changed since, or is not known. `again`: what is known of it may be too old.
 Teacher::Space* Teacher::space_of(const Taken& taken, bool again) {
-  if (spaces_.size() >= kMostSpaces && !spaces_.contains(taken.space)) spaces_.clear();
+  if (spaces_.size() >= forget_at_ && !spaces_.contains(taken.space)) forget_ended();
   Space& space = spaces_[taken.space];
   space.tgid = taken.tgid;
   const bool known = space.code != nullptr && space.generation == taken.generation;
@@ -142,6 +144,12 @@ Teacher::Space* Teacher::space_of(const Taken& taken, bool again) {
     return nullptr;
   }
   return space.generation == taken.generation ? &space : nullptr;
+}
+
+// Where processes come and go for ever, what is known of those that are there is little.
+void Teacher::forget_ended() {
+  std::erase_if(spaces_, [this](const auto& each) { return !port_.generation(each.first); });
+  forget_at_ = std::max(kFewSpaces, 2 * spaces_.size());
 }
 
 void Teacher::watch(SpaceId id, const Space& space) {
@@ -159,7 +167,7 @@ bool Teacher::read_code(const Taken& taken, Space& space) {
     space.mapped = port_.mapped(taken.space);
     Result<std::vector<events::Vma>> mappings = mappings_(taken.tgid);
     if (!mappings) return false;
-    std::vector<events::Vma> code = executable(std::move(*mappings));
+    std::vector<events::Vma> code = executable(*mappings);
     if (i > 0 && *generation == space.generation && same_code(code, *space.code)) return true;
     if (*generation != space.generation) space.go = {};
     space.generation = *generation;

@@ -86,6 +86,7 @@ class Teacher {
     uint64_t starved = 0;  // looks that allowed no more snapshots
   };
   const Totals& totals() const { return totals_; }
+  size_t spaces() const { return spaces_.size(); }  // whose code is known
 
   static constexpr uint32_t kSnapshots = 512;  // of one space, for one look
   static constexpr size_t kAtOnce =
@@ -112,6 +113,7 @@ class Teacher {
   Space* space_of(const Taken& taken, bool again);
   bool read_code(const Taken& taken, Space& space);
   void watch(SpaceId id, const Space& space);
+  void forget_ended();
 
   RulesPort& port_;
   Learner learner_;
@@ -119,6 +121,7 @@ class Teacher {
   MappingsOf mappings_;
   Clock clock_, work_;
   std::unordered_map<SpaceId, Space> spaces_;
+  size_t forget_at_ = 0;  // so many of them
   Totals totals_;
   int64_t saved_ns_ = kMostSaved;  // below 0: more than it may
   std::optional<TimeNs> saved_at_;

@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <random>
 #include <set>
 
 #include "agent/join.h"
@@ -167,17 +168,27 @@ TEST_F(RecorderTest, AProcessThatIsRecordedNoMoreIsNotExpected) {
   EXPECT_EQ(recorder_.units().at("web").spaces, 0u);
 }
 
-TEST(BpfTimeTest, OfWhatWasWatchedForAPartOfTheTime) {
-  events::Coverage coverage;
-  coverage.programs = {{"fault", 10, 1'000, 10'000}, {"exit", 1, 500, 0}};
-  EXPECT_EQ(bpf_time(coverage, 1'000'000), 100'500u);
-}
-
-// Without the privilege to measure it.
-TEST(BpfTimeTest, WhatCannotBeWatchedIsGuessedByTheFaults) {
-  events::Coverage coverage;
-  coverage.faults_seen = 1000;
-  EXPECT_EQ(bpf_time(coverage, 1'000'000), 500'000u);
+// A ring has room for the definitions of 25,000 such stacks or so in memory; of parts that are gone it keeps none.
+TEST_F(RecorderTest, WhatARingHadToForgetItIsGivenAgain) {
+  recorder_.change({1u << 20, 900'000'000'000}, {});
+  ASSERT_TRUE(recorder_.expect(10, "web").ok());
+  play("@1 info\n@1.1 attach 1 pid=10\n");
+  TimeNs now = 2'000'000'000;
+  const auto use = [&](uint32_t id, bool defined) {
+    events::Stack stack;
+    stack.id = StackId{id};
+    stack.space = SpaceId{1};
+    std::mt19937 random(id);
+    for (int i = 0; i < 30; ++i) stack.frames.push_back(random());
+    now += 1'000'000;
+    if (!defined) recorder_.on_event({now, stack});
+    recorder_.on_event({now, events::HeapGrown{SpaceId{1}, 1, {}, StackId{id}, 0}});
+    if (id % 100 == 0) recorder_.tick(now);
+  };
+  for (uint32_t id = 1; id <= 50'000; ++id) use(id, false);
+  EXPECT_FALSE(ring("web").stacks.contains(StackId{1}));
+  use(1, true);
+  EXPECT_TRUE(ring("web").stacks.contains(StackId{1}));
 }
 
 }  // namespace

@@ -209,5 +209,30 @@ TEST(SelectionTest, AUnitIsTheSumOfItsProcesses) {
   EXPECT_TRUE(unit(selection, "pool").grown);  // 7 MiB each
 }
 
+// The budget pays for one; it is left at the second 400, and then there is no money for a while.
+TEST(SelectionTest, ThoseThatGrowTakeTurns) {
+  SelectionRules rules;
+  rules.top = 5;
+  Selection selection(rules);
+  const auto all = [](TimeNs s) {
+    return std::vector<Seen>{process(1, "largest", 9000), process(2, "slow", 100 + s),
+                             process(3, "fast", 100 + 2 * s), process(4, "faster", 100 + 3 * s)};
+  };
+  passes(selection, 0, 299, all);
+  selection.limit(1);
+  std::vector<Pid> turns;
+  std::string recorded;
+  for (TimeNs s = 300; s < 900; ++s) {
+    const TimeNs now = kFrom + s * kSecond;
+    const bool pays = s < 400 || s >= 500;
+    if (pays && !recorded.empty()) selection.recorded(recorded, now);
+    const std::vector<Seen> chosen = selection.pass(now, all(s));
+    ASSERT_EQ(chosen.size(), 1u);
+    if (turns.empty() || turns.back() != chosen[0].pid) turns.push_back(chosen[0].pid);
+    recorded = pays ? chosen[0].unit : "";
+  }
+  EXPECT_EQ(turns, (std::vector<Pid>{4, 3, 2, 4, 3, 2, 4, 3, 2}));
+}
+
 }  // namespace
 }  // namespace memwhy::agent

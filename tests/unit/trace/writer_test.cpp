@@ -445,6 +445,7 @@ TEST(Restatement, definitions_are_bounded) {
     ASSERT_TRUE(restatement.remember(event, EventKind::kStack, *batch.encode(event)));
     ASSERT_LE(restatement.definition_bytes(), kMaxDefinitionBytes + 4096);
   }
+  EXPECT_GT(restatement.made_room(), 0u);
   // Forgotten ones are simply not restated; the last are.
   restatement.begin_part(1, 1);
   size_t written = 0;

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <set>
 
 #include "unit/unwind/no_binaries.h"
 
@@ -65,10 +66,11 @@ class FakePort final : public RulesPort {
     return all.size();
   }
   void turn(uint32_t snapshots) override { allowed.push_back(snapshots); }
-  std::optional<uint32_t> generation(SpaceId) override { return now; }
+  std::optional<uint32_t> generation(SpaceId space) override {
+    return ended.contains(space) ? std::nullopt : now;
+  }
   uint32_t mapped(SpaceId) override { return times_mapped; }
-  void watch(SpaceId space, std::span<const AddressRange> ranges, AddressRange, uint32_t) override {
-    EXPECT_EQ(space, kSpace);
+  void watch(SpaceId, std::span<const AddressRange> ranges, AddressRange, uint32_t) override {
     watched.emplace_back(ranges.begin(), ranges.end());
   }
   void switches_stacks(SpaceId) override { ++switched; }
@@ -94,6 +96,7 @@ class FakePort final : public RulesPort {
   std::vector<Taken> waiting;
   std::function<void()> while_taking;
   std::optional<uint32_t> now = 0;  // generation
+  std::set<SpaceId> ended;
   uint32_t times_mapped = 0;
   int switched = 0;
   std::vector<uint32_t> allowed;
@@ -122,9 +125,9 @@ struct Class {  // where it is taught
 
   // kCode + 0x10, called by `caller`, called by the outermost function.
   std::vector<uint64_t> words;
-  void snapshot(uint32_t generation, uint64_t caller = kCode + 0x20) {
+  void snapshot(uint32_t generation, uint64_t caller = kCode + 0x20, SpaceId space = kSpace) {
     words = {kStack + 16, caller, 0, kOutermost};
-    Taken one{kSpace, 7, generation, caller, 77, {}};
+    Taken one{space, 7, generation, caller, 77, {}};
     one.snapshot.ip = kCode + 0x10;
     one.snapshot.sp = one.snapshot.fp = one.snapshot.address = kStack;
     one.snapshot.stack = std::as_bytes(std::span(words));
@@ -408,6 +411,24 @@ TEST(Teacher, WhatItWaitsForACpuIsNoWorkOfIts) {
   c.snapshot(0);
   teacher.look();
   EXPECT_THAT(c.port.allowed, ElementsAre(Teacher::kSnapshots));
+}
+
+TEST(Teacher, KnowsNothingOfProcessesThatHaveEnded) {
+  Class c;
+  size_t most = 0;
+  for (uint32_t space = 1; space <= 1000; ++space) {
+    c.now += 1'000'000'000;
+    c.snapshot(0, kCode + 0x20, SpaceId{space});
+    c.teacher.look();
+    if (space > 3) c.port.ended.insert(SpaceId{space});
+    most = std::max(most, c.teacher.spaces());
+  }
+  EXPECT_LE(most, 20u);
+  // Of those that live it knows what it knew.
+  const int readings = c.readings;
+  c.snapshot(0, kCode + 0x20, SpaceId{1});
+  c.teacher.look();
+  EXPECT_EQ(c.readings, readings);
 }
 
 }  // namespace
