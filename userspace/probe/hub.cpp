@@ -288,9 +288,9 @@ void Hub::grace_period() {
 }
 
 void Hub::settle() {
-  bool any = false;
-  while (pages.settle(fault_count(MW_CHUNKS_NEW), grace_period)) any = true;
-  if (any) collect_stacks();
+  while (pages.settle(fault_count(MW_CHUNKS_NEW), grace_period)) {
+  }
+  collect_stacks();  // also where nothing is recorded any more: the next recording needs the room
 }
 
 // Mark and sweep. Only once half of the slots or of the nodes are in use, and only when the ring was emptied twice since the

@@ -59,7 +59,7 @@ class Port {
   // space ended, all of them with the next settle() after the last port said so), and stacks that nothing names any more
   // once half of the stack table is in use.
   void reclaim(SpaceId space, const std::optional<std::vector<AddressRange>>& mapped);
-  // Gives back the chunks of all spaces that ended, after one grace period for them all.
+  // Gives back the chunks of all spaces that ended, after one grace period for them all; and stacks, as reclaim() does.
   void settle();
 
   // Stacks of a Go program go on where the runtime switched to the system stack of a thread.
