@@ -295,6 +295,15 @@ TEST(Stacks, LossIsTold) {
   EXPECT_GE(lost, kPages - kSlots);
   EXPECT_GE(probe.coverage().stacks_lost, lost);
   EXPECT_EQ(probe.coverage().stacks_used, kSlots);
+
+  // what is recorded next has all the room there is
+  ASSERT_TRUE(probe.untrace(space));
+  for (int pass = 0; pass < 4; ++pass) {
+    seen.drain();
+    seen.drain();
+    probe.settle();
+  }
+  EXPECT_EQ(probe.coverage().stacks_used, 0u);
 }
 
 // Touches a page through a chain of two frames that the test chose, and waits.
