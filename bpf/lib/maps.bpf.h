@@ -3,7 +3,7 @@
  * Every map and every shared variable, once. Each program file includes this; maps and constants are weak, so that the
  * linker keeps one copy. What is hot and never resized is in .bss (an address in the program text, no look-up).
  *
- *   .bss      spaces[] space_brk[] chunk_key[] chunk_tick[] request     mmap-ed by the daemon
+ *   .bss      spaces[] space_brk[] stack_hash[] chunk_key[] chunk_tick[] request     mmap-ed by the daemon
  *   table     chunks of 512 entries (4 KiB)      stacks   a distinct stack       nodes   its outer frames    mmap-ed
  *   counters  one element for each CPU                                                mmap-ed
  *   ring      events         members  tgid -> space         scratches  one for each kind of program, for each CPU
@@ -51,6 +51,7 @@ VARIABLE mw_u32 last_space;		     /* id that was given last */
 VARIABLE struct mw_use space_use[MW_SPACES]; /* of the space in the same slot of spaces[] */
 VARIABLE struct mw_use all_use;
 VARIABLE mw_u32 traced_spaces;	       /* how many there are */
+VARIABLE mw_u64 stack_hash[MW_STACKS]; /* hash of the stack in this slot, keyed */
 VARIABLE mw_u64 chunk_key[MW_CHUNKS];  /* space << 36 | address >> 21 */
 VARIABLE mw_u32 chunk_tick[MW_CHUNKS]; /* low half of the tick of the chunk's last fault: what the daemon need
 					not re-read */
@@ -85,12 +86,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct mw_stack);
 } stacks __weak SEC(".maps");
-
-static __always_inline struct mw_stack *stack_in(u32 slot)
-{
-	slot &= stack_mask;
-	return bpf_map_lookup_elem(&stacks, &slot);
-}
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -3,7 +3,7 @@
  * The slot of the stack table that holds the current task's stack.
  *
  *   chain {4011d6, 4012a0, 4012ff}, WHOLE  ->  hash 0x0beef1...
- *   stacks[0x0beef] = {that hash, n 3, WHOLE, 4011d6, 4012a0, 4012ff}
+ *   stack_hash[0x0beef] = that hash            stacks[0x0beef] = {n 3, WHOLE, 4011d6, 4012a0, 4012ff}
  */
 #ifndef MEMWHY_STACK_BPF_H
 #define MEMWHY_STACK_BPF_H
@@ -100,8 +100,8 @@ static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space 
 
 		if (known != ~0u) {
 			c->fault[MW_TRAILS_USED]++;
-			if (check_trails &&
-			    stack_differs(known, frames_hash(which, bulk_walk(ip, sp, fp, which, false))))
+			if (check_trails && frames_hash(which, bulk_walk(ip, sp, fp, which, false)) !=
+						stack_hash[known & stack_mask])
 				c->fault[MW_TRAILS_WRONG]++;
 			return known;
 		}
@@ -129,7 +129,7 @@ static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space 
 		found = s->missing ? stack_store(ip, sp, fp, which) : walked_store(which, hash);
 	/* also of one that a crowded table has further away: it would be looked for at each fault */
 	if (trails_too && !s->missing && !(s->flags & (MW_STACK_CUT | MW_STACK_UNREADABLE)) &&
-	    c->fault[MW_STACKS_NEW] == stored && !stack_differs(found, hash)) {
+	    c->fault[MW_STACKS_NEW] == stored && stack_hash[found & stack_mask] == hash) {
 		s->hash = hash;
 		trail_learn(key, sp, fp, found, which);
 	}

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Slots of the stack table: the one that holds a stack, or a new one for the frames that a walk has left in scratch. A slot
- * is a line of the cache, with the hash and the innermost frames: what is cold costs more than what is computed.
+ * is a line of the cache; hashes stand apart, many in a line: what is cold costs more than what is computed.
  *
  *   chain {4011d6, 4012a0, 4012ff}, WHOLE  ->  hash 0x0beef1...   looked for at 0x0beef, 0x0bef0, ..
- *   stacks[0x0beef] = {0x0beef1.., n 3, WHOLE, NO_NODE, space 3, 4011d6, 4012a0, 4012ff}
+ *   stack_hash[0x0beef] = 0x0beef1...   stacks[0x0beef] = {n 3, WHOLE, NO_NODE, space 3, 4011d6, 4012a0, 4012ff}
  */
 #ifndef MEMWHY_STORE_BPF_H
 #define MEMWHY_STORE_BPF_H
@@ -16,22 +16,11 @@ static __always_inline u32 stack_hot(u64 hash)
 {
 	for (u32 i = 0; i < MW_HOT_PROBES; i++) {
 		u32 at = (slot_home(hash) + i) & stack_mask;
-		const struct mw_stack *s = stack_in(at);
 
-		if (!s || s->hash == MW_SLOT_EMPTY)
-			break;
-		if (s->hash == hash)
+		if (stack_hash[at] == hash)
 			return at;
 	}
 	return ~0u;
-}
-
-/* Is another stack in this slot? */
-static __always_inline bool stack_differs(u32 slot, u64 hash)
-{
-	const struct mw_stack *s = stack_in(slot);
-
-	return !s || s->hash != hash;
 }
 
 /* The slot that holds this hash; ~0: none does before the first free one. One further away is stored a second time. */
@@ -39,11 +28,11 @@ __noinline u32 stack_find(u64 hash)
 {
 	for (u32 i = 0; i < MW_PROBES; i++) {
 		u32 at = probe_at(hash, i) & stack_mask;
-		const struct mw_stack *s = stack_in(at);
+		u64 there = stack_hash[at];
 
-		if (!s || s->hash == MW_SLOT_EMPTY)
+		if (there == MW_SLOT_EMPTY)
 			break;
-		if (s->hash == hash)
+		if (there == hash)
 			return at;
 	}
 	return ~0u;
@@ -55,20 +44,21 @@ static __always_inline u32 stack_claim(u64 hash, u32 flags, u32 outer, struct sc
 {
 	for (u32 i = 0; i < MW_PROBES; i++) {
 		u32 at = probe_at(hash, i) & stack_mask;
-		struct mw_stack *s = stack_in(at);
-
-		if (!s)
-			break;
-		u64 there = s->hash;
+		u64 there = stack_hash[at];
 
 		if (there == MW_SLOT_EMPTY)
-			there = __sync_val_compare_and_swap(&s->hash, MW_SLOT_EMPTY, hash);
+			there = __sync_val_compare_and_swap(&stack_hash[at], MW_SLOT_EMPTY, hash);
 		if (there == hash)
 			return at;
 		if (there != MW_SLOT_EMPTY)
 			continue;
+		/* what locks the bus before what is written to memory that is cold: that need not be waited for */
 		__sync_fetch_and_add(&use->stacks, 1);
 		__sync_fetch_and_add(&all_use.stacks, 1);
+		struct mw_stack *s = bpf_map_lookup_elem(&stacks, &at);
+
+		if (!s)
+			break;
 		__builtin_memcpy(s->ip, scratch->frames, sizeof(s->ip)); /* the first of them */
 		s->flags = flags;
 		s->outer = outer;

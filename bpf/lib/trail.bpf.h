@@ -17,9 +17,13 @@
 #define TRAIL_MISSES 8u
 #define TRAIL_REST   64u
 
+/* Each has one place. Call sites at equal distances are at equal distances after one multiplication too, and with one factor in sixty
+ * many of them in the same place; after a second one they are not. */
 static __always_inline u64 trail_number(u64 key, u64 sp)
 {
-	return ((key ^ sp << 20) * chunk_factor) >> 53;
+	u64 mixed = (key ^ sp << 20) * chunk_factor;
+
+	return ((mixed ^ mixed >> 29) * chunk_factor) >> 53;
 }
 
 /* Looks where the pages of a trail are now. Not static: it is rare, and verified once. */
@@ -102,9 +106,9 @@ static __always_inline u32 trail_slot(struct task_struct *task, u64 key, u64 sp,
 		return ~0u;
 	}
 	u32 slot = t->slot;
-	const struct mw_stack *stack = stack_in(slot);
 
-	if (!stack || stack->hash != t->hash || version & 1 || *(volatile u32 *)&t->version != version)
+	if (stack_hash[slot & stack_mask] != t->hash || version & 1 ||
+	    *(volatile u32 *)&t->version != version)
 		return ~0u;
 	if (misses)
 		t->misses = 0;

@@ -129,7 +129,13 @@ class Learned : public Memwhy {
   }
   bool learn() override {
     bool more = std::exchange(begins_, false);
-    while (teacher_.look() != 0) more = true;  // also what was sent by spaces that are gone
+    // also what was sent by spaces that are gone; and until it has rested, or the next pass could send nothing
+    for (bool tired = true; tired;) {
+      const uint64_t starved = teacher_.totals().starved;
+      while (teacher_.look() != 0) more = true;
+      tired = teacher_.totals().starved != starved;
+      more = more || tired;
+    }
     return more;
   }
 

@@ -70,7 +70,7 @@ Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
     : object(std::move(loaded)),
       shares(object->shares()),
       stacks(
-          object->stacks(), object->stack_slots(),
+          object->stack_hashes(), object->stacks(), object->stack_slots(),
           [this](uint32_t slot) { shares.free_stack(SpaceId{object->stacks()[slot].space}); },
           object->uses_rules(),
           StackNodes(object->nodes(), MW_NODES, [this](SpaceId owner) { shares.free_node(owner); })),

@@ -391,6 +391,7 @@ RuleTable::Shared Object::rules() const {
 void Object::allow_snapshots(bool allowed) {
   skeleton_->bss->first_snapshots = allowed ? MW_FIRST_SNAPSHOTS : 0;
 }
+mw_u64* Object::stack_hashes() const { return skeleton_->bss->stack_hash; }
 mw_u64* Object::chunk_keys() const { return skeleton_->bss->chunk_key; }
 uint32_t* Object::chunk_ticks() const { return skeleton_->bss->chunk_tick; }
 

@@ -77,6 +77,7 @@ class Object {
   bool uses_rules() const { return rules_; }
   const std::string& why_no_rules() const { return why_no_rules_; }
   int32_t* allocations_left() const;  // by the slot of the space
+  mw_u64* stack_hashes() const;
   mw_u64* chunk_keys() const;
   uint32_t* chunk_ticks() const;
   mw_chunk* table() const { return table_.as<mw_chunk>(); }

@@ -28,9 +28,10 @@ bool is_hash(uint64_t word) { return word != MW_SLOT_EMPTY && word != MW_SLOT_TO
 
 }  // namespace
 
-StackTable::StackTable(mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed, bool rules,
-                       StackNodes nodes)
-    : stacks_(stacks),
+StackTable::StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed,
+                       bool rules, StackNodes nodes)
+    : hashes_(hashes),
+      stacks_(stacks),
       slots_(slots),
       rules_(rules),
       nodes_(std::move(nodes)),
@@ -43,7 +44,7 @@ std::optional<StackId> StackTable::resolve(uint32_t slot, Listener listener,
   if (slot >= slots_) return StackId::kNone;
   const std::lock_guard lock(mutex_);
   Slot& known = known_[slot];
-  const uint64_t hash = acquire(stacks_[slot].hash);
+  const uint64_t hash = acquire(hashes_[slot]);
   const bool same = known.id != StackId::kNone && (hash == known.hash || !is_hash(hash));
   if (same && known.listener == listener) return known.id;
   if (!same) {
@@ -134,7 +135,7 @@ std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t sl
   std::vector<std::pair<Listener, events::Stack>> again;
   if (slot >= slots_) return again;
   const std::lock_guard lock(mutex_);
-  const uint64_t hash = acquire(stacks_[slot].hash);
+  const uint64_t hash = acquire(hashes_[slot]);
   if (!is_hash(hash) || acquire(stacks_[slot].n) == 0) return again;
   const uint32_t count = std::max(stacks_[slot].flags >> MW_STACK_CERTAIN_SHIFT, 1u);
   const std::vector<uint64_t> certain = nodes_.frames(stacks_[slot], count);
@@ -209,16 +210,16 @@ void StackTable::sweep(const std::vector<bool>& named) {
         if (on_freed_) on_freed_(slot);
         freed_.fetch_add(1, std::memory_order_relaxed);
       }
-      release<mw_u64>(stacks_[slot].hash, keep ? known.tomb : MW_SLOT_EMPTY);
+      release<mw_u64>(hashes_[slot], keep ? known.tomb : MW_SLOT_EMPTY);
       known = keep ? Slot{known.hash, known.id, known.listener, 0, 0} : Slot{};
       --tombs_;
       continue;
     }
-    mw_u64 hash = acquire(stacks_[slot].hash);
+    mw_u64 hash = acquire(hashes_[slot]);
     if (keep || !is_hash(hash)) {
       known.idle = 0;
     } else if (++known.idle == 2 && acquire(stacks_[slot].n) != 0 &&
-               std::atomic_ref(stacks_[slot].hash).compare_exchange_strong(hash, MW_SLOT_TOMB)) {
+               std::atomic_ref(hashes_[slot]).compare_exchange_strong(hash, MW_SLOT_TOMB)) {
       known.tomb = hash;
       ++tombs_;
     }

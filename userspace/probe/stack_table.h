@@ -53,10 +53,10 @@ struct Listener {
 
 class StackTable {
  public:
-  // Both arrays are shared with the kernel and outlive this. `freed` is called for each slot that is given back.
+  // The arrays are shared with the kernel and outlive this. `freed` is called for each slot that is given back.
   // rules: the kernel side walks by unwind rules, and notes how each stack was found. nodes: none in tests of short stacks.
-  StackTable(mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed = {}, bool rules = false,
-             StackNodes nodes = StackNodes());
+  StackTable(mw_u64* hashes, mw_stack* stacks, uint32_t slots, std::function<void(uint32_t)> freed = {},
+             bool rules = false, StackNodes nodes = StackNodes());
 
   // The id of the stack in `slot` (or MW_ENTRY_STACK_*); one that this listener was not given yet is added to `fresh`.
   // nullopt: it is being written at this moment.
@@ -107,6 +107,7 @@ class StackTable {
   bool given(Known& known, Listener listener);
   void let_go(uint64_t hash);
 
+  mw_u64* hashes_;
   mw_stack* stacks_;
   uint32_t slots_;
   bool rules_;

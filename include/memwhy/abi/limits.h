@@ -27,7 +27,7 @@
 #define MW_FIRST_SNAPSHOTS 512u	  /* of a space, before the daemon has read any */
 #define MW_SNAPSHOT_MEMORY 4096u  /* addresses that are remembered as sent */
 #define MW_LOOKED_AT_BITS  12	  /* addresses that were looked at in vain: that many are remembered */
-#define MW_INNER_FRAMES	   5u	  /* of a stack, which stand in its slot */
+#define MW_INNER_FRAMES	   6u	  /* of a stack, which stand in its slot */
 #define MW_NODE_FRAMES	   6u	  /* of the others, in a node: a line of the cache */
 #define MW_PAIR_FRAMES	   2u	  /* that are kept of a stack when there is room for no more */
 #define MW_PAIR_SHARE                                                                                        \
@@ -48,7 +48,7 @@
 #define MW_SLOT_BUSY  2ull /* spaces[] only: claimed, its fields are being written */
 
 /*
- * A slot is found in two ways. stacks[] and chunk_key[]: the hot path looks at MW_HOT_PROBES slots, the slow path at all probes.
+ * A slot is found in two ways. stack_hash[] and chunk_key[]: the hot path looks at MW_HOT_PROBES slots, the slow path at all probes.
  * The daemon may free a slot in the middle of a probe chain. A chunk must stand in one place alone: its key is looked for at all
  * probes before the first empty slot is claimed. A stack may stand in two: it is looked for up to the first empty slot, and that is
  * claimed. spaces[]: a look-up ends at the first EMPTY slot (an untraced process pays one load); a space that ends leaves TOMB, which

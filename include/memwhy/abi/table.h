@@ -6,7 +6,7 @@
  *   fault of space 3 at 0x7f12_3460_5000, stack hash 0xbeef..., jiffies 4295213
  *
  *   spaces[ ]     mm 0xffff8881...  -> space 3                               "is it ours?"
- *   stacks[ ]     slot 0x0beef (hash >> shift) = {0xbeef..., n, ip, ra .., node of the others}
+ *   stack_hash[ ] slot 0x0beef (hash >> shift) = 0xbeef...                   stacks[0x0beef] = {n, ip, ra .., node of the others}
  *   chunk_key[ ]  slot 77 = 3 << 36 | 0x7f1234605000 >> 21                   chunk 77 holds the 512 pages of that 2 MiB
  *   table[77].e[0x005] = slot 0x0beef << 44 | kind << 40 | tick 4295213      one word, written whole
  */
@@ -40,7 +40,6 @@ struct mw_chunk {
  *   slot 0x77aa1  n 13, ip {memset, save .. write}, outer 0x7001 ─┘
  */
 struct mw_stack {
-	mw_u64 hash; /* of all frames and flags, keyed; MW_SLOT_EMPTY, TOMB */
 	mw_u32 n;
 	mw_u32 flags;
 	mw_u32 outer; /* node of the frames that are not in ip, or MW_NO_NODE */
@@ -50,7 +49,7 @@ struct mw_stack {
 
 /*
  * frames: the outermost first, 0 behind the innermost; the first is written last: 0 = being written. hash: of them and
- * `caller`, keyed; it only says where to look. MW_SLOT_EMPTY, TOMB.
+ * `caller`, keyed; it only says where to look. MW_SLOT_EMPTY, TOMB as in stack_hash[].
  */
 struct mw_node {
 	mw_u64 hash;

@@ -11,10 +11,11 @@ namespace memwhy::probe {
 namespace {
 
 struct Tables {
+  std::vector<mw_u64> hashes = std::vector<mw_u64>(16);
   std::vector<mw_stack> stacks = std::vector<mw_stack>(16);
-  StackTable table{stacks.data(), 16};
+  StackTable table{hashes.data(), stacks.data(), 16};
   void put(uint32_t slot, uint64_t hash, std::vector<uint64_t> frames) {
-    stacks[slot].hash = hash;
+    hashes[slot] = hash;
     std::copy(frames.begin(), frames.end(), stacks[slot].ip);
     stacks[slot].n = static_cast<uint32_t>(frames.size());
   }
@@ -122,12 +123,12 @@ TEST(StackTable, FreesASlotAfterThreePassesAndKeepsTheId) {
   const StackId id = *t.table.resolve(3, SpaceId{1}, fresh);
   const std::vector<bool> nothing(16);
   t.table.sweep(nothing);
-  EXPECT_EQ(t.stacks[3].hash, 0xbeefu);
+  EXPECT_EQ(t.hashes[3], 0xbeefu);
   t.table.sweep(nothing);
-  EXPECT_EQ(t.stacks[3].hash, MW_SLOT_TOMB);
+  EXPECT_EQ(t.hashes[3], MW_SLOT_TOMB);
   EXPECT_EQ(*t.table.resolve(3, SpaceId{1}, fresh), id) << "an entry may still name it";
   t.table.sweep(nothing);
-  EXPECT_EQ(t.stacks[3].hash, MW_SLOT_EMPTY);
+  EXPECT_EQ(t.hashes[3], MW_SLOT_EMPTY);
   EXPECT_EQ(t.table.freed(), 1u);
   t.put(3, 0x7777, {0x402000});
   EXPECT_NE(*t.table.resolve(3, SpaceId{1}, fresh), id);
@@ -200,7 +201,7 @@ TEST(StackTable, ForgetsTheIdsOfStacksThatWereLetGoLongAgo) {
     t.put(hash % 16, hash, {hash});
     const StackId id = *t.table.resolve(hash % 16, SpaceId{1}, fresh);
     for (int pass = 0; pass < 3; ++pass) t.table.sweep(nothing);
-    EXPECT_EQ(t.stacks[hash % 16].hash, MW_SLOT_EMPTY);
+    EXPECT_EQ(t.hashes[hash % 16], MW_SLOT_EMPTY);
     return id;
   };
   std::vector<events::Stack> all;
@@ -258,7 +259,7 @@ TEST(StackTable, PutsBackASlotThatWasNamedMeanwhile) {
   t.table.sweep(named);
   named[3] = true;
   t.table.sweep(named);
-  EXPECT_EQ(t.stacks[3].hash, 0xbeefu);
+  EXPECT_EQ(t.hashes[3], 0xbeefu);
   EXPECT_EQ(*t.table.resolve(3, SpaceId{1}, fresh), id);
   EXPECT_EQ(t.table.freed(), 0u);
 }
@@ -266,7 +267,7 @@ TEST(StackTable, PutsBackASlotThatWasNamedMeanwhile) {
 TEST(StackTable, SaysThatAStackIsBeingWritten) {
   Tables t;
   std::vector<events::Stack> fresh;
-  t.stacks[3].hash = 0xbeef;
+  t.hashes[3] = 0xbeef;
   EXPECT_FALSE(t.table.resolve(3, SpaceId{1}, fresh));
   EXPECT_EQ(*t.table.resolve(MW_ENTRY_STACK_LOST, SpaceId{1}, fresh), StackId::kLost);
   EXPECT_EQ(*t.table.resolve(MW_ENTRY_STACK_NONE, SpaceId{1}, fresh), StackId::kNone);

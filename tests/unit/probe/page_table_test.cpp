@@ -19,8 +19,9 @@ struct Tables {
   std::vector<mw_chunk> chunks = std::vector<mw_chunk>(kChunks);
   std::vector<mw_u64> keys = std::vector<mw_u64>(kChunks);
   std::vector<uint32_t> ticks = std::vector<uint32_t>(kChunks);
+  std::vector<mw_u64> hashes = std::vector<mw_u64>(kStacks);
   std::vector<mw_stack> frames = std::vector<mw_stack>(kStacks);
-  StackTable stacks{frames.data(), kStacks};
+  StackTable stacks{hashes.data(), frames.data(), kStacks};
   PageTable pages{{chunks.data(), keys.data(), ticks.data(), kChunks}, stacks};
   TableReader reader{pages, 1};
   uint64_t claims = 0;
@@ -114,7 +115,8 @@ TEST(PageTable, SlotsOfSpacesThatEndedAreTakenAgain) {
 TEST(TableReader, WhatOnePortReadIsStillNewToAnother) {
   Tables t;
   TableReader other(t.pages, 2);
-  t.frames[5] = {0xbeef, 1, 0, MW_NO_NODE, 0, {0x401000}};
+  t.hashes[5] = 0xbeef;
+  t.frames[5] = {1, 0, MW_NO_NODE, 0, {0x401000}};
   t.fault(3, 1, 100, 5);
   for (TableReader* reader : {&t.reader, &other}) {
     events::PageTableRuns out;

@@ -51,18 +51,22 @@ struct MadeNodes {
 };
 
 struct Tables {
+  std::vector<mw_u64> hashes = std::vector<mw_u64>(kSlots);
   std::vector<mw_stack> stacks = std::vector<mw_stack>(kSlots);
   MadeNodes nodes;
   std::vector<SpaceId> freed_nodes;
-  StackTable table{
-      stacks.data(), kSlots, {}, true, StackNodes(nodes.all.data(), MadeNodes::kCount, [this](SpaceId owner) {
-        freed_nodes.push_back(owner);
-      })};
+  StackTable table{hashes.data(),
+                   stacks.data(),
+                   kSlots,
+                   {},
+                   true,
+                   StackNodes(nodes.all.data(), MadeNodes::kCount,
+                              [this](SpaceId owner) { freed_nodes.push_back(owner); })};
 
   void store(uint32_t slot, uint64_t hash, const Frames& frames, uint32_t flags) {
     stacks[slot].flags = flags;
     nodes.store(stacks[slot], frames);
-    stacks[slot].hash = hash;
+    hashes[slot] = hash;
   }
   // What this listener is given when it meets the slot; without frames: nothing.
   events::Stack given(uint32_t slot, Listener listener) {
@@ -75,7 +79,7 @@ struct Tables {
     std::vector<bool> named(kSlots, true);
     named[slot] = false;
     for (int i = 0; i < 3; ++i) table.sweep(named);
-    EXPECT_EQ(stacks[slot].hash, MW_SLOT_EMPTY);
+    EXPECT_EQ(hashes[slot], MW_SLOT_EMPTY);
   }
 };
 
@@ -97,7 +101,7 @@ TEST(StackTable, SaysHowAStackWasFound) {
     EXPECT_EQ(stack.unwind, how) << flags;
     EXPECT_EQ(stack.certain, flags >> MW_STACK_CERTAIN_SHIFT);
   }
-  StackTable without(t.stacks.data(), kSlots);
+  StackTable without(t.hashes.data(), t.stacks.data(), kSlots);
   std::vector<events::Stack> fresh;
   without.resolve(1, SpaceId{1}, fresh);
   EXPECT_EQ(fresh.at(0).unwind, Unwind::kFramePointers) << "no rules are used: nothing is certain";
@@ -198,7 +202,7 @@ TEST(StackTable, ASlotThatHasAnotherStackByNowIsLeftAlone) {
   EXPECT_EQ(t.given(5, SpaceId{2}).frames, (Frames{0x7000, 0x8000, 0x3000}));
 }
 
-// Five stand in the slot, and eight are in two nodes: {6008 .. 6003} <- {6002, 6001}.
+// Six stand in the slot, and seven are in two nodes: {6008 .. 6003} <- {6002}.
 Frames deep(uint64_t second) {
   return {0x1000, second, 0x3000, 0x4000, 0x5000, 0x6001, 0x6002,
           0x6003, 0x6004, 0x6005, 0x6006, 0x6007, 0x6008};
@@ -255,7 +259,7 @@ TEST(StackTable, NoSlotNoStack) {
   Tables t;
   EXPECT_THAT(t.table.complete(MW_ENTRY_STACK_LOST, {1, 2}, Unwind::kRecovered), IsEmpty());
   EXPECT_THAT(t.table.complete(kSlots, {1, 2}, Unwind::kRecovered), IsEmpty());
-  t.stacks[5].hash = 0xbeef;  // claimed, its frames are being written
+  t.hashes[5] = 0xbeef;  // claimed, its frames are being written
   EXPECT_THAT(t.table.complete(5, {1, 2}, Unwind::kRecovered), IsEmpty());
 }
 
