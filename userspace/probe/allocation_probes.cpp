@@ -27,6 +27,14 @@ std::string functions_of(const events::AllocationProbePlan& plan) {
 
 }  // namespace
 
+uint64_t give_calls(int32_t& left, int32_t calls) {
+  const std::atomic_ref shared(left);
+  int32_t now = shared.load();
+  while (!shared.compare_exchange_weak(now, std::max(now, 0) + calls)) {
+  }
+  return static_cast<uint64_t>(std::max(-int64_t{now}, int64_t{0}));
+}
+
 AllocationProbes::~AllocationProbes() {
   thread_ = {};
   for (auto& [space, each] : attached_) unlink(each);
@@ -129,7 +137,8 @@ void AllocationProbes::begin_turn(Attached& at, TimeNs now) {
   const auto calls = static_cast<int32_t>(budget_.calls_a_turn);
   at.pause = kShortest;
   if (at.links.any()) {
-    at.seen_left = std::atomic_ref(*at.left).fetch_add(calls) + calls;
+    at.late += give_calls(*at.left, calls);
+    at.seen_left = std::atomic_ref(*at.left).load();
     return;
   }
   if (at.plan.waits && at.plan.waits()) return give_up(at, "its memory did not answer");

@@ -38,6 +38,10 @@ struct AllocationBudget {
 // Whether attaching, or taking away, would wait for the lock of a map.
 enum class MapState : uint8_t { kFree, kHeld, kUnknown };  // unknown: it can't be checked now
 
+// Lets the kernel side record so many calls more. Those that trapped after the last are not taken off these, but returned: between a look
+// at `left` and this call a busy program makes hundreds.
+uint64_t give_calls(int32_t& left, int32_t calls);
+
 class AllocationProbes {
  public:
   // Where the kernel side counts down the calls of a space; nullptr: it is gone. Atomic.

@@ -41,5 +41,17 @@ TEST(AllocationProbes, LookLessOftenTheLongerAMapIsLocked) {
   EXPECT_EQ(probes.links(), 0u);
 }
 
+// A busy program makes them before the probes are away, and while the next turn begins.
+TEST(AllocationProbes, CallsThatCameTooLateTakeNothingOffTheNextTurn) {
+  int32_t left = -500;
+  EXPECT_EQ(give_calls(left, 60), 500u);
+  EXPECT_EQ(left, 60);
+  EXPECT_EQ(give_calls(left, 60), 0u);
+  EXPECT_EQ(left, 120) << "of a quiet one";
+  left = 0;
+  EXPECT_EQ(give_calls(left, 60), 0u);
+  EXPECT_EQ(left, 60);
+}
+
 }  // namespace
 }  // namespace memwhy::probe
