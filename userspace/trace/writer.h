@@ -25,6 +25,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "events/event.h"
+#include "trace/restate.h"
 
 namespace memwhy::trace {
 
@@ -34,7 +35,7 @@ struct WriterOptions {
   std::optional<std::array<uint8_t, 16>> uuid = {};  // random when absent
   TimeNs max_part_ns =
       0;  // with max_part_bytes: a part of this age ends with the next restated table. 0: by size alone
-  uint64_t max_definition_bytes = uint64_t{64} << 20;  // of memory, for what further parts restate
+  uint64_t max_definition_bytes = kMaxDefinitionBytes;  // of memory, for what further parts restate
 };
 
 struct WriterTotals {
