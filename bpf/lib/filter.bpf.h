@@ -12,8 +12,6 @@
 #include "compat.bpf.h"
 #include "code.bpf.h"
 
-#define HASH_FACTOR 0x9E3779B97F4A7C15ull /* 2^64 / golden ratio, odd */
-
 static __always_inline u32 space_home(u64 mm)
 {
 	return slot_home(mm * HASH_FACTOR);

@@ -19,13 +19,17 @@ struct sums {
 	u64 high, low; /* halves of the hash to be */
 };
 
+/* The product of both halves of a frame, each with its key. */
+static __always_inline u64 keyed(const volatile u64 *keys, u64 frame)
+{
+	return ((u32)frame + keys[0]) * ((frame >> 32) + keys[1]);
+}
+
 /* keys: of this frame's place in the chain */
 static __always_inline void add_frame(struct sums *sums, const volatile u64 *keys, u64 frame)
 {
-	u64 a = (u32)frame, b = frame >> 32;
-
-	sums->high += (a + keys[0]) * (b + keys[1]);
-	sums->low += (a + keys[2]) * (b + keys[3]);
+	sums->high += keyed(keys, frame);
+	sums->low += keyed(keys + 2, frame);
 }
 
 /*
@@ -37,7 +41,7 @@ static __always_inline u64 hash_of(struct sums sums)
 	u64 hash = (sums.high >> 32 << 32) | sums.low >> 32;
 
 	hash ^= hash >> 31;
-	hash *= 0x9e3779b97f4a7c15;
+	hash *= HASH_FACTOR;
 	return hash | 2;
 }
 

@@ -154,7 +154,6 @@ struct scratch {
 	u64 missing_jumps;	       /* jumps left there */
 	u64 frames_from, frames_bytes; /* keys of Go's own return addresses */
 	u64 n;			       /* frames so far */
-	u64 hash;		       /* of the stack that a trail is made for */
 	u32 rule, flags;
 	u32 slot;    /* of the space; MW_SPACES: of none */
 	u32 noting;  /* words are noted for a trail */
@@ -188,6 +187,8 @@ struct {
 	__type(key, u32);
 	__type(value, struct scratch);
 } scratches __weak SEC(".maps");
+
+#define HASH_FACTOR 0x9E3779B97F4A7C15ull /* 2^64 / golden ratio, odd */
 
 /* Where the search for a hash begins, in any table: its upper bits, which are the best mixed. The largest table has 2^20. */
 static __always_inline u32 slot_home(u64 hash)

@@ -19,7 +19,7 @@
 /* The frames of a node, of which the outermost is the last of `left`, into scratch; and their hash. */
 static __always_inline u64 node_frames(struct scratch *s, u64 left, u32 caller)
 {
-	u64 sum = (caller + stack_keys[2 * MW_NODE_FRAMES]) * stack_keys[2 * MW_NODE_FRAMES + 1];
+	u64 sum = keyed(&stack_keys[2 * MW_NODE_FRAMES], caller);
 
 #pragma unroll
 	for (u32 i = 0; i < MW_NODE_FRAMES; i++) {
@@ -30,9 +30,9 @@ static __always_inline u64 node_frames(struct scratch *s, u64 left, u32 caller)
 		u64 frame = s->frames[at & (MW_WALK_FRAMES - 1)] & ~none;
 
 		s->node[i] = frame;
-		sum += ((u32)frame + stack_keys[2 * i]) * ((frame >> 32) + stack_keys[2 * i + 1]);
+		sum += keyed(&stack_keys[2 * i], frame);
 	}
-	return (sum >> 32) * 0x9e3779b97f4a7c15 | 2; /* of a sum, the upper half is what nobody can choose */
+	return (sum >> 32) * HASH_FACTOR | 2; /* of a sum, the upper half is what nobody can choose */
 }
 
 /* 0 when these are the frames in scratch, with this caller. */

@@ -4,8 +4,8 @@
  *
  *   fp c0'001a'2e60:   [2e60] = c0'001a'2ee0, the fp of the caller    [2e68] = 0x4a'1b2c, a return address into it
  *
- * Nothing is looked up here, and a frame costs a fifth of one by a rule. Whatever is odd about one (another page, an address
- * that is not one of such code, the end) is left to the walk.
+ * Nothing is looked up here. Whatever is odd about a frame (another page, an address that is not one of such code, the end) is
+ * left to the walk.
  */
 #ifndef MEMWHY_POINTERS_BPF_H
 #define MEMWHY_POINTERS_BPF_H

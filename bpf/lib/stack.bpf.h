@@ -72,7 +72,7 @@ __noinline int trail_learn(u64 key, u64 sp, u64 fp, u32 slot, u32 which)
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 	struct notes *n = bpf_map_lookup_elem(&all_notes, &which);
 	struct mw_counters *c = cpu_counters();
-	u64 hash = s ? s->hash : 0;
+	u64 hash = stack_hash[slot & stack_mask];
 
 	if (!s || !n || !c || !trail_wanted(key, sp, hash))
 		return 0;
@@ -129,10 +129,8 @@ static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space 
 		found = s->missing ? stack_store(ip, sp, fp, which) : walked_store(which, hash);
 	/* also of one that a crowded table has further away: it would be looked for at each fault */
 	if (trails_too && !s->missing && !(s->flags & (MW_STACK_CUT | MW_STACK_UNREADABLE)) &&
-	    c->fault[MW_STACKS_NEW] == stored && stack_hash[found & stack_mask] == hash) {
-		s->hash = hash;
+	    c->fault[MW_STACKS_NEW] == stored && stack_hash[found & stack_mask] == hash)
 		trail_learn(key, sp, fp, found, which);
-	}
 	return found;
 }
 

@@ -36,8 +36,8 @@ struct mw_chunk {
  * stand in it. The others are in nodes of up to six, counted from the outermost frame on, each of which names that of its
  * callers; stacks with the same callers have the same nodes:
  *
- *   slot 0x0beef  n 13, ip {memset, load .. parse}, outer 0x7001 ─┬► 0x7001 {serve, handle} ──► 0x3f00 {_start, main .. run} ──► NO_NODE
- *   slot 0x77aa1  n 13, ip {memset, save .. write}, outer 0x7001 ─┘
+ *   slot 0x0beef  n 14, ip {memset, load .. parse}, outer 0x7001 ─┬► 0x7001 {serve, handle} ──► 0x3f00 {_start, main .. run} ──► NO_NODE
+ *   slot 0x77aa1  n 14, ip {memset, save .. write}, outer 0x7001 ─┘
  */
 struct mw_stack {
 	mw_u32 n;
