@@ -57,9 +57,20 @@ static __always_inline void next_frame(struct scratch *s, u64 *n, u64 ret)
 	*n = i;
 }
 
-#define HASHED_AT_ONCE 4u /* frames; behind the last there are zeros, and no address is one */
+/* One of the frames that are in nodes; 0 in place of one that is not. A branch would double the states that the verifier visits. */
+static __always_inline u64 outer_frame(const struct scratch *s, u64 at)
+{
+	u64 none = (s64)(at - MW_INNER_FRAMES) >> 63;
 
-/* The hash of the frames in scratch. Not static: verified once. Not in the walk: its registers are few. */
+	OPAQUE(at);
+	OPAQUE(none);
+	return s->frames[at & (MW_WALK_FRAMES - 1)] & ~none;
+}
+
+/*
+ * The hash of the frames in scratch: of those in nodes, the outermost first, and then of the innermost. Thus the sums on the way
+ * are hashes of the nodes. Not static: verified once. Not in the walk: its registers are few.
+ */
 __noinline u64 frames_hash(u32 which, u32 flags)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -67,19 +78,35 @@ __noinline u64 frames_hash(u32 which, u32 flags)
 
 	if (!s)
 		return ~0ull;
-	u64 n = s->n;
+	u64 n = s->n, left = n;
 
+	for (u32 i = 0; i < MW_STACK_NODES && (s64)left > MW_INNER_FRAMES; i++) {
+		const volatile u64 *keys = &stack_keys[2 * MW_NODE_FRAMES * i];
+
+		if ((s64)left >= MW_INNER_FRAMES + MW_NODE_FRAMES) {
+			u64 at = left - MW_NODE_FRAMES;
+
+			OPAQUE(at);
+			const u64 *frames = &s->frames[at & (MW_WALK_FRAMES - 1)];
 #pragma unroll
-	for (u32 i = 0; i < HASHED_AT_ONCE - 1; i++) {
-		u64 at = n + i;
-
-		OPAQUE(at);
-		s->frames[at & (MW_WALK_FRAMES - 1)] = 0;
+			for (u32 k = 0; k < MW_NODE_FRAMES; k++)
+				add_frame(&sums, keys + 2 * k, frames[MW_NODE_FRAMES - 1 - k]);
+		} else {
+#pragma unroll
+			for (u32 k = 0; k < MW_NODE_FRAMES; k++)
+				add_frame(&sums, keys + 2 * k, outer_frame(s, left - 1 - k));
+		}
+		s->sums[i] = sums.high;
+		left -= MW_NODE_FRAMES;
+		OPAQUE(left);
 	}
-	for (u32 i = 0; i <= MW_STACK_FRAMES && i < n; i += HASHED_AT_ONCE) {
 #pragma unroll
-		for (u32 k = 0; k < HASHED_AT_ONCE; k++)
-			add_frame(&sums, &stack_keys[2 * (i + k)], s->frames[i + k]);
+	for (u32 k = 0; k < MW_INNER_FRAMES; k++) {
+		u64 none = (s64)(n - 1 - k) >> 63; /* what is there is of another walk */
+
+		OPAQUE(none);
+		add_frame(&sums, &stack_keys[2 * (MW_WALK_FRAMES - MW_INNER_FRAMES + k)],
+			  s->frames[k] & ~none);
 	}
 	add_frame(&sums, &stack_keys[2 * MW_WALK_FRAMES], (u64)s->alone << 32 | flags);
 	return hash_of(sums);

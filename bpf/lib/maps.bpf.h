@@ -29,7 +29,7 @@ const volatile mw_u32 read_how __weak = MW_READ_BULK; /* enum mw_read_how */
 const volatile bool la57 __weak = false;	      /* 5-level page tables */
 const volatile mw_u64 direct_map __weak = 0;	      /* where the direct map of physical memory starts */
 const volatile mw_u64 chunk_factor __weak = 1;	      /* odd and random: slots can't be predicted */
-const volatile mw_u64 stack_keys[MW_STACK_KEYS] __weak = {}; /* random: see stack.bpf.h */
+const volatile mw_u64 stack_keys[MW_STACK_KEYS] __weak = {}; /* random: see hash.bpf.h */
 const volatile bool end_at_exit __weak = false;	 /* no exit_mmap hook: a space ends with its process */
 const volatile bool use_rules __weak = false;	 /* else frame pointers alone */
 const volatile bool check_trails __weak = false; /* each is compared with the walk: for tests */
@@ -142,7 +142,7 @@ enum scratch_of {
 struct scratch {
 	u64 window[WINDOW_WORDS + 1]; /* to the verifier a word may start at the end */
 	u64 frames[MW_WALK_FRAMES];   /* of the last walk */
-	u64 node[MW_NODE_FRAMES];     /* those of them that are looked for among the nodes */
+	u64 sums[MW_STACK_NODES];     /* hashes of their nodes, as they were hashed last */
 	/* of the walk that runs (walk.bpf.h), between its legs and what is rare */
 	u64 sp, fp, key, at, before, cfa, ret;
 	u64 low;		       /* no frame lies below */
@@ -154,6 +154,7 @@ struct scratch {
 	u64 missing_jumps;	       /* jumps left there */
 	u64 frames_from, frames_bytes; /* keys of Go's own return addresses */
 	u64 n;			       /* frames so far */
+	u64 absent;		       /* a hash that no slot has, as was just seen */
 	u32 rule, flags;
 	u32 slot;    /* of the space; MW_SPACES: of none */
 	u32 noting;  /* words are noted for a trail */

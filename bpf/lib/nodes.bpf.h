@@ -16,33 +16,15 @@
 #include "hash.bpf.h"
 #include "share.bpf.h"
 
-/* The frames of a node, of which the outermost is the last of `left`, into scratch; and their hash. */
-static __always_inline u64 node_frames(struct scratch *s, u64 left, u32 caller)
-{
-	u64 sum = keyed(&stack_keys[2 * MW_NODE_FRAMES], caller);
-
-#pragma unroll
-	for (u32 i = 0; i < MW_NODE_FRAMES; i++) {
-		u64 at = left - 1 - i, none = (s64)(at - MW_INNER_FRAMES) >> 63;
-
-		OPAQUE(at);
-		OPAQUE(none); /* all ones or 0; a branch would double the states that the verifier visits */
-		u64 frame = s->frames[at & (MW_WALK_FRAMES - 1)] & ~none;
-
-		s->node[i] = frame;
-		sum += keyed(&stack_keys[2 * i], frame);
-	}
-	return (sum >> 32) * HASH_FACTOR | 2; /* of a sum, the upper half is what nobody can choose */
-}
-
-/* 0 when these are the frames in scratch, with this caller. */
-static __always_inline u64 node_differs(const struct mw_node *node, const struct scratch *s, u32 caller)
+/* 0 when these are the outermost of the `left` frames in scratch, with this caller. */
+static __always_inline u64 node_differs(const struct mw_node *node, const struct scratch *s, u64 left,
+					u32 caller)
 {
 	u64 differ = node->caller ^ caller;
 
 #pragma unroll
 	for (u32 i = 0; i < MW_NODE_FRAMES; i++)
-		differ |= node->frames[i] ^ s->node[i];
+		differ |= node->frames[i] ^ outer_frame(s, left - 1 - i);
 	return differ;
 }
 
@@ -53,9 +35,8 @@ static __always_inline bool node_allowed(const struct mw_use *use)
 	       share_allows(MW_NODE_SHARE, use->nodes, all_use.nodes, MW_NODES);
 }
 
-/* The node of the frames in s->node, claimed when there is none yet; MW_NODE_FULL: there is no room. Not static: verified
- * once. */
-__noinline u32 node_of(u32 which, u32 caller, u64 hash)
+/* The node of these frames, claimed when there is none yet; MW_NODE_FULL: there is no room. Not static: verified once. */
+__noinline u32 node_of(u32 which, u64 left, u32 caller, u64 hash)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
@@ -69,7 +50,7 @@ __noinline u32 node_of(u32 which, u32 caller, u64 hash)
 
 		if (!node)
 			break;
-		if (node->hash == hash && !node_differs(node, s, caller))
+		if (node->hash == hash && !node_differs(node, s, left, caller))
 			return at;
 		if (node->hash != MW_SLOT_EMPTY)
 			continue;
@@ -81,14 +62,17 @@ __noinline u32 node_of(u32 which, u32 caller, u64 hash)
 		__sync_fetch_and_add(&all_use.nodes, 1);
 		node->caller = caller;
 		node->space = spaces[s->slot & (MW_SPACES - 1)].space;
-		__builtin_memcpy(node->frames + 1, s->node + 1, sizeof(s->node) - sizeof(s->node[0]));
-		PUBLISH(&node->frames[0], s->node[0]);
+#pragma unroll
+		for (u32 k = 1; k < MW_NODE_FRAMES; k++)
+			node->frames[k] = outer_frame(s, left - 1 - k);
+		PUBLISH(&node->frames[0], outer_frame(s, left - 1));
 		return at;
 	}
 	return MW_NODE_FULL;
 }
 
-/* The node of the frames of the stack in scratch that its slot has no room for, after those of all that called them. */
+/* The node of the frames of the stack in scratch that its slot has no room for, after those of all that called them. It was
+ * hashed last. */
 __noinline u32 outer_node(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -98,17 +82,18 @@ __noinline u32 outer_node(u32 which)
 		return MW_NODE_FULL;
 	u64 left = s->n;
 
-	for (u32 i = 0; i < MW_STACK_FRAMES / MW_NODE_FRAMES + 1; i++) {
+	for (u32 i = 0; i < MW_STACK_NODES; i++) {
 		if ((s64)left <= MW_INNER_FRAMES || caller == MW_NODE_FULL)
 			break;
-		u64 hash = node_frames(s, left, caller);
+		/* of a sum, the upper half is what nobody can choose */
+		u64 hash = (s->sums[i] >> 32) * HASH_FACTOR | 2;
 		u32 home = slot_home(hash) & (MW_NODES - 1);
 		const struct mw_node *there = bpf_map_lookup_elem(&nodes, &home);
 
 		/* most are known, and in their first place: no call for them */
-		caller = there && there->hash == hash && !node_differs(there, s, caller)
+		caller = there && there->hash == hash && !node_differs(there, s, left, caller)
 			     ? home
-			     : node_of(which, caller, hash);
+			     : node_of(which, left, caller, hash);
 		left -= MW_NODE_FRAMES;
 		OPAQUE(left);
 		OPAQUE(caller);

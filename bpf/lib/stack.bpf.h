@@ -123,7 +123,7 @@ static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space 
 			return own;
 	}
 	u64 stored = c->fault[MW_STACKS_NEW];
-	u32 found = stack_hot(hash);
+	u32 found = stack_hot(hash, s);
 
 	if (found == ~0u)
 		found = s->missing ? stack_store(ip, sp, fp, which) : walked_store(which, hash);

@@ -11,14 +11,19 @@
 
 #include "nodes.bpf.h"
 
-/* The slot of this hash where most are found; ~0: it may be further away. */
-static __always_inline u32 stack_hot(u64 hash)
+/* The slot of this hash where most are found; ~0: it may be further away, if it is not noted as absent. */
+static __always_inline u32 stack_hot(u64 hash, struct scratch *scratch)
 {
 	for (u32 i = 0; i < MW_HOT_PROBES; i++) {
 		u32 at = (slot_home(hash) + i) & stack_mask;
+		u64 there = stack_hash[at];
 
-		if (stack_hash[at] == hash)
+		if (there == hash)
 			return at;
+		if (there == MW_SLOT_EMPTY) {
+			scratch->absent = hash;
+			break;
+		}
 	}
 	return ~0u;
 }
@@ -88,7 +93,7 @@ __noinline u32 store_frames(u32 which, u32 flags, u32 frames, u32 slots, u64 has
 	}
 	if (!hash)
 		hash = frames_hash(which, flags);
-	u32 at = stack_find(hash);
+	u32 at = hash == s->absent ? ~0u : stack_find(hash);
 	struct mw_use *use = &space_use[s->slot & (MW_SPACES - 1)];
 
 	if (at != ~0u)

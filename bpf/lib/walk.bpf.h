@@ -204,7 +204,7 @@ static __always_inline void walk(bool bulk, bool noting, struct scratch *s, u32 
 	s->fp = fp;
 	s->n = n;
 	s->jumps = space && space->flags & MW_SPACE_GO ? WALK_JUMPS : 0;
-	s->missing = s->alone = 0;
+	s->missing = s->alone = s->absent = 0;
 	s->slot = space ? space->flags >> MW_SPACE_SLOT_SHIFT : MW_SPACES;
 	s->noting = noting;
 	if (noting)

@@ -29,7 +29,8 @@
 #define MW_LOOKED_AT_BITS  12	  /* addresses that were looked at in vain: that many are remembered */
 #define MW_INNER_FRAMES	   6u	  /* of a stack, which stand in its slot */
 #define MW_NODE_FRAMES	   6u	  /* of the others, in a node: a line of the cache */
-#define MW_PAIR_FRAMES	   2u	  /* that are kept of a stack when there is room for no more */
+#define MW_STACK_NODES	   (MW_STACK_FRAMES / MW_NODE_FRAMES + 1) /* of one stack, at most */
+#define MW_PAIR_FRAMES	   2u /* that are kept of a stack when there is room for no more */
 #define MW_PAIR_SHARE                                                                                        \
 	8 /* one slot of so many is kept for stacks of these frames alone, for when the others or the nodes are taken */
 #define MW_SPACES     4096u	 /* address spaces traced at once */
