@@ -107,6 +107,18 @@ static __always_inline u64 thread_pointer(const struct task_struct *task)
 	(((va) >> ((shift)-3)) &                                                                             \
 	 0xff8) /* of the entry for va in the table whose entries span 2^shift bytes */
 
+/*
+ * One word that changes before a page of this memory can have moved: whoever changes an entry of a page table that a processor may
+ * have used has to flush it everywhere before he uses the page for something else, and each flush is counted. 0: no page may be
+ * taken to be where it was.
+ */
+static __always_inline u64 page_moves(const struct mm_struct *mm)
+{
+	if (!bpf_core_field_exists(mm->context.tlb_gen))
+		return 0;
+	return mm->context.ctx_id << 40 ^ mm->context.tlb_gen.counter;
+}
+
 /* Go's calling convention for its own functions on amd64: arguments, the receiver first, in AX, BX, CX ... Both are loaded:
  * a load from a chosen place in the context is refused. */
 static __always_inline void go_arguments(struct pt_regs *ctx, u64 *second, u64 *third)

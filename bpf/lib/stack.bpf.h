@@ -81,7 +81,6 @@ __noinline int trail_learn(u64 key, u64 sp, u64 fp, u32 slot, u32 which)
 	if (n->bad || s->missing || frames_hash(which, flags) != hash)
 		return 0;
 	trail_make(key, sp, fp, hash, slot, n);
-	trail_moved(trail_number(key, sp), number(bpf_get_current_task_btf()->mm->pgd));
 	c->fault[MW_TRAILS_MADE]++;
 	return 0;
 }
@@ -122,14 +121,13 @@ static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space 
 		if (own != ~0u)
 			return own;
 	}
-	u64 stored = c->fault[MW_STACKS_NEW];
 	u32 found = stack_hot(hash, s);
 
 	if (found == ~0u)
 		found = s->missing ? stack_store(ip, sp, fp, which) : walked_store(which, hash);
 	/* also of one that a crowded table has further away: it would be looked for at each fault */
 	if (trails_too && !s->missing && !(s->flags & (MW_STACK_CUT | MW_STACK_UNREADABLE)) &&
-	    c->fault[MW_STACKS_NEW] == stored && stack_hash[found & stack_mask] == hash)
+	    hash != s->absent && stack_hash[found & stack_mask] == hash)
 		trail_learn(key, sp, fp, found, which);
 	return found;
 }

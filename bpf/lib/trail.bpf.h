@@ -2,7 +2,8 @@
 /*
  * Trails: the walk depends only on the group of rules, ip, sp, fp, the rules and the words that it reads. When the same walk
  * happens twice in a row, those words and their places are noted. At the next fault with the same ip, sp and fp they are
- * gathered and compared, without a branch for each; if none has changed, the stack is the same.
+ * gathered and compared, without a branch for each; if none has changed, the stack is the same. Where the kernel's direct map has
+ * their pages is noted too, and looked up again when a page of this process may have moved.
  *
  *   key memset, sp ..e3c8   page 0: [3c8] 5555'1234  [408] 5555'1300  [4f8] 7f12'0a10    page 1: [018] ..   -> slot 0x0beef
  *
@@ -26,28 +27,41 @@ static __always_inline u64 trail_number(u64 key, u64 sp)
 	return ((mixed ^ mixed >> 29) * chunk_factor) >> 53;
 }
 
-/* Looks where the pages of a trail are now. Not static: it is rare, and verified once. */
-__noinline int trail_moved(u64 n, u64 pgd)
+/* Looks where the pages of a trail are now; its version after that. 0: one is absent, or another program writes it. Not static: it is
+ * rare, and verified once. */
+__noinline u32 trail_moved(u64 n, u32 version)
 {
 	struct mw_trail *t = &trails[n & (MW_TRAILS - 1)];
-	u32 version = t->version;
+	const struct mm_struct *mm = bpf_get_current_task_btf()->mm;
+	u64 moves = page_moves(mm), pgd = number(mm->pgd), last = ~0ull, place = 0, absent = 0;
 
 	if (version & 1 || __sync_val_compare_and_swap(&t->version, version, version + 1) != version)
 		return 0;
-	for (u32 i = 0; i < MW_TRAIL_FOURS && i < t->fours; i++)
-		t->guess[i] = direct_page(pgd, t->sp + ((u64)t->page[i] << PTE_SHIFT));
+	for (u32 i = 0; i < MW_TRAIL_FOURS && i < t->fours; i++) {
+		u64 above = t->page[i];
+
+		if (above != last)
+			place = direct_page(pgd, t->sp + (above << PTE_SHIFT));
+		last = above;
+		t->place[i] = place;
+		absent |= !place;
+		OPAQUE(last);
+		OPAQUE(place);
+		OPAQUE(absent);
+	}
+	t->moves = absent ? 0 : moves;
 	__sync_lock_test_and_set(&t->version, version + 2);
-	return 0;
+	return absent ? 0 : version + 2;
 }
 
-/* 0 when all words are as they were, and where they were. */
+/* 0 when all words are as they were. */
 static __always_inline u64 words_differ(enum mw_read_how how, const struct mw_trail *t)
 {
 	const void *memory = how == MW_READ_MEMORY ? KERNEL_MEMORY(0) : NULL;
 	u64 differ = 0;
 
 	for (u64 i = 0; i < MW_TRAIL_FOURS && i < t->fours; i++) {
-		u64 page = t->guess[i];
+		u64 page = t->place[i];
 
 #pragma unroll
 		for (u32 k = 0; k < 4; k++) {
@@ -57,29 +71,6 @@ static __always_inline u64 words_differ(enum mw_read_how how, const struct mw_tr
 				  (how == MW_READ_MEMORY ? *(const u64 *)(memory + at) : kernel_word(at));
 		}
 		OPAQUE(differ); /* to the verifier all rounds look alike */
-	}
-	return differ;
-}
-
-/* 0 when the pages are where they were. Not static: its registers would be too much for the stack of all (512 bytes). */
-__noinline u64 pages_differ(u64 n, u64 pgd)
-{
-	const struct mw_trail *t = &trails[n & (MW_TRAILS - 1)];
-	struct paging map = {direct_map, la57};
-	u64 differ = 0, fours = t->fours, last = ~0ull;
-
-	if (read_how == MW_READ_BULK)
-		return 1;
-	for (u64 i = 0; i < MW_TRAIL_FOURS && i < fours; i++) {
-		u64 above = t->page[i], page;
-
-		if (above == last)
-			continue;
-		last = above;
-		page = page_at(map, pgd, t->sp + (above << PTE_SHIFT));
-		differ |= page ? page ^ t->guess[i] : 1; /* absent is never where it was */
-		OPAQUE(differ);
-		OPAQUE(last);
 	}
 	return differ;
 }
@@ -97,20 +88,23 @@ static __always_inline u32 trail_slot(struct task_struct *task, u64 key, u64 sp,
 		if (misses < TRAIL_MISSES + TRAIL_REST)
 			return ~0u;
 	}
-	u64 pgd = number(task->mm->pgd);
-
-	if (pages_differ(trail_number(key, sp), pgd))
-		trail_moved(trail_number(key, sp), pgd);
+	if (!t->moves || t->moves != page_moves(task->mm)) {
+		version = trail_moved(trail_number(key, sp), version);
+		if (!version)
+			return ~0u;
+	}
 	if (read_how == MW_READ_MEMORY ? words_differ(MW_READ_MEMORY, t) : words_differ(MW_READ_WORDS, t)) {
+		misses = t->misses;
 		t->misses = misses < TRAIL_MISSES ? misses + 1 : TRAIL_MISSES + 1;
 		return ~0u;
 	}
 	u32 slot = t->slot;
 
-	if (stack_hash[slot & stack_mask] != t->hash || version & 1 ||
+	/* a page that moved meanwhile may have held something else by then */
+	if (stack_hash[slot & stack_mask] != t->hash || version & 1 || page_moves(task->mm) != t->moves ||
 	    *(volatile u32 *)&t->version != version)
 		return ~0u;
-	if (misses)
+	if (t->misses)
 		t->misses = 0;
 	return slot;
 }
@@ -149,6 +143,7 @@ static __always_inline void trail_make(u64 key, u64 sp, u64 fp, u64 hash, u32 sl
 	t->fp = fp;
 	t->by_fp = n->by_fp;
 	t->slot = slot;
+	t->moves = 0;
 	t->fours = (n->words + 3) / 4;
 	__builtin_memcpy(t->page, n->page, sizeof(t->page));
 	__builtin_memcpy(t->at, n->at, sizeof(t->at));

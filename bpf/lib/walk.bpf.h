@@ -207,8 +207,6 @@ static __always_inline void walk(bool bulk, bool noting, struct scratch *s, u32 
 	s->missing = s->alone = s->absent = 0;
 	s->slot = space ? space->flags >> MW_SPACE_SLOT_SHIFT : MW_SPACES;
 	s->noting = noting;
-	if (noting)
-		notes_begin(which, sp);
 	/* At a probe of the Go runtime ip is that of the caller already, and sp is not; all of that code has frame pointers. */
 	s->certain = group == MW_NO_GROUP && which != SCRATCH_GO;
 	s->flags = s->certain ? MW_STACK_MISS : 0;
@@ -226,6 +224,8 @@ static __always_inline void walk(bool bulk, bool noting, struct scratch *s, u32 
 		s->frames_bytes = code->frames_bytes;
 		s->limit = MW_RULE_IP;
 	}
+	if (noting)
+		notes_begin(which, sp);
 	for (u32 i = 0; i < LEGS; i++)
 		if (bulk ? leg_bulk(which) : leg_direct(which))
 			break;

@@ -50,7 +50,8 @@ struct bpf_perf_event_data {
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct pt_regs {
-	long unsigned int r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+	long unsigned int r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs,
+	    flags, sp, ss;
 };
 
 typedef struct {
@@ -93,11 +94,22 @@ struct file {
 	struct address_space *f_mapping;
 };
 
+typedef struct {
+	s64 counter;
+} atomic64_t;
+
+typedef struct {
+	u64 ctx_id;
+	atomic64_t tlb_gen;
+} mm_context_t;
+
 struct mm_struct {
 	pgd_t *pgd;
+	mm_context_t context;
 	struct rw_semaphore mmap_lock;
 	long unsigned int brk;
-	struct percpu_counter rss_stat[4]; /* 6.2 and later; before, another type: asked for with bpf_core_field_exists */
+	struct percpu_counter
+	    rss_stat[4]; /* 6.2 and later; before, another type: asked for with bpf_core_field_exists */
 };
 
 struct signal_struct {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stacks by unwind rules on the running kernel, learned as the program does it, against libgcc's unwinder, which the targets
 // themselves ask.
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -373,6 +375,49 @@ TEST(Trails, AgreeWithTheWalk) {
               static_cast<unsigned long>(school.port->coverage().faults_seen));
   if (school.port->hooks().stack_read == "bulk") GTEST_SKIP() << "stacks are read at once: no trails";
   EXPECT_GT(trails.used, 10'000u);
+  EXPECT_EQ(trails.wrong, 0u);
+}
+
+// The words of a trail stay as they were in a page that the stack has left: its child has that.
+TEST(Trails, AreNotFoundInAPageThatTheStackHasLeft) {
+  constexpr size_t kPages = 256, kRounds = 4;
+  probe::Options options;
+  options.check_trails = true;
+  OPEN_SCHOOL(school, options);
+  Rounds rounds;
+  Target target([&](Report& report) {
+    char* pages = fresh_pages(2 * kPages);
+    report.address = reinterpret_cast<uint64_t>(pages);
+    for (size_t i = 0; i < kRounds; ++i) {
+      ::madvise(pages, 2 * kPages * kPage, MADV_DONTNEED);
+      count_pages_here(pages, kPages);
+      const int child = fork_that_waits();
+      count_pages_there(pages + kPages * kPage, kPages);
+      ::kill(child, SIGKILL);
+      ::waitpid(child, nullptr, 0);
+      rounds.over();
+    }
+  });
+  TRACE(space, *school.port, target.pid(), false);
+  target.start();
+  Observer seen(*school.port);
+  for (size_t i = 0; i < kRounds; ++i) {
+    rounds.wait();
+    school.learn();
+    if (i + 1 == kRounds) {
+      const events::Stack stack =
+          stack_of(seen, space, reinterpret_cast<char*>(target.report().address) + kPages * kPage);
+      const auto caller = reinterpret_cast<uint64_t>(&count_pages_there);
+      ASSERT_GE(stack.frames.size(), 4u);
+      EXPECT_GT(stack.frames[2], caller);
+      EXPECT_LT(stack.frames[2], caller + 64);
+    }
+    rounds.next();
+  }
+  target.wait_done();
+  const probe::TrailCounts trails = school.unwinding->trails();
+  if (school.port->hooks().stack_read == "bulk") GTEST_SKIP() << "stacks are read at once: no trails";
+  EXPECT_GT(trails.used, kPages / 2);
   EXPECT_EQ(trails.wrong, 0u);
 }
 

@@ -3,6 +3,8 @@
 // sees it, the outermost frame included: what a stack by rules must be.
 #pragma once
 
+#include <sys/syscall.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -31,6 +33,24 @@ void touch_pages(char* pages, size_t count, unsigned depth, unsigned sites);
 // Pages one after the other, counted on the stack; each of the two calls it for itself.
 void count_pages_here(char* pages, size_t count);
 void count_pages_there(char* pages, size_t count);
+
+// A child that waits for its end, and keeps the pages of the fork: it touches none, so the next write of its parent to one of them
+// moves that one. Inline: a call would overwrite what is left of the stack.
+__attribute__((always_inline)) inline int fork_that_waits() {
+  int64_t pid = SYS_fork;
+  asm volatile(
+      "syscall\n"
+      "test %%rax, %%rax\n"
+      "jnz 2f\n"
+      "1: mov %[pause], %%eax\n"
+      "syscall\n"
+      "jmp 1b\n"
+      "2:"
+      : "+a"(pid)
+      : [pause] "i"(SYS_pause)
+      : "rcx", "r11", "memory");
+  return static_cast<int>(pid);
+}
 
 // Code of a file (through.c) at `at`, over what was there: which function that is. 0: it cannot be mapped.
 using Through = void (*)(void (*)(char*, void*), char*, void*);

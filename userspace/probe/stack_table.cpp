@@ -2,6 +2,7 @@
 #include "probe/stack_table.h"
 
 #include <algorithm>
+#include <span>
 
 #include "probe/shared_word.h"
 

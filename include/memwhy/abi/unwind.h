@@ -106,8 +106,10 @@ struct mw_trail {
 	mw_u16 fours;		  /* how many there are */
 	mw_u8 by_fp;  /* the walk needed the fp it began with: else that may be any loop's variable */
 	mw_u8 misses; /* in a row: with many of them it is tried now and then only */
-	mw_u8 page[MW_TRAIL_FOURS];   /* of these four: pages above that of sp */
-	mw_u64 guess[MW_TRAIL_FOURS]; /* where the direct map had that page; checked */
+	mw_u8 page[MW_TRAIL_FOURS]; /* of these four: pages above that of sp */
+	mw_u64
+	    moves; /* what page_moves() was before the kernel side looked where they are; 0: it has to look */
+	mw_u64 place[MW_TRAIL_FOURS]; /* where the direct map has that page */
 	mw_u16 at[MW_TRAIL_WORDS];    /* byte offset in its page */
 	mw_u64 word[MW_TRAIL_WORDS];
 };
@@ -130,7 +132,7 @@ struct mw_snapshot {
 };
 
 MW_ASSERT_SIZE(struct mw_rule, 16);
-MW_ASSERT_SIZE(struct mw_trail, 832);
+MW_ASSERT_SIZE(struct mw_trail, 840);
 MW_ASSERT_SIZE(struct mw_space_code, 40 + 16 * MW_CODE_RANGES);
 #define MW_SNAPSHOT_FREE  0u
 #define MW_SNAPSHOT_BUSY  1u
