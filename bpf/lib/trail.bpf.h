@@ -54,21 +54,21 @@ __noinline u32 trail_moved(u64 n, u32 version)
 	return absent ? 0 : version + 2;
 }
 
-/* 0 when all words are as they were. */
+/* 0 when all words are as they were. how: a constant. */
 static __always_inline u64 words_differ(enum mw_read_how how, const struct mw_trail *t)
 {
-	const void *memory = how == MW_READ_MEMORY ? KERNEL_MEMORY(0) : NULL;
 	u64 differ = 0;
 
 	for (u64 i = 0; i < MW_TRAIL_FOURS && i < t->fours; i++) {
-		u64 page = t->place[i];
+		u64 place = t->place[i];
+		const void *memory = how == MW_READ_MEMORY ? KERNEL_MEMORY(place) : NULL;
 
 #pragma unroll
 		for (u32 k = 0; k < 4; k++) {
-			u64 at = page + t->at[4 * i + k];
+			u64 at = t->at[4 * i + k];
 
-			differ |= t->word[4 * i + k] ^
-				  (how == MW_READ_MEMORY ? *(const u64 *)(memory + at) : kernel_word(at));
+			differ |= t->word[4 * i + k] ^ (how == MW_READ_MEMORY ? *(const u64 *)(memory + at)
+									      : kernel_word(place + at));
 		}
 		OPAQUE(differ); /* to the verifier all rounds look alike */
 	}
