@@ -67,6 +67,7 @@ def test_usage(case):
         (["record", "-p", "1", "--max-size", "4K"], "--max-size"),
         (["record", "--"], "no command"),
         (["info", "x.memwhy", "--", "ls"], "--"),
+        (["agent", "trigger", "x"], "x not in range 1 to"),
     ]:
         case.fails(USAGE, words, arguments=arguments)
 

@@ -19,6 +19,8 @@
 namespace memwhy::app {
 namespace {
 
+constexpr pid_t kLastPid = 1 << 22;  // of the kernel's
+
 constexpr const char* kAgentExamples = R"(Examples:
   memwhy agent                                    as root or with the capabilities of memwhy record; Ctrl-C ends it
   memwhy agent --comm api --growth 128M --keep 30m
@@ -191,7 +193,7 @@ Command add_agent(CLI::App& program) {
       ->check(CLI::IsMember({"run", "status", "top", "recordings", "trigger", "stop"}).description(""))
       ->type_name("");
   options->add_option("PID", request->pid, "of trigger: a process whose ring becomes a recording")
-      ->check(CLI::PositiveNumber.description(""))
+      ->check(CLI::Range(1, kLastPid).description(""))
       ->type_name("");
   options->add_option("--config", request->file, "read this file in place of /etc/memwhy/agent.toml")
       ->type_name("FILE");
