@@ -41,7 +41,8 @@ memwhy explain /var/lib/memwhy/*_request.memwhy | grep -m1 -o 'PROBLEM c-heap-fr
 setpriv --reuid nobody --clear-groups memwhy agent status; echo "others $?"
 echo 'nonsense = 1' >>/etc/memwhy/agent.toml
 systemctl reload memwhy-agent; echo "reload $? $(systemctl is-active memwhy-agent)"
-kill -STOP $pid; echo "hung"; until [ "$(systemctl show -P MainPID memwhy-agent)" != $pid ]; do sleep 1; done
+echo "refused $(until journalctl -u memwhy-agent -o cat | grep -m1 nonsense; do sleep 1; done)"
+kill -STOP $pid; echo "hung"; until [ "$(systemctl show -P NRestarts memwhy-agent)" != 0 ]; do sleep 1; done
 echo "watchdog $(systemctl show -P NRestarts memwhy-agent)"
 sed -i '/nonsense/d' /etc/memwhy/agent.toml
 systemctl reset-failed memwhy-agent; systemctl restart memwhy-agent && systemctl stop memwhy-agent
@@ -62,7 +63,7 @@ WantedBy=multi-user.target
 WANTED = [  # what a line must look like
     r"started active", r"user memwhy$", r"seccomp 2 1$", r"capabilities 000001c000280004$",
     r'finding memwhy_finding_bytes\{.*confidence="\w+"\} (5[5-9]|6[0-9])\d{6}$', r'cost .*"bpf"\} 0\.0*[1-9]', r"trigger 0$",
-    r"mode 600 memwhy$", r"PROBLEM c-heap-free$", r"others [1-9]", r"reload \d+ active$", r"watchdog [1-9]", r"stopped success 0$",
+    r"mode 600 memwhy$", r"PROBLEM c-heap-free$", r"others [1-9]", r"reload 0 active$", r"refused .*nonsense", r"watchdog [1-9]", r"stopped success 0$",
     r"vm-end$"]
 
 
@@ -76,7 +77,7 @@ def tree(packages, work, workload):
     # Times of an emulated machine mean nothing: loading the hooks takes minutes there, where a busy host is below.
     slow = root / "etc/systemd/system/memwhy-agent.service.d/slow.conf"
     slow.parent.mkdir(parents=True)
-    slow.write_text("[Service]\nTimeoutStartSec=infinity\nWatchdogSec=10min\n")
+    slow.write_text("[Service]\nTimeoutStartSec=infinity\nWatchdogSec=5min\n")
     # And a look at a process, or a fault, costs a hundred times what it does on a processor: no budget of a node pays for that.
     with open(root / "etc/memwhy/agent.toml", "a", encoding="utf-8") as toml:
         toml.write('budget = "80%"\n')
