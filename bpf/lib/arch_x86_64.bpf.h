@@ -114,9 +114,7 @@ static __always_inline u64 thread_pointer(const struct task_struct *task)
  */
 static __always_inline u64 page_moves(const struct mm_struct *mm)
 {
-	if (!bpf_core_field_exists(mm->context.tlb_gen))
-		return 0;
-	return mm->context.ctx_id << 40 ^ mm->context.tlb_gen.counter;
+	return bpf_core_field_exists(mm->context.tlb_gen) ? mm->context.tlb_gen.counter : 0;
 }
 
 /* Go's calling convention for its own functions on amd64: arguments, the receiver first, in AX, BX, CX ... Both are loaded:

@@ -100,8 +100,7 @@ static __always_inline u32 trail_slot(struct task_struct *task, u64 key, u64 sp,
 	}
 	u32 slot = t->slot;
 
-	/* a page that moved meanwhile may have held something else by then */
-	if (stack_hash[slot & stack_mask] != t->hash || version & 1 || page_moves(task->mm) != t->moves ||
+	if (stack_hash[slot & stack_mask] != t->hash || version & 1 ||
 	    *(volatile u32 *)&t->version != version)
 		return ~0u;
 	if (t->misses)

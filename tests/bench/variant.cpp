@@ -172,6 +172,8 @@ Result<std::unique_ptr<Variant>> make_memwhy(std::vector<std::string>& notes) {
   if (!proc) return std::move(proc).error();
   const auto& kernel = own_probe();
   if (!kernel) return kernel.error();
+  if ((*kernel)->unwinding() == nullptr)
+    return Error(ErrorCode::kEnvironment, "no unwind rules on this kernel: memwhy doctor says why");
   notes.push_back(how_attached("memwhy", (*kernel)->port()->hooks()));
   return std::unique_ptr<Variant>(
       std::make_unique<Learned>("memwhy", **kernel, std::move(*files), std::move(*proc)));
