@@ -50,8 +50,8 @@ void Teaching::tell(std::function<void(const std::string&)> notice) {
 bool Teaching::stop(std::chrono::nanoseconds patience) {
   std::unique_lock lock(mutex_);
   stop_ = true;
-  wake_.notify_all();
-  return wake_.wait_for(lock, patience, [this] { return done_; });
+  unwinding_->wake();
+  return ended_.wait_for(lock, patience, [this] { return done_; });
 }
 
 // Without it stacks are found by frame pointers from the first address on that has no rule: nothing else is lost.
@@ -73,17 +73,17 @@ void Teaching::run(uint64_t capabilities) {
       lock.unlock();
       const size_t learned = teacher.look();
       pause = pause_after(pause, learned, longest_pause_);
+      if (learned < unwind::Teacher::kAtOnce) static_cast<void>(unwinding_->wait(pause));
       lock.lock();
       if (notice_ && files_->has_notices())
         for (const std::string& sentence : files_->take_notices()) notice_(sentence);
-      if (learned < unwind::Teacher::kAtOnce) wake_.wait_for(lock, pause, [this] { return stop_; });
     }
   } catch (const std::exception& failure) {
     warn(std::string("unwind rules are learned no more: ") + failure.what());
   }
   const std::lock_guard lock(mutex_);
   done_ = true;
-  wake_.notify_all();
+  ended_.notify_all();
 }
 
 }  // namespace memwhy::app

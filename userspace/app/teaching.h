@@ -46,7 +46,7 @@ class Teaching {
   procfs::Root proc_;
   RuleTables port_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable ended_;
   // With the lock held.
   bool stop_ = false, done_ = false;
   std::function<void(const std::string&)> notice_;
