@@ -2,10 +2,12 @@
 #include "app/teaching.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
 #include <exception>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -13,10 +15,20 @@
 #include "app/privilege.h"
 #include "app/terminal.h"
 #include "base/time.h"
+#include "events/mapping_at.h"
 #include "procfs/process.h"
 
 namespace memwhy::app {
 namespace {
+
+// The executable code of this program. What it forked has it at the same place, until that becomes another program.
+std::optional<events::Vma> own_code(const procfs::Root& proc) {
+  Result<procfs::Process> self = procfs::Process::open(proc, ::getpid());
+  const auto vmas = self ? self->vmas() : Result<std::vector<events::Vma>>(std::move(self).error());
+  if (!vmas) return std::nullopt;
+  const events::Vma* const own = events::mapping_at(*vmas, reinterpret_cast<uint64_t>(&own_code));
+  return own != nullptr ? std::optional(*own) : std::nullopt;
+}
 
 // Before others, where that is allowed: a question is two changes of who runs, what waits meanwhile is soon more than there is room
 // for, and it never has more than its share of a CPU. Children that it starts later have the same.
@@ -69,10 +81,14 @@ void Teaching::run(uint64_t capabilities) {
   try {
     hurry(*files_);
     if (Status kept = keep_only(capabilities); !kept) warn(kept.error().message());
-    const auto mappings = [this](Pid tgid) -> Result<std::vector<events::Vma>> {
+    const std::optional<events::Vma> own = own_code(proc_);
+    const auto mappings = [this, &own](Pid tgid) -> Result<std::vector<events::Vma>> {
       Result<procfs::Process> process = procfs::Process::open(proc_, tgid);
       if (!process) return std::move(process).error();
-      return process->vmas();
+      Result<std::vector<events::Vma>> all = process->vmas();
+      // The next program begins in a moment, and would begin unseen.
+      if (all && own && std::ranges::find(*all, *own) != all->end()) all->clear();
+      return all;
     };
     // What its children do for it is not in that, and takes about as long.
     const auto work = [] { return 2 * clock_ns(CLOCK_THREAD_CPUTIME_ID); };
