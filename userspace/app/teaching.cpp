@@ -38,22 +38,19 @@ void hurry(const files::Children& files) {
     static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(one), kNice));
 }
 
-// Until the next look, by the pause before this one and what it found: new code comes in bursts, or drips as a JIT compiles it.
-// Waking up costs more than a look that finds nothing.
-std::chrono::milliseconds pause_after(std::chrono::milliseconds before, size_t learned,
-                                      std::chrono::milliseconds most) {
+// Until the next look, by the pause before this one and what it found: new code comes in bursts, or drips as a JIT compiles it. A look
+// costs more than what one more snapshot adds, and what cannot wait is heard.
+std::chrono::milliseconds pause_after(std::chrono::milliseconds before, size_t learned) {
   constexpr size_t kBurst = 8;
-  constexpr std::chrono::milliseconds kLeast{1};
-  if (learned >= kBurst) return kLeast;
-  return std::clamp(learned > 0 ? before / 2 : before + kLeast, kLeast, most);
+  constexpr std::chrono::milliseconds kLeast{1}, kMost{250};
+  return learned >= kBurst ? kLeast : std::min(2 * before, kMost);
 }
 
 }  // namespace
 
 Teaching::Teaching(std::unique_ptr<probe::Unwinding> unwinding, std::unique_ptr<files::Children> files,
-                   procfs::Root proc, uint64_t capabilities, std::chrono::milliseconds longest_pause)
-    : longest_pause_(longest_pause),
-      unwinding_(std::move(unwinding)),
+                   procfs::Root proc, uint64_t capabilities)
+    : unwinding_(std::move(unwinding)),
       files_(std::move(files)),
       proc_(std::move(proc)),
       port_(*unwinding_),
@@ -99,7 +96,7 @@ void Teaching::run(uint64_t capabilities) {
     for (std::unique_lock lock(mutex_); !stop_;) {
       lock.unlock();
       const size_t learned = teacher.look();
-      pause = pause_after(pause, learned, longest_pause_);
+      pause = pause_after(pause, learned);
       if (learned < unwind::Teacher::kAtOnce) static_cast<void>(unwinding_->wait(pause));
       lock.lock();
       if (notice_ && files_->has_notices())
