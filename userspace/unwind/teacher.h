@@ -94,9 +94,9 @@ class Teacher {
   static constexpr TimeNs kCheckAgain =
       500'000'000;  // whether made code is what it was; all of it was: twice as long ...
   static constexpr TimeNs kCheckSeldom = 2'000'000'000;  // ... up to this
-  // One sixteenth of a CPU, so that it is below a tenth with what is not counted: waking up, and answers that take longer. What was
+  // One eighteenth of a CPU, so that it is below a tenth with what is not counted: waking up, and answers that take longer. What was
   // not used is saved up, and as much is there at the beginning, when all code is new.
-  static constexpr TimeNs kShare = 16, kMostSaved = 500'000'000;
+  static constexpr TimeNs kShare = 18, kMostSaved = 500'000'000;
 
  private:
   struct Space {
