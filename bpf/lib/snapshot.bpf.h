@@ -8,6 +8,17 @@
 
 #include "rules.bpf.h"
 
+/*
+ * Wakes who learns. What can wait is looked for now and then. What cannot: a space whose code nobody has read, as what is sent
+ * before that is worth little and a program maps most of its code as it begins; and many that wait for a place in the ring.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, PAGE_BYTES);
+} bell __weak SEC(".maps");
+
+#define BELL_SNAPSHOTS 32u /* so many, and who learns is woken */
+
 /* Deeper than is copied, or behind another stack, which is not: from there on, or that address is never learned. */
 static __always_inline bool is_beyond(const struct scratch *s, u64 sp)
 {
@@ -158,10 +169,14 @@ __noinline int send_snapshot(u32 which, u64 ip, u64 sp, u64 fp, u32 stack)
 		else
 			break;
 	}
+	bool urgent = snapshot->unwatched || !(at & (BELL_SNAPSHOTS - 1));
+
 	snapshot->absent = absent;
 	snapshot->bytes = done;
 	__sync_lock_test_and_set(&snapshot->state, MW_SNAPSHOT_READY);
 	c->fault[MW_SNAPSHOTS_SENT]++;
+	if (urgent)
+		bpf_ringbuf_output(&bell, &key, sizeof(key), BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
 

@@ -36,7 +36,7 @@ enum bpf_map_type {
 };
 enum { BPF_ANY = 0 };
 enum { BPF_F_MMAPABLE = 1024 };
-enum { BPF_RB_NO_WAKEUP = 1 };
+enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 struct bpf_raw_tracepoint_args {
 	__u64 args[0];
 };

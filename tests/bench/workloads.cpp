@@ -61,7 +61,7 @@ class Lessons {
     if (!proc) return std::move(proc).error();
     auto lessons = std::unique_ptr<Lessons>(new Lessons);
     lessons->counts_ = kernel.unwinding();
-    lessons->children_ = {(*files)->opener(), (*files)->parser(), (*files)->memory_reader()};
+    lessons->files_ = files->get();
     constexpr uint64_t kAll = ~uint64_t{0};
     lessons->teaching_ =
         std::make_unique<app::Teaching>(kernel.unwinding(), std::move(*files), std::move(*proc),
@@ -74,7 +74,8 @@ class Lessons {
   probe::SnapshotCounts snapshots() const { return counts_->snapshots(); }
   uint64_t children_ns() const {
     uint64_t all = 0;
-    for (const pid_t child : children_) {
+    // the one that reads memory is started when it is needed first
+    for (const pid_t child : {files_->opener(), files_->parser(), files_->memory_reader()}) {
       uint64_t one = 0;
       std::ifstream(fmt::format("/proc/{}/schedstat", child)) >> one;
       all += one;
@@ -85,7 +86,7 @@ class Lessons {
  private:
   Lessons() = default;
   std::unique_ptr<probe::Unwinding> counts_;  // ends after `teaching_`
-  std::array<pid_t, 3> children_{};
+  files::Children* files_ = nullptr;          // of `teaching_`
   std::unique_ptr<app::Teaching> teaching_;
 };
 

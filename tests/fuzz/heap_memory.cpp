@@ -142,7 +142,8 @@ bool read_frames(HeapProcess& process) {
   remote::MeteredMemory metered(*memory, budget);
   HeapMemory heap(metered, process.vmas(), {});
   if (!heap.refresh()) return false;
-  std::optional<HotspotFrames> frames = HotspotFrames::find(heap, process.file());
+  const std::optional<HotspotTables> tables = HotspotFrames::find_tables(heap, process.file());
+  std::optional<HotspotFrames> frames = tables ? HotspotFrames::find(heap, *tables) : std::nullopt;
   bool found = false;
   for (int round = 0; round < 2 && frames; ++round) {
     for (const uint64_t address : process.shape().code) {

@@ -289,6 +289,34 @@ TEST(StackRulesOfCodeThatChanges, ASpaceThatIsTracedAgainHasNoOldRules) {
 }
 
 // A table without room: the stacks are those of frame pointers, and no page is without one.
+// A program maps most of its code as it begins: who learns is woken, and does not find it out in his own time.
+TEST(StackRulesTable, WhoLearnsIsWokenByASpaceWhoseCodeIsNotKnown) {
+  constexpr std::chrono::minutes kForEver{2};
+  OPEN_SCHOOL(school, {});
+  Rounds rounds;
+  Target target([&](Report&) {
+    char* pages = fresh_pages(2);
+    for (const size_t at : {size_t{0}, kPage}) {
+      pages[at] = 1;
+      rounds.over();
+    }
+  });
+  TRACE(space, *school.port, target.pid(), false);
+  target.start();
+  EXPECT_TRUE(school.unwinding->wait(kForEver));
+  EXPECT_GE(school.unwinding->snapshots().sent, 1u);
+  rounds.wait();
+  school.learn();
+  static_cast<void>(school.unwinding->wait({}));  // what else rang
+  EXPECT_FALSE(school.unwinding->wait({}));
+  school.unwinding->wake();
+  EXPECT_TRUE(school.unwinding->wait(kForEver));
+  rounds.next();
+  rounds.wait();
+  rounds.next();
+  target.wait_done();
+}
+
 TEST(StackRulesTable, FullIsFramePointersAsBefore) {
   OPEN_SCHOOL(school, {});
   Rounds rounds;

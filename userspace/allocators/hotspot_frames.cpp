@@ -40,15 +40,19 @@ AddressRange reserved(HotspotVm& vm, std::optional<uint64_t> space) {
 
 }  // namespace
 
-std::optional<HotspotFrames> HotspotFrames::find(HeapMemory& memory, const FileBytes& read_file) {
+std::optional<HotspotTables> HotspotFrames::find_tables(HeapMemory& memory, const FileBytes& read_file) {
   for (const ModuleData& module : module_data(memory.vmas())) {
     if (!is_hotspot(module.name)) continue;
-    const std::optional<HotspotTables> tables =
-        HotspotTables::find(memory, module.range, module.name, read_file);
-    HotspotFrames found;
-    if (tables && found.read_layout(*tables) && found.read_heaps(memory, *tables)) return found;
+    auto tables = HotspotTables::find(memory, module.range, module.name, read_file);
+    if (tables && HotspotFrames().read_layout(*tables)) return tables;
   }
   return std::nullopt;
+}
+
+std::optional<HotspotFrames> HotspotFrames::find(HeapMemory& memory, const HotspotTables& tables) {
+  HotspotFrames found;
+  return found.read_layout(tables) && found.read_heaps(memory, tables) ? std::optional(std::move(found))
+                                                                       : std::nullopt;
 }
 
 bool HotspotFrames::read_layout(const HotspotTables& tables) {

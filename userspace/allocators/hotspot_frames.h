@@ -34,8 +34,10 @@ class HotspotFrames {
     bool operator==(const Frame&) const = default;
   };
 
-  // nullopt: no JVM, or one that is not known.
-  static std::optional<HotspotFrames> find(HeapMemory& memory, const FileBytes& read_file);
+  // nullopt: no JVM, or one that is not known. They are those of its file, and there before the VM has begun.
+  static std::optional<HotspotTables> find_tables(HeapMemory& memory, const FileBytes& read_file);
+  // nullopt: the VM has not made its code heaps yet.
+  static std::optional<HotspotFrames> find(HeapMemory& memory, const HotspotTables& tables);
 
   // Of an instruction in made code. nullopt: nothing is known of it.
   std::optional<Frame> frame(HeapMemory& memory, uint64_t address);

@@ -27,11 +27,14 @@ constexpr uint64_t kMostFlags = 1 << 13;
 class FileText {
  public:
   FileText(HeapMemory& memory, std::string_view file, const FileBytes& read_file)
-      : memory_(memory), file_(file), read_file_(read_file) {}
+      : memory_(memory), read_file_(read_file) {
+    for (const events::Vma& vma : memory.vmas())
+      if (vma.inode != 0 && !vma.write && vma.name == file) text_of_.push_back(vma.range);
+  }
 
+  // Asked for each word of its variables: of the mappings only those that count.
   bool could_be(uint64_t address) const {
-    const events::Vma* const vma = memory_.mapping(address);
-    return vma != nullptr && vma->inode != 0 && !vma->write && vma->name == file_;
+    return std::ranges::any_of(text_of_, [&](const AddressRange& range) { return range.contains(address); });
   }
   // All that these point to. false: it is too much, or not there.
   bool load(const std::vector<uint64_t>& pointers) {
@@ -61,8 +64,8 @@ class FileText {
 
  private:
   HeapMemory& memory_;
-  std::string_view file_;
   const FileBytes& read_file_;
+  std::vector<AddressRange> text_of_;
   uint64_t begin_ = 0;
   std::string text_;
 };
@@ -114,22 +117,30 @@ void add_tables(HeapMemory& memory, const FileText& text, const AddressRange& wh
   }
 }
 
+void add_names(const std::vector<VmEntry>& table, std::vector<uint64_t>& names) {
+  for (const VmEntry& entry : table) names.insert(names.end(), {entry.type, entry.field});
+}
+
 }  // namespace
 
-// In what is written when the file is loaded: it may be read-only from then on. The compilers have a table of their own, which
-// repeats some of the fields, and other tables look alike: those have other names.
+// In what is written when the file is loaded: it may be read-only from then on, and lies before the variables. The compilers have
+// a table of their own, which repeats some of the fields, and other tables look alike: those have other names.
 std::optional<HotspotTables> HotspotTables::find(HeapMemory& memory, const AddressRange& data,
                                                  std::string_view file, const FileBytes& read_file) {
   FileText text(memory, file, read_file);
   std::vector<std::vector<VmEntry>> tables;
   for (const events::Vma& vma : memory.vmas())
-    if (vma.inode != 0 && vma.name == file && vma.read && !vma.exec && vma.range.bytes() <= kMostModuleData)
+    if (vma.inode != 0 && vma.name == file && vma.read && (vma.write || vma.range.end == data.start) &&
+        vma.range.bytes() <= kMostModuleData)
       add_tables(memory, text, vma.range, data, tables);
   HotspotTables out;
+  std::vector<uint64_t> all;
+  for (const std::vector<VmEntry>& table : tables) add_names(table, all);
+  const bool together = text.load(all);
   for (const std::vector<VmEntry>& table : tables) {
     std::vector<uint64_t> names;
-    for (const VmEntry& entry : table) names.insert(names.end(), {entry.type, entry.field});
-    if (!text.load(names)) continue;
+    add_names(table, names);
+    if (!together && !text.load(names)) continue;
     for (const VmEntry& entry : table) {
       const std::string_view type = text.at(entry.type), field = text.at(entry.field);
       if (type.empty() || field.empty() || !memory.keep(sizeof(Field) + type.size() + field.size())) continue;
@@ -138,9 +149,7 @@ std::optional<HotspotTables> HotspotTables::find(HeapMemory& memory, const Addre
                               Field{is_static, is_static ? entry.address : entry.offset});
     }
   }
-  if (out.fields_.empty()) return std::nullopt;
-  out.read_flags(memory, file, read_file);
-  return out;
+  return out.fields_.empty() ? std::nullopt : std::optional(std::move(out));
 }
 
 void HotspotTables::read_flags(HeapMemory& memory, std::string_view file, const FileBytes& read_file) {

@@ -37,7 +37,7 @@ class HotspotTables {
   // Where the value of a flag of the command line is.
   std::optional<uint64_t> flag(std::string_view name) const;
 
-  // There always are some. None: the search had no time left for them, and the next reading may have.
+  // Not read by find(). There always are some; none: they were not read yet, or the reading had no time left for them.
   bool has_flags() const { return !flags_.empty(); }
   void read_flags(HeapMemory& memory, std::string_view file, const FileBytes& read_file);
 

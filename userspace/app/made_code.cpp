@@ -17,6 +17,7 @@ namespace memwhy::app {
 namespace {
 
 using allocators::kMs;
+using Frames = allocators::HotspotFrames;
 constexpr uint64_t kBytes = 64 * allocators::kMiB;
 constexpr remote::Limits kFindLimits{
     .read_bytes = kBytes, .kept_bytes = kBytes, .cpu_ns = 100 * kMs, .time_ns = 1000 * kMs};
@@ -97,8 +98,10 @@ void MadeCode::search(Pid tgid, Jvm& jvm) {
   reading_.reset();
   if (!open(tgid, jvm)) return;
   Reading reading(tgid, *jvm.memory, kFindLimits, mappings_of(tgid));
-  if (reading.heap.refresh())
-    jvm.frames = allocators::HotspotFrames::find(reading.heap, file_bytes_of(files_, tgid));
+  if (!reading.heap.refresh()) return;
+  if (!jvm.tables) jvm.tables = Frames::find_tables(reading.heap, file_bytes_of(files_, tgid));
+  if (jvm.tables) jvm.frames = Frames::find(reading.heap, *jvm.tables);
+  if (jvm.frames) jvm.tables.reset();
 }
 
 bool MadeCode::open(Pid tgid, Jvm& jvm) {

@@ -38,7 +38,8 @@ class MadeCode final : public unwind::MadeCode {
  private:
   struct Jvm {
     std::unique_ptr<remote::RemoteMemory> memory;
-    std::optional<allocators::HotspotFrames> frames;  // nothing: its tables were not found
+    std::optional<allocators::HotspotTables> tables;  // while it has begun, and has no code yet
+    std::optional<allocators::HotspotFrames> frames;  // nothing: they are not known yet
     uint64_t search_at = 0, waits_ns = 0;             // when it is looked for again
   };
   // Of one look, and one process.

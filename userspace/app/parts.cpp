@@ -8,14 +8,13 @@ namespace {
 
 Result<std::unique_ptr<Teaching>> start_teaching(probe::KernelProbe& probe,
                                                  std::unique_ptr<files::Children> files,
-                                                 const PrivilegePlan& privileges, bool to_a_budget) {
+                                                 const PrivilegePlan& privileges) {
   std::unique_ptr<probe::Unwinding> unwinding = probe.unwinding();
   if (!unwinding) return std::unique_ptr<Teaching>();
   Result<procfs::Root> proc = procfs::Root::open("/proc");
   if (!proc) return std::move(proc).error();
   return std::make_unique<Teaching>(std::move(unwinding), std::move(files), std::move(*proc),
-                                    privileges.of(Worker::kTeaching),
-                                    to_a_budget ? Teaching::kLongestOfABudget : Teaching::kLongestPause);
+                                    privileges.of(Worker::kTeaching));
 }
 
 }  // namespace
@@ -33,8 +32,7 @@ Result<PartsPtr> assemble(procfs::Root proc, const PrivilegePlan& privileges, st
   Result<std::unique_ptr<probe::KernelProbe>> probe = open_probe(to_a_budget, options.probes.who_allocates);
   if (!probe) return std::move(probe).error();
   std::unique_ptr<record::KernelSource> kernel = kernel_source(**probe, privileges.told());
-  Result<std::unique_ptr<Teaching>> teaching =
-      start_teaching(**probe, std::move(*more_files), privileges, to_a_budget);
+  Result<std::unique_ptr<Teaching>> teaching = start_teaching(**probe, std::move(*more_files), privileges);
   if (!teaching) return std::move(teaching).error();
   options.rests = to_a_budget;
   options.on_thread = [privileges](record::Thread thread) {

@@ -68,7 +68,7 @@ using PartsPtr = std::unique_ptr<Parts, EndOfParts>;
 
 // Starts the children, loads the programs into the kernel, and puts a session over them, which is not started yet. Its threads
 // keep what `privileges` has for each. Arguments as of Parts; `options` needs no on_thread. `to_a_budget`: as of open_probe(); what
-// rests is read less often, and unwind rules are learned up to 250 ms late, not 50.
+// rests is read less often.
 Result<PartsPtr> assemble(procfs::Root proc, const PrivilegePlan& privileges, std::vector<record::Sink> sinks,
                           std::shared_ptr<void> owner, record::SessionOptions options,
                           const std::vector<std::string>& debug_directories, bool to_a_budget = false);

@@ -23,11 +23,9 @@ namespace memwhy::app {
 
 class Teaching {
  public:
-  static constexpr std::chrono::milliseconds kLongestPause{50}, kLongestOfABudget{250};
-
-  // `capabilities`: what the thread keeps (privilege.h). `longest_pause`: between two looks for what is to be learned.
+  // `capabilities`: what the thread keeps (privilege.h).
   Teaching(std::unique_ptr<probe::Unwinding> unwinding, std::unique_ptr<files::Children> files,
-           procfs::Root proc, uint64_t capabilities, std::chrono::milliseconds longest_pause = kLongestPause);
+           procfs::Root proc, uint64_t capabilities);
   ~Teaching();  // waits for the look that runs
   Teaching(const Teaching&) = delete;
   Teaching& operator=(const Teaching&) = delete;
@@ -40,13 +38,12 @@ class Teaching {
  private:
   void run(uint64_t capabilities);
 
-  const std::chrono::milliseconds longest_pause_;
   std::unique_ptr<probe::Unwinding> unwinding_;
   std::unique_ptr<files::Children> files_;
   procfs::Root proc_;
   RuleTables port_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable ended_;
   // With the lock held.
   bool stop_ = false, done_ = false;
   std::function<void(const std::string&)> notice_;

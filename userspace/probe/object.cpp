@@ -357,6 +357,7 @@ Result<std::string> Object::iterate(const char* program) const {
 }
 
 int Object::ring_fd() const { return bpf_map__fd(skeleton_->maps.ring); }
+int Object::bell_fd() const { return bpf_map__fd(skeleton_->maps.bell); }
 int Object::members_fd() const { return bpf_map__fd(skeleton_->maps.members); }
 
 std::vector<std::pair<std::string, int>> Object::programs() const {

@@ -65,6 +65,7 @@ class Object {
   }
 
   int ring_fd() const;
+  int bell_fd() const;
   int members_fd() const;
   // Descriptors of the programs that are loaded, with their names.
   std::vector<std::pair<std::string, int>> programs() const;

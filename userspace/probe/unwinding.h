@@ -9,12 +9,16 @@
 // A stack that was incomplete keeps its id; it is emitted again to its receivers with what is known now.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "base/fd.h"
 #include "events/event.h"
 #include "probe/rule_table.h"
+
+struct ring_buffer;
 
 namespace memwhy::probe {
 
@@ -39,6 +43,9 @@ class Unwinding {
   Unwinding& operator=(const Unwinding&) = delete;
 
   RuleTable& rules() { return rules_; }
+  // Until the kernel side has what cannot wait, wake() was called, or it took so long: then false.
+  bool wait(std::chrono::milliseconds most);
+  void wake();  // by any thread
   // What the incomplete stack in this slot was, as its snapshot showed; kStopped: as far as it did. Another one for the same slot: several
   // callers share it, and it is none of them for certain.
   void complete(uint32_t slot, std::vector<uint64_t> frames, events::Unwind how);
@@ -46,8 +53,13 @@ class Unwinding {
   SnapshotCounts snapshots() const;
 
  private:
+  struct BellCloser {
+    void operator()(ring_buffer* bell) const;
+  };
   std::shared_ptr<Hub> hub_;
   RuleTable rules_;
+  std::unique_ptr<ring_buffer, BellCloser> bell_;  // none: it is looked now and then
+  Fd woken_;
 };
 
 }  // namespace memwhy::probe

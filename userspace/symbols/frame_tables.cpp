@@ -120,6 +120,14 @@ void mark_entry(FunctionRules& rules, BlockCache& source, uint64_t entry) {
   overlay_both(rules, {entry, entry + bytes}, Kind::kEnd);
 }
 
+// What the loader calls first of a library (_init) has no table either. That it begins is where most libraries are met for the first
+// time: the page is fetched for its first instruction, when nothing is pushed yet.
+void mark_first_call(FunctionRules& rules, const ElfFile& elf) {
+  const Section* const init = elf.section(".init");
+  if (init == nullptr || init->type != SHT_PROGBITS || (init->flags & SHF_EXECINSTR) == 0) return;
+  overlay(rules.rows, rules.begin, {init->offset, init->offset + 1}, {Kind::kStack, 0, 8}, false);
+}
+
 size_t count(std::string_view code, std::string_view what) {
   size_t n = 0;
   for (size_t at = code.find(what); at != std::string_view::npos; at = code.find(what, at + what.size())) ++n;
@@ -272,6 +280,7 @@ FunctionRules FrameTables::rules(BlockCache& source, const ElfFile& elf, const G
   } else {
     rules.why = FunctionRules::Why::kNoEntry;
     mark_kept_frames(rules, source);
+    mark_first_call(rules, elf);
     mark_entry(rules, source, elf.entry() - *vaddr + file_offset);
     mark_all_stubs(rules, source);
   }

@@ -23,7 +23,7 @@ constexpr uint64_t kMostRoom = 256 << 10;  // for the locals of an interpreted m
 
 constexpr size_t kRuleOverhead = 128;  // of a function beside its rows
 
-constexpr uint64_t kLookAhead = 8192;   // of the stack, for return addresses
+constexpr uint64_t kLookAhead = 4096;   // of the stack, for return addresses
 constexpr size_t kMostExpected = 4096;  // of one file, before they are asked for
 
 std::optional<uint64_t> word_at(const Snapshot& snapshot, uint64_t address) {
@@ -147,6 +147,7 @@ Learned Learner::learn(Pid tgid, const Snapshot& snapshot, const Mappings& mappi
   Walk walk(snapshot);
   bool guessed = false, made_code = false;
   learned.how = How::kUnreadable;
+  came_ = std::min(came_ + 1, coming_.size());
   while (true) {
     if (learned.frames.size() == kMostFrames) {
       learned.how = How::kCut;
@@ -252,7 +253,9 @@ void Learner::note(const Coming& coming) {
 // A question costs a word with another process, and each further address little. What is not answered now is asked again by who
 // needs it.
 void Learner::ask() {
-  for (const Coming& coming : std::exchange(coming_, {})) note(coming);
+  const std::vector<Coming> all = std::exchange(coming_, {});
+  const size_t learned = came_ > 0 ? came_ - 1 : 0;  // the last that came is being learned from
+  for (const Coming& coming : std::span(all).subspan(learned)) note(coming);
   for (auto& [key, expected] : expected_) {
     std::vector<uint64_t>& offsets = expected.offsets;
     std::sort(offsets.begin(), offsets.end());

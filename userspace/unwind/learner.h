@@ -93,7 +93,11 @@ class Learner {
     Snapshot snapshot;
     Mappings mappings;
   };
-  void expect(std::vector<Coming> all) { coming_ = std::move(all); }
+  // In this order.
+  void expect(std::vector<Coming> all) {
+    coming_ = std::move(all);
+    came_ = 0;
+  }
   // `mappings`: of the process, in order of address.
   Learned learn(Pid tgid, const Snapshot& snapshot, const Mappings& mappings);
 
@@ -151,6 +155,7 @@ class Learner {
   LearnerLimits limits_;
   MadeCode* made_;
   std::vector<Coming> coming_;
+  size_t came_ = 0;  // of them
   Recent recent_;
   std::map<MappingKey, File> files_;
   std::unordered_map<symbols::FileKey, Expected, symbols::FileKeyHash> expected_;

@@ -119,13 +119,16 @@ void Teacher::learn(const Taken& taken) {
 }
 
 void Teacher::withdraw_made_code(TimeNs now) {
-  if (made_ == nullptr || now < checked_at_ + kCheckAgain) return;
+  if (made_ == nullptr || now < checked_at_ + check_after_) return;
   checked_at_ = now;
+  check_after_ = std::min(2 * check_after_, kCheckSeldom);
   for (auto& [id, space] : spaces_) {
     if (!space.has_made_code) continue;
     space.has_made_code = port_.generation(id).has_value();
     const std::vector<AddressRange> gone = made_->gone(space.tgid);
-    if (!gone.empty()) port_.withdraw(id, gone);
+    if (gone.empty()) continue;
+    port_.withdraw(id, gone);
+    check_after_ = kCheckAgain;
   }
 }
 

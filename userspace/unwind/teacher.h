@@ -91,10 +91,12 @@ class Teacher {
   static constexpr uint32_t kSnapshots = 512;  // of one space, for one look
   static constexpr size_t kAtOnce =
       32;  // in one look: the room of those that were learned from is given back soon
-  static constexpr TimeNs kCheckAgain = 500'000'000;  // whether made code is what it was
-  // One sixteenth of a CPU, so that it is below a tenth with what is not counted: waking up, and answers that take longer. What was
+  static constexpr TimeNs kCheckAgain =
+      500'000'000;  // whether made code is what it was; all of it was: twice as long ...
+  static constexpr TimeNs kCheckSeldom = 2'000'000'000;  // ... up to this
+  // One eighteenth of a CPU, so that it is below a tenth with what is not counted: waking up, and answers that take longer. What was
   // not used is saved up, and as much is there at the beginning, when all code is new.
-  static constexpr TimeNs kShare = 16, kMostSaved = 500'000'000;
+  static constexpr TimeNs kShare = 18, kMostSaved = 500'000'000;
 
  private:
   struct Space {
@@ -125,8 +127,8 @@ class Teacher {
   Totals totals_;
   int64_t saved_ns_ = kMostSaved;  // below 0: more than it may
   std::optional<TimeNs> saved_at_;
-  TimeNs checked_at_ = 0;  // made code
-  uint64_t readings_ = 0;  // of mappings
+  TimeNs checked_at_ = 0, check_after_ = kCheckAgain;  // made code
+  uint64_t readings_ = 0;                              // of mappings
 };
 
 }  // namespace memwhy::unwind

@@ -67,6 +67,34 @@ TEST_P(HotspotFramesOf, TablesThatLieSayNothing) {
   }
 }
 
+TEST(HotspotFrames, ItsTablesAreThereBeforeItHasCode) {
+  MadeCodeCache made(false);
+  made.blob(2, 40, 6, 0x20);
+  ASSERT_TRUE(made.heap.refresh());
+  const auto tables = HotspotFrames::find_tables(made.heap, made.library());
+  ASSERT_TRUE(tables);
+  made.memory.put_words(kObject, {0, 0});  // no code heap yet
+  EXPECT_FALSE(HotspotFrames::find(made.heap, *tables));
+  made.memory.put_words(kObject, {1, kObject + 0x100});
+  made.heap.forget();
+  auto frames = HotspotFrames::find(made.heap, *tables);
+  ASSERT_TRUE(frames);
+  EXPECT_EQ(frames->frame(made.heap, made.code(2) + 0x20), (Frame{Kind::kCompiled, 48}));
+}
+
+// Where the linker asked for that: the tables lie before the variables, and are no longer written.
+TEST(HotspotFrames, TablesThatAreReadOnlyByNowAreFound) {
+  MadeCodeCache made(true);
+  made.blob(2, 40, 6, 0x20);
+  const auto data = std::ranges::find_if(made.vmas, [](const auto& vma) { return vma.range.start == kData; });
+  ASSERT_NE(data, made.vmas.end());
+  events::Vma tables = *data;
+  data->range.start = tables.range.end = kData + 0x10000;
+  tables.write = false;
+  made.vmas.insert(data, tables);
+  EXPECT_TRUE(made.find());
+}
+
 TEST(HotspotFrames, AnotherLayoutOfTheCodeCacheIsNotRead) {
   MadeCodeCache made(false);
   made.memory.put_word(kObject + 0x200 + 256, 40);  // segments of 1 TiB

@@ -250,7 +250,8 @@ struct MadeCodeCache : MadeJvm {
   Borrowed borrowed{memory};
   HeapMemory heap{borrowed, [this] { return vmas; }, {}};
   std::optional<HotspotFrames> find() {
-    return heap.refresh() ? HotspotFrames::find(heap, library()) : std::nullopt;
+    const auto tables = heap.refresh() ? HotspotFrames::find_tables(heap, library()) : std::nullopt;
+    return tables ? HotspotFrames::find(heap, *tables) : std::nullopt;
   }
 };
 

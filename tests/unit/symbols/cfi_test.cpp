@@ -368,6 +368,32 @@ TEST(Cfi, CodeThatMakesTypedFramesHasOneAtEachCall) {
   }
 }
 
+TEST(Cfi, WhatTheLoaderCallsFirstHasPushedNothingWhenItBegins) {
+  constexpr uint64_t kSections = 0x40000, kNames = 0x41000, kInit = kText + 0x2000;
+  for (const uint64_t flags : {uint64_t{SHF_EXECINSTR}, uint64_t{0}}) {
+    Frames frames;
+    frames.function(frames.common(), kText, 0x100, {});
+    auto file = std::make_unique<MadeFile>(kSize);
+    file->headers(1, kSections, 4, 3);
+    file->program(0, PT_LOAD, PF_R | PF_X, 0, kBase, kSize);
+    file->put_bytes(kFrames, frames.bytes().data(), frames.bytes().size());
+    Elf64_Shdr sections[4] = {};
+    sections[1] = {1, SHT_PROGBITS, SHF_ALLOC | flags, kBase + kInit, kInit, 0x17, 0, 0, 4, 0};
+    sections[2] = {7, SHT_PROGBITS, SHF_ALLOC, kBase + kFrames, kFrames, frames.bytes().size(), 0, 0, 1, 0};
+    sections[3] = {0, SHT_STRTAB, 0, 0, kNames, 64, 0, 0, 1, 0};
+    file->put(kSections, sections);
+    file->text(kNames + 1, ".init");
+    file->text(kNames + 7, ".eh_frame");
+    const auto binary = open(std::move(file));
+    const FunctionRules rules = binary->frame_rules(kInit, false);
+    EXPECT_TRUE(rules.well_formed());
+    EXPECT_EQ(rules.row(kInit)->at, flags != 0 ? stack_rule(8) : kFramePointerRule);
+    EXPECT_EQ(rules.row(kInit)->after_call, kFramePointerRule);
+    EXPECT_EQ(rules.row(kInit - 1)->at, kFramePointerRule);
+    EXPECT_EQ(rules.row(kInit + 4)->at, kFramePointerRule) << "from here on it may have a frame of any kind";
+  }
+}
+
 TEST(Cfi, DebugFrameIsReadAlsoWhenItIsCompressed) {
   Frames frames(true);
   frames.function(frames.common(), kText + kFunction, 0x100, {0x50, 0x0e, 32});

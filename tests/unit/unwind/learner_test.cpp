@@ -29,6 +29,7 @@ class FakeBinaries final : public NoBinaries {
  public:
   std::map<uint64_t, FunctionRules> functions;  // by where they begin
   int opened = 0, asked = 0;
+  size_t addresses = 0;  // that were asked for
   bool readable = true, is_elf = true, is_go = false;
   int closes = 0;  // so many questions find the file closed
 
@@ -62,6 +63,7 @@ class FakeBinaries final : public NoBinaries {
   Result<std::vector<FunctionRules>> frame_rules(symbols::BinaryHandle binary,
                                                  std::span<const symbols::CodeOffset> at) override {
     ++asked;
+    addresses += at.size();
     if (closes > 0 && closes-- > 0) return Error(ErrorCode::kAbsent, "closed");
     if (!readable) return Error(ErrorCode::kBadInput, "not to be read");
     std::vector<FunctionRules> all;
@@ -273,6 +275,19 @@ TEST_F(LearnerTest, FunctionsThatTheStackNamesAreAskedForTogether) {
   EXPECT_EQ(binaries_.asked, 0) << "all of them may be known";
   for (int i = 0; i < 2; ++i) EXPECT_EQ(learner_.learn(kPid, snapshot, mappings()).how, How::kWhole);
   EXPECT_EQ(binaries_.asked, 1);
+}
+
+TEST_F(LearnerTest, WhatCameBeforeIsExpectedNoMore) {
+  for (const uint64_t i : {0, 1, 5}) function(i, {Kind::kEnd, 0, 0});
+  put(kStack + 0x100, in(5));
+  const Snapshot first{in(0), kStack + 0x100, 0, false, kStack, stack_},
+      second{in(1), kStack + 0x200, 0, false, kStack, stack_};
+  EXPECT_EQ(learner_.learn(kPid, first, mappings()).how, How::kWhole);
+  EXPECT_EQ(binaries_.addresses, 1u);
+  learner_.expect({{kPid, first, mappings()}, {kPid, second, mappings()}});
+  EXPECT_EQ(learner_.learn(kPid, first, mappings()).how, How::kWhole);
+  EXPECT_EQ(learner_.learn(kPid, second, mappings()).how, How::kWhole);
+  EXPECT_EQ(binaries_.addresses, 2u) << "not what else is on the stack of the first";
 }
 
 TEST_F(LearnerTest, WhatWasExpectedInVainIsAskedForAgain) {

@@ -358,12 +358,23 @@ TEST(Teacher, RulesOfMadeCodeThatWasReplacedAreWithdrawn) {
   teacher.look();
   EXPECT_EQ(made.asked, 1);
   EXPECT_THAT(c.port.withdrawn, ElementsAre(AddressRange{kCode, kCode + 0x100}));
-  c.now += Teacher::kCheckAgain;
+  made.replaced.clear();
+  for (TimeNs pause = Teacher::kCheckAgain; pause <= Teacher::kCheckSeldom; pause *= 2) {
+    c.now += pause - 1;
+    teacher.look();
+    c.now += 1;
+    teacher.look();
+  }
+  EXPECT_EQ(made.asked, 4) << "each time later, while it is what it was";
+  c.now += Teacher::kCheckSeldom - 1;
+  teacher.look();
+  EXPECT_EQ(made.asked, 4);
+  c.now += 1;
   c.port.now = std::nullopt;  // traced no more
   teacher.look();
-  c.now += Teacher::kCheckAgain;
+  c.now += Teacher::kCheckSeldom;
   teacher.look();
-  EXPECT_EQ(made.asked, 2);
+  EXPECT_EQ(made.asked, 5);
 }
 
 TEST(Teacher, WhoIsTiredAllowsNoSnapshotsUntilItHasSavedUpAgain) {
