@@ -50,8 +50,7 @@ struct bpf_perf_event_data {
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct pt_regs {
-	long unsigned int r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs,
-	    flags, sp, ss;
+	long unsigned int r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
 };
 
 typedef struct {
@@ -107,8 +106,7 @@ struct mm_struct {
 	mm_context_t context;
 	struct rw_semaphore mmap_lock;
 	long unsigned int brk;
-	struct percpu_counter
-	    rss_stat[4]; /* 6.2 and later; before, another type: asked for with bpf_core_field_exists */
+	struct percpu_counter rss_stat[4]; /* 6.2 and later; before, another type: asked for with bpf_core_field_exists */
 };
 
 struct signal_struct {
