@@ -142,7 +142,8 @@ std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t sl
   const std::vector<uint64_t> certain = nodes_.frames(stacks_[slot], count);
   // The snapshot may have waited until another stack had the slot.
   if (certain.empty() || !begins_with(frames, certain)) return again;
-  if (how == events::Unwind::kStopped && frames.size() == certain.size()) return again;
+  // A copy that ends sooner than the walk by frame pointers, and agrees with it: Go's runtime on the stack of a thread.
+  if (how == events::Unwind::kStopped && begins_with(nodes_.frames(stacks_[slot]), frames)) return again;
   if (!completed_[hash].add(std::move(frames), how)) return again;
   if (known_[slot].hash != hash) return again;  // it was not emitted yet
   const StackId id = known_[slot].id;

@@ -150,6 +150,16 @@ TEST(StackTable, TwoCallersOfOneIncompleteStackAreNoneForCertain) {
   EXPECT_THAT(t.table.complete(5, {0x1000, 0x2000}, Unwind::kRecovered), IsEmpty()) << "and stays so";
 }
 
+// The walk followed frame pointers to the goroutine, of whose stack the copy shows nothing.
+TEST(StackTable, ACopyThatEndsSoonerAndAgreesTakesNothingAway) {
+  Tables t;
+  t.store(5, 0xbeef, {0x1000, 0x2000, 0x3000, 0x4000}, kMissAfter1);
+  t.given(5, SpaceId{1});
+  EXPECT_THAT(t.table.complete(5, {0x1000, 0x2000, 0x3000}, Unwind::kStopped), IsEmpty());
+  EXPECT_EQ(t.given(5, SpaceId{2}).frames, (Frames{0x1000, 0x2000, 0x3000, 0x4000}));
+  EXPECT_EQ(t.table.complete(5, {0x1000, 0x2000, 0x3000}, Unwind::kRecovered).size(), 2u) << "it is whole";
+}
+
 // A copy of a stack that leads into code which nothing describes shows how it begins.
 TEST(StackTable, WhatIsLongerReplacesAStackWithoutBeingWhole) {
   Tables t;
