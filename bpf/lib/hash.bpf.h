@@ -83,6 +83,7 @@ __noinline u64 frames_hash(u32 which, u32 flags)
 	for (u32 i = 0; i < MW_STACK_NODES && (s64)left > MW_INNER_FRAMES; i++) {
 		const volatile u64 *keys = &stack_keys[2 * MW_NODE_FRAMES * i];
 
+		/* a full one, as most are, needs no masks */
 		if ((s64)left >= MW_INNER_FRAMES + MW_NODE_FRAMES) {
 			u64 at = left - MW_NODE_FRAMES;
 

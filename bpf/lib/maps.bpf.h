@@ -109,6 +109,15 @@ struct {
 	__uint(max_entries, MW_RING_BYTES);
 } ring __weak SEC(".maps");
 
+/*
+ * Wakes who learns. What can wait is looked for now and then. What cannot: a space whose code nobody has read, as what is sent
+ * before that is worth little and a program maps most of its code as it begins; and many that wait for a place in snapshots.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096); /* a page is the least */
+} bell __weak SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MW_SNAPSHOTS);

@@ -8,15 +8,6 @@
 
 #include "rules.bpf.h"
 
-/*
- * Wakes who learns. What can wait is looked for now and then. What cannot: a space whose code nobody has read, as what is sent
- * before that is worth little and a program maps most of its code as it begins; and many that wait for a place in the ring.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, PAGE_BYTES);
-} bell __weak SEC(".maps");
-
 #define BELL_SNAPSHOTS 32u /* so many, and who learns is woken */
 
 /* Deeper than is copied, or behind another stack, which is not: from there on, or that address is never learned. */

@@ -125,7 +125,7 @@ static __always_inline u32 stack_slot(struct task_struct *task, struct mw_space 
 
 	if (found == ~0u)
 		found = s->missing ? stack_store(ip, sp, fp, which) : walked_store(which, hash);
-	/* also of one that a crowded table has further away: it would be looked for at each fault */
+	/* not of one that was new; also of one that a crowded table has further away: it would be looked for at each fault */
 	if (trails_too && !s->missing && !(s->flags & (MW_STACK_CUT | MW_STACK_UNREADABLE)) &&
 	    hash != s->absent && stack_hash[found & stack_mask] == hash)
 		trail_learn(key, sp, fp, found, which);

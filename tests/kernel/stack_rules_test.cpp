@@ -288,7 +288,6 @@ TEST(StackRulesOfCodeThatChanges, ASpaceThatIsTracedAgainHasNoOldRules) {
   target.wait_done();
 }
 
-// A table without room: the stacks are those of frame pointers, and no page is without one.
 // A program maps most of its code as it begins: who learns is woken, and does not find it out in his own time.
 TEST(StackRulesTable, WhoLearnsIsWokenByASpaceWhoseCodeIsNotKnown) {
   constexpr std::chrono::minutes kForEver{2};
@@ -317,6 +316,7 @@ TEST(StackRulesTable, WhoLearnsIsWokenByASpaceWhoseCodeIsNotKnown) {
   target.wait_done();
 }
 
+// A table without room: the stacks are those of frame pointers, and no page is without one.
 TEST(StackRulesTable, FullIsFramePointersAsBefore) {
   OPEN_SCHOOL(school, {});
   Rounds rounds;

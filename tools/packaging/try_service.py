@@ -63,8 +63,8 @@ WantedBy=multi-user.target
 WANTED = [  # what a line must look like
     r"started active", r"user memwhy$", r"seccomp 2 1$", r"capabilities 000001c000280004$",
     r'finding memwhy_finding_bytes\{.*confidence="\w+"\} (5[5-9]|6[0-9])\d{6}$', r'cost .*"bpf"\} 0\.0*[1-9]', r"trigger 0$",
-    r"mode 600 memwhy$", r"PROBLEM c-heap-free$", r"others [1-9]", r"reload 0 active$", r"refused .*nonsense", r"watchdog [1-9]", r"stopped success 0$",
-    r"vm-end$"]
+    r"mode 600 memwhy$", r"PROBLEM c-heap-free$", r"others [1-9]", r"reload 0 active$", r"refused .*nonsense",
+    r"watchdog [1-9]", r"stopped success 0$", r"vm-end$"]
 
 
 def tree(packages, work, workload):

@@ -117,8 +117,12 @@ void add_tables(HeapMemory& memory, const FileText& text, const AddressRange& wh
   }
 }
 
-void add_names(const std::vector<VmEntry>& table, std::vector<uint64_t>& names) {
-  for (const VmEntry& entry : table) names.insert(names.end(), {entry.type, entry.field});
+// Where their names are.
+std::vector<uint64_t> names_of(std::span<const std::vector<VmEntry>> tables) {
+  std::vector<uint64_t> names;
+  for (const std::vector<VmEntry>& table : tables)
+    for (const VmEntry& entry : table) names.insert(names.end(), {entry.type, entry.field});
+  return names;
 }
 
 }  // namespace
@@ -134,13 +138,9 @@ std::optional<HotspotTables> HotspotTables::find(HeapMemory& memory, const Addre
         vma.range.bytes() <= kMostModuleData)
       add_tables(memory, text, vma.range, data, tables);
   HotspotTables out;
-  std::vector<uint64_t> all;
-  for (const std::vector<VmEntry>& table : tables) add_names(table, all);
-  const bool together = text.load(all);
+  const bool together = text.load(names_of(tables));
   for (const std::vector<VmEntry>& table : tables) {
-    std::vector<uint64_t> names;
-    add_names(table, names);
-    if (!together && !text.load(names)) continue;
+    if (!together && !text.load(names_of({&table, 1}))) continue;
     for (const VmEntry& entry : table) {
       const std::string_view type = text.at(entry.type), field = text.at(entry.field);
       if (type.empty() || field.empty() || !memory.keep(sizeof(Field) + type.size() + field.size())) continue;

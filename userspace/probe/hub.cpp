@@ -64,7 +64,7 @@ bool must_arrive(uint32_t kind) {
 
 }  // namespace
 
-void Hub::RingCloser::operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+void RingCloser::operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
 
 Hub::Hub(std::unique_ptr<Object> loaded, const Options& options)
     : object(std::move(loaded)),

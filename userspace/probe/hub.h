@@ -27,13 +27,12 @@
 #include "probe/members.h"
 #include "probe/object.h"
 #include "probe/page_table.h"
+#include "probe/ring_closer.h"
 #include "probe/routes.h"
 #include "probe/run_time.h"
 #include "probe/shares.h"
 #include "probe/stack_table.h"
 #include "probe/table_reader.h"
-
-struct ring_buffer;
 
 namespace memwhy::probe {
 
@@ -96,9 +95,6 @@ struct Hub {
   StackTable stacks;
   PageTable pages;
   Members members;
-  struct RingCloser {
-    void operator()(ring_buffer* ring) const;
-  };
   std::unique_ptr<ring_buffer, RingCloser> ring;
   std::vector<Link> links;               // working
   std::map<uint32_t, PortState*> ports;  // changed under both locks

@@ -8,8 +8,8 @@
 
 namespace memwhy::probe {
 
-std::vector<uint64_t> StackNodes::frames(mw_stack& stack, uint32_t most) const {
-  const uint32_t n = std::min({acquire(stack.n), most, MW_STACK_FRAMES});
+std::vector<uint64_t> StackNodes::frames(mw_stack& stack) const {
+  const uint32_t n = std::min(acquire(stack.n), MW_STACK_FRAMES);
   std::vector<uint64_t> frames(stack.ip, stack.ip + std::min(n, MW_INNER_FRAMES));
   frames.reserve(n);
   for (uint32_t at = stack.outer; frames.size() < n && is_node(at); at = all_[at].caller) {

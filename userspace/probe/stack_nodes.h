@@ -24,7 +24,7 @@ class StackNodes {
       : all_(all), count_(count), on_freed_(std::move(freed)) {}
 
   // Frames of a stack, the innermost first; fewer than its n: some are being written at this moment.
-  std::vector<uint64_t> frames(mw_stack& stack, uint32_t most = MW_STACK_FRAMES) const;
+  std::vector<uint64_t> frames(mw_stack& stack) const;
 
   // One pass over the nodes that no stack of `stacks` leads to; a stack whose n is 0 leads to none.
   void sweep(mw_stack* stacks, uint32_t slots);

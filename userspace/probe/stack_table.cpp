@@ -139,11 +139,12 @@ std::vector<std::pair<Listener, events::Stack>> StackTable::complete(uint32_t sl
   const uint64_t hash = acquire(hashes_[slot]);
   if (!is_hash(hash) || acquire(stacks_[slot].n) == 0) return again;
   const uint32_t count = std::max(stacks_[slot].flags >> MW_STACK_CERTAIN_SHIFT, 1u);
-  const std::vector<uint64_t> certain = nodes_.frames(stacks_[slot], count);
+  const std::vector<uint64_t> walked = nodes_.frames(stacks_[slot]);
+  const auto certain = std::span(walked).first(std::min<size_t>(count, walked.size()));
   // The snapshot may have waited until another stack had the slot.
   if (certain.empty() || !begins_with(frames, certain)) return again;
   // A copy that ends sooner than the walk by frame pointers, and agrees with it: Go's runtime on the stack of a thread.
-  if (how == events::Unwind::kStopped && begins_with(nodes_.frames(stacks_[slot]), frames)) return again;
+  if (how == events::Unwind::kStopped && begins_with(walked, frames)) return again;
   if (!completed_[hash].add(std::move(frames), how)) return again;
   if (known_[slot].hash != hash) return again;  // it was not emitted yet
   const StackId id = known_[slot].id;

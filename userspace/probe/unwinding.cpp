@@ -15,8 +15,6 @@
 
 namespace memwhy::probe {
 
-void Unwinding::BellCloser::operator()(ring_buffer* bell) const { ring_buffer__free(bell); }
-
 Unwinding::Unwinding(std::shared_ptr<Hub> hub)
     : hub_(std::move(hub)),
       rules_(hub_->object->rules()),

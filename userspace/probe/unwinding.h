@@ -16,9 +16,8 @@
 
 #include "base/fd.h"
 #include "events/event.h"
+#include "probe/ring_closer.h"
 #include "probe/rule_table.h"
-
-struct ring_buffer;
 
 namespace memwhy::probe {
 
@@ -53,12 +52,9 @@ class Unwinding {
   SnapshotCounts snapshots() const;
 
  private:
-  struct BellCloser {
-    void operator()(ring_buffer* bell) const;
-  };
   std::shared_ptr<Hub> hub_;
   RuleTable rules_;
-  std::unique_ptr<ring_buffer, BellCloser> bell_;  // none: it is looked now and then
+  std::unique_ptr<ring_buffer, RingCloser> bell_;  // none: it is looked now and then
   Fd woken_;
 };
 

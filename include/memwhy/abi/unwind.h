@@ -107,8 +107,7 @@ struct mw_trail {
 	mw_u8 by_fp;  /* the walk needed the fp it began with: else that may be any loop's variable */
 	mw_u8 misses; /* in a row: with many of them it is tried now and then only */
 	mw_u8 page[MW_TRAIL_FOURS]; /* of these four: pages above that of sp */
-	mw_u64
-	    moves; /* what page_moves() was before the kernel side looked where they are; 0: it has to look */
+	mw_u64 moves; /* page_moves() before the kernel side looked where they are; 0: it has to look */
 	mw_u64 place[MW_TRAIL_FOURS]; /* where the direct map has that page */
 	mw_u16 at[MW_TRAIL_WORDS];    /* byte offset in its page */
 	mw_u64 word[MW_TRAIL_WORDS];
